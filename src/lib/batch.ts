@@ -1,0 +1,71 @@
+/**
+ * A batch of packets as a struct of arrays: row i is the bytes [at[i], at[i] + len[i]) of the slab, with the fields
+ * of Linux's virtio_net_hdr (include/uapi/linux/virtio_net.h) beside it. What the bytes are (Ethernet frame, IP packet,
+ * UDP payload) is said by whoever passes the batch on.
+ */
+export const VNET_NEEDS_CSUM = 1;
+export const VNET_DATA_VALID = 2;
+export const GSO_NONE = 0;
+export const GSO_TCPV4 = 1;
+export const GSO_UDP = 3;
+export const GSO_TCPV6 = 4;
+export const GSO_UDP_L4 = 5;
+/** Bit in gsoType: the TCP flow uses ECN (CWR only on the first segment). */
+export const GSO_ECN = 0x80;
+
+export class Batch {
+  readonly capacity: number;
+  count = 0;
+  readonly at: Int32Array;
+  readonly len: Int32Array;
+  /** VNET_NEEDS_CSUM: the checksum field at csumStart + csumOffset holds only the pseudo-header sum; VNET_DATA_VALID: already verified. */
+  readonly flags: Uint8Array;
+  readonly gsoType: Uint8Array;
+  /** Payload bytes of each segment of a super-frame (gsoType not GSO_NONE). */
+  readonly gsoSize: Uint16Array;
+  /** Bytes of headers in front of the payload of a super-frame; a hint. */
+  readonly hdrLen: Uint16Array;
+  /** From the start of the frame. */
+  readonly csumStart: Uint16Array;
+  readonly csumOffset: Uint16Array;
+  /** 1: the next row is the continuation of the same frame (gathered when it is sent; its own vnet fields do not count). */
+  readonly more: Uint8Array;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.at = new Int32Array(capacity);
+    this.len = new Int32Array(capacity);
+    this.flags = new Uint8Array(capacity);
+    this.gsoType = new Uint8Array(capacity);
+    this.gsoSize = new Uint16Array(capacity);
+    this.hdrLen = new Uint16Array(capacity);
+    this.csumStart = new Uint16Array(capacity);
+    this.csumOffset = new Uint16Array(capacity);
+    this.more = new Uint8Array(capacity);
+  }
+
+  /** Adds a plain row (no offload) and returns its index, or -1 when the batch is full. */
+  push(at: number, len: number): number {
+    const i = this.count;
+    if (i === this.capacity) return -1;
+    this.at[i] = at;
+    this.len[i] = len;
+    this.flags[i] = 0;
+    this.gsoType[i] = GSO_NONE;
+    this.gsoSize[i] = 0;
+    this.hdrLen[i] = 0;
+    this.csumStart[i] = 0;
+    this.csumOffset[i] = 0;
+    this.more[i] = 0;
+    this.count = i + 1;
+    return i;
+  }
+
+  clear(): void {
+    this.count = 0;
+  }
+
+  get room(): number {
+    return this.capacity - this.count;
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * The resolved configuration: what an OpenVPN file says after every default, alias and file reference is settled.
+ * Times are in seconds as in the file unless a name says otherwise; Infinity means "never".
+ */
+
+/** Where a value came from, for messages: `office.ovpn:12` and what stands there. */
+export interface Origin {
+  readonly file: string;
+  readonly line: number;
+}
+
+/** Text or bytes taken from an inline block or from a file that the profile names. */
+export interface Material {
+  /** How a person finds it: "<ca> block" or the file's name as written in the profile. */
+  readonly label: string;
+  readonly origin: Origin;
+  readonly bytes: Uint8Array;
+}
+
+export type DataCipher = "AES-256-GCM" | "AES-128-GCM" | "CHACHA20-POLY1305";
+export type DigestName = "SHA1" | "SHA224" | "SHA256" | "SHA384" | "SHA512" | "MD5";
+export type LinkProtocol = "udp" | "tcp";
+export type AddressFamily = "any" | "ipv4" | "ipv6";
+
+export interface Remote {
+  /** Host name, IPv4 or IPv6 address as written. */
+  readonly host: string;
+  readonly port: number;
+  readonly protocol: LinkProtocol;
+  readonly family: AddressFamily;
+  readonly origin: Origin;
+}
+
+/** How control packets are wrapped. `key` is the whole static key, 256 bytes. */
+export type ControlWrap =
+  | { readonly kind: "none" }
+  | {
+      readonly kind: "tls-auth";
+      readonly key: Uint8Array;
+      /** key-direction; undefined = bidirectional (key 0 both ways). */
+      readonly direction: 0 | 1 | undefined;
+      readonly digest: DigestName;
+      readonly material: Material;
+    }
+  | { readonly kind: "tls-crypt"; readonly key: Uint8Array; readonly material: Material };
+
+export interface TlsConfig {
+  readonly ca: Material | undefined;
+  readonly cert: Material | undefined;
+  readonly key: Material | undefined;
+  readonly extraCerts: Material | undefined;
+  readonly pkcs12: Material | undefined;
+  /** Pass phrase of the key or the PKCS #12 file (askpass FILE). */
+  readonly passphrase: string | undefined;
+  readonly crl: Material | undefined;
+  readonly minVersion: "1.2" | "1.3";
+  readonly maxVersion: "1.2" | "1.3";
+  /** tls-cipher as written (OpenSSL names, or IANA names with dashes), for TLS 1.2. */
+  readonly cipherList: string | undefined;
+  readonly cipherSuites: string | undefined;
+  readonly groups: string | undefined;
+}
+
+export interface VerifyConfig {
+  /** remote-cert-tls: key usage and extended key usage that the peer's certificate must have. */
+  readonly remoteCertTls: "server" | "client" | undefined;
+  /** remote-cert-eku: an OID or OpenSSL name. */
+  readonly remoteCertEku: string | undefined;
+  /** remote-cert-ku: accepted values of the key usage bit field (empty array: any, but it must be there). */
+  readonly remoteCertKu: readonly number[] | undefined;
+  readonly nsCertType: "server" | "client" | undefined;
+  readonly x509Name: { readonly type: "subject" | "name" | "name-prefix"; readonly name: string } | undefined;
+  /** verify-hash: digest of the certificate one level below the root end of the chain (level 1). */
+  readonly verifyHash: { readonly algorithm: "SHA1" | "SHA256"; readonly digests: readonly string[] } | undefined;
+  /** peer-fingerprint: SHA-256 of the peer certificate, lower-case hex without colons; any of them. */
+  readonly peerFingerprints: readonly string[] | undefined;
+}
+
+export interface Credentials {
+  readonly user: string;
+  readonly password: string;
+  /** Where a person would change them: "auth.txt", "<auth-user-pass> block", or the file named. */
+  readonly label: string;
+  readonly origin: Origin;
+}
+
+/** A route option, pushed or local, kept as words; push.ts gives it meaning. */
+export type OptionLine = readonly string[];
+
+export interface PullFilter {
+  readonly action: "accept" | "ignore" | "reject";
+  readonly prefix: string;
+}
+
+/** mssfix N [mtu|fixed]; 0 = off. `mode` "mtu": N is the size of the encapsulated packet with IP and UDP header. */
+export interface MssFix {
+  readonly size: number;
+  readonly mode: "payload" | "mtu" | "fixed";
+}
+
+export interface ClientConfig {
+  readonly role: "client";
+  /** The name the file was read under, for messages. */
+  readonly file: string;
+  readonly device: string;
+  readonly remotes: readonly Remote[];
+  readonly remoteRandom: boolean;
+  readonly remoteRandomHostname: boolean;
+  /** connect-retry N [max]; undefined: the appliance's own backoff. */
+  readonly connectRetry: { readonly initial: number; readonly max: number } | undefined;
+  readonly connectRetryMax: number;
+  /** connect-timeout / server-poll-timeout. */
+  readonly connectTimeout: number;
+  readonly resolvRetry: number;
+  /** lport/port with bind; undefined = any port (nobind). */
+  readonly localPort: number | undefined;
+  readonly float: boolean;
+
+  readonly handWindow: number;
+  readonly tlsTimeout: number;
+  readonly tranWindow: number;
+  /** Seconds until this side starts a renegotiation; 0 = never by time. */
+  readonly renegSec: { readonly max: number; readonly min: number };
+  /** 0 = never by bytes. */
+  readonly renegBytes: number;
+  readonly renegPkts: number;
+
+  readonly wrap: ControlWrap;
+  readonly tls: TlsConfig;
+  readonly verify: VerifyConfig;
+  readonly replayWindow: { readonly packets: number; readonly seconds: number };
+
+  readonly authUserPass: boolean;
+  /** undefined with authUserPass set: none was found, which is an error unless a later step supplies them. */
+  readonly credentials: Credentials | undefined;
+  readonly authRetry: "none" | "nointeract" | "interact";
+  readonly authNoCache: boolean;
+  readonly pushPeerInfo: boolean;
+  /** UV_* and other setenv values that are sent with peer-info. */
+  readonly setenv: ReadonlyMap<string, string>;
+
+  /** In the order that this side prefers; what IV_CIPHERS announces. */
+  readonly dataCiphers: readonly DataCipher[];
+  /** data-ciphers-fallback or `cipher` as the OCC string gives it, upper case ("AES-256-CBC"); undefined when neither is written. */
+  readonly fallbackCipher: string | undefined;
+  /** `auth`, for the OCC string and tls-auth. */
+  readonly auth: DigestName | "none";
+
+  readonly tunMtu: number;
+  readonly tunMtuMax: number;
+  readonly mssFix: MssFix;
+  /** comp-lzo no / compress stub framing is refused or accepted by the table; true: announce nothing, send nothing compressed. */
+  readonly ping: number;
+  /** ping-restart or ping-exit; 0 = off. */
+  readonly pingTimeout: number;
+  readonly pingAction: "restart" | "exit";
+  readonly pingTimerRem: boolean;
+  /** inactive SECONDS [BYTES]. */
+  readonly inactive: { readonly seconds: number; readonly bytes: number } | undefined;
+  readonly sessionTimeout: number;
+  /** explicit-exit-notify N; 0 = off. */
+  readonly exitNotify: number;
+
+  readonly pull: boolean;
+  readonly routeNoPull: boolean;
+  readonly pullFilters: readonly PullFilter[];
+  /**
+   * The profile's own lines that can also be pushed (ifconfig, route, redirect-gateway, dhcp-option, topology,
+   * route-gateway, route-metric, dns, block-ipv6, ...), in file order, to be merged with what the server pushes.
+   */
+  readonly localOptions: readonly { readonly words: OptionLine; readonly origin: Origin }[];
+  readonly verb: number;
+}
+
+/** A problem that a person has to mend: printed as FILE:LINE: directive: problem. */
+export interface ConfigProblem {
+  readonly origin: Origin;
+  readonly directive: string;
+  readonly problem: string;
+}
+
+export type ConfigResult =
+  | { readonly ok: true; readonly config: ClientConfig; readonly warnings: readonly ConfigProblem[] }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly warnings: readonly ConfigProblem[] };
