@@ -1,0 +1,21 @@
+import manifest from "../../package.json" with { type: "json" };
+
+export const version: string = manifest.version;
+
+export const HELP = `morgana ${version} - an OpenVPN-compatible router
+
+usage: morgana check [--client|--server] FILE
+       morgana appliance --wan IF --lan IF --config PATH
+       morgana --version | --help | SUBCOMMAND --help
+
+  check      parse and validate an OpenVPN file; prints the resolved configuration
+  appliance  route the LAN interface through the tunnel that PATH describes
+
+Booted as PID 1 of its own machine, morgana is the appliance: NICs and config disk are found by themselves.
+`;
+
+/** Says what is wrong with the command line; exit status 2. */
+export function usageError(problem: string): number {
+  process.stderr.write(`morgana: ${problem}\nTry "morgana --help".\n`);
+  return 2;
+}
