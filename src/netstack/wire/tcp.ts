@@ -1,0 +1,88 @@
+/**
+ * TCP header (RFC 9293 3.1):
+ *   0 source port (2) | 2 destination port (2) | 4 sequence number (4) | 8 acknowledgement (4)
+ *   12 data offset (4 bits) | 13 flags | 14 window (2) | 16 checksum (2) | 18 urgent pointer (2) | 20 options
+ */
+import { Drop, type DropCode } from "../drop.ts";
+import { checksumUpdate16, pseudoSum, sumBytes } from "./checksum.ts";
+import { PROTO_TCP } from "./ipv4.ts";
+
+const SRC_PORT = 0;
+const DST_PORT = 2;
+const SEQ = 4;
+const ACK = 8;
+const DATA_OFFSET = 12;
+const FLAGS = 13;
+const WINDOW = 14;
+const CHECKSUM = 16;
+const URGENT = 18;
+
+export const TCP_HEADER_LEN = 20;
+/** Where the checksum field is, for csumOffset of a vnet header. */
+export const TCP_CHECKSUM_OFFSET = CHECKSUM;
+
+export const TCP_FIN = 0x01;
+export const TCP_SYN = 0x02;
+export const TCP_RST = 0x04;
+export const TCP_PSH = 0x08;
+export const TCP_ACK = 0x10;
+export const TCP_URG = 0x20;
+export const TCP_ECE = 0x40;
+export const TCP_CWR = 0x80;
+
+/** Header length against what there is; options: wire/tcp-options.ts. */
+export function tcpCheck(d: DataView, at: number, avail: number): DropCode {
+  if (avail < TCP_HEADER_LEN) return Drop.TcpTruncated;
+  const headerLen = (d.getUint8(at + DATA_OFFSET) >> 4) << 2;
+  return headerLen < TCP_HEADER_LEN || headerLen > avail ? Drop.TcpBadHeaderLength : Drop.None;
+}
+
+export const tcpSrcPort = (d: DataView, at: number): number => d.getUint16(at + SRC_PORT);
+export const tcpDstPort = (d: DataView, at: number): number => d.getUint16(at + DST_PORT);
+export const tcpSeq = (d: DataView, at: number): number => d.getInt32(at + SEQ);
+export const tcpAck = (d: DataView, at: number): number => d.getInt32(at + ACK);
+export const tcpHeaderLen = (d: DataView, at: number): number => (d.getUint8(at + DATA_OFFSET) >> 4) << 2;
+export const tcpFlags = (d: DataView, at: number): number => d.getUint8(at + FLAGS);
+export const tcpWindow = (d: DataView, at: number): number => d.getUint16(at + WINDOW);
+export const tcpChecksum = (d: DataView, at: number): number => d.getUint16(at + CHECKSUM);
+export const tcpUrgent = (d: DataView, at: number): number => d.getUint16(at + URGENT);
+
+/** Whether the checksum of `len` bytes of segment holds. */
+export const tcpChecksumValid = (d: DataView, at: number, len: number, src: number, dst: number): boolean =>
+  sumBytes(d, at, len, pseudoSum(src, dst, PROTO_TCP, len)) === 0xffff;
+
+/** Writes a header of `headerLen` bytes (its options are the caller's) with checksum 0 and urgent pointer 0. */
+export function tcpEmit(
+  d: DataView,
+  at: number,
+  srcPort: number,
+  dstPort: number,
+  seq: number,
+  ack: number,
+  headerLen: number,
+  flags: number,
+  window: number,
+): void {
+  d.setUint16(at + SRC_PORT, srcPort);
+  d.setUint16(at + DST_PORT, dstPort);
+  d.setInt32(at + SEQ, seq);
+  d.setInt32(at + ACK, ack);
+  d.setUint8(at + DATA_OFFSET, (headerLen >> 2) << 4);
+  d.setUint8(at + FLAGS, flags);
+  d.setUint16(at + WINDOW, window);
+  d.setUint16(at + CHECKSUM, 0);
+  d.setUint16(at + URGENT, 0);
+}
+
+export const tcpSetSeq = (d: DataView, at: number, seq: number): void => d.setInt32(at + SEQ, seq);
+export const tcpSetFlags = (d: DataView, at: number, flags: number): void => d.setUint8(at + FLAGS, flags);
+
+/** Computes the checksum of `len` bytes of segment whose checksum field may hold anything. */
+export function tcpSetChecksum(d: DataView, at: number, len: number, src: number, dst: number): void {
+  d.setUint16(at + CHECKSUM, 0);
+  d.setUint16(at + CHECKSUM, ~sumBytes(d, at, len, pseudoSum(src, dst, PROTO_TCP, len)) & 0xffff);
+}
+
+/** Corrects the checksum after an aligned 16-bit word of the segment became `after` (RFC 1624). */
+export const tcpUpdateChecksum16 = (d: DataView, at: number, before: number, after: number): void =>
+  d.setUint16(at + CHECKSUM, checksumUpdate16(d.getUint16(at + CHECKSUM), before, after));
