@@ -1,0 +1,52 @@
+/** A small PKI made by the openssl program in a temporary directory: an independent maker of what TLS tests need. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Material } from "../../src/protocol/config/types.ts";
+
+export interface TlsPki {
+  readonly directory: string;
+  /** The bytes of a file of the PKI as a material labelled `<block> block`. */
+  material(file: string, label?: string): Material;
+  remove(): void;
+}
+
+const SCRIPT = `set -e
+export LC_ALL=C
+key() { openssl ecparam -name prime256v1 -genkey -noout -out $1.key; }
+root() { key $1; openssl req -x509 -new -key $1.key -out $1.crt -days 30 -subj /CN=$1; }
+request() { key $1; openssl req -new -key $1.key -out $1.csr -subj /CN=$1; }
+leaf() { request $1; openssl x509 -req -in $1.csr -CA $3.crt -CAkey $3.key -set_serial $RANDOM$RANDOM -out $1.crt -days 30 \
+  -extfile <(printf 'keyUsage=digitalSignature\\nextendedKeyUsage=%s' $2); }
+root ca; root other; leaf server serverAuth ca; leaf client clientAuth ca
+request sub; openssl x509 -req -in sub.csr -CA ca.crt -CAkey ca.key -set_serial 77 -out sub.crt -days 30 \
+  -extfile <(printf 'basicConstraints=critical,CA:true\\nkeyUsage=keyCertSign')
+leaf deep serverAuth sub
+openssl ec -in client.key -aes256 -passout pass:secret -out client-locked.key
+openssl pkcs12 -export -in client.crt -inkey client.key -certfile ca.crt -passout pass:secret -out client.p12
+openssl pkcs12 -export -in client.crt -inkey client.key -certfile other.crt -passout pass:secret -out foreign.p12
+printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index\\nserial=serial\\ncrlnumber=crlnumber\\nnew_certs_dir=.\\ncertificate=ca.crt\\nprivate_key=ca.key\\ndefault_md=sha256\\npolicy=p\\ndefault_crl_days=30\\ndefault_days=30\\nunique_subject=no\\n[p]\\ncommonName=supplied\\n' > ca.cnf
+: > index; echo 1001 > serial; echo 01 > crlnumber
+sign() { openssl ca -config ca.cnf -batch -in server.csr -out $1.crt -notext "\${@:2}"; }
+sign expired -startdate 20200101000000Z -enddate 20210101000000Z
+sign future -startdate 20400101000000Z -enddate 20410101000000Z
+sign revoked
+openssl ca -config ca.cnf -gencrl -out nobody.crl
+openssl ca -config ca.cnf -revoke revoked.crt
+openssl ca -config ca.cnf -gencrl -out revoked.crl
+`;
+
+export function makeTlsPki(): TlsPki {
+  const directory = mkdtempSync(join(tmpdir(), "morgana-pki-"));
+  const made = Bun.spawnSync(["bash", "-c", SCRIPT], { cwd: directory });
+  if (made.exitCode !== 0) throw new Error(`openssl: ${made.stderr.toString()}`);
+  return {
+    directory,
+    material: (file, label = file) => ({
+      label,
+      origin: { file: "test.ovpn", line: 1 },
+      bytes: new Uint8Array(readFileSync(join(directory, file))),
+    }),
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
