@@ -1,0 +1,69 @@
+/** A real openvpn server of the world, and its configuration. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { CertificateName } from "./pki.ts";
+
+export type ControlProtection = "plain" | "tls-auth" | "tls-crypt";
+
+export interface ServerOptions {
+  readonly port: number;
+  readonly control: ControlProtection;
+  readonly certificate: CertificateName;
+  /** `tls-version-min` and `tls-version-max`, as in "1.3". */
+  readonly tls?: string;
+  readonly ciphers: string;
+  readonly topology: "subnet" | "net30" | "p2p";
+  /** A /24 of the tunnel, without the last octet. */
+  readonly network: string;
+  readonly push: readonly string[];
+  /** Ask for user and password (ann, correct horse). */
+  readonly password: boolean;
+  /** More lines. */
+  readonly lines: readonly string[];
+}
+
+export const SERVER_DEFAULTS: ServerOptions = {
+  port: 1194,
+  control: "tls-crypt",
+  certificate: "server",
+  ciphers: "AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305",
+  topology: "subnet",
+  network: "10.8.0",
+  push: ["redirect-gateway def1", "dhcp-option DNS 10.8.0.1"],
+  password: true,
+  lines: [],
+};
+
+export const USER = "ann";
+export const PASSWORD = "correct horse";
+
+/** Writes the configuration and the password check into `dir`; the path of the former. */
+export function writeServerConfig(dir: string, name: string, address: string, options: ServerOptions): string {
+  const check = join(dir, "check-user");
+  writeFileSync(check, `#!/bin/sh\n[ "$(cat "$1")" = "$(printf '${USER}\\n${PASSWORD}')" ]\n`, { mode: 0o755 });
+  const lines = [
+    `dev tun-${name}`,
+    "dev-type tun",
+    "proto udp",
+    `local ${address}`,
+    `port ${options.port}`,
+    `server ${options.network}.0 255.255.255.0`,
+    `topology ${options.topology}`,
+    "ca ca.crt",
+    `cert ${options.certificate}.crt`,
+    `key ${options.certificate}.key`,
+    "dh none",
+    ...(options.control === "tls-crypt" ? ["tls-crypt static.key"] : []),
+    ...(options.control === "tls-auth" ? ["tls-auth static.key 0"] : []),
+    ...(options.tls === undefined ? [] : [`tls-version-min ${options.tls}`, `tls-version-max ${options.tls}`]),
+    "keepalive 2 10",
+    ...(options.password ? ["script-security 2", `auth-user-pass-verify ${check} via-file`, `tmp-dir ${dir}`] : []),
+    `data-ciphers ${options.ciphers}`,
+    "verb 4",
+    ...options.push.map((item) => `push "${item}"`),
+    ...options.lines,
+  ];
+  const path = join(dir, `${name}.conf`);
+  writeFileSync(path, `${lines.join("\n")}\n`);
+  return path;
+}

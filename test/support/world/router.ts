@@ -1,0 +1,85 @@
+/** The routers that can stand in a world's middle. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Daemon } from "./process.ts";
+import { SERVER_NAME } from "./profile.ts";
+import { GATEWAY, SERVER, type World } from "./world.ts";
+
+export const ROOT = join(import.meta.dir, "../../..");
+
+/** The appliance's command: `MORGANA=` if set, else the sources with this Bun, or the compiled binary when asked for. */
+export function morgana(compiled = false): string[] {
+  const chosen = process.env["MORGANA"];
+  if (chosen !== undefined) return [chosen];
+  return compiled ? [join(ROOT, "dist/morgana")] : [process.execPath, join(ROOT, "src/main.ts")];
+}
+
+/** `morgana appliance` as a process on the router's interfaces. */
+export function startNative(
+  world: World,
+  config: string,
+  options: { compiled?: boolean; more?: readonly string[] } = {},
+): Daemon {
+  const argv = [
+    ...morgana(options.compiled),
+    "appliance",
+    "--wan",
+    "w0",
+    "--lan",
+    "l1",
+    "--config",
+    config,
+    ...(options.more ?? []),
+  ];
+  return world.start("router", "rt", argv);
+}
+
+/**
+ * The reference: the kernel forwards and translates, openvpn is the client. It has no kill switch, and takes a fixed WAN address and the
+ * server by address.
+ */
+export async function startKernelRouter(world: World, config: string): Promise<Daemon> {
+  await world.sh(
+    "rt",
+    `ip addr replace 203.0.113.50/24 dev w0; ip addr replace ${GATEWAY}/24 dev l1; ip route replace default via 203.0.113.1
+     echo 1 > /proc/sys/net/ipv4/ip_forward
+     if command -v nft >/dev/null; then
+       nft add table ip mg; nft flush table ip mg
+       nft 'add chain ip mg post { type nat hook postrouting priority 100; }'; nft add rule ip mg post oifname tun-r masquerade
+     else iptables -t nat -F POSTROUTING; iptables -t nat -A POSTROUTING -o tun-r -j MASQUERADE; fi`,
+  );
+  const profile = readdirSync(config).find((name) => name.endsWith(".ovpn"))!;
+  const text = readFileSync(join(config, profile), "utf8")
+    .replaceAll(SERVER_NAME, SERVER)
+    .replace("dev tun", "dev tun-r\r\ndev-type tun");
+  const file = join(world.dir, "reference.conf");
+  writeFileSync(file, text);
+  const auth = join(config, "auth.txt");
+  return world.start("router", "rt", [
+    "openvpn",
+    "--config",
+    file,
+    ...(existsSync(auth) ? ["--auth-user-pass", auth] : []),
+  ]);
+}
+
+/** Undoes what `startKernelRouter` told the kernel. */
+export async function clearKernelRouter(world: World): Promise<void> {
+  await world.stop("router");
+  await world.sh(
+    "rt",
+    `ip addr flush dev w0; ip addr flush dev l1; echo 0 > /proc/sys/net/ipv4/ip_forward
+     if command -v nft >/dev/null; then nft delete table ip mg; else iptables -t nat -F POSTROUTING; fi`,
+  );
+}
+
+/** Resident memory of a process in bytes. */
+export function residentBytes(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
+}
+
+/** CPU seconds that a process has used so far, user and kernel. */
+export function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}

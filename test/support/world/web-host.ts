@@ -1,0 +1,33 @@
+/**
+ * The web host behind the VPN server: `bun web-host.ts`. On TCP 8080: GET /bytes/N (the first N bytes of the content), GET /ping ("pong"),
+ * POST /digest (the body's SHA-256); UDP port 7 echoes, and its answers may be fragmented.
+ */
+import { content, digest } from "./content.ts";
+import { PMTUDISC_DONT, UdpSocket } from "./sockets.ts";
+
+const PORT = 8080;
+
+if (Bun.isMainThread) {
+  new Worker(import.meta.path);
+  Bun.serve({
+    port: PORT,
+    hostname: "0.0.0.0",
+    maxRequestBodySize: 1 << 30,
+    idleTimeout: 120,
+    async fetch(request) {
+      const path = new URL(request.url).pathname;
+      if (path === "/ping") return new Response("pong");
+      if (path === "/digest") return new Response(digest(await request.bytes()));
+      const length = Number(/^\/bytes\/(\d{1,9})$/.exec(path)?.[1] ?? Number.NaN);
+      return Number.isNaN(length) ? new Response("no such page", { status: 404 }) : new Response(content(length));
+    },
+  });
+  console.log("ready");
+} else {
+  const echo = new UdpSocket(PMTUDISC_DONT, 0);
+  echo.bind(7);
+  for (;;) {
+    const got = echo.receive();
+    if (typeof got !== "number") echo.send(got.data, got.from);
+  }
+}
