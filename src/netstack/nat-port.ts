@@ -3,10 +3,12 @@ export interface PacketTranslator {
   /** The outside address; a change forgets every mapping. */
   setAddress(external: number): void;
   /**
-   * Rewrites in place one whole packet of a LAN host (header checked, no fragment, checksums complete) so that it comes
-   * from the outside address. 0: done; else a drop code.
+   * Rewrites in place one whole packet of a LAN host (header checked, no fragment, checksums complete or about to be
+   * recomputed) so that it comes from the outside address. 0: done; else a drop code.
    */
   outbound(now: number, at: number, len: number): number;
   /** Rewrites a packet to the outside address back to the LAN host's; also what an ICMP error quotes. 0 or a drop code. */
   inbound(now: number, at: number, len: number): number;
+  pollAt(): number;
+  handleTimeout(now: number): void;
 }

@@ -1,0 +1,226 @@
+/**
+ * The way out of an interface: next hop, ARP, Ethernet header in place, fragments.
+ *
+ * Frames that are made here come from `arena`, which nobody else takes from. When it or the outlet's batch is full, the
+ * outlet is flushed (which sends everything) and the arena starts over; so an offset from {@link Egress.frame} is good
+ * until the next call of `frame`.
+ */
+import { inSubnet, prefixMask } from "../lib/address.ts";
+import type { Outlet } from "../lib/outlet.ts";
+import { type Arena, HEADROOM, type Slab, TAILROOM } from "../lib/slab.ts";
+import { Drop, type DropCode } from "./drop.ts";
+import { fragmentCopy, fragmentCount } from "./fragment.ts";
+import { FOUND, NeighborCache, type NeighborPort, type Parked, PENDING } from "./neighbor.ts";
+import { ARP_LEN, ARP_REPLY, ARP_REQUEST, arpEmit } from "./wire/arp.ts";
+import { ETHERNET_HEADER_LEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, etherEmit } from "./wire/ethernet.ts";
+import { ipv4DontFragment } from "./wire/ipv4.ts";
+
+/** Rows that are kept free beside the one that is made, for ARP requests that it may cause. */
+const SPARE_ROWS = 4;
+
+export class Egress implements NeighborPort {
+  readonly slab: Slab;
+  readonly neighbors: NeighborCache;
+  readonly macHi: number;
+  readonly macLo: number;
+  readonly mtu: number;
+  /** 0 while unconfigured. */
+  address = 0;
+  prefix = 32;
+  gateway = 0;
+  /** Frames handed to the outlet, and packets that were lost waiting for ARP. */
+  sent = 0;
+  sentBytes = 0;
+  abandoned = 0;
+
+  readonly #outlet: Outlet;
+  readonly #arena: Arena;
+  readonly #drops: Float64Array;
+  #id: number;
+
+  /** @param drops where packets that were lost waiting are counted, by drop code */
+  constructor(
+    slab: Slab,
+    outlet: Outlet,
+    arena: Arena,
+    macHi: number,
+    macLo: number,
+    mtu: number,
+    firstId: number,
+    drops: Float64Array,
+  ) {
+    this.slab = slab;
+    this.#outlet = outlet;
+    this.#arena = arena;
+    this.macHi = macHi;
+    this.macLo = macLo;
+    this.mtu = mtu;
+    this.#id = firstId & 0xffff;
+    this.#drops = drops;
+    this.neighbors = new NeighborCache(this);
+  }
+
+  get broadcast(): number {
+    return this.prefix >= 31 ? -1 : this.address | ~prefixMask(this.prefix);
+  }
+
+  /** The next IPv4 identification. */
+  nextId(): number {
+    this.#id = (this.#id + 1) & 0xffff;
+    return this.#id;
+  }
+
+  /** Offset of `len` bytes for an IP packet of our own, with the outlet ready to take it. */
+  frame(len: number): number {
+    const outlet = this.#outlet;
+    if (outlet.batch.room <= SPARE_ROWS || this.#arena.room < len + HEADROOM + TAILROOM + 8 + SPARE_ROWS * 256) {
+      outlet.flush();
+      this.#arena.reset();
+    }
+    return this.#arena.take(len);
+  }
+
+  /** Whom to hand a packet for `dst` to: itself, the gateway, or 0 when there is no way. */
+  nextHop(dst: number): number {
+    if (this.address === 0) return 0;
+    return inSubnet(dst, this.address, this.prefix) ? dst : this.gateway;
+  }
+
+  /**
+   * Sends the IP packet at `at` (14 bytes in front of it are free) to the neighbour `hop`, with vnet fields relative to the
+   * packet. NeighborUnreachable and NeighborPendingFull are the refusals; a packet that waits for ARP was copied.
+   */
+  output(
+    now: number,
+    at: number,
+    len: number,
+    hop: number,
+    flags: number,
+    gsoType: number,
+    gsoSize: number,
+    hdrLen: number,
+    csumStart: number,
+    csumOffset: number,
+  ): DropCode {
+    const neighbors = this.neighbors;
+    const found = neighbors.lookup(now, hop);
+    if (found === FOUND) {
+      this.#push(at, len, neighbors.macHi, neighbors.macLo, flags, gsoType, gsoSize, hdrLen, csumStart, csumOffset);
+      return Drop.None;
+    }
+    if (found !== PENDING) return Drop.NeighborUnreachable;
+    const bytes = this.slab.bytes.slice(at, at + len);
+    const parked = neighbors.park(hop, { bytes, flags, gsoType, gsoSize, hdrLen, csumStart, csumOffset });
+    return parked ? Drop.None : Drop.NeighborPendingFull;
+  }
+
+  /** Sends a plain IP packet (checksums complete), in fragments where it exceeds the MTU: TooBig where that is forbidden. */
+  outputPlain(now: number, at: number, len: number, hop: number): DropCode {
+    if (len <= this.mtu) return this.output(now, at, len, hop, 0, 0, 0, 0, 0, 0);
+    const d = this.slab.view;
+    if (ipv4DontFragment(d, at)) return Drop.TooBig;
+    const n = fragmentCount(d, at, this.mtu);
+    for (let i = 0; i < n; i++) {
+      const to = this.frame(this.mtu);
+      const drop = this.output(now, to, fragmentCopy(this.slab, at, i, this.mtu, to), hop, 0, 0, 0, 0, 0, 0);
+      if (drop !== Drop.None) return drop;
+    }
+    return Drop.None;
+  }
+
+  /** Sends a plain IP packet of at most the MTU to a MAC that the caller knows. */
+  outputTo(at: number, len: number, macHi: number, macLo: number): void {
+    this.#push(at, len, macHi, macLo, 0, 0, 0, 0, 0, 0);
+  }
+
+  /** Answers an ARP request. */
+  answerArp(toMacHi: number, toMacLo: number, toIp: number): void {
+    const at = this.frame(ETHERNET_HEADER_LEN + ARP_LEN);
+    this.#arp(at, ARP_REPLY, toMacHi, toMacLo, this.address, toMacHi, toMacLo, toIp);
+  }
+
+  /** Tells everybody our MAC (RFC 5227 3, an announcement). */
+  announce(): void {
+    const at = this.frame(ETHERNET_HEADER_LEN + ARP_LEN);
+    this.#arp(at, ARP_REQUEST, 0xffff, -1, this.address, 0, 0, this.address);
+  }
+
+  requestArp(ip: number, macHi: number, macLo: number): void {
+    if (this.address === 0) return;
+    const outlet = this.#outlet;
+    // Within the spare rows of a frame that is under way, so that this one is not flushed away from under it.
+    if (outlet.batch.room === 0 || this.#arena.room < 256) {
+      outlet.flush();
+      this.#arena.reset();
+    }
+    const at = this.#arena.take(ETHERNET_HEADER_LEN + ARP_LEN);
+    this.#arp(at, ARP_REQUEST, macHi, macLo, this.address, 0, 0, ip);
+  }
+
+  release(_ip: number, macHi: number, macLo: number, parked: readonly Parked[]): void {
+    for (const p of parked) {
+      const len = p.bytes.length;
+      const at = this.frame(len);
+      if (at < 0) continue;
+      this.slab.bytes.set(p.bytes, at);
+      this.#push(at, len, macHi, macLo, p.flags, p.gsoType, p.gsoSize, p.hdrLen, p.csumStart, p.csumOffset);
+    }
+  }
+
+  abandon(_ip: number, parked: readonly Parked[]): void {
+    this.abandoned += parked.length;
+    this.#drops[Drop.NeighborUnreachable] = (this.#drops[Drop.NeighborUnreachable] as number) + parked.length;
+  }
+
+  #arp(
+    at: number,
+    operation: number,
+    dstHi: number,
+    dstLo: number,
+    senderIp: number,
+    targetHi: number,
+    targetLo: number,
+    targetIp: number,
+  ): void {
+    const d = this.slab.view;
+    etherEmit(d, at, dstHi, dstLo, this.macHi, this.macLo, ETHERTYPE_ARP);
+    arpEmit(d, at + ETHERNET_HEADER_LEN, operation, this.macHi, this.macLo, senderIp, targetHi, targetLo, targetIp);
+    this.#outlet.batch.push(at, ETHERNET_HEADER_LEN + ARP_LEN);
+    this.sent++;
+    this.sentBytes += ETHERNET_HEADER_LEN + ARP_LEN;
+  }
+
+  #push(
+    at: number,
+    len: number,
+    macHi: number,
+    macLo: number,
+    flags: number,
+    gsoType: number,
+    gsoSize: number,
+    hdrLen: number,
+    csumStart: number,
+    csumOffset: number,
+  ): void {
+    const batch = this.#outlet.batch;
+    if (batch.room === 0) {
+      // The packet's own bytes stay as they are: nothing is taken from the arena before the push.
+      this.#outlet.flush();
+    }
+    const start = at - ETHERNET_HEADER_LEN;
+    etherEmit(this.slab.view, start, macHi, macLo, this.macHi, this.macLo, ETHERTYPE_IPV4);
+    const i = batch.push(start, len + ETHERNET_HEADER_LEN);
+    batch.flags[i] = flags;
+    if ((flags & 1) !== 0) {
+      batch.csumStart[i] = csumStart + ETHERNET_HEADER_LEN;
+      batch.csumOffset[i] = csumOffset;
+    }
+    if (gsoType !== 0) {
+      batch.gsoType[i] = gsoType;
+      batch.gsoSize[i] = gsoSize;
+      batch.hdrLen[i] = hdrLen + ETHERNET_HEADER_LEN;
+    }
+    this.sent++;
+    this.sentBytes += len + ETHERNET_HEADER_LEN;
+  }
+}

@@ -1,0 +1,482 @@
+/**
+ * Forwarding between the LAN and the tunnel (RFC 1812 5). There is no other way: what the tunnel does not take is refused.
+ *
+ * LAN -> tunnel: source and destination, TTL, tunnel and route, checksums that the sender's kernel left partial, fragments
+ *   put together for the translator, size (all refusals quote the packet as it was sent), NAT, TTL - 1, MSS clamp; then in
+ *   place, in fragments, or a super-frame in segments.
+ * Tunnel -> LAN: IPv4 checks, our own address (echo), fragments, size, NAT, TTL - 1, MSS clamp, Ethernet in place.
+ *
+ * lanReceived = toTunnel + lanHeld + sum of lanDrops; tunnelReceived = toLan + tunnelHeld + tunnelEcho + sum of tunnelDrops,
+ * in packets (a super-frame is one).
+ */
+import { inSubnet } from "../lib/address.ts";
+import { type Batch, GSO_NONE, GSO_TCPV4, GSO_UDP, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { Counters } from "../lib/counters.ts";
+import { ensureRoom, type Outlet } from "../lib/outlet.ts";
+import type { Arena, Slab } from "../lib/slab.ts";
+import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
+import { fragmentCopy, fragmentCount } from "./fragment.ts";
+import { icmpErrorAllowed, icmpErrorEmit, icmpErrorLen, RateLimit } from "./icmp.ts";
+import type { Forwarder, Interface } from "./interface.ts";
+import { clampMss } from "./mss.ts";
+import type { PacketTranslator } from "./nat-port.ts";
+import { Reassembler } from "./reassembly.ts";
+import type { RouteTable } from "./route.ts";
+import { segmentCount, tcpSegmentCopy, tcpSuperHeaderLen, udpSegmentCopy } from "./split.ts";
+import {
+  ICMP_ECHO_REPLY,
+  ICMP_ECHO_REQUEST,
+  ICMP_TIME_EXCEEDED,
+  ICMP_UNREACHABLE,
+  icmpCheck,
+  icmpEmit,
+  icmpType,
+  UNREACHABLE_FRAGMENTATION_NEEDED,
+  UNREACHABLE_HOST,
+  UNREACHABLE_NET,
+} from "./wire/icmpv4.ts";
+import {
+  IPV4_HEADER_LEN,
+  ipv4Check,
+  ipv4DecrementTtl,
+  ipv4DontFragment,
+  ipv4Dst,
+  ipv4Emit,
+  ipv4FragmentOffset,
+  ipv4HeaderLen,
+  ipv4IsFragment,
+  ipv4OptionsCheck,
+  ipv4Protocol,
+  ipv4Src,
+  ipv4TotalLen,
+  ipv4Ttl,
+  PROTO_ICMP,
+  PROTO_TCP,
+  PROTO_UDP,
+} from "./wire/ipv4.ts";
+import { tcpCheck, tcpSetChecksum } from "./wire/tcp.ts";
+import { UDP_HEADER_LEN, udpCheck, udpSetChecksum } from "./wire/udp.ts";
+
+export interface RouterOptions {
+  readonly slab: Slab;
+  readonly lan: Interface;
+  /** IP packets into the tunnel. */
+  readonly tunnel: Outlet;
+  /** Packets from the tunnel that are put together from fragments: at least 80 KiB, the router's alone. */
+  readonly scratch: Arena;
+  readonly nat: PacketTranslator | undefined;
+}
+
+export interface TunnelConfig {
+  readonly address: number;
+  /** Of the tunnel's subnet; 32 where there is only a peer. */
+  readonly prefix: number;
+  /** The other end (net30, p2p), or 0. */
+  readonly peer: number;
+  /** Largest IP packet into the tunnel, at least 68. */
+  readonly mtu: number;
+  /** Largest TCP payload by configuration (mssfix), 0: what follows from the MTU. */
+  readonly mssClamp: number;
+  readonly routes: RouteTable;
+}
+
+const ROUTER_COUNTERS = [
+  "lanReceived",
+  "lanHeld",
+  "toTunnel",
+  "tunnelReceived",
+  "tunnelHeld",
+  "tunnelEcho",
+  "toLan",
+] as const;
+type RouterCounter = (typeof ROUTER_COUNTERS)[number];
+const LAN_RECEIVED = 0;
+const LAN_HELD = 1;
+const TO_TUNNEL = 2;
+const TUNNEL_RECEIVED = 3;
+const TUNNEL_HELD = 4;
+const TUNNEL_ECHO = 5;
+const TO_LAN = 6;
+
+/** Our choice: what we say into the tunnel of our own accord, a second. */
+const TUNNEL_ERRORS_PER_SECOND = 100;
+const TUNNEL_ERRORS_BURST = 50;
+const TUNNEL_ECHO_PER_SECOND = 500;
+const TUNNEL_ECHO_BURST = 200;
+
+export class Router implements Forwarder {
+  readonly counters: Counters<RouterCounter> = new Counters(ROUTER_COUNTERS);
+  /** Packets of LAN hosts, and packets from the tunnel, that were dropped. */
+  readonly lanDrops: Counters<DropName> = dropCounters();
+  readonly tunnelDrops: Counters<DropName> = dropCounters();
+
+  readonly #slab: Slab;
+  readonly #lan: Interface;
+  readonly #tunnel: Outlet;
+  readonly #scratch: Arena;
+  readonly #nat: PacketTranslator | undefined;
+  readonly #reassembler = new Reassembler();
+  readonly #errorLimit = new RateLimit(TUNNEL_ERRORS_PER_SECOND, TUNNEL_ERRORS_BURST);
+  readonly #echoLimit = new RateLimit(TUNNEL_ECHO_PER_SECOND, TUNNEL_ECHO_BURST);
+  #open = false;
+  #address = 0;
+  #prefix = 32;
+  #peer = 0;
+  #mtu = 1500;
+  #mss = 1460;
+  #routes: RouteTable | undefined = undefined;
+  #id = 1;
+
+  /** Becomes the LAN interface's forwarder. */
+  constructor(options: RouterOptions) {
+    this.#slab = options.slab;
+    this.#lan = options.lan;
+    this.#tunnel = options.tunnel;
+    this.#scratch = options.scratch;
+    this.#nat = options.nat;
+    options.lan.forwarder = this;
+  }
+
+  get tunnelOpen(): boolean {
+    return this.#open;
+  }
+
+  /** From now on packets go into the tunnel. A new address makes the translator forget, an unchanged one does not. */
+  openTunnel(tunnel: TunnelConfig): void {
+    this.#open = true;
+    this.#address = tunnel.address;
+    this.#prefix = tunnel.prefix;
+    this.#peer = tunnel.peer;
+    this.#mtu = tunnel.mtu;
+    const fits = tunnel.mtu - 40;
+    this.#mss = tunnel.mssClamp > 0 ? Math.min(tunnel.mssClamp, fits) : fits;
+    this.#routes = tunnel.routes;
+    this.#lan.alias = tunnel.address;
+    this.#nat?.setAddress(tunnel.address);
+  }
+
+  /** From now on LAN senders are told that there is no way. Mappings stay, for the case that the address does. */
+  closeTunnel(): void {
+    this.#open = false;
+    this.#lan.alias = 0;
+  }
+
+  /** Handles frames from the LAN device: what is for the gateway itself, and what is to be forwarded. */
+  lanIn(now: number, rx: Batch): void {
+    this.#lan.ingest(now, rx);
+  }
+
+  /** Handles IP packets from the tunnel (rows with headroom, which are sent on in place). */
+  tunnelIn(now: number, plain: Batch): void {
+    const n = plain.count;
+    const values = this.counters.values;
+    const drops = this.tunnelDrops.values;
+    for (let i = 0; i < n; i++) {
+      values[TUNNEL_RECEIVED] = values[TUNNEL_RECEIVED]! + 1;
+      const drop = this.#fromTunnel(now, plain.at[i]!, plain.len[i]!);
+      if (drop !== Drop.None) drops[drop] = drops[drop]! + 1;
+    }
+  }
+
+  /** A packet of the LAN that is not for the gateway: called by the interface. */
+  forward(now: number, rx: Batch, row: number, at: number): void {
+    const values = this.counters.values;
+    values[LAN_RECEIVED] = values[LAN_RECEIVED]! + 1;
+    const drop = this.#fromLan(now, rx, row, at);
+    if (drop !== Drop.None) {
+      const drops = this.lanDrops.values;
+      drops[drop] = drops[drop]! + 1;
+    }
+  }
+
+  /** Of the router's own parts and the translator; the interface has its own. */
+  pollAt(): number {
+    return Math.min(this.#reassembler.pollAt(), this.#nat?.pollAt() ?? Number.POSITIVE_INFINITY);
+  }
+
+  handleTimeout(now: number): void {
+    this.#reassembler.handleTimeout(now);
+    this.#nat?.handleTimeout(now);
+  }
+
+  #bump(counter: number): DropCode {
+    const values = this.counters.values;
+    values[counter] = values[counter]! + 1;
+    return Drop.None;
+  }
+
+  #fromLan(now: number, rx: Batch, row: number, received: number): DropCode {
+    const d = this.#slab.view;
+    const lan = this.#lan;
+    let at = received;
+    const src = ipv4Src(d, at);
+    const dst = ipv4Dst(d, at);
+    if (!lan.onLink(src) || lan.isBroadcast(src)) return Drop.ForeignSource;
+    if (lan.onLink(dst)) return Drop.LanToLan;
+    if (dst >>> 16 === 0xa9fe) return Drop.Ipv4MartianDestination; // RFC 3927 2.7: link-local stays on its link
+    if (ipv4Ttl(d, at) <= 1) {
+      lan.sendIcmpError(now, ICMP_TIME_EXCEEDED, 0, 0, at);
+      return Drop.Ipv4TtlExpired;
+    }
+    if (!this.#open) {
+      lan.sendIcmpError(now, ICMP_UNREACHABLE, UNREACHABLE_NET, 0, at);
+      return Drop.TunnelClosed;
+    }
+    if (!inSubnet(dst, this.#address, this.#prefix) && dst !== this.#peer && this.#routes?.has(dst) !== true) {
+      lan.sendIcmpError(now, ICMP_UNREACHABLE, UNREACHABLE_NET, 0, at);
+      return Drop.NoRoute;
+    }
+    const gsoType = rx.gsoType[row]! & 0x7f;
+    if (gsoType === GSO_TCPV4) return this.#superTcp(now, at, rx.gsoSize[row]!);
+    if (gsoType === GSO_UDP_L4) return this.#superUdp(now, at, rx.gsoSize[row]!);
+    if (gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;
+    if ((rx.flags[row]! & VNET_NEEDS_CSUM) !== 0) {
+      const bad = this.#completeChecksum(at);
+      if (bad !== Drop.None) return bad;
+    }
+    if (this.#nat !== undefined && ipv4IsFragment(d, at)) {
+      const whole = lan.reassemble(now, at);
+      if (whole < 0) return -whole as DropCode;
+      if (whole === 0) return this.#bump(LAN_HELD);
+      at = whole;
+    }
+    const len = ipv4TotalLen(d, at);
+    if (len > this.#mtu && ipv4DontFragment(d, at)) return this.#tooBig(now, at);
+    const refused = this.#translate(now, at, len);
+    if (refused !== Drop.None) return refused;
+    this.#clamp(at, len);
+    if (len <= this.#mtu) {
+      if (this.#tunnel.batch.room === 0) this.#tunnel.flush();
+      this.#tunnel.batch.push(at, len);
+    } else {
+      this.#fragmentIntoTunnel(at);
+    }
+    return this.#bump(TO_TUNNEL);
+  }
+
+  /** NAT and TTL: from here on the packet is the router's. */
+  #translate(now: number, at: number, len: number): DropCode {
+    if (this.#nat !== undefined) {
+      const refused = this.#nat.outbound(now, at, len);
+      if (refused !== 0) return refused as DropCode;
+    }
+    ipv4DecrementTtl(this.#slab.view, at);
+    return Drop.None;
+  }
+
+  #tooBig(now: number, at: number): DropCode {
+    this.#lan.sendIcmpError(now, ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED, this.#mtu, at);
+    return Drop.TooBig;
+  }
+
+  #clamp(at: number, len: number): void {
+    const d = this.#slab.view;
+    if (ipv4Protocol(d, at) !== PROTO_TCP || ipv4FragmentOffset(d, at) !== 0) return;
+    const headerLen = ipv4HeaderLen(d, at);
+    if (tcpCheck(d, at + headerLen, len - headerLen) === Drop.None) clampMss(d, at + headerLen, this.#mss);
+  }
+
+  #fragmentIntoTunnel(at: number): void {
+    const tunnel = this.#tunnel;
+    const mtu = this.#mtu;
+    const n = fragmentCount(this.#slab.view, at, mtu);
+    for (let i = 0; i < n; i++) {
+      ensureRoom(tunnel, 1, mtu);
+      const to = tunnel.arena.take(mtu);
+      tunnel.batch.push(to, fragmentCopy(this.#slab, at, i, mtu, to));
+    }
+  }
+
+  /** A TCP super-frame of a local sender, or one that the device coalesced: split while it is copied into the arena. */
+  #superTcp(now: number, at: number, gsoSize: number): DropCode {
+    const d = this.#slab.view;
+    const len = ipv4TotalLen(d, at);
+    const ipLen = ipv4HeaderLen(d, at);
+    if (ipv4Protocol(d, at) !== PROTO_TCP || ipv4IsFragment(d, at) || gsoSize === 0) return Drop.GsoMalformed;
+    if (tcpCheck(d, at + ipLen, len - ipLen) !== Drop.None) return Drop.GsoMalformed;
+    const headerLen = tcpSuperHeaderLen(d, at);
+    let size = Math.max(1, Math.min(gsoSize, len - headerLen));
+    if (headerLen + size > this.#mtu) {
+      if (ipv4DontFragment(d, at)) return this.#tooBig(now, at);
+      size = this.#mtu - headerLen; // without DF smaller segments do what fragments would
+      if (size <= 0) return Drop.GsoMalformed;
+    }
+    const refused = this.#translate(now, at, len);
+    if (refused !== Drop.None) return refused;
+    const tunnel = this.#tunnel;
+    const n = segmentCount(len, headerLen, size);
+    for (let i = 0; i < n; i++) {
+      ensureRoom(tunnel, 1, headerLen + size);
+      const to = tunnel.arena.take(headerLen + size);
+      tunnel.batch.push(to, tcpSegmentCopy(this.#slab, at, headerLen, size, i, to));
+    }
+    return this.#bump(TO_TUNNEL);
+  }
+
+  #superUdp(now: number, at: number, gsoSize: number): DropCode {
+    const d = this.#slab.view;
+    const len = ipv4TotalLen(d, at);
+    const ipLen = ipv4HeaderLen(d, at);
+    if (ipv4Protocol(d, at) !== PROTO_UDP || ipv4IsFragment(d, at) || gsoSize === 0) return Drop.GsoMalformed;
+    if (udpCheck(d, at + ipLen, len - ipLen) !== Drop.None) return Drop.GsoMalformed;
+    const headerLen = ipLen + UDP_HEADER_LEN;
+    const size = Math.max(1, Math.min(gsoSize, len - headerLen));
+    const tooBig = headerLen + size > this.#mtu;
+    if (tooBig && ipv4DontFragment(d, at)) return this.#tooBig(now, at);
+    const refused = this.#translate(now, at, len);
+    if (refused !== Drop.None) return refused;
+    const tunnel = this.#tunnel;
+    const n = segmentCount(len, headerLen, size);
+    for (let i = 0; i < n; i++) {
+      if (tooBig) {
+        this.#scratch.reset();
+        const whole = this.#scratch.take(headerLen + size);
+        udpSegmentCopy(this.#slab, at, size, i, whole);
+        this.#fragmentIntoTunnel(whole);
+      } else {
+        ensureRoom(tunnel, 1, headerLen + size);
+        const to = tunnel.arena.take(headerLen + size);
+        tunnel.batch.push(to, udpSegmentCopy(this.#slab, at, size, i, to));
+      }
+    }
+    return this.#bump(TO_TUNNEL);
+  }
+
+  /** Checksums that the sender's kernel left to a device (VNET_NEEDS_CSUM): nothing behind us would complete them. */
+  #completeChecksum(at: number): DropCode {
+    const d = this.#slab.view;
+    const headerLen = ipv4HeaderLen(d, at);
+    const avail = ipv4TotalLen(d, at) - headerLen;
+    const transport = at + headerLen;
+    if (ipv4IsFragment(d, at)) return Drop.ChecksumPartialMalformed;
+    switch (ipv4Protocol(d, at)) {
+      case PROTO_TCP:
+        if (tcpCheck(d, transport, avail) !== Drop.None) return Drop.ChecksumPartialMalformed;
+        tcpSetChecksum(d, transport, avail, ipv4Src(d, at), ipv4Dst(d, at));
+        return Drop.None;
+      case PROTO_UDP:
+        if (udpCheck(d, transport, avail) !== Drop.None) return Drop.ChecksumPartialMalformed;
+        udpSetChecksum(d, transport, ipv4Src(d, at), ipv4Dst(d, at));
+        return Drop.None;
+      default:
+        return Drop.ChecksumPartialMalformed;
+    }
+  }
+
+  #fromTunnel(now: number, received: number, avail: number): DropCode {
+    const d = this.#slab.view;
+    let at = received;
+    if (avail > 0 && d.getUint8(at) >> 4 === 6) return Drop.Ipv6;
+    const bad = ipv4Check(d, at, avail);
+    if (bad !== Drop.None) return bad;
+    if (ipv4HeaderLen(d, at) > IPV4_HEADER_LEN) {
+      const options = ipv4OptionsCheck(d, at);
+      if (options !== Drop.None) return options;
+    }
+    if (!this.#open) return Drop.TunnelClosed;
+    const lan = this.#lan;
+    const src = ipv4Src(d, at);
+    const dst = ipv4Dst(d, at);
+    const srcTop = src >>> 24;
+    if (srcTop === 0 || srcTop === 127 || srcTop >= 224 || src === this.#address || lan.onLink(src))
+      return Drop.Ipv4MartianSource;
+    const dstTop = dst >>> 24;
+    if (dstTop === 0 || dstTop === 127 || dstTop >= 224) return Drop.Ipv4MartianDestination;
+
+    const nat = this.#nat;
+    const ours = dst === this.#address || (nat === undefined && dst === lan.address);
+    if (!ours && (nat !== undefined || !lan.onLink(dst) || lan.isBroadcast(dst))) return Drop.TunnelNotForLan;
+    let whole = false;
+    if ((ours || nat !== undefined) && ipv4IsFragment(d, at)) {
+      const refused = this.#reassembler.offer(now, this.#slab, at);
+      if (refused !== Drop.None) return refused;
+      const { completeLen } = this.#reassembler;
+      if (completeLen === 0) return this.#bump(TUNNEL_HELD);
+      this.#scratch.reset();
+      at = this.#scratch.take(completeLen);
+      if (at < 0) return Drop.FragmentLimit;
+      this.#reassembler.copyOut(this.#slab, at);
+      whole = true;
+    }
+    const len = ipv4TotalLen(d, at);
+    if (ours) {
+      if (ipv4Protocol(d, at) === PROTO_ICMP) {
+        const headerLen = ipv4HeaderLen(d, at);
+        if (len > headerLen && d.getUint8(at + headerLen) === ICMP_ECHO_REQUEST) return this.#echo(now, at, len);
+      }
+      if (nat === undefined) return Drop.Ipv4NotForUs;
+    }
+    if (ipv4Ttl(d, at) <= 1) {
+      if (nat === undefined) this.#tunnelError(now, ICMP_TIME_EXCEEDED, 0, 0, at);
+      return Drop.Ipv4TtlExpired;
+    }
+    if (len > lan.mtu && ipv4DontFragment(d, at)) {
+      this.#tunnelError(now, ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED, lan.mtu, at);
+      return Drop.TooBig;
+    }
+    if (nat !== undefined) {
+      const refused = nat.inbound(now, at, len);
+      if (refused !== 0) return refused as DropCode;
+    }
+    const host = ipv4Dst(d, at);
+    if (!lan.onLink(host) || host === lan.address || lan.isBroadcast(host)) return Drop.TunnelNotForLan;
+    ipv4DecrementTtl(d, at);
+    this.#clamp(at, len);
+    const egress = lan.egress;
+    if (whole && len <= lan.mtu) {
+      // The scratch is used again before the frame is sent.
+      const to = egress.frame(len);
+      this.#slab.bytes.copyWithin(to, at, at + len);
+      at = to;
+    }
+    const drop = egress.outputPlain(now, at, len, host);
+    if (drop === Drop.None) return this.#bump(TO_LAN);
+    if (drop === Drop.NeighborUnreachable && nat === undefined)
+      this.#tunnelError(now, ICMP_UNREACHABLE, UNREACHABLE_HOST, 0, at);
+    return drop;
+  }
+
+  /** Answers an echo request to the tunnel's address (without NAT also to the gateway's LAN address). */
+  #echo(now: number, at: number, len: number): DropCode {
+    const d = this.#slab.view;
+    const headerLen = ipv4HeaderLen(d, at);
+    const icmp = at + headerLen;
+    const bad = icmpCheck(d, icmp, len - headerLen, true);
+    if (bad !== Drop.None) return bad;
+    if (icmpType(d, icmp) !== ICMP_ECHO_REQUEST) return Drop.IcmpBadType;
+    if (!this.#echoLimit.take(now)) return Drop.IcmpRateLimited;
+    // In place: the rows of the batch are not used again, and the scratch is fragmented out of.
+    const to = icmp - IPV4_HEADER_LEN;
+    const total = len - headerLen + IPV4_HEADER_LEN;
+    const src = ipv4Src(d, at);
+    const dst = ipv4Dst(d, at);
+    icmpEmit(d, icmp, len - headerLen, ICMP_ECHO_REPLY, 0, d.getInt32(icmp + 4));
+    ipv4Emit(d, to, total, this.#nextId(), 0, 64, PROTO_ICMP, dst, src);
+    if (total > this.#mtu) this.#fragmentIntoTunnel(to);
+    else this.#copyIntoTunnel(to, total);
+    return this.#bump(TUNNEL_ECHO);
+  }
+
+  #copyIntoTunnel(at: number, len: number): void {
+    ensureRoom(this.#tunnel, 1, len);
+    const to = this.#tunnel.arena.take(len);
+    this.#slab.bytes.copyWithin(to, at, at + len);
+    this.#tunnel.batch.push(to, len);
+  }
+
+  /** An error about a packet from the tunnel goes back into it, from the tunnel's address. */
+  #tunnelError(now: number, type: number, code: number, rest: number, at: number): void {
+    const d = this.#slab.view;
+    if (!icmpErrorAllowed(d, at) || !this.#errorLimit.take(now)) return;
+    const len = icmpErrorLen(ipv4TotalLen(d, at));
+    ensureRoom(this.#tunnel, 1, len);
+    const to = this.#tunnel.arena.take(len);
+    icmpErrorEmit(this.#slab, to, this.#address, this.#nextId(), type, code, rest, at);
+    this.#tunnel.batch.push(to, len);
+  }
+
+  #nextId(): number {
+    this.#id = (this.#id + 1) & 0xffff;
+    return this.#id;
+  }
+}
