@@ -1,5 +1,7 @@
 /** What was on the WAN: a capture by tcpdump beside the gateway, sorted by kind from its file. */
 import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { inUserNamespace } from "./privilege.ts";
 import type { Daemon } from "./process.ts";
 
 export type Kind = "arp" | "dhcp" | "dns" | "openvpn" | "other";
@@ -47,6 +49,7 @@ export class Capture {
 
 /** The command that records the head of every frame on an interface. */
 export function captureCommand(device: string, path: string): string[] {
+  if (inUserNamespace()) return [process.execPath, join(import.meta.dir, "frame-capture.ts"), device, path];
   return ["tcpdump", "-Z", "root", "-i", device, "-U", "--immediate-mode", "-s", "256", "-w", path];
 }
 

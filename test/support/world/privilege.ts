@@ -2,7 +2,7 @@
  * Who may make namespaces: root, and a plain user inside a user namespace of their own where the kernel allows that.
  * `ip netns` keeps its names in /run/netns, so the latter also gets a private /run.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 
 const MARK = "MORGANA_USER_NAMESPACE";
 
@@ -59,7 +59,7 @@ export function missingTools(tools: readonly string[]): string[] {
 }
 
 function mapsAllUsers(): boolean {
-  const map = existsSync("/proc/self/uid_map") ? require("node:fs").readFileSync("/proc/self/uid_map", "utf8") : "";
+  const map = existsSync("/proc/self/uid_map") ? readFileSync("/proc/self/uid_map", "utf8") : "";
   return /^\s*0\s+0\s+4294967295/.test(map);
 }
 

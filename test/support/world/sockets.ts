@@ -95,12 +95,16 @@ class Socket {
   }
 
   /** What came (valid until the next call) and from where, or minus the errno. */
-  receive(flags = 0): { data: Uint8Array; from: Uint8Array } | number {
+  receive(flags = 0, limit = 1 << 17): { length: number; data: Uint8Array; from: Uint8Array } | number {
     this.option.view.setInt32(16, 32, true);
-    const n = Number(libc.recvfrom(this.fd, this.buffer.at, 1 << 17, flags, this.address.at + 64, this.option.at + 16));
+    const n = Number(libc.recvfrom(this.fd, this.buffer.at, limit, flags, this.address.at + 64, this.option.at + 16));
     if (n < 0) return -errno();
     const length = this.option.view.getInt32(16, true);
-    return { data: this.buffer.bytes.subarray(0, n), from: this.address.bytes.slice(64, 64 + length) };
+    return {
+      length: n,
+      data: this.buffer.bytes.subarray(0, Math.min(n, limit)),
+      from: this.address.bytes.slice(64, 64 + length),
+    };
   }
 
   close(): void {
@@ -135,6 +139,8 @@ const AF_PACKET = 17;
 const ETH_P_ALL = 3;
 const PACKET_OUTGOING = 4;
 const DONT_WAIT = 0x40;
+/** MSG_TRUNC: the length of the whole frame is told. */
+const TRUNCATE = 0x20;
 
 /** Whole Ethernet frames on one interface, both ways. */
 export class FrameSocket extends Socket {
@@ -162,6 +168,12 @@ export class FrameSocket extends Socket {
       if (typeof got === "number") return undefined;
       if (got.from[10] !== PACKET_OUTGOING) return got.data;
     }
+  }
+
+  /** The first `limit` bytes of the next frame, whichever way it went, and its whole length. */
+  head(limit: number): { data: Uint8Array; length: number } | undefined {
+    const got = this.receive(DONT_WAIT | TRUNCATE, limit);
+    return typeof got === "number" ? undefined : got;
   }
 }
 

@@ -1,8 +1,10 @@
 /** The world itself, with the kernel and openvpn as its router: what fails here is not the appliance's fault. */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { canMakeNamespaces } from "./privilege.ts";
 import { startKernelRouter } from "./router.ts";
 import { GATEWAY, SITE, World } from "./world.ts";
+
+setDefaultTimeout(60_000);
 
 describe.skipIf(!canMakeNamespaces())("a world with a reference router", () => {
   let world: World;

@@ -363,6 +363,7 @@ export class World {
       `--address=/dead.example/${NOBODY}`,
       "--local=/example/",
       `--dhcp-leasefile=${join(this.dir, "leases")}`,
+      "--no-ping",
       "--log-dhcp",
       "--log-queries",
     ]);

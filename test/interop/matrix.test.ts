@@ -1,0 +1,50 @@
+/** Every protection of the control channel with every TLS version and every data cipher, against the real server. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import type { ControlProtection } from "../support/world/openvpn-server.ts";
+import { SITE, World } from "../support/world/world.ts";
+import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
+
+setDefaultTimeout(60_000);
+
+describe.skipIf(NO_WORLD)("a tunnel to openvpn", () => {
+  let world: World;
+  let subject: Subject;
+
+  beforeAll(async () => {
+    world = await World.create();
+    subject = new Subject(world);
+  });
+  afterAll(() => world?.close());
+
+  for (const control of ["plain", "tls-auth", "tls-crypt"] as const satisfies ControlProtection[]) {
+    for (const tls of ["1.2", "1.3"]) {
+      for (const cipher of ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"]) {
+        test(`${control}, TLS ${tls}, ${cipher}`, async () => {
+          const server = await world.server({ control, tls, ciphers: cipher });
+          await subject.bootUp(world.config({ profile: world.profile({ control }) }));
+          expect((await world.ping(SITE, 3, ["-i", "0.05"])).back).toBe(3);
+          expect(await world.lanHost<{ ok: number }>("download", [SITE, 1_000_000, 1])).toMatchObject({ ok: 1 });
+          expect(server.log()).toContain(`Control Channel: TLSv${tls}`);
+          expect(server.log()).toMatch(new RegExp(`(Data Channel: cipher|Outgoing Data Channel: Cipher) '${cipher}'`));
+          if (!REFERENCE) expect(subject.log()).toMatch(new RegExp(`tunnel\\.up.*${cipher}`));
+        });
+      }
+    }
+  }
+
+  test("tls-auth with a chosen digest, and without a key direction", async () => {
+    await world.server({ control: "tls-auth", lines: ["auth SHA512"] });
+    await subject.bootUp(world.config({ profile: world.profile({ control: "tls-auth", lines: ["auth SHA512"] }) }));
+    // `tls-auth FILE 0` on the server needs direction 1 here; without a number both use the same keys.
+    await subject.halt();
+    await world.server({ control: "plain", lines: ["tls-auth static.key"] });
+    const profile = world.profile({ control: "tls-auth" }).replace("key-direction 1\r\n", "");
+    await subject.bootUp(world.config({ profile }));
+  });
+
+  test("the server's order of ciphers decides among those that the profile allows", async () => {
+    const server = await world.server({ ciphers: "CHACHA20-POLY1305:AES-128-GCM:AES-256-GCM" });
+    await subject.bootUp(world.config({ profile: world.profile({ lines: ["data-ciphers AES-256-GCM:AES-128-GCM"] }) }));
+    expect(server.log()).toMatch(/(Data Channel: cipher|Outgoing Data Channel: Cipher) 'AES-128-GCM'/);
+  });
+});

@@ -1,0 +1,140 @@
+/** What is wrong is said in words that name the cause and the remedy; the router stays, with the LAN closed. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { AUTH } from "../support/world/profile.ts";
+import { GATEWAY, SITE, World } from "../support/world/world.ts";
+import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
+
+setDefaultTimeout(60_000);
+
+describe.skipIf(NO_WORLD || REFERENCE)("a router that cannot have its tunnel", () => {
+  let world: World;
+  let subject: Subject;
+
+  beforeAll(async () => {
+    world = await World.create();
+    subject = new Subject(world);
+  });
+  afterAll(() => world?.close());
+
+  /** The gateway answers, the rest is refused, nothing unasked is on the WAN. */
+  async function closed(): Promise<void> {
+    expect((await world.ping(GATEWAY)).back).toBe(1);
+    expect(await world.refuses(SITE)).toBe(true);
+    expect(subject.alive).toBe(true);
+  }
+
+  test("a wrong password names auth.txt", async () => {
+    await world.server();
+    await subject.boot(world.config({ auth: "ann\nwrong\n" }));
+    const line = await subject.says(/auth\.txt/, 20);
+    expect(line).toMatch(/password/i);
+    await closed();
+    expect(subject.log()).not.toContain("wrong\n");
+  });
+
+  test("a wrong password in the profile names the inline block", async () => {
+    const profile = world.profile({
+      password: false,
+      lines: ["<auth-user-pass>", "ann", "sekrit17", "</auth-user-pass>"],
+    });
+    await subject.boot(world.config({ profile, auth: undefined }));
+    expect(await subject.says(/<?auth-user-pass>? block|inline/, 20)).toMatch(/password/i);
+    expect(subject.log()).not.toContain("sekrit17");
+    await closed();
+  });
+
+  test("a server that another CA signed names the ca block", async () => {
+    await subject.boot(world.config({ profile: world.profile({ ca: "ca-other" }) }));
+    expect(await subject.says(/certificate.*(verif|trust|issuer|sign)|(verif|trust).*certificate/, 20)).toMatch(
+      /<?ca>?/,
+    );
+    await closed();
+  });
+
+  test("an expired server certificate is named as such", async () => {
+    await world.server({ certificate: "server-expired" });
+    await subject.boot();
+    expect(await subject.says(/expired/, 20)).toMatch(/certificate/i);
+    await closed();
+  });
+
+  test("a server certificate of the future names the clock", async () => {
+    await world.server({ certificate: "server-future" });
+    await subject.boot();
+    expect(await subject.says(/not yet valid/, 20)).toMatch(/clock/i);
+    await closed();
+  });
+
+  test("a server with a client's certificate is refused by remote-cert-tls", async () => {
+    await world.server({ certificate: "server-as-client" });
+    await subject.boot();
+    expect(await subject.says(/remote-cert-tls/, 20)).toMatch(/certificate/i);
+    await closed();
+  });
+
+  test("an own certificate that the server refuses is named as one possible cause", async () => {
+    await world.server({ lines: ["crl-verify crl.pem"] });
+    for (const certificate of ["client-expired", "client-other", "client-revoked"] as const) {
+      await subject.boot(world.config({ profile: world.profile({ certificate }) }));
+      await subject.says(/certificate/, 40);
+      await closed();
+    }
+  }, 150_000);
+
+  for (const control of ["tls-crypt", "tls-auth"] as const) {
+    test(`a wrong ${control} key: within 30 s the address and the possible causes are named`, async () => {
+      await world.server({ control });
+      await subject.boot(world.config({ profile: world.profile({ control, staticKey: "static-other" }) }));
+      const line = await subject.says(
+        new RegExp(
+          `(no answer|not answer|no reply|timed? ?out|silen).*${control}|${control}.*(no answer|not answer|no reply|timed? ?out|silen)`,
+        ),
+        30,
+      );
+      expect(line).toContain("203.0.113.10");
+      expect(line).toMatch(/port/i);
+      await closed();
+    }, 60_000);
+  }
+
+  test("a bad profile: every problem is named with its line", async () => {
+    const wrong = ["tun-mtu banana", "ping notanumber", "proto carrier-pigeon"];
+    const profile = world.profile({ lines: wrong });
+    await subject.boot(world.config({ profile }));
+    const rows = profile.split("\r\n");
+    for (const line of wrong)
+      await subject.says(new RegExp(`lab\\.ovpn:${rows.indexOf(line) + 1}: ${line.split(" ")[0]}`), 10);
+    await subject.says(/config\.invalid/, 5);
+    await closed();
+  });
+
+  test("a bad appliance.toml: every problem is named with its line, and the LAN address still answers where that part is right", async () => {
+    await subject.boot(
+      world.config({ toml: `[lan]\naddress = "${GATEWAY}/24"\n[vpn]\nnat = "yes"\ncolour = 3\n`, auth: AUTH }),
+    );
+    await subject.says(/appliance\.toml:4/, 10);
+    await subject.says(/appliance\.toml:5/, 10);
+    expect(subject.alive).toBe(true);
+    expect((await world.ping(SITE)).back).toBe(0);
+  });
+
+  test("an interface that the kernel uses is refused, with its name and the command to run", async () => {
+    const set = "ip addr add 192.168.50.77/24 dev l1";
+    const clear = "ip addr flush dev l1; echo 0 > /proc/sys/net/ipv4/ip_forward";
+    await subject.halt();
+    for (const [script, pattern] of [
+      [set, /l1[\s\S]*ip addr/],
+      ["echo 1 > /proc/sys/net/ipv4/ip_forward", /forward/],
+    ] as const) {
+      await world.sh("rt", script);
+      try {
+        const router = await subject.boot();
+        const status = await router.ended(10);
+        expect(status).toBeGreaterThan(0);
+        expect(router.log()).toMatch(pattern);
+      } finally {
+        await world.sh("rt", clear);
+      }
+    }
+  });
+});

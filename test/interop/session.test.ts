@@ -1,0 +1,141 @@
+/** What a session does over its life: renegotiation, restarts, other remotes, and the end. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { until } from "../support/world/process.ts";
+import { GATEWAY, NOBODY, SERVER_2, SITE, World } from "../support/world/world.ts";
+import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
+
+interface Interval {
+  readonly sum: { readonly bits_per_second: number };
+}
+
+setDefaultTimeout(60_000);
+
+describe.skipIf(NO_WORLD)("a session with openvpn", () => {
+  let world: World;
+  let subject: Subject;
+
+  beforeAll(async () => {
+    world = await World.create();
+    subject = new Subject(world);
+  });
+  afterAll(() => world?.close());
+
+  /** TCP load for some seconds: the longest run of seconds in which nothing came through. */
+  async function load(seconds: number): Promise<{ stall: number; meanMbit: number }> {
+    world.start("iperf", "web", ["iperf3", "-s", "-1"]);
+    await until(async () => (await world.in("web", ["ss", "-Hltn", "sport = :5201"])).out !== "", 5);
+    const { code, out } = await world.in("lan", ["iperf3", "-c", SITE, "-t", `${seconds}`, "-J"], seconds + 30);
+    await world.stop("iperf");
+    if (code !== 0) throw new Error(`iperf3: ${out.slice(-500)}`);
+    const rates = (JSON.parse(out) as { intervals: Interval[] }).intervals.map(
+      (interval) => interval.sum.bits_per_second / 1e6,
+    );
+    const stall = Math.max(
+      ...rates
+        .map((rate) => (rate < 0.1 ? "0" : " "))
+        .join("")
+        .split(" ")
+        .map((run) => run.length),
+    );
+    return { stall, meanMbit: rates.reduce((sum, rate) => sum + rate, 0) / rates.length };
+  }
+
+  const count = (text: string, pattern: RegExp): number => text.match(pattern)?.length ?? 0;
+
+  test("renegotiation by the server every 5 s under load breaks no connection and stays one session", async () => {
+    const server = await world.server({ lines: ["reneg-sec 5 5"] });
+    await subject.bootUp();
+    const { stall } = await load(20);
+    expect(stall).toBeLessThanOrEqual(2);
+    expect(count(server.log(), /TLS: soft reset/g)).toBeGreaterThanOrEqual(3);
+    expect(count(server.log(), /'PUSH_REPLY/g)).toBe(1);
+    if (!REFERENCE) expect(count(subject.log(), /tunnel\.rekeyed/g)).toBeGreaterThanOrEqual(3);
+  }, 60_000);
+
+  test("renegotiation by the client every 5 s under load, the server never asking for one", async () => {
+    const server = await world.server({ lines: ["reneg-sec 0"] });
+    await subject.bootUp(world.config({ profile: world.profile({ lines: ["reneg-sec 5"] }) }));
+    const { stall } = await load(18);
+    expect(stall).toBeLessThanOrEqual(2);
+    expect(count(server.log(), /Control Channel: TLS/g)).toBeGreaterThanOrEqual(3);
+    expect(count(server.log(), /'PUSH_REPLY/g)).toBe(1);
+    if (!REFERENCE) expect(count(subject.log(), /tunnel\.rekeyed/g)).toBeGreaterThanOrEqual(2);
+  }, 60_000);
+
+  test("a server that dies: senders are told, and its return brings the tunnel back within 30 s", async () => {
+    await world.server();
+    await subject.bootUp();
+    const capture = await world.capture();
+    await world.stop("server", "SIGKILL");
+    expect(await until(() => world.refuses(SITE), 40)).toBeDefined();
+    await world.tempt();
+    expect((await world.ping(GATEWAY)).back).toBe(1);
+    await world.server();
+    expect(await subject.up(30)).toBeLessThan(30);
+    const tally = await world.tally(capture);
+    expect(tally.odd).toEqual([]);
+    expect(subject.alive).toBe(true);
+    if (!REFERENCE) expect(subject.log()).toMatch(/tunnel\.down/);
+  }, 120_000);
+
+  test("a server that restarts in good order says so, and the tunnel is back soon", async () => {
+    await world.server({ lines: ["explicit-exit-notify 1"] });
+    await subject.bootUp();
+    await world.stop("server");
+    if (!REFERENCE) await subject.says(/tunnel\.down/, 5);
+    await world.server();
+    expect(await subject.up(20)).toBeLessThan(20);
+  }, 60_000);
+
+  test("the second remote is taken where the first is silent, and the third where a name does not resolve", async () => {
+    await world.server({}, "server-2", SERVER_2);
+    await subject.boot(
+      world.config({
+        profile: world.profile({ remotes: [NOBODY, SERVER_2], lines: ["connect-timeout 3", "connect-retry 1 2"] }),
+      }),
+    );
+    await subject.up(30);
+    if (!REFERENCE) {
+      await subject.boot(
+        world.config({
+          profile: world.profile({
+            remotes: ["nothing.example", "dead.example", SERVER_2],
+            lines: ["connect-timeout 3", "connect-retry 1 2"],
+          }),
+        }),
+      );
+      await subject.up(40);
+    }
+    await world.stop("server-2");
+  }, 100_000);
+
+  test("SIGTERM ends it with status 0, and the server is told", async () => {
+    const server = await world.server();
+    await subject.bootUp(world.config({ profile: world.profile({ lines: ["explicit-exit-notify 1"] }) }));
+    const start = performance.now();
+    expect(await subject.halt()).toBe(0);
+    expect(performance.now() - start).toBeLessThan(8000);
+    expect(await server.says(/exit message received|remote-exit/, 3)).toBeDefined();
+  });
+
+  test.skipIf(REFERENCE)("SIGUSR1 reconnects and SIGUSR2 logs statistics", async () => {
+    await world.server();
+    const router = await subject.bootUp();
+    const mark = router.log().length;
+    router.signal("SIGUSR2");
+    expect(await router.says(/statistics/i, 5, mark)).toBeDefined();
+    router.signal("SIGUSR1");
+    expect(await router.says(/tunnel\.down[\s\S]*tunnel\.up/, 20, mark)).toBeDefined();
+    await subject.up(10);
+  });
+
+  test("net30 and p2p topologies", async () => {
+    await world.server({ topology: "net30" });
+    await subject.bootUp();
+    expect((await world.ping(SITE, 2)).back).toBe(2);
+    await subject.halt();
+    await world.server({ topology: "p2p" });
+    await subject.bootUp();
+    expect((await world.ping(SITE, 2)).back).toBe(2);
+  });
+});
