@@ -39,6 +39,7 @@ export interface Libc {
   clock_settime(clock: number, timespec: number): number;
   getrandom(buffer: number, length: number, flags: number): number;
   if_nametoindex(name: number): number;
+  setns(fd: number, type: number): number;
   syscall(number: number, a: number, b: number, c: number): number;
 }
 
@@ -72,6 +73,7 @@ export const libc = dlopen("libc.so.6", {
   clock_settime: { args: [i32, ptr], returns: i32 },
   getrandom: { args: [ptr, u64_fast, u32], returns: i64_fast },
   if_nametoindex: { args: [ptr], returns: u32 },
+  setns: { args: [i32, i32], returns: i32 },
   syscall: { args: [i64_fast, u64_fast, u64_fast, u64_fast], returns: i64_fast },
 }).symbols as unknown as Libc;
 

@@ -153,6 +153,17 @@ export function setClock(seconds: number): void {
   check("clock_settime", libc.clock_settime(0, memory.pointer));
 }
 
+/** Moves this thread to another network namespace, such as /run/netns/NAME; sockets made after that belong to it. */
+export function enterNetworkNamespace(path: string): void {
+  const CLONE_NEWNET = 0x40000000;
+  const fd = open(path, 0x80000);
+  try {
+    check("setns", libc.setns(fd, CLONE_NEWNET), path);
+  } finally {
+    close(fd);
+  }
+}
+
 /** A descriptor that becomes readable when {@link signalEvent} is called, from any thread. Non-blocking. */
 export function eventFd(): number {
   const EFD_NONBLOCK_CLOEXEC = 0x80800;

@@ -1,0 +1,260 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { canMakeNamespaces, makeVethWorld, type VethWorld } from "../../../test/support/veth.ts";
+import { formatMac, parseMac } from "../../lib/address.ts";
+import { Batch, GSO_TCPV4, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import { NativeMemory } from "../sys/memory.ts";
+import { EVENT_LOOP, Poller } from "../sys/poller.ts";
+import { checkInterface } from "./interface.ts";
+import { PACKET_DEVICE_BYTES, PacketDevice } from "./packet.ts";
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+describe.skipIf(!canMakeNamespaces)("PacketDevice between two kernels", () => {
+  let world: VethWorld;
+  let memory: NativeMemory;
+  let b0: PacketDevice;
+  let c0: PacketDevice;
+  const batch = new Batch(64);
+  let largest = 0;
+  let superFrames = 0;
+
+  /** A wire: what one device receives the other sends, until `done`. */
+  async function bridge(done: () => boolean, look: (batch: Batch) => void = () => {}): Promise<void> {
+    const poller = new Poller();
+    poller.add(b0.fd);
+    poller.add(c0.fd);
+    for (let i = 0; !done(); i++) {
+      for (const [from, to] of [
+        [b0, c0],
+        [c0, b0],
+      ] as const) {
+        from.receive(batch);
+        for (let row = 0; row < batch.count; row++) {
+          largest = Math.max(largest, batch.len[row]!);
+          if (batch.gsoType[row] === GSO_TCPV4) superFrames++;
+        }
+        look(batch);
+        to.send(batch);
+      }
+      if (poller.wait(20) & EVENT_LOOP || i % 16 === 0) await turn();
+    }
+  }
+
+  beforeAll(() => {
+    world = makeVethWorld("sys");
+    memory = new NativeMemory(2 * PACKET_DEVICE_BYTES + (1 << 20));
+    b0 = PacketDevice.open("b0", memory);
+    c0 = PacketDevice.open("c0", memory); // it is down: the device brings it up
+  });
+  afterAll(() => world.remove());
+
+  test("knows MAC, MTU and index as ip(8) does, and brought its interface up", () => {
+    const link = JSON.parse(world.run("a", "ip -j link show c0"))[0] as Record<string, unknown>;
+    expect(formatMac(c0.mac)).toBe(String(link["address"]));
+    expect(c0.mtu).toBe(Number(link["mtu"]));
+    expect(c0.index).toBe(Number(link["ifindex"]));
+    expect(c0.linkUp()).toBe(true);
+  });
+
+  test("carries ping, and a TCP transfer whole, as super-frames with partial checksums", async () => {
+    const server = world.spawn("c", ["python3", "-c", TCP_SERVER]);
+    const client = world.spawn("b", ["python3", "-c", TCP_CLIENT]);
+    let exited = false;
+    let partial = 0;
+    const output = Promise.all([new Response(server.stdout).text(), client.exited, server.exited]).then((r) => {
+      exited = true;
+      return r;
+    });
+    await bridge(
+      () => exited,
+      (rows) => {
+        for (let row = 0; row < rows.count; row++) partial += rows.flags[row]! & VNET_NEEDS_CSUM;
+      },
+    );
+    const [digest, status] = await output;
+    expect(status).toBe(0);
+    expect(digest.trim()).toBe(new Bun.CryptoHasher("sha256").update("0123456789abcdef".repeat(1 << 18)).digest("hex"));
+    expect(largest).toBeGreaterThan(10_000);
+    expect(superFrames).toBeGreaterThan(10);
+    expect(partial).toBeGreaterThan(0);
+    expect(b0.counters.values.slice(2, 6)).toEqual(new Float64Array(4));
+  });
+
+  test("a UDP super-frame gathered from two rows arrives as datagrams", async () => {
+    const receiver = world.spawn("b", ["python3", "-c", UDP_RECEIVER]);
+    const reader = receiver.stdout.getReader();
+    let text = "";
+    const line = async () => {
+      for (;;) {
+        const end = text.indexOf("\n");
+        if (end >= 0) {
+          const first = text.slice(0, end);
+          text = text.slice(end + 1);
+          return first;
+        }
+        const { value, done } = await reader.read();
+        if (done) throw new Error(`the receiver ended: ${text}`);
+        text += new TextDecoder().decode(value);
+      }
+    };
+    expect(await line()).toBe("ready");
+    const mac = parseMac(
+      String((JSON.parse(world.run("b", "ip -j link show b1")) as { address: string }[])[0]!.address),
+    )!;
+    const payload = 2500;
+    const at = memory.take(4096).at;
+    memory.view.setUint16(at, mac.hi);
+    memory.view.setInt32(at + 2, mac.lo);
+    memory.view.setUint16(at + 6, b0.mac.hi);
+    memory.view.setInt32(at + 8, b0.mac.lo);
+    memory.view.setUint16(at + 12, 0x0800);
+    const ip = [0x45, 0, 0, 0, 0, 1, 0x40, 0, 64, 17, 0, 0, 10, 99, 0, 9, 10, 99, 0, 2];
+    memory.bytes.set(ip, at + 14);
+    memory.view.setUint16(at + 16, 28 + payload);
+    memory.view.setUint16(at + 24, ~sum(at + 14, 20) & 0xffff);
+    memory.view.setUint16(at + 34, 1111);
+    memory.view.setUint16(at + 36, 9999);
+    memory.view.setUint16(at + 38, 8 + payload);
+    memory.view.setUint16(at + 40, 0);
+    // the pseudo-header's sum, as a partial checksum (RFC 768; virtio 5.1.6.2)
+    memory.view.setUint16(at + 40, fold(sum(at + 26, 8) + 17 + 8 + payload));
+    memory.bytes.fill(0x61, at + 42, at + 42 + payload);
+    batch.clear();
+    const row = batch.push(at, 1000);
+    batch.more[row] = 1;
+    batch.flags[row] = VNET_NEEDS_CSUM;
+    batch.gsoType[row] = GSO_UDP_L4;
+    batch.gsoSize[row] = 1000;
+    batch.hdrLen[row] = 42;
+    batch.csumStart[row] = 34;
+    batch.csumOffset[row] = 6;
+    batch.push(at + 1000, 42 + payload - 1000);
+    if (b0.udpGso) {
+      expect(b0.send(batch)).toBe(1);
+      // b's kernel may ask for our MAC, but the datagrams need no answer
+      expect(await line()).toBe("1000 1000 500");
+    } else {
+      expect(b0.send(batch)).toBe(0);
+    }
+    receiver.kill();
+    await receiver.exited;
+  });
+
+  test("frames that the interface cannot take are dropped by name, and the ones behind them still go", () => {
+    const at = memory.take(4096).at;
+    memory.bytes.fill(0xff, at, at + 12);
+    const before = b0.counters.snapshot();
+    batch.clear();
+    batch.push(at, 3000); // longer than the MTU
+    const wrong = batch.push(at, 100);
+    batch.gsoType[wrong] = 0x55;
+    batch.push(at, 60);
+    expect(b0.send(batch)).toBe(1);
+    const after = b0.counters.snapshot();
+    expect([after.txTooLong, after.txRefused]).toEqual([(before.txTooLong ?? 0) + 1, (before.txRefused ?? 0) + 1]);
+  });
+
+  test("the kernel's statistics add up: what it received is what was handed over or dropped", () => {
+    while (b0.receive(batch) > 0);
+    const handed = b0.counters.values[0]! + (b0.counters.snapshot().rxErrors ?? 0);
+    const first = b0.statistics();
+    expect(first.received).toBe(handed);
+    expect(first.dropped).toBe(0);
+    expect(b0.statistics()).toEqual(first);
+  });
+
+  test("a VLAN frame does not pass for an untagged one", () => {
+    const frame = (tag: string) =>
+      world.run(
+        "c",
+        `python3 -c '
+import socket
+s=socket.socket(17,3); s.bind(("c1",0)); s.send(bytes.fromhex("ffffffffffff020000000001${tag}88b5")+b"x"*50)'`,
+      );
+    while (c0.receive(batch) > 0);
+    frame("81000005");
+    frame("");
+    const seen: number[] = [];
+    for (let i = 0; i < 50 && seen.length === 0; i++) {
+      c0.receive(batch);
+      for (let row = 0; row < batch.count; row++) seen.push(memory.view.getUint16(batch.at[row]! + 12));
+    }
+    expect(seen).toEqual([0x88b5]);
+    expect(c0.receive(batch)).toBe(0);
+  });
+
+  test("a link that goes down is seen and counted, nothing throws, and it works again afterwards", () => {
+    const at = memory.take(4096).at;
+    memory.bytes.fill(0xff, at, at + 12);
+    batch.clear();
+    batch.push(at, 60);
+    world.run("c", "ip link set c1 down");
+    expect(c0.linkUp()).toBe(false);
+    world.run("a", "ip link set c0 down");
+    const rows = new Batch(4);
+    c0.receive(rows);
+    expect(c0.send(batch)).toBe(0);
+    expect(c0.counters.snapshot().txLinkDown).toBe(1);
+    world.run("c", "ip link set c1 up");
+    world.run("a", "ip link set c0 up");
+    c0.receive(rows);
+    expect(c0.send(batch)).toBe(1);
+    expect(c0.linkUp()).toBe(true);
+  });
+
+  test("an interface with addresses or forwarding is refused, with the command to run", () => {
+    expect(checkInterface("b0")).toEqual({ refusals: [], warnings: [] });
+    world.run(
+      "a",
+      "ip addr add 192.0.2.1/24 dev b0; ip addr add 192.0.2.2/32 dev b0 label b0:x; sysctl -qw net.ipv4.conf.b0.forwarding=1",
+    );
+    const { refusals } = checkInterface("b0");
+    expect(refusals).toHaveLength(2);
+    expect(refusals[0]).toMatch(/b0 .*192\.0\.2\.1, 192\.0\.2\.2 on it; run: ip addr flush dev b0$/);
+    expect(refusals[1]).toEndWith("run: sysctl -w net.ipv4.conf.b0.forwarding=0");
+    expect(checkInterface("c0").refusals).toEqual([]);
+    world.run("a", "ip addr flush dev b0; sysctl -qw net.ipv4.conf.b0.forwarding=0");
+    expect(checkInterface("b0").refusals).toEqual([]);
+  });
+
+  test("no such interface, and one that is not Ethernet, are named", () => {
+    expect(() => PacketDevice.open("nosuch0", memory)).toThrow('there is no network interface "nosuch0"');
+    expect(() => PacketDevice.open("lo", memory)).toThrow("lo is not an Ethernet interface");
+  });
+
+  test("close takes down only what the device brought up", () => {
+    b0.close();
+    c0.close();
+    expect(world.run("a", "ip -o link show b0")).toMatch(/<[^>]*\bUP\b/);
+    expect(world.run("a", "ip -o link show c0")).not.toMatch(/<[^>]*\bUP\b/);
+  });
+
+  const fold = (n: number): number => (n > 0xffff ? fold((n & 0xffff) + (n >>> 16)) : n);
+  const sum = (at: number, length: number): number => {
+    let total = 0;
+    for (let i = 0; i < length; i += 2) total += memory.view.getUint16(at + i);
+    return fold(total);
+  };
+});
+
+const TCP_SERVER = `
+import socket, hashlib
+s = socket.create_server(("10.99.0.3", 5000)); s.settimeout(5)
+c, _ = s.accept(); h = hashlib.sha256()
+while True:
+    d = c.recv(1 << 20)
+    if not d: break
+    h.update(d)
+print(h.hexdigest())`;
+const TCP_CLIENT = `
+import socket, time
+for i in range(100):
+    try:
+        c = socket.create_connection(("10.99.0.3", 5000), 5); break
+    except OSError: time.sleep(0.02)
+c.sendall(b"0123456789abcdef" * (1 << 18)); c.close()`;
+const UDP_RECEIVER = `
+import socket
+s = socket.socket(2, 2); s.bind(("10.99.0.2", 9999)); s.settimeout(5)
+print("ready", flush=True)
+print(*[len(s.recv(9000)) for i in range(3)], flush=True)`;

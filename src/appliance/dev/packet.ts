@@ -1,0 +1,435 @@
+/**
+ * A network interface as batches of Ethernet frames: AF_PACKET with virtio-net headers (packet(7), PACKET_VNET_HDR),
+ * recvmmsg and sendmmsg over native memory. TCP super-frames come and go whole; checksums may be partial.
+ *
+ * Received frames lie in a ring of slots in the slab, with HEADROOM before and TAILROOM behind; the rows are valid
+ * until the next receive(). Nothing is allocated per frame.
+ */
+import { release as kernelRelease } from "node:os";
+import type { Mac } from "../../lib/address.ts";
+import { type Batch, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import { Counters } from "../../lib/counters.ts";
+import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
+import {
+  AF_PACKET,
+  ETH_P_ALL,
+  MSG_DONTWAIT,
+  MSG_TRUNC,
+  PACKET_IGNORE_OUTGOING,
+  PACKET_QDISC_BYPASS,
+  PACKET_STATISTICS,
+  PACKET_VNET_HDR,
+  POLLOUT,
+  SO_ATTACH_FILTER,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  SOL_PACKET,
+  SOL_SOCKET,
+} from "../sys/constants.ts";
+import { check, EAGAIN, EINTR, EMSGSIZE, ENETDOWN, ENOBUFS, ENODEV, ENXIO, EPERM, SysError } from "../sys/errno.ts";
+import { errno, libc } from "../sys/libc.ts";
+import type { NativeMemory, Piece } from "../sys/memory.ts";
+import {
+  IOVEC_BYTES,
+  MMSGHDR_BYTES,
+  MMSGHDR_FLAGS,
+  MMSGHDR_IOV,
+  MMSGHDR_IOVLEN,
+  MMSGHDR_LEN,
+  POLLFD_BYTES,
+  POLLFD_EVENTS,
+  sockaddrLl,
+  VNET_CSUM_OFFSET,
+  VNET_CSUM_START,
+  VNET_FLAGS,
+  VNET_GSO_SIZE,
+  VNET_GSO_TYPE,
+  VNET_HDR_BYTES,
+  VNET_HDR_LEN,
+  writeIovec,
+  writePointer,
+} from "../sys/struct.ts";
+import { bind, close, setSocketOption, socket, socketOption } from "../sys/syscalls.ts";
+import { type InterfaceFacts, interfaceFacts, linkIsUp, setInterfaceUp } from "./interface.ts";
+
+/** The largest frame: 64 KiB of IPv4 packet behind an Ethernet header (a super-frame). */
+export const MAX_FRAME = 65550;
+const ETHERNET_HEADER = 14;
+
+export const RX_SLOTS = 64;
+/** 2 bytes more than HEADROOM: the IP header behind 14 bytes of Ethernet is then 4-byte aligned. */
+const SLOT_FRAME = HEADROOM + 2;
+const SLOT_BYTES = (SLOT_FRAME + MAX_FRAME + TAILROOM + 63) & ~63;
+const TX_MESSAGES = 128;
+const TX_IOVECS = 1024;
+/** One message takes at most this many pieces (rows joined by `more`); UIO_MAXIOV is 1,024. */
+const TX_MAX_PIECES = 512;
+/** A virtio header in a cell of its own. */
+const VNET_CELL = 16;
+
+/** Native memory that one device takes from the slab. */
+export const PACKET_DEVICE_BYTES =
+  RX_SLOTS * (SLOT_BYTES + VNET_CELL + 2 * IOVEC_BYTES + MMSGHDR_BYTES) +
+  TX_MESSAGES * (VNET_CELL + MMSGHDR_BYTES) +
+  TX_IOVECS * IOVEC_BYTES +
+  4096;
+
+/** Socket buffers; the kernel doubles what it is told. */
+const RECEIVE_BUFFER = 8 << 20;
+const SEND_BUFFER = 4 << 20;
+/** How long one send() may wait for the interface's queue before it drops. */
+const SEND_PATIENCE_MS = 5;
+
+export const DEVICE_COUNTERS = [
+  "rxFrames",
+  "rxBytes",
+  /** Longer than a slot: a kernel with BIG TCP. */
+  "rxTruncated",
+  "rxRunt",
+  /** The kernel could not describe the frame (a kind of super-frame without a virtio type), or another error. */
+  "rxErrors",
+  "rxLinkDown",
+  "txFrames",
+  "txBytes",
+  /** The socket's send buffer stayed full for 5 ms. */
+  "txBusy",
+  /** The interface's queue dropped it. */
+  "txQueueFull",
+  /** Longer than the MTU and no super-frame. */
+  "txTooLong",
+  /** The kernel does not take this header (EINVAL), or too many pieces. */
+  "txRefused",
+  "txLinkDown",
+  "txErrors",
+] as const;
+export type DeviceCounter = (typeof DEVICE_COUNTERS)[number];
+const C = Object.fromEntries(DEVICE_COUNTERS.map((name, i) => [name, i])) as Record<DeviceCounter, number>;
+
+export interface PacketDeviceOptions {
+  /** Skips the interface's queueing discipline (PACKET_QDISC_BYPASS): less work, no queue behind a full ring. Default off. */
+  readonly qdiscBypass?: boolean;
+  /** Whether UDP super-frames may be sent; default: by the kernel's version. */
+  readonly udpGso?: boolean;
+}
+
+export class PacketDevice {
+  readonly name: string;
+  readonly fd: number;
+  readonly index: number;
+  readonly mac: Mac;
+  readonly mtu: number;
+  readonly counters = new Counters(DEVICE_COUNTERS);
+  readonly #memory: NativeMemory;
+  readonly #broughtUp: boolean;
+  readonly #rxSlots: Piece;
+  readonly #rxVnet: Piece;
+  readonly #rxMessages: Piece;
+  readonly #txVnet: Piece;
+  readonly #txIovecs: Piece;
+  readonly #txMessages: Piece;
+  readonly #pollFd: Piece;
+  /** Bytes and kind of each message of the current sendmmsg. */
+  readonly #txBytes = new Int32Array(TX_MESSAGES);
+  readonly #txGso = new Uint8Array(TX_MESSAGES);
+  #udpGso: boolean;
+  #patience = 0;
+  #kernelReceived = 0;
+  #kernelDropped = 0;
+
+  /**
+   * Opens the interface, bringing it up if it is down.
+   * @param memory the slab that frames live in; takes PACKET_DEVICE_BYTES of it
+   * @throws Error in words (no such interface, not Ethernet, missing privilege), SysError
+   */
+  static open(name: string, memory: NativeMemory, options: PacketDeviceOptions = {}): PacketDevice {
+    const facts = interfaceFacts(name);
+    let fd: number;
+    try {
+      fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    } catch (error) {
+      if (!(error instanceof SysError) || error.errno !== EPERM) throw error;
+      throw new Error(
+        `opening ${name} needs CAP_NET_RAW: run as root, or: setcap cap_net_raw,cap_net_admin+ep on the binary`,
+      );
+    }
+    try {
+      if (!facts.up) setInterfaceUp(name, true);
+      configure(fd, memory, options);
+      bind(fd, sockaddrLl(ETH_P_ALL, facts.index), name);
+      return new PacketDevice(fd, facts, memory, options);
+    } catch (error) {
+      close(fd);
+      if (!facts.up) setInterfaceUp(name, false);
+      throw error;
+    }
+  }
+
+  private constructor(fd: number, facts: InterfaceFacts, memory: NativeMemory, options: PacketDeviceOptions) {
+    this.fd = fd;
+    this.name = facts.name;
+    this.index = facts.index;
+    this.mac = facts.mac;
+    this.mtu = facts.mtu;
+    this.#broughtUp = !facts.up;
+    this.#memory = memory;
+    this.#udpGso = options.udpGso ?? kernelHasUdpGso();
+    this.#rxSlots = memory.take(RX_SLOTS * SLOT_BYTES, 64);
+    this.#rxVnet = memory.take(RX_SLOTS * VNET_CELL);
+    this.#rxMessages = memory.take(RX_SLOTS * MMSGHDR_BYTES, 64);
+    this.#txVnet = memory.take(TX_MESSAGES * VNET_CELL);
+    this.#txIovecs = memory.take(TX_IOVECS * IOVEC_BYTES);
+    this.#txMessages = memory.take(TX_MESSAGES * MMSGHDR_BYTES, 64);
+    this.#pollFd = memory.take(POLLFD_BYTES);
+    const rxIovecs = memory.take(RX_SLOTS * 2 * IOVEC_BYTES);
+    const view = memory.view;
+    for (let i = 0; i < RX_SLOTS; i++) {
+      const iovec = rxIovecs.at + i * 2 * IOVEC_BYTES;
+      writeIovec(view, iovec, this.#rxVnet.pointer + i * VNET_CELL, VNET_HDR_BYTES);
+      writeIovec(view, iovec + IOVEC_BYTES, this.#rxSlots.pointer + i * SLOT_BYTES + SLOT_FRAME, MAX_FRAME);
+      const message = this.#rxMessages.at + i * MMSGHDR_BYTES;
+      writePointer(view, message + MMSGHDR_IOV, memory.pointer + iovec);
+      view.setUint32(message + MMSGHDR_IOVLEN, 2, true);
+    }
+    view.setInt32(this.#pollFd.at, fd, true);
+    view.setInt16(this.#pollFd.at + POLLFD_EVENTS, POLLOUT, true);
+  }
+
+  /**
+   * Whether UDP super-frames (GSO_UDP_L4) may be sent. Linux takes them through AF_PACKET from 6.2 on; should the
+   * kernel refuse one after all, that frame is dropped (txRefused) and this becomes false.
+   */
+  get udpGso(): boolean {
+    return this.#udpGso;
+  }
+
+  /**
+   * Replaces the rows of `batch` by the frames that are waiting, at most RX_SLOTS.
+   * @returns how many messages the kernel had, refused ones included: fewer than the limit means that there are no more now
+   */
+  receive(batch: Batch): number {
+    batch.clear();
+    const limit = Math.min(RX_SLOTS, batch.capacity);
+    const got = libc.recvmmsg(this.fd, this.#rxMessages.pointer, limit, MSG_DONTWAIT, 0);
+    const counts = this.counters.values;
+    if (got < 0) {
+      const number = errno();
+      if (number === EAGAIN || number === EINTR) return 0;
+      // an error belongs to one frame or one change of the link; the frames behind it are still there
+      counts[number === ENETDOWN ? C.rxLinkDown : C.rxErrors]!++;
+      return 0;
+    }
+    const view = this.#memory.view;
+    for (let i = 0; i < got; i++) {
+      const message = this.#rxMessages.at + i * MMSGHDR_BYTES;
+      const length = view.getUint32(message + MMSGHDR_LEN, true) - VNET_HDR_BYTES;
+      if ((view.getInt32(message + MMSGHDR_FLAGS, true) & MSG_TRUNC) !== 0) {
+        counts[C.rxTruncated]!++;
+        continue;
+      }
+      if (length < ETHERNET_HEADER) {
+        counts[C.rxRunt]!++;
+        continue;
+      }
+      const row = batch.push(this.#rxSlots.at + i * SLOT_BYTES + SLOT_FRAME, length);
+      const vnet = this.#rxVnet.at + i * VNET_CELL;
+      batch.flags[row] = view.getUint8(vnet + VNET_FLAGS);
+      batch.gsoType[row] = view.getUint8(vnet + VNET_GSO_TYPE);
+      batch.hdrLen[row] = view.getUint16(vnet + VNET_HDR_LEN, true);
+      batch.gsoSize[row] = view.getUint16(vnet + VNET_GSO_SIZE, true);
+      batch.csumStart[row] = view.getUint16(vnet + VNET_CSUM_START, true);
+      batch.csumOffset[row] = view.getUint16(vnet + VNET_CSUM_OFFSET, true);
+      counts[C.rxFrames]!++;
+      counts[C.rxBytes]! += length;
+    }
+    return got;
+  }
+
+  /**
+   * Sends every frame of the batch (rows joined by `more` as one). What the interface does not take is dropped and
+   * counted; it waits at most 5 ms in all. The batch is left as it is.
+   * @returns the frames that were sent
+   */
+  send(batch: Batch): number {
+    const before = this.counters.values[C.txFrames]!;
+    this.#patience = SEND_PATIENCE_MS;
+    const count = batch.count;
+    let row = 0;
+    while (row < count) {
+      let messages = 0;
+      let iovecs = 0;
+      while (row < count && messages < TX_MESSAGES) {
+        let end = row + 1;
+        while (end < count && batch.more[end - 1] === 1) end++;
+        const pieces = end - row;
+        if (pieces > TX_MAX_PIECES) {
+          this.counters.values[C.txRefused]!++;
+          row = end;
+          continue;
+        }
+        if (iovecs + pieces + 1 > TX_IOVECS) break;
+        this.#describe(batch, row, end, messages, iovecs);
+        iovecs += pieces + 1;
+        messages++;
+        row = end;
+      }
+      this.#transmit(messages);
+    }
+    return this.counters.values[C.txFrames]! - before;
+  }
+
+  /** Administratively up and with carrier; one cheap system call, for a look each second. */
+  linkUp(): boolean {
+    return linkIsUp(this.fd, this.name);
+  }
+
+  /** What the kernel had for this socket since it was opened: frames handed over, and frames that found no room. */
+  statistics(): { readonly received: number; readonly dropped: number } {
+    // struct tpacket_stats { packets, drops }; reading it sets the kernel's counts to zero, and packets include drops
+    const stats = socketOption(this.fd, SOL_PACKET, PACKET_STATISTICS, 8);
+    const dropped = stats.getUint32(4, true);
+    this.#kernelDropped += dropped;
+    this.#kernelReceived += stats.getUint32(0, true) - dropped;
+    return { received: this.#kernelReceived, dropped: this.#kernelDropped };
+  }
+
+  /** Closes the device; an interface that it brought up goes down again. Its part of the slab is not given back. */
+  close(): void {
+    close(this.fd);
+    if (!this.#broughtUp) return;
+    try {
+      setInterfaceUp(this.name, false);
+    } catch {
+      // the interface is gone, and with it what there was to restore
+    }
+  }
+
+  /** Writes the virtio header, the iovecs and the msghdr of the frame in rows [row, end). */
+  #describe(batch: Batch, row: number, end: number, message: number, iovec: number): void {
+    const view = this.#memory.view;
+    const vnet = this.#txVnet.at + message * VNET_CELL;
+    view.setUint8(vnet + VNET_FLAGS, batch.flags[row]! & VNET_NEEDS_CSUM);
+    view.setUint8(vnet + VNET_GSO_TYPE, batch.gsoType[row]!);
+    view.setUint16(vnet + VNET_HDR_LEN, batch.hdrLen[row]!, true);
+    view.setUint16(vnet + VNET_GSO_SIZE, batch.gsoSize[row]!, true);
+    view.setUint16(vnet + VNET_CSUM_START, batch.csumStart[row]!, true);
+    view.setUint16(vnet + VNET_CSUM_OFFSET, batch.csumOffset[row]!, true);
+    const first = this.#txIovecs.at + iovec * IOVEC_BYTES;
+    writeIovec(view, first, this.#txVnet.pointer + message * VNET_CELL, VNET_HDR_BYTES);
+    let at = first;
+    let bytes = 0;
+    for (let i = row; i < end; i++) {
+      at += IOVEC_BYTES;
+      writeIovec(view, at, this.#memory.pointer + batch.at[i]!, batch.len[i]!);
+      bytes += batch.len[i]!;
+    }
+    const header = this.#txMessages.at + message * MMSGHDR_BYTES;
+    writePointer(view, header + MMSGHDR_IOV, this.#memory.pointer + first);
+    view.setUint32(header + MMSGHDR_IOVLEN, end - row + 1, true);
+    this.#txBytes[message] = bytes;
+    this.#txGso[message] = batch.gsoType[row]!;
+  }
+
+  #transmit(messages: number): void {
+    const counts = this.counters.values;
+    let done = 0;
+    while (done < messages) {
+      const pointer = this.#txMessages.pointer + done * MMSGHDR_BYTES;
+      const sent = libc.sendmmsg(this.fd, pointer, messages - done, MSG_DONTWAIT);
+      if (sent > 0) {
+        counts[C.txFrames]! += sent;
+        for (const end = done + sent; done < end; done++) counts[C.txBytes]! += this.#txBytes[done]!;
+        continue;
+      }
+      const number = errno();
+      switch (number) {
+        case EINTR:
+          continue;
+        case EAGAIN:
+          if (this.#waitForRoom()) continue;
+          counts[C.txBusy]! += messages - done;
+          return;
+        case ENETDOWN:
+        case ENXIO:
+        case ENODEV:
+          counts[C.txLinkDown]! += messages - done;
+          return;
+        case ENOBUFS:
+          counts[C.txQueueFull]!++;
+          break;
+        case EMSGSIZE:
+          counts[C.txTooLong]!++;
+          break;
+        default:
+          // EINVAL: the kernel does not take this virtio header, of the first message that is left
+          if (this.#txGso[done] === GSO_UDP_L4) this.#udpGso = false;
+          counts[number === 22 ? C.txRefused : C.txErrors]!++;
+      }
+      done++;
+    }
+  }
+
+  /** Waits for room in the send buffer within what is left of this send's patience. */
+  #waitForRoom(): boolean {
+    if (this.#patience <= 0) return false;
+    const start = performance.now();
+    const ready = libc.poll(this.#pollFd.pointer, 1, Math.ceil(this.#patience));
+    this.#patience -= Math.max(performance.now() - start, 0.05); // never for ever, even if it is always ready
+    return ready > 0;
+  }
+}
+
+function configure(fd: number, memory: NativeMemory, options: PacketDeviceOptions): void {
+  setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
+  setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+  if (options.qdiscBypass === true) setSocketOption(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
+  setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
+  setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
+  refuseVlanFrames(fd, memory);
+}
+
+/** The FORCE variant goes beyond net.core.rmem_max but needs CAP_NET_ADMIN. */
+function setBuffer(fd: number, force: number, plain: number, bytes: number): void {
+  try {
+    setSocketOption(fd, SOL_SOCKET, force, bytes);
+  } catch {
+    setSocketOption(fd, SOL_SOCKET, plain, bytes);
+  }
+}
+
+/**
+ * The kernel takes a VLAN tag out of the frame before a packet socket sees it, so a frame of another VLAN would pass
+ * for one of ours. A classic BPF program drops every frame that had a tag (linux/filter.h, SKF_AD_VLAN_TAG_PRESENT).
+ */
+function refuseVlanFrames(fd: number, memory: NativeMemory): void {
+  const LOAD_WORD = 0x20;
+  const JUMP_EQUAL = 0x15;
+  const RETURN = 0x06;
+  const program = [
+    [LOAD_WORD, 0, 0, 0xfffff000 + 48],
+    [JUMP_EQUAL, 0, 1, 0],
+    [RETURN, 0, 0, 0xffffffff],
+    [RETURN, 0, 0, 0],
+  ] as const;
+  const code = memory.take(program.length * 8);
+  program.forEach(([opcode, yes, no, k], i) => {
+    memory.view.setUint16(code.at + i * 8, opcode, true);
+    memory.view.setUint8(code.at + i * 8 + 2, yes);
+    memory.view.setUint8(code.at + i * 8 + 3, no);
+    memory.view.setUint32(code.at + i * 8 + 4, k, true);
+  });
+  const header = memory.take(16);
+  memory.view.setUint16(header.at, program.length, true);
+  writePointer(memory.view, header.at + 8, code.pointer);
+  check("setsockopt", libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, header.pointer, 16), "SO_ATTACH_FILTER");
+}
+
+/** Linux 6.2 added UDP segmentation to virtio headers of packet sockets. */
+function kernelHasUdpGso(): boolean {
+  const [major = 0, minor = 0] = kernelRelease().split(".").map(Number);
+  return major > 6 || (major === 6 && minor >= 2);
+}

@@ -1,0 +1,56 @@
+/** Numbers of the Linux ABI (asm-generic; the same on x86-64 and arm64). */
+export const AF_INET = 2;
+export const AF_PACKET = 17;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_NONBLOCK = 0x800;
+export const SOCK_CLOEXEC = 0x80000;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_TRUNC = 0x20;
+
+export const SOL_SOCKET = 1;
+export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
+export const SO_ATTACH_FILTER = 26;
+export const SO_SNDBUFFORCE = 32;
+export const SO_RCVBUFFORCE = 33;
+
+/** linux/if_packet.h */
+export const SOL_PACKET = 263;
+export const PACKET_STATISTICS = 6;
+export const PACKET_VNET_HDR = 15;
+export const PACKET_QDISC_BYPASS = 20;
+export const PACKET_IGNORE_OUTGOING = 23;
+export const ETH_P_ALL = 3;
+
+/** linux/sockios.h */
+export const SIOCGIFCONF = 0x8912;
+export const SIOCGIFFLAGS = 0x8913;
+export const SIOCSIFFLAGS = 0x8914;
+export const SIOCGIFMTU = 0x8921;
+export const SIOCSIFMTU = 0x8922;
+export const SIOCGIFHWADDR = 0x8927;
+
+/** linux/if.h */
+export const IFF_UP = 1;
+export const IFF_LOOPBACK = 8;
+export const IFF_RUNNING = 0x40;
+export const ARPHRD_ETHER = 1;
+
+export const POLLIN = 1;
+export const POLLOUT = 4;
+
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_RDWR = 2;
+export const O_NONBLOCK = 0x800;
+export const O_CLOEXEC = 0x80000;
+
+/** sys/mount.h */
+export const MS_RDONLY = 1;
+export const MS_NOSUID = 2;
+export const MS_NODEV = 4;
+export const MS_NOEXEC = 8;
+
+export const S_IFCHR = 0o020000;
+export const S_IFBLK = 0o060000;

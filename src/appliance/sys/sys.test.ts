@@ -1,0 +1,92 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { O_RDWR } from "./constants.ts";
+import { SysError } from "./errno.ts";
+import { NativeMemory } from "./memory.ts";
+import { EVENT_LOOP, Poller } from "./poller.ts";
+import { writePointer } from "./struct.ts";
+import { close, drainEvent, eventFd, open, read, signalEvent, write } from "./syscalls.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "morgana-sys-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+test("pieces of native memory are zeroed, aligned, apart, and bounded", () => {
+  const memory = new NativeMemory(8192);
+  const a = memory.take(10, 1);
+  const b = memory.take(10, 64);
+  expect(memory.bytes.every((x) => x === 0)).toBe(true);
+  expect(b.pointer % 64).toBe(0);
+  expect(b.at).toBeGreaterThanOrEqual(a.at + 10);
+  expect(b.pointer - memory.pointer).toBe(b.at);
+  expect(() => memory.take(8192)).toThrow("used up");
+});
+
+test("a pointer is written as its 64 bits", () => {
+  const view = new DataView(new ArrayBuffer(8));
+  writePointer(view, 0, 0x7fff_fedc_ba98);
+  expect(view.getBigUint64(0, true)).toBe(0x7fff_fedc_ba98n);
+});
+
+test("files are opened, written and read through native memory", () => {
+  const path = join(directory, "file");
+  const fd = open(path, O_RDWR | 0o100, 0o600);
+  expect(write(fd, new TextEncoder().encode("hello"))).toBe(5);
+  close(fd);
+  expect(readFileSync(path, "utf8")).toBe("hello");
+  const again = open(path, 0);
+  const out = new Uint8Array(10);
+  expect(read(again, out)).toBe(5);
+  expect(new TextDecoder().decode(out.subarray(0, 5))).toBe("hello");
+  close(again);
+});
+
+test("a refusal of the kernel carries call, number, name and subject", () => {
+  try {
+    open("/no/such/file", 0);
+    expect.unreachable();
+  } catch (error) {
+    expect(error).toBeInstanceOf(SysError);
+    expect(error).toMatchObject({ call: "open", errno: 2, code: "ENOENT", message: "open /no/such/file: ENOENT" });
+  }
+});
+
+test("the poller tells which descriptor is ready, and sleeps no longer than it is told", () => {
+  const poller = new Poller();
+  const [one, two] = [eventFd(), eventFd()];
+  const bitOne = poller.add(one);
+  const bitTwo = poller.add(two);
+  expect(poller.wait(0) & ~EVENT_LOOP).toBe(0);
+  signalEvent(two);
+  signalEvent(two);
+  expect(poller.wait(1000) & ~EVENT_LOOP).toBe(bitTwo);
+  expect(poller.events(bitTwo)).toBe(1);
+  expect(drainEvent(two)).toBe(2);
+  signalEvent(one);
+  expect(poller.wait(1000) & ~EVENT_LOOP).toBe(bitOne);
+  poller.watch(bitOne, 0);
+  expect(poller.wait(0) & ~EVENT_LOOP).toBe(0);
+  close(one);
+  close(two);
+});
+
+test("a signal ends the sleep, and its handler runs at the next turn", () => {
+  // a process of its own: the runner's signals and loop stay out of it
+  const script = `
+    import { EVENT_LOOP, Poller } from ${JSON.stringify(join(import.meta.dir, "poller.ts"))};
+    let seen = false;
+    process.on("SIGUSR1", () => { seen = true; });
+    const poller = new Poller();
+    Bun.spawn(["sh", "-c", "kill -USR1 " + process.pid]);
+    const start = performance.now();
+    let woken = 0;
+    while (!seen && performance.now() - start < 4000) {
+      if (poller.wait(5000) & EVENT_LOOP) woken++;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    console.log(seen, woken > 0, performance.now() - start < 3000);
+    process.exit(0);`;
+  const run = Bun.spawnSync([process.execPath, "-e", script]);
+  expect(run.stdout.toString().trim()).toBe("true true true");
+});
