@@ -1,0 +1,108 @@
+/** The steps that `npm test` and `npm run check` are made of: a program is run, its output streams through, and what it counts is counted. */
+
+export interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+export const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+
+const DIM = process.stdout.isTTY ? "\x1b[2m" : "";
+const PLAIN = process.stdout.isTTY ? "\x1b[0m" : "";
+let running: Bun.Subprocess | undefined;
+
+/** Ends the program of the running step when this one is told to end. */
+export function endWithMe(): void {
+  for (const [signal, status] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const) {
+    process.on(signal, async () => {
+      running?.kill("SIGTERM");
+      await Promise.race([running?.exited, Bun.sleep(15_000)]);
+      process.exit(status);
+    });
+  }
+}
+
+/** Runs one program with its output streamed; its status and everything that it printed. */
+async function stream(
+  title: string,
+  argv: readonly string[],
+  minutes: number,
+): Promise<{ status: number; out: string }> {
+  const start = performance.now();
+  console.log(`\n== ${title} ${DIM}${argv.join(" ")}${PLAIN}`);
+  const child = Bun.spawn([...argv], { cwd: ROOT, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  running = child;
+  const timer = setTimeout(() => {
+    console.log(`${title}: not done after ${minutes} minutes, ended`);
+    child.kill("SIGTERM");
+    setTimeout(() => child.kill("SIGKILL"), 10_000).unref();
+  }, minutes * 60_000);
+  let out = "";
+  const copy = async (source: ReadableStream<Uint8Array>, sink: NodeJS.WriteStream): Promise<void> => {
+    const decoder = new TextDecoder();
+    for await (const part of source) {
+      sink.write(part);
+      out += decoder.decode(part, { stream: true });
+    }
+  };
+  const copies = Promise.all([copy(child.stdout, process.stdout), copy(child.stderr, process.stderr)]);
+  const status = await child.exited;
+  // A background process of the step may hold the pipes open; what the step itself said is there soon.
+  await Promise.race([copies, Bun.sleep(2000)]);
+  clearTimeout(timer);
+  running = undefined;
+  console.log(`${DIM}== ${title}: status ${status}, ${((performance.now() - start) / 1000).toFixed(0)} s${PLAIN}`);
+  return { status, out };
+}
+
+/** A program that counts as one test: passed when it ends with status 0. */
+export async function program(tally: Tally, title: string, argv: readonly string[], minutes = 10): Promise<boolean> {
+  const { status } = await stream(title, argv, minutes);
+  if (status === 0) tally.passed++;
+  else tally.failed++;
+  return status === 0;
+}
+
+/** A run of `bun test`, counted by its own summary. No summary, or a status that does not go with it, is a failure. */
+export async function bunTest(tally: Tally, title: string, argv: readonly string[], minutes = 15): Promise<void> {
+  const { status, out } = await stream(title, argv, minutes);
+  const counted = summary(out);
+  if (counted === undefined) {
+    console.log(`${title}: ended with status ${status} and no summary`);
+    tally.failed++;
+    return;
+  }
+  tally.passed += counted.passed;
+  tally.skipped += counted.skipped;
+  tally.failed += status !== 0 && counted.failed === 0 ? 1 : counted.failed;
+}
+
+/** What a run of `bun test` counted, from the last summary in its output. */
+export function summary(out: string): Tally | undefined {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are what is to be removed
+  const plain = out.replace(/\x1b\[[0-9;]*m/g, "");
+  const end = plain.search(/^Ran \d+ tests? across \d+ files?/m);
+  if (end < 0) return undefined;
+  const block = plain.slice(0, end).split("\n").slice(-12).join("\n");
+  const count = (word: string): number => Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(block)?.[1] ?? 0);
+  return { passed: count("pass"), failed: count("fail") + count("errors?"), skipped: count("skip") + count("todo") };
+}
+
+/** Types of the pure core, types of everything, and lint: one test each. */
+export async function checks(tally: Tally): Promise<void> {
+  await program(tally, "types of the core", [`${ROOT}/node_modules/.bin/tsc`, "-p", "tsconfig.core.json"]);
+  await program(tally, "types", [`${ROOT}/node_modules/.bin/tsc`, "-p", "tsconfig.json"]);
+  await program(tally, "lint", [`${ROOT}/node_modules/.bin/biome`, "ci", "--colors=off"]);
+}
+
+/** Prints the closing line and ends with the right status. */
+export function finish(tally: Tally): never {
+  console.log(
+    `\n${tally.passed} passed, ${tally.failed} failed${tally.skipped > 0 ? `, ${tally.skipped} skipped` : ""}`,
+  );
+  process.exit(tally.failed > 0 ? 1 : 0);
+}

@@ -1,0 +1,55 @@
+/**
+ * `npm test`: types, lint, unit, property and simulation tests, the image, the interop tests and the booted VM. Ends with the line
+ * `N passed, N failed`. What needs network namespaces runs as root, or in a user namespace where the kernel allows that, else it is skipped.
+ * `bun scripts/test.ts NAME...` runs only some of the steps: check, unit, image, interop, system.
+ */
+import { Glob } from "bun";
+import { canMakeNamespaces, privileged, userNamespaceProblem } from "../test/support/world/privilege.ts";
+import { bunTest, checks, endWithMe, finish, program, ROOT, type Tally } from "./steps.ts";
+
+const STEPS = ["check", "unit", "image", "interop", "system"] as const;
+const chosen = process.argv.slice(2);
+const unknown = chosen.filter((name) => !STEPS.some((step) => step === name));
+if (unknown.length > 0) {
+  console.error(`usage: npm test [-- ${STEPS.join("|")} ...]; unknown: ${unknown.join(" ")}`);
+  process.exit(2);
+}
+const wanted = (step: (typeof STEPS)[number]): boolean => chosen.length === 0 || chosen.includes(step);
+
+const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+const bun = process.execPath;
+// Files in processes of their own: a crash is one failure, not the end.
+const PARALLEL = "--parallel=2";
+const tests = (argv: readonly string[]): string[] => [bun, "test", "--timeout", "60000", ...argv];
+
+/** The test files below some folders. */
+const below = (...folders: string[]): string[] =>
+  folders
+    .flatMap((folder) => [...new Glob(`${folder}/**/*.test.ts`).scanSync({ cwd: ROOT })].map((path) => `./${path}`))
+    .sort();
+
+const problem = canMakeNamespaces() ? undefined : userNamespaceProblem();
+if (problem !== undefined)
+  console.log(`\nno network namespaces here, so the tests that need them are skipped: ${problem}`);
+const inWorld = (argv: readonly string[]): string[] => (problem === undefined ? privileged(tests(argv)) : tests(argv));
+endWithMe();
+if (wanted("check")) await checks(tally);
+if (wanted("unit")) {
+  const world = below("test/support/world", "test/interop", "test/system");
+  const files = below("src", "test", "scripts", "image", "qemu", "bench", "fuzz").filter(
+    (path) => !world.includes(path),
+  );
+  await bunTest(tally, "unit, property and simulation tests", inWorld([PARALLEL, ...files]));
+}
+let image = true;
+if (wanted("image")) {
+  const built = await program(tally, "the binary", [bun, "scripts/build.ts"]);
+  image = built && (await program(tally, "the image", [bun, "scripts/image.ts"]));
+}
+if (wanted("interop"))
+  await bunTest(tally, "interop with openvpn", inWorld(below("test/support/world", "test/interop")));
+if (wanted("system")) {
+  if (!image) console.log("\nwithout an image the booted VM cannot be tested");
+  await bunTest(tally, "the booted VM", inWorld(below("test/system")), 20);
+}
+finish(tally);
