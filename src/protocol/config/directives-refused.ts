@@ -1,0 +1,77 @@
+/** Directives that are errors: not built yet although they matter, or not for an appliance at all. */
+import { type Directive, type Marks, row } from "./directive.ts";
+
+const later = (name: string, what: string, marks: Marks = ""): Directive => row(name, "later", 0, 15, marks, what);
+const refused = (name: string, remedy: string, marks: Marks = ""): Directive =>
+  row(name, "refused", 0, 15, marks, remedy);
+
+const NO_SCRIPTS = "the appliance runs no scripts and has no shell; remove the line";
+const NO_MANAGEMENT =
+  "there is no management interface; the log on the console and SIGUSR2 tell the state; remove the line";
+const NO_SMARTCARD =
+  "the appliance reads no smart card or system key store; give cert and key (or pkcs12) as files or blocks";
+const NO_DAEMON = "the appliance is the only program of its machine and logs to the console; remove the line";
+const STANDALONE = "is a command, not a configuration; remove the line";
+
+export const REFUSED: readonly Directive[] = [
+  // The wire would differ, or security would be less than the profile asks for.
+  later("tls-crypt-v2", "not available yet", "ic"),
+  later("secret", "static key mode is not available: it has no forward secrecy; use TLS (client, ca, ...)", "i"),
+  later("http-proxy", "not available yet (it needs TCP)", "c"),
+  later("http-proxy-option", "not available yet (it needs TCP)", "c"),
+  later("http-proxy-user-pass", "not available yet (it needs TCP)", "ic"),
+  later("http-proxy-retry", "not available yet (it needs TCP)", "c"),
+  later("http-proxy-timeout", "not available yet (it needs TCP)", "c"),
+  later("http-proxy-override", "not available yet (it needs TCP)", "c"),
+  later("socks-proxy", "not available yet", "c"),
+  later("socks-proxy-retry", "not available yet", "c"),
+  later("client-nat", "not available yet"),
+  later("proto-force", "not available yet; write proto udp"),
+  later("capath", "a directory of CAs is not available; put the CA certificates into one file or block for ca"),
+  later("keying-material-exporter", "not available yet"),
+  later("no-replay", "replay protection cannot be turned off; remove the line"),
+  later("no-iv", "was removed from OpenVPN; remove the line"),
+  later("key-method", "only key method 2 exists; remove the line"),
+  later("auth-token", "is pushed by a server, never written in a profile; remove the line"),
+  later("auth-token-user", "is pushed by a server, never written in a profile; remove the line"),
+  later("peer-id", "is pushed by a server, never written in a profile; remove the line"),
+  later("protocol-flags", "is pushed by a server, never written in a profile; remove the line"),
+  later("key-derivation", "is pushed by a server, never written in a profile; remove the line"),
+  later("push-continuation", "is pushed by a server, never written in a profile; remove the line"),
+
+  ...["up", "down", "ipchange", "route-up", "route-pre-down", "tls-verify", "tls-export-cert", "client-crresponse"].map(
+    (name) => refused(name, NO_SCRIPTS),
+  ),
+  ...["up-delay", "up-restart", "down-pre"].map((name) => row(name, "silent", 0, 0)),
+  refused("route-noexec", "routes are always the tunnel's; use route-nopull or pull-filter instead"),
+  refused("ifconfig-noexec", "the tunnel's address is always set; remove the line"),
+  refused("plugin", "the appliance loads no plugins; remove the line"),
+
+  ...["", "-client", "-client-auth", "-client-group", "-client-user", "-client-pf", "-forget-disconnect", "-hold"]
+    .concat(["-log-cache", "-query-passwords", "-query-proxy", "-query-remote", "-signal", "-up-down"])
+    .map((suffix) => refused(`management${suffix}`, NO_MANAGEMENT)),
+  ...["management-external-cert", "management-external-key", "cryptoapicert", "pkcs11-id", "pkcs11-id-management"]
+    .concat(["pkcs11-providers", "pkcs11-cert-private", "pkcs11-pin-cache", "pkcs11-private-mode"])
+    .concat(["pkcs11-protected-authentication"])
+    .map((name) => refused(name, NO_SMARTCARD)),
+
+  ...[
+    "daemon",
+    "syslog",
+    "log",
+    "log-append",
+    "writepid",
+    "status",
+    "inetd",
+    "setcon",
+    "chroot",
+    "cd",
+    "msg-channel",
+  ].map((name) => refused(name, NO_DAEMON)),
+  refused("config", "put everything into one file; files are not included"),
+
+  ...["genkey", "mktun", "rmtun", "show-ciphers", "show-curves", "show-digests", "show-engines", "show-groups"]
+    .concat(["show-tls", "show-gateway", "show-adapters", "show-net", "show-valid-subnets", "show-pkcs11-ids"])
+    .concat(["test-crypto", "help", "version"])
+    .map((name) => refused(name, STANDALONE)),
+];

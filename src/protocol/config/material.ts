@@ -1,0 +1,151 @@
+/** Contents of blocks and of files that a profile names: PEM, static keys, user and password. */
+import type { Line } from "./lexer.ts";
+import { printable } from "./lexer.ts";
+import type { Reader } from "./reader.ts";
+import type { Material } from "./types.ts";
+import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
+
+/** What an old form of a profile writes in place of a file name; the block that follows counts. */
+export const INLINE = "[inline]";
+
+export interface Content {
+  readonly label: string;
+  readonly bytes: Uint8Array;
+  /** Line of the first byte within the profile, where it is a block. */
+  readonly firstLine: number | undefined;
+}
+
+/** The content behind one line: its block, or the file that its first parameter names. Reports a missing file. */
+export function content(reader: Reader, line: Line): Content | undefined {
+  if (line.block !== undefined) {
+    return { label: `<${line.words[0]}> block`, bytes: encodeUtf8(line.block), firstLine: line.line + 1 };
+  }
+  const name = line.words[1] as string;
+  const bytes = reader.readFile(name);
+  if (bytes === undefined) {
+    return reader.problem(
+      line,
+      `the file "${printable(name)}" is not there; put it beside the profile or give it as block`,
+    );
+  }
+  return { label: name, bytes, firstLine: undefined };
+}
+
+/** The line of a material directive that counts: the last one that is not the placeholder "[inline]". */
+export const materialLine = (reader: Reader, name: string): Line | undefined =>
+  reader.all(name).findLast((line) => line.block !== undefined || line.words[1] !== INLINE);
+
+/**
+ * PEM blocks of `line` whose names match `wanted`, in canonical form (LF, nothing between the blocks); reports
+ * content that holds none. Other blocks are dropped.
+ */
+export function pem(reader: Reader, name: string, wanted: RegExp, what: string): Material | undefined {
+  const line = materialLine(reader, name);
+  if (line === undefined) {
+    const placeholder = reader.last(name);
+    if (placeholder) reader.problem(placeholder, `${INLINE} stands for a <${name}> block, which is missing`);
+    return undefined;
+  }
+  const found = content(reader, line);
+  if (found === undefined) return undefined;
+  const text = decodeUtf8(found.bytes).replace(/\r\n?/g, "\n");
+  const blocks: string[] = [];
+  for (const match of text.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\n([^-]*)(-----END \1-----)?/gm)) {
+    const [, kind, body, end] = match as unknown as [string, string, string, string | undefined];
+    if (!wanted.test(kind)) continue;
+    const rows = body.split("\n").map((row) => row.trimEnd());
+    const bad = rows.find((row) => !/^([A-Za-z0-9+/]+={0,2}|[A-Za-z-]+: [ -~]+|)$/.test(row));
+    if (end === undefined || bad !== undefined) {
+      return reader.problem(line, `${found.label}: the ${kind} in it is damaged or incomplete`);
+    }
+    blocks.push(`-----BEGIN ${kind}-----\n${rows.join("\n").trimEnd()}\n-----END ${kind}-----\n`);
+  }
+  if (blocks.length === 0) return reader.problem(line, `${found.label} holds no ${what} in PEM form`);
+  return { label: found.label, origin: reader.report.origin(line.line), bytes: encodeUtf8(blocks.join("")) };
+}
+
+/** PKCS #12: binary as file, base64 as block. */
+export function pkcs12(reader: Reader): Material | undefined {
+  const line = materialLine(reader, "pkcs12");
+  const found = line && content(reader, line);
+  if (!line || !found) return undefined;
+  let bytes: Uint8Array | undefined = found.bytes;
+  if (line.block !== undefined) bytes = decodeBase64(line.block.replace(/\s+/g, ""));
+  if (bytes === undefined || bytes[0] !== 0x30) return reader.problem(line, `${found.label} is not a PKCS #12 file`);
+  return { label: found.label, origin: reader.report.origin(line.line), bytes };
+}
+
+const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+export function decodeBase64(text: string): Uint8Array | undefined {
+  if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined;
+  const digits = text.replace(/=+$/, "");
+  const bytes = new Uint8Array((digits.length * 3) >> 2);
+  let bits = 0;
+  let count = 0;
+  let at = 0;
+  for (const digit of digits) {
+    bits = ((bits << 6) | BASE64.indexOf(digit)) & 0xffffff;
+    count += 6;
+    if (count < 8) continue;
+    count -= 8;
+    bytes[at++] = bits >> count;
+  }
+  return bytes;
+}
+
+export function encodeBase64(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 3) {
+    const group = (bytes[i]! << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
+    for (let k = 0; k < 4; k++) text += i + k > bytes.length ? "=" : BASE64[(group >> (18 - 6 * k)) & 63];
+  }
+  return text;
+}
+
+const KEY_BEGIN = "-----BEGIN OpenVPN Static key V1-----";
+const KEY_END = "-----END OpenVPN Static key V1-----";
+const KEY_BYTES = 256;
+
+/** A static key file: 256 bytes in hexadecimal between its two marks. */
+export function staticKey(reader: Reader, line: Line): { key: Uint8Array; material: Material } | undefined {
+  const found = content(reader, line);
+  if (found === undefined) return undefined;
+  const text = decodeUtf8(found.bytes);
+  const begin = text.indexOf(KEY_BEGIN);
+  const end = text.indexOf(KEY_END, begin);
+  if (begin < 0 || end < 0) {
+    const other = /-----BEGIN OpenVPN tls-crypt-v2 ([a-z]+) key-----/.exec(text);
+    const hint = other ? ` (it is a tls-crypt-v2 ${other[1]} key)` : "";
+    return reader.problem(line, `${found.label} holds no "${KEY_BEGIN}" ... "${KEY_END}"${hint}`);
+  }
+  const hex = text.slice(begin + KEY_BEGIN.length, end).replace(/\s+/g, "");
+  if (!/^[0-9a-f]*$/i.test(hex)) return reader.problem(line, `${found.label}: the key is not hexadecimal`);
+  if (hex.length !== 2 * KEY_BYTES) {
+    return reader.problem(
+      line,
+      `${found.label}: the key has ${hex.length} hexadecimal digits instead of ${2 * KEY_BYTES}`,
+    );
+  }
+  const key = Uint8Array.from(hex.match(/../g) as string[], (pair) => Number.parseInt(pair, 16));
+  const material = {
+    label: found.label,
+    origin: reader.report.origin(line.line),
+    bytes: encodeUtf8(formatStaticKey(key)),
+  };
+  return { key, material };
+}
+
+/** The text of a static key file, 16 bytes a row. */
+export function formatStaticKey(key: Uint8Array): string {
+  const hex = Array.from(key, (b) => b.toString(16).padStart(2, "0")).join("");
+  return `${KEY_BEGIN}\n${(hex.match(/.{1,32}/g) ?? []).join("\n")}\n${KEY_END}\n`;
+}
+
+/** First and second row of a credentials file. A missing row is undefined. */
+export function twoRows(bytes: Uint8Array): [string | undefined, string | undefined] {
+  const text = decodeUtf8(bytes).replace(/^\ufeff/, "");
+  const rows = text.split(/\r?\n/);
+  if (rows.at(-1) === "") rows.pop();
+  return [rows[0], rows[1]];
+}

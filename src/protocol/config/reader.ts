@@ -1,0 +1,108 @@
+/** Access to the lines of one file by directive, with strict values; collects problems instead of stopping at the first. */
+import type { Line } from "./lexer.ts";
+import { printable } from "./lexer.ts";
+import type { ConfigProblem, Origin } from "./types.ts";
+
+export type ReadFile = (name: string) => Uint8Array | undefined;
+
+export class Report {
+  readonly problems: ConfigProblem[] = [];
+  readonly warnings: ConfigProblem[] = [];
+  readonly #file: string;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  origin(line: number): Origin {
+    return { file: this.#file, line };
+  }
+
+  problem(line: number, directive: string, problem: string): undefined {
+    this.problems.push({ origin: this.origin(line), directive: printable(directive), problem });
+  }
+
+  warn(line: number, directive: string, problem: string): undefined {
+    this.warnings.push({ origin: this.origin(line), directive: printable(directive), problem });
+  }
+}
+
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+const INT32_MAX = 2147483647;
+export const SECONDS: Range = { min: 0, max: INT32_MAX };
+
+export class Reader {
+  readonly report: Report;
+  readonly readFile: ReadFile;
+  readonly #lines = new Map<string, Line[]>();
+
+  constructor(report: Report, readFile: ReadFile, lines: readonly Line[]) {
+    this.report = report;
+    this.readFile = readFile;
+    for (const line of lines) {
+      const name = line.words[0]!;
+      const same = this.#lines.get(name);
+      if (same) same.push(line);
+      else this.#lines.set(name, [line]);
+    }
+  }
+
+  all(name: string): readonly Line[] {
+    return this.#lines.get(name) ?? [];
+  }
+
+  /** The one that counts: the last. */
+  last(name: string): Line | undefined {
+    return this.all(name).at(-1);
+  }
+
+  has(name: string): boolean {
+    return this.#lines.has(name);
+  }
+
+  problem(line: Line, text: string): undefined {
+    this.report.problem(line.line, line.words[0]!, text);
+  }
+
+  warn(line: Line, text: string): undefined {
+    this.report.warn(line.line, line.words[0]!, text);
+  }
+
+  /** Parameter `index` of one line as a whole number; undefined after reporting a bad one, or where it is not written. */
+  number(line: Line, index: number, range: Range): number | undefined {
+    const word = line.words[index];
+    if (word === undefined) return undefined;
+    const value = /^\d{1,15}$/.test(word) ? Number(word) : undefined;
+    if (value === undefined) return this.problem(line, `"${printable(word)}" is not a whole number`);
+    if (value < range.min || value > range.max) {
+      return this.problem(line, `${value} is not between ${range.min} and ${range.max}`);
+    }
+    return value;
+  }
+
+  /** The value of a directive with one number, each occurrence checked; `fallback` where it is not written. */
+  int(name: string, fallback: number, range: Range = SECONDS): number {
+    let value = fallback;
+    for (const line of this.all(name)) value = this.number(line, 1, range) ?? value;
+    return value;
+  }
+
+  /** Parameter `index` as one of a few words. */
+  choice<T extends string>(line: Line, index: number, values: readonly T[]): T | undefined {
+    const word = line.words[index];
+    if (word === undefined) return undefined;
+    if ((values as readonly string[]).includes(word)) return word as T;
+    return this.problem(line, `"${printable(word)}" is none of ${values.join(", ")}`);
+  }
+
+  /** The last value of a directive with one choice. */
+  oneOf<T extends string>(name: string, values: readonly T[]): T | undefined {
+    let value: T | undefined;
+    for (const line of this.all(name)) value = this.choice(line, 1, values) ?? value;
+    return value;
+  }
+}

@@ -1,0 +1,140 @@
+/** How the server is reached: remote, proto, port and <connection> blocks -> remotes. */
+import { parseIpv4 } from "../../lib/address.ts";
+import { type Line, printable } from "./lexer.ts";
+import { type Range, Reader } from "./reader.ts";
+import type { AddressFamily, LinkProtocol, Remote } from "./types.ts";
+import { isHostName, isIpv6 } from "./values.ts";
+
+const PORT: Range = { min: 1, max: 65535 };
+const DEFAULT_PORT = 1194;
+
+interface Transport {
+  readonly protocol: LinkProtocol;
+  readonly family: AddressFamily;
+  /** Where it is written; undefined for the default. */
+  readonly line: Line | undefined;
+}
+
+const PROTOCOLS: Readonly<Record<string, readonly [LinkProtocol, AddressFamily]>> = {
+  udp: ["udp", "any"],
+  udp4: ["udp", "ipv4"],
+  udp6: ["udp", "ipv6"],
+  tcp: ["tcp", "any"],
+  tcp4: ["tcp", "ipv4"],
+  tcp6: ["tcp", "ipv6"],
+  "tcp-client": ["tcp", "any"],
+  "tcp4-client": ["tcp", "ipv4"],
+  "tcp6-client": ["tcp", "ipv6"],
+};
+
+/** A remote that this build can not use yet, with the reason and the line that says so. */
+interface Unusable {
+  readonly line: Line;
+  readonly reason: string;
+}
+
+interface Defaults {
+  readonly port: number;
+  readonly transport: Transport;
+}
+
+/** All remotes in file order that can be used. Those that cannot are skipped with a warning as long as one remains. */
+export function resolveRemotes(reader: Reader, connections: readonly Line[]): Remote[] {
+  const defaults = connectionDefaults(reader, {
+    port: DEFAULT_PORT,
+    transport: { protocol: "udp", family: "any", line: undefined },
+  });
+  const remotes: Remote[] = [];
+  const unusable: Unusable[] = [];
+  const problemsBefore = reader.report.problems.length;
+  if (connections.length === 0) {
+    for (const line of reader.all("remote")) addRemote(reader, line, defaults, remotes, unusable);
+  }
+  for (const block of connections) {
+    // What stands before the block in the file is OpenVPN's default for it; files that put it after are served too.
+    const inner = new Reader(reader.report, reader.readFile, block.nested ?? []);
+    const own = connectionDefaults(inner, defaults);
+    const line = inner.last("remote");
+    if (line === undefined) reader.problem(block, "holds no remote");
+    else {
+      const proxy = inner.last("http-proxy") ?? inner.last("socks-proxy");
+      if (proxy) unusable.push({ line: proxy, reason: "proxies are not available yet" });
+      else addRemote(inner, line, own, remotes, unusable);
+    }
+  }
+  if (connections.length > 0) {
+    for (const line of reader.all("remote"))
+      reader.warn(line, "ignored: <connection> blocks say which servers there are");
+  }
+  if (remotes.length > 0) {
+    for (const { line, reason } of unusable) reader.warn(line, `skipped: ${reason}`);
+  } else if (unusable.length > 0) {
+    // One line may rule out all of them (proto tcp): it is named once.
+    for (const line of new Set(unusable.map((u) => u.line))) {
+      reader.problem(line, `${unusable.find((u) => u.line === line)!.reason}, and no other remote is left`);
+    }
+  } else if (reader.report.problems.length === problemsBefore) {
+    reader.report.problem(1, "remote", "missing: no server is named");
+  }
+  return remotes;
+}
+
+function connectionDefaults(reader: Reader, outer: Defaults): Defaults {
+  let { port, transport } = outer;
+  for (const name of ["port", "rport"]) port = reader.int(name, port, PORT);
+  for (const line of reader.all("proto")) transport = protocolOf(reader, line, 1) ?? transport;
+  return { port, transport };
+}
+
+function protocolOf(reader: Reader, line: Line, index: number): Transport | undefined {
+  const word = line.words[index] as string;
+  const known = Object.hasOwn(PROTOCOLS, word) ? PROTOCOLS[word] : undefined;
+  if (known) return { protocol: known[0], family: known[1], line };
+  if (/^tcp[46]?-server$/.test(word)) return reader.problem(line, "tcp-server: the server role is not available yet");
+  return reader.problem(
+    line,
+    `"${printable(word)}" is no protocol; udp, udp4, udp6, tcp-client, tcp4-client and tcp6-client are`,
+  );
+}
+
+function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remote[], unusable: Unusable[]): void {
+  const host = line.words[1] as string;
+  let port: number | undefined = defaults.port;
+  let transport: Transport | undefined = defaults.transport;
+  if (line.words[2] !== undefined) port = reader.number(line, 2, PORT);
+  if (line.words[3] !== undefined) transport = protocolOf(reader, line, 3);
+  const address = parseIpv4(host) !== undefined ? "ipv4" : isIpv6(host) ? "ipv6" : undefined;
+  if (address === undefined && !isHostName(host)) {
+    reader.problem(line, `"${printable(host)}" is neither an address nor a host name`);
+    return;
+  }
+  if (port === undefined || transport === undefined) return;
+  if (address !== undefined && transport.family !== "any" && transport.family !== address) {
+    reader.problem(line, `${printable(host)} is no address of the family that proto asks for`);
+    return;
+  }
+  const { protocol, family } = transport;
+  if (protocol === "tcp") unusable.push({ line: transport.line ?? line, reason: "TCP is not available yet" });
+  else if (family === "ipv6")
+    unusable.push({ line: transport.line ?? line, reason: "IPv6 on the WAN is not available yet" });
+  else if (address === "ipv6") unusable.push({ line, reason: "IPv6 on the WAN is not available yet" });
+  else remotes.push({ host, port, protocol, family, origin: reader.report.origin(line.line) });
+}
+
+/** The local port, or undefined for any. OpenVPN's rule for a client: bound only where a line asks for it. */
+export function resolveLocalPort(reader: Reader): number | undefined {
+  const nobind = reader.last("nobind");
+  const bind = reader.last("bind");
+  const lport = reader.last("lport");
+  const local = reader.last("local");
+  if (bind?.words[1] !== undefined && bind.words[1] !== "ipv6only")
+    reader.problem(bind, `"${printable(bind.words[1])}" is not ipv6only`);
+  const port = reader.int("lport", reader.int("port", DEFAULT_PORT, PORT), { min: 0, max: 65535 });
+  if (nobind) {
+    if (bind) reader.problem(bind, "cannot stand beside nobind");
+    if (lport) reader.problem(lport, "cannot stand beside nobind");
+    return undefined;
+  }
+  if (!bind && !lport && !local && (reader.has("pull") || reader.has("client"))) return undefined;
+  return port === 0 ? undefined : port;
+}

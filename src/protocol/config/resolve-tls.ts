@@ -1,0 +1,248 @@
+/** TLS, control-channel keys, who the server must be, and our credentials: lines -> values. */
+import type { Line } from "./lexer.ts";
+import { printable } from "./lexer.ts";
+import { content, INLINE, materialLine, pem, pkcs12, staticKey, twoRows } from "./material.ts";
+import type { Reader } from "./reader.ts";
+import type { ControlWrap, Credentials, DigestName, TlsConfig, VerifyConfig } from "./types.ts";
+import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
+
+const CERTIFICATE = /^(TRUSTED |X509 )?CERTIFICATE$/;
+const PRIVATE_KEY = /^((RSA|EC|DSA|ENCRYPTED) )?PRIVATE KEY$/;
+
+export function resolveTls(reader: Reader): TlsConfig {
+  const { report } = reader;
+  const ca = pem(reader, "ca", CERTIFICATE, "certificate");
+  const cert = pem(reader, "cert", CERTIFICATE, "certificate");
+  const key = pem(reader, "key", PRIVATE_KEY, "private key");
+  const extraCerts = pem(reader, "extra-certs", CERTIFICATE, "certificate");
+  const p12 = pkcs12(reader);
+  const passphrase = readPassphrase(reader);
+  let crl: TlsConfig["crl"];
+  const crlLine = reader.last("crl-verify");
+  if (crlLine?.words[2] !== undefined)
+    reader.problem(crlLine, "a directory of serial numbers is not available; give a CRL file");
+  else crl = pem(reader, "crl-verify", /^X509 CRL$/, "certificate revocation list");
+
+  if (!reader.has("ca") && !reader.has("peer-fingerprint") && !reader.has("pkcs12")) {
+    report.problem(
+      1,
+      "ca",
+      "missing: nothing says which server to trust; give ca (file or <ca> block) or peer-fingerprint",
+    );
+  }
+  for (const [one, other] of [
+    ["cert", "key"],
+    ["key", "cert"],
+  ] as const) {
+    const line = reader.last(one);
+    if (line && !reader.has(other) && !reader.has("pkcs12"))
+      reader.problem(line, `${other} is missing: cert and key go together`);
+  }
+  for (const name of ["ca", "cert", "key"]) {
+    const line = reader.last(name);
+    // OpenVPN takes a ca beside pkcs12, cert and key not.
+    if (line && name !== "ca" && reader.has("pkcs12")) reader.problem(line, "cannot stand beside pkcs12");
+  }
+  const keyLine = materialLine(reader, "key");
+  if (key && keyLine && passphrase === undefined && !reader.has("askpass") && isEncrypted(key.bytes)) {
+    reader.problem(keyLine, "the private key is encrypted; add askpass FILE with its pass phrase in the first row");
+  }
+
+  const [minVersion, maxVersion] = versions(reader);
+  const lists = { cipherList: list(reader, "tls-cipher"), cipherSuites: list(reader, "tls-ciphersuites") };
+  for (const line of reader.all("tls-cipher")) {
+    if (/@SECLEVEL=0/.test(line.words[1] ?? ""))
+      reader.warn(line, "@SECLEVEL=0 is ignored: weak certificates and keys are refused");
+  }
+  return {
+    ca,
+    cert,
+    key,
+    extraCerts,
+    pkcs12: p12,
+    passphrase,
+    crl,
+    minVersion,
+    maxVersion,
+    ...lists,
+    groups: list(reader, "tls-groups"),
+  };
+}
+
+const list = (reader: Reader, name: string): string | undefined => reader.last(name)?.words[1];
+
+const isEncrypted = (bytes: Uint8Array): boolean => /BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED/.test(decodeUtf8(bytes));
+
+function readPassphrase(reader: Reader): string | undefined {
+  const line = reader.last("askpass");
+  if (line === undefined) return undefined;
+  if (line.words[1] === undefined || line.words[1] === "stdin") {
+    return reader.problem(
+      line,
+      "nobody can be asked for the pass phrase; write askpass FILE with the pass phrase in its first row",
+    );
+  }
+  const found = content(reader, line);
+  if (found === undefined) return undefined;
+  return twoRows(found.bytes)[0] ?? reader.problem(line, `${found.label} is empty`);
+}
+
+/** Versions below 1.2 are never used; a wish for them becomes 1.2 with a warning. */
+function versions(reader: Reader): ["1.2" | "1.3", "1.2" | "1.3"] {
+  const value = { "tls-version-min": "1.2" as "1.2" | "1.3", "tls-version-max": "1.3" as "1.2" | "1.3" };
+  for (const name of ["tls-version-min", "tls-version-max"] as const) {
+    for (const line of reader.all(name)) {
+      const word = line.words[1];
+      if (line.words[2] !== undefined && line.words[2] !== "or-highest") {
+        reader.problem(line, `"${printable(line.words[2])}" is not "or-highest"`);
+      }
+      if (word === "1.2" || word === "1.3") value[name] = word;
+      else if ((word === "1.0" || word === "1.1") && name === "tls-version-max") {
+        reader.problem(line, `TLS ${word} is broken and not available; the lowest version is 1.2`);
+      } else if (word === "1.0" || word === "1.1")
+        reader.warn(line, `TLS ${word} is not used; the lowest version is 1.2`);
+      else if (name === "tls-version-min" && line.words[2] === "or-highest") value[name] = "1.3";
+      else reader.problem(line, `"${printable(word ?? "")}" is none of 1.0, 1.1, 1.2, 1.3`);
+    }
+  }
+  const { "tls-version-min": min, "tls-version-max": max } = value;
+  const line = reader.last("tls-version-min");
+  if (min > max && line) reader.problem(line, `${min} is above tls-version-max ${max}`);
+  return [min, max];
+}
+
+export function resolveWrap(reader: Reader, digest: DigestName | "none"): ControlWrap {
+  const auth = materialLine(reader, "tls-auth");
+  const crypt = materialLine(reader, "tls-crypt");
+  let direction: 0 | 1 | undefined;
+  const take = (line: Line, index: number): void => {
+    const word = reader.choice(line, index, ["0", "1"]);
+    if (word !== undefined) direction = word === "0" ? 0 : 1;
+  };
+  for (const line of reader.all("tls-auth")) take(line, 2);
+  for (const line of reader.all("key-direction")) take(line, 1);
+  for (const name of ["tls-auth", "tls-crypt"]) {
+    const line = reader.last(name);
+    if (line && !materialLine(reader, name))
+      reader.problem(line, `${INLINE} stands for a <${name}> block, which is missing`);
+  }
+  if (auth && crypt) reader.problem(crypt, "cannot stand beside tls-auth; a server uses one of them");
+  const stray = reader.last("key-direction");
+  if (stray && !reader.has("tls-auth")) reader.warn(stray, "ignored: it belongs to tls-auth");
+  if (crypt) {
+    const key = staticKey(reader, crypt);
+    if (key) return { kind: "tls-crypt", ...key };
+  } else if (auth) {
+    const key = staticKey(reader, auth);
+    if (digest === "none") reader.problem(auth, "needs a digest; auth is none");
+    else if (key) return { kind: "tls-auth", direction, digest, ...key };
+  }
+  return { kind: "none" };
+}
+
+export function resolveVerify(reader: Reader): VerifyConfig {
+  const remoteCertTls = reader.oneOf("remote-cert-tls", ["server", "client"]);
+  const nsCertType = reader.oneOf("ns-cert-type", ["server", "client"]);
+  const wrongSide = reader.last("remote-cert-tls");
+  if (wrongSide && remoteCertTls === "client")
+    reader.warn(wrongSide, "client: the server must then have a client's certificate");
+  let remoteCertKu: number[] | undefined;
+  for (const line of reader.all("remote-cert-ku")) {
+    remoteCertKu = [];
+    for (const word of line.words.slice(1)) {
+      if (/^(0x)?[0-9a-f]{1,4}$/i.test(word)) remoteCertKu.push(Number.parseInt(word, 16));
+      else reader.problem(line, `"${printable(word)}" is not a hexadecimal key usage such as a0`);
+    }
+  }
+  let x509Name: VerifyConfig["x509Name"];
+  for (const line of reader.all("verify-x509-name")) {
+    const type = line.words[2] === undefined ? "subject" : reader.choice(line, 2, ["subject", "name", "name-prefix"]);
+    if (line.words[1] === "") reader.problem(line, "the name is empty");
+    else if (type !== undefined) x509Name = { type, name: line.words[1] as string };
+  }
+  const field = reader.last("x509-username-field");
+  if (field && !(field.words.length === 2 && field.words[1]?.toUpperCase() === "CN")) {
+    if (x509Name && x509Name.type !== "subject")
+      reader.problem(field, "not available yet: verify-x509-name looks at the common name");
+    else reader.warn(field, "ignored: only verify-x509-name would look at it");
+  }
+  return {
+    remoteCertTls,
+    remoteCertEku: reader.last("remote-cert-eku")?.words[1],
+    remoteCertKu,
+    nsCertType,
+    x509Name,
+    verifyHash: verifyHash(reader),
+    peerFingerprints: fingerprints(reader),
+  };
+}
+
+function verifyHash(reader: Reader): VerifyConfig["verifyHash"] {
+  let value: VerifyConfig["verifyHash"];
+  for (const line of reader.all("verify-hash")) {
+    const name = line.words[2]?.toUpperCase() ?? "SHA1";
+    if (line.block === undefined && name !== "SHA1" && name !== "SHA256") {
+      reader.problem(line, `"${printable(name)}" is neither SHA1 nor SHA256`);
+      continue;
+    }
+    const algorithm = line.block !== undefined || name === "SHA256" ? "SHA256" : "SHA1";
+    const digests = digestRows(reader, line, algorithm === "SHA1" ? 20 : 32);
+    if (digests) value = { algorithm, digests };
+  }
+  return value;
+}
+
+/** All of them count: the peer must have one. */
+function fingerprints(reader: Reader): string[] | undefined {
+  const all = reader.all("peer-fingerprint").flatMap((line) => digestRows(reader, line, 32) ?? []);
+  return reader.has("peer-fingerprint") ? all : undefined;
+}
+
+function digestRows(reader: Reader, line: Line, bytes: number): string[] | undefined {
+  const rows = (line.block ?? (line.words[1] as string)).split("\n").map((row) => row.trim());
+  const wanted = rows.filter((row) => row !== "" && !/^[#;]/.test(row));
+  const digests: string[] = [];
+  for (const row of wanted) {
+    if (!/^[0-9a-f]{2}(:[0-9a-f]{2})*$/i.test(row) || row.length !== 3 * bytes - 1) {
+      return reader.problem(line, `"${printable(row)}" is not ${bytes} bytes in hexadecimal, written XX:XX:...`);
+    }
+    digests.push(row.replaceAll(":", "").toLowerCase());
+  }
+  if (digests.length === 0) return reader.problem(line, "holds no fingerprint");
+  return digests;
+}
+
+export interface DefaultCredentials {
+  /** Content of the file that serves a bare auth-user-pass. */
+  readonly text: string;
+  /** Its name, for messages: "auth.txt". */
+  readonly label: string;
+}
+
+export function resolveCredentials(reader: Reader, fallback: DefaultCredentials | undefined): Credentials | undefined {
+  const line = reader.all("auth-user-pass").findLast((l) => l.block !== undefined) ?? reader.last("auth-user-pass");
+  if (line === undefined) return undefined;
+  const named =
+    line.block === undefined && line.words[1] !== "stdin" && line.words[1] !== INLINE ? line.words[1] : undefined;
+  let found: { label: string; bytes: Uint8Array } | undefined;
+  if (line.block !== undefined) found = { label: "<auth-user-pass> block", bytes: encodeUtf8(line.block) };
+  else {
+    const bytes = named === undefined ? undefined : reader.readFile(named);
+    // Providers name files that exist on their own machines only: then the default serves too.
+    if (named !== undefined && bytes) found = { label: named, bytes };
+    else if (fallback) found = { label: fallback.label, bytes: encodeUtf8(fallback.text) };
+  }
+  if (found === undefined) {
+    const missing = named === undefined ? "no user and password" : `the file "${printable(named)}" is not there`;
+    return reader.problem(
+      line,
+      `${missing}; put auth.txt (user in the first row, password in the second) beside the profile`,
+    );
+  }
+  const [user, password] = twoRows(found.bytes);
+  if (!user) return reader.problem(line, `${found.label}: the first row, the user, is empty`);
+  if (password === undefined) return reader.problem(line, `${found.label}: the second row, the password, is missing`);
+  if (user.length > 128 || password.length > 4096)
+    return reader.problem(line, `${found.label}: user or password is too long`);
+  return { user, password, label: found.label, origin: reader.report.origin(line.line) };
+}
