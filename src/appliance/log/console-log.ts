@@ -1,0 +1,99 @@
+/**
+ * The log on a console, one record a line:
+ *
+ *     2026-01-01T00:00:00.000Z info tunnel.up address=10.8.0.2 cipher=AES-256-GCM the tunnel is up
+ *     {"time":"2026-01-01T00:00:00.000Z","level":"info","event":"tunnel.up","address":"10.8.0.2","message":"the tunnel is up"}
+ *
+ * Whatever came from outside cannot start a line, move the cursor or reorder the text: control characters are escaped.
+ */
+import { LOG_LEVELS, type Log, type LogFields, type LogLevel } from "../../lib/log.ts";
+
+export type LogFormat = "text" | "json";
+
+export interface ConsoleLogOptions {
+  readonly level: LogLevel;
+  readonly format: LogFormat;
+  /** Takes one whole line, with its newline. */
+  readonly write: (line: string) => void;
+  /** Milliseconds since 1970. */
+  readonly clock: () => number;
+}
+
+export class ConsoleLog implements Log {
+  readonly #write: (line: string) => void;
+  readonly #clock: () => number;
+  #format: LogFormat;
+  #rank: number;
+
+  constructor(options: ConsoleLogOptions) {
+    this.#write = options.write;
+    this.#clock = options.clock;
+    this.#format = options.format;
+    this.#rank = LOG_LEVELS.indexOf(options.level);
+  }
+
+  setLevel(level: LogLevel): void {
+    this.#rank = LOG_LEVELS.indexOf(level);
+  }
+
+  setFormat(format: LogFormat): void {
+    this.#format = format;
+  }
+
+  enabled(level: LogLevel): boolean {
+    return LOG_LEVELS.indexOf(level) <= this.#rank;
+  }
+
+  write(level: LogLevel, event: string, message: string, fields: LogFields = {}): void {
+    if (!this.enabled(level)) return;
+    const time = new Date(this.#clock()).toISOString();
+    const line =
+      this.#format === "json"
+        ? jsonLine(time, level, event, message, fields)
+        : textLine(time, level, event, message, fields);
+    this.#write(`${line}\n`);
+  }
+}
+
+function textLine(time: string, level: LogLevel, event: string, message: string, fields: LogFields): string {
+  const words = [time, level, escapeControls(event)];
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined) words.push(`${escapeControls(name)}=${textValue(value)}`);
+  }
+  if (message !== "") words.push(escapeControls(message));
+  return words.join(" ");
+}
+
+/** A value that could be taken for something else is quoted, with the quotes and backslashes in it escaped. */
+function textValue(value: string | number | boolean): string {
+  const text = String(value);
+  if (text !== "" && !/[\s"=\\]/.test(text)) return escapeControls(text);
+  return `"${escapeControls(text.replace(/["\\]/g, "\\$&"))}"`;
+}
+
+/** The record's own four names win over a field of the same name. */
+function jsonLine(time: string, level: LogLevel, event: string, message: string, fields: LogFields): string {
+  const { time: _t, level: _l, event: _e, message: _m, ...rest } = fields;
+  const record = { time, level, event, ...rest, ...(message === "" ? {} : { message }) };
+  // JSON.stringify leaves DEL, C1 and the bidirectional controls as they are; \uXXXX is what they are in JSON
+  return JSON.stringify(record).replace(UNSAFE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/**
+ * C0 and C1 controls, DEL, line and paragraph separators, bidirectional controls, the byte order mark, and halves of
+ * surrogate pairs.
+ */
+const UNSAFE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
+const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+function escapeControls(text: string): string {
+  return text.replace(UNSAFE, (c) => {
+    const code = c.charCodeAt(0);
+    return (
+      NAMED[c] ?? (code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`)
+    );
+  });
+}
