@@ -1,0 +1,84 @@
+/**
+ * A configuration as it lies on a config disk: appliance.toml, one OpenVPN file, the files that it names, auth.txt.
+ * Everything is read through a ConfigReader, so that a folder, a mounted disk and a single file are the same here.
+ */
+import { dirname, isAbsolute, join, normalize } from "node:path";
+import { parseConfig } from "../protocol/config/parse.ts";
+import type { ClientConfig, ConfigProblem } from "../protocol/config/types.ts";
+import { decodeUtf8 } from "../protocol/config/utf8.ts";
+import { DEFAULT_SETTINGS, parseSettings, type Settings } from "./settings.ts";
+
+export interface ConfigReader {
+  /** Names of the files at the top; the order does not matter. */
+  list(): readonly string[];
+  /** Content of a file by its name relative to the top; undefined where it is missing or unreadable. */
+  read(name: string): Uint8Array | undefined;
+}
+
+export interface LoadOptions {
+  /** The configuration is this one OpenVPN file: appliance.toml is not looked for. */
+  readonly single?: string | undefined;
+}
+
+interface Loaded {
+  /** The defaults where appliance.toml is missing or has problems. */
+  readonly settings: Settings;
+  readonly notices: readonly string[];
+  readonly warnings: readonly ConfigProblem[];
+}
+
+export type LoadResult =
+  | (Loaded & { readonly ok: true; readonly config: ClientConfig })
+  | (Loaded & { readonly ok: false; readonly problems: readonly ConfigProblem[] });
+
+export const SETTINGS_FILE = "appliance.toml";
+export const CREDENTIALS_FILE = "auth.txt";
+
+/** Reads everything and reports the problems of both files at once. Never throws for what a file holds. */
+export function loadProfile(reader: ConfigReader, options: LoadOptions = {}): LoadResult {
+  const toml = options.single === undefined ? reader.read(SETTINGS_FILE) : undefined;
+  const parsed = parseSettings(SETTINGS_FILE, toml && decodeUtf8(toml));
+  const settings = parsed.ok ? parsed.settings : DEFAULT_SETTINGS;
+  const notices = parsed.ok ? parsed.notices : [];
+  const problems: ConfigProblem[] = parsed.ok ? [] : [...parsed.problems];
+
+  const line = parsed.ok ? parsed.configLine : 1;
+  const name = options.single ?? settings.vpn.config ?? onlyProfile(reader.list());
+  const bytes = typeof name === "string" ? reader.read(name) : undefined;
+  if (typeof name !== "string" || bytes === undefined) {
+    const text = typeof name === "string" ? `the file "${name}" is not there` : name.problem;
+    // A broken appliance.toml may have named it.
+    if (parsed.ok) problems.push({ origin: { file: SETTINGS_FILE, line }, directive: "vpn.config", problem: text });
+    return { ok: false, settings, notices, warnings: [], problems };
+  }
+
+  const auth = reader.read(CREDENTIALS_FILE);
+  const result = parseConfig({ file: name, text: decodeUtf8(bytes) }, (file) => readBeside(reader, name, file), {
+    role: "client",
+    defaultCredentials: auth && { text: decodeUtf8(auth), label: CREDENTIALS_FILE },
+  });
+  const { warnings } = result;
+  if (!result.ok) problems.push(...result.problems);
+  if (result.ok && problems.length === 0) return { ok: true, settings, notices, warnings, config: result.config };
+  return { ok: false, settings, notices, warnings, problems };
+}
+
+/** The only *.ovpn or *.conf, or the only file at all. */
+function onlyProfile(names: readonly string[]): string | { readonly problem: string } {
+  // macOS leaves "._NAME" files on FAT disks.
+  const visible = names.filter((name) => !name.startsWith("."));
+  const profiles = visible.filter((name) => /\.(ovpn|conf)$/i.test(name)).sort();
+  if (profiles.length === 0 && visible.length === 1 && visible[0] !== SETTINGS_FILE) return visible[0] as string;
+  if (profiles.length === 1) return profiles[0] as string;
+  if (profiles.length === 0) return { problem: "there is no OpenVPN file (*.ovpn or *.conf) in the configuration" };
+  const shown = profiles.slice(0, 5).map((name) => JSON.stringify(name));
+  const more = profiles.length > 5 ? ", ..." : "";
+  return { problem: `there are ${profiles.length} OpenVPN files (${shown.join(", ")}${more}); name one of them here` };
+}
+
+/** Files are relative to the profile and stay inside the configuration. */
+function readBeside(reader: ConfigReader, profile: string, name: string): Uint8Array | undefined {
+  if (isAbsolute(name)) return undefined;
+  const path = normalize(join(dirname(profile), name));
+  return path.startsWith("..") ? undefined : reader.read(path);
+}

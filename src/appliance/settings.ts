@@ -1,0 +1,315 @@
+/**
+ * appliance.toml: the machine's own settings, everything that is not OpenVPN's. Every key has a default; an unknown key,
+ * a wrong type, a bad value or a syntax error is a problem with its line, and all of them are reported at once.
+ */
+import { type AST, ParseError, parseTOML } from "toml-eslint-parser";
+import {
+  formatIpv4,
+  type Ipv4Cidr,
+  inSubnet,
+  isLoopback,
+  isMulticast,
+  type Mac,
+  parseIpv4,
+  parseIpv4Cidr,
+  parseMac,
+  prefixMask,
+} from "../lib/address.ts";
+import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
+import type { ConfigProblem } from "../protocol/config/types.ts";
+
+export interface Settings {
+  readonly hostname: string;
+  readonly wan: {
+    /** Which NIC; undefined: the first. */
+    readonly mac: Mac | undefined;
+    readonly address: "dhcp" | Ipv4Cidr;
+    /** int32; set exactly where the address is static. */
+    readonly gateway: number | undefined;
+    /** int32 each; empty: from DHCP. */
+    readonly dns: readonly number[];
+    readonly mtu: number;
+  };
+  readonly lan: {
+    /** Which NIC; undefined: the second. */
+    readonly mac: Mac | undefined;
+    readonly address: Ipv4Cidr;
+  };
+  readonly vpn: {
+    /** File name of the profile; undefined: the only one that is there. */
+    readonly config: string | undefined;
+    readonly nat: boolean;
+  };
+  readonly log: { readonly level: LogLevel };
+}
+
+export type SettingsResult =
+  | { readonly ok: true; readonly settings: Settings; readonly notices: string[]; readonly configLine: number }
+  | { readonly ok: false; readonly problems: ConfigProblem[] };
+
+export const DEFAULT_SETTINGS: Settings = {
+  hostname: "morgana",
+  wan: { mac: undefined, address: "dhcp", gateway: undefined, dns: [], mtu: 1500 },
+  lan: { mac: undefined, address: { address: parseIpv4("192.168.50.1") as number, prefix: 24 } },
+  vpn: { config: undefined, nat: true },
+  log: { level: "info" },
+};
+
+const KEYS: ReadonlySet<string> = new Set([
+  "hostname",
+  "wan.mac",
+  "wan.address",
+  "wan.gateway",
+  "wan.dns",
+  "wan.mtu",
+  "lan.mac",
+  "lan.address",
+  "lan.dhcp",
+  "lan.dns",
+  "vpn.config",
+  "vpn.nat",
+  "log.level",
+  "log.syslog",
+]);
+const TABLES: ReadonlySet<string> = new Set(["wan", "lan", "vpn", "log"]);
+
+/** The smallest MTU that every IPv4 host must take (RFC 1122 3.3.3), and the largest of Ethernet with jumbo frames. */
+const MTU = { min: 576, max: 9000 };
+
+/** @param text undefined where there is no file: the defaults */
+export function parseSettings(file: string, text: string | undefined): SettingsResult {
+  const reading = new Reading(file);
+  try {
+    reading.collect(parseTOML((text ?? "").replace(/^\ufeff/, ""), { tomlVersion: "1.0" }));
+  } catch (error) {
+    if (!(error instanceof ParseError)) throw error;
+    return { ok: false, problems: [problem(file, error.lineNumber, "syntax", error.message)] };
+  }
+  const settings = reading.settings();
+  if (reading.problems.length > 0) {
+    return { ok: false, problems: reading.problems.sort((a, b) => a.origin.line - b.origin.line) };
+  }
+  return { ok: true, settings, notices: reading.notices(), configLine: reading.line("vpn.config") };
+}
+
+const problem = (file: string, line: number, directive: string, text: string): ConfigProblem => ({
+  origin: { file, line },
+  directive,
+  problem: text,
+});
+
+class Reading {
+  readonly problems: ConfigProblem[] = [];
+  readonly #values = new Map<string, AST.TOMLContentNode>();
+  readonly #file: string;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  line(key: string): number {
+    return this.#values.get(key)?.loc.start.line ?? 1;
+  }
+
+  fail(key: string, text: string, line = this.line(key)): undefined {
+    this.problems.push(problem(this.#file, line, key, text));
+  }
+
+  collect(program: AST.TOMLProgram): void {
+    for (const node of program.body[0].body) {
+      if (node.type === "TOMLKeyValue") this.#pair("", node);
+      else {
+        const name = node.resolvedKey.join(".");
+        if (!TABLES.has(name)) this.fail(shown(name), "unknown table", node.key.loc.start.line);
+        else if (node.kind === "array")
+          this.fail(name, "is one table: write [wan], not [[wan]]".replaceAll("wan", name), node.key.loc.start.line);
+        else for (const pair of node.body) this.#pair(`${name}.`, pair);
+      }
+    }
+  }
+
+  #pair(prefix: string, pair: AST.TOMLKeyValue): void {
+    const key = prefix + pair.key.keys.map((k) => (k.type === "TOMLBare" ? k.name : k.value)).join(".");
+    if (KEYS.has(key)) this.#values.set(key, pair.value);
+    else if (!TABLES.has(key)) this.fail(shown(key), "unknown key", pair.loc.start.line);
+    else if (pair.value.type === "TOMLInlineTable") for (const inner of pair.value.body) this.#pair(`${key}.`, inner);
+    else this.fail(key, "is a table, not a value", pair.loc.start.line);
+  }
+
+  settings(): Settings {
+    const defaults = DEFAULT_SETTINGS;
+    const settings: Settings = {
+      hostname: this.#string("hostname", hostName) ?? defaults.hostname,
+      wan: {
+        mac: this.#string("wan.mac", unicastMac),
+        address: this.#string("wan.address", (t) => (t === "dhcp" ? t : hostCidr(t, 31))) ?? defaults.wan.address,
+        gateway: this.#string("wan.gateway", unicast),
+        dns: this.#addresses("wan.dns"),
+        mtu: this.#integer("wan.mtu", MTU.min, MTU.max) ?? defaults.wan.mtu,
+      },
+      lan: {
+        mac: this.#string("lan.mac", unicastMac),
+        address: this.#string("lan.address", (t) => hostCidr(t, 30)) ?? defaults.lan.address,
+      },
+      vpn: { config: this.#string("vpn.config", fileName), nat: this.#boolean("vpn.nat") ?? defaults.vpn.nat },
+      log: { level: this.#string("log.level", logLevel) ?? defaults.log.level },
+    };
+    this.#refuseUnbuilt();
+    this.#crossCheck(settings);
+    return settings;
+  }
+
+  /** Services of the LAN that are on by default but not built yet. */
+  notices(): string[] {
+    const off = [!this.#values.has("lan.dhcp") && "DHCP", !this.#values.has("lan.dns") && "DNS"].filter(
+      (s) => s !== false,
+    );
+    if (off.length === 0) return [];
+    return [`${off.join(" and ")} service on the LAN is not available yet and is off: configure LAN hosts by hand`];
+  }
+
+  #refuseUnbuilt(): void {
+    for (const key of ["lan.dhcp", "lan.dns"]) {
+      const node = this.#values.get(key);
+      if (node === undefined) continue;
+      if (node.type === "TOMLValue" && node.kind === "boolean") {
+        if (node.value) this.fail(key, "not available yet; write false");
+      } else if (node.type === "TOMLInlineTable" && key === "lan.dhcp")
+        this.fail(key, "not available yet; write false");
+      else this.fail(key, "must be true or false");
+    }
+    if (this.#string("log.syslog", unicast) !== undefined)
+      this.fail("log.syslog", "not available yet; remove the line");
+  }
+
+  #crossCheck({ wan, lan }: Settings): void {
+    if (wan.address === "dhcp") {
+      if (wan.gateway !== undefined)
+        this.fail("wan.gateway", "belongs to a static address; with dhcp it comes from the server");
+    } else {
+      const { address, prefix } = wan.address;
+      // Without one only servers on the WAN's own subnet could be reached; such a server can be named as the gateway.
+      if (wan.gateway === undefined) {
+        if (!this.#values.has("wan.gateway"))
+          this.fail("wan.gateway", "missing: a static address needs it", this.line("wan.address"));
+      } else if (!inSubnet(wan.gateway, address, prefix)) {
+        this.fail("wan.gateway", `${formatIpv4(wan.gateway)} is not in the subnet of wan.address`);
+      } else if (wan.gateway === address) this.fail("wan.gateway", "is the appliance's own address");
+      else if (isNetworkOrBroadcast(wan.gateway, prefix))
+        this.fail("wan.gateway", "is the network's or the broadcast address");
+      if (inSubnet(address, lan.address.address, Math.min(prefix, lan.address.prefix))) {
+        const key = this.#values.has("lan.address") ? "lan.address" : "wan.address";
+        this.fail(key, "the networks of LAN and WAN overlap");
+      }
+    }
+    if (wan.mac && lan.mac && wan.mac.hi === lan.mac.hi && wan.mac.lo === lan.mac.lo) {
+      this.fail("lan.mac", "is the same as wan.mac");
+    }
+  }
+
+  /** A string that `read` turns into a value; `read` throws a Bad with what is wrong. */
+  #string<T>(key: string, read: (text: string) => T): T | undefined {
+    const node = this.#values.get(key);
+    if (node === undefined) return undefined;
+    if (node.type !== "TOMLValue" || node.kind !== "string") return this.fail(key, "must be a string in quotes");
+    try {
+      return read(node.value);
+    } catch (error) {
+      if (!(error instanceof Bad)) throw error;
+      return this.fail(key, error.message);
+    }
+  }
+
+  #addresses(key: string): number[] {
+    const node = this.#values.get(key);
+    if (node === undefined) return [];
+    const wrong = 'must be a list of addresses, such as ["9.9.9.9"]';
+    if (node.type !== "TOMLArray") return this.fail(key, wrong) ?? [];
+    const values: number[] = [];
+    for (const element of node.elements) {
+      const isString = element.type === "TOMLValue" && element.kind === "string";
+      const value = isString ? parseIpv4(element.value) : undefined;
+      if (!isString) this.fail(key, wrong, element.loc.start.line);
+      else if (value === undefined || !isUnicast(value))
+        this.fail(key, `${shown(element.value)} is no address of a host`, element.loc.start.line);
+      else values.push(value);
+    }
+    return values;
+  }
+
+  #integer(key: string, min: number, max: number): number | undefined {
+    const node = this.#values.get(key);
+    if (node === undefined) return undefined;
+    if (node.type !== "TOMLValue" || node.kind !== "integer") return this.fail(key, "must be a whole number");
+    if (node.value < min || node.value > max) return this.fail(key, `${node.value} is not between ${min} and ${max}`);
+    return node.value;
+  }
+
+  #boolean(key: string): boolean | undefined {
+    const node = this.#values.get(key);
+    if (node === undefined) return undefined;
+    if (node.type !== "TOMLValue" || node.kind !== "boolean") return this.fail(key, "must be true or false");
+    return node.value;
+  }
+}
+
+/** What is wrong with one value. */
+class Bad extends Error {}
+
+/** Text of the file as it may stand in a message. */
+const shown = (text: string): string => JSON.stringify(text.slice(0, 60)).slice(1, -1);
+
+function hostName(text: string): string {
+  if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(text))
+    throw new Bad(`"${shown(text)}" is no host name (letters, digits, dashes)`);
+  return text;
+}
+
+function unicastMac(text: string): Mac {
+  const mac = parseMac(text);
+  if (mac === undefined) throw new Bad(`"${shown(text)}" is no MAC address such as 52:54:00:12:34:56`);
+  if ((mac.hi & 0x100) !== 0 || (mac.hi === 0 && mac.lo === 0)) throw new Bad("is no MAC address of a NIC");
+  return mac;
+}
+
+/** Neither of this network (0/8), loopback, multicast nor reserved (RFC 6890). */
+const isUnicast = (a: number): boolean => a >>> 24 !== 0 && !isLoopback(a) && !isMulticast(a) && a >>> 28 !== 15;
+
+function unicast(text: string): number {
+  const value = parseIpv4(text);
+  if (value === undefined || !isUnicast(value)) throw new Bad(`"${shown(text)}" is no IPv4 address of a host`);
+  return value;
+}
+
+function isNetworkOrBroadcast(a: number, prefix: number): boolean {
+  // RFC 3021: a /31 has neither.
+  if (prefix >= 31) return false;
+  const host = a & ~prefixMask(prefix);
+  return host === 0 || host === ~prefixMask(prefix);
+}
+
+function hostCidr(text: string, maxPrefix: number): Ipv4Cidr {
+  const cidr = parseIpv4Cidr(text);
+  if (cidr === undefined) throw new Bad(`"${shown(text)}" is no address with prefix such as 192.168.50.1/24`);
+  if (cidr.prefix < 8 || cidr.prefix > maxPrefix)
+    throw new Bad(`the prefix /${cidr.prefix} is not between /8 and /${maxPrefix}`);
+  if (!isUnicast(cidr.address)) throw new Bad(`${formatIpv4(cidr.address)} is no address of a host`);
+  if (isNetworkOrBroadcast(cidr.address, cidr.prefix)) {
+    throw new Bad(`${formatIpv4(cidr.address)} is the network's or the broadcast address of /${cidr.prefix}`);
+  }
+  return cidr;
+}
+
+function fileName(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  if (text === "" || text.startsWith("/") || text.split("/").includes("..") || /[\u0000-\u001f]/.test(text)) {
+    throw new Bad(`"${shown(text)}" is no file name relative to the configuration`);
+  }
+  return text;
+}
+
+function logLevel(text: string): LogLevel {
+  if (!(LOG_LEVELS as readonly string[]).includes(text))
+    throw new Bad(`"${shown(text)}" is none of ${LOG_LEVELS.join(", ")}`);
+  return text as LogLevel;
+}
