@@ -291,3 +291,21 @@ test("an extra authority in the environment does not vouch for a peer without ca
   });
   expect(run.stdout.toString().trim()).toBe("failed certificate");
 });
+
+test("nothing comes out of an engine that says it is not busy", async () => {
+  let late = 0;
+  const engines: TlsEngine[] = [];
+  const activity = (index: number) => () => {
+    if (engines[index]?.busy === false) late++;
+  };
+  engines.push(nodeTls.create(client, activity(0)), nodeTls.create(server, activity(1)));
+  const [c, s] = engines as [TlsEngine, TlsEngine];
+  await settle(c, s);
+  s.send(new Uint8Array(60_000));
+  await settle(c, s);
+  expect(c.read()).toHaveLength(60_000);
+  for (let i = 0; i < 20; i++) await turn();
+  expect(late).toBe(0);
+  c.close();
+  s.close();
+});
