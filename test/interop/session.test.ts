@@ -1,12 +1,9 @@
 /** What a session does over its life: renegotiation, restarts, other remotes, and the end. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { iperfTcp } from "../support/world/iperf.ts";
 import { until } from "../support/world/process.ts";
 import { GATEWAY, NOBODY, SERVER_2, SITE, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
-
-interface Interval {
-  readonly sum: { readonly bits_per_second: number };
-}
 
 setDefaultTimeout(60_000);
 
@@ -20,32 +17,12 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
   });
   afterAll(() => world?.close());
 
-  /** TCP load for some seconds: the longest run of seconds in which nothing came through. */
-  async function load(seconds: number): Promise<{ stall: number; meanMbit: number }> {
-    world.start("iperf", "web", ["iperf3", "-s", "-1"]);
-    await until(async () => (await world.in("web", ["ss", "-Hltn", "sport = :5201"])).out !== "", 5);
-    const { code, out } = await world.in("lan", ["iperf3", "-c", SITE, "-t", `${seconds}`, "-J"], seconds + 30);
-    await world.stop("iperf");
-    if (code !== 0) throw new Error(`iperf3: ${out.slice(-500)}`);
-    const rates = (JSON.parse(out) as { intervals: Interval[] }).intervals.map(
-      (interval) => interval.sum.bits_per_second / 1e6,
-    );
-    const stall = Math.max(
-      ...rates
-        .map((rate) => (rate < 0.1 ? "0" : " "))
-        .join("")
-        .split(" ")
-        .map((run) => run.length),
-    );
-    return { stall, meanMbit: rates.reduce((sum, rate) => sum + rate, 0) / rates.length };
-  }
-
   const count = (text: string, pattern: RegExp): number => text.match(pattern)?.length ?? 0;
 
   test("renegotiation by the server every 5 s under load breaks no connection and stays one session", async () => {
     const server = await world.server({ lines: ["reneg-sec 5 5"] });
     await subject.bootUp();
-    const { stall } = await load(20);
+    const { stall } = await iperfTcp(world, "up", 20);
     expect(stall).toBeLessThanOrEqual(2);
     expect(count(server.log(), /TLS: soft reset/g)).toBeGreaterThanOrEqual(3);
     expect(count(server.log(), /'PUSH_REPLY/g)).toBe(1);
@@ -55,7 +32,7 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
   test("renegotiation by the client every 5 s under load, the server never asking for one", async () => {
     const server = await world.server({ lines: ["reneg-sec 0"] });
     await subject.bootUp(world.config({ profile: world.profile({ lines: ["reneg-sec 5"] }) }));
-    const { stall } = await load(18);
+    const { stall } = await iperfTcp(world, "down", 18);
     expect(stall).toBeLessThanOrEqual(2);
     expect(count(server.log(), /Control Channel: TLS/g)).toBeGreaterThanOrEqual(3);
     expect(count(server.log(), /'PUSH_REPLY/g)).toBe(1);

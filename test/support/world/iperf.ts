@@ -1,0 +1,60 @@
+/** iperf3 between the LAN host and the web host. */
+import { until } from "./process.ts";
+import { SITE, type World } from "./world.ts";
+
+export interface TcpRun {
+  readonly mbit: number;
+  readonly bytes: number;
+  /** Seconds in a row in which nothing came through, the longest run. */
+  readonly stall: number;
+}
+
+interface Interval {
+  readonly sum: { readonly bits_per_second: number };
+}
+
+interface Report {
+  readonly intervals: readonly Interval[];
+  readonly end: {
+    readonly sum_received?: { readonly bits_per_second: number; readonly bytes: number };
+    readonly sum?: { readonly bits_per_second: number; readonly lost_percent: number };
+  };
+  readonly error?: string;
+}
+
+/** One TCP connection for some seconds; `down` is toward the LAN. */
+export async function iperfTcp(world: World, way: "up" | "down", seconds: number): Promise<TcpRun> {
+  const report = await iperf(world, ["-t", `${seconds}`, ...(way === "down" ? ["-R"] : [])], seconds);
+  const rates = report.intervals.map((interval) => interval.sum.bits_per_second / 1e6);
+  const gaps = rates.map((rate) => (rate < 0.1 ? "0" : " ")).join("");
+  return {
+    mbit: (report.end.sum_received?.bits_per_second ?? 0) / 1e6,
+    bytes: report.end.sum_received?.bytes ?? 0,
+    stall: Math.max(...gaps.split(" ").map((gap) => gap.length)),
+  };
+}
+
+/** UDP datagrams of `size` bytes at a rate toward the web host; what was lost, in per cent. */
+export async function iperfUdp(
+  world: World,
+  mbit: number,
+  size: number,
+  seconds: number,
+): Promise<{ mbit: number; lossPercent: number }> {
+  const report = await iperf(world, ["-u", "-b", `${mbit}M`, "-l", `${size}`, "-t", `${seconds}`], seconds);
+  const { bits_per_second = 0, lost_percent = 100 } = report.end.sum ?? {};
+  return { mbit: (bits_per_second / 1e6) * (1 - lost_percent / 100), lossPercent: lost_percent };
+}
+
+async function iperf(world: World, options: readonly string[], seconds: number): Promise<Report> {
+  world.start("iperf", "web", ["iperf3", "-s", "-1"]);
+  try {
+    await until(async () => (await world.in("web", ["ss", "-Hltn", "sport = :5201"])).out !== "", 5);
+    const { code, out } = await world.in("lan", ["iperf3", "-c", SITE, "-J", ...options], seconds + 30);
+    const report = JSON.parse(out.slice(out.indexOf("{"))) as Report;
+    if (code !== 0) throw new Error(report.error ?? `iperf3: status ${code}`);
+    return report;
+  } finally {
+    await world.stop("iperf");
+  }
+}
