@@ -1,0 +1,128 @@
+/** What a DHCP ACK or OFFER promises, checked and with defaults (RFC 2131 4.3.1, RFC 2132, RFC 3442). */
+import { isLoopback, isMulticast, maskPrefix, prefixMask } from "../../lib/address.ts";
+import {
+  type DhcpMessage,
+  type DhcpRoute,
+  dhcpAddresses,
+  dhcpClasslessRoutes,
+  dhcpNumber,
+  OPTION_DNS,
+  OPTION_DOMAIN,
+  OPTION_LEASE_TIME,
+  OPTION_MTU,
+  OPTION_ROUTER,
+  OPTION_SERVER_ID,
+  OPTION_SUBNET_MASK,
+  OPTION_T1,
+  OPTION_T2,
+} from "../wire/dhcpv4.ts";
+
+export interface Lease {
+  /** int32 */
+  readonly address: number;
+  readonly prefix: number;
+  /** The default route's next hop, int32. */
+  readonly gateway: number | undefined;
+  /** All routes but the subnet's own: option 121 where given (it then replaces option 3), else the default route. */
+  readonly routes: readonly DhcpRoute[];
+  readonly dns: readonly number[];
+  /** Option 26, 576 and more. */
+  readonly mtu: number | undefined;
+  readonly domain: string | undefined;
+  readonly serverId: number;
+  /** Absolute times in ms when renewing, rebinding and the end are due; Infinity for a lease without end. */
+  readonly t1: number;
+  readonly t2: number;
+  readonly expires: number;
+}
+
+export type LeaseRefusal = "no-server-id" | "bad-address";
+
+const INFINITE = 0xffffffff;
+/** Our choices: a lease without a time, the shortest that is believed (a lease of 0 s would make us ask without pause). */
+const DEFAULT_LEASE_S = 3600;
+const MIN_LEASE_S = 4;
+const MIN_MTU = 576;
+const MAX_DNS = 8;
+const MAX_ROUTES = 64;
+
+/** @param from when the request was sent: the lease counts from there (RFC 2131 4.4.1) */
+export function leaseFrom(message: DhcpMessage, from: number): Lease | LeaseRefusal {
+  const serverId = dhcpAddresses(message, OPTION_SERVER_ID)?.[0];
+  if (serverId === undefined || !isHost(serverId)) return "no-server-id";
+  const address = message.yiaddr;
+  if (!isHost(address)) return "bad-address";
+  const prefix = prefixOf(message, address);
+  if (prefix < 31) {
+    const host = address & ~prefixMask(prefix);
+    if (host === 0 || host === ~prefixMask(prefix)) return "bad-address";
+  }
+  const routes = routesOf(message, address);
+  return {
+    address,
+    prefix,
+    gateway: routes.find((r) => r.prefix === 0 && r.gateway !== 0)?.gateway,
+    routes,
+    dns: [...new Set(dhcpAddresses(message, OPTION_DNS) ?? [])].filter(isHost).slice(0, MAX_DNS),
+    mtu: mtuOf(message),
+    domain: domainOf(message),
+    serverId,
+    ...times(message, from),
+  };
+}
+
+/** Whether anything changed that the interface, the routes or the resolver must be told. */
+export function leaseDiffers(a: Lease, b: Lease): boolean {
+  const text = (l: Lease): string => JSON.stringify([l.address, l.prefix, l.gateway, l.routes, l.dns, l.mtu, l.domain]);
+  return text(a) !== text(b);
+}
+
+/** An address that a host can have: not zero, loopback, multicast, reserved or broadcast. */
+const isHost = (a: number): boolean => a >>> 24 !== 0 && !isLoopback(a) && !isMulticast(a) && a >>> 28 !== 15;
+
+function prefixOf(message: DhcpMessage, address: number): number {
+  const mask = dhcpAddresses(message, OPTION_SUBNET_MASK)?.[0];
+  const prefix = mask === undefined ? undefined : maskPrefix(mask);
+  if (prefix !== undefined && prefix >= 8) return prefix;
+  const first = address >>> 24; // no usable mask: that of the address's class (RFC 950)
+  return first < 128 ? 8 : first < 192 ? 16 : 24;
+}
+
+function routesOf(message: DhcpMessage, address: number): DhcpRoute[] {
+  const classless = dhcpClasslessRoutes(message);
+  if (classless) {
+    return classless
+      .filter((r) => r.gateway === 0 || (isHost(r.gateway) && r.gateway !== address))
+      .slice(0, MAX_ROUTES);
+  }
+  const gateway = dhcpAddresses(message, OPTION_ROUTER)?.find((a) => isHost(a) && a !== address);
+  return gateway === undefined ? [] : [{ network: 0, prefix: 0, gateway }];
+}
+
+function mtuOf(message: DhcpMessage): number | undefined {
+  const mtu = dhcpNumber(message, OPTION_MTU, 2);
+  return mtu !== undefined && mtu >= MIN_MTU ? mtu : undefined;
+}
+
+function domainOf(message: DhcpMessage): string | undefined {
+  const value = message.options.get(OPTION_DOMAIN);
+  if (!value || value.length > 253) return undefined;
+  const text = String.fromCharCode(...value).replace(/\0+$/, "");
+  return /^[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$/i.test(text) ? text : undefined;
+}
+
+/** RFC 2131 4.4.5: T1 is half of the lease and T2 7/8 of it, unless the server gives others that make sense. */
+function times(message: DhcpMessage, from: number): { t1: number; t2: number; expires: number } {
+  const given = dhcpNumber(message, OPTION_LEASE_TIME, 4) ?? DEFAULT_LEASE_S;
+  if (given === INFINITE) {
+    return { t1: Number.POSITIVE_INFINITY, t2: Number.POSITIVE_INFINITY, expires: Number.POSITIVE_INFINITY };
+  }
+  const lease = Math.max(given, MIN_LEASE_S);
+  let t1 = dhcpNumber(message, OPTION_T1, 4) ?? lease * 0.5;
+  let t2 = dhcpNumber(message, OPTION_T2, 4) ?? lease * 0.875;
+  if (t1 <= 0 || t1 >= t2 || t2 >= lease) {
+    t1 = lease * 0.5;
+    t2 = lease * 0.875;
+  }
+  return { t1: from + t1 * 1000, t2: from + t2 * 1000, expires: from + lease * 1000 };
+}

@@ -1,0 +1,78 @@
+/**
+ * Changes of one endpoint of a packet in place, with incremental checksums (RFC 1624; RFC 3022 4.2): wrong checksums
+ * stay wrong. Bounds are the caller's.
+ */
+import { checksumUpdate16, checksumUpdate32, sumUpdate32 } from "../wire/checksum.ts";
+import { ipv4RewriteDst, ipv4RewriteSrc, PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
+import { TCP_CHECKSUM_OFFSET } from "../wire/tcp.ts";
+import { UDP_CHECKSUM_OFFSET } from "../wire/udp.ts";
+
+const IPV4_SRC = 12;
+const IPV4_DST = 16;
+const SRC_PORT = 0;
+const DST_PORT = 2;
+const ICMP_CHECKSUM = 2;
+const ICMP_ECHO_ID = 4;
+
+/** @param partial the transport checksum field holds the pseudo-header's sum alone (VNET_NEEDS_CSUM): ports are not in it */
+export function rewriteSrc(
+  d: DataView,
+  at: number,
+  l4: number,
+  protocol: number,
+  address: number,
+  port: number,
+  partial: boolean,
+): void {
+  const before = d.getInt32(at + IPV4_SRC);
+  ipv4RewriteSrc(d, at, address);
+  if (protocol === PROTO_ICMP) rewriteEchoId(d, l4, port, partial);
+  else rewritePort(d, l4, protocol, SRC_PORT, before, address, port, partial);
+}
+
+/** As {@link rewriteSrc}, for the destination. */
+export function rewriteDst(
+  d: DataView,
+  at: number,
+  l4: number,
+  protocol: number,
+  address: number,
+  port: number,
+  partial: boolean,
+): void {
+  const before = d.getInt32(at + IPV4_DST);
+  ipv4RewriteDst(d, at, address);
+  if (protocol === PROTO_ICMP) rewriteEchoId(d, l4, port, partial);
+  else rewritePort(d, l4, protocol, DST_PORT, before, address, port, partial);
+}
+
+function rewritePort(
+  d: DataView,
+  l4: number,
+  protocol: number,
+  field: number,
+  before: number,
+  after: number,
+  port: number,
+  partial: boolean,
+): void {
+  const checksumAt = l4 + (protocol === PROTO_UDP ? UDP_CHECKSUM_OFFSET : TCP_CHECKSUM_OFFSET);
+  const portBefore = d.getUint16(l4 + field);
+  d.setUint16(l4 + field, port);
+  const check = d.getUint16(checksumAt);
+  if (partial) {
+    d.setUint16(checksumAt, sumUpdate32(check, before, after));
+    return;
+  }
+  if (protocol === PROTO_UDP && check === 0) return; // the sender made none (RFC 768)
+  const updated = checksumUpdate16(checksumUpdate32(check, before, after), portBefore, port);
+  d.setUint16(checksumAt, protocol === PROTO_UDP && updated === 0 ? 0xffff : updated);
+}
+
+/** The identifier of an echo; ICMP has no pseudo-header. */
+function rewriteEchoId(d: DataView, l4: number, id: number, partial: boolean): void {
+  const before = d.getUint16(l4 + ICMP_ECHO_ID);
+  d.setUint16(l4 + ICMP_ECHO_ID, id);
+  if (partial) return;
+  d.setUint16(l4 + ICMP_CHECKSUM, checksumUpdate16(d.getUint16(l4 + ICMP_CHECKSUM), before, id));
+}

@@ -1,0 +1,446 @@
+/**
+ * The translator's sessions and bindings as a struct of typed arrays; nothing is allocated after construction.
+ *
+ * A *binding* is (protocol, inside address, inside port) <-> outside port (RFC 4787 REQ-1: endpoint-independent
+ * mapping). A *session* is a binding and a remote endpoint. Both directions find a session by one hash over (protocol,
+ * inside endpoint, remote endpoint): from outside the binding is found first, by its port. So what comes in passes only
+ * from a remote endpoint that was spoken to (address- and port-dependent filtering).
+ *
+ * Each session is in two lists: that of its state, oldest use first, whose head is what expires next; and that of its
+ * host (inside address) and rank, whose head is what gives way when the table is full. Hosts are kept in buckets by
+ * their number of sessions, so that the busiest is found at once.
+ * Index 0 of every array is nobody.
+ */
+import type { Random } from "../../lib/random.ts";
+import { PORT_NONE, Ports } from "./ports.ts";
+
+/** Session states; the order is that of {@link TIMEOUT_MS}. */
+export const STATE_UDP_NEW = 0;
+export const STATE_UDP = 1;
+export const STATE_ICMP = 2;
+export const STATE_TCP_SYN = 3;
+export const STATE_TCP_SYN_ACK = 4;
+export const STATE_TCP_PICKUP = 5;
+export const STATE_TCP_ESTABLISHED = 6;
+export const STATE_TCP_CLOSING = 7;
+export const STATE_TCP_RESET = 8;
+const STATES = 9;
+
+/** Idle time after which a session of each state is forgotten, ms. */
+export const TIMEOUT_MS: readonly number[] = Object.freeze([
+  30_000, // UDP, no answer yet. Differs from RFC 4787 REQ-5 (2 minutes) because scans would fill the table; as Linux
+  300_000, // UDP with answers (RFC 4787 REQ-5: 5 minutes recommended)
+  61_000, // ICMP echo (RFC 5508 REQ-2: at least 60 s; the 1 s is TOUCH_GRAIN_MS)
+  241_000, // TCP, SYN from inside (RFC 5382 REQ-5: transitory connections at least 4 minutes)
+  241_000, // TCP, SYN from both sides
+  300_000, // TCP whose start was not seen, until the other side confirms it
+  7_450_000, // TCP, open (RFC 5382 REQ-5: 2 hours 4 minutes, and a little)
+  241_000, // TCP after FIN of both sides
+  30_000, // TCP after RST; a segment from inside opens it again (RFC 7857 2.2), so that a forged RST does no lasting harm
+]);
+/** 1: confirmed by the other side, gives way last. */
+const RANK: readonly number[] = Object.freeze([0, 1, 0, 0, 0, 0, 1, 0, 0]);
+
+/** A session that was used less than this ago keeps its place in the lists: saves the work for most packets. */
+const TOUCH_GRAIN_MS = 1000;
+
+export const TCP_FIN_OUT = 1;
+export const TCP_FIN_IN = 2;
+
+/** Result of {@link NatTable.create} in the place of a session. */
+export const CREATE_NO_PORT = -1;
+
+export class NatTable {
+  readonly limit: number;
+  size = 0;
+  /** Sessions that expired, that gave way to another, bindings whose outside port is not the inside one. */
+  expired = 0;
+  evicted = 0;
+  portsChanged = 0;
+
+  readonly protocol: Uint8Array;
+  readonly insideAddress: Int32Array;
+  readonly insidePort: Uint16Array;
+  readonly remoteAddress: Int32Array;
+  readonly remotePort: Uint16Array;
+  readonly outsidePort: Uint16Array;
+  readonly state: Uint8Array;
+  /** TCP_FIN_OUT, TCP_FIN_IN. */
+  readonly fins: Uint8Array;
+  /** ms */
+  readonly usedAt: Float64Array;
+
+  readonly #binding: Int32Array;
+  readonly #host: Int32Array;
+  readonly #hashNext: Int32Array;
+  readonly #stateNext: Int32Array;
+  readonly #statePrev: Int32Array;
+  readonly #hostNext: Int32Array;
+  readonly #hostPrev: Int32Array;
+  readonly #stateHead = new Int32Array(STATES);
+  readonly #stateTail = new Int32Array(STATES);
+  #free = 0;
+
+  readonly #ports: Ports;
+  readonly #bindProtocol: Uint8Array;
+  readonly #bindAddress: Int32Array;
+  readonly #bindInside: Uint16Array;
+  readonly #bindOutside: Uint16Array;
+  readonly #bindCount: Int32Array;
+  readonly #bindNext: Int32Array;
+  #bindFree = 0;
+
+  readonly #hostAddress: Int32Array;
+  readonly #hostCount: Int32Array;
+  readonly #hostHashNext: Int32Array;
+  /** Neighbours among the hosts with the same number of sessions. */
+  readonly #peerNext: Int32Array;
+  readonly #peerPrev: Int32Array;
+  /** Two lists (rank 0, 1) for each host: index 2 * host + rank. */
+  readonly #hostHead: Int32Array;
+  readonly #hostTail: Int32Array;
+  #hostFree = 0;
+  readonly #byCount: Int32Array;
+  #maxCount = 0;
+
+  readonly #mask: number;
+  readonly #sessionBuckets: Int32Array;
+  readonly #bindBuckets: Int32Array;
+  readonly #hostBuckets: Int32Array;
+  /** Keeps a sender from choosing addresses and ports that fall into one bucket. */
+  readonly #seed: number;
+
+  /** @param sessions at most, 1 or more; bindings and hosts can then not be more */
+  constructor(sessions: number, random: Random) {
+    const limit = Math.max(1, Math.floor(sessions));
+    this.limit = limit;
+    const n = limit + 1;
+    this.protocol = new Uint8Array(n);
+    this.insideAddress = new Int32Array(n);
+    this.insidePort = new Uint16Array(n);
+    this.remoteAddress = new Int32Array(n);
+    this.remotePort = new Uint16Array(n);
+    this.outsidePort = new Uint16Array(n);
+    this.state = new Uint8Array(n);
+    this.fins = new Uint8Array(n);
+    this.usedAt = new Float64Array(n);
+    this.#binding = new Int32Array(n);
+    this.#host = new Int32Array(n);
+    this.#hashNext = new Int32Array(n);
+    this.#stateNext = new Int32Array(n);
+    this.#statePrev = new Int32Array(n);
+    this.#hostNext = new Int32Array(n);
+    this.#hostPrev = new Int32Array(n);
+    this.#ports = new Ports(random);
+    this.#bindProtocol = new Uint8Array(n);
+    this.#bindAddress = new Int32Array(n);
+    this.#bindInside = new Uint16Array(n);
+    this.#bindOutside = new Uint16Array(n);
+    this.#bindCount = new Int32Array(n);
+    this.#bindNext = new Int32Array(n);
+    this.#hostAddress = new Int32Array(n);
+    this.#hostCount = new Int32Array(n);
+    this.#hostHashNext = new Int32Array(n);
+    this.#peerNext = new Int32Array(n);
+    this.#peerPrev = new Int32Array(n);
+    this.#hostHead = new Int32Array(2 * n);
+    this.#hostTail = new Int32Array(2 * n);
+    this.#byCount = new Int32Array(n);
+    const buckets = 2 ** Math.ceil(Math.log2(2 * n));
+    this.#mask = buckets - 1;
+    this.#sessionBuckets = new Int32Array(buckets);
+    this.#bindBuckets = new Int32Array(buckets);
+    this.#hostBuckets = new Int32Array(buckets);
+    const seed = new Uint8Array(4);
+    random.fill(seed);
+    this.#seed = new DataView(seed.buffer).getInt32(0);
+    this.clear();
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.size = 0;
+    this.#ports.clear();
+    this.#sessionBuckets.fill(0);
+    this.#bindBuckets.fill(0);
+    this.#hostBuckets.fill(0);
+    this.#stateHead.fill(0);
+    this.#stateTail.fill(0);
+    this.#hostHead.fill(0);
+    this.#hostTail.fill(0);
+    this.#hostCount.fill(0);
+    this.#byCount.fill(0);
+    this.#maxCount = 0;
+    for (let i = 0; i <= this.limit; i++) {
+      const next = i === this.limit ? 0 : i + 1;
+      this.#hashNext[i] = next;
+      this.#bindNext[i] = next;
+      this.#hostHashNext[i] = next;
+    }
+    this.#free = this.#bindFree = this.#hostFree = this.limit > 0 ? 1 : 0;
+  }
+
+  /** The session of an inside and a remote endpoint, or 0. An overdue one is removed and not found. */
+  find(now: number, protocol: number, inside: number, insidePort: number, remote: number, remotePort: number): number {
+    let i = this.#sessionBuckets[this.#hash(protocol, inside, insidePort, remote, remotePort)]!;
+    while (i !== 0) {
+      if (
+        this.insidePort[i] === insidePort &&
+        this.remotePort[i] === remotePort &&
+        this.remoteAddress[i] === remote &&
+        this.insideAddress[i] === inside &&
+        this.protocol[i] === protocol
+      ) {
+        if (now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;
+        this.expired++;
+        this.remove(i);
+        return 0;
+      }
+      i = this.#hashNext[i]!;
+    }
+    return 0;
+  }
+
+  /** The session of an outside port and a remote endpoint, or 0. */
+  findOutside(now: number, protocol: number, outsidePort: number, remote: number, remotePort: number): number {
+    const b = this.#ports.binding(protocol, outsidePort);
+    if (b === PORT_NONE) return 0;
+    return this.find(now, protocol, this.#bindAddress[b]!, this.#bindInside[b]!, remote, remotePort);
+  }
+
+  /**
+   * Makes a session that {@link find} did not find. A full table first takes from the host with the most sessions its
+   * longest idle unconfirmed one, or else its longest idle one.
+   * @returns the session, or CREATE_NO_PORT when every outside port is taken
+   */
+  create(
+    now: number,
+    protocol: number,
+    inside: number,
+    insidePort: number,
+    remote: number,
+    remotePort: number,
+    state: number,
+  ): number {
+    if (this.#free === 0) this.#evict();
+    const b = this.#bind(protocol, inside, insidePort);
+    if (b === 0) return CREATE_NO_PORT;
+    const i = this.#free;
+    this.#free = this.#hashNext[i]!;
+    this.protocol[i] = protocol;
+    this.insideAddress[i] = inside;
+    this.insidePort[i] = insidePort;
+    this.remoteAddress[i] = remote;
+    this.remotePort[i] = remotePort;
+    this.outsidePort[i] = this.#bindOutside[b]!;
+    this.state[i] = state;
+    this.fins[i] = 0;
+    this.usedAt[i] = now;
+    this.#binding[i] = b;
+    this.#bindCount[b] = this.#bindCount[b]! + 1;
+    const bucket = this.#hash(protocol, inside, insidePort, remote, remotePort);
+    this.#hashNext[i] = this.#sessionBuckets[bucket]!;
+    this.#sessionBuckets[bucket] = i;
+    const h = this.#hostOf(inside);
+    this.#host[i] = h;
+    this.#recount(h, 1);
+    this.#link(i);
+    this.size++;
+    return i;
+  }
+
+  /** Notes that a session was used and moves it to `state`. */
+  touch(now: number, i: number, state: number): void {
+    if (this.state[i] === state && now - this.usedAt[i]! < TOUCH_GRAIN_MS) return;
+    this.#unlink(i);
+    this.state[i] = state;
+    this.usedAt[i] = now;
+    this.#link(i);
+  }
+
+  remove(i: number): void {
+    this.#unlink(i);
+    const bucket = this.#hash(
+      this.protocol[i]!,
+      this.insideAddress[i]!,
+      this.insidePort[i]!,
+      this.remoteAddress[i]!,
+      this.remotePort[i]!,
+    );
+    chainRemove(this.#sessionBuckets, bucket, this.#hashNext, i);
+    this.#hashNext[i] = this.#free;
+    this.#free = i;
+    this.#unbind(this.#binding[i]!);
+    this.#recount(this.#host[i]!, -1);
+    this.size--;
+  }
+
+  /** Removes up to `most` sessions that are overdue. */
+  expire(now: number, most: number): void {
+    let left = most;
+    for (let s = 0; s < STATES; s++) {
+      const before = now - TIMEOUT_MS[s]!;
+      for (let i = this.#stateHead[s]!; i !== 0 && this.usedAt[i]! <= before && left > 0; i = this.#stateHead[s]!) {
+        this.expired++;
+        this.remove(i);
+        left--;
+      }
+    }
+  }
+
+  /** When the next session is overdue, Infinity when there is none. */
+  nextExpiry(): number {
+    let at = Number.POSITIVE_INFINITY;
+    for (let s = 0; s < STATES; s++) {
+      const i = this.#stateHead[s]!;
+      if (i !== 0) at = Math.min(at, this.usedAt[i]! + TIMEOUT_MS[s]!);
+    }
+    return at;
+  }
+
+  /** Sessions of an inside address. */
+  sessionsOf(inside: number): number {
+    const h = this.#findHost(inside);
+    return h === 0 ? 0 : this.#hostCount[h]!;
+  }
+
+  #evict(): void {
+    const h = this.#byCount[this.#maxCount]!;
+    const victim = this.#hostHead[2 * h] || this.#hostHead[2 * h + 1]!;
+    this.evicted++;
+    this.remove(victim);
+  }
+
+  /** The binding of an inside endpoint, made when there is none; 0 when there is no port. */
+  #bind(protocol: number, inside: number, port: number): number {
+    const bucket = this.#hash(protocol, inside, port, 0, 0);
+    for (let b = this.#bindBuckets[bucket]!; b !== 0; b = this.#bindNext[b]!) {
+      if (this.#bindInside[b] === port && this.#bindAddress[b] === inside && this.#bindProtocol[b] === protocol)
+        return b;
+    }
+    const b = this.#bindFree;
+    const outside = this.#ports.take(protocol, port, b);
+    if (outside < 0) return 0;
+    if (outside !== port) this.portsChanged++;
+    this.#bindFree = this.#bindNext[b]!;
+    this.#bindProtocol[b] = protocol;
+    this.#bindAddress[b] = inside;
+    this.#bindInside[b] = port;
+    this.#bindOutside[b] = outside;
+    this.#bindCount[b] = 0;
+    this.#bindNext[b] = this.#bindBuckets[bucket]!;
+    this.#bindBuckets[bucket] = b;
+    return b;
+  }
+
+  #unbind(b: number): void {
+    const left = this.#bindCount[b]! - 1;
+    this.#bindCount[b] = left;
+    if (left > 0) return;
+    this.#ports.put(this.#bindProtocol[b]!, this.#bindOutside[b]!);
+    const bucket = this.#hash(this.#bindProtocol[b]!, this.#bindAddress[b]!, this.#bindInside[b]!, 0, 0);
+    chainRemove(this.#bindBuckets, bucket, this.#bindNext, b);
+    this.#bindNext[b] = this.#bindFree;
+    this.#bindFree = b;
+  }
+
+  #findHost(inside: number): number {
+    let h = this.#hostBuckets[this.#hash(0, inside, 0, 0, 0)]!;
+    while (h !== 0 && this.#hostAddress[h] !== inside) h = this.#hostHashNext[h]!;
+    return h;
+  }
+
+  #hostOf(inside: number): number {
+    const found = this.#findHost(inside);
+    if (found !== 0) return found;
+    const h = this.#hostFree;
+    this.#hostFree = this.#hostHashNext[h]!;
+    this.#hostAddress[h] = inside;
+    this.#hostCount[h] = 0;
+    const bucket = this.#hash(0, inside, 0, 0, 0);
+    this.#hostHashNext[h] = this.#hostBuckets[bucket]!;
+    this.#hostBuckets[bucket] = h;
+    return h;
+  }
+
+  /** Moves a host to the bucket of its new number of sessions; without any it is forgotten. */
+  #recount(h: number, by: 1 | -1): void {
+    const before = this.#hostCount[h]!;
+    const after = before + by;
+    if (before > 0) {
+      const prev = this.#peerPrev[h]!;
+      const next = this.#peerNext[h]!;
+      if (prev === 0) this.#byCount[before] = next;
+      else this.#peerNext[prev] = next;
+      if (next !== 0) this.#peerPrev[next] = prev;
+    }
+    this.#hostCount[h] = after;
+    if (after > 0) {
+      const first = this.#byCount[after]!;
+      this.#peerPrev[h] = 0;
+      this.#peerNext[h] = first;
+      if (first !== 0) this.#peerPrev[first] = h;
+      this.#byCount[after] = h;
+    } else {
+      chainRemove(this.#hostBuckets, this.#hash(0, this.#hostAddress[h]!, 0, 0, 0), this.#hostHashNext, h);
+      this.#hostHashNext[h] = this.#hostFree;
+      this.#hostFree = h;
+    }
+    if (after > this.#maxCount) this.#maxCount = after;
+    else if (before === this.#maxCount && this.#byCount[before] === 0) this.#maxCount = after;
+  }
+
+  /** Appends to the lists of its state and of its host. */
+  #link(i: number): void {
+    const s = this.state[i]!;
+    const tail = this.#stateTail[s]!;
+    this.#statePrev[i] = tail;
+    this.#stateNext[i] = 0;
+    if (tail === 0) this.#stateHead[s] = i;
+    else this.#stateNext[tail] = i;
+    this.#stateTail[s] = i;
+    const list = 2 * this.#host[i]! + RANK[s]!;
+    const last = this.#hostTail[list]!;
+    this.#hostPrev[i] = last;
+    this.#hostNext[i] = 0;
+    if (last === 0) this.#hostHead[list] = i;
+    else this.#hostNext[last] = i;
+    this.#hostTail[list] = i;
+  }
+
+  #unlink(i: number): void {
+    const s = this.state[i]!;
+    const prev = this.#statePrev[i]!;
+    const next = this.#stateNext[i]!;
+    if (prev === 0) this.#stateHead[s] = next;
+    else this.#stateNext[prev] = next;
+    if (next === 0) this.#stateTail[s] = prev;
+    else this.#statePrev[next] = prev;
+    const list = 2 * this.#host[i]! + RANK[s]!;
+    const before = this.#hostPrev[i]!;
+    const after = this.#hostNext[i]!;
+    if (before === 0) this.#hostHead[list] = after;
+    else this.#hostNext[before] = after;
+    if (after === 0) this.#hostTail[list] = before;
+    else this.#hostPrev[after] = before;
+  }
+
+  #hash(protocol: number, inside: number, insidePort: number, remote: number, remotePort: number): number {
+    let h = Math.imul(this.#seed ^ inside, 0x9e3779b1);
+    h = Math.imul(h ^ (h >>> 15) ^ remote, 0x85ebca6b);
+    h = Math.imul(h ^ (h >>> 13) ^ ((insidePort << 16) | remotePort), 0xc2b2ae35);
+    h = Math.imul(h ^ (h >>> 16) ^ protocol, 0x9e3779b1);
+    return (h ^ (h >>> 15)) & this.#mask;
+  }
+}
+
+/** Takes `i` out of the chain that starts in `heads[bucket]`. */
+function chainRemove(heads: Int32Array, bucket: number, next: Int32Array, i: number): void {
+  let p = heads[bucket]!;
+  if (p === i) {
+    heads[bucket] = next[i]!;
+    return;
+  }
+  while (next[p] !== i) p = next[p]!;
+  next[p] = next[i]!;
+}
