@@ -18,6 +18,13 @@ import { ipv4DontFragment } from "./wire/ipv4.ts";
 /** Rows that are kept free beside the one that is made, for ARP requests that it may cause. */
 const SPARE_ROWS = 4;
 
+/** A route of an interface that leads to a gateway on its link (RFC 3442), or on the link itself. */
+export interface NextHopRoute {
+  readonly network: number;
+  readonly prefix: number;
+  readonly gateway: number;
+}
+
 export class Egress implements NeighborPort {
   readonly slab: Slab;
   readonly neighbors: NeighborCache;
@@ -28,6 +35,8 @@ export class Egress implements NeighborPort {
   address = 0;
   prefix = 32;
   gateway = 0;
+  /** Routes beside the default one, longest prefix first; gateway 0: on the link. */
+  routes: readonly NextHopRoute[] = [];
   /** Frames handed to the outlet, and packets that were lost waiting for ARP. */
   sent = 0;
   sentBytes = 0;
@@ -80,10 +89,14 @@ export class Egress implements NeighborPort {
     return this.#arena.take(len);
   }
 
-  /** Whom to hand a packet for `dst` to: itself, the gateway, or 0 when there is no way. */
+  /** Whom to hand a packet for `dst` to: itself, a gateway, or 0 when there is no way. */
   nextHop(dst: number): number {
     if (this.address === 0) return 0;
-    return inSubnet(dst, this.address, this.prefix) ? dst : this.gateway;
+    if (inSubnet(dst, this.address, this.prefix)) return dst;
+    for (const route of this.routes) {
+      if (inSubnet(dst, route.network, route.prefix)) return route.gateway === 0 ? dst : route.gateway;
+    }
+    return this.gateway;
   }
 
   /**

@@ -14,7 +14,7 @@ import type { Outlet } from "../lib/outlet.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
-import { Egress } from "./egress.ts";
+import { Egress, type NextHopRoute } from "./egress.ts";
 import { icmpErrorAllowed, icmpErrorEmit, icmpErrorLen, RateLimit } from "./icmp.ts";
 import { Reassembler } from "./reassembly.ts";
 import { emitReset } from "./tcp-refuse.ts";
@@ -113,6 +113,8 @@ export interface InterfaceConfig {
   readonly address: number;
   readonly prefix: number;
   readonly gateway?: number | undefined;
+  /** Routes beside the default one; a default route among them is passed over. */
+  readonly routes?: readonly NextHopRoute[] | undefined;
 }
 
 /** Takes packets that are not for this host. */
@@ -237,6 +239,7 @@ export class Interface {
     e.address = config.address;
     e.prefix = config.prefix;
     e.gateway = gateway;
+    e.routes = (config.routes ?? []).filter((r) => r.prefix > 0).sort((a, b) => b.prefix - a.prefix);
     if (this.name === "lan") e.announce();
   }
 
@@ -246,6 +249,7 @@ export class Interface {
     e.address = 0;
     e.prefix = 32;
     e.gateway = 0;
+    e.routes = [];
   }
 
   /** The link was lost or came back: what was known of the neighbours may be wrong. */
