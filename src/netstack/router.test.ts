@@ -1,0 +1,425 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import { GSO_TCPV4, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { Drop } from "./drop.ts";
+import type { PacketTranslator } from "./nat-port.ts";
+import { RouteTable } from "./route.ts";
+import { Router } from "./router.ts";
+import {
+  arp,
+  Bed,
+  bytesOf,
+  frame,
+  HOST_MAC,
+  icmp,
+  ip,
+  ipv4,
+  type RecordingOutlet,
+  type Sent,
+  side,
+  tcp,
+  udp,
+} from "./testing/bed.ts";
+import { checksum, pseudoSum } from "./wire/checksum.ts";
+import { icmpNextHopMtu } from "./wire/icmpv4.ts";
+import { IPV4_DF, IPV4_MF, ipv4Check, ipv4Dst, ipv4RewriteDst, ipv4RewriteSrc, ipv4Src, ipv4Ttl } from "./wire/ipv4.ts";
+import { printFrame, printIpv4 } from "./wire/print.ts";
+import { TCP_ACK, TCP_CWR, TCP_FIN, TCP_PSH, TCP_SYN, tcpChecksumValid, tcpFlags, tcpSeq } from "./wire/tcp.ts";
+import { udpChecksumValid } from "./wire/udp.ts";
+
+const LAN = "192.168.50.1";
+const HOST = "192.168.50.10";
+const TUN = "10.8.0.2";
+const SITE = "198.51.100.7";
+
+/** Rewrites addresses only: enough to see what the router does around a translator. */
+class FakeNat implements PacketTranslator {
+  external = 0;
+  #bed: Bed;
+  constructor(bed: Bed) {
+    this.#bed = bed;
+  }
+  setAddress(external: number): void {
+    this.external = external;
+  }
+  outbound(_now: number, at: number): number {
+    ipv4RewriteSrc(this.#bed.slab.view, at, this.external);
+    return 0;
+  }
+  inbound(_now: number, at: number): number {
+    if (ipv4Src(this.#bed.slab.view, at) !== ip(SITE)) return Drop.NatNoMapping;
+    ipv4RewriteDst(this.#bed.slab.view, at, ip(HOST));
+    return 0;
+  }
+  pollAt(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+  handleTimeout(): void {}
+}
+
+let bed: Bed;
+let lan: ReturnType<typeof side>;
+let tunnel: RecordingOutlet;
+let router: Router;
+
+const build = (nat: boolean): void => {
+  bed = new Bed();
+  lan = side(bed, "lan");
+  lan.it.configure({ address: ip(LAN), prefix: 24 }, 0);
+  lan.outlet.take();
+  tunnel = bed.outlet();
+  const options = { slab: bed.slab, lan: lan.it, tunnel, scratch: bed.arena() };
+  router = new Router({ ...options, nat: nat ? new FakeNat(bed) : undefined });
+};
+
+const open = (mtu = 1400, mssClamp = 0): void => {
+  const routes = new RouteTable();
+  routes.add({ network: ip("198.51.100.0"), prefix: 24, metric: 0 });
+  router.openTunnel({ address: ip(TUN), prefix: 24, peer: 0, mtu, mssClamp, routes });
+};
+
+/** The host becomes known to the gateway, as it is once it has asked for the gateway's MAC. */
+const meet = (): void => {
+  router.lanIn(0, bed.receive(arp(1, HOST, LAN)));
+  router.lanIn(0, bed.receive(frame(icmp({ src: HOST, dst: LAN }, 8, 0, 1, bytesOf(1)))));
+  router.lanIn(0, bed.receive(arp(2, HOST, LAN)));
+  lan.outlet.take();
+};
+
+const fromLan = (...packets: Uint8Array[]): void => router.lanIn(10, bed.receive(...packets.map((p) => frame(p))));
+
+const fromTunnel = (...packets: Uint8Array[]): void => router.tunnelIn(10, bed.receive(...packets));
+
+const lines = (sent: Sent[]): string[] => sent.map((s) => printIpv4(s.view, 0, s.bytes.length));
+const lanLines = (): string[] =>
+  lan.outlet.take().map((s) => printFrame(s.view, 0, s.bytes.length).replace(/^.* > \S+? (?=\d)/, ""));
+
+const conserved = (): void => {
+  const v = router.counters.snapshot();
+  const n = (x: number | undefined): number => x ?? 0;
+  expect(n(v.lanReceived)).toBe(n(v.toTunnel) + n(v.lanHeld) + router.lanDrops.total());
+  expect(n(v.tunnelReceived)).toBe(n(v.toLan) + n(v.tunnelHeld) + n(v.tunnelEcho) + router.tunnelDrops.total());
+};
+
+describe("LAN to tunnel, without NAT", () => {
+  beforeEach(() => {
+    build(false);
+    open();
+    meet();
+  });
+
+  test("a packet with a route goes in place, TTL - 1, checksum right", () => {
+    const packet = udp({ src: HOST, dst: SITE }, 5000, 53, bytesOf(64));
+    fromLan(packet);
+    const [sent, ...more] = tunnel.take();
+    expect(more).toEqual([]);
+    expect(ipv4Check(sent!.view, 0, sent!.bytes.length)).toBe(Drop.None);
+    expect(ipv4Ttl(sent!.view, 0)).toBe(63);
+    expect(sent!.bytes.subarray(20)).toEqual(packet.subarray(20));
+    expect(lanLines()).toEqual([]);
+    conserved();
+  });
+
+  test("the tunnel's own subnet is routed, the rest is net unreachable from the gateway", () => {
+    fromLan(udp({ src: HOST, dst: "10.8.0.1" }, 1, 2, bytesOf(1)));
+    expect(tunnel.take().length).toBe(1);
+    fromLan(udp({ src: HOST, dst: "192.0.2.1" }, 1, 2, bytesOf(1)));
+    expect(tunnel.take()).toEqual([]);
+    expect(lanLines()).toEqual([
+      `${LAN} > ${HOST} ttl 64 len 57 icmp type 3 code 0 mtu 0 about ${HOST} > 192.0.2.1 proto 17`,
+    ]);
+    expect(router.lanDrops.snapshot()).toEqual({ NoRoute: 1 });
+    conserved();
+  });
+
+  test("a closed tunnel: net unreachable, nothing leaves", () => {
+    router.closeTunnel();
+    fromLan(udp({ src: HOST, dst: SITE }, 1, 2, bytesOf(1)));
+    expect(lanLines()[0]).toContain("icmp type 3 code 0");
+    expect(tunnel.take()).toEqual([]);
+    expect(router.lanDrops.snapshot()).toEqual({ TunnelClosed: 1 });
+  });
+
+  test("TTL 1 ends here with time exceeded that quotes the packet (RFC 1812 5.3.1)", () => {
+    fromLan(icmp({ src: HOST, dst: SITE, ttl: 1 }, 8, 0, 1, bytesOf(20)));
+    expect(lanLines()[0]).toContain(`${LAN} > ${HOST} ttl 64 len 76 icmp type 11 code 0`);
+    expect(tunnel.take()).toEqual([]);
+  });
+
+  test("a foreign source, a LAN destination, link-local and multicast go nowhere and are counted", () => {
+    fromLan(
+      udp({ src: "192.0.2.77", dst: SITE }, 1, 2, bytesOf(1)),
+      udp({ src: HOST, dst: "192.168.50.20" }, 1, 2, bytesOf(1)),
+      udp({ src: HOST, dst: "169.254.1.1" }, 1, 2, bytesOf(1)),
+      udp({ src: HOST, dst: "224.0.0.251" }, 1, 2, bytesOf(1)),
+    );
+    expect(tunnel.take()).toEqual([]);
+    expect(lanLines()).toEqual([]);
+    expect(router.lanDrops.snapshot()).toEqual({ ForeignSource: 1, LanToLan: 1, Ipv4MartianDestination: 1 });
+    expect(lan.it.drops.snapshot()).toMatchObject({ Ipv4NotForUs: 1 });
+    conserved();
+  });
+
+  test("too big with DF: fragmentation needed with the tunnel's MTU; without DF: fragments that put together are the packet", () => {
+    const big = udp({ src: HOST, dst: SITE, fragment: IPV4_DF }, 1, 2, bytesOf(1400));
+    fromLan(big);
+    const [error] = lan.outlet.take();
+    expect(icmpNextHopMtu(error!.view, 34)).toBe(1400);
+    expect(error!.bytes.length).toBe(14 + 576);
+    expect(error!.bytes.subarray(42)).toEqual(big.subarray(0, 548)); // as the host sent it
+    expect(tunnel.take()).toEqual([]);
+
+    const loose = udp({ src: HOST, dst: SITE, id: 77 }, 1, 2, bytesOf(1400));
+    fromLan(loose);
+    const sent = tunnel.take();
+    expect(sent.length).toBe(2);
+    expect(sent.every((s) => s.bytes.length <= 1400 && ipv4Check(s.view, 0, s.bytes.length) === Drop.None)).toBe(true);
+    expect(new Uint8Array(sent.flatMap((s) => [...s.bytes.subarray(20)]))).toEqual(loose.slice(20));
+    expect(lines(sent)[1]).toContain("frag id 77 1376 len");
+    conserved();
+  });
+
+  test("no ICMP error about an ICMP error, a later fragment, or a packet of a host that is not ours (RFC 1122 3.2.2)", () => {
+    const dst = "192.0.2.1";
+    fromLan(
+      icmp({ src: HOST, dst }, 3, 1, 0, bytesOf(28)),
+      ipv4({ src: HOST, dst, protocol: 17, fragment: 5 }, bytesOf(16)),
+      udp({ src: "192.168.51.3", dst }, 1, 2, bytesOf(1)),
+    );
+    expect(lanLines()).toEqual([]);
+  });
+
+  test("errors are rate limited and come back with time", () => {
+    for (let i = 0; i < 300; i++) fromLan(udp({ src: HOST, dst: "192.0.2.1" }, 1, 2, bytesOf(1)));
+    expect(lanLines().length).toBe(100);
+    expect(lan.it.outDrops.snapshot().IcmpRateLimited).toBe(200);
+    router.lanIn(1010, bed.receive(frame(udp({ src: HOST, dst: "192.0.2.1" }, 1, 2, bytesOf(1)))));
+    expect(lanLines().length).toBe(1);
+  });
+
+  test("a checksum that the sender's kernel left partial is completed", () => {
+    const packet = tcp({ src: HOST, dst: SITE }, { flags: TCP_ACK }, bytesOf(33));
+    const d = new DataView(packet.buffer);
+    const right = d.getUint16(36);
+    d.setUint16(36, pseudoSum(ip(HOST), ip(SITE), 6, 53));
+    const rx = bed.receive(frame(packet));
+    rx.flags[0] = VNET_NEEDS_CSUM;
+    rx.csumStart[0] = 34;
+    rx.csumOffset[0] = 16;
+    router.lanIn(10, rx);
+    expect(tunnel.take()[0]!.view.getUint16(36)).toBe(right);
+  });
+
+  test("a TCP super-frame becomes segments like a NIC's: seq, ids, flags, checksums", () => {
+    const payload = bytesOf(3000);
+    const flags = TCP_ACK | TCP_PSH | TCP_FIN | TCP_CWR;
+    const packet = tcp({ src: HOST, dst: SITE, id: 0xffff, fragment: IPV4_DF }, { flags, seq: 0xfffffff0 }, payload);
+    const rx = bed.receive(frame(packet));
+    rx.flags[0] = VNET_NEEDS_CSUM;
+    rx.gsoType[0] = GSO_TCPV4;
+    rx.gsoSize[0] = 1300;
+    router.lanIn(10, rx);
+    const sent = tunnel.take();
+    expect(sent.map((s) => s.bytes.length)).toEqual([1340, 1340, 440]);
+    expect(sent.map((s) => s.view.getUint16(4))).toEqual([0xffff, 0, 1]);
+    expect(sent.map((s) => tcpSeq(s.view, 20) >>> 0)).toEqual([0xfffffff0, 1284, 2584]);
+    expect(sent.map((s) => tcpFlags(s.view, 20))).toEqual([TCP_ACK | TCP_CWR, TCP_ACK, TCP_ACK | TCP_PSH | TCP_FIN]);
+    for (const s of sent) {
+      expect(ipv4Check(s.view, 0, s.bytes.length)).toBe(Drop.None);
+      expect(tcpChecksumValid(s.view, 20, s.bytes.length - 20, ip(HOST), ip(SITE))).toBe(true);
+      expect(ipv4Ttl(s.view, 0)).toBe(63);
+    }
+    expect(new Uint8Array(sent.flatMap((s) => [...s.bytes.subarray(40)]))).toEqual(payload);
+    conserved();
+  });
+
+  test("a super-frame whose segments exceed the tunnel's MTU is one packet too big", () => {
+    const packet = tcp({ src: HOST, dst: SITE, fragment: IPV4_DF }, { flags: TCP_ACK }, bytesOf(4000));
+    const rx = bed.receive(frame(packet));
+    rx.gsoType[0] = GSO_TCPV4;
+    rx.gsoSize[0] = 1460;
+    router.lanIn(10, rx);
+    expect(tunnel.take()).toEqual([]);
+    expect(lan.outlet.take().map((s) => icmpNextHopMtu(s.view, 34))).toEqual([1400]);
+    expect(router.lanDrops.snapshot()).toEqual({ TooBig: 1 });
+  });
+
+  test("a UDP super-frame becomes datagrams with checksums", () => {
+    const rx = bed.receive(frame(udp({ src: HOST, dst: SITE }, 7, 8, bytesOf(2500))));
+    rx.flags[0] = VNET_NEEDS_CSUM;
+    rx.gsoType[0] = GSO_UDP_L4;
+    rx.gsoSize[0] = 1200;
+    router.lanIn(10, rx);
+    const sent = tunnel.take();
+    expect(sent.map((s) => s.view.getUint16(24))).toEqual([1208, 1208, 108]);
+    for (const s of sent) expect(udpChecksumValid(s.view, 20, ip(HOST), ip(SITE))).toBe(true);
+  });
+
+  test("more segments than the outlet holds are sent in several flushes, none lost", () => {
+    const payload = bytesOf(60000);
+    const rx = bed.receive(frame(tcp({ src: HOST, dst: SITE }, { flags: TCP_ACK }, payload)));
+    rx.gsoType[0] = GSO_TCPV4;
+    rx.gsoSize[0] = 100;
+    router.lanIn(10, rx);
+    const sent = tunnel.take();
+    expect(sent.length).toBe(600);
+    expect(new Uint8Array(sent.flatMap((s) => [...s.bytes.subarray(40)]))).toEqual(payload);
+  });
+
+  test("the MSS of a SYN is clamped to the tunnel, at even and odd offsets, and a smaller one stays", () => {
+    const mss = (value: number, pad: number): Uint8Array =>
+      Uint8Array.of(...Array(pad).fill(1), 2, 4, value >> 8, value & 255, ...Array((4 - ((4 + pad) & 3)) & 3).fill(0));
+    for (const pad of [0, 1, 2, 3]) {
+      fromLan(tcp({ src: HOST, dst: SITE }, { flags: TCP_SYN, options: mss(1460, pad) }, bytesOf(0)));
+      const [s] = tunnel.take();
+      expect(lines([s!])[0]).toContain("mss 1360");
+      expect(tcpChecksumValid(s!.view, 20, s!.bytes.length - 20, ip(HOST), ip(SITE))).toBe(true);
+    }
+    fromLan(tcp({ src: HOST, dst: SITE }, { flags: TCP_SYN, options: mss(536, 0) }, bytesOf(0)));
+    expect(lines(tunnel.take())[0]).toContain("mss 536");
+    open(1400, 1200);
+    fromLan(tcp({ src: HOST, dst: SITE }, { flags: TCP_SYN, options: mss(1460, 0) }, bytesOf(0)));
+    expect(lines(tunnel.take())[0]).toContain("mss 1200");
+    fromTunnel(tcp({ src: SITE, dst: HOST }, { flags: TCP_SYN | TCP_ACK, options: mss(8960, 1) }, bytesOf(0)));
+    expect(lanLines()[0]).toContain("mss 1200");
+  });
+
+  test("fragments pass one by one without NAT", () => {
+    fromLan(ipv4({ src: HOST, dst: SITE, protocol: 17, fragment: IPV4_MF }, bytesOf(800)));
+    expect(lines(tunnel.take())[0]).toContain("frag id 1 0+");
+  });
+});
+
+describe("tunnel to LAN", () => {
+  test("without NAT only LAN addresses pass; TTL - 1, Ethernet of host and gateway", () => {
+    build(false);
+    open();
+    meet();
+    fromTunnel(
+      udp({ src: SITE, dst: HOST }, 1, 2, bytesOf(9)),
+      udp({ src: SITE, dst: "192.0.2.9" }, 1, 2, bytesOf(9)),
+      udp({ src: SITE, dst: "192.168.50.255" }, 1, 2, bytesOf(9)),
+      udp({ src: HOST, dst: "192.168.50.11" }, 1, 2, bytesOf(9)),
+      udp({ src: SITE, dst: LAN }, 1, 2, bytesOf(9)),
+    );
+    const sent = lan.outlet.take();
+    expect(sent.map((s) => printFrame(s.view, 0, s.bytes.length))).toEqual([
+      `52:54:00:00:00:01 > ${HOST_MAC} ${SITE} > ${HOST} ttl 63 len 37 udp 1 > 2 len 9`,
+    ]);
+    expect(router.tunnelDrops.snapshot()).toEqual({ TunnelNotForLan: 2, Ipv4MartianSource: 1, Ipv4NotForUs: 1 });
+    conserved();
+  });
+
+  test("with NAT: mappings pass, others are counted, and nothing is answered but echo to the tunnel's address", () => {
+    build(true);
+    open();
+    meet();
+    fromTunnel(
+      udp({ src: SITE, dst: TUN }, 1, 2, bytesOf(9)),
+      udp({ src: "192.0.2.5", dst: TUN }, 1, 2, bytesOf(9)),
+      udp({ src: SITE, dst: HOST }, 1, 2, bytesOf(9)),
+      icmp({ src: SITE, dst: HOST }, 8, 0, 5, bytesOf(9)),
+      icmp({ src: SITE, dst: TUN }, 8, 0, 5, bytesOf(9)),
+    );
+    expect(lanLines()).toEqual([`${SITE} > ${HOST} ttl 63 len 37 udp 1 > 2 len 9`]);
+    expect(router.tunnelDrops.snapshot()).toEqual({ NatNoMapping: 1, TunnelNotForLan: 2 });
+    expect(lines(tunnel.take())).toEqual([`${TUN} > ${SITE} ttl 64 len 37 icmp type 0 code 0 id 0 seq 5`]);
+    conserved();
+  });
+
+  test("IPv6, damage, and packets of a closed tunnel are counted", () => {
+    build(false);
+    open();
+    const broken = udp({ src: SITE, dst: HOST }, 1, 2, bytesOf(9));
+    broken[10]! ^= 1;
+    fromTunnel(Uint8Array.of(0x60, 0, 0, 0), broken, new Uint8Array(0), bytesOf(10));
+    router.closeTunnel();
+    fromTunnel(udp({ src: SITE, dst: HOST }, 1, 2, bytesOf(9)));
+    expect(router.tunnelDrops.snapshot()).toEqual({ Ipv6: 1, Ipv4BadChecksum: 1, Ipv4Truncated: 2, TunnelClosed: 1 });
+    conserved();
+  });
+
+  test("too big for the LAN with DF: fragmentation needed goes back into the tunnel", () => {
+    build(false);
+    open(9000);
+    meet();
+    fromTunnel(udp({ src: SITE, dst: HOST, fragment: IPV4_DF }, 1, 2, bytesOf(3000)));
+    const [error] = tunnel.take();
+    expect(ipv4Src(error!.view, 0)).toBe(ip(TUN));
+    expect(ipv4Dst(error!.view, 0)).toBe(ip(SITE));
+    expect(icmpNextHopMtu(error!.view, 20)).toBe(1500);
+    fromTunnel(udp({ src: SITE, dst: HOST }, 1, 2, bytesOf(3000)));
+    expect(lan.outlet.take().map((s) => s.bytes.length)).toEqual([1514, 1514, 14 + 20 + 48]);
+  });
+
+  test("an echo request to the tunnel's address comes from the LAN too", () => {
+    build(true);
+    open();
+    meet();
+    fromLan(icmp({ src: HOST, dst: TUN }, 8, 0, 9, bytesOf(3)));
+    expect(lanLines()).toEqual([`${TUN} > ${HOST} ttl 64 len 31 icmp type 0 code 0 id 0 seq 9`]);
+  });
+
+  test("a packet for a host that ARP does not know waits, is sent when it answers, and is not altered", () => {
+    build(false);
+    open();
+    const packet = udp({ src: SITE, dst: "192.168.50.33", ttl: 9 }, 1, 2, bytesOf(700));
+    fromTunnel(packet, packet);
+    expect(lan.outlet.take().map((s) => printFrame(s.view, 0, s.bytes.length))).toEqual([
+      "52:54:00:00:00:01 > ff:ff:ff:ff:ff:ff arp who-has 192.168.50.33 tell 192.168.50.1 (52:54:00:00:00:01)",
+    ]);
+    router.lanIn(20, bed.receive(arp(2, "192.168.50.33", LAN)));
+    const sent = lan.outlet.take();
+    expect(sent.length).toBe(2);
+    expect(sent[1]!.bytes.subarray(34)).toEqual(packet.subarray(20));
+    conserved();
+  });
+});
+
+describe("fragments through the translator", () => {
+  test("LAN fragments are put together, translated, and fragmented again", () => {
+    build(true);
+    open();
+    meet();
+    const whole = udp({ src: HOST, dst: SITE, id: 9 }, 5, 6, bytesOf(3000));
+    const piece = (from: number, to: number, more: boolean): Uint8Array =>
+      ipv4(
+        { src: HOST, dst: SITE, id: 9, protocol: 17, fragment: (from >> 3) | (more ? IPV4_MF : 0) },
+        whole.subarray(20 + from, 20 + to),
+      );
+    fromLan(piece(1480, 2960, true), piece(2960, 3008, false));
+    expect(tunnel.take()).toEqual([]);
+    fromLan(piece(0, 1480, true));
+    const sent = tunnel.take();
+    expect(sent.length).toBe(3);
+    expect(sent.every((s) => ipv4Src(s.view, 0) === ip(TUN) && s.bytes.length <= 1400)).toBe(true);
+    expect(new Uint8Array(sent.flatMap((s) => [...s.bytes.subarray(20)]))).toEqual(whole.slice(20));
+    conserved();
+  });
+
+  test("tunnel fragments are put together, translated, and fragmented for the LAN", () => {
+    build(true);
+    open();
+    meet();
+    const whole = udp({ src: SITE, dst: TUN, id: 9 }, 5, 6, bytesOf(2000));
+    const piece = (from: number, to: number, more: boolean): Uint8Array =>
+      ipv4(
+        { src: SITE, dst: TUN, id: 9, protocol: 17, fragment: (from >> 3) | (more ? IPV4_MF : 0) },
+        whole.subarray(20 + from, 20 + to),
+      );
+    fromTunnel(piece(0, 1376, true), piece(1376, 2008, false));
+    const sent = lan.outlet.take();
+    expect(sent.map((s) => ipv4Dst(s.view, 14))).toEqual([ip(HOST), ip(HOST)]);
+    expect(new Uint8Array(sent.flatMap((s) => [...s.bytes.subarray(34)]))).toEqual(whole.slice(20));
+    fromTunnel(piece(0, 400, true), piece(400, 2008, false));
+    conserved();
+  });
+});
+
+test("a full checksum of what leaves is right even when the quoted packet is odd in length", () => {
+  build(false);
+  open();
+  meet();
+  fromLan(udp({ src: HOST, dst: "192.0.2.1" }, 1, 2, bytesOf(3)));
+  const [error] = lan.outlet.take();
+  expect(checksum(error!.view, 34, error!.bytes.length - 34)).toBe(0);
+});
