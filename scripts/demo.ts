@@ -1,0 +1,195 @@
+/**
+ * `npm run demo`: the main job in one command. A LAN host, a router, a real openvpn server and a web server in network namespaces; the router
+ * is the appliance, booted in QEMU. Shows that the LAN reaches the web server through the tunnel and that nothing else was on the WAN.
+ *
+ *   npm run demo -- [--native] [--keep] [--role client]
+ *     --native   the appliance as a process on the same interfaces instead of a VM
+ *     --keep     leave it running until Ctrl-C
+ */
+import { parseArgs } from "node:util";
+import type { Kind, Tally } from "../test/support/world/capture.ts";
+import { iperfTcp } from "../test/support/world/iperf.ts";
+import { becomePrivileged, inUserNamespace } from "../test/support/world/privilege.ts";
+import { until } from "../test/support/world/process.ts";
+import { startNative, startVm } from "../test/support/world/router.ts";
+import { GATEWAY, SERVER, SITE, TUNNEL, World } from "../test/support/world/world.ts";
+import { ROOT } from "./steps.ts";
+
+const { values } = parseArgs({
+  options: {
+    native: { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+    role: { type: "string", default: "client" },
+  },
+});
+if (values.role !== "client") {
+  console.error(
+    values.role === "server" ? "demo: --role server: not available yet" : `demo: --role ${values.role}: no such role`,
+  );
+  process.exit(2);
+}
+
+const MIB = 1 << 20;
+const PINGS = 20;
+const SECONDS = 5;
+const rows: [string, string][] = [];
+const problems: string[] = [];
+const started = performance.now();
+
+if (!inUserNamespace()) await build();
+await becomePrivileged();
+const world = await World.create({ webMtu: 1500 });
+try {
+  await demonstrate();
+} catch (error) {
+  problems.push(error instanceof Error ? error.message : String(error));
+} finally {
+  await world.close();
+}
+table();
+process.exit(problems.length > 0 ? 1 : 0);
+
+/** Makes what runs: the image, or for --native the binary. Quick when nothing has changed. */
+async function build(): Promise<void> {
+  const script = values.native ? "scripts/build.ts" : "scripts/image.ts";
+  say(values.native ? "building the binary" : "building the image");
+  const child = Bun.spawn([process.execPath, script], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] });
+  if ((await child.exited) !== 0) {
+    console.error(`demo: ${script} failed`);
+    process.exit(1);
+  }
+}
+
+async function demonstrate(): Promise<void> {
+  say(`the world: a LAN host, a WAN with DHCP and DNS, an openvpn server on ${SERVER}, a web server on ${SITE}`);
+  await world.server();
+  const capture = await world.capture();
+
+  const power = performance.now();
+  const since = (): number => (performance.now() - power) / 1000;
+  const router = values.native
+    ? startNative(world, world.config(), { compiled: true })
+    : await startVm(world, world.config());
+  say(values.native ? "the appliance has been started as a process" : "the VM has been switched on");
+  const follow = followLog(() => router.log());
+  try {
+    const gateway = await until(
+      async () => !router.alive || (await world.ping(GATEWAY, 1, ["-W", "1"])).back === 1,
+      60,
+    );
+    if (gateway === undefined || !router.alive)
+      throw new Error(`the gateway does not answer ping on ${GATEWAY}:\n${router.log().slice(-3000)}`);
+    const booted = since();
+    say(`${GATEWAY} answers ping`);
+    rows.push([
+      values.native ? "start to the gateway's first answer" : "power-on to the gateway's first answer",
+      `${booted.toFixed(1)} s`,
+    ]);
+
+    if ((await router.says(/tunnel\.up/, 60)) === undefined || (await world.tunnelUp(20)) === undefined) {
+      throw new Error(`no tunnel:\n${router.log().slice(-3000)}`);
+    }
+    const up = since();
+    say("the tunnel is up");
+    rows.push([
+      values.native ? "start to the first ping through the tunnel" : "power-on to the first ping through the tunnel",
+      `${up.toFixed(1)} s`,
+    ]);
+
+    await world.ping(SITE, 2);
+    for (const [title, target] of [
+      ["ping through the tunnel", TUNNEL],
+      ["ping to the web server", SITE],
+    ] as const) {
+      const ping = await world.ping(target, PINGS, ["-i", "0.05"]);
+      if (ping.back !== PINGS) problems.push(`${PINGS - ping.back} of ${PINGS} pings to ${target} were lost`);
+      rows.push([title, `${ping.back} of ${PINGS}, mean ${ping.meanMs.toFixed(2)} ms`]);
+    }
+    say("fetching a page of 10 MiB");
+    const page = await world.lanHost<{ ok: number; seconds: number; failed: string[] }>(
+      "download",
+      [SITE, 10 * MIB, 1],
+      120,
+    );
+    if (page.ok !== 1) problems.push(`the page: ${page.failed.join(", ")}`);
+    rows.push(["10 MiB over HTTP", page.ok === 1 ? `right to the last bit, ${page.seconds.toFixed(1)} s` : "WRONG"]);
+    for (const [title, way] of [
+      ["TCP, internet to LAN", "down"],
+      ["TCP, LAN to internet", "up"],
+    ] as const) {
+      say(`measuring ${title} for ${SECONDS} s`);
+      rows.push([title, `${(await iperfTcp(world, way, SECONDS)).mbit.toFixed(0)} Mbit/s`]);
+    }
+    say("trying to get past the tunnel: the WAN's hosts, its resolver, the server's address, DNS to the gateway");
+    await world.tempt();
+    if (values.keep) await keep();
+    say(values.native ? "stopping it" : "pressing the power button");
+    const status = await router.stop("SIGTERM", 20);
+    if (status !== 0) problems.push(`it ended with status ${status}:\n${router.log().slice(-1500)}`);
+    wan(await world.tally(capture));
+  } finally {
+    follow.stop();
+    await router.stop("SIGTERM", 15);
+  }
+}
+
+/** Rows about the WAN: packets by kind, and whether only the right ones were there. */
+function wan(tally: Tally): void {
+  const kinds: readonly [Kind, string][] = [
+    ["openvpn", "OpenVPN"],
+    ["arp", "ARP"],
+    ["dhcp", "DHCP"],
+    ["dns", "DNS for the remote"],
+    ["other", "anything else"],
+  ];
+  for (const [kind, title] of kinds)
+    rows.push([`WAN packets: ${title}`, `${tally.sent[kind]} from the router, ${tally.received[kind]} to it`]);
+  if (tally.sent.other > 0) problems.push(`on the WAN and should not be: ${tally.odd.join("; ")}`);
+  if (tally.sent.openvpn === 0) problems.push("the capture on the WAN saw no OpenVPN packet");
+}
+
+async function keep(): Promise<void> {
+  const lan = world.ns("lan");
+  say("it stays until Ctrl-C");
+  console.log(`
+  the LAN host     ip netns exec ${lan} ping ${SITE}
+                   ip netns exec ${lan} curl http://${SITE}:8080/ping
+  the WAN          ip netns exec ${world.ns("net")} tcpdump -ni w1
+  logs             ${world.dir}
+${inUserNamespace() ? `  (first: nsenter -t ${process.pid} --user --mount --preserve-credentials)\n` : ""}`);
+  await new Promise<never>(() => setInterval(() => {}, 1 << 30));
+}
+
+/** Prints the router's events while it works, a line each. */
+function followLog(read: () => string): { stop(): void } {
+  let at = 0;
+  const look = (): void => {
+    const log = read();
+    const end = log.lastIndexOf("\n") + 1;
+    for (const line of log.slice(at, end).split("\n")) {
+      if (/\b(link|tls|tunnel|wan|lan|config|shutdown)\b\.?[a-z]*/.test(line))
+        console.log(`             | ${line.trim().slice(0, 160)}`);
+    }
+    at = Math.max(at, end);
+  };
+  const timer = setInterval(look, 200);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      look();
+    },
+  };
+}
+
+function table(): void {
+  console.log("");
+  const width = Math.max(0, ...rows.map(([title]) => title.length));
+  for (const [title, figure] of rows) console.log(`  ${title.padEnd(width)}   ${figure}`);
+  console.log("");
+  for (const problem of problems) console.error(`demo: ${problem}`);
+  console.log(problems.length === 0 ? "All of it works." : "It does not work.");
+}
+
+function say(text: string): void {
+  console.log(`[${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s] ${text}`);
+}
