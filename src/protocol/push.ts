@@ -1,0 +1,3 @@
+/** What a server pushes, and what it means. */
+export { applyPullFilter, type FilterResult } from "./push/pull-filter.ts";
+export { type CompressionFraming, parseSessionOptions, type SessionOptions } from "./push/session-options.ts";

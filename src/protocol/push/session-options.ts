@@ -1,0 +1,186 @@
+/** Pushed options that steer the session (ciphers, keep-alive, tokens); the tunnel's own are in tunnel-options.ts. */
+import { printable, splitWords } from "../config/lexer.ts";
+import { decodeBase64 } from "../config/material.ts";
+import type { DataCipher } from "../config/types.ts";
+import { decodeUtf8 } from "../config/utf8.ts";
+
+/**
+ * How compression framing changes each data packet. OpenVPN 2.6 applies a pushed comp-lzo or compress to AEAD data too: with
+ * `comp-lzo no` and `compress` ("stub") every packet gets a byte (0xFA in front; or 0xFB in front and the first payload
+ * byte moved to the end), and a peer without that byte is not understood. `compress stub-v2` leaves IP packets as they
+ * are (only a payload that starts with 0x50 is escaped, which no IP packet does) and `compress migrate` means none. A
+ * server should push none of it to a client that announced no IV_LZO_STUB or IV_COMP_STUB, but some do to everybody.
+ */
+export type CompressionFraming = "none" | "stub" | "stub-swap" | "lzo" | "lz4" | "lz4-v2";
+
+export interface SessionOptions {
+  /** undefined: DATA_V1 packets, without peer id. */
+  readonly peerId: number | undefined;
+  /** undefined: the server did not negotiate, its own `cipher` applies. */
+  readonly cipher: DataCipher | undefined;
+  readonly keyDerivation: "ekm" | "prf";
+  /** EXIT over the control channel is understood. */
+  readonly ccExit: boolean;
+  /** Seconds; undefined: not pushed, the profile's value stays. 0 = off. */
+  readonly ping: number | undefined;
+  readonly pingRestart: number | undefined;
+  readonly pingExit: number | undefined;
+  readonly tunMtu: number | undefined;
+  /** Secret: never in a message. */
+  readonly authToken: string | undefined;
+  readonly authTokenUser: string | undefined;
+  readonly renegSec: number | undefined;
+  /** Times that the goodbye is sent. */
+  readonly explicitExitNotify: number | undefined;
+  readonly sessionTimeout: number | undefined;
+  readonly inactive: { readonly seconds: number; readonly bytes: number } | undefined;
+  /** What the last comp-lzo or compress demanded, and its text. Anything but "none" makes the session unusable. */
+  readonly compression: { readonly framing: CompressionFraming; readonly option: string };
+  /** Values that the session cannot work with: it ends as "push-rejected". */
+  readonly problems: readonly string[];
+}
+
+const CIPHERS: readonly DataCipher[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
+/** "None" on the wire. */
+const PEER_ID_NONE = 0xff_ffff;
+const MIN_TUN_MTU = 100;
+const INT32_MAX = 0x7fff_ffff;
+/** OpenVPN refuses longer keep-alive values. */
+const DAY = 86_400;
+
+type Mutable = { -readonly [K in keyof SessionOptions]: SessionOptions[K] };
+
+/**
+ * @param options pushed options in order, after the pull filters; later ones win
+ * @param offered ciphers that IV_CIPHERS announced; another one is a problem
+ */
+export function parseSessionOptions(
+  options: readonly string[],
+  offered: readonly DataCipher[] = CIPHERS,
+): SessionOptions {
+  const problems: string[] = [];
+  const out: Mutable = {
+    peerId: undefined,
+    cipher: undefined,
+    keyDerivation: "prf",
+    ccExit: false,
+    ping: undefined,
+    pingRestart: undefined,
+    pingExit: undefined,
+    tunMtu: undefined,
+    authToken: undefined,
+    authTokenUser: undefined,
+    renegSec: undefined,
+    explicitExitNotify: undefined,
+    sessionTimeout: undefined,
+    inactive: undefined,
+    compression: { framing: "none", option: "" },
+    problems,
+  };
+  for (const option of options) {
+    const words = splitWords(option);
+    if (typeof words !== "string" && words[0] !== undefined) take(out, words, offered, problems);
+  }
+  return out;
+}
+
+function take(out: Mutable, words: string[], offered: readonly DataCipher[], problems: string[]): void {
+  const [name, value] = words;
+  const number = (low: number, high: number): number | undefined => {
+    const n = value !== undefined && /^\d{1,10}$/.test(value) ? Number(value) : -1;
+    if (n >= low && n <= high) return n;
+    problems.push(`${printable(words.slice(0, 2).join(" "))}: not a number from ${low} to ${high}`);
+    return undefined;
+  };
+  switch (name) {
+    case "peer-id": {
+      const id = number(0, PEER_ID_NONE);
+      out.peerId = id === PEER_ID_NONE ? undefined : id;
+      break;
+    }
+    case "cipher": {
+      const cipher = CIPHERS.find((c) => c === value?.toUpperCase());
+      if (cipher !== undefined && offered.includes(cipher)) out.cipher = cipher;
+      else problems.push(`cipher ${printable(value ?? "")}: not among those offered (${offered.join(", ")})`);
+      break;
+    }
+    case "key-derivation":
+      if (value === "tls-ekm") out.keyDerivation = "ekm";
+      else problems.push(`key-derivation ${printable(value ?? "")}: only tls-ekm is known`);
+      break;
+    case "protocol-flags":
+      for (const flag of words.slice(1)) {
+        if (flag === "tls-ekm") out.keyDerivation = "ekm";
+        else if (flag === "cc-exit") out.ccExit = true;
+        // The other flags (dyn-tls-crypt, aead-epoch) change the wire format, and a server sets them only if announced.
+        else problems.push(`protocol-flags ${printable(flag)}: not announced by this client`);
+      }
+      break;
+    case "ping":
+      out.ping = number(0, DAY) ?? out.ping;
+      break;
+    // As in OpenVPN, the later of the two timers replaces the other.
+    case "ping-restart":
+      out.pingRestart = number(0, INT32_MAX) ?? out.pingRestart;
+      out.pingExit = undefined;
+      break;
+    case "ping-exit":
+      out.pingExit = number(0, INT32_MAX) ?? out.pingExit;
+      out.pingRestart = undefined;
+      break;
+    case "tun-mtu":
+      out.tunMtu = number(MIN_TUN_MTU, 65_535) ?? out.tunMtu;
+      break;
+    case "auth-token":
+      if (value !== undefined && value !== "") out.authToken = value;
+      break;
+    case "auth-token-user":
+      if (value !== undefined) out.authTokenUser = decodeBase64Text(value);
+      break;
+    case "reneg-sec":
+      out.renegSec = number(0, INT32_MAX) ?? out.renegSec;
+      break;
+    case "explicit-exit-notify":
+      out.explicitExitNotify = value === undefined ? 1 : (number(0, 1000) ?? out.explicitExitNotify);
+      break;
+    case "session-timeout":
+      out.sessionTimeout = number(0, INT32_MAX) ?? out.sessionTimeout;
+      break;
+    case "inactive": {
+      const seconds = number(0, INT32_MAX);
+      const bytes = words[2] === undefined ? 0 : Number(/^\d{1,15}$/.test(words[2]) ? words[2] : Number.NaN);
+      if (seconds !== undefined && !Number.isNaN(bytes)) out.inactive = { seconds, bytes };
+      break;
+    }
+    case "comp-lzo":
+    case "compress":
+      takeCompression(out, name, value, problems);
+      break;
+  }
+}
+
+function takeCompression(out: Mutable, name: string, value: string | undefined, problems: string[]): void {
+  const option = value === undefined ? name : `${name} ${printable(value)}`;
+  const framing = COMPRESSION.get(value === undefined ? name : `${name} ${value}`);
+  if (framing === undefined) problems.push(`${option}: not known`);
+  else out.compression = { framing, option };
+}
+
+const COMPRESSION: ReadonlyMap<string, CompressionFraming> = new Map([
+  ["comp-lzo", "lzo"],
+  ["comp-lzo yes", "lzo"],
+  ["comp-lzo adaptive", "lzo"],
+  ["comp-lzo no", "stub"],
+  ["compress", "stub-swap"],
+  ["compress stub", "stub-swap"],
+  ["compress stub-v2", "none"],
+  ["compress migrate", "none"],
+  ["compress lzo", "lzo"],
+  ["compress lz4", "lz4"],
+  ["compress lz4-v2", "lz4-v2"],
+]);
+
+function decodeBase64Text(text: string): string | undefined {
+  const bytes = decodeBase64(text);
+  return bytes === undefined || bytes.includes(0) ? undefined : decodeUtf8(bytes);
+}
