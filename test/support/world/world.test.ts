@@ -1,5 +1,7 @@
 /** The world itself, with the kernel and openvpn as its router: what fails here is not the appliance's fault. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { Glob } from "bun";
 import { canMakeNamespaces } from "./privilege.ts";
 import { startKernelRouter } from "./router.ts";
 import { GATEWAY, SITE, World } from "./world.ts";
@@ -54,3 +56,26 @@ describe.skipIf(!canMakeNamespaces())("a world with a reference router", () => {
     expect((await world.ping(GATEWAY)).back).toBe(1);
   });
 });
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  test.skipIf(!canMakeNamespaces())(`a run that ${signal} ends leaves neither namespaces nor processes`, async () => {
+    const code = `import { World } from "${import.meta.dir}/world.ts"; const world = await World.create(); console.log("up " + world.ns("lan")); await Bun.sleep(60_000);`;
+    const child = Bun.spawn([process.execPath, "-e", code], { stdout: "pipe", stderr: "inherit" });
+    const reader = child.stdout.getReader();
+    const first = new TextDecoder().decode((await reader.read()).value);
+    const name = /up (\S+)/.exec(first)![1]!;
+    expect(existsSync(`/run/netns/${name}`)).toBe(true);
+    child.kill(signal);
+    expect(await child.exited).toBe(signal === "SIGINT" ? 130 : 143);
+    expect(existsSync(`/run/netns/${name}`)).toBe(false);
+    const prefix = name.replace("lan", "");
+    const left = [...new Glob("[0-9]*").scanSync({ cwd: "/proc", onlyFiles: false })].filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(prefix);
+      } catch {
+        return false; // ended meanwhile
+      }
+    });
+    expect(left).toEqual([]);
+  });
+}
