@@ -11,7 +11,8 @@ import type { Kind, Tally } from "../test/support/world/capture.ts";
 import { iperfTcp } from "../test/support/world/iperf.ts";
 import { becomePrivileged, inUserNamespace } from "../test/support/world/privilege.ts";
 import { until } from "../test/support/world/process.ts";
-import { startNative, startVm } from "../test/support/world/router.ts";
+import { startNative } from "../test/support/world/router.ts";
+import { startVm } from "../test/support/world/vm.ts";
 import { GATEWAY, SERVER, SITE, TUNNEL, World } from "../test/support/world/world.ts";
 import { ROOT } from "./steps.ts";
 
@@ -69,7 +70,7 @@ async function demonstrate(): Promise<void> {
   const since = (): number => (performance.now() - power) / 1000;
   const router = values.native
     ? startNative(world, world.config(), { compiled: true })
-    : await startVm(world, world.config());
+    : await startVm(world, { config: world.config() });
   say(values.native ? "the appliance has been started as a process" : "the VM has been switched on");
   const follow = followLog(() => router.log());
   try {

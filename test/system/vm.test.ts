@@ -1,0 +1,116 @@
+/** The image, booted in QEMU between the real neighbours: what a user gets. */
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import type { Capture } from "../support/world/capture.ts";
+import { canMakeNamespaces } from "../support/world/privilege.ts";
+import { until } from "../support/world/process.ts";
+import { startVm, type Vm, type VmOptions, vmProblem } from "../support/world/vm.ts";
+import { GATEWAY, SITE, TUNNEL, World } from "../support/world/world.ts";
+
+const MIB = 1 << 20;
+/** Under TCG, on a machine that other tests use as well. */
+const BOOT_SECONDS = 60;
+
+setDefaultTimeout(180_000);
+
+test.skipIf(!canMakeNamespaces())("there is an image and a QEMU to boot it with", () => {
+  expect(vmProblem()).toBeUndefined();
+});
+
+describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted image", () => {
+  let world: World;
+  let vm: Vm | undefined;
+
+  beforeAll(async () => {
+    world = await World.create();
+    await world.server();
+  });
+  afterEach(async () => {
+    if (vm?.alive) await vm.kill();
+    await world.stop("router");
+    vm = undefined;
+  });
+  afterAll(() => world?.close());
+
+  async function boot(options: Partial<VmOptions> = {}): Promise<Vm> {
+    vm = await startVm(world, { config: world.config(), ...options });
+    return vm;
+  }
+
+  /** Waits for a line on the console; fails with the end of what is there. */
+  async function says(pattern: RegExp, seconds = BOOT_SECONDS): Promise<void> {
+    if ((await vm!.says(pattern, seconds)) === undefined)
+      throw new Error(`the console does not say ${pattern}:\n${vm!.log().slice(-3000)}`);
+  }
+
+  async function answersOnLan(): Promise<void> {
+    const after = await until(async () => (await world.ping(GATEWAY, 1, ["-W", "1"])).back === 1, BOOT_SECONDS);
+    if (after === undefined) throw new Error(`the gateway does not answer:\n${vm!.log().slice(-3000)}`);
+  }
+
+  for (const machine of ["q35", "pc"] as const) {
+    test(`${machine} with 256 MiB: tunnel.up within 20 s, a LAN that works, a clean WAN, the power button`, async () => {
+      const capture: Capture = await world.capture();
+      const start = performance.now();
+      const router = await boot({
+        machine,
+        config: world.config({ profile: world.profile({ lines: ["explicit-exit-notify 1"] }) }),
+      });
+      await says(/tunnel\.up/);
+      expect((performance.now() - start) / 1000).toBeLessThan(20);
+      expect(await world.tunnelUp(10)).toBeDefined();
+      await world.ping(SITE);
+      expect((await world.ping(SITE, 20, ["-i", "0.1"])).back).toBe(20);
+      expect(await world.lanHost("download", [SITE, 20 * MIB, 1], 120)).toMatchObject({ ok: 1, failed: [] });
+      expect(await world.lanHost("download", [SITE, 2 * MIB, 10], 120)).toMatchObject({ ok: 10, failed: [] });
+      expect(await world.lanHost("echo", [SITE, 1, 1400, 1473, 8000, 60_000])).toEqual({ ok: 5, failed: [] });
+      await world.tempt();
+      const server = world.daemon("server");
+      expect(await router.stop()).toBe(0);
+      expect(router.log()).toMatch(/shutdown/);
+      expect(await server.says(/exit message received|remote-exit/, 3)).toBeDefined();
+      const tally = await world.tally(capture);
+      expect(tally.odd).toEqual([]);
+      expect(tally.sent.openvpn).toBeGreaterThan(100);
+      await capture.stop();
+    });
+  }
+
+  test("a wrong profile on the disk: every line is named, the VM stays up with the LAN closed", async () => {
+    const wrong = ["tun-mtu banana", "proto carrier-pigeon"];
+    const profile = world.profile({ lines: wrong });
+    const router = await boot({ config: world.config({ profile }) });
+    for (const line of wrong)
+      await says(new RegExp(`lab\\.ovpn:${profile.split("\r\n").indexOf(line) + 1}: ${line.split(" ")[0]}`));
+    await answersOnLan();
+    expect(await world.refuses(SITE)).toBe(true);
+    expect(router.alive).toBe(true);
+    expect(router.log()).not.toMatch(/panic/i);
+    expect(await router.stop()).toBe(0);
+  });
+
+  test("no disk: it says so and stays up", async () => {
+    const router = await boot({ config: undefined });
+    await says(/MORGANA|CIDATA/);
+    await answersOnLan();
+    expect((await world.ping(TUNNEL)).back).toBe(0);
+    expect(router.alive).toBe(true);
+    expect(router.log()).not.toMatch(/panic/i);
+    expect(await router.stop()).toBe(0);
+  });
+
+  test("one NIC only: it says which is missing and stays up", async () => {
+    const router = await boot({ nics: 1 });
+    await says(/\b(lan|LAN|second|two)\b.*(interface|NIC|network)|(interface|NIC|network).*\b(lan|LAN|second|two)\b/);
+    expect(await router.ended(3)).toBeUndefined();
+    expect(router.log()).not.toMatch(/panic/i);
+    expect(await router.stop()).toBe(0);
+  });
+
+  test("Ctrl-Alt-Del leaves in good order", async () => {
+    const router = await boot();
+    await says(/tunnel\.up/);
+    await router.monitor("sendkey ctrl-alt-delete");
+    expect(await router.ended(15)).toBe(0);
+    expect(router.log()).toMatch(/shutdown/);
+  });
+});
