@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { iperfTcp, iperfUdp } from "../test/support/world/iperf.ts";
 import { becomePrivileged } from "../test/support/world/privilege.ts";
 import { clearKernelRouter, cpuSeconds, ROOT, startKernelRouter, startNative } from "../test/support/world/router.ts";
+import { startVm, vmProblem } from "../test/support/world/vm.ts";
 import { SITE, World } from "../test/support/world/world.ts";
 
 const { values } = parseArgs({
@@ -55,6 +56,7 @@ const routers = {
 type Name = keyof typeof routers;
 const results: Record<Name, Round[]> = { openvpn: [], morgana: [] };
 let failed = false;
+const bootSeconds: number[] = [];
 
 try {
   for (let round = 1; round <= Number(values.rounds); round++) {
@@ -67,6 +69,7 @@ try {
       }
     }
   }
+  if (!values["no-vm"] && vmProblem() === undefined) await bootTime();
 } finally {
   await world.close();
 }
@@ -98,6 +101,22 @@ async function measure(name: Name, round: number): Promise<Round> {
     return figures;
   } finally {
     await routers[name].stop();
+  }
+}
+
+/** Power-on to `tunnel.up` of the image with 256 MiB, as often as there are rounds. */
+async function bootTime(): Promise<void> {
+  for (let round = 1; round <= Number(values.rounds); round++) {
+    const start = performance.now();
+    const vm = await startVm(world, { config: world.config() });
+    const up = await vm.says(/tunnel\.up/, 60);
+    if (up !== undefined) bootSeconds.push((performance.now() - start) / 1000);
+    else failed = true;
+    say(
+      `VM, round ${round}: ${up === undefined ? `no tunnel:\n${vm.log().slice(-1500)}` : `tunnel.up after ${bootSeconds.at(-1)!.toFixed(1)} s`}`,
+    );
+    if ((await vm.stop()) !== 0) failed = true;
+    await world.stop("router");
   }
 }
 
@@ -153,6 +172,10 @@ function report(): void {
         ratio.toFixed(2).padStart(19),
       ].join(""),
     );
+  }
+  if (bootSeconds.length > 0) {
+    const middle = bootSeconds.sort((a, b) => a - b)[bootSeconds.length >> 1]!;
+    console.log(`${"VM (TCG, 256 MiB), power-on to tunnel.up".padEnd(45)} ${middle.toFixed(1)} s`);
   }
   const files = ["morgana", "morgana-kernel", "morgana-initrd.img"]
     .map((name) => join(ROOT, "dist", name))
