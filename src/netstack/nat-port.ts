@@ -1,7 +1,7 @@
 /** What the router needs from a translator (nat/nat.ts implements it). */
 export interface PacketTranslator {
   /** The outside address; a change forgets every mapping. */
-  setAddress(external: number): void;
+  setAddress(external: number): unknown;
   /**
    * Rewrites in place one whole packet of a LAN host (header checked, no fragment) so that it comes from the outside address. 0: done; else a drop code.
    * `partial`: the transport checksum covers the pseudo header only (VNET_NEEDS_CSUM).
