@@ -2,9 +2,10 @@
  * `npm run bench`: routers side by side on LAN host - router - WAN - openvpn server - web host, alternating within one run.
  *   openvpn   the kernel forwards and translates, openvpn 2.6 is the client
  *   morgana   `morgana appliance` on the same interfaces (the compiled binary where there is one, else the sources)
- * Both talk to the same real openvpn server. Figures are medians over the rounds; trust the ratios, not the digits.
+ *   wireguard-go at both ends, where one is found (WIREGUARD_GO=) or can be built
+ * The first two talk to the same real openvpn server. Figures are medians over the rounds; trust the ratios, not the digits.
  *
- *   npm run bench -- [--rounds 3] [--seconds 5] [--json] [--cipher AES-256-GCM] [--no-vm]
+ *   npm run bench -- [--rounds 3] [--seconds 5] [--json] [--cipher AES-256-GCM] [--no-vm] [--no-wireguard]
  */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -14,6 +15,7 @@ import { becomePrivileged } from "../test/support/world/privilege.ts";
 import { clearKernelRouter, cpuSeconds, ROOT, startKernelRouter, startNative } from "../test/support/world/router.ts";
 import { startVm, vmProblem } from "../test/support/world/vm.ts";
 import { SITE, World } from "../test/support/world/world.ts";
+import { findWireguard, startWireguard, stopWireguard } from "./wireguard.ts";
 
 const { values } = parseArgs({
   options: {
@@ -21,6 +23,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "5" },
     cipher: { type: "string", default: "AES-256-GCM" },
     json: { type: "boolean", default: false },
+    "no-wireguard": { type: "boolean", default: false },
     "no-vm": { type: "boolean", default: false },
   },
 });
@@ -49,20 +52,26 @@ const FIGURES: readonly { key: keyof Round; title: string; unit: string; digits:
 await becomePrivileged();
 const compiled = existsSync(join(ROOT, "dist/morgana"));
 const world = await World.create({ wan: "cable", webMtu: 1500 });
-const routers = {
+interface Contender {
+  readonly start: () => Promise<{ readonly pid: number; log(): string }>;
+  readonly stop: () => Promise<unknown>;
+}
+const routers: Record<string, Contender> = {
   openvpn: { start: () => startKernelRouter(world, world.config()), stop: () => clearKernelRouter(world) },
   morgana: { start: async () => startNative(world, world.config(), { compiled }), stop: () => world.stop("router") },
-} as const;
-type Name = keyof typeof routers;
-const results: Record<Name, Round[]> = { openvpn: [], morgana: [] };
+};
+const wireguard = values["no-wireguard"] ? undefined : await findWireguard();
+if (wireguard !== undefined)
+  routers["wireguard-go"] = { start: () => startWireguard(world, wireguard), stop: () => stopWireguard(world) };
+const results = new Map(Object.keys(routers).map((name) => [name, [] as Round[]]));
 let failed = false;
 const bootSeconds: number[] = [];
 
 try {
   for (let round = 1; round <= Number(values.rounds); round++) {
-    for (const name of Object.keys(routers) as Name[]) {
+    for (const name of Object.keys(routers)) {
       try {
-        results[name].push(await measure(name, round));
+        results.get(name)!.push(await measure(name, round));
       } catch (error) {
         failed = true;
         say(`${name}, round ${round}: ${error instanceof Error ? error.message : error}`);
@@ -77,10 +86,10 @@ report();
 process.exit(failed ? 1 : 0);
 
 /** One router, booted anew, and all its figures. */
-async function measure(name: Name, round: number): Promise<Round> {
+async function measure(name: string, round: number): Promise<Round> {
   await world.server({ ciphers: values.cipher });
-  const router = await routers[name].start();
   try {
+    const router = await routers[name]!.start();
     if ((await world.tunnelUp(30, SITE)) === undefined) throw new Error(`no tunnel:\n${router.log().slice(-1500)}`);
     await iperfTcp(world, "up", 1); // the first second warms up the just-in-time compiler and the ARP caches
     const up = await loaded(router.pid, "up");
@@ -100,7 +109,7 @@ async function measure(name: Name, round: number): Promise<Round> {
     );
     return figures;
   } finally {
-    await routers[name].stop();
+    await routers[name]!.stop();
   }
 }
 
@@ -146,20 +155,23 @@ async function udpLimit(): Promise<number> {
 }
 
 function report(): void {
-  const median = (name: Name, key: keyof Round): number => {
-    const sorted = results[name].map((round) => round[key]).sort((a, b) => a - b);
+  const median = (name: string, key: keyof Round): number => {
+    const sorted = results
+      .get(name)!
+      .map((round) => round[key])
+      .sort((a, b) => a - b);
     return sorted[sorted.length >> 1] ?? Number.NaN;
   };
   if (values.json) {
-    console.log(JSON.stringify({ cipher: values.cipher, rounds: results }));
+    console.log(JSON.stringify({ cipher: values.cipher, rounds: Object.fromEntries(results) }));
     return;
   }
-  const names = Object.keys(routers) as Name[];
+  const names = Object.keys(routers);
   console.log(
     `\n${values.cipher}, medians of ${values.rounds} rounds of ${seconds} s${compiled ? "" : ", morgana from its sources"}`,
   );
   console.log(
-    ["".padEnd(28), "".padEnd(7), ...names.map((name) => name.padStart(10)), "morgana / openvpn".padStart(19)].join(""),
+    ["".padEnd(28), "".padEnd(7), ...names.map((name) => name.padStart(13)), "morgana / openvpn".padStart(19)].join(""),
   );
   for (const { key, title, unit, digits } of FIGURES) {
     const figures = names.map((name) => median(name, key));
@@ -168,7 +180,7 @@ function report(): void {
       [
         title.padEnd(28),
         unit.padEnd(7),
-        ...figures.map((figure) => figure.toFixed(digits).padStart(10)),
+        ...figures.map((figure) => figure.toFixed(digits).padStart(13)),
         ratio.toFixed(2).padStart(19),
       ].join(""),
     );
@@ -181,7 +193,7 @@ function report(): void {
     .map((name) => join(ROOT, "dist", name))
     .filter((path) => existsSync(path));
   for (const path of files)
-    console.log(`${path.slice(ROOT.length + 1).padEnd(35)}${(statSync(path).size / 1e6).toFixed(1).padStart(10)} MB`);
+    console.log(`${path.slice(ROOT.length + 1).padEnd(35)}${(statSync(path).size / 1e6).toFixed(1).padStart(13)} MB`);
 }
 
 function say(text: string): void {
