@@ -324,6 +324,14 @@ describe("UDP sockets", () => {
     expect(out()[0]).toBe(`${ROUTER_MAC} > ${HOST_MAC} ${GW} > 203.0.113.9 ttl 64 len 32 udp 1194 > 53 len 4`);
   });
 
+  test("a gateway outside of the subnet (a leased /32) is found by ARP", () => {
+    it.configure({ address: ip(GW), prefix: 32, gateway: ip("10.0.0.1") }, 0);
+    const socket = it.bindUdp(1194, receiver)!;
+    it.sendUdp(0, socket, ip("203.0.113.9"), 53, bytesOf(4));
+    push(arp(2, "10.0.0.1", GW));
+    expect(out()[1]).toBe(`${ROUTER_MAC} > ${HOST_MAC} ${GW} > 203.0.113.9 ttl 64 len 32 udp 1194 > 53 len 4`);
+  });
+
   test("a batch gets its headers in place, the checksum partial; what exceeds the MTU leaves in fragments", () => {
     meet("192.168.50.254");
     const socket = it.bindUdp(1194, receiver)!;

@@ -445,7 +445,8 @@ export class Interface {
       }
       return Drop.ArpConflict;
     }
-    const believable = ip !== 0 && this.onLink(ip) && !this.isBroadcast(ip);
+    // A gateway may lie outside of the subnet (providers that lease a /32).
+    const believable = ip !== 0 && (ip === e.gateway || (this.onLink(ip) && !this.isBroadcast(ip)));
     if (arpTargetIp(d, at) !== e.address) return Drop.ArpNotForUs;
     if (operation === ARP_REPLY) {
       if (!believable || !unicast) return Drop.ArpBadSender;

@@ -1,0 +1,212 @@
+/**
+ * The router between two Linux kernels: b is the LAN host, c stands at the other end of a "tunnel" that is a plain wire.
+ *
+ *     b 10.99.0.2 ---- b0 [LAN 10.99.0.1 | router, NAT | tunnel 10.77.0.2, MTU 1400] c0 ---- c 10.77.0.3
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/appliance/dev/packet.ts";
+import { NativeMemory } from "../../src/appliance/sys/memory.ts";
+import { Poller } from "../../src/appliance/sys/poller.ts";
+import { Batch, GSO_TCPV4, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
+import type { Outlet } from "../../src/lib/outlet.ts";
+import { seededRandom } from "../../src/lib/random.ts";
+import { Arena } from "../../src/lib/slab.ts";
+import { Interface } from "../../src/netstack/interface.ts";
+import { Nat } from "../../src/netstack/nat/nat.ts";
+import { RouteTable } from "../../src/netstack/route.ts";
+import { Router } from "../../src/netstack/router.ts";
+import { segmentCount, tcpSegmentCopy, tcpSuperHeaderLen } from "../../src/netstack/split.ts";
+import { ip } from "../../src/netstack/testing/bed.ts";
+import { ETHERTYPE_IPV4, etherType } from "../../src/netstack/wire/ethernet.ts";
+import { ipv4HeaderLen, ipv4TotalLen } from "../../src/netstack/wire/ipv4.ts";
+import { canMakeNamespaces, makeVethWorld, type VethWorld } from "../support/veth.ts";
+
+const REGION = 1 << 20;
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
+  let world: VethWorld;
+  let step: () => void;
+  let router: Router;
+  const poller = new Poller();
+
+  beforeAll(() => {
+    world = makeVethWorld("net");
+    world.run("b", "ip route add default via 10.99.0.1");
+    world.run("c", "ip addr flush dev c1; ip addr add 10.77.0.3/24 dev c1");
+    const memory = new NativeMemory(2 * PACKET_DEVICE_BYTES + 7 * REGION);
+    const near = PacketDevice.open("b0", memory);
+    const wire = PacketDevice.open("c0", memory);
+    poller.add(near.fd);
+    poller.add(wire.fd);
+    const arena = (): Arena => {
+      const piece = memory.take(REGION - 64, 64);
+      return new Arena(memory, piece.at, piece.at + piece.length);
+    };
+    const outletTo = (device: PacketDevice): Outlet => {
+      const outlet = {
+        batch: new Batch(512),
+        arena: arena(),
+        flush() {
+          device.send(outlet.batch);
+          outlet.batch.clear();
+          outlet.arena.reset();
+        },
+      };
+      return outlet;
+    };
+    const random = seededRandom(1);
+    const make = (name: "lan" | "wan", device: PacketDevice, outlet: Outlet): Interface => {
+      const policy = { echo: name === "lan", errors: name === "lan" };
+      const own = { arena: outlet.arena, scratch: arena() };
+      return new Interface({ slab: memory, outlet, ...own, name, mac: device.mac, mtu: 1500, random, policy });
+    };
+    const lanOut = outletTo(near);
+    const farOut = outletTo(wire);
+    const lan = make("lan", near, lanOut);
+    const far = make("wan", wire, farOut);
+    let now = 1;
+    const plain = new Batch(512);
+    const tunnel: Outlet = {
+      batch: new Batch(512),
+      arena: arena(),
+      flush() {
+        const { batch } = tunnel;
+        for (let i = 0; i < batch.count; i++) far.egress.outputPlain(now, batch.at[i]!, batch.len[i]!, ip("10.77.0.3"));
+        farOut.flush();
+        batch.clear();
+        tunnel.arena.reset();
+      },
+    };
+    const nat = new Nat({ slab: memory, random, limit: 1000 });
+    router = new Router({ slab: memory, lan, tunnel, scratch: arena(), nat });
+    far.configure({ address: ip("10.77.0.2"), prefix: 24 }, now);
+    lan.configure({ address: ip("10.99.0.1"), prefix: 24 }, now);
+    const routes = new RouteTable();
+    router.openTunnel({ address: ip("10.77.0.2"), prefix: 24, peer: 0, mtu: 1400, mssClamp: 0, routes });
+    const rx = new Batch(64);
+    const arps = new Batch(64);
+    const pieces = arena();
+    step = () => {
+      now = performance.now();
+      near.receive(rx);
+      router.lanIn(now, rx);
+      tunnel.flush();
+      lanOut.flush();
+      wire.receive(rx);
+      plain.clear();
+      arps.clear();
+      pieces.reset();
+      const d = memory.view;
+      for (let i = 0; i < rx.count; i++) {
+        const at = rx.at[i]! + 14;
+        if (etherType(d, rx.at[i]!) !== ETHERTYPE_IPV4) arps.push(rx.at[i]!, rx.len[i]!);
+        else if (rx.gsoType[i] === GSO_TCPV4) {
+          const headerLen = tcpSuperHeaderLen(d, at);
+          for (let k = 0; k < segmentCount(ipv4TotalLen(d, at), headerLen, rx.gsoSize[i]!); k++) {
+            const to = pieces.take(1500);
+            plain.push(to, tcpSegmentCopy(memory, at, headerLen, rx.gsoSize[i]!, k, to));
+          }
+        } else {
+          if ((rx.flags[i]! & VNET_NEEDS_CSUM) !== 0) completeAsTheTunnelSawIt(at);
+          plain.push(at, rx.len[i]! - 14);
+        }
+      }
+      far.ingest(now, arps);
+      router.tunnelIn(now, plain);
+      tunnel.flush();
+      farOut.flush();
+      lanOut.flush();
+      if (Math.min(lan.pollAt(), far.pollAt()) <= now) {
+        lan.handleTimeout(now);
+        far.handleTimeout(now);
+      }
+    };
+    const completeAsTheTunnelSawIt = (at: number): void => {
+      const start = at + ipv4HeaderLen(memory.view, at);
+      const end = at + ipv4TotalLen(memory.view, at);
+      let sum = 0;
+      for (let p = start; p < end; p++) sum += memory.view.getUint8(p) << ((p - start) & 1 ? 0 : 8);
+      while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
+      const protocol = memory.view.getUint8(at + 9);
+      memory.view.setUint16(start + (protocol === 6 ? 16 : 6), ~sum & 0xffff || 0xffff);
+    };
+  });
+  afterAll(() => world.remove());
+
+  const drive = async (...programs: Bun.Subprocess<"pipe", "pipe", "pipe">[]): Promise<string> => {
+    let done = false;
+    const all = Promise.all(
+      programs.map(async (p) => (await new Response(p.stdout).text()) + (await new Response(p.stderr).text())),
+    ).then((texts) => {
+      done = true;
+      return texts.join("");
+    });
+    while (!done) {
+      step();
+      poller.wait(5);
+      await turn();
+    }
+    return all;
+  };
+  const inB = (command: string) => drive(world.spawn("b", ["sh", "-c", command]));
+
+  test("the gateway answers ping, also in 45 fragments", async () => {
+    expect(await inB("ping -c 3 -i 0.05 -W 2 10.99.0.1")).toContain(" 3 received");
+    expect(await inB("ping -c 2 -i 0.05 -W 2 -s 65000 10.99.0.1")).toContain(" 2 received");
+  });
+
+  test("ping through the translator, whole and in fragments; TTL 1 ends at the gateway", async () => {
+    expect(await inB("ping -c 3 -i 0.05 -W 2 10.77.0.3")).toContain(" 3 received");
+    expect(await inB("ping -c 2 -i 0.05 -W 2 -s 20000 10.77.0.3")).toContain(" 2 received");
+    expect(await inB("ping -c 1 -W 2 -t 1 10.77.0.3")).toMatch(/From 10\.99\.0\.1.*Time to live exceeded/);
+  });
+
+  test("too big with DF: the sender's kernel learns the tunnel's MTU; no route: net unreachable", async () => {
+    expect(await inB("ping -c 1 -W 2 -M do -s 1472 10.77.0.3")).toMatch(/mtu = 1400/);
+    expect(await inB("ping -c 1 -W 2 -M do -s 1372 10.77.0.3")).toContain(" 1 received");
+    expect(await inB("ping -c 1 -W 2 192.0.2.1")).toMatch(/From 10\.99\.0\.1.*Net Unreachable/);
+  });
+
+  test("4 MiB each way over TCP arrive whole (super-frames split, MSS clamped)", async () => {
+    const server = world.spawn("c", ["python3", "-c", ECHO_SERVER]);
+    const text = await drive(server, world.spawn("b", ["python3", "-c", CLIENT]));
+    expect(text).toContain("same True mss 1348");
+    expect(router.lanDrops.snapshot()["GsoMalformed"]).toBeUndefined();
+  }, 20_000);
+
+  test("closed ports of the gateway and beyond the translator refuse at once", async () => {
+    const text = await inB(`python3 -c '${REFUSED}'`);
+    expect(text.split("\n").filter((l) => l === "ConnectionRefusedError").length).toBe(4);
+  });
+});
+
+const ECHO_SERVER = `
+import socket
+s = socket.create_server(("10.77.0.3", 5000)); s.settimeout(10)
+c, _ = s.accept(); c.settimeout(10); data = b""
+while len(data) < 1 << 22: data += c.recv(1 << 20)
+c.sendall(data); c.close()`;
+const CLIENT = `
+import socket, time, os
+data = os.urandom(1 << 22)
+for i in range(100):
+    try:
+        c = socket.create_connection(("10.77.0.3", 5000), 5); break
+    except OSError: time.sleep(0.02)
+c.settimeout(10)
+mss = c.getsockopt(6, 2)
+c.sendall(data); back = b""
+while len(back) < len(data):
+    d = c.recv(1 << 20)
+    if not d: break
+    back += d
+print("same", back == data, "mss", mss)`;
+const REFUSED = `
+import socket
+for host in ("10.99.0.1", "10.77.0.3"):
+    for kind in (1, 2):
+        s = socket.socket(2, kind); s.settimeout(3)
+        try:
+            s.connect((host, 9)); s.send(b"x"); s.recv(9)
+        except OSError as e: print(type(e).__name__)`;
