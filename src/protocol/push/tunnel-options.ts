@@ -1,0 +1,430 @@
+/**
+ * What the tunnel is: its addresses and what is routed into it. Local lines of the profile and pushed ones have the same
+ * meaning (man openvpn, "VPN Tunnel Options" and "Client Options"); a pushed scalar replaces the local one, routes add up.
+ *
+ * Differs from OpenVPN on purpose: there is no way around the tunnel for the LAN, so net_gateway is refused and the
+ * flags local, autolocal, bypass-dhcp, bypass-dns and block-local have nothing to act on.
+ */
+import { formatIpv4, inSubnet, isLoopback, isMulticast, maskPrefix, parseIpv4, prefixMask } from "../../lib/address.ts";
+import { printable, splitWords } from "../config/lexer.ts";
+import type { ClientConfig } from "../config/types.ts";
+import { isIpv6, isIpv6Cidr } from "../config/values.ts";
+
+/** An IPv4 network that goes into the tunnel; host bits of `network` are zero. */
+export interface TunnelRoute {
+  readonly network: number;
+  readonly prefix: number;
+  readonly metric: number;
+}
+
+/** Something to tell about an option: "warn" where a person should act, "info" and "debug" where not. */
+export interface Note {
+  readonly level: "warn" | "info" | "debug";
+  readonly text: string;
+}
+
+export interface Tunnel {
+  readonly topology: "subnet" | "net30" | "p2p";
+  /** This end's address (int32). */
+  readonly address: number;
+  /** Of the tunnel's subnet with topology subnet, else 32. */
+  readonly prefix: number;
+  /** The far end's address with net30 and p2p. */
+  readonly peer: number | undefined;
+  /** route-gateway, or the peer. */
+  readonly gateway: number | undefined;
+  /** tun-mtu where pushed. */
+  readonly mtu: number | undefined;
+  /** The tunnel's own subnet or peer first, then the others in order; none twice. */
+  readonly routes: readonly TunnelRoute[];
+  readonly dns: {
+    readonly servers: readonly number[];
+    readonly servers6: readonly string[];
+    readonly domain: string | undefined;
+    readonly searchDomains: readonly string[];
+    /** `dns` lines as words (they go before dhcp-option where understood). */
+    readonly lines: readonly (readonly string[])[];
+    /** Other dhcp-option lines as words: type, value. */
+    readonly other: readonly (readonly string[])[];
+  };
+  /** Kept for IPv6: nothing is routed for it yet. */
+  readonly ipv6: {
+    readonly address: string | undefined;
+    readonly peer: string | undefined;
+    readonly routes: readonly string[];
+    readonly redirect: boolean;
+    readonly block: boolean;
+  };
+  readonly notes: readonly Note[];
+}
+
+export type TunnelResult =
+  | { readonly ok: true; readonly tunnel: Tunnel }
+  | { readonly ok: false; readonly problem: string };
+
+export interface TunnelContext {
+  /** Where the server is (int32), for remote_host. */
+  readonly serverAddress?: number;
+  readonly lan: { readonly network: number; readonly prefix: number };
+}
+
+/** More routes than this are left out, with a warning. */
+const MAX_ROUTES = 4096;
+const MIN_TUN_MTU = 100;
+const MAX_METRIC = 0x7fff_ffff;
+
+/** @param pushed after the pull filters; @param local ClientConfig.localOptions. Never throws. */
+export function parseTunnelOptions(
+  pushed: readonly string[],
+  local: ClientConfig["localOptions"],
+  context: TunnelContext,
+): TunnelResult {
+  const reading = new Reading(context);
+  for (const { words, origin } of local) reading.take(words, `${origin.file}:${origin.line}: `);
+  for (const option of pushed) {
+    const words = splitWords(option);
+    if (typeof words === "string") reading.note("warn", `pushed ${printable(/^\S*/.exec(option)![0])}: ${words}`);
+    else if (words[0] !== undefined) reading.take(words, "pushed ");
+  }
+  return reading.finish();
+}
+
+/** Lines that need all others to be read first. */
+interface Pending {
+  readonly words: readonly string[];
+  readonly from: string;
+}
+
+class Reading {
+  readonly #context: TunnelContext;
+  readonly #notes: Note[] = [];
+  readonly #routes: Pending[] = [];
+  #ifconfig: Pending | undefined;
+  #topology: Tunnel["topology"] | undefined;
+  #gateway: number | undefined;
+  #metric = 0;
+  #mtu: number | undefined;
+  #redirect = false;
+  readonly #servers: number[] = [];
+  readonly #servers6: string[] = [];
+  #domain: string | undefined;
+  readonly #searchDomains: string[] = [];
+  readonly #dnsLines: (readonly string[])[] = [];
+  readonly #dhcpOther: (readonly string[])[] = [];
+  #address6: string | undefined;
+  #peer6: string | undefined;
+  readonly #routes6: string[] = [];
+  #redirect6 = false;
+  #block6 = false;
+
+  constructor(context: TunnelContext) {
+    this.#context = context;
+  }
+
+  note(level: Note["level"], text: string): void {
+    this.#notes.push({ level, text });
+  }
+
+  take(words: readonly string[], from: string): void {
+    const [name, first] = words;
+    const bad = (why: string) => this.note("warn", `${from}${printable(words.join(" "))}: ${why}; ignored`);
+    switch (name) {
+      case "ifconfig":
+        this.#ifconfig = { words, from };
+        break;
+      case "topology":
+        if (first === "subnet" || first === "net30" || first === "p2p") this.#topology = first;
+        else bad("not subnet, net30 or p2p");
+        break;
+      case "tun-mtu": {
+        const mtu = first !== undefined && /^\d{1,5}$/.test(first) ? Number(first) : 0;
+        if (mtu >= MIN_TUN_MTU && mtu <= 65_535) this.#mtu = mtu;
+        else bad(`not a size from ${MIN_TUN_MTU} to 65535`);
+        break;
+      }
+      case "route":
+        if (first === undefined) bad("no network");
+        else this.#routes.push({ words, from });
+        break;
+      case "route-gateway": {
+        const gateway = parseIpv4(first ?? "");
+        if (gateway !== undefined) this.#gateway = gateway;
+        else bad("not an IPv4 address");
+        break;
+      }
+      case "route-metric": {
+        const metric = metricOf(first);
+        if (metric !== undefined) this.#metric = metric;
+        else bad("not a metric");
+        break;
+      }
+      case "redirect-gateway":
+      case "redirect-private":
+        this.#takeRedirect(words, from);
+        break;
+      case "dhcp-option":
+        this.#takeDhcp(words, bad);
+        break;
+      case "dns":
+        this.#dnsLines.push(words.slice(1));
+        break;
+      case "ifconfig-ipv6":
+        if (first !== undefined && (isIpv6Cidr(first) || isIpv6(first))) {
+          this.#address6 = first;
+          this.#peer6 = words[2];
+        } else bad("not an IPv6 address");
+        break;
+      case "route-ipv6":
+        if (first !== undefined && (isIpv6Cidr(first) || isIpv6(first))) this.#routes6.push(first);
+        else bad("not an IPv6 network");
+        break;
+      case "block-ipv6":
+        this.#block6 = true;
+        break;
+      case "block-outside-dns":
+        this.note("debug", `${from}block-outside-dns: DNS of the LAN never leaves outside the tunnel`);
+        break;
+      default:
+        if (!KNOWN_ELSEWHERE.has(name ?? "")) this.note("info", `${from}${printable(name ?? "")}: unknown; ignored`);
+    }
+  }
+
+  #takeRedirect(words: readonly string[], from: string): void {
+    let ipv4 = words[0] === "redirect-gateway";
+    for (const flag of words.slice(1)) {
+      if (flag === "!ipv4") ipv4 = false;
+      else if (flag === "ipv6") this.#redirect6 = true;
+      else if (!REDIRECT_FLAGS.has(flag))
+        this.note("info", `${from}${words[0]} ${printable(flag)}: unknown flag; ignored`);
+      else if (flag !== "def1")
+        this.note("debug", `${from}${words[0]} ${flag}: nothing of the LAN goes around the tunnel; ignored`);
+    }
+    if (ipv4) this.#redirect = true;
+  }
+
+  #takeDhcp(words: readonly string[], bad: (why: string) => void): void {
+    const [, type, value] = words;
+    if (type === undefined) return bad("no type");
+    switch (type.toUpperCase()) {
+      case "DNS":
+      case "DNS6": {
+        const server = parseIpv4(value ?? "");
+        if (server !== undefined) {
+          if (!this.#servers.includes(server)) this.#servers.push(server);
+        } else if (value !== undefined && isIpv6(value)) {
+          if (!this.#servers6.includes(value)) this.#servers6.push(value);
+        } else bad("not an address");
+        break;
+      }
+      case "DOMAIN":
+      case "ADAPTER_DOMAIN_SUFFIX":
+        if (value === undefined) bad("no domain");
+        else this.#domain = value;
+        break;
+      case "DOMAIN-SEARCH":
+        if (value === undefined) bad("no domain");
+        else this.#searchDomains.push(value);
+        break;
+      default:
+        this.#dhcpOther.push(words.slice(1));
+    }
+  }
+
+  finish(): TunnelResult {
+    const own = this.#ownAddress();
+    if (typeof own === "string") return { ok: false, problem: own };
+    const { address, prefix, peer, topology } = own;
+    const gateway = this.#gateway ?? peer;
+    const routes = new Routes(this.#context.lan, (text) => this.note("warn", text));
+    routes.add(peer ?? address, prefix, 0, "the tunnel's own network");
+    for (const { words, from } of this.#routes) {
+      const text = `${from}${printable(words.join(" "))}`;
+      const route = this.#route(words, gateway);
+      if (typeof route === "string") this.note("warn", `${text}: ${route}; ignored`);
+      else routes.add(route.network, route.prefix, route.metric, text);
+    }
+    // def1 exists to keep the host's own default route; the table here has no other, so one route says it.
+    if (this.#redirect) routes.add(0, 0, this.#metric, "redirect-gateway");
+    if (this.#address6 !== undefined || this.#routes6.length > 0 || (this.#redirect6 && !this.#block6)) {
+      this.note("info", "IPv6 in the tunnel is not available yet; IPv6 of the LAN stays blocked");
+    }
+    return {
+      ok: true,
+      tunnel: {
+        topology,
+        address,
+        prefix,
+        peer,
+        gateway,
+        mtu: this.#mtu,
+        routes: routes.list,
+        dns: {
+          servers: this.#servers,
+          servers6: this.#servers6,
+          domain: this.#domain,
+          searchDomains: this.#searchDomains,
+          lines: this.#dnsLines,
+          other: this.#dhcpOther,
+        },
+        ipv6: {
+          address: this.#address6,
+          peer: this.#peer6,
+          routes: this.#routes6,
+          redirect: this.#redirect6,
+          block: this.#block6,
+        },
+        notes: this.#notes,
+      },
+    };
+  }
+
+  #ownAddress(): Pick<Tunnel, "address" | "prefix" | "peer" | "topology"> | string {
+    if (this.#ifconfig === undefined)
+      return "no tunnel address: the server pushed no ifconfig and the profile has none";
+    const { words, from } = this.#ifconfig;
+    const where = `${from}${printable(words.join(" "))}`;
+    const address = parseIpv4(words[1] ?? "");
+    const second = parseIpv4(words[2] ?? "");
+    if (address === undefined || second === undefined) return `${where}: not two IPv4 addresses`;
+    if (!isUnicast(address)) return `${where}: ${formatIpv4(address)} cannot be a host's address`;
+    const mask = maskPrefix(second);
+    let topology = this.#topology;
+    if (topology === undefined) {
+      // OpenVPN 2.6 assumes net30 then, 2.7 subnet; a netmask is never a peer's address.
+      topology = second >>> 24 === 255 && mask !== undefined ? "subnet" : "net30";
+    }
+    if (topology === "subnet") {
+      if (mask === undefined || mask === 0)
+        return `${where}: ${formatIpv4(second)} is not a netmask, which topology subnet needs`;
+      return { address, prefix: mask, peer: undefined, topology };
+    }
+    if (!isUnicast(second))
+      return `${where}: ${formatIpv4(second)} cannot be the peer's address, which topology ${topology} needs`;
+    return { address, prefix: 32, peer: second, topology };
+  }
+
+  /** route NETWORK [MASK [GATEWAY [METRIC]]]; "default" stands for a value left out. */
+  #route(words: readonly string[], vpnGateway: number | undefined): TunnelRoute | string {
+    const [, network, mask, gateway] = words.map((w) => (w === "default" ? "" : w));
+    let target: number | undefined;
+    if (network === "net_gateway") return "net_gateway is outside the tunnel";
+    if (network === "vpn_gateway") {
+      if (vpnGateway === undefined) return "the tunnel has no gateway (route-gateway)";
+      target = vpnGateway;
+    } else if (network === "remote_host") {
+      if (this.#context.serverAddress === undefined) return "the server's address is not known";
+      target = this.#context.serverAddress;
+    } else {
+      // Word 1 may be "default" only in the sense of the default route nowhere in OpenVPN: it must be an address.
+      target = parseIpv4(network ?? "");
+      if (target === undefined) return "not an IPv4 network (names are not looked up)";
+    }
+    let prefix: number | undefined = 32;
+    if (mask !== undefined && mask !== "") {
+      const value = parseIpv4(mask);
+      prefix = value === undefined ? undefined : maskPrefix(value);
+      if (prefix === undefined) return `${printable(mask)} is not a netmask`;
+    }
+    if (gateway === "net_gateway" || gateway === "remote_host") {
+      return `${gateway} is outside the tunnel, and nothing of the LAN goes there`;
+    }
+    if (gateway !== undefined && gateway !== "" && gateway !== "vpn_gateway") {
+      const address = parseIpv4(gateway);
+      if (address === undefined) return `${printable(gateway)} is not a gateway`;
+      const { lan } = this.#context;
+      if (inSubnet(address, lan.network, lan.prefix)) return `the gateway ${gateway} is in the LAN`;
+    }
+    const metric = words[4] === undefined || words[4] === "default" ? this.#metric : metricOf(words[4]);
+    if (metric === undefined) return `${printable(words[4] ?? "")} is not a metric`;
+    if (isMulticast(target) || (isLoopback(target) && prefix >= 8)) return "not a network that can be routed";
+    return { network: target & prefixMask(prefix), prefix, metric };
+  }
+}
+
+/** The routes so far: a network that comes again keeps its place and the lower metric. */
+class Routes {
+  readonly #lan: TunnelContext["lan"];
+  readonly #warn: (text: string) => void;
+  readonly #index = new Map<string, number>();
+  readonly list: TunnelRoute[] = [];
+  #tooMany = false;
+
+  constructor(lan: TunnelContext["lan"], warn: (text: string) => void) {
+    this.#lan = lan;
+    this.#warn = warn;
+  }
+
+  add(address: number, prefix: number, metric: number, text: string): void {
+    const network = address & prefixMask(prefix);
+    const key = `${network}/${prefix}`;
+    const at = this.#index.get(key);
+    if (at !== undefined) {
+      if (metric < this.list[at]!.metric) this.list[at] = { network, prefix, metric };
+      return;
+    }
+    if (this.list.length === MAX_ROUTES) {
+      if (!this.#tooMany) this.#warn(`more than ${MAX_ROUTES} routes: ${text} and those behind it are ignored`);
+      this.#tooMany = true;
+      return;
+    }
+    const { network: lan, prefix: lanPrefix } = this.#lan;
+    // A default route (or half of it) covers every LAN and surprises nobody.
+    if (prefix > 1 && inSubnet(network, lan, Math.min(prefix, lanPrefix))) {
+      this.#warn(
+        `${text}: ${formatIpv4(network)}/${prefix} overlaps the LAN ${formatIpv4(lan & prefixMask(lanPrefix))}/${lanPrefix}; the LAN wins`,
+      );
+    }
+    this.#index.set(key, this.list.length);
+    this.list.push({ network, prefix, metric });
+  }
+}
+
+const metricOf = (word: string | undefined): number | undefined =>
+  word !== undefined && /^\d{1,10}$/.test(word) && Number(word) <= MAX_METRIC ? Number(word) : undefined;
+
+const isUnicast = (a: number): boolean => a >>> 24 !== 0 && a >>> 28 < 14 && !isLoopback(a);
+
+const REDIRECT_FLAGS: ReadonlySet<string> = new Set([
+  "def1",
+  "local",
+  "autolocal",
+  "block-local",
+  "bypass-dhcp",
+  "bypass-dns",
+]);
+
+/** Options with a meaning for the session, and those that servers push for other systems. */
+const KNOWN_ELSEWHERE: ReadonlySet<string> = new Set([
+  "peer-id",
+  "cipher",
+  "key-derivation",
+  "protocol-flags",
+  "ping",
+  "ping-restart",
+  "ping-exit",
+  "ping-timer-rem",
+  "auth-token",
+  "auth-token-user",
+  "reneg-sec",
+  "explicit-exit-notify",
+  "session-timeout",
+  "inactive",
+  "comp-lzo",
+  "compress",
+  "sndbuf",
+  "rcvbuf",
+  "tun-ipv6",
+  "persist-key",
+  "persist-tun",
+  "route-delay",
+  "route-method",
+  "route-ipv6-gateway",
+  "register-dns",
+  "ip-win32",
+  "socket-flags",
+  "txqueuelen",
+  "setenv",
+  "setenv-safe",
+  "echo",
+  "verb",
+]);
