@@ -83,13 +83,21 @@ export function parseSettings(file: string, text: string | undefined): SettingsR
     reading.collect(parseTOML((text ?? "").replace(/^\ufeff/, ""), { tomlVersion: "1.0" }));
   } catch (error) {
     if (!(error instanceof ParseError)) throw error;
-    return { ok: false, problems: [problem(file, error.lineNumber, "syntax", error.message)] };
+    return { ok: false, problems: [problem(file, syntaxLine(error, text ?? ""), "syntax", error.message)] };
   }
   const settings = reading.settings();
   if (reading.problems.length > 0) {
     return { ok: false, problems: reading.problems.sort((a, b) => a.origin.line - b.origin.line) };
   }
   return { ok: true, settings, notices: reading.notices(), configLine: reading.line("vpn.config") };
+}
+
+/** The parser notices that a line ends too early at the start of the next one; a person looks for it in the line itself. */
+function syntaxLine(error: ParseError, text: string): number {
+  const previous = text.split("\n")[error.lineNumber - 2];
+  if (error.column !== 0 || previous === undefined) return error.lineNumber;
+  const isEarlyEnd = /Unspecified|Unterminated|same line/.test(error.message) || /=\s*$/.test(previous);
+  return isEarlyEnd ? error.lineNumber - 1 : error.lineNumber;
 }
 
 const problem = (file: string, line: number, directive: string, text: string): ConfigProblem => ({
@@ -119,7 +127,8 @@ class Reading {
     for (const node of program.body[0].body) {
       if (node.type === "TOMLKeyValue") this.#pair("", node);
       else {
-        const name = node.resolvedKey.join(".");
+        // resolvedKey of [[x]] ends with its index.
+        const name = node.resolvedKey.filter((part) => typeof part === "string").join(".");
         if (!TABLES.has(name)) this.fail(shown(name), "unknown table", node.key.loc.start.line);
         else if (node.kind === "array")
           this.fail(name, "is one table: write [wan], not [[wan]]".replaceAll("wan", name), node.key.loc.start.line);

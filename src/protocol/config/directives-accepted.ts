@@ -28,6 +28,7 @@ export const ACCEPTED: readonly Directive[] = [
   silent("prng", 1, 2),
   silent("ecdh-curve", 1, 1),
   silent("preresolve", 0, 0),
+  silent("ip-remote-hint", 1, 1),
   silent("script-security", 1, 2),
   silent("tmp-dir", 1, 1),
   silent("user", 1, 1),
@@ -98,5 +99,5 @@ export const ACCEPTED: readonly Directive[] = [
   warned("static-challenge", 2, 2, "ignored: nobody is there to answer it"),
   warned("dh", 1, 1, "ignored: only a server uses it", "i"),
   warned("lladdr", 1, 1, "ignored: it serves tap devices"),
-  warned("status-version", 0, 1, "ignored: there is no status file"),
+  warned("status-version", 1, 1, "ignored: there is no status file"),
 ];

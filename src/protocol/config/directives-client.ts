@@ -72,6 +72,7 @@ export const CLIENT: readonly Directive[] = [
   used("ncp-ciphers", 1, 1),
   used("data-ciphers-fallback", 1, 1),
   used("ncp-disable", 0, 0),
+  used("key-method", 1, 1),
   used("auth", 1, 1, "p"),
   used("reneg-sec", 1, 2),
   used("reneg-bytes", 1, 1),

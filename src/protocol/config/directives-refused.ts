@@ -31,7 +31,6 @@ export const REFUSED: readonly Directive[] = [
   later("keying-material-exporter", "not available yet"),
   later("no-replay", "replay protection cannot be turned off; remove the line"),
   later("no-iv", "was removed from OpenVPN; remove the line"),
-  later("key-method", "only key method 2 exists; remove the line"),
   later("auth-token", "is pushed by a server, never written in a profile; remove the line"),
   later("auth-token-user", "is pushed by a server, never written in a profile; remove the line"),
   later("peer-id", "is pushed by a server, never written in a profile; remove the line"),

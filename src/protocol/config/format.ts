@@ -21,7 +21,11 @@ export function formatConfig(config: ClientConfig): string {
   for (const [name, value] of config.setenv) out.line("setenv", name, value);
   out.flag("route-nopull", config.routeNoPull);
   for (const { action, prefix } of config.pullFilters) out.line("pull-filter", action, prefix);
-  for (const { words } of config.localOptions) out.line(...words);
+  // Elsewhere than on Windows openvpn knows no block-outside-dns; marked as optional it is read everywhere.
+  for (const { words } of config.localOptions) {
+    if (words[0] === "block-outside-dns") out.line("setenv", "opt", ...words);
+    else out.line(...words);
+  }
   out.line("verb", config.verb);
   writeTls(out, config.tls);
   if (config.credentials) out.block("auth-user-pass", `${config.credentials.user}\n${config.credentials.password}\n`);
@@ -121,6 +125,8 @@ function writeTls(out: Output, tls: TlsConfig): void {
   out.value("tls-cipher", tls.cipherList);
   out.value("tls-ciphersuites", tls.cipherSuites);
   out.value("tls-groups", tls.groups);
+  // The one file that stays a file: OpenVPN takes no <askpass> block.
+  out.value("askpass", tls.passphraseFile);
   out.material("ca", tls.ca);
   out.material("cert", tls.cert);
   out.material("key", tls.key);

@@ -21,6 +21,8 @@ export interface LexProblem {
   /** The first word of the line as far as it could be read. */
   readonly directive: string;
   readonly problem: string;
+  /** A block without end: the rest of the file was not read. */
+  readonly isCutShort?: boolean;
 }
 
 /** Words beyond these are ignored, and a longer word is an error, as OpenVPN does it. */
@@ -28,12 +30,12 @@ const MAX_WORDS = 16;
 const MAX_WORD_BYTES = 256;
 
 /** All lines that hold a directive, and every problem of syntax. Never throws. */
-export function lex(text: string): { lines: Line[]; problems: LexProblem[] } {
+export function lex(text: string): { lines: Line[]; problems: LexProblem[]; isCutShort: boolean } {
   const rows = (text.startsWith("\ufeff") ? text.slice(1) : text).split("\n");
   const problems: LexProblem[] = [];
   const next = { row: 0 };
   const lines = lexRows(rows, next, undefined, problems);
-  return { lines, problems };
+  return { lines, problems, isCutShort: problems.some((p) => p.isCutShort === true) };
 }
 
 /** Reads rows until `</closing>` or the end. */
@@ -58,11 +60,18 @@ function lexRows(rows: string[], next: { row: number }, closing: string | undefi
       const nested = lexRows(rows, next, tag, problems);
       if (closed(rows, next.row, tag)) lines.push({ line, words: [tag], nested });
       // The rest of the file was taken for the block's content: what was found in it says nothing.
-      else problems.splice(before, Number.POSITIVE_INFINITY, { line, directive: tag, problem: `</${tag}> is missing` });
+      else
+        problems.splice(before, Number.POSITIVE_INFINITY, {
+          line,
+          directive: tag,
+          problem: `</${tag}> is missing`,
+          isCutShort: true,
+        });
     } else {
-      const end = rows.findIndex((r, i) => i >= next.row && r.trimStart().startsWith(`</${tag}>`));
-      if (end < 0) {
-        problems.push({ line, directive: tag, problem: `</${tag}> is missing` });
+      let end = next.row;
+      while (end < rows.length && !rows[end]!.trimStart().startsWith(`</${tag}>`)) end++;
+      if (end === rows.length) {
+        problems.push({ line, directive: tag, problem: `</${tag}> is missing`, isCutShort: true });
         next.row = rows.length;
       } else {
         const block = rows.slice(next.row, end).map((r) => `${withoutCr(r)}\n`);

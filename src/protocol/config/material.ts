@@ -50,19 +50,27 @@ export function pem(reader: Reader, name: string, wanted: RegExp, what: string):
   if (found === undefined) return undefined;
   const text = decodeUtf8(found.bytes).replace(/\r\n?/g, "\n");
   const blocks: string[] = [];
-  for (const match of text.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\n([^-]*)(-----END \1-----)?/gm)) {
-    const [, kind, body, end] = match as unknown as [string, string, string, string | undefined];
+  for (const match of text.matchAll(/^[ \t]*-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\n/gm)) {
+    const kind = match[1] as string;
     if (!wanted.test(kind)) continue;
-    const rows = body.split("\n").map((row) => row.trimEnd());
-    const bad = rows.find((row) => !/^([A-Za-z0-9+/]+={0,2}|[A-Za-z-]+: [ -~]+|)$/.test(row));
-    if (end === undefined || bad !== undefined) {
+    const start = match.index + match[0].length;
+    const end = text.indexOf("-----", start);
+    const rows = text
+      .slice(start, Math.max(end, start))
+      .split("\n")
+      .map((row) => row.trim());
+    const isIntact = text.startsWith(`-----END ${kind}-----`, end) && rows.every((row) => PEM_ROW.test(row));
+    if (end < 0 || !isIntact || !rows.some((row) => row !== "")) {
       return reader.problem(line, `${found.label}: the ${kind} in it is damaged or incomplete`);
     }
-    blocks.push(`-----BEGIN ${kind}-----\n${rows.join("\n").trimEnd()}\n-----END ${kind}-----\n`);
+    blocks.push(`-----BEGIN ${kind}-----\n${rows.join("\n").trim()}\n-----END ${kind}-----\n`);
   }
   if (blocks.length === 0) return reader.problem(line, `${found.label} holds no ${what} in PEM form`);
   return { label: found.label, origin: reader.report.origin(line.line), bytes: encodeUtf8(blocks.join("")) };
 }
+
+/** Base64, or a header such as "Proc-Type: 4,ENCRYPTED" (RFC 1421), or nothing. */
+const PEM_ROW = /^([A-Za-z0-9+/]+={0,2}|[A-Za-z-]+: [ -~]+|)$/;
 
 /** PKCS #12: binary as file, base64 as block. */
 export function pkcs12(reader: Reader): Material | undefined {

@@ -30,7 +30,8 @@ export function parseConfig(
   options: ParseOptions = {},
 ): ConfigResult {
   const report = new Report(source.file);
-  const { lines, problems } = lex(source.text);
+  const { lines, problems, isCutShort } = lex(source.text);
+  report.isCutShort = isCutShort;
   for (const { line, directive, problem } of problems) report.problem(line, directive, problem);
   const known = selectKnown(lines, report, false);
   const reader = new Reader(report, readFile, known.lines);
@@ -151,7 +152,7 @@ function resolveClient(file: string, reader: Reader, known: Known, options: Pars
     role: "client",
     file,
     device: resolveDevice(reader),
-    remotes: resolveRemotes(reader, known.connections),
+    remotes: known.isServer ? [] : resolveRemotes(reader, known.connections),
     remoteRandom: reader.has("remote-random"),
     remoteRandomHostname: reader.has("remote-random-hostname"),
     connectRetry: resolveConnectRetry(reader),
@@ -202,9 +203,9 @@ function checkRole(reader: Reader, known: Known, { role }: ParseOptions): void {
   }
   if (isServer) return;
   if (!reader.has("client") && !reader.has("tls-client")) {
-    reader.report.problem(1, "client", "missing: neither client nor tls-client says what this end is");
+    reader.report.missing("client", "neither client nor tls-client says what this end is");
   }
-  if (role === "server") reader.report.problem(1, "server", `missing: this is a client's profile, and ${NO_SERVER}`);
+  if (role === "server") reader.report.missing("server", `this is a client's profile, and ${NO_SERVER}`);
 }
 
 function resolveDevice(reader: Reader): string {
@@ -213,7 +214,7 @@ function resolveDevice(reader: Reader): string {
   if (type === "tap" && typeLine) reader.problem(typeLine, "tap (Ethernet through the tunnel) is not available");
   const line = reader.last("dev");
   if (line === undefined) {
-    reader.report.problem(1, "dev", "missing: write dev tun");
+    reader.report.missing("dev", "write dev tun");
     return "tun";
   }
   const name = line.words[1] as string;
@@ -282,7 +283,7 @@ function resolvePing(
     const seconds = reader.number(line, 1, SECONDS);
     if (seconds === undefined) continue;
     pingTimeout = seconds;
-    pingAction = line.words[0] === "ping-exit" ? "exit" : "restart";
+    pingAction = line.words[0] === "ping-exit" && seconds > 0 ? "exit" : "restart";
   }
   for (const line of reader.all("keepalive")) {
     const interval = reader.number(line, 1, { min: 1, max: SECONDS.max });

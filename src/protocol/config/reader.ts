@@ -5,13 +5,25 @@ import type { ConfigProblem, Origin } from "./types.ts";
 
 export type ReadFile = (name: string) => Uint8Array | undefined;
 
+/** Enough for a person; a file that is no profile at all has one on every line. */
+const MAX_PROBLEMS = 1000;
+
 export class Report {
   readonly problems: ConfigProblem[] = [];
   readonly warnings: ConfigProblem[] = [];
+  /** The end of the file was not understood (a block is open): nothing can be called missing. */
+  isCutShort = false;
   readonly #file: string;
+  readonly #seen = new Set<string>();
 
   constructor(file: string) {
     this.#file = file;
+  }
+
+  /** A directive that should be somewhere; silent where one was refused, since that is the problem then. */
+  missing(directive: string, text: string): void {
+    if (this.isCutShort || this.problems.some((p) => p.directive === directive)) return;
+    this.problem(1, directive, `missing: ${text}`);
   }
 
   origin(line: number): Origin {
@@ -19,6 +31,10 @@ export class Report {
   }
 
   problem(line: number, directive: string, problem: string): undefined {
+    // A line that two values depend on is read twice.
+    const key = `${line} ${directive} ${problem}`;
+    if (this.#seen.has(key) || this.#seen.size >= MAX_PROBLEMS) return;
+    this.#seen.add(key);
     this.problems.push({ origin: this.origin(line), directive: printable(directive), problem });
   }
 

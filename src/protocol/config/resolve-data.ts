@@ -32,6 +32,8 @@ export function resolveCiphers(reader: Reader): { dataCiphers: DataCipher[]; fal
       dataCiphers = [...new Set(chosen)];
     }
   }
+  // The only one there is since OpenVPN 2.5, and what old profiles ask for.
+  reader.oneOf("key-method", ["2"]);
   const ncpDisable = reader.last("ncp-disable");
   const fallbackCipher = cipherName(reader, "data-ciphers-fallback") ?? cipherName(reader, "cipher");
   if (ncpDisable) {

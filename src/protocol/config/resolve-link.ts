@@ -47,8 +47,12 @@ export function resolveRemotes(reader: Reader, connections: readonly Line[]): Re
   const remotes: Remote[] = [];
   const unusable: Unusable[] = [];
   const problemsBefore = reader.report.problems.length;
-  if (connections.length === 0) {
-    for (const line of reader.all("remote")) addRemote(reader, line, defaults, remotes, unusable);
+  for (const line of reader.all("remote")) {
+    if (connections.length === 0) addRemote(reader, line, defaults, remotes, unusable);
+    else {
+      addRemote(reader, line, defaults, [], []);
+      reader.warn(line, "ignored: <connection> blocks say which servers there are");
+    }
   }
   for (const block of connections) {
     // What stands before the block in the file is OpenVPN's default for it; files that put it after are served too.
@@ -62,10 +66,6 @@ export function resolveRemotes(reader: Reader, connections: readonly Line[]): Re
       else addRemote(inner, line, own, remotes, unusable);
     }
   }
-  if (connections.length > 0) {
-    for (const line of reader.all("remote"))
-      reader.warn(line, "ignored: <connection> blocks say which servers there are");
-  }
   if (remotes.length > 0) {
     for (const { line, reason } of unusable) reader.warn(line, `skipped: ${reason}`);
   } else if (unusable.length > 0) {
@@ -74,7 +74,7 @@ export function resolveRemotes(reader: Reader, connections: readonly Line[]): Re
       reader.problem(line, `${unusable.find((u) => u.line === line)!.reason}, and no other remote is left`);
     }
   } else if (reader.report.problems.length === problemsBefore) {
-    reader.report.problem(1, "remote", "missing: no server is named");
+    reader.report.missing("remote", "no server is named");
   }
   return remotes;
 }

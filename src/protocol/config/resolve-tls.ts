@@ -24,11 +24,7 @@ export function resolveTls(reader: Reader): TlsConfig {
   else crl = pem(reader, "crl-verify", /^X509 CRL$/, "certificate revocation list");
 
   if (!reader.has("ca") && !reader.has("peer-fingerprint") && !reader.has("pkcs12")) {
-    report.problem(
-      1,
-      "ca",
-      "missing: nothing says which server to trust; give ca (file or <ca> block) or peer-fingerprint",
-    );
+    report.missing("ca", "nothing says which server to trust; give ca (file or <ca> block) or peer-fingerprint");
   }
   for (const [one, other] of [
     ["cert", "key"],
@@ -61,6 +57,7 @@ export function resolveTls(reader: Reader): TlsConfig {
     extraCerts,
     pkcs12: p12,
     passphrase,
+    passphraseFile: reader.last("askpass")?.words[1],
     crl,
     minVersion,
     maxVersion,
@@ -212,6 +209,9 @@ function digestRows(reader: Reader, line: Line, bytes: number): string[] | undef
   return digests;
 }
 
+/** OpenVPN's limit for each of the two. */
+const MAX_USER_PASS = 4095;
+
 export interface DefaultCredentials {
   /** Content of the file that serves a bare auth-user-pass. */
   readonly text: string;
@@ -242,7 +242,7 @@ export function resolveCredentials(reader: Reader, fallback: DefaultCredentials 
   const [user, password] = twoRows(found.bytes);
   if (!user) return reader.problem(line, `${found.label}: the first row, the user, is empty`);
   if (password === undefined) return reader.problem(line, `${found.label}: the second row, the password, is missing`);
-  if (user.length > 128 || password.length > 4096)
+  if (Math.max(user.length, password.length) > MAX_USER_PASS)
     return reader.problem(line, `${found.label}: user or password is too long`);
   return { user, password, label: found.label, origin: reader.report.origin(line.line) };
 }

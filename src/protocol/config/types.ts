@@ -52,6 +52,8 @@ export interface TlsConfig {
   readonly pkcs12: Material | undefined;
   /** Pass phrase of the key or the PKCS #12 file (askpass FILE). */
   readonly passphrase: string | undefined;
+  /** The file that it comes from, as written; askpass has no block form. */
+  readonly passphraseFile?: string | undefined;
   readonly crl: Material | undefined;
   readonly minVersion: "1.2" | "1.3";
   readonly maxVersion: "1.2" | "1.3";

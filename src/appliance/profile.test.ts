@@ -1,0 +1,109 @@
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { openConfigSource } from "./config-source.ts";
+import { type ConfigReader, type LoadOptions, type LoadResult, loadProfile } from "./profile.ts";
+import { DEFAULT_SETTINGS } from "./settings.ts";
+
+const CONFIGS = join(import.meta.dir, "../../test/configs");
+const CA = readFileSync(join(CONFIGS, "ca.crt"), "utf8");
+const PROFILE = `client\r\ndev tun\r\nremote vpn.example 1194\r\nauth-user-pass\r\n<ca>\r\n${CA}</ca>\r\n`;
+const AUTH = "ann\r\ncorrect horse\r\n";
+
+function disk(files: Record<string, string>): ConfigReader {
+  return {
+    list: () => Object.keys(files).filter((name) => !name.includes("/")),
+    read: (name) => (Object.hasOwn(files, name) ? new TextEncoder().encode(files[name]) : undefined),
+  };
+}
+
+const load = (files: Record<string, string>, options?: LoadOptions): LoadResult => loadProfile(disk(files), options);
+const problems = (result: LoadResult): string[] =>
+  result.ok ? [] : result.problems.map((p) => `${p.origin.file}:${p.origin.line}: ${p.directive}: ${p.problem}`);
+
+test("a profile alone on the disk is enough, under any name", () => {
+  const inline = `${PROFILE.replace("auth-user-pass\r\n", "")}<auth-user-pass>\r\n${AUTH}</auth-user-pass>\r\n`;
+  for (const name of ["Provider (UDP).ovpn", "CLIENT.CONF", "profile"]) {
+    const result = load({ [name]: inline });
+    expect(problems(result)).toEqual([]);
+    expect(result).toMatchObject({
+      ok: true,
+      settings: DEFAULT_SETTINGS,
+      config: { file: name, credentials: { user: "ann" } },
+    });
+    expect(result.notices).toHaveLength(1);
+  }
+});
+
+test("auth.txt serves a bare auth-user-pass, and one whose file is not there", () => {
+  for (const line of ["auth-user-pass", "auth-user-pass /etc/openvpn/login.conf", "auth-user-pass stdin"]) {
+    const result = load({ "a.ovpn": PROFILE.replace("auth-user-pass", line), "auth.txt": AUTH });
+    expect(result).toMatchObject({
+      ok: true,
+      config: { credentials: { password: "correct horse", label: "auth.txt" } },
+    });
+  }
+  expect(problems(load({ "a.ovpn": PROFILE }))).toEqual([
+    expect.stringMatching(/^a\.ovpn:4: auth-user-pass: .*auth\.txt/),
+  ]);
+  expect(problems(load({ "a.ovpn": PROFILE, "auth.txt": "ann\n" }))).toEqual([
+    expect.stringMatching(/^a\.ovpn:4: auth-user-pass: auth\.txt: .*password/),
+  ]);
+});
+
+test("vpn.config chooses the profile; its files are relative to it and stay on the disk", () => {
+  const profile = `client\ndev tun\nremote a.example\nca ca.crt\n`;
+  const toml = '[lan]\naddress = "10.0.0.1/24"\n[vpn]\nconfig = "office/a.ovpn"\n';
+  const files = { "appliance.toml": toml, "office/a.ovpn": profile, "office/ca.crt": CA, "b.ovpn": "broken" };
+  expect(load(files)).toMatchObject({
+    ok: true,
+    settings: { lan: { address: { prefix: 24 } } },
+    config: { file: "office/a.ovpn" },
+  });
+  const outside = { ...files, "office/a.ovpn": profile.replace("ca ca.crt", "ca ../../ca.crt"), "../ca.crt": CA };
+  expect(problems(load(outside))).toEqual([expect.stringMatching(/^office\/a\.ovpn:4: ca: the file .* is not there/)]);
+  const missing = load({ "appliance.toml": toml });
+  expect(problems(missing)).toEqual(['appliance.toml:4: vpn.config: the file "office/a.ovpn" is not there']);
+});
+
+test("none or several profiles is one clear problem", () => {
+  expect(problems(load({}))).toEqual([expect.stringContaining("there is no OpenVPN file")]);
+  expect(problems(load({ "appliance.toml": "", "readme.txt": "" }))).toEqual([
+    expect.stringContaining("there is no OpenVPN file"),
+  ]);
+  expect(problems(load({ "b.ovpn": PROFILE, "a.conf": PROFILE }))).toEqual([
+    expect.stringContaining('there are 2 OpenVPN files ("a.conf", "b.ovpn"); name one'),
+  ]);
+  expect(load({ "a.ovpn": PROFILE, "._a.ovpn": "\0\0", "auth.txt": AUTH })).toMatchObject({ ok: true });
+});
+
+test("problems of both files are reported at once, with the defaults for what could not be read", () => {
+  const result = load({
+    "appliance.toml": "[lan]\nx = 1\n",
+    "a.ovpn": PROFILE.replace("1194", "banana"),
+    "auth.txt": AUTH,
+  });
+  expect(problems(result).map((p) => p.split(" ")[0])).toEqual(["appliance.toml:2:", "a.ovpn:3:"]);
+  expect(result.settings).toEqual(DEFAULT_SETTINGS);
+});
+
+test("one file given by itself takes no appliance.toml from beside it, but the files that it names", () => {
+  const { reader, options } = openConfigSource(join(CONFIGS, "files.ovpn"));
+  const result = loadProfile(reader, options);
+  expect(problems(result)).toEqual([]);
+  expect(result).toMatchObject({
+    ok: true,
+    settings: DEFAULT_SETTINGS,
+    config: { file: "files.ovpn", localPort: undefined },
+  });
+  expect(load({ "appliance.toml": "broken", "a.ovpn": PROFILE, "auth.txt": AUTH }, { single: "a.ovpn" })).toMatchObject(
+    { ok: true },
+  );
+});
+
+test("a folder with several profiles and no appliance.toml says so", () => {
+  const { reader, options } = openConfigSource(CONFIGS);
+  expect(problems(loadProfile(reader, options))).toEqual([
+    expect.stringMatching(/^appliance\.toml:1: vpn\.config: there are \d+ OpenVPN files/),
+  ]);
+});

@@ -1,0 +1,160 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { parseIpv4, parseMac } from "../lib/address.ts";
+import { DEFAULT_SETTINGS, parseSettings, type Settings } from "./settings.ts";
+
+const good = (text: string): Settings => {
+  const result = parseSettings("appliance.toml", text);
+  expect(result).toMatchObject({ ok: true });
+  return (result as { settings: Settings }).settings;
+};
+
+/** Each problem as LINE: key: text. */
+const bad = (text: string): string[] => {
+  const result = parseSettings("appliance.toml", text);
+  return result.ok ? [] : result.problems.map((p) => `${p.origin.line}: ${p.directive}: ${p.problem}`);
+};
+
+test("no file, an empty file and the documented defaults are the same", () => {
+  const written = `\ufeffhostname = "morgana"
+[wan]
+address = "dhcp"
+mtu = 1500
+[lan]
+address = "192.168.50.1/24"
+dhcp = false
+dns = false
+[vpn]
+nat = true
+[log]
+level = "info"
+`;
+  expect(good("")).toEqual(DEFAULT_SETTINGS);
+  expect(good(written)).toEqual(DEFAULT_SETTINGS);
+  expect(parseSettings("appliance.toml", undefined)).toMatchObject({ ok: true, settings: DEFAULT_SETTINGS });
+});
+
+test("every key takes its value", () => {
+  const text = `hostname = "gate-1"
+wan = { mac = "52:54:00:12:34:56", address = "203.0.113.5/24", gateway = "203.0.113.1", dns = ["9.9.9.9", "1.1.1.1"], mtu = 1400 }
+lan.mac = "52-54-00-12-34-57"
+lan.address = "10.1.0.1/16"
+vpn.config = "sub/office.ovpn"
+vpn.nat = false
+log.level = "debug"
+`;
+  expect(good(text)).toEqual({
+    hostname: "gate-1",
+    wan: {
+      mac: parseMac("52:54:00:12:34:56"),
+      address: { address: parseIpv4("203.0.113.5") as number, prefix: 24 },
+      gateway: parseIpv4("203.0.113.1"),
+      dns: [parseIpv4("9.9.9.9") as number, parseIpv4("1.1.1.1") as number],
+      mtu: 1400,
+    },
+    lan: { mac: parseMac("52:54:00:12:34:57"), address: { address: parseIpv4("10.1.0.1") as number, prefix: 16 } },
+    vpn: { config: "sub/office.ovpn", nat: false },
+    log: { level: "debug" },
+  });
+});
+
+test("the services that are on by default but not built give one notice, unless they are turned off", () => {
+  const notices = (text: string): string[] => (parseSettings("f", text) as { notices: string[] }).notices;
+  expect(notices("")).toEqual([expect.stringContaining("DHCP and DNS service on the LAN")]);
+  expect(notices("[lan]\ndhcp = false")).toEqual([expect.stringContaining("DNS service on the LAN")]);
+  expect(notices("[lan]\ndhcp = false\ndns = false")).toEqual([]);
+});
+
+describe("problems have a line", () => {
+  const cases: [string, string[]][] = [
+    ["nat = true", ["1: nat: unknown key"]],
+    ["[wan]\nadress = 1", ["2: wan.adress: unknown key"]],
+    ["[wan]\n[extra]\nx = 1", ["2: extra: unknown table"]],
+    ["[[wan]]\nmtu = 1400", ["1: wan: is one table"]],
+    ["wan = 5", ["1: wan: is a table"]],
+    ["hostname = 5", ["1: hostname: must be a string"]],
+    ['hostname = "-x"', ["1: hostname:"]],
+    ['[wan]\nmtu = "1500"', ["2: wan.mtu: must be a whole number"]],
+    ["[wan]\nmtu = 1500.0", ["2: wan.mtu: must be a whole number"]],
+    ["[wan]\nmtu = 100", ["2: wan.mtu: 100 is not between"]],
+    ['[vpn]\nnat = "yes"', ["2: vpn.nat: must be true or false"]],
+    ['[vpn]\nconfig = "../x"', ["2: vpn.config:"]],
+    ['[log]\nlevel = "loud"', ["2: log.level:"]],
+    ['[log]\nsyslog = "192.168.50.10"', ["2: log.syslog: not available yet"]],
+    ["[lan]\ndhcp = true", ["2: lan.dhcp: not available yet"]],
+    ['[lan]\ndhcp = { first = "192.168.50.9" }', ["2: lan.dhcp: not available yet"]],
+    ['[lan]\ndhcp = "yes"', ["2: lan.dhcp: must be"]],
+    ["[lan]\n\ndns = true", ["3: lan.dns: not available yet"]],
+    ['[lan]\naddress = "192.168.50.1"', ["2: lan.address:"]],
+    ['[lan]\naddress = "192.168.50.0/24"', ["2: lan.address: 192.168.50.0 is the network's"]],
+    ['[lan]\naddress = "192.168.50.255/24"', ["2: lan.address: 192.168.50.255 is the network's or the broadcast"]],
+    ['[lan]\naddress = "192.168.50.1/31"', ["2: lan.address: the prefix"]],
+    ['[lan]\naddress = "127.0.0.1/8"', ["2: lan.address: 127.0.0.1"]],
+    ['[lan]\naddress = "224.0.0.1/24"', ["2: lan.address: 224.0.0.1"]],
+    ['[wan]\nmac = "53:54:00:12:34:56"', ["2: wan.mac: is no MAC address of a NIC"]],
+    ['[wan]\nmac = "banana"', ["2: wan.mac:"]],
+    ['[wan]\ndns = "9.9.9.9"', ["2: wan.dns: must be a list"]],
+    ['[wan]\ndns = [\n"9.9.9.9",\n"x", 5]', ["4: wan.dns: x is no", "4: wan.dns: must be a list"]],
+    ['[wan]\ngateway = "203.0.113.1"', ["2: wan.gateway: belongs to a static address"]],
+    ['[wan]\naddress = "203.0.113.5/24"', ["2: wan.gateway: missing"]],
+    [
+      '[wan]\naddress = "203.0.113.5/24"\ngateway = "203.0.114.1"',
+      ["3: wan.gateway: 203.0.114.1 is not in the subnet"],
+    ],
+    ['[wan]\naddress = "203.0.113.5/24"\ngateway = "203.0.113.5"', ["3: wan.gateway: is the appliance's own"]],
+    ['[wan]\naddress = "203.0.113.5/24"\ngateway = "203.0.113.255"', ["3: wan.gateway: is the network's"]],
+    [
+      '[wan]\naddress = "192.168.5.5/16"\ngateway = "192.168.0.1"',
+      ["2: wan.address: the networks of LAN and WAN overlap"],
+    ],
+    ['wan.mac = "52:54:00:12:34:56"\nlan.mac = "52:54:00:12:34:56"', ["2: lan.mac: is the same"]],
+    ['hostname = "a"\nhostname = "b"', ["2: syntax:"]],
+    ["[wan]\nmtu = \n", ["2: syntax:"]],
+    ["[wan\n", ["1: syntax:"]],
+    ['a = 1\nb = 2\n[log]\nlevel = "x"', ["1: a: unknown key", "2: b: unknown key", "4: log.level:"]],
+  ];
+  for (const [text, expected] of cases) {
+    test(JSON.stringify(text), () => {
+      const found = bad(text);
+      expect(found).toHaveLength(expected.length);
+      for (const [i, beginning] of expected.entries()) expect(found[i]?.slice(0, beginning.length)).toBe(beginning);
+    });
+  }
+});
+
+test("never throws", () => {
+  const piece = fc.constantFrom(
+    "[wan]\n",
+    "wan",
+    "lan",
+    ".",
+    "=",
+    '"',
+    "'",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\n",
+    "mtu = 5\n",
+    "address",
+    "true",
+    "1979-05-27",
+    "__proto__",
+    "#",
+  );
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.array(piece).map((p) => p.join("")),
+        fc.string({ unit: "binary" }),
+      ),
+      (text) => {
+        const result = parseSettings("f", text);
+        if (!result.ok) expect(result.problems.length).toBeGreaterThan(0);
+        else expect(result.settings.wan.mtu).toBeGreaterThanOrEqual(576);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});

@@ -1,0 +1,313 @@
+/** The profiles of this folder: what is accepted, what is reported at which line, and what the real openvpn says to it. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { DIRECTIVES } from "../../src/protocol/config/directives.ts";
+import { formatConfig } from "../../src/protocol/config/format.ts";
+import { parseConfig } from "../../src/protocol/config/parse.ts";
+import type { ClientConfig, ConfigProblem, ConfigResult } from "../../src/protocol/config/types.ts";
+
+const FOLDER = import.meta.dir;
+const OPENVPN =
+  process.env["OPENVPN"] ?? Bun.which("openvpn") ?? (readable("/usr/sbin/openvpn") ? "/usr/sbin/openvpn" : undefined);
+const profiles = (folder: string): string[] =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith(".ovpn"))
+    .sort();
+const GOOD = profiles(FOLDER);
+const BAD = profiles(join(FOLDER, "bad"));
+
+function readable(path: string): Uint8Array | undefined {
+  try {
+    return new Uint8Array(readFileSync(path));
+  } catch {
+    return undefined;
+  }
+}
+
+const parse = (folder: string, file: string, text = readFileSync(join(folder, file), "utf8")): ConfigResult =>
+  parseConfig({ file, text }, (name) => readable(join(folder, name)), {
+    defaultCredentials: { text: "ann\ncorrect horse\n", label: "auth.txt" },
+  });
+
+const shown = (problems: readonly ConfigProblem[]): string[] =>
+  problems.map((p) => `${p.origin.file}:${p.origin.line}: ${p.directive}: ${p.problem}`);
+
+function accepted(result: ConfigResult): ClientConfig {
+  expect(result.ok ? [] : shown(result.problems)).toEqual([]);
+  return (result as { config: ClientConfig }).config;
+}
+
+/** Without what a second parsing of the resolved text must change: where things stand. */
+const comparable = (config: ClientConfig): unknown =>
+  JSON.parse(
+    JSON.stringify({ ...config, file: "", setenv: [...config.setenv] }, (key, value) =>
+      key === "origin" || key === "label" ? undefined : value === Number.POSITIVE_INFINITY ? "never" : value,
+    ),
+  );
+
+/**
+ * What openvpn objects to, without sockets or a tun device: a --writepid that cannot be written makes it stop after its
+ * checks of options, so that this is its only objection to a good profile.
+ */
+function objections(folder: string, file: string): string[] {
+  const run = Bun.spawnSync([OPENVPN as string, "--cd", folder, "--config", file, "--writepid", "/nonexistent/pid"], {
+    timeout: 10_000,
+  });
+  const lines = run.stdout
+    .toString()
+    .split("\n")
+    .map((line) => line.replace(/^\d{4}-\S+ \S+ /, ""));
+  const errors = lines.filter(
+    (line) => line.startsWith("Options error:") && !line.includes("Please correct these errors"),
+  );
+  const reached = errors.some((line) => line.includes("--writepid"));
+  const others = errors.filter((line) => !line.includes("--writepid"));
+  return reached || others.length > 0 ? others : [`stopped before its checks ended: ${lines.join(" | ")}`];
+}
+
+describe("valid profiles", () => {
+  for (const file of GOOD) {
+    test(`${file} resolves, and the resolved text means the same`, () => {
+      const config = accepted(parse(FOLDER, file));
+      const text = formatConfig(config);
+      const again = accepted(parse(FOLDER, "resolved.conf", text));
+      expect(comparable(again)).toEqual(comparable(config));
+      expect(formatConfig(again)).toBe(text);
+    });
+  }
+
+  test("many-remotes-crlf.ovpn: what it says", () => {
+    const config = accepted(parse(FOLDER, "many-remotes-crlf.ovpn"));
+    expect(config.remotes).toHaveLength(20);
+    expect(config.remotes[1]).toMatchObject({ host: "198.51.100.11", port: 443, protocol: "udp", origin: { line: 9 } });
+    expect(config).toMatchObject({
+      fallbackCipher: "AES-256-CBC",
+      auth: "SHA512",
+      remoteRandom: true,
+      localPort: undefined,
+    });
+    expect(config).toMatchObject({ ping: 15, pingTimeout: 0, pingTimerRem: true, renegSec: { max: 0, min: 0 } });
+    expect(config.mssFix).toEqual({ size: 1450, mode: "payload" });
+    expect(config.wrap).toMatchObject({ kind: "tls-auth", direction: 1, digest: "SHA512" });
+    expect(config.setenv.get("UV_IPV6")).toBe("no");
+    expect(config.credentials).toMatchObject({ user: "ann", password: "correct horse", label: "auth.txt" });
+    expect(config.resolvRetry).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("quoted.ovpn: words and credentials as they stand", () => {
+    const config = accepted(parse(FOLDER, "quoted.ovpn"));
+    expect(config.verify.x509Name).toEqual({ type: "subject", name: 'C=DE, O=Some "Quoted" Ltd, CN=vpn' });
+    expect(config.credentials).toMatchObject({
+      user: "ann smith",
+      password: " pass#word;\"'\\ ",
+      label: "<auth-user-pass> block",
+    });
+    expect(config.pullFilters).toEqual([
+      { action: "ignore", prefix: "dhcp-option DNS" },
+      { action: "reject", prefix: "route-ipv6 " },
+      { action: "accept", prefix: "" },
+    ]);
+    expect(config.localOptions.map((o) => o.words)).toEqual([["block-outside-dns"]]);
+  });
+
+  test("connections.ovpn: TCP and proxies are skipped with a warning, ports and credentials fall back", () => {
+    const result = parse(FOLDER, "connections.ovpn");
+    expect(accepted(result).remotes.map((r) => `${r.host} ${r.port} ${r.family}`)).toEqual([
+      "udp.example.net 1194 any",
+      "203.0.113.7 443 ipv4",
+      "default-port.example.net 1300 any",
+    ]);
+    expect(result.warnings.map((w) => `${w.origin.line} ${w.directive}`)).toEqual(["14 remote", "19 http-proxy"]);
+    expect(accepted(result).credentials?.label).toBe("auth.txt");
+  });
+
+  test("old-words-bom.ovpn: old and lower-case words get their meaning of today", () => {
+    const config = accepted(parse(FOLDER, "old-words-bom.ovpn"));
+    expect(config).toMatchObject({
+      dataCiphers: ["AES-128-GCM", "CHACHA20-POLY1305"],
+      fallbackCipher: "AES-128-CBC",
+      auth: "SHA256",
+    });
+    expect(config.tls.minVersion).toBe("1.2");
+  });
+
+  test.skipIf(OPENVPN === undefined)("openvpn accepts what each resolves to", () => {
+    const work = mkdtempSync(join(tmpdir(), "morgana-configs-"));
+    try {
+      cpSync(FOLDER, work, { recursive: true });
+      const found = GOOD.map((file) => {
+        writeFileSync(join(work, "resolved.conf"), formatConfig(accepted(parse(FOLDER, file))), { mode: 0o600 });
+        return [file, objections(work, "resolved.conf")];
+      });
+      expect(found).toEqual(GOOD.map((file) => [file, []]));
+    } finally {
+      rmSync(work, { recursive: true });
+    }
+  });
+});
+
+describe("invalid profiles: every problem, at its line, all at once", () => {
+  for (const file of BAD) {
+    test(file, () => {
+      const result = parse(join(FOLDER, "bad"), file);
+      expect(result.ok).toBe(false);
+      const rows = readFileSync(join(FOLDER, "bad", file), "utf8").split("\n");
+      const wanted = rows.flatMap((row, i) => {
+        const marked = / ?#! (.*)$/.exec(row)?.[1];
+        return marked === undefined ? [] : marked.split(" ").map((directive) => `${i + 1} ${directive}`);
+      });
+      const found = result.ok ? [] : result.problems.map((p) => `${p.origin.line} ${p.directive}`);
+      expect(found.toSorted()).toEqual(wanted.toSorted());
+    });
+  }
+});
+
+/** Where a line makes us refuse, openvpn 2.6 either refuses too, or the difference is a decision that stands here. */
+describe.skipIf(OPENVPN === undefined)("beside the real openvpn", () => {
+  let work: string;
+  beforeAll(() => {
+    work = mkdtempSync(join(tmpdir(), "morgana-configs-"));
+    cpSync(FOLDER, work, { recursive: true });
+  });
+  afterAll(() => rmSync(work, { recursive: true }));
+
+  const BASE = "client\ndev tun\nremote 192.0.2.1 1194 udp\nca ca.crt\nauth-user-pass login.txt\n";
+  const both = (lines: string): [boolean, boolean] => {
+    writeFileSync(join(work, "case.conf"), BASE + lines);
+    return [parse(work, "case.conf").ok, objections(work, "case.conf").length === 0];
+  };
+  const AGREED: [string, boolean][] = [
+    ["", true],
+    ["nobind\nlport 5", false],
+    ["nobind\nbind", false],
+    ["keepalive 10 15", false],
+    ["keepalive 10 60\nping 5", false],
+    ["keepalive 10 60", true],
+    ["setenv GENERIC_CONFIG 1", false],
+    ["setenv FOO", true],
+    ["setenv FOO a b", false],
+    ["setenv opt foo", true],
+    ["ignore-unknown-option foo\nfoo 1", true],
+    ["foo 1\nignore-unknown-option foo", false],
+    ["setenv FORWARD_COMPATIBLE 1\nfoo 1", true],
+    ["foo 1", false],
+    ["cert client.crt", false],
+    ["cert client.crt\nkey client.key", true],
+    ["cert client.crt\nkey client.key\npkcs12 client.p12", false],
+    ["tls-auth ta.key 1\ntls-crypt ta.key", false],
+    ["tls-auth nowhere.key 1", false],
+    ["tls-version-min 1.3\ntls-version-max 1.2", false],
+    ["tls-version-min 1.2 or-highest", true],
+    ["proto carrier-pigeon", false],
+    ["data-ciphers NOPE", false],
+    ["data-ciphers AES-256-GCM:?NOPE", true],
+    ["data-ciphers aes-256-gcm:aes-256-cbc", true],
+    ["redirect-gateway foo", false],
+    ["redirect-gateway def1 ipv6", true],
+    ["verify-hash AA:BB", false],
+    ["crl-verify nowhere.pem", false],
+    ["crl-verify crl.pem", true],
+    ["remote-cert-ku", true],
+    ["verb 3 4", false],
+    ["<verb>\n3\n</verb>", false],
+    ["<nope>\n3\n</nope>", false],
+    ["--verb 3", true],
+    ['echo "open', false],
+    ["echo 'open", false],
+    ["mode server", false],
+    ["push-peer-info yes", false],
+    ["dhcp-option DNS 10.0.0.1", true],
+    ["dns server 1 address 10.0.0.1", true],
+    ["topology star", false],
+    ["compress migrate", true],
+    ["explicit-exit-notify", true],
+  ];
+  for (const [lines, isValid] of AGREED) {
+    test(`both ${isValid ? "accept" : "refuse"}: ${JSON.stringify(lines)}`, () => {
+      expect(both(lines)).toEqual([isValid, isValid]);
+    });
+  }
+
+  test("each directive takes as many parameters as openvpn takes", () => {
+    // Wider on purpose: words of Windows, of other versions, and old forms that profiles still have.
+    const wider = new Set([
+      "crl-verify",
+      "ncp-disable",
+      "key-method",
+      "dhcp-option",
+      "block-outside-dns",
+      "setenv",
+      "script-security",
+    ]);
+    const surprises: string[] = [];
+    const rows = [...DIRECTIVES.values()].filter((d) => d.support === "implemented" && !wider.has(d.name));
+    for (const { name, min, max } of rows) {
+      for (const count of [min, max]) {
+        writeFileSync(join(work, "arity.conf"), `${BASE}${[name, ...Array(count).fill("1")].join(" ")}\n`);
+        if (objections(work, "arity.conf").some((o) => o.includes("Unrecognized option")))
+          surprises.push(`${name} ${count}`);
+      }
+    }
+    expect(surprises).toEqual([]);
+  });
+});
+
+describe("hostile input", () => {
+  const texts = [...GOOD.map((f) => join(FOLDER, f)), ...BAD.map((f) => join(FOLDER, "bad", f))].map((path) =>
+    readFileSync(path, "utf8"),
+  );
+  const lines = texts.flatMap((text) => text.split("\n"));
+  const mutated = fc
+    .record({
+      text: fc.constantFrom(...texts),
+      edits: fc.array(
+        fc.record({
+          at: fc.double({ min: 0, max: 1, noNaN: true }),
+          cut: fc.nat(40),
+          put: fc.oneof(fc.string({ unit: "binary", maxLength: 8 }), fc.constantFrom(...lines)),
+        }),
+        { maxLength: 6 },
+      ),
+    })
+    .map(({ text, edits }) =>
+      edits.reduce((t, { at, cut, put }) => t.slice(0, at * t.length) + put + t.slice(at * t.length + cut), text),
+    );
+
+  test("mutated profiles and random bytes as files never throw, and every problem prints as one clean line", () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(mutated, fc.string({ unit: "binary" })),
+        fc.uint8Array({ maxLength: 300 }),
+        (text, bytes) => {
+          const result = parseConfig({ file: "f", text }, (name) => (name.length % 2 ? bytes : undefined));
+          const problems = result.ok ? result.warnings : [...result.problems, ...result.warnings];
+          for (const p of problems) {
+            expect(p.origin.line).toBeGreaterThan(0);
+            expect(`${p.directive}: ${p.problem}`).not.toMatch(/[^ -~\u00a0-\uffff]/);
+          }
+          if (result.ok) {
+            const again = parseConfig({ file: "f", text: formatConfig(result.config) }, (name) =>
+              name.length % 2 ? bytes : undefined,
+            );
+            expect(again.ok ? comparable(again.config) : shown(again.problems)).toEqual(comparable(result.config));
+          }
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+
+  test("what stands in keys and passwords is not repeated in a problem", () => {
+    const secret = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
+    const text = `client\n${secret}\nHunter2 x\n<auth-user-pass>\nann\n</auth-user-pass>\n<tls-crypt>\n${secret}\n</tls-crypt>\n<key>\n${secret}\n</key>`;
+    const result = parseConfig({ file: "f", text }, () => undefined);
+    const printed = result.ok ? "" : shown(result.problems).join("\n");
+    expect(printed).toContain("f:2: (not a directive): unknown directive");
+    expect(printed).not.toContain(secret.slice(0, 20));
+    expect(printed).not.toContain("Hunter2");
+    expect(printed).not.toContain("ann\n");
+  });
+});
