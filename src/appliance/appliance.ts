@@ -1,0 +1,229 @@
+/**
+ * The appliance between two devices: configuration, data path, WAN address, tunnel. It never ends by itself: a problem
+ * of the configuration is logged at its line and the LAN stays closed; what can get better by itself is tried again.
+ */
+import { formatIpv4, prefixMask } from "../lib/address.ts";
+import type { Log, LogLevel } from "../lib/log.ts";
+import { systemRandom } from "./crypto/random.ts";
+import type { PacketDevice } from "./dev/packet.ts";
+import { monotonic, type Turns } from "./loop.ts";
+import type { LoadResult } from "./profile.ts";
+import { logStatistics } from "./statistics.ts";
+import type { NativeMemory } from "./sys/memory.ts";
+import { TunnelClient } from "./tunnel-client.ts";
+import { Uplink } from "./uplink.ts";
+import { DataPath } from "./wiring.ts";
+
+export interface ApplianceOptions {
+  readonly memory: NativeMemory;
+  readonly wan: PacketDevice;
+  readonly lan: PacketDevice;
+  readonly log: Log;
+  /** Reads the configuration; again at every reconnect that a person asks for. */
+  readonly load: () => LoadResult;
+  readonly setLogLevel: (level: LogLevel) => void;
+}
+
+const STATISTICS_EVERY_MS = 3_600_000;
+const LINK_LOOK_EVERY_MS = 1000;
+/** Longest goodbye: the exit notify and its repetitions. */
+const LEAVE_WITHIN_MS = 3000;
+
+export class Appliance implements Turns {
+  readonly #options: ApplianceOptions;
+  readonly #log: Log;
+  readonly #path: DataPath;
+  readonly #uplink: Uplink;
+  #client: TunnelClient | undefined;
+  #linkUp = false;
+  #lanLinkUp = false;
+  #linkLookAt = 0;
+  #statisticsAt: number;
+  #leaveBy = Number.POSITIVE_INFINITY;
+  #done = false;
+  #dns: readonly number[] = [];
+  #lastFailure = "";
+
+  /** Reads the configuration and brings the LAN up; everything else happens in the loop. */
+  constructor(options: ApplianceOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    const now = monotonic();
+    this.#statisticsAt = now + STATISTICS_EVERY_MS;
+    const loaded = options.load();
+    const { settings } = loaded;
+    options.setLogLevel(settings.log.level);
+    this.#path = new DataPath({
+      memory: options.memory,
+      wan: options.wan,
+      lan: options.lan,
+      wanMtu: settings.wan.mtu,
+      nat: settings.vpn.nat,
+      random: systemRandom,
+    });
+    const lan = settings.lan.address;
+    this.#path.lan.configure(lan, now);
+    this.#log.write("info", "lan.configured", "", {
+      interface: options.lan.name,
+      address: `${formatIpv4(lan.address)}/${lan.prefix}`,
+    });
+    this.#uplink = new Uplink({
+      wan: this.#path.wan,
+      settings,
+      slab: options.memory,
+      mac: options.wan.mac,
+      log: options.log,
+      random: systemRandom,
+      events: {
+        up: (at, dns) => {
+          this.#warnAboutOverlap(settings.lan.address);
+          this.#dns = dns;
+          this.#client?.wanUp(at, dns);
+        },
+        resolvers: (dns) => {
+          this.#dns = dns;
+          this.#client?.setResolvers(dns);
+        },
+        down: (at, reason) => {
+          this.#log.write("warn", "wan.lost", reason);
+          this.#client?.wanDown(at, reason);
+        },
+      },
+    });
+    this.#client = this.#adopt(loaded);
+    this.#path.flush(now);
+  }
+
+  receive(now: number): boolean {
+    return this.#path.receive(now);
+  }
+
+  control(now: number): void {
+    const path = this.#path;
+    if (now >= this.#linkLookAt) this.#lookAtLinks(now);
+    if (path.pollAt() <= now) path.handleTimeout(now);
+    if (this.#uplink.pollAt() <= now) this.#uplink.handleTimeout(now);
+    this.#client?.poll(now);
+    if (now >= this.#statisticsAt) {
+      this.#statisticsAt = now + STATISTICS_EVERY_MS;
+      this.logStatistics();
+    }
+    path.flush(now);
+    if (this.#leaveBy !== Number.POSITIVE_INFINITY && (this.#client?.left ?? true)) this.#finish();
+    else if (now >= this.#leaveBy) this.#finish();
+  }
+
+  pollAt(): number {
+    return Math.min(
+      this.#path.pollAt(),
+      this.#uplink.pollAt(),
+      this.#client?.pollAt() ?? Number.POSITIVE_INFINITY,
+      this.#linkLookAt,
+      this.#statisticsAt,
+      this.#leaveBy,
+    );
+  }
+
+  busy(): boolean {
+    return this.#client?.busy ?? false;
+  }
+
+  done(): boolean {
+    return this.#done;
+  }
+
+  failed(error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    // The same failure at every turn would fill the log.
+    if (text === this.#lastFailure) return;
+    this.#lastFailure = text;
+    this.#log.write("error", "internal.error", text);
+  }
+
+  /** Says goodbye to the server and ends the loop. */
+  leave(cause: string): void {
+    if (this.#leaveBy !== Number.POSITIVE_INFINITY) return;
+    const now = monotonic();
+    this.#leaveBy = now + LEAVE_WITHIN_MS;
+    this.#log.write("info", "shutdown", "", { cause });
+    this.#client?.leave(now);
+  }
+
+  /** Reads the configuration again and connects anew. */
+  reconnect(): void {
+    const now = monotonic();
+    this.#log.write("info", "reconnect", "reading the configuration again and connecting anew");
+    this.#client?.stop(now, "reconnect requested");
+    this.#client = this.#adopt(this.#options.load());
+    if (this.#path.wan.configured) this.#client?.wanUp(now, this.#dns);
+  }
+
+  logStatistics(): void {
+    logStatistics(this.#log, this.#path, this.#client?.counters());
+  }
+
+  /** Says what the configuration is worth; the client, where it is good. */
+  #adopt(loaded: LoadResult): TunnelClient | undefined {
+    const log = this.#log;
+    for (const notice of loaded.notices) log.write("info", "config.notice", notice);
+    const say = (level: LogLevel, event: string, p: (typeof loaded.warnings)[number]): void =>
+      log.write(level, event, `${p.origin.file}:${p.origin.line}: ${p.directive}: ${p.problem}`);
+    for (const warning of loaded.warnings) say("warn", "config.warning", warning);
+    if (!loaded.ok) {
+      for (const problem of loaded.problems) say("error", "config.invalid", problem);
+      log.write(
+        "error",
+        "config.invalid",
+        "the LAN stays closed until the configuration is mended and the appliance restarted (or sent SIGUSR1)",
+        { problems: loaded.problems.length },
+      );
+      return undefined;
+    }
+    const { settings } = loaded;
+    return new TunnelClient({
+      config: loaded.config,
+      path: this.#path,
+      memory: this.#options.memory,
+      lan: settings.lan.address,
+      log,
+      random: systemRandom,
+      unixSeconds: () => Math.floor(Date.now() / 1000),
+    });
+  }
+
+  #lookAtLinks(now: number): void {
+    this.#linkLookAt = now + LINK_LOOK_EVERY_MS;
+    const up = this.#path.wanDevice.linkUp();
+    if (up !== this.#linkUp) {
+      this.#linkUp = up;
+      this.#path.wan.linkChanged();
+      if (up) this.#uplink.start(now);
+      else this.#uplink.stop(now, "the WAN link is down");
+    }
+    const lanUp = this.#path.lanDevice.linkUp();
+    if (lanUp !== this.#lanLinkUp) {
+      this.#lanLinkUp = lanUp;
+      this.#path.lan.linkChanged();
+      if (!lanUp) this.#log.write("warn", "lan.link-down", "the LAN link is down");
+    }
+  }
+
+  #warnAboutOverlap(lan: { readonly address: number; readonly prefix: number }): void {
+    const { wan } = this.#path;
+    const prefix = Math.min(lan.prefix, wan.prefix);
+    if (((lan.address ^ wan.address) & prefixMask(prefix)) !== 0) return;
+    this.#log.write(
+      "warn",
+      "wan.overlap",
+      "the WAN network overlaps the LAN; give the LAN another network in appliance.toml ([lan] address)",
+      { wan: `${formatIpv4(wan.address)}/${wan.prefix}`, lan: `${formatIpv4(lan.address)}/${lan.prefix}` },
+    );
+  }
+
+  #finish(): void {
+    if (this.#done) return;
+    this.#client?.stop(monotonic(), "shutdown");
+    this.#path.flush(monotonic());
+    this.#done = true;
+  }
+}

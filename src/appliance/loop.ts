@@ -1,0 +1,52 @@
+/**
+ * The loop: read what has arrived, let timers and events act, send, and sleep until a device, a timer or a signal has
+ * something. It yields to the event loop only while TLS works there, and often enough for signals.
+ */
+import type { Poller } from "./sys/poller.ts";
+
+export interface Turns {
+  /** Receives and handles one batch of each device; true when there was anything. */
+  receive(now: number): boolean;
+  /** Timers, events and what they want sent. */
+  control(now: number): void;
+  /** When control() wants to be called next, absolute ms. */
+  pollAt(): number;
+  /** Work is under way in the event loop. */
+  busy(): boolean;
+  /** The end has come. */
+  done(): boolean;
+  /** An error that a turn threw: our bug or a kernel that said no. The loop goes on. */
+  failed(error: unknown): void;
+}
+
+/** Longest time without a yield to the event loop (signal handlers run there). */
+const YIELD_EVERY_MS = 20;
+
+const eventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Monotonic milliseconds. */
+export const monotonic = (): number => performance.now();
+
+export async function runLoop(turns: Turns, poller: Poller): Promise<void> {
+  let yielded = monotonic();
+  while (!turns.done()) {
+    let now = monotonic();
+    let active = false;
+    try {
+      active = turns.receive(now);
+      turns.control(now);
+    } catch (error) {
+      turns.failed(error);
+    }
+    if (turns.busy() || now - yielded >= YIELD_EVERY_MS) {
+      await eventLoop();
+      yielded = monotonic();
+    } else if (!active) {
+      now = monotonic();
+      const timeout = turns.pollAt() - now;
+      if (timeout > 0) poller.wait(timeout);
+      await eventLoop();
+      yielded = monotonic();
+    }
+  }
+}

@@ -1,0 +1,86 @@
+/** The appliance as a process on two interfaces of this machine or namespace. */
+import type { LogLevel } from "../lib/log.ts";
+import { Appliance } from "./appliance.ts";
+import { openConfigSource } from "./config-source.ts";
+import { checkInterface } from "./dev/interface.ts";
+import { PacketDevice } from "./dev/packet.ts";
+import { ConsoleLog, type LogFormat } from "./log/console-log.ts";
+import { runLoop } from "./loop.ts";
+import { loadProfile } from "./profile.ts";
+import { NativeMemory } from "./sys/memory.ts";
+import { Poller } from "./sys/poller.ts";
+import { DATA_PATH_BYTES } from "./wiring.ts";
+
+export interface NativeOptions {
+  readonly wan: string;
+  readonly lan: string;
+  /** A folder laid out like a config disk, or one OpenVPN file. */
+  readonly config: string;
+  readonly level: LogLevel | undefined;
+  readonly format: LogFormat;
+}
+
+/** Runs until SIGTERM or SIGINT. Exit status 0; 1 when it could not start (said on stderr). */
+export async function runNative(options: NativeOptions): Promise<number> {
+  const refusals: string[] = [];
+  const log = new ConsoleLog({
+    level: options.level ?? "info",
+    format: options.format,
+    write: (line) => process.stdout.write(line),
+    clock: Date.now,
+  });
+  for (const name of [options.wan, options.lan]) {
+    try {
+      const found = checkInterface(name);
+      refusals.push(...found.refusals);
+      for (const warning of found.warnings) log.write("warn", "interface.warning", warning);
+    } catch (error) {
+      refusals.push((error as Error).message);
+    }
+  }
+  let source: ReturnType<typeof openConfigSource> | undefined;
+  try {
+    source = openConfigSource(options.config);
+  } catch (error) {
+    refusals.push(`--config: ${(error as Error).message}`);
+  }
+  if (refusals.length > 0 || source === undefined) {
+    for (const refusal of refusals) process.stderr.write(`morgana: ${refusal}\n`);
+    return 1;
+  }
+
+  const memory = new NativeMemory(DATA_PATH_BYTES);
+  let wan: PacketDevice | undefined;
+  let lan: PacketDevice;
+  try {
+    wan = PacketDevice.open(options.wan, memory);
+    lan = PacketDevice.open(options.lan, memory);
+  } catch (error) {
+    wan?.close();
+    process.stderr.write(`morgana: ${(error as Error).message}\n`);
+    return 1;
+  }
+
+  const { reader, options: loadOptions } = source;
+  const appliance = new Appliance({
+    memory,
+    wan,
+    lan,
+    log,
+    load: () => loadProfile(reader, loadOptions),
+    setLogLevel: (level) => log.setLevel(options.level ?? level),
+  });
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => appliance.leave(signal));
+  process.on("SIGUSR1", () => appliance.reconnect());
+  process.on("SIGUSR2", () => appliance.logStatistics());
+  const poller = new Poller();
+  poller.add(wan.fd);
+  poller.add(lan.fd);
+  try {
+    await runLoop(appliance, poller);
+  } finally {
+    wan.close();
+    lan.close();
+  }
+  return 0;
+}

@@ -1,0 +1,45 @@
+/**
+ * The counters as log records, one a part. In each, received = what was handled + the sum of the drops (what the parts'
+ * own headers say); "kernel" is what the kernel had for the device, and lost before we could read it.
+ */
+import type { Counters } from "../lib/counters.ts";
+import type { Log } from "../lib/log.ts";
+import type { DataPath } from "./wiring.ts";
+
+type Fields = Record<string, number>;
+
+export function logStatistics(log: Log, path: DataPath, session: Fields | undefined): void {
+  const write = (part: string, ...fields: Fields[]): void =>
+    log.write("info", `statistics.${part}`, "", Object.assign({}, ...fields));
+  for (const [device, face] of [
+    [path.wanDevice, path.wan],
+    [path.lanDevice, path.lan],
+  ] as const) {
+    const { received, dropped } = device.statistics();
+    write(
+      face.name,
+      { kernelReceived: received, kernelDropped: dropped },
+      device.counters.snapshot() as Fields,
+      face.counters.snapshot() as Fields,
+      dropFields("drop", face.drops),
+      dropFields("outDrop", face.outDrops),
+    );
+  }
+  const { router, nat } = path;
+  write(
+    "router",
+    router.counters.snapshot() as Fields,
+    dropFields("lanDrop", router.lanDrops),
+    dropFields("tunnelDrop", router.tunnelDrops),
+    path.unsent > 0 ? { unsent: path.unsent } : {},
+  );
+  if (nat) write("nat", { mappings: nat.size }, nat.counters.snapshot() as Fields);
+  if (session) write("session", session);
+  write("memory", { rssKiB: Math.round(process.memoryUsage.rss() / 1024) });
+}
+
+function dropFields(prefix: string, drops: Counters): Fields {
+  const fields: Fields = {};
+  for (const [name, count] of Object.entries(drops.snapshot())) fields[`${prefix}.${name}`] = count as number;
+  return fields;
+}

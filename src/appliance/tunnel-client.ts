@@ -1,0 +1,325 @@
+/**
+ * The client's side of the tunnel: one session after the other, as the retry policy decides, for as long as the WAN has
+ * an address.
+ *
+ *   waiting-for-wan -> (backing-off) -> resolving -> connecting -> up -> backing-off ...;  leaving -> stopped
+ *
+ * It opens the router's tunnel when a session is up and closes it when the session ends, and puts into words why.
+ */
+import { formatIpv4, type Ipv4Cidr, parseIpv4, prefixMask } from "../lib/address.ts";
+import type { Log } from "../lib/log.ts";
+import type { Random } from "../lib/random.ts";
+import { RouteTable } from "../netstack/route.ts";
+import type { UdpSocket } from "../netstack/udp-socket.ts";
+import type { ClientConfig, Remote } from "../protocol/config/types.ts";
+import { explainEnd, explainSilence } from "../protocol/explain.ts";
+import { tunnelMss } from "../protocol/mtu.ts";
+import { parseTunnelOptions } from "../protocol/push/tunnel-options.ts";
+import { type Outcome, RetryPolicy } from "../protocol/retry.ts";
+import { Session } from "../protocol/session.ts";
+import type { SessionEnd, SessionEvent } from "../protocol/session-events.ts";
+import { LibcryptoAead } from "./crypto/aead.ts";
+import { nodeTls } from "./crypto/tls.ts";
+import { RemoteResolver } from "./remote-resolver.ts";
+import type { NativeMemory } from "./sys/memory.ts";
+import type { DataPath } from "./wiring.ts";
+
+/** IPv4 and UDP in front of every datagram. */
+const LINK_OVERHEAD = 28;
+/** A renegotiation or an answer that is slow to come must not hold back the next attempt for ever. */
+const NEVER = Number.POSITIVE_INFINITY;
+
+export interface TunnelClientOptions {
+  readonly config: ClientConfig;
+  readonly path: DataPath;
+  readonly memory: NativeMemory;
+  readonly lan: Ipv4Cidr;
+  readonly log: Log;
+  readonly random: Random;
+  readonly unixSeconds: () => number;
+}
+
+type State =
+  | { readonly kind: "waiting-for-wan" }
+  | { readonly kind: "backing-off"; readonly until: number }
+  | { readonly kind: "resolving"; readonly remote: Remote; readonly address: number }
+  | { readonly kind: "connecting" | "up" | "leaving"; readonly attempt: Attempt }
+  | { readonly kind: "stopped" };
+
+interface Attempt {
+  readonly remote: Remote;
+  readonly address: number;
+  readonly socket: UdpSocket;
+  readonly session: Session;
+}
+
+export class TunnelClient {
+  readonly #options: TunnelClientOptions;
+  readonly #log: Log;
+  readonly #retry: RetryPolicy;
+  readonly #resolver: RemoteResolver;
+  readonly #aead: LibcryptoAead;
+  #state: State = { kind: "waiting-for-wan" };
+
+  constructor(options: TunnelClientOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#retry = new RetryPolicy(options.config, options.random);
+    this.#resolver = new RemoteResolver(options.path.wan, options.memory, options.random);
+    this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
+  }
+
+  /** TLS works in the event loop. */
+  get busy(): boolean {
+    const state = this.#state;
+    return "attempt" in state && state.attempt.session.busy;
+  }
+
+  /** The goodbye is said, or there was nobody to say it to. */
+  get left(): boolean {
+    return this.#state.kind === "stopped";
+  }
+
+  /** The WAN has an address: connect, or connect anew where the old address was another. */
+  wanUp(now: number, dns: readonly number[]): void {
+    this.setResolvers(dns);
+    if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
+    this.#abandon("the WAN address changed");
+    this.#retry.reset();
+    this.#next(now);
+  }
+
+  setResolvers(dns: readonly number[]): void {
+    this.#resolver.setServers(dns);
+  }
+
+  wanDown(_now: number, reason: string): void {
+    if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
+    this.#abandon(reason);
+    this.#state = { kind: "waiting-for-wan" };
+  }
+
+  /** Says goodbye to the server; `left` is true when that is done. */
+  leave(now: number): void {
+    const state = this.#state;
+    if (state.kind === "up") {
+      this.#state = { kind: "leaving", attempt: state.attempt };
+      state.attempt.session.close(now);
+      this.#drive(now, state.attempt);
+    } else if (state.kind !== "leaving") {
+      this.stop(now, "shutdown");
+    }
+  }
+
+  /** Ends at once, without waiting for anything. */
+  stop(now: number, reason: string): void {
+    const state = this.#state;
+    if (state.kind === "up") {
+      state.attempt.session.close(now);
+      this.#transmit(now, state.attempt);
+    }
+    this.#abandon(reason);
+    this.#state = { kind: "stopped" };
+  }
+
+  pollAt(): number {
+    const state = this.#state;
+    const own = state.kind === "backing-off" ? state.until : "attempt" in state ? state.attempt.session.pollAt() : NEVER;
+    return Math.min(own, this.#resolver.pollAt());
+  }
+
+  /** Timers, events and what they want sent. */
+  poll(now: number): void {
+    this.#resolver.poll(now);
+    const state = this.#state;
+    if (state.kind === "backing-off" && now >= state.until) this.#next(now);
+    else if ("attempt" in state) this.#drive(now, state.attempt);
+  }
+
+  counters(): Record<string, number> | undefined {
+    const state = this.#state;
+    if (!("attempt" in state)) return undefined;
+    const { session } = state.attempt;
+    const fields: Record<string, number> = { ...session.counters.snapshot(), ...session.traffic() };
+    for (const [name, count] of Object.entries(session.drops.snapshot())) fields[`drop.${name}`] = count;
+    return fields;
+  }
+
+  /** The next attempt, now: which remote is due is the policy's word. */
+  #next(now: number): void {
+    const { remote, address: index } = this.#retry.target();
+    const literal = parseIpv4(remote.host);
+    if (literal !== undefined) return this.#connect(now, remote, literal);
+    this.#state = { kind: "resolving", remote, address: index };
+    this.#log.write("info", "link.resolving", "", { host: remote.host });
+    this.#resolver.resolve(now, remote.host, (at, result) => {
+      if (this.#state.kind !== "resolving" || this.#state.remote !== remote) return;
+      if (!result.ok) {
+        this.#log.write("warn", "link.unresolved", result.text, { host: remote.host });
+        return this.#backOff(at, { kind: "resolve-failed" });
+      }
+      if (result.note !== undefined) this.#log.write("warn", "link.resolved", result.note, { host: remote.host });
+      const count = result.addresses.length;
+      this.#retry.resolved(count);
+      this.#connect(at, remote, result.addresses[index % count] as number);
+    });
+  }
+
+  #connect(now: number, remote: Remote, address: number): void {
+    const { config, path, memory, random } = this.#options;
+    const socket = this.#bind(now);
+    if (socket === undefined) {
+      this.#log.write("error", "link.failed", `the local port ${config.localPort} is in use`);
+      return this.#backOff(now, { kind: "resolve-failed" });
+    }
+    const session = new Session(
+      config,
+      { slab: memory, aead: this.#aead, tls: nodeTls, random, scratch: path.sessionScratch },
+      { protocol: "udp", linkOverhead: LINK_OVERHEAD, unixSeconds: this.#options.unixSeconds() },
+    );
+    const attempt: Attempt = { remote, address, socket, session };
+    socket.collect(path.sink, address, remote.port);
+    path.setLink({ session, socket, address, port: remote.port });
+    this.#state = { kind: "connecting", attempt };
+    this.#log.write("info", "link.connecting", "", { ...this.#where(attempt), protocol: remote.protocol });
+    session.start(now);
+    this.#drive(now, attempt);
+  }
+
+  #bind(_now: number): UdpSocket | undefined {
+    const { config, path } = this.#options;
+    return path.wan.bindUdp(config.localPort ?? 0, {
+      onDatagram: () => {},
+      onError: (_at, error) => {
+        this.#log.write("debug", "link.icmp", "", { type: error.type, code: error.code, from: formatIpv4(error.dst) });
+      },
+    });
+  }
+
+  /** Lets the session do what is due, and does what it wants done. */
+  #drive(now: number, attempt: Attempt): void {
+    const { session } = attempt;
+    if (session.pollAt() <= now) session.handleTimeout(now);
+    this.#transmit(now, attempt);
+    for (let event = session.pollEvent(); event !== undefined; event = session.pollEvent()) {
+      this.#handle(now, attempt, event);
+      if (!("attempt" in this.#state) || this.#state.attempt !== attempt) return;
+    }
+    this.#transmit(now, attempt);
+  }
+
+  #transmit(now: number, { session, socket, address, remote }: Attempt): void {
+    for (let packet = session.pollTransmit(now); packet !== undefined; packet = session.pollTransmit(now)) {
+      this.#options.path.wan.sendUdp(now, socket, address, remote.port, packet);
+    }
+  }
+
+  #handle(now: number, attempt: Attempt, event: SessionEvent): void {
+    const log = this.#log;
+    switch (event.kind) {
+      case "server-answered":
+        log.write("debug", "link.answered", "", this.#where(attempt));
+        return;
+      case "silence": {
+        const { message } = explainSilence(event.seconds, this.#options.config, this.#place(attempt));
+        log.write("warn", "link.silent", message, this.#where(attempt));
+        return;
+      }
+      case "tls-established":
+        log.write("info", "tls.established", "", { ...this.#where(attempt), tls: event.description });
+        return;
+      case "auth-pending":
+        log.write("info", "auth.pending", "the server waits for another step of the login", { seconds: event.seconds });
+        return;
+      case "info":
+        log.write("info", "server.info", event.text);
+        return;
+      case "warning":
+        log.write("warn", "session.warning", event.text);
+        return;
+      case "rekeyed":
+        log.write("info", "tunnel.rekeyed", "", { key: event.keyId, cipher: event.cipher });
+        return;
+      case "up":
+        return this.#up(now, attempt, event);
+      case "ended":
+        return this.#ended(now, attempt, event.end);
+    }
+    event satisfies never;
+  }
+
+  #up(now: number, attempt: Attempt, event: SessionEvent & { readonly kind: "up" }): void {
+    const { config, path, lan } = this.#options;
+    const result = parseTunnelOptions(event.options, config.localOptions, {
+      serverAddress: attempt.address,
+      lan: { network: lan.address & prefixMask(lan.prefix), prefix: lan.prefix },
+    });
+    if (!result.ok) return this.#ended(now, attempt, { kind: "push-rejected", problem: result.problem });
+    const { tunnel } = result;
+    for (const note of tunnel.notes) this.#log.write(note.level, "tunnel.option", note.text);
+    const routes = new RouteTable();
+    for (const route of tunnel.routes) routes.add(route);
+    const mtu = tunnel.mtu ?? config.tunMtu;
+    path.router.openTunnel({
+      address: tunnel.address,
+      prefix: tunnel.prefix,
+      peer: tunnel.peer ?? 0,
+      mtu,
+      mssClamp: tunnelMss(config.mssFix, mtu, attempt.session.dataOverhead, LINK_OVERHEAD),
+      routes,
+    });
+    this.#state = { kind: "up", attempt };
+    this.#retry.succeeded();
+    this.#log.write("info", "tunnel.up", "", {
+      address: formatIpv4(tunnel.address) + (tunnel.peer === undefined ? `/${tunnel.prefix}` : ""),
+      peer: formatIpv4(tunnel.gateway ?? tunnel.peer ?? 0),
+      cipher: event.cipher,
+      mtu,
+      routes: routes.size,
+      server: `${formatIpv4(attempt.address)}:${attempt.remote.port}`,
+    });
+  }
+
+  #ended(now: number, attempt: Attempt, end: SessionEnd): void {
+    this.#transmit(now, attempt);
+    const state = this.#state.kind;
+    const wasUp = state === "up" || state === "leaving";
+    const { level, message } = explainEnd(end, this.#options.config, this.#place(attempt));
+    if (wasUp) this.#log.write(level, "tunnel.down", message, { reason: end.kind });
+    else this.#log.write(level, "link.failed", message, { ...this.#where(attempt), reason: end.kind });
+    this.#release(attempt);
+    if (state === "leaving") this.#state = { kind: "stopped" };
+    else this.#backOff(now, end);
+  }
+
+  #backOff(now: number, outcome: Outcome): void {
+    const delay = this.#retry.ended(outcome);
+    this.#state = { kind: "backing-off", until: now + delay };
+    if (delay >= 2000) this.#log.write("info", "link.waiting", "", { seconds: Math.round(delay / 100) / 10 });
+  }
+
+  /** Forgets what is under way, without a word to the server. */
+  #abandon(reason: string): void {
+    const state = this.#state;
+    this.#resolver.cancel();
+    if (!("attempt" in state)) return;
+    if (state.kind === "up") this.#log.write("warn", "tunnel.down", reason, { reason: "abandoned" });
+    this.#release(state.attempt);
+  }
+
+  #release({ socket }: Attempt): void {
+    const { path } = this.#options;
+    path.router.closeTunnel();
+    path.setLink(undefined);
+    socket.stopCollecting();
+    path.wan.closeUdp(socket);
+  }
+
+  #where({ remote, address }: Attempt): Record<string, string | number> {
+    return { server: `${formatIpv4(address)}:${remote.port}`, host: remote.host };
+  }
+
+  #place({ remote, address }: Attempt): { address: string; port: number; unixSeconds: number } {
+    return { address: formatIpv4(address), port: remote.port, unixSeconds: this.#options.unixSeconds() };
+  }
+}

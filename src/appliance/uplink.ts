@@ -1,0 +1,146 @@
+/** The WAN's address: static, or by DHCP; says when there is one, when it changes and when it is gone. */
+import { formatIpv4 } from "../lib/address.ts";
+import type { Log } from "../lib/log.ts";
+import type { Random } from "../lib/random.ts";
+import { DhcpClient, type Lease } from "../netstack/dhcp/client.ts";
+import type { Interface } from "../netstack/interface.ts";
+import type { UdpSocket } from "../netstack/udp-socket.ts";
+import type { Settings } from "./settings.ts";
+
+const DHCP_CLIENT_PORT = 68;
+const DHCP_SERVER_PORT = 67;
+
+/** What the owner does about the WAN. */
+export interface UplinkEvents {
+  /** There is an address (again), or it changed: everything that used the old one starts anew. */
+  up(now: number, dns: readonly number[]): void;
+  /** Same address, other resolvers. */
+  resolvers(dns: readonly number[]): void;
+  down(now: number, reason: string): void;
+}
+
+export class Uplink {
+  readonly #wan: Interface;
+  readonly #settings: Settings["wan"];
+  readonly #log: Log;
+  readonly #events: UplinkEvents;
+  readonly #slab: { readonly bytes: Uint8Array };
+  readonly #dhcp: DhcpClient | undefined;
+  readonly #socket: UdpSocket | undefined;
+  #saidWaiting = false;
+  #startedAt = 0;
+
+  constructor(options: {
+    readonly wan: Interface;
+    readonly settings: Settings;
+    readonly slab: { readonly bytes: Uint8Array };
+    readonly mac: { readonly hi: number; readonly lo: number };
+    readonly log: Log;
+    readonly random: Random;
+    readonly events: UplinkEvents;
+  }) {
+    this.#wan = options.wan;
+    this.#settings = options.settings.wan;
+    this.#log = options.log;
+    this.#events = options.events;
+    this.#slab = options.slab;
+    if (this.#settings.address !== "dhcp") return;
+    const dhcp = new DhcpClient({ mac: options.mac, hostname: options.settings.hostname, random: options.random });
+    this.#dhcp = dhcp;
+    this.#socket = this.#wan.bindUdp(DHCP_CLIENT_PORT, {
+      onDatagram: (now, src, srcPort, at, len) => {
+        if (srcPort !== DHCP_SERVER_PORT) return;
+        const refused = dhcp.handleMessage(now, src, this.#slab.bytes.slice(at, at + len));
+        if (refused !== undefined) this.#log.write("debug", "dhcp.ignored", refused, { server: formatIpv4(src) });
+        this.#drain(now);
+      },
+    });
+  }
+
+  /** The link is there. */
+  start(now: number): void {
+    this.#startedAt = now;
+    if (this.#dhcp) {
+      this.#dhcp.start(now);
+      this.#drain(now);
+      return;
+    }
+    const { address, gateway, dns } = this.#settings;
+    if (address === "dhcp") return;
+    this.#wan.configure({ ...address, gateway }, now);
+    this.#say(formatIpv4(address.address), address.prefix, gateway, dns, "static");
+    this.#events.up(now, dns);
+  }
+
+  /** The link is gone; start() follows when it is back. */
+  stop(now: number, reason: string): void {
+    this.#dhcp?.linkDown(now);
+    this.#withdraw(now, reason);
+  }
+
+  pollAt(): number {
+    const dhcp = this.#dhcp;
+    if (!dhcp) return Number.POSITIVE_INFINITY;
+    const waiting = this.#saidWaiting || this.#wan.configured ? Number.POSITIVE_INFINITY : this.#startedAt + 10_000;
+    return Math.min(dhcp.pollAt(), waiting);
+  }
+
+  handleTimeout(now: number): void {
+    const dhcp = this.#dhcp;
+    if (!dhcp) return;
+    if (dhcp.pollAt() <= now) dhcp.handleTimeout(now);
+    this.#drain(now);
+    if (!this.#saidWaiting && !this.#wan.configured && now >= this.#startedAt + 10_000) {
+      this.#saidWaiting = true;
+      this.#log.write(
+        "warn",
+        "wan.waiting",
+        "no DHCP server answers on the WAN; check the cable or the first NIC, or set [wan] address in appliance.toml",
+      );
+    }
+  }
+
+  #drain(now: number): void {
+    const dhcp = this.#dhcp as DhcpClient;
+    for (let event = dhcp.pollEvent(); event !== undefined; event = dhcp.pollEvent()) {
+      if (event.kind === "expired" || event.kind === "nak") {
+        this.#withdraw(now, event.kind === "nak" ? "the DHCP server withdrew the address" : "the DHCP lease expired");
+      } else if (event.kind !== "renewed") {
+        this.#adopt(now, event.lease);
+      }
+    }
+    for (let message = dhcp.pollTransmit(now); message !== undefined; message = dhcp.pollTransmit(now)) {
+      this.#wan.sendUdp(now, this.#socket as UdpSocket, message.dst, DHCP_SERVER_PORT, message.payload);
+    }
+  }
+
+  #adopt(now: number, lease: Lease): void {
+    const wan = this.#wan;
+    const same = wan.address === lease.address && wan.prefix === lease.prefix && wan.gateway === (lease.gateway ?? 0);
+    wan.configure(
+      { address: lease.address, prefix: lease.prefix, gateway: lease.gateway, routes: lease.routes },
+      now,
+    );
+    const dns = this.#settings.dns.length > 0 ? this.#settings.dns : lease.dns;
+    this.#say(formatIpv4(lease.address), lease.prefix, lease.gateway, dns, "dhcp");
+    this.#saidWaiting = false;
+    if (same) this.#events.resolvers(dns);
+    else this.#events.up(now, dns);
+  }
+
+  #withdraw(now: number, reason: string): void {
+    if (!this.#wan.configured) return;
+    this.#wan.unconfigure();
+    this.#startedAt = now;
+    this.#events.down(now, reason);
+  }
+
+  #say(address: string, prefix: number, gateway: number | undefined, dns: readonly number[], by: string): void {
+    this.#log.write("info", "wan.configured", "", {
+      address: `${address}/${prefix}`,
+      gateway: gateway === undefined ? undefined : formatIpv4(gateway),
+      dns: dns.length === 0 ? undefined : dns.map(formatIpv4).join(","),
+      by,
+    });
+  }
+}
