@@ -53,7 +53,8 @@ export class RemoteResolver {
       this.#wanted = undefined;
       if (event.kind === "failed") wanted.done(now, { ok: false, text: event.text });
       else if (event.ipv4.length > 0) wanted.done(now, { ok: true, addresses: event.ipv4, note: event.text });
-      else wanted.done(now, { ok: false, text: `${event.name} has only IPv6 addresses, which this version cannot use` });
+      else
+        wanted.done(now, { ok: false, text: `${event.name} has only IPv6 addresses, which this version cannot use` });
     }
   }
 

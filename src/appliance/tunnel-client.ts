@@ -124,7 +124,8 @@ export class TunnelClient {
 
   pollAt(): number {
     const state = this.#state;
-    const own = state.kind === "backing-off" ? state.until : "attempt" in state ? state.attempt.session.pollAt() : NEVER;
+    const own =
+      state.kind === "backing-off" ? state.until : "attempt" in state ? state.attempt.session.pollAt() : NEVER;
     return Math.min(own, this.#resolver.pollAt());
   }
 

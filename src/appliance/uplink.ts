@@ -117,10 +117,7 @@ export class Uplink {
   #adopt(now: number, lease: Lease): void {
     const wan = this.#wan;
     const same = wan.address === lease.address && wan.prefix === lease.prefix && wan.gateway === (lease.gateway ?? 0);
-    wan.configure(
-      { address: lease.address, prefix: lease.prefix, gateway: lease.gateway, routes: lease.routes },
-      now,
-    );
+    wan.configure({ address: lease.address, prefix: lease.prefix, gateway: lease.gateway, routes: lease.routes }, now);
     const dns = this.#settings.dns.length > 0 ? this.#settings.dns : lease.dns;
     this.#say(formatIpv4(lease.address), lease.prefix, lease.gateway, dns, "dhcp");
     this.#saidWaiting = false;

@@ -28,8 +28,7 @@ const ROWS = 1024;
 const NAT_LIMIT = 32768;
 
 /** Native memory for both devices, all arenas and the sessions' scratch. */
-export const DATA_PATH_BYTES =
-  2 * PACKET_DEVICE_BYTES + TUNNEL_ARENA + 2 * INTERFACE_ARENA + 4 * SCRATCH + 64 * KIB;
+export const DATA_PATH_BYTES = 2 * PACKET_DEVICE_BYTES + TUNNEL_ARENA + 2 * INTERFACE_ARENA + 4 * SCRATCH + 64 * KIB;
 
 /** The session that carries packets now, and where its peer is. */
 export interface Link {

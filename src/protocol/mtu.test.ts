@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { tunnelMss } from "./mtu.ts";
 
 test("mssfix N without mode leaves N - 4 - 4 - 16 - 40 for AES-256-GCM with peer-id (OpenVPN test_crypto.c 350)", () => {
-  for (let n = 900; n <= 1200; n++) expect(tunnelMss({ size: n, mode: "payload" }, 1500, 24, 28)).toBe(n - 4 - 4 - 16 - 40);
+  for (let n = 900; n <= 1200; n++)
+    expect(tunnelMss({ size: n, mode: "payload" }, 1500, 24, 28)).toBe(n - 4 - 4 - 16 - 40);
 });
 
 test("mssfix 1492 mtu, the default, makes TCP fill packets of 1492 bytes on the wire", () => {

@@ -14,7 +14,6 @@ const IPV4_TCP_HEADERS = 40;
  */
 export function tunnelMss(fix: MssFix, tunMtu: number, dataOverhead: number, linkOverhead: number): number {
   if (fix.size === 0) return 0;
-  const packet =
-    fix.mode === "fixed" ? fix.size : fix.size - dataOverhead - (fix.mode === "mtu" ? linkOverhead : 0);
+  const packet = fix.mode === "fixed" ? fix.size : fix.size - dataOverhead - (fix.mode === "mtu" ? linkOverhead : 0);
   return Math.max(1, Math.min(packet, tunMtu) - IPV4_TCP_HEADERS);
 }

@@ -44,6 +44,8 @@ export type SessionEnd =
 
 export type SessionEvent =
   | { readonly kind: "server-answered" }
+  /** Still not one authentic packet from the server; the hard resets go on. Said once. */
+  | { readonly kind: "silence"; readonly seconds: number }
   | { readonly kind: "tls-established"; readonly description: string }
   | { readonly kind: "auth-pending"; readonly seconds: number | undefined }
   | { readonly kind: "info"; readonly text: string }

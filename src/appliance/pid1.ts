@@ -1,0 +1,3 @@
+export async function bootAppliance(): Promise<number> {
+  return 1;
+}

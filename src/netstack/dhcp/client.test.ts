@@ -1,0 +1,424 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { formatIpv4, parseIpv4 } from "../../lib/address.ts";
+import { seededRandom } from "../../lib/random.ts";
+import {
+  BOOT_REPLY,
+  DHCP_ACK,
+  DHCP_DECLINE,
+  DHCP_DISCOVER,
+  DHCP_NAK,
+  DHCP_OFFER,
+  DHCP_RELEASE,
+  DHCP_REQUEST,
+  type DhcpMessage,
+  dhcpAddresses,
+  dhcpBuild,
+  dhcpInt32,
+  dhcpNumber,
+  dhcpParse,
+  OPTION_CLASSLESS_ROUTES,
+  OPTION_CLIENT_ID,
+  OPTION_DNS,
+  OPTION_DOMAIN,
+  OPTION_HOSTNAME,
+  OPTION_LEASE_TIME,
+  OPTION_MESSAGE_TYPE,
+  OPTION_MTU,
+  OPTION_REQUESTED_ADDRESS,
+  OPTION_ROUTER,
+  OPTION_SERVER_ID,
+  OPTION_SUBNET_MASK,
+  OPTION_T1,
+  OPTION_T2,
+} from "../wire/dhcpv4.ts";
+import { DhcpClient } from "./client.ts";
+
+const ip = (text: string): number => parseIpv4(text) as number;
+const SERVER = ip("203.0.113.1");
+const ADDRESS = ip("203.0.113.20");
+const MAC = { hi: 0x5254, lo: 0x00ab_cdef };
+const NAMES = ["", "discover", "offer", "request", "decline", "ack", "nak", "release"];
+
+/** A client in a dialogue with a scripted server. */
+class Dialogue {
+  readonly client = new DhcpClient({ mac: MAC, hostname: "morgana", random: seededRandom(5) });
+  now = 5_000;
+  last: DhcpMessage | undefined;
+
+  /** What the client sent since the last call: "discover 255.255.255.255". */
+  sent(): string[] {
+    const out: string[] = [];
+    for (let t = this.client.pollTransmit(this.now); t; t = this.client.pollTransmit(this.now)) {
+      const m = dhcpParse(t.payload) as DhcpMessage;
+      this.last = m;
+      out.push(`${NAMES[dhcpNumber(m, OPTION_MESSAGE_TYPE, 1) ?? 0]} ${formatIpv4(t.src)}>${formatIpv4(t.dst)}`);
+    }
+    return out;
+  }
+
+  events(): string[] {
+    const out: string[] = [];
+    for (let e = this.client.pollEvent(); e; e = this.client.pollEvent())
+      out.push(`${e.kind} ${formatIpv4(e.lease.address)}`);
+    return out;
+  }
+
+  advance(ms: number): void {
+    this.now += ms;
+    this.client.handleTimeout(this.now);
+  }
+
+  /** Goes to the client's next deadline. */
+  tick(): number {
+    const before = this.now;
+    this.now = Math.max(this.now, this.client.pollAt());
+    this.client.handleTimeout(this.now);
+    return this.now - before;
+  }
+
+  reply(
+    type: number,
+    more: [number, Uint8Array | undefined][] = [],
+    change: Partial<DhcpMessage> = {},
+  ): string | undefined {
+    const options = new Map<number, Uint8Array>([
+      [OPTION_MESSAGE_TYPE, Uint8Array.of(type)],
+      [OPTION_SERVER_ID, dhcpInt32(SERVER)],
+      [OPTION_SUBNET_MASK, dhcpInt32(ip("255.255.255.0"))],
+      [OPTION_ROUTER, dhcpInt32(SERVER)],
+      [OPTION_DNS, dhcpInt32(ip("9.9.9.9"))],
+      [OPTION_LEASE_TIME, dhcpInt32(1000)],
+    ]);
+    for (const [code, value] of more) {
+      if (value) options.set(code, value);
+      else options.delete(code);
+    }
+    const asked = this.last as DhcpMessage;
+    const m = { ...asked, op: BOOT_REPLY, yiaddr: type === DHCP_NAK ? 0 : ADDRESS, options, ...change };
+    return this.client.handleMessage(this.now, SERVER, dhcpBuild(m));
+  }
+
+  bind(more: [number, Uint8Array | undefined][] = []): this {
+    this.client.start(this.now);
+    this.sent();
+    this.reply(DHCP_OFFER, more);
+    this.sent();
+    this.reply(DHCP_ACK, more);
+    return this;
+  }
+}
+
+test("discover, offer, request, ack: a lease with everything in it (RFC 2131 3.1)", () => {
+  const d = new Dialogue();
+  d.client.start(d.now);
+  expect(d.sent()).toEqual(["discover 0.0.0.0>255.255.255.255"]);
+  const discover = d.last as DhcpMessage;
+  expect(discover.flags).toBe(0x8000);
+  expect(discover.options.get(OPTION_CLIENT_ID)).toEqual(Uint8Array.of(1, 0x52, 0x54, 0, 0xab, 0xcd, 0xef));
+  expect(String.fromCharCode(...(discover.options.get(OPTION_HOSTNAME) ?? []))).toBe("morgana");
+  expect(d.reply(DHCP_OFFER)).toBeUndefined();
+  expect(d.sent()).toEqual(["request 0.0.0.0>255.255.255.255"]);
+  const request = d.last as DhcpMessage;
+  expect(request.xid).toBe(discover.xid);
+  expect(dhcpAddresses(request, OPTION_REQUESTED_ADDRESS)).toEqual([ADDRESS]);
+  expect(dhcpAddresses(request, OPTION_SERVER_ID)).toEqual([SERVER]);
+  d.now += 300;
+  d.reply(DHCP_ACK, [
+    [OPTION_MTU, Uint8Array.of(5, 120)],
+    [OPTION_DOMAIN, Uint8Array.from("lan.example", (c) => c.charCodeAt(0))],
+  ]);
+  expect(d.client.pollEvent()).toEqual({
+    kind: "bound",
+    lease: {
+      address: ADDRESS,
+      prefix: 24,
+      gateway: SERVER,
+      routes: [{ network: 0, prefix: 0, gateway: SERVER }],
+      dns: [ip("9.9.9.9")],
+      mtu: 1400,
+      domain: "lan.example",
+      serverId: SERVER,
+      t1: 5_000 + 500_000,
+      t2: 5_000 + 875_000,
+      expires: 5_000 + 1_000_000,
+    },
+  });
+  expect([d.client.state, d.client.pollAt()]).toEqual(["bound", 505_000]);
+});
+
+test("a silent network is asked again after about 1.5 s, then 4, 8, 16, 32 and 64 s, each about a second off (RFC 2131 4.1)", () => {
+  const d = new Dialogue();
+  d.client.start(d.now);
+  d.sent();
+  for (const [wait, jitter] of [
+    [1500, 500],
+    [4000, 1000],
+    [8000, 1000],
+    [16_000, 1000],
+    [32_000, 1000],
+    [64_000, 1000],
+    [64_000, 1000],
+  ] as const) {
+    const waited = d.tick();
+    expect(Math.abs(waited - wait)).toBeLessThanOrEqual(jitter);
+    expect(d.sent()).toEqual(["discover 0.0.0.0>255.255.255.255"]);
+  }
+  expect(d.last?.secs).toBeGreaterThan(180);
+});
+
+test("a request that is not answered is repeated, then the search starts anew", () => {
+  const d = new Dialogue();
+  d.client.start(d.now);
+  d.sent();
+  d.reply(DHCP_OFFER);
+  const sent = d.sent();
+  for (let i = 0; i < 4; i++) {
+    d.tick();
+    sent.push(...d.sent());
+  }
+  expect(sent.map((s) => s.split(" ")[0])).toEqual(["request", "request", "request", "request", "discover"]);
+});
+
+test("renewing asks the server alone, rebinding everybody, and the end starts anew (RFC 2131 4.4.5)", () => {
+  const d = new Dialogue().bind();
+  expect(d.events()).toEqual(["bound 203.0.113.20"]);
+  d.tick();
+  expect([d.client.state, d.now]).toEqual(["renewing", 505_000]);
+  expect(d.sent()).toEqual(["request 203.0.113.20>203.0.113.1"]);
+  const renew = d.last as DhcpMessage;
+  expect([renew.ciaddr, renew.flags]).toEqual([ADDRESS, 0]);
+  expect([renew.options.has(OPTION_SERVER_ID), renew.options.has(OPTION_REQUESTED_ADDRESS)]).toEqual([false, false]);
+  d.reply(DHCP_ACK);
+  expect(d.events()).toEqual(["renewed 203.0.113.20"]);
+  expect(d.client.pollAt()).toBe(505_000 + 500_000);
+  // The server is gone now.
+  const sent: string[] = [];
+  for (let i = 0; i < 40 && d.client.state !== "selecting"; i++) {
+    d.tick();
+    sent.push(...d.sent().map((s) => `${d.client.state} ${s}`));
+  }
+  expect(d.now).toBe(505_000 + 1_000_000);
+  expect([...new Set(sent)]).toEqual([
+    "renewing request 203.0.113.20>203.0.113.1",
+    "rebinding request 203.0.113.20>255.255.255.255",
+    "selecting discover 0.0.0.0>255.255.255.255",
+  ]);
+  expect(sent.length).toBeLessThan(16);
+  expect(d.events()).toEqual(["expired 203.0.113.20"]);
+  expect(dhcpAddresses(d.last as DhcpMessage, OPTION_REQUESTED_ADDRESS)).toEqual([ADDRESS]);
+});
+
+test("another server may answer a rebinding, but not a renewing", () => {
+  const d = new Dialogue().bind();
+  d.tick();
+  d.sent();
+  const other: [number, Uint8Array] = [OPTION_SERVER_ID, dhcpInt32(ip("203.0.113.2"))];
+  expect(d.reply(DHCP_ACK, [other])).toBe("wrong-server");
+  expect(d.reply(DHCP_NAK, [other])).toBe("wrong-server");
+  while (d.client.state === "renewing") d.tick();
+  d.sent();
+  expect(d.reply(DHCP_ACK, [other])).toBeUndefined();
+  expect(d.events()).toEqual(["bound 203.0.113.20", "renewed 203.0.113.20"]);
+  expect(d.client.lease?.serverId).toBe(ip("203.0.113.2"));
+});
+
+test("a renewal with another address, gateway or resolver is a change", () => {
+  const changes: [[number, Uint8Array][], Partial<DhcpMessage>][] = [
+    [[], { yiaddr: ip("203.0.113.21") }],
+    [[[OPTION_ROUTER, dhcpInt32(ip("203.0.113.254"))]], {}],
+    [[[OPTION_DNS, dhcpInt32(ip("1.1.1.1"))]], {}],
+  ];
+  for (const [more, change] of changes) {
+    const d = new Dialogue().bind();
+    d.events();
+    d.tick();
+    d.sent();
+    d.reply(DHCP_ACK, more, change);
+    expect(d.events()[0]?.split(" ")[0]).toBe("changed");
+  }
+});
+
+test("a nak takes the lease; a server that refuses again and again is asked less and less often", () => {
+  const d = new Dialogue().bind();
+  d.events();
+  d.tick();
+  d.sent();
+  expect(d.reply(DHCP_NAK)).toBeUndefined();
+  expect(d.events()).toEqual(["nak 203.0.113.20"]);
+  expect([d.client.state, d.client.lease]).toEqual(["selecting", undefined]);
+  expect(d.sent()).toEqual(["discover 0.0.0.0>255.255.255.255"]);
+  expect(d.last?.options.has(OPTION_REQUESTED_ADDRESS)).toBe(false);
+  const waits: number[] = [];
+  for (let i = 0; i < 6; i++) {
+    d.reply(DHCP_OFFER);
+    d.sent();
+    d.reply(DHCP_NAK);
+    expect(d.sent()).toEqual([]);
+    waits.push(d.tick());
+    expect(d.sent()).toHaveLength(1);
+  }
+  expect(waits).toEqual([1000, 3000, 7000, 15_000, 30_000, 30_000]);
+});
+
+test("after a flap of the link the old lease is confirmed first (RFC 2131 3.2)", () => {
+  const d = new Dialogue().bind();
+  d.events();
+  d.client.linkDown(d.now);
+  expect([d.client.state, d.client.pollAt(), d.sent()]).toEqual(["stopped", Number.POSITIVE_INFINITY, []]);
+  d.client.start(d.now);
+  expect([d.client.state, d.sent()]).toEqual(["rebooting", ["request 0.0.0.0>255.255.255.255"]]);
+  expect(d.last?.options.has(OPTION_SERVER_ID)).toBe(false);
+  expect(d.last?.ciaddr).toBe(0);
+  d.reply(DHCP_ACK);
+  expect([d.client.state, d.events()]).toEqual(["bound", ["bound 203.0.113.20"]]);
+  d.client.linkDown(d.now);
+  d.client.start(d.now);
+  d.sent();
+  const sent: string[] = [];
+  for (let i = 0; i < 2; i++) {
+    d.tick();
+    sent.push(...d.sent());
+  }
+  expect(sent.map((s) => s.split(" ")[0])).toEqual(["request", "discover"]);
+  expect([d.events(), d.client.lease]).toEqual([["expired 203.0.113.20"], undefined]);
+});
+
+test("release and decline", () => {
+  const d = new Dialogue().bind();
+  d.client.release(d.now);
+  expect([d.client.state, d.sent()]).toEqual(["stopped", ["release 203.0.113.20>203.0.113.1"]]);
+  d.client.release(d.now);
+  expect(d.sent()).toEqual([]);
+  d.bind();
+  d.client.decline(d.now);
+  const declined = d.client.pollTransmit(d.now);
+  const m = dhcpParse(declined?.payload as Uint8Array) as DhcpMessage;
+  expect(dhcpNumber(m, OPTION_MESSAGE_TYPE, 1)).toBe(DHCP_DECLINE);
+  expect([dhcpAddresses(m, OPTION_REQUESTED_ADDRESS), dhcpAddresses(m, OPTION_SERVER_ID)]).toEqual([
+    [ADDRESS],
+    [SERVER],
+  ]);
+  expect(d.tick()).toBe(10_000);
+  expect(d.sent()).toEqual(["discover 0.0.0.0>255.255.255.255"]);
+  expect(DHCP_RELEASE).toBe(7);
+});
+
+test("messages for others, forged or broken are refused by name and change nothing", () => {
+  const d = new Dialogue();
+  d.client.start(d.now);
+  d.sent();
+  const asked = d.last as DhcpMessage;
+  const bad = dhcpInt32(ip("203.0.113.255"));
+  expect([
+    d.reply(DHCP_OFFER, [], { xid: asked.xid + 1 }),
+    d.reply(DHCP_OFFER, [], { chaddr: { hi: 0x5254, lo: 1 } }),
+    d.reply(DHCP_OFFER, [], { op: 1 }),
+    d.reply(DHCP_OFFER, [[OPTION_MESSAGE_TYPE, undefined]]),
+    d.reply(DHCP_OFFER, [[OPTION_SERVER_ID, undefined]]),
+    d.reply(DHCP_OFFER, [], { yiaddr: 0 }),
+    d.reply(DHCP_OFFER, [], { yiaddr: -1 }),
+    d.reply(DHCP_OFFER, [], { yiaddr: ip("127.0.0.1") }),
+    d.reply(DHCP_OFFER, [], { yiaddr: ip("224.0.0.9") }),
+    d.reply(DHCP_OFFER, [], { yiaddr: new DataView(bad.buffer).getInt32(0) }),
+    d.reply(DHCP_ACK),
+    d.reply(DHCP_NAK),
+    d.reply(DHCP_DISCOVER),
+    d.client.handleMessage(d.now, SERVER, new Uint8Array(100)),
+  ]).toEqual([
+    "wrong-xid",
+    "wrong-client",
+    "not-a-reply",
+    "no-type",
+    "no-server-id",
+    "bad-address",
+    "bad-address",
+    "bad-address",
+    "bad-address",
+    "bad-address",
+    "unexpected",
+    "unexpected",
+    "unexpected",
+    "truncated",
+  ]);
+  expect([d.client.state, d.sent(), d.events()]).toEqual(["selecting", [], []]);
+  d.reply(DHCP_OFFER);
+  d.sent();
+  expect(d.reply(DHCP_ACK, [[OPTION_SERVER_ID, dhcpInt32(ip("203.0.113.9"))]])).toBe("wrong-server");
+  expect(d.reply(DHCP_OFFER)).toBe("unexpected");
+  expect(d.client.state).toBe("requesting");
+});
+
+test("lease times: none, without end, too short, and renewal times that make no sense", () => {
+  const lease = (...more: [number, Uint8Array | undefined][]) => {
+    const l = new Dialogue().bind(more).client.lease;
+    return l && [l.t1, l.t2, l.expires].map((t) => (t - 5000) / 1000);
+  };
+  expect(lease([OPTION_LEASE_TIME, undefined])).toEqual([1800, 3150, 3600]);
+  const forever = lease([OPTION_LEASE_TIME, dhcpInt32(-1)]);
+  expect(forever).toEqual([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  expect(lease([OPTION_LEASE_TIME, dhcpInt32(0)])).toEqual([2, 3.5, 4]);
+  expect(lease([OPTION_T1, dhcpInt32(100)], [OPTION_T2, dhcpInt32(200)])).toEqual([100, 200, 1000]);
+  expect(lease([OPTION_T1, dhcpInt32(300)], [OPTION_T2, dhcpInt32(200)])).toEqual([500, 875, 1000]);
+  expect(lease([OPTION_T2, dhcpInt32(2000)])).toEqual([500, 875, 1000]);
+});
+
+test("classless routes replace the router (RFC 3442); odd masks, routers, resolvers and MTUs fall back", () => {
+  const lease = (...more: [number, Uint8Array | undefined][]) => new Dialogue().bind(more).client.lease;
+  const routed = lease([OPTION_CLASSLESS_ROUTES, Uint8Array.of(8, 10, 203, 0, 113, 7, 0, 203, 0, 113, 8)]);
+  expect(routed?.gateway).toBe(ip("203.0.113.8"));
+  expect(routed?.routes).toHaveLength(2);
+  expect(lease([OPTION_CLASSLESS_ROUTES, Uint8Array.of(8, 10)])?.gateway).toBe(SERVER);
+  const odd = lease(
+    [OPTION_SUBNET_MASK, dhcpInt32(ip("255.0.255.0"))],
+    [OPTION_ROUTER, dhcpInt32(ADDRESS)],
+    [OPTION_DNS, Uint8Array.of(0, 0, 0, 0, 9, 9, 9, 9, 255, 255, 255, 255, 9, 9, 9, 9)],
+    [OPTION_MTU, Uint8Array.of(0, 68)],
+    [OPTION_DOMAIN, Uint8Array.of(97, 10, 98)],
+  );
+  expect(odd).toMatchObject({
+    prefix: 24,
+    gateway: undefined,
+    routes: [],
+    dns: [ip("9.9.9.9")],
+    mtu: undefined,
+    domain: undefined,
+  });
+});
+
+test("whatever arrives and however time passes: no throw, no busy loop, no lease after its end", () => {
+  const step = fc.oneof(
+    fc.record({
+      kind: fc.constant("reply" as const),
+      type: fc.integer({ min: 0, max: 9 }),
+      lease: fc.constantFrom(0, 10, 1000, -1),
+    }),
+    fc.record({ kind: fc.constant("time" as const), ms: fc.constantFrom(0, 1, 3000, 70_000, 2_000_000) }),
+    fc.record({
+      kind: fc.constantFrom("start" as const, "down" as const, "release" as const, "decline" as const, "tick" as const),
+    }),
+    fc.record({ kind: fc.constant("junk" as const), bytes: fc.uint8Array({ maxLength: 300 }) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const d = new Dialogue();
+      d.client.start(d.now);
+      d.sent();
+      for (const s of steps) {
+        if (s.kind === "reply") d.reply(s.type, [[OPTION_LEASE_TIME, dhcpInt32(s.lease)]]);
+        else if (s.kind === "time") d.advance(s.ms);
+        else if (s.kind === "junk") d.client.handleMessage(d.now, 0, s.bytes);
+        else if (s.kind === "start") d.client.start(d.now);
+        else if (s.kind === "down") d.client.linkDown(d.now);
+        else if (s.kind === "release") d.client.release(d.now);
+        else if (s.kind === "decline") d.client.decline(d.now);
+        else if (d.client.pollAt() < Number.POSITIVE_INFINITY) d.tick();
+        expect(d.sent().length).toBeLessThanOrEqual(3);
+        d.events();
+        d.client.handleTimeout(d.now);
+        expect(d.client.pollAt()).toBeGreaterThan(d.now);
+        if (d.client.state !== "stopped" && d.client.lease) expect(d.client.lease.expires).toBeGreaterThan(d.now);
+      }
+    }),
+  );
+});

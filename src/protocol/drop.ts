@@ -1,0 +1,57 @@
+/** Why a packet was dropped. New codes go to the end; each has the sentence that an operator reads. */
+
+const DROPS = {
+  "packet-empty": "a datagram without a byte",
+  "opcode-unknown": "the first byte is no opcode of OpenVPN that a client receives",
+  "control-truncated": "a control packet ends within its header",
+  "control-acks": "a control packet acknowledges more ids than a packet may, or is an ACK of nothing",
+  "control-authentication": "the tls-auth HMAC or tls-crypt tag is wrong: another key, or a forged or damaged packet",
+  "control-replay": "the control packet's replay id was seen before or is too old",
+  "control-session-id": "a control packet of another session",
+  "control-key-id": "a control packet for a key that is not in use",
+  "control-unexpected": "a control packet that has no meaning in this state (a late or forged reset)",
+  "control-window": "a control packet ahead of the receive window",
+  "data-truncated": "a data packet shorter than its header",
+  "data-early": "a data packet before the tunnel is up",
+  "data-key-id": "a data packet of a key that is not in use",
+  "data-peer-id": "a data packet with another peer id",
+  "data-replay": "the data packet's id was seen before or is outside of the replay window",
+  "data-authentication": "the data packet's tag is wrong: forged or damaged",
+  "data-no-room": "the caller's batch of opened packets was full",
+  "seal-no-key": "a packet to send while there is no key to send with",
+  "seal-exhausted": "a packet to send after the key's packet ids were used up",
+  "session-ended": "a packet after the end of the session",
+  "data-framing": "an opened packet whose compression byte announces compression or nothing known",
+} as const;
+
+export type SessionDrop = keyof typeof DROPS;
+
+export const SESSION_DROP_NAMES = Object.keys(DROPS) as SessionDrop[];
+
+/** The sentence for an operator. */
+export const sessionDropText = (name: SessionDrop): string => DROPS[name];
+
+const code = (name: SessionDrop): number => SESSION_DROP_NAMES.indexOf(name);
+
+export const DROP_NONE = -1;
+export const DROP_PACKET_EMPTY = code("packet-empty");
+export const DROP_OPCODE_UNKNOWN = code("opcode-unknown");
+export const DROP_CONTROL_TRUNCATED = code("control-truncated");
+export const DROP_CONTROL_ACKS = code("control-acks");
+export const DROP_CONTROL_AUTHENTICATION = code("control-authentication");
+export const DROP_CONTROL_REPLAY = code("control-replay");
+export const DROP_CONTROL_SESSION_ID = code("control-session-id");
+export const DROP_CONTROL_KEY_ID = code("control-key-id");
+export const DROP_CONTROL_UNEXPECTED = code("control-unexpected");
+export const DROP_CONTROL_WINDOW = code("control-window");
+export const DROP_DATA_TRUNCATED = code("data-truncated");
+export const DROP_DATA_EARLY = code("data-early");
+export const DROP_DATA_KEY_ID = code("data-key-id");
+export const DROP_DATA_PEER_ID = code("data-peer-id");
+export const DROP_DATA_REPLAY = code("data-replay");
+export const DROP_DATA_AUTHENTICATION = code("data-authentication");
+export const DROP_DATA_NO_ROOM = code("data-no-room");
+export const DROP_SEAL_NO_KEY = code("seal-no-key");
+export const DROP_SEAL_EXHAUSTED = code("seal-exhausted");
+export const DROP_SESSION_ENDED = code("session-ended");
+export const DROP_DATA_FRAMING = code("data-framing");

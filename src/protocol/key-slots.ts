@@ -1,0 +1,112 @@
+/**
+ * The data-channel keys of a session: the one that packets are sent with, a fresh one that waits to take over, and an
+ * old one that still opens packets (lame duck). Packets are opened with whichever has their key id.
+ *
+ * When a renegotiation ends, the peer may still be finishing it and would drop packets of the new key. So sending
+ * moves to it when the first packet of the new key arrives, or after SWITCH_DELAY_MS (OpenVPN waits likewise, up to its
+ * hand-window). The old key opens packets for tran-window from then on. Source: notes 1.11, 3 (4).
+ */
+import type { DataKey } from "./data-channel.ts";
+import { KEY_ID_MASK } from "./wire/opcode.ts";
+
+/** Our choice: a few round trips and one retransmission of the last message. */
+export const SWITCH_DELAY_MS = 3000;
+
+export class KeySlots {
+  readonly #byId: (DataKey | undefined)[] = new Array(KEY_ID_MASK + 1).fill(undefined);
+  readonly #tranWindowMs: number;
+  #sending: DataKey | undefined;
+  #next: DataKey | undefined;
+  #old: DataKey | undefined;
+  #switchAt = Number.POSITIVE_INFINITY;
+  #oldEndsAt = Number.POSITIVE_INFINITY;
+
+  constructor(tranWindowMs: number) {
+    this.#tranWindowMs = tranWindowMs;
+  }
+
+  /** The key to send with. */
+  get sending(): DataKey | undefined {
+    return this.#sending;
+  }
+
+  /** The youngest key. */
+  get newest(): DataKey | undefined {
+    return this.#next ?? this.#sending;
+  }
+
+  /** The key that opens packets with this key id. */
+  opener(keyId: number): DataKey | undefined {
+    return this.#byId[keyId];
+  }
+
+  /** A key that this side can use from now on. The first one is sent with at once. */
+  install(key: DataKey, now: number): void {
+    if (this.#sending === undefined) {
+      this.#put(key);
+      this.#sending = key;
+      return;
+    }
+    // the one before never took over: it does now, and is the old one next
+    if (this.#next !== undefined) this.#switch(now);
+    this.#put(key);
+    this.#next = key;
+    this.#switchAt = now + SWITCH_DELAY_MS;
+  }
+
+  /** A packet was opened with `key`: the peer sends with it, so it has it. */
+  opened(key: DataKey, now: number): void {
+    if (key === this.#next) this.#switch(now);
+  }
+
+  handleTimeout(now: number): void {
+    if (now >= this.#switchAt) this.#switch(now);
+    if (now >= this.#oldEndsAt) this.#dropOld();
+  }
+
+  pollAt(): number {
+    return Math.min(this.#switchAt, this.#oldEndsAt);
+  }
+
+  closeAll(): void {
+    for (let i = 0; i < this.#byId.length; i++) {
+      this.#byId[i]?.close();
+      this.#byId[i] = undefined;
+    }
+    this.#sending = undefined;
+    this.#next = undefined;
+    this.#old = undefined;
+    this.#switchAt = Number.POSITIVE_INFINITY;
+    this.#oldEndsAt = Number.POSITIVE_INFINITY;
+  }
+
+  #put(key: DataKey): void {
+    const before = this.#byId[key.keyId];
+    if (before !== undefined) {
+      before.close();
+      if (before === this.#old) {
+        this.#old = undefined;
+        this.#oldEndsAt = Number.POSITIVE_INFINITY;
+      }
+    }
+    this.#byId[key.keyId] = key;
+  }
+
+  #switch(now: number): void {
+    if (this.#next === undefined) return;
+    this.#dropOld();
+    this.#old = this.#sending;
+    this.#oldEndsAt = now + this.#tranWindowMs;
+    this.#sending = this.#next;
+    this.#next = undefined;
+    this.#switchAt = Number.POSITIVE_INFINITY;
+  }
+
+  #dropOld(): void {
+    this.#oldEndsAt = Number.POSITIVE_INFINITY;
+    if (this.#old === undefined) return;
+    this.#old.close();
+    if (this.#byId[this.#old.keyId] === this.#old) this.#byId[this.#old.keyId] = undefined;
+    this.#old = undefined;
+  }
+}

@@ -1,0 +1,52 @@
+/** Collects the parts of a push reply, and turns the whole into what the session works with or the reason why it cannot. */
+import type { ClientConfig } from "./config/types.ts";
+import type { ControlMessage } from "./control-message.ts";
+import { optionsStringValue } from "./peer-info.ts";
+import type { AeadName } from "./ports.ts";
+import { applyPullFilter, parseSessionOptions, type SessionOptions } from "./push.ts";
+
+/** Our bound on a reply of many parts. */
+const MAX_OPTIONS = 4096;
+
+export interface Pushed {
+  readonly options: readonly string[];
+  readonly session: SessionOptions;
+  readonly cipher: AeadName;
+}
+
+export class PushReply {
+  #options: string[] = [];
+
+  /** Adds a part. @returns true when the reply is complete, a problem when it cannot be used */
+  add(message: ControlMessage & { readonly kind: "push-reply" }): boolean | string {
+    this.#options.push(...message.options);
+    if (this.#options.length > MAX_OPTIONS) return "the server pushed too many options";
+    return message.continuation !== 2;
+  }
+
+  /** @param peerOptions the options string of the server's key-method message */
+  settle(config: ClientConfig, peerOptions: string): Pushed | string {
+    const filtered = applyPullFilter(this.#options, config.pullFilters, config.routeNoPull);
+    if (!filtered.ok) return filtered.problem;
+    const session = parseSessionOptions(filtered.options, config.dataCiphers);
+    const problem = session.problems[0];
+    if (problem !== undefined) return problem;
+    if (session.compression.framing !== "none") {
+      return `${session.compression.option}: compression framing is not supported`;
+    }
+    const cipher = session.cipher ?? negotiatedWithout(config, peerOptions);
+    if (cipher === undefined) {
+      return `the server did not negotiate a data cipher, and its own is none of ${config.dataCiphers.join(", ")}`;
+    }
+    return { options: filtered.options, session, cipher };
+  }
+}
+
+/** Without a pushed cipher the server uses its own (its options string says which), if it is one of ours. */
+function negotiatedWithout(config: ClientConfig, peerOptions: string): AeadName | undefined {
+  const theirs = optionsStringValue(peerOptions, "cipher")?.toUpperCase();
+  return (
+    config.dataCiphers.find((cipher) => cipher === theirs) ??
+    config.dataCiphers.find((cipher) => theirs === undefined && cipher === config.fallbackCipher)
+  );
+}

@@ -1,0 +1,645 @@
+/**
+ * An OpenVPN client session, without I/O: it is fed and asked.
+ *
+ * - commands: start, close
+ * - what comes in: handleBatch (datagrams), handleTimeout
+ * - what goes out: pollTransmit (control packets, pings), pollEvent, pollAt
+ * - the data path: sealBatch; handleBatch opens
+ *
+ * After any call of the first two kinds: poll pollTransmit until undefined, then pollEvent until undefined, then
+ * pollAt. While `busy`, TLS works in the event loop: yield to it and ask pollAt again. `now` is monotonic and never
+ * goes back. See README.md for the states.
+ */
+import type { Batch } from "../lib/batch.ts";
+import { Counters } from "../lib/counters.ts";
+import { Deadlines } from "../lib/deadlines.ts";
+import { type Random, randomBelow } from "../lib/random.ts";
+import type { Arena, Slab } from "../lib/slab.ts";
+import { checkPeerCertificate } from "./certificate-check.ts";
+import type { ClientConfig } from "./config/types.ts";
+import { ControlChannel } from "./control-channel.ts";
+import type { ControlMessage } from "./control-message.ts";
+import { controlWrapper } from "./control-wrap.ts";
+import { DataKey } from "./data-channel.ts";
+import { DataPath } from "./data-path.ts";
+import {
+  DROP_CONTROL_KEY_ID,
+  DROP_CONTROL_UNEXPECTED,
+  DROP_CONTROL_WINDOW,
+  DROP_PACKET_EMPTY,
+  DROP_SESSION_ENDED,
+  SESSION_DROP_NAMES,
+  type SessionDrop,
+} from "./drop.ts";
+import { Keepalive } from "./keepalive.ts";
+import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH } from "./key-derive.ts";
+import { type KeyMethodMessage, makeKeySource, utf8Encode } from "./key-method.ts";
+import { KeySlots } from "./key-slots.ts";
+import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "./magic.ts";
+import { Negotiation } from "./negotiation.ts";
+import { clientOptionsString, clientPeerInfo } from "./peer-info.ts";
+import type { AeadFactory, TlsEngineFactory } from "./ports.ts";
+import { type Pushed, PushReply } from "./pushed.ts";
+import type { SessionEnd, SessionEvent } from "./session-events.ts";
+import { nextState, type SessionInput, type SessionState } from "./session-state.ts";
+import { tlsParameters } from "./tls-parameters.ts";
+import { type ControlPacket, SESSION_ID_LEN } from "./wire/control.ts";
+import { PEER_ID_NONE } from "./wire/data.ts";
+import { DATA_V1, DATA_V2, HARD_RESET_CLIENT_V2, nextKeyId, opcodeOf, SOFT_RESET_V1 } from "./wire/opcode.ts";
+
+/** The request is repeated until a reply comes, as OpenVPN does (notes 1.10). */
+const PUSH_REQUEST_MS = 5000;
+/** Our choice: silence is told by then. */
+const SILENCE_MS = 15_000;
+/** Our choice: no goodbye takes longer, whatever explicit-exit-notify says. */
+const MAX_EXIT_NOTICES = 5;
+
+export interface SessionPorts {
+  readonly slab: Slab;
+  readonly aead: AeadFactory;
+  readonly tls: TlsEngineFactory;
+  readonly random: Random;
+  /** Room for one ping; nothing in it outlives a call. */
+  readonly scratch: Arena;
+  /** Called when TLS has something, possibly in a turn of the event loop: the owner polls again. */
+  readonly onActivity?: () => void;
+}
+
+export interface SessionStart {
+  readonly protocol: "udp";
+  /** Bytes of the headers below (IP and UDP): 28. */
+  readonly linkOverhead: number;
+  /** Wall clock, for the replay ids of tls-auth and tls-crypt. */
+  readonly unixSeconds: number;
+}
+
+type Timer =
+  | "handshake"
+  | "silence"
+  | "push-request"
+  | "push-wait"
+  | "renegotiate"
+  | "negotiation"
+  | "session"
+  | "exit";
+
+export type SessionCounter =
+  | "datagrams-received"
+  | "control-received"
+  | "control-sent"
+  | "pings-sent"
+  | "renegotiations"
+  | "control-messages-ignored";
+
+const COUNTERS: readonly SessionCounter[] = [
+  "datagrams-received",
+  "control-received",
+  "control-sent",
+  "pings-sent",
+  "renegotiations",
+  "control-messages-ignored",
+];
+const [DATAGRAMS, CONTROL_RECEIVED, CONTROL_SENT, PINGS_SENT, RENEGOTIATIONS, MESSAGES_IGNORED] =
+  COUNTERS.keys() as unknown as [number, number, number, number, number, number];
+
+export class Session {
+  readonly drops = new Counters<SessionDrop>(SESSION_DROP_NAMES);
+  readonly counters = new Counters<SessionCounter>(COUNTERS);
+  readonly #config: ClientConfig;
+  readonly #ports: SessionPorts;
+  readonly #channel: ControlChannel;
+  readonly #slots: KeySlots;
+  readonly #data: DataPath;
+  readonly #timers = new Deadlines<Timer>();
+  readonly #events: SessionEvent[] = [];
+  /** Packets that go whatever happens to the session. */
+  readonly #outbox: Uint8Array[] = [];
+  #state: SessionState = "idle";
+  /** The negotiation that ended last, or the first one. Control messages go through it. */
+  #active: Negotiation | undefined;
+  /** A renegotiation under way. */
+  #pending: Negotiation | undefined;
+  /** The one before the active: what is late in it is still acknowledged and read. */
+  #previous: Negotiation | undefined;
+  #push = new PushReply();
+  #pushed: Pushed | undefined;
+  #keepalive: Keepalive | undefined;
+  #authToken: { readonly token: string; readonly user: string | undefined } | undefined;
+  #tlsActivity = false;
+  #tlsSeen = false;
+  #renegotiateSoon = false;
+  #startedAt = 0;
+  #controlSentAt = Number.NEGATIVE_INFINITY;
+  #controlReceivedAt = Number.NEGATIVE_INFINITY;
+  #exitNoticesLeft = 0;
+
+  constructor(config: ClientConfig, ports: SessionPorts, options: SessionStart) {
+    this.#config = config;
+    this.#ports = ports;
+    const ownSessionId = new Uint8Array(SESSION_ID_LEN);
+    ports.random.fill(ownSessionId);
+    const wrapper = controlWrapper(config.wrap, {
+      unixSeconds: options.unixSeconds,
+      replayWindow: config.replayWindow,
+    });
+    this.#channel = new ControlChannel(wrapper, ownSessionId, options.linkOverhead);
+    this.#slots = new KeySlots(config.tranWindow * 1000);
+    this.#data = new DataPath(ports.slab, this.#slots, this.drops.values);
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** Packets can be sealed. */
+  get isUp(): boolean {
+    return this.#state === "up";
+  }
+
+  /** TLS works in the event loop: yield to it before sleeping. */
+  get busy(): boolean {
+    return this.#negotiations().some((n) => n.busy);
+  }
+
+  /** Bytes that sealing adds to a packet. Once up. */
+  get dataOverhead(): number {
+    return this.#slots.sending?.overhead ?? 0;
+  }
+
+  /** Tunnel packets and bytes so far. */
+  traffic(): { sealed: number; sealedBytes: number; opened: number; openedBytes: number; pings: number } {
+    const [sealed, sealedBytes, opened, openedBytes, pings] = this.#data.count as unknown as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    return { sealed, sealedBytes, opened, openedBytes, pings };
+  }
+
+  start(now: number): void {
+    if (!this.#transition("start")) return;
+    this.#startedAt = now;
+    if (!this.#config.pull) {
+      return this.#end(now, {
+        kind: "unusable",
+        directive: "tls-client",
+        problem: "only clients that pull their settings are supported (use `client`)",
+      });
+    }
+    this.#timers.set("handshake", now + this.#config.handWindow * 1000);
+    if (this.#config.connectTimeout > 0) {
+      this.#timers.advance("handshake", now + this.#config.connectTimeout * 1000);
+    }
+    this.#timers.set("silence", now + SILENCE_MS);
+    this.#active = this.#negotiate(0, HARD_RESET_CLIENT_V2, now);
+  }
+
+  /** Says goodbye where that was agreed on, then ends. */
+  close(now: number): void {
+    if (this.#state === "ended" || this.#state === "closing") return;
+    const wasUp = this.#state === "up";
+    const notices = Math.min(this.#pushed?.session.explicitExitNotify ?? this.#config.exitNotify, MAX_EXIT_NOTICES);
+    if (!wasUp || notices === 0) return this.#end(now, { kind: "closed" });
+    this.#transition("close");
+    this.#timers.clearAll();
+    if (this.#pushed?.session.ccExit === true) {
+      this.#active?.send(utf8Encode("EXIT\0"));
+      this.#active?.pump();
+      this.#timers.set("exit", now + notices * 1000);
+    } else {
+      this.#exitNoticesLeft = notices;
+      this.#timers.set("exit", now);
+      this.handleTimeout(now);
+    }
+  }
+
+  /**
+   * Datagrams of the link: data packets are opened in place and become rows of `plain` (which must have room for all),
+   * control packets are taken in.
+   */
+  handleBatch(now: number, datagrams: Batch, plain: Batch): void {
+    const { bytes } = this.#ports.slab;
+    const count = datagrams.count;
+    this.counters.values[DATAGRAMS]! += count;
+    for (let i = 0; i < count; i++) {
+      const at = datagrams.at[i]!;
+      const len = datagrams.len[i]!;
+      if (len === 0) {
+        this.#drop(DROP_PACKET_EMPTY);
+      } else if (this.#state === "ended") {
+        this.#drop(DROP_SESSION_ENDED);
+      } else {
+        const opcode = opcodeOf(bytes[at]!);
+        if (opcode === DATA_V2 || opcode === DATA_V1) this.#data.open(now, at, len, plain);
+        else this.#handleControl(now, bytes.slice(at, at + len));
+      }
+    }
+    if (this.#data.exitReceived && this.#state !== "ended") this.#end(now, { kind: "server-exit" });
+    this.#checkWear();
+  }
+
+  /** Seals IP packets in place; the rows of `sealed` are datagrams for the link and start in the headroom of `plain`'s. */
+  sealBatch(now: number, plain: Batch, sealed: Batch): void {
+    this.#data.sealBatch(now, plain, sealed);
+    this.#checkWear();
+  }
+
+  /** Does everything that is due. */
+  handleTimeout(now: number): void {
+    if (this.#state === "ended") return;
+    this.#pump(now);
+    this.#slots.handleTimeout(now);
+    this.#handleDeadlines(now);
+    if (this.#state === "up") this.#handleKeepalive(now);
+  }
+
+  /** The next control packet or ping for the link. */
+  pollTransmit(now: number): Uint8Array | undefined {
+    if (this.#tlsActivity) this.#pump(now);
+    const packet = this.#outbox.shift() ?? this.#pollNegotiations(now) ?? this.#pollPing(now);
+    if (packet !== undefined) this.#controlSentAt = now;
+    return packet;
+  }
+
+  pollEvent(): SessionEvent | undefined {
+    return this.#events.shift();
+  }
+
+  /** When handleTimeout or pollTransmit wants to be called; in the past when at once, Infinity when never. */
+  pollAt(): number {
+    if (this.#outbox.length > 0) return Number.NEGATIVE_INFINITY;
+    if (this.#state === "ended") return Number.POSITIVE_INFINITY;
+    if (this.#tlsActivity || this.#renegotiateSoon) return Number.NEGATIVE_INFINITY;
+    let at = Math.min(this.#timers.next(), this.#slots.pollAt());
+    for (const negotiation of this.#negotiations()) {
+      if (negotiation.reliable.acksPending) return Number.NEGATIVE_INFINITY;
+      at = Math.min(at, negotiation.reliable.pollAt());
+    }
+    if (this.#state === "up" && this.#keepalive !== undefined) {
+      at = Math.min(
+        at,
+        this.#keepalive.pingAt(this.#sentAt()),
+        this.#keepalive.timeoutAt(this.#receivedAt()),
+        this.#keepalive.inactiveAt(),
+      );
+    }
+    return at;
+  }
+
+  #handleControl(now: number, bytes: Uint8Array): void {
+    const first = this.#channel.peerSessionId === undefined;
+    const packet = this.#channel.receive(bytes, now);
+    if (typeof packet === "number") return this.#drop(packet);
+    const negotiation = this.#negotiationOf(packet, now);
+    if (typeof negotiation === "number") return this.#drop(negotiation);
+    if (!negotiation.handle(packet)) return this.#drop(DROP_CONTROL_WINDOW);
+    this.counters.values[CONTROL_RECEIVED]!++;
+    this.#controlReceivedAt = now;
+    if (first) {
+      this.#timers.clear("silence");
+      this.#events.push({ kind: "server-answered" });
+    }
+    this.#pump(now);
+  }
+
+  /** Whom a packet is for. A soft reset for the next key id starts a renegotiation. */
+  #negotiationOf(packet: ControlPacket, now: number): Negotiation | number {
+    const known = this.#negotiations().find((n) => n.keyId === packet.keyId);
+    if (known !== undefined) return known;
+    if (packet.opcode !== SOFT_RESET_V1) return DROP_CONTROL_KEY_ID;
+    const expected = this.#active !== undefined && packet.keyId === nextKeyId(this.#active.keyId);
+    if (this.#state !== "up" || !expected || packet.packetId !== 0) return DROP_CONTROL_UNEXPECTED;
+    return this.#renegotiate(now);
+  }
+
+  #negotiations(): Negotiation[] {
+    return [this.#pending, this.#active, this.#previous].filter((n) => n !== undefined);
+  }
+
+  #negotiate(keyId: number, reset: number, now: number): Negotiation {
+    const { tls, onActivity } = this.#ports;
+    return new Negotiation({
+      keyId,
+      reset,
+      isServer: false,
+      now,
+      tlsTimeoutMs: this.#config.tlsTimeout * 1000,
+      maxPayload: this.#channel.maxPayload,
+      createTls: () =>
+        tls.create(tlsParameters(this.#config), () => {
+          this.#tlsActivity = true;
+          onActivity?.();
+        }),
+      checkCertificates: (chain) => checkPeerCertificate(this.#config.verify, chain),
+      ownMessage: () => this.#ownMessage(),
+    });
+  }
+
+  #renegotiate(now: number): Negotiation {
+    this.#renegotiateSoon = false;
+    this.#timers.clear("renegotiate");
+    this.#timers.set("negotiation", now + this.#config.handWindow * 1000);
+    this.#pending = this.#negotiate(nextKeyId(this.#active?.keyId ?? 0), SOFT_RESET_V1, now);
+    return this.#pending;
+  }
+
+  #ownMessage(): KeyMethodMessage {
+    const credentials = this.#config.authUserPass ? this.#config.credentials : undefined;
+    const token = this.#authToken;
+    return {
+      source: makeKeySource(this.#ports.random, false),
+      options: clientOptionsString(this.#config),
+      user: token?.user ?? credentials?.user,
+      password: token?.token ?? credentials?.password,
+      peerInfo: clientPeerInfo(this.#config),
+    };
+  }
+
+  /** Moves the negotiations on and acts on what came of it. */
+  #pump(now: number): void {
+    this.#tlsActivity = false;
+    for (const negotiation of this.#negotiations()) {
+      negotiation.pump();
+      if (this.#state === "handshake") continue; // messages wait until the first exchange is settled below
+      for (const message of negotiation.readMessages()) {
+        if (this.#state !== "ended") this.#handleMessage(message, now);
+      }
+    }
+    if (this.#state === "handshake") this.#handleFirst(now);
+    if (this.#state === "push" && this.#active?.failure !== undefined) this.#end(now, this.#active.failure);
+    if (this.#state === "up") this.#handleRenegotiation(now);
+    if (this.#state === "closing" && this.#exitNoticesLeft === 0 && this.#active?.flushed === true) {
+      this.#end(now, { kind: "closed" });
+    }
+  }
+
+  #handleFirst(now: number): void {
+    const first = this.#active;
+    if (first === undefined) return;
+    if (!this.#tlsSeen && (first.state === "key-exchange" || first.state === "done")) {
+      this.#tlsSeen = true;
+      this.#events.push({ kind: "tls-established", description: first.tlsDescription });
+    }
+    if (first.state === "failed" && first.failure !== undefined) this.#end(now, first.failure);
+    if (first.state !== "done") return;
+    this.#transition("negotiated");
+    this.#timers.clear("handshake");
+    this.#timers.set("push-wait", now + this.#config.handWindow * 1000);
+    this.#requestPush(now);
+    // the reply may have come along with the key exchange
+    for (const message of first.readMessages()) if (this.state !== "ended") this.#handleMessage(message, now);
+  }
+
+  #requestPush(now: number): void {
+    this.#active?.send(utf8Encode("PUSH_REQUEST\0"));
+    this.#active?.pump();
+    this.#timers.set("push-request", now + PUSH_REQUEST_MS);
+  }
+
+  #handleRenegotiation(now: number): void {
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    if (pending.state === "failed" && pending.failure !== undefined) {
+      const { failure } = pending;
+      const problem = failure.kind === "tls-failed" ? failure.failure.message : failure.kind;
+      this.#end(now, failure.kind === "certificate-rejected" ? failure : { kind: "renegotiation-failed", problem });
+    } else if (pending.state === "done") {
+      this.#previous?.close();
+      this.#previous = this.#active;
+      this.#active = pending;
+      this.#pending = undefined;
+      this.#timers.clear("negotiation");
+      this.counters.values[RENEGOTIATIONS]!++;
+      const cipher = this.#installKey(pending, now);
+      if (cipher !== undefined) this.#events.push({ kind: "rekeyed", keyId: pending.keyId, cipher });
+    }
+  }
+
+  /** Derives the data-channel key of a negotiation that is done. */
+  #installKey(negotiation: Negotiation, now: number): DataKey["cipher"] | undefined {
+    const pushed = this.#pushed;
+    const { ownSource, peerMessage } = negotiation;
+    const { ownSessionId, peerSessionId } = this.#channel;
+    if (pushed === undefined || !ownSource || !peerMessage || !peerSessionId) return undefined;
+    const block =
+      pushed.session.keyDerivation === "ekm"
+        ? negotiation.exportKeyingMaterial(EXPORTER_LABEL, EXPORTER_LENGTH)
+        : deriveByPrf(ownSource, peerMessage.source, ownSessionId, peerSessionId);
+    const key = new DataKey(block, {
+      slab: this.#ports.slab,
+      aead: this.#ports.aead,
+      cipher: pushed.cipher,
+      keyId: negotiation.keyId,
+      peerId: pushed.session.peerId ?? PEER_ID_NONE,
+      replayWindow: this.#config.replayWindow,
+    });
+    block.fill(0);
+    this.#slots.install(key, now);
+    this.#scheduleRenegotiation(now);
+    return pushed.cipher;
+  }
+
+  #scheduleRenegotiation(now: number): void {
+    const pushedMax = this.#pushed?.session.renegSec;
+    const max = pushedMax ?? this.#config.renegSec.max;
+    if (max === 0) return;
+    const min = Math.min(max, pushedMax === undefined ? this.#config.renegSec.min : max);
+    const spread = max > min ? randomBelow(this.#ports.random, Math.floor((max - min) * 1000) + 1) : 0;
+    this.#timers.set("renegotiate", now + min * 1000 + spread);
+  }
+
+  #handleMessage(message: ControlMessage, now: number): void {
+    switch (message.kind) {
+      case "push-reply":
+        if (this.#state === "push") this.#handlePushReply(message, now);
+        return;
+      case "auth-failed":
+        return this.#end(now, message);
+      case "auth-pending":
+        return this.#handleAuthPending(message.seconds, now);
+      case "info":
+      case "info-pre":
+        this.#events.push({ kind: "info", text: message.text });
+        return;
+      case "restart":
+        return this.#end(now, { kind: "server-restart", message: message.message, nextRemote: message.nextRemote });
+      case "halt":
+        return this.#end(now, { kind: "server-halt", message: message.message });
+      case "exit":
+        return this.#end(now, { kind: "server-exit" });
+      case "unknown":
+      case "malformed":
+        this.counters.values[MESSAGES_IGNORED]!++;
+        return;
+    }
+    message satisfies never;
+  }
+
+  #handlePushReply(message: ControlMessage & { readonly kind: "push-reply" }, now: number): void {
+    const complete = this.#push.add(message);
+    if (complete === false) return;
+    const active = this.#active;
+    const pushed =
+      typeof complete === "string" ? complete : this.#push.settle(this.#config, active?.peerMessage?.options ?? "");
+    if (active === undefined || typeof pushed === "string") {
+      return this.#end(now, { kind: "push-rejected", problem: String(pushed) });
+    }
+    this.#pushed = pushed;
+    const { session } = pushed;
+    if (session.authToken !== undefined) this.#authToken = { token: session.authToken, user: session.authTokenUser };
+    this.#data.peerId = session.peerId ?? PEER_ID_NONE;
+    this.#transition("pushed");
+    this.#timers.clear("push-request");
+    this.#timers.clear("push-wait");
+    this.#installKey(active, now);
+    this.#startKeepalive(pushed, now);
+    const peerId = session.peerId ?? PEER_ID_NONE;
+    this.#events.push({ kind: "up", options: pushed.options, cipher: pushed.cipher, peerId });
+  }
+
+  #startKeepalive({ session }: Pushed, now: number): void {
+    const config = this.#config;
+    const pushedTimeout = session.pingExit ?? session.pingRestart;
+    this.#keepalive = new Keepalive(
+      {
+        ping: session.ping ?? config.ping,
+        timeout: pushedTimeout ?? config.pingTimeout,
+        exit: pushedTimeout === undefined ? config.pingAction === "exit" : session.pingExit !== undefined,
+        inactive: session.inactive ?? config.inactive,
+      },
+      now,
+    );
+    const timeout = session.sessionTimeout ?? config.sessionTimeout;
+    if (timeout > 0) this.#timers.set("session", now + timeout * 1000);
+  }
+
+  #handleAuthPending(seconds: number | undefined, now: number): void {
+    this.#events.push({ kind: "auth-pending", seconds });
+    if (this.#state !== "push") return;
+    // as OpenVPN: what the server says, within the larger of hand-window and half of reneg-sec
+    const limit = Math.max(this.#config.handWindow, this.#config.renegSec.max / 2);
+    const wait = Math.min(seconds ?? this.#config.handWindow, limit);
+    this.#timers.set("push-wait", Math.max(this.#timers.at("push-wait"), now + wait * 1000));
+  }
+
+  #handleDeadlines(now: number): void {
+    const timers = this.#timers;
+    if (timers.expired("silence", now)) {
+      this.#events.push({ kind: "silence", seconds: Math.round((now - this.#startedAt) / 1000) });
+    }
+    if (timers.expired("handshake", now)) {
+      const seconds = Math.round((now - this.#startedAt) / 1000);
+      if (this.#channel.peerSessionId === undefined) return this.#end(now, { kind: "no-answer", seconds });
+      return this.#end(now, { kind: "handshake-timeout", phase: this.#active?.state ?? "reset" });
+    }
+    if (timers.expired("push-wait", now)) return this.#end(now, { kind: "handshake-timeout", phase: "push" });
+    if (timers.expired("push-request", now)) this.#requestPush(now);
+    if (timers.expired("negotiation", now)) {
+      const problem = `not finished within hand-window (${this.#config.handWindow} s)`;
+      return this.#end(now, { kind: "renegotiation-failed", problem });
+    }
+    if (timers.expired("session", now)) return this.#end(now, { kind: "session-timeout" });
+    if (timers.expired("exit", now)) this.#handleExit(now);
+    const wanted = timers.expired("renegotiate", now) || this.#renegotiateSoon;
+    this.#renegotiateSoon = false;
+    if (wanted && this.#state === "up" && this.#pending === undefined) this.#renegotiate(now);
+  }
+
+  #handleExit(now: number): void {
+    if (this.#exitNoticesLeft === 0) return this.#end(now, { kind: "closed" });
+    this.#exitNoticesLeft--;
+    const notice = this.#sealSmall(EXIT_LEN, exitEmit);
+    if (notice !== undefined) this.#outbox.push(notice);
+    if (this.#exitNoticesLeft === 0) this.#end(now, { kind: "closed" });
+    else this.#timers.set("exit", now + 1000);
+  }
+
+  #handleKeepalive(now: number): void {
+    const keepalive = this.#keepalive;
+    if (keepalive === undefined) return;
+    const { timeout, exit } = keepalive.options;
+    if (now >= keepalive.timeoutAt(this.#receivedAt())) {
+      return this.#end(now, { kind: "ping-timeout", seconds: timeout, exit });
+    }
+    if (now < keepalive.inactiveAt()) return;
+    const count = this.#data.count;
+    if (keepalive.isInactive(now, count[1]! + count[3]!)) this.#end(now, { kind: "inactive" });
+  }
+
+  #pollNegotiations(now: number): Uint8Array | undefined {
+    if (this.#state === "ended") return undefined;
+    for (const negotiation of this.#negotiations()) {
+      const packet = this.#channel.poll(negotiation, now);
+      if (packet === undefined) continue;
+      this.counters.values[CONTROL_SENT]!++;
+      return packet;
+    }
+    return undefined;
+  }
+
+  #pollPing(now: number): Uint8Array | undefined {
+    if (this.#state !== "up" || this.#keepalive === undefined) return undefined;
+    if (now < this.#keepalive.pingAt(this.#sentAt())) return undefined;
+    this.counters.values[PINGS_SENT]!++;
+    return this.#sealSmall(PING_LEN, pingEmit);
+  }
+
+  /** A data packet of our own making, copied out of the slab. */
+  #sealSmall(len: number, emit: (bytes: Uint8Array, at: number) => void): Uint8Array | undefined {
+    const { slab, scratch } = this.#ports;
+    const key = this.#slots.sending;
+    scratch.reset();
+    const at = scratch.take(len);
+    if (key === undefined || at < 0) return undefined;
+    emit(slab.bytes, at);
+    const start = key.seal(at, len);
+    return start < 0 ? undefined : slab.bytes.slice(start, at + len);
+  }
+
+  #checkWear(): void {
+    const key = this.#slots.newest;
+    if (key === undefined || this.#pending !== undefined || this.#state !== "up") return;
+    const { renegBytes, renegPkts } = this.#config;
+    this.#renegotiateSoon =
+      key.isWorn || (renegBytes > 0 && key.bytes >= renegBytes) || (renegPkts > 0 && key.packets >= renegPkts);
+  }
+
+  #sentAt(): number {
+    return Math.max(this.#controlSentAt, this.#data.sealedAt);
+  }
+
+  #receivedAt(): number {
+    return Math.max(this.#controlReceivedAt, this.#data.openedAt);
+  }
+
+  #drop(code: number): void {
+    this.drops.values[code]!++;
+  }
+
+  #transition(input: SessionInput): boolean {
+    const before = this.#state;
+    this.#state = nextState(before, input);
+    return this.#state !== before;
+  }
+
+  #end(now: number, end: SessionEnd): void {
+    if (this.#state === "ended") return;
+    // what is ready to go (a TLS alert, acknowledgements) goes once
+    for (const negotiation of this.#negotiations()) {
+      negotiation.pump();
+      for (let p = this.#channel.poll(negotiation, now); p !== undefined; p = this.#channel.poll(negotiation, now)) {
+        this.#outbox.push(p);
+      }
+      negotiation.close();
+    }
+    this.#transition("end");
+    this.#timers.clearAll();
+    this.#slots.closeAll();
+    this.#pending = undefined;
+    this.#active = undefined;
+    this.#previous = undefined;
+    this.#events.push({ kind: "ended", end });
+  }
+}
