@@ -187,14 +187,13 @@ export class DhcpClient {
   decline(now: number): void {
     const lease = this.#lease;
     if (!lease || this.#state === "stopped") return;
-    this.#newXid();
+    this.#lease = undefined;
+    this.#previous = 0;
+    this.#begin(now, "selecting");
     this.#push(DHCP_DECLINE, 0, BROADCAST, 0, [
       [OPTION_REQUESTED_ADDRESS, dhcpInt32(lease.address)],
       [OPTION_SERVER_ID, dhcpInt32(lease.serverId)],
     ]);
-    this.#lease = undefined;
-    this.#previous = 0;
-    this.#begin(now, "selecting");
     this.#retryAt = now + DECLINE_WAIT;
   }
 

@@ -298,6 +298,21 @@ test("a quoted UDP checksum of 0 and IPv4 options in the quote are handled", () 
   expect(b.d.getUint16(AT + 28 + 24 + 6)).toBe(0);
 });
 
+test("a quoted UDP checksum that becomes 0 is written as 0xffff, as the packet's own was", () => {
+  const b = new Bench();
+  const len = b.packet(PROTO_UDP, at(HOST, 7), at(REMOTE, 9), 0, 0, 2);
+  b.d.setUint16(AT + 26, 0);
+  b.d.setUint16(AT + 28, 0);
+  b.d.setUint16(AT + 28, ~sumBytes(b.d, AT + 20, 10, pseudoSum(HOST, REMOTE, PROTO_UDP, 10)) & 0xffff);
+  udpSetChecksum(b.d, AT + 20, HOST, REMOTE);
+  expect(udpChecksum(b.d, AT + 20)).toBe(0xffff);
+  b.nat.outbound(b.now, AT, len, false);
+  const error = quote(b, len, ROUTER, EXTERNAL, ICMP_UNREACHABLE, 3, 0);
+  expect(b.nat.inbound(b.now, AT, error)).toBe(Drop.None);
+  expect(udpChecksum(b.d, AT + 48)).toBe(0xffff);
+  expect(b.valid()).toBe(true);
+});
+
 test("errors that quote nothing of ours, fragments, other types and redirects are refused by name and end no session", () => {
   const b = new Bench();
   const errorFor = (change: (q: number) => void, type = ICMP_UNREACHABLE): string => {
@@ -317,6 +332,8 @@ test("errors that quote nothing of ours, fragments, other types and redirects ar
   expect(errorFor((q) => d.setUint8(q, 0x65))).toBe("IcmpBadQuote");
   expect(errorFor((q) => d.setUint8(q, 0x44))).toBe("IcmpBadQuote");
   expect(errorFor((q) => d.setUint8(q + 9, 47))).toBe("NatUnsupported");
+  b.packet(PROTO_UDP, at(EXTERNAL, 5000), at(REMOTE, 53));
+  expect(name(b.nat.inbound(b.now, AT, quote(b, 27, ROUTER, EXTERNAL, ICMP_UNREACHABLE, 3, 0)))).toBe("IcmpBadQuote");
   expect(errorFor(() => {}, ICMP_REDIRECT)).toBe("NatUnsupported");
   expect(errorFor(() => {})).toBe("None");
   expect(b.nat.size).toBe(1);
@@ -506,6 +523,29 @@ test("idle times: UDP 30 s unanswered and 5 minutes answered, ICMP 60 s, TCP ope
         b.receive(PROTO_TCP, remote, outside, TCP_RST | TCP_ACK);
       },
       30_000,
+    ],
+    [
+      "tcp closed and opened again from the same port, then half closed",
+      PROTO_TCP,
+      (b) => {
+        open(b);
+        b.send(PROTO_TCP, inside, remote, TCP_FIN | TCP_ACK);
+        b.receive(PROTO_TCP, remote, outside, TCP_FIN | TCP_ACK);
+        open(b);
+        b.send(PROTO_TCP, inside, remote, TCP_FIN | TCP_ACK);
+      },
+      7_450_000,
+    ],
+    [
+      "tcp reset by the host, whatever the other side still sends",
+      PROTO_TCP,
+      (b) => {
+        open(b);
+        b.send(PROTO_TCP, inside, remote, TCP_RST);
+        b.now += 20_000;
+        expect(b.receive(PROTO_TCP, remote, outside, TCP_ACK)).toBe(Drop.None);
+      },
+      10_000,
     ],
     [
       "tcp reset, but the host goes on and is answered (a forged RST)",
