@@ -1,0 +1,336 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { formatIpv4, parseIpv4 } from "../../lib/address.ts";
+import { seededRandom } from "../../lib/random.ts";
+import { DNS_A } from "../wire/dns.ts";
+import { DnsClient, type DnsEvent } from "./client.ts";
+
+const ip = (text: string): number => parseIpv4(text) as number;
+const S1 = ip("10.0.0.1");
+const S2 = ip("10.0.0.2");
+const ADDRESS = ip("198.51.100.7");
+
+interface Asked {
+  readonly server: number;
+  readonly type: number;
+  readonly socket: number;
+  readonly edns: boolean;
+  readonly payload: Uint8Array;
+}
+
+interface Reply {
+  readonly rcode?: number;
+  readonly ttl?: number;
+  readonly truncated?: boolean;
+  /** 4 or 16 bytes each, owned by the question's name. */
+  readonly addresses?: readonly Uint8Array[];
+}
+
+class Dialogue {
+  readonly client = new DnsClient({ random: seededRandom(9) });
+  now = 1000;
+
+  constructor(servers: readonly number[] = [S1, S2]) {
+    this.client.setServers(servers);
+  }
+
+  asked(): Asked[] {
+    const out: Asked[] = [];
+    for (let t = this.client.pollTransmit(this.now); t; t = this.client.pollTransmit(this.now)) {
+      const edns = t.payload[11] === 1;
+      const type = t.payload[t.payload.length - (edns ? 14 : 3)] as number;
+      out.push({ server: t.server, type, socket: t.socket, edns, payload: t.payload });
+    }
+    return out;
+  }
+
+  reply(q: Asked, r: Reply, from = q.server, socket: number | undefined = q.socket): string | undefined {
+    return this.client.handleMessage(this.now, from, answer(q, r), socket);
+  }
+
+  events(): DnsEvent[] {
+    const out: DnsEvent[] = [];
+    for (let e = this.client.pollEvent(); e; e = this.client.pollEvent()) out.push(e);
+    return out;
+  }
+
+  tick(): number {
+    const before = this.now;
+    this.now = this.client.pollAt();
+    this.client.handleTimeout(this.now);
+    return this.now - before;
+  }
+}
+
+function answer(q: Asked, r: Reply): Uint8Array {
+  const question = q.payload.slice(0, q.payload.length - (q.edns ? 11 : 0));
+  const records = (r.addresses ?? []).map((a) => {
+    const ttl = r.ttl ?? 300;
+    return [0xc0, 12, 0, q.type, 0, 1, ttl >>> 24, (ttl >>> 16) & 255, (ttl >>> 8) & 255, ttl & 255, 0, a.length, ...a];
+  });
+  question[2] = 0x81 | (r.truncated ? 2 : 0);
+  question[3] = 0x80 | (r.rcode ?? 0);
+  question[7] = records.length;
+  question[11] = 0;
+  return Uint8Array.of(...question, ...records.flat());
+}
+
+const V4 = Uint8Array.of(198, 51, 100, 7);
+const V6 = Uint8Array.from({ length: 16 }, (_, i) => i);
+
+/** Asks for vpn.example and gives the two questions. */
+function ask(d: Dialogue): [Asked, Asked] {
+  d.client.query(d.now, "VPN.example");
+  const [a, aaaa, ...more] = d.asked();
+  if (!a || !aaaa || more.length > 0) throw new Error("expected two questions");
+  expect([a.type, aaaa.type]).toEqual([1, 28]);
+  return [a, aaaa];
+}
+
+const brief = (events: DnsEvent[]): string[] =>
+  events.map((e) =>
+    e.kind === "failed" ? e.reason : `${e.source} ${e.ipv4.map(formatIpv4)} ${e.ipv6.length} ${e.ttl}`,
+  );
+
+test("both families are asked at once, with ids of their own; the answer has both and the least TTL", () => {
+  const d = new Dialogue();
+  const [a, aaaa] = ask(d);
+  expect(a.payload.slice(0, 2)).not.toEqual(aaaa.payload.slice(0, 2));
+  expect(a.socket).toBe(aaaa.socket);
+  expect(d.reply(aaaa, { addresses: [V6], ttl: 20 })).toBeUndefined();
+  expect(d.reply(a, { addresses: [V4] })).toBeUndefined();
+  expect(d.events()).toEqual([
+    {
+      kind: "answer",
+      id: 1,
+      name: "VPN.example",
+      ipv4: [ADDRESS],
+      ipv6: [V6],
+      ttl: 20,
+      source: "server",
+      text: undefined,
+    },
+  ]);
+  expect([d.client.pollAt(), d.client.isOpen(1)]).toEqual([Number.POSITIVE_INFINITY, false]);
+});
+
+test("with A there, AAAA that is empty, refused, broken or says that the name is not there is no failure", () => {
+  for (const bad of [{}, { rcode: 2 }, { rcode: 3 }, { rcode: 4 }, { rcode: 5 }]) {
+    for (const first of [true, false]) {
+      const d = new Dialogue();
+      const [a, aaaa] = ask(d);
+      if (first) d.reply(aaaa, bad);
+      d.reply(a, { addresses: [V4] });
+      if (!first) d.reply(aaaa, bad);
+      expect(brief(d.events())).toEqual(["server 198.51.100.7 0 300"]);
+      expect(d.asked()).toEqual([]);
+    }
+  }
+});
+
+test("with AAAA there, A that is empty or refused by all is no failure either", () => {
+  const d = new Dialogue([S1]);
+  let [a, aaaa] = ask(d);
+  d.reply(aaaa, { addresses: [V6] });
+  d.reply(a, { rcode: 2 });
+  expect(brief(d.events())).toEqual(["server  1 300"]);
+  d.client.forget("vpn.example");
+  [a, aaaa] = ask(d);
+  d.reply(a, {});
+  d.reply(aaaa, { addresses: [V6] });
+  expect(brief(d.events())).toEqual(["server  1 300"]);
+});
+
+test("a missing AAAA is waited for 300 ms, a missing A 2 s", () => {
+  const d = new Dialogue();
+  const [a] = ask(d);
+  d.now += 100;
+  d.reply(a, { addresses: [V4] });
+  expect(d.events()).toEqual([]);
+  expect(d.tick()).toBe(300);
+  expect(brief(d.events())).toEqual(["server 198.51.100.7 0 300"]);
+  const e = new Dialogue();
+  const [, aaaa] = ask(e);
+  e.now += 100;
+  e.reply(aaaa, { addresses: [V6] });
+  let waited = 0;
+  while (e.client.isOpen(1)) waited += e.tick();
+  expect([waited, brief(e.events())]).toEqual([2000, ["server  1 300"]]);
+});
+
+test("silent servers are asked in turn, 2 s each, longer from round to round, for 16 s in all", () => {
+  const d = new Dialogue();
+  ask(d);
+  const trace: string[] = [];
+  const start = d.now;
+  while (d.client.isOpen(1)) {
+    const waited = d.tick();
+    trace.push(`${waited} ${[...new Set(d.asked().map((q) => formatIpv4(q.server)))]}`);
+  }
+  expect(trace).toEqual(["2000 10.0.0.2", "2000 10.0.0.1", "3000 10.0.0.2", "3000 10.0.0.1", "4000 10.0.0.2", "2000 "]);
+  expect(d.now - start).toBe(16_000);
+  const [event] = d.events();
+  expect(event).toMatchObject({ kind: "failed", reason: "timeout" });
+  expect(event?.text).toContain("10.0.0.1, 10.0.0.2");
+});
+
+test("a late answer to an earlier attempt still counts", () => {
+  const d = new Dialogue();
+  const [a] = ask(d);
+  d.tick();
+  d.reply(a, { addresses: [V4] });
+  d.tick();
+  expect(brief(d.events())).toEqual(["server 198.51.100.7 0 300"]);
+});
+
+test("a server that refuses is passed over at once; when all do, that is the failure", () => {
+  const d = new Dialogue();
+  const [a, aaaa] = ask(d);
+  d.reply(a, { rcode: 5 });
+  d.reply(aaaa, { rcode: 5 });
+  const [b, bbbb] = d.asked() as [Asked, Asked];
+  expect([b.server, bbbb.server]).toEqual([S2, S2]);
+  d.reply(b, { rcode: 5 });
+  d.reply(bbbb, { rcode: 5 });
+  const [event] = d.events();
+  expect(event).toMatchObject({ kind: "failed", reason: "refused" });
+  expect(event?.text).toContain("refused the question");
+});
+
+test("a name that is not there, and one without addresses", () => {
+  const d = new Dialogue();
+  for (const [ra, r6, reason] of [
+    [{ rcode: 3 }, { rcode: 3 }, "nxdomain"],
+    [{}, {}, "no-address"],
+    [{}, { rcode: 3 }, "no-address"],
+    [{ rcode: 3 }, {}, "nxdomain"],
+  ] as const) {
+    const [a, aaaa] = ask(d);
+    d.reply(aaaa, r6);
+    d.reply(a, ra);
+    expect(brief(d.events())).toEqual([reason]);
+  }
+  // AAAA never answered: the word of A is enough soon.
+  const [a] = ask(d);
+  d.reply(a, { rcode: 3 });
+  expect(d.tick()).toBe(300);
+  expect(brief(d.events())).toEqual(["nxdomain"]);
+});
+
+test("forged answers are refused by name: other id, server, socket, name, type (RFC 5452 9.1)", () => {
+  const d = new Dialogue();
+  const [a] = ask(d);
+  const reply = { addresses: [V4] };
+  const otherId = { ...a, payload: a.payload.slice() };
+  otherId.payload[0] = (otherId.payload[0] as number) ^ 1;
+  expect(d.reply(otherId, reply)).toBe("unexpected");
+  expect(d.reply({ ...a, payload: a.payload.with(a.payload.length - 3, 28) }, reply)).toBe("unexpected");
+  expect(d.reply(a, reply, S2)).toBe("wrong-server");
+  expect(d.reply(a, reply, S1, a.socket + 1)).toBe("wrong-socket");
+  expect(d.reply({ ...a, payload: a.payload.with(13, 0x77) }, reply)).toBe("wrong-question");
+  expect(d.client.handleMessage(d.now, S1, Uint8Array.of(1, 2))).toBe("truncated");
+  expect(d.events()).toEqual([]);
+  // The case of the name does not count.
+  expect(d.reply({ ...a, payload: a.payload.with(13, 0x76) }, reply)).toBeUndefined();
+  expect(d.reply(a, reply)).toBe("unexpected");
+});
+
+test("a truncated answer is used as far as it goes; an empty one is asked for again with EDNS0", () => {
+  const d = new Dialogue();
+  const [a, aaaa] = ask(d);
+  d.reply(aaaa, {});
+  d.reply(a, { truncated: true });
+  const [again] = d.asked() as [Asked];
+  expect([again.edns, again.server, again.type]).toEqual([true, S1, DNS_A]);
+  d.reply(again, { truncated: true, addresses: [V4] });
+  expect(brief(d.events())).toEqual(["server 198.51.100.7 0 300"]);
+});
+
+test("the cache answers for the TTL, at most an hour, and then stands in only for silent servers, saying so", () => {
+  const d = new Dialogue([S1]);
+  let [a, aaaa] = ask(d);
+  d.reply(aaaa, {});
+  d.reply(a, { addresses: [V4], ttl: 90_000 });
+  expect(brief(d.events())).toEqual(["server 198.51.100.7 0 3600"]);
+  d.now += 3_599_000;
+  d.client.query(d.now, "vpn.example.");
+  expect([d.asked(), brief(d.events())]).toEqual([[], ["cache 198.51.100.7 0 1"]]);
+  d.now += 1000;
+  [a, aaaa] = ask(d);
+  while (d.client.isOpen(3)) d.tick();
+  d.asked();
+  const [stale] = d.events();
+  expect(stale).toMatchObject({ kind: "answer", source: "stale", ipv4: [ADDRESS], ttl: 0 });
+  expect(stale?.text).toContain("no answer");
+  [a, aaaa] = ask(d);
+  d.reply(aaaa, { rcode: 3 });
+  d.reply(a, { rcode: 3 });
+  expect(brief(d.events())).toEqual(["nxdomain"]);
+  d.client.setServers([]);
+  d.client.query(d.now, "vpn.example");
+  expect(brief(d.events())).toEqual(["stale 198.51.100.7 0 0"]);
+  d.now += 24 * 3_600_000;
+  d.client.query(d.now, "vpn.example");
+  expect(brief(d.events())).toEqual(["no-servers"]);
+});
+
+test("a bad name, no servers and too many questions fail at once", () => {
+  const d = new Dialogue();
+  d.client.query(d.now, "no good");
+  expect(brief(d.events())).toEqual(["bad-name"]);
+  for (let i = 0; i < 33; i++) d.client.query(d.now, `n${i}.example`);
+  expect(brief(d.events())).toEqual(["busy"]);
+});
+
+test("a TTL of 0 or with the top bit set is not kept (RFC 2181 8)", () => {
+  for (const ttl of [0, 0x80000001]) {
+    const d = new Dialogue();
+    const [a, aaaa] = ask(d);
+    d.reply(aaaa, {});
+    d.reply(a, { addresses: [V4], ttl });
+    expect(brief(d.events())).toEqual(["server 198.51.100.7 0 0"]);
+    ask(d);
+  }
+});
+
+test("new servers are used from the next attempt on; cancelled queries send nothing more", () => {
+  const d = new Dialogue();
+  ask(d);
+  d.client.setServers([ip("10.0.0.9")]);
+  d.tick();
+  expect(d.asked().map((q) => formatIpv4(q.server))).toEqual(["10.0.0.9", "10.0.0.9"]);
+  d.tick();
+  d.client.cancel(1);
+  expect([d.asked(), d.client.pollAt()]).toEqual([[], Number.POSITIVE_INFINITY]);
+});
+
+test("every query ends with one event within 16 s, whatever is answered", () => {
+  const move = fc.record({
+    pick: fc.nat(),
+    rcode: fc.constantFrom(0, 0, 1, 2, 3, 4, 5),
+    truncated: fc.boolean(),
+    n: fc.nat(2),
+    tick: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(move, { maxLength: 30 }), fc.integer({ min: 1, max: 4 }), (moves, servers) => {
+      const d = new Dialogue(Array.from({ length: servers }, (_, i) => S1 + i));
+      d.client.query(d.now, "vpn.example");
+      const start = d.now;
+      const open = d.asked();
+      for (const m of moves) {
+        if (!d.client.isOpen(1)) break;
+        if (m.tick) d.tick();
+        open.push(...d.asked());
+        const q = open[m.pick % open.length] as Asked;
+        d.reply(q, { ...m, addresses: Array(m.n).fill(q.type === DNS_A ? V4 : V6) });
+        open.push(...d.asked());
+        expect(open.length).toBeLessThan(60);
+      }
+      while (d.client.isOpen(1)) d.tick();
+      expect(d.now - start).toBeLessThanOrEqual(16_000);
+      expect(d.events()).toHaveLength(1);
+    }),
+    { numRuns: 300 },
+  );
+});
