@@ -26,7 +26,6 @@ import type { DataPath } from "./wiring.ts";
 
 /** IPv4 and UDP in front of every datagram. */
 const LINK_OVERHEAD = 28;
-/** A renegotiation or an answer that is slow to come must not hold back the next attempt for ever. */
 const NEVER = Number.POSITIVE_INFINITY;
 
 export interface TunnelClientOptions {
@@ -224,6 +223,8 @@ export class TunnelClient {
       case "silence": {
         const { message } = explainSilence(event.seconds, this.#options.config, this.#place(attempt));
         log.write("warn", "link.silent", message, this.#where(attempt));
+        // Somebody else may answer; without an alternative the same server is asked on.
+        if (this.#retry.hasAlternative) this.#leaveFor(now, attempt, event.seconds);
         return;
       }
       case "tls-established":
@@ -291,6 +292,12 @@ export class TunnelClient {
     this.#release(attempt);
     if (state === "leaving") this.#state = { kind: "stopped" };
     else this.#backOff(now, end);
+  }
+
+  /** Gives up on a silent server for the next remote or address. */
+  #leaveFor(now: number, attempt: Attempt, seconds: number): void {
+    this.#release(attempt);
+    this.#backOff(now, { kind: "no-answer", seconds });
   }
 
   #backOff(now: number, outcome: Outcome): void {
