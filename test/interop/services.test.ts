@@ -1,0 +1,210 @@
+/**
+ * The DHCP and DNS clients over the stack's own UDP against dnsmasq in another namespace. The clients' time is virtual:
+ * a lease of two minutes is renewed, rebound and refused in no time; dnsmasq does not see the difference.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/appliance/dev/packet.ts";
+import { NativeMemory } from "../../src/appliance/sys/memory.ts";
+import { formatIpv4 } from "../../src/lib/address.ts";
+import { Batch } from "../../src/lib/batch.ts";
+import type { Outlet } from "../../src/lib/outlet.ts";
+import { seededRandom } from "../../src/lib/random.ts";
+import { Arena } from "../../src/lib/slab.ts";
+import { DhcpClient, type DhcpEvent } from "../../src/netstack/dhcp/client.ts";
+import { DnsClient, type DnsEvent } from "../../src/netstack/dns/client.ts";
+import { Interface } from "../../src/netstack/interface.ts";
+import { ip } from "../../src/netstack/testing/bed.ts";
+import type { UdpSocket } from "../../src/netstack/udp-socket.ts";
+import { canMakeNamespaces, makeVethWorld, type VethWorld } from "../support/veth.ts";
+
+const REGION = 1 << 18;
+const SERVER = ip("10.99.0.2");
+const ready = canMakeNamespaces && Bun.which("dnsmasq", { PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` }) !== null;
+
+describe.skipIf(!ready)("dnsmasq", () => {
+  let world: VethWorld;
+  let wan: Interface;
+  let turn: () => Promise<void>;
+  let slice: (at: number, len: number) => Uint8Array;
+  let mac: { hi: number; lo: number };
+  let server: Bun.Subprocess | undefined;
+
+  /** Starts dnsmasq, or starts it anew with another pool, without leases. */
+  const serve = async (first: string, last: string): Promise<void> => {
+    await stop();
+    const fixed =
+      "--no-daemon --no-resolv --no-hosts --conf-file=/dev/null --user=root --leasefile-ro --dhcp-authoritative";
+    const dhcp =
+      "--no-ping --dhcp-option=option:dns-server,10.99.0.2,10.99.0.9 --dhcp-option=option:mtu,1400 --domain=lan.example";
+    const routes = "--dhcp-option=option:router,10.99.0.2 --dhcp-option=121,10.50.0.0/16,10.99.0.7,0.0.0.0/0,10.99.0.8";
+    const dns =
+      "--local=/example/ --host-record=vpn.example,203.0.113.7,2001:db8::7 --host-record=four.example,203.0.113.4";
+    const more = "--cname=alias.example,vpn.example --local-ttl=77";
+    const range = `--dhcp-range=${first},${last},255.255.255.0,120`;
+    server = world.spawn("b", `dnsmasq ${fixed} ${dhcp} ${routes} ${dns} ${more} ${range} --interface=b1`.split(" "));
+    const listens = (): boolean => /:0035 [^]*:0043 |:0043 [^]*:0035 /.test(world.run("b", "cat /proc/net/udp"));
+    for (let i = 0; i < 100 && !listens(); i++) await Bun.sleep(20);
+    expect(listens()).toBe(true);
+  };
+  const stop = async (): Promise<void> => {
+    server?.kill();
+    await server?.exited;
+    server = undefined;
+  };
+
+  beforeAll(async () => {
+    world = makeVethWorld("svc");
+    await serve("10.99.0.100", "10.99.0.110");
+    const memory = new NativeMemory(PACKET_DEVICE_BYTES + 3 * REGION);
+    const device = PacketDevice.open("b0", memory);
+    mac = device.mac;
+    const arena = (): Arena => {
+      const piece = memory.take(REGION - 64, 64);
+      return new Arena(memory, piece.at, piece.at + piece.length);
+    };
+    const outlet: Outlet = {
+      batch: new Batch(64),
+      arena: arena(),
+      flush() {
+        device.send(outlet.batch);
+        outlet.batch.clear();
+        outlet.arena.reset();
+      },
+    };
+    const policy = { echo: false, errors: false };
+    const own = { arena: outlet.arena, scratch: arena(), random: seededRandom(2) };
+    wan = new Interface({ slab: memory, outlet, ...own, name: "wan", mac, mtu: 1500, policy });
+    const rx = new Batch(64);
+    slice = (at, len) => memory.bytes.slice(at, at + len);
+    turn = async () => {
+      outlet.flush();
+      await Bun.sleep(2);
+      device.receive(rx);
+      wan.ingest(performance.now(), rx);
+      if (wan.pollAt() <= performance.now()) wan.handleTimeout(performance.now());
+      outlet.flush();
+    };
+  });
+  afterAll(async () => {
+    await stop();
+    world?.remove();
+  });
+
+  test("a lease is given, kept over a flap, renewed, rebound, refused after the pool moved, and given back", async () => {
+    const client = new DhcpClient({ mac, hostname: "morgana", random: seededRandom(3) });
+    let now = 1000;
+    const ignored: string[] = [];
+    const socket = wan.bindUdp(68, {
+      onDatagram: (_now, src, _port, at, len) => {
+        const drop = client.handleMessage(now, src, slice(at, len));
+        if (drop !== undefined) ignored.push(drop);
+      },
+    }) as UdpSocket;
+    /** Exchanges messages until something happens to the lease. */
+    const next = async (): Promise<DhcpEvent> => {
+      for (let i = 0; i < 1000; i++) {
+        const event = client.pollEvent();
+        if (event) {
+          const { address, prefix, gateway } = event.lease;
+          if (event.kind === "nak") wan.unconfigure();
+          else wan.configure({ address, prefix, gateway }, now);
+          return event;
+        }
+        for (let t = client.pollTransmit(now); t; t = client.pollTransmit(now)) {
+          wan.sendUdp(performance.now(), socket, t.dst, 67, t.payload);
+        }
+        await turn();
+      }
+      throw new Error(`nothing happened in state ${client.state}; ignored: ${ignored}`);
+    };
+    const to = (at: number): void => {
+      now = at;
+      client.handleTimeout(now);
+    };
+
+    client.start(now);
+    const bound = await next();
+    expect(bound).toMatchObject({
+      kind: "bound",
+      lease: {
+        prefix: 24,
+        gateway: ip("10.99.0.8"),
+        routes: [
+          { network: ip("10.50.0.0"), prefix: 16, gateway: ip("10.99.0.7") },
+          { network: 0, prefix: 0, gateway: ip("10.99.0.8") },
+        ],
+        dns: [SERVER, ip("10.99.0.9")],
+        mtu: 1400,
+        domain: "lan.example",
+        serverId: SERVER,
+        t1: 61_000,
+        t2: 106_000,
+        expires: 121_000,
+      },
+    });
+    const { address } = bound.lease;
+    expect(formatIpv4(address)).toMatch(/^10\.99\.0\.1(0\d|10)$/);
+
+    to(client.pollAt());
+    expect(client.state).toBe("renewing");
+    expect(await next()).toMatchObject({ kind: "renewed", lease: { address, expires: 61_000 + 120_000 } });
+
+    to(client.pollAt());
+    while (client.pollTransmit(now)); // the renewal is lost
+    to(client.lease?.t2 as number);
+    expect(client.state).toBe("rebinding");
+    expect(await next()).toMatchObject({ kind: "renewed", lease: { address } });
+
+    client.linkDown(now);
+    wan.unconfigure();
+    client.start(now);
+    expect(client.state).toBe("rebooting");
+    expect(await next()).toMatchObject({ kind: "bound", lease: { address } });
+
+    await serve("10.99.0.150", "10.99.0.160");
+    to(client.pollAt());
+    expect(await next()).toMatchObject({ kind: "nak", lease: { address } });
+    const moved = await next();
+    expect(moved.kind).toBe("bound");
+    expect(formatIpv4(moved.lease.address)).toMatch(/^10\.99\.0\.1(5\d|60)$/);
+    expect(ignored).toEqual([]);
+    client.release(now);
+    expect(client.pollTransmit(now)).toMatchObject({ dst: SERVER, src: moved.lease.address });
+    wan.closeUdp(socket);
+  });
+
+  test("names: both families, one, an alias, none; a port of its own for each question", async () => {
+    wan.configure({ address: ip("10.99.0.1"), prefix: 24 }, 0);
+    const client = new DnsClient({ random: seededRandom(4) });
+    client.setServers([SERVER]);
+    const ports = new Set<number>();
+    const look = async (name: string): Promise<DnsEvent> => {
+      const id = client.query(performance.now(), name);
+      const socket = wan.bindUdp(0, {
+        onDatagram: (now, src, _port, at, len) => client.handleMessage(now, src, slice(at, len), id),
+      }) as UdpSocket;
+      ports.add(socket.port);
+      for (let i = 0; i < 1000; i++) {
+        const now = performance.now();
+        for (let t = client.pollTransmit(now); t; t = client.pollTransmit(now))
+          wan.sendUdp(now, socket, t.server, 53, t.payload);
+        await turn();
+        if (client.pollAt() <= performance.now()) client.handleTimeout(performance.now());
+        const event = client.pollEvent();
+        if (!event) continue;
+        wan.closeUdp(socket);
+        return event;
+      }
+      throw new Error(`no event for ${name}`);
+    };
+    const v6 = Uint8Array.of(0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7);
+    const vpn = { kind: "answer", ipv4: [ip("203.0.113.7")], ipv6: [v6], ttl: 77, source: "server" };
+    expect(await look("vpn.example")).toMatchObject(vpn);
+    expect(await look("ALIAS.example.")).toMatchObject(vpn);
+    expect(await look("four.example")).toMatchObject({ kind: "answer", ipv4: [ip("203.0.113.4")], ipv6: [] });
+    expect(await look("none.example")).toMatchObject({ kind: "failed", reason: "nxdomain" });
+    expect(await look("other.test")).toMatchObject({ kind: "failed", reason: "refused" });
+    expect(await look("vpn.example")).toMatchObject({ kind: "answer", source: "cache" });
+    expect(ports.size).toBe(6);
+  });
+});
