@@ -207,6 +207,37 @@ test("renewing asks the server alone, rebinding everybody, and the end starts an
   expect(dhcpAddresses(d.last as DhcpMessage, OPTION_REQUESTED_ADDRESS)).toEqual([ADDRESS]);
 });
 
+test("a lease counts from the first request that its ack can answer, and a request tells the secs of its discover", () => {
+  const d = new Dialogue();
+  d.client.start(d.now);
+  d.sent();
+  for (let i = 0; i < 3; i++) d.tick();
+  d.sent();
+  const secs = d.last?.secs;
+  expect(secs).toBeGreaterThan(10);
+  d.now += 5000;
+  d.reply(DHCP_OFFER);
+  const asked = d.now;
+  d.tick();
+  expect(d.sent()).toHaveLength(2);
+  expect(d.last?.secs).toBe(secs);
+  d.reply(DHCP_ACK);
+  expect(d.client.lease?.expires).toBe(asked + 1_000_000);
+});
+
+test("an ack that comes when its own lease has ended gives a lease that ends at once", () => {
+  const d = new Dialogue();
+  d.client.start(d.now);
+  d.sent();
+  d.reply(DHCP_OFFER);
+  d.sent();
+  d.now += 5000;
+  d.reply(DHCP_ACK, [[OPTION_LEASE_TIME, dhcpInt32(4)]]);
+  expect(d.client.pollAt()).toBeLessThanOrEqual(d.now);
+  d.client.handleTimeout(d.now);
+  expect(d.events()).toEqual(["bound 203.0.113.20", "expired 203.0.113.20"]);
+});
+
 test("another server may answer a rebinding, but not a renewing", () => {
   const d = new Dialogue().bind();
   d.tick();

@@ -212,7 +212,7 @@ export class DhcpClient {
     const type = dhcpNumber(m, OPTION_MESSAGE_TYPE, 1);
     if (type === undefined) return "no-type";
     if (type === DHCP_OFFER) return this.#handleOffer(now, m);
-    if (type === DHCP_ACK) return this.#handleAck(now, m);
+    if (type === DHCP_ACK) return this.#handleAck(m);
     if (type === DHCP_NAK) return this.#handleNak(now, m);
     return "unexpected";
   }
@@ -279,7 +279,7 @@ export class DhcpClient {
     return undefined;
   }
 
-  #handleAck(now: number, m: DhcpMessage): DhcpDrop | undefined {
+  #handleAck(m: DhcpMessage): DhcpDrop | undefined {
     const state = this.#state;
     if (state === "selecting" || state === "bound" || state === "stopped") return "unexpected";
     const lease = leaseFrom(m, this.#requestedAt);
@@ -295,8 +295,6 @@ export class DhcpClient {
     this.#retryAt = NEVER;
     const kind = state === "requesting" || !before ? "bound" : this.#kindOf(state, before, lease);
     this.#events.push({ kind, lease });
-    // An ACK that came after its own lease had ended: handleTimeout is due at once (pollAt is in the past).
-    if (lease.expires <= now) this.#retryAt = now;
     return undefined;
   }
 

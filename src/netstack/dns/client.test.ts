@@ -197,6 +197,46 @@ test("a server that refuses is passed over at once; when all do, that is the fai
   expect(event?.text).toContain("refused the question");
 });
 
+test("a server that refused is not asked again while another is only silent; its late refusal says nothing about that one", () => {
+  const d = new Dialogue();
+  const [a, aaaa] = ask(d);
+  d.tick();
+  const [b, bbbb] = d.asked() as [Asked, Asked];
+  d.reply(a, { rcode: 5 });
+  d.reply(aaaa, { rcode: 5 });
+  expect([d.asked(), d.events()]).toEqual([[], []]);
+  d.reply(b, { rcode: 2 });
+  d.reply(bbbb, { rcode: 2 });
+  const servers: number[] = [];
+  while (d.client.isOpen(1)) {
+    servers.push(...d.asked().map((q) => q.server));
+    d.tick();
+  }
+  expect(servers.length).toBeGreaterThan(4);
+  expect(new Set(servers)).toEqual(new Set([S1]));
+});
+
+test("A refused and AAAA never answered by the only server: refused, after one attempt", () => {
+  const d = new Dialogue([S1]);
+  const [a] = ask(d);
+  d.reply(a, { rcode: 5 });
+  expect(d.tick()).toBe(2000);
+  expect(brief(d.events())).toEqual(["refused"]);
+});
+
+test("EDNS0 that a server cannot read counts as its refusal", () => {
+  const d = new Dialogue();
+  const [a, aaaa] = ask(d);
+  d.reply(aaaa, {});
+  d.reply(a, { truncated: true });
+  const [again] = d.asked() as [Asked];
+  d.reply(again, { rcode: 1 });
+  const [other] = d.asked() as [Asked];
+  expect([other.server, other.type]).toEqual([S2, DNS_A]);
+  d.reply(other, { addresses: [V4] });
+  expect(brief(d.events())).toEqual(["server 198.51.100.7 0 300"]);
+});
+
 test("a name that is not there, and one without addresses", () => {
   const d = new Dialogue();
   for (const [ra, r6, reason] of [

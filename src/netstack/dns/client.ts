@@ -20,9 +20,7 @@ import {
   dnsNameValid,
   dnsParse,
   dnsQuery,
-  RCODE_FORMAT_ERROR,
   RCODE_NAME_ERROR,
-  RCODE_NOT_IMPLEMENTED,
   RCODE_OK,
   RCODE_REFUSED,
 } from "../wire/dns.ts";
@@ -283,11 +281,6 @@ export class DnsClient {
         return;
       }
       part.state = rcode === RCODE_NAME_ERROR ? "nxdomain" : "empty";
-      this.#settle(now, query);
-      return;
-    }
-    if (part.edns && (rcode === RCODE_FORMAT_ERROR || rcode === RCODE_NOT_IMPLEMENTED)) {
-      part.state = "empty"; // truncated without EDNS and refused with it: this server cannot tell
       this.#settle(now, query);
       return;
     }

@@ -291,6 +291,10 @@ test("a quoted UDP checksum of 0 and IPv4 options in the quote are handled", () 
   b.d.setUint8(AT, 0x46);
   b.d.setUint16(AT + 2, len + 4);
   ipv4RefreshChecksum(b.d, AT);
+  const options = b.slab.bytes.slice(AT, AT + 40);
+  len = quote(b, 31, ROUTER, EXTERNAL, ICMP_TIME_EXCEEDED, 0, 0);
+  expect(name(b.nat.inbound(b.now, AT, len))).toBe("IcmpBadQuote");
+  b.slab.bytes.set(options, AT);
   len = quote(b, 32, ROUTER, EXTERNAL, ICMP_TIME_EXCEEDED, 0, 0);
   expect(name(b.nat.inbound(b.now, AT, len))).toBe("None");
   expect(b.valid()).toBe(true);

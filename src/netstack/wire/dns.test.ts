@@ -32,6 +32,15 @@ test("an answer with compression and an alias gives its addresses and the least 
   expect(dnsAddresses(turned).addresses).toHaveLength(2);
 });
 
+test("records of other classes and of other lengths are no addresses", () => {
+  const b = CHAIN.slice();
+  b[CHAIN.length - 11] = 3; // the class of the last record: CH
+  expect(dnsAddresses(dnsParse(b) as DnsResponse).addresses).toHaveLength(1);
+  const short = CHAIN.slice(0, -1);
+  short[short.length - 4] = 3;
+  expect(dnsAddresses(dnsParse(short) as DnsResponse).addresses).toHaveLength(1);
+});
+
 test("every cut is refused; with TC the whole records before it are used (RFC 2181 9)", () => {
   for (let n = 0; n < CHAIN.length; n++) expect(typeof dnsParse(CHAIN.subarray(0, n))).toBe("string");
   const cut = CHAIN.slice(0, CHAIN.length - 5);
