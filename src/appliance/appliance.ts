@@ -171,6 +171,8 @@ export class Appliance implements Turns {
     for (const warning of loaded.warnings) say("warn", "config.warning", warning);
     if (!loaded.ok) {
       for (const problem of loaded.problems) say("error", "config.invalid", problem);
+      // Without a problem there is no configuration yet; whoever loads it has said so.
+      if (loaded.problems.length === 0) return undefined;
       log.write(
         "error",
         "config.invalid",

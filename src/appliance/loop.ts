@@ -27,7 +27,8 @@ const eventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(res
 /** Monotonic milliseconds. */
 export const monotonic = (): number => performance.now();
 
-export async function runLoop(turns: Turns, poller: Poller): Promise<void> {
+/** @param onReady gets the bits of {@link Poller.wait}: for descriptors that `turns` does not read itself */
+export async function runLoop(turns: Turns, poller: Poller, onReady?: (bits: number) => void): Promise<void> {
   let yielded = monotonic();
   while (!turns.done()) {
     let now = monotonic();
@@ -39,12 +40,17 @@ export async function runLoop(turns: Turns, poller: Poller): Promise<void> {
       turns.failed(error);
     }
     if (turns.busy() || now - yielded >= YIELD_EVERY_MS) {
+      // Under load the loop never sleeps, so it looks here.
+      onReady?.(poller.wait(0));
       await eventLoop();
       yielded = monotonic();
     } else if (!active) {
       now = monotonic();
       const timeout = turns.pollAt() - now;
-      if (timeout > 0) poller.wait(timeout);
+      if (timeout > 0) {
+        const bits = poller.wait(timeout);
+        onReady?.(bits);
+      }
       await eventLoop();
       yielded = monotonic();
     }

@@ -1,3 +1,300 @@
+/**
+ * The appliance as PID 1 of its own machine: drivers, config disk, network cards, then the appliance between the two
+ * cards. It never ends but by switching the machine off; what is missing is said on the console and waited for.
+ */
+import { writeFileSync } from "node:fs";
+import type { Log } from "../lib/log.ts";
+import { Appliance } from "./appliance.ts";
+import { PacketDevice } from "./dev/packet.ts";
+import { type ConfigDisk, findConfigDisk, releaseConfigDisk } from "./disk/find.ts";
+import { loadModules, modulesFolder } from "./init/modules.ts";
+import { ensureMounts } from "./init/mounts.ts";
+import { chooseNics, findNics, type Nic } from "./init/nics.ts";
+import { Power } from "./init/power.ts";
+import { ConsoleLog } from "./log/console-log.ts";
+import { monotonic, runLoop, type Turns } from "./loop.ts";
+import { type LoadResult, loadProfile } from "./profile.ts";
+import { DEFAULT_SETTINGS, type Settings } from "./settings.ts";
+import { NativeMemory } from "./sys/memory.ts";
+import { Poller } from "./sys/poller.ts";
+import { RB_POWER_OFF, reboot, setHostname, sync, write } from "./sys/syscalls.ts";
+import { DATA_PATH_BYTES } from "./wiring.ts";
+
+/** SCSI and ATA disks appear a moment after their drivers. */
+const DISK_PATIENCE_MS = 3000;
+const DISK_LOOK_EVERY_MS = 2000;
+/** While it is likely that one is about to appear. */
+const DISK_LOOK_SOON_MS = 100;
+const NIC_LOOK_EVERY_MS = 1000;
+const RETRY_AFTER_MS = 5000;
+const SAY_AGAIN_EVERY_MS = 60_000;
+
+/** Only for a disk that is not there: the LAN address answers, nothing else does. */
+const NO_CONFIGURATION: LoadResult = {
+  ok: false,
+  settings: DEFAULT_SETTINGS,
+  notices: [],
+  warnings: [],
+  problems: [],
+};
+
+/** Never returns. */
 export async function bootAppliance(): Promise<number> {
-  return 1;
+  const log = new ConsoleLog({ level: "info", format: "text", write: writeConsole, clock: Date.now });
+  const machine = new Machine(log);
+  for (;;) {
+    try {
+      await machine.run();
+      powerOff(log);
+    } catch (error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      log.write("error", "internal.error", text);
+    }
+    // PID 1 must not end: the kernel would panic.
+    await Bun.sleep(RETRY_AFTER_MS);
+  }
+}
+
+class Machine {
+  readonly #log: ConsoleLog;
+  #poller: Poller | undefined;
+  #power: Power | undefined;
+  #appliance: Appliance | undefined;
+  /** Why the machine is to be switched off. */
+  #leaving: string | undefined;
+  #disk: ConfigDisk | undefined;
+
+  constructor(log: ConsoleLog) {
+    this.#log = log;
+  }
+
+  /** Returns when the machine is to be switched off. */
+  async run(): Promise<void> {
+    if (this.#power === undefined) this.#start();
+    while (this.#leaving === undefined) {
+      const loaded = await this.#firstConfiguration();
+      this.#applySettings(loaded.settings);
+      const nics = await this.#waitForNics(loaded.settings);
+      if (nics !== undefined) await this.#runBetween(nics.wan, nics.lan, loaded);
+    }
+    releaseConfigDisk();
+  }
+
+  /** What is done once: a poller and the signals outlive a failure. */
+  #start(): void {
+    const log = this.#log;
+    this.#poller = new Poller();
+    ensureMounts(log);
+    silenceKernel(log);
+    loadModules(modulesFolder(), log);
+    this.#power = new Power(this.#poller, log, {
+      leave: (cause) => this.#leave(cause),
+      statistics: () => this.#statistics(),
+    });
+    this.#power.start();
+    this.#power.lookForButtons();
+    process.on("SIGUSR1", () => this.#appliance?.reconnect());
+    process.on("SIGUSR2", () => this.#statistics());
+  }
+
+  #leave(cause: string): void {
+    if (this.#appliance !== undefined) this.#appliance.leave(cause);
+    else if (this.#leaving === undefined) this.#log.write("info", "shutdown", "", { cause });
+    this.#leaving ??= cause;
+  }
+
+  #statistics(): void {
+    if (this.#appliance !== undefined) this.#appliance.logStatistics();
+    else this.#log.write("info", "statistics", "nothing to count yet: the appliance waits for what it says above");
+  }
+
+  /** The configuration of the disk, or the defaults when there is none within the first seconds. */
+  async #firstConfiguration(): Promise<LoadResult> {
+    const by = monotonic() + DISK_PATIENCE_MS;
+    const found = await this.#until(
+      DISK_LOOK_SOON_MS,
+      () => this.#readDisk() ?? (monotonic() >= by ? false : undefined),
+    );
+    if (found) return found;
+    if (found === false) this.#sayNoDisk();
+    return NO_CONFIGURATION;
+  }
+
+  /** undefined: no config disk. */
+  #readDisk(): LoadResult | undefined {
+    const { disk } = findConfigDisk();
+    const before = this.#disk;
+    this.#disk = disk;
+    if (disk === undefined) return undefined;
+    if (before?.device !== disk.device || before.content !== disk.content) {
+      this.#log.write("info", "disk.found", "", { device: disk.device, content: disk.content });
+    }
+    return loadProfile(disk.reader, disk.options);
+  }
+
+  #sayNoDisk(): void {
+    const { seen } = findConfigDisk();
+    const others = seen.length === 0 ? "the machine has no disk" : `not it: ${seen.slice(0, 8).join(", ")}`;
+    this.#log.write(
+      "error",
+      "disk.missing",
+      `no config disk: ${others}. Attach a disk labelled MORGANA, CIDATA or cidata (ISO 9660, FAT or ext4) that holds the .ovpn file` +
+        ", or one that is the bare .ovpn file or a tar archive (QEMU: -drive file=config.iso,format=raw,if=virtio,readonly=on);" +
+        " the LAN stays closed until then, and I keep looking",
+    );
+  }
+
+  #applySettings(settings: Settings): void {
+    this.#log.setLevel(settings.log.level);
+    try {
+      setHostname(settings.hostname);
+    } catch (error) {
+      this.#log.write("warn", "hostname.failed", (error as Error).message);
+    }
+  }
+
+  /** undefined when the machine is to be switched off, or the configuration disk has come and may name other cards. */
+  async #waitForNics(settings: Settings): Promise<{ wan: Nic; lan: Nic } | undefined> {
+    let said = "";
+    let sayAgainAt = 0;
+    const found = await this.#until(NIC_LOOK_EVERY_MS, () => {
+      const choice = chooseNics(findNics(), settings);
+      if (choice.ok) return choice;
+      if (this.#disk === undefined && said !== "" && this.#diskHasCome()) return false;
+      const text = choice.missing.join("\n");
+      if (text !== said || monotonic() >= sayAgainAt) {
+        for (const missing of choice.missing) this.#log.write("error", "nic.missing", `${missing}; I keep looking`);
+        said = text;
+        sayAgainAt = monotonic() + SAY_AGAIN_EVERY_MS;
+      }
+      return undefined;
+    });
+    return found || undefined;
+  }
+
+  #diskHasCome(): boolean {
+    return findConfigDisk().disk !== undefined;
+  }
+
+  /** Runs the appliance until the machine is to be switched off, or until the config disk that was missing is there. */
+  async #runBetween(wanNic: Nic, lanNic: Nic, loaded: LoadResult): Promise<void> {
+    const log = this.#log;
+    const poller = this.#poller as Poller;
+    const memory = new NativeMemory(DATA_PATH_BYTES);
+    log.write("info", "nic.chosen", "", {
+      wan: `${wanNic.name}/${wanNic.pci}`,
+      lan: `${lanNic.name}/${lanNic.pci}`,
+    });
+    const wan = PacketDevice.open(wanNic.name, memory);
+    let lan: PacketDevice;
+    try {
+      lan = PacketDevice.open(lanNic.name, memory);
+    } catch (error) {
+      wan.close();
+      throw error;
+    }
+    const bits = [poller.add(wan.fd), poller.add(lan.fd)];
+    let first: LoadResult | undefined = loaded;
+    try {
+      const appliance = new Appliance({
+        memory,
+        wan,
+        lan,
+        log,
+        load: () => {
+          const now = first ?? this.#readDisk();
+          first = undefined;
+          if (now === undefined) this.#sayNoDisk();
+          return now ?? NO_CONFIGURATION;
+        },
+        setLogLevel: (level) => log.setLevel(level),
+      });
+      this.#appliance = appliance;
+      if (this.#leaving !== undefined) appliance.leave(this.#leaving);
+      await this.#loop(appliance);
+    } finally {
+      this.#appliance = undefined;
+      for (const bit of bits) poller.remove(bit);
+      wan.close();
+      lan.close();
+    }
+  }
+
+  async #loop(appliance: Appliance): Promise<void> {
+    let lookAt = monotonic() + DISK_LOOK_EVERY_MS;
+    let diskHasCome = false;
+    const turns: Turns = {
+      receive: (now) => appliance.receive(now),
+      control: (now) => {
+        appliance.control(now);
+        if (now < lookAt) return;
+        this.#power?.lookForButtons();
+        // With a disk, the buttons have had time to appear as well.
+        lookAt = this.#disk === undefined ? now + DISK_LOOK_EVERY_MS : Number.POSITIVE_INFINITY;
+        if (this.#disk === undefined) diskHasCome = this.#diskHasCome();
+      },
+      pollAt: () => Math.min(appliance.pollAt(), lookAt),
+      busy: () => appliance.busy(),
+      done: () => appliance.done() || diskHasCome,
+      failed: (error) => appliance.failed(error),
+    };
+    await runLoop(turns, this.#poller as Poller, (bits) => this.#power?.onReady(bits));
+  }
+
+  /** Asks again every so often until there is an answer; undefined when the machine is to be switched off. */
+  async #until<T>(everyMs: number, probe: () => T | undefined): Promise<T | undefined> {
+    let answer: T | undefined;
+    let at = 0;
+    let failure: unknown;
+    const turns: Turns = {
+      receive: () => false,
+      control: (now) => {
+        if (now < at) return;
+        at = now + everyMs;
+        this.#power?.lookForButtons();
+        answer = probe();
+      },
+      pollAt: () => at,
+      busy: () => false,
+      done: () => answer !== undefined || failure !== undefined || this.#leaving !== undefined,
+      failed: (error) => {
+        failure = error;
+      },
+    };
+    await runLoop(turns, this.#poller as Poller, (bits) => this.#power?.onReady(bits));
+    if (failure !== undefined) throw failure;
+    return answer;
+  }
+}
+
+/** Only a dying kernel may write between the lines of the log. */
+function silenceKernel(log: Log): void {
+  try {
+    writeFileSync("/proc/sys/kernel/printk", "3 4 1 3\n");
+  } catch (error) {
+    log.write("debug", "console.kernel", (error as Error).message);
+  }
+}
+
+function powerOff(log: Log): void {
+  sync();
+  try {
+    reboot(RB_POWER_OFF);
+  } catch (error) {
+    log.write("error", "shutdown.failed", (error as Error).message);
+  }
+}
+
+/** The whole line, at once: the console must show it even when the next step fails. */
+function writeConsole(line: string): void {
+  let rest: Uint8Array = new TextEncoder().encode(line);
+  try {
+    while (rest.length > 0) {
+      const taken = write(1, rest);
+      if (taken <= 0) return;
+      rest = rest.subarray(taken);
+    }
+  } catch {
+    // a console that cannot be written to is no reason to stop
+  }
 }

@@ -30,9 +30,11 @@ export class Poller {
 
   /** Watches a descriptor. @returns its bit in the result of wait */
   add(fd: number, events = POLLIN): number {
-    const index = this.#count - this.#loops;
+    let index = 0;
+    while (this.#loops + index < this.#count && !this.#isFree(index)) index++;
     assert(index < MAX_DESCRIPTORS, "too many descriptors to poll");
-    this.#put(this.#count++, fd, events);
+    this.#count = Math.max(this.#count, this.#loops + index + 1);
+    this.#put(this.#loops + index, fd, events);
     return 1 << index;
   }
 
@@ -41,7 +43,7 @@ export class Poller {
     this.#memory.view.setInt16(this.#entry(bit) + POLLFD_EVENTS, events, true);
   }
 
-  /** Stops watching; the bit stays taken. */
+  /** Stops watching; the bit is free for another descriptor. */
   remove(bit: number): void {
     this.#memory.view.setInt32(this.#entry(bit), -1, true);
   }
@@ -77,6 +79,10 @@ export class Poller {
   #put(index: number, fd: number, events: number): void {
     this.#memory.view.setInt32(index * POLLFD_BYTES, fd, true);
     this.#memory.view.setInt16(index * POLLFD_BYTES + POLLFD_EVENTS, events, true);
+  }
+
+  #isFree(index: number): boolean {
+    return this.#memory.view.getInt32((this.#loops + index) * POLLFD_BYTES, true) < 0;
   }
 
   #entry(bit: number): number {

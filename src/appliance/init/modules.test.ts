@@ -1,0 +1,15 @@
+import { expect, test } from "bun:test";
+import { loadOrder } from "./modules.ts";
+
+test("dependencies come first, each module once", () => {
+  const order = loadOrder(
+    "net/virtio_net.ko: net/failover.ko virtio/virtio.ko\nnet/failover.ko: virtio/virtio.ko\nvirtio/virtio.ko:\n",
+  );
+  expect(order).toEqual(["virtio/virtio.ko", "net/failover.ko", "net/virtio_net.ko"]);
+});
+
+test("a dependency without a line of its own, a circle, blank and broken lines", () => {
+  expect(loadOrder("a.ko: b.ko\n")).toEqual(["b.ko", "a.ko"]);
+  expect(loadOrder("a.ko: b.ko\nb.ko: a.ko\n").sort()).toEqual(["a.ko", "b.ko"]);
+  expect(loadOrder("\nnonsense\n: x\n")).toEqual([]);
+});
