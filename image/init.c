@@ -1,0 +1,75 @@
+/*
+ * /init of the image: mounts what the C library and Bun need before they can start, gives the process a console, and
+ * becomes /morgana, which so is process 1. No C library: this file is all that runs.
+ *
+ * The environment is its own: the kernel hands unknown words of its command line to process 1 as environment
+ * variables, and some (BUN_OPTIONS, LD_PRELOAD) would decide what is run.
+ */
+#if !defined(__x86_64__)
+#error "only x86-64"
+#endif
+
+enum {
+  SYS_write = 1,
+  SYS_open = 2,
+  SYS_close = 3,
+  SYS_dup2 = 33,
+  SYS_execve = 59,
+  SYS_mkdir = 83,
+  SYS_mount = 165,
+  SYS_pause = 34,
+  O_RDWR = 2,
+  MS_NOSUID = 2,
+  MS_NODEV = 4,
+  MS_NOEXEC = 8,
+};
+
+static long call(long number, long a, long b, long c, long d, long e) {
+  long result;
+  register long r10 __asm__("r10") = d;
+  register long r8 __asm__("r8") = e;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
+static void say(const char *text) {
+  long length = 0;
+  while (text[length]) length++;
+  call(SYS_write, 2, (long)text, length, 0, 0);
+}
+
+static void mount(const char *type, const char *where, long flags) {
+  call(SYS_mkdir, (long)where, 0755, 0, 0, 0);
+  call(SYS_mount, (long)type, (long)where, (long)type, flags, 0);
+}
+
+__attribute__((noreturn, used)) static void start(void) {
+  static char *const arguments[] = {"/morgana", 0};
+  static char *const environment[] = {"PATH=/", "HOME=/", "LANG=C.UTF-8", "TZ=UTC", 0};
+
+  mount("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  mount("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  mount("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC);
+
+  /* The archive holds no device nodes, so the kernel found no console to open. */
+  long console = call(SYS_open, (long)"/dev/console", O_RDWR, 0, 0, 0);
+  if (console < 0) console = call(SYS_open, (long)"/dev/null", O_RDWR, 0, 0, 0);
+  if (console >= 0) {
+    for (long fd = 0; fd < 3; fd++)
+      if (fd != console) call(SYS_dup2, console, fd, 0, 0, 0);
+    if (console > 2) call(SYS_close, console, 0, 0, 0, 0);
+  }
+
+  call(SYS_execve, (long)arguments[0], (long)arguments, (long)environment, 0, 0);
+  say("init: cannot run /morgana\n");
+  for (;;) call(SYS_pause, 0, 0, 0, 0, 0);
+}
+
+__asm__(".globl _start\n"
+        "_start:\n"
+        "  xor %ebp, %ebp\n"
+        "  and $-16, %rsp\n"
+        "  call start\n");
