@@ -30,10 +30,15 @@ export class RemoteResolver {
 
   /** Asks for the IPv4 addresses of a name; one question at a time, a newer one replaces it. `done` comes from poll(). */
   resolve(now: number, name: string, done: (now: number, result: Resolution) => void): void {
+    this.cancel();
     this.#wanted = { id: this.#dns.query(now, name), done };
   }
 
+  /** Forgets the question under way, and its port. */
   cancel(): void {
+    if (this.#wanted === undefined) return;
+    this.#dns.cancel(this.#wanted.id);
+    this.#close(this.#wanted.id);
     this.#wanted = undefined;
   }
 
@@ -45,9 +50,7 @@ export class RemoteResolver {
     if (this.#dns.pollAt() <= now) this.#dns.handleTimeout(now);
     this.#transmit(now);
     for (let event = this.#dns.pollEvent(); event !== undefined; event = this.#dns.pollEvent()) {
-      const socket = this.#sockets.get(event.id);
-      if (socket !== undefined) this.#wan.closeUdp(socket);
-      this.#sockets.delete(event.id);
+      this.#close(event.id);
       const wanted = this.#wanted;
       if (wanted?.id !== event.id) continue;
       this.#wanted = undefined;
@@ -64,6 +67,12 @@ export class RemoteResolver {
       const socket = this.#sockets.get(id) ?? this.#bind(id);
       if (socket !== undefined) this.#wan.sendUdp(now, socket, server, DNS_PORT, payload);
     }
+  }
+
+  #close(id: number): void {
+    const socket = this.#sockets.get(id);
+    if (socket !== undefined) this.#wan.closeUdp(socket);
+    this.#sockets.delete(id);
   }
 
   #bind(id: number): UdpSocket | undefined {
