@@ -1,0 +1,92 @@
+/** Archives that the real tar made, and what a hostile disk may hold. */
+import { afterAll, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import type { ReadAt } from "./label.ts";
+import { readRaw, readTar } from "./raw.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "morgana-raw-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const PROFILE = "client\ndev tun\nremote vpn.example.org 1194\n";
+const LONG = `${"long-folder-name/".repeat(8)}${"n".repeat(90)}.key`;
+
+const folder = join(directory, "config");
+mkdirSync(join(folder, "keys"), { recursive: true });
+mkdirSync(join(folder, LONG, ".."), { recursive: true });
+writeFileSync(join(folder, "office.ovpn"), PROFILE);
+writeFileSync(join(folder, "keys/ta.key"), "k".repeat(1500));
+writeFileSync(join(folder, "empty"), "");
+writeFileSync(join(folder, "schlüssel.pem"), "x");
+writeFileSync(join(folder, LONG), "long");
+symlinkSync("/etc/passwd", join(folder, "link"));
+
+const at =
+  (bytes: Uint8Array): ReadAt =>
+  (offset, length) =>
+    offset + length <= bytes.length ? bytes.slice(offset, offset + length) : undefined;
+const read = (bytes: Uint8Array) => readRaw("vda", bytes.length, at(bytes));
+const padded = (text: string, size = 4096): Uint8Array => {
+  const bytes = new Uint8Array(size);
+  bytes.set(new TextEncoder().encode(text));
+  return bytes;
+};
+const text = (bytes: Uint8Array | undefined): string | undefined => bytes && new TextDecoder().decode(bytes);
+const archive = (format: string): Uint8Array =>
+  new Uint8Array(Bun.spawnSync(["tar", `--format=${format}`, "-c", "-C", folder, "."]).stdout);
+
+for (const format of ["ustar", "gnu", "pax", "oldgnu"]) {
+  test(`tar, format ${format}: files by their names, links and folders left out`, () => {
+    const found = read(archive(format));
+    expect(found?.kind).toBe("tar");
+    const { reader } = found!;
+    expect([...reader.list()].sort()).toEqual(["empty", "office.ovpn", "schlüssel.pem"]);
+    expect(text(reader.read("office.ovpn"))).toBe(PROFILE);
+    expect(reader.read("keys/ta.key")).toHaveLength(1500);
+    expect(text(reader.read(LONG))).toBe("long");
+    expect(reader.read("empty")).toHaveLength(0);
+    expect(reader.read("link")).toBeUndefined();
+  });
+}
+
+test("names that lead out of the archive are not there", () => {
+  const tar = Bun.spawnSync(["tar", "-cP", "--transform=s,^,../,", "-C", folder, "office.ovpn"]).stdout;
+  expect(readTar(tar.length, at(new Uint8Array(tar)))?.size).toBe(0);
+});
+
+test("a plain OpenVPN file, padded or not", () => {
+  const found = read(padded(PROFILE));
+  expect(found?.kind).toBe("file");
+  expect(found?.options).toEqual({ single: "vda" });
+  expect(text(found?.reader.read("vda"))).toBe(PROFILE);
+  expect(text(read(padded(PROFILE, PROFILE.length))?.reader.read("vda"))).toBe(PROFILE);
+  expect(read(padded(`# office\r\n\r\n${PROFILE.replaceAll("\n", "\r\n")}`))?.kind).toBe("file");
+});
+
+test("other text, other bytes, and something after the zero bytes are no OpenVPN file", () => {
+  expect(read(padded("#cloud-config\nusers: []\n"))).toBeUndefined();
+  expect(read(new Uint8Array(4096))).toBeUndefined();
+  expect(read(padded("\x7fELF client\n"))).toBeUndefined();
+  const more = padded(PROFILE);
+  more[3000] = 1;
+  expect(read(more)).toBeUndefined();
+});
+
+test("truncated and damaged archives yield what is whole, and never an exception", () => {
+  const tar = archive("pax");
+  fc.assert(
+    fc.property(fc.nat(tar.length - 1), fc.nat(255), fc.nat(tar.length), (where, value, length) => {
+      const damaged = tar.slice();
+      damaged[where] = value;
+      const cut = damaged.slice(0, length);
+      const files = readTar(cut.length, at(cut));
+      for (const [name, content] of files ?? []) {
+        expect(name.split("/")).not.toContain("..");
+        expect(content.length).toBeLessThanOrEqual(cut.length);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
