@@ -48,10 +48,11 @@ export async function build(): Promise<void> {
   mkdirSync(scratch, { recursive: true });
   try {
     const outfile = join(scratch, "morgana");
-    const made = Bun.spawnSync(
-      [process.execPath, "build", ...FLAGS, join(ROOT, "src/main.ts"), "--outfile", outfile],
-      { cwd: ROOT, stdout: "pipe", stderr: "pipe" },
-    );
+    const made = Bun.spawnSync([process.execPath, "build", ...FLAGS, join(ROOT, "src/main.ts"), "--outfile", outfile], {
+      cwd: ROOT,
+      stdout: "pipe",
+      stderr: "pipe",
+    });
     if (made.exitCode !== 0) throw new Error(`bun build failed:\n${made.stdout}${made.stderr}`);
     rmSync(STAMP, { force: true });
     renameSync(outfile, BINARY);

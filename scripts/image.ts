@@ -1,0 +1,70 @@
+/**
+ * `npm run image [-- --update]`: dist/morgana-kernel, dist/morgana-initrd.img and dist/morgana-cmdline. With LinuxKit
+ * where there is one (LINUXKIT=, else on the PATH), else with image/assemble.ts. Does nothing when nothing has changed;
+ * --update looks for newer Debian packages.
+ */
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Glob } from "bun";
+import { debianFiles } from "../image/debian.ts";
+import { byAssembler, byLinuxkit, compress, ingredients, initrd } from "../image/make.ts";
+import { BINARY, build, DIST } from "./build-binary.ts";
+import { linuxkit } from "./linuxkit.ts";
+import { ROOT } from "./steps.ts";
+
+/** Kernel and root file system together. */
+const LIMIT_BYTES = 64_000_000;
+const LEVEL = 19;
+const STAMP = join(DIST, ".image.stamp");
+const OUT = {
+  kernel: join(DIST, "morgana-kernel"),
+  initrd: join(DIST, "morgana-initrd.img"),
+  cmdline: join(DIST, "morgana-cmdline"),
+};
+
+const unknown = process.argv.slice(2).filter((word) => word !== "--update");
+if (unknown.length > 0) {
+  console.error(`usage: npm run image [-- --update]; unknown: ${unknown.join(" ")}`);
+  process.exit(2);
+}
+try {
+  await build();
+  make();
+} catch (error) {
+  console.error(`image: ${(error as Error).message}`);
+  process.exit(1);
+}
+
+function make(): void {
+  const debian = debianFiles(process.argv.includes("--update"));
+  const tool = linuxkit();
+  const digest = inputs([...debian.packages, tool ?? "image/assemble.ts"]);
+  const before =
+    existsSync(STAMP) && Object.values(OUT).every((path) => existsSync(path)) ? readFileSync(STAMP, "utf8") : "";
+  if (before === digest) return;
+  rmSync(STAMP, { force: true });
+  const parts = ingredients(BINARY, debian.root, join(ROOT, "image"));
+  console.log(`assembling the image with ${tool ?? "image/assemble.ts"}`);
+  const image = tool === undefined ? byAssembler(parts) : byLinuxkit(parts, tool, join(DIST, ".linuxkit"));
+  console.log("compressing the image");
+  const fresh = join(DIST, ".initrd.new");
+  compress(initrd(image), LEVEL, fresh);
+  const size = image.kernel.length + statSync(fresh).size;
+  if (size > LIMIT_BYTES) throw new Error(`kernel and initrd have ${size} bytes, more than ${LIMIT_BYTES}`);
+  writeFileSync(OUT.kernel, image.kernel);
+  renameSync(fresh, OUT.initrd);
+  writeFileSync(OUT.cmdline, `${image.cmdline.trim()}\n`);
+  writeFileSync(STAMP, digest);
+  console.log(`dist/morgana-kernel and dist/morgana-initrd.img: ${(size / 1e6).toFixed(1)} MB together`);
+}
+
+/** Digest of everything that decides what comes out. */
+function inputs(names: readonly string[]): string {
+  const hash = new Bun.CryptoHasher("sha256").update(`${LEVEL} ${names.join(" ")}\n`);
+  const sources = [...new Glob("image/*.{ts,c,yml}").scanSync({ cwd: ROOT })].filter(
+    (path) => !path.endsWith(".test.ts"),
+  );
+  for (const path of sources.sort()) hash.update(`${path}\n`).update(readFileSync(join(ROOT, path)));
+  hash.update(readFileSync(join(DIST, ".morgana.stamp")));
+  return hash.digest("hex");
+}
