@@ -13,11 +13,13 @@ export function ociImage(name: string, entries: readonly Entry[]): Uint8Array<Ar
     blobs.push(made);
     return { mediaType, digest: `sha256:${digest}`, size: made.content.length };
   };
-  const layer = blob("application/vnd.oci.image.layer.v1.tar", writeTar(entries));
+  const archive = writeTar(entries);
+  // LinuxKit's check of its cache refuses a layer that is not compressed.
+  const layer = blob("application/vnd.oci.image.layer.v1.tar+gzip", Bun.gzipSync(archive, { level: 1 }));
   const platform = { architecture: "amd64", os: "linux" };
   const config = blob(
     "application/vnd.oci.image.config.v1+json",
-    JSON.stringify({ ...platform, config: {}, rootfs: { type: "layers", diff_ids: [layer.digest] } }),
+    JSON.stringify({ ...platform, config: {}, rootfs: { type: "layers", diff_ids: [`sha256:${sha256(archive)}`] } }),
   );
   const manifest = blob(
     "application/vnd.oci.image.manifest.v1+json",

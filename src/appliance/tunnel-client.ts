@@ -12,7 +12,7 @@ import type { Random } from "../lib/random.ts";
 import { RouteTable } from "../netstack/route.ts";
 import type { UdpSocket } from "../netstack/udp-socket.ts";
 import type { ClientConfig, Remote } from "../protocol/config/types.ts";
-import { explainEnd, explainSilence } from "../protocol/explain.ts";
+import { explainEnd, explainSilence, explainStall } from "../protocol/explain.ts";
 import { tunnelMss } from "../protocol/mtu.ts";
 import { parseTunnelOptions } from "../protocol/push/tunnel-options.ts";
 import { type Outcome, RetryPolicy } from "../protocol/retry.ts";
@@ -225,6 +225,11 @@ export class TunnelClient {
         log.write("warn", "link.silent", message, this.#where(attempt));
         // Somebody else may answer; without an alternative the same server is asked on.
         if (this.#retry.hasAlternative) this.#leaveFor(now, attempt, event.seconds);
+        return;
+      }
+      case "stalled": {
+        const { level, message } = explainStall(event.phase, this.#options.config, this.#place(attempt));
+        log.write(level, "link.stalled", message, this.#where(attempt));
         return;
       }
       case "tls-established":

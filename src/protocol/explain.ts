@@ -24,15 +24,17 @@ export function explainSilence(seconds: number, config: ClientConfig, place: Pla
   return { level: "warn", message: silence(seconds, config, place) };
 }
 
+/** The server answered, and then no more; trying goes on. */
+export function explainStall(phase: string, config: ClientConfig, place: Place): Explanation {
+  return warn(stalled(phase, config, place));
+}
+
 export function explainEnd(end: SessionEnd, config: ClientConfig, place: Place): Explanation {
   switch (end.kind) {
     case "no-answer":
       return warn(silence(end.seconds, config, place));
     case "handshake-timeout":
-      return warn(
-        `the server at ${place.address} port ${place.port} answers, but the handshake did not finish in time (phase: ` +
-          `${end.phase}); the path loses packets, or the server is overloaded`,
-      );
+      return warn(`${stalled(end.phase, config, place)}; connecting anew`);
     case "tls-failed":
       return tlsFailure(end.failure, config, place);
     case "certificate-rejected":
@@ -84,6 +86,19 @@ function silence(seconds: number, config: ClientConfig, { address, port }: Place
   );
 }
 
+function stalled(phase: string, config: ClientConfig, { address, port }: Place): string {
+  const text = `the server at ${address} port ${port} answered, but the handshake does not go on (phase: ${phase})`;
+  // OpenVPN before 2.7 refuses a client certificate without a word.
+  const own = config.tls.cert?.label ?? config.tls.pkcs12?.label;
+  const certificate =
+    own === undefined
+      ? "the server demands a client certificate, which the profile does not have"
+      : `the server does not accept the client certificate (${own})`;
+  return phase === "key-exchange" || phase === "tls"
+    ? `${text}: ${certificate}, or the path loses large packets`
+    : `${text}: the server is overloaded or still checks the login, or the path loses packets`;
+}
+
 function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: ClientConfig): Explanation {
   const reason = end.reason === "" ? "" : ` (it says: "${end.reason}")`;
   if (end.challenge !== undefined) {
@@ -122,7 +137,10 @@ function certificate(code: string, config: ClientConfig, place: Place): string |
     case "UNABLE_TO_GET_CRL":
       return "the crl-verify list is not of the CA that signed the server's certificate";
     case "INVALID_PURPOSE":
-      return "the server's certificate is not for servers (its extended key usage says otherwise)";
+      return (
+        "the server's certificate is not for servers (its extended key usage says otherwise), which remote-cert-tls demands; " +
+        "this is not the server that it claims to be, or it needs a server certificate"
+      );
     case "UNABLE_TO_GET_ISSUER_CERT":
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":

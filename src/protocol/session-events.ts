@@ -46,6 +46,8 @@ export type SessionEvent =
   | { readonly kind: "server-answered" }
   /** Still not one authentic packet from the server; the hard resets go on. Said once. */
   | { readonly kind: "silence"; readonly seconds: number }
+  /** The server answered, but says nothing more since then: a hint, long before the handshake's time is over. */
+  | { readonly kind: "stalled"; readonly seconds: number; readonly phase: string }
   | { readonly kind: "tls-established"; readonly description: string }
   | { readonly kind: "auth-pending"; readonly seconds: number | undefined }
   | { readonly kind: "info"; readonly text: string }

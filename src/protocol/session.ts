@@ -297,10 +297,7 @@ export class Session {
     if (!negotiation.handle(packet)) return this.#drop(DROP_CONTROL_WINDOW);
     this.counters.values[CONTROL_RECEIVED]!++;
     this.#controlReceivedAt = now;
-    if (first) {
-      this.#timers.clear("silence");
-      this.#events.push({ kind: "server-answered" });
-    }
+    if (first) this.#events.push({ kind: "server-answered" });
     this.#pump(now);
   }
 
@@ -491,8 +488,7 @@ export class Session {
     if (session.authToken !== undefined) this.#authToken = { token: session.authToken, user: session.authTokenUser };
     this.#data.peerId = session.peerId ?? PEER_ID_NONE;
     this.#transition("pushed");
-    this.#timers.clear("push-request");
-    this.#timers.clear("push-wait");
+    for (const timer of ["silence", "push-request", "push-wait"] as const) this.#timers.clear(timer);
     this.#installKey(active, now);
     this.#startKeepalive(pushed, now);
     const peerId = session.peerId ?? PEER_ID_NONE;
@@ -527,14 +523,17 @@ export class Session {
   #handleDeadlines(now: number): void {
     const timers = this.#timers;
     if (timers.expired("silence", now)) {
-      this.#events.push({ kind: "silence", seconds: Math.round((now - this.#startedAt) / 1000) });
+      const seconds = Math.round((now - this.#startedAt) / 1000);
+      const silent = this.#channel.peerSessionId === undefined;
+      if (silent) this.#events.push({ kind: "silence", seconds });
+      else this.#events.push({ kind: "stalled", seconds, phase: this.#phase });
     }
     if (timers.expired("handshake", now)) {
       const seconds = Math.round((now - this.#startedAt) / 1000);
       if (this.#channel.peerSessionId === undefined) return this.#end(now, { kind: "no-answer", seconds });
-      return this.#end(now, { kind: "handshake-timeout", phase: this.#active?.state ?? "reset" });
+      return this.#end(now, { kind: "handshake-timeout", phase: this.#phase });
     }
-    if (timers.expired("push-wait", now)) return this.#end(now, { kind: "handshake-timeout", phase: "push" });
+    if (timers.expired("push-wait", now)) return this.#end(now, { kind: "handshake-timeout", phase: this.#phase });
     if (timers.expired("push-request", now)) this.#requestPush(now);
     if (timers.expired("negotiation", now)) {
       const problem = `not finished within hand-window (${this.#config.handWindow} s)`;
@@ -604,6 +603,11 @@ export class Session {
     const { renegBytes, renegPkts } = this.#config;
     this.#renegotiateSoon =
       key.isWorn || (renegBytes > 0 && key.bytes >= renegBytes) || (renegPkts > 0 && key.packets >= renegPkts);
+  }
+
+  /** What the handshake waits for. */
+  get #phase(): string {
+    return this.#state === "push" ? "push" : (this.#active?.state ?? "reset");
   }
 
   #sentAt(): number {
