@@ -125,7 +125,6 @@ async function bootTime(): Promise<void> {
       `VM, round ${round}: ${up === undefined ? `no tunnel:\n${vm.log().slice(-1500)}` : `tunnel.up after ${bootSeconds.at(-1)!.toFixed(1)} s`}`,
     );
     if ((await vm.stop()) !== 0) failed = true;
-    await world.stop("router");
   }
 }
 

@@ -26,7 +26,6 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
   });
   afterEach(async () => {
     if (vm?.alive) await vm.kill();
-    await world.stop("router");
     vm = undefined;
   });
   afterAll(() => world?.close());
@@ -109,7 +108,7 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
   test("Ctrl-Alt-Del leaves in good order", async () => {
     const router = await boot();
     await says(/tunnel\.up/);
-    await router.monitor("sendkey ctrl-alt-delete");
+    await router.running.ctrlAltDel();
     expect(await router.ended(15)).toBe(0);
     expect(router.log()).toMatch(/shutdown/);
   });
