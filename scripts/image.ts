@@ -10,6 +10,7 @@ import { debianFiles } from "../image/debian.ts";
 import { byAssembler, byLinuxkit, compress, ingredients, initrd } from "../image/make.ts";
 import { BINARY, build, DIST } from "./build-binary.ts";
 import { linuxkit } from "./linuxkit.ts";
+import { lock } from "./lock.ts";
 import { ROOT } from "./steps.ts";
 
 /** Kernel and root file system together. */
@@ -28,8 +29,13 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 try {
-  await build();
-  make();
+  const unlock = await lock(join(DIST, ".image.lock"));
+  try {
+    await build();
+    make();
+  } finally {
+    unlock();
+  }
 } catch (error) {
   console.error(`image: ${(error as Error).message}`);
   process.exit(1);
@@ -47,12 +53,17 @@ function make(): void {
   console.log(`assembling the image with ${tool ?? "image/assemble.ts"}`);
   const image = tool === undefined ? byAssembler(parts) : byLinuxkit(parts, tool, join(DIST, ".linuxkit"));
   console.log("compressing the image");
-  const fresh = join(DIST, ".initrd.new");
-  compress(initrd(image), LEVEL, fresh);
-  const size = image.kernel.length + statSync(fresh).size;
-  if (size > LIMIT_BYTES) throw new Error(`kernel and initrd have ${size} bytes, more than ${LIMIT_BYTES}`);
+  let size: number;
+  const fresh = join(DIST, `.initrd-${process.pid}`);
+  try {
+    compress(initrd(image), LEVEL, fresh);
+    size = image.kernel.length + statSync(fresh).size;
+    if (size > LIMIT_BYTES) throw new Error(`kernel and initrd have ${size} bytes, more than ${LIMIT_BYTES}`);
+    renameSync(fresh, OUT.initrd);
+  } finally {
+    rmSync(fresh, { force: true });
+  }
   writeFileSync(OUT.kernel, image.kernel);
-  renameSync(fresh, OUT.initrd);
   writeFileSync(OUT.cmdline, `${image.cmdline.trim()}\n`);
   writeFileSync(STAMP, digest);
   console.log(`dist/morgana-kernel and dist/morgana-initrd.img: ${(size / 1e6).toFixed(1)} MB together`);

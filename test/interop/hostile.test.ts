@@ -14,7 +14,7 @@ const COUNT = Number(process.env["JUNK"] ?? 100_000);
 const SEED = Number(process.env["JUNK_SEED"] ?? 42);
 const MIB = 1 << 20;
 
-setDefaultTimeout(60_000 + COUNT / 50);
+setDefaultTimeout(60_000 + COUNT / 2);
 
 describe.skipIf(NO_WORLD || REFERENCE)(`${COUNT} hostile frames a side`, () => {
   let world: World;
@@ -46,7 +46,8 @@ describe.skipIf(NO_WORLD || REFERENCE)(`${COUNT} hostile frames a side`, () => {
   test("the appliance goes on working, and its memory does not grow with them", async () => {
     await round(SEED);
     const before = await round(SEED + 1);
-    const after = await round(SEED + 2);
+    // The collector's own breathing is not growth: a leak shows in each of two rounds.
+    const after = Math.min(await round(SEED + 2), await round(SEED + 3));
     expect(after - before).toBeLessThan(16 * MIB);
     expect(await world.lanHost<{ ok: number }>("download", [SITE, 5 * MIB, 1])).toMatchObject({ ok: 1 });
   });

@@ -263,7 +263,7 @@ export class World {
       own,
       router,
     ];
-    const { code, out } = await this.in(part, argv, 60 + count / 2000);
+    const { code, out } = await this.in(part, argv, 60 + count / 1000);
     if (code !== 0) throw new Error(`junk: status ${code}: ${out.slice(-500)}`);
     return (JSON.parse(out.trim().split("\n").at(-1)!) as { sent: number }).sent;
   }
