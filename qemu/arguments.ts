@@ -40,7 +40,7 @@ export function qemuArguments(spec: MachineSpec): string[] {
     ...["-smp", `${spec.cpus}`, "-m", `${spec.memory}`, "-nodefaults", "-display", "none", "-no-reboot"],
     // Without signal=off Ctrl-C in a terminal would end QEMU instead of reaching whoever started it.
     ...["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"],
-    ...["-qmp", `unix:${escape(spec.qmp)},server=on,wait=off`],
+    ...["-qmp", `unix:${doubled(spec.qmp)},server=on,wait=off`],
     ...["-kernel", spec.kernel, "-initrd", spec.initrd, "-append", spec.cmdline],
     // In this order: the appliance takes the lowest PCI address as its WAN.
     ...card("wan", spec.wan, WAN_MAC),
@@ -57,7 +57,7 @@ function card(id: string, link: Link | undefined, mac: string): string[] {
 function backend(id: string, link: Link): string {
   switch (link.kind) {
     case "tap":
-      return `tap,id=${id},ifname=${escape(link.name)},script=no,downscript=no`;
+      return `tap,id=${id},ifname=${doubled(link.name)},script=no,downscript=no`;
     case "user":
       return `user,id=${id}`;
     case "alone":
@@ -69,7 +69,7 @@ function backend(id: string, link: Link): string {
 
 function disk({ disk, machine }: MachineSpec): string[] {
   if (disk === undefined) return [];
-  const drive = `file=${escape(disk.image)},format=raw,readonly=on`;
+  const drive = `file=${doubled(disk.image)},format=raw,readonly=on`;
   switch (disk.bus) {
     case "virtio-blk":
       return ["-drive", `${drive},if=virtio`];
@@ -84,4 +84,4 @@ function disk({ disk, machine }: MachineSpec): string[] {
 }
 
 /** A comma separates QEMU's options; a doubled one stands for itself. */
-const escape = (value: string): string => value.replaceAll(",", ",,");
+const doubled = (value: string): string => value.replaceAll(",", ",,");

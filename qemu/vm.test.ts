@@ -1,0 +1,62 @@
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findAccel, parseAccel, TCG } from "./accel.ts";
+import { type MachineSpec, qemuArguments } from "./arguments.ts";
+import { startVm, vmProblem } from "./vm.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "morgana-qemu-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+setDefaultTimeout(120_000);
+
+test("the accelerator that was asked for", async () => {
+  expect(await findAccel("tcg", "no kernel")).toEqual(TCG);
+  expect(parseAccel("kvm", "--accel")).toBe("kvm");
+  expect(() => parseAccel("fast", "MORGANA_ACCEL")).toThrow('MORGANA_ACCEL is auto, kvm or tcg, not "fast"');
+});
+
+test("the WAN's card comes first, a comma in a name is doubled, ATA needs the machine pc", () => {
+  const spec: MachineSpec = {
+    machine: "q35",
+    accel: TCG,
+    memory: 256,
+    cpus: 2,
+    kernel: "k",
+    initrd: "i",
+    cmdline: "c",
+    wan: { kind: "tap", name: "tw" },
+    lan: { kind: "alone" },
+    disk: { image: "a,b.iso", bus: "virtio-blk" },
+    qmp: "q",
+  };
+  const text = qemuArguments(spec).join(" ");
+  expect(text).toMatch(/tap,id=wan,ifname=tw.*netdev=wan.*netdev=lan/);
+  expect(text).toContain("file=a,,b.iso,");
+  expect(() => qemuArguments({ ...spec, disk: { image: "a", bus: "ata" } })).toThrow("take pc");
+});
+
+test("an image that is missing is said", async () => {
+  expect(vmProblem(directory)).toMatch(/npm run image/);
+  expect(startVm({ dist: directory, accel: "tcg" })).rejects.toThrow("npm run image");
+});
+
+test.skipIf(vmProblem() !== undefined || Bun.which("xorriso") === null)(
+  "a booted machine: a key on the console asks for statistics, the power button switches off",
+  async () => {
+    writeFileSync(join(directory, "office.ovpn"), "client\ndev tun\n");
+    const vm = await startVm({ config: directory, accel: "tcg" });
+    try {
+      expect(await vm.waitFor(/disk\.found .*vda/, 60_000)).toBeDefined();
+      expect(await vm.waitFor(/config\.invalid office\.ovpn/, 10_000)).toBeDefined();
+      vm.type("s");
+      expect(await vm.waitFor(/statistics/, 5000)).toBeDefined();
+      await vm.powerdown();
+      expect(await vm.waitFor(/shutdown .*power button/, 10_000)).toBeDefined();
+      expect(await vm.ended(10_000)).toBe(0);
+    } finally {
+      await vm.stop();
+    }
+  },
+);
