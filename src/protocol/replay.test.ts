@@ -1,0 +1,84 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { ReplayWindow, TimedReplayWindow } from "./replay.ts";
+
+/** Checks and, as the callers do, marks what passes. */
+const offer = (w: ReplayWindow, seconds: number, id: number): boolean => {
+  const ok = w.check(id, seconds * 1000);
+  if (ok) w.mark(id, seconds * 1000);
+  return ok;
+};
+
+test("the table of openvpn3's test_pktid_data.cpp: 64 ids, 5 s", () => {
+  const window = new ReplayWindow(64, 5);
+  const table: [number, number, boolean][] = [
+    [0, 0, false],
+    [1, 1, true],
+    [1, 1, false],
+    [2, 2, true],
+    [3, 4, true],
+    [4, 1, false],
+    [5, 3, true],
+    [6, 8, true],
+    [10, 5, true],
+    [15, 7, false],
+    [20, 127, true],
+    [20, 127, false],
+    [21, 128, true],
+    [22, 64, false],
+    [23, 65, true],
+    [24, 66, true],
+    [30, 0, false],
+    [33, 3, false],
+    [40, 0xfffffffe, true],
+    [41, 0xffffffff, true],
+  ];
+  for (const [at, id, ok] of table) expect([at, id, offer(window, at, id)]).toEqual([at, id, ok]);
+});
+
+test("rows of openvpn3's test_pktid_control.cpp: a later time starts anew, an earlier one is refused", () => {
+  const window = new TimedReplayWindow(64, 20);
+  const offerTimed = (at: number, time: number, id: number): boolean => {
+    const ok = window.check(time, id, at * 1000);
+    if (ok) window.mark(time, id, at * 1000);
+    return ok;
+  };
+  expect(offerTimed(31, 10, 2)).toBe(true);
+  expect(offerTimed(32, 10, 1)).toBe(true);
+  expect(offerTimed(33, 9, 3)).toBe(false);
+  expect(offerTimed(42, 10, 0)).toBe(false);
+  expect(offerTimed(43, 11, 1)).toBe(true);
+  expect(offerTimed(43, 11, 1)).toBe(false);
+  expect(offerTimed(44, 10, 3)).toBe(false);
+});
+
+test("agrees with a set of seen ids", () => {
+  const ids = fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 200 });
+  fc.assert(
+    fc.property(ids, fc.constantFrom(1, 7, 64), (list, packets) => {
+      const window = new ReplayWindow(packets, 0);
+      const seen = new Set<number>();
+      let highest = 0;
+      for (const id of list) {
+        const ok = id > 0 && !seen.has(id) && id > highest - packets;
+        expect(offer(window, 0, id)).toBe(ok);
+        if (!ok) continue;
+        seen.add(id);
+        highest = Math.max(highest, id);
+      }
+    }),
+  );
+});
+
+test("a window of 0 takes ids in strict sequence", () => {
+  const window = new ReplayWindow(0, 0);
+  expect([1, 3, 2, 2, 3].map((id) => offer(window, 0, id))).toEqual([true, false, true, false, true]);
+});
+
+test("check changes nothing", () => {
+  const window = new ReplayWindow(64, 15);
+  window.mark(5, 0);
+  for (const id of [900, 4, 3]) window.check(id, 0);
+  expect(window.highest).toBe(5);
+  expect(window.check(4, 0)).toBe(true);
+});
