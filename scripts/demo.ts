@@ -12,7 +12,7 @@ import { iperfTcp } from "../test/support/world/iperf.ts";
 import { becomePrivileged, inUserNamespace } from "../test/support/world/privilege.ts";
 import { until } from "../test/support/world/process.ts";
 import { startNative } from "../test/support/world/router.ts";
-import { startVm } from "../test/support/world/vm.ts";
+import { startVm, Vm } from "../test/support/world/vm.ts";
 import { GATEWAY, SERVER, SITE, TUNNEL, World } from "../test/support/world/world.ts";
 import { ROOT } from "./steps.ts";
 
@@ -66,12 +66,17 @@ async function demonstrate(): Promise<void> {
   await world.server();
   const capture = await world.capture();
 
-  const power = performance.now();
+  let power = performance.now();
   const since = (): number => (performance.now() - power) / 1000;
   const router = values.native
     ? startNative(world, world.config(), { compiled: true })
     : await startVm(world, { config: world.config() });
-  say(values.native ? "the appliance has been started as a process" : "the VM has been switched on");
+  if (router instanceof Vm) power = router.poweredAt;
+  say(
+    router instanceof Vm
+      ? `the VM has been switched on (256 MiB, ${router.running.accel === "kvm" ? "KVM" : "no KVM, so the processor is emulated"})`
+      : "the appliance has been started as a process",
+  );
   const follow = followLog(() => router.log());
   try {
     const gateway = await until(
