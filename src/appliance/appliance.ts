@@ -133,6 +133,7 @@ export class Appliance implements Turns {
   }
 
   failed(error: unknown): void {
+    this.#path.discard();
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     // The same failure at every turn would fill the log.
     if (text === this.#lastFailure) return;

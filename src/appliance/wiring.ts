@@ -148,6 +148,15 @@ export class DataPath {
     if (this.#lanOut.batch.count > 0) this.#lanOut.flush();
   }
 
+  /** Drops everything that waits: after an error in mid-turn nobody knows whose bytes it points to. */
+  discard(): void {
+    for (const { batch, arena } of [this.#tunnelOut, this.#wanOut, this.#lanOut]) {
+      batch.clear();
+      arena.reset();
+    }
+    this.#datagrams.clear();
+  }
+
   pollAt(): number {
     return Math.min(this.wan.pollAt(), this.lan.pollAt(), this.router.pollAt());
   }
