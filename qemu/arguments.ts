@@ -74,7 +74,7 @@ function disk({ disk, machine }: MachineSpec): string[] {
     case "virtio-blk":
       return ["-drive", `${drive},if=virtio`];
     case "virtio-scsi":
-      return ["-drive", `${drive},if=none,id=config`, "-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=config"];
+      return ["-drive", `${drive},if=none,id=config`, "-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=config"];
     case "ata":
       if (machine !== "pc") throw new Error(`the machine type ${machine} has AHCI, which the kernel lacks: take pc`);
       return ["-drive", `${drive},if=ide,media=cdrom`];

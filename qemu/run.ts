@@ -84,7 +84,9 @@ async function main(argv: string[]): Promise<number> {
   return code;
 }
 
-const tap = (name: string | undefined): Link | undefined => (name === undefined ? undefined : { kind: "tap", name });
+function tap(name: string | undefined): Link | undefined {
+  return name === undefined ? undefined : { kind: "tap", name };
+}
 
 function oneOf<T extends string>(option: string, allowed: readonly T[], word: string | undefined): T | undefined {
   const found = allowed.find((known) => known === word);
