@@ -41,7 +41,7 @@ describe("the image", () => {
   });
 
   test("holds what is expected and nothing else", () => {
-    const kinds = new Map<string, string>();
+    const kinds = new Map<string, Entry["kind"]>();
     for (const [kind, names, folder = ""] of EXPECTED)
       for (const name of names.split(" ")) kinds.set(`${folder}${name}`, kind);
     const rest = entries.filter(({ path }) => !MODULES.test(path) || path === "lib/modules");

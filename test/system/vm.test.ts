@@ -49,13 +49,12 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
   for (const machine of ["q35", "pc"] as const) {
     test(`${machine} with 256 MiB: tunnel.up within 20 s, a LAN that works, a clean WAN, the power button`, async () => {
       const capture: Capture = await world.capture();
-      const start = performance.now();
       const router = await boot({
         machine,
         config: world.config({ profile: world.profile({ lines: ["explicit-exit-notify 1"] }) }),
       });
       await says(/tunnel\.up/);
-      expect((performance.now() - start) / 1000).toBeLessThan(20);
+      expect((performance.now() - router.poweredAt) / 1000).toBeLessThan(20);
       expect(await world.tunnelUp(10)).toBeDefined();
       await world.ping(SITE);
       expect((await world.ping(SITE, 20, ["-i", "0.1"])).back).toBe(20);

@@ -18,6 +18,8 @@ export interface VmOptions {
 /** The same face as a program of the world has. */
 export class Vm {
   readonly running: RunningVm;
+  /** When QEMU was started (performance.now()): what goes before, such as the trial of KVM, is not the VM's. */
+  readonly poweredAt = performance.now();
 
   constructor(running: RunningVm) {
     this.running = running;
