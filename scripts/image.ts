@@ -55,6 +55,9 @@ function make(): void {
   console.log(`assembling the image with ${tool ?? "image/assemble.ts"}`);
   const image = tool === undefined ? byAssembler(parts) : byLinuxkit(parts, tool, join(DIST, ".linuxkit"));
   console.log("compressing the image");
+  // What a run that was killed has left.
+  for (const path of new Glob(".initrd-*").scanSync({ cwd: DIST, dot: true }))
+    rmSync(join(DIST, path), { force: true });
   let size: number;
   const fresh = join(DIST, `.initrd-${process.pid}`);
   try {
