@@ -1,0 +1,439 @@
+/** Whole sessions over a virtual network with virtual time: everything here is decided by a seed. */
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import "reflect-metadata";
+import { Batch } from "../../src/lib/batch.ts";
+import { type Random, randomBelow, seededRandom } from "../../src/lib/random.ts";
+import { Arena, slabOver } from "../../src/lib/slab.ts";
+import { parseConfig } from "../../src/protocol/config/parse.ts";
+import type { ClientConfig, ControlWrap } from "../../src/protocol/config/types.ts";
+import { nobleAead } from "../../src/protocol/noble-aead.ts";
+import { Session } from "../../src/protocol/session.ts";
+import type { SessionEnd, SessionEvent } from "../../src/protocol/session-events.ts";
+import type { SessionState } from "../../src/protocol/session-state.ts";
+import { fakeTls } from "../support/fake-tls.ts";
+import { OpenvpnPeer, type PeerOptions } from "../support/openvpn-peer.ts";
+
+const pem = readFileSync(new URL("../configs/client.crt", import.meta.url), "utf8");
+const CERTIFICATE = Uint8Array.fromBase64(/BEGIN CERTIFICATE-----([^-]*)/.exec(pem)![1]!.replace(/\s/g, ""));
+const KEY = Uint8Array.from({ length: 256 }, (_, i) => (i * 7 + 3) & 0xff);
+const material = { label: "<key> block", origin: { file: "x", line: 1 }, bytes: KEY };
+const TLS_CRYPT: ControlWrap = { kind: "tls-crypt", key: KEY, material };
+const TLS_AUTH: ControlWrap = { kind: "tls-auth", key: KEY, direction: 1, digest: "SHA256", material };
+const NONE: ControlWrap = { kind: "none" };
+const PUSH = ["topology subnet", "ifconfig 10.8.0.2 255.255.255.0", "ping 10", "ping-restart 60"];
+
+function clientConfig(lines: readonly string[], wrap: ControlWrap): ClientConfig {
+  const text = `client\ndev tun\nnobind\nremote vpn.example\nauth-user-pass\n${lines.join("\n")}\n<ca>\n${pem}\n</ca>\n`;
+  const result = parseConfig({ file: "x.ovpn", text }, () => undefined, {
+    defaultCredentials: { text: "ann\npw\n", label: "auth.txt" },
+  });
+  if (!result.ok) throw new Error(JSON.stringify(result.problems));
+  return { ...result.config, wrap };
+}
+
+interface Link {
+  /** Probabilities. */
+  loss: number;
+  duplicate: number;
+  /** ms; packets overtake each other within it. */
+  jitter: number;
+}
+
+const AT = 256;
+const SCRATCH = 4096;
+
+class Sim {
+  now = 1000;
+  link: Link;
+  readonly session: Session;
+  readonly peer: OpenvpnPeer;
+  readonly events: SessionEvent[] = [];
+  readonly received: Uint8Array[] = [];
+  readonly sentAt: number[] = [];
+  /** Everything that the peer sent. */
+  readonly fromPeer: Uint8Array[] = [];
+  readonly random: Random;
+  readonly #slab = slabOver(new ArrayBuffer(16_384));
+  #flying: { at: number; toPeer: boolean; bytes: Uint8Array }[] = [];
+
+  constructor(
+    seed: number,
+    options: { wrap?: ControlWrap; lines?: readonly string[]; link?: Partial<Link>; peer?: Partial<PeerOptions> } = {},
+  ) {
+    const wrap = options.wrap ?? TLS_CRYPT;
+    this.random = seededRandom(seed);
+    this.link = { loss: 0, duplicate: 0, jitter: 0, ...options.link };
+    const tls = fakeTls(this.random, CERTIFICATE);
+    const ports = {
+      slab: this.#slab,
+      aead: nobleAead(this.#slab),
+      tls,
+      random: this.random,
+      scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),
+    };
+    const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000 } as const;
+    this.session = new Session(clientConfig(options.lines ?? [], wrap), ports, start);
+    this.peer = new OpenvpnPeer({
+      wrap: wrap.kind === "tls-auth" ? { ...wrap, direction: 0 } : wrap,
+      tls,
+      random: this.random,
+      cipher: "AES-256-GCM",
+      peerId: 5,
+      push: PUSH,
+      ekm: true,
+      ...options.peer,
+    });
+  }
+
+  get end(): SessionEnd | undefined {
+    const event = this.events.find((e) => e.kind === "ended");
+    return event?.kind === "ended" ? event.end : undefined;
+  }
+
+  count(kind: SessionEvent["kind"]): number {
+    return this.events.filter((e) => e.kind === kind).length;
+  }
+
+  /** Lets the time pass until the condition holds. @returns whether it came to hold within `ms` */
+  run(ms: number, until: () => boolean = () => false): boolean {
+    const end = this.now + ms;
+    for (let steps = 0; steps < 100_000; steps++) {
+      this.#flush();
+      if (until()) return true;
+      const next = Math.min(this.session.pollAt(), this.peer.pollAt(), ...this.#flying.map((p) => p.at));
+      if (next > end) {
+        this.now = end;
+        return false;
+      }
+      this.now = Math.max(this.now, next);
+      const due = this.#flying.filter((p) => p.at <= this.now).sort((a, b) => a.at - b.at);
+      this.#flying = this.#flying.filter((p) => p.at > this.now);
+      for (const { toPeer, bytes } of due) {
+        if (toPeer) this.peer.handle(this.now, bytes);
+        else this.deliver(bytes);
+      }
+      this.session.handleTimeout(this.now);
+      this.peer.handleTimeout(this.now);
+    }
+    throw new Error("the simulation does not come to rest");
+  }
+
+  /** To the client, at once. */
+  deliver(bytes: Uint8Array): void {
+    const [datagrams, plain] = [new Batch(1), new Batch(1)];
+    this.#slab.bytes.set(bytes, AT);
+    datagrams.push(AT, bytes.length);
+    this.session.handleBatch(this.now, datagrams, plain);
+    if (plain.count > 0) this.received.push(this.#slab.bytes.slice(plain.at[0]!, plain.at[0]! + plain.len[0]!));
+  }
+
+  /** The client sends a packet of the tunnel. */
+  sendData(payload: Uint8Array): void {
+    const [plain, sealed] = [new Batch(1), new Batch(1)];
+    this.#slab.bytes.set(payload, AT);
+    plain.push(AT, payload.length);
+    this.session.sealBatch(this.now, plain, sealed);
+    if (sealed.count > 0) this.#send(true, this.#slab.bytes.slice(sealed.at[0]!, sealed.at[0]! + sealed.len[0]!));
+  }
+
+  /** The peer does. */
+  answerData(payload: Uint8Array): void {
+    const packet = this.peer.seal(this.now, payload);
+    if (packet !== undefined) this.#send(false, packet);
+  }
+
+  /** A packet each way arrives unchanged. */
+  expectFlow(): void {
+    const [up, down] = [packet(this.now), packet(this.now + 1)];
+    this.sendData(up);
+    this.answerData(down);
+    this.run(500);
+    expect(this.peer.received.at(-1)).toEqual(up);
+    expect(this.received.at(-1)).toEqual(down);
+  }
+
+  #flush(): void {
+    for (let p = this.session.pollTransmit(this.now); p !== undefined; p = this.session.pollTransmit(this.now)) {
+      this.sentAt.push(this.now);
+      this.#send(true, p);
+    }
+    for (let p = this.peer.poll(this.now); p !== undefined; p = this.peer.poll(this.now)) this.#send(false, p);
+    for (let e = this.session.pollEvent(); e !== undefined; e = this.session.pollEvent()) this.events.push(e);
+  }
+
+  #send(toPeer: boolean, bytes: Uint8Array): void {
+    if (!toPeer) this.fromPeer.push(bytes);
+    const { loss, duplicate, jitter } = this.link;
+    const copies = this.#chance(duplicate) ? 2 : 1;
+    for (let i = 0; i < copies; i++) {
+      if (this.#chance(loss)) continue;
+      this.#flying.push({ at: this.now + 20 + randomBelow(this.random, jitter + 1), toPeer, bytes });
+    }
+  }
+
+  #chance(p: number): boolean {
+    return randomBelow(this.random, 1_000_000) < p * 1_000_000;
+  }
+}
+
+/** Looks like IPv4, and is like no other. */
+const packet = (n: number): Uint8Array =>
+  Uint8Array.from({ length: 60 }, (_, i) => (i === 0 ? 0x45 : (n >> ((i % 4) * 8)) & 0xff));
+
+function up(seed: number, options: ConstructorParameters<typeof Sim>[1] = {}): Sim {
+  const sim = new Sim(seed, options);
+  sim.session.start(sim.now);
+  expect(sim.run(60_000, () => sim.session.isUp)).toBe(true);
+  sim.run(500);
+  return sim;
+}
+
+const LOSSY = { loss: 0.15, duplicate: 0.1, jitter: 80 };
+
+describe("handshakes", () => {
+  const wraps: [string, ControlWrap][] = [
+    ["none", NONE],
+    ["tls-auth", TLS_AUTH],
+    ["tls-crypt", TLS_CRYPT],
+  ];
+  for (const [name, wrap] of wraps) {
+    for (const ekm of [true, false]) {
+      test(`${name}, ${ekm ? "TLS exporter" : "PRF"}: keys agree and data flows`, () => {
+        const sim = up(1, { wrap, peer: { ekm, cipher: ekm ? "AES-256-GCM" : "CHACHA20-POLY1305" } });
+        sim.expectFlow();
+        expect(sim.events.map((e) => e.kind)).toEqual(["server-answered", "tls-established", "up"]);
+        expect(sim.session.drops.snapshot()).toEqual({});
+      });
+    }
+  }
+
+  test("30 seeds of a network that loses, doubles and reorders", () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      const sim = up(seed, { link: LOSSY, wrap: wraps[seed % 3]![1] });
+      sim.link = { loss: 0, duplicate: 0, jitter: 0 };
+      sim.run(20_000);
+      sim.expectFlow();
+    }
+  });
+});
+
+describe("renegotiations", () => {
+  test.each(["server", "client"])("by the %s: no packet is lost, through the wrap of the key ids", (who) => {
+    const sim = up(2, { lines: who === "client" ? ["reneg-sec 20 20"] : ["reneg-sec 0"] });
+    let n = 0;
+    for (; n < 200; n++) {
+      if (who === "server" && n % 20 === 10) sim.peer.renegotiate(sim.now);
+      sim.sendData(packet(2 * n));
+      sim.answerData(packet(2 * n + 1));
+      sim.run(1000);
+    }
+    expect(sim.count("rekeyed")).toBeGreaterThanOrEqual(9);
+    expect(sim.peer.received.map((p) => p.toHex())).toEqual(Array.from({ length: n }, (_, i) => packet(2 * i).toHex()));
+    expect(sim.received.map((p) => p.toHex())).toEqual(Array.from({ length: n }, (_, i) => packet(2 * i + 1).toHex()));
+    expect([sim.end, sim.session.counters.snapshot().renegotiations]).toEqual([undefined, sim.count("rekeyed")]);
+  });
+
+  test("over a bad network the session lives on, and what arrives is what was sent", () => {
+    for (let seed = 1; seed <= 5; seed++) {
+      const sim = up(seed, { link: LOSSY, lines: ["reneg-sec 30 30"] });
+      const sent = new Set<string>();
+      for (let n = 0; n < 150; n++) {
+        sent.add(packet(n).toHex());
+        sim.sendData(packet(n));
+        sim.run(1000);
+      }
+      expect(sim.end).toBeUndefined();
+      expect(sim.count("rekeyed")).toBeGreaterThanOrEqual(3);
+      const arrived = sim.peer.received.map((p) => p.toHex());
+      expect(new Set(arrived).size).toBe(arrived.length);
+      expect(arrived.every((p) => sent.has(p))).toBe(true);
+      expect(arrived.length).toBeGreaterThan(100);
+    }
+  });
+
+  test("a peer that does not finish one ends the session after hand-window", () => {
+    const sim = up(3, { lines: ["hand-window 20", "reneg-sec 30 30"], peer: { push: PUSH.slice(0, 3) } });
+    sim.peer.mute = true;
+    expect(sim.run(55_000, () => sim.end !== undefined)).toBe(true);
+    expect(sim.end?.kind).toBe("renegotiation-failed");
+  });
+});
+
+describe("hostile packets", () => {
+  const hostile = (sim: Sim, recorded: readonly Uint8Array[]): Uint8Array => {
+    const choice = randomBelow(sim.random, 3);
+    if (choice === 0) {
+      const bytes = new Uint8Array(randomBelow(sim.random, 200));
+      sim.random.fill(bytes);
+      return bytes;
+    }
+    const bytes = recorded[randomBelow(sim.random, recorded.length)]!.slice();
+    if (choice === 1) return bytes.slice(0, randomBelow(sim.random, bytes.length));
+    bytes[randomBelow(sim.random, bytes.length)]! ^= 1 << randomBelow(sim.random, 8);
+    return bytes;
+  };
+
+  test.each([TLS_AUTH, TLS_CRYPT])("once up: each is one named drop, and the session works on ($kind)", (wrap) => {
+    const sim = up(4, { wrap });
+    for (let i = 0; i < 5; i++) sim.expectFlow();
+    const recorded = [...sim.fromPeer];
+    const before = sim.session.drops.total();
+    for (let i = 0; i < 1000; i++) sim.deliver(hostile(sim, recorded));
+    expect(sim.session.drops.total() - before).toBe(1000);
+    for (const bytes of recorded) sim.deliver(bytes);
+    expect(sim.session.drops.total() - before).toBe(1000 + recorded.length);
+    expect(sim.session.isUp).toBe(true);
+    sim.expectFlow();
+    sim.peer.renegotiate(sim.now);
+    sim.run(5000);
+    expect(sim.count("rekeyed")).toBe(1);
+    sim.expectFlow();
+  });
+
+  test.each([TLS_AUTH, TLS_CRYPT])("during the handshake ($kind)", (wrap) => {
+    const recorded = up(5, { wrap }).fromPeer;
+    const sim = new Sim(6, { wrap });
+    sim.session.start(sim.now);
+    let sent = 0;
+    const connected = sim.run(60_000, () => {
+      for (let i = 0; i < 20; i++, sent++) sim.deliver(hostile(sim, recorded));
+      return sim.session.isUp;
+    });
+    expect(connected).toBe(true);
+    expect(sim.session.drops.total()).toBe(sent);
+    sim.run(500);
+    sim.expectFlow();
+  });
+
+  test("without a wrap a forger can end a handshake, but nothing throws", () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const sim = new Sim(seed, { wrap: NONE });
+      sim.session.start(sim.now);
+      sim.run(60_000, () => {
+        if (sim.fromPeer.length > 0) for (let i = 0; i < 5; i++) sim.deliver(hostile(sim, sim.fromPeer));
+        return sim.session.isUp || sim.end !== undefined;
+      });
+    }
+  });
+});
+
+describe("states and inputs", () => {
+  const reach: Record<SessionState, () => Sim> = {
+    idle: () => new Sim(7),
+    handshake: () => {
+      const sim = new Sim(7);
+      sim.session.start(sim.now);
+      return sim;
+    },
+    push: () => {
+      const sim = new Sim(7);
+      sim.peer.withholdsPush = true;
+      sim.session.start(sim.now);
+      sim.run(5000, () => sim.session.state === "push");
+      return sim;
+    },
+    up: () => up(7, { lines: ["explicit-exit-notify 3"] }),
+    closing: () => {
+      const sim = reach.up();
+      sim.session.close(sim.now);
+      return sim;
+    },
+    ended: () => {
+      const sim = reach.idle();
+      sim.session.close(sim.now);
+      return sim;
+    },
+  };
+  const inputs: Record<string, (sim: Sim) => void> = {
+    start: (sim) => sim.session.start(sim.now),
+    close: (sim) => sim.session.close(sim.now),
+    "every opcode": (sim) => {
+      for (let first = 0; first < 256; first++)
+        for (const len of [1, 30, 90]) sim.deliver(new Uint8Array(len).fill(first));
+    },
+    "an empty datagram": (sim) => sim.deliver(new Uint8Array(0)),
+    seal: (sim) => sim.sendData(packet(1)),
+    "handleTimeout now": (sim) => sim.session.handleTimeout(sim.now),
+    "poll everything": (sim) => {
+      sim.session.pollAt();
+      sim.session.pollTransmit(sim.now);
+      sim.session.pollEvent();
+    },
+  };
+  const moves: Record<string, Partial<Record<SessionState, SessionState>>> = {
+    start: { idle: "handshake" },
+    close: { idle: "ended", handshake: "ended", push: "ended", up: "closing" },
+  };
+  for (const state of Object.keys(reach) as SessionState[]) {
+    for (const [name, input] of Object.entries(inputs)) {
+      test(`${state}: ${name}`, () => {
+        const sim = reach[state]();
+        expect(sim.session.state).toBe(state);
+        input(sim);
+        expect(sim.session.state).toBe(moves[name]?.[state] ?? state);
+      });
+    }
+  }
+});
+
+describe("timers", () => {
+  const silent = (lines: readonly string[] = []): Sim => {
+    const sim = new Sim(8, { lines, link: { loss: 1 } });
+    sim.session.start(sim.now);
+    return sim;
+  };
+
+  test("silence: hard resets at most 8 s apart, told at 15 s, over after hand-window", () => {
+    const sim = silent(["hand-window 60"]);
+    const start = sim.now;
+    expect(sim.run(14_900, () => sim.count("silence") > 0)).toBe(false);
+    expect(sim.run(200, () => sim.count("silence") > 0)).toBe(true);
+    expect(sim.run(60_000, () => sim.end !== undefined)).toBe(true);
+    expect([sim.now - start, sim.end]).toEqual([60_000, { kind: "no-answer", seconds: 60 }]);
+    const gaps = sim.sentAt.slice(1).map((at, i) => at - sim.sentAt[i]!);
+    expect(gaps.length).toBeGreaterThanOrEqual(7);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(8000);
+    expect(sim.count("silence")).toBe(1);
+  });
+
+  test("a server that answers and then stops: a hint at 15 s, handshake-timeout after hand-window", () => {
+    const sim = new Sim(9, { lines: ["hand-window 30"] });
+    sim.session.start(sim.now);
+    const start = sim.now;
+    sim.run(1000, () => sim.count("server-answered") > 0);
+    sim.peer.mute = true;
+    sim.run(60_000, () => sim.end !== undefined);
+    expect([sim.count("stalled"), sim.end?.kind, sim.now - start]).toEqual([1, "handshake-timeout", 30_000]);
+  });
+
+  test("ping-restart: a minute without a packet ends the session; pings kept it until then", () => {
+    const sim = up(10);
+    sim.link.loss = 1;
+    const start = sim.now;
+    sim.run(100_000, () => sim.end !== undefined);
+    expect(sim.end).toEqual({ kind: "ping-timeout", seconds: 60, exit: false });
+    expect(sim.now - start).toBeWithin(55_000, 60_001);
+    expect(sim.session.counters.snapshot()["pings-sent"]).toBeGreaterThanOrEqual(5);
+  });
+
+  test("explicit-exit-notify: the server hears it, and the session is closed", () => {
+    const sim = up(11, { lines: ["explicit-exit-notify 2"] });
+    sim.session.close(sim.now);
+    expect(sim.run(10_000, () => sim.end !== undefined)).toBe(true);
+    sim.run(100);
+    expect([sim.end, sim.peer.exited]).toEqual([{ kind: "closed" }, true]);
+  });
+
+  test.each([
+    ["AUTH_FAILED,no", "auth-failed"],
+    ["RESTART,[N]", "server-restart"],
+    ["HALT,x", "server-halt"],
+    ["EXIT", "server-exit"],
+  ] as const)("the server says %s", (text, kind) => {
+    const sim = up(12);
+    sim.peer.say(text);
+    sim.run(1000);
+    expect(sim.end?.kind).toBe(kind);
+  });
+});
