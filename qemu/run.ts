@@ -63,6 +63,7 @@ async function main(argv: string[]): Promise<number> {
       cpus: number("--cpus", values.cpus),
       machine: oneOf("--machine", MACHINES, values.machine),
       accel,
+      detached: true,
       onLine: (line) => process.stdout.write(`${line}\n`),
     });
   } catch (error) {

@@ -30,6 +30,8 @@ export interface VmOptions {
   readonly diskBus?: DiskBus | undefined;
   /** Folder with what `npm run image` made. */
   readonly dist?: string | undefined;
+  /** QEMU outside of this process group, so that Ctrl-C in a terminal reaches only whoever started it. */
+  readonly detached?: boolean | undefined;
   /** Each line of the serial console, without its end. */
   readonly onLine?: ((line: string) => void) | undefined;
 }
@@ -72,7 +74,7 @@ export async function startVm(options: VmOptions = {}): Promise<RunningVm> {
       qmp: socket,
     });
     const inNamespace = options.netns === undefined ? [] : ["ip", "netns", "exec", options.netns];
-    const vm = new RunningVm([...inNamespace, "qemu-system-x86_64", ...argv], folder, accel.kind, options.onLine);
+    const vm = new RunningVm([...inNamespace, "qemu-system-x86_64", ...argv], folder, accel.kind, options);
     await vm.ready(socket);
     return vm;
   } catch (error) {
@@ -93,11 +95,16 @@ export class RunningVm {
   #socket = "";
   #errors = "";
 
-  constructor(argv: string[], folder: string, accel: "kvm" | "tcg", onLine?: (line: string) => void) {
+  constructor(argv: string[], folder: string, accel: "kvm" | "tcg", options: Pick<VmOptions, "onLine" | "detached">) {
     this.accel = accel;
     this.#folder = folder;
-    this.#onLine = onLine;
-    this.process = Bun.spawn(argv, { stdin: "pipe", stdout: "pipe", stderr: "pipe" });
+    this.#onLine = options.onLine;
+    this.process = Bun.spawn(argv, {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "pipe",
+      detached: options.detached ?? false,
+    });
     process.once("exit", this.#killNow);
     this.#drained = Promise.all([this.#readConsole(), this.#readErrors()]).finally(() => {
       process.off("exit", this.#killNow);
