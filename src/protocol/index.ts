@@ -1,0 +1,13 @@
+/** The public face of the protocol library: a client session without I/O, and the configuration that it takes. */
+export { formatConfig } from "./config/format.ts";
+export { type ParseOptions, parseConfig } from "./config/parse.ts";
+export type * from "./config/types.ts";
+export { type SessionDrop, sessionDropText } from "./drop.ts";
+export { type Explanation, explainEnd, explainSilence, explainStall, type Place } from "./explain.ts";
+export { nobleAead } from "./noble-aead.ts";
+export type * from "./ports.ts";
+export { parseTunnelOptions, type Tunnel, type TunnelContext, type TunnelResult } from "./push.ts";
+export { type Outcome, RetryPolicy } from "./retry.ts";
+export { Session, type SessionCounter, type SessionPorts, type SessionStart } from "./session.ts";
+export type * from "./session-events.ts";
+export type { SessionState } from "./session-state.ts";
