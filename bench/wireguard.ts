@@ -26,6 +26,7 @@ export async function findWireguard(): Promise<string | undefined> {
 
 /** Both ends with fresh keys; the process of the router's end. */
 export async function startWireguard(world: World, binary: string): Promise<Daemon> {
+  await world.stop("server"); // it has the same tunnel network
   const [near, far] = [keyPair(), keyPair()];
   // The control sockets share one folder over all namespaces, so the interfaces need names of this run.
   const [nearName, farName] = [`wgr${process.pid}`, `wgs${process.pid}`];
