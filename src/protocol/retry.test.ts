@@ -10,20 +10,27 @@ const remote = (host: string): Remote => ({
   family: "any",
   origin: { file: "x", line: 1 },
 });
-const policy = (hosts = ["a"], more: { connectRetry?: { initial: number; max: number }; remoteRandom?: boolean } = {}) =>
+const policy = (
+  hosts = ["a"],
+  more: { connectRetry?: { initial: number; max: number }; remoteRandom?: boolean } = {},
+) =>
   new RetryPolicy(
     { remotes: hosts.map(remote), remoteRandom: more.remoteRandom ?? false, connectRetry: more.connectRetry },
     seededRandom(1),
   );
 const silence: Outcome = { kind: "no-answer", seconds: 60 };
-const refused = (temporary?: { backoff: number | undefined; advance: "no" | "remote" | "addr" | undefined }): Outcome => ({
+const refused = (temporary?: {
+  backoff: number | undefined;
+  advance: "no" | "remote" | "addr" | undefined;
+}): Outcome => ({
   kind: "auth-failed",
   reason: "",
   temporary,
   sessionExpired: false,
   challenge: undefined,
 });
-const times = (p: RetryPolicy, outcome: Outcome, n: number): number[] => Array.from({ length: n }, () => p.ended(outcome));
+const times = (p: RetryPolicy, outcome: Outcome, n: number): number[] =>
+  Array.from({ length: n }, () => p.ended(outcome));
 const place = (p: RetryPolicy): string => `${p.target().remote.host}${p.target().address}`;
 /** Each wait is up to a quarter shorter than this. */
 function expectJittered(waits: readonly number[], nominal: readonly number[]): void {
@@ -47,9 +54,10 @@ test("silence: the wait grows with jitter to at most 8 s, and anew after a succe
 });
 
 test("connect-retry gives the first and the longest wait", () => {
-  expectJittered(times(policy(["a"], { connectRetry: { initial: 5, max: 30 } }), silence, 5), [
-    5000, 10_000, 20_000, 30_000, 30_000,
-  ]);
+  expectJittered(
+    times(policy(["a"], { connectRetry: { initial: 5, max: 30 } }), silence, 5),
+    [5000, 10_000, 20_000, 30_000, 30_000],
+  );
 });
 
 describe("refused credentials", () => {
@@ -74,7 +82,15 @@ describe("refused credentials", () => {
 
   test("an expired token is no refusal", () => {
     expectJittered(
-      [policy().ended({ kind: "auth-failed", reason: "", temporary: undefined, sessionExpired: true, challenge: undefined })],
+      [
+        policy().ended({
+          kind: "auth-failed",
+          reason: "",
+          temporary: undefined,
+          sessionExpired: true,
+          challenge: undefined,
+        }),
+      ],
       [1000],
     );
   });
@@ -121,9 +137,10 @@ test("a lost tunnel comes back soon, at the same place", () => {
 });
 
 test("what a person has to mend: 5 s, doubling to a minute", () => {
-  expectJittered(times(policy(), { kind: "unusable", directive: "ca", problem: "" }, 6), [
-    5000, 10_000, 20_000, 40_000, 60_000, 60_000,
-  ]);
+  expectJittered(
+    times(policy(), { kind: "unusable", directive: "ca", problem: "" }, 6),
+    [5000, 10_000, 20_000, 40_000, 60_000, 60_000],
+  );
 });
 
 test("remote-random keeps every remote, in an order that the seed decides", () => {

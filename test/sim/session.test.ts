@@ -11,6 +11,8 @@ import { nobleAead } from "../../src/protocol/noble-aead.ts";
 import { Session } from "../../src/protocol/session.ts";
 import type { SessionEnd, SessionEvent } from "../../src/protocol/session-events.ts";
 import type { SessionState } from "../../src/protocol/session-state.ts";
+import { controlEmit } from "../../src/protocol/wire/control.ts";
+import { CONTROL_V1, SOFT_RESET_V1 } from "../../src/protocol/wire/opcode.ts";
 import { fakeTls } from "../support/fake-tls.ts";
 import { OpenvpnPeer, type PeerOptions } from "../support/openvpn-peer.ts";
 
@@ -303,6 +305,35 @@ describe("hostile packets", () => {
     expect(connected).toBe(true);
     expect(sim.session.drops.total()).toBe(sent);
     sim.run(500);
+    sim.expectFlow();
+  });
+
+  test("packets that name the session, but have no place in it, are drops of their own", () => {
+    const sim = up(13, { wrap: NONE });
+    const sessionId = sim.fromPeer[0]!.slice(1, 9);
+    const forge = (opcode: number, keyId: number, packetId: number, id = sessionId): void =>
+      sim.deliver(
+        controlEmit({
+          opcode,
+          keyId,
+          sessionId: id,
+          acks: [],
+          peerSessionId: undefined,
+          packetId,
+          payload: new Uint8Array(4),
+        }),
+      );
+    forge(CONTROL_V1, 0, 1000);
+    forge(CONTROL_V1, 4, 0);
+    forge(SOFT_RESET_V1, 3, 0);
+    forge(SOFT_RESET_V1, 1, 9);
+    forge(CONTROL_V1, 0, 0, new Uint8Array(8));
+    expect(sim.session.drops.snapshot()).toEqual({
+      "control-window": 1,
+      "control-key-id": 1,
+      "control-unexpected": 2,
+      "control-session-id": 1,
+    });
     sim.expectFlow();
   });
 
