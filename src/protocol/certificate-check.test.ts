@@ -21,6 +21,10 @@ const LEAVES: Record<string, string> = {
   server: "keyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth\nnsCertType=server",
   client: "keyUsage=digitalSignature\nextendedKeyUsage=clientAuth\nnsCertType=client",
   bare: "basicConstraints=CA:false",
+  "modern-server": "keyUsage=digitalSignature\nextendedKeyUsage=serverAuth",
+  "modern-client": "extendedKeyUsage=clientAuth",
+  "signs-only": "keyUsage=keyCertSign\nextendedKeyUsage=serverAuth",
+  contradictory: "extendedKeyUsage=serverAuth\nnsCertType=client",
 };
 
 let directory: string;
@@ -114,6 +118,55 @@ test("ns-cert-type", () => {
   expect(refusedBy("client", { nsCertType: "client" })).toBeUndefined();
   expect(refusedBy("client", { nsCertType: "server" })).toBe("ns-cert-type");
   expect(refusedBy("bare", { nsCertType: "server" })).toBe("ns-cert-type");
+});
+
+test("ns-cert-type without the Netscape extension: the purpose that `openssl x509 -purpose` finds", () => {
+  for (const name of ["modern-server", "modern-client", "signs-only", "contradictory"]) {
+    const purposes = openssl("x509", "-in", `${name}.crt`, "-noout", "-purpose");
+    for (const type of ["server", "client"] as const) {
+      // A certificate without a word about a purpose is not among these: there we are stricter.
+      const expected = purposes.includes(`SSL ${type} : Yes`) ? undefined : "ns-cert-type";
+      if (name === "contradictory" && type === "client") continue; // the Netscape bit alone is enough, as in OpenVPN
+      expect([name, type, refusedBy(name, { nsCertType: type })]).toEqual([name, type, expected]);
+    }
+  }
+  expect(refusedBy("contradictory", { nsCertType: "client" })).toBeUndefined();
+});
+
+test("verify-x509-name: the subject is as openssl prints it with OpenVPN's flags", () => {
+  const names = [
+    '/C=US/ST=CA/O=Fort, Söhne + "Co"/CN=first/CN=server/name=EasyRSA/emailAddress=me@x.y',
+    "/GN=Ann/SN=Lee/initials=AL/title=Dr/serialNumber=12/street=Main 1/UID=u1/DC=example/CN=日本",
+    "/C=DE/CN=a+OU=b/CN=tab\there\\\\back",
+  ];
+  for (const subj of names) {
+    openssl(
+      "req",
+      "-x509",
+      "-key",
+      "ca.key",
+      "-utf8",
+      "-multivalue-rdn",
+      "-subj",
+      subj,
+      "-out",
+      "odd.crt",
+      "-days",
+      "9",
+    );
+    const flags = "sep_comma_plus_space,sname,utf8,esc_ctrl";
+    const name = openssl("x509", "-in", "odd.crt", "-noout", "-subject", "-nameopt", flags)
+      .replace(/^subject=/, "")
+      .replace(/\n$/, "");
+    expect(checkPeerCertificate({ ...NO_DEMANDS, x509Name: { type: "subject", name } }, [der("odd")])).toBeUndefined();
+  }
+});
+
+test("verify-x509-name name: the last common name counts, as in OpenVPN", () => {
+  openssl("req", "-x509", "-key", "ca.key", "-subj", "/CN=first/CN=last", "-out", "two.crt", "-days", "9");
+  const by = (name: string) => checkPeerCertificate({ ...NO_DEMANDS, x509Name: { type: "name", name } }, [der("two")]);
+  expect(by("last")).toBeUndefined();
+  expect(by("first")?.directive).toBe("verify-x509-name");
 });
 
 test("verify-x509-name: whole name, prefix, and the subject as OpenVPN prints it", () => {

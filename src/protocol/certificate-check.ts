@@ -5,7 +5,7 @@
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { ExtendedKeyUsageExtension, KeyUsagesExtension, X509Certificate } from "@peculiar/x509";
+import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension, X509Certificate } from "@peculiar/x509";
 import type { VerifyConfig } from "./config/types.ts";
 import type { CertificateProblem } from "./session-events.ts";
 
@@ -103,13 +103,24 @@ function checkUsage(verify: VerifyConfig, leaf: X509Certificate): CertificatePro
   return undefined;
 }
 
-/** The Netscape extension: a bit string with client 0x80 and server 0x40. */
+/**
+ * As OpenVPN 2.6 (X509_check_purpose): certificates of today carry the purpose as extended key usage, and only old ones the
+ * Netscape extension (a bit string with client 0x80 and server 0x40); its bit alone is enough. Stricter than OpenVPN
+ * in one case: a certificate that has neither says nothing about its purpose and is refused.
+ */
 function checkNsCertType({ nsCertType }: VerifyConfig, leaf: X509Certificate): CertificateProblem | undefined {
   if (nsCertType === undefined) return undefined;
+  const server = nsCertType === "server";
   const extension = leaf.extensions.find((e) => e.type === NS_CERT_TYPE);
   const value = extension === undefined ? undefined : new Uint8Array(extension.value);
   const bits = value !== undefined && value.length >= 4 && value[0] === 3 ? (value[3] as number) : 0;
-  if ((bits & (nsCertType === "server" ? 0x40 : 0x80)) !== 0) return undefined;
+  if ((bits & (server ? 0x40 : 0x80)) !== 0) return undefined;
+  const extended = leaf.getExtension(ExtendedKeyUsageExtension)?.usages.map(String) ?? [];
+  const usage = leaf.getExtension(KeyUsagesExtension)?.usages;
+  const may =
+    KeyUsageFlags.digitalSignature | KeyUsageFlags.keyAgreement | (server ? KeyUsageFlags.keyEncipherment : 0);
+  const fits = usage === undefined || (usage & may) !== 0;
+  if (extension === undefined && fits && extended.includes(server ? EKU_SERVER : EKU_CLIENT)) return undefined;
   return { directive: "ns-cert-type", problem: `the peer's certificate is not of nsCertType ${nsCertType}` };
 }
 
@@ -121,27 +132,68 @@ function checkName({ x509Name }: VerifyConfig, leaf: X509Certificate): Certifica
   return { directive: "verify-x509-name", problem: `the peer's certificate is for "${found}", not for "${name}"` };
 }
 
-/** As OpenVPN prints it: "C=DE, O=Example, CN=server", in the certificate's order, nothing escaped. */
+/**
+ * As OpenVPN prints it: "C=DE, O=Example, CN=server", in the certificate's order, with OpenSSL's short names, " + " inside
+ * a multi-valued part, control characters as \\XX and a backslash doubled.
+ */
 function opensslSubject(certificate: X509Certificate): string {
-  return subjectParts(certificate)
-    .map(([type, value]) => `${type}=${value}`)
-    .join(", ");
+  const parts = subjectParts(certificate).map((part) =>
+    part.map(([type, value]) => `${type}=${escaped(value)}`).join(" + "),
+  );
+  return parts.join(", ").replace(/^-+/, (dashes) => "_".repeat(dashes.length));
 }
 
-/** The last one, as OpenVPN takes it. */
+/** The last one, as OpenVPN takes it, with "_" for control characters. */
 function commonName(certificate: X509Certificate): string | undefined {
-  return subjectParts(certificate).findLast(([type]) => type === "CN")?.[1];
+  return (
+    subjectParts(certificate)
+      .flat()
+      .findLast(([type]) => type === "CN")?.[1]
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+      .replace(/[\u0000-\u001f\u007f]/g, "_")
+  );
 }
 
-function subjectParts(certificate: X509Certificate): [string, string][] {
+/** The relative distinguished names in order, each with its attributes (nearly always one). */
+function subjectParts(certificate: X509Certificate): [string, string][][] {
   return certificate.subjectName
     .toJSON()
-    .flatMap((rdn) =>
-      Object.entries(rdn).flatMap(([type, values]) =>
-        values.map((value): [string, string] => [type === "E" ? "emailAddress" : type, value]),
+    .map((part) =>
+      Object.entries(part).flatMap(([type, values]) =>
+        values.map((value): [string, string] => [SHORT_NAMES.get(type) ?? type, value]),
       ),
     );
 }
+
+const escaped = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  text.replace(/[\u0000-\u001f\u007f\\]/g, (c) =>
+    c === "\\" ? "\\\\" : `\\${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
+  );
+
+/** OpenSSL's short names of attributes that the reader names otherwise or by number only. */
+const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
+  ["E", "emailAddress"],
+  ["G", "GN"],
+  ["I", "initials"],
+  ["T", "title"],
+  ["2.5.4.5", "serialNumber"],
+  ["2.5.4.9", "street"],
+  ["2.5.4.13", "description"],
+  ["2.5.4.15", "businessCategory"],
+  ["2.5.4.17", "postalCode"],
+  ["2.5.4.20", "telephoneNumber"],
+  ["2.5.4.41", "name"],
+  ["2.5.4.44", "generationQualifier"],
+  ["2.5.4.46", "dnQualifier"],
+  ["2.5.4.65", "pseudonym"],
+  ["2.5.4.97", "organizationIdentifier"],
+  ["0.9.2342.19200300.100.1.1", "UID"],
+  ["1.2.840.113549.1.9.2", "unstructuredName"],
+  ["1.3.6.1.4.1.311.60.2.1.1", "jurisdictionL"],
+  ["1.3.6.1.4.1.311.60.2.1.2", "jurisdictionST"],
+  ["1.3.6.1.4.1.311.60.2.1.3", "jurisdictionC"],
+]);
 
 function reverseByte(x: number): number {
   let out = 0;

@@ -80,6 +80,12 @@ describe("refused credentials", () => {
     expectJittered([p.ended(refused({ backoff: undefined, advance: undefined }))], [1000]);
   });
 
+  test("TEMP: a backoff of nothing or of years is bounded", () => {
+    const p = policy();
+    expect(p.ended(refused({ backoff: 0, advance: undefined }))).toBe(1000);
+    expect(p.ended(refused({ backoff: 999_999_999, advance: undefined }))).toBe(900_000);
+  });
+
   test("an expired token is no refusal", () => {
     expectJittered(
       [

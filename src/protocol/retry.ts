@@ -110,7 +110,9 @@ export class RetryPolicy {
     }
     if (temporary.advance === "remote") this.#nextRemote();
     else if (temporary.advance === "addr") this.#advance(false);
-    return temporary.backoff === undefined ? this.#round(this.#first, this.#max) : temporary.backoff * 1000;
+    if (temporary.backoff === undefined) return this.#round(this.#first, this.#max);
+    // OpenVPN bounds the server's word too: neither a busy loop nor a client that never comes back.
+    return Math.min(Math.max(temporary.backoff * 1000, RECONNECT_MS), AUTH_MAX_MS);
   }
 
   /** On to the next address, or the next remote. True when that begins a new round. */

@@ -108,6 +108,139 @@ describe("options of the tunnel", () => {
     expect(read(["topology subnet"]).ok).toBe(false);
   });
 
+  const OWN = ["topology subnet", "route-gateway 10.8.0.1", "ifconfig 10.8.0.2 255.255.255.0"];
+  const warnings = (options: readonly string[]): string[] => {
+    const result = read(options);
+    if (!result.ok) throw new Error(result.problem);
+    return result.tunnel.notes.filter((n) => n.level === "warn").map((n) => n.text);
+  };
+
+  test.each([
+    ["route 10.9.0.0 255.255.0.0 net_gateway", /net_gateway/],
+    ["route 10.9.0.0 255.255.0.0 remote_host", /remote_host/],
+    ["route net_gateway", /net_gateway/],
+    ["route remote_host", /not known/],
+    ["route 10.9.0.0 255.0.255.0", /netmask/],
+    ["route example.org", /not an IPv4 network/],
+    ["route 10.9.0.0 255.255.0.0 10.8.0.1 -3", /metric/],
+    ["route 10.9.0.0 255.255.0.0 192.168.1.7", /LAN/],
+    ["route 224.0.0.0 240.0.0.0", /routed/],
+    ["route-gateway dhcp", /IPv4/],
+    ["tun-mtu 99", /size/],
+  ] as const)("%s is refused by name and nothing is routed", (option, why) => {
+    expect(routes([...OWN, option])).toEqual(["10.8.0.0/24"]);
+    const said = warnings([...OWN, option]);
+    expect(said).toHaveLength(1);
+    expect(said[0]).toMatch(why);
+    expect(said[0]).toContain(option);
+  });
+
+  test.each([
+    ["route 10.9.1.2 255.255.0.0", "10.9.0.0/16"],
+    ["route 10.9.1.2", "10.9.1.2/32"],
+    ["route 10.9.1.2 default vpn_gateway", "10.9.1.2/32"],
+    ["route vpn_gateway", "10.8.0.1/32"],
+    ["redirect-gateway def1 bypass-dhcp", "0.0.0.0/0"],
+    ["redirect-gateway", "0.0.0.0/0"],
+  ] as const)("%s routes %s", (option, network) => {
+    expect(routes([...OWN, option])).toEqual(["10.8.0.0/24", network]);
+    expect(warnings([...OWN, option])).toEqual([]);
+  });
+
+  test("redirect-private and !ipv4 route nothing", () => {
+    expect(routes([...OWN, "redirect-private def1"])).toEqual(["10.8.0.0/24"]);
+    expect(routes([...OWN, "redirect-gateway ipv6 !ipv4"])).toEqual(["10.8.0.0/24"]);
+  });
+
+  test("the server's own address is routed into the tunnel like any other", () => {
+    const result = parseTunnelOptions([...OWN, "route remote_host"], [], {
+      lan,
+      serverAddress: parseIpv4("203.0.113.9")!,
+    });
+    expect(result.ok && result.tunnel.routes.at(-1)).toEqual({
+      network: parseIpv4("203.0.113.9")!,
+      prefix: 32,
+      metric: 0,
+    });
+  });
+
+  test.each(["192.168.0.0 255.255.0.0", "192.168.1.128 255.255.255.128", "192.168.1.5"])(
+    "a route over the LAN (%s) is named, the LAN wins",
+    (network) => {
+      const said = warnings([...OWN, `route ${network}`]);
+      expect(said).toHaveLength(1);
+      expect(said[0]).toMatch(/overlaps the LAN 192\.168\.1\.0\/24; the LAN wins/);
+    },
+  );
+
+  test("metrics: the route's own, else route-metric wherever it stands; the lower of two equal networks", () => {
+    const result = read([
+      ...OWN,
+      "route 10.1.0.0 255.255.0.0",
+      "route 10.2.0.0 255.255.0.0 default 7",
+      "route-metric 20",
+    ]);
+    expect(result.ok && result.tunnel.routes.map((r) => r.metric)).toEqual([0, 20, 7]);
+    const twice = read([
+      ...OWN,
+      "route 10.1.0.0 255.255.0.0 vpn_gateway 9",
+      "route 10.1.0.0 255.255.0.0 vpn_gateway 4",
+    ]);
+    expect(twice.ok && twice.tunnel.routes.map((r) => r.metric)).toEqual([0, 4]);
+  });
+
+  test("the profile's own lines count too; a pushed address replaces the local one, and a bad line names where it stands", () => {
+    const origin = { file: "a.ovpn", line: 3 };
+    const result = parseTunnelOptions(
+      ["topology subnet", "ifconfig 10.8.0.2 255.255.255.0"],
+      [
+        { words: ["ifconfig", "10.7.0.2", "10.7.0.1"], origin },
+        { words: ["route", "10.1.0.0", "255.255.0.0"], origin },
+        { words: ["route", "10.2.0.0", "255.255.0.0", "net_gateway"], origin },
+      ],
+      { lan },
+    );
+    if (!result.ok) throw new Error(result.problem);
+    expect(result.tunnel.routes.map((r) => `${formatIpv4(r.network)}/${r.prefix}`)).toEqual([
+      "10.8.0.0/24",
+      "10.1.0.0/16",
+    ]);
+    expect(result.tunnel.notes[0]?.text).toStartWith("a.ovpn:3: route 10.2.0.0");
+  });
+
+  test.each([
+    ["ifconfig 10.8.0.2 255.0.255.0", "topology subnet"],
+    ["ifconfig 10.8.0.2 0.0.0.0", "topology subnet"],
+    ["ifconfig 224.0.0.1 255.255.255.0", "topology subnet"],
+    ["ifconfig 127.0.0.1 255.0.0.0", "topology subnet"],
+    ["ifconfig 10.8.0.2 255.255.255.0", "topology net30"],
+    ["ifconfig 10.8.0.2", "topology p2p"],
+  ] as const)("%s with %s makes no tunnel", (ifconfig, topology) => {
+    expect(read([topology, ifconfig]).ok).toBe(false);
+  });
+
+  test("without topology a netmask means subnet (OpenVPN 2.7), a peer net30 (2.6)", () => {
+    expect(read(["ifconfig 10.8.0.2 255.255.255.0"])).toMatchObject({ ok: true, tunnel: { topology: "subnet" } });
+    expect(read(["ifconfig 10.8.0.6 10.8.0.5"])).toMatchObject({ ok: true, tunnel: { topology: "net30" } });
+  });
+
+  test("what NordVPN pushes (its log in a public issue): nothing to warn of, resolvers kept", () => {
+    const pushed =
+      "redirect-gateway def1,dhcp-option DNS 103.86.96.100,dhcp-option DNS 103.86.99.100,sndbuf 524288,rcvbuf 524288,explicit-exit-notify,comp-lzo no,route-gateway 10.7.3.1,topology subnet,ping 60,ping-restart 180,ifconfig 10.7.3.3 255.255.255.0,peer-id 0,cipher AES-256-GCM".split(
+        ",",
+      );
+    const result = read(pushed);
+    if (!result.ok) throw new Error(result.problem);
+    expect(result.tunnel.notes).toEqual([]);
+    expect(result.tunnel.dns.servers.map(formatIpv4)).toEqual(["103.86.96.100", "103.86.99.100"]);
+    expect(routes(pushed)).toEqual(["10.7.3.0/24", "0.0.0.0/0"]);
+  });
+
+  test("an unknown option is told of, its value is not", () => {
+    const result = read([...OWN, "frobnicate secret"]);
+    expect(result.ok && result.tunnel.notes).toEqual([{ level: "info", text: "pushed frobnicate: unknown; ignored" }]);
+  });
+
   test("any options are read without a throw", () => {
     const words = fc.constantFrom(
       ..."ifconfig route dns dhcp-option topology net30 subnet 10.8.0.2 255.255.255.0 -1 \" ' \\ redirect-gateway def1 DNS".split(
