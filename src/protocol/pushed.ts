@@ -42,6 +42,24 @@ export class PushReply {
   }
 }
 
+export interface AuthToken {
+  readonly token: string;
+  readonly user: string | undefined;
+}
+
+/** What takes the place of the password from the next key exchange on. */
+export const authTokenOf = ({ authToken, authTokenUser }: SessionOptions): AuthToken | undefined =>
+  authToken === undefined ? undefined : { token: authToken, user: authTokenUser };
+
+/**
+ * The token of a reply that comes while the tunnel is up. OpenVPN 2.6 with auth-gen-token sends one after each
+ * renegotiation, because a token is only good for two renewal periods. Nothing else of such a reply is heeded.
+ */
+export function renewedToken(config: ClientConfig, options: readonly string[]): AuthToken | undefined {
+  const filtered = applyPullFilter(options, config.pullFilters, config.routeNoPull);
+  return filtered.ok ? authTokenOf(parseSessionOptions(filtered.options, config.dataCiphers)) : undefined;
+}
+
 /** Without a pushed cipher the server uses its own (its options string says which), if it is one of ours. */
 function negotiatedWithout(config: ClientConfig, peerOptions: string): AeadName | undefined {
   const theirs = optionsStringValue(peerOptions, "cipher")?.toUpperCase();

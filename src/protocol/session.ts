@@ -39,7 +39,7 @@ import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "./magic.ts";
 import { Negotiation } from "./negotiation.ts";
 import { clientOptionsString, clientPeerInfo } from "./peer-info.ts";
 import type { AeadFactory, TlsEngineFactory } from "./ports.ts";
-import { type Pushed, PushReply } from "./pushed.ts";
+import { type AuthToken, authTokenOf, type Pushed, PushReply, renewedToken } from "./pushed.ts";
 import type { SessionEnd, SessionEvent } from "./session-events.ts";
 import { nextState, type SessionInput, type SessionState } from "./session-state.ts";
 import { tlsParameters } from "./tls-parameters.ts";
@@ -124,7 +124,7 @@ export class Session {
   #push = new PushReply();
   #pushed: Pushed | undefined;
   #keepalive: Keepalive | undefined;
-  #authToken: { readonly token: string; readonly user: string | undefined } | undefined;
+  #authToken: AuthToken | undefined;
   #tlsActivity = false;
   #tlsSeen = false;
   #renegotiateSoon = false;
@@ -451,6 +451,7 @@ export class Session {
     switch (message.kind) {
       case "push-reply":
         if (this.#state === "push") this.#handlePushReply(message, now);
+        else if (this.#state === "up") this.#renewToken(message.options);
         return;
       case "auth-failed":
         return this.#end(now, message);
@@ -485,7 +486,7 @@ export class Session {
     }
     this.#pushed = pushed;
     const { session } = pushed;
-    if (session.authToken !== undefined) this.#authToken = { token: session.authToken, user: session.authTokenUser };
+    this.#authToken = authTokenOf(session);
     this.#data.peerId = session.peerId ?? PEER_ID_NONE;
     this.#transition("pushed");
     for (const timer of ["silence", "push-request", "push-wait"] as const) this.#timers.clear(timer);
@@ -493,6 +494,11 @@ export class Session {
     this.#startKeepalive(pushed, now);
     const peerId = session.peerId ?? PEER_ID_NONE;
     this.#events.push({ kind: "up", options: pushed.options, cipher: pushed.cipher, peerId });
+  }
+
+  #renewToken(options: readonly string[]): void {
+    const renewed = renewedToken(this.#config, options);
+    if (renewed !== undefined) this.#authToken = { token: renewed.token, user: renewed.user ?? this.#authToken?.user };
   }
 
   #startKeepalive({ session }: Pushed, now: number): void {

@@ -254,6 +254,30 @@ describe("renegotiations", () => {
     }
   });
 
+  test("log in with the auth-token, and with each renewed one that the server pushes", () => {
+    const sim = up(5, { lines: ["reneg-sec 0"], peer: { push: [...PUSH, "auth-token first"] } });
+    const rekey = () => {
+      sim.peer.renegotiate(sim.now);
+      sim.run(5000);
+      return sim.peer.login;
+    };
+    expect(sim.peer.login).toEqual(["ann", "pw"]);
+    expect(rekey()).toEqual(["ann", "first"]);
+    // as a server with auth-gen-token does after each renegotiation: a reply with nothing else
+    sim.peer.say("PUSH_REPLY,auth-token second");
+    expect(rekey()).toEqual(["ann", "second"]);
+    expect(rekey()).toEqual(["ann", "second"]);
+    expect([sim.end, sim.count("up")]).toEqual([undefined, 1]);
+  });
+
+  test("a pull-filter keeps a renewed auth-token out", () => {
+    const sim = up(6, { lines: ["reneg-sec 0", 'pull-filter ignore "auth-token"'] });
+    sim.peer.say("PUSH_REPLY,auth-token second");
+    sim.peer.renegotiate(sim.now);
+    sim.run(5000);
+    expect([...sim.peer.login, sim.count("rekeyed")]).toEqual(["ann", "pw", 1]);
+  });
+
   test("a peer that does not finish one ends the session after hand-window", () => {
     const sim = up(3, { lines: ["hand-window 20", "reneg-sec 30 30"], peer: { push: PUSH.slice(0, 3) } });
     sim.peer.mute = true;

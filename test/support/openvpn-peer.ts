@@ -69,6 +69,12 @@ export class OpenvpnPeer {
     return this.#negotiations[0]?.keyId ?? -1;
   }
 
+  /** User and password that the client sent in the latest key exchange. */
+  get login(): readonly (string | undefined)[] {
+    const message = this.#negotiations.find((n) => n.state === "done")?.peerMessage;
+    return [message?.user, message?.password];
+  }
+
   handle(now: number, packet: Uint8Array): void {
     const opcode = opcodeOf(packet[0]!);
     if (opcode === DATA_V1 || opcode === DATA_V2) {
