@@ -36,9 +36,7 @@ endWithMe();
 if (wanted("check")) await checks(tally);
 if (wanted("unit")) {
   const world = below("test/support/world", "test/interop", "test/system");
-  const files = below("src", "test", "scripts", "image", "bench", "fuzz").filter(
-    (path) => !world.includes(path),
-  );
+  const files = below("src", "test", "scripts", "image", "bench", "fuzz").filter((path) => !world.includes(path));
   await bunTest(tally, "unit, property and simulation tests", inWorld([PARALLEL, ...files]));
 }
 let image = true;
