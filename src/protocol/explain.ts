@@ -47,7 +47,9 @@ export function explainEnd(end: SessionEnd, config: ClientConfig, place: Place):
     case "auth-failed":
       return authFailed(end, config);
     case "ping-timeout":
-      return warn(`nothing came from the server for ${end.seconds} s (ping-restart); connecting anew`);
+      return warn(
+        `nothing came from the server for ${end.seconds} s (${end.exit ? "ping-exit" : "ping-restart"}); connecting anew`,
+      );
     case "server-restart":
       return warn(said("the server asks to connect anew", end.message));
     case "server-halt":
