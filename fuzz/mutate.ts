@@ -1,4 +1,5 @@
 /** Seeded mutations: flips, cuts, repeats, splices, lengths. */
+import { concat } from "../src/lib/bytes.ts";
 import { type Random, randomBelow } from "../src/lib/random.ts";
 
 const LENGTHS = [0, 1, 0x7f, 0x80, 0xff];
@@ -36,14 +37,4 @@ export function mutate(random: Random, seeds: readonly Uint8Array[]): Uint8Array
     if (bytes.length > 70_000) bytes = bytes.slice(0, 70_000);
   }
   return bytes;
-}
-
-function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }

@@ -3,8 +3,10 @@
  * over what both sides sent in the key-method message, whatever TLS version is in use. Layout: static-key.ts, where
  * key 0 is client to server and key 1 server to client. Source: notes 1.8.
  */
+
 import { hmac } from "@noble/hashes/hmac.js";
 import { md5, sha1 } from "@noble/hashes/legacy.js";
+import { concat } from "../lib/bytes.ts";
 import { STATIC_KEY_LEN } from "./static-key.ts";
 
 export const EXPORTER_LABEL = "EXPORTER-OpenVPN-datakeys";
@@ -33,7 +35,7 @@ export function deriveByPrf(
 /** RFC 2246 5; an odd secret's middle byte belongs to both halves. */
 export function tls1Prf(secret: Uint8Array, label: string, seeds: readonly Uint8Array[], length: number): Uint8Array {
   const half = Math.ceil(secret.length / 2);
-  const seed = join([ascii(label), ...seeds]);
+  const seed = concat(ascii(label), ...seeds);
   const out = expand(md5, secret.subarray(0, half), seed, length);
   const other = expand(sha1, secret.subarray(secret.length - half), seed, length);
   for (let i = 0; i < length; i++) out[i] = out[i]! ^ other[i]!;
@@ -46,20 +48,10 @@ function expand(hash: typeof md5 | typeof sha1, secret: Uint8Array, seed: Uint8A
   let a = seed;
   for (let at = 0; at < length; at += hash.outputLen) {
     a = hmac(hash, secret, a);
-    const block = hmac(hash, secret, join([a, seed]));
+    const block = hmac(hash, secret, concat(a, seed));
     out.set(block.subarray(0, length - at), at);
   }
   return out;
 }
 
 const ascii = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0));
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}

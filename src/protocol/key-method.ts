@@ -6,6 +6,7 @@
  *
  * An absent string has length 0. Old peers end after the options. Source: notes 1.7.
  */
+import { concat } from "../lib/bytes.ts";
 import type { KeySource } from "./key-derive.ts";
 import type { Random } from "./ports.ts";
 
@@ -43,13 +44,7 @@ export function keyMethodEmit(message: KeyMethodMessage): Uint8Array {
   const { source } = message;
   const strings = [message.options, message.user, message.password, message.peerInfo].map(encodeString);
   const parts = [Uint8Array.of(0, 0, 0, 0, 2), source.preMaster, source.random1, source.random2, ...strings];
-  const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
+  return concat(...parts);
 }
 
 export type KeyMethodResult =

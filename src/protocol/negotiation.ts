@@ -6,6 +6,7 @@
  *
  * Any of them can go to "failed". The session builds and wraps the packets and owns the deadlines.
  */
+import { concat } from "../lib/bytes.ts";
 import { type ControlMessage, ControlMessages } from "./control-message.ts";
 import type { KeySource } from "./key-derive.ts";
 import { type KeyMethodMessage, keyMethodEmit, keyMethodRead, MAX_KEY_METHOD_LEN } from "./key-method.ts";
@@ -190,12 +191,4 @@ export class Negotiation {
     this.state = "failed";
     this.failure ??= failure;
   }
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  if (a.length === 0) return b;
-  const out = new Uint8Array(a.length + b.length);
-  out.set(a);
-  out.set(b, a.length);
-  return out;
 }

@@ -6,9 +6,11 @@
  *
  * Source: notes 1.1, 1.2, 1.5; `man openvpn`, --tls-auth.
  */
+
 import { hmac } from "@noble/hashes/hmac.js";
 import { md5, sha1 } from "@noble/hashes/legacy.js";
 import { sha224, sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
+import { concat } from "../lib/bytes.ts";
 import type { DigestName } from "./config/types.ts";
 import type { ControlWrapper, WrapOptions } from "./control-wrap.ts";
 import { DROP_CONTROL_AUTHENTICATION, DROP_CONTROL_REPLAY, DROP_CONTROL_TRUNCATED } from "./drop.ts";
@@ -68,11 +70,4 @@ export class TlsAuth implements ControlWrapper {
     this.#window.mark(d.getUint32(4), d.getUint32(0), now);
     return plain;
   }
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const out = new Uint8Array(a.length + b.length);
-  out.set(a);
-  out.set(b, a.length);
-  return out;
 }

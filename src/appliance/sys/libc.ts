@@ -33,10 +33,8 @@ export interface Libc {
   reboot(command: number): number;
   sync(): void;
   sethostname(name: number, length: number): number;
-  waitpid(pid: number, statusAt: number, options: number): number;
   eventfd(initial: number, flags: number): number;
   clock_gettime(clock: number, timespec: number): number;
-  clock_settime(clock: number, timespec: number): number;
   getrandom(buffer: number, length: number, flags: number): number;
   if_nametoindex(name: number): number;
   setns(fd: number, type: number): number;
@@ -67,10 +65,8 @@ export const libc = dlopen("libc.so.6", {
   reboot: { args: [i32], returns: i32 },
   sync: { args: [], returns: FFIType.void },
   sethostname: { args: [ptr, u64_fast], returns: i32 },
-  waitpid: { args: [i32, ptr, i32], returns: i32 },
   eventfd: { args: [u32, i32], returns: i32 },
   clock_gettime: { args: [i32, ptr], returns: i32 },
-  clock_settime: { args: [i32, ptr], returns: i32 },
   getrandom: { args: [ptr, u64_fast, u32], returns: i64_fast },
   if_nametoindex: { args: [ptr], returns: u32 },
   setns: { args: [i32, i32], returns: i32 },

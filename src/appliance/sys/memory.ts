@@ -48,7 +48,3 @@ export class NativeMemory implements Slab {
     return this.bytes.length - this.#next;
   }
 }
-
-/** A view of one piece. */
-export const pieceView = (memory: NativeMemory, piece: Piece): DataView =>
-  new DataView(memory.buffer, piece.at, piece.length);

@@ -123,7 +123,6 @@ export function finitModule(fd: number, parameters = "", flags = 0): void {
 }
 
 export const RB_POWER_OFF = 0x4321fedc;
-export const RB_AUTOBOOT = 0x01234567;
 export const RB_DISABLE_CAD = 0;
 /** Power off, restart, or (RB_DISABLE_CAD) have Ctrl-Alt-Del sent to PID 1 as SIGINT. Call sync first. */
 export function reboot(command: number): void {
@@ -137,20 +136,6 @@ export function sync(): void {
 export function setHostname(name: string): void {
   scratchNext = 0;
   check("sethostname", libc.sethostname(cString(name), new TextEncoder().encode(name).length));
-}
-
-/** Reaps one child that ended, as PID 1 has to: its pid, or 0 when there is none. */
-export function reapChild(): number {
-  const WNOHANG = 1;
-  return Math.max(0, libc.waitpid(-1, scratch().pointer, WNOHANG));
-}
-
-/** Sets the wall clock. @param seconds since 1970 */
-export function setClock(seconds: number): void {
-  const memory = scratch();
-  memory.view.setBigInt64(0, BigInt(Math.trunc(seconds)), true);
-  memory.view.setBigInt64(8, 0n, true);
-  check("clock_settime", libc.clock_settime(0, memory.pointer));
 }
 
 /** Moves this thread to another network namespace, such as /run/netns/NAME; sockets made after that belong to it. */
