@@ -94,3 +94,29 @@ test("without a key nothing is sealed, and each packet is counted", () => {
   client.seal(20);
   expect(client.drops.snapshot()).toEqual({ "seal-no-key": 1 });
 });
+
+test.each(["stub", "stub-swap"] as const)(
+  "with %s framing packets and pings grow by a byte and come out whole",
+  (framing) => {
+    const [client, server] = [side(false), side(true)];
+    client.slots.install(client.key(0), 0);
+    server.slots.install(server.key(0), 0);
+    const bare = server.path.overhead;
+    client.path.framing = framing;
+    server.path.framing = framing;
+    expect(server.path.overhead).toBe(bare + 1);
+    const packet = Uint8Array.from({ length: 40 }, (_, i) => 0x45 + i);
+    slab.bytes.set(packet, AT);
+    const plain = new Batch(4);
+    const [at, len] = server.seal(packet.length);
+    client.path.open(0, at, len, plain);
+    expect(slab.bytes.slice(plain.at[0]!, plain.at[0]! + plain.len[0]!)).toEqual(packet);
+    pingEmit(slab.bytes, AT);
+    client.path.open(0, ...server.seal(PING_LEN), plain);
+    expect([plain.count, client.path.count[4]]).toEqual([1, 1]);
+    server.path.framing = "none";
+    slab.bytes.set(packet, AT);
+    client.path.open(0, ...server.seal(packet.length), plain);
+    expect(client.drops.snapshot()).toEqual({ "data-framing": 1 });
+  },
+);

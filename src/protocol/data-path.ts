@@ -4,6 +4,7 @@
  */
 import type { Batch } from "../lib/batch.ts";
 import type { Slab } from "../lib/slab.ts";
+import type { DataKey } from "./data-channel.ts";
 import {
   DROP_DATA_EARLY,
   DROP_DATA_KEY_ID,
@@ -14,6 +15,13 @@ import {
 } from "./drop.ts";
 import type { KeySlots } from "./key-slots.ts";
 import { PAYLOAD_EXIT, PAYLOAD_OCC, PAYLOAD_PACKET, PAYLOAD_PING, payloadKind } from "./magic.ts";
+import {
+  COMPRESSION_HEADER_LEN,
+  type CompressionFraming,
+  compressionCheck,
+  compressionEmit,
+  compressionStrip,
+} from "./wire/compression.ts";
 import { dataCheck, dataPeerId, PEER_ID_NONE } from "./wire/data.ts";
 import { DATA_V2, keyIdOf, opcodeOf } from "./wire/opcode.ts";
 
@@ -28,6 +36,7 @@ export class DataPath {
   sealedAt = Number.NEGATIVE_INFINITY;
   /** What the server may put into DATA_V2 as our peer id. */
   peerId = PEER_ID_NONE;
+  framing: CompressionFraming = "none";
   readonly #slab: Slab;
   readonly #slots: KeySlots;
   readonly #drops: Float64Array;
@@ -39,6 +48,12 @@ export class DataPath {
     this.#drops = drops;
   }
 
+  /** Bytes that sealing adds to a packet; 0 while there is no key. */
+  get overhead(): number {
+    const key = this.#slots.sending;
+    return key === undefined ? 0 : key.overhead + (this.framing === "none" ? 0 : COMPRESSION_HEADER_LEN);
+  }
+
   /** Seals every packet of `plain` where it stands; the rows of `sealed` start in its headroom. */
   sealBatch(now: number, plain: Batch, sealed: Batch): void {
     const drops = this.#drops;
@@ -47,7 +62,7 @@ export class DataPath {
       drops[DROP_SEAL_NO_KEY] = drops[DROP_SEAL_NO_KEY]! + plain.count;
       return;
     }
-    const overhead = key.overhead;
+    const { overhead } = this;
     const count = this.count;
     for (let i = 0; i < plain.count; i++) {
       const len = plain.len[i]!;
@@ -55,7 +70,7 @@ export class DataPath {
         drops[DROP_DATA_NO_ROOM] = drops[DROP_DATA_NO_ROOM]! + plain.count - i;
         break;
       }
-      const start = key.seal(plain.at[i]!, len);
+      const start = this.seal(key, plain.at[i]!, len);
       if (start < 0) {
         drops[-1 - start] = drops[-1 - start]! + 1;
         continue;
@@ -65,6 +80,15 @@ export class DataPath {
       count[1] = count[1]! + len;
       this.sealedAt = now;
     }
+  }
+
+  /**
+   * Seals the payload [at, at + len) where it stands; the whole is `overhead` longer.
+   * @returns where it starts, or -1 - drop code
+   */
+  seal(key: DataKey, at: number, len: number): number {
+    if (this.framing === "none") return key.seal(at, len);
+    return key.seal(compressionEmit(this.#slab.bytes, this.framing, at, len), len + COMPRESSION_HEADER_LEN);
   }
 
   /** Opens one data packet [at, at + len), len > 0, into a row of `plain`. */
@@ -86,11 +110,17 @@ export class DataPath {
       // the server's packets carry our id or none
       if (peerId !== this.peerId && peerId !== PEER_ID_NONE) return DROP_DATA_PEER_ID;
     }
-    const payloadAt = key.open(now, at, len, isV2);
+    let payloadAt = key.open(now, at, len, isV2);
     if (payloadAt < 0) return -1 - payloadAt;
     this.#slots.opened(key, now);
     this.openedAt = now;
-    const payloadLen = len - (payloadAt - at);
+    let payloadLen = len - (payloadAt - at);
+    if (this.framing !== "none") {
+      const unframed = compressionCheck(bytes, this.framing, payloadAt, payloadLen);
+      if (unframed !== DROP_NONE) return unframed;
+      payloadAt = compressionStrip(bytes, this.framing, payloadAt, payloadLen);
+      payloadLen -= COMPRESSION_HEADER_LEN;
+    }
     const kind = payloadKind(bytes, payloadAt, payloadLen);
     const count = this.count;
     if (kind === PAYLOAD_PACKET) {

@@ -21,7 +21,8 @@ const DROPS = {
   "seal-no-key": "a packet to send while there is no key to send with",
   "seal-exhausted": "a packet to send after the key's packet ids were used up",
   "session-ended": "a packet after the end of the session",
-  "data-framing": "an opened packet whose compression byte announces compression or nothing known",
+  "data-framing": "an opened packet without the compression byte that comp-lzo or compress asks for",
+  "data-compressed": "an opened packet that the server compressed, which cannot be read",
 } as const;
 
 export type SessionDrop = keyof typeof DROPS;
@@ -55,3 +56,4 @@ export const DROP_SEAL_NO_KEY = code("seal-no-key");
 export const DROP_SEAL_EXHAUSTED = code("seal-exhausted");
 export const DROP_SESSION_ENDED = code("session-ended");
 export const DROP_DATA_FRAMING = code("data-framing");
+export const DROP_DATA_COMPRESSED = code("data-compressed");

@@ -4,6 +4,7 @@
  * changes the wire format for what it reads here. Source: notes 1.7, 2.1, 2.2.
  */
 import type { ClientConfig } from "./config/types.ts";
+import { COMPRESSION_HEADER_LEN } from "./wire/compression.ts";
 
 export const IV_PROTO_DATA_V2 = 1 << 1;
 export const IV_PROTO_REQUEST_PUSH = 1 << 2;
@@ -31,6 +32,9 @@ export function clientPeerInfo(config: ClientConfig): string {
     ...(config.dataCiphers.includes("AES-256-GCM") && config.dataCiphers.includes("AES-128-GCM") ? ["IV_NCP=2"] : []),
     `IV_CIPHERS=${config.dataCiphers.join(":")}`,
     `IV_PROTO=${IV_PROTO}`,
+    "IV_LZO_STUB=1",
+    "IV_COMP_STUB=1",
+    "IV_COMP_STUBv2=1",
   ];
   for (const [name, value] of config.setenv) {
     if (name.startsWith("UV_") && config.pushPeerInfo) lines.push(`${name}=${value}`);
@@ -61,7 +65,10 @@ export function clientOptionsString(config: ClientConfig): string {
   const cipher = config.fallbackCipher ?? config.dataCiphers[0] ?? "AES-256-GCM";
   const block = BLOCK_LEN[cipher];
   const aead = block === undefined;
-  const overhead = aead ? AEAD_LINK_OVERHEAD : 1 + DIGEST_LEN[config.auth] + block + 4 + block;
+  const framed = config.framing !== "none";
+  const overhead =
+    (aead ? AEAD_LINK_OVERHEAD : 1 + DIGEST_LEN[config.auth] + block + 4 + block) +
+    (framed ? COMPRESSION_HEADER_LEN : 0);
   return [
     "V4",
     "dev-type tun",
@@ -71,6 +78,8 @@ export function clientOptionsString(config: ClientConfig): string {
     ...(config.wrap.kind === "tls-auth" && config.wrap.direction !== undefined
       ? [`keydir ${config.wrap.direction}`]
       : []),
+    // of any compression framing, as openvpn does
+    ...(framed ? ["comp-lzo"] : []),
     `cipher ${cipher}`,
     `auth ${aead ? "[null-digest]" : config.auth === "none" ? "[null-digest]" : config.auth}`,
     `keysize ${KEY_BITS[cipher] ?? 256}`,

@@ -1,6 +1,6 @@
 /** What a server pushes, and what it means. */
 export { applyPullFilter, type FilterResult } from "./push/pull-filter.ts";
-export { type CompressionFraming, parseSessionOptions, type SessionOptions } from "./push/session-options.ts";
+export { parseSessionOptions, type SessionOptions } from "./push/session-options.ts";
 export {
   type Note,
   parseTunnelOptions,

@@ -4,6 +4,7 @@ import type { ControlMessage } from "./control-message.ts";
 import { optionsStringValue } from "./peer-info.ts";
 import type { AeadName } from "./ports.ts";
 import { applyPullFilter, parseSessionOptions, type SessionOptions } from "./push.ts";
+import type { CompressionFraming } from "./wire/compression.ts";
 
 /** Our bound on a reply of many parts. */
 const MAX_OPTIONS = 4096;
@@ -12,6 +13,7 @@ export interface Pushed {
   readonly options: readonly string[];
   readonly session: SessionOptions;
   readonly cipher: AeadName;
+  readonly framing: CompressionFraming;
 }
 
 export class PushReply {
@@ -31,14 +33,11 @@ export class PushReply {
     const session = parseSessionOptions(filtered.options, config.dataCiphers);
     const problem = session.problems[0];
     if (problem !== undefined) return problem;
-    if (session.compression.framing !== "none") {
-      return `${session.compression.option}: compression framing is not supported`;
-    }
     const cipher = session.cipher ?? negotiatedWithout(config, peerOptions);
     if (cipher === undefined) {
       return `the server did not negotiate a data cipher, and its own is none of ${config.dataCiphers.join(", ")}`;
     }
-    return { options: filtered.options, session, cipher };
+    return { options: filtered.options, session, cipher, framing: session.framing ?? config.framing };
   }
 }
 

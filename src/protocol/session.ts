@@ -26,6 +26,7 @@ import {
   DROP_CONTROL_KEY_ID,
   DROP_CONTROL_UNEXPECTED,
   DROP_CONTROL_WINDOW,
+  DROP_DATA_COMPRESSED,
   DROP_PACKET_EMPTY,
   DROP_SESSION_ENDED,
   SESSION_DROP_NAMES,
@@ -53,6 +54,9 @@ const PUSH_REQUEST_MS = 5000;
 const SILENCE_MS = 15_000;
 /** Our choice: no goodbye takes longer, whatever explicit-exit-notify says. */
 const MAX_EXIT_NOTICES = 5;
+
+const COMPRESSED_DATA =
+  "the server compresses what it sends, and what is compressed is lost here: turn compression off on the server";
 
 export interface SessionPorts {
   readonly slab: Slab;
@@ -132,6 +136,7 @@ export class Session {
   #controlSentAt = Number.NEGATIVE_INFINITY;
   #controlReceivedAt = Number.NEGATIVE_INFINITY;
   #exitNoticesLeft = 0;
+  #compressedTold = false;
 
   constructor(config: ClientConfig, ports: SessionPorts, options: SessionStart) {
     this.#config = config;
@@ -163,7 +168,7 @@ export class Session {
 
   /** Bytes that sealing adds to a packet. Once up. */
   get dataOverhead(): number {
-    return this.#slots.sending?.overhead ?? 0;
+    return this.#data.overhead;
   }
 
   /** Tunnel packets and bytes so far. */
@@ -237,6 +242,10 @@ export class Session {
       }
     }
     if (this.#data.exitReceived && this.#state !== "ended") this.#end(now, { kind: "server-exit" });
+    if (!this.#compressedTold && this.drops.values[DROP_DATA_COMPRESSED]! > 0) {
+      this.#compressedTold = true;
+      this.#events.push({ kind: "warning", text: COMPRESSED_DATA });
+    }
     this.#checkWear();
   }
 
@@ -488,6 +497,7 @@ export class Session {
     const { session } = pushed;
     this.#authToken = authTokenOf(session);
     this.#data.peerId = session.peerId ?? PEER_ID_NONE;
+    this.#data.framing = pushed.framing;
     this.#transition("pushed");
     for (const timer of ["silence", "push-request", "push-wait"] as const) this.#timers.clear(timer);
     this.#installKey(active, now);
@@ -599,8 +609,8 @@ export class Session {
     const at = scratch.take(len);
     if (key === undefined || at < 0) return undefined;
     emit(slab.bytes, at);
-    const start = key.seal(at, len);
-    return start < 0 ? undefined : slab.bytes.slice(start, at + len);
+    const start = this.#data.seal(key, at, len);
+    return start < 0 ? undefined : slab.bytes.slice(start, start + len + this.#data.overhead);
   }
 
   #checkWear(): void {

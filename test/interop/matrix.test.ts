@@ -42,6 +42,34 @@ describe.skipIf(NO_WORLD)("a tunnel to openvpn", () => {
     await subject.bootUp(world.config({ profile }));
   });
 
+  for (const [pushed, own] of [
+    ["comp-lzo no", ""],
+    ["compress stub", "comp-lzo no"],
+    ["compress stub-v2", "compress"],
+    ["", "comp-lzo no"],
+    ["", "compress"],
+  ] as const) {
+    test(`framing without compression: ${pushed || "nothing"} pushed, ${own || "nothing"} in the profile`, async () => {
+      const framing = pushed === "compress stub-v2" ? pushed : pushed || own;
+      const push = pushed === "" ? [] : [`push "${pushed}"`];
+      const server = await world.server({ lines: ["allow-compression yes", framing, ...push] });
+      const lines = own === "" ? [] : REFERENCE ? ["allow-compression yes", own] : [own];
+      await subject.bootUp(world.config({ profile: world.profile({ lines }) }));
+      expect((await world.ping(SITE, 3, ["-i", "0.05"])).back).toBe(3);
+      expect(await world.lanHost<{ ok: number }>("download", [SITE, 1_000_000, 1])).toMatchObject({ ok: 1 });
+      expect(server.log()).not.toMatch(/bad (comp|lzo|lz4)|decompression header/i);
+    });
+  }
+
+  test.skipIf(REFERENCE)("a server that compresses is told of, and what it compressed is counted", async () => {
+    await world.server({ lines: ["allow-compression yes", "comp-lzo yes", 'push "comp-lzo no"'] });
+    const router = await subject.bootUp(world.config());
+    await world.ping(SITE, 3, ["-i", "0.05", "-s", "1000", "-p", "00", "-W", "1"]);
+    await subject.says(/session\.warning.*compress/, 5);
+    router.signal("SIGUSR2");
+    await subject.says(/data-compressed=[1-9]/, 5);
+  });
+
   test("the server's order of ciphers decides among those that the profile allows", async () => {
     const server = await world.server({ ciphers: "CHACHA20-POLY1305:AES-128-GCM:AES-256-GCM" });
     await subject.bootUp(world.config({ profile: world.profile({ lines: ["data-ciphers AES-256-GCM:AES-128-GCM"] }) }));

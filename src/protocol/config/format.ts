@@ -98,6 +98,8 @@ function writeData(out: Output, config: ClientConfig): void {
   out.line("replay-window", config.replayWindow.packets, config.replayWindow.seconds);
   out.line("tun-mtu", config.tunMtu);
   out.line("tun-mtu-max", config.tunMtuMax);
+  if (config.framing === "stub") out.line("comp-lzo", "no");
+  else if (config.framing === "stub-swap") out.line("compress", "stub");
   const { size, mode } = config.mssFix;
   if (mode === "payload") out.line("mssfix", size);
   else out.line("mssfix", size, mode);

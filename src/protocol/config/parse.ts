@@ -7,7 +7,7 @@ import { DIRECTIVES } from "./directives.ts";
 import { NO_SERVER } from "./directives-server.ts";
 import { type Line, lex, printable } from "./lexer.ts";
 import { Reader, type ReadFile, Report, SECONDS } from "./reader.ts";
-import { checkCompression, resolveAuth, resolveCiphers, resolveSizes } from "./resolve-data.ts";
+import { checkFragment, resolveAuth, resolveCiphers, resolveCompression, resolveSizes } from "./resolve-data.ts";
 import { resolveLocalPort, resolveRemotes } from "./resolve-link.ts";
 import { type DefaultCredentials, resolveCredentials, resolveTls, resolveVerify, resolveWrap } from "./resolve-tls.ts";
 import { resolveLocalOptions, resolvePullFilters } from "./resolve-tunnel.ts";
@@ -146,7 +146,7 @@ function setenv(line: Line, known: Known, report: Report): boolean {
 function resolveClient(file: string, reader: Reader, known: Known, options: ParseOptions): ClientConfig {
   checkRole(reader, known, options);
   const auth = resolveAuth(reader);
-  checkCompression(reader);
+  checkFragment(reader);
   const hasPull = reader.has("client") || reader.has("pull");
   return {
     role: "client",
@@ -180,6 +180,7 @@ function resolveClient(file: string, reader: Reader, known: Known, options: Pars
     setenv: known.setenv,
     ...resolveCiphers(reader),
     auth,
+    framing: resolveCompression(reader),
     ...resolveSizes(reader),
     ...resolvePing(reader, hasPull),
     inactive: resolveInactive(reader),

@@ -1,4 +1,5 @@
 /** Ciphers, digests, sizes and compression: lines -> values. */
+import type { CompressionFraming } from "../wire/compression.ts";
 import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
 import type { DataCipher, DigestName, MssFix } from "./types.ts";
@@ -75,26 +76,39 @@ export function resolveAuth(reader: Reader): DigestName | "none" {
 }
 
 /**
- * comp-lzo in any form, `no` included, and compress with an algorithm put a byte before each packet (notes: 0xfa none,
- * 0xfb swapped), and the peer's framing cannot be negotiated away: a packet without it would be misread by a server that
- * has the same line. So they are errors until that framing is built. `compress migrate` has no framing of its own, and
- * `compress stub-v2` adds a byte only to packets that begin with 0x50, which no IP packet does.
+ * The framing that both ends must have, since it cannot be negotiated away: a packet without its byte is misread by a
+ * server that has the same line. What may be compressed is refused, as it could not be read. The later line wins.
  */
-export function checkCompression(reader: Reader): void {
-  for (const line of reader.all("comp-lzo")) {
-    if (reader.choice(line, 1, ["yes", "no", "adaptive"]) === undefined && line.words[1] !== undefined) continue;
-    reader.problem(
-      line,
-      `the framing of comp-lzo${line.words[1] === "no" ? " (also of comp-lzo no)" : ""} is not available yet`,
-    );
+export function resolveCompression(reader: Reader): CompressionFraming {
+  let framing: CompressionFraming = "none";
+  const lines = [...reader.all("comp-lzo"), ...reader.all("compress")].sort((a, b) => a.line - b.line);
+  for (const line of lines) {
+    const [name, word] = line.words;
+    const isLzo = name === "comp-lzo";
+    const mode = reader.choice(line, 1, isLzo ? ["yes", "no", "adaptive"] : ["lzo", "lz4", "lz4-v2", ...STUBS]);
+    if (mode === undefined && word !== undefined) continue;
+    if (mode === "no") framing = "stub";
+    else if (isLzo)
+      reader.problem(
+        line,
+        `${UNREADABLE}; \`comp-lzo no\` has the same framing: it works with a server that compresses nothing`,
+      );
+    else if (mode === undefined || mode === "stub") framing = "stub-swap";
+    else if (mode === "stub-v2" || mode === "migrate") framing = "none";
+    else
+      reader.problem(
+        line,
+        `${UNREADABLE}; \`compress\` alone, \`compress stub-v2\` and no compression at all work, if the server does the same`,
+      );
   }
-  for (const line of reader.all("compress")) {
-    const mode = reader.choice(line, 1, ["lzo", "lz4", "lz4-v2", "stub", "stub-v2", "migrate"]);
-    if (mode === undefined && line.words[1] !== undefined) continue;
-    if (mode !== "stub-v2" && mode !== "migrate")
-      reader.problem(line, "the framing of compressed packets is not available yet");
-  }
-  // Not negotiable: both ends must have it (notes 4.2). 0 turns it off.
+  return framing;
+}
+
+const STUBS = ["stub", "stub-v2", "migrate"] as const;
+const UNREADABLE = "what the server compresses could not be read";
+
+/** Not negotiable: both ends must have it (notes 4.2). 0 turns it off. */
+export function checkFragment(reader: Reader): void {
   for (const line of reader.all("fragment")) {
     const size = reader.number(line, 1, { min: 0, max: 65535 });
     if (line.words[2] !== undefined) reader.choice(line, 2, ["mtu"]);

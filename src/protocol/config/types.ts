@@ -1,3 +1,5 @@
+import type { CompressionFraming } from "../wire/compression.ts";
+
 /**
  * The resolved configuration: what an OpenVPN file says after every default, alias and file reference is settled.
  * Times are in seconds as in the file unless a name says otherwise; Infinity means "never".
@@ -151,7 +153,8 @@ export interface ClientConfig {
   readonly tunMtu: number;
   readonly tunMtuMax: number;
   readonly mssFix: MssFix;
-  /** comp-lzo no / compress stub framing is refused or accepted by the table; true: announce nothing, send nothing compressed. */
+  /** Of comp-lzo and compress; a pushed one takes its place. */
+  readonly framing: CompressionFraming;
   readonly ping: number;
   /** ping-restart or ping-exit; 0 = off. */
   readonly pingTimeout: number;

@@ -74,10 +74,13 @@ describe("options of the session", () => {
     ["compress", "stub-swap"],
     ["compress stub-v2", "none"],
     ["compress migrate", "none"],
-    ["compress lz4-v2", "lz4-v2"],
-    ["comp-lzo", "lzo"],
   ] as const)("%s", (option, framing) => {
-    expect(parseSessionOptions([option]).compression.framing).toBe(framing);
+    expect(parseSessionOptions([option]).framing).toBe(framing);
+  });
+
+  test.each(["compress lz4-v2", "comp-lzo", "comp-lzo adaptive", "compress zstd"])("%s is a problem", (option) => {
+    const { framing, problems } = parseSessionOptions([option]);
+    expect([framing, problems.length]).toEqual([undefined, 1]);
   });
 });
 

@@ -3,15 +3,7 @@ import { printable, splitWords } from "../config/lexer.ts";
 import { decodeBase64 } from "../config/material.ts";
 import type { DataCipher } from "../config/types.ts";
 import { decodeUtf8 } from "../config/utf8.ts";
-
-/**
- * How compression framing changes each data packet. OpenVPN 2.6 applies a pushed comp-lzo or compress to AEAD data too: with
- * `comp-lzo no` and `compress` ("stub") every packet gets a byte (0xFA in front; or 0xFB in front and the first payload
- * byte moved to the end), and a peer without that byte is not understood. `compress stub-v2` leaves IP packets as they
- * are (only a payload that starts with 0x50 is escaped, which no IP packet does) and `compress migrate` means none. A
- * server should push none of it to a client that announced no IV_LZO_STUB or IV_COMP_STUB, but some do to everybody.
- */
-export type CompressionFraming = "none" | "stub" | "stub-swap" | "lzo" | "lz4" | "lz4-v2";
+import type { CompressionFraming } from "../wire/compression.ts";
 
 export interface SessionOptions {
   /** undefined: DATA_V1 packets, without peer id. */
@@ -34,8 +26,11 @@ export interface SessionOptions {
   readonly explicitExitNotify: number | undefined;
   readonly sessionTimeout: number | undefined;
   readonly inactive: { readonly seconds: number; readonly bytes: number } | undefined;
-  /** What the last comp-lzo or compress demanded, and its text. Anything but "none" makes the session unusable. */
-  readonly compression: { readonly framing: CompressionFraming; readonly option: string };
+  /**
+   * What the last comp-lzo or compress asks for. OpenVPN applies it to AEAD data too. A server should push none of it to a
+   * client that announced no stub, but some do to everybody. undefined: not pushed, the profile's stays.
+   */
+  readonly framing: CompressionFraming | undefined;
   /** Values that the session cannot work with: it ends as "push-rejected". */
   readonly problems: readonly string[];
 }
@@ -74,7 +69,7 @@ export function parseSessionOptions(
     explicitExitNotify: undefined,
     sessionTimeout: undefined,
     inactive: undefined,
-    compression: { framing: "none", option: "" },
+    framing: undefined,
     problems,
   };
   for (const option of options) {
@@ -160,24 +155,25 @@ function take(out: Mutable, words: string[], offered: readonly DataCipher[], pro
 }
 
 function takeCompression(out: Mutable, name: string, value: string | undefined, problems: string[]): void {
-  const option = value === undefined ? name : `${name} ${printable(value)}`;
-  const framing = COMPRESSION.get(value === undefined ? name : `${name} ${value}`);
-  if (framing === undefined) problems.push(`${option}: not known`);
-  else out.compression = { framing, option };
+  const option = value === undefined ? name : `${name} ${value}`;
+  const framing = COMPRESSION.get(option);
+  if (framing === undefined) problems.push(`${printable(option)}: not known`);
+  else if (framing === "compressed") problems.push(`${option}: what the server compresses cannot be read`);
+  else out.framing = framing;
 }
 
-const COMPRESSION: ReadonlyMap<string, CompressionFraming> = new Map([
-  ["comp-lzo", "lzo"],
-  ["comp-lzo yes", "lzo"],
-  ["comp-lzo adaptive", "lzo"],
+const COMPRESSION: ReadonlyMap<string, CompressionFraming | "compressed"> = new Map([
+  ["comp-lzo", "compressed"],
+  ["comp-lzo yes", "compressed"],
+  ["comp-lzo adaptive", "compressed"],
   ["comp-lzo no", "stub"],
   ["compress", "stub-swap"],
   ["compress stub", "stub-swap"],
   ["compress stub-v2", "none"],
   ["compress migrate", "none"],
-  ["compress lzo", "lzo"],
-  ["compress lz4", "lz4"],
-  ["compress lz4-v2", "lz4-v2"],
+  ["compress lzo", "compressed"],
+  ["compress lz4", "compressed"],
+  ["compress lz4-v2", "compressed"],
 ]);
 
 function decodeBase64Text(text: string): string | undefined {
