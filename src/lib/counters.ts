@@ -8,6 +8,11 @@ export class Counters<Name extends string = string> {
     this.values = new Float64Array(names.length);
   }
 
+  /** Counts one more of the name with this index. */
+  bump(index: number): void {
+    this.values[index]!++;
+  }
+
   /** Every counter that is not zero, by name. */
   snapshot(): Partial<Record<Name, number>> {
     const out: Partial<Record<Name, number>> = {};

@@ -281,7 +281,7 @@ export class Interface {
     const n = rx.count;
     for (let row = 0; row < n; row++) {
       const drop = this.#frame(now, rx, row);
-      if (drop !== Drop.None) this.#count(drop);
+      if (drop !== Drop.None) this.drops.bump(drop);
     }
   }
 
@@ -377,19 +377,13 @@ export class Interface {
     return this.#countOut(e.outputPlain(now, to, len, src)) === Drop.None;
   }
 
-  #count(drop: DropCode): void {
-    const values = this.drops.values;
-    values[drop] = values[drop]! + 1;
-  }
-
   #countOut(drop: DropCode): DropCode {
-    if (drop !== Drop.None) this.outDrops.values[drop] = this.outDrops.values[drop]! + 1;
+    if (drop !== Drop.None) this.outDrops.bump(drop);
     return drop;
   }
 
   #handled(counter: number): DropCode {
-    const values = this.counters.values;
-    values[counter] = values[counter]! + 1;
+    this.counters.bump(counter);
     return Drop.None;
   }
 
@@ -397,9 +391,8 @@ export class Interface {
     const d = this.#slab.view;
     const at = rx.at[row]!;
     const len = rx.len[row]!;
-    const values = this.counters.values;
-    values[RECEIVED] = values[RECEIVED]! + 1;
-    values[RECEIVED_BYTES] = values[RECEIVED_BYTES]! + len;
+    this.counters.bump(RECEIVED);
+    this.counters.values[RECEIVED_BYTES]! += len;
     const bad = etherCheck(d, at, len);
     if (bad !== Drop.None) return bad;
     const dstHi = etherDstHi(d, at);

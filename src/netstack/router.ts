@@ -169,24 +169,18 @@ export class Router implements Forwarder {
   /** Handles IP packets from the tunnel (rows with headroom, which are sent on in place). */
   tunnelIn(now: number, plain: Batch): void {
     const n = plain.count;
-    const values = this.counters.values;
-    const drops = this.tunnelDrops.values;
     for (let i = 0; i < n; i++) {
-      values[TUNNEL_RECEIVED] = values[TUNNEL_RECEIVED]! + 1;
+      this.counters.bump(TUNNEL_RECEIVED);
       const drop = this.#fromTunnel(now, plain.at[i]!, plain.len[i]!);
-      if (drop !== Drop.None) drops[drop] = drops[drop]! + 1;
+      if (drop !== Drop.None) this.tunnelDrops.bump(drop);
     }
   }
 
   /** A packet of the LAN that is not for the gateway: called by the interface. */
   forward(now: number, rx: Batch, row: number, at: number): void {
-    const values = this.counters.values;
-    values[LAN_RECEIVED] = values[LAN_RECEIVED]! + 1;
+    this.counters.bump(LAN_RECEIVED);
     const drop = this.#fromLan(now, rx, row, at);
-    if (drop !== Drop.None) {
-      const drops = this.lanDrops.values;
-      drops[drop] = drops[drop]! + 1;
-    }
+    if (drop !== Drop.None) this.lanDrops.bump(drop);
   }
 
   /** Of the router's own parts and the translator; the interface has its own. */
@@ -199,9 +193,8 @@ export class Router implements Forwarder {
     this.#nat?.handleTimeout(now);
   }
 
-  #bump(counter: number): DropCode {
-    const values = this.counters.values;
-    values[counter] = values[counter]! + 1;
+  #handled(counter: number): DropCode {
+    this.counters.bump(counter);
     return Drop.None;
   }
 
@@ -237,7 +230,7 @@ export class Router implements Forwarder {
     if (this.#nat !== undefined && ipv4IsFragment(d, at)) {
       const whole = lan.reassemble(now, at);
       if (whole < 0) return -whole as DropCode;
-      if (whole === 0) return this.#bump(LAN_HELD);
+      if (whole === 0) return this.#handled(LAN_HELD);
       at = whole;
     }
     const len = ipv4TotalLen(d, at);
@@ -251,7 +244,7 @@ export class Router implements Forwarder {
     } else {
       this.#fragmentIntoTunnel(at);
     }
-    return this.#bump(TO_TUNNEL);
+    return this.#handled(TO_TUNNEL);
   }
 
   /** NAT and TTL: from here on the packet is the router's. */
@@ -310,7 +303,7 @@ export class Router implements Forwarder {
       const to = tunnel.arena.take(headerLen + size);
       tunnel.batch.push(to, tcpSegmentCopy(this.#slab, at, headerLen, size, i, to));
     }
-    return this.#bump(TO_TUNNEL);
+    return this.#handled(TO_TUNNEL);
   }
 
   #superUdp(now: number, at: number, gsoSize: number): DropCode {
@@ -339,7 +332,7 @@ export class Router implements Forwarder {
         tunnel.batch.push(to, udpSegmentCopy(this.#slab, at, size, i, to));
       }
     }
-    return this.#bump(TO_TUNNEL);
+    return this.#handled(TO_TUNNEL);
   }
 
   /** Checksums that the sender's kernel left to a device (VNET_NEEDS_CSUM): nothing behind us would complete them. */
@@ -391,7 +384,7 @@ export class Router implements Forwarder {
       const refused = this.#reassembler.offer(now, this.#slab, at);
       if (refused !== Drop.None) return refused;
       const { completeLen } = this.#reassembler;
-      if (completeLen === 0) return this.#bump(TUNNEL_HELD);
+      if (completeLen === 0) return this.#handled(TUNNEL_HELD);
       this.#scratch.reset();
       at = this.#scratch.take(completeLen);
       if (at < 0) return Drop.FragmentLimit;
@@ -430,7 +423,7 @@ export class Router implements Forwarder {
       at = to;
     }
     const drop = egress.outputPlain(now, at, len, host);
-    if (drop === Drop.None) return this.#bump(TO_LAN);
+    if (drop === Drop.None) return this.#handled(TO_LAN);
     if (drop === Drop.NeighborUnreachable && nat === undefined)
       this.#tunnelError(now, ICMP_UNREACHABLE, UNREACHABLE_HOST, 0, at);
     return drop;
@@ -454,7 +447,7 @@ export class Router implements Forwarder {
     ipv4Emit(d, to, total, this.#nextId(), 0, 64, PROTO_ICMP, dst, src);
     if (total > this.#mtu) this.#fragmentIntoTunnel(to);
     else this.#copyIntoTunnel(to, total);
-    return this.#bump(TUNNEL_ECHO);
+    return this.#handled(TUNNEL_ECHO);
   }
 
   #copyIntoTunnel(at: number, len: number): void {

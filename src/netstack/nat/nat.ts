@@ -45,7 +45,7 @@ import {
   quoteSrcPort,
   rewriteQuote,
 } from "./icmp-error.ts";
-import { rewriteDst, rewriteSrc } from "./rewrite.ts";
+import { rewriteEndpoint } from "./rewrite.ts";
 import {
   NatTable,
   STATE_ICMP,
@@ -142,7 +142,7 @@ export class Nat {
     if (external === this.#external) return false;
     this.#external = external;
     const flushed = this.#table.size > 0;
-    if (flushed) this.#counters.values[FLUSHES]!++;
+    if (flushed) this.#counters.bump(FLUSHES);
     this.#table.clear();
     return flushed;
   }
@@ -188,8 +188,8 @@ export class Nat {
       return Drop.NatUnsupported;
     }
     if (session <= 0) return Drop.NatTableFull;
-    rewriteSrc(d, at, l4, protocol, this.#external, this.#table.outsidePort[session]!, partial);
-    this.#counters.values[OUT]!++;
+    rewriteEndpoint(d, at, l4, protocol, true, this.#external, this.#table.outsidePort[session]!, partial);
+    this.#counters.bump(OUT);
     return Drop.None;
   }
 
@@ -227,8 +227,8 @@ export class Nat {
     } else {
       return Drop.NatUnsupported;
     }
-    rewriteDst(d, at, l4, protocol, table.insideAddress[session]!, table.insidePort[session]!, false);
-    this.#counters.values[IN]!++;
+    rewriteEndpoint(d, at, l4, protocol, false, table.insideAddress[session]!, table.insidePort[session]!, false);
+    this.#counters.bump(IN);
     return Drop.None;
   }
 
@@ -306,7 +306,7 @@ export class Nat {
     state: number,
   ): number {
     const session = this.#table.create(now, protocol, src, srcPort, dst, dstPort, state);
-    if (session > 0) this.#counters.values[CREATED]!++;
+    if (session > 0) this.#counters.bump(CREATED);
     return session;
   }
 
@@ -322,7 +322,7 @@ export class Nat {
     if (session === 0) return Drop.IcmpBadQuote;
     rewriteQuote(d, icmp, len, false, this.#external, table.outsidePort[session]!);
     ipv4RewriteSrc(d, at, this.#external);
-    this.#counters.values[ERRORS_OUT]!++;
+    this.#counters.bump(ERRORS_OUT);
     return Drop.None;
   }
 
@@ -340,7 +340,7 @@ export class Nat {
     const inside = table.insideAddress[session]!;
     rewriteQuote(d, icmp, len, true, inside, table.insidePort[session]!);
     ipv4RewriteDst(d, at, inside);
-    this.#counters.values[ERRORS_IN]!++;
+    this.#counters.bump(ERRORS_IN);
     return Drop.None;
   }
 }
