@@ -3,47 +3,35 @@
  * stay wrong. Bounds are the caller's.
  */
 import { checksumUpdate16, checksumUpdate32, sumUpdate32 } from "../wire/checksum.ts";
-import { ipv4RewriteDst, ipv4RewriteSrc, PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
+import { ipv4Dst, ipv4RewriteDst, ipv4RewriteSrc, ipv4Src, PROTO_ICMP, PROTO_UDP } from "../wire/ipv4.ts";
 import { TCP_CHECKSUM_OFFSET } from "../wire/tcp.ts";
 import { UDP_CHECKSUM_OFFSET } from "../wire/udp.ts";
 
-const IPV4_SRC = 12;
-const IPV4_DST = 16;
 const SRC_PORT = 0;
 const DST_PORT = 2;
 const ICMP_CHECKSUM = 2;
 const ICMP_ECHO_ID = 4;
 
-/** @param partial the transport checksum field holds the pseudo-header's sum alone (VNET_NEEDS_CSUM): ports are not in it */
-export function rewriteSrc(
+/**
+ * Gives the packet at `at` another source, or another destination: address, and port or echo identifier.
+ * @param l4 offset of the transport header
+ * @param partial the transport checksum field holds the pseudo-header's sum alone (VNET_NEEDS_CSUM): ports are not in it
+ */
+export function rewriteEndpoint(
   d: DataView,
   at: number,
   l4: number,
   protocol: number,
+  source: boolean,
   address: number,
   port: number,
   partial: boolean,
 ): void {
-  const before = d.getInt32(at + IPV4_SRC);
-  ipv4RewriteSrc(d, at, address);
+  const before = source ? ipv4Src(d, at) : ipv4Dst(d, at);
+  if (source) ipv4RewriteSrc(d, at, address);
+  else ipv4RewriteDst(d, at, address);
   if (protocol === PROTO_ICMP) rewriteEchoId(d, l4, port, partial);
-  else rewritePort(d, l4, protocol, SRC_PORT, before, address, port, partial);
-}
-
-/** As {@link rewriteSrc}, for the destination. */
-export function rewriteDst(
-  d: DataView,
-  at: number,
-  l4: number,
-  protocol: number,
-  address: number,
-  port: number,
-  partial: boolean,
-): void {
-  const before = d.getInt32(at + IPV4_DST);
-  ipv4RewriteDst(d, at, address);
-  if (protocol === PROTO_ICMP) rewriteEchoId(d, l4, port, partial);
-  else rewritePort(d, l4, protocol, DST_PORT, before, address, port, partial);
+  else rewritePort(d, l4, protocol, source ? SRC_PORT : DST_PORT, before, address, port, partial);
 }
 
 function rewritePort(
