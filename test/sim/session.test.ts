@@ -1,38 +1,18 @@
 /** Whole sessions over a virtual network with virtual time: everything here is decided by a seed. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import "reflect-metadata";
 import { Batch } from "../../src/lib/batch.ts";
 import { type Random, randomBelow, seededRandom } from "../../src/lib/random.ts";
 import { Arena, slabOver } from "../../src/lib/slab.ts";
-import { parseConfig } from "../../src/protocol/config/parse.ts";
-import type { ClientConfig, ControlWrap } from "../../src/protocol/config/types.ts";
+import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { nobleAead } from "../../src/protocol/noble-aead.ts";
 import { Session } from "../../src/protocol/session.ts";
 import type { SessionEnd, SessionEvent } from "../../src/protocol/session-events.ts";
 import type { SessionState } from "../../src/protocol/session-state.ts";
 import { controlEmit } from "../../src/protocol/wire/control.ts";
 import { CONTROL_V1, SOFT_RESET_V1 } from "../../src/protocol/wire/opcode.ts";
+import { CERTIFICATE, clientConfig, NO_WRAP as NONE, PUSH, TLS_AUTH, TLS_CRYPT } from "../support/client-config.ts";
 import { fakeTls } from "../support/fake-tls.ts";
 import { OpenvpnPeer, type PeerOptions } from "../support/openvpn-peer.ts";
-
-const pem = readFileSync(new URL("../configs/client.crt", import.meta.url), "utf8");
-const CERTIFICATE = Uint8Array.fromBase64(/BEGIN CERTIFICATE-----([^-]*)/.exec(pem)![1]!.replace(/\s/g, ""));
-const KEY = Uint8Array.from({ length: 256 }, (_, i) => (i * 7 + 3) & 0xff);
-const material = { label: "<key> block", origin: { file: "x", line: 1 }, bytes: KEY };
-const TLS_CRYPT: ControlWrap = { kind: "tls-crypt", key: KEY, material };
-const TLS_AUTH: ControlWrap = { kind: "tls-auth", key: KEY, direction: 1, digest: "SHA256", material };
-const NONE: ControlWrap = { kind: "none" };
-const PUSH = ["topology subnet", "ifconfig 10.8.0.2 255.255.255.0", "ping 10", "ping-restart 60"];
-
-function clientConfig(lines: readonly string[], wrap: ControlWrap): ClientConfig {
-  const text = `client\ndev tun\nnobind\nremote vpn.example\nauth-user-pass\n${lines.join("\n")}\n<ca>\n${pem}\n</ca>\n`;
-  const result = parseConfig({ file: "x.ovpn", text }, () => undefined, {
-    defaultCredentials: { text: "ann\npw\n", label: "auth.txt" },
-  });
-  if (!result.ok) throw new Error(JSON.stringify(result.problems));
-  return { ...result.config, wrap };
-}
 
 interface Link {
   /** Probabilities. */

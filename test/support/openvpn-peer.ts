@@ -1,7 +1,7 @@
 /** A scripted server of one client for simulations, made of the client's own wire and key modules. */
 import { Batch } from "../../src/lib/batch.ts";
 import type { Random } from "../../src/lib/random.ts";
-import { slabOver } from "../../src/lib/slab.ts";
+import { type Slab, slabOver } from "../../src/lib/slab.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { ControlChannel } from "../../src/protocol/control-channel.ts";
 import { controlWrapper } from "../../src/protocol/control-wrap.ts";
@@ -13,7 +13,7 @@ import { makeKeySource, utf8Encode } from "../../src/protocol/key-method.ts";
 import { KeySlots } from "../../src/protocol/key-slots.ts";
 import { Negotiation } from "../../src/protocol/negotiation.ts";
 import { nobleAead } from "../../src/protocol/noble-aead.ts";
-import type { AeadName, TlsEngineFactory } from "../../src/protocol/ports.ts";
+import type { AeadFactory, AeadName, TlsEngineFactory } from "../../src/protocol/ports.ts";
 import {
   DATA_V1,
   DATA_V2,
@@ -32,6 +32,8 @@ export interface PeerOptions {
   /** What is pushed beside cipher, peer-id and protocol-flags. */
   readonly push: readonly string[];
   readonly ekm: boolean;
+  /** Where `data` opens and seals, and with what; default: a slab of its own, and noble. */
+  readonly memory?: { readonly slab: Slab; readonly aead: AeadFactory };
 }
 
 const AT = 256;
@@ -47,9 +49,11 @@ export class OpenvpnPeer {
   /** No push reply is sent. */
   withholdsPush = false;
   readonly #options: PeerOptions;
-  readonly #slab = slabOver(new ArrayBuffer(8192));
+  readonly #slab: Slab;
+  readonly #aead: AeadFactory;
   readonly #slots = new KeySlots(3600_000);
-  readonly #data: DataPath;
+  /** For whole batches; handle() and seal() are for a peer with a slab of its own. */
+  readonly data: DataPath;
   readonly #channel: ControlChannel;
   #negotiations: Negotiation[] = [];
   readonly #keyed = new Set<Negotiation>();
@@ -57,8 +61,10 @@ export class OpenvpnPeer {
 
   constructor(options: PeerOptions) {
     this.#options = options;
-    this.#data = new DataPath(this.#slab, this.#slots, new Float64Array(SESSION_DROP_NAMES.length));
-    this.#data.peerId = options.peerId;
+    this.#slab = options.memory?.slab ?? slabOver(new ArrayBuffer(8192));
+    this.#aead = options.memory?.aead ?? nobleAead(this.#slab);
+    this.data = new DataPath(this.#slab, this.#slots, new Float64Array(SESSION_DROP_NAMES.length));
+    this.data.peerId = options.peerId;
     const id = new Uint8Array(8);
     options.random.fill(id);
     const wrapper = controlWrapper(options.wrap, { unixSeconds: 1_700_000_000, replayWindow, isServer: true });
@@ -80,9 +86,9 @@ export class OpenvpnPeer {
     if (opcode === DATA_V1 || opcode === DATA_V2) {
       this.#slab.bytes.set(packet, AT);
       const plain = new Batch(1);
-      this.#data.open(now, AT, packet.length, plain);
+      this.data.open(now, AT, packet.length, plain);
       if (plain.count > 0) this.received.push(this.#slab.bytes.slice(plain.at[0]!, plain.at[0]! + plain.len[0]!));
-      this.exited ||= this.#data.exitReceived;
+      this.exited ||= this.data.exitReceived;
       return;
     }
     const control = this.#channel.receive(packet, now);
@@ -115,7 +121,7 @@ export class OpenvpnPeer {
     const [plain, sealed] = [new Batch(1), new Batch(1)];
     this.#slab.bytes.set(payload, AT);
     plain.push(AT, payload.length);
-    this.#data.sealBatch(now, plain, sealed);
+    this.data.sealBatch(now, plain, sealed);
     if (sealed.count === 0) return undefined;
     return this.#slab.bytes.slice(sealed.at[0]!, sealed.at[0]! + sealed.len[0]!);
   }
@@ -205,7 +211,7 @@ export class OpenvpnPeer {
     const block = ekm
       ? negotiation.exportKeyingMaterial(EXPORTER_LABEL, EXPORTER_LENGTH)
       : deriveByPrf(negotiation.peerMessage!.source, negotiation.ownSource!, peerSessionId!, ownSessionId);
-    const aead = nobleAead(this.#slab);
+    const aead = this.#aead;
     const { keyId } = negotiation;
     this.#slots.install(
       new DataKey(block, { slab: this.#slab, aead, cipher, keyId, peerId, replayWindow, isServer: true }),

@@ -1,0 +1,72 @@
+/**
+ * The data path allocates nothing per packet. A child process runs the real one (test/support/loopback.ts) with
+ * BUN_JSC_gcMaxHeapSize, which makes JavaScriptCore collect whenever so many bytes were allocated, and BUN_JSC_logGC:
+ * each "[GC ... START" line between the child's two marks is one such portion.
+ */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+
+setDefaultTimeout(60_000);
+
+const PORTION = 256 * 1024;
+/** Compiled code is allocated as well, now and then; an object of two numbers is 32 bytes, a subarray 64. */
+const BOUND = 1;
+const MILLION = 1_000_000;
+
+interface Run {
+  readonly sent: number;
+  readonly returned: number;
+  readonly received: number;
+  readonly wasted: boolean;
+  /** Allocated bytes for each packet of either direction. */
+  readonly bytes: number;
+}
+
+async function run(cipher: string, packets: number, ...more: readonly string[]): Promise<Run> {
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, "child.ts"), cipher, `${packets}`, ...more], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, BUN_JSC_logGC: "1", BUN_JSC_gcMaxHeapSize: `${PORTION}` },
+  });
+  const [out, err, status] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  const measured = /^FROM HERE$([\s\S]*)^TO HERE$/m.exec(err)?.[1];
+  if (status !== 0 || measured === undefined) throw new Error(`status ${status}: ${err.slice(-2000)}`);
+  // Without one while it starts, the collector's log is not what is read here.
+  expect(err.slice(0, err.indexOf("FROM HERE"))).toContain("[GC");
+  const collections = measured.match(/^\[GC.*START/gm)?.length ?? 0;
+  const result = JSON.parse(out) as Run;
+  return { ...result, bytes: (collections * PORTION) / (2 * result.sent) };
+}
+
+for (const [cipher, packets] of [
+  ["AES-256-GCM", 2 * MILLION],
+  ["CHACHA20-POLY1305", MILLION],
+] as const) {
+  test(`${packets / MILLION} million packets from the LAN through the tunnel and back with ${cipher}: nothing is allocated per packet`, async () => {
+    const { sent, returned, received, bytes } = await run(cipher, packets);
+    expect(sent * 2).toBeGreaterThanOrEqual(packets);
+    expect([returned, received]).toEqual([sent, sent]);
+    expect(bytes).toBeLessThan(BOUND);
+  });
+}
+
+test("refusing a million packets without a tunnel allocates nothing per packet", async () => {
+  const { sent, returned, received, bytes } = await run("AES-256-GCM", 2 * MILLION, "closed");
+  expect(returned).toBe(0);
+  expect(received).toBeLessThan(sent / 100);
+  expect(bytes).toBeLessThan(BOUND);
+});
+
+for (const waste of ["object", "subarray"]) {
+  test(`one ${waste} for each frame of the LAN is seen`, async () => {
+    const { sent, received, wasted, bytes } = await run("AES-256-GCM", MILLION / 4, "open", waste);
+    expect(received).toBe(sent);
+    expect(wasted).toBe(true);
+    expect(bytes).toBeGreaterThan(10 * BOUND);
+  });
+}

@@ -1,0 +1,46 @@
+/**
+ * Pushes packets through the data path and marks on stderr when that begins and ends:
+ *
+ *   bun child.ts CIPHER PACKETS [open|closed] [object|subarray]
+ *
+ * "closed": no tunnel, so all that the LAN sends is refused. What is named last is allocated for each frame that the LAN sends, to prove that it would be seen.
+ */
+import { writeSync } from "node:fs";
+import type { AeadName } from "../../src/protocol/ports.ts";
+import { Loopback, PACKETS_PER_TURN } from "../support/loopback.ts";
+
+const [cipher, packets, way = "open", waste = ""] = process.argv.slice(2);
+const bytes = new Uint8Array(4096);
+let kept: unknown;
+let n = 0;
+const wastes: Record<string, () => void> = {
+  object: () => {
+    kept = { at: n++, len: 1 };
+  },
+  subarray: () => {
+    kept = bytes.subarray(n++ & 1023, 2048);
+  },
+};
+/** Enough for the compiler to have seen everything. */
+const WARM_UP_TURNS = 4000;
+
+const loopback = new Loopback(cipher as AeadName, wastes[waste]);
+if (way === "closed") loopback.path.router.closeTunnel();
+/** There and back. */
+const turns = Math.ceil(Number(packets) / (2 * PACKETS_PER_TURN));
+for (let i = 0; i < WARM_UP_TURNS; i++) loopback.turn();
+const [before, back] = [loopback.lan.received, loopback.wan.returned];
+writeSync(2, "FROM HERE\n");
+const start = performance.now();
+for (let i = 0; i < turns; i++) loopback.turn();
+const ms = performance.now() - start;
+writeSync(2, "TO HERE\n");
+console.log(
+  JSON.stringify({
+    sent: turns * PACKETS_PER_TURN,
+    returned: loopback.wan.returned - back,
+    received: loopback.lan.received - before,
+    nsPerPacket: Math.round((ms * 1e6) / (2 * turns * PACKETS_PER_TURN)),
+    wasted: kept !== undefined,
+  }),
+);

@@ -1,0 +1,32 @@
+/** What a simulated session needs beside its ports: a configuration, key material, a certificate. */
+import "reflect-metadata";
+import { readFileSync } from "node:fs";
+import { parseConfig } from "../../src/protocol/config/parse.ts";
+import type { ClientConfig, ControlWrap } from "../../src/protocol/config/types.ts";
+
+const pem = readFileSync(new URL("../configs/client.crt", import.meta.url), "utf8");
+/** DER. */
+export const CERTIFICATE = Uint8Array.fromBase64(/BEGIN CERTIFICATE-----([^-]*)/.exec(pem)![1]!.replace(/\s/g, ""));
+
+const KEY = Uint8Array.from({ length: 256 }, (_, i) => (i * 7 + 3) & 0xff);
+const material = { label: "<key> block", origin: { file: "x", line: 1 }, bytes: KEY };
+export const TLS_CRYPT: ControlWrap = { kind: "tls-crypt", key: KEY, material };
+export const TLS_AUTH: ControlWrap = { kind: "tls-auth", key: KEY, direction: 1, digest: "SHA256", material };
+export const NO_WRAP: ControlWrap = { kind: "none" };
+
+/** What the simulated server pushes. */
+export const PUSH: readonly string[] = [
+  "topology subnet",
+  "ifconfig 10.8.0.2 255.255.255.0",
+  "ping 10",
+  "ping-restart 60",
+];
+
+export function clientConfig(lines: readonly string[], wrap: ControlWrap): ClientConfig {
+  const text = `client\ndev tun\nnobind\nremote vpn.example\nauth-user-pass\n${lines.join("\n")}\n<ca>\n${pem}\n</ca>\n`;
+  const result = parseConfig({ file: "x.ovpn", text }, () => undefined, {
+    defaultCredentials: { text: "ann\npw\n", label: "auth.txt" },
+  });
+  if (!result.ok) throw new Error(JSON.stringify(result.problems));
+  return { ...result.config, wrap };
+}
