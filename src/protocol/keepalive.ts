@@ -3,6 +3,8 @@
  * re-armed per packet: the data path notes times, and the deadlines follow from them (man openvpn, --keepalive,
  * --inactive).
  */
+import type { SessionEnd } from "./session-events.ts";
+
 export interface KeepaliveOptions {
   /** Seconds without a packet sent until a ping goes; 0 = off. */
   readonly ping: number;
@@ -35,6 +37,18 @@ export class Keepalive {
     return inactive === undefined || inactive.seconds === 0
       ? Number.POSITIVE_INFINITY
       : this.#inactiveFrom + inactive.seconds * 1000;
+  }
+
+  /** The next of the three. @param sentAt,receivedAt times of the last packet each way */
+  pollAt(sentAt: number, receivedAt: number): number {
+    return Math.min(this.pingAt(sentAt), this.timeoutAt(receivedAt), this.inactiveAt());
+  }
+
+  /** Why the session is over, if it is. @param bytes bytes of the tunnel so far, both ways */
+  expired(now: number, receivedAt: number, bytes: number): SessionEnd | undefined {
+    const { timeout, exit } = this.options;
+    if (now >= this.timeoutAt(receivedAt)) return { kind: "ping-timeout", seconds: timeout, exit };
+    return now >= this.inactiveAt() && this.isInactive(now, bytes) ? { kind: "inactive" } : undefined;
   }
 
   /**

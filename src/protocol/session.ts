@@ -13,9 +13,8 @@
 import type { Batch } from "../lib/batch.ts";
 import { Counters } from "../lib/counters.ts";
 import { Deadlines } from "../lib/deadlines.ts";
-import { type Random, randomBelow } from "../lib/random.ts";
+import type { Random } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
-import { checkPeerCertificate } from "./certificate-check.ts";
 import type { ClientConfig } from "./config/types.ts";
 import { ControlChannel } from "./control-channel.ts";
 import type { ControlMessage } from "./control-message.ts";
@@ -23,10 +22,8 @@ import { controlWrapper } from "./control-wrap.ts";
 import { DataKey } from "./data-channel.ts";
 import { DataPath } from "./data-path.ts";
 import {
-  DROP_CONTROL_KEY_ID,
-  DROP_CONTROL_UNEXPECTED,
-  DROP_CONTROL_WINDOW,
   DROP_DATA_COMPRESSED,
+  DROP_NONE,
   DROP_PACKET_EMPTY,
   DROP_SESSION_ENDED,
   SESSION_DROP_NAMES,
@@ -37,16 +34,16 @@ import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH } from "./key-derive.ts";
 import { type KeyMethodMessage, makeKeySource, utf8Encode } from "./key-method.ts";
 import { KeySlots } from "./key-slots.ts";
 import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "./magic.ts";
-import { Negotiation } from "./negotiation.ts";
+import type { Negotiation } from "./negotiation.ts";
+import { Negotiations } from "./negotiations.ts";
 import { clientOptionsString, clientPeerInfo } from "./peer-info.ts";
 import type { AeadFactory, TlsEngineFactory } from "./ports.ts";
 import { type AuthToken, authTokenOf, type Pushed, PushReply, renewedToken } from "./pushed.ts";
 import type { SessionEnd, SessionEvent } from "./session-events.ts";
 import { nextState, type SessionInput, type SessionState } from "./session-state.ts";
-import { tlsParameters } from "./tls-parameters.ts";
-import { type ControlPacket, SESSION_ID_LEN } from "./wire/control.ts";
+import { SESSION_ID_LEN } from "./wire/control.ts";
 import { PEER_ID_NONE } from "./wire/data.ts";
-import { DATA_V1, DATA_V2, HARD_RESET_CLIENT_V2, nextKeyId, opcodeOf, SOFT_RESET_V1 } from "./wire/opcode.ts";
+import { DATA_V1, DATA_V2, opcodeOf } from "./wire/opcode.ts";
 
 /** The request is repeated until a reply comes, as OpenVPN does (notes 1.10). */
 const PUSH_REQUEST_MS = 5000;
@@ -77,32 +74,17 @@ export interface SessionStart {
   readonly unixSeconds: number;
 }
 
-type Timer =
-  | "handshake"
-  | "silence"
-  | "push-request"
-  | "push-wait"
-  | "renegotiate"
-  | "negotiation"
-  | "session"
-  | "exit";
+type Timer = "handshake" | "silence" | "push-request" | "push-wait" | "session" | "exit";
 
-export type SessionCounter =
-  | "datagrams-received"
-  | "control-received"
-  | "control-sent"
-  | "pings-sent"
-  | "renegotiations"
-  | "control-messages-ignored";
-
-const COUNTERS: readonly SessionCounter[] = [
+const COUNTERS = [
   "datagrams-received",
   "control-received",
   "control-sent",
   "pings-sent",
   "renegotiations",
   "control-messages-ignored",
-];
+] as const;
+export type SessionCounter = (typeof COUNTERS)[number];
 const [DATAGRAMS, CONTROL_RECEIVED, CONTROL_SENT, PINGS_SENT, RENEGOTIATIONS, MESSAGES_IGNORED] =
   COUNTERS.keys() as unknown as [number, number, number, number, number, number];
 
@@ -114,24 +96,18 @@ export class Session {
   readonly #channel: ControlChannel;
   readonly #slots: KeySlots;
   readonly #data: DataPath;
+  readonly #negotiations: Negotiations;
   readonly #timers = new Deadlines<Timer>();
   readonly #events: SessionEvent[] = [];
   /** Packets that go whatever happens to the session. */
   readonly #outbox: Uint8Array[] = [];
   #state: SessionState = "idle";
-  /** The negotiation that ended last, or the first one. Control messages go through it. */
-  #active: Negotiation | undefined;
-  /** A renegotiation under way. */
-  #pending: Negotiation | undefined;
-  /** The one before the active: what is late in it is still acknowledged and read. */
-  #previous: Negotiation | undefined;
   #push = new PushReply();
   #pushed: Pushed | undefined;
   #keepalive: Keepalive | undefined;
   #authToken: AuthToken | undefined;
   #tlsActivity = false;
   #tlsSeen = false;
-  #renegotiateSoon = false;
   #startedAt = 0;
   #controlSentAt = Number.NEGATIVE_INFINITY;
   #controlReceivedAt = Number.NEGATIVE_INFINITY;
@@ -150,6 +126,17 @@ export class Session {
     this.#channel = new ControlChannel(wrapper, ownSessionId, options.linkOverhead);
     this.#slots = new KeySlots(config.tranWindow * 1000);
     this.#data = new DataPath(ports.slab, this.#slots, this.drops.values);
+    this.#negotiations = new Negotiations({
+      config,
+      channel: this.#channel,
+      tls: ports.tls,
+      random: ports.random,
+      onTlsActivity: () => {
+        this.#tlsActivity = true;
+        ports.onActivity?.();
+      },
+      ownMessage: () => this.#ownMessage(),
+    });
   }
 
   get state(): SessionState {
@@ -163,7 +150,7 @@ export class Session {
 
   /** TLS works in the event loop: yield to it before sleeping. */
   get busy(): boolean {
-    return this.#negotiations().some((n) => n.busy);
+    return this.#negotiations.busy;
   }
 
   /** Bytes that sealing adds to a packet. Once up. */
@@ -198,7 +185,7 @@ export class Session {
       this.#timers.advance("handshake", now + this.#config.connectTimeout * 1000);
     }
     this.#timers.set("silence", now + SILENCE_MS);
-    this.#active = this.#negotiate(0, HARD_RESET_CLIENT_V2, now);
+    this.#negotiations.start(now);
   }
 
   /** Says goodbye where that was agreed on, then ends. */
@@ -210,8 +197,7 @@ export class Session {
     this.#transition("close");
     this.#timers.clearAll();
     if (this.#pushed?.session.ccExit === true) {
-      this.#active?.send(utf8Encode("EXIT\0"));
-      this.#active?.pump();
+      this.#say("EXIT");
       this.#timers.set("exit", now + notices * 1000);
     } else {
       this.#exitNoticesLeft = notices;
@@ -280,75 +266,22 @@ export class Session {
   pollAt(): number {
     if (this.#outbox.length > 0) return Number.NEGATIVE_INFINITY;
     if (this.#state === "ended") return Number.POSITIVE_INFINITY;
-    if (this.#tlsActivity || this.#renegotiateSoon) return Number.NEGATIVE_INFINITY;
-    let at = Math.min(this.#timers.next(), this.#slots.pollAt());
-    for (const negotiation of this.#negotiations()) {
-      if (negotiation.reliable.acksPending) return Number.NEGATIVE_INFINITY;
-      at = Math.min(at, negotiation.reliable.pollAt());
-    }
-    if (this.#state === "up" && this.#keepalive !== undefined) {
-      at = Math.min(
-        at,
-        this.#keepalive.pingAt(this.#sentAt()),
-        this.#keepalive.timeoutAt(this.#receivedAt()),
-        this.#keepalive.inactiveAt(),
-      );
-    }
-    return at;
+    if (this.#tlsActivity) return Number.NEGATIVE_INFINITY;
+    const at = Math.min(this.#timers.next(), this.#slots.pollAt(), this.#negotiations.pollAt());
+    if (this.#state !== "up" || this.#keepalive === undefined) return at;
+    return Math.min(at, this.#keepalive.pollAt(this.#sentAt(), this.#receivedAt()));
   }
 
   #handleControl(now: number, bytes: Uint8Array): void {
     const first = this.#channel.peerSessionId === undefined;
     const packet = this.#channel.receive(bytes, now);
     if (typeof packet === "number") return this.#drop(packet);
-    const negotiation = this.#negotiationOf(packet, now);
-    if (typeof negotiation === "number") return this.#drop(negotiation);
-    if (!negotiation.handle(packet)) return this.#drop(DROP_CONTROL_WINDOW);
+    const drop = this.#negotiations.handle(now, packet, this.#state === "up");
+    if (drop !== DROP_NONE) return this.#drop(drop);
     this.counters.values[CONTROL_RECEIVED]!++;
     this.#controlReceivedAt = now;
     if (first) this.#events.push({ kind: "server-answered" });
     this.#pump(now);
-  }
-
-  /** Whom a packet is for. A soft reset for the next key id starts a renegotiation. */
-  #negotiationOf(packet: ControlPacket, now: number): Negotiation | number {
-    const known = this.#negotiations().find((n) => n.keyId === packet.keyId);
-    if (known !== undefined) return known;
-    if (packet.opcode !== SOFT_RESET_V1) return DROP_CONTROL_KEY_ID;
-    const expected = this.#active !== undefined && packet.keyId === nextKeyId(this.#active.keyId);
-    if (this.#state !== "up" || !expected || packet.packetId !== 0) return DROP_CONTROL_UNEXPECTED;
-    return this.#renegotiate(now);
-  }
-
-  #negotiations(): Negotiation[] {
-    return [this.#pending, this.#active, this.#previous].filter((n) => n !== undefined);
-  }
-
-  #negotiate(keyId: number, reset: number, now: number): Negotiation {
-    const { tls, onActivity } = this.#ports;
-    return new Negotiation({
-      keyId,
-      reset,
-      isServer: false,
-      now,
-      tlsTimeoutMs: this.#config.tlsTimeout * 1000,
-      maxPayload: this.#channel.maxPayload,
-      createTls: () =>
-        tls.create(tlsParameters(this.#config), () => {
-          this.#tlsActivity = true;
-          onActivity?.();
-        }),
-      checkCertificates: (chain) => checkPeerCertificate(this.#config.verify, chain),
-      ownMessage: () => this.#ownMessage(),
-    });
-  }
-
-  #renegotiate(now: number): Negotiation {
-    this.#renegotiateSoon = false;
-    this.#timers.clear("renegotiate");
-    this.#timers.set("negotiation", now + this.#config.handWindow * 1000);
-    this.#pending = this.#negotiate(nextKeyId(this.#active?.keyId ?? 0), SOFT_RESET_V1, now);
-    return this.#pending;
   }
 
   #ownMessage(): KeyMethodMessage {
@@ -366,7 +299,8 @@ export class Session {
   /** Moves the negotiations on and acts on what came of it. */
   #pump(now: number): void {
     this.#tlsActivity = false;
-    for (const negotiation of this.#negotiations()) {
+    const { live } = this.#negotiations;
+    for (const negotiation of live) {
       negotiation.pump();
       if (this.#state === "handshake") continue; // messages wait until the first exchange is settled below
       for (const message of negotiation.readMessages()) {
@@ -374,15 +308,16 @@ export class Session {
       }
     }
     if (this.#state === "handshake") this.#handleFirst(now);
-    if (this.#state === "push" && this.#active?.failure !== undefined) this.#end(now, this.#active.failure);
+    const { active } = this.#negotiations;
+    if (this.#state === "push" && active?.failure !== undefined) this.#end(now, active.failure);
     if (this.#state === "up") this.#handleRenegotiation(now);
-    if (this.#state === "closing" && this.#exitNoticesLeft === 0 && this.#active?.flushed === true) {
+    if (this.#state === "closing" && this.#exitNoticesLeft === 0 && active?.flushed === true) {
       this.#end(now, { kind: "closed" });
     }
   }
 
   #handleFirst(now: number): void {
-    const first = this.#active;
+    const first = this.#negotiations.active;
     if (first === undefined) return;
     if (!this.#tlsSeen && (first.state === "key-exchange" || first.state === "done")) {
       this.#tlsSeen = true;
@@ -399,24 +334,26 @@ export class Session {
   }
 
   #requestPush(now: number): void {
-    this.#active?.send(utf8Encode("PUSH_REQUEST\0"));
-    this.#active?.pump();
+    this.#say("PUSH_REQUEST");
     this.#timers.set("push-request", now + PUSH_REQUEST_MS);
   }
 
+  /** Sends a control message. */
+  #say(message: string): void {
+    const { active } = this.#negotiations;
+    active?.send(utf8Encode(`${message}\0`));
+    active?.pump();
+  }
+
   #handleRenegotiation(now: number): void {
-    const pending = this.#pending;
+    const { pending } = this.#negotiations;
     if (pending === undefined) return;
     if (pending.state === "failed" && pending.failure !== undefined) {
       const { failure } = pending;
       const problem = failure.kind === "tls-failed" ? failure.failure.message : failure.kind;
       this.#end(now, failure.kind === "certificate-rejected" ? failure : { kind: "renegotiation-failed", problem });
     } else if (pending.state === "done") {
-      this.#previous?.close();
-      this.#previous = this.#active;
-      this.#active = pending;
-      this.#pending = undefined;
-      this.#timers.clear("negotiation");
+      this.#negotiations.promote();
       this.counters.values[RENEGOTIATIONS]!++;
       const cipher = this.#installKey(pending, now);
       if (cipher !== undefined) this.#events.push({ kind: "rekeyed", keyId: pending.keyId, cipher });
@@ -443,17 +380,8 @@ export class Session {
     });
     block.fill(0);
     this.#slots.install(key, now);
-    this.#scheduleRenegotiation(now);
+    this.#negotiations.schedule(now, pushed.session.renegSec);
     return pushed.cipher;
-  }
-
-  #scheduleRenegotiation(now: number): void {
-    const pushedMax = this.#pushed?.session.renegSec;
-    const max = pushedMax ?? this.#config.renegSec.max;
-    if (max === 0) return;
-    const min = Math.min(max, pushedMax === undefined ? this.#config.renegSec.min : max);
-    const spread = max > min ? randomBelow(this.#ports.random, Math.floor((max - min) * 1000) + 1) : 0;
-    this.#timers.set("renegotiate", now + min * 1000 + spread);
   }
 
   #handleMessage(message: ControlMessage, now: number): void {
@@ -487,7 +415,7 @@ export class Session {
   #handlePushReply(message: ControlMessage & { readonly kind: "push-reply" }, now: number): void {
     const complete = this.#push.add(message);
     if (complete === false) return;
-    const active = this.#active;
+    const { active } = this.#negotiations;
     const pushed =
       typeof complete === "string" ? complete : this.#push.settle(this.#config, active?.peerMessage?.options ?? "");
     if (active === undefined || typeof pushed === "string") {
@@ -551,15 +479,13 @@ export class Session {
     }
     if (timers.expired("push-wait", now)) return this.#end(now, { kind: "handshake-timeout", phase: this.#phase });
     if (timers.expired("push-request", now)) this.#requestPush(now);
-    if (timers.expired("negotiation", now)) {
+    if (this.#negotiations.isLate(now)) {
       const problem = `not finished within hand-window (${this.#config.handWindow} s)`;
       return this.#end(now, { kind: "renegotiation-failed", problem });
     }
     if (timers.expired("session", now)) return this.#end(now, { kind: "session-timeout" });
     if (timers.expired("exit", now)) this.#handleExit(now);
-    const wanted = timers.expired("renegotiate", now) || this.#renegotiateSoon;
-    this.#renegotiateSoon = false;
-    if (wanted && this.#state === "up" && this.#pending === undefined) this.#renegotiate(now);
+    if (this.#state === "up" && this.#negotiations.isDue(now)) this.#negotiations.renegotiate(now);
   }
 
   #handleExit(now: number): void {
@@ -574,24 +500,16 @@ export class Session {
   #handleKeepalive(now: number): void {
     const keepalive = this.#keepalive;
     if (keepalive === undefined) return;
-    const { timeout, exit } = keepalive.options;
-    if (now >= keepalive.timeoutAt(this.#receivedAt())) {
-      return this.#end(now, { kind: "ping-timeout", seconds: timeout, exit });
-    }
-    if (now < keepalive.inactiveAt()) return;
     const count = this.#data.count;
-    if (keepalive.isInactive(now, count[1]! + count[3]!)) this.#end(now, { kind: "inactive" });
+    const end = keepalive.expired(now, this.#receivedAt(), count[1]! + count[3]!);
+    if (end !== undefined) this.#end(now, end);
   }
 
   #pollNegotiations(now: number): Uint8Array | undefined {
     if (this.#state === "ended") return undefined;
-    for (const negotiation of this.#negotiations()) {
-      const packet = this.#channel.poll(negotiation, now);
-      if (packet === undefined) continue;
-      this.counters.values[CONTROL_SENT]!++;
-      return packet;
-    }
-    return undefined;
+    const packet = this.#negotiations.poll(now);
+    if (packet !== undefined) this.counters.values[CONTROL_SENT]!++;
+    return packet;
   }
 
   #pollPing(now: number): Uint8Array | undefined {
@@ -615,15 +533,16 @@ export class Session {
 
   #checkWear(): void {
     const key = this.#slots.newest;
-    if (key === undefined || this.#pending !== undefined || this.#state !== "up") return;
+    if (key === undefined || this.#state !== "up") return;
     const { renegBytes, renegPkts } = this.#config;
-    this.#renegotiateSoon =
+    const isWorn =
       key.isWorn || (renegBytes > 0 && key.bytes >= renegBytes) || (renegPkts > 0 && key.packets >= renegPkts);
+    if (isWorn) this.#negotiations.hurry();
   }
 
   /** What the handshake waits for. */
   get #phase(): string {
-    return this.#state === "push" ? "push" : (this.#active?.state ?? "reset");
+    return this.#state === "push" ? "push" : (this.#negotiations.active?.state ?? "reset");
   }
 
   #sentAt(): number {
@@ -646,20 +565,10 @@ export class Session {
 
   #end(now: number, end: SessionEnd): void {
     if (this.#state === "ended") return;
-    // what is ready to go (a TLS alert, acknowledgements) goes once
-    for (const negotiation of this.#negotiations()) {
-      negotiation.pump();
-      for (let p = this.#channel.poll(negotiation, now); p !== undefined; p = this.#channel.poll(negotiation, now)) {
-        this.#outbox.push(p);
-      }
-      negotiation.close();
-    }
+    this.#outbox.push(...this.#negotiations.close(now));
     this.#transition("end");
     this.#timers.clearAll();
     this.#slots.closeAll();
-    this.#pending = undefined;
-    this.#active = undefined;
-    this.#previous = undefined;
     this.#events.push({ kind: "ended", end });
   }
 }
