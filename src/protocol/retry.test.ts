@@ -53,11 +53,9 @@ test("silence: the wait grows with jitter to at most 8 s, and anew after a succe
   expectJittered(times(p, silence, 1), [1000]);
 });
 
-test("connect-retry gives the first and the longest wait", () => {
-  expectJittered(
-    times(policy(["a"], { connectRetry: { initial: 5, max: 30 } }), silence, 5),
-    [5000, 10_000, 20_000, 30_000, 30_000],
-  );
+test("connect-retry: the given wait, after five retries doubling to the longest (man openvpn)", () => {
+  const p = policy(["a"], { connectRetry: { initial: 5, max: 30 } });
+  expectJittered(times(p, silence, 9), [5000, 5000, 5000, 5000, 5000, 5000, 10_000, 20_000, 30_000]);
 });
 
 describe("refused credentials", () => {
@@ -121,6 +119,14 @@ test("a name that does not resolve is left at once for the next remote", () => {
   expect(place(p)).toBe("b0");
 });
 
+test("a server that restarts before the tunnel is up is asked less and less often", () => {
+  const p = policy();
+  const restart: Outcome = { kind: "server-restart", message: "", nextRemote: false };
+  expectJittered(times(p, restart, 4), [1000, 2000, 4000, 8000]);
+  p.succeeded();
+  expectJittered(times(p, restart, 2), [1000, 1000]);
+});
+
 test("RESTART stays, RESTART with N goes on to the next remote", () => {
   const p = policy(["a", "b"]);
   expectJittered([p.ended({ kind: "server-restart", message: "", nextRemote: false })], [1000]);
@@ -138,7 +144,10 @@ test("a lost tunnel comes back soon, at the same place", () => {
     { kind: "session-timeout" },
     { kind: "renegotiation-failed", problem: "" },
   ];
-  for (const end of ends) expectJittered([p.ended(end)], [1000]);
+  for (const end of ends) {
+    p.succeeded();
+    expectJittered([p.ended(end)], [1000]);
+  }
   expect(place(p)).toBe("a0");
 });
 
