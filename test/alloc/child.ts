@@ -3,7 +3,8 @@
  *
  *   bun child.ts CIPHER PACKETS [open|closed] [object|subarray]
  *
- * "closed": no tunnel, so all that the LAN sends is refused. What is named last is allocated for each frame that the LAN sends, to prove that it would be seen.
+ * "closed": no tunnel, so all that the LAN sends is refused. What is named last is allocated for each frame that the LAN
+ * sends, to prove that it would be seen.
  */
 import { writeSync } from "node:fs";
 import type { AeadName } from "../../src/protocol/ports.ts";

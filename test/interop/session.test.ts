@@ -1,8 +1,9 @@
 /** What a session does over its life: renegotiation, restarts, other remotes, and the end. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { iperfTcp } from "../support/world/iperf.ts";
+import { PASSWORD, USER } from "../support/world/openvpn-server.ts";
 import { until } from "../support/world/process.ts";
-import { GATEWAY, NOBODY, SERVER_2, SITE, World } from "../support/world/world.ts";
+import { GATEWAY, NOBODY, SERVER_2, SITE, TUNNEL, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
 
 setDefaultTimeout(60_000);
@@ -38,6 +39,30 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
     expect(count(server.log(), /'PUSH_REPLY/g)).toBe(1);
     if (!REFERENCE) expect(count(subject.log(), /tunnel\.rekeyed/g)).toBeGreaterThanOrEqual(2);
   }, 60_000);
+
+  test("auth-gen-token: the password goes once, and renewed tokens carry the session beyond the first one's life", async () => {
+    // A token that is not renewed is worth nothing after twice the renewal time: 16 s, before the fourth renegotiation.
+    // 2.6.14 pushes one after each renegotiation, and takes no renewal time below twice its hand-window.
+    const server = await world.server({ lines: ["auth-gen-token 3600 8", "reneg-sec 5 5", "hand-window 4"] });
+    await subject.bootUp();
+    const ping = world.start("ping", "lan", ["ping", "-n", "-q", "-i", "0.1", TUNNEL]);
+    const accepted = (): number => count(server.log(), /auth-token authentication succeeded/g);
+    const failed = (): boolean => /AUTH_FAILED|auth-token.*(fail|expired)/i.test(server.log());
+    await until(() => accepted() >= 4 || failed(), 40);
+    expect(accepted()).toBeGreaterThanOrEqual(4);
+    expect(failed()).toBe(false);
+    expect(count(server.log(), /'PUSH_REPLY,auth-token/g)).toBeGreaterThanOrEqual(3);
+    await world.stop("ping", "SIGINT");
+    const [, sent, back] = /(\d+) packets transmitted, (\d+) received/.exec(ping.log()) ?? [];
+    expect(Number(sent)).toBeGreaterThan(100);
+    expect(Number(sent) - Number(back)).toBeLessThanOrEqual(1); // the last may be under way
+    expect(world.logins()).toEqual([[USER, PASSWORD]]);
+    expect(count(server.log(), /Peer Connection Initiated/g)).toBe(1);
+    if (!REFERENCE) {
+      expect(count(subject.log(), /tunnel\.up/g)).toBe(1);
+      expect(subject.log()).not.toMatch(/tunnel\.down/);
+    }
+  }, 90_000);
 
   test("a server that dies: senders are told, and its return brings the tunnel back within 30 s", async () => {
     await world.server();

@@ -1,5 +1,5 @@
 /** A real openvpn server of the world, and its configuration. */
-import { writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { CertificateName } from "./pki.ts";
 
@@ -39,8 +39,14 @@ export const PASSWORD = "correct horse";
 
 /** Writes the configuration and the password check into `dir`; the path of the former. */
 export function writeServerConfig(dir: string, name: string, address: string, options: ServerOptions): string {
-  const check = join(dir, "check-user");
-  writeFileSync(check, `#!/bin/sh\n[ "$(cat "$1")" = "$(printf '${USER}\\n${PASSWORD}')" ]\n`, { mode: 0o755 });
+  const check = join(dir, `check-${name}`);
+  const script = [
+    "#!/bin/sh",
+    `tr '\\n' '\\t' < "$1" >> ${loginsFile(dir, name)}; echo >> ${loginsFile(dir, name)}`,
+    `[ "$(cat "$1")" = "$(printf '${USER}\\n${PASSWORD}')" ]`,
+  ];
+  writeFileSync(check, `${script.join("\n")}\n`, { mode: 0o755 });
+  rmSync(loginsFile(dir, name), { force: true });
   const lines = [
     `dev tun-${name}`,
     "dev-type tun",
@@ -66,4 +72,17 @@ export function writeServerConfig(dir: string, name: string, address: string, op
   const path = join(dir, `${name}.conf`);
   writeFileSync(path, `${lines.join("\n")}\n`);
   return path;
+}
+
+const loginsFile = (dir: string, name: string): string => join(dir, `logins-${name}`);
+
+/** What the server's script was asked to check since the server was started: user and password, in that order. */
+export function checkedLogins(dir: string, name: string): string[][] {
+  const file = loginsFile(dir, name);
+  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+  return text
+    .trim()
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => line.trim().split("\t"));
 }

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Capture, captureCommand, type Expectation, type Tally } from "./capture.ts";
 import { addNamespace, inside, removeNamespace, removeStale } from "./namespaces.ts";
-import { SERVER_DEFAULTS, type ServerOptions, writeServerConfig } from "./openvpn-server.ts";
+import { checkedLogins, SERVER_DEFAULTS, type ServerOptions, writeServerConfig } from "./openvpn-server.ts";
 import { makePki } from "./pki.ts";
 import { missingTools } from "./privilege.ts";
 import { Daemon, must, type Result, run, until } from "./process.ts";
@@ -144,6 +144,11 @@ export class World {
       throw new Error(`the openvpn server did not start:\n${daemon.log().slice(-2000)}`);
     }
     return daemon;
+  }
+
+  /** User and password of each login that a server had its script check. */
+  logins(server = "server"): string[][] {
+    return checkedLogins(this.dir, server);
   }
 
   // --- configurations for the router ---
