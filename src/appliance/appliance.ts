@@ -36,7 +36,8 @@ export class Appliance implements Turns {
   readonly #uplink: Uplink;
   #client: TunnelClient | undefined;
   #linkUp = false;
-  #lanLinkUp = false;
+  /** undefined until the first look, which is no change. */
+  #lanLinkUp: boolean | undefined;
   #linkLookAt = 0;
   #statisticsAt: number;
   #leaveBy = Number.POSITIVE_INFINITY;
@@ -205,8 +206,8 @@ export class Appliance implements Turns {
     }
     const lanUp = this.#path.lanDevice.linkUp();
     if (lanUp !== this.#lanLinkUp) {
+      if (this.#lanLinkUp !== undefined) this.#path.lan.linkChanged();
       this.#lanLinkUp = lanUp;
-      this.#path.lan.linkChanged();
       if (!lanUp) this.#log.write("warn", "lan.link-down", "the LAN link is down");
     }
   }
