@@ -1,14 +1,16 @@
 /**
- * The way out of an interface: next hop, ARP, Ethernet header in place, fragments.
+ * The way out of an interface: ARP, Ethernet header in place, fragments.
  *
  * Frames that are made here come from `arena`, which nobody else takes from. When it or the outlet's batch is full, the
  * outlet is flushed (which sends everything) and the arena starts over; so an offset from {@link Egress.frame} is good
  * until the next call of `frame`.
  */
-import { inSubnet, prefixMask } from "../lib/address.ts";
+import type { Mac } from "../lib/address.ts";
+import type { Counters } from "../lib/counters.ts";
 import type { Outlet } from "../lib/outlet.ts";
 import { type Arena, HEADROOM, type Slab, TAILROOM } from "../lib/slab.ts";
-import { Drop, type DropCode } from "./drop.ts";
+import type { Addressing } from "./addressing.ts";
+import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
 import { fragmentCopy, fragmentCount } from "./fragment.ts";
 import { FOUND, NeighborCache, type NeighborPort, type Parked, PENDING } from "./neighbor.ts";
 import { ARP_LEN, ARP_REPLY, ARP_REQUEST, arpEmit } from "./wire/arp.ts";
@@ -18,25 +20,14 @@ import { ipv4DontFragment } from "./wire/ipv4.ts";
 /** Rows that are kept free beside the one that is made, for ARP requests that it may cause. */
 const SPARE_ROWS = 4;
 
-/** A route of an interface that leads to a gateway on its link (RFC 3442), or on the link itself. */
-export interface NextHopRoute {
-  readonly network: number;
-  readonly prefix: number;
-  readonly gateway: number;
-}
-
 export class Egress implements NeighborPort {
   readonly slab: Slab;
   readonly neighbors: NeighborCache;
   readonly macHi: number;
   readonly macLo: number;
   readonly mtu: number;
-  /** 0 while unconfigured. */
-  address = 0;
-  prefix = 32;
-  gateway = 0;
-  /** Routes beside the default one, longest prefix first; gateway 0: on the link. */
-  routes: readonly NextHopRoute[] = [];
+  /** What was lost on the way out. */
+  readonly drops: Counters<DropName> = dropCounters();
   /** Frames handed to the outlet, and packets that were lost waiting for ARP. */
   sent = 0;
   sentBytes = 0;
@@ -44,33 +35,28 @@ export class Egress implements NeighborPort {
 
   readonly #outlet: Outlet;
   readonly #arena: Arena;
-  readonly #drops: Float64Array;
+  readonly #addressing: Addressing;
   #id: number;
 
-  /** @param drops where packets that were lost waiting are counted, by drop code */
+  /** @param firstId of the IPv4 identifications */
   constructor(
     slab: Slab,
     outlet: Outlet,
     arena: Arena,
-    macHi: number,
-    macLo: number,
+    addressing: Addressing,
+    mac: Mac,
     mtu: number,
     firstId: number,
-    drops: Float64Array,
   ) {
     this.slab = slab;
     this.#outlet = outlet;
     this.#arena = arena;
-    this.macHi = macHi;
-    this.macLo = macLo;
+    this.#addressing = addressing;
+    this.macHi = mac.hi;
+    this.macLo = mac.lo;
     this.mtu = mtu;
     this.#id = firstId & 0xffff;
-    this.#drops = drops;
     this.neighbors = new NeighborCache(this);
-  }
-
-  get broadcast(): number {
-    return this.prefix >= 31 ? -1 : this.address | ~prefixMask(this.prefix);
   }
 
   /** The next IPv4 identification. */
@@ -87,16 +73,6 @@ export class Egress implements NeighborPort {
       this.#arena.reset();
     }
     return this.#arena.take(len);
-  }
-
-  /** Whom to hand a packet for `dst` to: itself, a gateway, or 0 when there is no way. */
-  nextHop(dst: number): number {
-    if (this.address === 0) return 0;
-    if (inSubnet(dst, this.address, this.prefix)) return dst;
-    for (const route of this.routes) {
-      if (inSubnet(dst, route.network, route.prefix)) return route.gateway === 0 ? dst : route.gateway;
-    }
-    return this.gateway;
   }
 
   /**
@@ -146,20 +122,26 @@ export class Egress implements NeighborPort {
     this.#push(at, len, macHi, macLo, 0, 0, 0, 0, 0, 0);
   }
 
+  /** Counts a packet that was refused on the way out (None counts nothing), and hands the code back. */
+  countDrop(drop: DropCode): DropCode {
+    if (drop !== Drop.None) this.drops.bump(drop);
+    return drop;
+  }
+
   /** Answers an ARP request. */
   answerArp(toMacHi: number, toMacLo: number, toIp: number): void {
     const at = this.frame(ETHERNET_HEADER_LEN + ARP_LEN);
-    this.#arp(at, ARP_REPLY, toMacHi, toMacLo, this.address, toMacHi, toMacLo, toIp);
+    this.#arp(at, ARP_REPLY, toMacHi, toMacLo, toMacHi, toMacLo, toIp);
   }
 
   /** Tells everybody our MAC (RFC 5227 3, an announcement). */
   announce(): void {
     const at = this.frame(ETHERNET_HEADER_LEN + ARP_LEN);
-    this.#arp(at, ARP_REQUEST, 0xffff, -1, this.address, 0, 0, this.address);
+    this.#arp(at, ARP_REQUEST, 0xffff, -1, 0, 0, this.#addressing.address);
   }
 
   requestArp(ip: number, macHi: number, macLo: number): void {
-    if (this.address === 0) return;
+    if (this.#addressing.address === 0) return;
     const outlet = this.#outlet;
     // Within the spare rows of a frame that is under way, so that this one is not flushed away from under it.
     if (outlet.batch.room === 0 || this.#arena.room < 256) {
@@ -167,7 +149,7 @@ export class Egress implements NeighborPort {
       this.#arena.reset();
     }
     const at = this.#arena.take(ETHERNET_HEADER_LEN + ARP_LEN);
-    this.#arp(at, ARP_REQUEST, macHi, macLo, this.address, 0, 0, ip);
+    this.#arp(at, ARP_REQUEST, macHi, macLo, 0, 0, ip);
   }
 
   release(_ip: number, macHi: number, macLo: number, parked: readonly Parked[]): void {
@@ -182,7 +164,7 @@ export class Egress implements NeighborPort {
 
   abandon(_ip: number, parked: readonly Parked[]): void {
     this.abandoned += parked.length;
-    this.#drops[Drop.NeighborUnreachable] = (this.#drops[Drop.NeighborUnreachable] as number) + parked.length;
+    this.drops.values[Drop.NeighborUnreachable]! += parked.length;
   }
 
   #arp(
@@ -190,12 +172,12 @@ export class Egress implements NeighborPort {
     operation: number,
     dstHi: number,
     dstLo: number,
-    senderIp: number,
     targetHi: number,
     targetLo: number,
     targetIp: number,
   ): void {
     const d = this.slab.view;
+    const senderIp = this.#addressing.address;
     etherEmit(d, at, dstHi, dstLo, this.macHi, this.macLo, ETHERTYPE_ARP);
     arpEmit(d, at + ETHERNET_HEADER_LEN, operation, this.macHi, this.macLo, senderIp, targetHi, targetLo, targetIp);
     this.#outlet.batch.push(at, ETHERNET_HEADER_LEN + ARP_LEN);

@@ -121,8 +121,8 @@ for (const nat of [false, true]) {
     );
     expect(c.toTunnel).toBeGreaterThan(100);
     expect(lan.it.egress.neighbors.size).toBeLessThanOrEqual(256);
-    expect(lan.it.reassembly.packets).toBeLessThanOrEqual(128);
-    expect(lan.it.reassembly.bytes).toBeLessThanOrEqual(2 * 1024 * 1024);
+    expect(lan.it.reassembler.packets).toBeLessThanOrEqual(128);
+    expect(lan.it.reassembler.bytes).toBeLessThanOrEqual(2 * 1024 * 1024);
 
     // It still works, and whatever was forged has been found out.
     let answered = false;

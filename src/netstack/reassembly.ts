@@ -3,7 +3,7 @@
  * each source. Fragments that overlap are refused with their whole packet (RFC 5722, which is for IPv6; nothing honest
  * makes them); an exact repetition is ignored.
  */
-import type { Slab } from "../lib/slab.ts";
+import type { Arena, Slab } from "../lib/slab.ts";
 import { Drop, type DropCode } from "./drop.ts";
 import {
   IPV4_MAX_LEN,
@@ -78,6 +78,20 @@ export class Reassembler {
     return this.#bytes;
   }
 
+  /**
+   * Takes (copies) a fragment whose IPv4 header has been checked. Returns the offset of the packet that it completed, in
+   * `scratch`, 0 when it is kept, or minus a drop code.
+   */
+  add(now: number, slab: Slab, at: number, scratch: Arena): number {
+    const drop = this.offer(now, slab, at);
+    if (drop !== Drop.None) return -drop;
+    if (this.completeLen === 0) return 0;
+    const whole = scratch.take(this.completeLen);
+    if (whole < 0) return -Drop.FragmentLimit;
+    this.copyOut(slab, whole);
+    return whole;
+  }
+
   /** Takes (copies) a fragment whose IPv4 header has been checked. None: kept or completing; else why it was refused. */
   offer(now: number, slab: Slab, at: number): DropCode {
     const d = slab.view;
@@ -91,7 +105,7 @@ export class Reassembler {
     const more = ipv4MoreFragments(d, at);
     if (len === 0 || (more && (len & 7) !== 0)) return Drop.FragmentBadLength;
     if (end + headerLen > IPV4_MAX_LEN) return Drop.FragmentTooLong;
-    const p = this.#find(d, at) ?? this.#add(now, d, at);
+    const p = this.#find(d, at) ?? this.#start(now, d, at);
     if (p.dead) return Drop.FragmentOverlap;
     if (p.pieces.length >= MAX_FRAGMENTS) return this.#kill(p, Drop.FragmentLimit);
 
@@ -169,7 +183,7 @@ export class Reassembler {
     return undefined;
   }
 
-  #add(now: number, d: DataView, at: number): Partial {
+  #start(now: number, d: DataView, at: number): Partial {
     const src = ipv4Src(d, at);
     const dst = ipv4Dst(d, at);
     const idProtocol = (ipv4Id(d, at) << 8) | ipv4Protocol(d, at);

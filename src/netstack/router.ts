@@ -12,25 +12,21 @@
 import { inSubnet } from "../lib/address.ts";
 import { type Batch, GSO_NONE, GSO_TCPV4, GSO_UDP, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { Counters } from "../lib/counters.ts";
-import { ensureRoom, type Outlet } from "../lib/outlet.ts";
+import type { Outlet } from "../lib/outlet.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
-import { fragmentCopy, fragmentCount } from "./fragment.ts";
-import { icmpErrorAllowed, icmpErrorEmit, icmpErrorLen, RateLimit } from "./icmp.ts";
 import type { Forwarder, Interface } from "./interface.ts";
 import { clampMss } from "./mss.ts";
 import type { PacketTranslator } from "./nat-port.ts";
 import { Reassembler } from "./reassembly.ts";
 import type { RouteTable } from "./route.ts";
-import { segmentCount, tcpSegmentCopy, tcpSuperHeaderLen, udpSegmentCopy } from "./split.ts";
+import { tcpSuperHeaderLen } from "./split.ts";
+import { TunnelEgress } from "./tunnel-egress.ts";
 import {
-  ICMP_ECHO_REPLY,
   ICMP_ECHO_REQUEST,
   ICMP_TIME_EXCEEDED,
   ICMP_UNREACHABLE,
   icmpCheck,
-  icmpEmit,
-  icmpType,
   UNREACHABLE_FRAGMENTATION_NEEDED,
   UNREACHABLE_HOST,
   UNREACHABLE_NET,
@@ -41,7 +37,6 @@ import {
   ipv4DecrementTtl,
   ipv4DontFragment,
   ipv4Dst,
-  ipv4Emit,
   ipv4FragmentOffset,
   ipv4HeaderLen,
   ipv4IsFragment,
@@ -98,12 +93,6 @@ const TUNNEL_HELD = 4;
 const TUNNEL_ECHO = 5;
 const TO_LAN = 6;
 
-/** Our choice: what we say into the tunnel of our own accord, a second. */
-const TUNNEL_ERRORS_PER_SECOND = 100;
-const TUNNEL_ERRORS_BURST = 50;
-const TUNNEL_ECHO_PER_SECOND = 500;
-const TUNNEL_ECHO_BURST = 200;
-
 export class Router implements Forwarder {
   readonly counters: Counters<RouterCounter> = new Counters(ROUTER_COUNTERS);
   /** Packets of LAN hosts, and packets from the tunnel, that were dropped. */
@@ -112,26 +101,21 @@ export class Router implements Forwarder {
 
   readonly #slab: Slab;
   readonly #lan: Interface;
-  readonly #tunnel: Outlet;
+  readonly #tunnel: TunnelEgress;
   readonly #scratch: Arena;
   readonly #nat: PacketTranslator | undefined;
   readonly #reassembler = new Reassembler();
-  readonly #errorLimit = new RateLimit(TUNNEL_ERRORS_PER_SECOND, TUNNEL_ERRORS_BURST);
-  readonly #echoLimit = new RateLimit(TUNNEL_ECHO_PER_SECOND, TUNNEL_ECHO_BURST);
   #open = false;
-  #address = 0;
   #prefix = 32;
   #peer = 0;
-  #mtu = 1500;
   #mss = 1460;
   #routes: RouteTable | undefined = undefined;
-  #id = 1;
 
   /** Becomes the LAN interface's forwarder. */
   constructor(options: RouterOptions) {
     this.#slab = options.slab;
     this.#lan = options.lan;
-    this.#tunnel = options.tunnel;
+    this.#tunnel = new TunnelEgress(options.slab, options.tunnel, options.scratch);
     this.#scratch = options.scratch;
     this.#nat = options.nat;
     options.lan.forwarder = this;
@@ -144,10 +128,10 @@ export class Router implements Forwarder {
   /** From now on packets go into the tunnel. A new address makes the translator forget, an unchanged one does not. */
   openTunnel(tunnel: TunnelConfig): void {
     this.#open = true;
-    this.#address = tunnel.address;
+    this.#tunnel.address = tunnel.address;
     this.#prefix = tunnel.prefix;
     this.#peer = tunnel.peer;
-    this.#mtu = tunnel.mtu;
+    this.#tunnel.mtu = tunnel.mtu;
     const fits = tunnel.mtu - 40;
     this.#mss = tunnel.mssClamp > 0 ? Math.min(tunnel.mssClamp, fits) : fits;
     this.#routes = tunnel.routes;
@@ -215,7 +199,7 @@ export class Router implements Forwarder {
       lan.sendIcmpError(now, ICMP_UNREACHABLE, UNREACHABLE_NET, 0, at);
       return Drop.TunnelClosed;
     }
-    if (!inSubnet(dst, this.#address, this.#prefix) && dst !== this.#peer && this.#routes?.has(dst) !== true) {
+    if (!inSubnet(dst, this.#tunnel.address, this.#prefix) && dst !== this.#peer && this.#routes?.has(dst) !== true) {
       lan.sendIcmpError(now, ICMP_UNREACHABLE, UNREACHABLE_NET, 0, at);
       return Drop.NoRoute;
     }
@@ -234,16 +218,11 @@ export class Router implements Forwarder {
       at = whole;
     }
     const len = ipv4TotalLen(d, at);
-    if (len > this.#mtu && ipv4DontFragment(d, at)) return this.#tooBig(now, at);
+    if (len > this.#tunnel.mtu && ipv4DontFragment(d, at)) return this.#tooBig(now, at);
     const refused = this.#translate(now, at, len);
     if (refused !== Drop.None) return refused;
     this.#clamp(at, len);
-    if (len <= this.#mtu) {
-      if (this.#tunnel.batch.room === 0) this.#tunnel.flush();
-      this.#tunnel.batch.push(at, len);
-    } else {
-      this.#fragmentIntoTunnel(at);
-    }
+    this.#tunnel.output(at, len);
     return this.#handled(TO_TUNNEL);
   }
 
@@ -258,7 +237,7 @@ export class Router implements Forwarder {
   }
 
   #tooBig(now: number, at: number): DropCode {
-    this.#lan.sendIcmpError(now, ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED, this.#mtu, at);
+    this.#lan.sendIcmpError(now, ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED, this.#tunnel.mtu, at);
     return Drop.TooBig;
   }
 
@@ -267,17 +246,6 @@ export class Router implements Forwarder {
     if (ipv4Protocol(d, at) !== PROTO_TCP || ipv4FragmentOffset(d, at) !== 0) return;
     const headerLen = ipv4HeaderLen(d, at);
     if (tcpCheck(d, at + headerLen, len - headerLen) === Drop.None) clampMss(d, at + headerLen, this.#mss);
-  }
-
-  #fragmentIntoTunnel(at: number): void {
-    const tunnel = this.#tunnel;
-    const mtu = this.#mtu;
-    const n = fragmentCount(this.#slab.view, at, mtu);
-    for (let i = 0; i < n; i++) {
-      ensureRoom(tunnel, 1, mtu);
-      const to = tunnel.arena.take(mtu);
-      tunnel.batch.push(to, fragmentCopy(this.#slab, at, i, mtu, to));
-    }
   }
 
   /** A TCP super-frame of a local sender, or one that the device coalesced: split while it is copied into the arena. */
@@ -289,20 +257,14 @@ export class Router implements Forwarder {
     if (tcpCheck(d, at + ipLen, len - ipLen) !== Drop.None) return Drop.GsoMalformed;
     const headerLen = tcpSuperHeaderLen(d, at);
     let size = Math.max(1, Math.min(gsoSize, len - headerLen));
-    if (headerLen + size > this.#mtu) {
+    if (headerLen + size > this.#tunnel.mtu) {
       if (ipv4DontFragment(d, at)) return this.#tooBig(now, at);
-      size = this.#mtu - headerLen; // without DF smaller segments do what fragments would
+      size = this.#tunnel.mtu - headerLen; // without DF smaller segments do what fragments would
       if (size <= 0) return Drop.GsoMalformed;
     }
     const refused = this.#translate(now, at, len);
     if (refused !== Drop.None) return refused;
-    const tunnel = this.#tunnel;
-    const n = segmentCount(len, headerLen, size);
-    for (let i = 0; i < n; i++) {
-      ensureRoom(tunnel, 1, headerLen + size);
-      const to = tunnel.arena.take(headerLen + size);
-      tunnel.batch.push(to, tcpSegmentCopy(this.#slab, at, headerLen, size, i, to));
-    }
+    this.#tunnel.outputTcpSegments(at, len, headerLen, size);
     return this.#handled(TO_TUNNEL);
   }
 
@@ -314,24 +276,10 @@ export class Router implements Forwarder {
     if (udpCheck(d, at + ipLen, len - ipLen) !== Drop.None) return Drop.GsoMalformed;
     const headerLen = ipLen + UDP_HEADER_LEN;
     const size = Math.max(1, Math.min(gsoSize, len - headerLen));
-    const tooBig = headerLen + size > this.#mtu;
-    if (tooBig && ipv4DontFragment(d, at)) return this.#tooBig(now, at);
+    if (headerLen + size > this.#tunnel.mtu && ipv4DontFragment(d, at)) return this.#tooBig(now, at);
     const refused = this.#translate(now, at, len);
     if (refused !== Drop.None) return refused;
-    const tunnel = this.#tunnel;
-    const n = segmentCount(len, headerLen, size);
-    for (let i = 0; i < n; i++) {
-      if (tooBig) {
-        this.#scratch.reset();
-        const whole = this.#scratch.take(headerLen + size);
-        udpSegmentCopy(this.#slab, at, size, i, whole);
-        this.#fragmentIntoTunnel(whole);
-      } else {
-        ensureRoom(tunnel, 1, headerLen + size);
-        const to = tunnel.arena.take(headerLen + size);
-        tunnel.batch.push(to, udpSegmentCopy(this.#slab, at, size, i, to));
-      }
-    }
+    this.#tunnel.outputUdpSegments(at, len, headerLen, size);
     return this.#handled(TO_TUNNEL);
   }
 
@@ -371,24 +319,20 @@ export class Router implements Forwarder {
     const src = ipv4Src(d, at);
     const dst = ipv4Dst(d, at);
     const srcTop = src >>> 24;
-    if (srcTop === 0 || srcTop === 127 || srcTop >= 224 || src === this.#address || lan.onLink(src))
+    if (srcTop === 0 || srcTop === 127 || srcTop >= 224 || src === this.#tunnel.address || lan.onLink(src))
       return Drop.Ipv4MartianSource;
     const dstTop = dst >>> 24;
     if (dstTop === 0 || dstTop === 127 || dstTop >= 224) return Drop.Ipv4MartianDestination;
 
     const nat = this.#nat;
-    const ours = dst === this.#address || (nat === undefined && dst === lan.address);
+    const ours = dst === this.#tunnel.address || (nat === undefined && dst === lan.address);
     if (!ours && (nat !== undefined || !lan.onLink(dst) || lan.isBroadcast(dst))) return Drop.TunnelNotForLan;
     let whole = false;
     if ((ours || nat !== undefined) && ipv4IsFragment(d, at)) {
-      const refused = this.#reassembler.offer(now, this.#slab, at);
-      if (refused !== Drop.None) return refused;
-      const { completeLen } = this.#reassembler;
-      if (completeLen === 0) return this.#handled(TUNNEL_HELD);
       this.#scratch.reset();
-      at = this.#scratch.take(completeLen);
-      if (at < 0) return Drop.FragmentLimit;
-      this.#reassembler.copyOut(this.#slab, at);
+      at = this.#reassembler.add(now, this.#slab, at, this.#scratch);
+      if (at < 0) return -at as DropCode;
+      if (at === 0) return this.#handled(TUNNEL_HELD);
       whole = true;
     }
     const len = ipv4TotalLen(d, at);
@@ -400,11 +344,11 @@ export class Router implements Forwarder {
       if (nat === undefined) return Drop.Ipv4NotForUs;
     }
     if (ipv4Ttl(d, at) <= 1) {
-      if (nat === undefined) this.#tunnelError(now, ICMP_TIME_EXCEEDED, 0, 0, at);
+      if (nat === undefined) this.#tunnel.sendError(now, ICMP_TIME_EXCEEDED, 0, 0, at);
       return Drop.Ipv4TtlExpired;
     }
     if (len > lan.mtu && ipv4DontFragment(d, at)) {
-      this.#tunnelError(now, ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED, lan.mtu, at);
+      this.#tunnel.sendError(now, ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED, lan.mtu, at);
       return Drop.TooBig;
     }
     if (nat !== undefined) {
@@ -425,7 +369,7 @@ export class Router implements Forwarder {
     const drop = egress.outputPlain(now, at, len, host);
     if (drop === Drop.None) return this.#handled(TO_LAN);
     if (drop === Drop.NeighborUnreachable && nat === undefined)
-      this.#tunnelError(now, ICMP_UNREACHABLE, UNREACHABLE_HOST, 0, at);
+      this.#tunnel.sendError(now, ICMP_UNREACHABLE, UNREACHABLE_HOST, 0, at);
     return drop;
   }
 
@@ -433,43 +377,9 @@ export class Router implements Forwarder {
   #echo(now: number, at: number, len: number): DropCode {
     const d = this.#slab.view;
     const headerLen = ipv4HeaderLen(d, at);
-    const icmp = at + headerLen;
-    const bad = icmpCheck(d, icmp, len - headerLen, true);
+    const bad = icmpCheck(d, at + headerLen, len - headerLen, true);
     if (bad !== Drop.None) return bad;
-    if (icmpType(d, icmp) !== ICMP_ECHO_REQUEST) return Drop.IcmpBadType;
-    if (!this.#echoLimit.take(now)) return Drop.IcmpRateLimited;
-    // In place: the rows of the batch are not used again, and the scratch is fragmented out of.
-    const to = icmp - IPV4_HEADER_LEN;
-    const total = len - headerLen + IPV4_HEADER_LEN;
-    const src = ipv4Src(d, at);
-    const dst = ipv4Dst(d, at);
-    icmpEmit(d, icmp, len - headerLen, ICMP_ECHO_REPLY, 0, d.getInt32(icmp + 4));
-    ipv4Emit(d, to, total, this.#nextId(), 0, 64, PROTO_ICMP, dst, src);
-    if (total > this.#mtu) this.#fragmentIntoTunnel(to);
-    else this.#copyIntoTunnel(to, total);
-    return this.#handled(TUNNEL_ECHO);
-  }
-
-  #copyIntoTunnel(at: number, len: number): void {
-    ensureRoom(this.#tunnel, 1, len);
-    const to = this.#tunnel.arena.take(len);
-    this.#slab.bytes.copyWithin(to, at, at + len);
-    this.#tunnel.batch.push(to, len);
-  }
-
-  /** An error about a packet from the tunnel goes back into it, from the tunnel's address. */
-  #tunnelError(now: number, type: number, code: number, rest: number, at: number): void {
-    const d = this.#slab.view;
-    if (!icmpErrorAllowed(d, at) || !this.#errorLimit.take(now)) return;
-    const len = icmpErrorLen(ipv4TotalLen(d, at));
-    ensureRoom(this.#tunnel, 1, len);
-    const to = this.#tunnel.arena.take(len);
-    icmpErrorEmit(this.#slab, to, this.#address, this.#nextId(), type, code, rest, at);
-    this.#tunnel.batch.push(to, len);
-  }
-
-  #nextId(): number {
-    this.#id = (this.#id + 1) & 0xffff;
-    return this.#id;
+    const refused = this.#tunnel.answerEcho(now, at);
+    return refused === Drop.None ? this.#handled(TUNNEL_ECHO) : refused;
   }
 }
