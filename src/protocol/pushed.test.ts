@@ -1,0 +1,54 @@
+import { expect, test } from "bun:test";
+import { parseConfig } from "./config/parse.ts";
+import type { ClientConfig } from "./config/types.ts";
+import { PushReply } from "./pushed.ts";
+
+function config(...lines: string[]): ClientConfig {
+  const text = ["client", "dev tun", "remote a.example", `peer-fingerprint ${"00:".repeat(31)}00`, ...lines].join("\n");
+  const result = parseConfig({ file: "a", text }, () => undefined);
+  if (!result.ok) throw new Error(JSON.stringify(result.problems));
+  return result.config;
+}
+const part = (options: readonly string[], continuation?: 1 | 2) =>
+  ({ kind: "push-reply", options, continuation }) as Parameters<PushReply["add"]>[0];
+
+test("parts are one reply; the last one completes it", () => {
+  const reply = new PushReply();
+  expect(reply.add(part(["peer-id 1"], 2))).toBe(false);
+  expect(reply.add(part(["cipher AES-128-GCM"], 1))).toBe(true);
+  expect(reply.settle(config(), "")).toMatchObject({
+    options: ["peer-id 1", "cipher AES-128-GCM"],
+    cipher: "AES-128-GCM",
+  });
+});
+
+test("parts without end are given up", () => {
+  const reply = new PushReply();
+  const answers = Array.from({ length: 5 }, () => reply.add(part(new Array(1000).fill("route 10.0.0.0"), 2)));
+  expect(answers).toEqual([false, false, false, false, "the server pushed too many options"]);
+});
+
+test("pushed framing takes the place of the profile's, also when it means none", () => {
+  const framing = (options: readonly string[], ...lines: string[]): unknown => {
+    const reply = new PushReply();
+    reply.add(part(["cipher AES-256-GCM", ...options]));
+    const settled = reply.settle(config(...lines), "");
+    return typeof settled === "string" ? settled : settled.framing;
+  };
+  expect(framing([])).toBe("none");
+  expect(framing([], "comp-lzo no")).toBe("stub");
+  expect(framing(["compress"], "comp-lzo no")).toBe("stub-swap");
+  expect(framing(["compress stub-v2"], "comp-lzo no")).toBe("none");
+  expect(framing(["comp-lzo no"])).toBe("stub");
+  expect(framing(["comp-lzo adaptive"])).toMatch(/comp-lzo adaptive/);
+});
+
+test("without a pushed cipher the server's own counts, if it is one of ours", () => {
+  const cipher = (options: string, ...lines: string[]): unknown => {
+    const settled = new PushReply().settle(config(...lines), options);
+    return typeof settled === "string" ? settled : settled.cipher;
+  };
+  expect(cipher("V4,cipher AES-128-GCM")).toBe("AES-128-GCM");
+  expect(cipher("", "data-ciphers-fallback AES-256-GCM")).toBe("AES-256-GCM");
+  expect(cipher("V4,cipher AES-256-CBC")).toMatch(/did not negotiate/);
+});
