@@ -56,8 +56,6 @@ export interface Mac {
   readonly lo: number;
 }
 
-export const BROADCAST_MAC: Mac = { hi: 0xffff, lo: -1 };
-
 /** "52:54:00:12:34:56" (or with dashes) -> Mac, or undefined. */
 export function parseMac(text: string): Mac | undefined {
   if (!/^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i.test(text)) return undefined;

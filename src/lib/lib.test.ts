@@ -1,23 +1,7 @@
 import { expect, test } from "bun:test";
-import fc from "fast-check";
 import { Counters } from "./counters.ts";
 import { Deadlines } from "./deadlines.ts";
 import { randomBelow, seededRandom } from "./random.ts";
-import { seqAdd, seqDiff, seqInWindow, seqLess, seqLessEq } from "./seq32.ts";
-
-test("sequence numbers compare around the wrap", () => {
-  expect(seqLess(0xffffffff, 0)).toBe(true);
-  expect(seqLess(0, 0xffffffff)).toBe(false);
-  expect(seqLessEq(7, 7)).toBe(true);
-  expect(seqInWindow(2, 0xfffffffe, 8)).toBe(true);
-  expect(seqInWindow(0xfffffffd, 0xfffffffe, 8)).toBe(false);
-  fc.assert(
-    fc.property(fc.integer(), fc.integer({ min: 1, max: 2 ** 31 - 1 }), (a, n) => {
-      const b = seqAdd(a, n);
-      return seqLess(a, b) && !seqLess(b, a) && seqDiff(b, a) === n;
-    }),
-  );
-});
 
 test("the next deadline is the earliest, and an expired one fires once", () => {
   const deadlines = new Deadlines<"ping" | "rekey">();

@@ -17,5 +17,3 @@ export interface Log {
    */
   write(level: LogLevel, event: string, message: string, fields?: LogFields): void;
 }
-
-export const nullLog: Log = { enabled: () => false, write: () => {} };
