@@ -8,7 +8,7 @@
  * received = handled (named in `counters`) + the sum of `drops`. What is lost on the way out counts in `outDrops`.
  */
 import type { Mac } from "../lib/address.ts";
-import { type Batch, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { type Batch, GSO_ECN, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { Counters } from "../lib/counters.ts";
 import type { Outlet } from "../lib/outlet.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
@@ -318,7 +318,7 @@ export class Interface {
     const known = !reassembled && (rx.flags[row]! & CHECKSUM_KNOWN) !== 0;
     switch (ipv4Protocol(this.#slab.view, at)) {
       case PROTO_UDP: {
-        const gso = !reassembled && (rx.gsoType[row]! & 0x7f) === GSO_UDP_L4 ? rx.gsoSize[row]! : 0;
+        const gso = !reassembled && (rx.gsoType[row]! & ~GSO_ECN) === GSO_UDP_L4 ? rx.gsoSize[row]! : 0;
         const drop = this.#udp.receive(now, at, broadcast, known, gso);
         if (drop === Drop.UdpNoPort) return this.#unreachable(now, at, broadcast, UNREACHABLE_PORT, drop);
         return this.#handled(drop, UDP);

@@ -10,7 +10,7 @@
  * in packets (a super-frame is one).
  */
 import { inSubnet } from "../lib/address.ts";
-import { type Batch, GSO_NONE, GSO_TCPV4, GSO_UDP, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { type Batch, GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_UDP, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { Counters } from "../lib/counters.ts";
 import type { Outlet } from "../lib/outlet.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
@@ -203,7 +203,7 @@ export class Router implements Forwarder {
       lan.sendIcmpError(now, ICMP_UNREACHABLE, UNREACHABLE_NET, 0, at);
       return Drop.NoRoute;
     }
-    const gsoType = rx.gsoType[row]! & 0x7f;
+    const gsoType = rx.gsoType[row]! & ~GSO_ECN;
     if (gsoType === GSO_TCPV4) return this.#superTcp(now, at, rx.gsoSize[row]!);
     if (gsoType === GSO_UDP_L4) return this.#superUdp(now, at, rx.gsoSize[row]!);
     if (gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;
