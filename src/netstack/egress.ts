@@ -28,10 +28,6 @@ export class Egress implements NeighborPort {
   readonly mtu: number;
   /** What was lost on the way out. */
   readonly drops: Counters<DropName> = dropCounters();
-  /** Frames handed to the outlet, and packets that were lost waiting for ARP. */
-  sent = 0;
-  sentBytes = 0;
-  abandoned = 0;
 
   readonly #outlet: Outlet;
   readonly #arena: Arena;
@@ -163,7 +159,6 @@ export class Egress implements NeighborPort {
   }
 
   abandon(_ip: number, parked: readonly Parked[]): void {
-    this.abandoned += parked.length;
     this.drops.values[Drop.NeighborUnreachable]! += parked.length;
   }
 
@@ -181,8 +176,6 @@ export class Egress implements NeighborPort {
     etherEmit(d, at, dstHi, dstLo, this.macHi, this.macLo, ETHERTYPE_ARP);
     arpEmit(d, at + ETHERNET_HEADER_LEN, operation, this.macHi, this.macLo, senderIp, targetHi, targetLo, targetIp);
     this.#outlet.batch.push(at, ETHERNET_HEADER_LEN + ARP_LEN);
-    this.sent++;
-    this.sentBytes += ETHERNET_HEADER_LEN + ARP_LEN;
   }
 
   #push(
@@ -215,7 +208,5 @@ export class Egress implements NeighborPort {
       batch.gsoSize[i] = gsoSize;
       batch.hdrLen[i] = hdrLen + ETHERNET_HEADER_LEN;
     }
-    this.sent++;
-    this.sentBytes += len + ETHERNET_HEADER_LEN;
   }
 }
