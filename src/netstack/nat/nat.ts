@@ -61,7 +61,7 @@ import {
   TCP_FIN_OUT,
 } from "./table.ts";
 
-export const NAT_DEFAULT_LIMIT = 32_768;
+const NAT_DEFAULT_LIMIT = 32_768;
 /** Sessions that one handleTimeout removes at most; the rest follows at once. */
 const EXPIRE_AT_ONCE = 2048;
 

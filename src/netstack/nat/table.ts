@@ -48,7 +48,7 @@ export const TCP_FIN_OUT = 1;
 export const TCP_FIN_IN = 2;
 
 /** Result of {@link NatTable.create} in the place of a session. */
-export const CREATE_NO_PORT = -1;
+const CREATE_NO_PORT = -1;
 
 export class NatTable {
   readonly limit: number;

@@ -33,8 +33,6 @@ export const arpOperation = (d: DataView, at: number): number => d.getUint16(at 
 export const arpSenderMacHi = (d: DataView, at: number): number => d.getUint16(at + SENDER_MAC);
 export const arpSenderMacLo = (d: DataView, at: number): number => d.getInt32(at + SENDER_MAC + 2);
 export const arpSenderIp = (d: DataView, at: number): number => d.getInt32(at + SENDER_IP);
-export const arpTargetMacHi = (d: DataView, at: number): number => d.getUint16(at + TARGET_MAC);
-export const arpTargetMacLo = (d: DataView, at: number): number => d.getInt32(at + TARGET_MAC + 2);
 export const arpTargetIp = (d: DataView, at: number): number => d.getInt32(at + TARGET_IP);
 
 export function arpEmit(

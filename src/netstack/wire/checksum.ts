@@ -42,18 +42,8 @@ export const checksum = (d: DataView, at: number, len: number): number => ~sumBy
 export const pseudoSum = (src: number, dst: number, protocol: number, len: number): number =>
   fold((src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff) + protocol + len);
 
-/** Checksum of a transport message (its checksum field zero) with its pseudo-header. */
-export const transportChecksum = (
-  d: DataView,
-  at: number,
-  len: number,
-  src: number,
-  dst: number,
-  protocol: number,
-): number => ~sumBytes(d, at, len, pseudoSum(src, dst, protocol, len)) & 0xffff;
-
 /** The sum after a 16-bit word `before` of what it covers became `after`. Also for partial checksums (which are sums). */
-export const sumUpdate16 = (sum: number, before: number, after: number): number =>
+const sumUpdate16 = (sum: number, before: number, after: number): number =>
   fold((sum & 0xffff) + (~before & 0xffff) + (after & 0xffff));
 
 /** The sum after a 32-bit field became `after`. */

@@ -2,7 +2,6 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import {
   BOOT_REPLY,
-  DHCP_MIN_LEN,
   DHCP_OFFER,
   type DhcpMessage,
   dhcpAddresses,
@@ -14,8 +13,10 @@ import {
   OPTION_DNS,
   OPTION_HOSTNAME,
   OPTION_MESSAGE_TYPE,
-  OPTION_OVERLOAD,
 } from "./dhcpv4.ts";
+
+/** Option 52: file and sname hold options (RFC 2132 9.3). */
+const OVERLOAD = 52;
 
 const message = (options: [number, Uint8Array][]): DhcpMessage => ({
   op: BOOT_REPLY,
@@ -40,9 +41,9 @@ test("a message is read back as it was built, whatever memory it is in", () => {
         maxLength: 12,
       }),
       (options) => {
-        const m = message(options.filter(([code]) => code !== OPTION_OVERLOAD));
+        const m = message(options.filter(([code]) => code !== OVERLOAD));
         const built = dhcpBuild(m);
-        expect(built.length).toBeGreaterThanOrEqual(DHCP_MIN_LEN);
+        expect(built.length).toBeGreaterThanOrEqual(300);
         const dirty = new Uint8Array(built.length + 64).fill(0xa5);
         dirty.set(built, 32);
         expect(dhcpParse(dirty.subarray(32, 32 + built.length))).toEqual(m);
@@ -79,7 +80,7 @@ test("options go on in the file and sname fields, in that order, where option 52
   const built = dhcpBuild(
     message([
       [OPTION_HOSTNAME, text("ab")],
-      [OPTION_OVERLOAD, Uint8Array.of(3)],
+      [OVERLOAD, Uint8Array.of(3)],
     ]),
   );
   built.set([OPTION_HOSTNAME, 2, ...text("cd"), 255], 108);

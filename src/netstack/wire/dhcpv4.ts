@@ -26,9 +26,8 @@ const OPTIONS = 240;
 
 export const DHCP_CLIENT_PORT = 68;
 export const DHCP_SERVER_PORT = 67;
-export const DHCP_HEADER_LEN = OPTIONS;
 /** BOOTP messages have 300 bytes (RFC 1542 2.1); some relays and servers drop shorter ones. */
-export const DHCP_MIN_LEN = 300;
+const DHCP_MIN_LEN = 300;
 const MAGIC_COOKIE = 0x63825363;
 const HTYPE_ETHERNET = 1;
 
@@ -44,7 +43,6 @@ export const DHCP_DECLINE = 4;
 export const DHCP_ACK = 5;
 export const DHCP_NAK = 6;
 export const DHCP_RELEASE = 7;
-export const DHCP_INFORM = 8;
 
 const OPTION_PAD = 0;
 export const OPTION_SUBNET_MASK = 1;
@@ -55,7 +53,7 @@ export const OPTION_DOMAIN = 15;
 export const OPTION_MTU = 26;
 export const OPTION_REQUESTED_ADDRESS = 50;
 export const OPTION_LEASE_TIME = 51;
-export const OPTION_OVERLOAD = 52;
+const OPTION_OVERLOAD = 52;
 export const OPTION_MESSAGE_TYPE = 53;
 export const OPTION_SERVER_ID = 54;
 export const OPTION_PARAMETER_LIST = 55;

@@ -9,7 +9,7 @@ const FLAGS = 2;
 const QDCOUNT = 4;
 const ANCOUNT = 6;
 const ARCOUNT = 10;
-export const DNS_HEADER_LEN = 12;
+const DNS_HEADER_LEN = 12;
 export const DNS_PORT = 53;
 
 const FLAG_RESPONSE = 0x8000;
@@ -18,16 +18,13 @@ const FLAG_RECURSION_DESIRED = 0x0100;
 const OPCODE_MASK = 0x7800;
 
 export const DNS_A = 1;
-export const DNS_CNAME = 5;
+const DNS_CNAME = 5;
 export const DNS_AAAA = 28;
 const DNS_OPT = 41;
-export const DNS_IN = 1;
+const DNS_IN = 1;
 
 export const RCODE_OK = 0;
-export const RCODE_FORMAT_ERROR = 1;
-export const RCODE_SERVER_FAILURE = 2;
 export const RCODE_NAME_ERROR = 3;
-export const RCODE_NOT_IMPLEMENTED = 4;
 export const RCODE_REFUSED = 5;
 
 const MAX_NAME = 255;

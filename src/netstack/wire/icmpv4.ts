@@ -18,8 +18,8 @@ export const ICMP_HEADER_LEN = 8;
 
 export const ICMP_ECHO_REPLY = 0;
 export const ICMP_UNREACHABLE = 3;
-export const ICMP_SOURCE_QUENCH = 4;
-export const ICMP_REDIRECT = 5;
+const ICMP_SOURCE_QUENCH = 4;
+const ICMP_REDIRECT = 5;
 export const ICMP_ECHO_REQUEST = 8;
 export const ICMP_TIME_EXCEEDED = 11;
 export const ICMP_PARAMETER_PROBLEM = 12;
@@ -30,7 +30,6 @@ export const UNREACHABLE_HOST = 1;
 export const UNREACHABLE_PROTOCOL = 2;
 export const UNREACHABLE_PORT = 3;
 export const UNREACHABLE_FRAGMENTATION_NEEDED = 4;
-export const UNREACHABLE_ADMIN = 13;
 
 /** Length only; `verify` also the checksum over all `len` bytes. */
 export function icmpCheck(d: DataView, at: number, len: number, verify: boolean): DropCode {
@@ -48,7 +47,6 @@ export const icmpIsError = (type: number): boolean =>
 
 export const icmpType = (d: DataView, at: number): number => d.getUint8(at + TYPE);
 export const icmpCode = (d: DataView, at: number): number => d.getUint8(at + CODE);
-export const icmpChecksum = (d: DataView, at: number): number => d.getUint16(at + CHECKSUM);
 export const icmpEchoId = (d: DataView, at: number): number => d.getUint16(at + ECHO_ID);
 export const icmpEchoSeq = (d: DataView, at: number): number => d.getUint16(at + ECHO_SEQ);
 export const icmpNextHopMtu = (d: DataView, at: number): number => d.getUint16(at + NEXT_HOP_MTU);

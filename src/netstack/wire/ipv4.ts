@@ -18,7 +18,6 @@ const SRC = 12;
 const DST = 16;
 
 export const IPV4_HEADER_LEN = 20;
-export const IPV4_MAX_HEADER_LEN = 60;
 export const IPV4_MAX_LEN = 65535;
 
 export const PROTO_ICMP = 1;
@@ -43,7 +42,6 @@ export function ipv4Check(d: DataView, at: number, avail: number): DropCode {
 }
 
 export const ipv4HeaderLen = (d: DataView, at: number): number => (d.getUint8(at + VERSION_IHL) & 15) << 2;
-export const ipv4Tos = (d: DataView, at: number): number => d.getUint8(at + TOS);
 export const ipv4TotalLen = (d: DataView, at: number): number => d.getUint16(at + TOTAL_LEN);
 export const ipv4Id = (d: DataView, at: number): number => d.getUint16(at + ID);
 /** Flags and offset as they stand on the wire. */
@@ -57,14 +55,13 @@ export const ipv4IsFragment = (d: DataView, at: number): boolean =>
   (d.getUint16(at + FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) !== 0;
 export const ipv4Ttl = (d: DataView, at: number): number => d.getUint8(at + TTL);
 export const ipv4Protocol = (d: DataView, at: number): number => d.getUint8(at + PROTOCOL);
-export const ipv4Checksum = (d: DataView, at: number): number => d.getUint16(at + CHECKSUM);
 export const ipv4Src = (d: DataView, at: number): number => d.getInt32(at + SRC);
 export const ipv4Dst = (d: DataView, at: number): number => d.getInt32(at + DST);
 
 export const IPV4_OPTION_END = 0;
 export const IPV4_OPTION_NOP = 1;
-export const IPV4_OPTION_LSRR = 131;
-export const IPV4_OPTION_SSRR = 137;
+const IPV4_OPTION_LSRR = 131;
+const IPV4_OPTION_SSRR = 137;
 
 /** Walks the options of a checked header: None, Ipv4BadOptions, or Ipv4SourceRoute (RFC 7126 4.3, 4.4: drop those). */
 export function ipv4OptionsCheck(d: DataView, at: number): DropCode {
@@ -132,24 +129,4 @@ export function ipv4RewriteSrc(d: DataView, at: number, src: number): void {
 export function ipv4RewriteDst(d: DataView, at: number, dst: number): void {
   d.setUint16(at + CHECKSUM, checksumUpdate32(d.getUint16(at + CHECKSUM), d.getInt32(at + DST), dst));
   d.setInt32(at + DST, dst);
-}
-
-/** Sets the total length and refreshes the checksum (RFC 1624). */
-export function ipv4RewriteTotalLen(d: DataView, at: number, totalLen: number): void {
-  const before = d.getUint16(at + TOTAL_LEN);
-  d.setUint16(at + TOTAL_LEN, totalLen);
-  d.setUint16(at + CHECKSUM, checksumUpdate16(d.getUint16(at + CHECKSUM), before, totalLen));
-}
-
-export function ipv4RewriteId(d: DataView, at: number, id: number): void {
-  const before = d.getUint16(at + ID);
-  d.setUint16(at + ID, id);
-  d.setUint16(at + CHECKSUM, checksumUpdate16(d.getUint16(at + CHECKSUM), before, id));
-}
-
-/** Sets flags and fragment offset. */
-export function ipv4RewriteFragmentField(d: DataView, at: number, field: number): void {
-  const before = d.getUint16(at + FRAGMENT);
-  d.setUint16(at + FRAGMENT, field);
-  d.setUint16(at + CHECKSUM, checksumUpdate16(d.getUint16(at + CHECKSUM), before, field));
 }

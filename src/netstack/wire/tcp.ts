@@ -4,7 +4,7 @@
  *   12 data offset (4 bits) | 13 flags | 14 window (2) | 16 checksum (2) | 18 urgent pointer (2) | 20 options
  */
 import { Drop, type DropCode } from "../drop.ts";
-import { checksumUpdate16, pseudoSum, sumBytes } from "./checksum.ts";
+import { pseudoSum, sumBytes } from "./checksum.ts";
 import { PROTO_TCP } from "./ipv4.ts";
 
 const SRC_PORT = 0;
@@ -26,8 +26,6 @@ export const TCP_SYN = 0x02;
 export const TCP_RST = 0x04;
 export const TCP_PSH = 0x08;
 export const TCP_ACK = 0x10;
-export const TCP_URG = 0x20;
-export const TCP_ECE = 0x40;
 export const TCP_CWR = 0x80;
 
 /** Header length against what there is; options: wire/tcp-options.ts. */
@@ -44,8 +42,6 @@ export const tcpAck = (d: DataView, at: number): number => d.getInt32(at + ACK);
 export const tcpHeaderLen = (d: DataView, at: number): number => (d.getUint8(at + DATA_OFFSET) >> 4) << 2;
 export const tcpFlags = (d: DataView, at: number): number => d.getUint8(at + FLAGS);
 export const tcpWindow = (d: DataView, at: number): number => d.getUint16(at + WINDOW);
-export const tcpChecksum = (d: DataView, at: number): number => d.getUint16(at + CHECKSUM);
-export const tcpUrgent = (d: DataView, at: number): number => d.getUint16(at + URGENT);
 
 /** Whether the checksum of `len` bytes of segment holds. */
 export const tcpChecksumValid = (d: DataView, at: number, len: number, src: number, dst: number): boolean =>
@@ -82,7 +78,3 @@ export function tcpSetChecksum(d: DataView, at: number, len: number, src: number
   d.setUint16(at + CHECKSUM, 0);
   d.setUint16(at + CHECKSUM, ~sumBytes(d, at, len, pseudoSum(src, dst, PROTO_TCP, len)) & 0xffff);
 }
-
-/** Corrects the checksum after an aligned 16-bit word of the segment became `after` (RFC 1624). */
-export const tcpUpdateChecksum16 = (d: DataView, at: number, before: number, after: number): void =>
-  d.setUint16(at + CHECKSUM, checksumUpdate16(d.getUint16(at + CHECKSUM), before, after));

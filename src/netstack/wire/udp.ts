@@ -22,7 +22,6 @@ export function udpCheck(d: DataView, at: number, avail: number): DropCode {
 export const udpSrcPort = (d: DataView, at: number): number => d.getUint16(at + SRC_PORT);
 export const udpDstPort = (d: DataView, at: number): number => d.getUint16(at + DST_PORT);
 export const udpLen = (d: DataView, at: number): number => d.getUint16(at + LEN);
-export const udpChecksum = (d: DataView, at: number): number => d.getUint16(at + CHECKSUM);
 
 /** Whether the checksum of a checked datagram holds; 0 means that the sender made none. */
 export function udpChecksumValid(d: DataView, at: number, src: number, dst: number): boolean {
