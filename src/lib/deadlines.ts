@@ -26,10 +26,6 @@ export class Deadlines<Name extends string> {
     return this.#at.get(name) ?? Number.POSITIVE_INFINITY;
   }
 
-  isSet(name: Name): boolean {
-    return this.#at.has(name);
-  }
-
   /** The earliest deadline, Infinity when none is set. */
   next(): number {
     let min = Number.POSITIVE_INFINITY;

@@ -121,10 +121,6 @@ export class Router implements Forwarder {
     options.lan.forwarder = this;
   }
 
-  get tunnelOpen(): boolean {
-    return this.#open;
-  }
-
   /** From now on packets go into the tunnel. A new address makes the translator forget, an unchanged one does not. */
   openTunnel(tunnel: TunnelConfig): void {
     this.#open = true;

@@ -2,8 +2,7 @@
  * UDP of an interface (RFC 768, RFC 1122 4.1): which port is whose, delivery of datagrams and of ICMP errors about ours,
  * and sending. A socket itself, and what its owner implements, is in udp-socket.ts.
  */
-import type { Batch } from "../lib/batch.ts";
-import { VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { type Batch, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import type { Addressing } from "./addressing.ts";
