@@ -28,6 +28,8 @@ export class Egress implements NeighborPort {
   readonly mtu: number;
   /** What was lost on the way out. */
   readonly drops: Counters<DropName> = dropCounters();
+  /** Frames handed to the outlet. */
+  sent = 0;
 
   readonly #outlet: Outlet;
   readonly #arena: Arena;
@@ -176,6 +178,7 @@ export class Egress implements NeighborPort {
     etherEmit(d, at, dstHi, dstLo, this.macHi, this.macLo, ETHERTYPE_ARP);
     arpEmit(d, at + ETHERNET_HEADER_LEN, operation, this.macHi, this.macLo, senderIp, targetHi, targetLo, targetIp);
     this.#outlet.batch.push(at, ETHERNET_HEADER_LEN + ARP_LEN);
+    this.sent++;
   }
 
   #push(
@@ -208,5 +211,6 @@ export class Egress implements NeighborPort {
       batch.gsoSize[i] = gsoSize;
       batch.hdrLen[i] = hdrLen + ETHERNET_HEADER_LEN;
     }
+    this.sent++;
   }
 }
