@@ -15,6 +15,8 @@ export const GSO_ECN = 0x80;
 export class Batch {
   readonly capacity: number;
   count = 0;
+  /** How often it was emptied: the index of a row means that row only while this is the same. */
+  generation = 0;
   readonly at: Int32Array;
   readonly len: Int32Array;
   /** VNET_NEEDS_CSUM: the checksum field at csumStart + csumOffset holds only the pseudo-header sum; VNET_DATA_VALID: already verified. */
@@ -62,6 +64,7 @@ export class Batch {
 
   clear(): void {
     this.count = 0;
+    this.generation++;
   }
 
   get room(): number {

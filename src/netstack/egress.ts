@@ -10,6 +10,7 @@ import type { Counters } from "../lib/counters.ts";
 import type { Outlet } from "../lib/outlet.ts";
 import { type Arena, HEADROOM, type Slab, TAILROOM } from "../lib/slab.ts";
 import type { Addressing } from "./addressing.ts";
+import { TcpCoalescer } from "./coalesce.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
 import { fragmentCopy, fragmentCount } from "./fragment.ts";
 import { FOUND, NeighborCache, type NeighborPort, type Parked, PENDING } from "./neighbor.ts";
@@ -28,9 +29,8 @@ export class Egress implements NeighborPort {
   readonly mtu: number;
   /** What was lost on the way out. */
   readonly drops: Counters<DropName> = dropCounters();
-  /** Frames handed to the outlet. */
-  sent = 0;
 
+  readonly #coalescer: TcpCoalescer;
   readonly #outlet: Outlet;
   readonly #arena: Arena;
   readonly #addressing: Addressing;
@@ -47,6 +47,7 @@ export class Egress implements NeighborPort {
     firstId: number,
   ) {
     this.slab = slab;
+    this.#coalescer = new TcpCoalescer(slab, outlet.batch);
     this.#outlet = outlet;
     this.#arena = arena;
     this.#addressing = addressing;
@@ -99,6 +100,14 @@ export class Egress implements NeighborPort {
     const bytes = this.slab.bytes.slice(at, at + len);
     const parked = neighbors.park(hop, { bytes, flags, gsoType, gsoSize, hdrLen, csumStart, csumOffset });
     return parked ? Drop.None : Drop.NeighborPendingFull;
+  }
+
+  /** The same as outputPlain, but a TCP packet that continues the one before it joins that one's frame. */
+  outputJoining(now: number, at: number, len: number, hop: number): DropCode {
+    if (this.#coalescer.join(at, len)) return Drop.None;
+    const drop = this.outputPlain(now, at, len, hop);
+    if (drop === Drop.None) this.#coalescer.start(at, len);
+    return drop;
   }
 
   /** Sends a plain IP packet (checksums complete), in fragments where it exceeds the MTU: TooBig where that is forbidden. */
@@ -178,7 +187,6 @@ export class Egress implements NeighborPort {
     etherEmit(d, at, dstHi, dstLo, this.macHi, this.macLo, ETHERTYPE_ARP);
     arpEmit(d, at + ETHERNET_HEADER_LEN, operation, this.macHi, this.macLo, senderIp, targetHi, targetLo, targetIp);
     this.#outlet.batch.push(at, ETHERNET_HEADER_LEN + ARP_LEN);
-    this.sent++;
   }
 
   #push(
@@ -211,6 +219,5 @@ export class Egress implements NeighborPort {
       batch.gsoSize[i] = gsoSize;
       batch.hdrLen[i] = hdrLen + ETHERNET_HEADER_LEN;
     }
-    this.sent++;
   }
 }

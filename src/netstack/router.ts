@@ -362,7 +362,7 @@ export class Router implements Forwarder {
       this.#slab.bytes.copyWithin(to, at, at + len);
       at = to;
     }
-    const drop = egress.outputPlain(now, at, len, host);
+    const drop = egress.outputJoining(now, at, len, host);
     if (drop === Drop.None) return this.#handled(TO_LAN);
     if (drop === Drop.NeighborUnreachable && nat === undefined)
       this.#tunnel.sendError(now, ICMP_UNREACHABLE, UNREACHABLE_HOST, 0, at);

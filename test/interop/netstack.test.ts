@@ -22,6 +22,7 @@ import { ipv4HeaderLen, ipv4TotalLen } from "../../src/netstack/wire/ipv4.ts";
 import { canMakeNamespaces, makeVethWorld, type VethWorld } from "../support/veth.ts";
 
 const REGION = 1 << 20;
+const PIECES = 8 << 20;
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
@@ -34,13 +35,13 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
     world = makeVethWorld("net");
     world.run("b", "ip route add default via 10.99.0.1");
     world.run("c", "ip addr flush dev c1; ip addr add 10.77.0.3/24 dev c1");
-    const memory = new NativeMemory(2 * PACKET_DEVICE_BYTES + 7 * REGION);
+    const memory = new NativeMemory(2 * PACKET_DEVICE_BYTES + 7 * REGION + PIECES);
     const near = PacketDevice.open("b0", memory);
     const wire = PacketDevice.open("c0", memory);
     poller.add(near.fd);
     poller.add(wire.fd);
-    const arena = (): Arena => {
-      const piece = memory.take(REGION - 64, 64);
+    const arena = (bytes = REGION): Arena => {
+      const piece = memory.take(bytes - 64, 64);
       return new Arena(memory, piece.at, piece.at + piece.length);
     };
     const outletTo = (device: PacketDevice): Outlet => {
@@ -66,7 +67,7 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
     const lan = make("lan", near, lanOut);
     const far = make("wan", wire, farOut);
     let now = 1;
-    const plain = new Batch(512);
+    const plain = new Batch(4096);
     const tunnel: Outlet = {
       batch: new Batch(512),
       arena: arena(),
@@ -86,7 +87,8 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
     router.openTunnel({ address: ip("10.77.0.2"), prefix: 24, peer: 0, mtu: 1400, mssClamp: 0, routes });
     const rx = new Batch(64);
     const arps = new Batch(64);
-    const pieces = arena();
+    // every frame of a receive may be a super-frame
+    const pieces = arena(PIECES);
     step = () => {
       now = performance.now();
       near.receive(rx);

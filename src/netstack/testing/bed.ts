@@ -41,16 +41,17 @@ export class RecordingOutlet implements Outlet {
     const b = this.batch;
     this.flushes++;
     for (let i = 0; i < b.count; i++) {
-      const at = b.at[i] as number;
-      const bytes = this.arena.slab.bytes.slice(at, at + (b.len[i] as number)) as Uint8Array<ArrayBuffer>;
+      const first = i;
+      while (b.more[i] === 1) i++;
+      const bytes = gather(this.arena.slab, b, first, i + 1);
       this.sent.push({
         bytes,
         view: new DataView(bytes.buffer),
-        flags: b.flags[i] as number,
-        gsoType: b.gsoType[i] as number,
-        gsoSize: b.gsoSize[i] as number,
-        csumStart: b.csumStart[i] as number,
-        csumOffset: b.csumOffset[i] as number,
+        flags: b.flags[first] as number,
+        gsoType: b.gsoType[first] as number,
+        gsoSize: b.gsoSize[first] as number,
+        csumStart: b.csumStart[first] as number,
+        csumOffset: b.csumOffset[first] as number,
       });
     }
     b.clear();
@@ -62,6 +63,15 @@ export class RecordingOutlet implements Outlet {
     this.flush();
     return this.sent.splice(0);
   }
+}
+
+/** The frame of rows [from, to). */
+function gather(slab: Slab, batch: Batch, from: number, to: number): Uint8Array<ArrayBuffer> {
+  const rows = Array.from({ length: to - from }, (_, i) => {
+    const at = batch.at[from + i] as number;
+    return slab.bytes.subarray(at, at + (batch.len[from + i] as number));
+  });
+  return Uint8Array.from(rows.flatMap((row) => [...row]));
 }
 
 const REGION = 512 * 1024;

@@ -114,6 +114,20 @@ export function ipv4RefreshChecksum(d: DataView, at: number): void {
   d.setUint16(at + CHECKSUM, checksum(d, at, ipv4HeaderLen(d, at)));
 }
 
+/** Another total length, checksum kept right. */
+export function ipv4SetTotalLen(d: DataView, at: number, totalLen: number): void {
+  d.setUint16(at + CHECKSUM, checksumUpdate16(d.getUint16(at + CHECKSUM), d.getUint16(at + TOTAL_LEN), totalLen));
+  d.setUint16(at + TOTAL_LEN, totalLen);
+}
+
+/** Whether two packets differ in nothing but length, identification and checksum, as far as the 20 bytes of header go. */
+export const ipv4SameKind = (d: DataView, a: number, b: number): boolean =>
+  d.getUint16(a) === d.getUint16(b) &&
+  d.getUint16(a + FRAGMENT) === d.getUint16(b + FRAGMENT) &&
+  d.getUint16(a + TTL) === d.getUint16(b + TTL) &&
+  d.getInt32(a + SRC) === d.getInt32(b + SRC) &&
+  d.getInt32(a + DST) === d.getInt32(b + DST);
+
 /** TTL - 1, checksum kept right (RFC 1812 5.3.1, RFC 1624). The TTL must not be 0. */
 export function ipv4DecrementTtl(d: DataView, at: number): void {
   const before = d.getUint16(at + TTL);

@@ -73,6 +73,27 @@ export function tcpEmit(
 export const tcpSetSeq = (d: DataView, at: number, seq: number): void => d.setInt32(at + SEQ, seq);
 export const tcpSetFlags = (d: DataView, at: number, flags: number): void => d.setUint8(at + FLAGS, flags);
 
+/**
+ * Whether two segments are of one flow and differ in nothing but sequence number, PSH and checksum, options included.
+ * Both headers were checked.
+ */
+export function tcpSameFlow(d: DataView, a: number, b: number): boolean {
+  if (
+    d.getInt32(a + SRC_PORT) !== d.getInt32(b + SRC_PORT) ||
+    d.getInt32(a + ACK) !== d.getInt32(b + ACK) ||
+    ((d.getInt32(a + DATA_OFFSET) ^ d.getInt32(b + DATA_OFFSET)) & ~(TCP_PSH << 16)) !== 0 ||
+    d.getUint16(a + URGENT) !== d.getUint16(b + URGENT)
+  )
+    return false;
+  const headerLen = tcpHeaderLen(d, a);
+  for (let i = TCP_HEADER_LEN; i < headerLen; i += 4) if (d.getInt32(a + i) !== d.getInt32(b + i)) return false;
+  return true;
+}
+
+/** Leaves the pseudo-header's sum in the checksum field of `len` bytes of segment for the device (VNET_NEEDS_CSUM). */
+export const tcpSetPartialChecksum = (d: DataView, at: number, len: number, src: number, dst: number): void =>
+  d.setUint16(at + CHECKSUM, pseudoSum(src, dst, PROTO_TCP, len));
+
 /** Computes the checksum of `len` bytes of segment whose checksum field may hold anything. */
 export function tcpSetChecksum(d: DataView, at: number, len: number, src: number, dst: number): void {
   d.setUint16(at + CHECKSUM, 0);
