@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: routers side by side on LAN host - router - WAN - openvpn server - web host, alternating within one run.
  *   openvpn   the kernel forwards and translates, openvpn 2.6 is the client
- *   morgana   `morgana appliance` on the same interfaces (the compiled binary where there is one, else the sources)
+ *   morgana   `morgana appliance` on the same interfaces (the binary, compiled first where it is not of these sources)
  *   wireguard-go at both ends, where one is found (WIREGUARD_GO=) or can be built
  * The first two talk to the same real openvpn server. Figures are medians over the rounds; trust the ratios, not the digits.
  *
@@ -10,6 +10,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { build } from "../scripts/build-binary.ts";
 import { iperfTcp, iperfUdp } from "../test/support/world/iperf.ts";
 import { becomePrivileged } from "../test/support/world/privilege.ts";
 import { clearKernelRouter, cpuSeconds, ROOT, startKernelRouter, startNative } from "../test/support/world/router.ts";
@@ -50,7 +51,7 @@ const FIGURES: readonly { key: keyof Round; title: string; unit: string; digits:
 ];
 
 await becomePrivileged();
-const compiled = existsSync(join(ROOT, "dist/morgana"));
+await build();
 const world = await World.create({ wan: "cable", webMtu: 1500 });
 interface Contender {
   readonly start: () => Promise<{ readonly pid: number; log(): string }>;
@@ -58,7 +59,10 @@ interface Contender {
 }
 const routers: Record<string, Contender> = {
   openvpn: { start: () => startKernelRouter(world, world.config()), stop: () => clearKernelRouter(world) },
-  morgana: { start: async () => startNative(world, world.config(), { compiled }), stop: () => world.stop("router") },
+  morgana: {
+    start: async () => startNative(world, world.config(), { compiled: true }),
+    stop: () => world.stop("router"),
+  },
 };
 const wireguard = values["no-wireguard"] ? undefined : await findWireguard();
 if (wireguard !== undefined)
@@ -165,9 +169,7 @@ function report(): void {
     return;
   }
   const names = Object.keys(routers);
-  console.log(
-    `\n${values.cipher}, medians of ${values.rounds} rounds of ${seconds} s${compiled ? "" : ", morgana from its sources"}`,
-  );
+  console.log(`\n${values.cipher}, medians of ${values.rounds} rounds of ${seconds} s`);
   console.log(
     ["".padEnd(28), "".padEnd(7), ...names.map((name) => name.padStart(13)), "morgana / openvpn".padStart(19)].join(""),
   );
