@@ -30,6 +30,7 @@ export interface MachineSpec {
   readonly qmp: string;
 }
 
+export type Side = "wan" | "lan";
 export const WAN_MAC = "52:54:00:00:00:01";
 export const LAN_MAC = "52:54:00:00:00:02";
 
@@ -49,12 +50,15 @@ export function qemuArguments(spec: MachineSpec): string[] {
   ];
 }
 
-function card(id: string, link: Link | undefined, mac: string): string[] {
+/** By which QMP knows a card, to unplug it. */
+export const cardId = (side: Side): string => `${side}-card`;
+
+function card(id: Side, link: Link | undefined, mac: string): string[] {
   if (link === undefined) return [];
-  return ["-netdev", backend(id, link), "-device", `virtio-net-pci,netdev=${id},mac=${mac}`];
+  return ["-netdev", backend(id, link), "-device", `virtio-net-pci,id=${cardId(id)},netdev=${id},mac=${mac}`];
 }
 
-function backend(id: string, link: Link): string {
+function backend(id: Side, link: Link): string {
   switch (link.kind) {
     case "tap":
       return `tap,id=${id},ifname=${doubled(link.name)},script=no,downscript=no`;

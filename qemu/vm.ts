@@ -3,7 +3,16 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AccelChoice, accelFromEnvironment, findAccel } from "./accel.ts";
-import { type DiskBus, type Link, type Machine, qemuArguments } from "./arguments.ts";
+import {
+  cardId,
+  type DiskBus,
+  LAN_MAC,
+  type Link,
+  type Machine,
+  qemuArguments,
+  type Side,
+  WAN_MAC,
+} from "./arguments.ts";
 import { type DiskFormat, makeConfigDisk } from "./config-disk.ts";
 import { qmp } from "./qmp.ts";
 
@@ -152,6 +161,17 @@ export class RunningVm {
   async ctrlAltDel(): Promise<void> {
     const keys = ["ctrl", "alt", "delete"].map((data) => ({ type: "qcode", data }));
     await qmp(this.#socket, "send-key", { keys });
+  }
+
+  /** Pulls a network card; the guest may take a moment to let go of it. Only the machine pc has slots for that. */
+  async unplug(side: Side): Promise<void> {
+    await qmp(this.#socket, "device_del", { id: cardId(side) });
+  }
+
+  /** Puts a card back that was pulled, with the cable that it had. @throws Error while the guest holds on to the old one */
+  async plug(side: Side): Promise<void> {
+    const mac = side === "wan" ? WAN_MAC : LAN_MAC;
+    await qmp(this.#socket, "device_add", { driver: "virtio-net-pci", id: cardId(side), netdev: side, mac });
   }
 
   /** Types on the serial console. */

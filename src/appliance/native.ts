@@ -3,7 +3,7 @@ import type { LogLevel } from "../lib/log.ts";
 import { Appliance } from "./appliance.ts";
 import { openConfigSource } from "./config-source.ts";
 import { checkInterface } from "./dev/interface.ts";
-import { PacketDevice } from "./dev/packet.ts";
+import { DevicePair } from "./dev/pair.ts";
 import { ConsoleLog, type LogFormat } from "./log/console-log.ts";
 import { runLoop } from "./loop.ts";
 import { loadProfile } from "./profile.ts";
@@ -50,13 +50,11 @@ export async function runNative(options: NativeOptions): Promise<number> {
   }
 
   const memory = new NativeMemory(DATA_PATH_BYTES);
-  let wan: PacketDevice | undefined;
-  let lan: PacketDevice;
+  const poller = new Poller();
+  let devices: DevicePair;
   try {
-    wan = PacketDevice.open(options.wan, memory);
-    lan = PacketDevice.open(options.lan, memory);
+    devices = DevicePair.open(options.wan, options.lan, memory, poller);
   } catch (error) {
-    wan?.close();
     process.stderr.write(`morgana: ${(error as Error).message}\n`);
     return 1;
   }
@@ -64,8 +62,8 @@ export async function runNative(options: NativeOptions): Promise<number> {
   const { reader, options: loadOptions } = source;
   const appliance = new Appliance({
     memory,
-    wan,
-    lan,
+    wan: devices.wan,
+    lan: devices.lan,
     log,
     load: () => loadProfile(reader, loadOptions),
     setLogLevel: (level) => log.setLevel(options.level ?? level),
@@ -73,14 +71,10 @@ export async function runNative(options: NativeOptions): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => appliance.leave(signal));
   process.on("SIGUSR1", () => appliance.reconnect());
   process.on("SIGUSR2", () => appliance.logStatistics());
-  const poller = new Poller();
-  poller.add(wan.fd);
-  poller.add(lan.fd);
   try {
     await runLoop(appliance, poller);
   } finally {
-    wan.close();
-    lan.close();
+    devices.close();
   }
   return 0;
 }

@@ -5,11 +5,11 @@
 import { writeFileSync } from "node:fs";
 import type { Log } from "../lib/log.ts";
 import { Appliance } from "./appliance.ts";
-import { PacketDevice } from "./dev/packet.ts";
+import { DevicePair } from "./dev/pair.ts";
 import { type ConfigDisk, findConfigDisk, releaseConfigDisk } from "./disk/find.ts";
 import { loadModules, modulesFolder } from "./init/modules.ts";
 import { ensureMounts } from "./init/mounts.ts";
-import { chooseNics, findNics, type Nic } from "./init/nics.ts";
+import { type ChosenNics, chooseNics, describeNic, findNics, keepSides, type NicSide } from "./init/nics.ts";
 import { Power } from "./init/power.ts";
 import { ConsoleLog } from "./log/console-log.ts";
 import { monotonic, runLoop, type Turns } from "./loop.ts";
@@ -17,7 +17,7 @@ import { type LoadResult, loadProfile } from "./profile.ts";
 import { DEFAULT_SETTINGS, type Settings } from "./settings.ts";
 import { NativeMemory } from "./sys/memory.ts";
 import { Poller } from "./sys/poller.ts";
-import { RB_POWER_OFF, reboot, setHostname, sync, write } from "./sys/syscalls.ts";
+import { interfaceIndex, RB_POWER_OFF, reboot, setHostname, sync, write } from "./sys/syscalls.ts";
 import { DATA_PATH_BYTES } from "./wiring.ts";
 
 /** SCSI and ATA disks appear a moment after their drivers. */
@@ -57,6 +57,8 @@ export async function bootAppliance(): Promise<number> {
 
 class Machine {
   readonly #log: ConsoleLog;
+  /** Of the data path, for one appliance after the other: mapped memory is never given back. */
+  readonly #memory = new NativeMemory(DATA_PATH_BYTES);
   #poller: Poller | undefined;
   #power: Power | undefined;
   #appliance: Appliance | undefined;
@@ -74,8 +76,13 @@ class Machine {
     while (this.#leaving === undefined) {
       const loaded = await this.#firstConfiguration();
       this.#applySettings(loaded.settings);
-      const nics = await this.#waitForNics(loaded.settings);
-      if (nics !== undefined) await this.#runBetween(nics.wan, nics.lan, loaded);
+      const { settings } = loaded;
+      let nics = await this.#waitForNics(settings);
+      let first: LoadResult | undefined = loaded;
+      while (nics !== undefined) {
+        nics = await this.#runBetween(nics, settings, first);
+        first = undefined;
+      }
     }
     releaseConfigDisk();
   }
@@ -154,7 +161,7 @@ class Machine {
   }
 
   /** undefined when the machine is to be switched off, or the configuration disk has come and may name other cards. */
-  async #waitForNics(settings: Settings): Promise<{ wan: Nic; lan: Nic } | undefined> {
+  async #waitForNics(settings: Settings): Promise<ChosenNics | undefined> {
     let said = "";
     let sayAgainAt = 0;
     const found = await this.#until(NIC_LOOK_EVERY_MS, () => {
@@ -176,34 +183,35 @@ class Machine {
     return findConfigDisk().disk !== undefined;
   }
 
-  /** Runs the appliance until the machine is to be switched off, or until the config disk that was missing is there. */
-  async #runBetween(wanNic: Nic, lanNic: Nic, loaded: LoadResult): Promise<void> {
+  /**
+   * Runs the appliance until the machine is to be switched off, or the config disk that was missing is there, or a card
+   * that was pulled has been replaced.
+   * @param first the configuration; undefined: it is on the disk
+   * @returns the cards to go on with
+   */
+  async #runBetween(
+    nics: ChosenNics,
+    settings: Settings,
+    first: LoadResult | undefined,
+  ): Promise<ChosenNics | undefined> {
     const log = this.#log;
-    const poller = this.#poller as Poller;
-    const memory = new NativeMemory(DATA_PATH_BYTES);
+    const memory = this.#memory;
+    memory.reset();
     log.write("info", "nic.chosen", "", {
-      wan: `${wanNic.name}/${wanNic.pci}`,
-      lan: `${lanNic.name}/${lanNic.pci}`,
+      wan: `${nics.wan.name}/${nics.wan.pci}`,
+      lan: `${nics.lan.name}/${nics.lan.pci}`,
     });
-    const wan = PacketDevice.open(wanNic.name, memory);
-    let lan: PacketDevice;
-    try {
-      lan = PacketDevice.open(lanNic.name, memory);
-    } catch (error) {
-      wan.close();
-      throw error;
-    }
-    const bits = [poller.add(wan.fd), poller.add(lan.fd)];
-    let first: LoadResult | undefined = loaded;
+    const devices = DevicePair.open(nics.wan.name, nics.lan.name, memory, this.#poller as Poller);
+    let loaded = first;
     try {
       const appliance = new Appliance({
         memory,
-        wan,
-        lan,
+        wan: devices.wan,
+        lan: devices.lan,
         log,
         load: () => {
-          const now = first ?? this.#readDisk();
-          first = undefined;
+          const now = loaded ?? this.#readDisk();
+          loaded = undefined;
           if (now === undefined) this.#sayNoDisk();
           return now ?? NO_CONFIGURATION;
         },
@@ -211,34 +219,68 @@ class Machine {
       });
       this.#appliance = appliance;
       if (this.#leaving !== undefined) appliance.leave(this.#leaving);
-      await this.#loop(appliance);
+      return await this.#loop(appliance, this.#cardWatch(nics, settings));
     } finally {
       this.#appliance = undefined;
-      for (const bit of bits) poller.remove(bit);
-      wan.close();
-      lan.close();
+      devices.close();
     }
   }
 
-  async #loop(appliance: Appliance): Promise<void> {
+  /** @param cards looks whether the cards are to be exchanged. @returns the new ones where that is why it ended */
+  async #loop(appliance: Appliance, cards: () => ChosenNics | undefined): Promise<ChosenNics | undefined> {
     let lookAt = monotonic() + DISK_LOOK_EVERY_MS;
+    let cardsAt = monotonic() + NIC_LOOK_EVERY_MS;
     let diskHasCome = false;
+    let exchanged: ChosenNics | undefined;
     const turns: Turns = {
       receive: (now) => appliance.receive(now),
       control: (now) => {
         appliance.control(now);
+        if (now >= cardsAt) {
+          cardsAt = now + NIC_LOOK_EVERY_MS;
+          exchanged = cards();
+        }
         if (now < lookAt) return;
         this.#power?.lookForButtons();
         // With a disk, the buttons have had time to appear as well.
         lookAt = this.#disk === undefined ? now + DISK_LOOK_EVERY_MS : Number.POSITIVE_INFINITY;
         if (this.#disk === undefined) diskHasCome = this.#diskHasCome();
       },
-      pollAt: () => Math.min(appliance.pollAt(), lookAt),
+      pollAt: () => Math.min(appliance.pollAt(), lookAt, cardsAt),
       busy: () => appliance.busy(),
-      done: () => appliance.done() || diskHasCome,
+      done: () => appliance.done() || diskHasCome || exchanged !== undefined,
       failed: (error) => appliance.failed(error),
     };
     await runLoop(turns, this.#poller as Poller, (bits) => this.#power?.onReady(bits));
+    return this.#leaving === undefined ? exchanged : undefined;
+  }
+
+  /**
+   * A look at the cards: a pulled one is named, once, and when there is another the new choice is the answer. A third
+   * card that was idle before does not step in: it may be on a network that nobody meant to open.
+   */
+  #cardWatch(nics: ChosenNics, settings: Settings): () => ChosenNics | undefined {
+    const idle = new Set(
+      findNics()
+        .map(({ index }) => index)
+        .filter((index) => index !== nics.wan.index && index !== nics.lan.index),
+    );
+    const said = new Set<NicSide>();
+    return () => {
+      const lost = (["wan", "lan"] as const).filter((side) => interfaceIndex(nics[side].name) !== nics[side].index);
+      if (lost.length === 0) return undefined;
+      for (const side of lost) {
+        if (said.has(side)) continue;
+        said.add(side);
+        const text = `the ${side.toUpperCase()} NIC ${describeNic(nics[side])} was pulled out; nothing is forwarded until there is one again, and I keep looking`;
+        this.#log.write("error", "nic.lost", text);
+      }
+      const choice = chooseNics(
+        findNics().filter(({ index }) => !idle.has(index)),
+        keepSides(settings, nics, lost),
+      );
+      return choice.ok ? choice : undefined;
+    };
   }
 
   /** Asks again every so often until there is an answer; undefined when the machine is to be switched off. */

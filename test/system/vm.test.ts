@@ -1,5 +1,6 @@
 /** The image, booted in QEMU between the real neighbours: what a user gets. */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { LAN_MAC, WAN_MAC } from "../../qemu/arguments.ts";
 import type { Capture } from "../support/world/capture.ts";
 import { canMakeNamespaces } from "../support/world/privilege.ts";
 import { until } from "../support/world/process.ts";
@@ -38,6 +39,12 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
   /** Waits for a line on the console; fails with the end of what is there. */
   async function says(pattern: RegExp, seconds = BOOT_SECONDS): Promise<void> {
     if ((await vm!.says(pattern, seconds)) === undefined)
+      throw new Error(`the console does not say ${pattern}:\n${vm!.log().slice(-3000)}`);
+  }
+
+  /** The same for the lines from number `mark` on. */
+  async function saysFrom(mark: number, pattern: RegExp, seconds = BOOT_SECONDS): Promise<void> {
+    if ((await vm!.running.waitFor(pattern, seconds * 1000, mark)) === undefined)
       throw new Error(`the console does not say ${pattern}:\n${vm!.log().slice(-3000)}`);
   }
 
@@ -83,6 +90,52 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
     expect(await world.refuses(SITE)).toBe(true);
     expect(router.alive).toBe(true);
     expect(router.log()).not.toMatch(/panic/i);
+    expect(await router.stop()).toBe(0);
+  });
+
+  test("cards named by their MAC in the other order, on an MBR partition: each side is on its own cable", async () => {
+    const toml = `[wan]\nmac = "${LAN_MAC}"\n[lan]\nmac = "${WAN_MAC}"\naddress = "${GATEWAY}/24"\n`;
+    const router = await boot({ config: world.config({ toml }), swapped: true, partitions: "mbr" });
+    await says(/disk\.found .*device=vda1 .*vfat MORGANA/);
+    await says(/nic\.chosen/);
+    const line = await router.says(/nic\.chosen/, 0);
+    const [wan, lan] = ["wan", "lan"].map((side) => new RegExp(`${side}=\\w+/(\\S+)`).exec(line ?? "")?.[1] ?? "");
+    // PCI addresses of one bus: the card that the machine has first is the LAN now.
+    expect(lan! < wan!).toBe(true);
+    await says(/tunnel\.up/);
+    await answersOnLan();
+    expect((await world.ping(SITE)).back).toBe(1);
+    expect(await router.stop()).toBe(0);
+  });
+
+  test("a card that is pulled is named, the LAN stays closed, and with the card back the tunnel is", async () => {
+    const router = await boot({ machine: "pc", partitions: "gpt" });
+    await says(/disk\.found .*device=vda1 .*ext4 MORGANA/);
+    for (const side of ["wan", "lan"] as const) {
+      await says(/tunnel\.up/);
+      expect(await world.tunnelUp(10)).toBeDefined();
+      const capture = await world.capture();
+      const mark = router.running.lines.length;
+      await router.running.unplug(side);
+      await saysFrom(mark, new RegExp(`nic\\.lost .*the ${side.toUpperCase()}`));
+      await world.tempt();
+      if (side === "wan") {
+        await answersOnLan();
+        expect(await world.refuses(SITE)).toBe(true);
+      }
+      expect((await world.tally(capture)).odd).toEqual([]);
+      await capture.stop();
+      // QEMU may still be letting go of the old one.
+      const isBack = (): Promise<boolean> =>
+        router.running.plug(side).then(
+          () => true,
+          () => false,
+        );
+      expect(await until(isBack, 10)).toBeDefined();
+      await saysFrom(mark, /tunnel\.up/);
+      expect(await world.tunnelUp(10)).toBeDefined();
+    }
+    expect(router.log()).not.toMatch(/panic|internal\.error/i);
     expect(await router.stop()).toBe(0);
   });
 

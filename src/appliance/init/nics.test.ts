@@ -3,15 +3,15 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Mac, parseMac } from "../../lib/address.ts";
-import { chooseNics, findNics, type Nic, pciAddress } from "./nics.ts";
+import { chooseNics, findNics, keepSides, type Nic, pciAddress } from "./nics.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "morgana-nics-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const mac = (text: string): Mac => parseMac(text) as Mac;
-const A: Nic = { name: "eth0", pci: "0000:00:02.0", mac: mac("52:54:00:00:00:01") };
-const B: Nic = { name: "eth1", pci: "0000:00:03.0", mac: mac("52:54:00:00:00:02") };
-const C: Nic = { name: "eth2", pci: "0000:00:04.0", mac: mac("52:54:00:00:00:03") };
+const A: Nic = { name: "eth0", index: 2, pci: "0000:00:02.0", mac: mac("52:54:00:00:00:01") };
+const B: Nic = { name: "eth1", index: 3, pci: "0000:00:03.0", mac: mac("52:54:00:00:00:02") };
+const C: Nic = { name: "eth2", index: 4, pci: "0000:00:04.0", mac: mac("52:54:00:00:00:03") };
 const wishes = (wan?: Nic, lan?: Nic) => ({ wan: { mac: wan?.mac }, lan: { mac: lan?.mac } });
 
 test("cards are found in the order of their PCI addresses, whatever their names are; lo and bridges are not cards", () => {
@@ -20,6 +20,7 @@ test("cards are found in the order of their PCI addresses, whatever their names 
     mkdirSync(join(net, name), { recursive: true });
     writeFileSync(join(net, name, "address"), `${address}\n`);
     writeFileSync(join(net, name, "type"), `${type}\n`);
+    writeFileSync(join(net, name, "ifindex"), "7\n");
     if (device === undefined) return;
     mkdirSync(join(directory, device), { recursive: true });
     symlinkSync(join(directory, device), join(net, name, "device"));
@@ -57,4 +58,16 @@ test("a missing card is named with the way to add it", () => {
   expect(missing([]).map((text) => text.slice(0, 10))).toEqual(["no WAN NIC", "no LAN NIC"]);
   expect(missing([A, B], wishes(C))[0]).toMatch(/no WAN NIC.*52:54:00:00:00:03.*appliance\.toml/);
   expect(missing([A, B], wishes(A, A))[0]).toMatch(/same card/);
+});
+
+test("after a card was pulled the other keeps its side, wherever the new one is plugged in", () => {
+  const chosen = { wan: B, lan: C };
+  const after = (lost: ("wan" | "lan")[], nics: Nic[], w = wishes()) => chooseNics(nics, keepSides(w, chosen, lost));
+  expect(after(["wan"], [A, C])).toEqual({ ok: true, wan: A, lan: C });
+  expect(after(["lan"], [A, B])).toEqual({ ok: true, wan: B, lan: A });
+  expect(after(["wan"], [C]).ok).toBe(false);
+  expect(after(["wan", "lan"], [B, C])).toEqual({ ok: true, wan: B, lan: C });
+  // What appliance.toml names counts.
+  expect(after(["wan"], [A, C], wishes(B)).ok).toBe(false);
+  expect(after(["wan"], [B, C], wishes(B))).toEqual({ ok: true, wan: B, lan: C });
 });

@@ -4,9 +4,18 @@ import { formatMac, type Mac, parseMac } from "../../lib/address.ts";
 
 export interface Nic {
   readonly name: string;
+  /** The kernel's number, never given twice: a card that was pulled and put back is another one. */
+  readonly index: number;
   /** "0000:00:03.0"; "" for a card that is not on PCI. */
   readonly pci: string;
   readonly mac: Mac;
+}
+
+export type NicSide = "wan" | "lan";
+
+export interface ChosenNics {
+  readonly wan: Nic;
+  readonly lan: Nic;
 }
 
 export interface NicWishes {
@@ -15,7 +24,7 @@ export interface NicWishes {
 }
 
 export type NicChoice =
-  | { readonly ok: true; readonly wan: Nic; readonly lan: Nic }
+  | ({ readonly ok: true } & ChosenNics)
   /** One sentence for each that is missing: which, why, and how to add it. */
   | { readonly ok: false; readonly missing: readonly string[] };
 
@@ -30,7 +39,8 @@ export function findNics(root = "/sys/class/net"): Nic[] {
       const device = realpathSync(`${root}/${name}/device`);
       const mac = parseMac(readFileSync(`${root}/${name}/address`, "utf8").trim());
       if (mac === undefined || readFileSync(`${root}/${name}/type`, "utf8").trim() !== ETHERNET) continue;
-      nics.push({ name, pci: pciAddress(device), mac });
+      const index = Number(readFileSync(`${root}/${name}/ifindex`, "utf8").trim());
+      nics.push({ name, index, pci: pciAddress(device), mac });
     } catch {
       // no device, or it has gone meanwhile
     }
@@ -67,10 +77,18 @@ export function chooseNics(nics: readonly Nic[], wishes: NicWishes): NicChoice {
   side("LAN", lan, wishes.lan.mac);
   if (wan !== undefined && wan === lan) {
     missing.push(
-      `no LAN NIC: [wan] mac and [lan] mac in appliance.toml are the same card (${describe(wan)}); the LAN needs one of its own`,
+      `no LAN NIC: [wan] mac and [lan] mac in appliance.toml are the same card (${describeNic(wan)}); the LAN needs one of its own`,
     );
   }
   return { ok: false, missing };
+}
+
+/** For the choice after a card was pulled: the one that is left stays what it is, wherever the other is plugged in again. */
+export function keepSides(wishes: NicWishes, chosen: ChosenNics, lost: readonly NicSide[]): NicWishes {
+  const of = (side: NicSide): { mac: Mac | undefined } => ({
+    mac: wishes[side].mac ?? (lost.includes(side) ? undefined : chosen[side].mac),
+  });
+  return { wan: of("wan"), lan: of("lan") };
 }
 
 function lacksCard(side: "WAN" | "LAN", nics: readonly Nic[]): string {
@@ -78,18 +96,19 @@ function lacksCard(side: "WAN" | "LAN", nics: readonly Nic[]): string {
     nics.length === 0
       ? "no network card that the kernel knows"
       : nics.length === 1
-        ? `only one network card (${describe(nics[0] as Nic)})`
+        ? `only one network card (${describeNic(nics[0] as Nic)})`
         : "no card left for it";
   const which = nics.length === 0 && side === "WAN" ? "two virtio NICs" : "a second virtio NIC";
   return `no ${side} NIC: the machine has ${count}; add ${which} (QEMU: -netdev ... -device virtio-net-pci,netdev=...): the first is the WAN, the second the LAN`;
 }
 
 function lacksMac(side: "WAN" | "LAN", mac: Mac, nics: readonly Nic[]): string {
-  const there = nics.length === 0 ? "there is none" : `there are ${nics.map(describe).join(", ")}`;
+  const there = nics.length === 0 ? "there is none" : `there are ${nics.map(describeNic).join(", ")}`;
   return `no ${side} NIC: no network card has the MAC ${formatMac(mac)} that [${side.toLowerCase()}] mac in appliance.toml names; ${there}; mend the line or give a card (-device virtio-net-pci,mac=...) that MAC`;
 }
 
-const describe = (nic: Nic): string => `${nic.name} ${formatMac(nic.mac)}${nic.pci === "" ? "" : ` at ${nic.pci}`}`;
+export const describeNic = (nic: Nic): string =>
+  `${nic.name} ${formatMac(nic.mac)}${nic.pci === "" ? "" : ` at ${nic.pci}`}`;
 
 function entries(folder: string): string[] {
   try {

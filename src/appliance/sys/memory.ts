@@ -10,6 +10,7 @@ import { libc } from "./libc.ts";
 
 const PROT_READ_WRITE = 3;
 const MAP_PRIVATE_ANONYMOUS = 0x22;
+const MAP_FIXED = 0x10;
 const PAGE = 4096;
 
 /** A piece of native memory: `pointer` for C, `at` for the views of the {@link NativeMemory} that it was taken from. */
@@ -30,13 +31,13 @@ export class NativeMemory implements Slab {
   /** Maps at least `length` zeroed bytes. Pages take memory when they are first touched. @throws SysError */
   constructor(length: number) {
     const size = Math.ceil(length / PAGE) * PAGE;
-    this.pointer = check("mmap", libc.mmap(0, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0));
+    this.pointer = map(0, size, 0);
     this.buffer = toArrayBuffer(this.pointer as never, 0, size);
     this.bytes = new Uint8Array(this.buffer);
     this.view = new DataView(this.buffer);
   }
 
-  /** Carves the next `length` bytes; they are never given back. @param align a power of two */
+  /** Carves the next `length` bytes; they are only given back all at once. @param align a power of two */
   take(length: number, align = 16): Piece {
     const at = (this.#next + align - 1) & ~(align - 1);
     assert(at + length <= this.bytes.length, `native memory is used up: ${length} bytes wanted, ${this.room} left`);
@@ -44,7 +45,16 @@ export class NativeMemory implements Slab {
     return { pointer: this.pointer + at, at, length };
   }
 
+  /** Takes every piece back, for whoever comes next: the memory is as new. Nobody may use a piece of before. @throws SysError */
+  reset(): void {
+    map(this.pointer, this.bytes.length, MAP_FIXED);
+    this.#next = 0;
+  }
+
   get room(): number {
     return this.bytes.length - this.#next;
   }
 }
+
+const map = (address: number, size: number, flags: number): number =>
+  check("mmap", libc.mmap(address, size, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS | flags, -1, 0));

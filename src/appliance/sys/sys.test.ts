@@ -23,6 +23,18 @@ test("pieces of native memory are zeroed, aligned, apart, and bounded", () => {
   expect(() => memory.take(8192)).toThrow("used up");
 });
 
+test("memory that was reset is zeroed, at the same place, and can be taken again", () => {
+  const memory = new NativeMemory(8192);
+  const { pointer, view } = memory;
+  memory.take(8000);
+  memory.bytes.fill(0xa5);
+  memory.reset();
+  expect(memory.pointer).toBe(pointer);
+  expect(view.getUint32(4096)).toBe(0);
+  expect(memory.bytes.every((x) => x === 0)).toBe(true);
+  expect(memory.take(8000).at).toBe(0);
+});
+
 test("a pointer is written as its 64 bits", () => {
   const view = new DataView(new ArrayBuffer(8));
   writePointer(view, 0, 0x7fff_fedc_ba98);

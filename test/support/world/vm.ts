@@ -1,6 +1,9 @@
 /** The booted appliance as a world's router: a VM on taps that are bridged to the router's interfaces. */
+import { join } from "node:path";
 import type { Machine } from "../../../qemu/arguments.ts";
+import { makeConfigDisk } from "../../../qemu/config-disk.ts";
 import { type RunningVm, startVm as switchOn, vmProblem } from "../../../qemu/vm.ts";
+import { type PartitionTable, partitionDisk } from "./partition.ts";
 import type { World } from "./world.ts";
 
 export { vmProblem };
@@ -13,6 +16,10 @@ export interface VmOptions {
   readonly machine?: Machine;
   /** 1 leaves out the LAN. */
   readonly nics?: 1 | 2;
+  /** The first card (MAC 52:54:00:00:00:01) is plugged into the LAN, the second (...:02) into the WAN. */
+  readonly swapped?: boolean;
+  /** Puts `config` on the first partition of a disk instead of on the whole of it. */
+  readonly partitions?: PartitionTable;
 }
 
 /** The same face as a program of the world has. */
@@ -62,15 +69,25 @@ export class Vm {
 /** Boots the image. */
 export async function startVm(world: World, options: VmOptions): Promise<Vm> {
   await addTaps(world);
+  const [first, second] = options.swapped === true ? ["tl", "tw"] : ["tw", "tl"];
   const running = await switchOn({
-    config: options.config,
+    ...(options.partitions !== undefined && options.config !== undefined
+      ? { diskImage: partitioned(world, options.config, options.partitions) }
+      : { config: options.config }),
     memory: options.memory ?? 256,
     machine: options.machine ?? "q35",
     netns: world.ns("rt"),
-    wan: { kind: "tap", name: "tw" },
-    lan: options.nics === 1 ? "none" : { kind: "tap", name: "tl" },
+    wan: { kind: "tap", name: first as string },
+    lan: options.nics === 1 ? "none" : { kind: "tap", name: second as string },
   });
   return new Vm(running);
+}
+
+function partitioned(world: World, config: string, table: PartitionTable): string {
+  const [image, fileSystem] = [join(world.dir, `${table}.img`), join(world.dir, `${table}-1.img`)];
+  makeConfigDisk(config, fileSystem, table === "mbr" ? "fat" : "ext4", "MORGANA");
+  partitionDisk(image, table, fileSystem);
+  return image;
 }
 
 /** Bridges a tap for each side to the router's interfaces; once for each world. */
