@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Capture } from "../support/world/capture.ts";
 import { until } from "../support/world/process.ts";
-import { GATEWAY, LAN_HOST, SITE, TUNNEL, World } from "../support/world/world.ts";
+import { GATEWAY, LAN_HOST, SITE, TUNNEL, WAN_GATEWAY, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
 
 const MIB = 1 << 20;
@@ -177,6 +177,22 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
       lines: ["<auth-user-pass>", "ann", "correct horse", "</auth-user-pass>"],
     });
     await subject.bootUp(world.config({ profile, auth: undefined, toml: undefined }));
+  });
+
+  test.skipIf(REFERENCE)("a static WAN: the tunnel comes up by its own resolver, and no DHCP is sent", async () => {
+    await subject.halt();
+    await world.server();
+    const before = await world.capture();
+    const wan = `[wan]\naddress = "203.0.113.60/24"\ngateway = "${WAN_GATEWAY}"\ndns = ["${WAN_GATEWAY}"]\n`;
+    await subject.bootUp(world.config({ toml: `${wan}[lan]\naddress = "${GATEWAY}/24"\n` }));
+    expect(await subject.says(/wan\.configured/, 1)).toMatch(/address=203\.0\.113\.60\/24 .*by=static/);
+    expect((await world.ping(SITE)).back).toBe(1);
+    const tally = await world.tally(before);
+    await before.stop();
+    expect(tally.odd).toEqual([]);
+    expect(tally.sent.dhcp).toBe(0);
+    expect(tally.sent.dns).toBeGreaterThanOrEqual(1);
+    expect(tally.sent.openvpn).toBeGreaterThan(5);
   });
 
   test.skipIf(REFERENCE)(
