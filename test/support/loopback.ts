@@ -238,9 +238,11 @@ class LanEnd extends End {
   send(batch: Batch): number {
     for (let i = 0; i < batch.count; i++) {
       const at = batch.at[i]!;
-      if (etherType(this.memory.view, at) === ETHERTYPE_ARP) this.answer(at);
-      else if (i === 0 || batch.more[i - 1] === 0) {
-        const size = batch.gsoSize[i]!;
+      const continues = i > 0 && batch.more[i - 1] === 1;
+      if (!continues && etherType(this.memory.view, at) === ETHERTYPE_ARP) this.answer(at);
+      else {
+        // What continues a super-frame is the payload of one more segment.
+        const size = continues ? 0 : batch.gsoSize[i]!;
         this.received += size === 0 ? 1 : Math.ceil((batch.len[i]! - batch.hdrLen[i]!) / size);
       }
     }
