@@ -199,6 +199,9 @@ function deviceOutlet(device: PacketDevice, arena: Arena): Outlet {
   return {
     batch,
     arena,
+    get udpGso() {
+      return device.udpGso;
+    },
     flush() {
       device.send(batch);
       batch.clear();

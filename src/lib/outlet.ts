@@ -5,6 +5,8 @@ import { type Arena, HEADROOM, TAILROOM } from "./slab.ts";
 export interface Outlet {
   readonly batch: Batch;
   readonly arena: Arena;
+  /** Whether UDP super-frames (GSO_UDP_L4) may be among the rows; may become false. */
+  readonly udpGso?: boolean;
   /** Sends every row, then empties the batch and the arena. Frames taken from the arena before are gone. */
   flush(): void;
 }

@@ -58,10 +58,19 @@ export class Egress implements NeighborPort {
     this.neighbors = new NeighborCache(this);
   }
 
-  /** The next IPv4 identification. */
-  nextId(): number {
-    this.#id = (this.#id + 1) & 0xffff;
-    return this.#id;
+  /** The next IPv4 identification, or the first of so many. */
+  nextId(count = 1): number {
+    const id = (this.#id + 1) & 0xffff;
+    this.#id = (this.#id + count) & 0xffff;
+    return id;
+  }
+
+  /** Whether a UDP super-frame of so many rows can be sent to `hop` now: what waits for ARP is kept packet by packet. */
+  takesUdpGso(now: number, hop: number, rows: number): boolean {
+    const outlet = this.#outlet;
+    if (outlet.udpGso !== true || this.neighbors.lookup(now, hop) !== FOUND) return false;
+    if (outlet.batch.room < rows) outlet.flush();
+    return outlet.batch.room >= rows;
   }
 
   /** Offset of `len` bytes for an IP packet of our own, with the outlet ready to take it. */
@@ -100,6 +109,13 @@ export class Egress implements NeighborPort {
     const bytes = this.slab.bytes.slice(at, at + len);
     const parked = neighbors.park(hop, { bytes, flags, gsoType, gsoSize, hdrLen, csumStart, csumOffset });
     return parked ? Drop.None : Drop.NeighborPendingFull;
+  }
+
+  /** Continues the frame that was sent last; before that one {@link takesUdpGso} has said that there is room. */
+  extend(at: number, len: number): void {
+    const { batch } = this.#outlet;
+    batch.more[batch.count - 1] = 1;
+    batch.push(at, len);
   }
 
   /** The same as outputPlain, but a TCP packet that continues the one before it joins that one's frame. */

@@ -19,11 +19,11 @@ import {
   udp,
 } from "./testing/bed.ts";
 import type { UdpError } from "./udp-socket.ts";
-import { sumBytes } from "./wire/checksum.ts";
-import { IPV4_MF, ipv4Check } from "./wire/ipv4.ts";
+import { pseudoSum, sumBytes } from "./wire/checksum.ts";
+import { IPV4_MF, ipv4Check, ipv4Id, ipv4TotalLen } from "./wire/ipv4.ts";
 import { printFrame } from "./wire/print.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, tcpChecksumValid } from "./wire/tcp.ts";
-import { udpChecksumValid } from "./wire/udp.ts";
+import { udpChecksumValid, udpLen } from "./wire/udp.ts";
 
 const GW = "192.168.50.1";
 const HOST = "192.168.50.10";
@@ -357,6 +357,53 @@ describe("UDP sockets", () => {
     expect(new Set([0, 1, 2, 4].map((i) => sent[i]!.view.getUint16(18))).size).toBe(4); // identifications
   });
 
+  test("payloads of one size are one super-frame where the device takes it, with the identifications of all", () => {
+    meet("192.168.50.254");
+    outlet.udpGso = true;
+    const socket = it.bindUdp(1194, receiver)!;
+    const send = (...sizes: number[]): Sent[] => {
+      const arena = bed.arena();
+      const rows = new Batch(256);
+      for (const n of sizes) {
+        const at = arena.take(n);
+        bed.slab.bytes.set(bytesOf(n, rows.count), at);
+        rows.push(at, n);
+      }
+      it.sendUdpBatch(5, socket, ip("203.0.113.9"), 1195, rows);
+      return outlet.take();
+    };
+    const kinds = (sent: readonly Sent[]): [number, number, number][] =>
+      sent.map((s) => [s.bytes.length - 42, s.gsoType, s.gsoType === 0 ? 0 : s.gsoSize]);
+    const [first, second, third] = send(1000, 1000, 400, 1001, 1473) as [Sent, Sent, Sent];
+    expect(kinds([first, second])).toEqual([
+      [2400, GSO_UDP_L4, 1000],
+      [1001, 0, 0],
+    ]);
+    expect([ipv4TotalLen(first.view, 14), udpLen(first.view, 34)]).toEqual([2428, 2408]);
+    expect(first.view.getUint16(40)).toBe(pseudoSum(ip(GW), ip("203.0.113.9"), 17, 2408));
+    expect(first.bytes.slice(42)).toEqual(
+      Uint8Array.from([0, 1, 2].flatMap((i) => [...bytesOf(i < 2 ? 1000 : 400, i)])),
+    );
+    const ids = [first, second, third].map((s) => ipv4Id(s.view, 14));
+    expect(ids.map((id) => id - ids[0]!)).toEqual([0, 3, 4]);
+    expect(kinds(send(...new Array(130).fill(10)))).toEqual([
+      [640, GSO_UDP_L4, 10],
+      [640, GSO_UDP_L4, 10],
+      [20, GSO_UDP_L4, 10],
+    ]);
+    expect(kinds(send(...new Array(50).fill(1472)))[0]).toEqual([44 * 1472, GSO_UDP_L4, 1472]);
+    expect(kinds(send(10, 0, 0))).toEqual([
+      [10, 0, 0],
+      [0, 0, 0],
+      [0, 0, 0],
+    ]);
+    outlet.udpGso = false;
+    expect(kinds(send(10, 10))).toEqual([
+      [10, 0, 0],
+      [10, 0, 0],
+    ]);
+  });
+
   test("a batch without a next hop or neighbour is counted, and bounded while it waits", () => {
     const socket = it.bindUdp(1194, receiver)!;
     const rows = new Batch(200);
@@ -366,6 +413,7 @@ describe("UDP sockets", () => {
       arena.reset();
       for (let i = 0; i < 200; i++) rows.push(arena.take(100), 100);
     };
+    outlet.udpGso = true; // what waits is kept datagram by datagram
     fill();
     it.sendUdpBatch(5, socket, ip(HOST), 1, rows);
     expect(it.outDrops.snapshot()).toEqual({ NeighborPendingFull: 72 });

@@ -2,7 +2,7 @@
  * UDP of an interface (RFC 768, RFC 1122 4.1): which port is whose, delivery of datagrams and of ICMP errors about ours,
  * and sending. A socket itself, and what its owner implements, is in udp-socket.ts.
  */
-import { type Batch, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { type Batch, GSO_NONE, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import type { Addressing } from "./addressing.ts";
@@ -45,6 +45,10 @@ import {
 /** Ports that bind(0) picks from (RFC 6056 3.2 would allow from 1024 on). */
 const EPHEMERAL_FIRST = 32768;
 const EPHEMERAL_COUNT = 28232;
+
+const HEADERS_LEN = IPV4_HEADER_LEN + UDP_HEADER_LEN;
+/** UDP_MAX_SEGMENTS of Linux before 6.9 (include/linux/udp.h). */
+const MAX_SEGMENTS = 64;
 
 export class Udp {
   readonly #slab: Slab;
@@ -169,7 +173,8 @@ export class Udp {
 
   /**
    * Sends the rows (payloads with HEADROOM in front; their bytes are the caller's until the outlet is flushed) as
-   * datagrams to one peer, in place. The UDP checksum is left to the device (VNET_NEEDS_CSUM).
+   * datagrams to one peer, in place; those of one size as super-frames where the device takes them. The UDP checksum is
+   * left to the device (VNET_NEEDS_CSUM).
    */
   sendBatch(now: number, socket: UdpSocket, dst: number, dstPort: number, rows: Batch): void {
     const e = this.#egress;
@@ -182,23 +187,39 @@ export class Udp {
     }
     const d = this.#slab.view;
     const max = e.mtu - IPV4_HEADER_LEN - UDP_HEADER_LEN;
-    for (let i = 0; i < n; i++) {
-      const payload = rows.len[i]!;
+    for (let i = 0; i < n; ) {
+      const size = rows.len[i]!;
+      let end = size > 0 && size <= max ? runEnd(rows, i) : i + 1;
+      if (end > i + 1 && !e.takesUdpGso(now, hop, end - i)) end = i + 1;
+      const payload = (end - i - 1) * size + rows.len[end - 1]!;
       const udp = rows.at[i]! - UDP_HEADER_LEN;
       const at = udp - IPV4_HEADER_LEN;
-      const len = IPV4_HEADER_LEN + UDP_HEADER_LEN + payload;
       udpEmit(d, udp, socket.port, dstPort, payload);
-      ipv4Emit(d, at, len, e.nextId(), 0, 64, PROTO_UDP, src, dst);
+      ipv4Emit(d, at, HEADERS_LEN + payload, e.nextId(end - i), 0, 64, PROTO_UDP, src, dst);
+      const gsoType = end > i + 1 ? GSO_UDP_L4 : GSO_NONE;
+      const len = HEADERS_LEN + size;
       let drop: DropCode;
-      if (payload <= max) {
+      if (size <= max) {
         udpSetPartialChecksum(d, udp, src, dst);
-        drop = e.output(now, at, len, hop, VNET_NEEDS_CSUM, 0, 0, 0, IPV4_HEADER_LEN, UDP_CHECKSUM_OFFSET);
+        const csumStart = IPV4_HEADER_LEN;
+        drop = e.output(now, at, len, hop, VNET_NEEDS_CSUM, gsoType, size, HEADERS_LEN, csumStart, UDP_CHECKSUM_OFFSET);
       } else {
         udpSetChecksum(d, udp, src, dst);
         drop = e.outputPlain(now, at, len, hop);
       }
       e.countDrop(drop);
+      for (i++; i < end; i++) e.extend(rows.at[i]!, rows.len[i]!);
     }
     socket.sent += n;
   }
+}
+
+/** Where the run of payloads that can be one super-frame ends: all of one size, but for the last, which may be shorter. */
+function runEnd(rows: Batch, first: number): number {
+  const size = rows.len[first]!;
+  const limit = Math.min(rows.count, first + MAX_SEGMENTS, first + Math.floor((IPV4_MAX_LEN - HEADERS_LEN) / size));
+  let end = first + 1;
+  while (end < limit && rows.len[end] === size) end++;
+  if (end < limit && rows.len[end]! > 0 && rows.len[end]! < size) end++;
+  return end;
 }

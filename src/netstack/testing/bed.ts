@@ -30,6 +30,7 @@ export class RecordingOutlet implements Outlet {
   readonly batch: Batch;
   readonly arena: Arena;
   readonly sent: Sent[] = [];
+  udpGso = false;
   flushes = 0;
 
   constructor(arena: Arena, rows: number) {
