@@ -106,9 +106,10 @@ export class Egress implements NeighborPort {
       return Drop.None;
     }
     if (found !== PENDING) return Drop.NeighborUnreachable;
+    if (!neighbors.hasRoomFor(hop, len)) return Drop.NeighborPendingFull;
     const bytes = this.slab.bytes.slice(at, at + len);
-    const parked = neighbors.park(hop, { bytes, flags, gsoType, gsoSize, hdrLen, csumStart, csumOffset });
-    return parked ? Drop.None : Drop.NeighborPendingFull;
+    neighbors.park(hop, { bytes, flags, gsoType, gsoSize, hdrLen, csumStart, csumOffset });
+    return Drop.None;
   }
 
   /** Continues the frame that was sent last; before that one {@link takesUdpGso} has said that there is room. */

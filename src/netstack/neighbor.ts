@@ -127,20 +127,25 @@ export class NeighborCache {
 
   /** Keeps a packet (the bytes become the cache's own) for an address whose lookup was PENDING; false when there is no room. */
   park(ip: number, packet: Parked): boolean {
-    const entry = this.#entries.get(ip);
     const size = packet.bytes.length;
-    if (
-      entry === undefined ||
-      entry.state !== "incomplete" ||
-      entry.parked.length >= MAX_PARKED_PACKETS ||
-      entry.parkedBytes + size > MAX_PARKED_BYTES ||
-      this.#parkedBytes + size > MAX_PARKED_BYTES_ALL
-    )
-      return false;
+    const entry = this.#entries.get(ip);
+    if (entry === undefined || !this.hasRoomFor(ip, size)) return false;
     entry.parked.push(packet);
     entry.parkedBytes += size;
     this.#parkedBytes += size;
     return true;
+  }
+
+  /** Whether so many bytes can be parked for `ip`: to be asked before they are copied. */
+  hasRoomFor(ip: number, size: number): boolean {
+    const entry = this.#entries.get(ip);
+    return (
+      entry !== undefined &&
+      entry.state === "incomplete" &&
+      entry.parked.length < MAX_PARKED_PACKETS &&
+      entry.parkedBytes + size <= MAX_PARKED_BYTES &&
+      this.#parkedBytes + size <= MAX_PARKED_BYTES_ALL
+    );
   }
 
   /** An ARP reply to us: `ip` is said to be at that MAC. The caller has checked that both can be. */

@@ -70,3 +70,10 @@ for (const waste of ["object", "subarray"]) {
     expect(bytes).toBeGreaterThan(10 * BOUND);
   });
 }
+
+test("a million packets to a LAN host that answers no ARP: dropped without an allocation per packet", async () => {
+  const { sent, returned, received, bytes } = await run("AES-256-GCM", MILLION, "silent");
+  expect(returned).toBe(sent);
+  expect(received).toBe(0);
+  expect(bytes).toBeLessThan(BOUND);
+});

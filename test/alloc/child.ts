@@ -1,9 +1,9 @@
 /**
  * Pushes packets through the data path and marks on stderr when that begins and ends:
  *
- *   bun child.ts CIPHER PACKETS [open|closed] [object|subarray]
+ *   bun child.ts CIPHER PACKETS [open|closed|silent] [object|subarray]
  *
- * "closed": no tunnel, so all that the LAN sends is refused. What is named last is allocated for each frame that the LAN
+ * "closed": no tunnel, so all that the LAN sends is refused. "silent": the LAN host answers no ARP any more. What is named last is allocated for each frame that the LAN
  * sends, to prove that it would be seen.
  */
 import { writeSync } from "node:fs";
@@ -27,6 +27,10 @@ const WARM_UP_TURNS = 4000;
 
 const loopback = new Loopback(cipher as AeadName, wastes[waste]);
 if (way === "closed") loopback.path.router.closeTunnel();
+if (way === "silent") {
+  loopback.lan.silent = true;
+  loopback.path.lan.linkChanged();
+}
 /** There and back. */
 const turns = Math.ceil(Number(packets) / (2 * PACKETS_PER_TURN));
 for (let i = 0; i < WARM_UP_TURNS; i++) loopback.turn();

@@ -133,6 +133,8 @@ abstract class End {
   readonly mtu = 1500;
   readonly udpGso = false;
   readonly mac: Mac;
+  /** Answers no ARP. */
+  silent = false;
   protected readonly memory: NativeMemory;
   protected readonly ring: number;
   readonly #own: string;
@@ -154,7 +156,7 @@ abstract class End {
     if (arpOperation(view, body) !== ARP_REQUEST) return;
     const [asked, asker] = [arpTargetIp(view, body), arpSenderIp(view, body)];
     // Probes and announcements (RFC 5227) want no answer.
-    if (asker === 0 || asker === asked) return;
+    if (this.silent || asker === 0 || asker === asked) return;
     this.#answers.push(arp(ARP_REPLY, formatIpv4(asked), formatIpv4(asker), this.#host, this.#own));
   }
 
