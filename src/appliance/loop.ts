@@ -2,7 +2,7 @@
  * The loop: read what has arrived, let timers and events act, send, and sleep until a device, a timer or a signal has
  * something. It yields to the event loop only while TLS works there, and often enough for signals.
  */
-import type { Poller } from "./sys/poller.ts";
+import { EVENT_LOOP, type Poller } from "./sys/poller.ts";
 
 export interface Turns {
   /** Receives and handles one batch of each device; true when there was anything. */
@@ -31,7 +31,7 @@ export const monotonic = (): number => performance.now();
 export async function runLoop(turns: Turns, poller: Poller, onReady?: (bits: number) => void): Promise<void> {
   let yielded = monotonic();
   while (!turns.done()) {
-    let now = monotonic();
+    const now = monotonic();
     let active = false;
     try {
       active = turns.receive(now);
@@ -45,14 +45,14 @@ export async function runLoop(turns: Turns, poller: Poller, onReady?: (bits: num
       await eventLoop();
       yielded = monotonic();
     } else if (!active) {
-      now = monotonic();
-      const timeout = turns.pollAt() - now;
-      if (timeout > 0) {
-        const bits = poller.wait(timeout);
-        onReady?.(bits);
-      }
+      // Before the sleep, not after it: what ends the sleep is most often a packet.
       await eventLoop();
       yielded = monotonic();
+      const timeout = turns.pollAt() - yielded;
+      if (timeout <= 0) continue;
+      const bits = poller.wait(timeout);
+      onReady?.(bits);
+      if ((bits & EVENT_LOOP) !== 0) await eventLoop();
     }
   }
 }
