@@ -4,7 +4,9 @@
  */
 import { formatIpv4, prefixMask } from "../lib/address.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
+import { LibcryptoAead } from "./crypto/aead.ts";
 import { systemRandom } from "./crypto/random.ts";
+import { nodeTls } from "./crypto/tls.ts";
 import type { PacketDevice } from "./dev/packet.ts";
 import { monotonic, type Turns } from "./loop.ts";
 import type { LoadResult } from "./profile.ts";
@@ -33,6 +35,7 @@ export class Appliance implements Turns {
   readonly #options: ApplianceOptions;
   readonly #log: Log;
   readonly #path: DataPath;
+  readonly #aead: LibcryptoAead;
   readonly #uplink: Uplink;
   #client: TunnelClient | undefined;
   #linkUp = false;
@@ -62,6 +65,7 @@ export class Appliance implements Turns {
       nat: settings.vpn.nat,
       random: systemRandom,
     });
+    this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
     this.#path.lan.configure(lan, now);
     this.#log.write("info", "lan.configured", "", {
@@ -188,6 +192,8 @@ export class Appliance implements Turns {
       config: loaded.config,
       path: this.#path,
       memory: this.#options.memory,
+      aead: this.#aead,
+      tls: nodeTls,
       lan: settings.lan.address,
       log,
       random: systemRandom,

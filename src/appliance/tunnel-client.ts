@@ -14,12 +14,11 @@ import type { UdpSocket } from "../netstack/udp-socket.ts";
 import type { ClientConfig, Remote } from "../protocol/config/types.ts";
 import { explainEnd, explainSilence, explainStall } from "../protocol/explain.ts";
 import { tunnelMss } from "../protocol/mtu.ts";
+import type { AeadFactory, TlsEngineFactory } from "../protocol/ports.ts";
 import { parseTunnelOptions } from "../protocol/push/tunnel-options.ts";
 import { type Outcome, RetryPolicy } from "../protocol/retry.ts";
 import { Session } from "../protocol/session.ts";
 import type { SessionEnd, SessionEvent } from "../protocol/session-events.ts";
-import { LibcryptoAead } from "./crypto/aead.ts";
-import { nodeTls } from "./crypto/tls.ts";
 import { RemoteResolver } from "./remote-resolver.ts";
 import type { NativeMemory } from "./sys/memory.ts";
 import type { DataPath } from "./wiring.ts";
@@ -32,6 +31,9 @@ export interface TunnelClientOptions {
   readonly config: ClientConfig;
   readonly path: DataPath;
   readonly memory: NativeMemory;
+  /** Over `memory`. It outlives the client: a reload makes another one. */
+  readonly aead: AeadFactory;
+  readonly tls: TlsEngineFactory;
   readonly lan: Ipv4Cidr;
   readonly log: Log;
   readonly random: Random;
@@ -57,7 +59,6 @@ export class TunnelClient {
   readonly #log: Log;
   readonly #retry: RetryPolicy;
   readonly #resolver: RemoteResolver;
-  readonly #aead: LibcryptoAead;
   #state: State = { kind: "waiting-for-wan" };
 
   constructor(options: TunnelClientOptions) {
@@ -65,7 +66,6 @@ export class TunnelClient {
     this.#log = options.log;
     this.#retry = new RetryPolicy(options.config, options.random);
     this.#resolver = new RemoteResolver(options.path.wan, options.memory, options.random);
-    this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
   }
 
   /** TLS works in the event loop. */
@@ -83,7 +83,7 @@ export class TunnelClient {
   wanUp(now: number, dns: readonly number[]): void {
     this.setResolvers(dns);
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
-    this.#abandon("the WAN address changed");
+    this.#abandon(now, "the WAN address changed");
     this.#retry.reset();
     this.#next(now);
   }
@@ -92,9 +92,9 @@ export class TunnelClient {
     this.#resolver.setServers(dns);
   }
 
-  wanDown(_now: number, reason: string): void {
+  wanDown(now: number, reason: string): void {
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
-    this.#abandon(reason);
+    this.#abandon(now, reason);
     this.#state = { kind: "waiting-for-wan" };
   }
 
@@ -117,7 +117,7 @@ export class TunnelClient {
       state.attempt.session.close(now);
       this.#transmit(now, state.attempt);
     }
-    this.#abandon(reason);
+    this.#abandon(now, reason);
     this.#state = { kind: "stopped" };
   }
 
@@ -166,7 +166,7 @@ export class TunnelClient {
   }
 
   #connect(now: number, remote: Remote, address: number): void {
-    const { config, path, memory, random } = this.#options;
+    const { config, path, memory, aead, tls, random } = this.#options;
     const socket = this.#bind(now);
     if (socket === undefined) {
       this.#log.write("error", "link.failed", `the local port ${config.localPort} is in use`);
@@ -174,7 +174,7 @@ export class TunnelClient {
     }
     const session = new Session(
       config,
-      { slab: memory, aead: this.#aead, tls: nodeTls, random, scratch: path.sessionScratch },
+      { slab: memory, aead, tls, random, scratch: path.sessionScratch },
       { protocol: "udp", linkOverhead: LINK_OVERHEAD, unixSeconds: this.#options.unixSeconds() },
     );
     const attempt: Attempt = { remote, address, socket, session };
@@ -294,14 +294,14 @@ export class TunnelClient {
     const { level, message } = explainEnd(end, this.#options.config, this.#place(attempt));
     if (wasUp) this.#log.write(level, "tunnel.down", message, { reason: end.kind });
     else this.#log.write(level, "link.failed", message, { ...this.#where(attempt), reason: end.kind });
-    this.#release(attempt);
+    this.#release(now, attempt);
     if (state === "leaving") this.#state = { kind: "stopped" };
     else this.#backOff(now, end);
   }
 
   /** Gives up on a silent server for the next remote or address. */
   #leaveFor(now: number, attempt: Attempt, seconds: number): void {
-    this.#release(attempt);
+    this.#release(now, attempt);
     this.#backOff(now, { kind: "no-answer", seconds });
   }
 
@@ -312,16 +312,18 @@ export class TunnelClient {
   }
 
   /** Forgets what is under way, without a word to the server. */
-  #abandon(reason: string): void {
+  #abandon(now: number, reason: string): void {
     const state = this.#state;
     this.#resolver.cancel();
     if (!("attempt" in state)) return;
     if (state.kind === "up") this.#log.write("warn", "tunnel.down", reason, { reason: "abandoned" });
-    this.#release(state.attempt);
+    this.#release(now, state.attempt);
   }
 
-  #release({ socket }: Attempt): void {
+  #release(now: number, { session, socket }: Attempt): void {
     const { path } = this.#options;
+    // Where it has not ended by itself: its keys and its TLS are not the collector's.
+    session.abandon(now);
     path.router.closeTunnel();
     path.setLink(undefined);
     socket.stopCollecting();

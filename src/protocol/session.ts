@@ -1,7 +1,7 @@
 /**
  * An OpenVPN client session, without I/O: it is fed and asked.
  *
- * - commands: start, close
+ * - commands: start, close, abandon
  * - what comes in: handleBatch (datagrams), handleTimeout
  * - what goes out: pollTransmit (control packets, pings), pollEvent, pollAt
  * - the data path: sealBatch; handleBatch opens
@@ -204,6 +204,11 @@ export class Session {
       this.#timers.set("exit", now);
       this.handleTimeout(now);
     }
+  }
+
+  /** Ends at once, without a word to the server: for an owner that has no way to it any more. */
+  abandon(now: number): void {
+    this.#end(now, { kind: "closed" });
   }
 
   /**

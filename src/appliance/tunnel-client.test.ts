@@ -1,0 +1,140 @@
+import { expect, test } from "bun:test";
+import { CERTIFICATE, clientConfig, NO_WRAP, PUSH } from "../../test/support/client-config.ts";
+import { fakeTls } from "../../test/support/fake-tls.ts";
+import { OpenvpnPeer } from "../../test/support/openvpn-peer.ts";
+import { parseIpv4 } from "../lib/address.ts";
+import { Batch } from "../lib/batch.ts";
+import { nullLog } from "../lib/log.ts";
+import { seededRandom } from "../lib/random.ts";
+import { Arena } from "../lib/slab.ts";
+import { nobleAead } from "../protocol/noble-aead.ts";
+import type { AeadFactory } from "../protocol/ports.ts";
+import { NativeMemory } from "./sys/memory.ts";
+import { TunnelClient } from "./tunnel-client.ts";
+import type { DataPath, Link } from "./wiring.ts";
+
+const AT = 256;
+const SCRATCH = 8192;
+
+/** A client whose WAN is a server of its own for each session, which answers at once. */
+class Bed {
+  now = 1000;
+  readonly client: TunnelClient;
+  /** Keys that were made and not closed. */
+  keys = 0;
+  links = 0;
+  readonly #memory = new NativeMemory(4 * SCRATCH);
+  readonly #push: readonly string[];
+  readonly #random = seededRandom(1);
+  readonly #tls = fakeTls(this.#random, CERTIFICATE);
+  #link: Link | undefined;
+  #server: OpenvpnPeer | undefined;
+
+  constructor(push: readonly string[]) {
+    this.#push = push;
+    const path = {
+      wan: {
+        bindUdp: () => ({ collect: () => {}, stopCollecting: () => {} }),
+        closeUdp: () => {},
+        sendUdp: (now: number, _socket: unknown, _to: number, _port: number, packet: Uint8Array) =>
+          this.#server?.handle(now, packet),
+      },
+      router: { openTunnel: () => {}, closeTunnel: () => {} },
+      sessionScratch: new Arena(this.#memory, SCRATCH, 2 * SCRATCH),
+      setLink: (link: Link | undefined) => {
+        this.#link = link;
+        if (link === undefined) return;
+        this.links++;
+        this.#server = this.#newServer();
+      },
+    };
+    this.client = new TunnelClient({
+      config: { ...clientConfig([], NO_WRAP), remotes: [REMOTE] },
+      path: path as unknown as DataPath,
+      memory: this.#memory,
+      aead: this.#counting(nobleAead(this.#memory)),
+      tls: this.#tls,
+      lan: { address: parseIpv4("192.168.50.1")!, prefix: 24 },
+      log: nullLog,
+      random: this.#random,
+      unixSeconds: () => 1_700_000_000,
+    });
+  }
+
+  get isUp(): boolean {
+    return this.#link?.session.isUp === true;
+  }
+
+  get isIdle(): boolean {
+    return this.#link === undefined;
+  }
+
+  /** Lets the time pass until the condition holds. */
+  until(condition: () => boolean): void {
+    for (let steps = 0; !condition(); steps++) {
+      if (steps > 100_000) throw new Error("it does not come to hold");
+      this.now += 10;
+      this.client.poll(this.now);
+      for (let p = this.#server?.poll(this.now); p !== undefined; p = this.#server?.poll(this.now)) this.#deliver(p);
+      this.client.poll(this.now);
+    }
+  }
+
+  #deliver(packet: Uint8Array): void {
+    const datagrams = new Batch(1);
+    this.#memory.bytes.set(packet, AT);
+    datagrams.push(AT, packet.length);
+    this.#link?.session.handleBatch(this.now, datagrams, new Batch(1));
+  }
+
+  #newServer(): OpenvpnPeer {
+    const random = this.#random;
+    const keys = { cipher: "AES-256-GCM", peerId: 5, push: this.#push, ekm: true } as const;
+    return new OpenvpnPeer({ wrap: NO_WRAP, tls: this.#tls, random, ...keys });
+  }
+
+  #counting(aead: AeadFactory): AeadFactory {
+    return {
+      create: (...of) => {
+        const key = aead.create(...of);
+        const { close } = key;
+        this.keys++;
+        key.close = () => {
+          this.keys--;
+          close.call(key);
+        };
+        return key;
+      },
+    };
+  }
+}
+
+const REMOTE = {
+  host: "203.0.113.10",
+  port: 1194,
+  protocol: "udp",
+  family: "any",
+  origin: { file: "x", line: 1 },
+} as const;
+
+test("a session that is given up lets go of its keys: another WAN address, a lost WAN, a reload", () => {
+  const bed = new Bed(PUSH);
+  for (let i = 0; i < 5; i++) {
+    bed.client.wanUp(bed.now, []);
+    bed.until(() => bed.isUp);
+    expect(bed.keys).toBe(2);
+  }
+  bed.client.wanDown(bed.now, "no link");
+  expect(bed.keys).toBe(0);
+  bed.client.wanUp(bed.now, []);
+  bed.until(() => bed.isUp);
+  bed.client.stop(bed.now, "reload");
+  expect([bed.keys, bed.links]).toEqual([0, 6]);
+});
+
+test("so does one whose tunnel cannot be opened", () => {
+  const bed = new Bed(PUSH.filter((option) => !option.startsWith("ifconfig")));
+  bed.client.wanUp(bed.now, []);
+  bed.until(() => bed.links === 5 && bed.isIdle);
+  expect(bed.keys).toBe(0);
+});
