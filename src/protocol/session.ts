@@ -421,6 +421,8 @@ export class Session {
     const complete = this.#push.add(message);
     if (complete === false) return;
     const { active } = this.#negotiations;
+    // TLS broke right behind the reply: there is nothing to export keys from any more
+    if (active?.failure !== undefined) return this.#end(now, active.failure);
     const pushed =
       typeof complete === "string" ? complete : this.#push.settle(this.#config, active?.peerMessage?.options ?? "");
     if (active === undefined || typeof pushed === "string") {

@@ -8,7 +8,7 @@ import { nobleAead } from "../../src/protocol/noble-aead.ts";
 import { Session } from "../../src/protocol/session.ts";
 import type { SessionEnd, SessionEvent } from "../../src/protocol/session-events.ts";
 import type { SessionState } from "../../src/protocol/session-state.ts";
-import { controlEmit } from "../../src/protocol/wire/control.ts";
+import { controlEmit, controlRead } from "../../src/protocol/wire/control.ts";
 import { CONTROL_V1, SOFT_RESET_V1 } from "../../src/protocol/wire/opcode.ts";
 import { CERTIFICATE, clientConfig, NO_WRAP as NONE, PUSH, TLS_AUTH, TLS_CRYPT } from "../support/client-config.ts";
 import { fakeTls } from "../support/fake-tls.ts";
@@ -339,6 +339,22 @@ describe("hostile packets", () => {
       "control-session-id": 1,
     });
     sim.expectFlow();
+  });
+
+  test("a push reply with broken TLS right behind it ends the session: there is nothing to export keys from", () => {
+    const sim = new Sim(14, { wrap: NONE });
+    sim.peer.withholdsPush = true;
+    sim.session.start(sim.now);
+    sim.run(3000, () => sim.session.state === "push");
+    sim.run(1000);
+    const last = sim.fromPeer.map(controlRead).filter((p) => p.packetId !== undefined);
+    const { sessionId, packetId } = last.at(-1)!;
+    const [acks, peerSessionId] = [[], undefined];
+    const forged = { opcode: CONTROL_V1, keyId: 0, sessionId, acks, peerSessionId, payload: Uint8Array.of(99, 0, 0) };
+    sim.deliver(controlEmit({ ...forged, packetId: packetId! + 2 }));
+    sim.peer.withholdsPush = false;
+    expect(sim.run(20_000, () => sim.end !== undefined)).toBe(true);
+    expect(sim.end?.kind).toBe("tls-failed");
   });
 
   test("without a wrap a forger can end a handshake, but nothing throws", () => {
