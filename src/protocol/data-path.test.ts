@@ -13,7 +13,7 @@ const AT = 256;
 const slab = slabOver(new ArrayBuffer(2048));
 
 function side(isServer: boolean) {
-  const slots = new KeySlots(60_000);
+  const slots = new KeySlots(60_000, 3000);
   const drops = new Counters(SESSION_DROP_NAMES);
   const path = new DataPath(slab, slots, drops.values);
   path.peerId = 5;

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { slabOver } from "../lib/slab.ts";
 import { DataKey } from "./data-channel.ts";
-import { KeySlots, SWITCH_DELAY_MS } from "./key-slots.ts";
+import { KeySlots } from "./key-slots.ts";
 import { nobleAead } from "./noble-aead.ts";
 
 const slab = slabOver(new ArrayBuffer(64));
@@ -16,7 +16,7 @@ const key = (keyId: number): DataKey =>
   });
 
 test("the first key is sent with at once; the next one after the peer used it", () => {
-  const slots = new KeySlots(3600_000);
+  const slots = new KeySlots(3600_000, 3000);
   const [first, second] = [key(0), key(1)];
   slots.install(first, 0);
   expect(slots.sending).toBe(first);
@@ -33,19 +33,19 @@ test("the first key is sent with at once; the next one after the peer used it", 
 });
 
 test("without traffic the next key takes over after the delay", () => {
-  const slots = new KeySlots(60_000);
+  const slots = new KeySlots(60_000, 3000);
   slots.install(key(0), 0);
   const second = key(1);
   slots.install(second, 100);
-  slots.handleTimeout(100 + SWITCH_DELAY_MS - 1);
+  slots.handleTimeout(100 + 3000 - 1);
   expect(slots.sending).not.toBe(second);
-  expect(slots.pollAt()).toBe(100 + SWITCH_DELAY_MS);
-  slots.handleTimeout(100 + SWITCH_DELAY_MS);
+  expect(slots.pollAt()).toBe(100 + 3000);
+  slots.handleTimeout(100 + 3000);
   expect(slots.sending).toBe(second);
 });
 
 test("renegotiations in a row, through the reuse of key ids, keep at most three keys", () => {
-  const slots = new KeySlots(3600_000);
+  const slots = new KeySlots(3600_000, 3000);
   for (let i = 0; i < 20; i++) {
     slots.install(key(i === 0 ? 0 : ((i - 1) % 7) + 1), i);
     const open = [0, 1, 2, 3, 4, 5, 6, 7].filter((id) => slots.opener(id) !== undefined);

@@ -2,27 +2,27 @@
  * The data-channel keys of a session: the one that packets are sent with, a fresh one that waits to take over, and an
  * old one that still opens packets (lame duck). Packets are opened with whichever has their key id.
  *
- * When a renegotiation ends, the peer may still be finishing it and would drop packets of the new key. So sending
- * moves to it when the first packet of the new key arrives, or after SWITCH_DELAY_MS (OpenVPN waits likewise, up to its
- * hand-window). The old key opens packets for tran-window from then on. Source: notes 1.11, 3 (4).
+ * When a renegotiation ends, the peer may still be finishing it (a server may take long to check the login) and would
+ * drop packets of the new key. So sending moves to it when the first packet of the new key arrives, or after a delay.
+ * The old key opens packets for tran-window from then on. Source: notes 1.11, 3 (4).
  */
 import type { DataKey } from "./data-channel.ts";
 import { KEY_ID_MASK } from "./wire/opcode.ts";
 
-/** Our choice: a few round trips and one retransmission of the last message. */
-export const SWITCH_DELAY_MS = 3000;
-
 export class KeySlots {
   readonly #byId: (DataKey | undefined)[] = new Array(KEY_ID_MASK + 1).fill(undefined);
   readonly #tranWindowMs: number;
+  readonly #switchDelayMs: number;
   #sending: DataKey | undefined;
   #next: DataKey | undefined;
   #old: DataKey | undefined;
   #switchAt = Number.POSITIVE_INFINITY;
   #oldEndsAt = Number.POSITIVE_INFINITY;
 
-  constructor(tranWindowMs: number) {
+  /** @param switchDelayMs how long a new key waits for the peer's first packet of it */
+  constructor(tranWindowMs: number, switchDelayMs: number) {
     this.#tranWindowMs = tranWindowMs;
+    this.#switchDelayMs = switchDelayMs;
   }
 
   /** The key to send with. */
@@ -51,7 +51,7 @@ export class KeySlots {
     if (this.#next !== undefined) this.#switch(now);
     this.#put(key);
     this.#next = key;
-    this.#switchAt = now + SWITCH_DELAY_MS;
+    this.#switchAt = now + this.#switchDelayMs;
   }
 
   /** A packet was opened with `key`: the peer sends with it, so it has it. */

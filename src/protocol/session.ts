@@ -124,7 +124,7 @@ export class Session {
       replayWindow: config.replayWindow,
     });
     this.#channel = new ControlChannel(wrapper, ownSessionId, options.linkOverhead);
-    this.#slots = new KeySlots(config.tranWindow * 1000);
+    this.#slots = new KeySlots(config.tranWindow * 1000, switchDelay(config) * 1000);
     this.#data = new DataPath(ports.slab, this.#slots, this.drops.values);
     this.#negotiations = new Negotiations({
       config,
@@ -578,4 +578,9 @@ export class Session {
     this.#slots.closeAll();
     this.#events.push({ kind: "ended", end });
   }
+}
+
+/** As OpenVPN: a new key waits this long for the server to have it too, but never longer than the old one is good there. */
+function switchDelay({ handWindow, tranWindow, renegSec }: ClientConfig): number {
+  return Math.min(handWindow, tranWindow, renegSec.max > 0 ? renegSec.max / 2 : handWindow);
 }

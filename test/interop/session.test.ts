@@ -1,5 +1,7 @@
 /** What a session does over its life: renegotiation, restarts, other remotes, and the end. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { iperfTcp } from "../support/world/iperf.ts";
 import { PASSWORD, USER } from "../support/world/openvpn-server.ts";
 import { until } from "../support/world/process.ts";
@@ -63,6 +65,24 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
       expect(subject.log()).not.toMatch(/tunnel\.down/);
     }
   }, 90_000);
+
+  test("a server that takes its time to check the login of a renegotiation: what is sent meanwhile arrives", async () => {
+    const check = join(world.dir, "check-late");
+    // The first login at once; later ones are deferred (exit status 2) and decided 8 s after.
+    const script = ["#!/bin/sh", `[ -e ${check}.once ] || { touch ${check}.once; exit 0; }`];
+    writeFileSync(check, [...script, '(sleep 8; printf 1 > "$auth_control_file") &', "exit 2", ""].join("\n"), {
+      mode: 0o755,
+    });
+    const verify = ["script-security 2", `auth-user-pass-verify ${check} via-file`, `tmp-dir ${world.dir}`];
+    const server = await world.server({ password: false, lines: [...verify, "reneg-sec 0"] });
+    await subject.bootUp(world.config({ profile: world.profile({ lines: ["reneg-sec 18"] }) }));
+    const ping = world.start("ping", "lan", ["ping", "-n", "-q", "-i", "0.2", TUNNEL]);
+    expect(await server.says(/authentication deferred/, 30)).toBeDefined();
+    await Bun.sleep(7000);
+    await world.stop("ping", "SIGINT");
+    const [, sent, back] = /(\d+) packets transmitted, (\d+) received/.exec(ping.log()) ?? [];
+    expect(Number(sent) - Number(back)).toBeLessThanOrEqual(2);
+  });
 
   test("a server that dies: senders are told, and its return brings the tunnel back within 30 s", async () => {
     await world.server();

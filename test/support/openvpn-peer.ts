@@ -51,7 +51,7 @@ export class OpenvpnPeer {
   readonly #options: PeerOptions;
   readonly #slab: Slab;
   readonly #aead: AeadFactory;
-  readonly #slots = new KeySlots(3600_000);
+  readonly #slots = new KeySlots(3600_000, 3000);
   /** For whole batches; handle() and seal() are for a peer with a slab of its own. */
   readonly data: DataPath;
   readonly #channel: ControlChannel;
