@@ -74,7 +74,7 @@ export interface SessionStart {
   readonly unixSeconds: number;
 }
 
-type Timer = "handshake" | "silence" | "push-request" | "push-wait" | "session" | "exit";
+type Timer = "answer" | "handshake" | "silence" | "push-request" | "push-wait" | "session" | "exit";
 
 const COUNTERS = [
   "datagrams-received",
@@ -180,10 +180,8 @@ export class Session {
         problem: "only clients that pull their settings are supported (use `client`)",
       });
     }
+    this.#timers.set("answer", now + this.#config.connectTimeout * 1000);
     this.#timers.set("handshake", now + this.#config.handWindow * 1000);
-    if (this.#config.connectTimeout > 0) {
-      this.#timers.advance("handshake", now + this.#config.connectTimeout * 1000);
-    }
     this.#timers.set("silence", now + SILENCE_MS);
     this.#negotiations.start(now);
   }
@@ -285,7 +283,10 @@ export class Session {
     if (drop !== DROP_NONE) return this.#drop(drop);
     this.counters.values[CONTROL_RECEIVED]!++;
     this.#controlReceivedAt = now;
-    if (first) this.#events.push({ kind: "server-answered" });
+    if (first) {
+      this.#timers.clear("answer");
+      this.#events.push({ kind: "server-answered" });
+    }
     this.#pump(now);
   }
 
@@ -479,7 +480,7 @@ export class Session {
       if (silent) this.#events.push({ kind: "silence", seconds });
       else this.#events.push({ kind: "stalled", seconds, phase: this.#phase });
     }
-    if (timers.expired("handshake", now)) {
+    if (timers.expired("answer", now) || timers.expired("handshake", now)) {
       const seconds = Math.round((now - this.#startedAt) / 1000);
       if (this.#channel.peerSessionId === undefined) return this.#end(now, { kind: "no-answer", seconds });
       return this.#end(now, { kind: "handshake-timeout", phase: this.#phase });

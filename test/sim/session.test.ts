@@ -448,6 +448,19 @@ describe("timers", () => {
     expect(sim.count("silence")).toBe(1);
   });
 
+  test("connect-timeout bounds the wait for an answer, not the handshake behind it (man openvpn)", () => {
+    const unanswered = silent(["connect-timeout 5"]);
+    unanswered.run(60_000, () => unanswered.end !== undefined);
+    expect(unanswered.end).toEqual({ kind: "no-answer", seconds: 5 });
+    const slow = new Sim(15, { lines: ["connect-timeout 5"] });
+    slow.session.start(slow.now);
+    slow.run(1000, () => slow.count("server-answered") > 0);
+    slow.peer.mute = true;
+    slow.run(8000);
+    slow.peer.mute = false;
+    expect(slow.run(20_000, () => slow.session.isUp)).toBe(true);
+  });
+
   test("a server that answers and then stops: a hint at 15 s, handshake-timeout after hand-window", () => {
     const sim = new Sim(9, { lines: ["hand-window 30"] });
     sim.session.start(sim.now);
