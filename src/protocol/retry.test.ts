@@ -66,6 +66,14 @@ describe("refused credentials", () => {
     expect(times(p, refused(), 1)).toEqual([60_000]);
   });
 
+  test("an expired login token is no refusal of the password, but it can only expire where the tunnel was up", () => {
+    const p = policy();
+    const expired = { ...refused(), sessionExpired: true } as Outcome;
+    p.succeeded();
+    expectJittered([p.ended(expired)], [1000]);
+    expect(times(p, expired, 3)).toEqual([60_000, 120_000, 240_000]);
+  });
+
   test("TEMP: the server's backoff, and where it says", () => {
     const p = policy(["a", "b"]);
     expect(p.ended(refused({ backoff: 42, advance: "no" }))).toBe(42_000);
@@ -82,21 +90,6 @@ describe("refused credentials", () => {
     const p = policy();
     expect(p.ended(refused({ backoff: 0, advance: undefined }))).toBe(1000);
     expect(p.ended(refused({ backoff: 999_999_999, advance: undefined }))).toBe(900_000);
-  });
-
-  test("an expired token is no refusal", () => {
-    expectJittered(
-      [
-        policy().ended({
-          kind: "auth-failed",
-          reason: "",
-          temporary: undefined,
-          sessionExpired: true,
-          challenge: undefined,
-        }),
-      ],
-      [1000],
-    );
   });
 });
 
