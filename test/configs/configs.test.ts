@@ -310,4 +310,13 @@ describe("hostile input", () => {
     expect(printed).not.toContain("Hunter2");
     expect(printed).not.toContain("ann\n");
   });
+
+  test("nor what could not be split into words", () => {
+    const text = `client\n--remote "a\nauth-user-pass\n"Tr0ub4dor&3\nS3cr3t\\x99\n`;
+    const result = parseConfig({ file: "f", text }, () => undefined);
+    const printed = result.ok ? "" : shown(result.problems).join("\n");
+    expect(printed).toContain('f:2: remote: the quote " is not closed');
+    expect(printed).toContain('f:4: (not a directive): the quote " is not closed');
+    expect(printed).not.toMatch(/Tr0ub|S3cr3t/);
+  });
 });
