@@ -69,6 +69,11 @@ export class Negotiations {
     this.#renegotiateAt = max === 0 ? Number.POSITIVE_INFINITY : now + min * 1000 + spread;
   }
 
+  /** The key in use is the last one. */
+  unschedule(): void {
+    this.#renegotiateAt = Number.POSITIVE_INFINITY;
+  }
+
   /** The key in use is worn: it is replaced at the next opportunity. */
   hurry(): void {
     if (this.pending === undefined) this.#renegotiateAt = Number.NEGATIVE_INFINITY;

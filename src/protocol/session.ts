@@ -194,6 +194,7 @@ export class Session {
     if (!wasUp || notices === 0) return this.#end(now, { kind: "closed" });
     this.#transition("close");
     this.#timers.clearAll();
+    this.#negotiations.unschedule();
     if (this.#pushed?.session.ccExit === true) {
       this.#say("EXIT");
       this.#timers.set("exit", now + notices * 1000);

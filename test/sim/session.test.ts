@@ -489,6 +489,15 @@ describe("timers", () => {
     expect([sim.end, sim.peer.exited]).toEqual([{ kind: "closed" }, true]);
   });
 
+  test.each([true, false])("a renegotiation that falls due during the goodbye is not waited for (EXIT %p)", (ekm) => {
+    const sim = up(16, { lines: ["explicit-exit-notify 3", "reneg-sec 10 10"], peer: { ekm } });
+    sim.run(8500);
+    sim.peer.mute = true;
+    sim.session.close(sim.now);
+    expect(sim.run(10_000, () => sim.end !== undefined)).toBe(true);
+    expect([sim.end, sim.count("rekeyed")]).toEqual([{ kind: "closed" }, 0]);
+  });
+
   test.each([
     ["AUTH_FAILED,no", "auth-failed"],
     ["RESTART,[N]", "server-restart"],
