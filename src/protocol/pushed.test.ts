@@ -22,10 +22,18 @@ test("parts are one reply; the last one completes it", () => {
   });
 });
 
-test("parts without end are given up", () => {
-  const reply = new PushReply();
-  const answers = Array.from({ length: 5 }, () => reply.add(part(new Array(1000).fill("route 10.0.0.0"), 2)));
-  expect(answers).toEqual([false, false, false, false, "the server pushed too many options"]);
+test("a reply of parts without an end is refused before it takes much memory", () => {
+  for (const option of ["route 10.0.0.0", `setenv x ${"y".repeat(16_000)}`]) {
+    const reply = new PushReply();
+    let kept = 0;
+    let answer: boolean | string = false;
+    while (answer === false && kept < 2 ** 22) {
+      answer = reply.add({ kind: "push-reply", options: [option], continuation: 2 });
+      kept += option.length;
+    }
+    expect(answer).toBe("the server pushed too many options");
+    expect(kept).toBeLessThan(300_000);
+  }
 });
 
 test("pushed framing takes the place of the profile's, also when it means none", () => {

@@ -6,8 +6,9 @@ import type { AeadName } from "./ports.ts";
 import { applyPullFilter, parseSessionOptions, type SessionOptions } from "./push.ts";
 import type { CompressionFraming } from "./wire/compression.ts";
 
-/** Our bound on a reply of many parts. */
+/** Our bounds on a reply of many parts: options, and characters in all of them. */
 const MAX_OPTIONS = 4096;
+const MAX_CHARACTERS = 256 * 1024;
 
 export interface Pushed {
   readonly options: readonly string[];
@@ -18,11 +19,14 @@ export interface Pushed {
 
 export class PushReply {
   #options: string[] = [];
+  #characters = 0;
 
   /** Adds a part. @returns true when the reply is complete, a problem when it cannot be used */
   add(message: ControlMessage & { readonly kind: "push-reply" }): boolean | string {
     this.#options.push(...message.options);
-    if (this.#options.length > MAX_OPTIONS) return "the server pushed too many options";
+    for (const option of message.options) this.#characters += option.length;
+    if (this.#options.length > MAX_OPTIONS || this.#characters > MAX_CHARACTERS)
+      return "the server pushed too many options";
     return message.continuation !== 2;
   }
 
