@@ -16,6 +16,8 @@ export class RemoteResolver {
   readonly #slab: Slab;
   readonly #dns: DnsClient;
   readonly #sockets = new Map<number, UdpSocket>();
+  /** There is something to send or to tell since the last poll(). */
+  #isFresh = false;
   #wanted: { readonly id: number; readonly done: (now: number, result: Resolution) => void } | undefined;
 
   constructor(wan: Interface, slab: Slab, random: Random) {
@@ -32,6 +34,7 @@ export class RemoteResolver {
   resolve(now: number, name: string, done: (now: number, result: Resolution) => void): void {
     this.cancel();
     this.#wanted = { id: this.#dns.query(now, name), done };
+    this.#isFresh = true;
   }
 
   /** Forgets the question under way, and its port. */
@@ -43,10 +46,12 @@ export class RemoteResolver {
   }
 
   pollAt(): number {
-    return this.#wanted === undefined ? Number.POSITIVE_INFINITY : this.#dns.pollAt();
+    if (this.#wanted === undefined) return Number.POSITIVE_INFINITY;
+    return this.#isFresh ? Number.NEGATIVE_INFINITY : this.#dns.pollAt();
   }
 
   poll(now: number): void {
+    this.#isFresh = false;
     if (this.#dns.pollAt() <= now) this.#dns.handleTimeout(now);
     this.#transmit(now);
     for (let event = this.#dns.pollEvent(); event !== undefined; event = this.#dns.pollEvent()) {

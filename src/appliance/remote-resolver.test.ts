@@ -1,0 +1,24 @@
+import { expect, test } from "bun:test";
+import { seededRandom } from "../lib/random.ts";
+import { slabOver } from "../lib/slab.ts";
+import type { Interface } from "../netstack/interface.ts";
+import { RemoteResolver, type Resolution } from "./remote-resolver.ts";
+
+test("a question is due at once, and so is the answer that is there already", () => {
+  let sent = 0;
+  const wan = { bindUdp: () => ({}), closeUdp: () => {}, sendUdp: () => sent++ } as unknown as Interface;
+  const resolver = new RemoteResolver(wan, slabOver(new ArrayBuffer(64)), seededRandom(1));
+  const results: Resolution[] = [];
+  const ask = (): void => resolver.resolve(1000, "vpn.example", (_now, result) => results.push(result));
+  expect(resolver.pollAt()).toBe(Number.POSITIVE_INFINITY);
+  ask();
+  expect(resolver.pollAt()).toBeLessThanOrEqual(1000);
+  resolver.poll(1000);
+  expect(results).toMatchObject([{ ok: false }]); // nobody to ask
+  expect(resolver.pollAt()).toBe(Number.POSITIVE_INFINITY);
+  resolver.setServers([0x0a000001]);
+  ask();
+  expect([resolver.pollAt() <= 1000, sent]).toEqual([true, 0]);
+  resolver.poll(1000);
+  expect([resolver.pollAt() > 1000, sent]).toEqual([true, 2]);
+});
