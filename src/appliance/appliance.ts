@@ -9,7 +9,8 @@ import { systemRandom } from "./crypto/random.ts";
 import { nodeTls } from "./crypto/tls.ts";
 import type { PacketDevice } from "./dev/packet.ts";
 import { monotonic, type Turns } from "./loop.ts";
-import type { LoadResult } from "./profile.ts";
+import { type LoadResult, SETTINGS_FILE } from "./profile.ts";
+import type { Settings } from "./settings.ts";
 import { logStatistics } from "./statistics.ts";
 import type { NativeMemory } from "./sys/memory.ts";
 import { TunnelClient } from "./tunnel-client.ts";
@@ -37,6 +38,8 @@ export class Appliance implements Turns {
   readonly #path: DataPath;
   readonly #aead: LibcryptoAead;
   readonly #uplink: Uplink;
+  /** Those that it started with: interfaces and NAT stay as they are until it ends. */
+  readonly #settings: Settings;
   #client: TunnelClient | undefined;
   #linkUp = false;
   /** undefined until the first look, which is no change. */
@@ -56,6 +59,7 @@ export class Appliance implements Turns {
     this.#statisticsAt = now + STATISTICS_EVERY_MS;
     const loaded = options.load();
     const { settings } = loaded;
+    this.#settings = settings;
     options.setLogLevel(settings.log.level);
     this.#path = new DataPath({
       memory: options.memory,
@@ -160,12 +164,31 @@ export class Appliance implements Turns {
     const now = monotonic();
     this.#log.write("info", "reconnect", "reading the configuration again and connecting anew");
     this.#client?.stop(now, "reconnect requested");
-    this.#client = this.#adopt(this.#options.load());
+    const loaded = this.#options.load();
+    if (loaded.ok) this.#reload(loaded.settings);
+    this.#client = this.#adopt(loaded);
     if (this.#path.wan.configured) this.#client?.wanUp(now, this.#dns);
   }
 
   logStatistics(): void {
     logStatistics(this.#log, this.#path, this.#client?.counters());
+  }
+
+  /** Takes what can change while it runs, and says what cannot. */
+  #reload(settings: Settings): void {
+    this.#options.setLogLevel(settings.log.level);
+    const fixed = ({ hostname, wan, lan, vpn }: Settings) => ({ hostname, wan, lan, "vpn.nat": vpn.nat });
+    const before = fixed(this.#settings);
+    const changed = Object.entries(fixed(settings)).filter(
+      ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name as keyof typeof before]),
+    );
+    if (changed.length === 0) return;
+    const names = changed.map(([name]) => name).join(", ");
+    this.#log.write(
+      "warn",
+      "config.warning",
+      `${SETTINGS_FILE}: ${names} have changed and need a restart of the appliance; what it started with goes on`,
+    );
   }
 
   /** Says what the configuration is worth; the client, where it is good. */
@@ -187,14 +210,13 @@ export class Appliance implements Turns {
       );
       return undefined;
     }
-    const { settings } = loaded;
     return new TunnelClient({
       config: loaded.config,
       path: this.#path,
       memory: this.#options.memory,
       aead: this.#aead,
       tls: nodeTls,
-      lan: settings.lan.address,
+      lan: this.#settings.lan.address,
       log,
       random: systemRandom,
       unixSeconds: () => Math.floor(Date.now() / 1000),

@@ -1,0 +1,57 @@
+import "reflect-metadata";
+import { expect, test } from "bun:test";
+import { clientConfig, NO_WRAP } from "../../test/support/client-config.ts";
+import { parseIpv4, parseMac } from "../lib/address.ts";
+import { Appliance } from "./appliance.ts";
+import type { PacketDevice } from "./dev/packet.ts";
+import type { LoadResult } from "./profile.ts";
+import { DEFAULT_SETTINGS, type Settings } from "./settings.ts";
+import { NativeMemory } from "./sys/memory.ts";
+import { DATA_PATH_BYTES } from "./wiring.ts";
+
+function appliance(first: LoadResult) {
+  const logged: string[] = [];
+  const levels: string[] = [];
+  const device = (name: string, mac: string): PacketDevice =>
+    ({ name, mac: parseMac(mac), mtu: 1500, udpGso: false, receive: () => 0, send: () => 0 }) as never;
+  const state = { loaded: first, logged, levels };
+  const subject = new Appliance({
+    memory: new NativeMemory(DATA_PATH_BYTES),
+    wan: device("w0", "52:54:00:00:00:01"),
+    lan: device("l1", "52:54:00:00:00:02"),
+    log: { enabled: () => true, write: (level, event, text) => void logged.push(`${level} ${event} ${text}`) },
+    load: () => state.loaded,
+    setLogLevel: (level) => void levels.push(level),
+  });
+  return { subject, ...state, state };
+}
+
+const ok = (settings: Settings): LoadResult => ({
+  ok: true,
+  settings,
+  notices: [],
+  warnings: [],
+  config: clientConfig([], NO_WRAP),
+});
+
+test("a reload takes the log level, and says which settings need a restart", () => {
+  const { subject, state, logged, levels } = appliance(ok(DEFAULT_SETTINGS));
+  state.loaded = ok({ ...DEFAULT_SETTINGS, log: { level: "debug" } });
+  subject.reconnect();
+  expect(levels).toEqual(["info", "debug"]);
+  expect(logged.filter((line) => /restart/.test(line))).toEqual([]);
+  const lan = { ...DEFAULT_SETTINGS.lan, address: { address: parseIpv4("192.168.60.1")!, prefix: 24 } };
+  state.loaded = ok({ ...DEFAULT_SETTINGS, lan, vpn: { ...DEFAULT_SETTINGS.vpn, nat: false } });
+  subject.reconnect();
+  expect(logged.filter((line) => /restart/.test(line))).toEqual([
+    "warn config.warning appliance.toml: lan, vpn.nat have changed and need a restart of the appliance; what it started with goes on",
+  ]);
+});
+
+test("so does the one that follows on a broken appliance.toml, which the defaults stood in for", () => {
+  const broken: LoadResult = { ok: false, settings: DEFAULT_SETTINGS, notices: [], warnings: [], problems: [] };
+  const { subject, state, logged } = appliance(broken);
+  state.loaded = ok({ ...DEFAULT_SETTINGS, wan: { ...DEFAULT_SETTINGS.wan, mtu: 1400 } });
+  subject.reconnect();
+  expect(logged.filter((line) => /restart/.test(line))).toHaveLength(1);
+});
