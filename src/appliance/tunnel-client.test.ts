@@ -4,9 +4,10 @@ import { fakeTls } from "../../test/support/fake-tls.ts";
 import { OpenvpnPeer } from "../../test/support/openvpn-peer.ts";
 import { parseIpv4 } from "../lib/address.ts";
 import { Batch } from "../lib/batch.ts";
-import { nullLog } from "../lib/log.ts";
+import { type LogFields, nullLog } from "../lib/log.ts";
 import { seededRandom } from "../lib/random.ts";
 import { Arena } from "../lib/slab.ts";
+import type { ClientConfig } from "../protocol/config/types.ts";
 import { nobleAead } from "../protocol/noble-aead.ts";
 import type { AeadFactory } from "../protocol/ports.ts";
 import { NativeMemory } from "./sys/memory.ts";
@@ -30,7 +31,7 @@ class Bed {
   #link: Link | undefined;
   #server: OpenvpnPeer | undefined;
 
-  constructor(push: readonly string[]) {
+  constructor(push: readonly string[], config: Partial<ClientConfig> = { remotes: [REMOTE] }, log = nullLog) {
     this.#push = push;
     const path = {
       wan: {
@@ -49,13 +50,13 @@ class Bed {
       },
     };
     this.client = new TunnelClient({
-      config: { ...clientConfig([], NO_WRAP), remotes: [REMOTE] },
+      config: { ...clientConfig([], NO_WRAP), ...config },
       path: path as unknown as DataPath,
       memory: this.#memory,
       aead: this.#counting(nobleAead(this.#memory)),
       tls: this.#tls,
       lan: { address: parseIpv4("192.168.50.1")!, prefix: 24 },
-      log: nullLog,
+      log,
       random: this.#random,
       unixSeconds: () => 1_700_000_000,
     });
@@ -137,4 +138,17 @@ test("so does one whose tunnel cannot be opened", () => {
   bed.client.wanUp(bed.now, []);
   bed.until(() => bed.links === 5 && bed.isIdle);
   expect(bed.keys).toBe(0);
+});
+
+test("remote-random-hostname: each look-up is of another name below the remote's (man openvpn)", () => {
+  const asked: string[] = [];
+  const log = { ...nullLog, write: (_level: string, _event: string, _text: string, f?: LogFields) => note(f) };
+  const note = (f: LogFields | undefined): void => void (f?.["host"] !== undefined && asked.push(String(f["host"])));
+  const bed = new Bed(PUSH, { remoteRandomHostname: true }, log);
+  for (let i = 0; i < 3; i++) bed.client.wanUp(bed.now, [1]);
+  expect(new Set(asked).size).toBe(3);
+  for (const host of asked) expect(host).toMatch(/^[0-9a-f]{12}\.vpn\.example$/);
+  const fixed = new Bed(PUSH, { remoteRandomHostname: true, remotes: [REMOTE] });
+  fixed.client.wanUp(fixed.now, [1]);
+  fixed.until(() => fixed.isUp);
 });

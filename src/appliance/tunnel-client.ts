@@ -151,18 +151,26 @@ export class TunnelClient {
     const literal = parseIpv4(remote.host);
     if (literal !== undefined) return this.#connect(now, remote, literal);
     this.#state = { kind: "resolving", remote, address: index };
-    this.#log.write("info", "link.resolving", "", { host: remote.host });
-    this.#resolver.resolve(now, remote.host, (at, result) => {
+    const host = this.#options.config.remoteRandomHostname ? `${this.#randomLabel()}.${remote.host}` : remote.host;
+    this.#log.write("info", "link.resolving", "", { host });
+    this.#resolver.resolve(now, host, (at, result) => {
       if (this.#state.kind !== "resolving" || this.#state.remote !== remote) return;
       if (!result.ok) {
-        this.#log.write("warn", "link.unresolved", result.text, { host: remote.host });
+        this.#log.write("warn", "link.unresolved", result.text, { host });
         return this.#backOff(at, { kind: "resolve-failed" });
       }
-      if (result.note !== undefined) this.#log.write("warn", "link.resolved", result.note, { host: remote.host });
+      if (result.note !== undefined) this.#log.write("warn", "link.resolved", result.note, { host });
       const count = result.addresses.length;
       this.#retry.resolved(count);
       this.#connect(at, remote, result.addresses[index % count] as number);
     });
+  }
+
+  /** As openvpn: six bytes in hexadecimal, so that no cache on the way knows the name. */
+  #randomLabel(): string {
+    const bytes = new Uint8Array(6);
+    this.#options.random.fill(bytes);
+    return bytes.toHex();
   }
 
   #connect(now: number, remote: Remote, address: number): void {
