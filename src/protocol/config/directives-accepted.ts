@@ -76,6 +76,13 @@ export const ACCEPTED: readonly Directive[] = [
 
   warned("local", 1, 1, "ignored: the WAN interface's address is used", "c"),
   warned("multihome", 0, 0, "ignored: there is one WAN address"),
+  warned(
+    "float",
+    0,
+    0,
+    "ignored: packets are taken only from the address and port that the session was started with",
+    "c",
+  ),
   warned("bind-dev", 1, 1, "ignored: the WAN interface is used"),
   warned("link-mtu", 1, 1, "ignored: it is computed from tun-mtu", "c"),
   warned("udp-mtu", 1, 1, "ignored: it is computed from tun-mtu", "c"),

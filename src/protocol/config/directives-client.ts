@@ -21,7 +21,6 @@ export const CLIENT: readonly Directive[] = [
   used("lport", 1, 1, "c"),
   used("bind", 0, 1, "c"),
   used("nobind", 0, 0, "c"),
-  used("float", 0, 0, "c"),
   used("remote-random", 0, 0),
   used("remote-random-hostname", 0, 0),
   used("resolv-retry", 1, 1),
