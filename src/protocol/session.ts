@@ -109,6 +109,7 @@ export class Session {
   #tlsActivity = false;
   #tlsSeen = false;
   #startedAt = 0;
+  #negotiatedAt = 0;
   #controlSentAt = Number.NEGATIVE_INFINITY;
   #controlReceivedAt = Number.NEGATIVE_INFINITY;
   #exitNoticesLeft = 0;
@@ -333,6 +334,7 @@ export class Session {
     if (first.state === "failed" && first.failure !== undefined) this.#end(now, first.failure);
     if (first.state !== "done") return;
     this.#transition("negotiated");
+    this.#negotiatedAt = now;
     this.#timers.clear("handshake");
     this.#timers.set("push-wait", now + this.#config.handWindow * 1000);
     this.#requestPush(now);
@@ -400,7 +402,7 @@ export class Session {
       case "auth-failed":
         return this.#end(now, message);
       case "auth-pending":
-        return this.#handleAuthPending(message.seconds, now);
+        return this.#handleAuthPending(message.seconds);
       case "info":
       case "info-pre":
         this.#events.push({ kind: "info", text: message.text });
@@ -464,13 +466,13 @@ export class Session {
     if (timeout > 0) this.#timers.set("session", now + timeout * 1000);
   }
 
-  #handleAuthPending(seconds: number | undefined, now: number): void {
+  #handleAuthPending(seconds: number | undefined): void {
     this.#events.push({ kind: "auth-pending", seconds });
     if (this.#state !== "push") return;
-    // as OpenVPN: what the server says, within the larger of hand-window and half of reneg-sec
+    // as OpenVPN: what the server says, within the larger of hand-window and half of reneg-sec, since the handshake
     const limit = Math.max(this.#config.handWindow, this.#config.renegSec.max / 2);
     const wait = Math.min(seconds ?? this.#config.handWindow, limit);
-    this.#timers.set("push-wait", Math.max(this.#timers.at("push-wait"), now + wait * 1000));
+    this.#timers.set("push-wait", Math.max(this.#timers.at("push-wait"), this.#negotiatedAt + wait * 1000));
   }
 
   #handleDeadlines(now: number): void {

@@ -461,6 +461,19 @@ describe("timers", () => {
     expect(slow.run(20_000, () => slow.session.isUp)).toBe(true);
   });
 
+  test("auth-pending: the wait is counted from the end of the handshake, however often the server says it", () => {
+    const sim = new Sim(17, { lines: ["hand-window 30", "reneg-sec 200 200"] });
+    sim.peer.withholdsPush = true;
+    sim.session.start(sim.now);
+    sim.run(5000, () => sim.session.state === "push");
+    const start = sim.now;
+    for (let i = 0; i < 30 && sim.end === undefined; i++) {
+      sim.peer.say("AUTH_PENDING,timeout 90");
+      sim.run(10_000, () => sim.end !== undefined);
+    }
+    expect([sim.end?.kind, sim.now - start]).toEqual(["handshake-timeout", 90_000]);
+  });
+
   test("a server that answers and then stops: a hint at 15 s, handshake-timeout after hand-window", () => {
     const sim = new Sim(9, { lines: ["hand-window 30"] });
     sim.session.start(sim.now);
