@@ -23,6 +23,7 @@ export interface NativeOptions {
 /** Runs until SIGTERM or SIGINT. Exit status 0; 1 when it could not start (said on stderr). */
 export async function runNative(options: NativeOptions): Promise<number> {
   const refusals: string[] = [];
+  process.stdout.on("error", () => {}); // whoever read the log has gone: no reason to stop, nor for a status of 1
   const log = new ConsoleLog({
     level: options.level ?? "info",
     format: options.format,

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { iperfTcp } from "../support/world/iperf.ts";
 import { PASSWORD, USER } from "../support/world/openvpn-server.ts";
 import { until } from "../support/world/process.ts";
+import { morgana } from "../support/world/router.ts";
 import { GATEWAY, NOBODY, SERVER_2, SITE, TUNNEL, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
 
@@ -154,6 +155,18 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
     router.signal("SIGUSR1");
     expect(await router.says(/tunnel\.down[\s\S]*tunnel\.up/, 20, mark)).toBeDefined();
     await subject.up(10);
+  });
+
+  test.skipIf(REFERENCE)("a log that nobody reads any more ends nothing", async () => {
+    await world.server();
+    await subject.halt();
+    const argv = [...morgana(), "appliance", "--wan", "w0", "--lan", "l1", "--config", world.config()];
+    const router = world.start("router", "rt", ["bash", "-c", 'exec "$@" > >(head -n 1)', "-", ...argv]);
+    expect(await world.tunnelUp(30)).toBeDefined();
+    router.signal("SIGUSR2");
+    expect((await world.ping(SITE, 10, ["-i", "0.2"])).back).toBe(10);
+    expect(await world.stop("router")).toBe(0);
+    expect(router.log()).not.toContain("EPIPE");
   });
 
   test("net30 and p2p topologies", async () => {
