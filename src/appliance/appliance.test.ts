@@ -13,12 +13,21 @@ function appliance(first: LoadResult) {
   const logged: string[] = [];
   const levels: string[] = [];
   const device = (name: string, mac: string): PacketDevice =>
-    ({ name, mac: parseMac(mac), mtu: 1500, udpGso: false, receive: () => 0, send: () => 0 }) as never;
+    ({
+      name,
+      mac: parseMac(mac),
+      mtu: 1500,
+      udpGso: false,
+      linkUp: () => true,
+      receive: () => 0,
+      send: () => 0,
+    }) as never;
+  const [wan, lan] = [device("w0", "52:54:00:00:00:01"), device("l1", "52:54:00:00:00:02")];
   const state = { loaded: first, logged, levels };
   const subject = new Appliance({
     memory: new NativeMemory(DATA_PATH_BYTES),
-    wan: device("w0", "52:54:00:00:00:01"),
-    lan: device("l1", "52:54:00:00:00:02"),
+    wan,
+    lan,
     log: { enabled: () => true, write: (level, event, text) => void logged.push(`${level} ${event} ${text}`) },
     load: () => state.loaded,
     setLogLevel: (level) => void levels.push(level),
@@ -54,4 +63,14 @@ test("so does the one that follows on a broken appliance.toml, which the default
   state.loaded = ok({ ...DEFAULT_SETTINGS, wan: { ...DEFAULT_SETTINGS.wan, mtu: 1400 } });
   subject.reconnect();
   expect(logged.filter((line) => /restart/.test(line))).toHaveLength(1);
+});
+
+test("while it leaves, nobody makes it connect anew", () => {
+  const { subject, state } = appliance(ok(DEFAULT_SETTINGS));
+  subject.leave("SIGTERM");
+  state.loaded = ok({ ...DEFAULT_SETTINGS, log: { level: "debug" } });
+  subject.reconnect();
+  expect(state.levels).toEqual(["info"]);
+  subject.control(performance.now());
+  expect(subject.done()).toBe(true);
 });

@@ -161,6 +161,7 @@ export class Appliance implements Turns {
 
   /** Reads the configuration again and connects anew. */
   reconnect(): void {
+    if (this.#leaveBy !== Number.POSITIVE_INFINITY) return;
     const now = monotonic();
     this.#log.write("info", "reconnect", "reading the configuration again and connecting anew");
     this.#client?.stop(now, "reconnect requested");
