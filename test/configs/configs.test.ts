@@ -318,6 +318,21 @@ describe("hostile input", () => {
     expect(printed).not.toContain("ann\n");
   });
 
+  test("a password in Latin-1, which would be sent as another one, is refused", () => {
+    const base = "client\ndev tun\nremote 192.0.2.1\nca ca.crt\nauth-user-pass login.txt\n";
+    for (const [bytes, ok] of [
+      [[0xc3, 0xa9], true],
+      [[0xe9], false],
+    ] as const) {
+      const login = Uint8Array.of(0x61, 0x0a, ...bytes, 0x0a);
+      const result = parseConfig({ file: "f", text: base }, (name) =>
+        name === "login.txt" ? login : readFileSync(join(FOLDER, name)),
+      );
+      expect(result.ok).toBe(ok);
+      if (!result.ok) expect(shown(result.problems)[0]).toMatch(/^f:5: auth-user-pass: login.txt: .*UTF-8/);
+    }
+  });
+
   test("nor what could not be split into words", () => {
     const text = `client\n--remote "a\nauth-user-pass\n"Tr0ub4dor&3\nS3cr3t\\x99\n`;
     const result = parseConfig({ file: "f", text }, () => undefined);

@@ -242,6 +242,9 @@ export function resolveCredentials(reader: Reader, fallback: DefaultCredentials 
   const [user, password] = twoRows(found.bytes);
   if (!user) return reader.problem(line, `${found.label}: the first row, the user, is empty`);
   if (password === undefined) return reader.problem(line, `${found.label}: the second row, the password, is missing`);
+  // The server would see other bytes than openvpn sends, and in the end lock the account.
+  if (`${user}${password}`.includes("\ufffd"))
+    return reader.problem(line, `${found.label}: user or password is not UTF-8; save the file as UTF-8`);
   if (Math.max(user.length, password.length) > MAX_USER_PASS)
     return reader.problem(line, `${found.label}: user or password is too long`);
   return { user, password, label: found.label, origin: reader.report.origin(line.line) };
