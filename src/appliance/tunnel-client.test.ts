@@ -4,7 +4,7 @@ import { fakeTls } from "../../test/support/fake-tls.ts";
 import { OpenvpnPeer } from "../../test/support/openvpn-peer.ts";
 import { parseIpv4 } from "../lib/address.ts";
 import { Batch } from "../lib/batch.ts";
-import { type LogFields, nullLog } from "../lib/log.ts";
+import type { Log } from "../lib/log.ts";
 import { seededRandom } from "../lib/random.ts";
 import { Arena } from "../lib/slab.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
@@ -14,6 +14,7 @@ import { NativeMemory } from "./sys/memory.ts";
 import { TunnelClient } from "./tunnel-client.ts";
 import type { DataPath, Link } from "./wiring.ts";
 
+const quiet: Log = { enabled: () => false, write: () => {} };
 const AT = 256;
 const SCRATCH = 8192;
 
@@ -31,7 +32,7 @@ class Bed {
   #link: Link | undefined;
   #server: OpenvpnPeer | undefined;
 
-  constructor(push: readonly string[], config: Partial<ClientConfig> = { remotes: [REMOTE] }, log = nullLog) {
+  constructor(push: readonly string[], config: Partial<ClientConfig> = { remotes: [REMOTE] }, log = quiet) {
     this.#push = push;
     const path = {
       wan: {
@@ -142,8 +143,12 @@ test("so does one whose tunnel cannot be opened", () => {
 
 test("remote-random-hostname: each look-up is of another name below the remote's (man openvpn)", () => {
   const asked: string[] = [];
-  const log = { ...nullLog, write: (_level: string, _event: string, _text: string, f?: LogFields) => note(f) };
-  const note = (f: LogFields | undefined): void => void (f?.["host"] !== undefined && asked.push(String(f["host"])));
+  const log: Log = {
+    enabled: () => true,
+    write(_level, _event, _message, fields) {
+      if (fields?.["host"] !== undefined) asked.push(String(fields["host"]));
+    },
+  };
   const bed = new Bed(PUSH, { remoteRandomHostname: true }, log);
   for (let i = 0; i < 3; i++) bed.client.wanUp(bed.now, [1]);
   expect(new Set(asked).size).toBe(3);
