@@ -71,6 +71,16 @@ class Bed {
     return this.#link === undefined;
   }
 
+  /** What the client logged in with last. */
+  get password(): string | undefined {
+    return this.#server?.login[1];
+  }
+
+  /** The server sends a control message. */
+  say(text: string): void {
+    this.#server?.say(text);
+  }
+
   /** Lets the time pass until the condition holds. */
   until(condition: () => boolean): void {
     for (let steps = 0; !condition(); steps++) {
@@ -139,6 +149,35 @@ test("so does one whose tunnel cannot be opened", () => {
   bed.client.wanUp(bed.now, []);
   bed.until(() => bed.links === 5 && bed.isIdle);
   expect(bed.keys).toBe(0);
+});
+
+test("the next session logs in with the token of the one before, also over a change of the WAN", () => {
+  const bed = new Bed([...PUSH, "auth-token first"]);
+  for (const password of ["pw", "first", "first"]) {
+    bed.client.wanUp(bed.now, []);
+    bed.until(() => bed.isUp);
+    expect(bed.password).toBe(password);
+  }
+});
+
+test("a refused token is given up for the password at once; a refused password waits, whatever the WAN does", () => {
+  const bed = new Bed([...PUSH, "auth-token first"]);
+  bed.client.wanUp(bed.now, []);
+  bed.until(() => bed.isUp);
+  bed.client.wanUp(bed.now, []);
+  bed.until(() => bed.isUp);
+  bed.say("AUTH_FAILED");
+  const refusedAt = bed.now;
+  bed.until(() => bed.links === 3 && bed.isUp);
+  expect(bed.password).toBe("pw");
+  expect(bed.now - refusedAt).toBeLessThan(2000);
+  bed.say("AUTH_FAILED");
+  bed.until(() => bed.isIdle);
+  const from = bed.now;
+  bed.client.wanDown(bed.now, "no link");
+  bed.client.wanUp(bed.now, []);
+  bed.until(() => bed.links === 4);
+  expect(bed.now - from).toBeGreaterThan(59_000);
 });
 
 test("remote-random-hostname: each look-up is of another name below the remote's (man openvpn)", () => {

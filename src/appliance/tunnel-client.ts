@@ -16,6 +16,7 @@ import { explainEnd, explainSilence, explainStall } from "../protocol/explain.ts
 import { tunnelMss } from "../protocol/mtu.ts";
 import type { AeadFactory, TlsEngineFactory } from "../protocol/ports.ts";
 import { parseTunnelOptions } from "../protocol/push/tunnel-options.ts";
+import type { AuthToken } from "../protocol/pushed.ts";
 import { type Outcome, RetryPolicy } from "../protocol/retry.ts";
 import { Session } from "../protocol/session.ts";
 import type { SessionEnd, SessionEvent } from "../protocol/session-events.ts";
@@ -60,6 +61,10 @@ export class TunnelClient {
   readonly #retry: RetryPolicy;
   readonly #resolver: RemoteResolver;
   #state: State = { kind: "waiting-for-wan" };
+  /** Of the last session: the next one logs in with it, as openvpn does, for the sake of one-time passwords. */
+  #authToken: AuthToken | undefined;
+  /** Until then a refusal of the login is heeded, whatever the WAN does. */
+  #loginAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: TunnelClientOptions) {
     this.#options = options;
@@ -85,7 +90,8 @@ export class TunnelClient {
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
     this.#abandon(now, "the WAN address changed");
     this.#retry.reset();
-    this.#next(now);
+    if (now < this.#loginAt) this.#state = { kind: "backing-off", until: this.#loginAt };
+    else this.#next(now);
   }
 
   setResolvers(dns: readonly number[]): void {
@@ -183,7 +189,12 @@ export class TunnelClient {
     const session = new Session(
       config,
       { slab: memory, aead, tls, random, scratch: path.sessionScratch },
-      { protocol: "udp", linkOverhead: LINK_OVERHEAD, unixSeconds: this.#options.unixSeconds() },
+      {
+        protocol: "udp",
+        linkOverhead: LINK_OVERHEAD,
+        unixSeconds: this.#options.unixSeconds(),
+        authToken: this.#authToken,
+      },
     );
     const attempt: Attempt = { remote, address, socket, session };
     socket.collect(path.sink, address, remote.port);
@@ -315,6 +326,7 @@ export class TunnelClient {
 
   #backOff(now: number, outcome: Outcome): void {
     const delay = this.#retry.ended(outcome);
+    if (outcome.kind === "auth-failed") this.#loginAt = now + delay;
     this.#state = { kind: "backing-off", until: now + delay };
     if (delay >= 2000) this.#log.write("info", "link.waiting", "", { seconds: Math.round(delay / 100) / 10 });
   }
@@ -330,6 +342,7 @@ export class TunnelClient {
 
   #release(now: number, { session, socket }: Attempt): void {
     const { path } = this.#options;
+    this.#authToken = session.authToken;
     // Where it has not ended by itself: its keys and its TLS are not the collector's.
     session.abandon(now);
     path.router.closeTunnel();

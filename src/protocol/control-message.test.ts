@@ -45,11 +45,11 @@ test("AUTH_FAILED,TEMP flags (test_misc.c)", () => {
 });
 
 describe("meanings", () => {
-  const failed = { kind: "auth-failed", reason: "", temporary: undefined, sessionExpired: false, challenge: undefined };
+  const failed = { kind: "auth-failed", reason: "", temporary: undefined, challenge: undefined };
   const cases: [string, object][] = [
     ["AUTH_FAILED", failed],
     ["AUTH_FAILED,wrong, sorry", { ...failed, reason: "wrong, sorry" }],
-    ["AUTH_FAILED,SESSION:Session expired", { ...failed, reason: "Session expired", sessionExpired: true }],
+    ["AUTH_FAILED,SESSION:Session expired", { ...failed, reason: "Session expired" }],
     [
       "AUTH_FAILED,TEMP[backoff 3]:later",
       { ...failed, reason: "later", temporary: { backoff: 3, advance: undefined } },

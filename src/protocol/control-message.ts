@@ -24,7 +24,6 @@ export type ControlMessage =
       readonly kind: "auth-failed";
       readonly reason: string;
       readonly temporary: TemporaryFailure | undefined;
-      readonly sessionExpired: boolean;
       readonly challenge: string | undefined;
     }
   | { readonly kind: "auth-pending"; readonly seconds: number | undefined }
@@ -154,13 +153,13 @@ export function splitOptions(list: string): string[] {
 }
 
 function parseAuthFailed(rest: string): ControlMessage {
-  const plain = { kind: "auth-failed", temporary: undefined, sessionExpired: false, challenge: undefined } as const;
+  const plain = { kind: "auth-failed", temporary: undefined, challenge: undefined } as const;
   if (rest.startsWith("TEMP")) {
     const { message, backoff, advance } = parseTemporary(rest.slice(4));
     return { ...plain, reason: message, temporary: { backoff, advance } };
   }
   if (rest.startsWith("SESSION")) {
-    return { ...plain, reason: rest.slice(7).replace(/^[:,]?\s*/, ""), sessionExpired: true };
+    return { ...plain, reason: rest.slice(7).replace(/^[:,]?\s*/, "") };
   }
   if (rest.startsWith("CRV1:")) {
     // CRV1:flags:state:base64(user):text; the text is what a person would be asked.

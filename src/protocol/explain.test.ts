@@ -27,7 +27,7 @@ const authFailed: SessionEnd = {
   kind: "auth-failed",
   reason: "",
   temporary: undefined,
-  sessionExpired: false,
+  tokenRefused: false,
   challenge: undefined,
 };
 
@@ -105,7 +105,7 @@ test("every end has a sentence, without a secret in it", () => {
     authFailed,
     { ...authFailed, challenge: "CRV1:R,E:x:y:Code?" },
     { ...authFailed, temporary: { backoff: 3, advance: "no" } },
-    { ...authFailed, sessionExpired: true },
+    { ...authFailed, tokenRefused: true },
     { kind: "ping-timeout", seconds: 10, exit: false },
     { kind: "server-restart", message: "maintenance", nextRemote: false },
     { kind: "server-halt", message: "" },

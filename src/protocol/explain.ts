@@ -107,7 +107,7 @@ function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: 
     return error(`the server asks a question that only a person can answer; a router cannot log in to it${reason}`);
   }
   if (end.temporary !== undefined) return warn(`the server cannot check user and password just now${reason}`);
-  if (end.sessionExpired) return info(`the login token has expired${reason}; logging in with user and password again`);
+  if (end.tokenRefused) return info(`the login token has expired${reason}; logging in with user and password again`);
   const { credentials } = config;
   if (credentials === undefined) {
     return error(

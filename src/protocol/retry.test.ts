@@ -26,7 +26,7 @@ const refused = (temporary?: {
   kind: "auth-failed",
   reason: "",
   temporary,
-  sessionExpired: false,
+  tokenRefused: false,
   challenge: undefined,
 });
 const times = (p: RetryPolicy, outcome: Outcome, n: number): number[] =>
@@ -66,12 +66,8 @@ describe("refused credentials", () => {
     expect(times(p, refused(), 1)).toEqual([60_000]);
   });
 
-  test("an expired login token is no refusal of the password, but it can only expire where the tunnel was up", () => {
-    const p = policy();
-    const expired = { ...refused(), sessionExpired: true } as Outcome;
-    p.succeeded();
-    expectJittered([p.ended(expired)], [1000]);
-    expect(times(p, expired, 3)).toEqual([60_000, 120_000, 240_000]);
+  test("a refused login token is no refusal of the password", () => {
+    expectJittered([policy().ended({ ...refused(), tokenRefused: true } as Outcome)], [1000]);
   });
 
   test("TEMP: the server's backoff, and where it says", () => {

@@ -84,7 +84,7 @@ export class RetryPolicy {
       case "closed":
         return 0;
       case "auth-failed":
-        return this.#refused(outcome, wasUp);
+        return this.#refused(outcome);
       case "server-halt":
         this.#refusals++;
         return grown(AUTH_FIRST_MS, AUTH_MAX_MS, this.#refusals - 1);
@@ -111,9 +111,8 @@ export class RetryPolicy {
     return this.#max;
   }
 
-  #refused(end: SessionEnd & { readonly kind: "auth-failed" }, wasUp: boolean): number {
-    // A session that was never up had no token: its password is what was refused.
-    if (end.sessionExpired && wasUp) return this.#jitter(RECONNECT_MS);
+  #refused(end: SessionEnd & { readonly kind: "auth-failed" }): number {
+    if (end.tokenRefused) return this.#jitter(RECONNECT_MS);
     const { temporary } = end;
     if (temporary === undefined) {
       this.#refusals++;

@@ -25,8 +25,8 @@ export type SessionEnd =
       readonly temporary:
         | { readonly backoff: number | undefined; readonly advance: "no" | "remote" | "addr" | undefined }
         | undefined;
-      /** AUTH_FAILED,SESSION: the auth-token is no longer good, user and password may be. */
-      readonly sessionExpired: boolean;
+      /** An auth-token stood in the place of the password: that one is no longer good, user and password may be. */
+      readonly tokenRefused: boolean;
       /** AUTH_FAILED,CRV1: a challenge that needs an answer from a person. */
       readonly challenge: string | undefined;
     }

@@ -72,6 +72,8 @@ export interface SessionStart {
   readonly linkOverhead: number;
   /** Wall clock, for the replay ids of tls-auth and tls-crypt. */
   readonly unixSeconds: number;
+  /** Of the session before: it takes the place of the password. */
+  readonly authToken?: AuthToken | undefined;
 }
 
 type Timer = "answer" | "handshake" | "silence" | "push-request" | "push-wait" | "session" | "exit";
@@ -106,6 +108,8 @@ export class Session {
   #pushed: Pushed | undefined;
   #keepalive: Keepalive | undefined;
   #authToken: AuthToken | undefined;
+  /** The login that was sent last was a token. */
+  #tokenSent = false;
   #tlsActivity = false;
   #tlsSeen = false;
   #startedAt = 0;
@@ -118,6 +122,7 @@ export class Session {
   constructor(config: ClientConfig, ports: SessionPorts, options: SessionStart) {
     this.#config = config;
     this.#ports = ports;
+    this.#authToken = options.authToken;
     const ownSessionId = new Uint8Array(SESSION_ID_LEN);
     ports.random.fill(ownSessionId);
     const wrapper = controlWrapper(config.wrap, {
@@ -152,6 +157,11 @@ export class Session {
   /** TLS works in the event loop: yield to it before sleeping. */
   get busy(): boolean {
     return this.#negotiations.busy;
+  }
+
+  /** What the server gave to log in with from now on. */
+  get authToken(): AuthToken | undefined {
+    return this.#authToken;
   }
 
   /** Bytes that sealing adds to a packet. Once up. */
@@ -295,6 +305,7 @@ export class Session {
   #ownMessage(): KeyMethodMessage {
     const credentials = this.#config.authUserPass ? this.#config.credentials : undefined;
     const token = this.#authToken;
+    this.#tokenSent = token !== undefined;
     return {
       source: makeKeySource(this.#ports.random, false),
       options: clientOptionsString(this.#config),
@@ -400,7 +411,7 @@ export class Session {
         else if (this.#state === "up") this.#renewToken(message.options);
         return;
       case "auth-failed":
-        return this.#end(now, message);
+        return this.#handleAuthFailed(message, now);
       case "auth-pending":
         return this.#handleAuthPending(message.seconds);
       case "info":
@@ -434,7 +445,7 @@ export class Session {
     }
     this.#pushed = pushed;
     const { session } = pushed;
-    this.#authToken = authTokenOf(session);
+    this.#authToken = authTokenOf(session) ?? this.#authToken;
     this.#data.peerId = session.peerId ?? PEER_ID_NONE;
     this.#data.framing = pushed.framing;
     this.#transition("pushed");
@@ -443,6 +454,16 @@ export class Session {
     this.#startKeepalive(pushed, now);
     const peerId = session.peerId ?? PEER_ID_NONE;
     this.#events.push({ kind: "up", options: pushed.options, cipher: pushed.cipher, peerId });
+  }
+
+  /** As OpenVPN: any refusal may mean the token (a restarted server knows it no more), whether it says SESSION or not. */
+  #handleAuthFailed(
+    { reason, temporary, challenge }: ControlMessage & { readonly kind: "auth-failed" },
+    now: number,
+  ): void {
+    const tokenRefused = this.#tokenSent && temporary === undefined && challenge === undefined;
+    if (tokenRefused) this.#authToken = undefined;
+    this.#end(now, { kind: "auth-failed", reason, temporary, challenge, tokenRefused });
   }
 
   #renewToken(options: readonly string[]): void {

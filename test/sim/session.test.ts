@@ -5,6 +5,7 @@ import { type Random, randomBelow, seededRandom } from "../../src/lib/random.ts"
 import { Arena, slabOver } from "../../src/lib/slab.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { nobleAead } from "../../src/protocol/noble-aead.ts";
+import type { AuthToken } from "../../src/protocol/pushed.ts";
 import { Session } from "../../src/protocol/session.ts";
 import type { SessionEnd, SessionEvent } from "../../src/protocol/session-events.ts";
 import type { SessionState } from "../../src/protocol/session-state.ts";
@@ -41,7 +42,13 @@ class Sim {
 
   constructor(
     seed: number,
-    options: { wrap?: ControlWrap; lines?: readonly string[]; link?: Partial<Link>; peer?: Partial<PeerOptions> } = {},
+    options: {
+      wrap?: ControlWrap;
+      lines?: readonly string[];
+      link?: Partial<Link>;
+      peer?: Partial<PeerOptions>;
+      authToken?: AuthToken;
+    } = {},
   ) {
     const wrap = options.wrap ?? TLS_CRYPT;
     this.random = seededRandom(seed);
@@ -54,7 +61,8 @@ class Sim {
       random: this.random,
       scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),
     };
-    const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000 } as const;
+    const { authToken } = options;
+    const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000, authToken } as const;
     this.session = new Session(clientConfig(options.lines ?? [], wrap), ports, start);
     this.peer = new OpenvpnPeer({
       wrap: wrap.kind === "tls-auth" ? { ...wrap, direction: 0 } : wrap,
@@ -248,6 +256,26 @@ describe("renegotiations", () => {
     expect(rekey()).toEqual(["ann", "second"]);
     expect(rekey()).toEqual(["ann", "second"]);
     expect([sim.end, sim.count("up")]).toEqual([undefined, 1]);
+  });
+
+  test("the token of the session before logs in; a refusal then means the token, whatever the server calls it", () => {
+    const authToken = { token: "before", user: undefined };
+    const sim = up(5, { lines: ["reneg-sec 0"], authToken });
+    expect([...sim.peer.login, sim.session.authToken]).toEqual(["ann", "before", authToken]);
+    sim.peer.say("AUTH_FAILED");
+    sim.run(1000);
+    expect(sim.end).toMatchObject({ kind: "auth-failed", tokenRefused: true });
+    expect(sim.session.authToken).toBeUndefined();
+    for (const text of ["AUTH_FAILED", "AUTH_FAILED,SESSION:expired"]) {
+      const password = up(5, { lines: ["reneg-sec 0"] });
+      password.peer.say(text);
+      password.run(1000);
+      expect(password.end).toMatchObject({ kind: "auth-failed", tokenRefused: false });
+    }
+    const busy = up(5, { lines: ["reneg-sec 0"], authToken });
+    busy.peer.say("AUTH_FAILED,TEMP[backoff 5]:busy");
+    busy.run(1000);
+    expect([busy.end, busy.session.authToken]).toMatchObject([{ kind: "auth-failed", tokenRefused: false }, authToken]);
   });
 
   test("a pull-filter keeps a renewed auth-token out", () => {
