@@ -36,6 +36,14 @@ test("a refused password names where it stands, and never the password", () => {
   expect(say({ ...authFailed, reason: "no such user" })).toContain("no such user");
 });
 
+test("a server without a shared data cipher is not taken for a wrong password", () => {
+  const reason = "Data channel cipher negotiation failed (no shared cipher)";
+  const message = say({ ...authFailed, reason }, "data-ciphers AES-128-GCM\n");
+  expect(message).toContain("AES-128-GCM");
+  expect(message).toContain("data-ciphers of the server");
+  expect(message).not.toMatch(/password|auth\.txt|account/);
+});
+
 test("silence names the address, the port and the three possible causes", () => {
   for (const lines of [
     "",

@@ -107,6 +107,13 @@ function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: 
     return error(`the server asks a question that only a person can answer; a router cannot log in to it${reason}`);
   }
   if (end.temporary !== undefined) return warn(`the server cannot check user and password just now${reason}`);
+  // The login itself was good: OpenVPN 2.6 reports this in the same way as a wrong password.
+  if (/cipher negotiation failed/i.test(end.reason)) {
+    return error(
+      `the server allows none of this client's data ciphers (${config.dataCiphers.join(", ")})${reason}; add one of them ` +
+        "to data-ciphers of the server",
+    );
+  }
   if (end.tokenRefused) return info(`the login token has expired${reason}; logging in with user and password again`);
   const { credentials } = config;
   if (credentials === undefined) {
@@ -140,8 +147,8 @@ function certificate(code: string, config: ClientConfig, place: Place): string |
       return "the crl-verify list is not of the CA that signed the server's certificate";
     case "INVALID_PURPOSE":
       return (
-        "the server's certificate is not for servers (its extended key usage says otherwise), which remote-cert-tls demands; " +
-        "this is not the server that it claims to be, or it needs a server certificate"
+        "the server's certificate is not for servers (its extended key usage says otherwise); " +
+        "this is not the server that it claims to be, or it needs a server certificate (what remote-cert-tls server asks for)"
       );
     case "UNABLE_TO_GET_ISSUER_CERT":
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
