@@ -341,4 +341,30 @@ describe("hostile input", () => {
     expect(printed).toContain('f:4: (not a directive): the quote " is not closed');
     expect(printed).not.toMatch(/Tr0ub|S3cr3t/);
   });
+
+  test("nor is a password that lost its block and cannot be split into words", () => {
+    for (const secret of ['Hunter2"x', "Hunter2\\x", "Hunter2\u0001", "Hunter2 'x"]) {
+      const result = parseConfig({ file: "f", text: `client\n${secret}\n` }, () => undefined);
+      const printed = result.ok ? "" : shown(result.problems).join("\n");
+      expect(printed).toContain("f:2: (not a directive): ");
+      expect(printed).not.toContain("Hunter2");
+    }
+  });
+
+  test("a zero byte in a password is no reason to call the file binary", () => {
+    const profile = (block: string): string => `client\ndev tun\nremote 192.0.2.1\nca ca.crt\n${block}`;
+    const config = accepted(parse(FOLDER, "f", profile("<auth-user-pass>\nann\na\0b\n</auth-user-pass>\n")));
+    expect(config.credentials?.password).toBe("a\0b");
+    expect(accepted(parse(FOLDER, "f", formatConfig(config))).credentials?.password).toBe("a\0b");
+  });
+
+  test("a file that is no text is one problem, which names UTF-16", () => {
+    const utf16 = Buffer.from(`\ufeffclient\ndev tun\nremote 192.0.2.1\n`, "utf16le");
+    for (const bytes of [utf16, Buffer.from("client\nremote \0\n\0\n\0\n")]) {
+      const result = parseConfig({ file: "f", text: new TextDecoder().decode(bytes) }, () => undefined);
+      expect(result.ok ? [] : shown(result.problems)).toEqual([
+        expect.stringMatching(/^f:[12]: file: .*UTF-16.*UTF-8/),
+      ]);
+    }
+  });
 });

@@ -35,6 +35,12 @@ export function lex(text: string): { lines: Line[]; problems: LexProblem[]; isCu
   const problems: LexProblem[] = [];
   const next = { row: 0 };
   const lines = lexRows(rows, next, undefined, problems);
+  const binary = problems.find((p) => rows[p.line - 1]!.includes("\0"));
+  if (binary !== undefined) {
+    // Nearly each row of it is a problem, and none of them says what is wrong.
+    const problem = "holds bytes that are not text; if it is a profile, it was saved as UTF-16: save it as UTF-8";
+    return { lines: [], problems: [{ line: binary.line, directive: "file", problem }], isCutShort: true };
+  }
   return { lines, problems, isCutShort: problems.some((p) => p.isCutShort === true) };
 }
 
@@ -47,7 +53,14 @@ function lexRows(rows: string[], next: { row: number }, closing: string | undefi
     if (closing !== undefined && row.trimStart().startsWith(`</${closing}>`)) return lines;
     const words = splitWords(row);
     if (typeof words === "string") {
-      problems.push({ line, directive: printable(row.trim().split(/\s/)[0] ?? ""), problem: words });
+      problems.push({
+        line,
+        directive: row
+          .trim()
+          .split(/\s/)[0]!
+          .replace(/^--(?=.)/, ""),
+        problem: words,
+      });
       continue;
     }
     const first = words[0];

@@ -32,8 +32,7 @@ export function parseConfig(
   const report = new Report(source.file);
   const { lines, problems, isCutShort } = lex(source.text);
   report.isCutShort = isCutShort;
-  for (const { line, directive, problem } of problems)
-    report.problem(line, shownName(directive.replace(/^--/, "")), problem);
+  for (const { line, directive, problem } of problems) report.problem(line, shownName(directive), problem);
   const known = selectKnown(lines, report, false);
   const reader = new Reader(report, readFile, known.lines);
   const config = resolveClient(source.file, reader, known, options);
