@@ -13,10 +13,12 @@ export interface ConfigSource {
 
 /**
  * @param path a folder laid out like a config disk, or one OpenVPN file
- * @throws Error when there is nothing at `path`
+ * @throws Error in words when there is nothing at `path`
  */
 export function openConfigSource(path: string): ConfigSource {
-  if (statSync(path).isDirectory()) return { reader: folderReader(path), options: {} };
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new Error(`there is no file or folder "${path}"`);
+  if (stat.isDirectory()) return { reader: folderReader(path), options: {} };
   return { reader: folderReader(dirname(path)), options: { single: basename(path) } };
 }
 

@@ -51,6 +51,10 @@ test("auth.txt serves a bare auth-user-pass, and one whose file is not there", (
   ]);
 });
 
+test("one file that cannot be read is named itself, not appliance.toml, which nobody looks at then", () => {
+  expect(problems(load({}, { single: "a.ovpn" }))).toEqual([expect.stringMatching(/^a\.ovpn:1: file: cannot be read/)]);
+});
+
 test("vpn.config chooses the profile; its files are relative to it and stay on the disk", () => {
   const profile = `client\ndev tun\nremote a.example\nca ca.crt\n`;
   const toml = '[lan]\naddress = "10.0.0.1/24"\n[vpn]\nconfig = "office/a.ovpn"\n';

@@ -45,6 +45,11 @@ export function loadProfile(reader: ConfigReader, options: LoadOptions = {}): Lo
   const line = parsed.ok ? parsed.configLine : 1;
   const name = options.single ?? settings.vpn.config ?? onlyProfile(reader.list());
   const bytes = typeof name === "string" ? reader.read(name) : undefined;
+  if (options.single !== undefined && bytes === undefined) {
+    const text = "cannot be read: it is gone, no plain file, larger than 4 MiB, or this user may not read it";
+    problems.push({ origin: { file: options.single, line: 1 }, directive: "file", problem: text });
+    return { ok: false, settings, notices, warnings: [], problems };
+  }
   if (typeof name !== "string" || bytes === undefined) {
     const text = typeof name === "string" ? `the file "${name}" is not there` : name.problem;
     // A broken appliance.toml may have named it.

@@ -43,6 +43,15 @@ test("wrong usage and unreadable files: status 2", () => {
   }
 });
 
+test("a device without end is not read to its end, and a pipe is read", () => {
+  expect(check("/dev/zero")).toMatchObject({ status: 2, err: expect.stringContaining("larger than 4 MiB") });
+  const piped = Bun.spawnSync([process.execPath, join(ROOT, "src/main.ts"), "check", "/dev/stdin"], {
+    stdin: Buffer.from("client\ndev tun\n"),
+  });
+  expect(piped.stderr.toString()).toContain("/dev/stdin:1: remote: missing");
+  expect(piped.exitCode).toBe(1);
+});
+
 test("--help on stdout, status 0", () => {
   const { status, out } = check("--help");
   expect(out).toContain("usage: morgana check");

@@ -1,8 +1,9 @@
 /** `morgana check`: parse and validate one OpenVPN file, print what it resolves to. */
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { parseArgs } from "node:util";
 import { formatConfig } from "../protocol/config/format.ts";
+import { printable } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
 import type { ConfigProblem } from "../protocol/config/types.ts";
 import { usageError } from "./help.ts";
@@ -18,6 +19,7 @@ line, as FILE:LINE: directive: problem. Exit status: 0 valid, 1 problems, 2 wron
 
 /** Far above any profile with its certificates; a device or a wrong file is not read to the end. */
 const MAX_FILE = 4 << 20;
+const TOO_LARGE = `larger than ${MAX_FILE >> 20} MiB`;
 
 /** @returns the exit status */
 export async function check(argv: string[]): Promise<number> {
@@ -42,9 +44,9 @@ export async function check(argv: string[]): Promise<number> {
   if (values.client && values.server) return usageError("check: --client and --server exclude each other");
   let text: string;
   try {
-    text = new TextDecoder().decode(readRegular(file));
+    text = new TextDecoder().decode(readAny(file));
   } catch (error) {
-    return usageError(`check: ${file}: ${(error as Error).message}`);
+    return usageError(`check: ${printable(file)}: ${inWords(error)}`);
   }
   const beside = (name: string): Uint8Array | undefined => {
     try {
@@ -75,7 +77,35 @@ export const formatProblem = ({ origin, directive, problem }: ConfigProblem): st
   `${origin.file}:${origin.line}: ${directive}: ${problem}`;
 
 function readRegular(path: string): Uint8Array {
-  const { size } = statSync(path);
-  if (size > MAX_FILE) throw new Error(`larger than ${MAX_FILE >> 20} MiB`);
+  const stat = statSync(path);
+  if (!stat.isFile()) throw new Error("not a file");
+  if (stat.size > MAX_FILE) throw new Error(TOO_LARGE);
   return readFileSync(path);
+}
+
+/** Also a pipe (/dev/stdin), up to MAX_FILE. */
+function readAny(path: string): Uint8Array {
+  const fd = openSync(path, "r");
+  try {
+    const bytes = new Uint8Array(MAX_FILE + 1);
+    let length = 0;
+    for (let n = 1; n > 0 && length < bytes.length; length += n) {
+      n = readSync(fd, bytes, length, Math.min(1 << 16, bytes.length - length), null);
+    }
+    if (length > MAX_FILE) throw new Error(TOO_LARGE);
+    return bytes.subarray(0, length);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EISDIR: "is a directory; name the OpenVPN file in it",
+  EACCES: "may not be read by this user",
+};
+
+function inWords(error: unknown): string {
+  const { code, message } = error as { code?: string; message: string };
+  return (code === undefined ? undefined : WORDS[code]) ?? message;
 }
