@@ -55,6 +55,13 @@ test("one file that cannot be read is named itself, not appliance.toml, which no
   expect(problems(load({}, { single: "a.ovpn" }))).toEqual([expect.stringMatching(/^a\.ovpn:1: file: cannot be read/)]);
 });
 
+test("what the TLS library cannot work with is a problem of the profile, not of every attempt", () => {
+  const lines = "auth-user-pass\r\ntls-groups brainpoolP256r1";
+  expect(problems(load({ "a.ovpn": PROFILE.replace("auth-user-pass", lines), "auth.txt": AUTH }))).toEqual([
+    expect.stringMatching(/^a\.ovpn:5: tls-groups: no usable group/),
+  ]);
+});
+
 test("vpn.config chooses the profile; its files are relative to it and stay on the disk", () => {
   const profile = `client\ndev tun\nremote a.example\nca ca.crt\n`;
   const toml = '[lan]\naddress = "10.0.0.1/24"\n[vpn]\nconfig = "office/a.ovpn"\n';

@@ -6,6 +6,7 @@ import { dirname, isAbsolute, join, normalize } from "node:path";
 import { parseConfig } from "../protocol/config/parse.ts";
 import type { ClientConfig, ConfigProblem } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
+import { checkTls } from "./crypto/tls-check.ts";
 import { DEFAULT_SETTINGS, parseSettings, type Settings } from "./settings.ts";
 
 export interface ConfigReader {
@@ -62,8 +63,9 @@ export function loadProfile(reader: ConfigReader, options: LoadOptions = {}): Lo
     role: "client",
     defaultCredentials: auth && { text: decodeUtf8(auth), label: CREDENTIALS_FILE },
   });
-  const { warnings } = result;
-  if (!result.ok) problems.push(...result.problems);
+  const tls = result.ok ? checkTls(result.config) : { problems: [], warnings: [] };
+  const warnings = [...result.warnings, ...tls.warnings];
+  problems.push(...(result.ok ? tls.problems : result.problems));
   if (result.ok && problems.length === 0) return { ok: true, settings, notices, warnings, config: result.config };
   return { ok: false, settings, notices, warnings, problems };
 }

@@ -1,4 +1,7 @@
 import { expect, test } from "bun:test";
+import { generateKeyPairSync } from "node:crypto";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const ROOT = join(import.meta.dir, "../..");
@@ -25,6 +28,39 @@ test("an invalid one: nothing on stdout, FILE:LINE: directive: problem on stderr
   expect(err).toContain("bad/together.ovpn:5: lport: cannot stand beside nobind\n");
   expect(status).toBe(1);
   expect(check("--server", "files.ovpn").status).toBe(1);
+});
+
+test("what the TLS library cannot work with is a problem at its line", () => {
+  const folder = mkdtempSync(join(tmpdir(), "morgana-check-"));
+  const file = join(folder, "a.ovpn");
+  const pair = ["-in", join(CONFIGS, "client.crt"), "-inkey", join(CONFIGS, "client.key")];
+  const own = "cert client.crt\nkey client.key\n";
+  const cases: [string, string, RegExp, number][] = [
+    ["cert client.crt\nkey other.key\n", "7: key", /other\.key does not belong to the certificate in client\.crt/, 1],
+    ["askpass wrong.txt\npkcs12 locked.p12\n", "7: pkcs12", /the pass phrase \(askpass\) is wrong/, 1],
+    ["pkcs12 locked.p12\n", "6: pkcs12", /it needs a pass phrase/, 1],
+    ["askpass wrong.txt\npkcs12 client.p12\n", "", /^$/, 0],
+    [`tls-groups brainpoolP256r1\n${own}`, "6: tls-groups", /no usable group/, 1],
+    [`tls-cipher TLS-DHE-RSA-WITH-AES-256-CBC-SHA\n${own}`, "6: tls-cipher", /only TLS 1\.3 .* \(warning\)/, 0],
+  ];
+  try {
+    for (const name of ["ca.crt", "client.crt", "client.key", "client.p12"])
+      cpSync(join(CONFIGS, name), join(folder, name));
+    writeFileSync(join(folder, "wrong.txt"), "nonsense\n");
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    writeFileSync(join(folder, "other.key"), privateKey.export({ type: "pkcs8", format: "pem" }));
+    const locked = join(folder, "locked.p12");
+    Bun.spawnSync(["openssl", "pkcs12", "-export", "-passout", "pass:secret", ...pair, "-out", locked]);
+    for (const [lines, start, problem, wanted] of cases) {
+      writeFileSync(file, `client\ndev tun\nremote 192.0.2.1\nremote-cert-tls server\nca ca.crt\n${lines}`);
+      const { status, out, err } = check(file);
+      expect(err).toMatch(problem);
+      if (start !== "") expect(err).toStartWith(`${file}:${start}: `);
+      expect([status, out === ""]).toEqual([wanted, wanted === 1]);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("wrong usage and unreadable files: status 2", () => {

@@ -2,6 +2,7 @@
 import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { parseArgs } from "node:util";
+import { checkTls } from "../appliance/crypto/tls-check.ts";
 import { formatConfig } from "../protocol/config/format.ts";
 import { printable } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
@@ -61,11 +62,12 @@ export async function check(argv: string[]): Promise<number> {
     role: values.client ? "client" : values.server ? "server" : undefined,
     defaultCredentials: auth && { text: new TextDecoder().decode(auth), label: "auth.txt" },
   });
-  for (const warning of result.warnings) process.stderr.write(`${formatProblem(warning)} (warning)\n`);
-  if (!result.ok) {
-    for (const problem of result.problems) process.stderr.write(`${formatProblem(problem)}\n`);
-    return 1;
+  const tls = result.ok ? checkTls(result.config) : { problems: result.problems, warnings: [] };
+  for (const warning of [...result.warnings, ...tls.warnings]) {
+    process.stderr.write(`${formatProblem(warning)} (warning)\n`);
   }
+  for (const problem of tls.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+  if (!result.ok || tls.problems.length > 0) return 1;
   process.stdout.write(
     `# ${basename(file).replace(/[^ -~]/g, "?")}, resolved by morgana check\n${formatConfig(result.config)}`,
   );

@@ -44,7 +44,7 @@ function accepted(result: ConfigResult): ClientConfig {
 const comparable = (config: ClientConfig): unknown =>
   JSON.parse(
     JSON.stringify({ ...config, file: "", setenv: [...config.setenv] }, (key, value) =>
-      key === "origin" || key === "label" ? undefined : value === Number.POSITIVE_INFINITY ? "never" : value,
+      ["origin", "origins", "label"].includes(key) ? undefined : value === Number.POSITIVE_INFINITY ? "never" : value,
     ),
   );
 

@@ -3,6 +3,8 @@
  * Profiles have OpenSSL names, IANA names with dashes (`TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384`) or with underscores, and
  * OpenSSL's list words; BoringSSL refuses a whole list for one name that it does not know, so lists are resolved here.
  */
+import { printable } from "../../protocol/config/lexer.ts";
+import { UnusableTls } from "./tls-unusable.ts";
 
 interface Suite {
   readonly openssl: string;
@@ -65,8 +67,8 @@ const ALL_WORDS = new Set(["DEFAULT", "ALL", "HIGH", "COMPLEMENTOFDEFAULT", "TLS
 
 const TLS13_SUITES = ["TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_GCM_SHA256"];
 
-/** The OpenSSL list for a `tls-cipher` value. Names that BoringSSL does not have are skipped. @throws Error when none is left */
-export function tls12Ciphers(list: string | undefined): string {
+/** The OpenSSL list for a `tls-cipher` value. Names that BoringSSL does not have are skipped; undefined when none is left. */
+export function tls12Ciphers(list: string | undefined): string | undefined {
   if (list === undefined) return DEFAULT.map((s) => s.openssl).join(":");
   const chosen: Suite[] = [];
   const banned = new Set<Suite>();
@@ -81,23 +83,21 @@ export function tls12Ciphers(list: string | undefined): string {
     }
   }
   const usable = chosen.filter((s) => !banned.has(s));
-  if (usable.length === 0) {
-    throw new Error(
-      `tls-cipher: no usable cipher in "${list}"; for example TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384 would be`,
-    );
-  }
-  return usable.map((s) => s.openssl).join(":");
+  return usable.length === 0 ? undefined : usable.map((s) => s.openssl).join(":");
 }
 
 /**
  * Checks a `tls-ciphersuites` value: BoringSSL always offers its three TLS 1.3 suites and lets nobody choose.
- * @throws Error when none of the named ones is among them
+ * @throws UnusableTls when none of the named ones is among them
  */
 export function checkTls13Suites(list: string | undefined): void {
   if (list === undefined) return;
   const names = list.split(/[:, ]+/).map((n) => n.toUpperCase().replaceAll("-", "_"));
   if (!names.some((n) => TLS13_SUITES.includes(n))) {
-    throw new Error(`tls-ciphersuites: no usable suite in "${list}"; there are ${TLS13_SUITES.join(", ")}`);
+    throw new UnusableTls(
+      "tls-ciphersuites",
+      `no usable suite in "${printable(list)}"; there are ${TLS13_SUITES.join(", ")}`,
+    );
   }
 }
 
@@ -113,13 +113,16 @@ const GROUPS: Readonly<Record<string, string>> = {
   x25519mlkem768: "X25519MLKEM768",
 };
 
-/** The curve list for a `tls-groups` value; unknown names are skipped. @throws Error when none is left */
+/** The curve list for a `tls-groups` value; unknown names are skipped. @throws UnusableTls when none is left */
 export function tlsGroups(list: string | undefined): string | undefined {
   if (list === undefined) return undefined;
   const names = list.split(/[:, ]+/).map((n) => GROUPS[n.replace(/^[?*]/, "").toLowerCase()]);
   const known = [...new Set(names.filter((n) => n !== undefined))];
   if (known.length === 0)
-    throw new Error(`tls-groups: no usable group in "${list}"; for example X25519:secp256r1 would be`);
+    throw new UnusableTls(
+      "tls-groups",
+      `no usable group in "${printable(list)}"; for example X25519:secp256r1 would be`,
+    );
   return known.join(":");
 }
 

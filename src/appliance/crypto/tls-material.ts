@@ -1,8 +1,10 @@
 /** Own TLS material -> a secure context, with failures in words that name the block or file. */
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
+import { printable } from "../../protocol/config/lexer.ts";
 import type { Material } from "../../protocol/config/types.ts";
 import type { TlsParameters } from "../../protocol/ports.ts";
 import { checkTls13Suites, tls12Ciphers, tlsGroups } from "./tls-ciphers.ts";
+import { UnusableTls } from "./tls-unusable.ts";
 
 /**
  * A certificate whose key exists nowhere. It stands in where a profile names no `ca`: without any, or with an empty
@@ -21,51 +23,69 @@ Tx3pd/t0N9H3P0h0wF+4qwlSD8H9rAIgYnREh502KPvPmX8UhpQCn3WMbNjCVfc/
 -----END CERTIFICATE-----
 `;
 
-/** @throws Error in words for a person: bad PEM, wrong pass phrase, key of another certificate, no usable cipher, no ca */
+/** @throws UnusableTls: bad PEM, wrong pass phrase, key of another certificate, no usable cipher, no ca */
 export function secureContext(p: TlsParameters): SecureContext {
   if (p.verifyChain && p.ca === undefined && p.pkcs12 === undefined) {
-    throw new Error("ca: no certificate authority to check the peer with; add a <ca> block");
+    throw new UnusableTls("ca", "no certificate authority to check the peer with; add a <ca> block");
   }
   const secret = p.passphrase === undefined ? {} : { passphrase: p.passphrase };
   const ca =
-    p.ca === undefined ? NO_AUTHORITY : pem(p.ca, "certificate", /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/);
-  if (p.ca !== undefined) attempt(() => createSecureContext({ ca }), p.ca, "certificate");
+    p.ca === undefined ? NO_AUTHORITY : pem("ca", p.ca, "certificate", /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/);
+  if (p.ca !== undefined) attempt("ca", () => createSecureContext({ ca }), p.ca, "certificate");
 
+  const ciphers = tls12Ciphers(p.cipherList);
+  if (ciphers === undefined && p.maxVersion === "1.2") {
+    throw new UnusableTls(
+      "tls-cipher",
+      `no usable cipher in "${printable(p.cipherList ?? "")}"; for example TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384 would be`,
+    );
+  }
   const options: SecureContextOptions = {
     ca,
-    minVersion: `TLSv${p.minVersion}`,
+    // tls-cipher says nothing about TLS 1.3, which remains where the list leaves nothing else.
+    minVersion: ciphers === undefined ? "TLSv1.3" : `TLSv${p.minVersion}`,
     maxVersion: `TLSv${p.maxVersion}`,
-    ciphers: tls12Ciphers(p.cipherList),
+    ...(ciphers === undefined ? {} : { ciphers }),
   };
   checkTls13Suites(p.cipherSuites);
   const groups = tlsGroups(p.groups);
   if (groups !== undefined) options.ecdhCurve = groups;
 
   if (p.crl !== undefined) {
-    const crl = pem(p.crl, "revocation list", /-----BEGIN X509 CRL-----/);
-    attempt(() => createSecureContext({ crl }), p.crl, "revocation list");
+    const crl = pem("crl-verify", p.crl, "revocation list", /-----BEGIN X509 CRL-----/);
+    attempt("crl-verify", () => createSecureContext({ crl }), p.crl, "revocation list");
     options.crl = crl;
   }
   if (p.pkcs12 !== undefined) {
     const pfx = Buffer.from(p.pkcs12.bytes);
-    attempt(() => createSecureContext({ pfx, ...secret }), p.pkcs12, "PKCS #12 file");
-    Object.assign(options, { pfx, ...secret });
+    // As OpenVPN: one without a pass phrase opens whatever askpass says.
+    const opener = opensWithout(pfx) ? {} : secret;
+    attempt(
+      "pkcs12",
+      () => createSecureContext({ pfx, ...opener }),
+      p.pkcs12,
+      "PKCS #12 file",
+      p.passphrase !== undefined,
+    );
+    Object.assign(options, { pfx, ...opener });
   }
   if (p.cert !== undefined) {
-    const own = pem(p.cert, "certificate", /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/);
-    attempt(() => createSecureContext({ cert: own }), p.cert, "certificate");
+    const own = pem("cert", p.cert, "certificate", /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/);
+    attempt("cert", () => createSecureContext({ cert: own }), p.cert, "certificate");
     const extra =
-      p.extraCerts === undefined ? "" : `\n${pem(p.extraCerts, "certificate", /-----BEGIN CERTIFICATE-----/)}`;
+      p.extraCerts === undefined
+        ? ""
+        : `\n${pem("extra-certs", p.extraCerts, "certificate", /-----BEGIN CERTIFICATE-----/)}`;
     options.cert = `${own}${extra}\n`;
     if (p.key === undefined && p.pkcs12 === undefined) {
-      throw new Error(`the certificate in ${p.cert.label} has no key; add a <key> block`);
+      throw new UnusableTls("cert", `the certificate in ${p.cert.label} has no key; add a <key> block`, p.cert);
     }
   }
   if (p.key !== undefined) {
-    const key = pem(p.key, "private key", /-----BEGIN ([A-Z]+ )*PRIVATE KEY-----/);
-    attempt(() => createSecureContext({ key, ...secret }), p.key, "private key", p.passphrase !== undefined);
+    const key = pem("key", p.key, "private key", /-----BEGIN ([A-Z]+ )*PRIVATE KEY-----/);
+    attempt("key", () => createSecureContext({ key, ...secret }), p.key, "private key", p.passphrase !== undefined);
     if (p.cert === undefined && p.pkcs12 === undefined) {
-      throw new Error(`the key in ${p.key.label} has no certificate; add a <cert> block`);
+      throw new UnusableTls("key", `the key in ${p.key.label} has no certificate; add a <cert> block`, p.key);
     }
     Object.assign(options, { key, ...secret });
   }
@@ -73,34 +93,46 @@ export function secureContext(p: TlsParameters): SecureContext {
     return createSecureContext(options);
   } catch (error) {
     if (p.key !== undefined && /KEY_VALUES_MISMATCH|KEY_TYPE_MISMATCH/.test(words(error))) {
-      throw new Error(
+      throw new UnusableTls(
+        "key",
         `the key in ${p.key.label} does not belong to the certificate in ${(p.cert ?? p.pkcs12)?.label ?? "the profile"}`,
+        p.key,
       );
     }
-    throw new Error(`the TLS settings cannot be used: ${words(error)}`);
+    throw new UnusableTls("tls", `the settings cannot be used: ${words(error)}`);
   }
 }
 
 /** The PEM text of a material. Only what looks like it can be given to the library: its own messages name nothing. */
-function pem(material: Material, what: string, begin: RegExp): string {
+function pem(directive: string, material: Material, what: string, begin: RegExp): string {
   const text = new TextDecoder("latin1").decode(material.bytes);
-  if (!begin.test(text)) throw new Error(`there is no ${what} (PEM, -----BEGIN ...-----) in ${material.label}`);
+  if (!begin.test(text)) {
+    throw new UnusableTls(directive, `there is no ${what} (PEM, -----BEGIN ...-----) in ${material.label}`, material);
+  }
   return text;
 }
 
-function attempt(make: () => unknown, material: Material, what: string, passphrase = false): void {
+function opensWithout(pfx: Buffer): boolean {
+  try {
+    createSecureContext({ pfx });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function attempt(directive: string, make: () => unknown, material: Material, what: string, passphrase = false): void {
   try {
     make();
   } catch (error) {
     const text = words(error);
     if (/BAD_DECRYPT|BAD_PASSWORD|PASSWORD_READ|MAC verification|passphrase/i.test(text)) {
-      const remedy =
-        passphrase || what.startsWith("PKCS")
-          ? "the pass phrase (askpass) is wrong or the file is damaged"
-          : "it needs a pass phrase (askpass FILE)";
-      throw new Error(`the ${what} in ${material.label} cannot be opened: ${remedy}`);
+      const remedy = passphrase
+        ? "the pass phrase (askpass) is wrong or the file is damaged"
+        : "it needs a pass phrase (askpass FILE)";
+      throw new UnusableTls(directive, `the ${what} in ${material.label} cannot be opened: ${remedy}`, material);
     }
-    throw new Error(`the ${what} in ${material.label} cannot be read: ${text}`);
+    throw new UnusableTls(directive, `the ${what} in ${material.label} cannot be read: ${text}`, material);
   }
 }
 

@@ -238,6 +238,12 @@ test("tls-cipher and tls-groups are heeded", async () => {
   end();
 });
 
+test("a tls-cipher list without anything usable leaves TLS 1.3, of which it does not speak", async () => {
+  const { c, end } = await pair({ cipherList: "TLS-DHE-RSA-WITH-AES-256-CBC-SHA" });
+  expect(c.describe()).toStartWith("TLSv1.3");
+  end();
+});
+
 test.each<[string, Partial<TlsParameters>, RegExp]>([
   [
     "bad certificate",
@@ -258,7 +264,7 @@ test.each<[string, Partial<TlsParameters>, RegExp]>([
     { pkcs12: file("client.p12"), cert: undefined, key: undefined, passphrase: "x" },
     /PKCS #12 file in client.p12/,
   ],
-  ["no cipher", { cipherList: "TLS-DHE-RSA-WITH-AES-256-CBC-SHA" }, /tls-cipher: no usable cipher/],
+  ["no cipher", { maxVersion: "1.2", cipherList: "TLS-DHE-RSA-WITH-AES-256-CBC-SHA" }, /tls-cipher: no usable cipher/],
   ["no suite", { cipherSuites: "TLS_SM4_GCM_SM3" }, /tls-ciphersuites: no usable suite/],
   ["no group", { groups: "brainpoolP256r1" }, /tls-groups: no usable group/],
 ])("own material that cannot be used is refused at create, in words: %s", (_name, change, message) => {

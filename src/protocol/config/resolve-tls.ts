@@ -63,6 +63,12 @@ export function resolveTls(reader: Reader): TlsConfig {
     maxVersion,
     ...lists,
     groups: list(reader, "tls-groups"),
+    origins: Object.fromEntries(
+      ["tls-cipher", "tls-ciphersuites", "tls-groups"].flatMap((name) => {
+        const line = reader.last(name)?.line;
+        return line === undefined ? [] : [[name, report.origin(line)]];
+      }),
+    ),
   };
 }
 

@@ -63,6 +63,8 @@ export interface TlsConfig {
   readonly cipherList: string | undefined;
   readonly cipherSuites: string | undefined;
   readonly groups: string | undefined;
+  /** Where tls-cipher, tls-ciphersuites and tls-groups stand, by these names. */
+  readonly origins?: Readonly<Record<string, Origin>>;
 }
 
 export interface VerifyConfig {
