@@ -141,6 +141,27 @@ describe("valid profiles", () => {
     expect(config.tls.minVersion).toBe("1.2");
   });
 
+  const silentOrNot = (lines: string): string[] => {
+    const text = `client\ndev tun\nremote 192.0.2.1\nca ca.crt\nremote-cert-tls server\nauth-user-pass\n${lines}`;
+    const result = parse(FOLDER, "x.ovpn", text);
+    accepted(result);
+    return result.warnings.map((w) => w.directive);
+  };
+
+  test("what providers write and a router has no use for is accepted, and not talked about", () => {
+    const scripts = ["up /etc/openvpn/update-resolv-conf", "down /etc/openvpn/update-systemd-resolved"];
+    const others = ["tun-mtu-extra 32", "allow-compression no", "script-security 2", "fast-io", "writepid /run/x"];
+    expect(silentOrNot([...scripts, ...others].join("\n"))).toEqual([]);
+  });
+
+  test("where another program logs is ignored with a warning", () => {
+    expect(silentOrNot("daemon\nlog-append /var/log/x.log\nstatus /var/log/x 10")).toEqual([
+      "daemon",
+      "log-append",
+      "status",
+    ]);
+  });
+
   test.skipIf(OPENVPN === undefined)("openvpn accepts what each resolves to", () => {
     const work = mkdtempSync(join(tmpdir(), "morgana-configs-"));
     try {

@@ -6,6 +6,8 @@ const silent = (name: string, min: number, max: number, marks: Marks = ""): Dire
 const warned = (name: string, min: number, max: number, text: string, marks: Marks = ""): Directive =>
   row(name, "warn", min, max, marks, text);
 
+const NO_LOG_FILE = "ignored: the log is on the console";
+
 export const ACCEPTED: readonly Directive[] = [
   // The appliance keeps keys and its LAN over a reconnect anyway.
   silent("persist-key", 0, 0),
@@ -23,6 +25,7 @@ export const ACCEPTED: readonly Directive[] = [
   silent("socket-flags", 1, 15, "p"),
   silent("tcp-nodelay", 0, 0),
   silent("mtu-disc", 1, 1, "c"),
+  silent("tun-mtu-extra", 1, 1, "c"),
   silent("disable-dco", 0, 0),
   silent("use-prediction-resistance", 0, 0),
   silent("prng", 1, 2),
@@ -45,6 +48,8 @@ export const ACCEPTED: readonly Directive[] = [
   silent("opt-verify", 0, 0),
   silent("disable-occ", 0, 0),
   silent("comp-noadapt", 0, 0),
+  // Nothing is ever compressed.
+  silent("allow-compression", 1, 1),
   silent("replay-persist", 1, 1),
   silent("setenv-safe", 1, 2, "p"),
   silent("force-tls-key-material-export", 0, 0),
@@ -86,7 +91,6 @@ export const ACCEPTED: readonly Directive[] = [
   warned("bind-dev", 1, 1, "ignored: the WAN interface is used"),
   warned("link-mtu", 1, 1, "ignored: it is computed from tun-mtu", "c"),
   warned("udp-mtu", 1, 1, "ignored: it is computed from tun-mtu", "c"),
-  warned("tun-mtu-extra", 1, 1, "ignored: it serves tap devices", "c"),
   warned("mtu-test", 0, 0, "ignored: there is no MTU test"),
   warned("max-packet-size", 1, 1, "ignored: use mssfix N mtu", "c"),
   warned("shaper", 1, 1, "ignored: there is no rate limit"),
@@ -95,7 +99,6 @@ export const ACCEPTED: readonly Directive[] = [
   warned("no-name-remapping", 0, 0, "ignored, as OpenVPN 2.6 does"),
   warned("compat-names", 0, 1, "ignored, as OpenVPN 2.6 does"),
   warned("compat-mode", 1, 1, "ignored: there is one behaviour, that of OpenVPN 2.6"),
-  warned("allow-compression", 1, 1, "ignored: nothing is ever compressed"),
   warned("engine", 0, 1, "ignored: there is no crypto engine"),
   warned("providers", 0, 15, "ignored: there are no OpenSSL providers"),
   warned("remap-usr1", 1, 1, "ignored: SIGUSR1 reconnects"),
@@ -106,5 +109,11 @@ export const ACCEPTED: readonly Directive[] = [
   warned("static-challenge", 2, 2, "ignored: nobody is there to answer it"),
   warned("dh", 1, 1, "ignored: only a server uses it", "i"),
   warned("lladdr", 1, 1, "ignored: it serves tap devices"),
+  warned("daemon", 0, 1, NO_LOG_FILE),
+  warned("syslog", 0, 1, NO_LOG_FILE),
+  warned("log", 1, 1, NO_LOG_FILE),
+  warned("log-append", 1, 1, NO_LOG_FILE),
+  warned("status", 1, 2, "ignored: there is no status file; SIGUSR2, or a key on the console, logs statistics"),
   warned("status-version", 1, 1, "ignored: there is no status file"),
+  silent("writepid", 1, 1),
 ];

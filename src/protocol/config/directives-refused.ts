@@ -10,12 +10,12 @@ const NO_MANAGEMENT =
   "there is no management interface; the log on the console and SIGUSR2 tell the state; remove the line";
 const NO_SMARTCARD =
   "the appliance reads no smart card or system key store; give cert and key (or pkcs12) as files or blocks";
-const NO_DAEMON = "the appliance is the only program of its machine and logs to the console; remove the line";
+const NO_DAEMON = "the appliance is the only program of its machine; remove the line";
 const STANDALONE = "is a command, not a configuration; remove the line";
 
 export const REFUSED: readonly Directive[] = [
   // The wire would differ, or security would be less than the profile asks for.
-  later("tls-crypt-v2", "not available yet", "ic"),
+  later("tls-crypt-v2", "not available yet; ask for a profile with tls-crypt or tls-auth", "ic"),
   later("secret", "static key mode is not available: it has no forward secrecy; use TLS (client, ca, ...)", "i"),
   later("http-proxy", "not available yet (it needs TCP)", "c"),
   later("http-proxy-option", "not available yet (it needs TCP)", "c"),
@@ -54,19 +54,7 @@ export const REFUSED: readonly Directive[] = [
     .concat(["pkcs11-protected-authentication"])
     .map((name) => refused(name, NO_SMARTCARD)),
 
-  ...[
-    "daemon",
-    "syslog",
-    "log",
-    "log-append",
-    "writepid",
-    "status",
-    "inetd",
-    "setcon",
-    "chroot",
-    "cd",
-    "msg-channel",
-  ].map((name) => refused(name, NO_DAEMON)),
+  ...["inetd", "setcon", "chroot", "cd", "msg-channel"].map((name) => refused(name, NO_DAEMON)),
   refused("config", "put everything into one file; files are not included"),
 
   ...["genkey", "mktun", "rmtun", "show-ciphers", "show-curves", "show-digests", "show-engines", "show-groups"]

@@ -91,6 +91,9 @@ function selectKnown(all: readonly Line[], report: Report, isConnection: boolean
 /** What stands where a directive should may be a row of a key or a password that lost its block: shown only if it looks like a directive. */
 const shownName = (name: string): string => (/^[a-z][a-z0-9-]{0,39}$/.test(name) ? name : "(not a directive)");
 
+/** Scripts of Linux profiles that set the resolver of the machine itself, which has no use for one: nothing is lost. */
+const RESOLVER_SCRIPT = /(^|\/)update-(resolv-conf|systemd-resolved)(\.sh)?$/;
+
 function accept(directive: Directive, line: Line, report: Report, isConnection: boolean): boolean {
   const { name, support, min, max, text } = directive;
   if (isConnection && !directive.connection) {
@@ -109,6 +112,7 @@ function accept(directive: Directive, line: Line, report: Report, isConnection: 
   }
   // Inside <connection> a proxy rules out that remote only.
   if (isConnection && (name === "http-proxy" || name === "socks-proxy")) return true;
+  if ((name === "up" || name === "down") && RESOLVER_SCRIPT.test(line.words[1] ?? "")) return false;
   if (support === "later" || support === "refused") {
     report.problem(line.line, name, text);
     return false;
