@@ -120,7 +120,11 @@ describe("valid profiles", () => {
       "203.0.113.7 443 ipv4",
       "default-port.example.net 1300 any",
     ]);
-    expect(result.warnings.map((w) => `${w.origin.line} ${w.directive}`)).toEqual(["14 remote", "19 http-proxy"]);
+    expect(result.warnings.map((w) => `${w.origin.line} ${w.directive}`)).toEqual([
+      "14 remote",
+      "19 http-proxy",
+      "25 ca",
+    ]);
     expect(accepted(result).credentials?.label).toBe("auth.txt");
   });
 
@@ -152,6 +156,16 @@ describe("valid profiles", () => {
     const scripts = ["up /etc/openvpn/update-resolv-conf", "down /etc/openvpn/update-systemd-resolved"];
     const others = ["tun-mtu-extra 32", "allow-compression no", "script-security 2", "fast-io", "writepid /run/x"];
     expect(silentOrNot([...scripts, ...others].join("\n"))).toEqual([]);
+  });
+
+  test("a profile that takes any certificate of its CA for the server's is warned about, as by openvpn", () => {
+    const warnings = (line: string): string[] => {
+      const text = `client\ndev tun\nremote 192.0.2.1\nca ca.crt\nauth-user-pass\n${line}\n`;
+      return parse(FOLDER, "x.ovpn", text).warnings.map((w) => `${w.origin.line} ${w.directive}: ${w.problem}`);
+    };
+    expect(warnings("")).toEqual([expect.stringMatching(/^4 ca: .*remote-cert-tls server$/)]);
+    for (const line of ["remote-cert-tls server", "ns-cert-type server", "verify-x509-name vpn name"])
+      expect(warnings(line)).toEqual([]);
   });
 
   test("where another program logs is ignored with a warning", () => {

@@ -163,6 +163,14 @@ export function resolveVerify(reader: Reader): VerifyConfig {
     if (line.words[1] === "") reader.problem(line, "the name is empty");
     else if (type !== undefined) x509Name = { type, name: line.words[1] as string };
   }
+  const demands = ["remote-cert-tls", "remote-cert-eku", "remote-cert-ku", "ns-cert-type", "verify-x509-name"];
+  const trust = materialLine(reader, "ca") ?? materialLine(reader, "pkcs12");
+  if (trust && ![...demands, "verify-hash", "peer-fingerprint"].some((name) => reader.has(name))) {
+    reader.warn(
+      trust,
+      "whoever has a certificate of this CA, such as another client, can pass for the server; add remote-cert-tls server",
+    );
+  }
   const field = reader.last("x509-username-field");
   if (field && !(field.words.length === 2 && field.words[1]?.toUpperCase() === "CN")) {
     if (x509Name && x509Name.type !== "subject")
