@@ -168,6 +168,32 @@ describe("valid profiles", () => {
       expect(warnings(line)).toEqual([]);
   });
 
+  test("a long list of remotes that cannot be used is one warning", () => {
+    const remotes = Array.from({ length: 30 }, (_, i) => `remote 192.0.2.${i + 2} 443 tcp`);
+    const result = parse(
+      FOLDER,
+      "x.ovpn",
+      `client\ndev tun\nca ca.crt\nremote-cert-tls server\nauth-user-pass\nremote 192.0.2.1\n${remotes.join("\n")}`,
+    );
+    expect(accepted(result).remotes).toHaveLength(1);
+    expect(result.warnings.map((w) => `${w.origin.line} ${w.problem}`)).toEqual([
+      "7 skipped: TCP is not available yet (and 29 more)",
+    ]);
+  });
+
+  test("a file outside the folder is warned about, as the appliance will not find it; where it is missing, the path is the remedy", () => {
+    const text = `client\ndev tun\nremote 192.0.2.1\nca /etc/ca.crt\nremote-cert-tls server\nauth-user-pass\n`;
+    const read = (found: boolean): ConfigResult =>
+      parseConfig({ file: "f", text }, () => (found ? readable(join(FOLDER, "ca.crt")) : undefined), {
+        defaultCredentials: { text: "ann\nx\n", label: "auth.txt" },
+      });
+    expect(shown(read(true).warnings)).toEqual([
+      expect.stringMatching(/^f:4: ca: lies outside .* beside the profile$/),
+    ]);
+    const missing = read(false);
+    expect(missing.ok ? [] : shown(missing.problems)).toEqual([expect.stringMatching(/^f:4: ca: .* without the path/)]);
+  });
+
   test("where another program logs is ignored with a warning", () => {
     expect(silentOrNot("daemon\nlog-append /var/log/x.log\nstatus /var/log/x 10")).toEqual([
       "daemon",

@@ -25,11 +25,20 @@ export function content(reader: Reader, line: Line): Content | undefined {
   if (bytes === undefined) {
     return reader.problem(
       line,
-      `the file "${printable(name)}" is not there; put it beside the profile or give it as block`,
+      `the file "${printable(name)}" is not there; put it beside the profile${isOutside(name) ? " and write its name without the path" : ""}, or give it as block`,
     );
   }
+  // The appliance reads nothing from elsewhere; `check` runs where the file may be.
+  if (isOutside(name))
+    reader.warn(
+      line,
+      "lies outside the folder of the profile, where the appliance does not look; put it beside the profile",
+    );
   return { label: name, bytes, firstLine: undefined };
 }
+
+/** With "..", it may still be on the disk: a profile can lie in a folder of it. */
+const isOutside = (name: string): boolean => name.startsWith("/");
 
 /** The line of a material directive that counts: the last one that is not the placeholder "[inline]". */
 export const materialLine = (reader: Reader, name: string): Line | undefined =>

@@ -27,7 +27,10 @@ export function resolveCiphers(reader: Reader): { dataCiphers: DataCipher[]; fal
       else if (!optional) reader.problem(line, `"${printable(word)}" is no cipher that OpenVPN knows`);
     }
     if (chosen.length === 0) {
-      reader.problem(line, `none of ${AEAD.join(", ")} is in the list, and only these are available`);
+      reader.problem(
+        line,
+        `none of ${AEAD.join(", ")} is in the list, and only these are available; remove the line if the server is 2.4 or newer`,
+      );
     } else {
       if (left.length > 0) reader.warn(line, `left out: ${left.join(", ")}; only AEAD ciphers are available`);
       dataCiphers = [...new Set(chosen)];

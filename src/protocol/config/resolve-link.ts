@@ -27,6 +27,8 @@ const PROTOCOLS: Readonly<Record<string, readonly [LinkProtocol, AddressFamily]>
   "tcp6-client": ["tcp", "ipv6"],
 };
 
+const NO_TCP = "TCP is not available yet";
+
 /** A remote that this build can not use yet, with the reason and the line that says so. */
 interface Unusable {
   readonly line: Line;
@@ -67,11 +69,18 @@ export function resolveRemotes(reader: Reader, connections: readonly Line[]): Re
     }
   }
   if (remotes.length > 0) {
-    for (const { line, reason } of unusable) reader.warn(line, `skipped: ${reason}`);
+    // Once for all of them: some lists have dozens.
+    for (const reason of new Set(unusable.map((u) => u.reason))) {
+      const same = unusable.filter((u) => u.reason === reason);
+      const more = same.length > 1 ? ` (and ${same.length - 1} more)` : "";
+      reader.warn(same[0]!.line, `skipped: ${reason}${more}`);
+    }
   } else if (unusable.length > 0) {
     // One line may rule out all of them (proto tcp): it is named once.
     for (const line of new Set(unusable.map((u) => u.line))) {
-      reader.problem(line, `${unusable.find((u) => u.line === line)!.reason}, and no other remote is left`);
+      const { reason } = unusable.find((u) => u.line === line)!;
+      const remedy = reason === NO_TCP ? "; take the UDP profile of the same server, where there is one" : "";
+      reader.problem(line, `${reason}, and no other remote is left${remedy}`);
     }
   } else if (reader.report.problems.length === problemsBefore) {
     reader.report.missing("remote", "no server is named");
@@ -114,7 +123,7 @@ function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remo
     return;
   }
   const { protocol, family } = transport;
-  if (protocol === "tcp") unusable.push({ line: transport.line ?? line, reason: "TCP is not available yet" });
+  if (protocol === "tcp") unusable.push({ line: transport.line ?? line, reason: NO_TCP });
   else if (family === "ipv6")
     unusable.push({ line: transport.line ?? line, reason: "IPv6 on the WAN is not available yet" });
   else if (address === "ipv6") unusable.push({ line, reason: "IPv6 on the WAN is not available yet" });
