@@ -235,7 +235,10 @@ export class Appliance implements Turns {
     }
     const lanUp = this.#path.lanDevice.linkUp();
     if (lanUp !== this.#lanLinkUp) {
-      if (this.#lanLinkUp !== undefined) this.#path.lan.linkChanged();
+      if (this.#lanLinkUp !== undefined) {
+        this.#path.lan.linkChanged();
+        if (lanUp) this.#log.write("info", "lan.link-up", "the LAN link is up again");
+      }
       this.#lanLinkUp = lanUp;
       if (!lanUp) this.#log.write("warn", "lan.link-down", "the LAN link is down");
     }

@@ -61,6 +61,9 @@ log.level = "debug"
 test("the services that are on by default but not built give one notice, unless they are turned off", () => {
   const notices = (text: string): string[] => (parseSettings("f", text) as { notices: string[] }).notices;
   expect(notices("")).toEqual([expect.stringContaining("DHCP and DNS service on the LAN")]);
+  expect(notices('[lan]\naddress = "10.1.2.3/16"')[0]).toMatch(
+    /an address of 10\.1\.0\.0\/16, the gateway 10\.1\.2\.3 /,
+  );
   expect(notices("[lan]\ndhcp = false")).toEqual([expect.stringContaining("DNS service on the LAN")]);
   expect(notices("[lan]\ndhcp = false\ndns = false")).toEqual([]);
 });

@@ -89,7 +89,7 @@ export function parseSettings(file: string, text: string | undefined): SettingsR
   if (reading.problems.length > 0) {
     return { ok: false, problems: reading.problems.sort((a, b) => a.origin.line - b.origin.line) };
   }
-  return { ok: true, settings, notices: reading.notices(), configLine: reading.line("vpn.config") };
+  return { ok: true, settings, notices: reading.notices(settings.lan.address), configLine: reading.line("vpn.config") };
 }
 
 /** The parser notices that a line ends too early at the start of the next one; a person looks for it in the line itself. */
@@ -169,12 +169,16 @@ class Reading {
   }
 
   /** Services of the LAN that are on by default but not built yet. */
-  notices(): string[] {
+  notices({ address, prefix }: Ipv4Cidr): string[] {
     const off = [!this.#values.has("lan.dhcp") && "DHCP", !this.#values.has("lan.dns") && "DNS"].filter(
       (s) => s !== false,
     );
     if (off.length === 0) return [];
-    return [`${off.join(" and ")} service on the LAN is not available yet and is off: configure LAN hosts by hand`];
+    const gateway = formatIpv4(address);
+    return [
+      `${off.join(" and ")} service on the LAN is not available yet and is off; give LAN hosts by hand an address of ` +
+        `${formatIpv4(address & prefixMask(prefix))}/${prefix}, the gateway ${gateway} and a DNS server behind the tunnel`,
+    ];
   }
 
   #refuseUnbuilt(): void {

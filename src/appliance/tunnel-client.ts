@@ -302,6 +302,8 @@ export class TunnelClient {
       cipher: event.cipher,
       mtu,
       routes: routes.size,
+      // What a person can give to the hosts of the LAN.
+      dns: tunnel.dns.servers.length === 0 ? undefined : tunnel.dns.servers.map(formatIpv4).join(","),
       server: `${formatIpv4(attempt.address)}:${attempt.remote.port}`,
     });
   }

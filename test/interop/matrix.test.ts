@@ -26,7 +26,7 @@ describe.skipIf(NO_WORLD)("a tunnel to openvpn", () => {
           expect(await world.lanHost<{ ok: number }>("download", [SITE, 1_000_000, 1])).toMatchObject({ ok: 1 });
           expect(server.log()).toContain(`Control Channel: TLSv${tls}`);
           expect(server.log()).toMatch(new RegExp(`(Data Channel: cipher|Outgoing Data Channel: Cipher) '${cipher}'`));
-          if (!REFERENCE) expect(subject.log()).toMatch(new RegExp(`tunnel\\.up.*${cipher}`));
+          if (!REFERENCE) expect(subject.log()).toMatch(new RegExp(`tunnel\\.up.*${cipher}.*dns=10\\.8\\.0\\.1 `));
         });
       }
     }
