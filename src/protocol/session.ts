@@ -55,6 +55,10 @@ const MAX_EXIT_NOTICES = 5;
 const COMPRESSED_DATA =
   "the server compresses what it sends, and what is compressed is lost here: turn compression off on the server";
 
+const COMPRESSION_MISMATCH =
+  "the server is set up with compression, and neither it nor the profile says so here: if nothing gets through, " +
+  "add `comp-lzo no` or `compress` to the profile, whichever the server has";
+
 export interface SessionPorts {
   readonly slab: Slab;
   readonly aead: AeadFactory;
@@ -438,8 +442,8 @@ export class Session {
     const { active } = this.#negotiations;
     // TLS broke right behind the reply: there is nothing to export keys from any more
     if (active?.failure !== undefined) return this.#end(now, active.failure);
-    const pushed =
-      typeof complete === "string" ? complete : this.#push.settle(this.#config, active?.peerMessage?.options ?? "");
+    const peerOptions = active?.peerMessage?.options ?? "";
+    const pushed = typeof complete === "string" ? complete : this.#push.settle(this.#config, peerOptions);
     if (active === undefined || typeof pushed === "string") {
       return this.#end(now, { kind: "push-rejected", problem: String(pushed) });
     }
@@ -452,6 +456,9 @@ export class Session {
     for (const timer of ["silence", "push-request", "push-wait"] as const) this.#timers.clear(timer);
     this.#installKey(active, now);
     this.#startKeepalive(pushed, now);
+    if (pushed.framing === "none" && session.framing === undefined && peerOptions.split(",").includes("comp-lzo")) {
+      this.#events.push({ kind: "warning", text: COMPRESSION_MISMATCH });
+    }
     const peerId = session.peerId ?? PEER_ID_NONE;
     this.#events.push({ kind: "up", options: pushed.options, cipher: pushed.cipher, peerId });
   }

@@ -70,6 +70,12 @@ describe.skipIf(NO_WORLD)("a tunnel to openvpn", () => {
     await subject.says(/data-compressed=[1-9]/, 5);
   });
 
+  test.skipIf(REFERENCE)("a server with compression that says nothing of it is told of", async () => {
+    await world.server({ lines: ["allow-compression yes", "comp-lzo yes"] });
+    await subject.boot();
+    await subject.says(/session\.warning.*comp-lzo no/, 20);
+  });
+
   test("the server's order of ciphers decides among those that the profile allows", async () => {
     const server = await world.server({ ciphers: "CHACHA20-POLY1305:AES-128-GCM:AES-256-GCM" });
     await subject.bootUp(world.config({ profile: world.profile({ lines: ["data-ciphers AES-256-GCM:AES-128-GCM"] }) }));
