@@ -74,3 +74,38 @@ test("while it leaves, nobody makes it connect anew", () => {
   subject.control(performance.now());
   expect(subject.done()).toBe(true);
 });
+
+test("a failure is said once; one of a timer brings a new client after a while, one of a packet does not", () => {
+  const address = { address: parseIpv4("203.0.113.5")!, prefix: 24 };
+  const wan = { ...DEFAULT_SETTINGS.wan, address, gateway: parseIpv4("203.0.113.1"), dns: [parseIpv4("203.0.113.1")!] };
+  const { subject, logged } = appliance(ok({ ...DEFAULT_SETTINGS, wan }));
+  const connections = (): number => logged.filter((line) => /link\.resolving/.test(line)).length;
+  subject.control(performance.now());
+  expect(connections()).toBe(1);
+  const later = (): number => performance.now() + 6000;
+  subject.failed(new Error("of a packet"), "receive");
+  subject.control(later());
+  expect(connections()).toBe(1);
+  const failure = new Error("of a timer");
+  for (let i = 0; i < 5; i++) subject.failed(failure, "control");
+  subject.control(performance.now());
+  expect(connections()).toBe(1);
+  subject.control(later());
+  expect(connections()).toBe(2);
+  expect(logged.filter((line) => /internal\.error/.test(line))).toHaveLength(2);
+});
+
+test("a failure that comes at each turn does not keep it from leaving", () => {
+  const { subject } = appliance(ok(DEFAULT_SETTINGS));
+  subject.leave("SIGTERM");
+  subject.failed(new Error("x"), "control");
+  expect(subject.done()).toBe(false);
+  const { now } = performance;
+  performance.now = () => now.call(performance) + 10_000;
+  try {
+    subject.failed(new Error("x"), "control");
+  } finally {
+    performance.now = now;
+  }
+  expect(subject.done()).toBe(true);
+});

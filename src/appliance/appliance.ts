@@ -4,6 +4,7 @@
  */
 import { formatIpv4, prefixMask } from "../lib/address.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
+import type { ClientConfig } from "../protocol/config/types.ts";
 import { LibcryptoAead } from "./crypto/aead.ts";
 import { systemRandom } from "./crypto/random.ts";
 import { nodeTls } from "./crypto/tls.ts";
@@ -31,6 +32,8 @@ const STATISTICS_EVERY_MS = 3_600_000;
 const LINK_LOOK_EVERY_MS = 1000;
 /** Longest goodbye: the exit notify and its repetitions. */
 const LEAVE_WITHIN_MS = 3000;
+const REVIVE_AFTER_MS = 5000;
+const SAY_FAILURE_AGAIN_MS = 60_000;
 
 export class Appliance implements Turns {
   readonly #options: ApplianceOptions;
@@ -49,7 +52,10 @@ export class Appliance implements Turns {
   #leaveBy = Number.POSITIVE_INFINITY;
   #done = false;
   #dns: readonly number[] = [];
-  #lastFailure = "";
+  #failure = { text: "", at: Number.NEGATIVE_INFINITY };
+  /** When a client takes the place of one that failed. */
+  #reviveAt = Number.POSITIVE_INFINITY;
+  #config: ClientConfig | undefined;
 
   /** Reads the configuration and brings the LAN up; everything else happens in the loop. */
   constructor(options: ApplianceOptions) {
@@ -99,7 +105,8 @@ export class Appliance implements Turns {
         },
       },
     });
-    this.#client = this.#adopt(loaded);
+    this.#config = this.#adopt(loaded);
+    this.#client = this.#newClient();
     this.#path.flush(now);
   }
 
@@ -112,6 +119,7 @@ export class Appliance implements Turns {
     if (now >= this.#linkLookAt) this.#lookAtLinks(now);
     if (path.pollAt() <= now) path.handleTimeout(now);
     if (this.#uplink.pollAt() <= now) this.#uplink.handleTimeout(now);
+    if (now >= this.#reviveAt) this.#revive(now);
     this.#client?.poll(now);
     if (now >= this.#statisticsAt) {
       this.#statisticsAt = now + STATISTICS_EVERY_MS;
@@ -129,6 +137,7 @@ export class Appliance implements Turns {
       this.#client?.pollAt() ?? Number.POSITIVE_INFINITY,
       this.#linkLookAt,
       this.#statisticsAt,
+      this.#reviveAt,
       this.#leaveBy,
     );
   }
@@ -141,13 +150,18 @@ export class Appliance implements Turns {
     return this.#done;
   }
 
-  failed(error: unknown): void {
+  failed(error: unknown, during: "receive" | "control"): void {
+    const now = monotonic();
     this.#path.discard();
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     // The same failure at every turn would fill the log.
-    if (text === this.#lastFailure) return;
-    this.#lastFailure = text;
-    this.#log.write("error", "internal.error", text);
+    if (text !== this.#failure.text || now >= this.#failure.at + SAY_FAILURE_AGAIN_MS) {
+      this.#failure = { text, at: now };
+      this.#log.write("error", "internal.error", text);
+    }
+    if (now >= this.#leaveBy) this.#done = true;
+    // What a packet did is over with it; a timer or an event would do it again.
+    else if (during === "control") this.#giveUpClient(now);
   }
 
   /** Says goodbye to the server and ends the loop. */
@@ -167,8 +181,14 @@ export class Appliance implements Turns {
     this.#client?.stop(now, "reconnect requested");
     const loaded = this.#options.load();
     if (loaded.ok) this.#reload(loaded.settings);
-    this.#client = this.#adopt(loaded);
-    if (this.#path.wan.configured) this.#client?.wanUp(now, this.#dns);
+    this.#config = this.#adopt(loaded);
+    this.#revive(now);
+  }
+
+  /** Ends at once, without waiting for anything. */
+  stop(reason: string): void {
+    this.#client?.stop(monotonic(), reason);
+    this.#path.flush(monotonic());
   }
 
   logStatistics(): void {
@@ -192,8 +212,29 @@ export class Appliance implements Turns {
     );
   }
 
-  /** Says what the configuration is worth; the client, where it is good. */
-  #adopt(loaded: LoadResult): TunnelClient | undefined {
+  /** Closes the tunnel; a client that knows nothing of this one comes in its place. */
+  #giveUpClient(now: number): void {
+    const client = this.#client;
+    if (client === undefined) return;
+    this.#client = undefined;
+    this.#reviveAt = now + REVIVE_AFTER_MS;
+    try {
+      client.stop(now, "internal error");
+    } catch {
+      // it is what failed: whatever it has not let go of, the LAN is closed
+      this.#path.router.closeTunnel();
+      this.#path.setLink(undefined);
+    }
+  }
+
+  #revive(now: number): void {
+    this.#reviveAt = Number.POSITIVE_INFINITY;
+    this.#client = this.#newClient();
+    if (this.#path.wan.configured) this.#client?.wanUp(now, this.#dns);
+  }
+
+  /** Says what the configuration is worth; it, where it is good. */
+  #adopt(loaded: LoadResult): ClientConfig | undefined {
     const log = this.#log;
     for (const notice of loaded.notices) log.write("info", "config.notice", notice);
     const say = (level: LogLevel, event: string, p: (typeof loaded.warnings)[number]): void =>
@@ -211,14 +252,20 @@ export class Appliance implements Turns {
       );
       return undefined;
     }
+    return loaded.config;
+  }
+
+  #newClient(): TunnelClient | undefined {
+    const config = this.#config;
+    if (config === undefined) return undefined;
     return new TunnelClient({
-      config: loaded.config,
+      config,
       path: this.#path,
       memory: this.#options.memory,
       aead: this.#aead,
       tls: nodeTls,
       lan: this.#settings.lan.address,
-      log,
+      log: this.#log,
       random: systemRandom,
       unixSeconds: () => Math.floor(Date.now() / 1000),
     });
@@ -258,8 +305,7 @@ export class Appliance implements Turns {
 
   #finish(): void {
     if (this.#done) return;
-    this.#client?.stop(monotonic(), "shutdown");
-    this.#path.flush(monotonic());
+    this.stop("shutdown");
     this.#done = true;
   }
 }

@@ -15,12 +15,14 @@ export interface Turns {
   busy(): boolean;
   /** The end has come. */
   done(): boolean;
-  /** An error that a turn threw: our bug or a kernel that said no. The loop goes on. */
-  failed(error: unknown): void;
+  /** An error that a turn threw: our bug or a kernel that said no. The loop goes on. Must not throw. */
+  failed(error: unknown, during: "receive" | "control"): void;
 }
 
 /** Longest time without a yield to the event loop (signal handlers run there). */
 const YIELD_EVERY_MS = 20;
+/** After a failure of control(), which may come at each turn: it must not take the whole processor. */
+const FAILURE_PAUSE_MS = 100;
 
 const eventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -35,9 +37,14 @@ export async function runLoop(turns: Turns, poller: Poller, onReady?: (bits: num
     let active = false;
     try {
       active = turns.receive(now);
+    } catch (error) {
+      turns.failed(error, "receive");
+    }
+    try {
       turns.control(now);
     } catch (error) {
-      turns.failed(error);
+      turns.failed(error, "control");
+      await Bun.sleep(FAILURE_PAUSE_MS);
     }
     if (turns.busy() || now - yielded >= YIELD_EVERY_MS) {
       // Under load the loop never sleeps, so it looks here.

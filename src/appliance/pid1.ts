@@ -219,7 +219,9 @@ class Machine {
       });
       this.#appliance = appliance;
       if (this.#leaving !== undefined) appliance.leave(this.#leaving);
-      return await this.#loop(appliance, this.#cardWatch(nics, settings));
+      const exchanged = await this.#loop(appliance, this.#cardWatch(nics, settings));
+      appliance.stop("the network cards or the config disk change");
+      return exchanged;
     } finally {
       this.#appliance = undefined;
       devices.close();
@@ -249,7 +251,7 @@ class Machine {
       pollAt: () => Math.min(appliance.pollAt(), lookAt, cardsAt),
       busy: () => appliance.busy(),
       done: () => appliance.done() || diskHasCome || exchanged !== undefined,
-      failed: (error) => appliance.failed(error),
+      failed: (error, during) => appliance.failed(error, during),
     };
     await runLoop(turns, this.#poller as Poller, (bits) => this.#power?.onReady(bits));
     return this.#leaving === undefined ? exchanged : undefined;
