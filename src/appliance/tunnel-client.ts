@@ -285,7 +285,12 @@ export class TunnelClient {
     for (const note of tunnel.notes) this.#log.write(note.level, "tunnel.option", note.text);
     const routes = new RouteTable();
     for (const route of tunnel.routes) routes.add(route);
-    const mtu = tunnel.mtu ?? config.tunMtu;
+    const wanted = tunnel.mtu ?? config.tunMtu;
+    const mtu = Math.min(wanted, config.tunMtuMax);
+    if (mtu < wanted) {
+      const text = `the server pushes tun-mtu ${wanted}; ${mtu} is the most that tun-mtu-max allows, and what is used`;
+      this.#log.write("warn", "tunnel.option", text);
+    }
     path.router.openTunnel({
       address: tunnel.address,
       prefix: tunnel.prefix,

@@ -23,6 +23,7 @@ const DROPS = {
   "session-ended": "a packet after the end of the session",
   "data-framing": "an opened packet without the compression byte that comp-lzo or compress asks for",
   "data-compressed": "an opened packet that the server compressed, which cannot be read",
+  "control-oversize": "a control packet longer than any that OpenVPN sends",
 } as const;
 
 export type SessionDrop = keyof typeof DROPS;
@@ -57,3 +58,4 @@ export const DROP_SEAL_EXHAUSTED = code("seal-exhausted");
 export const DROP_SESSION_ENDED = code("session-ended");
 export const DROP_DATA_FRAMING = code("data-framing");
 export const DROP_DATA_COMPRESSED = code("data-compressed");
+export const DROP_CONTROL_OVERSIZE = code("control-oversize");

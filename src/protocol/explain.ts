@@ -65,7 +65,7 @@ export function explainEnd(end: SessionEnd, config: ClientConfig, place: Place):
     case "renegotiation-failed":
       return warn(`new keys could not be agreed on: ${end.problem}; connecting anew`);
     case "closed":
-      return info("closed");
+      return info("closed by this side");
   }
   end satisfies never;
   return error("the session ended");

@@ -22,6 +22,7 @@ import { controlWrapper } from "./control-wrap.ts";
 import { DataKey } from "./data-channel.ts";
 import { DataPath } from "./data-path.ts";
 import {
+  DROP_CONTROL_OVERSIZE,
   DROP_DATA_COMPRESSED,
   DROP_NONE,
   DROP_PACKET_EMPTY,
@@ -41,7 +42,7 @@ import type { AeadFactory, TlsEngineFactory } from "./ports.ts";
 import { type AuthToken, authTokenOf, type Pushed, PushReply, renewedToken } from "./pushed.ts";
 import type { SessionEnd, SessionEvent } from "./session-events.ts";
 import { nextState, type SessionInput, type SessionState } from "./session-state.ts";
-import { SESSION_ID_LEN } from "./wire/control.ts";
+import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "./wire/control.ts";
 import { PEER_ID_NONE } from "./wire/data.ts";
 import { DATA_V1, DATA_V2, opcodeOf } from "./wire/opcode.ts";
 
@@ -51,6 +52,8 @@ const PUSH_REQUEST_MS = 5000;
 const SILENCE_MS = 15_000;
 /** Our choice: no goodbye takes longer, whatever explicit-exit-notify says. */
 const MAX_EXIT_NOTICES = 5;
+/** Our choice: so many texts of the server are told in one session, the rest is counted. */
+const MAX_INFOS = 20;
 
 const COMPRESSED_DATA =
   "the server compresses what it sends, and what is compressed is lost here: turn compression off on the server";
@@ -121,6 +124,7 @@ export class Session {
   #controlSentAt = Number.NEGATIVE_INFINITY;
   #controlReceivedAt = Number.NEGATIVE_INFINITY;
   #exitNoticesLeft = 0;
+  #infosLeft = MAX_INFOS;
   #compressedTold = false;
 
   constructor(config: ClientConfig, ports: SessionPorts, options: SessionStart) {
@@ -243,6 +247,7 @@ export class Session {
       } else {
         const opcode = opcodeOf(bytes[at]!);
         if (opcode === DATA_V2 || opcode === DATA_V1) this.#data.open(now, at, len, plain);
+        else if (len > MAX_CONTROL_LEN) this.#drop(DROP_CONTROL_OVERSIZE);
         else this.#handleControl(now, bytes.slice(at, at + len));
       }
     }
@@ -297,7 +302,7 @@ export class Session {
     if (typeof packet === "number") return this.#drop(packet);
     const drop = this.#negotiations.handle(now, packet, this.#state === "up");
     if (drop !== DROP_NONE) return this.#drop(drop);
-    this.counters.values[CONTROL_RECEIVED]!++;
+    this.counters.bump(CONTROL_RECEIVED);
     this.#controlReceivedAt = now;
     if (first) {
       this.#timers.clear("answer");
@@ -378,7 +383,7 @@ export class Session {
       this.#end(now, failure.kind === "certificate-rejected" ? failure : { kind: "renegotiation-failed", problem });
     } else if (pending.state === "done") {
       this.#negotiations.promote();
-      this.counters.values[RENEGOTIATIONS]!++;
+      this.counters.bump(RENEGOTIATIONS);
       const cipher = this.#installKey(pending, now);
       if (cipher !== undefined) this.#events.push({ kind: "rekeyed", keyId: pending.keyId, cipher });
     }
@@ -420,7 +425,8 @@ export class Session {
         return this.#handleAuthPending(message.seconds);
       case "info":
       case "info-pre":
-        this.#events.push({ kind: "info", text: message.text });
+        if (this.#infosLeft-- > 0) this.#events.push({ kind: "info", text: message.text });
+        else this.counters.bump(MESSAGES_IGNORED);
         return;
       case "restart":
         return this.#end(now, { kind: "server-restart", message: message.message, nextRemote: message.nextRemote });
@@ -430,7 +436,7 @@ export class Session {
         return this.#end(now, { kind: "server-exit" });
       case "unknown":
       case "malformed":
-        this.counters.values[MESSAGES_IGNORED]!++;
+        this.counters.bump(MESSAGES_IGNORED);
         return;
     }
     message satisfies never;
@@ -547,14 +553,14 @@ export class Session {
   #pollNegotiations(now: number): Uint8Array | undefined {
     if (this.#state === "ended") return undefined;
     const packet = this.#negotiations.poll(now);
-    if (packet !== undefined) this.counters.values[CONTROL_SENT]!++;
+    if (packet !== undefined) this.counters.bump(CONTROL_SENT);
     return packet;
   }
 
   #pollPing(now: number): Uint8Array | undefined {
     if (this.#state !== "up" || this.#keepalive === undefined) return undefined;
     if (now < this.#keepalive.pingAt(this.#sentAt())) return undefined;
-    this.counters.values[PINGS_SENT]!++;
+    this.counters.bump(PINGS_SENT);
     return this.#sealSmall(PING_LEN, pingEmit);
   }
 
@@ -593,7 +599,7 @@ export class Session {
   }
 
   #drop(code: number): void {
-    this.drops.values[code]!++;
+    this.drops.bump(code);
   }
 
   #transition(input: SessionInput): boolean {

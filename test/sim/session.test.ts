@@ -340,6 +340,16 @@ describe("hostile packets", () => {
     sim.expectFlow();
   });
 
+  test("a control packet that is longer than any is refused unseen, a flood of INFO is counted", () => {
+    const sim = up(13);
+    sim.deliver(new Uint8Array(5000).fill(sim.fromPeer[0]![0]!));
+    expect(sim.session.drops.snapshot()).toEqual({ "control-oversize": 1 });
+    for (let i = 0; i < 50; i++) sim.peer.say(`INFO,${i}`);
+    sim.run(5000);
+    expect([sim.count("info"), sim.session.counters.snapshot()["control-messages-ignored"]]).toEqual([20, 30]);
+    sim.expectFlow();
+  });
+
   test("packets that name the session, but have no place in it, are drops of their own", () => {
     const sim = up(13, { wrap: NONE });
     const sessionId = sim.fromPeer[0]!.slice(1, 9);

@@ -12,6 +12,8 @@ import { ACK_V1, firstByte, keyIdOf, opcodeOf } from "./opcode.ts";
 export const SESSION_ID_LEN = 8;
 /** Opcode and own session id: what is never encrypted. */
 export const CONTROL_HEADER_LEN = 1 + SESSION_ID_LEN;
+/** Our choice, twice OpenVPN's own buffer: a longer datagram is refused before the work of looking into it. */
+export const MAX_CONTROL_LEN = 4096;
 /** Ids that an ACK_V1 may carry; more in any packet is refused. */
 export const MAX_ACKS = 8;
 /** Ids that ride on another control packet. */
