@@ -48,7 +48,16 @@ static void mount(const char *type, const char *where, long flags) {
 
 __attribute__((noreturn, used)) static void start(void) {
   static char *const arguments[] = {"/morgana", 0};
-  static char *const environment[] = {"PATH=/", "HOME=/", "LANG=C.UTF-8", "TZ=UTC", 0};
+  /*
+   * The collector waits longer the more memory a machine has, but most of a small one's holds the root file system: 64 MiB
+   * are what the program may think that there are.
+   */
+  static char *const environment[] = {"PATH=/",
+                                      "HOME=/",
+                                      "LANG=C.UTF-8",
+                                      "TZ=UTC",
+                                      "BUN_JSC_forceRAMSize=67108864",
+                                      0};
 
   mount("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC);
   mount("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC);

@@ -2,6 +2,7 @@
  * The counters as log records, one a part. In each, received = what was handled + the sum of the drops (what the parts'
  * own headers say); "kernel" is what the kernel had for the device, and lost before we could read it.
  */
+import { readFileSync } from "node:fs";
 import type { Counters } from "../lib/counters.ts";
 import type { Log } from "../lib/log.ts";
 import type { DataPath } from "./wiring.ts";
@@ -35,7 +36,22 @@ export function logStatistics(log: Log, path: DataPath, session: Fields | undefi
   );
   if (nat) write("nat", { mappings: nat.size }, nat.counters.snapshot() as Fields);
   if (session) write("session", session);
-  write("memory", { rssKiB: Math.round(process.memoryUsage.rss() / 1024) });
+  const available = availableKiB();
+  write(
+    "memory",
+    { rssKiB: Math.round(process.memoryUsage.rss() / 1024) },
+    available === undefined ? {} : { availableKiB: available },
+  );
+}
+
+/** What the machine could still give, undefined where it does not say. */
+function availableKiB(): number | undefined {
+  try {
+    const text = /^MemAvailable:\s*(\d+) kB$/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1];
+    return text === undefined ? undefined : Number(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function dropFields(prefix: string, drops: Counters): Fields {

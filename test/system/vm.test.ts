@@ -80,6 +80,24 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
     });
   }
 
+  test("with 256 MiB, floods of junk on both sides leave it memory, and it goes on working", async () => {
+    const router = await boot();
+    await says(/tunnel\.up/);
+    for (const seed of [1, 2]) {
+      for (const [side, mac] of [
+        ["lan", LAN_MAC],
+        ["wan", WAN_MAC],
+      ] as const)
+        await world.junk(side, 100_000, seed, mac);
+    }
+    expect(await world.tunnelUp(60, SITE)).toBeDefined(); // forged ARP may have to heal first
+    const mark = router.running.lines.length;
+    router.running.type(" ");
+    await saysFrom(mark, /statistics\.memory/, 10);
+    const available = /availableKiB=(\d+)/.exec(router.log().slice(router.log().lastIndexOf("statistics.memory")))?.[1];
+    expect(Number(available)).toBeGreaterThan(20_000);
+  });
+
   test("a wrong profile on the disk: every line is named, the VM stays up with the LAN closed", async () => {
     const wrong = ["tun-mtu banana", "proto carrier-pigeon"];
     const profile = world.profile({ lines: wrong });

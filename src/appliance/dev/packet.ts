@@ -5,7 +5,7 @@
  * Received frames lie in a ring of slots in the slab, with HEADROOM before and TAILROOM behind; the rows are valid
  * until the next receive(). Nothing is allocated per frame.
  */
-import { release as kernelRelease } from "node:os";
+import { release as kernelRelease, totalmem } from "node:os";
 import type { Mac } from "../../lib/address.ts";
 import { type Batch, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
@@ -79,9 +79,9 @@ export const PACKET_DEVICE_BYTES =
   TX_IOVECS * IOVEC_BYTES +
   4096;
 
-/** Socket buffers; the kernel doubles what it is told. */
-const RECEIVE_BUFFER = 8 << 20;
-const SEND_BUFFER = 4 << 20;
+/** Socket buffers; the kernel doubles what it is told. A small machine must not be filled by two full ones. */
+const RECEIVE_BUFFER = Math.min(8 << 20, Math.floor(totalmem() / 64));
+const SEND_BUFFER = RECEIVE_BUFFER >>> 1;
 /** How long one send() may wait for the interface's queue before it drops. */
 const SEND_PATIENCE_MS = 5;
 
