@@ -5,7 +5,8 @@
  * Read first: RFC 1122 3.2 (host), RFC 1812 4-5 (router). Way in, in the order of this file: ingest -> #ethernet ->
  * arp.ts | #ipv4 -> reassembly.ts -> #deliver -> udp.ts | #icmpIn | tcp-refuse.ts. Way out: udp.ts, icmp.ts -> egress.ts.
  *
- * received = handled (named in `counters`) + the sum of `drops`. What is lost on the way out counts in `outDrops`.
+ * received = handled (named in `counters`) + the sum of `drops`. What is lost later (while it waits for its other
+ * fragments or for ARP, or on the way out) counts in `outDrops`.
  */
 import type { Mac } from "../lib/address.ts";
 import { type Batch, GSO_ECN, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../lib/batch.ts";
@@ -123,7 +124,7 @@ export class Interface {
   readonly drops: Counters<DropName> = dropCounters();
   readonly outDrops: Counters<DropName>;
   readonly egress: Egress;
-  readonly reassembler = new Reassembler();
+  readonly reassembler: Reassembler;
   forwarder: Forwarder | undefined = undefined;
   /** Another address that we answer for (the tunnel's, on the LAN), 0: none. */
   alias = 0;
@@ -147,6 +148,7 @@ export class Interface {
     this.#policy = options.policy;
     this.egress = new Egress(slab, outlet, arena, addressing, mac, mtu, randomBelow(random, 0x10000));
     this.outDrops = this.egress.drops;
+    this.reassembler = new Reassembler(this.outDrops);
     this.#arp = new Arp(slab, addressing, this.egress);
     this.#icmp = new Icmp(slab, addressing, this.egress);
     this.#udp = new Udp(slab, addressing, this.egress, scratch, random);

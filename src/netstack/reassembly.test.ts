@@ -134,7 +134,12 @@ describe("reassembly", () => {
     offer(r, piece(bytesOf(64), 0, 32), 5);
     expect(r.pollAt()).toBe(5 + REASSEMBLY_MS);
     r.handleTimeout(r.pollAt());
-    expect([r.packets, r.bytes, r.timedOut, r.pollAt()]).toEqual([0, 0, 1, Number.POSITIVE_INFINITY]);
+    expect([r.packets, r.bytes, r.lost.snapshot(), r.pollAt()]).toEqual([
+      0,
+      0,
+      { FragmentTimeout: 1 },
+      Number.POSITIVE_INFINITY,
+    ]);
   });
 
   test("a flood of one source is bounded and costs another source nothing", () => {
@@ -144,7 +149,7 @@ describe("reassembly", () => {
     for (let id = 0; id < 3000; id++) offer(r, piece(data, 0, 1480, id));
     expect(r.packets).toBeLessThanOrEqual(128);
     expect(r.bytes).toBeLessThanOrEqual(2 * 1024 * 1024);
-    expect(r.evicted).toBeGreaterThan(2800);
+    expect(r.lost.snapshot().FragmentLimit).toBeGreaterThan(2800);
     offer(r, piece(data, 1480, 3000, 1, "10.0.0.9"));
     expect(whole(r).subarray(20)).toEqual(data);
     for (let id = 0; id < 40; id++)

@@ -3,8 +3,9 @@
  * each source. Fragments that overlap are refused with their whole packet (RFC 5722, which is for IPv6; nothing honest
  * makes them); an exact repetition is ignored.
  */
+import type { Counters } from "../lib/counters.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
-import { Drop, type DropCode } from "./drop.ts";
+import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
 import {
   IPV4_MAX_LEN,
   ipv4Dst,
@@ -61,14 +62,17 @@ class Partial {
 export class Reassembler {
   /** Length of the packet that the last `offer` completed, else 0; fetch it with {@link copyOut} before the next offer. */
   completeLen = 0;
-  /** Packets given up: by the bounds, and by time. */
-  evicted = 0;
-  timedOut = 0;
+  /** Packets that were given up while their fragments were kept: by the bounds (FragmentLimit), by time (FragmentTimeout). */
+  readonly lost: Counters<DropName>;
 
   /** In the order of arrival, which is that of expiry. */
   readonly #partials: Partial[] = [];
   #bytes = 0;
   #complete: Partial | undefined;
+
+  constructor(lost: Counters<DropName> = dropCounters()) {
+    this.lost = lost;
+  }
 
   get packets(): number {
     return this.#partials.length;
@@ -161,7 +165,7 @@ export class Reassembler {
 
   #expire(now: number): void {
     for (let p = this.#partials[0]; p !== undefined && p.expiresAt <= now; p = this.#partials[0]) {
-      if (!p.dead) this.timedOut++;
+      if (!p.dead) this.lost.bump(Drop.FragmentTimeout);
       this.#remove(p);
     }
   }
@@ -209,7 +213,7 @@ export class Reassembler {
     }
     const victim = this.#partials.find((p) => p.src === busiest);
     if (victim === undefined) return;
-    this.evicted++;
+    this.lost.bump(Drop.FragmentLimit);
     this.#remove(victim);
   }
 

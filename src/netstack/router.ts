@@ -104,7 +104,8 @@ export class Router implements Forwarder {
   readonly #tunnel: TunnelEgress;
   readonly #scratch: Arena;
   readonly #nat: PacketTranslator | undefined;
-  readonly #reassembler = new Reassembler();
+  /** Of packets for the LAN: what is lost while it waits counts there. */
+  readonly #reassembler: Reassembler;
   #open = false;
   #prefix = 32;
   #peer = 0;
@@ -118,6 +119,7 @@ export class Router implements Forwarder {
     this.#tunnel = new TunnelEgress(options.slab, options.tunnel, options.scratch);
     this.#scratch = options.scratch;
     this.#nat = options.nat;
+    this.#reassembler = new Reassembler(options.lan.outDrops);
     options.lan.forwarder = this;
   }
 
