@@ -33,7 +33,7 @@ export type LoadResult =
   | (Loaded & { readonly ok: false; readonly problems: readonly ConfigProblem[] });
 
 export const SETTINGS_FILE = "appliance.toml";
-export const CREDENTIALS_FILE = "auth.txt";
+const CREDENTIALS_FILE = "auth.txt";
 
 /** Reads everything and reports the problems of both files at once. Never throws for what a file holds. */
 export function loadProfile(reader: ConfigReader, options: LoadOptions = {}): LoadResult {

@@ -75,7 +75,7 @@ export async function check(argv: string[]): Promise<number> {
 }
 
 /** FILE:LINE: directive: problem */
-export const formatProblem = ({ origin, directive, problem }: ConfigProblem): string =>
+const formatProblem = ({ origin, directive, problem }: ConfigProblem): string =>
   `${origin.file}:${origin.line}: ${directive}: ${problem}`;
 
 function readRegular(path: string): Uint8Array {

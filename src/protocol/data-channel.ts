@@ -15,7 +15,7 @@ const IMPLICIT_IV_LEN = NONCE_LEN - 4;
 export const PACKET_ID_RENEGOTIATE = 0xff000000;
 const PACKET_ID_LAST = 0xffffffff;
 /** AES-GCM: packets and 16-byte blocks under one key, RFC 9147's kind of margin as OpenVPN counts it (notes 5.1: 2^36 - 1). */
-export const GCM_USAGE_LIMIT = 2 ** 36 - 1;
+const GCM_USAGE_LIMIT = 2 ** 36 - 1;
 /** Share of the limit from which a renegotiation is wanted. */
 const GCM_RENEGOTIATE = (GCM_USAGE_LIMIT / 8) * 7;
 

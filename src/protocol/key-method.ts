@@ -10,7 +10,7 @@ import { concat } from "../lib/bytes.ts";
 import type { KeySource } from "./key-derive.ts";
 import type { Random } from "./ports.ts";
 
-export const PRE_MASTER_LEN = 48;
+const PRE_MASTER_LEN = 48;
 export const RANDOM_LEN = 32;
 const HEAD_LEN = 5;
 /** What the peer's message may have at most: four strings and the fixed part. */

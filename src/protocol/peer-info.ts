@@ -6,12 +6,12 @@
 import type { ClientConfig } from "./config/types.ts";
 import { COMPRESSION_HEADER_LEN } from "./wire/compression.ts";
 
-export const IV_PROTO_DATA_V2 = 1 << 1;
-export const IV_PROTO_REQUEST_PUSH = 1 << 2;
-export const IV_PROTO_TLS_KEY_EXPORT = 1 << 3;
-export const IV_PROTO_AUTH_PENDING_KW = 1 << 4;
-export const IV_PROTO_CC_EXIT_NOTIFY = 1 << 7;
-export const IV_PROTO_AUTH_FAIL_TEMP = 1 << 8;
+const IV_PROTO_DATA_V2 = 1 << 1;
+const IV_PROTO_REQUEST_PUSH = 1 << 2;
+const IV_PROTO_TLS_KEY_EXPORT = 1 << 3;
+const IV_PROTO_AUTH_PENDING_KW = 1 << 4;
+const IV_PROTO_CC_EXIT_NOTIFY = 1 << 7;
+const IV_PROTO_AUTH_FAIL_TEMP = 1 << 8;
 
 export const IV_PROTO =
   IV_PROTO_DATA_V2 |

@@ -49,7 +49,7 @@ export function interfaceFacts(name: string): InterfaceFacts {
 }
 
 /** IFF_* flags. @param fd any socket @throws SysError when the interface is gone */
-export function interfaceFlags(fd: number, name: string): number {
+function interfaceFlags(fd: number, name: string): number {
   const request = ifreq(name);
   ioctlStruct(fd, SIOCGIFFLAGS, request.bytes, name);
   return request.view.getUint16(IFREQ_DATA, true);

@@ -58,7 +58,7 @@ import { bind, close, setSocketOption, socket, socketOption } from "../sys/sysca
 import { type InterfaceFacts, interfaceFacts, linkIsUp, setInterfaceUp } from "./interface.ts";
 
 /** The largest frame: 64 KiB of IPv4 packet behind an Ethernet header (a super-frame). */
-export const MAX_FRAME = 65550;
+const MAX_FRAME = 65550;
 const ETHERNET_HEADER = 14;
 
 export const RX_SLOTS = 64;
@@ -85,7 +85,7 @@ const SEND_BUFFER = RECEIVE_BUFFER >>> 1;
 /** How long one send() may wait for the interface's queue before it drops. */
 const SEND_PATIENCE_MS = 5;
 
-export const DEVICE_COUNTERS = [
+const DEVICE_COUNTERS = [
   "rxFrames",
   "rxBytes",
   /** Longer than a slot: a kernel with BIG TCP. */

@@ -8,8 +8,8 @@ import { type FileSystem, type ReadAt, readFileSystem } from "./label.ts";
 import { readRaw } from "./raw.ts";
 
 /** In the order of preference. */
-export const CONFIG_LABELS: readonly string[] = ["MORGANA", "CIDATA", "cidata"];
-export const CONFIG_MOUNT = "/config";
+const CONFIG_LABELS: readonly string[] = ["MORGANA", "CIDATA", "cidata"];
+const CONFIG_MOUNT = "/config";
 
 export interface ConfigDisk {
   /** Such as "vda" or "sr0". */
@@ -91,7 +91,7 @@ function mountConfig(name: string, type: FileSystem["type"]): void {
 const SECTOR = 512;
 
 /** Disks, CD-ROMs and partitions with a medium, in the order of their names. */
-export function blockDevices(root = "/sys/class/block"): BlockDevice[] {
+function blockDevices(root = "/sys/class/block"): BlockDevice[] {
   const devices: BlockDevice[] = [];
   for (const entry of entries(root)) {
     if (/^(ram|loop|zram|fd|md|dm-|nbd)\d*/.test(entry)) continue;

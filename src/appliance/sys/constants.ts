@@ -28,12 +28,10 @@ export const SIOCGIFCONF = 0x8912;
 export const SIOCGIFFLAGS = 0x8913;
 export const SIOCSIFFLAGS = 0x8914;
 export const SIOCGIFMTU = 0x8921;
-export const SIOCSIFMTU = 0x8922;
 export const SIOCGIFHWADDR = 0x8927;
 
 /** linux/if.h */
 export const IFF_UP = 1;
-export const IFF_LOOPBACK = 8;
 export const IFF_RUNNING = 0x40;
 export const ARPHRD_ETHER = 1;
 
@@ -41,7 +39,6 @@ export const POLLIN = 1;
 export const POLLOUT = 4;
 
 export const O_RDONLY = 0;
-export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const O_NONBLOCK = 0x800;
 export const O_CLOEXEC = 0x80000;
@@ -52,5 +49,4 @@ export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
 
-export const S_IFCHR = 0o020000;
 export const S_IFBLK = 0o060000;

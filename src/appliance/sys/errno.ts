@@ -6,9 +6,7 @@ export const ENOENT = 2;
 export const EINTR = 4;
 export const ENXIO = 6;
 export const EAGAIN = 11;
-export const ENOMEM = 12;
 export const EACCES = 13;
-export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
@@ -52,7 +50,7 @@ const NAMES: Readonly<Record<number, string>> = {
   111: "ECONNREFUSED",
 };
 
-export const errnoName = (number: number): string => NAMES[number] ?? `errno ${number}`;
+const errnoName = (number: number): string => NAMES[number] ?? `errno ${number}`;
 
 /** The kernel said no. */
 export class SysError extends Error {

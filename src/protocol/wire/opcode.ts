@@ -8,8 +8,8 @@ export const HARD_RESET_CLIENT_V2 = 7;
 export const HARD_RESET_SERVER_V2 = 8;
 export const DATA_V2 = 9;
 /** With tls-crypt-v2: the wrapped client key follows the packet. */
-export const HARD_RESET_CLIENT_V3 = 10;
-export const CONTROL_WKC_V1 = 11;
+const HARD_RESET_CLIENT_V3 = 10;
+const CONTROL_WKC_V1 = 11;
 
 /** Key ids are 0 for the first key of a session and cycle through 1..7 after it. */
 export const KEY_ID_MASK = 7;
