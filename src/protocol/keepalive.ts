@@ -3,6 +3,8 @@
  * re-armed per packet: the data path notes times, and the deadlines follow from them (man openvpn, --keepalive,
  * --inactive).
  */
+import type { ClientConfig } from "./config/types.ts";
+import type { SessionOptions } from "./push.ts";
 import type { SessionEnd } from "./session-events.ts";
 
 export interface KeepaliveOptions {
@@ -12,6 +14,17 @@ export interface KeepaliveOptions {
   readonly timeout: number;
   readonly exit: boolean;
   readonly inactive: { readonly seconds: number; readonly bytes: number } | undefined;
+}
+
+/** What is pushed takes the place of the profile's. */
+export function keepaliveOptions(config: ClientConfig, pushed: SessionOptions): KeepaliveOptions {
+  const timeout = pushed.pingExit ?? pushed.pingRestart;
+  return {
+    ping: pushed.ping ?? config.ping,
+    timeout: timeout ?? config.pingTimeout,
+    exit: timeout === undefined ? config.pingAction === "exit" : pushed.pingExit !== undefined,
+    inactive: pushed.inactive ?? config.inactive,
+  };
 }
 
 export class Keepalive {

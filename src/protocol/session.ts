@@ -30,16 +30,17 @@ import {
   SESSION_DROP_NAMES,
   type SessionDrop,
 } from "./drop.ts";
-import { Keepalive } from "./keepalive.ts";
+import { Keepalive, keepaliveOptions } from "./keepalive.ts";
 import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH } from "./key-derive.ts";
 import { type KeyMethodMessage, makeKeySource, utf8Encode } from "./key-method.ts";
 import { KeySlots } from "./key-slots.ts";
+import { Login } from "./login.ts";
 import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "./magic.ts";
 import type { Negotiation } from "./negotiation.ts";
 import { Negotiations } from "./negotiations.ts";
 import { clientOptionsString, clientPeerInfo } from "./peer-info.ts";
 import type { AeadFactory, TlsEngineFactory } from "./ports.ts";
-import { type AuthToken, authTokenOf, type Pushed, PushReply, renewedToken } from "./pushed.ts";
+import { type AuthToken, type Pushed, PushReply } from "./pushed.ts";
 import type { SessionEnd, SessionEvent } from "./session-events.ts";
 import { nextState, type SessionInput, type SessionState } from "./session-state.ts";
 import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "./wire/control.ts";
@@ -106,6 +107,7 @@ export class Session {
   readonly #slots: KeySlots;
   readonly #data: DataPath;
   readonly #negotiations: Negotiations;
+  readonly #login: Login;
   readonly #timers = new Deadlines<Timer>();
   readonly #events: SessionEvent[] = [];
   /** Packets that go whatever happens to the session. */
@@ -114,9 +116,6 @@ export class Session {
   #push = new PushReply();
   #pushed: Pushed | undefined;
   #keepalive: Keepalive | undefined;
-  #authToken: AuthToken | undefined;
-  /** The login that was sent last was a token. */
-  #tokenSent = false;
   #tlsActivity = false;
   #tlsSeen = false;
   #startedAt = 0;
@@ -130,7 +129,7 @@ export class Session {
   constructor(config: ClientConfig, ports: SessionPorts, options: SessionStart) {
     this.#config = config;
     this.#ports = ports;
-    this.#authToken = options.authToken;
+    this.#login = new Login(config, options.authToken);
     const ownSessionId = new Uint8Array(SESSION_ID_LEN);
     ports.random.fill(ownSessionId);
     const wrapper = controlWrapper(config.wrap, {
@@ -169,7 +168,7 @@ export class Session {
 
   /** What the server gave to log in with from now on. */
   get authToken(): AuthToken | undefined {
-    return this.#authToken;
+    return this.#login.token;
   }
 
   /** Bytes that sealing adds to a packet. Once up. */
@@ -312,14 +311,10 @@ export class Session {
   }
 
   #ownMessage(): KeyMethodMessage {
-    const credentials = this.#config.authUserPass ? this.#config.credentials : undefined;
-    const token = this.#authToken;
-    this.#tokenSent = token !== undefined;
     return {
       source: makeKeySource(this.#ports.random, false),
       options: clientOptionsString(this.#config),
-      user: token?.user ?? credentials?.user,
-      password: token?.token ?? credentials?.password,
+      ...this.#login.next(),
       peerInfo: clientPeerInfo(this.#config),
     };
   }
@@ -417,10 +412,10 @@ export class Session {
     switch (message.kind) {
       case "push-reply":
         if (this.#state === "push") this.#handlePushReply(message, now);
-        else if (this.#state === "up") this.#renewToken(message.options);
+        else if (this.#state === "up") this.#login.renew(message.options);
         return;
       case "auth-failed":
-        return this.#handleAuthFailed(message, now);
+        return this.#end(now, this.#login.refused(message));
       case "auth-pending":
         return this.#handleAuthPending(message.seconds);
       case "info":
@@ -455,7 +450,7 @@ export class Session {
     }
     this.#pushed = pushed;
     const { session } = pushed;
-    this.#authToken = authTokenOf(session) ?? this.#authToken;
+    this.#login.pushed(pushed);
     this.#data.peerId = session.peerId ?? PEER_ID_NONE;
     this.#data.framing = pushed.framing;
     this.#transition("pushed");
@@ -469,34 +464,9 @@ export class Session {
     this.#events.push({ kind: "up", options: pushed.options, cipher: pushed.cipher, peerId });
   }
 
-  /** As OpenVPN: any refusal may mean the token (a restarted server knows it no more), whether it says SESSION or not. */
-  #handleAuthFailed(
-    { reason, temporary, challenge }: ControlMessage & { readonly kind: "auth-failed" },
-    now: number,
-  ): void {
-    const tokenRefused = this.#tokenSent && temporary === undefined && challenge === undefined;
-    if (tokenRefused) this.#authToken = undefined;
-    this.#end(now, { kind: "auth-failed", reason, temporary, challenge, tokenRefused });
-  }
-
-  #renewToken(options: readonly string[]): void {
-    const renewed = renewedToken(this.#config, options);
-    if (renewed !== undefined) this.#authToken = { token: renewed.token, user: renewed.user ?? this.#authToken?.user };
-  }
-
   #startKeepalive({ session }: Pushed, now: number): void {
-    const config = this.#config;
-    const pushedTimeout = session.pingExit ?? session.pingRestart;
-    this.#keepalive = new Keepalive(
-      {
-        ping: session.ping ?? config.ping,
-        timeout: pushedTimeout ?? config.pingTimeout,
-        exit: pushedTimeout === undefined ? config.pingAction === "exit" : session.pingExit !== undefined,
-        inactive: session.inactive ?? config.inactive,
-      },
-      now,
-    );
-    const timeout = session.sessionTimeout ?? config.sessionTimeout;
+    this.#keepalive = new Keepalive(keepaliveOptions(this.#config, session), now);
+    const timeout = session.sessionTimeout ?? this.#config.sessionTimeout;
     if (timeout > 0) this.#timers.set("session", now + timeout * 1000);
   }
 

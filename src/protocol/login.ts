@@ -1,0 +1,52 @@
+/**
+ * What the client logs in with: user and password of the profile, or the token that the server gave in their place (man
+ * openvpn, --auth-token; notes 3 (14)).
+ */
+import type { ClientConfig } from "./config/types.ts";
+import type { ControlMessage } from "./control-message.ts";
+import { type AuthToken, authTokenOf, type Pushed, renewedToken } from "./pushed.ts";
+import type { SessionEnd } from "./session-events.ts";
+
+export class Login {
+  readonly #config: ClientConfig;
+  #token: AuthToken | undefined;
+  /** The login that was sent last was a token. */
+  #tokenSent = false;
+
+  /** @param token of the session before */
+  constructor(config: ClientConfig, token: AuthToken | undefined) {
+    this.#config = config;
+    this.#token = token;
+  }
+
+  get token(): AuthToken | undefined {
+    return this.#token;
+  }
+
+  /** For the key exchange that is made now. */
+  next(): { readonly user: string | undefined; readonly password: string | undefined } {
+    const { authUserPass, credentials } = this.#config;
+    const own = authUserPass ? credentials : undefined;
+    const token = this.#token;
+    this.#tokenSent = token !== undefined;
+    return { user: token?.user ?? own?.user, password: token?.token ?? own?.password };
+  }
+
+  /** The push reply that opens the tunnel. */
+  pushed({ session }: Pushed): void {
+    this.#token = authTokenOf(session) ?? this.#token;
+  }
+
+  /** A push reply while the tunnel is up. */
+  renew(options: readonly string[]): void {
+    const renewed = renewedToken(this.#config, options);
+    if (renewed !== undefined) this.#token = { token: renewed.token, user: renewed.user ?? this.#token?.user };
+  }
+
+  /** As OpenVPN: any refusal may mean the token (a restarted server knows it no more), whether it says SESSION or not. */
+  refused(message: ControlMessage & { readonly kind: "auth-failed" }): SessionEnd {
+    const tokenRefused = this.#tokenSent && message.temporary === undefined && message.challenge === undefined;
+    if (tokenRefused) this.#token = undefined;
+    return { ...message, tokenRefused };
+  }
+}
