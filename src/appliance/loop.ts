@@ -1,6 +1,6 @@
 /**
  * The loop: read what has arrived, let timers and events act, send, and sleep until a device, a timer or a signal has
- * something. It yields to the event loop only while TLS works there, and often enough for signals.
+ * something. It yields to the event loop before it sleeps, while TLS works there, and often enough for signals.
  */
 import { EVENT_LOOP, type Poller } from "./sys/poller.ts";
 

@@ -1,11 +1,11 @@
 /** The addresses of a remote given by name: the DNS client over UDP sockets of the WAN, one port a query (RFC 5452 9.2). */
+
 import type { Random } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
 import { DnsClient } from "../netstack/dns/client.ts";
 import type { Interface } from "../netstack/interface.ts";
 import type { UdpSocket } from "../netstack/udp-socket.ts";
-
-const DNS_PORT = 53;
+import { DNS_PORT } from "../netstack/wire/dns.ts";
 
 export type Resolution =
   | { readonly ok: true; readonly addresses: readonly number[]; readonly note: string | undefined }

@@ -1,14 +1,13 @@
 /** The WAN's address: static, or by DHCP; says when there is one, when it changes and when it is gone. */
+
 import { formatIpv4 } from "../lib/address.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { DhcpClient, type Lease } from "../netstack/dhcp/client.ts";
 import type { Interface } from "../netstack/interface.ts";
 import type { UdpSocket } from "../netstack/udp-socket.ts";
+import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from "../netstack/wire/dhcpv4.ts";
 import type { Settings } from "./settings.ts";
-
-const DHCP_CLIENT_PORT = 68;
-const DHCP_SERVER_PORT = 67;
 
 /** What the owner does about the WAN. */
 export interface UplinkEvents {
