@@ -1,5 +1,4 @@
 /** The addresses of a remote given by name: the DNS client over UDP sockets of the WAN, one port a query (RFC 5452 9.2). */
-
 import type { Random } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
 import { DnsClient } from "../netstack/dns/client.ts";

@@ -1,5 +1,4 @@
 /** The WAN's address: static, or by DHCP; says when there is one, when it changes and when it is gone. */
-
 import { formatIpv4 } from "../lib/address.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
