@@ -1,7 +1,7 @@
 /** `npm run check`: types and lint. */
-import { checks, endWithMe, finish, type Tally } from "./steps.ts";
+import { checks, endWithMe, finish, newTally } from "./steps.ts";
 
-const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+const tally = newTally();
 endWithMe();
 await checks(tally);
 finish(tally);

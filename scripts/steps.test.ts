@@ -1,10 +1,16 @@
 import { expect, test } from "bun:test";
-import { summary } from "./steps.ts";
+import { failedTests, summary } from "./steps.ts";
 
 test("the summary of bun test is read, errors count as failures", () => {
   const out =
     "(fail) x\n4 tests failed:\n\n 34 pass\n 21 skip\n 4 fail\n 1 error\n 99 expect() calls\nRan 59 tests across 4 files. [186.06s]\n";
   expect(summary(out)).toEqual({ passed: 34, failed: 5, skipped: 21 });
+});
+
+test("a failed test is named once, where it ran in a process of its own and in the list at the end", () => {
+  const out =
+    "a.test.ts:\n(pass) x > y [0.02ms]\n\x1b[31m(fail)\x1b[0m x > z [9.48ms]\n\n1 tests failed:\n(fail) x > z [9.48ms]\n\n 1 pass\n 1 fail\n";
+  expect(failedTests(out)).toEqual(["(fail) x > z"]);
 });
 
 test("a run that ends without a summary has none", () => {

@@ -1,10 +1,17 @@
 /** The steps that `npm test` and `npm run check` are made of: a program is run, its output streams through, and what it counts is counted. */
 
-export interface Tally {
+export interface Counts {
   passed: number;
   failed: number;
   skipped: number;
 }
+
+export interface Tally extends Counts {
+  /** What failed, as it is named again at the end: the output of a run is long. */
+  readonly failures: string[];
+}
+
+export const newTally = (): Tally => ({ passed: 0, failed: 0, skipped: 0, failures: [] });
 
 export const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
@@ -63,7 +70,7 @@ async function stream(
 export async function program(tally: Tally, title: string, argv: readonly string[], minutes = 10): Promise<boolean> {
   const { status } = await stream(title, argv, minutes);
   if (status === 0) tally.passed++;
-  else tally.failed++;
+  else fail(tally, `${title}: status ${status}`);
   return status === 0;
 }
 
@@ -72,19 +79,35 @@ export async function bunTest(tally: Tally, title: string, argv: readonly string
   const { status, out } = await stream(title, argv, minutes);
   const counted = summary(out);
   if (counted === undefined) {
-    console.log(`${title}: ended with status ${status} and no summary`);
-    tally.failed++;
+    fail(tally, `${title}: ended with status ${status} and no summary`);
     return;
   }
   tally.passed += counted.passed;
   tally.skipped += counted.skipped;
-  tally.failed += status !== 0 && counted.failed === 0 ? 1 : counted.failed;
+  tally.failed += counted.failed;
+  tally.failures.push(...failedTests(out));
+  if (status !== 0 && counted.failed === 0) fail(tally, `${title}: ended with status ${status}`);
+}
+
+function fail(tally: Tally, what: string): void {
+  tally.failed++;
+  tally.failures.push(what);
+}
+
+/** The lines of `bun test` that name a failed test, each once. */
+export function failedTests(out: string): string[] {
+  const lines = withoutColours(out).match(/^\(fail\) .*$/gm) ?? [];
+  return [...new Set(lines.map((line) => line.replace(/ \[[\d.]+m?s\]$/, "")))];
+}
+
+function withoutColours(out: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are what is to be removed
+  return out.replace(/\x1b\[[0-9;]*m/g, "");
 }
 
 /** What a run of `bun test` counted, from the last summary in its output. */
-export function summary(out: string): Tally | undefined {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: colours are what is to be removed
-  const plain = out.replace(/\x1b\[[0-9;]*m/g, "");
+export function summary(out: string): Counts | undefined {
+  const plain = withoutColours(out);
   const end = plain.search(/^Ran \d+ tests? across \d+ files?/m);
   if (end < 0) return undefined;
   const block = plain.slice(0, end).split("\n").slice(-12).join("\n");
@@ -99,8 +122,9 @@ export async function checks(tally: Tally): Promise<void> {
   await program(tally, "lint", [`${ROOT}/node_modules/.bin/biome`, "ci", "--colors=off"]);
 }
 
-/** Prints the closing line and ends with the right status. */
+/** Names what failed, prints the closing line and ends with the right status. */
 export function finish(tally: Tally): never {
+  if (tally.failures.length > 0) console.log(`\nfailed:\n${tally.failures.map((what) => `  ${what}`).join("\n")}`);
   console.log(
     `\n${tally.passed} passed, ${tally.failed} failed${tally.skipped > 0 ? `, ${tally.skipped} skipped` : ""}`,
   );

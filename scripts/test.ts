@@ -5,7 +5,7 @@
  */
 import { Glob } from "bun";
 import { canMakeNamespaces, privileged, userNamespaceProblem } from "../test/support/world/privilege.ts";
-import { bunTest, checks, endWithMe, finish, program, ROOT, type Tally } from "./steps.ts";
+import { bunTest, checks, endWithMe, finish, newTally, program, ROOT } from "./steps.ts";
 
 const STEPS = ["check", "unit", "image", "interop", "system"] as const;
 const chosen = process.argv.slice(2);
@@ -16,7 +16,7 @@ if (unknown.length > 0) {
 }
 const wanted = (step: (typeof STEPS)[number]): boolean => chosen.length === 0 || chosen.includes(step);
 
-const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+const tally = newTally();
 const bun = process.execPath;
 // Files in processes of their own: a crash is one failure, not the end.
 const PARALLEL = "--parallel=2";

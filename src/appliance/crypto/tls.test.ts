@@ -128,6 +128,8 @@ describe.each(["1.2", "1.3"] as const)("TLS %s", (version) => {
     socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data: (_s, data) => engine.receive(data) } });
     carry();
     const theirs = (await until(/Keying material: ([0-9A-F]+)/))[1] as string;
+    // In TLS 1.2 the server says so before its last flight is here.
+    while (engine.state === "handshake") await turn();
     expect(engine.state).toBe("established");
     expect(engine.exportKeyingMaterial(label, 64).toHex()).toBe(theirs.toLowerCase());
     engine.close();
