@@ -17,6 +17,8 @@ interface Run {
   readonly sent: number;
   readonly returned: number;
   readonly received: number;
+  /** Of what went to the server, the packets that were in a UDP super-frame. */
+  readonly gathered: number;
   readonly wasted: boolean;
   /** Allocated bytes for each packet of either direction. */
   readonly bytes: number;
@@ -54,6 +56,13 @@ for (const [cipher, packets] of [
     expect(bytes).toBeLessThan(BOUND);
   });
 }
+
+test("nor where equal packets leave as UDP super-frames", async () => {
+  const { sent, returned, received, gathered, bytes } = await run("AES-256-GCM", 2 * MILLION, "gso");
+  expect([returned, received]).toEqual([sent, sent]);
+  expect(gathered).toBeGreaterThan(sent / 10);
+  expect(bytes).toBeLessThan(BOUND);
+});
 
 test("refusing a million packets without a tunnel allocates nothing per packet", async () => {
   const { sent, returned, received, bytes } = await run("AES-256-GCM", 2 * MILLION, "closed");

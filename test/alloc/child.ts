@@ -1,9 +1,9 @@
 /**
  * Pushes packets through the data path and marks on stderr when that begins and ends:
  *
- *   bun child.ts CIPHER PACKETS [open|closed|silent] [object|subarray]
+ *   bun child.ts CIPHER PACKETS [open|gso|closed|silent] [object|subarray]
  *
- * "closed": no tunnel, so all that the LAN sends is refused. "silent": the LAN host answers no ARP any more. What is named last is allocated for each frame that the LAN
+ * "gso": the WAN takes UDP super-frames. "closed": no tunnel, so all that the LAN sends is refused. "silent": the LAN host answers no ARP any more. What is named last is allocated for each frame that the LAN
  * sends, to prove that it would be seen.
  */
 import { writeSync } from "node:fs";
@@ -25,7 +25,7 @@ const wastes: Record<string, () => void> = {
 /** Enough for the compiler to have seen everything. */
 const WARM_UP_TURNS = 4000;
 
-const loopback = new Loopback(cipher as AeadName, wastes[waste]);
+const loopback = new Loopback(cipher as AeadName, wastes[waste], way === "gso");
 if (way === "closed") loopback.path.router.closeTunnel();
 if (way === "silent") {
   loopback.lan.silent = true;
@@ -34,7 +34,7 @@ if (way === "silent") {
 /** There and back. */
 const turns = Math.ceil(Number(packets) / (2 * PACKETS_PER_TURN));
 for (let i = 0; i < WARM_UP_TURNS; i++) loopback.turn();
-const [before, back] = [loopback.lan.received, loopback.wan.returned];
+const [before, back, gathered] = [loopback.lan.received, loopback.wan.returned, loopback.wan.gathered];
 writeSync(2, "FROM HERE\n");
 const start = performance.now();
 for (let i = 0; i < turns; i++) loopback.turn();
@@ -45,6 +45,7 @@ console.log(
     sent: turns * PACKETS_PER_TURN,
     returned: loopback.wan.returned - back,
     received: loopback.lan.received - before,
+    gathered: loopback.wan.gathered - gathered,
     nsPerPacket: Math.round((ms * 1e6) / (2 * turns * PACKETS_PER_TURN)),
     wasted: kept !== undefined,
   }),

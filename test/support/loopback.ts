@@ -12,7 +12,7 @@ import type { PacketDevice } from "../../src/appliance/dev/packet.ts";
 import { NativeMemory } from "../../src/appliance/sys/memory.ts";
 import { DATA_PATH_BYTES, DataPath } from "../../src/appliance/wiring.ts";
 import { formatIpv4, type Mac } from "../../src/lib/address.ts";
-import { Batch, GSO_TCPV4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
+import { Batch, GSO_TCPV4, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { HEADROOM, TAILROOM } from "../../src/lib/slab.ts";
 import { RouteTable } from "../../src/netstack/route.ts";
@@ -20,7 +20,7 @@ import { arp, bytesOf, frame, icmp, ip, mac, tcp, udp } from "../../src/netstack
 import { ARP_REPLY, ARP_REQUEST, arpOperation, arpSenderIp, arpTargetIp } from "../../src/netstack/wire/arp.ts";
 import { ETHERNET_HEADER_LEN, ETHERTYPE_ARP, etherType } from "../../src/netstack/wire/ethernet.ts";
 import { ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, icmpRefreshChecksum } from "../../src/netstack/wire/icmpv4.ts";
-import { IPV4_HEADER_LEN, ipv4Protocol, PROTO_ICMP } from "../../src/netstack/wire/ipv4.ts";
+import { IPV4_HEADER_LEN, ipv4Protocol, ipv4SetTotalLen, PROTO_ICMP } from "../../src/netstack/wire/ipv4.ts";
 import { TCP_ACK, TCP_CHECKSUM_OFFSET, TCP_HEADER_LEN, TCP_PSH } from "../../src/netstack/wire/tcp.ts";
 import { UDP_CHECKSUM_OFFSET, UDP_HEADER_LEN } from "../../src/netstack/wire/udp.ts";
 import type { AeadName } from "../../src/protocol/ports.ts";
@@ -48,6 +48,7 @@ const WAN_MAC = "52:54:00:00:00:01";
 const LAN_MAC = "52:54:00:00:00:02";
 const LAN_ROWS = 64;
 const WAN_ROWS = 256;
+const UDP_LENGTH_OFFSET = 4;
 const SLOT = 2048;
 const SLOT_FRAME = HEADROOM + 2;
 /** From the start of a frame of the link to its payload. */
@@ -60,8 +61,12 @@ export class Loopback {
   readonly wan: WanEnd;
   now = 1000;
 
-  /** Comes up at once. @param waste what is done per packet beside the work, to prove that it is seen */
-  constructor(cipher: AeadName, waste: () => void = () => {}) {
+  /**
+   * Comes up at once.
+   * @param waste what is done per packet beside the work, to prove that it is seen
+   * @param udpGso whether the WAN's device takes UDP super-frames, as Linux does from 6.2 on
+   */
+  constructor(cipher: AeadName, waste: () => void = () => {}, udpGso = false) {
     const memory = new NativeMemory(DATA_PATH_BYTES);
     const random = seededRandom(1);
     const aead = new LibcryptoAead(memory, memory.pointer);
@@ -77,7 +82,7 @@ export class Loopback {
       memory: { slab: memory, aead },
     });
     this.lan = new LanEnd(memory, waste);
-    this.wan = new WanEnd(memory, peer);
+    this.wan = new WanEnd(memory, peer, udpGso);
     // Whatever the data path asks a device for is there.
     const device = (end: LanEnd | WanEnd): PacketDevice => end as unknown as PacketDevice;
     const devices = { wan: device(this.wan), lan: device(this.lan) };
@@ -131,7 +136,7 @@ export class Loopback {
 /** What both ends have of a device, and the answers to ARP. */
 abstract class End {
   readonly mtu = 1500;
-  readonly udpGso = false;
+  abstract readonly udpGso: boolean;
   readonly mac: Mac;
   /** Answers no ARP. */
   silent = false;
@@ -177,6 +182,7 @@ abstract class End {
 /** A LAN host that sends the same frames in each turn, and counts what comes. */
 class LanEnd extends End {
   readonly name = "lan";
+  readonly udpGso = false;
   /** Packets that came; a super-frame of n segments is n. */
   received = 0;
   #offered = false;
@@ -255,8 +261,11 @@ class LanEnd extends End {
 /** The WAN's gateway and, behind it, the server: each packet of the tunnel goes back to whom it came from. */
 class WanEnd extends End {
   readonly name = "wan";
+  readonly udpGso: boolean;
   /** Frames with a packet of the tunnel. */
   returned = 0;
+  /** Datagrams that came as a part of a super-frame. */
+  gathered = 0;
   readonly #peer: OpenvpnPeer;
   readonly #waiting = new Batch(WAN_ROWS);
   readonly #plain = new Batch(WAN_ROWS);
@@ -265,9 +274,10 @@ class WanEnd extends End {
   #taken = 0;
   #now = 1000;
 
-  constructor(memory: NativeMemory, peer: OpenvpnPeer) {
+  constructor(memory: NativeMemory, peer: OpenvpnPeer, udpGso: boolean) {
     super(memory, WAN_ROWS, WAN_MAC, "52:54:00:00:00:98");
     this.#peer = peer;
+    this.udpGso = udpGso;
     if (HEADROOM + TAILROOM + 1514 > SLOT) throw new Error("a slot is too small for a frame");
   }
 
@@ -295,16 +305,27 @@ class WanEnd extends End {
     const sealed = this.#sealed;
     plain.clear();
     sealed.clear();
+    let headers = 0;
     for (let i = 0; i < batch.count; i++) {
       const start = batch.at[i]!;
-      const len = batch.len[i]!;
-      if (etherType(view, start) === ETHERTYPE_ARP) {
+      let len = batch.len[i]!;
+      const continues = i > 0 && batch.more[i - 1] === 1;
+      if (!continues && etherType(view, start) === ETHERTYPE_ARP) {
         this.answer(start);
         continue;
       }
       const at = this.ring + this.#next * SLOT + SLOT_FRAME;
       this.#next = (this.#next + 1) % WAN_ROWS;
-      bytes.copyWithin(at, start, start + len);
+      if (continues) {
+        // Each row of a super-frame is a datagram; the first one's headers are for all.
+        bytes.copyWithin(at, headers, headers + DATAGRAM);
+        bytes.copyWithin(at + DATAGRAM, start, start + len);
+        len += DATAGRAM;
+      } else {
+        headers = start;
+        bytes.copyWithin(at, start, start + len);
+      }
+      if (continues || batch.gsoType[i] === GSO_UDP_L4) this.#ungather(at, len);
       this.#peer.data.open(this.#now, at + DATAGRAM, len - DATAGRAM, plain);
       swap16(view, at, at + 6);
       swap32(view, at + 2, at + 8);
@@ -318,6 +339,14 @@ class WanEnd extends End {
     this.#peer.data.sealBatch(this.#now, plain, sealed);
     this.returned += sealed.count;
     return batch.count;
+  }
+
+  /** Lengths as a card writes them into each datagram that it makes of a super-frame. */
+  #ungather(at: number, len: number): void {
+    const { view } = this.memory;
+    ipv4SetTotalLen(view, at + ETHERNET_HEADER_LEN, len - ETHERNET_HEADER_LEN);
+    view.setUint16(at + DATAGRAM - UDP_HEADER_LEN + UDP_LENGTH_OFFSET, len - DATAGRAM + UDP_HEADER_LEN);
+    this.gathered++;
   }
 }
 
