@@ -209,6 +209,25 @@ describe("LAN to tunnel, without NAT", () => {
     expect(tunnel.take()[0]!.view.getUint16(36)).toBe(right);
   });
 
+  test("a partial checksum in a packet within a packet (VXLAN) is completed where the row says, and one outside is refused", () => {
+    const inner = frame(tcp({ src: "10.1.0.1", dst: "10.1.0.2" }, { flags: TCP_ACK }, bytesOf(34)));
+    const innerAt = 20 + 8 + 8;
+    const packet = udp({ src: HOST, dst: SITE }, 4789, 4789, new Uint8Array([8, 0, 0, 0, 0, 0, 1, 0, ...inner]));
+    const right = packet.slice();
+    const d = new DataView(packet.buffer);
+    // The outer checksum is right for the inner one completed: local checksum offload (Linux, checksum-offloads.rst).
+    d.setUint16(innerAt + 14 + 20 + 16, pseudoSum(ip("10.1.0.1"), ip("10.1.0.2"), 6, 54));
+    const rx = bed.receive(frame(packet), frame(packet), frame(packet));
+    rx.flags.fill(VNET_NEEDS_CSUM);
+    rx.csumStart.fill(14 + innerAt + 14 + 20);
+    rx.csumOffset.set([16, packet.length, 16]);
+    rx.csumStart[2] = 20;
+    router.lanIn(10, rx);
+    const sent = tunnel.take();
+    expect(sent.map((s) => s.bytes.subarray(20))).toEqual([right.subarray(20)]);
+    expect(router.lanDrops.snapshot()).toEqual({ ChecksumPartialMalformed: 2 });
+  });
+
   test("a TCP super-frame becomes segments like a NIC's: seq, ids, flags, checksums", () => {
     const payload = bytesOf(3000);
     const flags = TCP_ACK | TCP_PSH | TCP_FIN | TCP_CWR;

@@ -22,6 +22,7 @@ import { Reassembler } from "./reassembly.ts";
 import type { RouteTable } from "./route.ts";
 import { tcpSuperHeaderLen } from "./split.ts";
 import { TunnelEgress } from "./tunnel-egress.ts";
+import { checksum } from "./wire/checksum.ts";
 import {
   ICMP_ECHO_REQUEST,
   ICMP_TIME_EXCEEDED,
@@ -49,8 +50,8 @@ import {
   PROTO_TCP,
   PROTO_UDP,
 } from "./wire/ipv4.ts";
-import { tcpCheck, tcpSetChecksum } from "./wire/tcp.ts";
-import { UDP_HEADER_LEN, udpCheck, udpSetChecksum } from "./wire/udp.ts";
+import { tcpCheck } from "./wire/tcp.ts";
+import { UDP_HEADER_LEN, udpCheck } from "./wire/udp.ts";
 
 export interface RouterOptions {
   readonly slab: Slab;
@@ -206,7 +207,7 @@ export class Router implements Forwarder {
     if (gsoType === GSO_UDP_L4) return this.#superUdp(now, at, rx.gsoSize[row]!);
     if (gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;
     if ((rx.flags[row]! & VNET_NEEDS_CSUM) !== 0) {
-      const bad = this.#completeChecksum(at);
+      const bad = this.#completeChecksum(rx, row, at);
       if (bad !== Drop.None) return bad;
     }
     if (this.#nat !== undefined && ipv4IsFragment(d, at)) {
@@ -281,25 +282,19 @@ export class Router implements Forwarder {
     return this.#handled(TO_TUNNEL);
   }
 
-  /** Checksums that the sender's kernel left to a device (VNET_NEEDS_CSUM): nothing behind us would complete them. */
-  #completeChecksum(at: number): DropCode {
+  /**
+   * A checksum that the sender's kernel left to a device (VNET_NEEDS_CSUM, virtio 1.2 5.1.6.2.1): nothing behind us would
+   * complete it. It is where the row says, which may be in a packet within the packet (VXLAN), over all that follows.
+   */
+  #completeChecksum(rx: Batch, row: number, at: number): DropCode {
     const d = this.#slab.view;
-    const headerLen = ipv4HeaderLen(d, at);
-    const avail = ipv4TotalLen(d, at) - headerLen;
-    const transport = at + headerLen;
-    if (ipv4IsFragment(d, at)) return Drop.ChecksumPartialMalformed;
-    switch (ipv4Protocol(d, at)) {
-      case PROTO_TCP:
-        if (tcpCheck(d, transport, avail) !== Drop.None) return Drop.ChecksumPartialMalformed;
-        tcpSetChecksum(d, transport, avail, ipv4Src(d, at), ipv4Dst(d, at));
-        return Drop.None;
-      case PROTO_UDP:
-        if (udpCheck(d, transport, avail) !== Drop.None) return Drop.ChecksumPartialMalformed;
-        udpSetChecksum(d, transport, ipv4Src(d, at), ipv4Dst(d, at));
-        return Drop.None;
-      default:
-        return Drop.ChecksumPartialMalformed;
-    }
+    const start = rx.at[row]! + rx.csumStart[row]!;
+    const field = start + rx.csumOffset[row]!;
+    const end = at + ipv4TotalLen(d, at);
+    if (start < at + ipv4HeaderLen(d, at) || field + 2 > end || ipv4IsFragment(d, at))
+      return Drop.ChecksumPartialMalformed;
+    d.setUint16(field, checksum(d, start, end - start) || 0xffff); // 0 would mean none with UDP (RFC 768); both say the same
+    return Drop.None;
   }
 
   #fromTunnel(now: number, received: number, avail: number): DropCode {
