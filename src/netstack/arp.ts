@@ -55,16 +55,21 @@ export class Arp {
       }
       return Drop.ArpConflict;
     }
-    // A gateway may lie outside of the subnet (providers that lease a /32).
-    const believable = ip !== 0 && (ip === own.gateway || (own.onLink(ip) && !own.isBroadcast(ip)));
-    if (arpTargetIp(d, at) !== own.address) return Drop.ArpNotForUs;
+    const { neighbors } = e;
+    if (arpTargetIp(d, at) !== own.address) {
+      neighbors.onClaim(now, ip, macHi, macLo);
+      return Drop.ArpNotForUs;
+    }
     if (operation === ARP_REPLY) {
-      if (!believable || !unicast) return Drop.ArpBadSender;
-      const claim = e.neighbors.onReply(now, ip, macHi, macLo);
+      // Whom we asked, of the subnet or not (a route's gateway or destination may lie outside: RFC 3442), we had reason to.
+      if (!unicast) return Drop.ArpBadSender;
+      const claim = neighbors.onReply(now, ip, macHi, macLo);
       return claim === "learnt" || claim === "confirmed" ? Drop.None : Drop.ArpUnsolicited;
     }
+    // A gateway may lie outside of the subnet (providers that lease a /32).
+    const believable = ip !== 0 && (ip === own.gateway || (own.onLink(ip) && !own.isBroadcast(ip)));
     // A probe (sender 0.0.0.0, RFC 5227) and a sender of another subnet get their answer, and nothing is learnt.
-    if (believable) e.neighbors.onRequest(now, ip, macHi, macLo);
+    if (believable) neighbors.onRequest(now, ip, macHi, macLo);
     e.answerArp(macHi, macLo, ip);
     return Drop.None;
   }

@@ -80,6 +80,34 @@ describe("ARP", () => {
     expect(it.egress.neighbors.size).toBe(0);
   });
 
+  test("a neighbour that announces another MAC is asked whether it moved, and found at the new one a second later", () => {
+    const moved = "52:54:00:00:00:98";
+    const probes = (): string[] => out().filter((s) => s.includes(`who-has ${HOST}`));
+    const known = (): void => {
+      start("lan");
+      push(arp(1, HOST, GW), frame(icmp({ src: HOST, dst: GW }, 8, 0, 1, bytesOf(1))), arp(2, HOST, GW));
+      out();
+    };
+    const announcements = [
+      arp(1, HOST, HOST, moved),
+      arp(2, HOST, HOST, moved, BROADCAST),
+      arp(1, HOST, "192.168.50.77", moved),
+    ];
+    for (const announcement of announcements) {
+      known();
+      push(announcement);
+      expect(probes()).toEqual([`${ROUTER_MAC} > ${HOST_MAC} arp who-has ${HOST} tell ${GW} (${ROUTER_MAC})`]);
+      for (let at = it.pollAt(); at < 2000; at = it.pollAt()) it.handleTimeout(at);
+      expect(probes().at(-1)).toStartWith(`${ROUTER_MAC} > ${BROADCAST} arp who-has ${HOST}`);
+      push(arp(2, HOST, GW, moved), frame(icmp({ src: HOST, dst: GW }, 8, 0, 1, bytesOf(1)), ROUTER_MAC, moved));
+      expect(out()[0]).toStartWith(`${ROUTER_MAC} > ${moved} ${GW} > ${HOST}`);
+    }
+    known();
+    push(arp(1, HOST, HOST), arp(1, "192.168.50.78", "192.168.50.78"));
+    expect(out()).toEqual([]);
+    expect(it.egress.neighbors.size).toBe(1);
+  });
+
   test("a claim of our own address is counted and defended, at most every 10 s (RFC 5227)", () => {
     start("lan");
     outlet.take();
@@ -330,6 +358,24 @@ describe("UDP sockets", () => {
     it.sendUdp(0, socket, ip("203.0.113.9"), 53, bytesOf(4));
     push(arp(2, "10.0.0.1", GW));
     expect(out()[1]).toBe(`${ROUTER_MAC} > ${HOST_MAC} ${GW} > 203.0.113.9 ttl 64 len 32 udp 1194 > 53 len 4`);
+  });
+
+  test("a destination that is on the link by a route, and a gateway outside of the subnet, are found by ARP (RFC 3442)", () => {
+    const routes = [
+      { network: ip("10.20.0.0"), prefix: 16, gateway: 0 },
+      { network: ip("10.30.0.0"), prefix: 16, gateway: ip("10.20.0.1") },
+    ];
+    it.configure({ address: ip(GW), prefix: 24, routes }, 0);
+    const socket = it.bindUdp(1194, receiver)!;
+    it.sendUdp(0, socket, ip("10.20.7.7"), 53, bytesOf(4));
+    it.sendUdp(0, socket, ip("10.30.7.7"), 53, bytesOf(4));
+    out();
+    push(arp(2, "10.20.7.7", GW), arp(2, "10.20.0.1", GW, "52:54:00:00:00:98"), arp(2, "10.20.0.2", GW));
+    expect(out().map((s) => s.replace(/ ttl.*/, ""))).toEqual([
+      `${ROUTER_MAC} > ${HOST_MAC} ${GW} > 10.20.7.7`,
+      `${ROUTER_MAC} > 52:54:00:00:00:98 ${GW} > 10.30.7.7`,
+    ]);
+    expect(drops()).toEqual({ ArpUnsolicited: 1 });
   });
 
   test("a batch gets its headers in place, the checksum partial; what exceeds the MTU leaves in fragments", () => {

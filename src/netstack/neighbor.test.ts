@@ -188,6 +188,16 @@ test("guesses do not push out entries in use; the table is bounded", () => {
   expect(cache.size).toBe(1024);
 });
 
+test("a scan pushes out itself, not who answers", () => {
+  known();
+  cache.lookup(1, 0x0c000000);
+  cache.onReply(1, 0x0c000000, 2, 2);
+  for (let i = 0; i < 5000; i++) cache.lookup(2 + i / 1000, 0x0b000000 + i);
+  expect(cache.size).toBe(1024);
+  expect(cache.lookup(8, A)).toBe(FOUND);
+  expect(cache.lookup(8, 0x0c000000)).toBe(FOUND);
+});
+
 test("any sequence of events leaves bounded storage and a timer that moves on", () => {
   const op = fc.record({ kind: fc.nat(4), ip: fc.nat(5), mac: fc.nat(3), dt: fc.nat(3000) });
   fc.assert(

@@ -67,6 +67,8 @@ class Entry {
   tries = 0;
   usedAt: number;
   claimAt = Number.NEGATIVE_INFINITY;
+  /** It has answered, and not failed to since. */
+  confirmed = false;
   parked: Parked[] = [];
   parkedBytes = 0;
 
@@ -189,6 +191,15 @@ export class NeighborCache {
     }
   }
 
+  /**
+   * ARP that is not for us says that `ip` is at that MAC: nothing is learnt, but a known address that it contradicts is
+   * asked for (an announcement after a failover or a move, RFC 5227 3).
+   */
+  onClaim(now: number, ip: number, macHi: number, macLo: number): void {
+    const entry = this.#entries.get(ip);
+    if (entry !== undefined && (entry.macHi !== macHi || entry.macLo !== macLo)) this.#contradict(entry, now);
+  }
+
   pollAt(): number {
     return this.#timerAt;
   }
@@ -227,6 +238,7 @@ export class NeighborCache {
       this.#request(entry, now, REQUEST_MS, 0xffff, -1);
     } else {
       entry.state = "failed";
+      entry.confirmed = false;
       entry.at = now + FAILED_MS;
       this.#wake(entry.usedAt + IDLE_MS);
       this.#drop(entry);
@@ -240,14 +252,20 @@ export class NeighborCache {
     return entry;
   }
 
-  /** Makes room: the entry that has been unused the longest; for a mere guess only one that is not in use. */
+  /**
+   * Makes room: of those that never answered, so that a scan pushes out itself, else of all, the one that has been unused
+   * the longest; for a mere guess only one that is not in use.
+   */
   #evict(now: number, wanted: boolean): boolean {
-    let oldest: Entry | undefined;
+    let victim: Entry | undefined;
     for (const entry of this.#entries.values()) {
-      if (oldest === undefined || entry.usedAt < oldest.usedAt) oldest = entry;
+      const better =
+        victim === undefined ||
+        (entry.confirmed === victim.confirmed ? entry.usedAt < victim.usedAt : victim.confirmed);
+      if (better) victim = entry;
     }
-    if (oldest === undefined || (!wanted && now - oldest.usedAt < REACHABLE_MS)) return false;
-    this.#remove(oldest);
+    if (victim === undefined || (!wanted && now - victim.usedAt < REACHABLE_MS)) return false;
+    this.#remove(victim);
     return true;
   }
 
@@ -272,6 +290,7 @@ export class NeighborCache {
   }
 
   #confirm(entry: Entry, now: number, macHi: number, macLo: number): void {
+    entry.confirmed = true;
     this.#settle(entry, macHi, macLo, now + REACHABLE_MS);
   }
 
