@@ -157,6 +157,27 @@ describe("reassembly", () => {
     expect(r.bytes).toBeLessThanOrEqual(2 * 1024 * 1024);
   });
 
+  test("a flood of tiny fragments from many sources does not pick out the packet that has the most bytes", () => {
+    const r = new Reassembler();
+    const data = bytesOf(3000);
+    const source = (i: number): string => `10.1.${i >> 8}.${i & 255}`;
+    for (let i = 0; i < 1000; i++) offer(r, piece(data, 0, 8, 1, source(i)));
+    offer(r, piece(data, 0, 1480));
+    for (let i = 1000; i < 1100; i++) offer(r, piece(data, 0, 8, 1, source(i)));
+    offer(r, piece(data, 1480, 3000));
+    expect(whole(r).subarray(20)).toEqual(data);
+  });
+
+  test("what was refused for an overlap is not counted again when it gives way", () => {
+    const r = new Reassembler();
+    const data = bytesOf(64);
+    offer(r, piece(data, 0, 32));
+    expect(offer(r, piece(data, 8, 64))).toBe(Drop.FragmentOverlap);
+    for (let id = 2; id < 130; id++) offer(r, piece(data, 0, 32, id));
+    expect(r.packets).toBe(128);
+    expect(r.lost.total()).toBe(0);
+  });
+
   test("the same id from another host, to another host or of another protocol is another packet", () => {
     const r = new Reassembler();
     const data = bytesOf(64);

@@ -59,6 +59,9 @@ class Partial {
   }
 }
 
+const bytesOf = (p: Partial): number => p.cost;
+const one = (): number => 1;
+
 export class Reassembler {
   /** Length of the packet that the last `offer` completed, else 0; fetch it with {@link copyOut} before the next offer. */
   completeLen = 0;
@@ -139,7 +142,7 @@ export class Reassembler {
       this.completeLen = p.total + p.header.length;
       return Drop.None;
     }
-    while (this.#bytes > MAX_BYTES || this.#partials.length > MAX_PACKETS) this.#evict();
+    while (this.#bytes > MAX_BYTES) this.#evict(bytesOf);
     return Drop.None;
   }
 
@@ -192,19 +195,19 @@ export class Reassembler {
     const dst = ipv4Dst(d, at);
     const idProtocol = (ipv4Id(d, at) << 8) | ipv4Protocol(d, at);
     const hash = src ^ (dst << 1) ^ Math.imul(idProtocol, 0x9e3779b1);
-    if (this.#partials.length >= MAX_PACKETS) this.#evict();
+    if (this.#partials.length >= MAX_PACKETS) this.#evict(one);
     const p = new Partial(hash, src, dst, idProtocol, now + REASSEMBLY_MS);
     this.#partials.push(p);
     return p;
   }
 
-  /** Gives up the oldest packet of the source that holds the most bytes. */
-  #evict(): void {
+  /** Gives up the oldest packet of the source that holds the most of what is short: bytes, or packets. */
+  #evict(size: (p: Partial) => number): void {
     const held = new Map<number, number>();
     let most = -1;
     let busiest = 0;
     for (const p of this.#partials) {
-      const sum = (held.get(p.src) ?? 0) + p.cost + OVERHEAD;
+      const sum = (held.get(p.src) ?? 0) + size(p);
       held.set(p.src, sum);
       if (sum > most) {
         most = sum;
@@ -213,7 +216,7 @@ export class Reassembler {
     }
     const victim = this.#partials.find((p) => p.src === busiest);
     if (victim === undefined) return;
-    this.lost.bump(Drop.FragmentLimit);
+    if (!victim.dead) this.lost.bump(Drop.FragmentLimit);
     this.#remove(victim);
   }
 
