@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { GSO_TCPV4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { GSO_TCPV4, MAX_PIECES, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { slabOver } from "../lib/slab.ts";
 import { TcpCoalescer } from "./coalesce.ts";
 import { segmentCount, tcpSegmentCopy, tcpSuperHeaderLen } from "./split.ts";
@@ -81,6 +81,14 @@ test("a run of segments is one frame with a partial checksum, which the payloads
 test("64 KiB end a frame", () => {
   send(...Array.from({ length: 50 }, (_, i) => data(i * 1400, 1400)));
   expect(outlet.take().map((s) => s.bytes.length)).toEqual([14 + 40 + 46 * 1400, 14 + 40 + 4 * 1400]);
+});
+
+test("as many pieces as a device takes end a frame (segments of a few bytes)", () => {
+  send(...Array.from({ length: 600 }, (_, i) => data(i * 10, 10)));
+  expect(outlet.take().map((s) => s.bytes.length)).toEqual([
+    14 + 40 + MAX_PIECES * 10,
+    14 + 40 + (600 - MAX_PIECES) * 10,
+  ]);
 });
 
 describe("what does not join", () => {

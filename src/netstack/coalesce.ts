@@ -6,7 +6,7 @@
  * frame (Batch.more). They may differ from the first in sequence number, PSH and IP identification only, and the last one in
  * length. Each checksum is verified before, since the device makes new ones for the segments.
  */
-import { type Batch, GSO_TCPV4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { type Batch, GSO_TCPV4, MAX_PIECES, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import type { Slab } from "../lib/slab.ts";
 import { Drop } from "./drop.ts";
 import { ETHERNET_HEADER_LEN } from "./wire/ethernet.ts";
@@ -95,6 +95,7 @@ export class TcpCoalescer {
       batch.generation !== this.#generation ||
       batch.count !== this.#end ||
       batch.room === 0 ||
+      this.#end - this.#row === MAX_PIECES ||
       !ipv4SameKind(d, head, at) ||
       tcpSeq(d, tcp) !== this.#nextSeq ||
       !tcpSameFlow(d, headTcp, tcp) ||

@@ -128,7 +128,7 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   ForeignSource: "A LAN packet whose source address is not of the LAN.",
   LanToLan: "A LAN packet for another LAN host: the sender's netmask is wrong.",
   TooBig: "Larger than the next hop's MTU with Don't Fragment set; the sender was told.",
-  GsoMalformed: "A super-frame whose headers do not fit its segment size.",
+  GsoMalformed: "A super-frame whose headers do not fit its segment size, or of more segments than anybody sends.",
   NatNoMapping: "From the tunnel to no flow that a LAN host started, or one that has ended.",
   NatTableFull: "No room in the translation table.",
   NatMalformed: "The transport header does not fit the packet, so it cannot be translated.",

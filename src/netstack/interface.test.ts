@@ -319,6 +319,16 @@ describe("UDP sockets", () => {
     expect(heard).toEqual([]);
   });
 
+  test("a super-frame of more datagrams than an honest sender makes is refused", () => {
+    it.bindUdp(1194, receiver);
+    const rx = bed.receive(frame(udp({ src: HOST, dst: GW }, 9, 1194, bytesOf(2000))));
+    rx.gsoType[0] = GSO_UDP_L4;
+    rx.gsoSize[0] = 1;
+    it.ingest(0, rx);
+    expect(heard).toEqual([]);
+    expect(drops()).toEqual({ GsoMalformed: 1 });
+  });
+
   test("unconfigured: DHCP answers are heard, broadcast or unicast, and nothing else; a broadcast leaves from 0.0.0.0", () => {
     it.unconfigure();
     const socket = it.bindUdp(68, receiver)!;

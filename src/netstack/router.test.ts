@@ -262,6 +262,24 @@ describe("LAN to tunnel, without NAT", () => {
     expect(router.lanDrops.snapshot()).toEqual({ TooBig: 1 });
   });
 
+  test("a super-frame of more segments than an honest sender makes is refused: the work of a frame is bounded", () => {
+    for (const gsoType of [GSO_TCPV4, GSO_UDP_L4]) {
+      const packet =
+        gsoType === GSO_TCPV4
+          ? tcp({ src: HOST, dst: SITE }, { flags: TCP_ACK }, bytesOf(60000))
+          : udp({ src: HOST, dst: SITE }, 7, 8, bytesOf(60000));
+      for (const gsoSize of [48, 1]) {
+        const rx = bed.receive(frame(packet));
+        rx.gsoType[0] = gsoType;
+        rx.gsoSize[0] = gsoSize;
+        router.lanIn(10, rx);
+        expect(tunnel.take().length).toBe(gsoSize === 1 ? 0 : 1250);
+      }
+    }
+    expect(router.lanDrops.snapshot()).toEqual({ GsoMalformed: 2 });
+    conserved();
+  });
+
   test("a UDP super-frame becomes datagrams with checksums", () => {
     const rx = bed.receive(frame(udp({ src: HOST, dst: SITE }, 7, 8, bytesOf(2500))));
     rx.flags[0] = VNET_NEEDS_CSUM;

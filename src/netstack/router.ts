@@ -10,7 +10,16 @@
  * in packets (a super-frame is one).
  */
 import { inSubnet } from "../lib/address.ts";
-import { type Batch, GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_UDP, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import {
+  type Batch,
+  GSO_ECN,
+  GSO_NONE,
+  GSO_TCPV4,
+  GSO_UDP,
+  GSO_UDP_L4,
+  MAX_SEGMENTS,
+  VNET_NEEDS_CSUM,
+} from "../lib/batch.ts";
 import { Counters } from "../lib/counters.ts";
 import type { Outlet } from "../lib/outlet.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
@@ -20,7 +29,7 @@ import { clampMss } from "./mss.ts";
 import type { PacketTranslator } from "./nat-port.ts";
 import { Reassembler } from "./reassembly.ts";
 import type { RouteTable } from "./route.ts";
-import { tcpSuperHeaderLen } from "./split.ts";
+import { segmentCount, tcpSuperHeaderLen } from "./split.ts";
 import { TunnelEgress } from "./tunnel-egress.ts";
 import { checksum } from "./wire/checksum.ts";
 import {
@@ -261,6 +270,7 @@ export class Router implements Forwarder {
       size = this.#tunnel.mtu - headerLen; // without DF smaller segments do what fragments would
       if (size <= 0) return Drop.GsoMalformed;
     }
+    if (segmentCount(len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoMalformed;
     const refused = this.#translate(now, at, len);
     if (refused !== Drop.None) return refused;
     this.#tunnel.outputTcpSegments(at, len, headerLen, size);
@@ -276,6 +286,7 @@ export class Router implements Forwarder {
     const headerLen = ipLen + UDP_HEADER_LEN;
     const size = Math.max(1, Math.min(gsoSize, len - headerLen));
     if (headerLen + size > this.#tunnel.mtu && ipv4DontFragment(d, at)) return this.#tooBig(now, at);
+    if (segmentCount(len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoMalformed;
     const refused = this.#translate(now, at, len);
     if (refused !== Drop.None) return refused;
     this.#tunnel.outputUdpSegments(at, len, headerLen, size);

@@ -2,7 +2,7 @@
  * UDP of an interface (RFC 768, RFC 1122 4.1): which port is whose, delivery of datagrams and of ICMP errors about ours,
  * and sending. A socket itself, and what its owner implements, is in udp-socket.ts.
  */
-import { type Batch, GSO_NONE, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { type Batch, GSO_NONE, GSO_UDP_L4, MAX_SEGMENTS, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import type { Addressing } from "./addressing.ts";
@@ -48,7 +48,7 @@ const EPHEMERAL_COUNT = 28232;
 
 const HEADERS_LEN = IPV4_HEADER_LEN + UDP_HEADER_LEN;
 /** UDP_MAX_SEGMENTS of Linux before 6.9 (include/linux/udp.h). */
-const MAX_SEGMENTS = 64;
+const SENT_SEGMENTS = 64;
 
 export class Udp {
   readonly #slab: Slab;
@@ -106,6 +106,7 @@ export class Udp {
     if (sink !== undefined && (src !== socket.peer || srcPort !== socket.peerPort || broadcast))
       return Drop.UdpWrongPeer;
     const end = udp + udpLen(d, udp);
+    if (gso !== 0 && end - udp > gso * MAX_SEGMENTS) return Drop.GsoMalformed;
     const step = gso === 0 ? IPV4_MAX_LEN : gso;
     let p = udp + UDP_HEADER_LEN;
     do {
@@ -217,7 +218,7 @@ export class Udp {
 /** Where the run of payloads that can be one super-frame ends: all of one size, but for the last, which may be shorter. */
 function runEnd(rows: Batch, first: number): number {
   const size = rows.len[first]!;
-  const limit = Math.min(rows.count, first + MAX_SEGMENTS, first + Math.floor((IPV4_MAX_LEN - HEADERS_LEN) / size));
+  const limit = Math.min(rows.count, first + SENT_SEGMENTS, first + Math.floor((IPV4_MAX_LEN - HEADERS_LEN) / size));
   let end = first + 1;
   while (end < limit && rows.len[end] === size) end++;
   if (end < limit && rows.len[end]! > 0 && rows.len[end]! < size) end++;

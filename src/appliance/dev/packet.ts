@@ -7,7 +7,7 @@
  */
 import { release as kernelRelease, totalmem } from "node:os";
 import type { Mac } from "../../lib/address.ts";
-import { type Batch, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import { type Batch, GSO_UDP_L4, MAX_PIECES, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
 import {
@@ -67,8 +67,6 @@ const SLOT_FRAME = HEADROOM + 2;
 const SLOT_BYTES = (SLOT_FRAME + MAX_FRAME + TAILROOM + 63) & ~63;
 const TX_MESSAGES = 128;
 const TX_IOVECS = 1024;
-/** One message takes at most this many pieces (rows joined by `more`); UIO_MAXIOV is 1,024. */
-const TX_MAX_PIECES = 512;
 /** A virtio header in a cell of its own. */
 const VNET_CELL = 16;
 
@@ -266,7 +264,7 @@ export class PacketDevice {
         let end = row + 1;
         while (end < count && batch.more[end - 1] === 1) end++;
         const pieces = end - row;
-        if (pieces > TX_MAX_PIECES) {
+        if (pieces > MAX_PIECES) {
           this.counters.values[C.txRefused]!++;
           row = end;
           continue;

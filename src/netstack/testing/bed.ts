@@ -80,7 +80,7 @@ const REGION = 512 * 1024;
 /** A slab of regions, and a receive batch whose frames lie in one of them. */
 export class Bed {
   readonly slab: Slab;
-  readonly rx = new Batch(256);
+  readonly rx = new Batch(1024);
   readonly #rxArena: Arena;
   #region = 0;
 
