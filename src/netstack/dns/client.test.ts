@@ -286,6 +286,18 @@ test("a truncated answer is used as far as it goes; an empty one is asked for ag
   expect(brief(d.events())).toEqual(["server 198.51.100.7 0 300"]);
 });
 
+test("what is empty and truncated even with EDNS0 says nothing about the name: another server is asked (RFC 2181 9)", () => {
+  const d = new Dialogue();
+  const [a, aaaa] = ask(d);
+  d.reply(aaaa, {});
+  d.reply(a, { truncated: true });
+  d.reply(d.asked()[0]!, { truncated: true });
+  const [other] = d.asked() as [Asked];
+  expect([other.server, other.type]).toEqual([S2, DNS_A]);
+  d.reply(other, { truncated: true });
+  expect(d.events()[0]).toMatchObject({ reason: "refused", text: expect.stringContaining("fits into UDP") });
+});
+
 test("the cache answers for the TTL, at most an hour, and then stands in only for silent servers, saying so", () => {
   const d = new Dialogue([S1]);
   let [a, aaaa] = ask(d);

@@ -274,15 +274,18 @@ export class DnsClient {
         this.#settle(now, query);
         return;
       }
-      if (response.truncated && !part.edns) {
+      if (!response.truncated) {
+        part.state = rcode === RCODE_NAME_ERROR ? "nxdomain" : "empty";
+        this.#settle(now, query);
+        return;
+      }
+      if (!part.edns) {
         // Nothing of use fitted into 512 bytes: the same server again, with room (RFC 6891).
         part.edns = true;
         this.#ask(query, part, server);
         return;
       }
-      part.state = rcode === RCODE_NAME_ERROR ? "nxdomain" : "empty";
-      this.#settle(now, query);
-      return;
+      // Nothing even so: a server that wants to be asked over TCP. That says nothing about the name (RFC 2181 9).
     }
     query.rcode = rcode;
     if (server !== query.server) return;
@@ -336,11 +339,10 @@ export class DnsClient {
         "nxdomain",
         `the name "${name}" does not exist (says the DNS server ${formatIpv4(query.server)})`,
       );
-    } else if (a.state === "empty" || aaaa.state === "empty") {
+    } else if (a.state === "empty") {
       this.#fail(id, name, "no-address", `the name "${name}" exists but has no address`);
     } else if (query.refusedBy.size > 0) {
-      const what = query.rcode === RCODE_REFUSED ? "refused the question" : `could not answer (code ${query.rcode})`;
-      this.#failOrStale(now, id, name, "refused", `the DNS server ${asked} ${what} for "${name}"`);
+      this.#failOrStale(now, id, name, "refused", `the DNS server ${asked} ${refusal(query.rcode)} for "${name}"`);
     } else {
       this.#failOrStale(now, id, name, "timeout", `no answer for "${name}" from the DNS server ${asked}`);
     }
@@ -371,5 +373,10 @@ const half = (type: number): Half => ({
   refused: false,
   sent: [],
 });
+
+function refusal(rcode: number): string {
+  if (rcode === RCODE_OK) return "has no answer that fits into UDP";
+  return rcode === RCODE_REFUSED ? "refused the question" : `could not answer (code ${rcode})`;
+}
 
 const bareName = (name: string): string => (name.endsWith(".") ? name.slice(0, -1) : name).toLowerCase();

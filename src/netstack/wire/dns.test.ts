@@ -89,6 +89,16 @@ test("queries, other opcodes, classes and numbers of questions are refused by na
   expect(change(28, 3)).toBe("bad-question");
 });
 
+test("a message longer than what was offered is refused unread: 64 KiB of pointers to pointers are work (RFC 6891 6.2.3)", () => {
+  const room = (n: number): Uint8Array => {
+    const out = new Uint8Array(n);
+    out.set(CHAIN);
+    return out;
+  };
+  expect(dnsParse(room(1232))).toMatchObject({ id: 0x1234 });
+  expect(dnsParse(room(1233))).toBe("too-long");
+});
+
 test("names of hosts (RFC 1123 2.1)", () => {
   for (const good of [
     "vpn.example",

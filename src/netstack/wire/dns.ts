@@ -88,11 +88,12 @@ export interface DnsResponse {
   readonly answers: readonly DnsRecord[];
 }
 
-export type DnsRefusal = "truncated" | "not-a-response" | "bad-question" | "bad-name" | "bad-record";
+export type DnsRefusal = "truncated" | "too-long" | "not-a-response" | "bad-question" | "bad-name" | "bad-record";
 
 /** Parses a response to one question; a string names why it was refused. Authority and additional sections are not read. */
 export function dnsParse(message: Uint8Array): DnsResponse | DnsRefusal {
   if (message.length < DNS_HEADER_LEN) return "truncated";
+  if (message.length > EDNS_SIZE) return "too-long"; // than any that we offered room for: the work is bounded
   const d = new DataView(message.buffer, message.byteOffset, message.length);
   const flags = d.getUint16(FLAGS);
   if ((flags & FLAG_RESPONSE) === 0 || (flags & OPCODE_MASK) !== 0) return "not-a-response";
