@@ -597,6 +597,18 @@ test("a port is free again after its last session, and a new address forgets all
   expect(b.source()).toEqual(at(ip("10.8.0.7"), 5000));
 });
 
+test("a session ends at the time that was announced for it, whatever fraction of a millisecond that has", () => {
+  fc.assert(
+    fc.property(fc.double({ min: 0, max: 1e9, noNaN: true }), (now) => {
+      const b = new Bench(4);
+      b.now = now;
+      b.send(PROTO_UDP, at(HOST, 5000), at(REMOTE, 80));
+      b.nat.handleTimeout(b.nat.pollAt());
+      return b.nat.size === 0;
+    }),
+  );
+});
+
 test("when every port is taken there is none, and one that is put back is found", () => {
   const ports = new Ports(seededRandom(3));
   for (let p = 1024; p < 65536; p++) expect(ports.take(PROTO_UDP, p, 1)).toBe(p);

@@ -279,8 +279,12 @@ export class NatTable {
   expire(now: number, most: number): void {
     let left = most;
     for (let s = 0; s < STATES; s++) {
-      const before = now - TIMEOUT_MS[s]!;
-      for (let i = this.#stateHead[s]!; i !== 0 && this.usedAt[i]! <= before && left > 0; i = this.#stateHead[s]!) {
+      const timeout = TIMEOUT_MS[s]!; // added, as in nextExpiry: a difference may be rounded the other way
+      for (
+        let i = this.#stateHead[s]!;
+        i !== 0 && this.usedAt[i]! + timeout <= now && left > 0;
+        i = this.#stateHead[s]!
+      ) {
         this.expired++;
         this.remove(i);
         left--;
