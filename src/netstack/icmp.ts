@@ -7,7 +7,14 @@ import type { Addressing } from "./addressing.ts";
 import { Drop, type DropCode } from "./drop.ts";
 import type { Egress } from "./egress.ts";
 import { RateLimit } from "./rate-limit.ts";
-import { ICMP_ECHO_REPLY, ICMP_HEADER_LEN, icmpEmit, icmpIsError } from "./wire/icmpv4.ts";
+import {
+  ICMP_ECHO_REPLY,
+  ICMP_HEADER_LEN,
+  ICMP_UNREACHABLE,
+  icmpEmit,
+  icmpIsError,
+  UNREACHABLE_FRAGMENTATION_NEEDED,
+} from "./wire/icmpv4.ts";
 import {
   IPV4_HEADER_LEN,
   ipv4Dst,
@@ -20,7 +27,7 @@ import {
   PROTO_ICMP,
 } from "./wire/ipv4.ts";
 
-/** Our choice: errors a second; enough for path MTU discovery of many hosts, too few to amplify. */
+/** Our choice: errors a second; enough for many hosts, too few to amplify. */
 const ERRORS_PER_SECOND = 200;
 const ERRORS_BURST = 100;
 /** RFC 1812 4.3.2.3: as much of the packet as fits without the error exceeding 576 bytes. */
@@ -63,7 +70,10 @@ export class Icmp {
     const src = ipv4Src(d, at);
     if (own.isBroadcast(ipv4Dst(d, at)) || own.isBroadcast(src) || !own.onLink(src)) return false;
     const e = this.#egress;
-    if (!this.#errorLimit.take(now)) {
+    // Path MTU discovery is not limited, as in Linux: errors of another kind must not starve it, and what is too
+    // big is longer than what is said of it.
+    const unlimited = type === ICMP_UNREACHABLE && code === UNREACHABLE_FRAGMENTATION_NEEDED;
+    if (!unlimited && !this.#errorLimit.take(now)) {
       e.countDrop(Drop.IcmpRateLimited);
       return false;
     }

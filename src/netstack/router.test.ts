@@ -192,6 +192,9 @@ describe("LAN to tunnel, without NAT", () => {
     for (let i = 0; i < 300; i++) fromLan(udp({ src: HOST, dst: "192.0.2.1" }, 1, 2, bytesOf(1)));
     expect(lanLines().length).toBe(100);
     expect(lan.it.outDrops.snapshot().IcmpRateLimited).toBe(200);
+    // Path MTU discovery goes on, as in Linux (icmpv4_mask_allow).
+    for (let i = 0; i < 3; i++) fromLan(udp({ src: HOST, dst: SITE, fragment: IPV4_DF }, 1, 2, bytesOf(1400)));
+    expect(lanLines().length).toBe(3);
     router.lanIn(1010, bed.receive(frame(udp({ src: HOST, dst: "192.0.2.1" }, 1, 2, bytesOf(1)))));
     expect(lanLines().length).toBe(1);
   });
