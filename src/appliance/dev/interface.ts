@@ -19,6 +19,7 @@ import { libc } from "../sys/libc.ts";
 import { NativeMemory } from "../sys/memory.ts";
 import { IFREQ_BYTES, IFREQ_DATA, ifreq, writePointer } from "../sys/struct.ts";
 import { close, interfaceIndex, ioctlStruct, socket } from "../sys/syscalls.ts";
+import { masterOf } from "./netlink.ts";
 
 export interface InterfaceFacts {
   readonly name: string;
@@ -90,11 +91,11 @@ export interface InterfaceCheck {
 
 /**
  * Whether the host's kernel would act on packets of this interface beside us: with an address it answers (ARP, echo,
- * resets), and where it forwards it leaks. A link-local IPv6 address only makes it chatty (router solicitations,
- * multicast reports), so that is a warning.
+ * resets), and where it forwards or bridges it leaks. A link-local IPv6 address only makes it chatty (router
+ * solicitations, multicast reports), so that is a warning.
  */
 export function checkInterface(name: string): InterfaceCheck {
-  const { mac } = interfaceFacts(name);
+  const { mac, index } = interfaceFacts(name);
   const refusals: string[] = [];
   const warnings: string[] = [];
   const v4 = ipv4Addresses(name);
@@ -108,18 +109,29 @@ export function checkInterface(name: string): InterfaceCheck {
   const off = `sysctl -w net.ipv6.conf.${name}.disable_ipv6=1`;
   if (global.length > 0)
     refusals.push(`${name}: the kernel has the IPv6 address ${global.join(", ")} on it; run: ${off}`);
+  else if (forwardsIpv6(name)) refusals.push(`${name}: the kernel forwards IPv6 packets from it; run: ${off}`);
   else if (v6.length > 0) warnings.push(`${name}: the kernel speaks IPv6 (link-local) on it; to silence it: ${off}`);
-  for (const [family, label] of [
-    ["ipv4", "IPv4"],
-    ["ipv6", "IPv6"],
-  ] as const) {
-    if (!forwards(family, name) || (family === "ipv6" && v6.length === 0)) continue;
+  if (setting("ipv4", name, "forwarding") === "1") {
     refusals.push(
-      `${name}: the kernel forwards ${label} packets from it; run: sysctl -w net.${family}.conf.${name}.forwarding=0`,
+      `${name}: the kernel forwards IPv4 packets from it; run: sysctl -w net.ipv4.conf.${name}.forwarding=0`,
+    );
+  }
+  const master = masterOf(index);
+  if (master !== undefined) {
+    refusals.push(
+      `${name} is a port of ${master}, which passes its frames on beside us; run: ip link set dev ${name} nomaster`,
     );
   }
   return { refusals, warnings };
 }
+
+/**
+ * For IPv6 the switch is that of all interfaces (ip6_forward in net/ipv6/ip6_output.c); that of one interface only says
+ * whether it takes router advertisements. An address is not needed: it gets a link-local one when it comes up.
+ */
+const forwardsIpv6 = (name: string): boolean =>
+  setting("ipv6", name, "disable_ipv6") === "0" &&
+  (setting("ipv6", "all", "forwarding") === "1" || setting("ipv6", name, "force_forwarding") === "1");
 
 function withSocket<T>(use: (fd: number) => T): T {
   const fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -159,8 +171,8 @@ function ipv6Addresses(name: string): string[] {
     .map((words) => (words[0] as string).replace(/(.{4})(?=.)/g, "$1:"));
 }
 
-const forwards = (family: "ipv4" | "ipv6", name: string): boolean =>
-  readText(`/proc/sys/net/${family}/conf/${name}/forwarding`).trim() === "1";
+const setting = (family: "ipv4" | "ipv6", name: string, key: string): string =>
+  readText(`/proc/sys/net/${family}/conf/${name}/${key}`).trim();
 
 /** "" when there is no such file: a kernel without IPv6 has none of its files. */
 function readText(path: string): string {

@@ -223,6 +223,24 @@ s=socket.socket(17,3); s.bind(("c1",0)); s.send(bytes.fromhex("ffffffffffff02000
     expect(checkInterface("b0").refusals).toEqual([]);
   });
 
+  test("IPv6 that the kernel forwards is refused whatever the interface's own switch says, and so is a port of a bridge", () => {
+    world.run("a", "sysctl -qw net.ipv6.conf.all.forwarding=1; sysctl -qw net.ipv6.conf.b0.forwarding=0");
+    expect(checkInterface("b0")).toEqual({ refusals: [], warnings: [] }); // IPv6 is off
+    world.run("a", "ip addr flush dev b0; sysctl -qw net.ipv6.conf.b0.disable_ipv6=0");
+    const off = "sysctl -w net.ipv6.conf.b0.disable_ipv6=1";
+    expect(checkInterface("b0").refusals).toEqual([`b0: the kernel forwards IPv6 packets from it; run: ${off}`]);
+    world.run(
+      "a",
+      `${off}; sysctl -qw net.ipv6.conf.all.forwarding=0; ip link add br7 type bridge; ip link set b0 master br7`,
+    );
+    const nomaster = "ip link set dev b0 nomaster";
+    expect(checkInterface("b0").refusals).toEqual([
+      `b0 is a port of br7, which passes its frames on beside us; run: ${nomaster}`,
+    ]);
+    world.run("a", `${nomaster}; ip link del br7`);
+    expect(checkInterface("b0")).toEqual({ refusals: [], warnings: [] });
+  });
+
   test("no such interface, and one that is not Ethernet, are named", () => {
     expect(() => PacketDevice.open("nosuch0", memory)).toThrow('there is no network interface "nosuch0"');
     expect(() => PacketDevice.open("lo", memory)).toThrow("lo is not an Ethernet interface");

@@ -1,5 +1,6 @@
 /** Numbers of the Linux ABI (asm-generic; the same on x86-64 and arm64). */
 export const AF_INET = 2;
+export const AF_NETLINK = 16;
 export const AF_PACKET = 17;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
