@@ -68,6 +68,7 @@ export const Drop = Object.freeze({
   NotConfigured: 60,
   IcmpRateLimited: 61,
   NatNoAddress: 62,
+  FragmentMixedEcn: 63,
 } as const);
 
 export type DropName = keyof typeof Drop;
@@ -139,6 +140,7 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   NotConfigured: "Nothing can be sent before this interface has an address.",
   IcmpRateLimited: "An ICMP error or answer held back by the rate limit.",
   NatNoAddress: "The translator has no outside address yet.",
+  FragmentMixedEcn: "Fragments of one packet, of which one was marked for congestion and another does not take marks.",
 };
 
 /** Names in the order of the codes. */

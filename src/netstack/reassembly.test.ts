@@ -5,7 +5,7 @@ import { Drop, type DropCode } from "./drop.ts";
 import { fragmentCopy, fragmentCount } from "./fragment.ts";
 import { REASSEMBLY_MS, Reassembler } from "./reassembly.ts";
 import { bytesOf, ipv4 } from "./testing/bed.ts";
-import { IPV4_MF, ipv4Check } from "./wire/ipv4.ts";
+import { IPV4_MF, ipv4Check, ipv4RefreshChecksum } from "./wire/ipv4.ts";
 
 const SRC = "10.0.0.1";
 const DST = "10.0.0.2";
@@ -127,6 +127,26 @@ describe("reassembly", () => {
     expect(offer(r, make(IPV4_MF, 12))).toBe(Drop.FragmentBadLength);
     expect(offer(r, make(0x1fff, 9))).toBe(Drop.FragmentTooLong); // the ping of death
     expect(r.packets).toBe(0);
+  });
+
+  test("a congestion mark on any fragment is one on the packet; beside a fragment that takes none it is refused (RFC 3168 5.3)", () => {
+    const marked = (first: number, second: number): [DropCode, number] => {
+      const r = new Reassembler();
+      const data = bytesOf(64);
+      const mark = (packet: Uint8Array, ecn: number): Uint8Array => {
+        packet[1] = 0x28 | ecn;
+        ipv4RefreshChecksum(new DataView(packet.buffer), 0);
+        return packet;
+      };
+      offer(r, mark(piece(data, 0, 32), first));
+      const drop = offer(r, mark(piece(data, 32, 64), second));
+      return [drop, drop === Drop.None ? whole(r)[1]! : -1];
+    };
+    expect(marked(2, 2)).toEqual([Drop.None, 0x2a]);
+    expect(marked(2, 3)).toEqual([Drop.None, 0x2b]);
+    expect(marked(3, 1)).toEqual([Drop.None, 0x2b]);
+    expect(marked(0, 0)).toEqual([Drop.None, 0x28]);
+    expect(marked(0, 3)).toEqual([Drop.FragmentMixedEcn, -1]);
   });
 
   test("an unfinished packet ends with its time", () => {

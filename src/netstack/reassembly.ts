@@ -7,8 +7,12 @@ import type { Counters } from "../lib/counters.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
 import {
+  ECN_CE,
+  ECN_NOT_ECT,
   IPV4_MAX_LEN,
+  IPV4_TOS,
   ipv4Dst,
+  ipv4Ecn,
   ipv4FragmentOffset,
   ipv4HeaderLen,
   ipv4Id,
@@ -47,6 +51,8 @@ class Partial {
   have = 0;
   total = -1;
   cost = 0;
+  /** The ECN codepoints that were seen, a bit for each. */
+  ecn = 0;
   /** Refused: what still comes of it is dropped until it expires. */
   dead = false;
 
@@ -132,11 +138,17 @@ export class Reassembler {
     const from = at + headerLen;
     p.pieces.splice(i, 0, { start, end, bytes: slab.bytes.slice(from, from + len) });
     if (start === 0) p.header = slab.bytes.slice(at, at + headerLen);
+    p.ecn |= 1 << ipv4Ecn(d, at);
     p.have += len;
     p.cost += len + OVERHEAD;
     this.#bytes += len + OVERHEAD;
     if (p.have === p.total && p.header !== undefined) {
       if (p.total + p.header.length > IPV4_MAX_LEN) return this.#kill(p, Drop.FragmentTooLong);
+      // RFC 3168 5.3: a mark on one fragment is one on the packet, unless another says that its sender does not know marks.
+      if ((p.ecn & (1 << ECN_CE)) !== 0) {
+        if ((p.ecn & (1 << ECN_NOT_ECT)) !== 0) return this.#kill(p, Drop.FragmentMixedEcn);
+        p.header[IPV4_TOS]! |= ECN_CE;
+      }
       this.#remove(p);
       this.#complete = p;
       this.completeLen = p.total + p.header.length;

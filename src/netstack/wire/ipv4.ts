@@ -7,7 +7,6 @@ import { Drop, type DropCode } from "../drop.ts";
 import { checksum, checksumUpdate16, checksumUpdate32, sumBytes } from "./checksum.ts";
 
 const VERSION_IHL = 0;
-const TOS = 1;
 const TOTAL_LEN = 2;
 const ID = 4;
 const FRAGMENT = 6;
@@ -16,6 +15,9 @@ const PROTOCOL = 9;
 const CHECKSUM = 10;
 const SRC = 12;
 const DST = 16;
+
+/** Offset of DSCP (6 bits) and ECN (2 bits). */
+export const IPV4_TOS = 1;
 
 export const IPV4_HEADER_LEN = 20;
 export const IPV4_MAX_LEN = 65535;
@@ -42,6 +44,10 @@ export function ipv4Check(d: DataView, at: number, avail: number): DropCode {
 }
 
 export const ipv4HeaderLen = (d: DataView, at: number): number => (d.getUint8(at + VERSION_IHL) & 15) << 2;
+/** RFC 3168 5: 0 not capable, 1 and 2 capable, 3 congestion experienced. */
+export const ipv4Ecn = (d: DataView, at: number): number => d.getUint8(at + IPV4_TOS) & 3;
+export const ECN_NOT_ECT = 0;
+export const ECN_CE = 3;
 export const ipv4TotalLen = (d: DataView, at: number): number => d.getUint16(at + TOTAL_LEN);
 export const ipv4Id = (d: DataView, at: number): number => d.getUint16(at + ID);
 /** Flags and offset as they stand on the wire. */
@@ -96,7 +102,7 @@ export function ipv4Emit(
   tos = 0,
 ): void {
   d.setUint8(at + VERSION_IHL, 0x45);
-  d.setUint8(at + TOS, tos);
+  d.setUint8(at + IPV4_TOS, tos);
   d.setUint16(at + TOTAL_LEN, totalLen);
   d.setUint16(at + ID, id);
   d.setUint16(at + FRAGMENT, fragment);
