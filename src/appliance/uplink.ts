@@ -1,5 +1,8 @@
-/** The WAN's address: static, or by DHCP; says when there is one, when it changes and when it is gone. */
-import { formatIpv4 } from "../lib/address.ts";
+/**
+ * The WAN's address: static, or by DHCP; says when there is one, when it changes and when it is gone. A leased address that
+ * another host turns out to have is declined.
+ */
+import { formatIpv4, formatMac, type Mac } from "../lib/address.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { DhcpClient, type Lease } from "../netstack/dhcp/client.ts";
@@ -7,6 +10,10 @@ import type { Interface } from "../netstack/interface.ts";
 import type { UdpSocket } from "../netstack/udp-socket.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from "../netstack/wire/dhcpv4.ts";
 import type { Settings } from "./settings.ts";
+
+/** How long after a lease was given somebody who has its address may take to say so (RFC 5227 ANNOUNCE_WAIT). */
+const CHECK_MS = 2000;
+const SAY_CONFLICT_AGAIN_MS = 60_000;
 
 /** What the owner does about the WAN. */
 export interface UplinkEvents {
@@ -27,12 +34,15 @@ export class Uplink {
   readonly #socket: UdpSocket | undefined;
   #saidWaiting = false;
   #startedAt = 0;
+  /** Until then a conflict means that the other host was there first. */
+  #checkUntil = Number.NEGATIVE_INFINITY;
+  #sayConflictAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: {
     readonly wan: Interface;
     readonly settings: Settings;
     readonly slab: { readonly bytes: Uint8Array };
-    readonly mac: { readonly hi: number; readonly lo: number };
+    readonly mac: Mac;
     readonly log: Log;
     readonly random: Random;
     readonly events: UplinkEvents;
@@ -42,6 +52,7 @@ export class Uplink {
     this.#log = options.log;
     this.#events = options.events;
     this.#slab = options.slab;
+    this.#wan.onConflict = (now, mac) => this.#conflict(now, mac);
     if (this.#settings.address !== "dhcp") return;
     const dhcp = new DhcpClient({ mac: options.mac, hostname: options.settings.hostname, random: options.random });
     this.#dhcp = dhcp;
@@ -66,6 +77,7 @@ export class Uplink {
     const { address, gateway, dns } = this.#settings;
     if (address === "dhcp") return;
     this.#wan.configure({ ...address, gateway }, now);
+    this.#wan.probe();
     this.#say(formatIpv4(address.address), address.prefix, gateway, dns, "static");
     this.#events.up(now, dns);
   }
@@ -119,8 +131,24 @@ export class Uplink {
     const dns = this.#settings.dns.length > 0 ? this.#settings.dns : lease.dns;
     this.#say(formatIpv4(lease.address), lease.prefix, lease.gateway, dns, "dhcp");
     this.#saidWaiting = false;
-    if (same) this.#events.resolvers(dns);
-    else this.#events.up(now, dns);
+    if (same) return this.#events.resolvers(dns);
+    // The check of RFC 2131 4.4.1, without the wait: hardly any address is in use, and a tunnel that had to begin anew is no harm.
+    wan.probe();
+    this.#checkUntil = now + CHECK_MS;
+    this.#events.up(now, dns);
+  }
+
+  #conflict(now: number, mac: Mac): void {
+    const address = formatIpv4(this.#wan.address);
+    const other = `another host (${formatMac(mac)}) uses our WAN address ${address}`;
+    if (this.#dhcp !== undefined && now < this.#checkUntil) {
+      this.#dhcp.decline(now);
+      this.#withdraw(now, `${other}; the DHCP server is asked for another one`);
+      this.#drain(now);
+    } else if (now >= this.#sayConflictAt) {
+      this.#sayConflictAt = now + SAY_CONFLICT_AGAIN_MS;
+      this.#log.write("warn", "wan.conflict", `${other}; one of the two has to get another one`);
+    }
   }
 
   #withdraw(now: number, reason: string): void {

@@ -2,6 +2,7 @@
  * ARP that comes in (RFC 826, RFC 5227): what it teaches the neighbour cache, whom we answer, and what we say to somebody
  * who claims our address. Requests of our own are the cache's (neighbor.ts); egress.ts writes the frames.
  */
+import type { Mac } from "../lib/address.ts";
 import type { Slab } from "../lib/slab.ts";
 import type { Addressing } from "./addressing.ts";
 import { Drop, type DropCode } from "./drop.ts";
@@ -21,7 +22,11 @@ import { isGroupMac } from "./wire/ethernet.ts";
 /** Answers to somebody else's claim of our address (RFC 5227 2.4 (b)). */
 const DEFEND_MS = 10_000;
 
+/** Another host, with that MAC, claims our address. May take the address away. */
+export type ConflictHandler = (now: number, mac: Mac) => void;
+
 export class Arp {
+  onConflict: ConflictHandler | undefined = undefined;
   readonly #slab: Slab;
   readonly #addressing: Addressing;
   readonly #egress: Egress;
@@ -49,7 +54,8 @@ export class Arp {
     if (isGroupMac(macHi) || (macHi === 0 && macLo === 0)) return Drop.ArpBadSender;
     if (macHi === e.macHi && macLo === e.macLo) return Drop.ArpBadSender;
     if (ip === own.address) {
-      if (now >= this.#defendAt) {
+      this.onConflict?.(now, { hi: macHi, lo: macLo });
+      if (own.address !== 0 && now >= this.#defendAt) {
         this.#defendAt = now + DEFEND_MS;
         e.announce();
       }

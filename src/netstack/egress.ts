@@ -164,6 +164,12 @@ export class Egress implements NeighborPort {
     this.#arp(at, ARP_REQUEST, 0xffff, -1, 0, 0, this.#addressing.address);
   }
 
+  /** Asks for our own address as somebody without one: nobody's cache is changed by it (RFC 5227 2.1.1). */
+  probe(): void {
+    const at = this.frame(ETHERNET_HEADER_LEN + ARP_LEN);
+    this.#arp(at, ARP_REQUEST, 0xffff, -1, 0, 0, this.#addressing.address, 0);
+  }
+
   requestArp(ip: number, macHi: number, macLo: number): void {
     if (this.#addressing.address === 0) return;
     const outlet = this.#outlet;
@@ -198,9 +204,9 @@ export class Egress implements NeighborPort {
     targetHi: number,
     targetLo: number,
     targetIp: number,
+    senderIp = this.#addressing.address,
   ): void {
     const d = this.slab.view;
-    const senderIp = this.#addressing.address;
     etherEmit(d, at, dstHi, dstLo, this.macHi, this.macLo, ETHERTYPE_ARP);
     arpEmit(d, at + ETHERNET_HEADER_LEN, operation, this.macHi, this.macLo, senderIp, targetHi, targetLo, targetIp);
     this.#outlet.batch.push(at, ETHERNET_HEADER_LEN + ARP_LEN);

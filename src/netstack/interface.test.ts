@@ -117,6 +117,21 @@ describe("ARP", () => {
   });
 });
 
+test("a probe says nothing of us, its answer is a conflict, and an address that is given up at that is not defended", () => {
+  start("wan");
+  const conflicts: string[] = [];
+  it.onConflict = (now, { lo }) => {
+    conflicts.push(`${now} ${lo & 255}`);
+    it.unconfigure();
+  };
+  it.probe();
+  expect(out()).toEqual([`${ROUTER_MAC} > ${BROADCAST} arp who-has ${GW} tell 0.0.0.0 (${ROUTER_MAC})`]);
+  push(arp(2, GW, "0.0.0.0"));
+  expect(conflicts).toEqual([`10 ${0x99}`]);
+  expect(out()).toEqual([]);
+  expect(drops()).toEqual({ ArpConflict: 1 });
+});
+
 describe("what is refused", () => {
   test("frames by name", () => {
     start("lan");

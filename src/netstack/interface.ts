@@ -15,7 +15,7 @@ import type { Outlet } from "../lib/outlet.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import { Addressing, type InterfaceConfig } from "./addressing.ts";
-import { Arp } from "./arp.ts";
+import { Arp, type ConflictHandler } from "./arp.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
 import { Egress } from "./egress.ts";
 import { Icmp } from "./icmp.ts";
@@ -190,6 +190,15 @@ export class Interface {
   unconfigure(): void {
     this.egress.neighbors.clear();
     this.#addressing.unconfigure();
+  }
+
+  /** Asks whether anybody else has our address (an ARP probe, RFC 5227 2.1.1): who has is told to `onConflict`. */
+  probe(): void {
+    this.egress.probe();
+  }
+
+  set onConflict(handler: ConflictHandler) {
+    this.#arp.onConflict = handler;
   }
 
   /** The link was lost or came back: what was known of the neighbours may be wrong. */

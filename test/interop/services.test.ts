@@ -4,7 +4,9 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/appliance/dev/packet.ts";
+import { DEFAULT_SETTINGS } from "../../src/appliance/settings.ts";
 import { NativeMemory } from "../../src/appliance/sys/memory.ts";
+import { Uplink } from "../../src/appliance/uplink.ts";
 import { formatIpv4 } from "../../src/lib/address.ts";
 import { Batch } from "../../src/lib/batch.ts";
 import type { Outlet } from "../../src/lib/outlet.ts";
@@ -25,6 +27,7 @@ describe.skipIf(!ready)("dnsmasq", () => {
   let world: VethWorld;
   let wan: Interface;
   let turn: () => Promise<void>;
+  let bytes: Uint8Array;
   let slice: (at: number, len: number) => Uint8Array;
   let mac: { hi: number; lo: number };
   let server: Bun.Subprocess | undefined;
@@ -78,6 +81,7 @@ describe.skipIf(!ready)("dnsmasq", () => {
     const own = { arena: outlet.arena, scratch: arena(), random: seededRandom(2) };
     wan = new Interface({ slab: memory, outlet, ...own, name: "wan", mac, mtu: 1500, policy });
     const rx = new Batch(64);
+    bytes = memory.bytes;
     slice = (at, len) => memory.bytes.slice(at, at + len);
     turn = async () => {
       outlet.flush();
@@ -209,5 +213,46 @@ describe.skipIf(!ready)("dnsmasq", () => {
     expect(await look("other.test")).toMatchObject({ kind: "failed", reason: "refused" });
     expect(await look("vpn.example")).toMatchObject({ kind: "answer", source: "cache" });
     expect(ports.size).toBe(6);
+  });
+
+  test("an address that another kernel has is declined, and another one asked for (RFC 2131 4.4.1)", async () => {
+    const log: string[] = [];
+    const uplink = new Uplink({
+      wan,
+      settings: DEFAULT_SETTINGS,
+      slab: { bytes },
+      mac,
+      log: { enabled: () => false, write: (_level, event, message) => void log.push(`${event} ${message}`) },
+      random: seededRandom(5),
+      events: {
+        up: () => void log.push(`up ${formatIpv4(wan.address)}`),
+        resolvers: () => {},
+        down: (_now, reason) => void log.push(`down ${reason}`),
+      },
+    });
+    /** A lease on a server that knows of none, and what the next 200 ms bring. */
+    const lease = async (): Promise<string[]> => {
+      await serve("10.99.0.170", "10.99.0.171");
+      log.length = 0;
+      uplink.stop(performance.now(), "stopped");
+      uplink.start(performance.now());
+      for (let i = 0; i < 1000 && !log.some((l) => l.startsWith("up ")); i++) await turn();
+      for (let i = 0; i < 100; i++) await turn();
+      return log.filter((l) => /^(up|down) /.test(l));
+    };
+    wan.unconfigure();
+    const [first, ...more] = await lease();
+    expect([first, more]).toEqual([expect.stringMatching(/^up 10\.99\.0\.17[01]$/), []]);
+    const taken = formatIpv4(wan.address);
+    world.run("b", `ip addr add ${taken}/32 dev lo`);
+    const other = taken.replace(/.$/, (last) => (last === "0" ? "1" : "0"));
+    const [up, down] = (await lease()).slice(-2);
+    expect(up).toBe(`up ${taken}`);
+    expect(down).toMatch(new RegExp(`^down another host .* uses our WAN address ${taken}; the DHCP server is asked`));
+    expect(wan.configured).toBe(false);
+    log.length = 0;
+    uplink.handleTimeout(uplink.pollAt());
+    for (let i = 0; i < 1000 && !wan.configured; i++) await turn();
+    expect(log).toContain(`up ${other}`);
   });
 });
