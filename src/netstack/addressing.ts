@@ -5,7 +5,7 @@ export interface InterfaceConfig {
   readonly address: number;
   readonly prefix: number;
   readonly gateway?: number | undefined;
-  /** Routes beside the default one; a default route among them is passed over. */
+  /** Routes beside the default one; a default route among them counts without `gateway` only, and to the link only. */
   readonly routes?: readonly NextHopRoute[] | undefined;
 }
 
@@ -32,7 +32,9 @@ export class Addressing {
     this.address = address;
     this.prefix = prefix;
     this.gateway = gateway;
-    this.#routes = routes.filter((r) => r.prefix > 0).sort((a, b) => b.prefix - a.prefix);
+    this.#routes = routes
+      .filter((r) => r.prefix > 0 || (r.gateway === 0 && gateway === 0))
+      .sort((a, b) => b.prefix - a.prefix);
     return changed;
   }
 
@@ -61,13 +63,13 @@ export class Addressing {
     return this.prefix >= 31 ? -1 : this.address | ~prefixMask(this.prefix);
   }
 
-  /** Whom to hand a packet for `dst` to: itself, a gateway, or 0 when there is no way. */
+  /** Whom to hand a packet for `dst` to, by the longest prefix (RFC 1812 5.2.4.3): itself, a gateway, or 0: no way. */
   nextHop(dst: number): number {
-    if (this.address === 0) return 0;
-    if (inSubnet(dst, this.address, this.prefix)) return dst;
+    const onLink = this.onLink(dst);
     for (const route of this.#routes) {
+      if (onLink && route.prefix <= this.prefix) break;
       if (inSubnet(dst, route.network, route.prefix)) return route.gateway === 0 ? dst : route.gateway;
     }
-    return this.gateway;
+    return onLink ? dst : this.gateway;
   }
 }

@@ -403,6 +403,29 @@ describe("UDP sockets", () => {
     expect(drops()).toEqual({ ArpUnsolicited: 1 });
   });
 
+  test("the longest prefix decides, also against the subnet; a default route may lead to the link (RFC 3442)", () => {
+    const hops = (routes: [string, number, string][], ...to: string[]): string[] => {
+      const parsed = routes.map(([network, prefix, gateway]) => ({
+        network: ip(network),
+        prefix,
+        gateway: ip(gateway),
+      }));
+      it.configure({ address: ip(GW), prefix: 24, routes: parsed }, 0);
+      const socket = it.bindUdp(0, receiver)!;
+      for (const dst of to) it.sendUdp(0, socket, ip(dst), 53, bytesOf(4));
+      it.unconfigure();
+      return out().map((s) => s.replace(/.*who-has (\S+) .*/, "$1"));
+    };
+    const isolated: [string, number, string] = ["192.168.50.128", 25, "192.168.50.9"];
+    expect(hops([["0.0.0.0", 1, HOST], isolated], "192.168.50.5", "192.168.50.200", "9.9.9.9")).toEqual([
+      "192.168.50.5",
+      "192.168.50.9",
+      HOST,
+    ]);
+    expect(hops([["0.0.0.0", 0, "0.0.0.0"]], "9.9.9.9", "192.168.50.5")).toEqual(["9.9.9.9", "192.168.50.5"]);
+    expect(hops([["0.0.0.0", 0, HOST]], "9.9.9.9")).toEqual([]);
+  });
+
   test("a batch gets its headers in place, the checksum partial; what exceeds the MTU leaves in fragments", () => {
     meet("192.168.50.254");
     const socket = it.bindUdp(1194, receiver)!;
