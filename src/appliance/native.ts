@@ -20,6 +20,9 @@ export interface NativeOptions {
   readonly format: LogFormat;
 }
 
+/** How often to look whether the host's kernel has begun to act beside us: a container engine may turn forwarding on for all. */
+const LOOK_EVERY_MS = 2000;
+
 /** Runs until SIGTERM or SIGINT. Exit status 0; 1 when it could not start (said on stderr). */
 export async function runNative(options: NativeOptions): Promise<number> {
   const refusals: string[] = [];
@@ -72,10 +75,27 @@ export async function runNative(options: NativeOptions): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => appliance.leave(signal));
   process.on("SIGUSR1", () => appliance.reconnect());
   process.on("SIGUSR2", () => appliance.logStatistics());
+  let unsafe: readonly string[] = [];
+  const look = setInterval(() => {
+    const found = [options.wan, options.lan].flatMap(refusalsNow);
+    for (const refusal of found) {
+      if (!unsafe.includes(refusal)) log.write("error", "interface.unsafe", `the LAN may leak: ${refusal}`);
+    }
+    unsafe = found;
+  }, LOOK_EVERY_MS);
   try {
     await runLoop(appliance, poller);
   } finally {
+    clearInterval(look);
     devices.close();
   }
   return 0;
+}
+
+function refusalsNow(name: string): readonly string[] {
+  try {
+    return checkInterface(name).refusals;
+  } catch {
+    return []; // the interface is gone, which the appliance sees by itself
+  }
 }
