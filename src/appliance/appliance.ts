@@ -2,7 +2,7 @@
  * The appliance between two devices: configuration, data path, WAN address, tunnel. It never ends by itself: a problem
  * of the configuration is logged at its line and the LAN stays closed; what can get better by itself is tried again.
  */
-import { formatIpv4, prefixMask } from "../lib/address.ts";
+import { formatIpv4, formatMac, type Mac, prefixMask } from "../lib/address.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
 import { LibcryptoAead } from "./crypto/aead.ts";
@@ -34,6 +34,7 @@ const LINK_LOOK_EVERY_MS = 1000;
 const LEAVE_WITHIN_MS = 3000;
 const REVIVE_AFTER_MS = 5000;
 const SAY_FAILURE_AGAIN_MS = 60_000;
+const SAY_CONFLICT_AGAIN_MS = 60_000;
 
 export class Appliance implements Turns {
   readonly #options: ApplianceOptions;
@@ -48,6 +49,7 @@ export class Appliance implements Turns {
   /** undefined until the first look, which is no change. */
   #lanLinkUp: boolean | undefined;
   #linkLookAt = 0;
+  #sayConflictAt = Number.NEGATIVE_INFINITY;
   #statisticsAt: number;
   #leaveBy = Number.POSITIVE_INFINITY;
   #done = false;
@@ -77,7 +79,9 @@ export class Appliance implements Turns {
     });
     this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
+    this.#path.lan.onConflict = (at, mac) => this.#sayLanConflict(at, mac);
     this.#path.lan.configure(lan, now);
+    this.#path.lan.probe();
     this.#log.write("info", "lan.configured", "", {
       interface: options.lan.name,
       address: `${formatIpv4(lan.address)}/${lan.prefix}`,
@@ -289,6 +293,17 @@ export class Appliance implements Turns {
       this.#lanLinkUp = lanUp;
       if (!lanUp) this.#log.write("warn", "lan.link-down", "the LAN link is down");
     }
+  }
+
+  #sayLanConflict(now: number, mac: Mac): void {
+    if (now < this.#sayConflictAt) return;
+    this.#sayConflictAt = now + SAY_CONFLICT_AGAIN_MS;
+    const address = formatIpv4(this.#path.lan.address);
+    this.#log.write(
+      "warn",
+      "lan.conflict",
+      `another host (${formatMac(mac)}) uses our LAN address ${address}; give one of the two another one ([lan] address in appliance.toml)`,
+    );
   }
 
   #warnAboutOverlap(lan: { readonly address: number; readonly prefix: number }): void {

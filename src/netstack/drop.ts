@@ -84,7 +84,7 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   Ipv6: "IPv6 on the LAN or WAN; it is not forwarded, so that it cannot leak beside the tunnel.",
   ArpTruncated: "An ARP packet that was cut short.",
   ArpBadFormat: "ARP for something other than IPv4 over Ethernet.",
-  ArpBadSender: "ARP from a group, zero or foreign address, or whose sender differs from the frame's source.",
+  ArpBadSender: "ARP from a group or zero MAC or our own, or an answer that was sent to everybody.",
   ArpNotForUs: "ARP between other hosts; normal.",
   ArpUnsolicited:
     "An ARP reply that nobody asked for: a gratuitous announcement, or an attempt at spoofing; it is not learnt.",

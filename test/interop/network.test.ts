@@ -208,6 +208,14 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
     },
   );
 
+  test.skipIf(REFERENCE)("a LAN host that has the gateway's address is named", async () => {
+    await subject.halt();
+    await world.sh("lan", `ip addr add ${GATEWAY}/32 dev lo`);
+    await subject.boot();
+    expect(await subject.says(/lan\.conflict/, 10)).toContain(`uses our LAN address ${GATEWAY}`);
+    await world.sh("lan", `ip addr del ${GATEWAY}/32 dev lo`);
+  });
+
   test.skipIf(REFERENCE)("forwarding that is turned on while the router runs is named as a leak", async () => {
     const forward = (on: 0 | 1): Promise<unknown> => world.sh("rt", `echo ${on} > /proc/sys/net/ipv4/ip_forward`);
     await subject.boot();
