@@ -541,6 +541,17 @@ test("idle times: UDP 30 s unanswered and 5 minutes answered, ICMP 60 s, TCP ope
       7_450_000,
     ],
     [
+      "tcp half closed and never answered, then opened again from the same port and half closed by the other side",
+      PROTO_TCP,
+      (b) => {
+        open(b);
+        b.send(PROTO_TCP, inside, remote, TCP_FIN | TCP_ACK);
+        open(b);
+        b.receive(PROTO_TCP, remote, outside, TCP_FIN | TCP_ACK);
+      },
+      7_450_000,
+    ],
+    [
       "tcp reset by the host, whatever the other side still sends",
       PROTO_TCP,
       (b) => {

@@ -261,8 +261,8 @@ export class Nat {
     if ((flags & TCP_RST) !== 0) {
       state = STATE_TCP_RESET;
     } else if (opens) {
-      // A new connection from the port of one that has ended (RFC 7857 2.3); a repeated SYN changes nothing.
-      if (state === STATE_TCP_CLOSING || state === STATE_TCP_RESET) {
+      // A new connection from the port of one that has ended, or that one side has (RFC 7857 2.3); a repeated SYN changes nothing.
+      if (state === STATE_TCP_RESET || table.fins[session] !== 0) {
         state = STATE_TCP_SYN;
         table.fins[session] = 0;
       }
