@@ -83,9 +83,30 @@ test("none or several profiles is one clear problem", () => {
     expect.stringContaining("there is no OpenVPN file"),
   ]);
   expect(problems(load({ "b.ovpn": PROFILE, "a.conf": PROFILE }))).toEqual([
-    expect.stringContaining('there are 2 OpenVPN files ("a.conf", "b.ovpn"); name one'),
+    expect.stringContaining(
+      'there are 2 OpenVPN files ("a.conf", "b.ovpn"); to take the first, write into appliance.toml, below [vpn]: config = "a.conf"',
+    ),
   ]);
   expect(load({ "a.ovpn": PROFILE, "._a.ovpn": "\0\0", "auth.txt": AUTH })).toMatchObject({ ok: true });
+});
+
+test("files that nothing takes are named: a wrong name is seen, and not taken for a setting", () => {
+  const good = { "a.ovpn": PROFILE, "auth.txt": AUTH };
+  const notices = (files: Record<string, string>): readonly string[] =>
+    load(files).notices.filter((notice) => notice.startsWith("not used"));
+  expect(notices({ ...good, "b/x.txt": "", "._auth.txt": "", ".DS_Store": "" })).toEqual([]);
+  expect(notices({ ...good, "appliance.toml.txt": "", "Notes.txt": "" })).toEqual([
+    expect.stringMatching(/^not used: "Notes\.txt", "appliance\.toml\.txt"; what counts is appliance\.toml,/),
+  ]);
+  expect(notices({ "a.ovpn.txt": PROFILE, "AUTH.TXT": AUTH })).toEqual([
+    expect.stringContaining('"AUTH.TXT", "a.ovpn.txt"'),
+  ]);
+  // As FAT does it.
+  const reader: ConfigReader = {
+    list: () => ["A.OVPN", "AUTH.TXT"],
+    read: (name) => disk(good).read(name.toLowerCase()),
+  };
+  expect(loadProfile(reader)).toMatchObject({ ok: true, notices: [expect.stringContaining("DHCP")] });
 });
 
 test("problems of both files are reported at once, with the defaults for what could not be read", () => {

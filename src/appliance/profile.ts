@@ -37,6 +37,25 @@ const CREDENTIALS_FILE = "auth.txt";
 
 /** Reads everything and reports the problems of both files at once. Never throws for what a file holds. */
 export function loadProfile(reader: ConfigReader, options: LoadOptions = {}): LoadResult {
+  const used = new Set<string>();
+  const read = (name: string): Uint8Array | undefined => {
+    const bytes = reader.read(name);
+    if (bytes !== undefined) used.add(foldedName(name));
+    return bytes;
+  };
+  const result = load({ list: () => reader.list(), read }, options);
+  // One file alone may lie anywhere.
+  if (options.single !== undefined) return result;
+  const idle = visible(reader.list()).filter((name) => !PROFILE.test(name) && !used.has(foldedName(name)));
+  if (idle.length === 0) return result;
+  const notice = `not used: ${named(idle.sort())}; what counts is ${SETTINGS_FILE}, ${CREDENTIALS_FILE}, the OpenVPN file and the files that it names`;
+  return { ...result, notices: [...result.notices, notice] };
+}
+
+/** FAT and Joliet find auth.txt by any case, and list it as it was written. */
+const foldedName = (name: string): string => normalize(name).toLowerCase();
+
+function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   const toml = options.single === undefined ? reader.read(SETTINGS_FILE) : undefined;
   const parsed = parseSettings(SETTINGS_FILE, toml && decodeUtf8(toml));
   const settings = parsed.ok ? parsed.settings : DEFAULT_SETTINGS;
@@ -70,17 +89,27 @@ export function loadProfile(reader: ConfigReader, options: LoadOptions = {}): Lo
   return { ok: false, settings, notices, warnings, problems };
 }
 
+const PROFILE = /\.(ovpn|conf)$/i;
+
+/** macOS leaves "._NAME" files on FAT disks. */
+const visible = (names: readonly string[]): string[] => names.filter((name) => !name.startsWith("."));
+
+const named = (names: readonly string[]): string =>
+  [...names.slice(0, 5).map((name) => JSON.stringify(name)), ...(names.length > 5 ? ["..."] : [])].join(", ");
+
 /** The only *.ovpn or *.conf, or the only file at all. */
 function onlyProfile(names: readonly string[]): string | { readonly problem: string } {
-  // macOS leaves "._NAME" files on FAT disks.
-  const visible = names.filter((name) => !name.startsWith("."));
-  const profiles = visible.filter((name) => /\.(ovpn|conf)$/i.test(name)).sort();
-  if (profiles.length === 0 && visible.length === 1 && visible[0] !== SETTINGS_FILE) return visible[0] as string;
+  const files = visible(names);
+  const profiles = files.filter((name) => PROFILE.test(name)).sort();
+  if (profiles.length === 0 && files.length === 1 && files[0] !== SETTINGS_FILE) return files[0] as string;
   if (profiles.length === 1) return profiles[0] as string;
-  if (profiles.length === 0) return { problem: "there is no OpenVPN file (*.ovpn or *.conf) in the configuration" };
-  const shown = profiles.slice(0, 5).map((name) => JSON.stringify(name));
-  const more = profiles.length > 5 ? ", ..." : "";
-  return { problem: `there are ${profiles.length} OpenVPN files (${shown.join(", ")}${more}); name one of them here` };
+  const remedy = (name: string): string => `write into ${SETTINGS_FILE}, below [vpn]: config = ${JSON.stringify(name)}`;
+  if (profiles.length === 0) {
+    const problem = "there is no OpenVPN file (*.ovpn or *.conf) at the top of the configuration";
+    return { problem: `${problem}; if it has another name or lies in a folder, ${remedy("FOLDER/NAME")}` };
+  }
+  const problem = `there are ${profiles.length} OpenVPN files (${named(profiles)})`;
+  return { problem: `${problem}; to take the first, ${remedy(profiles[0] as string)}` };
 }
 
 /** Files are relative to the profile and stay inside the configuration. */

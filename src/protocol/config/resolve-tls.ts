@@ -250,7 +250,7 @@ export function resolveCredentials(reader: Reader, fallback: DefaultCredentials 
     const missing = named === undefined ? "no user and password" : `the file "${printable(named)}" is not there`;
     return reader.problem(
       line,
-      `${missing}; put auth.txt (user in the first row, password in the second) beside the profile`,
+      `${missing}; put auth.txt (user in the first row, password in the second) beside the profile, or give it as block`,
     );
   }
   const [user, password] = twoRows(found.bytes);
