@@ -55,7 +55,8 @@ export async function runLoop(turns: Turns, poller: Poller, onReady?: (bits: num
       // Before the sleep, not after it: what ends the sleep is most often a packet.
       await eventLoop();
       yielded = monotonic();
-      const timeout = turns.pollAt() - yielded;
+      // The end may have come in this very turn.
+      const timeout = turns.done() ? 0 : turns.pollAt() - yielded;
       if (timeout <= 0) continue;
       const bits = poller.wait(timeout);
       onReady?.(bits);
