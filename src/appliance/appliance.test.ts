@@ -31,6 +31,7 @@ function appliance(first: LoadResult) {
     log: { enabled: () => true, write: (level, event, text) => void logged.push(`${level} ${event} ${text}`) },
     load: () => state.loaded,
     setLogLevel: (level) => void levels.push(level),
+    mending: "",
   });
   return { subject, ...state, state };
 }

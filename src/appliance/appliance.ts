@@ -26,6 +26,8 @@ export interface ApplianceOptions {
   /** Reads the configuration; again at every reconnect that a person asks for. */
   readonly load: () => LoadResult;
   readonly setLogLevel: (level: LogLevel) => void;
+  /** How a mended configuration is taken, for the log. */
+  readonly mending: string;
 }
 
 const STATISTICS_EVERY_MS = 3_600_000;
@@ -251,7 +253,7 @@ export class Appliance implements Turns {
       log.write(
         "error",
         "config.invalid",
-        "the LAN stays closed until the configuration is mended and the appliance restarted (or sent SIGUSR1)",
+        `the LAN stays closed until the configuration is mended; ${this.#options.mending}`,
         { problems: loaded.problems.length },
       );
       return undefined;

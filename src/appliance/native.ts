@@ -71,6 +71,7 @@ export async function runNative(options: NativeOptions): Promise<number> {
     log,
     load: () => loadProfile(reader, loadOptions),
     setLogLevel: (level) => log.setLevel(options.level ?? level),
+    mending: "then restart the appliance, or send it SIGUSR1",
   });
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => appliance.leave(signal));
   process.on("SIGUSR1", () => appliance.reconnect());

@@ -65,6 +65,8 @@ class Machine {
   /** Why the machine is to be switched off. */
   #leaving: string | undefined;
   #disk: ConfigDisk | undefined;
+  /** What the disk held when it was last taken. */
+  #taken: LoadResult = NO_CONFIGURATION;
 
   constructor(log: ConsoleLog) {
     this.#log = log;
@@ -75,6 +77,7 @@ class Machine {
     if (this.#power === undefined) this.#start();
     while (this.#leaving === undefined) {
       const loaded = await this.#firstConfiguration();
+      if (this.#leaving !== undefined) return;
       this.#applySettings(loaded.settings);
       const { settings } = loaded;
       let nics = await this.#waitForNics(settings);
@@ -84,7 +87,6 @@ class Machine {
         first = undefined;
       }
     }
-    releaseConfigDisk();
   }
 
   /** What is done once: a poller and the signals outlive a failure. */
@@ -122,12 +124,12 @@ class Machine {
       DISK_LOOK_SOON_MS,
       () => this.#readDisk() ?? (monotonic() >= by ? false : undefined),
     );
-    if (found) return found;
     if (found === false) this.#sayNoDisk();
-    return NO_CONFIGURATION;
+    this.#taken = found || NO_CONFIGURATION;
+    return this.#taken;
   }
 
-  /** undefined: no config disk. */
+  /** undefined: no config disk. It is let go of at once, so that it can be exchanged. */
   #readDisk(): LoadResult | undefined {
     const { disk } = findConfigDisk();
     const before = this.#disk;
@@ -136,7 +138,18 @@ class Machine {
     if (before?.device !== disk.device || before.content !== disk.content) {
       this.#log.write("info", "disk.found", "", { device: disk.device, content: disk.content });
     }
-    return loadProfile(disk.reader, disk.options);
+    const loaded = loadProfile(disk.reader, disk.options);
+    releaseConfigDisk();
+    return loaded;
+  }
+
+  /** A disk is there that was not, or it holds something else than what was taken. */
+  #diskHasChanged(): boolean {
+    const wasThere = this.#disk !== undefined;
+    const now = this.#readDisk();
+    if (now === undefined || (wasThere && gist(now) === gist(this.#taken))) return false;
+    this.#log.write("info", "disk.changed", "the config disk is new or has changed: starting anew with it");
+    return true;
   }
 
   #sayNoDisk(): void {
@@ -160,14 +173,14 @@ class Machine {
     }
   }
 
-  /** undefined when the machine is to be switched off, or the configuration disk has come and may name other cards. */
+  /** undefined when the machine is to be switched off, or the config disk has changed and may name other cards. */
   async #waitForNics(settings: Settings): Promise<ChosenNics | undefined> {
     let said = "";
     let sayAgainAt = 0;
     const found = await this.#until(NIC_LOOK_EVERY_MS, () => {
       const choice = chooseNics(findNics(), settings);
       if (choice.ok) return choice;
-      if (this.#disk === undefined && said !== "" && this.#diskHasCome()) return false;
+      if (said !== "" && this.#diskHasChanged()) return false;
       const text = choice.missing.join("\n");
       if (text !== said || monotonic() >= sayAgainAt) {
         for (const missing of choice.missing) this.#log.write("error", "nic.missing", `${missing}; I keep looking`);
@@ -179,13 +192,9 @@ class Machine {
     return found || undefined;
   }
 
-  #diskHasCome(): boolean {
-    return findConfigDisk().disk !== undefined;
-  }
-
   /**
-   * Runs the appliance until the machine is to be switched off, or the config disk that was missing is there, or a card
-   * that was pulled has been replaced.
+   * Runs the appliance until the machine is to be switched off, or a config disk that was missing or of no use has
+   * changed, or a card that was pulled has been replaced.
    * @param first the configuration; undefined: it is on the disk
    * @returns the cards to go on with
    */
@@ -213,8 +222,11 @@ class Machine {
           const now = loaded ?? this.#readDisk();
           loaded = undefined;
           if (now === undefined) this.#sayNoDisk();
-          return now ?? NO_CONFIGURATION;
+          this.#taken = now ?? NO_CONFIGURATION;
+          return this.#taken;
         },
+        mending:
+          "the config disk is looked at every few seconds: put the mended files on it, or another disk in its place",
         setLogLevel: (level) => log.setLevel(level),
       });
       this.#appliance = appliance;
@@ -232,7 +244,7 @@ class Machine {
   async #loop(appliance: Appliance, cards: () => ChosenNics | undefined): Promise<ChosenNics | undefined> {
     let lookAt = monotonic() + DISK_LOOK_EVERY_MS;
     let cardsAt = monotonic() + NIC_LOOK_EVERY_MS;
-    let diskHasCome = false;
+    let diskHasChanged = false;
     let exchanged: ChosenNics | undefined;
     const turns: Turns = {
       receive: (now) => appliance.receive(now),
@@ -244,13 +256,13 @@ class Machine {
         }
         if (now < lookAt) return;
         this.#power?.lookForButtons();
-        // With a disk, the buttons have had time to appear as well.
-        lookAt = this.#disk === undefined ? now + DISK_LOOK_EVERY_MS : Number.POSITIVE_INFINITY;
-        if (this.#disk === undefined) diskHasCome = this.#diskHasCome();
+        // With a configuration that works, the buttons have had time to appear as well.
+        lookAt = this.#taken.ok ? Number.POSITIVE_INFINITY : now + DISK_LOOK_EVERY_MS;
+        if (!this.#taken.ok) diskHasChanged = this.#diskHasChanged();
       },
       pollAt: () => Math.min(appliance.pollAt(), lookAt, cardsAt),
       busy: () => appliance.busy(),
-      done: () => appliance.done() || diskHasCome || exchanged !== undefined,
+      done: () => appliance.done() || diskHasChanged || exchanged !== undefined,
       failed: (error, during) => appliance.failed(error, during),
     };
     await runLoop(turns, this.#poller as Poller, (bits) => this.#power?.onReady(bits));
@@ -310,6 +322,10 @@ class Machine {
     return answer;
   }
 }
+
+/** What a person would call different. */
+const gist = ({ ok, settings, warnings, ...rest }: LoadResult): string =>
+  JSON.stringify([ok, settings, warnings, "problems" in rest ? rest.problems : []]);
 
 /** Only a dying kernel may write between the lines of the log. */
 function silenceKernel(log: Log): void {

@@ -1,6 +1,9 @@
 /** The image, booted in QEMU between the real neighbours: what a user gets. */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { LAN_MAC, WAN_MAC } from "../../qemu/arguments.ts";
+import { makeConfigDisk } from "../../qemu/config-disk.ts";
 import type { Capture } from "../support/world/capture.ts";
 import { canMakeNamespaces } from "../support/world/privilege.ts";
 import { until } from "../support/world/process.ts";
@@ -98,15 +101,21 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
     expect(Number(available)).toBeGreaterThan(20_000);
   });
 
-  test("a wrong profile on the disk: every line is named, the VM stays up with the LAN closed", async () => {
+  test("a wrong profile on the disk: every line is named, the VM stays up with the LAN closed, and takes the mended disk by itself", async () => {
     const wrong = ["tun-mtu banana", "proto carrier-pigeon"];
     const profile = world.profile({ lines: wrong });
-    const router = await boot({ config: world.config({ profile }) });
+    const [image, mended] = ["wrong", "mended"].map((name) => join(world.dir, `${name}.iso`)) as [string, string];
+    makeConfigDisk(world.config({ profile }), image);
+    const router = await boot({ image });
     for (const line of wrong)
       await says(new RegExp(`lab\\.ovpn:${profile.split("\r\n").indexOf(line) + 1}: ${line.split(" ")[0]}`));
     await answersOnLan();
     expect(await world.refuses(SITE)).toBe(true);
     expect(router.alive).toBe(true);
+    makeConfigDisk(world.config(), mended);
+    writeFileSync(image, readFileSync(mended)); // the same file, which QEMU has open
+    await says(/disk\.changed/);
+    await says(/tunnel\.up/);
     expect(router.log()).not.toMatch(/panic/i);
     expect(await router.stop()).toBe(0);
   });

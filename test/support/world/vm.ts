@@ -11,6 +11,8 @@ export { vmProblem };
 export interface VmOptions {
   /** A folder for the config disk; undefined: no disk at all. */
   readonly config: string | undefined;
+  /** A config disk that is there already, in place of `config`. */
+  readonly image?: string;
   /** MiB. */
   readonly memory?: number;
   readonly machine?: Machine;
@@ -71,9 +73,11 @@ export async function startVm(world: World, options: VmOptions): Promise<Vm> {
   await addTaps(world);
   const [first, second] = options.swapped === true ? ["tl", "tw"] : ["tw", "tl"];
   const running = await switchOn({
-    ...(options.partitions !== undefined && options.config !== undefined
-      ? { diskImage: partitioned(world, options.config, options.partitions) }
-      : { config: options.config }),
+    ...(options.image !== undefined
+      ? { diskImage: options.image }
+      : options.partitions !== undefined && options.config !== undefined
+        ? { diskImage: partitioned(world, options.config, options.partitions) }
+        : { config: options.config }),
     memory: options.memory ?? 256,
     machine: options.machine ?? "q35",
     netns: world.ns("rt"),
