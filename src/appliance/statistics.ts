@@ -1,17 +1,25 @@
 /**
- * The counters as log records, one a part. In each, received = what was handled + the sum of the drops (what the parts'
+ * The counters as log records, one a part, and one with a sentence for each kind of drop that it has. In each part, received = what was handled + the sum of the drops (what the parts'
  * own headers say); "kernel" is what the kernel had for the device, and lost before we could read it.
  */
 import { readFileSync } from "node:fs";
 import type { Counters } from "../lib/counters.ts";
 import type { Log } from "../lib/log.ts";
+import { DROP_TEXT, type DropName } from "../netstack/drop.ts";
+import { type SessionDrop, sessionDropText } from "../protocol/drop.ts";
 import type { DataPath } from "./wiring.ts";
 
 type Fields = Record<string, number>;
 
 export function logStatistics(log: Log, path: DataPath, session: Fields | undefined): void {
-  const write = (part: string, ...fields: Fields[]): void =>
-    log.write("info", `statistics.${part}`, "", Object.assign({}, ...fields));
+  const write = (part: string, ...parts: Fields[]): void => {
+    const fields: Fields = Object.assign({}, ...parts);
+    log.write("info", `statistics.${part}`, "", fields);
+    for (const [field, count] of Object.entries(fields)) {
+      const text = dropText(field);
+      if (text !== undefined) log.write("info", "statistics.drop", text, { part, [field]: count });
+    }
+  };
   for (const [device, face] of [
     [path.wanDevice, path.wan],
     [path.lanDevice, path.lan],
@@ -52,6 +60,12 @@ function availableKiB(): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What an operator should think of a field such as "lanDrop.Ipv6"; undefined for one that counts no drops. */
+function dropText(field: string): string | undefined {
+  const name = /drop\.(.+)$/i.exec(field)?.[1];
+  return name && (DROP_TEXT[name as DropName] ?? sessionDropText(name as SessionDrop));
 }
 
 function dropFields(prefix: string, drops: Counters): Fields {

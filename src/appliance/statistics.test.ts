@@ -1,0 +1,41 @@
+import { expect, test } from "bun:test";
+import { Counters } from "../lib/counters.ts";
+import { Drop, dropCounters } from "../netstack/drop.ts";
+import { logStatistics } from "./statistics.ts";
+import type { DataPath } from "./wiring.ts";
+
+test("each kind of drop has a record with its sentence, after the record of its part", () => {
+  const lines: string[] = [];
+  const face = (name: string) => ({
+    name,
+    counters: new Counters(["received"]),
+    drops: dropCounters(),
+    outDrops: dropCounters(),
+  });
+  const device = { statistics: () => ({ received: 3, dropped: 0 }), counters: new Counters([]) };
+  const [wan, lan] = [face("wan"), face("lan")];
+  const router = { counters: new Counters([]), lanDrops: dropCounters(), tunnelDrops: dropCounters() };
+  wan.drops.bump(Drop.Ipv6);
+  router.lanDrops.bump(Drop.TunnelClosed);
+  router.lanDrops.bump(Drop.TunnelClosed);
+  const path = { wanDevice: device, lanDevice: device, wan, lan, router, nat: undefined, unsent: 0 };
+  logStatistics(
+    {
+      enabled: () => true,
+      write: (_level, event, text, fields) => void lines.push(`${event} ${JSON.stringify(fields)} ${text}`),
+    },
+    path as unknown as DataPath,
+    { sealed: 1, "drop.data-replay": 4 },
+  );
+  expect(lines.slice(0, -1)).toEqual([
+    'statistics.wan {"kernelReceived":3,"kernelDropped":0,"drop.Ipv6":1} ',
+    expect.stringMatching(
+      /^statistics\.drop {"part":"wan","drop\.Ipv6":1} IPv6 on the LAN or WAN; it is not forwarded/,
+    ),
+    'statistics.lan {"kernelReceived":3,"kernelDropped":0} ',
+    'statistics.router {"lanDrop.TunnelClosed":2} ',
+    expect.stringMatching(/^statistics\.drop {"part":"router","lanDrop\.TunnelClosed":2} The tunnel is down;/),
+    'statistics.session {"sealed":1,"drop.data-replay":4} ',
+    expect.stringMatching(/^statistics\.drop {"part":"session","drop\.data-replay":4} the data packet's id was seen/),
+  ]);
+});
