@@ -34,6 +34,19 @@ level = "info"
   expect(parseSettings("appliance.toml", undefined)).toMatchObject({ ok: true, settings: DEFAULT_SETTINGS });
 });
 
+test("text without quotes, another word for true, and an unknown name come with what to write", () => {
+  expect(bad("[wan]\naddress = 203.0.113.5/24 # static\n")).toEqual([
+    '2: syntax: Must be a newline; text stands in quotes: address = "203.0.113.5/24"',
+  ]);
+  expect(bad("hostname = \u201cgate\u201d")).toEqual([expect.stringContaining('in quotes: hostname = "gate"')]);
+  expect(bad("[vpn]\nnat = yes\n")).toEqual([expect.stringContaining("; write true or false")]);
+  expect(bad("[wan]\nmtu = 1400\nmtu = 1500\n")).toEqual([expect.not.stringContaining(";")]);
+  expect(bad('[wan]\naddress = "DHCP"\n')).toEqual([expect.stringContaining('"DHCP" is neither "dhcp" nor')]);
+  expect(bad("[log]\nfile = 1\n")).toEqual(["2: log.file: unknown key; [log] has level, syslog"]);
+  expect(bad("[vlan]\nfile = 1\n")).toEqual(["1: vlan: unknown table; there are wan, lan, vpn, log"]);
+  expect(bad("name = 1\n")).toEqual([expect.stringContaining("there is only hostname")]);
+});
+
 test("every key takes its value", () => {
   const text = `hostname = "gate-1"
 wan = { mac = "52:54:00:12:34:56", address = "203.0.113.5/24", gateway = "203.0.113.1", dns = ["9.9.9.9", "1.1.1.1"], mtu = 1400 }

@@ -83,7 +83,9 @@ export function parseSettings(file: string, text: string | undefined): SettingsR
     reading.collect(parseTOML((text ?? "").replace(/^\ufeff/, ""), { tomlVersion: "1.0" }));
   } catch (error) {
     if (!(error instanceof ParseError)) throw error;
-    return { ok: false, problems: [problem(file, syntaxLine(error, text ?? ""), "syntax", error.message)] };
+    const line = syntaxLine(error, text ?? "");
+    const row = text?.split("\n")[line - 1] ?? "";
+    return { ok: false, problems: [problem(file, line, "syntax", `${error.message}${quotesHint(row)}`)] };
   }
   const settings = reading.settings();
   if (reading.problems.length > 0) {
@@ -98,6 +100,16 @@ function syntaxLine(error: ParseError, text: string): number {
   if (error.column !== 0 || previous === undefined) return error.lineNumber;
   const isEarlyEnd = /Unspecified|Unterminated|same line/.test(error.message) || /=\s*$/.test(previous);
   return isEarlyEnd ? error.lineNumber - 1 : error.lineNumber;
+}
+
+/** The commonest mistake: text without the quotes, or in those of a word processor. */
+function quotesHint(row: string): string {
+  const [, key, value] = /^\s*([\w.-]+)\s*=\s*([^\s"'[{][^#]*)/.exec(row) ?? [];
+  if (value === undefined) return "";
+  const text = value.replace(/[\u201c-\u201f"]/g, "").trim();
+  if (/^[+-]?[\d_.]*$/.test(text)) return "";
+  if (/^(true|false|yes|no|on|off)$/i.test(text)) return "; write true or false";
+  return `; text stands in quotes: ${key} = ${JSON.stringify(shown(text))}`;
 }
 
 const problem = (file: string, line: number, directive: string, text: string): ConfigProblem => ({
@@ -129,7 +141,8 @@ class Reading {
       else {
         // resolvedKey of [[x]] ends with its index.
         const name = node.resolvedKey.filter((part) => typeof part === "string").join(".");
-        if (!TABLES.has(name)) this.fail(shown(name), "unknown table", node.key.loc.start.line);
+        if (!TABLES.has(name))
+          this.fail(shown(name), `unknown table; there are ${listed(TABLES)}`, node.key.loc.start.line);
         else if (node.kind === "array")
           this.fail(name, "is one table: write [wan], not [[wan]]".replaceAll("wan", name), node.key.loc.start.line);
         else for (const pair of node.body) this.#pair(`${name}.`, pair);
@@ -140,7 +153,7 @@ class Reading {
   #pair(prefix: string, pair: AST.TOMLKeyValue): void {
     const key = prefix + pair.key.keys.map((k) => (k.type === "TOMLBare" ? k.name : k.value)).join(".");
     if (KEYS.has(key)) this.#values.set(key, pair.value);
-    else if (!TABLES.has(key)) this.fail(shown(key), "unknown key", pair.loc.start.line);
+    else if (!TABLES.has(key)) this.fail(shown(key), `unknown key; ${knownBeside(key)}`, pair.loc.start.line);
     else if (pair.value.type === "TOMLInlineTable") for (const inner of pair.value.body) this.#pair(`${key}.`, inner);
     else this.fail(key, "is a table, not a value", pair.loc.start.line);
   }
@@ -151,7 +164,7 @@ class Reading {
       hostname: this.#string("hostname", hostName) ?? defaults.hostname,
       wan: {
         mac: this.#string("wan.mac", unicastMac),
-        address: this.#string("wan.address", (t) => (t === "dhcp" ? t : hostCidr(t, 31))) ?? defaults.wan.address,
+        address: this.#string("wan.address", wanAddress) ?? defaults.wan.address,
         gateway: this.#string("wan.gateway", unicast),
         dns: this.#addresses("wan.dns"),
         mtu: this.#integer("wan.mtu", MTU.min, MTU.max) ?? defaults.wan.mtu,
@@ -269,6 +282,18 @@ class Reading {
 /** What is wrong with one value. */
 class Bad extends Error {}
 
+const listed = (names: Iterable<string>): string => [...names].join(", ");
+
+/** The keys of the table that `key` is in. */
+function knownBeside(key: string): string {
+  const table = key.split(".")[0] as string;
+  if (!TABLES.has(table)) return `outside of the tables (${listed(TABLES)}) there is only hostname`;
+  const names = [...KEYS]
+    .filter((known) => known.startsWith(`${table}.`))
+    .map((known) => known.slice(table.length + 1));
+  return `[${table}] has ${listed(names)}`;
+}
+
 /** Text of the file as it may stand in a message. */
 const shown = (text: string): string => JSON.stringify(text.slice(0, 60)).slice(1, -1);
 
@@ -311,6 +336,13 @@ function hostCidr(text: string, maxPrefix: number): Ipv4Cidr {
     throw new Bad(`${formatIpv4(cidr.address)} is the network's or the broadcast address of /${cidr.prefix}`);
   }
   return cidr;
+}
+
+function wanAddress(text: string): "dhcp" | Ipv4Cidr {
+  if (text === "dhcp") return text;
+  if (!text.includes("/"))
+    throw new Bad(`"${shown(text)}" is neither "dhcp" nor an address with prefix such as 203.0.113.5/24`);
+  return hostCidr(text, 31);
 }
 
 function fileName(text: string): string {
