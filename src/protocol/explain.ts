@@ -123,7 +123,7 @@ function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: 
     );
   }
   return error(
-    `authentication failed: the server refuses user and password${reason}; correct them in ${credentials.label} ` +
+    `authentication failed: the server refuses user and password${reason}; correct them in ${credentials.label} and restart ` +
       "(trying again too often may lock the account)",
   );
 }

@@ -192,6 +192,13 @@ describe("valid profiles", () => {
     ]);
     const missing = read(false);
     expect(missing.ok ? [] : shown(missing.problems)).toEqual([expect.stringMatching(/^f:4: ca: .* without the path/)]);
+    const windows = parseConfig(
+      { file: "f", text: text.replace("/etc/ca.crt", '"C:\\\\My VPN\\\\ca.crt"') },
+      () => undefined,
+    );
+    expect(windows.ok ? [] : shown(windows.problems)).toContainEqual(
+      expect.stringMatching(/^f:4: ca: the file "C:\\My VPN\\ca\.crt" .* without the path/),
+    );
   });
 
   test("where another program logs is ignored with a warning", () => {

@@ -37,8 +37,8 @@ export function content(reader: Reader, line: Line): Content | undefined {
   return { label: name, bytes, firstLine: undefined };
 }
 
-/** With "..", it may still be on the disk: a profile can lie in a folder of it. */
-const isOutside = (name: string): boolean => name.startsWith("/");
+/** Also a path of Windows. With "..", it may still be on the disk: a profile can lie in a folder of it. */
+const isOutside = (name: string): boolean => /^([A-Za-z]:)?[\\/]/.test(name);
 
 /** The line of a material directive that counts: the last one that is not the placeholder "[inline]". */
 export const materialLine = (reader: Reader, name: string): Line | undefined =>
