@@ -10,7 +10,7 @@ async function main(): Promise<number> {
   if (process.pid === 1) {
     await import("reflect-metadata");
     const { bootAppliance } = await import("./appliance/pid1.ts");
-    return bootAppliance();
+    return bootAppliance(version);
   }
   switch (subcommand) {
     case "--version":

@@ -12,6 +12,8 @@ import { Poller } from "./sys/poller.ts";
 import { DATA_PATH_BYTES } from "./wiring.ts";
 
 export interface NativeOptions {
+  /** Of the program, for the log. */
+  readonly version: string;
   readonly wan: string;
   readonly lan: string;
   /** A folder laid out like a config disk, or one OpenVPN file. */
@@ -33,6 +35,7 @@ export async function runNative(options: NativeOptions): Promise<number> {
     write: (line) => process.stdout.write(line),
     clock: Date.now,
   });
+  log.write("info", "start", "", { version: options.version });
   for (const name of [options.wan, options.lan]) {
     try {
       const found = checkInterface(name);

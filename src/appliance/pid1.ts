@@ -39,8 +39,9 @@ const NO_CONFIGURATION: LoadResult = {
 };
 
 /** Never returns. */
-export async function bootAppliance(): Promise<number> {
+export async function bootAppliance(version: string): Promise<number> {
   const log = new ConsoleLog({ level: "info", format: "text", write: writeConsole, clock: Date.now });
+  log.write("info", "start", "", { version });
   const machine = new Machine(log);
   for (;;) {
     try {
@@ -154,7 +155,10 @@ class Machine {
 
   #sayNoDisk(): void {
     const { seen } = findConfigDisk();
-    const others = seen.length === 0 ? "the machine has no disk" : `not it: ${seen.slice(0, 8).join(", ")}`;
+    const others =
+      seen.length === 0
+        ? "the machine has none that the kernel knows (virtio, SCSI and IDE are seen; SATA and USB are not)"
+        : `not it: ${seen.slice(0, 8).join(", ")}`;
     this.#log.write(
       "error",
       "disk.missing",

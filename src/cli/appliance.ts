@@ -1,7 +1,7 @@
 /** `morgana appliance`: the appliance on two existing interfaces of this machine or namespace. */
 import { parseArgs } from "node:util";
 import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
-import { usageError } from "./help.ts";
+import { usageError, version } from "./help.ts";
 
 const HELP = `usage: morgana appliance --wan IF --lan IF --config PATH [--log-level LEVEL] [--log-format text|json]
 
@@ -49,5 +49,5 @@ export async function appliance(argv: string[]): Promise<number> {
   const format = values["log-format"] ?? "text";
   if (format !== "text" && format !== "json") return usageError("appliance: --log-format is text or json");
   const { runNative } = await import("../appliance/native.ts");
-  return runNative({ wan, lan, config, level: level as LogLevel | undefined, format });
+  return runNative({ version, wan, lan, config, level: level as LogLevel | undefined, format });
 }
