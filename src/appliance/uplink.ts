@@ -37,6 +37,8 @@ export class Uplink {
   /** Until then a conflict means that the other host was there first. */
   #checkUntil = Number.NEGATIVE_INFINITY;
   #sayConflictAt = Number.NEGATIVE_INFINITY;
+  /** Because of whom the lease before was declined. */
+  #declinedFor = "";
 
   constructor(options: {
     readonly wan: Interface;
@@ -140,8 +142,11 @@ export class Uplink {
 
   #conflict(now: number, mac: Mac): void {
     const address = formatIpv4(this.#wan.address);
-    const other = `another host (${formatMac(mac)}) uses our WAN address ${address}`;
-    if (this.#dhcp !== undefined && now < this.#checkUntil) {
+    const host = formatMac(mac);
+    const other = `another host (${host}) uses our WAN address ${address}`;
+    // Who has each address that we are given answers for all (a careless ARP proxy): declining would never end.
+    if (this.#dhcp !== undefined && now < this.#checkUntil && host !== this.#declinedFor) {
+      this.#declinedFor = host;
       this.#dhcp.decline(now);
       this.#withdraw(now, `${other}; the DHCP server is asked for another one`);
       this.#drain(now);

@@ -252,7 +252,12 @@ describe.skipIf(!ready)("dnsmasq", () => {
     expect(wan.configured).toBe(false);
     log.length = 0;
     uplink.handleTimeout(uplink.pollAt());
+    world.run("b", `ip addr add ${other}/32 dev lo`);
     for (let i = 0; i < 1000 && !wan.configured; i++) await turn();
     expect(log).toContain(`up ${other}`);
+    // One host that has every address that we are given is an ARP proxy: the lease is kept, and the conflict is named.
+    for (let i = 0; i < 1000 && !log.some((l) => l.startsWith("wan.conflict")); i++) await turn();
+    expect(wan.configured).toBe(true);
+    expect(log.at(-1)).toMatch(/^wan\.conflict another host/);
   });
 });
