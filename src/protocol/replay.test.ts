@@ -82,3 +82,33 @@ test("check changes nothing", () => {
   expect(window.highest).toBe(5);
   expect(window.check(4, 0)).toBe(true);
 });
+
+test("refuses what comes after an id above it is too old, whatever came in between", () => {
+  const steps = fc.array(fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 0, max: 3 })), { maxLength: 200 });
+  fc.assert(
+    fc.property(steps, fc.constantFrom(7, 16, 64), (list, packets) => {
+      const window = new ReplayWindow(packets, 5);
+      const marked = new Map<number, number>();
+      let now = 0;
+      let highest = 0;
+      for (const [id, pause] of list) {
+        now += pause;
+        const isTooLate = [...marked].some(([above, at]) => above > id && above > highest - packets && now - at > 5);
+        const ok = !marked.has(id) && id > highest - packets && !isTooLate;
+        expect(offer(window, now, id)).toBe(ok);
+        if (!ok) continue;
+        marked.set(id, now);
+        highest = Math.max(highest, id);
+      }
+    }),
+  );
+});
+
+test("a forged old id costs no walk through the window", () => {
+  const window = new ReplayWindow(65_536, 15);
+  for (let id = 2; id <= 60_000; id++) window.mark(id, 1000);
+  const started = performance.now();
+  for (let i = 0; i < 20_000; i++) window.check(1, 2000);
+  // the walk took about a second for the first 20,000
+  expect(performance.now() - started).toBeLessThan(100);
+});
