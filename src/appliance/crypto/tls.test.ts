@@ -48,6 +48,13 @@ async function pair(clientChange: Partial<TlsParameters> = {}, serverChange: Par
 const text = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : new TextDecoder().decode(bytes));
 const bytes = (t: string) => new TextEncoder().encode(t);
 
+const der = (name: string) =>
+  Uint8Array.fromBase64(
+    text(file(name).bytes)!
+      .replace(/-----[^-]+-----/g, "")
+      .replace(/\s/g, ""),
+  );
+
 describe.each(["1.2", "1.3"] as const)("TLS %s", (version) => {
   const only = { minVersion: version, maxVersion: version };
 
@@ -62,15 +69,8 @@ describe.each(["1.2", "1.3"] as const)("TLS %s", (version) => {
     expect(text(s.read())).toBe("from the client");
     expect(text(c.read())).toBe("from the server");
     expect(c.read()).toBeUndefined();
-    const der = (name: string) => file(name).bytes;
-    const toDer = (pem: Uint8Array) =>
-      Uint8Array.fromBase64(
-        text(pem)!
-          .replace(/-----[^-]+-----/g, "")
-          .replace(/\s/g, ""),
-      );
-    expect(c.peerCertificates()[0]).toEqual(toDer(der("server.crt")));
-    expect(s.peerCertificates()[0]).toEqual(toDer(der("client.crt")));
+    expect(c.peerCertificates()[0]).toEqual(der("server.crt"));
+    expect(s.peerCertificates()[0]).toEqual(der("client.crt"));
     end();
     expect(c.state).toBe("closed");
   });
@@ -190,6 +190,13 @@ test("an intermediate certificate from extra-certs completes the chain, leaf fir
   expect(c.state).toBe("established");
   const names = c.peerCertificates().map((d) => Buffer.from(d).toString("latin1").includes("deep"));
   expect(names.slice(0, 2)).toEqual([true, false]);
+  end();
+});
+
+test("a certificate that the peer sends along but that signed nothing is not in the chain", async () => {
+  const { c, end } = await pair({}, { extraCerts: file("sub.crt") });
+  expect(c.state).toBe("established");
+  expect(c.peerCertificates()).toEqual([der("server.crt"), der("ca.crt")]);
   end();
 });
 

@@ -10,6 +10,7 @@
  * - exportKeyingMaterial without a third argument is the exporter without context (RFC 5705), which OpenVPN uses;
  *   an empty context gives other bytes under TLS 1.2.
  */
+import type { X509Certificate } from "node:crypto";
 import { Duplex } from "node:stream";
 import { connect, TLSSocket } from "node:tls";
 import type { TlsEngine, TlsEngineFactory, TlsFailure, TlsParameters } from "../../protocol/ports.ts";
@@ -21,6 +22,14 @@ const SETTLE_TURNS = 2;
 export const nodeTls: TlsEngineFactory = {
   create: (parameters, onActivity) => new NodeTlsEngine(parameters, onActivity),
 };
+
+function isSignedBy(subject: X509Certificate, issuer: X509Certificate): boolean {
+  try {
+    return subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
+  } catch {
+    return false; // a key that the library cannot read
+  }
+}
 
 /** What BoringSSL reads from and writes to: pushes come from the owner, writes go into a queue. */
 class Wire extends Duplex {
@@ -122,14 +131,24 @@ class NodeTlsEngine implements TlsEngine {
     return new Uint8Array(exporter.exportKeyingMaterial(length, label));
   }
 
+  /**
+   * Each one signed by the next. What the peer sends is not taken at its word: between its certificate and the CA it may
+   * put any other, such as the one that verify-hash asks for.
+   */
   peerCertificates(): readonly Uint8Array[] {
-    const chain: Uint8Array[] = [];
+    const others: X509Certificate[] = [];
+    const leaf = this.#socket.getPeerX509Certificate();
     const seen = new Set<string>();
-    let certificate = this.#socket.getPeerX509Certificate();
-    while (certificate !== undefined && !seen.has(certificate.fingerprint256)) {
-      seen.add(certificate.fingerprint256);
+    for (let next = leaf; next !== undefined && !seen.has(next.fingerprint256); next = next.issuerCertificate) {
+      if (seen.size > 0) others.push(next);
+      seen.add(next.fingerprint256);
+    }
+    const chain: Uint8Array[] = [];
+    for (let certificate = leaf; certificate !== undefined; ) {
       chain.push(new Uint8Array(certificate.raw));
-      certificate = certificate.issuerCertificate;
+      const subject: X509Certificate = certificate;
+      const at = others.findIndex((issuer) => isSignedBy(subject, issuer));
+      certificate = others.splice(at, at < 0 ? 0 : 1)[0];
     }
     return chain;
   }
