@@ -128,6 +128,22 @@ describe("valid profiles", () => {
     expect(accepted(result).credentials?.label).toBe("auth.txt");
   });
 
+  test("loose-words.ovpn: ports by name, what OpenVPN takes in <connection>, and words that it passes over", () => {
+    const result = parse(FOLDER, "loose-words.ovpn");
+    const config = accepted(result);
+    expect(config.remotes.map((r) => `${r.host} ${r.port}`)).toEqual([
+      "192.0.2.1 443",
+      "192.0.2.2 1194",
+      "192.0.2.3 53",
+    ]);
+    expect(config).toMatchObject({ dataCiphers: ["AES-256-GCM", "AES-128-GCM"], auth: "SHA512" });
+    expect(config.wrap.kind).toBe("tls-crypt");
+    expect(result.warnings.map((w) => `${w.origin.line} ${w.directive}`)).toEqual([
+      "7 server-poll-timeout",
+      "8 tun-mtu-max",
+    ]);
+  });
+
   test("files.ovpn: float, which has no effect, is named", () => {
     const { warnings } = parse(FOLDER, "files.ovpn");
     expect(warnings.filter((w) => w.directive === "float").map((w) => w.problem)).toEqual([

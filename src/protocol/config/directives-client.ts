@@ -27,7 +27,7 @@ export const CLIENT: readonly Directive[] = [
   used("connect-retry", 1, 2, "c"),
   used("connect-retry-max", 1, 1, "c"),
   used("connect-timeout", 1, 1, "c"),
-  used("server-poll-timeout", 1, 1),
+  used("server-poll-timeout", 1, 1, "c"),
   used("hand-window", 1, 1),
   used("tls-timeout", 1, 1),
   used("tran-window", 1, 1),
@@ -41,7 +41,8 @@ export const CLIENT: readonly Directive[] = [
   used("askpass", 0, 1),
   used("crl-verify", 1, 2, "i"),
   used("tls-auth", 1, 2, "ic"),
-  used("tls-crypt", 1, 1, "ic"),
+  // The second word is left over from a tls-auth line; openvpn takes it too.
+  used("tls-crypt", 1, 2, "ic"),
   used("key-direction", 1, 1, "c"),
 
   // Who the server must be, and who we are
@@ -83,7 +84,7 @@ export const CLIENT: readonly Directive[] = [
 
   // Sizes
   used("tun-mtu", 1, 2, "cp"),
-  used("tun-mtu-max", 1, 1),
+  used("tun-mtu-max", 1, 1, "c"),
   used("mssfix", 0, 2, "c"),
 
   // Timers

@@ -91,6 +91,15 @@ function selectKnown(all: readonly Line[], report: Report, isConnection: boolean
 /** What stands where a directive should may be a row of a key or a password that lost its block: shown only if it looks like a directive. */
 const shownName = (name: string): string => (/^[a-z][a-z0-9-]{0,39}$/.test(name) ? name : "(not a directive)");
 
+/** OpenVPN has them for each connection; here they count for all. */
+const IGNORED_IN_CONNECTION: ReadonlySet<string> = new Set(
+  ["tun-mtu", "tun-mtu-max", "mssfix", "lport", "bind"].concat([
+    "connect-timeout",
+    "server-poll-timeout",
+    "explicit-exit-notify",
+  ]),
+);
+
 /** Scripts of Linux profiles that set the resolver of the machine itself, which has no use for one: nothing is lost. */
 const RESOLVER_SCRIPT = /(^|\/)update-(resolv-conf|systemd-resolved)(\.sh)?$/;
 
@@ -122,10 +131,7 @@ function accept(directive: Directive, line: Line, report: Report, isConnection: 
     report.problem(line.line, name, "not available yet inside <connection>; write it outside");
     return false;
   }
-  if (
-    isConnection &&
-    ["tun-mtu", "mssfix", "lport", "bind", "connect-timeout", "explicit-exit-notify"].includes(name)
-  ) {
+  if (isConnection && IGNORED_IN_CONNECTION.has(name)) {
     report.warn(line.line, name, "ignored inside <connection>; write it outside to have its effect");
   }
   return true;

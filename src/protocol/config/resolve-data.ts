@@ -18,7 +18,7 @@ export function resolveCiphers(reader: Reader): { dataCiphers: DataCipher[]; fal
   for (const line of lines) {
     const chosen: DataCipher[] = [];
     const left: string[] = [];
-    for (const word of (line.words[1] as string).split(":")) {
+    for (const word of (line.words[1] as string).split(":").filter((w) => w !== "")) {
       const optional = word.startsWith("?");
       const name = (optional ? word.slice(1) : word).toUpperCase();
       if (name === "DEFAULT") chosen.push(...AEAD);
@@ -66,7 +66,10 @@ export function resolveAuth(reader: Reader): DigestName | "none" {
   let auth: DigestName | "none" = "SHA1";
   for (const line of reader.all("auth")) {
     const word = line.words[1] as string;
-    const name = word.toUpperCase().replace(/^RSA-/, "").replace(/^SHA-/, "SHA");
+    const name = word
+      .toUpperCase()
+      .replace(/^RSA-/, "")
+      .replace(/^SHA2?-/, "SHA");
     if (name === "NONE") auth = "none";
     else if ((DIGESTS as readonly string[]).includes(name)) auth = name as DigestName;
     else if (

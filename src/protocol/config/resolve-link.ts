@@ -7,6 +7,14 @@ import { isHostName, isIpv6 } from "./values.ts";
 
 const PORT: Range = { min: 1, max: 65535 };
 const DEFAULT_PORT = 1194;
+/** Names of ports (/etc/services) that a profile for UDP may have; openvpn takes any that its system knows. */
+const SERVICES: ReadonlyMap<string, number> = new Map([
+  ["openvpn", DEFAULT_PORT],
+  ["https", 443],
+  ["domain", 53],
+  ["http", 80],
+  ["ntp", 123],
+]);
 
 interface Transport {
   readonly protocol: LinkProtocol;
@@ -90,10 +98,13 @@ export function resolveRemotes(reader: Reader, connections: readonly Line[]): Re
 
 function connectionDefaults(reader: Reader, outer: Defaults): Defaults {
   let { port, transport } = outer;
-  for (const name of ["port", "rport"]) port = reader.int(name, port, PORT);
+  for (const name of ["port", "rport"]) for (const line of reader.all(name)) port = portOf(reader, line, 1) ?? port;
   for (const line of reader.all("proto")) transport = protocolOf(reader, line, 1) ?? transport;
   return { port, transport };
 }
+
+const portOf = (reader: Reader, line: Line, index: number): number | undefined =>
+  SERVICES.get(line.words[index] as string) ?? reader.number(line, index, PORT);
 
 function protocolOf(reader: Reader, line: Line, index: number): Transport | undefined {
   const word = line.words[index] as string;
@@ -110,7 +121,7 @@ function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remo
   const host = line.words[1] as string;
   let port: number | undefined = defaults.port;
   let transport: Transport | undefined = defaults.transport;
-  if (line.words[2] !== undefined) port = reader.number(line, 2, PORT);
+  if (line.words[2] !== undefined) port = portOf(reader, line, 2);
   if (line.words[3] !== undefined) transport = protocolOf(reader, line, 3);
   const address = parseIpv4(host) !== undefined ? "ipv4" : isIpv6(host) ? "ipv6" : undefined;
   if (address === undefined && !isHostName(host)) {
@@ -138,7 +149,10 @@ export function resolveLocalPort(reader: Reader): number | undefined {
   const local = reader.last("local");
   if (bind?.words[1] !== undefined && bind.words[1] !== "ipv6only")
     reader.problem(bind, `"${printable(bind.words[1])}" is not ipv6only`);
-  const port = reader.int("lport", reader.int("port", DEFAULT_PORT, PORT), { min: 0, max: 65535 });
+  let port = DEFAULT_PORT;
+  for (const line of reader.all("port")) port = portOf(reader, line, 1) ?? port;
+  for (const line of reader.all("lport"))
+    port = SERVICES.get(line.words[1] as string) ?? reader.number(line, 1, { min: 0, max: 65535 }) ?? port;
   if (nobind) {
     if (bind) reader.problem(bind, "cannot stand beside nobind");
     if (lport) reader.problem(lport, "cannot stand beside nobind");
