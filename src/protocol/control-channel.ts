@@ -65,7 +65,9 @@ export class ControlChannel {
       if (!this.#isServer && packet.peerSessionId === undefined) return DROP_CONTROL_SESSION_ID;
       this.peerSessionId = packet.sessionId;
     }
-    return equalBytes(packet.sessionId, this.peerSessionId) ? packet : DROP_CONTROL_SESSION_ID;
+    if (!equalBytes(packet.sessionId, this.peerSessionId)) return DROP_CONTROL_SESSION_ID;
+    this.#wrapper.mark(now);
+    return packet;
   }
 
   /** The next packet that is due for a negotiation, wrapped for the link: data first, with acknowledgements on it. */

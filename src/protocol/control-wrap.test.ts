@@ -64,6 +64,7 @@ describe.each(pairs)("%s", (_name, make) => {
         const packet = from.wrap(plain);
         expect(packet.length).toBe(plain.length + from.overhead);
         expect(to.unwrap(packet, 0)).toEqual(plain);
+        to.mark(0);
         expect(to.unwrap(packet, 0)).toBe(DROP_CONTROL_REPLAY);
       }),
       { numRuns: 30 },

@@ -14,8 +14,13 @@ export interface ControlWrapper {
   readonly authenticates: boolean;
   /** A fresh replay id each time: a retransmission is wrapped again. */
   wrap(plain: Uint8Array): Uint8Array;
-  /** The plain form of an authentic packet that is no replay, or the drop code. */
+  /** The plain form of an authentic packet that is no replay, or the drop code. Changes nothing. */
   unwrap(packet: Uint8Array, now: number): Uint8Array | number;
+  /**
+   * The packet that was unwrapped last is one of this session: its replay id is taken from now on. Others share the key,
+   * and with tls-auth without a direction this side's own packets come back authentic: their ids must not count.
+   */
+  mark(now: number): void;
 }
 
 export interface WrapOptions {
@@ -41,4 +46,5 @@ const plain: ControlWrapper = {
   authenticates: false,
   wrap: (packet) => packet,
   unwrap: (packet) => packet,
+  mark() {},
 };

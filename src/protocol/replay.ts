@@ -83,17 +83,21 @@ const NEVER = Number.POSITIVE_INFINITY;
 export class TimedReplayWindow {
   readonly #window: ReplayWindow;
   #time = 0;
+  #checked = { time: 0, id: 0 };
 
   constructor(packets: number, seconds: number) {
     this.#window = new ReplayWindow(packets, seconds);
   }
 
   check(time: number, id: number, now: number): boolean {
+    this.#checked = { time, id };
     if (time > this.#time) return id > 0;
     return time === this.#time && this.#window.check(id, now);
   }
 
-  mark(time: number, id: number, now: number): void {
+  /** Remembers what `check` let pass last. */
+  markChecked(now: number): void {
+    const { time, id } = this.#checked;
     if (time > this.#time) {
       this.#time = time;
       this.#window.reset();

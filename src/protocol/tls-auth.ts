@@ -67,7 +67,10 @@ export class TlsAuth implements ControlWrapper {
     if (!equalConstantTime(mac, packet.subarray(CONTROL_HEADER_LEN, replayAt))) return DROP_CONTROL_AUTHENTICATION;
     const d = new DataView(replayId.buffer, replayId.byteOffset, REPLAY_ID_LEN);
     if (!this.#window.check(d.getUint32(4), d.getUint32(0), now)) return DROP_CONTROL_REPLAY;
-    this.#window.mark(d.getUint32(4), d.getUint32(0), now);
     return plain;
+  }
+
+  mark(now: number): void {
+    this.#window.markChecked(now);
   }
 }

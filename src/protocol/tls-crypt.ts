@@ -66,11 +66,14 @@ export class TlsCrypt implements ControlWrapper {
     const id = d.getUint32(CONTROL_HEADER_LEN);
     const time = d.getUint32(CONTROL_HEADER_LEN + 4);
     if (!this.#window.check(time, id, now)) return DROP_CONTROL_REPLAY;
-    this.#window.mark(time, id, now);
     const plain = new Uint8Array(CONTROL_HEADER_LEN + body.length);
     plain.set(packet.subarray(0, CONTROL_HEADER_LEN));
     plain.set(body, CONTROL_HEADER_LEN);
     return plain;
+  }
+
+  mark(now: number): void {
+    this.#window.markChecked(now);
   }
 }
 

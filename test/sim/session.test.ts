@@ -340,6 +340,25 @@ describe("hostile packets", () => {
     sim.expectFlow();
   });
 
+  test("own packets that come back authentic (tls-auth without a direction) use up no replay ids of the server", () => {
+    const wrap: ControlWrap = { ...TLS_AUTH, direction: undefined } as ControlWrap;
+    const sim = new Sim(12, { wrap, peer: { wrap } });
+    const reflected: Uint8Array[] = [];
+    const poll = sim.session.pollTransmit.bind(sim.session);
+    sim.session.pollTransmit = (now) => {
+      const packet = poll(now);
+      if (packet !== undefined) reflected.push(packet);
+      return packet;
+    };
+    sim.session.start(sim.now);
+    const reflect = () => {
+      for (const packet of reflected.splice(0)) sim.deliver(packet);
+      return sim.session.isUp;
+    };
+    // without a retransmission, the first of which comes after 2 s
+    expect(sim.run(1000, reflect)).toBe(true);
+  });
+
   test("a control packet that is longer than any is refused unseen, a flood of INFO is counted", () => {
     const sim = up(13);
     sim.deliver(new Uint8Array(5000).fill(sim.fromPeer[0]![0]!));
