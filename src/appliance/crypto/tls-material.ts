@@ -126,7 +126,9 @@ function attempt(directive: string, make: () => unknown, material: Material, wha
     make();
   } catch (error) {
     const text = words(error);
-    if (/BAD_DECRYPT|BAD_PASSWORD|PASSWORD_READ|MAC verification|passphrase/i.test(text)) {
+    // One wrong pass phrase in some 200 decrypts to what passes for padding, and only then there is no key in it.
+    const isGarbled = passphrase && text.includes("DECODE_ERROR");
+    if (isGarbled || /BAD_DECRYPT|BAD_PASSWORD|PASSWORD_READ|MAC verification|passphrase/i.test(text)) {
       const remedy = passphrase
         ? "the pass phrase (askpass) is wrong or the file is damaged"
         : "it needs a pass phrase (askpass FILE)";

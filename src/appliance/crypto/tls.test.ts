@@ -1,4 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { makeTlsPki } from "../../../test/support/tls-pki.ts";
 import type { TlsEngine, TlsParameters } from "../../protocol/ports.ts";
 import { nodeTls } from "./tls.ts";
@@ -278,6 +280,12 @@ test.each<[string, Partial<TlsParameters>, RegExp]>([
   ["no group", { groups: "brainpoolP256r1" }, /tls-groups: no usable group/],
 ])("own material that cannot be used is refused at create, in words: %s", (_name, change, message) => {
   expect(() => nodeTls.create({ ...client, ...change }, () => {})).toThrow(message);
+});
+
+test("a wrong pass phrase is called so also where it happens to decrypt to something", () => {
+  const bytes = new Uint8Array(readFileSync(join(import.meta.dir, "../../../test/configs/client-locked.key")));
+  const change = { key: { ...file("client.key", "client-locked.key"), bytes }, passphrase: "x20" };
+  expect(() => nodeTls.create({ ...client, ...change }, () => {})).toThrow(/pass phrase .* is wrong/);
 });
 
 test("the right pass phrase opens a locked key", () => {
