@@ -56,6 +56,9 @@ const MAX_EXIT_NOTICES = 5;
 /** Our choice: so many texts of the server are told in one session, the rest is counted. */
 const MAX_INFOS = 20;
 
+/** Our choice: so many pushed values that are ignored are named. */
+const MAX_IGNORED_TOLD = 5;
+
 const COMPRESSED_DATA =
   "the server compresses what it sends, and what is compressed is lost here: turn compression off on the server";
 
@@ -457,6 +460,10 @@ export class Session {
     for (const timer of ["silence", "push-request", "push-wait"] as const) this.#timers.clear(timer);
     this.#installKey(active, now);
     this.#startKeepalive(pushed, now);
+    if (session.ignored.length > 0) {
+      const text = `the server pushes what is ignored: ${session.ignored.slice(0, MAX_IGNORED_TOLD).join("; ")}`;
+      this.#events.push({ kind: "warning", text });
+    }
     if (pushed.framing === "none" && session.framing === undefined && peerOptions.split(",").includes("comp-lzo")) {
       this.#events.push({ kind: "warning", text: COMPRESSION_MISMATCH });
     }

@@ -278,6 +278,12 @@ describe("renegotiations", () => {
     expect([busy.end, busy.session.authToken]).toMatchObject([{ kind: "auth-failed", tokenRefused: false }, authToken]);
   });
 
+  test("a pushed value that is passed over is named", () => {
+    const sim = up(6, { peer: { push: [...PUSH, "ping-restart 2m"] } });
+    const text = "the server pushes what is ignored: ping-restart 2m: not a number from 0 to 2147483647";
+    expect(sim.events).toContainEqual({ kind: "warning", text });
+  });
+
   test("a pull-filter keeps a renewed auth-token out", () => {
     const sim = up(6, { lines: ["reneg-sec 0", 'pull-filter ignore "auth-token"'] });
     sim.peer.say("PUSH_REPLY,auth-token second");

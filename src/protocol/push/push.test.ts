@@ -61,6 +61,7 @@ describe("options of the session", () => {
       keyDerivation: "prf",
       ccExit: false,
       problems: [],
+      ignored: [],
     });
   });
 
@@ -76,6 +77,13 @@ describe("options of the session", () => {
     ["compress migrate", "none"],
   ] as const)("%s", (option, framing) => {
     expect(parseSessionOptions([option]).framing).toBe(framing);
+  });
+
+  test("a value without a meaning is passed over, as openvpn does; only a wrong peer id is a problem", () => {
+    const options = ["ping 100000", "ping-restart 2m", "inactive x", "explicit-exit-notify -1", "peer-id none"];
+    const { ping, pingRestart, ignored, problems } = parseSessionOptions(options);
+    expect([ping, pingRestart, ignored.length]).toEqual([100_000, undefined, 3]);
+    expect(problems).toEqual(["peer-id none: not a number from 0 to 16777215"]);
   });
 
   test.each(["compress lz4-v2", "comp-lzo", "comp-lzo adaptive", "compress zstd"])("%s is a problem", (option) => {

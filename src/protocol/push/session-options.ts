@@ -33,6 +33,8 @@ export interface SessionOptions {
   readonly framing: CompressionFraming | undefined;
   /** Values that the session cannot work with: it ends as "push-rejected". */
   readonly problems: readonly string[];
+  /** Values without a meaning: they are passed over, as OpenVPN does with each of them, and named to a person. */
+  readonly ignored: readonly string[];
 }
 
 const CIPHERS: readonly DataCipher[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
@@ -40,10 +42,8 @@ const CIPHERS: readonly DataCipher[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-
 const PEER_ID_NONE = 0xff_ffff;
 const MIN_TUN_MTU = 100;
 const INT32_MAX = 0x7fff_ffff;
-/** OpenVPN refuses longer keep-alive values. */
-const DAY = 86_400;
 
-type Mutable = { -readonly [K in keyof SessionOptions]: SessionOptions[K] };
+type Mutable = { -readonly [K in keyof SessionOptions]: SessionOptions[K] } & { readonly ignored: string[] };
 
 /**
  * @param options pushed options in order, after the pull filters; later ones win
@@ -71,6 +71,7 @@ export function parseSessionOptions(
     inactive: undefined,
     framing: undefined,
     problems,
+    ignored: [],
   };
   for (const option of options) {
     const words = splitWords(option);
@@ -81,10 +82,12 @@ export function parseSessionOptions(
 
 function take(out: Mutable, words: string[], offered: readonly DataCipher[], problems: string[]): void {
   const [name, value] = words;
+  // Without the right peer id no packet arrives.
+  const bad = name === "peer-id" ? problems : out.ignored;
   const number = (low: number, high: number): number | undefined => {
     const n = value !== undefined && /^\d{1,10}$/.test(value) ? Number(value) : -1;
     if (n >= low && n <= high) return n;
-    problems.push(`${printable(words.slice(0, 2).join(" "))}: not a number from ${low} to ${high}`);
+    bad.push(`${printable(words.slice(0, 2).join(" "))}: not a number from ${low} to ${high}`);
     return undefined;
   };
   switch (name) {
@@ -112,7 +115,7 @@ function take(out: Mutable, words: string[], offered: readonly DataCipher[], pro
       }
       break;
     case "ping":
-      out.ping = number(0, DAY) ?? out.ping;
+      out.ping = number(0, INT32_MAX) ?? out.ping;
       break;
     // As in OpenVPN, the later of the two timers replaces the other.
     case "ping-restart":
