@@ -24,6 +24,7 @@ const LEAVES: Record<string, string> = {
   "modern-server": "keyUsage=digitalSignature\nextendedKeyUsage=serverAuth",
   "modern-client": "extendedKeyUsage=clientAuth",
   "signs-only": "keyUsage=keyCertSign\nextendedKeyUsage=serverAuth",
+  garbled: "extendedKeyUsage=DER:05:00",
   contradictory: "extendedKeyUsage=serverAuth\nnsCertType=client",
 };
 
@@ -198,4 +199,9 @@ test("verify-hash is of the issuer, as openssl computes it", () => {
     const alone = checkPeerCertificate({ ...NO_DEMANDS, verifyHash: ofLeaf }, [leaf["server"]!]);
     expect(alone?.directive).toBe("verify-hash");
   }
+});
+
+test("an extension that cannot be read refuses the certificate, and does not throw", () => {
+  const problem = checkPeerCertificate({ ...NO_DEMANDS, remoteCertTls: "server" }, [leaf["garbled"]!]);
+  expect(problem).toEqual({ directive: "ca", problem: "the peer's certificate cannot be read" });
 });

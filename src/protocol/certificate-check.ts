@@ -35,20 +35,19 @@ export function checkPeerCertificate(
 ): CertificateProblem | undefined {
   const der = chain[0];
   if (der === undefined) return { directive: "ca", problem: "the peer showed no certificate" };
-  let leaf: X509Certificate;
   try {
-    leaf = new X509Certificate(copy(der));
+    const leaf = new X509Certificate(copy(der));
+    return (
+      checkFingerprint(verify, der) ??
+      checkHash(verify, chain[1]) ??
+      checkUsage(verify, leaf) ??
+      checkNsCertType(verify, leaf) ??
+      checkName(verify, leaf)
+    );
   } catch {
-    // Whatever the reader does not take, we cannot check.
+    // Whatever the reader does not take, we cannot check; it reads extensions and names only when it is asked for them.
     return { directive: "ca", problem: "the peer's certificate cannot be read" };
   }
-  return (
-    checkFingerprint(verify, der) ??
-    checkHash(verify, chain[1]) ??
-    checkUsage(verify, leaf) ??
-    checkNsCertType(verify, leaf) ??
-    checkName(verify, leaf)
-  );
 }
 
 function checkFingerprint({ peerFingerprints }: VerifyConfig, der: Uint8Array): CertificateProblem | undefined {
@@ -70,8 +69,8 @@ function checkHash({ verifyHash }: VerifyConfig, issuer: Uint8Array | undefined)
 
 function checkUsage(verify: VerifyConfig, leaf: X509Certificate): CertificateProblem | undefined {
   const tls = verify.remoteCertTls;
-  const usage = leaf.getExtension(KeyUsagesExtension);
   if (tls !== undefined || verify.remoteCertKu !== undefined) {
+    const usage = leaf.getExtension(KeyUsagesExtension);
     const directive = tls === undefined ? "remote-cert-ku" : "remote-cert-tls";
     if (usage === null) return { directive, problem: "the peer's certificate has no key usage extension" };
     const wanted = verify.remoteCertKu ?? [];
