@@ -1,6 +1,7 @@
 /**
  * The counters as log records, one a part, and one with a sentence for each kind of drop that it has. In each part,
- * received = what was handled + the sum of the drops (what the parts' own headers say); "kernel" is what the kernel had for the device, and lost before we could read it.
+ * received = what was handled + the sum of the drops (what the parts' own headers say); "kernel" is what the kernel had
+ * for the device, and lost before we could read it.
  */
 import { readFileSync } from "node:fs";
 import type { Counters } from "../lib/counters.ts";

@@ -92,13 +92,16 @@ function selectKnown(all: readonly Line[], report: Report, isConnection: boolean
 const shownName = (name: string): string => (/^[a-z][a-z0-9-]{0,39}$/.test(name) ? name : "(not a directive)");
 
 /** OpenVPN has them for each connection; here they count for all. */
-const IGNORED_IN_CONNECTION: ReadonlySet<string> = new Set(
-  ["tun-mtu", "tun-mtu-max", "mssfix", "lport", "bind"].concat([
-    "connect-timeout",
-    "server-poll-timeout",
-    "explicit-exit-notify",
-  ]),
-);
+const IGNORED_IN_CONNECTION: ReadonlySet<string> = new Set([
+  "tun-mtu",
+  "tun-mtu-max",
+  "mssfix",
+  "lport",
+  "bind",
+  "connect-timeout",
+  "server-poll-timeout",
+  "explicit-exit-notify",
+]);
 
 /** Scripts of Linux profiles that set the resolver of the machine itself, which has no use for one: nothing is lost. */
 const RESOLVER_SCRIPT = /(^|\/)update-(resolv-conf|systemd-resolved)(\.sh)?$/;
