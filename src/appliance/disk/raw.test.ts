@@ -37,6 +37,13 @@ const text = (bytes: Uint8Array | undefined): string | undefined => bytes && new
 const archive = (format: string): Uint8Array =>
   new Uint8Array(Bun.spawnSync(["tar", `--format=${format}`, "-c", "-C", folder, "."]).stdout);
 
+/** Of the first header. */
+function mendChecksum(tar: Uint8Array): void {
+  tar.fill(0x20, 148, 156);
+  const sum = tar.subarray(0, 512).reduce((total, byte) => total + byte, 0);
+  tar.set(new TextEncoder().encode(`${sum.toString(8).padStart(6, "0")}\0 `), 148);
+}
+
 for (const format of ["ustar", "gnu", "pax", "oldgnu"]) {
   test(`tar, format ${format}: files by their names, links and folders left out`, () => {
     const found = read(archive(format));
@@ -72,6 +79,22 @@ test("other text, other bytes, and something after the zero bytes are no OpenVPN
   const more = padded(PROFILE);
   more[3000] = 1;
   expect(read(more)).toBeUndefined();
+});
+
+test("pax records without a blank, or of no length, end the records and not the boot", () => {
+  for (const records of [
+    "8 a=bcd\n30ctime=1795560916.9\n",
+    "8 a=bcd\n0 a=b\n",
+    "8 a=bcd\n a=b\n",
+    "8 a=bcd\n-8 a=b\n",
+  ]) {
+    const tar = archive("pax");
+    const size = records.length.toString(8).padStart(11, "0");
+    tar.set(new TextEncoder().encode(records.padEnd(512, "\0")), 512);
+    tar.set(new TextEncoder().encode(size), 124);
+    mendChecksum(tar);
+    expect(text(read(tar)?.reader.read("office.ovpn"))).toBe(PROFILE);
+  }
 });
 
 test("truncated and damaged archives yield what is whole, and never an exception", () => {

@@ -149,7 +149,8 @@ function paxRecords(data: Uint8Array): Map<string, string> {
   const records = new Map<string, string>();
   for (let at = 0; at < data.length; ) {
     const space = data.indexOf(0x20, at);
-    const length = space < 0 ? 0 : Number(field(data, at, space - at));
+    if (space < 0) break;
+    const length = Number(field(data, at, space - at));
     if (!Number.isInteger(length) || length < space - at + 3 || at + length > data.length) break;
     const record = new TextDecoder().decode(data.subarray(space + 1, at + length - 1));
     const equals = record.indexOf("=");
