@@ -302,17 +302,18 @@ test("an extra authority in the environment does not vouch for a peer without ca
     const common = { minVersion: "1.3", maxVersion: "1.3", verifyChain: true };
     const c = nodeTls.create({ ...common, isServer: false, pkcs12: ${read("client.p12").replace("client", "foreign")}, passphrase: "secret" }, () => {});
     const s = nodeTls.create({ ...common, isServer: true, ca: ${read("ca.crt")}, cert: ${read("server.crt")}, key: ${read("server.key")} }, () => {});
-    for (let i = 0; i < 40; i++) {
+    while (c.state === "handshake") {
       const a = c.pull(), b = s.pull();
       if (a) s.receive(a);
       if (b) c.receive(b);
       await new Promise((r) => setImmediate(r));
     }
     console.log(c.state, c.failure?.kind);`;
-  const run = Bun.spawnSync([process.execPath, "-e", script], {
+  const child = Bun.spawn([process.execPath, "-e", script], {
+    stderr: "ignore",
     env: { ...process.env, NODE_EXTRA_CA_CERTS: `${pki.directory}/ca.crt`, NODE_TLS_REJECT_UNAUTHORIZED: "0" },
   });
-  expect(run.stdout.toString().trim()).toBe("failed certificate");
+  expect((await new Response(child.stdout).text()).trim()).toBe("failed certificate");
 });
 
 test("nothing comes out of an engine that says it is not busy", async () => {

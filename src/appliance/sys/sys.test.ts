@@ -83,22 +83,22 @@ test("the poller tells which descriptor is ready, and sleeps no longer than it i
   close(two);
 });
 
-test("a signal ends the sleep, and its handler runs at the next turn", () => {
+test("a signal ends the sleep, and its handler runs at the next turn", async () => {
   // a process of its own: the runner's signals and loop stay out of it
+  // without the wake-up it sleeps for longer than the test may take
   const script = `
     import { EVENT_LOOP, Poller } from ${JSON.stringify(join(import.meta.dir, "poller.ts"))};
     let seen = false;
     process.on("SIGUSR1", () => { seen = true; });
     const poller = new Poller();
     Bun.spawn(["sh", "-c", "kill -USR1 " + process.pid]);
-    const start = performance.now();
     let woken = 0;
-    while (!seen && performance.now() - start < 4000) {
-      if (poller.wait(5000) & EVENT_LOOP) woken++;
+    while (!seen) {
+      if (poller.wait(600_000) & EVENT_LOOP) woken++;
       await new Promise((resolve) => setImmediate(resolve));
     }
-    console.log(seen, woken > 0, performance.now() - start < 3000);
+    console.log(seen, woken > 0);
     process.exit(0);`;
-  const run = Bun.spawnSync([process.execPath, "-e", script]);
-  expect(run.stdout.toString().trim()).toBe("true true true");
+  const child = Bun.spawn([process.execPath, "-e", script], { stdout: "pipe", stderr: "inherit" });
+  expect((await new Response(child.stdout).text()).trim()).toBe("true true");
 });
