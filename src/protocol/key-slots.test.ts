@@ -44,6 +44,17 @@ test("without traffic the next key takes over after the delay", () => {
   expect(slots.sending).toBe(second);
 });
 
+test("a key that waits takes over when another renegotiation begins", () => {
+  const slots = new KeySlots(60_000, 3000);
+  const second = key(1);
+  slots.takeOver(0);
+  slots.install(key(0), 0);
+  slots.install(second, 100);
+  slots.takeOver(200);
+  expect(slots.sending).toBe(second);
+  expect(slots.pollAt()).toBe(200 + 60_000);
+});
+
 test("renegotiations in a row, through the reuse of key ids, keep at most three keys", () => {
   const slots = new KeySlots(3600_000, 3000);
   for (let i = 0; i < 20; i++) {

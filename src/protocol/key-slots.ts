@@ -48,7 +48,7 @@ export class KeySlots {
       return;
     }
     // the one before never took over: it does now, and is the old one next
-    if (this.#next !== undefined) this.#switch(now);
+    this.takeOver(now);
     this.#put(key);
     this.#next = key;
     this.#switchAt = now + this.#switchDelayMs;
@@ -56,11 +56,25 @@ export class KeySlots {
 
   /** A packet was opened with `key`: the peer sends with it, so it has it. */
   opened(key: DataKey, now: number): void {
-    if (key === this.#next) this.#switch(now);
+    if (key === this.#next) this.takeOver(now);
+  }
+
+  /**
+   * The key that waits, if any, is sent with from now on. Also when another renegotiation begins: who begins one keeps
+   * the youngest key only beside the coming one (OpenVPN has two slots; its ssl.c, key_state_soft_reset).
+   */
+  takeOver(now: number): void {
+    if (this.#next === undefined) return;
+    this.#dropOld();
+    this.#old = this.#sending;
+    this.#oldEndsAt = now + this.#tranWindowMs;
+    this.#sending = this.#next;
+    this.#next = undefined;
+    this.#switchAt = Number.POSITIVE_INFINITY;
   }
 
   handleTimeout(now: number): void {
-    if (now >= this.#switchAt) this.#switch(now);
+    if (now >= this.#switchAt) this.takeOver(now);
     if (now >= this.#oldEndsAt) this.#dropOld();
   }
 
@@ -90,16 +104,6 @@ export class KeySlots {
       }
     }
     this.#byId[key.keyId] = key;
-  }
-
-  #switch(now: number): void {
-    if (this.#next === undefined) return;
-    this.#dropOld();
-    this.#old = this.#sending;
-    this.#oldEndsAt = now + this.#tranWindowMs;
-    this.#sending = this.#next;
-    this.#next = undefined;
-    this.#switchAt = Number.POSITIVE_INFINITY;
   }
 
   #dropOld(): void {

@@ -375,6 +375,7 @@ export class Session {
   #handleRenegotiation(now: number): void {
     const { pending } = this.#negotiations;
     if (pending === undefined) return;
+    this.#slots.takeOver(now);
     if (pending.state === "failed" && pending.failure !== undefined) {
       const { failure } = pending;
       const problem = failure.kind === "tls-failed" ? failure.failure.message : failure.kind;
@@ -507,7 +508,10 @@ export class Session {
     }
     if (timers.expired("session", now)) return this.#end(now, { kind: "session-timeout" });
     if (timers.expired("exit", now)) this.#handleExit(now);
-    if (this.#state === "up" && this.#negotiations.isDue(now)) this.#negotiations.renegotiate(now);
+    if (this.#state === "up" && this.#negotiations.isDue(now)) {
+      this.#negotiations.renegotiate(now);
+      this.#handleRenegotiation(now);
+    }
   }
 
   #handleExit(now: number): void {

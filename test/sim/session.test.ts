@@ -224,6 +224,26 @@ describe("renegotiations", () => {
     expect([sim.end, sim.session.counters.snapshot().renegotiations]).toEqual([undefined, sim.count("rekeyed")]);
   });
 
+  test.each(["server", "client"])(
+    "by the %s, with packets one way only: at most those on their way are lost",
+    (who) => {
+      const sim = up(3, { lines: [who === "client" ? "reneg-sec 5 5" : "reneg-sec 0", "hand-window 60"] });
+      let n = 0;
+      for (; n < 300; n++) {
+        if (who === "server" && n % 50 === 25) sim.peer.renegotiate(sim.now);
+        for (let i = 0; i < 10; i++) {
+          sim.sendData(packet(10 * n + i));
+          sim.run(10);
+        }
+      }
+      sim.run(1000);
+      expect(sim.count("rekeyed")).toBeGreaterThanOrEqual(5);
+      expect(sim.end).toBeUndefined();
+      // a server forgets its older key when it begins
+      expect(10 * n - sim.peer.received.length).toBeLessThanOrEqual(who === "server" ? 3 * sim.count("rekeyed") : 0);
+    },
+  );
+
   test("over a bad network the session lives on, and what arrives is what was sent", () => {
     for (let seed = 1; seed <= 5; seed++) {
       const sim = up(seed, { link: LOSSY, lines: ["reneg-sec 30 30"] });

@@ -18,6 +18,7 @@ import {
   DATA_V1,
   DATA_V2,
   HARD_RESET_SERVER_V2,
+  keyIdOf,
   nextKeyId,
   opcodeOf,
   SOFT_RESET_V1,
@@ -84,6 +85,8 @@ export class OpenvpnPeer {
   handle(now: number, packet: Uint8Array): void {
     const opcode = opcodeOf(packet[0]!);
     if (opcode === DATA_V1 || opcode === DATA_V2) {
+      // OpenVPN has room for two keys: the one of the latest negotiation, done or not, and the one before
+      if (!this.#negotiations.slice(0, 2).some((n) => n.keyId === keyIdOf(packet[0]!))) return;
       this.#slab.bytes.set(packet, AT);
       const plain = new Batch(1);
       this.data.open(now, AT, packet.length, plain);
