@@ -44,6 +44,13 @@ test("a server without a shared data cipher is not taken for a wrong password", 
   expect(message).not.toMatch(/password|auth\.txt|account/);
 });
 
+test("a login that wants a web page is not taken for a wrong password", () => {
+  const reason = "Authentication failed, required pending auth method 'webauth' not supported";
+  const message = say({ ...authFailed, reason });
+  expect(message).toContain("webauth");
+  expect(message).not.toMatch(/auth\.txt|correct them|lock the account/);
+});
+
 test("silence names the address, the port and the three possible causes", () => {
   for (const lines of [
     "",

@@ -98,7 +98,7 @@ function stalled(phase: string, config: ClientConfig, { address, port }: Place):
       : `the server does not accept the client certificate (${own})`;
   return phase === "key-exchange" || phase === "tls"
     ? `${text}: ${certificate}, or the path loses large packets`
-    : `${text}: the server is overloaded or still checks the login, or the path loses packets`;
+    : `${text}: the server is overloaded, still checks the login or has this client disabled, or the path loses packets`;
 }
 
 function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: ClientConfig): Explanation {
@@ -112,6 +112,13 @@ function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: 
     return error(
       `the server allows none of this client's data ciphers (${config.dataCiphers.join(", ")})${reason}; add one of them ` +
         "to data-ciphers of the server",
+    );
+  }
+  // The words of OpenVPN 2.6 where a plugin or script asks for a method that the client did not announce (IV_SSO).
+  if (/pending auth method/i.test(end.reason)) {
+    return error(
+      `the server demands another step of the login, such as a web page, that a router cannot take${reason}; ask for ` +
+        "an account or a server without it",
     );
   }
   if (end.tokenRefused) return info(`the login token has expired${reason}; logging in with user and password again`);

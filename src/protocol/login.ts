@@ -28,8 +28,10 @@ export class Login {
     const { authUserPass, credentials } = this.#config;
     const own = authUserPass ? credentials : undefined;
     const token = this.#token;
-    this.#tokenSent = token !== undefined;
-    return { user: token?.user ?? own?.user, password: token?.token ?? own?.password };
+    const user = token?.user ?? own?.user;
+    // As OpenVPN (ssl.c, key_method_2_write): without a user a token is not sent, for want of somebody whose it is.
+    this.#tokenSent = token !== undefined && user !== undefined;
+    return this.#tokenSent ? { user, password: token?.token } : { user: own?.user, password: own?.password };
   }
 
   /** The push reply that opens the tunnel. */

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { parseConfig } from "./config/parse.ts";
 import type { ClientConfig } from "./config/types.ts";
-import { PushReply } from "./pushed.ts";
+import { type Pushed, PushReply, serverMismatches } from "./pushed.ts";
 
 function config(...lines: string[]): ClientConfig {
   const text = ["client", "dev tun", "remote a.example", `peer-fingerprint ${"00:".repeat(31)}00`, ...lines].join("\n");
@@ -59,4 +59,16 @@ test("without a pushed cipher the server's own counts, if it is one of ours", ()
   expect(cipher("V4,cipher AES-128-GCM")).toBe("AES-128-GCM");
   expect(cipher("", "data-ciphers-fallback AES-256-GCM")).toBe("AES-256-GCM");
   expect(cipher("V4,cipher AES-256-CBC")).toMatch(/did not negotiate/);
+});
+
+test("what the server's options string shows to be set up otherwise there is told: fragment, and compression that nobody named", () => {
+  const told = (peerOptions: string, ...lines: string[]): string => {
+    const reply = new PushReply();
+    reply.add(part(["cipher AES-256-GCM"]));
+    return serverMismatches(reply.settle(config(...lines), peerOptions) as Pushed, peerOptions).join();
+  };
+  expect(told("V4,dev-type tun,proto UDPv4,cipher AES-256-GCM,tls-server")).toBe("");
+  expect(told("V4,dev-type tun,mtu-dynamic,tls-server")).toContain("`fragment`");
+  expect(told("V4,comp-lzo,tls-server")).toContain("compression");
+  expect(told("V4,comp-lzo,tls-server", "comp-lzo no")).toBe("");
 });

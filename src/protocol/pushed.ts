@@ -45,6 +45,27 @@ export class PushReply {
   }
 }
 
+const COMPRESSION_MISMATCH =
+  "the server is set up with compression, and neither it nor the profile says so here: if nothing gets through, " +
+  "add `comp-lzo no` or `compress` to the profile, whichever the server has";
+
+const FRAGMENT_MISMATCH =
+  "the server is set up with `fragment`, which is not available here and cannot be negotiated: nothing gets through " +
+  "until it is taken out of the server's configuration";
+
+/**
+ * What the server's options string shows of data packets that neither end reads from the other; OpenVPN warns of the
+ * same (its options.c, options_cmp_equivalent). "comp-lzo" stands there for any framing, "mtu-dynamic" for fragment.
+ */
+export function serverMismatches({ framing, session }: Pushed, peerOptions: string): string[] {
+  const theirs = peerOptions.split(",");
+  const texts: string[] = [];
+  if (framing === "none" && session.framing === undefined && theirs.includes("comp-lzo"))
+    texts.push(COMPRESSION_MISMATCH);
+  if (theirs.includes("mtu-dynamic")) texts.push(FRAGMENT_MISMATCH);
+  return texts;
+}
+
 export interface AuthToken {
   readonly token: string;
   readonly user: string | undefined;

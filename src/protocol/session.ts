@@ -40,7 +40,7 @@ import type { Negotiation } from "./negotiation.ts";
 import { Negotiations } from "./negotiations.ts";
 import { clientOptionsString, clientPeerInfo } from "./peer-info.ts";
 import type { AeadFactory, TlsEngineFactory } from "./ports.ts";
-import { type AuthToken, type Pushed, PushReply } from "./pushed.ts";
+import { type AuthToken, type Pushed, PushReply, serverMismatches } from "./pushed.ts";
 import type { SessionEnd, SessionEvent } from "./session-events.ts";
 import { nextState, type SessionInput, type SessionState } from "./session-state.ts";
 import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "./wire/control.ts";
@@ -53,7 +53,7 @@ const PUSH_REQUEST_MS = 5000;
 const SILENCE_MS = 15_000;
 /** Our choice: no goodbye takes longer, whatever explicit-exit-notify says. */
 const MAX_EXIT_NOTICES = 5;
-/** Our choice: so many texts of the server are told in one session, the rest is counted. */
+/** Our choice: so many texts of the server (INFO, AUTH_PENDING) are told in one session, the rest is counted. */
 const MAX_INFOS = 20;
 
 /** Our choice: so many pushed values that are ignored are named. */
@@ -61,10 +61,6 @@ const MAX_IGNORED_TOLD = 5;
 
 const COMPRESSED_DATA =
   "the server compresses what it sends, and what is compressed is lost here: turn compression off on the server";
-
-const COMPRESSION_MISMATCH =
-  "the server is set up with compression, and neither it nor the profile says so here: if nothing gets through, " +
-  "add `comp-lzo no` or `compress` to the profile, whichever the server has";
 
 export interface SessionPorts {
   readonly slab: Slab;
@@ -424,9 +420,7 @@ export class Session {
         return this.#handleAuthPending(message.seconds);
       case "info":
       case "info-pre":
-        if (this.#infosLeft-- > 0) this.#events.push({ kind: "info", text: message.text });
-        else this.counters.bump(MESSAGES_IGNORED);
-        return;
+        return this.#tell({ kind: "info", text: message.text });
       case "restart":
         return this.#end(now, { kind: "server-restart", message: message.message, nextRemote: message.nextRemote });
       case "halt":
@@ -439,6 +433,12 @@ export class Session {
         return;
     }
     message satisfies never;
+  }
+
+  /** What the server may have told without end. */
+  #tell(event: SessionEvent): void {
+    if (this.#infosLeft-- > 0) this.#events.push(event);
+    else this.counters.bump(MESSAGES_IGNORED);
   }
 
   #handlePushReply(message: ControlMessage & { readonly kind: "push-reply" }, now: number): void {
@@ -465,9 +465,7 @@ export class Session {
       const text = `the server pushes what is ignored: ${session.ignored.slice(0, MAX_IGNORED_TOLD).join("; ")}`;
       this.#events.push({ kind: "warning", text });
     }
-    if (pushed.framing === "none" && session.framing === undefined && peerOptions.split(",").includes("comp-lzo")) {
-      this.#events.push({ kind: "warning", text: COMPRESSION_MISMATCH });
-    }
+    for (const text of serverMismatches(pushed, peerOptions)) this.#events.push({ kind: "warning", text });
     const peerId = session.peerId ?? PEER_ID_NONE;
     this.#events.push({ kind: "up", options: pushed.options, cipher: pushed.cipher, peerId });
   }
@@ -479,8 +477,10 @@ export class Session {
   }
 
   #handleAuthPending(seconds: number | undefined): void {
-    this.#events.push({ kind: "auth-pending", seconds });
+    this.#tell({ kind: "auth-pending", seconds });
     if (this.#state !== "push") return;
+    // it is known now what is waited for
+    this.#timers.clear("silence");
     // as OpenVPN: what the server says, within the larger of hand-window and half of reneg-sec, since the handshake
     const limit = Math.max(this.#config.handWindow, this.#config.renegSec.max / 2);
     const wait = Math.min(seconds ?? this.#config.handWindow, limit);

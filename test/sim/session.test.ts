@@ -48,6 +48,7 @@ class Sim {
       link?: Partial<Link>;
       peer?: Partial<PeerOptions>;
       authToken?: AuthToken;
+      login?: boolean;
     } = {},
   ) {
     const wrap = options.wrap ?? TLS_CRYPT;
@@ -63,7 +64,8 @@ class Sim {
     };
     const { authToken } = options;
     const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000, authToken } as const;
-    this.session = new Session(clientConfig(options.lines ?? [], wrap), ports, start);
+    const config = { ...clientConfig(options.lines ?? [], wrap), authUserPass: options.login ?? true };
+    this.session = new Session(config, ports, start);
     this.peer = new OpenvpnPeer({
       wrap: wrap.kind === "tls-auth" ? { ...wrap, direction: 0 } : wrap,
       tls,
@@ -302,6 +304,18 @@ describe("renegotiations", () => {
     const sim = up(6, { peer: { push: [...PUSH, "ping-restart 2m"] } });
     const text = "the server pushes what is ignored: ping-restart 2m: not a number from 0 to 2147483647";
     expect(sim.events).toContainEqual({ kind: "warning", text });
+  });
+
+  test("a token without a user is not sent, as openvpn does not", () => {
+    const sim = up(5, { login: false, lines: ["reneg-sec 0"], peer: { push: [...PUSH, "auth-token first"] } });
+    sim.peer.renegotiate(sim.now);
+    sim.run(5000);
+    expect([sim.count("rekeyed"), sim.peer.login]).toEqual([1, [undefined, undefined]]);
+    const named = ["auth-token first", "auth-token-user YW5u"];
+    const other = up(5, { login: false, lines: ["reneg-sec 0"], peer: { push: [...PUSH, ...named] } });
+    other.peer.renegotiate(other.now);
+    other.run(5000);
+    expect(other.peer.login).toEqual(["ann", "first"]);
   });
 
   test("a pull-filter keeps a renewed auth-token out", () => {
@@ -555,6 +569,17 @@ describe("timers", () => {
       sim.run(10_000, () => sim.end !== undefined);
     }
     expect([sim.end?.kind, sim.now - start]).toEqual(["handshake-timeout", 90_000]);
+    // what is waited for was told
+    expect(sim.count("stalled")).toBe(0);
+  });
+
+  test("auth-pending without end is told 20 times, and the rest counted", () => {
+    const sim = up(19);
+    for (let i = 0; i < 100; i++) {
+      sim.peer.say("AUTH_PENDING");
+      sim.run(100);
+    }
+    expect([sim.count("auth-pending"), sim.session.counters.snapshot()["control-messages-ignored"]]).toEqual([20, 80]);
   });
 
   test("a server that answers and then stops: a hint at 15 s, handshake-timeout after hand-window", () => {
