@@ -168,6 +168,15 @@ describe("valid profiles", () => {
     return result.warnings.map((w) => w.directive);
   };
 
+  test("setenv lines that openvpn heeds as directives, as profiles of Access Server have them", () => {
+    const base = readFileSync(join(FOLDER, "old-words-bom.ovpn"), "utf8");
+    const more = "setenv SERVER_POLL_TIMEOUT 4\nsetenv REMOTE_RANDOM_HOSTNAME\nsetenv PUSH_PEER_INFO\n";
+    const config = accepted(parse(FOLDER, "x.ovpn", `${base}\n${more}`));
+    expect(config).toMatchObject({ connectTimeout: 4, remoteRandomHostname: true, pushPeerInfo: true });
+    const values = accepted(parse(FOLDER, "x.ovpn", `${base}\nsetenv PUSH_PEER_INFO yes\n`));
+    expect([values.pushPeerInfo, values.setenv.get("PUSH_PEER_INFO")]).toEqual([false, "yes"]);
+  });
+
   test("what providers write and a router has no use for is accepted, and not talked about", () => {
     const scripts = ["up /etc/openvpn/update-resolv-conf", "down /etc/openvpn/update-systemd-resolved"];
     const others = ["tun-mtu-extra 32", "allow-compression no", "script-security 2", "fast-io", "writepid /run/x"];
@@ -315,6 +324,17 @@ describe.skipIf(OPENVPN === undefined)("beside the real openvpn", () => {
     ["topology star", false],
     ["compress migrate", true],
     ["explicit-exit-notify", true],
+    ["tls-crypt ta.key 1", true],
+    ["data-ciphers AES-256-GCM::AES-128-GCM:", true],
+    ['data-ciphers ""', false],
+    ["keepalive 0 0", true],
+    ["keepalive 0 10", false],
+    ["connect-retry-max unlimited", true],
+    ["replay-window", false],
+    ["setenv PUSH_PEER_INFO", true],
+    ["setenv PUSH_PEER_INFO yes", true],
+    ["setenv SERVER_POLL_TIMEOUT", true],
+    ["setenv SERVER_POLL_TIMEOUT 4", true],
   ];
   for (const [lines, isValid] of AGREED) {
     test(`both ${isValid ? "accept" : "refuse"}: ${JSON.stringify(lines)}`, () => {

@@ -41,7 +41,7 @@ export const CLIENT: readonly Directive[] = [
   used("askpass", 0, 1),
   used("crl-verify", 1, 2, "i"),
   used("tls-auth", 1, 2, "ic"),
-  // The second word is left over from a tls-auth line; openvpn takes it too.
+  // OpenVPN passes over a direction, which only tls-auth has.
   used("tls-crypt", 1, 2, "ic"),
   used("key-direction", 1, 1, "c"),
 
@@ -77,7 +77,7 @@ export const CLIENT: readonly Directive[] = [
   used("reneg-sec", 1, 2),
   used("reneg-bytes", 1, 1),
   used("reneg-pkts", 1, 1),
-  used("replay-window", 0, 2),
+  used("replay-window", 1, 2),
   used("comp-lzo", 0, 1, "p"),
   used("compress", 0, 1, "p"),
   used("fragment", 1, 2, "c"),

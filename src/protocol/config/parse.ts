@@ -69,6 +69,7 @@ function selectKnown(all: readonly Line[], report: Report, isConnection: boolean
       isOptional = true;
       line = { line: line.line, words: line.words.slice(2) };
     }
+    line = setenvDirective(line);
     const name = line.words[0] as string;
     const directive = DIRECTIVES.get(name);
     if (directive === undefined) {
@@ -140,6 +141,21 @@ function accept(directive: Directive, line: Line, report: Report, isConnection: 
   return true;
 }
 
+/** Variables that OpenVPN heeds as the directives beside them (its options.c, setenv); OpenVPN Access Server writes them. */
+const SETENV_DIRECTIVES: ReadonlyMap<string, string> = new Map([
+  ["PUSH_PEER_INFO", "push-peer-info"],
+  ["REMOTE_RANDOM_HOSTNAME", "remote-random-hostname"],
+  ["SERVER_POLL_TIMEOUT", "server-poll-timeout"],
+]);
+
+/** The directive that a setenv line stands for; with another number of values it is a variable like any. */
+function setenvDirective(line: Line): Line {
+  const [first, variable = "", ...values] = line.words;
+  const name = first === "setenv" ? SETENV_DIRECTIVES.get(variable) : undefined;
+  if (name === undefined || values.length !== DIRECTIVES.get(name)?.max) return line;
+  return { line: line.line, words: [name, ...values] };
+}
+
 /** @returns whether unknown directives are ignored from here on */
 function setenv(line: Line, known: Known, report: Report): boolean {
   const [, name, ...values] = line.words as [string, string, ...string[]];
@@ -169,7 +185,7 @@ function resolveClient(file: string, reader: Reader, known: Known, options: Pars
     remoteRandom: reader.has("remote-random"),
     remoteRandomHostname: reader.has("remote-random-hostname"),
     connectRetry: resolveConnectRetry(reader),
-    connectRetryMax: reader.int("connect-retry-max", 0) || Number.POSITIVE_INFINITY,
+    connectRetryMax: resolveConnectRetryMax(reader),
     connectTimeout:
       reader.int("connect-timeout", reader.int("server-poll-timeout", CONNECT_TIMEOUT)) || CONNECT_TIMEOUT,
     resolvRetry: resolveResolvRetry(reader),
@@ -189,7 +205,7 @@ function resolveClient(file: string, reader: Reader, known: Known, options: Pars
     credentials: resolveCredentials(reader, options.defaultCredentials),
     authRetry: reader.oneOf("auth-retry", ["none", "nointeract", "interact"]) ?? "none",
     authNoCache: reader.has("auth-nocache"),
-    pushPeerInfo: reader.has("push-peer-info") || known.setenv.has("PUSH_PEER_INFO"),
+    pushPeerInfo: reader.has("push-peer-info"),
     setenv: known.setenv,
     ...resolveCiphers(reader),
     auth,
@@ -252,6 +268,16 @@ function resolveConnectRetry(reader: Reader): ClientConfig["connectRetry"] {
   return value;
 }
 
+/** 0 is for ever, and so is any word to openvpn; these are the ones that profiles have. */
+function resolveConnectRetryMax(reader: Reader): number {
+  let value = Number.POSITIVE_INFINITY;
+  for (const line of reader.all("connect-retry-max")) {
+    const isEndless = line.words[1] === "unlimited" || line.words[1] === "infinite";
+    value = (isEndless ? 0 : reader.number(line, 1, SECONDS)) || Number.POSITIVE_INFINITY;
+  }
+  return value;
+}
+
 function resolveResolvRetry(reader: Reader): number {
   let value = Number.POSITIVE_INFINITY;
   for (const line of reader.all("resolv-retry")) {
@@ -300,6 +326,8 @@ function resolvePing(
     pingAction = line.words[0] === "ping-exit" && seconds > 0 ? "exit" : "restart";
   }
   for (const line of reader.all("keepalive")) {
+    // Seen with openvpn 2.6: as if the line were not there.
+    if (line.words[1] === "0" && line.words[2] === "0") continue;
     const interval = reader.number(line, 1, { min: 1, max: SECONDS.max });
     const timeout = reader.number(line, 2, { min: 1, max: SECONDS.max });
     if (interval === undefined || timeout === undefined) continue;

@@ -18,6 +18,7 @@ export function resolveCiphers(reader: Reader): { dataCiphers: DataCipher[]; fal
   for (const line of lines) {
     const chosen: DataCipher[] = [];
     const left: string[] = [];
+    // As OpenVPN, nothing between two colons, or behind the last one, is no cipher.
     for (const word of (line.words[1] as string).split(":").filter((w) => w !== "")) {
       const optional = word.startsWith("?");
       const name = (optional ? word.slice(1) : word).toUpperCase();
