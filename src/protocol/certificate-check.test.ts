@@ -139,6 +139,8 @@ test("verify-x509-name: the subject is as openssl prints it with OpenVPN's flags
     '/C=US/ST=CA/O=Fort, Söhne + "Co"/CN=first/CN=server/name=EasyRSA/emailAddress=me@x.y',
     "/GN=Ann/SN=Lee/initials=AL/title=Dr/serialNumber=12/street=Main 1/UID=u1/DC=example/CN=日本",
     "/C=DE/CN=a+OU=b/CN=tab\there\\\\back",
+    "/mail=a@b.c/info=i/host=h/associatedDomain=d/unstructuredName=n/unstructuredAddress=a/CN=x",
+    "/postalAddress=a/postOfficeBox=1/physicalDeliveryOfficeName=o/x500UniqueIdentifier=u/houseIdentifier=h/role=r",
   ];
   for (const subj of names) {
     openssl(

@@ -53,11 +53,8 @@ const PUSH_REQUEST_MS = 5000;
 const SILENCE_MS = 15_000;
 /** Our choice: no goodbye takes longer, whatever explicit-exit-notify says. */
 const MAX_EXIT_NOTICES = 5;
-/** Our choice: so many texts of the server (INFO, AUTH_PENDING) are told in one session, the rest is counted. */
+/** Our choice: so many texts of the server (INFO, AUTH_PENDING, what it pushed in vain) are told in one session, the rest is counted. */
 const MAX_INFOS = 20;
-
-/** Our choice: so many pushed values that are ignored are named. */
-const MAX_IGNORED_TOLD = 5;
 
 const COMPRESSED_DATA =
   "the server compresses what it sends, and what is compressed is lost here: turn compression off on the server";
@@ -461,10 +458,7 @@ export class Session {
     for (const timer of ["silence", "push-request", "push-wait"] as const) this.#timers.clear(timer);
     this.#installKey(active, now);
     this.#startKeepalive(pushed, now);
-    if (session.ignored.length > 0) {
-      const text = `the server pushes what is ignored: ${session.ignored.slice(0, MAX_IGNORED_TOLD).join("; ")}`;
-      this.#events.push({ kind: "warning", text });
-    }
+    for (const text of session.ignored) this.#tell({ kind: "warning", text: `the server pushed ${text}; ignored` });
     for (const text of serverMismatches(pushed, peerOptions)) this.#events.push({ kind: "warning", text });
     const peerId = session.peerId ?? PEER_ID_NONE;
     this.#events.push({ kind: "up", options: pushed.options, cipher: pushed.cipher, peerId });

@@ -302,7 +302,7 @@ describe("renegotiations", () => {
 
   test("a pushed value that is passed over is named", () => {
     const sim = up(6, { peer: { push: [...PUSH, "ping-restart 2m"] } });
-    const text = "the server pushes what is ignored: ping-restart 2m: not a number from 0 to 2147483647";
+    const text = "the server pushed ping-restart 2m: not a number from 0 to 2147483647; ignored";
     expect(sim.events).toContainEqual({ kind: "warning", text });
   });
 

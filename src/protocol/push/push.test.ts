@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatIpv4, parseIpv4 } from "../../lib/address.ts";
-import { applyPullFilter, parseSessionOptions, parseTunnelOptions } from "../push.ts";
+import { applyPullFilter, parseSessionOptions, parseTunnelOptions, type Tunnel } from "../push.ts";
 
 const PUSHED = ["route 10.1.0.0 255.255.0.0", "dhcp-option DNS 10.8.0.1", "ping 10", "ifconfig 10.8.0.2 255.255.255.0"];
 
@@ -39,7 +39,6 @@ describe("options of the session", () => {
       "protocol-flags cc-exit tls-ekm dyn-tls-crypt",
       "ping 10",
       "ping-restart 60",
-      "tun-mtu 1400",
       "auth-token abc",
     ]);
     expect(options).toMatchObject({
@@ -49,7 +48,6 @@ describe("options of the session", () => {
       ccExit: true,
       ping: 10,
       pingRestart: 60,
-      tunMtu: 1400,
       authToken: "abc",
     });
   });
@@ -63,6 +61,18 @@ describe("options of the session", () => {
       problems: [],
       ignored: [],
     });
+  });
+
+  test("a timer that is no number is left out and told, and the session goes on as with openvpn", () => {
+    const options = ["ping ten", "ping-restart 60", "inactive", "tun-mtu 50", "session-timeout -1", "ping 100000"];
+    const { ping, pingRestart, inactive, problems, ignored } = parseSessionOptions(options);
+    expect({ ping, pingRestart, inactive, problems }).toEqual({
+      ping: 100_000,
+      pingRestart: 60,
+      inactive: undefined,
+      problems: [],
+    });
+    expect(ignored.map((text) => text.split(":")[0])).toEqual(["ping ten", "inactive", "session-timeout -1"]);
   });
 
   test("a cipher that was not offered is a problem", () => {
@@ -113,6 +123,13 @@ describe("options of the tunnel", () => {
   test("topology net30: a peer", () => {
     const result = read(["topology net30", "ifconfig 10.8.0.6 10.8.0.5"]);
     expect(result).toMatchObject({ ok: true, tunnel: { topology: "net30", prefix: 32, peer: parseIpv4("10.8.0.5")! } });
+  });
+
+  test("thousands of options that are not known fill no log", () => {
+    const strange = Array.from({ length: 4000 }, (_, i) => `strange-${i}`);
+    const result = read(["topology subnet", "ifconfig 10.8.0.2 255.255.255.0", ...strange]);
+    const { notes } = (result as { tunnel: Tunnel }).tunnel;
+    expect([notes.length, notes.at(-1)?.text]).toEqual([65, "3936 more notes on options are left out"]);
   });
 
   test("without ifconfig there is no tunnel", () => {

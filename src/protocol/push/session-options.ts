@@ -17,7 +17,6 @@ export interface SessionOptions {
   readonly ping: number | undefined;
   readonly pingRestart: number | undefined;
   readonly pingExit: number | undefined;
-  readonly tunMtu: number | undefined;
   /** Secret: never in a message. */
   readonly authToken: string | undefined;
   readonly authTokenUser: string | undefined;
@@ -33,17 +32,16 @@ export interface SessionOptions {
   readonly framing: CompressionFraming | undefined;
   /** Values that the session cannot work with: it ends as "push-rejected". */
   readonly problems: readonly string[];
-  /** Values without a meaning: they are passed over, as OpenVPN does with each of them, and named to a person. */
+  /** Timers that are no numbers: left out, as OpenVPN goes on in spite of them. For a person. */
   readonly ignored: readonly string[];
 }
 
 const CIPHERS: readonly DataCipher[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
 /** "None" on the wire. */
 const PEER_ID_NONE = 0xff_ffff;
-const MIN_TUN_MTU = 100;
 const INT32_MAX = 0x7fff_ffff;
 
-type Mutable = { -readonly [K in keyof SessionOptions]: SessionOptions[K] } & { readonly ignored: string[] };
+type Mutable = { -readonly [K in keyof SessionOptions]: SessionOptions[K] };
 
 /**
  * @param options pushed options in order, after the pull filters; later ones win
@@ -54,6 +52,7 @@ export function parseSessionOptions(
   offered: readonly DataCipher[] = CIPHERS,
 ): SessionOptions {
   const problems: string[] = [];
+  const ignored: string[] = [];
   const out: Mutable = {
     peerId: undefined,
     cipher: undefined,
@@ -62,7 +61,6 @@ export function parseSessionOptions(
     ping: undefined,
     pingRestart: undefined,
     pingExit: undefined,
-    tunMtu: undefined,
     authToken: undefined,
     authTokenUser: undefined,
     renegSec: undefined,
@@ -71,28 +69,32 @@ export function parseSessionOptions(
     inactive: undefined,
     framing: undefined,
     problems,
-    ignored: [],
+    ignored,
   };
   for (const option of options) {
     const words = splitWords(option);
-    if (typeof words !== "string" && words[0] !== undefined) take(out, words, offered, problems);
+    if (typeof words !== "string" && words[0] !== undefined) take(out, words, offered, problems, ignored);
   }
   return out;
 }
 
-function take(out: Mutable, words: string[], offered: readonly DataCipher[], problems: string[]): void {
+function take(
+  out: Mutable,
+  words: string[],
+  offered: readonly DataCipher[],
+  problems: string[],
+  ignored: string[],
+): void {
   const [name, value] = words;
-  // Without the right peer id no packet arrives.
-  const bad = name === "peer-id" ? problems : out.ignored;
-  const number = (low: number, high: number): number | undefined => {
+  const number = (low: number, high: number, otherwise = ignored): number | undefined => {
     const n = value !== undefined && /^\d{1,10}$/.test(value) ? Number(value) : -1;
     if (n >= low && n <= high) return n;
-    bad.push(`${printable(words.slice(0, 2).join(" "))}: not a number from ${low} to ${high}`);
+    otherwise.push(`${printable(words.slice(0, 2).join(" "))}: not a number from ${low} to ${high}`);
     return undefined;
   };
   switch (name) {
     case "peer-id": {
-      const id = number(0, PEER_ID_NONE);
+      const id = number(0, PEER_ID_NONE, problems);
       out.peerId = id === PEER_ID_NONE ? undefined : id;
       break;
     }
@@ -119,16 +121,13 @@ function take(out: Mutable, words: string[], offered: readonly DataCipher[], pro
       break;
     // As in OpenVPN, the later of the two timers replaces the other.
     case "ping-restart":
-      out.pingRestart = number(0, INT32_MAX) ?? out.pingRestart;
-      out.pingExit = undefined;
+    case "ping-exit": {
+      const seconds = number(0, INT32_MAX);
+      if (seconds === undefined) break;
+      out.pingRestart = name === "ping-restart" ? seconds : undefined;
+      out.pingExit = name === "ping-exit" ? seconds : undefined;
       break;
-    case "ping-exit":
-      out.pingExit = number(0, INT32_MAX) ?? out.pingExit;
-      out.pingRestart = undefined;
-      break;
-    case "tun-mtu":
-      out.tunMtu = number(MIN_TUN_MTU, 65_535) ?? out.tunMtu;
-      break;
+    }
     case "auth-token":
       if (value !== undefined && value !== "") out.authToken = value;
       break;

@@ -70,6 +70,8 @@ export interface TunnelContext {
 
 /** More routes than this are left out, with a warning. */
 const MAX_ROUTES = 4096;
+/** Our choice: a server can push thousands of options at each connection, and each note is a line of the log. */
+const MAX_NOTES = 64;
 const MIN_TUN_MTU = 100;
 const MAX_METRIC = 0x7fff_ffff;
 
@@ -98,6 +100,7 @@ interface Pending {
 class Reading {
   readonly #context: TunnelContext;
   readonly #notes: Note[] = [];
+  #unsaid = 0;
   readonly #routes: Pending[] = [];
   #ifconfig: Pending | undefined;
   #topology: Tunnel["topology"] | undefined;
@@ -122,7 +125,8 @@ class Reading {
   }
 
   note(level: Note["level"], text: string): void {
-    this.#notes.push({ level, text });
+    if (this.#notes.length < MAX_NOTES) this.#notes.push({ level, text });
+    else this.#unsaid++;
   }
 
   take(words: readonly string[], from: string): void {
@@ -248,6 +252,8 @@ class Reading {
     if (this.#address6 !== undefined || this.#routes6.length > 0 || (this.#redirect6 && !this.#block6)) {
       this.note("info", "IPv6 in the tunnel is not available yet; IPv6 of the LAN stays blocked");
     }
+    if (this.#unsaid > 0)
+      this.#notes.push({ level: "info", text: `${this.#unsaid} more notes on options are left out` });
     return {
       ok: true,
       tunnel: {
