@@ -80,6 +80,22 @@ describe("meanings", () => {
   });
 });
 
+test("what a person is told of a text has an end", () => {
+  const long = "x".repeat(16_000);
+  for (const start of [
+    "RESTART,",
+    "HALT,",
+    "INFO,",
+    "INFO_PRE,",
+    "AUTH_FAILED,",
+    "AUTH_FAILED,TEMP:",
+    "AUTH_FAILED,SESSION:",
+  ]) {
+    const { text, message, reason } = parseControlMessage(start + long) as Record<string, unknown>;
+    expect([start, text ?? message ?? reason]).toEqual([start, `${"x".repeat(1024)}...`]);
+  }
+});
+
 test("a backslash keeps a comma in an option", () => {
   expect(splitOptions("a\\,b, c,,d")).toEqual(["a\\,b", "c", "d"]);
 });

@@ -40,6 +40,10 @@ export type ControlMessage =
 /** OpenVPN's own peers send at most 2,048; others have been seen with more options in one message. */
 export const MAX_CONTROL_MESSAGE = 16_384;
 
+/** What a person is told of one text: as much as OpenVPN's own server puts into a message (notes 1.10). */
+const MAX_TOLD = 1024;
+const told = (text: string): string => (text.length > MAX_TOLD ? `${text.slice(0, MAX_TOLD)}...` : text);
+
 /** Splits the TLS plaintext of one key's session into messages. Holds at most MAX_CONTROL_MESSAGE bytes. */
 export class ControlMessages {
   #held = new Uint8Array(256);
@@ -104,11 +108,11 @@ export function parseControlMessage(text: string): ControlMessage {
   if (/^PUSH_REPLY(,|$)/.test(text)) return parsePushReply(after(text, "PUSH_REPLY"));
   if (text.startsWith("RESTART")) {
     const message = after(text, "RESTART");
-    return { kind: "restart", message: withoutFlags(message), nextRemote: flags(message).includes("N") };
+    return { kind: "restart", message: told(withoutFlags(message)), nextRemote: flags(message).includes("N") };
   }
-  if (text.startsWith("HALT")) return { kind: "halt", message: withoutFlags(after(text, "HALT")) };
-  if (text.startsWith("INFO_PRE")) return { kind: "info-pre", text: after(text, "INFO_PRE") };
-  if (text.startsWith("INFO")) return { kind: "info", text: after(text, "INFO") };
+  if (text.startsWith("HALT")) return { kind: "halt", message: told(withoutFlags(after(text, "HALT"))) };
+  if (text.startsWith("INFO_PRE")) return { kind: "info-pre", text: told(after(text, "INFO_PRE")) };
+  if (text.startsWith("INFO")) return { kind: "info", text: told(after(text, "INFO")) };
   if (text.startsWith("AUTH_PENDING")) {
     const seconds = /(?:^|,)timeout (\d{1,9})(?:,|$)/.exec(after(text, "AUTH_PENDING"))?.[1];
     return { kind: "auth-pending", seconds: seconds === undefined ? undefined : Number(seconds) };
@@ -156,17 +160,17 @@ function parseAuthFailed(rest: string): ControlMessage {
   const plain = { kind: "auth-failed", temporary: undefined, challenge: undefined } as const;
   if (rest.startsWith("TEMP")) {
     const { message, backoff, advance } = parseTemporary(rest.slice(4));
-    return { ...plain, reason: message, temporary: { backoff, advance } };
+    return { ...plain, reason: told(message), temporary: { backoff, advance } };
   }
   if (rest.startsWith("SESSION")) {
-    return { ...plain, reason: rest.slice(7).replace(/^[:,]?\s*/, "") };
+    return { ...plain, reason: told(rest.slice(7).replace(/^[:,]?\s*/, "")) };
   }
   if (rest.startsWith("CRV1:")) {
     // CRV1:flags:state:base64(user):text; the text is what a person would be asked.
     const text = rest.split(":").slice(4).join(":");
-    return { ...plain, reason: text, challenge: rest };
+    return { ...plain, reason: told(text), challenge: rest };
   }
-  return { ...plain, reason: rest };
+  return { ...plain, reason: told(rest) };
 }
 
 /** The part after TEMP: "[backoff 42,advance no]:message"; the flags only count in leading brackets. */
