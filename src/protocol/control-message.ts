@@ -40,7 +40,7 @@ export type ControlMessage =
 /** OpenVPN's own peers send at most 2,048; others have been seen with more options in one message. */
 export const MAX_CONTROL_MESSAGE = 16_384;
 
-/** What a person is told of one text: as much as OpenVPN's own server puts into a message (notes 1.10). */
+/** What a person is told of one text: as much as OpenVPN's own server puts into a message (PUSH_BUNDLE_SIZE). */
 const MAX_TOLD = 1024;
 const told = (text: string): string => (text.length > MAX_TOLD ? `${text.slice(0, MAX_TOLD)}...` : text);
 
