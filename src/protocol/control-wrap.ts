@@ -24,7 +24,7 @@ export interface ControlWrapper {
 }
 
 export interface WrapOptions {
-  /** The time field of the replay ids: wall clock when the session started; it stays the same (notes 1.5). */
+  /** The time field of the replay ids: wall clock when the session started; it stays the same (OpenVPN's packet_id.c). */
   readonly unixSeconds: number;
   readonly replayWindow: { readonly packets: number; readonly seconds: number };
   readonly isServer?: boolean;

@@ -1,6 +1,6 @@
 /**
  * One data-channel key: sealing and opening packets in place. The data path: no allocation, offsets into the slab.
- * Nonce = packet id (4) | implicit IV (8, from the HMAC part of the key block). Source: notes 1.8, 1.9.
+ * Nonce = packet id (4) | implicit IV (8, from the HMAC part of the key block). Source: OpenVPN's crypto.c (openvpn_encrypt_aead).
  */
 import type { Slab } from "../lib/slab.ts";
 import { DROP_DATA_AUTHENTICATION, DROP_DATA_REPLAY, DROP_SEAL_EXHAUSTED } from "./drop.ts";
@@ -14,7 +14,7 @@ const IMPLICIT_IV_LEN = NONCE_LEN - 4;
 /** From here on a renegotiation is wanted; ids do not wrap. */
 export const PACKET_ID_RENEGOTIATE = 0xff000000;
 const PACKET_ID_LAST = 0xffffffff;
-/** AES-GCM: packets and 16-byte blocks under one key, RFC 9147's kind of margin as OpenVPN counts it (notes 5.1: 2^36 - 1). */
+/** AES-GCM: packets and 16-byte blocks under one key, RFC 9147's kind of margin as OpenVPN counts it (its crypto.c: 2^36 - 1). */
 const GCM_USAGE_LIMIT = 2 ** 36 - 1;
 /** Share of the limit from which a renegotiation is wanted. */
 const GCM_RENEGOTIATE = (GCM_USAGE_LIMIT / 8) * 7;

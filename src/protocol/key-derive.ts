@@ -1,7 +1,7 @@
 /**
  * The 256 bytes of data-channel keys: from the TLS exporter, or from the TLS 1.0 PRF (P_MD5 xor P_SHA1, RFC 2246 5)
  * over what both sides sent in the key-method message, whatever TLS version is in use. Layout: static-key.ts, where
- * key 0 is client to server and key 1 server to client. Source: notes 1.8.
+ * key 0 is client to server and key 1 server to client. Source: OpenVPN's ssl.c (generate_key_expansion).
  */
 
 import { hmac } from "@noble/hashes/hmac.js";

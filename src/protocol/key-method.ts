@@ -4,7 +4,7 @@
  *     0 (4)  2 (1)  [pre-master secret (48), client only]  random 1 (32)  random 2 (32)
  *     options  user  password  peer info       each: length (2, with the final NUL)  bytes  NUL
  *
- * An absent string has length 0. Old peers end after the options. Source: notes 1.7.
+ * An absent string has length 0. Old peers end after the options. Source: OpenVPN's ssl.c (key_method_2_write).
  */
 import { concat } from "../lib/bytes.ts";
 import type { KeySource } from "./key-derive.ts";

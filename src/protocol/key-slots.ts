@@ -4,7 +4,7 @@
  *
  * When a renegotiation ends, the peer may still be finishing it (a server may take long to check the login) and would
  * drop packets of the new key. So sending moves to it when the first packet of the new key arrives, or after a delay.
- * The old key opens packets for tran-window from then on. Source: notes 1.11, 3 (4).
+ * The old key opens packets for tran-window from then on. Source: `man openvpn`, --tran-window; OpenVPN's ssl.c.
  */
 import type { DataKey } from "./data-channel.ts";
 import { KEY_ID_MASK } from "./wire/opcode.ts";

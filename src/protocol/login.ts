@@ -1,6 +1,6 @@
 /**
  * What the client logs in with: user and password of the profile, or the token that the server gave in their place (man
- * openvpn, --auth-token; notes 3 (14)).
+ * openvpn, --auth-token).
  */
 import type { ClientConfig } from "./config/types.ts";
 import type { ControlMessage } from "./control-message.ts";

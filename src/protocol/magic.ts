@@ -1,7 +1,7 @@
 /**
  * Payloads of data packets that are no IP packets: the ping, and the messages of the options consistency check, of
  * which only the exit notice is still in use. An IP packet starts with 0x4. or 0x6., so none is taken for one.
- * Source: notes 1.9, 3 (5).
+ * Source: OpenVPN's ping.c and occ.c.
  */
 const PING = Uint8Array.of(
   0x2a,

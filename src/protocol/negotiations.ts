@@ -1,7 +1,7 @@
 /**
  * The negotiations of a session over its control channel: the one that settled the key in use, a renegotiation under way,
  * and the one before, whose late packets are still acknowledged and read. Knows when a renegotiation is due, and until when
- * it has to be done (man openvpn, --reneg-sec, --hand-window; notes 1.11).
+ * it has to be done (man openvpn, --reneg-sec, --hand-window).
  */
 import { type Random, randomBelow } from "../lib/random.ts";
 import { checkPeerCertificate } from "./certificate-check.ts";

@@ -1,7 +1,7 @@
 /**
  * What a client says about itself in the key-method message: peer info (KEY=value lines) and the options string that
  * old servers compare with their own (they only warn). It announces nothing that is not implemented: a server really
- * changes the wire format for what it reads here. Source: notes 1.7, 2.1, 2.2.
+ * changes the wire format for what it reads here. Source: OpenVPN's ssl.h (IV_PROTO) and ssl.c (push_peer_info).
  */
 import type { ClientConfig } from "./config/types.ts";
 import { COMPRESSION_HEADER_LEN } from "./wire/compression.ts";
@@ -42,7 +42,7 @@ export function clientPeerInfo(config: ClientConfig): string {
   return lines.map((line) => `${line.replace(/[\0\n]/g, "")}\n`).join("");
 }
 
-/** What the frame grows by, as old peers compute it for their link-mtu: see the table in notes 5.1. */
+/** What the frame grows by, as old peers compute it for their link-mtu (OpenVPN's mtu.c, calc_options_string_link_mtu). */
 const AEAD_LINK_OVERHEAD = 49;
 const DIGEST_LEN = { MD5: 16, SHA1: 20, SHA224: 28, SHA256: 32, SHA384: 48, SHA512: 64, none: 0 } as const;
 const BLOCK_LEN: Readonly<Record<string, number>> = {

@@ -5,7 +5,7 @@
  *
  * As OpenVPN: send window 6, receive window 12, up to 8 ids in an ACK packet, 4 on others, recently acknowledged ids
  * repeated where there is room, retransmission with doubling timeout and at once after 3 later packets were
- * acknowledged. Source: notes 1.6.
+ * acknowledged. Source: OpenVPN's reliable.h.
  */
 import { MAX_ACKS } from "./wire/control.ts";
 

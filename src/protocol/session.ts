@@ -47,7 +47,7 @@ import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "./wire/control.ts";
 import { PEER_ID_NONE } from "./wire/data.ts";
 import { DATA_V1, DATA_V2, opcodeOf } from "./wire/opcode.ts";
 
-/** The request is repeated until a reply comes, as OpenVPN does (notes 1.10). */
+/** The request is repeated until a reply comes, as OpenVPN does (PUSH_REQUEST_INTERVAL). */
 const PUSH_REQUEST_MS = 5000;
 /** Our choice: silence is told by then. */
 const SILENCE_MS = 15_000;

@@ -1,6 +1,6 @@
 /**
  * The parts of a static key (256 bytes: cipher 0, HMAC 0, cipher 1, HMAC 1, 64 bytes each, of which the first ones are
- * used) and of a data-channel key block, which is laid out alike. Source: notes 1.3, 1.8.
+ * used) and of a data-channel key block, which is laid out alike. Source: OpenVPN's crypto.c (read_key_file).
  */
 export const STATIC_KEY_LEN = 256;
 const PART = 64;

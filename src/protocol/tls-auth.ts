@@ -4,7 +4,7 @@
  *     on the link:  opcode (1)  session id (8)  HMAC  replay id (4)  time (4)  rest
  *     HMAC input:   replay id  time  opcode  session id  rest
  *
- * Source: notes 1.1, 1.2, 1.5; `man openvpn`, --tls-auth.
+ * Source: OpenVPN's ssl_pkt.c (swap_hmac) and packet_id.c; `man openvpn`, --tls-auth.
  */
 
 import { hmac } from "@noble/hashes/hmac.js";

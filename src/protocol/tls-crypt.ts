@@ -4,7 +4,7 @@
  *     on the link:  opcode (1)  session id (8)  replay id (4)  time (4)  tag (32)  AES-256-CTR(rest)
  *     tag = HMAC-SHA256(opcode  session id  replay id  time  rest in clear);  IV of the cipher = first half of the tag
  *
- * The server sends with key 0, the client with key 1. Source: notes 1.1 to 1.3, 1.5.
+ * The server sends with key 0, the client with key 1. Source: OpenVPN's tls_crypt.h and packet_id.c.
  */
 import { ctr } from "@noble/ciphers/aes.js";
 import { hmac } from "@noble/hashes/hmac.js";

@@ -114,7 +114,7 @@ export function resolveCompression(reader: Reader): CompressionFraming {
 const STUBS = ["stub", "stub-v2", "migrate"] as const;
 const UNREADABLE = "what the server compresses could not be read";
 
-/** Not negotiable: both ends must have it (notes 4.2). 0 turns it off. */
+/** Not negotiable: both ends must have it (man openvpn, --fragment). 0 turns it off. */
 export function checkFragment(reader: Reader): void {
   for (const line of reader.all("fragment")) {
     const size = reader.number(line, 1, { min: 0, max: 65535 });

@@ -19,7 +19,7 @@ function framed(framing: CompressionFraming, packet: readonly number[]): number[
   return [...bytes.subarray(at, at + packet.length + COMPRESSION_HEADER_LEN)];
 }
 
-test("comp-lzo no puts 0xfa in front; compress puts 0xfb there and the first byte at the end (notes 1.9)", () => {
+test("comp-lzo no puts 0xfa in front; compress puts 0xfb there and the first byte at the end (comp.h)", () => {
   expect(framed("stub", [0x45, 1, 2])).toEqual([0xfa, 0x45, 1, 2]);
   expect(framed("stub-swap", [0x45, 1, 2])).toEqual([0xfb, 1, 2, 0x45]);
   expect(framed("stub-swap", [0x45])).toEqual([0xfb, 0x45]);

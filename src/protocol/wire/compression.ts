@@ -1,6 +1,6 @@
 /**
  * The byte that comp-lzo and compress put on each data packet, inside of the encryption. Nothing is ever compressed here;
- * the byte says so in the way that the option asks for (notes 1.9, 4.2; seen with openvpn 2.6):
+ * the byte says so in the way that the option asks for (OpenVPN's comp.h; seen with openvpn 2.6):
  *
  *     stub        comp-lzo no               0xfa  packet
  *     stub-swap   compress, compress stub   0xfb  packet without its first byte  that first byte

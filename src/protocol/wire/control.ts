@@ -4,7 +4,7 @@
  *     opcode|key id (1)  own session id (8)  n (1)  n x acknowledged id (4)  [peer session id (8) if n > 0]
  *     [packet id (4)  payload - absent in ACK_V1]
  *
- * These are few: whole packets as Uint8Array, objects are fine. Source: notes 1.1, 1.6.
+ * These are few: whole packets as Uint8Array, objects are fine. Source: OpenVPN's ssl_pkt.h and reliable.h.
  */
 import { DROP_CONTROL_ACKS, DROP_CONTROL_TRUNCATED, DROP_NONE } from "../drop.ts";
 import { ACK_V1, firstByte, keyIdOf, opcodeOf } from "./opcode.ts";

@@ -4,7 +4,7 @@
  *     V1: opcode|key id (1)               packet id (4)  tag (16)  ciphertext      additional data: the packet id
  *     V2: opcode|key id (1)  peer id (3)  packet id (4)  tag (16)  ciphertext      additional data: all 8 bytes before the tag
  *
- * Nothing moves when a packet is sealed: the header is written in front of it. Source: notes 1.9.
+ * Nothing moves when a packet is sealed: the header is written in front of it. Source: OpenVPN's ssl_pkt.h and crypto.h.
  */
 import { DROP_DATA_TRUNCATED, DROP_NONE } from "../drop.ts";
 import { DATA_V1, DATA_V2, firstByte } from "./opcode.ts";
