@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Capture } from "../support/world/capture.ts";
-import { until } from "../support/world/process.ts";
+import { PATIENCE, until } from "../support/world/process.ts";
 import { residentBytes } from "../support/world/router.ts";
 import { type Fields, statistics, sum, sumOf } from "../support/world/statistics.ts";
 import { SITE, World } from "../support/world/world.ts";
@@ -38,7 +38,7 @@ describe.skipIf(NO_WORLD || REFERENCE)(`${COUNT} hostile frames a side`, () => {
     for (const side of ["lan", "wan"] as const)
       expect(await world.junk(side, COUNT, seed, macs[side])).toBeGreaterThan(COUNT * 0.9);
     // Forged ARP answers may have to heal first.
-    expect(await until(async () => (await world.ping(SITE)).back === 1, 60)).toBeDefined();
+    expect(await until(async () => (await world.ping(SITE)).back === 1, PATIENCE)).toBeDefined();
     expect(subject.alive).toBe(true);
     return residentBytes(subject.running.pid);
   }

@@ -30,7 +30,7 @@ describe.skipIf(!ready)("dnsmasq", () => {
   let bytes: Uint8Array;
   let slice: (at: number, len: number) => Uint8Array;
   let mac: { hi: number; lo: number };
-  let server: Bun.Subprocess | undefined;
+  let server: Bun.Subprocess<"pipe", "pipe", "pipe"> | undefined;
 
   /** Starts dnsmasq, or starts it anew with another pool, without leases. */
   const serve = async (first: string, last: string): Promise<void> => {
@@ -49,8 +49,10 @@ describe.skipIf(!ready)("dnsmasq", () => {
       const sockets = world.run("b", "cat /proc/net/udp");
       return sockets.includes(":0035 ") && sockets.includes(":0043 ");
     };
-    for (let i = 0; i < 100 && !listens(); i++) await Bun.sleep(20);
-    expect(listens()).toBe(true);
+    while (!listens()) {
+      if (server.exitCode !== null) throw new Error(`dnsmasq ended: ${await new Response(server.stderr).text()}`);
+      await Bun.sleep(20);
+    }
   };
   const stop = async (): Promise<void> => {
     server?.kill();
@@ -107,9 +109,9 @@ describe.skipIf(!ready)("dnsmasq", () => {
         if (drop !== undefined) ignored.push(drop);
       },
     }) as UdpSocket;
-    /** Exchanges messages until something happens to the lease. */
+    /** Exchanges messages until something happens to the lease; the test's time bounds it. */
     const next = async (): Promise<DhcpEvent> => {
-      for (let i = 0; i < 1000; i++) {
+      for (;;) {
         const event = client.pollEvent();
         if (event) {
           const { address, prefix, gateway } = event.lease;
@@ -122,7 +124,6 @@ describe.skipIf(!ready)("dnsmasq", () => {
         }
         await turn();
       }
-      throw new Error(`nothing happened in state ${client.state}; ignored: ${ignored}`);
     };
     const to = (at: number): void => {
       now = at;
@@ -191,7 +192,7 @@ describe.skipIf(!ready)("dnsmasq", () => {
         onDatagram: (now, src, _port, at, len) => client.handleMessage(now, src, slice(at, len), id),
       }) as UdpSocket;
       ports.add(socket.port);
-      for (let i = 0; i < 1000; i++) {
+      for (;;) {
         const now = performance.now();
         for (let t = client.pollTransmit(now); t; t = client.pollTransmit(now))
           wan.sendUdp(now, socket, t.server, 53, t.payload);
@@ -202,7 +203,6 @@ describe.skipIf(!ready)("dnsmasq", () => {
         wan.closeUdp(socket);
         return event;
       }
-      throw new Error(`no event for ${name}`);
     };
     const v6 = Uint8Array.of(0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7);
     const vpn = { kind: "answer", ipv4: [ip("203.0.113.7")], ipv6: [v6], ttl: 77, source: "server" };

@@ -1,15 +1,16 @@
 /** What a session does over its life: renegotiation, restarts, other remotes, and the end. */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { iperfTcp } from "../support/world/iperf.ts";
 import { PASSWORD, USER } from "../support/world/openvpn-server.ts";
-import { until } from "../support/world/process.ts";
+import { lastAnswered, unanswered } from "../support/world/ping.ts";
+import { type Daemon, PATIENCE, until } from "../support/world/process.ts";
 import { morgana } from "../support/world/router.ts";
 import { GATEWAY, NOBODY, SERVER_2, SITE, TUNNEL, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(180_000);
 
 describe.skipIf(NO_WORLD)("a session with openvpn", () => {
   let world: World;
@@ -19,70 +20,80 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
     world = await World.create();
     subject = new Subject(world);
   });
+  // The one of the test before must not be a client of this test's server.
+  beforeEach(async () => void (await subject.halt()));
   afterAll(() => world?.close());
 
   const count = (text: string, pattern: RegExp): number => text.match(pattern)?.length ?? 0;
 
+  /** Waits until the pings that are sent from now on are answered, ends them, and says how many before were not. */
+  async function endPings(pings: Daemon): Promise<{ answered: number; lost: number }> {
+    const before = lastAnswered(pings.log());
+    expect(await until(() => lastAnswered(pings.log()) > before + 5, PATIENCE)).toBeDefined();
+    await world.stop(pings.name, "SIGINT");
+    return { answered: lastAnswered(pings.log()), lost: unanswered(pings.log()) };
+  }
+
   test("renegotiation by the server every 5 s under load breaks no connection and stays one session", async () => {
     const server = await world.server({ lines: ["reneg-sec 5 5"] });
     await subject.bootUp();
-    const { stall } = await iperfTcp(world, "up", 20);
-    expect(stall).toBeLessThanOrEqual(2);
-    expect(count(server.log(), /TLS: soft reset/g)).toBeGreaterThanOrEqual(3);
+    const { stall, standstill } = await iperfTcp(world, "up", 20);
+    expect(stall).toBeLessThanOrEqual(2 + standstill);
+    expect(await until(() => count(server.log(), /TLS: soft reset/g) >= 3, PATIENCE)).toBeDefined();
+    if (!REFERENCE) expect(await until(() => count(subject.log(), /tunnel\.rekeyed/g) >= 3, PATIENCE)).toBeDefined();
     expect(count(server.log(), /'PUSH_REPLY/g)).toBe(1);
-    if (!REFERENCE) expect(count(subject.log(), /tunnel\.rekeyed/g)).toBeGreaterThanOrEqual(3);
-  }, 60_000);
+  });
 
   test("renegotiation by the client every 5 s under load, the server never asking for one", async () => {
     const server = await world.server({ lines: ["reneg-sec 0"] });
     await subject.bootUp(world.config({ profile: world.profile({ lines: ["reneg-sec 5"] }) }));
-    const { stall } = await iperfTcp(world, "down", 18);
-    expect(stall).toBeLessThanOrEqual(2);
-    expect(count(server.log(), /Control Channel: TLS/g)).toBeGreaterThanOrEqual(3);
+    const { stall, standstill } = await iperfTcp(world, "down", 18);
+    expect(stall).toBeLessThanOrEqual(2 + standstill);
+    expect(await until(() => count(server.log(), /Control Channel: TLS/g) >= 3, PATIENCE)).toBeDefined();
+    if (!REFERENCE) expect(await until(() => count(subject.log(), /tunnel\.rekeyed/g) >= 2, PATIENCE)).toBeDefined();
     expect(count(server.log(), /'PUSH_REPLY/g)).toBe(1);
-    if (!REFERENCE) expect(count(subject.log(), /tunnel\.rekeyed/g)).toBeGreaterThanOrEqual(2);
-  }, 60_000);
+  });
 
   test("auth-gen-token: the password goes once, and renewed tokens carry the session beyond the first one's life", async () => {
     // A token that is not renewed is worth nothing after twice the renewal time: 16 s, before the fourth renegotiation.
     // 2.6.14 pushes one after each renegotiation, and takes no renewal time below twice its hand-window.
     const server = await world.server({ lines: ["auth-gen-token 3600 8", "reneg-sec 5 5", "hand-window 4"] });
     await subject.bootUp();
-    const ping = world.start("ping", "lan", ["ping", "-n", "-q", "-i", "0.1", TUNNEL]);
+    const ping = world.start("ping", "lan", ["ping", "-n", "-i", "0.1", TUNNEL]);
     const accepted = (): number => count(server.log(), /auth-token authentication succeeded/g);
     const failed = (): boolean => /AUTH_FAILED|auth-token.*(fail|expired)/i.test(server.log());
-    await until(() => accepted() >= 4 || failed(), 40);
+    await until(() => accepted() >= 4 || failed(), 90);
     expect(accepted()).toBeGreaterThanOrEqual(4);
     expect(failed()).toBe(false);
     expect(count(server.log(), /'PUSH_REPLY,auth-token/g)).toBeGreaterThanOrEqual(3);
-    await world.stop("ping", "SIGINT");
-    const [, sent, back] = /(\d+) packets transmitted, (\d+) received/.exec(ping.log()) ?? [];
-    expect(Number(sent)).toBeGreaterThan(100);
-    expect(Number(sent) - Number(back)).toBeLessThanOrEqual(1); // the last may be under way
+    const { answered, lost } = await endPings(ping);
+    expect(answered).toBeGreaterThan(100);
+    expect(lost).toBe(0);
     expect(world.logins()).toEqual([[USER, PASSWORD]]);
     expect(count(server.log(), /Peer Connection Initiated/g)).toBe(1);
     if (!REFERENCE) {
       expect(count(subject.log(), /tunnel\.up/g)).toBe(1);
       expect(subject.log()).not.toMatch(/tunnel\.down/);
     }
-  }, 90_000);
+  });
 
   test("a server that takes its time to check the login of a renegotiation: what is sent meanwhile arrives", async () => {
     const check = join(world.dir, "check-late");
-    // The first login at once; later ones are deferred (exit status 2) and decided 8 s after.
+    // The first login at once; later ones are deferred (exit status 2) and decided 5 s after, which the server sees within
+    // 2 s. The new key is used 9 s after the handshake.
     const script = ["#!/bin/sh", `[ -e ${check}.once ] || { touch ${check}.once; exit 0; }`];
-    writeFileSync(check, [...script, '(sleep 8; printf 1 > "$auth_control_file") &', "exit 2", ""].join("\n"), {
+    writeFileSync(check, [...script, '(sleep 5; printf 1 > "$auth_control_file") &', "exit 2", ""].join("\n"), {
       mode: 0o755,
     });
     const verify = ["script-security 2", `auth-user-pass-verify ${check} via-file`, `tmp-dir ${world.dir}`];
     const server = await world.server({ password: false, lines: [...verify, "reneg-sec 0"] });
     await subject.bootUp(world.config({ profile: world.profile({ lines: ["reneg-sec 18"] }) }));
-    const ping = world.start("ping", "lan", ["ping", "-n", "-q", "-i", "0.2", TUNNEL]);
-    expect(await server.says(/authentication deferred/, 30)).toBeDefined();
-    await Bun.sleep(7000);
-    await world.stop("ping", "SIGINT");
-    const [, sent, back] = /(\d+) packets transmitted, (\d+) received/.exec(ping.log()) ?? [];
-    expect(Number(sent) - Number(back)).toBeLessThanOrEqual(2);
+    const ping = world.start("ping", "lan", ["ping", "-n", "-i", "0.2", TUNNEL]);
+    expect(await server.says(/authentication deferred/, PATIENCE)).toBeDefined();
+    const before = lastAnswered(ping.log());
+    expect(await until(() => lastAnswered(ping.log()) > before + 55, PATIENCE)).toBeDefined();
+    const { lost } = await endPings(ping);
+    expect(lost).toBeLessThanOrEqual(2);
   });
 
   test("a server that dies: senders are told, and its return brings the tunnel back within 30 s", async () => {
@@ -90,7 +101,7 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
     await subject.bootUp();
     const capture = await world.capture();
     await world.stop("server", "SIGKILL");
-    expect(await until(() => world.refuses(SITE), 40)).toBeDefined();
+    expect(await until(() => world.refuses(SITE), PATIENCE)).toBeDefined();
     await world.tempt();
     expect((await world.ping(GATEWAY)).back).toBe(1);
     await world.server();
@@ -99,16 +110,16 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
     expect(tally.odd).toEqual([]);
     expect(subject.alive).toBe(true);
     if (!REFERENCE) expect(subject.log()).toMatch(/tunnel\.down/);
-  }, 120_000);
+  });
 
   test("a server that restarts in good order says so, and the tunnel is back soon", async () => {
     await world.server({ lines: ["explicit-exit-notify 1"] });
     await subject.bootUp();
     await world.stop("server");
-    if (!REFERENCE) await subject.says(/tunnel\.down/, 5);
+    if (!REFERENCE) await subject.says(/tunnel\.down/);
     await world.server();
     expect(await subject.up(20)).toBeLessThan(20);
-  }, 60_000);
+  });
 
   test("the second remote is taken where the first is silent, and the third where a name does not resolve", async () => {
     // One server at a time: two in one namespace would fight over the route to the tunnel's subnet.
@@ -120,7 +131,7 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
           profile: world.profile({ remotes: [NOBODY, SERVER_2], lines: ["connect-timeout 3", "connect-retry 1 2"] }),
         }),
       );
-      await subject.up(30);
+      await subject.up();
       if (!REFERENCE) {
         await subject.boot(
           world.config({
@@ -130,20 +141,18 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
             }),
           }),
         );
-        await subject.up(40);
+        await subject.up();
       }
     } finally {
       await world.stop("server-2");
     }
-  }, 100_000);
+  });
 
   test("SIGTERM ends it with status 0, and the server is told", async () => {
     const server = await world.server();
     await subject.bootUp(world.config({ profile: world.profile({ lines: ["explicit-exit-notify 1"] }) }));
-    const start = performance.now();
     expect(await subject.halt()).toBe(0);
-    expect(performance.now() - start).toBeLessThan(8000);
-    expect(await server.says(/exit message received|remote-exit/, 3)).toBeDefined();
+    expect(await server.says(/exit message received|remote-exit/, PATIENCE)).toBeDefined();
   });
 
   test.skipIf(REFERENCE)("SIGUSR1 reconnects and SIGUSR2 logs statistics", async () => {
@@ -151,18 +160,17 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
     const router = await subject.bootUp();
     const mark = router.log().length;
     router.signal("SIGUSR2");
-    expect(await router.says(/statistics/i, 5, mark)).toBeDefined();
+    expect(await router.says(/statistics/i, PATIENCE, mark)).toBeDefined();
     router.signal("SIGUSR1");
-    expect(await router.says(/tunnel\.down[\s\S]*tunnel\.up/, 20, mark)).toBeDefined();
-    await subject.up(10);
+    expect(await router.says(/tunnel\.down[\s\S]*tunnel\.up/, PATIENCE, mark)).toBeDefined();
+    await subject.up();
   });
 
   test.skipIf(REFERENCE)("a log that nobody reads any more ends nothing", async () => {
     await world.server();
-    await subject.halt();
     const argv = [...morgana(), "appliance", "--wan", "w0", "--lan", "l1", "--config", world.config()];
     const router = world.start("router", "rt", ["bash", "-c", 'exec "$@" > >(head -n 1)', "-", ...argv]);
-    expect(await world.tunnelUp(30)).toBeDefined();
+    expect(await world.tunnelUp(PATIENCE)).toBeDefined();
     router.signal("SIGUSR2");
     expect((await world.ping(SITE, 10, ["-i", "0.2"])).back).toBe(10);
     expect(await world.stop("router")).toBe(0);

@@ -5,7 +5,7 @@
 
 import type { ServerOptions } from "../support/world/openvpn-server.ts";
 import { canMakeNamespaces } from "../support/world/privilege.ts";
-import type { Daemon } from "../support/world/process.ts";
+import { type Daemon, PATIENCE } from "../support/world/process.ts";
 import { startKernelRouter, startNative } from "../support/world/router.ts";
 import { TUNNEL, type World } from "../support/world/world.ts";
 
@@ -29,14 +29,14 @@ export class Subject {
   }
 
   /** Starts it and waits for a ping through the tunnel; fails with the end of its log. */
-  async bootUp(config?: string, seconds = 30): Promise<Daemon> {
+  async bootUp(config?: string, seconds = PATIENCE): Promise<Daemon> {
     const daemon = await this.boot(config);
     await this.up(seconds);
     return daemon;
   }
 
   /** Seconds until a ping goes through the tunnel. */
-  async up(seconds = 30, target = TUNNEL): Promise<number> {
+  async up(seconds = PATIENCE, target = TUNNEL): Promise<number> {
     const after = await this.world.tunnelUp(seconds, target);
     if (after === undefined)
       throw new Error(`no ping through the tunnel within ${seconds} s; the router says:\n${this.log().slice(-3000)}`);
@@ -64,7 +64,7 @@ export class Subject {
   }
 
   /** The line in which the router says something; fails with the end of its log when it does not. */
-  async says(pattern: RegExp, seconds: number): Promise<string> {
+  async says(pattern: RegExp, seconds = PATIENCE): Promise<string> {
     const match = await this.running.says(new RegExp(`.*(?:${pattern.source}).*`, "i"), seconds);
     if (match === undefined)
       throw new Error(`the router did not say ${pattern} within ${seconds} s but:\n${this.log().slice(-3000)}`);

@@ -6,15 +6,16 @@ import { LAN_MAC, WAN_MAC } from "../../qemu/arguments.ts";
 import { makeConfigDisk } from "../../qemu/config-disk.ts";
 import type { Capture } from "../support/world/capture.ts";
 import { canMakeNamespaces } from "../support/world/privilege.ts";
-import { until } from "../support/world/process.ts";
+import { PATIENCE, until } from "../support/world/process.ts";
+import { queuedSeconds } from "../support/world/router.ts";
 import { startVm, type Vm, type VmOptions, vmProblem } from "../support/world/vm.ts";
 import { GATEWAY, SITE, TUNNEL, World } from "../support/world/world.ts";
 
 const MIB = 1 << 20;
-/** Under TCG, on a machine that other tests use as well. */
-const BOOT_SECONDS = 60;
+/** Under TCG, on a machine that other tests use as well: longer means that it hangs. */
+const BOOT_SECONDS = 120;
 
-setDefaultTimeout(180_000);
+setDefaultTimeout(400_000);
 
 test.skipIf(!canMakeNamespaces())("there is an image and a QEMU to boot it with", () => {
   expect(vmProblem()).toBeUndefined();
@@ -64,8 +65,10 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
         config: world.config({ profile: world.profile({ lines: ["explicit-exit-notify 1"] }) }),
       });
       await says(/tunnel\.up/);
-      expect((performance.now() - router.poweredAt) / 1000).toBeLessThan(20);
-      expect(await world.tunnelUp(10)).toBeDefined();
+      // What it waited for a processor that others had is not the VM's.
+      const seconds = (performance.now() - router.poweredAt) / 1000;
+      expect(seconds - queuedSeconds(router.pid)).toBeLessThan(20);
+      expect(await world.tunnelUp(PATIENCE)).toBeDefined();
       await world.ping(SITE);
       expect((await world.ping(SITE, 20, ["-i", "0.1"])).back).toBe(20);
       expect(await world.lanHost("download", [SITE, 20 * MIB, 1], 120)).toMatchObject({ ok: 1, failed: [] });
@@ -75,7 +78,7 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
       const server = world.daemon("server");
       expect(await router.stop()).toBe(0);
       expect(router.log()).toMatch(/shutdown/);
-      expect(await server.says(/exit message received|remote-exit/, 3)).toBeDefined();
+      expect(await server.says(/exit message received|remote-exit/, PATIENCE)).toBeDefined();
       const tally = await world.tally(capture);
       expect(tally.odd).toEqual([]);
       expect(tally.sent.openvpn).toBeGreaterThan(100);
@@ -93,10 +96,10 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
       ] as const)
         await world.junk(side, 100_000, seed, mac);
     }
-    expect(await world.tunnelUp(60, SITE)).toBeDefined(); // forged ARP may have to heal first
+    expect(await world.tunnelUp(PATIENCE, SITE)).toBeDefined(); // forged ARP may have to heal first
     const mark = router.running.lines.length;
     router.running.type(" ");
-    await saysFrom(mark, /statistics\.memory/, 10);
+    await saysFrom(mark, /statistics\.memory/);
     const available = /availableKiB=(\d+)/.exec(router.log().slice(router.log().lastIndexOf("statistics.memory")))?.[1];
     expect(Number(available)).toBeGreaterThan(20_000);
   });
@@ -140,7 +143,7 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
     await says(/disk\.found .*device=vda1 .*ext4 MORGANA/);
     for (const side of ["wan", "lan"] as const) {
       await says(/tunnel\.up/);
-      expect(await world.tunnelUp(10)).toBeDefined();
+      expect(await world.tunnelUp(PATIENCE)).toBeDefined();
       const capture = await world.capture();
       const mark = router.running.lines.length;
       await router.running.unplug(side);
@@ -158,9 +161,9 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
           () => true,
           () => false,
         );
-      expect(await until(isBack, 10)).toBeDefined();
+      expect(await until(isBack, PATIENCE)).toBeDefined();
       await saysFrom(mark, /tunnel\.up/);
-      expect(await world.tunnelUp(10)).toBeDefined();
+      expect(await world.tunnelUp(PATIENCE)).toBeDefined();
     }
     expect(router.log()).not.toMatch(/panic|internal\.error/i);
     expect(await router.stop()).toBe(0);
@@ -188,7 +191,7 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
     const router = await boot();
     await says(/tunnel\.up/);
     await router.running.ctrlAltDel();
-    expect(await router.ended(15)).toBe(0);
+    expect(await router.ended(PATIENCE)).toBe(0);
     expect(router.log()).toMatch(/shutdown/);
   });
 });

@@ -36,10 +36,18 @@ export class Capture {
     this.tcpdump = tcpdump;
   }
 
-  /** Everything so far, by kind. Packets of the last moments are waited for. */
-  async tally(expectation: Expectation): Promise<Tally> {
-    await Bun.sleep(200); // tcpdump may still be writing the last packets
-    return sortFrames(existsSync(this.path) ? readFileSync(this.path) : new Uint8Array(0), expectation);
+  /** Whether a frame with these bytes has been written. */
+  holds(bytes: Uint8Array): boolean {
+    return this.read().includes(bytes);
+  }
+
+  /** What has been written so far, by kind. */
+  tally(expectation: Expectation): Tally {
+    return sortFrames(this.read(), expectation);
+  }
+
+  private read(): Buffer {
+    return existsSync(this.path) ? readFileSync(this.path) : Buffer.alloc(0);
   }
 
   async stop(): Promise<void> {

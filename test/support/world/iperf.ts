@@ -1,5 +1,5 @@
 /** iperf3 between the LAN host and the web host. */
-import { until } from "./process.ts";
+import { PATIENCE, until } from "./process.ts";
 import { SITE, type World } from "./world.ts";
 
 export interface TcpRun {
@@ -7,6 +7,8 @@ export interface TcpRun {
   readonly bytes: number;
   /** Seconds in a row in which nothing came through, the longest run. */
   readonly stall: number;
+  /** The longest time, in seconds, that this process was not run meanwhile: a machine that stands still carries nothing either. */
+  readonly standstill: number;
 }
 
 interface Interval {
@@ -24,6 +26,7 @@ interface Report {
 
 /** One TCP connection for some seconds; `down` is toward the LAN. */
 export async function iperfTcp(world: World, way: "up" | "down", seconds: number): Promise<TcpRun> {
+  const watch = watchMachine();
   const report = await iperf(world, ["-t", `${seconds}`, ...(way === "down" ? ["-R"] : [])], seconds);
   const rates = report.intervals.map((interval) => interval.sum.bits_per_second / 1e6);
   const gaps = rates.map((rate) => (rate < 0.1 ? "0" : " ")).join("");
@@ -31,6 +34,23 @@ export async function iperfTcp(world: World, way: "up" | "down", seconds: number
     mbit: (report.end.sum_received?.bits_per_second ?? 0) / 1e6,
     bytes: report.end.sum_received?.bytes ?? 0,
     stall: Math.max(...gaps.split(" ").map((gap) => gap.length)),
+    standstill: watch(),
+  };
+}
+
+/** Watches for times in which timers do not fire; the function ends it and says how long the longest was, in seconds. */
+function watchMachine(): () => number {
+  let [last, longest] = [performance.now(), 0];
+  const look = (): void => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+  };
+  const timer = setInterval(look, 20);
+  return () => {
+    clearInterval(timer);
+    look();
+    return longest / 1000;
   };
 }
 
@@ -49,8 +69,8 @@ export async function iperfUdp(
 async function iperf(world: World, options: readonly string[], seconds: number): Promise<Report> {
   world.start("iperf", "web", ["iperf3", "-s", "-1"]);
   try {
-    await until(async () => (await world.in("web", ["ss", "-Hltn", "sport = :5201"])).out !== "", 5);
-    const { code, out } = await world.in("lan", ["iperf3", "-c", SITE, "-J", ...options], seconds + 30);
+    await until(async () => (await world.in("web", ["ss", "-Hltn", "sport = :5201"])).out !== "", PATIENCE);
+    const { code, out } = await world.in("lan", ["iperf3", "-c", SITE, "-J", ...options], seconds + PATIENCE);
     const report = JSON.parse(out.slice(out.indexOf("{"))) as Report;
     if (code !== 0) throw new Error(report.error ?? `iperf3: status ${code}`);
     return report;

@@ -1,6 +1,12 @@
 /** Programs that a world runs: started with a log file, waited for, ended by their id. */
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 
+/**
+ * Seconds for what is there at once on a machine with nothing else to do. Longer than any that is busy or stands still for a while needs: what
+ * takes longer has failed.
+ */
+export const PATIENCE = 60;
+
 export interface Result {
   /** Exit status; 124 when the time was over. */
   readonly code: number;
@@ -93,7 +99,7 @@ export class Daemon {
   }
 
   /** Exit status, -1 when it had to be killed, 128 + n after a signal that it did not handle. */
-  async stop(signal: NodeJS.Signals = "SIGTERM", seconds = 8): Promise<number> {
+  async stop(signal: NodeJS.Signals = "SIGTERM", seconds = 30): Promise<number> {
     this.signal(signal);
     const ended = await this.ended(seconds);
     if (ended !== undefined) return ended;

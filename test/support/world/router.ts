@@ -78,6 +78,20 @@ export function residentBytes(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
 }
 
+/** Seconds that the threads of a process were ready to run while others had the processors (Linux, Documentation/scheduler/sched-stats). */
+export function queuedSeconds(pid: number): number {
+  const tasks = `/proc/${pid}/task`;
+  let nanoseconds = 0;
+  for (const task of readdirSync(tasks)) {
+    try {
+      nanoseconds += Number(readFileSync(`${tasks}/${task}/schedstat`, "utf8").split(" ")[1]);
+    } catch {
+      // the thread has ended meanwhile, or this kernel does not tell
+    }
+  }
+  return nanoseconds / 1e9;
+}
+
 /** CPU seconds that a process has used so far, user and kernel. */
 export function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");

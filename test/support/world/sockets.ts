@@ -113,7 +113,7 @@ class Socket {
 }
 
 export class UdpSocket extends Socket {
-  constructor(discover: number, timeoutSeconds = 3) {
+  constructor(discover: number, timeoutSeconds = 15) {
     super(2, 2, 0);
     this.set(0, IP_MTU_DISCOVER, discover);
     const time = new Uint8Array(16);

@@ -1,5 +1,5 @@
 /** Reads the statistics that the appliance logs on SIGUSR2. */
-import type { Daemon } from "./process.ts";
+import { type Daemon, PATIENCE } from "./process.ts";
 
 export type Fields = Readonly<Record<string, number>>;
 
@@ -7,8 +7,8 @@ export type Fields = Readonly<Record<string, number>>;
 export async function statistics(router: Daemon): Promise<Record<string, Fields>> {
   const mark = router.log().length;
   router.signal("SIGUSR2");
-  if ((await router.says(/statistics\.memory .*\n/, 10, mark)) === undefined)
-    throw new Error("no statistics within 10 s of SIGUSR2");
+  if ((await router.says(/statistics\.memory .*\n/, PATIENCE, mark)) === undefined)
+    throw new Error("no statistics after SIGUSR2");
   const parts: Record<string, Fields> = {};
   for (const [, part, rest] of router
     .log()

@@ -4,6 +4,7 @@ import type { Machine } from "../../../qemu/arguments.ts";
 import { makeConfigDisk } from "../../../qemu/config-disk.ts";
 import { type RunningVm, startVm as switchOn, vmProblem } from "../../../qemu/vm.ts";
 import { type PartitionTable, partitionDisk } from "./partition.ts";
+import { PATIENCE } from "./process.ts";
 import type { World } from "./world.ts";
 
 export { vmProblem };
@@ -57,7 +58,7 @@ export class Vm {
   }
 
   /** Presses the power button and waits; QEMU's status, -1 when it had to be killed. */
-  async stop(_signal: NodeJS.Signals = "SIGTERM", seconds = 15): Promise<number> {
+  async stop(_signal: NodeJS.Signals = "SIGTERM", seconds = PATIENCE): Promise<number> {
     if (this.alive) await this.running.powerdown().catch(() => {});
     return (await this.ended(seconds)) ?? (await this.kill());
   }

@@ -8,7 +8,8 @@ import { PMTUDISC_DONT, UdpSocket } from "./sockets.ts";
 const PORT = 8080;
 
 if (Bun.isMainThread) {
-  new Worker(import.meta.path);
+  const echo = Promise.withResolvers<unknown>();
+  new Worker(import.meta.path).onmessage = echo.resolve;
   Bun.serve({
     port: PORT,
     hostname: "0.0.0.0",
@@ -22,10 +23,12 @@ if (Bun.isMainThread) {
       return Number.isNaN(length) ? new Response("no such page", { status: 404 }) : new Response(content(length));
     },
   });
+  await echo.promise;
   console.log("ready");
 } else {
   const echo = new UdpSocket(PMTUDISC_DONT, 0);
   echo.bind(7);
+  postMessage("bound");
   for (;;) {
     const got = echo.receive();
     if (typeof got !== "number") echo.send(got.data, got.from);

@@ -13,9 +13,10 @@ import { join } from "node:path";
 import { Capture, captureCommand, type Expectation, type Tally } from "./capture.ts";
 import { addNamespace, inside, removeNamespace, removeStale } from "./namespaces.ts";
 import { checkedLogins, SERVER_DEFAULTS, type ServerOptions, writeServerConfig } from "./openvpn-server.ts";
+import { answered } from "./ping.ts";
 import { makePki } from "./pki.ts";
 import { missingTools } from "./privilege.ts";
-import { Daemon, must, type Result, run, until } from "./process.ts";
+import { Daemon, must, PATIENCE, type Result, run, until } from "./process.ts";
 import { AUTH, type ConfigFiles, type ProfileOptions, profileText, SERVER_NAME, writeConfig } from "./profile.ts";
 
 export const GATEWAY = "192.168.50.1";
@@ -140,7 +141,7 @@ export class World {
     this.servers.set(name, { ...options, address });
     const config = writeServerConfig(this.dir, name, address, options);
     const daemon = this.start(name, "net", ["openvpn", "--cd", this.dir, "--config", config]);
-    if ((await daemon.says(/Initialization Sequence Completed/, 15)) === undefined) {
+    if ((await daemon.says(/Initialization Sequence Completed/, PATIENCE)) === undefined) {
       throw new Error(`the openvpn server did not start:\n${daemon.log().slice(-2000)}`);
     }
     return daemon;
@@ -165,19 +166,21 @@ export class World {
 
   // --- what the neighbours see ---
 
-  /** Pings from the LAN host: how many came back, and what ping said. */
+  /** Pings from the LAN host: how many of `count` came back, and what ping said. Several are waited for until all are there, or for long. */
   async ping(
     target: string,
     count = 1,
     more: readonly string[] = [],
   ): Promise<{ back: number; out: string; meanMs: number }> {
+    // With a deadline ping goes on beyond `count` until that many are answered, instead of waiting one interval for the last.
+    const deadline = count > 1 ? ["-w", `${count + 10}`] : [];
     const { out } = await this.in(
       "lan",
-      ["ping", "-n", "-c", `${count}`, "-i", "0.2", "-W", "2", ...more, target],
-      count * 2 + 15,
+      ["ping", "-n", "-c", `${count}`, "-i", "0.2", "-W", "5", ...deadline, ...more, target],
+      count + PATIENCE,
     );
     const mean = /= [\d.]+\/([\d.]+)\//.exec(out)?.[1];
-    return { back: Number(/(\d+) received/.exec(out)?.[1] ?? 0), out, meanMs: Number(mean ?? Number.NaN) };
+    return { back: answered(out, count), out, meanMs: Number(mean ?? Number.NaN) };
   }
 
   /** Whether the router itself says that there is no way to a host. */
@@ -231,7 +234,7 @@ export class World {
     const name = `capture-${++this.serial}`;
     const path = join(this.dir, `${name}.pcap`);
     const daemon = this.start(name, "net", captureCommand("w1", path));
-    if ((await daemon.says(/listening on/, 10)) === undefined)
+    if ((await daemon.says(/listening on/, PATIENCE)) === undefined)
       throw new Error(`tcpdump did not start: ${daemon.log()}`);
     return new Capture(path, daemon);
   }
@@ -247,7 +250,14 @@ export class World {
     };
   }
 
-  tally(capture: Capture): Promise<Tally> {
+  /** Everything that a capture saw until now, by kind. */
+  async tally(capture: Capture): Promise<Tally> {
+    // A broadcast of the gateway that comes last: when it is in the file, so is all that was before it.
+    const mark = crypto.getRandomValues(new Uint8Array(16));
+    const how = ["-q", "-b", "-c", "1", "-W", "0.1", "-s", "48", "-p", mark.toHex(), "-I", "w1"];
+    const { out } = await this.in("net", ["ping", ...how, "203.0.113.255"]);
+    if ((await until(() => capture.holds(mark), PATIENCE)) === undefined)
+      throw new Error(`the capture does not go on; ping said: ${out}`);
     return capture.tally(this.expectation());
   }
 
@@ -296,7 +306,8 @@ export class World {
       ...options,
     ]);
     try {
-      if ((await link.says(/ready/, 10)) === undefined) throw new Error(`the bad link did not start: ${link.log()}`);
+      if ((await link.says(/ready/, PATIENCE)) === undefined)
+        throw new Error(`the bad link did not start: ${link.log()}`);
       return await body();
     } finally {
       await this.stop("bad-link");
@@ -353,7 +364,7 @@ export class World {
       `ip addr add ${SITE}/24 dev i1; ip link set i1 mtu ${webMtu} up; ip route add default via 198.51.100.1 advmss 1460`,
     );
     this.gatewayMac = await this.mac("net", "w1");
-    this.start("dnsmasq", "net", [
+    const names = this.start("dnsmasq", "net", [
       "dnsmasq",
       "--no-daemon",
       "--conf-file=/dev/null",
@@ -374,6 +385,9 @@ export class World {
     ]);
     const web = this.start("web", "web", [process.execPath, join(import.meta.dir, "web-host.ts")]);
     await pki;
-    if ((await web.says(/ready/, 10)) === undefined) throw new Error(`the web host did not start: ${web.log()}`);
+    if ((await web.says(/ready/, PATIENCE)) === undefined) throw new Error(`the web host did not start: ${web.log()}`);
+    // It says so when its sockets are open.
+    if ((await names.says(/DHCP, IP range/, PATIENCE)) === undefined)
+      throw new Error(`dnsmasq did not start: ${names.log()}`);
   }
 }
