@@ -26,7 +26,7 @@ test("the lock of a living process is waited for", async () => {
     got = true;
     return unlock;
   });
-  // More than one look at the lock.
+  // More than one look at the lock; one that comes late sees the same.
   await Bun.sleep(300);
   expect(got).toBe(false);
   holder.kill();

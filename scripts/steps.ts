@@ -13,6 +13,9 @@ export interface Tally extends Counts {
 
 export const newTally = (): Tally => ({ passed: 0, failed: 0, skipped: 0, failures: [] });
 
+/** Minutes after which a step hangs: several times what the longest needs. */
+const HANGS = 45;
+
 export const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
 const DIM = process.stdout.isTTY ? "\x1b[2m" : "";
@@ -59,7 +62,7 @@ async function stream(
   const copies = Promise.all([copy(child.stdout, process.stdout), copy(child.stderr, process.stderr)]);
   const status = await child.exited;
   // A background process of the step may hold the pipes open; what the step itself said is there soon.
-  await Promise.race([copies, Bun.sleep(2000)]);
+  await Promise.race([copies, Bun.sleep(15_000)]);
   clearTimeout(timer);
   running = undefined;
   console.log(`${DIM}== ${title}: status ${status}, ${((performance.now() - start) / 1000).toFixed(0)} s${PLAIN}`);
@@ -67,7 +70,7 @@ async function stream(
 }
 
 /** A program that counts as one test: passed when it ends with status 0. */
-export async function program(tally: Tally, title: string, argv: readonly string[], minutes = 10): Promise<boolean> {
+export async function program(tally: Tally, title: string, argv: readonly string[], minutes = HANGS): Promise<boolean> {
   const { status } = await stream(title, argv, minutes);
   if (status === 0) tally.passed++;
   else fail(tally, `${title}: status ${status}`);
@@ -75,7 +78,7 @@ export async function program(tally: Tally, title: string, argv: readonly string
 }
 
 /** A run of `bun test`, counted by its own summary. No summary, or a status that does not go with it, is a failure. */
-export async function bunTest(tally: Tally, title: string, argv: readonly string[], minutes = 15): Promise<void> {
+export async function bunTest(tally: Tally, title: string, argv: readonly string[], minutes = HANGS): Promise<void> {
   const { status, out } = await stream(title, argv, minutes);
   const counted = summary(out);
   if (counted === undefined) {

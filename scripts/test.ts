@@ -48,6 +48,6 @@ if (wanted("interop"))
   await bunTest(tally, "interop with openvpn", inWorld(below("test/support/world", "test/interop")));
 if (wanted("system")) {
   if (!image) console.log("\nwithout an image the booted VM cannot be tested");
-  await bunTest(tally, "the booted VM", inWorld(below("test/system", "qemu")), 20);
+  await bunTest(tally, "the booted VM", inWorld(below("test/system", "qemu")));
 }
 finish(tally);
