@@ -14,7 +14,7 @@ export interface Tally extends Counts {
 export const newTally = (): Tally => ({ passed: 0, failed: 0, skipped: 0, failures: [] });
 
 /** Minutes after which a step hangs: several times what the longest needs. */
-const HANGS = 45;
+const HANGS = 25;
 
 export const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
