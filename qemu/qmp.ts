@@ -1,5 +1,8 @@
 /** QEMU's machine protocol, as far as it is needed: one command, one answer (QEMU docs/interop/qmp-spec). */
 
+/** QEMU answers between two pieces of the guest's work; longer means that it hangs. */
+const ANSWER_MS = 30_000;
+
 /** Runs one command. @throws Error when QEMU refuses it or does not answer */
 export async function qmp(path: string, execute: string, args: Record<string, unknown> = {}): Promise<unknown> {
   const answer = Promise.withResolvers<unknown>();
@@ -25,7 +28,7 @@ export async function qmp(path: string, execute: string, args: Record<string, un
       error: (_peer, error) => fail(error.message),
     },
   });
-  const timer = setTimeout(() => fail("no answer"), 5000);
+  const timer = setTimeout(() => fail("no answer"), ANSWER_MS);
   try {
     return await answer.promise;
   } finally {

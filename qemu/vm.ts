@@ -92,6 +92,9 @@ export async function startVm(options: VmOptions = {}): Promise<RunningVm> {
   }
 }
 
+/** On a busy machine QEMU takes seconds to read a large initrd; longer means that it hangs. */
+const START_MS = 60_000;
+
 export class RunningVm {
   readonly accel: "kvm" | "tcg";
   /** Lines of the serial console so far. */
@@ -102,6 +105,8 @@ export class RunningVm {
   readonly #drained: Promise<unknown>;
   #waiting: (() => void)[] = [];
   #socket = "";
+  /** QEMU has ended, and what it had said has been read. */
+  #over = false;
   #errors = "";
 
   constructor(argv: string[], folder: string, accel: "kvm" | "tcg", options: Pick<VmOptions, "onLine" | "detached">) {
@@ -118,6 +123,7 @@ export class RunningVm {
     this.#drained = Promise.all([this.#readConsole(), this.#readErrors()]).finally(() => {
       process.off("exit", this.#killNow);
       rmSync(folder, { recursive: true, force: true });
+      this.#over = true;
       this.#wake();
     });
     // Whoever waits on this asks for what it says; a reader that fails must not end the program.
@@ -131,7 +137,7 @@ export class RunningVm {
   /** Resolves when QEMU takes commands. @throws Error with what QEMU said when it ends instead */
   async ready(socket: string): Promise<void> {
     this.#socket = socket;
-    for (let tries = 0; tries < 500 && this.alive; tries++) {
+    for (const until = performance.now() + START_MS; performance.now() < until && this.alive; ) {
       if (existsSync(socket)) return;
       await Bun.sleep(10);
     }
@@ -148,7 +154,7 @@ export class RunningVm {
         if (line.search(pattern) >= 0) return line;
       }
       const left = until - performance.now();
-      if (left <= 0 || !this.alive) return undefined;
+      if (left <= 0 || this.#over) return undefined;
       await this.#change(left);
     }
   }
@@ -180,12 +186,15 @@ export class RunningVm {
     void this.process.stdin.flush();
   }
 
-  /** QEMU's exit status: 0 when the guest switched itself off. undefined: still running after `ms`. */
+  /** QEMU's exit status, when all that it said has been read: 0 when the guest switched itself off. undefined: still running after `ms`. */
   async ended(ms: number): Promise<number | undefined> {
     const late = Symbol();
     const timer = Promise.withResolvers<typeof late>();
     const handle = setTimeout(() => timer.resolve(late), ms);
-    const first = await Promise.race([this.process.exited, timer.promise]);
+    const first = await Promise.race([
+      Promise.allSettled([this.#drained]).then(() => this.process.exited),
+      timer.promise,
+    ]);
     clearTimeout(handle);
     return first === late ? undefined : (first as number);
   }
