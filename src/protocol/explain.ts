@@ -103,9 +103,6 @@ function stalled(phase: string, config: ClientConfig, { address, port }: Place):
 
 function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: ClientConfig): Explanation {
   const reason = end.reason === "" ? "" : ` (it says: "${end.reason}")`;
-  if (end.challenge !== undefined) {
-    return error(`the server asks a question that only a person can answer; a router cannot log in to it${reason}`);
-  }
   if (end.temporary !== undefined) return warn(`the server cannot check user and password just now${reason}`);
   // The login itself was good: OpenVPN 2.6 reports this in the same way as a wrong password.
   if (/cipher negotiation failed/i.test(end.reason)) {
@@ -122,6 +119,9 @@ function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: 
     );
   }
   if (end.tokenRefused) return info(`the login token has expired${reason}; logging in with user and password again`);
+  if (end.challenge !== undefined) {
+    return error(`the server asks a question that only a person can answer; a router cannot log in to it${reason}`);
+  }
   const { credentials } = config;
   if (credentials === undefined) {
     return error(

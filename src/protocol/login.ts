@@ -45,9 +45,12 @@ export class Login {
     if (renewed !== undefined) this.#token = { token: renewed.token, user: renewed.user ?? this.#token?.user };
   }
 
-  /** As OpenVPN: any refusal may mean the token (a restarted server knows it no more), whether it says SESSION or not. */
+  /**
+   * As OpenVPN (push.c, receive_auth_failed): any refusal but a temporary one may mean the token, since a restarted server
+   * knows it no more, whether it says SESSION, asks a question or says nothing.
+   */
   refused(message: ControlMessage & { readonly kind: "auth-failed" }): SessionEnd {
-    const tokenRefused = this.#tokenSent && message.temporary === undefined && message.challenge === undefined;
+    const tokenRefused = this.#tokenSent && message.temporary === undefined;
     if (tokenRefused) this.#token = undefined;
     return { ...message, tokenRefused };
   }

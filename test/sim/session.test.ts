@@ -284,10 +284,13 @@ describe("renegotiations", () => {
     const authToken = { token: "before", user: undefined };
     const sim = up(5, { lines: ["reneg-sec 0"], authToken });
     expect([...sim.peer.login, sim.session.authToken]).toEqual(["ann", "before", authToken]);
-    sim.peer.say("AUTH_FAILED");
-    sim.run(1000);
-    expect(sim.end).toMatchObject({ kind: "auth-failed", tokenRefused: true });
-    expect(sim.session.authToken).toBeUndefined();
+    for (const text of ["AUTH_FAILED", "AUTH_FAILED,SESSION:expired", "AUTH_FAILED,CRV1:R:id:YW5u:PIN?"]) {
+      const token = up(5, { lines: ["reneg-sec 0"], authToken });
+      token.peer.say(text);
+      token.run(1000);
+      expect(token.end).toMatchObject({ kind: "auth-failed", tokenRefused: true });
+      expect(token.session.authToken).toBeUndefined();
+    }
     for (const text of ["AUTH_FAILED", "AUTH_FAILED,SESSION:expired"]) {
       const password = up(5, { lines: ["reneg-sec 0"] });
       password.peer.say(text);
