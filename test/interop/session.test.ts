@@ -79,10 +79,11 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
 
   test("a server that takes its time to check the login of a renegotiation: what is sent meanwhile arrives", async () => {
     const check = join(world.dir, "check-late");
-    // The first login at once; later ones are deferred (exit status 2) and decided 5 s after, which the server sees within
-    // 2 s. The new key is used 9 s after the handshake.
+    // The first login at once; later ones are deferred (exit status 2) and decided 8 s after. Until then the server takes
+    // nothing with the new key, which is used 9 s after the handshake; it looks for the decision when it likes, so what
+    // is measured ends before.
     const script = ["#!/bin/sh", `[ -e ${check}.once ] || { touch ${check}.once; exit 0; }`];
-    writeFileSync(check, [...script, '(sleep 5; printf 1 > "$auth_control_file") &', "exit 2", ""].join("\n"), {
+    writeFileSync(check, [...script, '(sleep 8; printf 1 > "$auth_control_file") &', "exit 2", ""].join("\n"), {
       mode: 0o755,
     });
     const verify = ["script-security 2", `auth-user-pass-verify ${check} via-file`, `tmp-dir ${world.dir}`];
@@ -91,7 +92,7 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
     const ping = world.start("ping", "lan", ["ping", "-n", "-i", "0.2", TUNNEL]);
     expect(await server.says(/authentication deferred/, PATIENCE)).toBeDefined();
     const before = lastAnswered(ping.log());
-    expect(await until(() => lastAnswered(ping.log()) > before + 55, PATIENCE)).toBeDefined();
+    expect(await until(() => lastAnswered(ping.log()) > before + 30, PATIENCE)).toBeDefined();
     const { lost } = await endPings(ping);
     expect(lost).toBeLessThanOrEqual(2);
   });
