@@ -187,13 +187,6 @@ export class Session {
   start(now: number): void {
     if (!this.#transition("start")) return;
     this.#startedAt = now;
-    if (!this.#config.pull) {
-      return this.#end(now, {
-        kind: "unusable",
-        directive: "tls-client",
-        problem: "only clients that pull their settings are supported (use `client`)",
-      });
-    }
     this.#timers.set("answer", now + this.#config.connectTimeout * 1000);
     this.#timers.set("handshake", now + this.#config.handWindow * 1000);
     this.#timers.set("silence", now + SILENCE_MS);

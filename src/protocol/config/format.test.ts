@@ -76,7 +76,7 @@ const LINES: readonly fc.Arbitrary<string>[] = [
 ];
 
 test("a resolved configuration is read back with the same meaning, and formats to the same text", () => {
-  const base = fc.constantFrom("client", "tls-client");
+  const base = fc.constantFrom("client", "tls-client\npull");
   fc.assert(
     fc.property(base, fc.array(fc.oneof(...LINES), { maxLength: 25 }), (role, lines) => {
       const text = [role, "dev tun", "remote a.example", `peer-fingerprint ${"00:".repeat(31)}00`, ...lines].join("\n");

@@ -7,7 +7,7 @@ import { decodeUtf8 } from "./utf8.ts";
 /** @returns the file's text, which holds the secrets of the profile; it parses back to the same value (but for origins) */
 export function formatConfig(config: ClientConfig): string {
   const out = new Output();
-  out.line(config.pull ? "client" : "tls-client");
+  out.line("client");
   out.line("dev", config.device);
   if (!/^tun/.test(config.device)) out.line("dev-type", "tun");
   writeLink(out, config);
@@ -84,7 +84,7 @@ function writeTimers(out: Output, config: ClientConfig): void {
   out.line("reneg-bytes", config.renegBytes);
   out.line("reneg-pkts", config.renegPkts);
   if (config.ping > 0) out.line("ping", config.ping);
-  if (config.pingTimeout > 0 || config.pull) out.line(`ping-${config.pingAction}`, config.pingTimeout);
+  out.line(`ping-${config.pingAction}`, config.pingTimeout);
   out.flag("ping-timer-rem", config.pingTimerRem);
   if (config.inactive) out.line("inactive", config.inactive.seconds, config.inactive.bytes);
   if (config.sessionTimeout > 0) out.line("session-timeout", config.sessionTimeout);

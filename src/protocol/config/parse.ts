@@ -176,7 +176,6 @@ function resolveClient(file: string, reader: Reader, known: Known, options: Pars
   checkRole(reader, known, options);
   const auth = resolveAuth(reader);
   checkFragment(reader);
-  const hasPull = reader.has("client") || reader.has("pull");
   return {
     role: "client",
     file,
@@ -211,11 +210,10 @@ function resolveClient(file: string, reader: Reader, known: Known, options: Pars
     auth,
     framing: resolveCompression(reader),
     ...resolveSizes(reader),
-    ...resolvePing(reader, hasPull),
+    ...resolvePing(reader),
     inactive: resolveInactive(reader),
     sessionTimeout: reader.int("session-timeout", 0),
     exitNotify: resolveExitNotify(reader),
-    pull: hasPull,
     routeNoPull: reader.has("route-nopull"),
     pullFilters: resolvePullFilters(reader),
     localOptions: resolveLocalOptions(reader),
@@ -234,6 +232,11 @@ function checkRole(reader: Reader, known: Known, { role }: ParseOptions): void {
   if (isServer) return;
   if (!reader.has("client") && !reader.has("tls-client")) {
     reader.report.missing("client", "neither client nor tls-client says what this end is");
+  }
+  const alone = reader.has("client") || reader.has("pull") ? undefined : reader.last("tls-client");
+  if (alone) {
+    const remedy = "write client, which is tls-client and pull, and let the server push them";
+    reader.problem(alone, `a client that does not pull its settings from the server is not available yet; ${remedy}`);
   }
   if (role === "server") reader.report.missing("server", `this is a client's profile, and ${NO_SERVER}`);
 }
@@ -311,12 +314,9 @@ function resolveReplayWindow(reader: Reader): ClientConfig["replayWindow"] {
   return value;
 }
 
-function resolvePing(
-  reader: Reader,
-  hasPull: boolean,
-): Pick<ClientConfig, "ping" | "pingTimeout" | "pingAction" | "pingTimerRem"> {
+function resolvePing(reader: Reader): Pick<ClientConfig, "ping" | "pingTimeout" | "pingAction" | "pingTimerRem"> {
   let ping = reader.int("ping", 0);
-  let pingTimeout = hasPull ? PULL_PING_RESTART : 0;
+  let pingTimeout = PULL_PING_RESTART;
   let pingAction: "restart" | "exit" = "restart";
   const lines = [...reader.all("ping-restart"), ...reader.all("ping-exit")].sort((a, b) => a.line - b.line);
   for (const line of lines) {

@@ -168,7 +168,6 @@ export interface ClientConfig {
   /** explicit-exit-notify N; 0 = off. */
   readonly exitNotify: number;
 
-  readonly pull: boolean;
   readonly routeNoPull: boolean;
   readonly pullFilters: readonly PullFilter[];
   /**
