@@ -15,6 +15,9 @@ import { tlsParameters } from "./tls-parameters.ts";
 import type { ControlPacket } from "./wire/control.ts";
 import { HARD_RESET_CLIENT_V2, nextKeyId, SOFT_RESET_V1 } from "./wire/opcode.ts";
 
+/** Our choice: a peer that begins one renegotiation after the other is heard once a second. It repeats its reset until then. */
+const PEER_PAUSE_MS = 1000;
+
 export interface NegotiationsOptions {
   readonly config: ClientConfig;
   readonly channel: ControlChannel;
@@ -35,6 +38,7 @@ export class Negotiations {
   #live: readonly Negotiation[] = [];
   #renegotiateAt = Number.POSITIVE_INFINITY;
   #doneBy = Number.POSITIVE_INFINITY;
+  #peerMayBeginAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: NegotiationsOptions) {
     this.#options = options;
@@ -96,12 +100,13 @@ export class Negotiations {
   }
 
   /** The renegotiation is done: its key takes the place of the one in use. */
-  promote(): void {
+  promote(now: number): void {
     this.#previous?.close();
     this.#previous = this.#active;
     this.#active = this.pending;
     this.pending = undefined;
     this.#doneBy = Number.POSITIVE_INFINITY;
+    this.#peerMayBeginAt = now + PEER_PAUSE_MS;
     this.#update();
   }
 
@@ -114,7 +119,8 @@ export class Negotiations {
     if (negotiation === undefined) {
       if (packet.opcode !== SOFT_RESET_V1) return DROP_CONTROL_KEY_ID;
       const expected = this.#active !== undefined && packet.keyId === nextKeyId(this.#active.keyId);
-      if (!mayRenegotiate || !expected || packet.packetId !== 0) return DROP_CONTROL_UNEXPECTED;
+      const isAllowed = mayRenegotiate && now >= this.#peerMayBeginAt;
+      if (!isAllowed || !expected || packet.packetId !== 0) return DROP_CONTROL_UNEXPECTED;
       negotiation = this.renegotiate(now);
     }
     return negotiation.handle(packet) ? DROP_NONE : DROP_CONTROL_WINDOW;

@@ -367,7 +367,7 @@ export class Session {
       const problem = failure.kind === "tls-failed" ? failure.failure.message : failure.kind;
       this.#end(now, failure.kind === "certificate-rejected" ? failure : { kind: "renegotiation-failed", problem });
     } else if (pending.state === "done") {
-      this.#negotiations.promote();
+      this.#negotiations.promote(now);
       this.counters.bump(RENEGOTIATIONS);
       const cipher = this.#installKey(pending, now);
       if (cipher !== undefined) this.#events.push({ kind: "rekeyed", keyId: pending.keyId, cipher });

@@ -246,6 +246,18 @@ describe("renegotiations", () => {
     },
   );
 
+  test("by a server that begins the next one at once, again and again: one a second at most, and the session lives", () => {
+    const sim = up(4, { lines: ["reneg-sec 0"] });
+    const start = sim.now;
+    for (let n = 0; n < 10; n++) {
+      sim.peer.renegotiate(sim.now);
+      expect(sim.run(10_000, () => sim.count("rekeyed") > n)).toBe(true);
+    }
+    expect(sim.now - start).toBeGreaterThanOrEqual(9000);
+    expect(sim.end).toBeUndefined();
+    sim.expectFlow();
+  });
+
   test("over a bad network the session lives on, and what arrives is what was sent", () => {
     for (let seed = 1; seed <= 5; seed++) {
       const sim = up(seed, { link: LOSSY, lines: ["reneg-sec 30 30"] });
