@@ -103,8 +103,8 @@ function connectionDefaults(reader: Reader, outer: Defaults): Defaults {
   return { port, transport };
 }
 
-const portOf = (reader: Reader, line: Line, index: number): number | undefined =>
-  SERVICES.get(line.words[index] as string) ?? reader.number(line, index, PORT);
+const portOf = (reader: Reader, line: Line, index: number, range = PORT): number | undefined =>
+  SERVICES.get(line.words[index] as string) ?? reader.number(line, index, range);
 
 function protocolOf(reader: Reader, line: Line, index: number): Transport | undefined {
   const word = line.words[index] as string;
@@ -151,8 +151,7 @@ export function resolveLocalPort(reader: Reader): number | undefined {
     reader.problem(bind, `"${printable(bind.words[1])}" is not ipv6only`);
   let port = DEFAULT_PORT;
   for (const line of reader.all("port")) port = portOf(reader, line, 1) ?? port;
-  for (const line of reader.all("lport"))
-    port = SERVICES.get(line.words[1] as string) ?? reader.number(line, 1, { min: 0, max: 65535 }) ?? port;
+  for (const line of reader.all("lport")) port = portOf(reader, line, 1, { min: 0, max: 65535 }) ?? port;
   if (nobind) {
     if (bind) reader.problem(bind, "cannot stand beside nobind");
     if (lport) reader.problem(lport, "cannot stand beside nobind");
