@@ -1,6 +1,6 @@
 /** Cost of sealing and opening one data packet with libcrypto: `bun bench/aead.bench.ts [bytes] [packets]`. */
-import { LibcryptoAead } from "../src/appliance/crypto/aead.ts";
-import { NativeMemory } from "../src/appliance/sys/memory.ts";
+import { LibcryptoAead } from "../src/platform/crypto/aead.ts";
+import { NativeMemory } from "../src/platform/sys/memory.ts";
 import type { AeadName } from "../src/protocol/ports.ts";
 
 const bytes = Number(process.argv[2] ?? 1400);

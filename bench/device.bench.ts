@@ -2,10 +2,11 @@
  * Cost of forwarding frames between two packet devices, with iperf3 TCP through them, then with single frames only:
  * `bun bench/device.bench.ts [seconds] [bypass]`. Root; makes network namespaces and removes them.
  */
-import { PACKET_DEVICE_BYTES, PacketDevice } from "../src/appliance/dev/packet.ts";
-import { NativeMemory } from "../src/appliance/sys/memory.ts";
-import { EVENT_LOOP, Poller } from "../src/appliance/sys/poller.ts";
+
 import { Batch } from "../src/lib/batch.ts";
+import { PACKET_DEVICE_BYTES, PacketDevice } from "../src/platform/dev/packet.ts";
+import { NativeMemory } from "../src/platform/sys/memory.ts";
+import { EVENT_LOOP, Poller } from "../src/platform/sys/poller.ts";
 import { canMakeNamespaces, makeVethWorld } from "../test/support/veth.ts";
 
 if (!canMakeNamespaces || Bun.which("iperf3") === null) throw new Error("needs root, iproute2 and iperf3");

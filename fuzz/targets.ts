@@ -3,9 +3,9 @@ import { slabOver } from "../src/lib/slab.ts";
 import { printFrame } from "../src/netstack/wire/print.ts";
 import { parseConfig } from "../src/protocol/config/parse.ts";
 import { decodeUtf8 } from "../src/protocol/config/utf8.ts";
-import { ControlMessages } from "../src/protocol/control-message.ts";
+import { ControlMessages } from "../src/protocol/control/message.ts";
+import { parseSessionOptions } from "../src/protocol/push/session-options.ts";
 import { parseTunnelOptions } from "../src/protocol/push/tunnel-options.ts";
-import { parseSessionOptions } from "../src/protocol/push.ts";
 
 export interface Target {
   /** Inputs that mutations start from. */

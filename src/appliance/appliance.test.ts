@@ -2,12 +2,12 @@ import "reflect-metadata";
 import { afterEach, beforeEach, expect, mock, spyOn, test } from "bun:test";
 import { clientConfig, NO_WRAP } from "../../test/support/client-config.ts";
 import { parseIpv4, parseMac } from "../lib/address.ts";
+import type { PacketDevice } from "../platform/dev/packet.ts";
+import { NativeMemory } from "../platform/sys/memory.ts";
 import { Appliance } from "./appliance.ts";
-import type { PacketDevice } from "./dev/packet.ts";
 import type { LoadResult } from "./profile.ts";
 import { DEFAULT_SETTINGS, type Settings } from "./settings.ts";
-import { NativeMemory } from "./sys/memory.ts";
-import { DATA_PATH_BYTES } from "./wiring.ts";
+import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
 /** The only clock here: a machine that stands still must not decide what a test sees. */
 let now = 0;
@@ -33,7 +33,7 @@ function appliance(first: LoadResult) {
   const [wan, lan] = [device("w0", "52:54:00:00:00:01"), device("l1", "52:54:00:00:00:02")];
   const state = { loaded: first, logged, levels };
   const subject = new Appliance({
-    memory: new NativeMemory(DATA_PATH_BYTES),
+    memory: new NativeMemory(ROUTER_PATH_BYTES),
     wan,
     lan,
     log: { enabled: () => true, write: (level, event, text) => void logged.push(`${level} ${event} ${text}`) },

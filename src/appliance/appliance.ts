@@ -4,19 +4,19 @@
  */
 import { formatIpv4, formatMac, type Mac, prefixMask } from "../lib/address.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
+import { LibcryptoAead } from "../platform/crypto/aead.ts";
+import { systemRandom } from "../platform/crypto/random.ts";
+import { nodeTls } from "../platform/crypto/tls.ts";
+import type { PacketDevice } from "../platform/dev/packet.ts";
+import { monotonic, type Turns } from "../platform/loop.ts";
+import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
-import { LibcryptoAead } from "./crypto/aead.ts";
-import { systemRandom } from "./crypto/random.ts";
-import { nodeTls } from "./crypto/tls.ts";
-import type { PacketDevice } from "./dev/packet.ts";
-import { monotonic, type Turns } from "./loop.ts";
 import { type LoadResult, SETTINGS_FILE } from "./profile.ts";
 import type { Settings } from "./settings.ts";
 import { logStatistics } from "./statistics.ts";
-import type { NativeMemory } from "./sys/memory.ts";
 import { TunnelClient } from "./tunnel-client.ts";
 import { Uplink } from "./uplink.ts";
-import { DataPath } from "./wiring.ts";
+import { RouterPath } from "./wiring/router.ts";
 
 export interface ApplianceOptions {
   readonly memory: NativeMemory;
@@ -41,7 +41,7 @@ const SAY_CONFLICT_AGAIN_MS = 60_000;
 export class Appliance implements Turns {
   readonly #options: ApplianceOptions;
   readonly #log: Log;
-  readonly #path: DataPath;
+  readonly #path: RouterPath;
   readonly #aead: LibcryptoAead;
   readonly #uplink: Uplink;
   /** Those that it started with: interfaces and NAT stay as they are until it ends. */
@@ -71,7 +71,7 @@ export class Appliance implements Turns {
     const { settings } = loaded;
     this.#settings = settings;
     options.setLogLevel(settings.log.level);
-    this.#path = new DataPath({
+    this.#path = new RouterPath({
       memory: options.memory,
       wan: options.wan,
       lan: options.lan,

@@ -1,15 +1,15 @@
 /** The appliance as a process on two interfaces of this machine or namespace. */
 import type { LogLevel } from "../lib/log.ts";
+import { checkInterface } from "../platform/dev/interface.ts";
+import { DevicePair } from "../platform/dev/pair.ts";
+import { ConsoleLog, type LogFormat } from "../platform/log/console-log.ts";
+import { runLoop } from "../platform/loop.ts";
+import { NativeMemory } from "../platform/sys/memory.ts";
+import { Poller } from "../platform/sys/poller.ts";
 import { Appliance } from "./appliance.ts";
 import { openConfigSource } from "./config-source.ts";
-import { checkInterface } from "./dev/interface.ts";
-import { DevicePair } from "./dev/pair.ts";
-import { ConsoleLog, type LogFormat } from "./log/console-log.ts";
-import { runLoop } from "./loop.ts";
 import { loadProfile } from "./profile.ts";
-import { NativeMemory } from "./sys/memory.ts";
-import { Poller } from "./sys/poller.ts";
-import { DATA_PATH_BYTES } from "./wiring.ts";
+import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
 export interface NativeOptions {
   /** Of the program, for the log. */
@@ -56,7 +56,7 @@ export async function runNative(options: NativeOptions): Promise<number> {
     return 1;
   }
 
-  const memory = new NativeMemory(DATA_PATH_BYTES);
+  const memory = new NativeMemory(ROUTER_PATH_BYTES);
   const poller = new Poller();
   let devices: DevicePair;
   try {

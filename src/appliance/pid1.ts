@@ -4,21 +4,21 @@
  */
 import { writeFileSync } from "node:fs";
 import type { Log } from "../lib/log.ts";
+import { DevicePair } from "../platform/dev/pair.ts";
+import { ConsoleLog } from "../platform/log/console-log.ts";
+import { monotonic, runLoop, type Turns } from "../platform/loop.ts";
+import { NativeMemory } from "../platform/sys/memory.ts";
+import { Poller } from "../platform/sys/poller.ts";
+import { interfaceIndex, RB_POWER_OFF, reboot, setHostname, sync, write } from "../platform/sys/syscalls.ts";
 import { Appliance } from "./appliance.ts";
-import { DevicePair } from "./dev/pair.ts";
 import { type ConfigDisk, findConfigDisk, releaseConfigDisk } from "./disk/find.ts";
 import { loadModules, modulesFolder } from "./init/modules.ts";
 import { ensureMounts } from "./init/mounts.ts";
 import { type ChosenNics, chooseNics, describeNic, findNics, keepSides, type NicSide } from "./init/nics.ts";
 import { Power } from "./init/power.ts";
-import { ConsoleLog } from "./log/console-log.ts";
-import { monotonic, runLoop, type Turns } from "./loop.ts";
 import { type LoadResult, loadProfile } from "./profile.ts";
 import { DEFAULT_SETTINGS, type Settings } from "./settings.ts";
-import { NativeMemory } from "./sys/memory.ts";
-import { Poller } from "./sys/poller.ts";
-import { interfaceIndex, RB_POWER_OFF, reboot, setHostname, sync, write } from "./sys/syscalls.ts";
-import { DATA_PATH_BYTES } from "./wiring.ts";
+import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
 /** SCSI and ATA disks appear a moment after their drivers. */
 const DISK_PATIENCE_MS = 3000;
@@ -59,7 +59,7 @@ export async function bootAppliance(version: string): Promise<number> {
 class Machine {
   readonly #log: ConsoleLog;
   /** Of the data path, for one appliance after the other: mapped memory is never given back. */
-  readonly #memory = new NativeMemory(DATA_PATH_BYTES);
+  readonly #memory = new NativeMemory(ROUTER_PATH_BYTES);
   #poller: Poller | undefined;
   #power: Power | undefined;
   #appliance: Appliance | undefined;

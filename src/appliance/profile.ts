@@ -3,10 +3,10 @@
  * Everything is read through a ConfigReader, so that a folder, a mounted disk and a single file are the same here.
  */
 import { dirname, isAbsolute, join, normalize } from "node:path";
+import { checkTls } from "../platform/crypto/tls-check.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
 import type { ClientConfig, ConfigProblem } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
-import { checkTls } from "./crypto/tls-check.ts";
 import { DEFAULT_SETTINGS, parseSettings, type Settings } from "./settings.ts";
 
 export interface ConfigReader {

@@ -3,7 +3,7 @@ import type { Random } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
 import { DnsClient } from "../netstack/dns/client.ts";
 import type { Interface } from "../netstack/interface.ts";
-import type { UdpSocket } from "../netstack/udp-socket.ts";
+import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
 import { DNS_PORT } from "../netstack/wire/dns.ts";
 
 export type Resolution =

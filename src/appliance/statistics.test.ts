@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { Counters } from "../lib/counters.ts";
 import { Drop, dropCounters } from "../netstack/drop.ts";
 import { logStatistics } from "./statistics.ts";
-import type { DataPath } from "./wiring.ts";
+import type { RouterPath } from "./wiring/router.ts";
 
 test("each kind of drop has a record with its sentence, after the record of its part", () => {
   const lines: string[] = [];
@@ -24,7 +24,7 @@ test("each kind of drop has a record with its sentence, after the record of its 
       enabled: () => true,
       write: (_level, event, text, fields) => void lines.push(`${event} ${JSON.stringify(fields)} ${text}`),
     },
-    path as unknown as DataPath,
+    path as unknown as RouterPath,
     { sealed: 1, "drop.data-replay": 4 },
   );
   expect(lines.slice(0, -1)).toEqual([

@@ -8,11 +8,11 @@ import type { Counters } from "../lib/counters.ts";
 import type { Log } from "../lib/log.ts";
 import { DROP_TEXT, type DropName } from "../netstack/drop.ts";
 import { type SessionDrop, sessionDropText } from "../protocol/drop.ts";
-import type { DataPath } from "./wiring.ts";
+import type { RouterPath } from "./wiring/router.ts";
 
 type Fields = Record<string, number>;
 
-export function logStatistics(log: Log, path: DataPath, session: Fields | undefined): void {
+export function logStatistics(log: Log, path: RouterPath, session: Fields | undefined): void {
   const write = (part: string, ...parts: Fields[]): void => {
     const fields: Fields = Object.assign({}, ...parts);
     log.write("info", `statistics.${part}`, "", fields);

@@ -7,12 +7,12 @@ import { Batch } from "../lib/batch.ts";
 import type { Log } from "../lib/log.ts";
 import { seededRandom } from "../lib/random.ts";
 import { Arena } from "../lib/slab.ts";
+import { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
-import { nobleAead } from "../protocol/noble-aead.ts";
+import { nobleAead } from "../protocol/data/noble-aead.ts";
 import type { AeadFactory } from "../protocol/ports.ts";
-import { NativeMemory } from "./sys/memory.ts";
 import { TunnelClient } from "./tunnel-client.ts";
-import type { DataPath, Link } from "./wiring.ts";
+import type { Link, RouterPath } from "./wiring/router.ts";
 
 const quiet: Log = { enabled: () => false, write: () => {} };
 const AT = 256;
@@ -52,7 +52,7 @@ class Bed {
     };
     this.client = new TunnelClient({
       config: { ...clientConfig([], NO_WRAP), ...config },
-      path: path as unknown as DataPath,
+      path: path as unknown as RouterPath,
       memory: this.#memory,
       aead: this.#counting(nobleAead(this.#memory)),
       tls: this.#tls,

@@ -10,19 +10,19 @@ import { formatIpv4, type Ipv4Cidr, parseIpv4, prefixMask } from "../lib/address
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { RouteTable } from "../netstack/route.ts";
-import type { UdpSocket } from "../netstack/udp-socket.ts";
+import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
+import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig, Remote } from "../protocol/config/types.ts";
-import { explainEnd, explainSilence, explainStall } from "../protocol/explain.ts";
-import { tunnelMss } from "../protocol/mtu.ts";
+import { tunnelMss } from "../protocol/data/mtu.ts";
 import type { AeadFactory, TlsEngineFactory } from "../protocol/ports.ts";
+import type { AuthToken } from "../protocol/push/collect.ts";
 import { parseTunnelOptions } from "../protocol/push/tunnel-options.ts";
-import type { AuthToken } from "../protocol/pushed.ts";
-import { type Outcome, RetryPolicy } from "../protocol/retry.ts";
-import { Session } from "../protocol/session.ts";
-import type { SessionEnd, SessionEvent } from "../protocol/session-events.ts";
+import { ClientSession } from "../protocol/session/client.ts";
+import type { SessionEnd, SessionEvent } from "../protocol/session/events.ts";
+import { explainEnd, explainSilence, explainStall } from "../protocol/session/explain.ts";
+import { type Outcome, RetryPolicy } from "../protocol/session/retry.ts";
 import { RemoteResolver } from "./remote-resolver.ts";
-import type { NativeMemory } from "./sys/memory.ts";
-import type { DataPath } from "./wiring.ts";
+import type { RouterPath } from "./wiring/router.ts";
 
 /** IPv4 and UDP in front of every datagram. */
 const LINK_OVERHEAD = 28;
@@ -30,7 +30,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export interface TunnelClientOptions {
   readonly config: ClientConfig;
-  readonly path: DataPath;
+  readonly path: RouterPath;
   readonly memory: NativeMemory;
   /** Over `memory`. It outlives the client: a reload makes another one. */
   readonly aead: AeadFactory;
@@ -52,7 +52,7 @@ interface Attempt {
   readonly remote: Remote;
   readonly address: number;
   readonly socket: UdpSocket;
-  readonly session: Session;
+  readonly session: ClientSession;
 }
 
 export class TunnelClient {
@@ -186,7 +186,7 @@ export class TunnelClient {
       this.#log.write("error", "link.failed", `the local port ${config.localPort} is in use`);
       return this.#backOff(now, { kind: "resolve-failed" });
     }
-    const session = new Session(
+    const session = new ClientSession(
       config,
       { slab: memory, aead, tls, random, scratch: path.sessionScratch },
       {

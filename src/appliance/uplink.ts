@@ -5,9 +5,9 @@
 import { formatIpv4, formatMac, type Mac } from "../lib/address.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
-import { DhcpClient, type Lease } from "../netstack/dhcp/client.ts";
+import { DhcpClient, type Lease } from "../netstack/dhcp4/client.ts";
 import type { Interface } from "../netstack/interface.ts";
-import type { UdpSocket } from "../netstack/udp-socket.ts";
+import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from "../netstack/wire/dhcpv4.ts";
 import type { Settings } from "./settings.ts";
 

@@ -2,7 +2,7 @@
 import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { parseArgs } from "node:util";
-import { checkTls } from "../appliance/crypto/tls-check.ts";
+import { checkTls } from "../platform/crypto/tls-check.ts";
 import { formatConfig } from "../protocol/config/format.ts";
 import { printable } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { Batch, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { Drop } from "./drop.ts";
+import type { UdpError } from "./socket/udp-socket.ts";
 import {
   arp,
   Bed,
@@ -18,7 +19,6 @@ import {
   tcp,
   udp,
 } from "./testing/bed.ts";
-import type { UdpError } from "./udp-socket.ts";
 import { pseudoSum, sumBytes } from "./wire/checksum.ts";
 import { IPV4_MF, ipv4Check, ipv4Id, ipv4TotalLen } from "./wire/ipv4.ts";
 import { printFrame } from "./wire/print.ts";

@@ -14,15 +14,15 @@ import { Counters } from "../lib/counters.ts";
 import type { Outlet } from "../lib/outlet.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
-import { Addressing, type InterfaceConfig } from "./addressing.ts";
-import { Arp, type ConflictHandler } from "./arp.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
-import { Egress } from "./egress.ts";
-import { Icmp } from "./icmp.ts";
-import { Reassembler } from "./reassembly.ts";
-import { TcpRefuser } from "./tcp-refuse.ts";
-import { Udp } from "./udp.ts";
-import type { UdpReceiver, UdpSocket } from "./udp-socket.ts";
+import { Addressing, type InterfaceConfig } from "./ip4/addressing.ts";
+import { Icmp } from "./ip4/icmp.ts";
+import { Reassembler } from "./ip4/reassembly.ts";
+import { Arp, type ConflictHandler } from "./link/arp.ts";
+import { EthernetLink } from "./link/ethernet.ts";
+import { Udp } from "./socket/udp.ts";
+import type { UdpReceiver, UdpSocket } from "./socket/udp-socket.ts";
+import { TcpResetter } from "./tcp/reset.ts";
 import {
   ETHERNET_HEADER_LEN,
   ETHERTYPE_ARP,
@@ -123,7 +123,7 @@ export class Interface {
   readonly counters: Counters<InterfaceCounter> = new Counters(INTERFACE_COUNTERS);
   readonly drops: Counters<DropName> = dropCounters();
   readonly outDrops: Counters<DropName>;
-  readonly egress: Egress;
+  readonly egress: EthernetLink;
   readonly reassembler: Reassembler;
   forwarder: Forwarder | undefined = undefined;
   /** Another address that we answer for (the tunnel's, on the LAN), 0: none. */
@@ -136,7 +136,7 @@ export class Interface {
   readonly #arp: Arp;
   readonly #icmp: Icmp;
   readonly #udp: Udp;
-  readonly #tcp: TcpRefuser;
+  readonly #tcp: TcpResetter;
 
   constructor(options: InterfaceOptions) {
     const { slab, outlet, arena, scratch, mac, mtu, random } = options;
@@ -146,13 +146,13 @@ export class Interface {
     this.#slab = slab;
     this.#scratch = scratch;
     this.#policy = options.policy;
-    this.egress = new Egress(slab, outlet, arena, addressing, mac, mtu, randomBelow(random, 0x10000));
+    this.egress = new EthernetLink(slab, outlet, arena, addressing, mac, mtu, randomBelow(random, 0x10000));
     this.outDrops = this.egress.drops;
     this.reassembler = new Reassembler(this.outDrops);
     this.#arp = new Arp(slab, addressing, this.egress);
     this.#icmp = new Icmp(slab, addressing, this.egress);
     this.#udp = new Udp(slab, addressing, this.egress, scratch, random);
-    this.#tcp = new TcpRefuser(slab, addressing, this.egress);
+    this.#tcp = new TcpResetter(slab, addressing, this.egress);
   }
 
   get address(): number {

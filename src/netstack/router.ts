@@ -25,12 +25,12 @@ import type { Outlet } from "../lib/outlet.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
 import type { Forwarder, Interface } from "./interface.ts";
-import { clampMss } from "./mss.ts";
+import { Reassembler } from "./ip4/reassembly.ts";
+import { TunnelLink } from "./link/tunnel.ts";
 import type { PacketTranslator } from "./nat-port.ts";
-import { Reassembler } from "./reassembly.ts";
+import { clampMss } from "./offload/mss.ts";
+import { segmentCount, tcpSuperHeaderLen } from "./offload/split.ts";
 import type { RouteTable } from "./route.ts";
-import { segmentCount, tcpSuperHeaderLen } from "./split.ts";
-import { TunnelEgress } from "./tunnel-egress.ts";
 import { checksum } from "./wire/checksum.ts";
 import {
   ICMP_ECHO_REQUEST,
@@ -111,7 +111,7 @@ export class Router implements Forwarder {
 
   readonly #slab: Slab;
   readonly #lan: Interface;
-  readonly #tunnel: TunnelEgress;
+  readonly #tunnel: TunnelLink;
   readonly #scratch: Arena;
   readonly #nat: PacketTranslator | undefined;
   /** Of packets for the LAN: what is lost while it waits counts there. */
@@ -126,7 +126,7 @@ export class Router implements Forwarder {
   constructor(options: RouterOptions) {
     this.#slab = options.slab;
     this.#lan = options.lan;
-    this.#tunnel = new TunnelEgress(options.slab, options.tunnel, options.scratch);
+    this.#tunnel = new TunnelLink(options.slab, options.tunnel, options.scratch);
     this.#scratch = options.scratch;
     this.#nat = options.nat;
     this.#reassembler = new Reassembler(options.lan.outDrops);

@@ -4,21 +4,21 @@
  *     b 10.99.0.2 ---- b0 [LAN 10.99.0.1 | router, NAT | tunnel 10.77.0.2, MTU 1400] c0 ---- c 10.77.0.3
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/appliance/dev/packet.ts";
-import { NativeMemory } from "../../src/appliance/sys/memory.ts";
-import { Poller } from "../../src/appliance/sys/poller.ts";
 import { Batch, GSO_TCPV4, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
 import type { Outlet } from "../../src/lib/outlet.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { Arena } from "../../src/lib/slab.ts";
 import { Interface } from "../../src/netstack/interface.ts";
 import { Nat } from "../../src/netstack/nat/nat.ts";
+import { segmentCount, tcpSegmentCopy, tcpSuperHeaderLen } from "../../src/netstack/offload/split.ts";
 import { RouteTable } from "../../src/netstack/route.ts";
 import { Router } from "../../src/netstack/router.ts";
-import { segmentCount, tcpSegmentCopy, tcpSuperHeaderLen } from "../../src/netstack/split.ts";
 import { ip } from "../../src/netstack/testing/bed.ts";
 import { ETHERTYPE_IPV4, etherType } from "../../src/netstack/wire/ethernet.ts";
 import { ipv4TotalLen } from "../../src/netstack/wire/ipv4.ts";
+import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/platform/dev/packet.ts";
+import { NativeMemory } from "../../src/platform/sys/memory.ts";
+import { Poller } from "../../src/platform/sys/poller.ts";
 import { canMakeNamespaces, makeVethWorld, type VethWorld } from "../support/veth.ts";
 import { answered } from "../support/world/ping.ts";
 

@@ -3,20 +3,20 @@
  * a lease of two minutes is renewed, rebound and refused in no time; dnsmasq does not see the difference.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/appliance/dev/packet.ts";
 import { DEFAULT_SETTINGS } from "../../src/appliance/settings.ts";
-import { NativeMemory } from "../../src/appliance/sys/memory.ts";
 import { Uplink } from "../../src/appliance/uplink.ts";
 import { formatIpv4 } from "../../src/lib/address.ts";
 import { Batch } from "../../src/lib/batch.ts";
 import type { Outlet } from "../../src/lib/outlet.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { Arena } from "../../src/lib/slab.ts";
-import { DhcpClient, type DhcpEvent } from "../../src/netstack/dhcp/client.ts";
+import { DhcpClient, type DhcpEvent } from "../../src/netstack/dhcp4/client.ts";
 import { DnsClient, type DnsEvent } from "../../src/netstack/dns/client.ts";
 import { Interface } from "../../src/netstack/interface.ts";
+import type { UdpSocket } from "../../src/netstack/socket/udp-socket.ts";
 import { ip } from "../../src/netstack/testing/bed.ts";
-import type { UdpSocket } from "../../src/netstack/udp-socket.ts";
+import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/platform/dev/packet.ts";
+import { NativeMemory } from "../../src/platform/sys/memory.ts";
 import { canMakeNamespaces, makeVethWorld, type VethWorld } from "../support/veth.ts";
 
 const REGION = 1 << 18;

@@ -4,13 +4,13 @@ import { Batch } from "../../src/lib/batch.ts";
 import { type Random, randomBelow, seededRandom } from "../../src/lib/random.ts";
 import { Arena, slabOver } from "../../src/lib/slab.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
-import { nobleAead } from "../../src/protocol/noble-aead.ts";
-import type { AuthToken } from "../../src/protocol/pushed.ts";
-import { Session } from "../../src/protocol/session.ts";
-import type { SessionEnd, SessionEvent } from "../../src/protocol/session-events.ts";
-import type { SessionState } from "../../src/protocol/session-state.ts";
-import { controlEmit, controlRead } from "../../src/protocol/wire/control.ts";
-import { CONTROL_V1, SOFT_RESET_V1 } from "../../src/protocol/wire/opcode.ts";
+import { CONTROL_V1, SOFT_RESET_V1 } from "../../src/protocol/control/opcode.ts";
+import { controlEmit, controlRead } from "../../src/protocol/control/packet.ts";
+import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
+import type { AuthToken } from "../../src/protocol/push/collect.ts";
+import { ClientSession } from "../../src/protocol/session/client.ts";
+import type { SessionEnd, SessionEvent } from "../../src/protocol/session/events.ts";
+import type { SessionState } from "../../src/protocol/session/state.ts";
 import { CERTIFICATE, clientConfig, NO_WRAP as NONE, PUSH, TLS_AUTH, TLS_CRYPT } from "../support/client-config.ts";
 import { fakeTls } from "../support/fake-tls.ts";
 import { OpenvpnPeer, type PeerOptions } from "../support/openvpn-peer.ts";
@@ -29,7 +29,7 @@ const SCRATCH = 4096;
 class Sim {
   now = 1000;
   link: Link;
-  readonly session: Session;
+  readonly session: ClientSession;
   readonly peer: OpenvpnPeer;
   readonly events: SessionEvent[] = [];
   readonly received: Uint8Array[] = [];
@@ -65,7 +65,7 @@ class Sim {
     const { authToken } = options;
     const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000, authToken } as const;
     const config = { ...clientConfig(options.lines ?? [], wrap), authUserPass: options.login ?? true };
-    this.session = new Session(config, ports, start);
+    this.session = new ClientSession(config, ports, start);
     this.peer = new OpenvpnPeer({
       wrap: wrap.kind === "tls-auth" ? { ...wrap, direction: 0 } : wrap,
       tls,

@@ -1,16 +1,14 @@
 /**
- * The appliance's whole data path in memory: the real DataPath, netstack, Session and libcrypto, between two devices
+ * The appliance's whole data path in memory: the real RouterPath, netstack, Session and libcrypto, between two devices
  * that are not there and a server that sends every packet back to its sender.
  *
- *   LanEnd -> router, NAT -> Session.sealBatch -> WAN interface -> WanEnd: opens, turns round, seals
- *   LanEnd <- LAN interface <- router, NAT <- Session.handleBatch <- WAN interface <- WanEnd
+ *   LanEnd -> router, NAT -> ClientSession.sealBatch -> WAN interface -> WanEnd: opens, turns round, seals
+ *   LanEnd <- LAN interface <- router, NAT <- ClientSession.handleBatch <- WAN interface <- WanEnd
  *
  * Nothing in it is allocated per packet, so what is found to be allocated is the data path's.
  */
-import { LibcryptoAead } from "../../src/appliance/crypto/aead.ts";
-import type { PacketDevice } from "../../src/appliance/dev/packet.ts";
-import { NativeMemory } from "../../src/appliance/sys/memory.ts";
-import { DATA_PATH_BYTES, DataPath } from "../../src/appliance/wiring.ts";
+
+import { ROUTER_PATH_BYTES, RouterPath } from "../../src/appliance/wiring/router.ts";
 import { formatIpv4, type Mac } from "../../src/lib/address.ts";
 import { Batch, GSO_TCPV4, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
 import { seededRandom } from "../../src/lib/random.ts";
@@ -23,8 +21,11 @@ import { ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, icmpRefreshChecksum } from "../../s
 import { IPV4_HEADER_LEN, ipv4Protocol, ipv4SetTotalLen, PROTO_ICMP } from "../../src/netstack/wire/ipv4.ts";
 import { TCP_ACK, TCP_CHECKSUM_OFFSET, TCP_HEADER_LEN, TCP_PSH } from "../../src/netstack/wire/tcp.ts";
 import { UDP_CHECKSUM_OFFSET, UDP_HEADER_LEN } from "../../src/netstack/wire/udp.ts";
+import { LibcryptoAead } from "../../src/platform/crypto/aead.ts";
+import type { PacketDevice } from "../../src/platform/dev/packet.ts";
+import { NativeMemory } from "../../src/platform/sys/memory.ts";
 import type { AeadName } from "../../src/protocol/ports.ts";
-import { Session } from "../../src/protocol/session.ts";
+import { ClientSession } from "../../src/protocol/session/client.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
 import { fakeTls } from "./fake-tls.ts";
 import { OpenvpnPeer } from "./openvpn-peer.ts";
@@ -55,8 +56,8 @@ const SLOT_FRAME = HEADROOM + 2;
 const DATAGRAM = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN + UDP_HEADER_LEN;
 
 export class Loopback {
-  readonly path: DataPath;
-  readonly session: Session;
+  readonly path: RouterPath;
+  readonly session: ClientSession;
   readonly lan: LanEnd;
   readonly wan: WanEnd;
   now = 1000;
@@ -67,7 +68,7 @@ export class Loopback {
    * @param udpGso whether the WAN's device takes UDP super-frames, as Linux does from 6.2 on
    */
   constructor(cipher: AeadName, waste: () => void = () => {}, udpGso = false) {
-    const memory = new NativeMemory(DATA_PATH_BYTES);
+    const memory = new NativeMemory(ROUTER_PATH_BYTES);
     const random = seededRandom(1);
     const aead = new LibcryptoAead(memory, memory.pointer);
     const tls = fakeTls(random, CERTIFICATE);
@@ -86,13 +87,13 @@ export class Loopback {
     // Whatever the data path asks a device for is there.
     const device = (end: LanEnd | WanEnd): PacketDevice => end as unknown as PacketDevice;
     const devices = { wan: device(this.wan), lan: device(this.lan) };
-    this.path = new DataPath({ memory, ...devices, wanMtu: 1500, nat: true, random });
+    this.path = new RouterPath({ memory, ...devices, wanMtu: 1500, nat: true, random });
     const { path, now } = this;
     path.lan.configure({ address: ip("192.168.50.1"), prefix: 24 }, now);
     path.wan.configure({ address: ip("203.0.113.50"), prefix: 24, gateway: ip("203.0.113.1") }, now);
     const ports = { slab: memory, aead, tls, random, scratch: path.sessionScratch };
     const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000 } as const;
-    this.session = new Session(clientConfig([], TLS_CRYPT), ports, start);
+    this.session = new ClientSession(clientConfig([], TLS_CRYPT), ports, start);
     this.#handshake(memory, peer);
     const socket = path.wan.bindUdp(0, { onDatagram: () => {} });
     if (socket === undefined) throw new Error("no port for the link");

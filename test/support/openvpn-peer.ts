@@ -3,17 +3,8 @@ import { Batch } from "../../src/lib/batch.ts";
 import type { Random } from "../../src/lib/random.ts";
 import { type Slab, slabOver } from "../../src/lib/slab.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
-import { ControlChannel } from "../../src/protocol/control-channel.ts";
-import { controlWrapper } from "../../src/protocol/control-wrap.ts";
-import { DataKey } from "../../src/protocol/data-channel.ts";
-import { DataPath } from "../../src/protocol/data-path.ts";
-import { SESSION_DROP_NAMES } from "../../src/protocol/drop.ts";
-import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH } from "../../src/protocol/key-derive.ts";
-import { makeKeySource, utf8Encode } from "../../src/protocol/key-method.ts";
-import { KeySlots } from "../../src/protocol/key-slots.ts";
-import { Negotiation } from "../../src/protocol/negotiation.ts";
-import { nobleAead } from "../../src/protocol/noble-aead.ts";
-import type { AeadFactory, AeadName, TlsEngineFactory } from "../../src/protocol/ports.ts";
+import { ControlChannel } from "../../src/protocol/control/channel.ts";
+import { controlWrapper } from "../../src/protocol/control/crypto.ts";
 import {
   DATA_V1,
   DATA_V2,
@@ -22,7 +13,16 @@ import {
   nextKeyId,
   opcodeOf,
   SOFT_RESET_V1,
-} from "../../src/protocol/wire/opcode.ts";
+} from "../../src/protocol/control/opcode.ts";
+import { DataKey } from "../../src/protocol/data/aead-key.ts";
+import { DataChannel } from "../../src/protocol/data/channel.ts";
+import { KeySlots } from "../../src/protocol/data/key-slots.ts";
+import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
+import { SESSION_DROP_NAMES } from "../../src/protocol/drop.ts";
+import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH } from "../../src/protocol/exchange/key-derive.ts";
+import { KeyExchange } from "../../src/protocol/exchange/key-exchange.ts";
+import { makeKeySource, utf8Encode } from "../../src/protocol/exchange/key-method.ts";
+import type { AeadFactory, AeadName, TlsEngineFactory } from "../../src/protocol/ports.ts";
 
 export interface PeerOptions {
   readonly wrap: ControlWrap;
@@ -54,17 +54,17 @@ export class OpenvpnPeer {
   readonly #aead: AeadFactory;
   readonly #slots = new KeySlots(3600_000, 3000);
   /** For whole batches; handle() and seal() are for a peer with a slab of its own. */
-  readonly data: DataPath;
+  readonly data: DataChannel;
   readonly #channel: ControlChannel;
-  #negotiations: Negotiation[] = [];
-  readonly #keyed = new Set<Negotiation>();
+  #negotiations: KeyExchange[] = [];
+  readonly #keyed = new Set<KeyExchange>();
   #pushed = false;
 
   constructor(options: PeerOptions) {
     this.#options = options;
     this.#slab = options.memory?.slab ?? slabOver(new ArrayBuffer(8192));
     this.#aead = options.memory?.aead ?? nobleAead(this.#slab);
-    this.data = new DataPath(this.#slab, this.#slots, new Float64Array(SESSION_DROP_NAMES.length));
+    this.data = new DataChannel(this.#slab, this.#slots, new Float64Array(SESSION_DROP_NAMES.length));
     this.data.peerId = options.peerId;
     const id = new Uint8Array(8);
     options.random.fill(id);
@@ -151,12 +151,12 @@ export class OpenvpnPeer {
     return at;
   }
 
-  #negotiate(keyId: number, reset: number, now: number): Negotiation {
+  #negotiate(keyId: number, reset: number, now: number): KeyExchange {
     const { tls, random } = this.#options;
     const none = undefined;
     const parameters = { ca: none, cert: none, key: none, extraCerts: none, pkcs12: none, passphrase: none, crl: none };
     const ciphers = { cipherList: none, cipherSuites: none, groups: none };
-    const negotiation = new Negotiation({
+    const negotiation = new KeyExchange({
       keyId,
       reset,
       isServer: true,
@@ -196,7 +196,7 @@ export class OpenvpnPeer {
     }
   }
 
-  #reply(negotiation: Negotiation, now: number): void {
+  #reply(negotiation: KeyExchange, now: number): void {
     const { cipher, peerId, ekm, push } = this.#options;
     const flags = ekm ? ["protocol-flags cc-exit tls-ekm"] : [];
     negotiation.send(
@@ -206,7 +206,7 @@ export class OpenvpnPeer {
     this.#install(negotiation, now);
   }
 
-  #install(negotiation: Negotiation, now: number): void {
+  #install(negotiation: KeyExchange, now: number): void {
     if (this.#keyed.has(negotiation)) return;
     this.#keyed.add(negotiation);
     const { ekm, cipher, peerId } = this.#options;

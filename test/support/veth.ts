@@ -4,7 +4,7 @@
  *
  *     ns b: b1 10.99.0.2 ---- b0 [ns a: this thread] c0 ---- c1 10.99.0.3 :ns c
  */
-import { close, enterNetworkNamespace, open } from "../../src/appliance/sys/syscalls.ts";
+import { close, enterNetworkNamespace, open } from "../../src/platform/sys/syscalls.ts";
 
 export interface VethWorld {
   /** Starts a program in namespace b or c. */

@@ -1,9 +1,9 @@
 /** The config disk: which block device it is, and its content as a ConfigReader. */
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from "../../platform/sys/constants.ts";
+import { mount, unmount } from "../../platform/sys/syscalls.ts";
 import { folderReader } from "../config-source.ts";
 import type { ConfigReader, LoadOptions } from "../profile.ts";
-import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from "../sys/constants.ts";
-import { mount, unmount } from "../sys/syscalls.ts";
 import { type FileSystem, type ReadAt, readFileSystem } from "./label.ts";
 import { readRaw } from "./raw.ts";
 

@@ -5,9 +5,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Log } from "../../lib/log.ts";
-import { O_CLOEXEC, O_RDONLY } from "../sys/constants.ts";
-import { EEXIST, ENODEV, SysError } from "../sys/errno.ts";
-import { close, finitModule, open } from "../sys/syscalls.ts";
+import { O_CLOEXEC, O_RDONLY } from "../../platform/sys/constants.ts";
+import { EEXIST, ENODEV, SysError } from "../../platform/sys/errno.ts";
+import { close, finitModule, open } from "../../platform/sys/syscalls.ts";
 
 /** The kernel decompresses the file (since 5.17, where it was built with that). */
 const MODULE_INIT_COMPRESSED_FILE = 4;

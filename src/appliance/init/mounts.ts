@@ -1,8 +1,8 @@
 /** The file systems that the machine needs. The stub has mounted those that the runtime itself needs. */
 import { mkdirSync, readFileSync } from "node:fs";
 import type { Log } from "../../lib/log.ts";
-import { MS_NODEV, MS_NOEXEC, MS_NOSUID } from "../sys/constants.ts";
-import { mount } from "../sys/syscalls.ts";
+import { MS_NODEV, MS_NOEXEC, MS_NOSUID } from "../../platform/sys/constants.ts";
+import { mount } from "../../platform/sys/syscalls.ts";
 
 const SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 const MOUNTS = [

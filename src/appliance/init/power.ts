@@ -4,10 +4,10 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import type { Log } from "../../lib/log.ts";
-import { O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR, POLLIN } from "../sys/constants.ts";
-import { EAGAIN, EINTR, SysError } from "../sys/errno.ts";
-import type { Poller } from "../sys/poller.ts";
-import { close, ioctlStruct, open, RB_DISABLE_CAD, read, reboot } from "../sys/syscalls.ts";
+import { O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR, POLLIN } from "../../platform/sys/constants.ts";
+import { EAGAIN, EINTR, SysError } from "../../platform/sys/errno.ts";
+import type { Poller } from "../../platform/sys/poller.ts";
+import { close, ioctlStruct, open, RB_DISABLE_CAD, read, reboot } from "../../platform/sys/syscalls.ts";
 
 /** struct input_event of 64-bit kernels: time (16 bytes), type u16, code u16, value i32 (linux/input.h). */
 const INPUT_EVENT_BYTES = 24;

@@ -1,22 +1,23 @@
 /** Ciphers, digests, sizes and compression: lines -> values. */
-import type { CompressionFraming } from "../wire/compression.ts";
+import type { CompressionFraming } from "../data/compression.ts";
+import type { AeadName } from "../ports.ts";
 import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
-import type { DataCipher, DigestName, MssFix } from "./types.ts";
+import type { DigestName, MssFix } from "./types.ts";
 
-const AEAD: readonly DataCipher[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
+const AEAD: readonly AeadName[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
 /** Ciphers of OpenVPN with OpenSSL that are not built: known, so that a mistyped name is told from them. */
 const OTHER_CIPHERS =
   /^(AES-192-GCM|AES-(128|192|256)-(CBC|CFB|CFB1|CFB8|OFB)|BF-(CBC|CFB|OFB)|CAST5-(CBC|CFB|OFB)|DES(-EDE3?|X)?-(CBC|CFB|CFB1|CFB8|OFB)|RC2(-40|-64)?-(CBC|CFB|OFB)|(CAMELLIA|ARIA)-(128|192|256)-(CBC|CFB|CFB1|CFB8|OFB|GCM)|(SEED|SM4)-(CBC|CFB|OFB))$/;
 const DIGESTS: readonly DigestName[] = ["SHA1", "SHA224", "SHA256", "SHA384", "SHA512", "MD5"];
 
-const isAead = (name: string): name is DataCipher => (AEAD as readonly string[]).includes(name);
+const isAead = (name: string): name is AeadName => (AEAD as readonly string[]).includes(name);
 
-export function resolveCiphers(reader: Reader): { dataCiphers: DataCipher[]; fallbackCipher: string | undefined } {
-  let dataCiphers: DataCipher[] = [...AEAD];
+export function resolveCiphers(reader: Reader): { dataCiphers: AeadName[]; fallbackCipher: string | undefined } {
+  let dataCiphers: AeadName[] = [...AEAD];
   const lines = [...reader.all("data-ciphers"), ...reader.all("ncp-ciphers")].sort((a, b) => a.line - b.line);
   for (const line of lines) {
-    const chosen: DataCipher[] = [];
+    const chosen: AeadName[] = [];
     const left: string[] = [];
     // As OpenVPN, nothing between two colons, or behind the last one, is no cipher.
     for (const word of (line.words[1] as string).split(":").filter((w) => w !== "")) {

@@ -1,4 +1,5 @@
-import type { CompressionFraming } from "../wire/compression.ts";
+import type { CompressionFraming } from "../data/compression.ts";
+import type { AeadName } from "../ports.ts";
 
 /**
  * The resolved configuration: what an OpenVPN file says after every default, alias and file reference is settled.
@@ -19,7 +20,6 @@ export interface Material {
   readonly bytes: Uint8Array;
 }
 
-export type DataCipher = "AES-256-GCM" | "AES-128-GCM" | "CHACHA20-POLY1305";
 export type DigestName = "SHA1" | "SHA224" | "SHA256" | "SHA384" | "SHA512" | "MD5";
 export type LinkProtocol = "udp" | "tcp";
 export type AddressFamily = "any" | "ipv4" | "ipv6";
@@ -146,7 +146,7 @@ export interface ClientConfig {
   readonly setenv: ReadonlyMap<string, string>;
 
   /** In the order that this side prefers; what IV_CIPHERS announces. */
-  readonly dataCiphers: readonly DataCipher[];
+  readonly dataCiphers: readonly AeadName[];
   /** data-ciphers-fallback or `cipher` as the OCC string gives it, upper case ("AES-256-CBC"); undefined when neither is written. */
   readonly fallbackCipher: string | undefined;
   /** `auth`, for the OCC string and tls-auth. */

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatIpv4, parseIpv4 } from "../../lib/address.ts";
-import { applyPullFilter, parseSessionOptions, parseTunnelOptions, type Tunnel } from "../push.ts";
+import { applyPullFilter } from "./pull-filter.ts";
+import { parseSessionOptions } from "./session-options.ts";
+import { parseTunnelOptions, type Tunnel } from "./tunnel-options.ts";
 
 const PUSHED = ["route 10.1.0.0 255.255.0.0", "dhcp-option DNS 10.8.0.1", "ping 10", "ifconfig 10.8.0.2 255.255.255.0"];
 

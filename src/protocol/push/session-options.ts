@@ -1,15 +1,15 @@
 /** Pushed options that steer the session (ciphers, keep-alive, tokens); the tunnel's own are in tunnel-options.ts. */
 import { printable, splitWords } from "../config/lexer.ts";
 import { decodeBase64 } from "../config/material.ts";
-import type { DataCipher } from "../config/types.ts";
 import { decodeUtf8 } from "../config/utf8.ts";
-import type { CompressionFraming } from "../wire/compression.ts";
+import type { CompressionFraming } from "../data/compression.ts";
+import type { AeadName } from "../ports.ts";
 
 export interface SessionOptions {
   /** undefined: DATA_V1 packets, without peer id. */
   readonly peerId: number | undefined;
   /** undefined: the server did not negotiate, its own `cipher` applies. */
-  readonly cipher: DataCipher | undefined;
+  readonly cipher: AeadName | undefined;
   readonly keyDerivation: "ekm" | "prf";
   /** EXIT over the control channel is understood. */
   readonly ccExit: boolean;
@@ -36,7 +36,7 @@ export interface SessionOptions {
   readonly ignored: readonly string[];
 }
 
-const CIPHERS: readonly DataCipher[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
+const CIPHERS: readonly AeadName[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
 /** "None" on the wire. */
 const PEER_ID_NONE = 0xff_ffff;
 const INT32_MAX = 0x7fff_ffff;
@@ -49,7 +49,7 @@ type Mutable = { -readonly [K in keyof SessionOptions]: SessionOptions[K] };
  */
 export function parseSessionOptions(
   options: readonly string[],
-  offered: readonly DataCipher[] = CIPHERS,
+  offered: readonly AeadName[] = CIPHERS,
 ): SessionOptions {
   const problems: string[] = [];
   const ignored: string[] = [];
@@ -81,7 +81,7 @@ export function parseSessionOptions(
 function take(
   out: Mutable,
   words: string[],
-  offered: readonly DataCipher[],
+  offered: readonly AeadName[],
   problems: string[],
   ignored: string[],
 ): void {

@@ -1,0 +1,211 @@
+/**
+ * How the parts are joined: every arrow between devices, netstack and session is in this file.
+ *
+ *   LAN device -> router -> tunnel outlet -> session.sealBatch -> WAN interface -> WAN device
+ *   WAN device -> WAN interface -> datagram sink -> session.handleBatch -> router -> LAN interface -> LAN device
+ *
+ * Received frames stay in their device's ring until that device's next receive, so what was made of them in place is
+ * sent before: {@link RouterPath.receive} ends each half with its flushes.
+ */
+import { Batch } from "../../lib/batch.ts";
+import type { Outlet } from "../../lib/outlet.ts";
+import type { Random } from "../../lib/random.ts";
+import { Arena } from "../../lib/slab.ts";
+import { Interface } from "../../netstack/interface.ts";
+import { Nat } from "../../netstack/nat/nat.ts";
+import { Router } from "../../netstack/router.ts";
+import type { DatagramSink, UdpSocket } from "../../netstack/socket/udp-socket.ts";
+import { PACKET_DEVICE_BYTES, type PacketDevice, RX_SLOTS } from "../../platform/dev/packet.ts";
+import type { NativeMemory } from "../../platform/sys/memory.ts";
+import type { ClientSession } from "../../protocol/session/client.ts";
+
+const KIB = 1024;
+/** A super-frame of 64 KiB becomes at most about 50 packets of an ordinary MTU; several fit before a flush. */
+const TUNNEL_ARENA = 2048 * KIB;
+const INTERFACE_ARENA = 512 * KIB;
+const SCRATCH = 256 * KIB;
+const ROWS = 1024;
+const NAT_LIMIT = 32768;
+
+/** Native memory for both devices, all arenas and the sessions' scratch. */
+export const ROUTER_PATH_BYTES = 2 * PACKET_DEVICE_BYTES + TUNNEL_ARENA + 2 * INTERFACE_ARENA + 4 * SCRATCH + 64 * KIB;
+
+/** The session that carries packets now, and where its peer is. */
+export interface Link {
+  readonly session: ClientSession;
+  readonly socket: UdpSocket;
+  readonly address: number;
+  readonly port: number;
+}
+
+export interface RouterPathOptions {
+  readonly memory: NativeMemory;
+  readonly wan: PacketDevice;
+  readonly lan: PacketDevice;
+  readonly wanMtu: number;
+  readonly nat: boolean;
+  readonly random: Random;
+}
+
+export class RouterPath {
+  readonly wanDevice: PacketDevice;
+  readonly lanDevice: PacketDevice;
+  readonly wan: Interface;
+  readonly lan: Interface;
+  readonly nat: Nat | undefined;
+  readonly router: Router;
+  /** For what a session makes by itself (pings). */
+  readonly sessionScratch: Arena;
+  /** Collects the datagrams of the link's peer. */
+  readonly sink: DatagramSink;
+  /** LAN packets that found no session although the tunnel was open. */
+  unsent = 0;
+  #link: Link | undefined;
+  #now = 0;
+
+  readonly #wanRx = new Batch(RX_SLOTS);
+  readonly #lanRx = new Batch(RX_SLOTS);
+  readonly #datagrams = new Batch(ROWS);
+  readonly #opened = new Batch(ROWS);
+  readonly #sealed = new Batch(ROWS);
+  readonly #wanOut: Outlet;
+  readonly #lanOut: Outlet;
+  readonly #tunnelOut: Outlet;
+
+  constructor(options: RouterPathOptions) {
+    const { memory, random } = options;
+    this.wanDevice = options.wan;
+    this.lanDevice = options.lan;
+    const arena = (bytes: number): Arena => {
+      const piece = memory.take(bytes, 64);
+      return new Arena(memory, piece.at, piece.at + piece.length);
+    };
+    this.#wanOut = deviceOutlet(options.wan, arena(INTERFACE_ARENA));
+    this.#lanOut = deviceOutlet(options.lan, arena(INTERFACE_ARENA));
+    this.#tunnelOut = { batch: new Batch(ROWS), arena: arena(TUNNEL_ARENA), flush: () => this.#sendThroughTunnel() };
+    this.wan = new Interface({
+      slab: memory,
+      outlet: this.#wanOut,
+      arena: this.#wanOut.arena,
+      scratch: arena(SCRATCH),
+      name: "wan",
+      mac: options.wan.mac,
+      mtu: Math.min(options.wanMtu, options.wan.mtu),
+      random,
+      policy: { echo: false, errors: false },
+    });
+    this.lan = new Interface({
+      slab: memory,
+      outlet: this.#lanOut,
+      arena: this.#lanOut.arena,
+      scratch: arena(SCRATCH),
+      name: "lan",
+      mac: options.lan.mac,
+      mtu: options.lan.mtu,
+      random,
+      policy: { echo: true, errors: true },
+    });
+    this.nat = options.nat ? new Nat({ slab: memory, random, limit: NAT_LIMIT }) : undefined;
+    this.router = new Router({
+      slab: memory,
+      lan: this.lan,
+      tunnel: this.#tunnelOut,
+      scratch: arena(SCRATCH),
+      nat: this.nat,
+    });
+    this.sessionScratch = arena(SCRATCH);
+    this.sink = { batch: this.#datagrams, drain: (now) => this.#fromLink(now) };
+  }
+
+  /** The session that datagrams and packets go through from now on; undefined closes the way. */
+  setLink(link: Link | undefined): void {
+    this.#link = link;
+    this.#datagrams.clear();
+  }
+
+  /** Receives and handles one batch from each device. True when there was anything. */
+  receive(now: number): boolean {
+    this.#now = now;
+    const fromLan = this.lanDevice.receive(this.#lanRx);
+    if (fromLan > 0) {
+      this.router.lanIn(now, this.#lanRx);
+      this.flush(now);
+    }
+    const fromWan = this.wanDevice.receive(this.#wanRx);
+    if (fromWan > 0) {
+      this.wan.ingest(now, this.#wanRx);
+      this.#fromLink(now);
+      this.flush(now);
+    }
+    return fromLan > 0 || fromWan > 0;
+  }
+
+  /** Sends everything that waits. */
+  flush(now: number): void {
+    this.#now = now;
+    if (this.#tunnelOut.batch.count > 0) this.#tunnelOut.flush();
+    if (this.#wanOut.batch.count > 0) this.#wanOut.flush();
+    if (this.#lanOut.batch.count > 0) this.#lanOut.flush();
+  }
+
+  /** Drops everything that waits: after an error in mid-turn nobody knows whose bytes it points to. */
+  discard(): void {
+    for (const { batch, arena } of [this.#tunnelOut, this.#wanOut, this.#lanOut]) {
+      batch.clear();
+      arena.reset();
+    }
+    this.#datagrams.clear();
+  }
+
+  pollAt(): number {
+    return Math.min(this.wan.pollAt(), this.lan.pollAt(), this.router.pollAt());
+  }
+
+  handleTimeout(now: number): void {
+    this.wan.handleTimeout(now);
+    this.lan.handleTimeout(now);
+    this.router.handleTimeout(now);
+    this.flush(now);
+  }
+
+  #fromLink(now: number): void {
+    const datagrams = this.#datagrams;
+    if (datagrams.count === 0) return;
+    const opened = this.#opened;
+    opened.clear();
+    this.#link?.session.handleBatch(now, datagrams, opened);
+    datagrams.clear();
+    if (opened.count > 0) this.router.tunnelIn(now, opened);
+  }
+
+  #sendThroughTunnel(): void {
+    const { batch, arena } = this.#tunnelOut;
+    const link = this.#link;
+    if (link !== undefined) {
+      this.#sealed.clear();
+      link.session.sealBatch(this.#now, batch, this.#sealed);
+      this.wan.sendUdpBatch(this.#now, link.socket, link.address, link.port, this.#sealed);
+      this.#wanOut.flush();
+    } else {
+      this.unsent += batch.count;
+    }
+    batch.clear();
+    arena.reset();
+  }
+}
+
+function deviceOutlet(device: PacketDevice, arena: Arena): Outlet {
+  const batch = new Batch(ROWS);
+  return {
+    batch,
+    arena,
+    get udpGso() {
+      return device.udpGso;
+    },
+    flush() {
+      device.send(batch);
+      batch.clear();
+      arena.reset();
+    },
+  };
+}

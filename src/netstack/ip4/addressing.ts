@@ -1,0 +1,75 @@
+/** Where an interface stands in IPv4: its address and subnet, its gateway, and the routes beside the default one. */
+import { inSubnet, prefixMask } from "../../lib/address.ts";
+
+export interface InterfaceConfig {
+  readonly address: number;
+  readonly prefix: number;
+  readonly gateway?: number | undefined;
+  /** Routes beside the default one; a default route among them counts without `gateway` only, and to the link only. */
+  readonly routes?: readonly NextHopRoute[] | undefined;
+}
+
+/** A route that leads to a gateway on the link (RFC 3442), or to the link itself (gateway 0). */
+export interface NextHopRoute {
+  readonly network: number;
+  readonly prefix: number;
+  readonly gateway: number;
+}
+
+export class Addressing {
+  /** 0 while unconfigured. */
+  address = 0;
+  prefix = 32;
+  /** 0: none. */
+  gateway = 0;
+  /** Longest prefix first. */
+  #routes: readonly NextHopRoute[] = [];
+
+  /** @returns whether address, prefix or gateway are others than before */
+  configure(config: InterfaceConfig): boolean {
+    const { address, prefix, gateway = 0, routes = [] } = config;
+    const changed = address !== this.address || prefix !== this.prefix || gateway !== this.gateway;
+    this.address = address;
+    this.prefix = prefix;
+    this.gateway = gateway;
+    this.#routes = routes
+      .filter((r) => r.prefix > 0 || (r.gateway === 0 && gateway === 0))
+      .sort((a, b) => b.prefix - a.prefix);
+    return changed;
+  }
+
+  unconfigure(): void {
+    this.address = 0;
+    this.prefix = 32;
+    this.gateway = 0;
+    this.#routes = [];
+  }
+
+  /** Whether an address is of the subnet. */
+  onLink(address: number): boolean {
+    return this.address !== 0 && inSubnet(address, this.address, this.prefix);
+  }
+
+  /** Whether an address is the subnet's own name, its broadcast, or a broadcast to all. */
+  isBroadcast(address: number): boolean {
+    if (address === -1) return true;
+    if (this.prefix >= 31 || !this.onLink(address)) return false;
+    const host = address & ~prefixMask(this.prefix);
+    return host === 0 || host === ~prefixMask(this.prefix);
+  }
+
+  /** The subnet's broadcast address; the broadcast to all where it has none (RFC 3021). */
+  get broadcast(): number {
+    return this.prefix >= 31 ? -1 : this.address | ~prefixMask(this.prefix);
+  }
+
+  /** Whom to hand a packet for `dst` to, by the longest prefix (RFC 1812 5.2.4.3): itself, a gateway, or 0: no way. */
+  nextHop(dst: number): number {
+    const onLink = this.onLink(dst);
+    for (const route of this.#routes) {
+      if (onLink && route.prefix <= this.prefix) break;
+      if (inSubnet(dst, route.network, route.prefix)) return route.gateway === 0 ? dst : route.gateway;
+    }
+    return onLink ? dst : this.gateway;
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * TCP packets of one flow that follow each other, joined to a super-frame for the LAN: fewer frames for the device and the
+ * LAN host, and fewer acknowledgements back. What may be joined is what Linux's GRO joins (net/ipv4/tcp_offload.c).
+ *
+ * Nothing moves. The headers of the first packet speak for all, and the payloads of the others are rows that continue its
+ * frame (Batch.more). They may differ from the first in sequence number, PSH and IP identification only, and the last one in
+ * length. Each checksum is verified before, since the device makes new ones for the segments.
+ */
+import { type Batch, GSO_TCPV4, MAX_PIECES, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import type { Slab } from "../../lib/slab.ts";
+import { Drop } from "../drop.ts";
+import { ETHERNET_HEADER_LEN } from "../wire/ethernet.ts";
+import {
+  IPV4_HEADER_LEN,
+  IPV4_MAX_LEN,
+  ipv4Dst,
+  ipv4HeaderLen,
+  ipv4IsFragment,
+  ipv4Protocol,
+  ipv4SameKind,
+  ipv4SetTotalLen,
+  ipv4Src,
+  PROTO_TCP,
+} from "../wire/ipv4.ts";
+import {
+  TCP_ACK,
+  TCP_CHECKSUM_OFFSET,
+  TCP_PSH,
+  tcpCheck,
+  tcpChecksumValid,
+  tcpFlags,
+  tcpHeaderLen,
+  tcpSameFlow,
+  tcpSeq,
+  tcpSetFlags,
+  tcpSetPartialChecksum,
+} from "../wire/tcp.ts";
+
+export class TcpCoalescer {
+  readonly #slab: Slab;
+  readonly #batch: Batch;
+  /** The first packet of the frame that may grow, or -1; its row, its headers, and the payload bytes of each segment. */
+  #head = -1;
+  #row = 0;
+  #headerLen = 0;
+  #size = 0;
+  /** Bytes of the whole as an IP packet. */
+  #len = 0;
+  #nextSeq = 0;
+  /** Where the batch ends, and how often it had been emptied, while that frame is the last one in it. */
+  #end = 0;
+  #generation = 0;
+
+  /** @param batch the frames that are to be sent */
+  constructor(slab: Slab, batch: Batch) {
+    this.#slab = slab;
+    this.#batch = batch;
+  }
+
+  /** The IP packet at `at` was sent: when it is the last frame of the batch, in place, others may join it. */
+  start(at: number, len: number): void {
+    this.#head = -1;
+    const d = this.#slab.view;
+    const batch = this.#batch;
+    const row = batch.count - 1;
+    if (row < 0 || batch.at[row] !== at - ETHERNET_HEADER_LEN) return;
+    if (ipv4Protocol(d, at) !== PROTO_TCP || ipv4HeaderLen(d, at) !== IPV4_HEADER_LEN || ipv4IsFragment(d, at)) return;
+    const tcp = at + IPV4_HEADER_LEN;
+    if (tcpCheck(d, tcp, len - IPV4_HEADER_LEN) !== Drop.None || tcpFlags(d, tcp) !== TCP_ACK) return;
+    const headerLen = IPV4_HEADER_LEN + tcpHeaderLen(d, tcp);
+    if (len === headerLen) return;
+    this.#head = at;
+    this.#row = row;
+    this.#headerLen = headerLen;
+    this.#size = len - headerLen;
+    this.#len = len;
+    this.#nextSeq = (tcpSeq(d, tcp) + this.#size) | 0;
+    this.#end = batch.count;
+    this.#generation = batch.generation;
+  }
+
+  /** Joins the checked IP packet [at, at + len) to the last frame. False: it cannot, and has to be sent by itself. */
+  join(at: number, len: number): boolean {
+    const head = this.#head;
+    if (head < 0) return false;
+    const d = this.#slab.view;
+    const batch = this.#batch;
+    const payload = len - this.#headerLen;
+    const tcp = at + IPV4_HEADER_LEN;
+    const headTcp = head + IPV4_HEADER_LEN;
+    if (
+      payload <= 0 ||
+      payload > this.#size ||
+      this.#len + payload > IPV4_MAX_LEN ||
+      batch.generation !== this.#generation ||
+      batch.count !== this.#end ||
+      batch.room === 0 ||
+      this.#end - this.#row === MAX_PIECES ||
+      !ipv4SameKind(d, head, at) ||
+      tcpSeq(d, tcp) !== this.#nextSeq ||
+      !tcpSameFlow(d, headTcp, tcp) ||
+      (tcpFlags(d, tcp) & ~TCP_PSH) !== TCP_ACK
+    )
+      return false;
+    const src = ipv4Src(d, head);
+    const dst = ipv4Dst(d, head);
+    const isFirst = this.#len === this.#headerLen + this.#size;
+    if (isFirst && !tcpChecksumValid(d, headTcp, this.#len - IPV4_HEADER_LEN, src, dst)) {
+      this.#head = -1;
+      return false;
+    }
+    if (!tcpChecksumValid(d, tcp, len - IPV4_HEADER_LEN, src, dst)) return false;
+    if (isFirst) this.#describe();
+    this.#len += payload;
+    this.#nextSeq = (this.#nextSeq + payload) | 0;
+    ipv4SetTotalLen(d, head, this.#len);
+    tcpSetPartialChecksum(d, headTcp, this.#len - IPV4_HEADER_LEN, src, dst);
+    batch.more[this.#end - 1] = 1;
+    batch.push(at + this.#headerLen, payload);
+    this.#end++;
+    const pushed = (tcpFlags(d, tcp) & TCP_PSH) !== 0;
+    if (pushed) tcpSetFlags(d, headTcp, TCP_ACK | TCP_PSH);
+    // a short segment or a push is the last one (the device puts PSH on the last segment alone)
+    if (pushed || payload < this.#size) this.#head = -1;
+    return true;
+  }
+
+  /** Makes the head's row a super-frame. */
+  #describe(): void {
+    const batch = this.#batch;
+    const row = this.#row;
+    batch.flags[row] = VNET_NEEDS_CSUM;
+    batch.csumStart[row] = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN;
+    batch.csumOffset[row] = TCP_CHECKSUM_OFFSET;
+    batch.gsoType[row] = GSO_TCPV4;
+    batch.gsoSize[row] = this.#size;
+    batch.hdrLen[row] = ETHERNET_HEADER_LEN + this.#headerLen;
+  }
+}

@@ -1,0 +1,55 @@
+/** UDP sockets of an interface: datagrams by callback (control plane), or as rows of a batch (data path). */
+import type { Batch } from "../../lib/batch.ts";
+
+/** An ICMP error that quotes a datagram of ours. Anybody can forge one: a hint, never a reason to end a session. */
+export interface UdpError {
+  /** ICMP type and code. */
+  readonly type: number;
+  readonly code: number;
+  /** Next-hop MTU of "fragmentation needed", else 0. */
+  readonly mtu: number;
+  /** Whom the quoted datagram was sent to. */
+  readonly dst: number;
+  readonly dstPort: number;
+}
+
+export interface UdpReceiver {
+  /** A datagram: `len` bytes at `at` of the slab, which the receiver borrows until it returns. */
+  onDatagram(now: number, src: number, srcPort: number, at: number, len: number): void;
+  onError?(now: number, error: UdpError): void;
+}
+
+/** Where the data path collects the payloads of one peer's datagrams, each as a row that is the collector's until the end of the turn. */
+export interface DatagramSink {
+  readonly batch: Batch;
+  /** The batch is full: handle all rows and empty it. */
+  drain(now: number): void;
+}
+
+export class UdpSocket {
+  readonly port: number;
+  readonly receiver: UdpReceiver;
+  sink: DatagramSink | undefined = undefined;
+  peer = 0;
+  peerPort = 0;
+  /** Datagrams received and sent. */
+  received = 0;
+  sent = 0;
+
+  constructor(port: number, receiver: UdpReceiver) {
+    this.port = port;
+    this.receiver = receiver;
+  }
+
+  /** From now on datagrams of this peer go to `sink`, and others are counted (UdpWrongPeer). */
+  collect(sink: DatagramSink, peer: number, peerPort: number): void {
+    this.sink = sink;
+    this.peer = peer;
+    this.peerPort = peerPort;
+  }
+
+  /** Back to the callback for everybody. */
+  stopCollecting(): void {
+    this.sink = undefined;
+  }
+}

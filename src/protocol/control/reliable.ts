@@ -1,0 +1,131 @@
+/**
+ * The control channel's reliability layer for one key id: packet ids from 0, a send window with retransmission, a
+ * receive window that puts packets in order, and the ids to acknowledge. Pure book-keeping; the packets are built and
+ * wrapped (afresh for each transmission) by the session.
+ *
+ * As OpenVPN: send window 6, receive window 12, up to 8 ids in an ACK packet, 4 on others, recently acknowledged ids
+ * repeated where there is room, retransmission with doubling timeout and at once after 3 later packets were
+ * acknowledged. Source: OpenVPN's reliable.h.
+ */
+import { MAX_ACKS } from "./packet.ts";
+
+export const SEND_WINDOW = 6;
+export const RECEIVE_WINDOW = 12;
+/** Our choice: no packet waits longer than this for its next transmission. */
+export const MAX_RETRANSMIT_MS = 8000;
+const FAST_RETRANSMIT_ACKS = 3;
+
+interface Outgoing {
+  readonly id: number;
+  readonly opcode: number;
+  readonly payload: Uint8Array;
+  nextAt: number;
+  timeout: number;
+  /** Later packets that were acknowledged since the last transmission. */
+  overtaken: number;
+  sent: boolean;
+}
+
+export interface Incoming {
+  readonly opcode: number;
+  readonly payload: Uint8Array;
+}
+
+export class Reliable {
+  readonly #initialTimeout: number;
+  #nextSendId = 0;
+  readonly #outgoing: Outgoing[] = [];
+  #nextReceiveId = 0;
+  readonly #incoming = new Map<number, Incoming>();
+  #toAck: number[] = [];
+  /** Acknowledged lately, latest first. */
+  #acked: number[] = [];
+  retransmissions = 0;
+
+  /** @param initialTimeout ms until the first retransmission */
+  constructor(initialTimeout: number) {
+    this.#initialTimeout = initialTimeout;
+  }
+
+  get sendRoom(): number {
+    return SEND_WINDOW - this.#outgoing.length;
+  }
+
+  /** Everything that was queued is acknowledged. */
+  get allAcked(): boolean {
+    return this.#outgoing.length === 0;
+  }
+
+  /** Queues a packet, due at once. Only while there is sendRoom. */
+  queue(opcode: number, payload: Uint8Array): void {
+    this.#outgoing.push({
+      id: this.#nextSendId++,
+      opcode,
+      payload,
+      nextAt: Number.NEGATIVE_INFINITY,
+      timeout: this.#initialTimeout,
+      overtaken: 0,
+      sent: false,
+    });
+  }
+
+  /** The next packet that is due; it counts as sent now. */
+  pollSend(now: number): { readonly id: number; readonly opcode: number; readonly payload: Uint8Array } | undefined {
+    const due = this.#outgoing.find((p) => p.nextAt <= now);
+    if (due === undefined) return undefined;
+    if (due.sent) {
+      this.retransmissions++;
+      due.timeout = Math.max(this.#initialTimeout, Math.min(due.timeout * 2, MAX_RETRANSMIT_MS));
+    }
+    due.sent = true;
+    due.overtaken = 0;
+    due.nextAt = now + due.timeout;
+    return due;
+  }
+
+  /** When a packet is due next. */
+  pollAt(): number {
+    return this.#outgoing.reduce((min, p) => Math.min(min, p.nextAt), Number.POSITIVE_INFINITY);
+  }
+
+  /** The peer acknowledges these ids; unknown ones are repetitions and mean nothing. */
+  acknowledge(ids: readonly number[]): void {
+    for (const id of ids) {
+      const index = this.#outgoing.findIndex((p) => p.id === id && p.sent);
+      if (index < 0) continue;
+      this.#outgoing.splice(index, 1);
+      for (const earlier of this.#outgoing) {
+        if (earlier.id < id && earlier.sent && ++earlier.overtaken === FAST_RETRANSMIT_ACKS) {
+          earlier.nextAt = Number.NEGATIVE_INFINITY;
+        }
+      }
+    }
+  }
+
+  /** A packet from the peer. False: ahead of the window, it is not acknowledged. Duplicates are acknowledged again. */
+  receive(id: number, opcode: number, payload: Uint8Array): boolean {
+    if (id >= this.#nextReceiveId + RECEIVE_WINDOW) return false;
+    if (!this.#toAck.includes(id)) this.#toAck.push(id);
+    if (id >= this.#nextReceiveId && !this.#incoming.has(id)) this.#incoming.set(id, { opcode, payload });
+    return true;
+  }
+
+  /** The next packet in order. */
+  take(): Incoming | undefined {
+    const packet = this.#incoming.get(this.#nextReceiveId);
+    if (packet !== undefined) this.#incoming.delete(this.#nextReceiveId++);
+    return packet;
+  }
+
+  get acksPending(): boolean {
+    return this.#toAck.length > 0;
+  }
+
+  /** Up to `max` ids to put into a packet that goes out now; repeats recent ones when there is room. */
+  takeAcks(max: number): number[] {
+    const fresh = this.#toAck.splice(0, max);
+    const acks = [...fresh, ...this.#acked.filter((id) => !fresh.includes(id))];
+    this.#acked = acks.slice(0, MAX_ACKS);
+    return acks.slice(0, max);
+  }
+}

@@ -1,0 +1,103 @@
+import { describe, expect, test } from "bun:test";
+import { slabOver } from "../../lib/slab.ts";
+import { cipherPart, hmacPart } from "../control/static-key.ts";
+import { DROP_DATA_AUTHENTICATION, DROP_DATA_REPLAY, DROP_NONE, DROP_SEAL_EXHAUSTED } from "../drop.ts";
+import type { AeadName } from "../ports.ts";
+import { DataKey, type DataKeyOptions, PACKET_ID_RENEGOTIATE } from "./aead-key.ts";
+import { nobleAead } from "./noble-aead.ts";
+import { DATA_V1_OVERHEAD, DATA_V2_OVERHEAD, dataCheck, dataPeerId, PEER_ID_NONE } from "./packet.ts";
+
+/** The key block of OpenVPN's test_ssl.c. */
+const BLOCK = Uint8Array.from({ length: 256 }, (_, i) => "abcdefgh01234567ABCDEFGHjkuchenl".charCodeAt(i % 32) ^ i);
+const TEXT = Uint8Array.from("The quick little fox jumps over the bureaucratic hurdles", (c) => c.charCodeAt(0));
+const AT = 100;
+
+function make(options: Partial<DataKeyOptions> = {}) {
+  const slab = slabOver(new ArrayBuffer(4096));
+  slab.bytes.fill(0xa5);
+  const base = {
+    slab,
+    aead: nobleAead(slab),
+    cipher: "AES-256-GCM" as AeadName,
+    keyId: 3,
+    peerId: 0x123456,
+    replayWindow: { packets: 64, seconds: 15 },
+    ...options,
+  };
+  return { slab, client: new DataKey(BLOCK, base), server: new DataKey(BLOCK, { ...base, isServer: true }) };
+}
+
+test("the known answer of test_ssl.c, classic format", () => {
+  const { slab, server } = make();
+  const { bytes } = slab;
+  const key = nobleAead(slab).create("AES-256-GCM", cipherPart(BLOCK, 0, 32), "seal");
+  bytes.set(Uint8Array.fromHex("0700001700000001"), AT - DATA_V2_OVERHEAD);
+  bytes.set(TEXT, AT);
+  key.nonce.setUint32(0, 1);
+  hmacPart(BLOCK, 0, 8).forEach((byte, i) => {
+    key.nonce.setUint8(4 + i, byte);
+  });
+  key.seal(AT - DATA_V2_OVERHEAD, 8, AT, TEXT.length, AT - 16);
+  expect(bytes.slice(AT - 16, AT).toHex()).toBe("1fdd908f0e9dc25e79d832020d58e73f");
+  expect(bytes.slice(AT - 20 + 30, AT - 20 + 36).toHex()).toBe("a82e6b1706d9");
+  expect(server.open(0, AT - DATA_V2_OVERHEAD, DATA_V2_OVERHEAD + TEXT.length, true)).toBe(AT);
+  expect(bytes.slice(AT, AT + TEXT.length)).toEqual(TEXT);
+});
+
+describe.each(["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"] as const)("%s", (cipher) => {
+  test.each([0x123456, PEER_ID_NONE])("both directions, peer id %x", (peerId) => {
+    const { slab, client, server } = make({ cipher, peerId });
+    for (const [from, to] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      for (let len = 0; len < 70; len += 23) {
+        slab.bytes.fill(0xa5);
+        slab.bytes.set(TEXT.subarray(0, len), AT);
+        const n = Math.min(len, TEXT.length);
+        const start = from.seal(AT, n);
+        const isV2 = peerId !== PEER_ID_NONE;
+        expect(start).toBe(AT - (isV2 ? DATA_V2_OVERHEAD : DATA_V1_OVERHEAD));
+        expect(slab.bytes[start]).toBe(isV2 ? 0x4b : 0x33);
+        if (isV2) expect(dataPeerId(slab.view, start)).toBe(peerId);
+        expect(slab.bytes[start - 1]).toBe(0xa5);
+        expect(slab.bytes[AT + n]).toBe(0xa5);
+        expect(to.open(0, start, n + from.overhead, isV2)).toBe(AT);
+        expect(slab.bytes.slice(AT, AT + n)).toEqual(TEXT.slice(0, n));
+      }
+    }
+  });
+
+  test("flipped bits anywhere are refused; the packet itself still opens, once", () => {
+    const { slab, client, server } = make({ cipher });
+    slab.bytes.set(TEXT, AT);
+    const start = client.seal(AT, TEXT.length);
+    const len = TEXT.length + client.overhead;
+    const packet = slab.bytes.slice(start, start + len);
+    for (let i = 0; i < len; i++) {
+      slab.bytes.set(packet, start);
+      slab.bytes[start + i]! ^= 0x10;
+      expect(server.open(0, start, len, true)).toBe(-1 - DROP_DATA_AUTHENTICATION);
+    }
+    slab.bytes.set(packet, start);
+    expect(server.open(0, start, len, true)).toBe(AT);
+    slab.bytes.set(packet, start);
+    expect(server.open(0, start, len, true)).toBe(-1 - DROP_DATA_REPLAY);
+  });
+});
+
+test("packet ids do not wrap, and a key asks to be replaced long before", () => {
+  const near = make({ firstPacketId: PACKET_ID_RENEGOTIATE - 1 }).client;
+  near.seal(AT, 10);
+  expect(near.isWorn).toBe(false);
+  near.seal(AT, 10);
+  expect(near.isWorn).toBe(true);
+  const last = make({ firstPacketId: 0xffffffff }).client;
+  expect(last.seal(AT, 10)).toBe(AT - DATA_V2_OVERHEAD);
+  expect(last.seal(AT, 10)).toBe(-1 - DROP_SEAL_EXHAUSTED);
+});
+
+test("dataCheck takes exactly the packets that have a whole header", () => {
+  expect([dataCheck(23, true) === DROP_NONE, dataCheck(24, true) === DROP_NONE]).toEqual([false, true]);
+  expect([dataCheck(20, false) === DROP_NONE, dataCheck(21, false) === DROP_NONE]).toEqual([false, true]);
+});

@@ -1,0 +1,122 @@
+import { expect, test } from "bun:test";
+import { Batch } from "../../lib/batch.ts";
+import { Counters } from "../../lib/counters.ts";
+import { slabOver } from "../../lib/slab.ts";
+import { SESSION_DROP_NAMES } from "../drop.ts";
+import { DataKey } from "./aead-key.ts";
+import { DataChannel } from "./channel.ts";
+import { KeySlots } from "./key-slots.ts";
+import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "./magic.ts";
+import { nobleAead } from "./noble-aead.ts";
+
+const AT = 256;
+const slab = slabOver(new ArrayBuffer(2048));
+
+function side(isServer: boolean) {
+  const slots = new KeySlots(60_000, 3000);
+  const drops = new Counters(SESSION_DROP_NAMES);
+  const path = new DataChannel(slab, slots, drops.values);
+  path.peerId = 5;
+  const key = (keyId: number, peerId = 5): DataKey =>
+    new DataKey(new Uint8Array(256).fill(keyId + 1), {
+      slab,
+      aead: nobleAead(slab),
+      cipher: "AES-256-GCM",
+      keyId,
+      peerId,
+      replayWindow: { packets: 64, seconds: 15 },
+      isServer,
+    });
+  /** Seals `len` bytes at AT. @returns where the packet is */
+  const seal = (len: number): [number, number] => {
+    const [plain, sealed] = [new Batch(1), new Batch(1)];
+    plain.push(AT, len);
+    path.sealBatch(0, plain, sealed);
+    return [sealed.at[0]!, sealed.len[0]!];
+  };
+  return { slots, drops, path, key, seal };
+}
+
+test("a packet of the next key makes this side send with it at once", () => {
+  const [client, server] = [side(false), side(true)];
+  const [first, second] = [client.key(0), client.key(1)];
+  client.slots.install(first, 0);
+  client.slots.install(second, 0);
+  server.slots.install(server.key(1), 0);
+  slab.bytes[AT] = 0x45;
+  const [at, len] = server.seal(20);
+  expect(client.slots.sending).toBe(first);
+  const plain = new Batch(1);
+  client.path.open(7, at, len, plain);
+  expect([plain.count, client.slots.sending, client.path.openedAt]).toEqual([1, second, 7]);
+});
+
+test("what cannot be opened is a named drop", () => {
+  const [client, server] = [side(false), side(true)];
+  server.slots.install(server.key(0), 0);
+  const open = (room = 1): void => {
+    const [at, len] = server.seal(20);
+    client.path.open(0, at, len, new Batch(room));
+  };
+  open();
+  client.slots.install(client.key(2), 0);
+  open();
+  client.slots.install(client.key(0), 0);
+  client.path.peerId = 6;
+  open();
+  client.path.peerId = 5;
+  open(0);
+  client.path.open(0, AT, 5, new Batch(1));
+  expect(client.drops.snapshot()).toEqual({
+    "data-early": 1,
+    "data-key-id": 1,
+    "data-peer-id": 1,
+    "data-no-room": 1,
+    "data-truncated": 1,
+  });
+});
+
+test("pings and exit notices are no packets of the tunnel", () => {
+  const [client, server] = [side(false), side(true)];
+  client.slots.install(client.key(0), 0);
+  server.slots.install(server.key(0), 0);
+  const plain = new Batch(4);
+  pingEmit(slab.bytes, AT);
+  client.path.open(0, ...server.seal(PING_LEN), plain);
+  expect([plain.count, client.path.count[4], client.path.exitReceived]).toEqual([0, 1, false]);
+  exitEmit(slab.bytes, AT);
+  client.path.open(0, ...server.seal(EXIT_LEN), plain);
+  expect([plain.count, client.path.exitReceived]).toEqual([0, true]);
+});
+
+test("without a key nothing is sealed, and each packet is counted", () => {
+  const client = side(false);
+  client.seal(20);
+  expect(client.drops.snapshot()).toEqual({ "seal-no-key": 1 });
+});
+
+test.each(["stub", "stub-swap"] as const)(
+  "with %s framing packets and pings grow by a byte and come out whole",
+  (framing) => {
+    const [client, server] = [side(false), side(true)];
+    client.slots.install(client.key(0), 0);
+    server.slots.install(server.key(0), 0);
+    const bare = server.path.overhead;
+    client.path.framing = framing;
+    server.path.framing = framing;
+    expect(server.path.overhead).toBe(bare + 1);
+    const packet = Uint8Array.from({ length: 40 }, (_, i) => 0x45 + i);
+    slab.bytes.set(packet, AT);
+    const plain = new Batch(4);
+    const [at, len] = server.seal(packet.length);
+    client.path.open(0, at, len, plain);
+    expect(slab.bytes.slice(plain.at[0]!, plain.at[0]! + plain.len[0]!)).toEqual(packet);
+    pingEmit(slab.bytes, AT);
+    client.path.open(0, ...server.seal(PING_LEN), plain);
+    expect([plain.count, client.path.count[4]]).toEqual([1, 1]);
+    server.path.framing = "none";
+    slab.bytes.set(packet, AT);
+    client.path.open(0, ...server.seal(packet.length), plain);
+    expect(client.drops.snapshot()).toEqual({ "data-framing": 1 });
+  },
+);

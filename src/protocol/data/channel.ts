@@ -1,0 +1,138 @@
+/**
+ * The data path of a session: batches of IP packets to sealed datagrams and back, in place, without allocation. Drops
+ * are counted by code.
+ */
+import type { Batch } from "../../lib/batch.ts";
+import type { Slab } from "../../lib/slab.ts";
+import { DATA_V2, keyIdOf, opcodeOf } from "../control/opcode.ts";
+import {
+  DROP_DATA_EARLY,
+  DROP_DATA_KEY_ID,
+  DROP_DATA_NO_ROOM,
+  DROP_DATA_PEER_ID,
+  DROP_NONE,
+  DROP_SEAL_NO_KEY,
+} from "../drop.ts";
+import type { DataKey } from "./aead-key.ts";
+import {
+  COMPRESSION_HEADER_LEN,
+  type CompressionFraming,
+  compressionCheck,
+  compressionEmit,
+  compressionStrip,
+} from "./compression.ts";
+import type { KeySlots } from "./key-slots.ts";
+import { PAYLOAD_EXIT, PAYLOAD_OCC, PAYLOAD_PACKET, PAYLOAD_PING, payloadKind } from "./magic.ts";
+import { dataCheck, dataPeerId, PEER_ID_NONE } from "./packet.ts";
+
+export class DataChannel {
+  /** Packets and bytes of the tunnel, without pings: sealed, sealed bytes, opened, opened bytes, pings received. */
+  readonly count = new Float64Array(5);
+  /** An authentic OCC exit message arrived. */
+  exitReceived = false;
+  /** Time of the last authentic data packet, pings included. */
+  openedAt = Number.NEGATIVE_INFINITY;
+  /** Time of the last sealed packet. */
+  sealedAt = Number.NEGATIVE_INFINITY;
+  /** What the server may put into DATA_V2 as our peer id. */
+  peerId = PEER_ID_NONE;
+  framing: CompressionFraming = "none";
+  readonly #slab: Slab;
+  readonly #slots: KeySlots;
+  readonly #drops: Float64Array;
+
+  /** @param drops counters by drop code */
+  constructor(slab: Slab, slots: KeySlots, drops: Float64Array) {
+    this.#slab = slab;
+    this.#slots = slots;
+    this.#drops = drops;
+  }
+
+  /** Bytes that sealing adds to a packet; 0 while there is no key. */
+  get overhead(): number {
+    const key = this.#slots.sending;
+    return key === undefined ? 0 : key.overhead + (this.framing === "none" ? 0 : COMPRESSION_HEADER_LEN);
+  }
+
+  /** Seals every packet of `plain` where it stands; the rows of `sealed` start in its headroom. */
+  sealBatch(now: number, plain: Batch, sealed: Batch): void {
+    const drops = this.#drops;
+    const key = this.#slots.sending;
+    if (key === undefined) {
+      drops[DROP_SEAL_NO_KEY] = drops[DROP_SEAL_NO_KEY]! + plain.count;
+      return;
+    }
+    const { overhead } = this;
+    const count = this.count;
+    for (let i = 0; i < plain.count; i++) {
+      const len = plain.len[i]!;
+      if (sealed.count === sealed.capacity) {
+        drops[DROP_DATA_NO_ROOM] = drops[DROP_DATA_NO_ROOM]! + plain.count - i;
+        break;
+      }
+      const start = this.seal(key, plain.at[i]!, len);
+      if (start < 0) {
+        drops[-1 - start] = drops[-1 - start]! + 1;
+        continue;
+      }
+      sealed.push(start, len + overhead);
+      count[0] = count[0]! + 1;
+      count[1] = count[1]! + len;
+      this.sealedAt = now;
+    }
+  }
+
+  /**
+   * Seals the payload [at, at + len) where it stands; the whole is `overhead` longer.
+   * @returns where it starts, or -1 - drop code
+   */
+  seal(key: DataKey, at: number, len: number): number {
+    if (this.framing === "none") return key.seal(at, len);
+    return key.seal(compressionEmit(this.#slab.bytes, this.framing, at, len), len + COMPRESSION_HEADER_LEN);
+  }
+
+  /** Opens one data packet [at, at + len), len > 0, into a row of `plain`. */
+  open(now: number, at: number, len: number, plain: Batch): void {
+    const code = this.#open(now, at, len, plain);
+    if (code !== DROP_NONE) this.#drops[code] = this.#drops[code]! + 1;
+  }
+
+  #open(now: number, at: number, len: number, plain: Batch): number {
+    const { bytes, view } = this.#slab;
+    const first = bytes[at]!;
+    const isV2 = opcodeOf(first) === DATA_V2;
+    const drop = dataCheck(len, isV2);
+    if (drop !== DROP_NONE) return drop;
+    const key = this.#slots.opener(keyIdOf(first));
+    if (key === undefined) return this.#slots.sending === undefined ? DROP_DATA_EARLY : DROP_DATA_KEY_ID;
+    if (isV2) {
+      const peerId = dataPeerId(view, at);
+      // the server's packets carry our id or none
+      if (peerId !== this.peerId && peerId !== PEER_ID_NONE) return DROP_DATA_PEER_ID;
+    }
+    let payloadAt = key.open(now, at, len, isV2);
+    if (payloadAt < 0) return -1 - payloadAt;
+    this.#slots.opened(key, now);
+    this.openedAt = now;
+    let payloadLen = len - (payloadAt - at);
+    if (this.framing !== "none") {
+      const unframed = compressionCheck(bytes, this.framing, payloadAt, payloadLen);
+      if (unframed !== DROP_NONE) return unframed;
+      payloadAt = compressionStrip(bytes, this.framing, payloadAt, payloadLen);
+      payloadLen -= COMPRESSION_HEADER_LEN;
+    }
+    const kind = payloadKind(bytes, payloadAt, payloadLen);
+    const count = this.count;
+    if (kind === PAYLOAD_PACKET) {
+      if (plain.push(payloadAt, payloadLen) < 0) return DROP_DATA_NO_ROOM;
+      count[2] = count[2]! + 1;
+      count[3] = count[3]! + payloadLen;
+    } else if (kind === PAYLOAD_PING || kind === PAYLOAD_OCC) {
+      count[4] = count[4]! + 1;
+    } else if (kind === PAYLOAD_EXIT) {
+      count[4] = count[4]! + 1;
+      this.exitReceived = true;
+    }
+    return DROP_NONE;
+  }
+}

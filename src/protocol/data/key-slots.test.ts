@@ -1,0 +1,67 @@
+import { expect, test } from "bun:test";
+import { slabOver } from "../../lib/slab.ts";
+import { DataKey } from "./aead-key.ts";
+import { KeySlots } from "./key-slots.ts";
+import { nobleAead } from "./noble-aead.ts";
+
+const slab = slabOver(new ArrayBuffer(64));
+const key = (keyId: number): DataKey =>
+  new DataKey(new Uint8Array(256), {
+    slab,
+    aead: nobleAead(slab),
+    cipher: "AES-256-GCM",
+    keyId,
+    peerId: 1,
+    replayWindow: { packets: 64, seconds: 15 },
+  });
+
+test("the first key is sent with at once; the next one after the peer used it", () => {
+  const slots = new KeySlots(3600_000, 3000);
+  const [first, second] = [key(0), key(1)];
+  slots.install(first, 0);
+  expect(slots.sending).toBe(first);
+  slots.install(second, 10);
+  expect([slots.sending, slots.newest, slots.opener(0), slots.opener(1)]).toEqual([first, second, first, second]);
+  slots.opened(first, 11);
+  expect(slots.sending).toBe(first);
+  slots.opened(second, 12);
+  expect(slots.sending).toBe(second);
+  expect(slots.opener(0)).toBe(first);
+  expect(slots.pollAt()).toBe(12 + 3600_000);
+  slots.handleTimeout(12 + 3600_000);
+  expect([slots.opener(0), slots.opener(1)]).toEqual([undefined, second]);
+});
+
+test("without traffic the next key takes over after the delay", () => {
+  const slots = new KeySlots(60_000, 3000);
+  slots.install(key(0), 0);
+  const second = key(1);
+  slots.install(second, 100);
+  slots.handleTimeout(100 + 3000 - 1);
+  expect(slots.sending).not.toBe(second);
+  expect(slots.pollAt()).toBe(100 + 3000);
+  slots.handleTimeout(100 + 3000);
+  expect(slots.sending).toBe(second);
+});
+
+test("a key that waits takes over when another renegotiation begins", () => {
+  const slots = new KeySlots(60_000, 3000);
+  const second = key(1);
+  slots.takeOver(0);
+  slots.install(key(0), 0);
+  slots.install(second, 100);
+  slots.takeOver(200);
+  expect(slots.sending).toBe(second);
+  expect(slots.pollAt()).toBe(200 + 60_000);
+});
+
+test("renegotiations in a row, through the reuse of key ids, keep at most three keys", () => {
+  const slots = new KeySlots(3600_000, 3000);
+  for (let i = 0; i < 20; i++) {
+    slots.install(key(i === 0 ? 0 : ((i - 1) % 7) + 1), i);
+    const open = [0, 1, 2, 3, 4, 5, 6, 7].filter((id) => slots.opener(id) !== undefined);
+    expect(open.length).toBeLessThanOrEqual(3);
+  }
+  slots.closeAll();
+  expect([slots.sending, slots.newest, slots.pollAt()]).toEqual([undefined, undefined, Number.POSITIVE_INFINITY]);
+});

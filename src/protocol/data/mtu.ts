@@ -1,0 +1,19 @@
+/** What mssfix means for the TCP payload of packets in the tunnel (man openvpn, --mssfix; OpenVPN's mss.c). */
+import type { MssFix } from "../config/types.ts";
+
+const IPV4_TCP_HEADERS = 40;
+
+/**
+ * Largest TCP payload, 0 where only the tunnel's MTU limits it.
+ *
+ * - "mtu": the encapsulated packet, IP and UDP header included, is at most `size`
+ * - "payload": the same without IP and UDP header
+ * - "fixed": `size` is the packet in the tunnel
+ *
+ * @param dataOverhead bytes that sealing adds @param linkOverhead bytes of IP and UDP header
+ */
+export function tunnelMss(fix: MssFix, tunMtu: number, dataOverhead: number, linkOverhead: number): number {
+  if (fix.size === 0) return 0;
+  const packet = fix.mode === "fixed" ? fix.size : fix.size - dataOverhead - (fix.mode === "mtu" ? linkOverhead : 0);
+  return Math.max(1, Math.min(packet, tunMtu) - IPV4_TCP_HEADERS);
+}

@@ -1,0 +1,216 @@
+/**
+ * What a profile demands of the peer's certificate beside a chain to its CA (man openvpn: remote-cert-tls,
+ * verify-x509-name, peer-fingerprint, ...). The chain itself is the TLS library's work.
+ */
+import { sha1 } from "@noble/hashes/legacy.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension, X509Certificate } from "@peculiar/x509";
+import type { VerifyConfig } from "../config/types.ts";
+import type { CertificateProblem } from "../session/events.ts";
+
+const NS_CERT_TYPE = "2.16.840.1.113730.1.1";
+const EKU_SERVER = "1.3.6.1.5.5.7.3.1";
+const EKU_CLIENT = "1.3.6.1.5.5.7.3.2";
+/** OpenSSL's long names of extended key usages that profiles use. */
+const EKU_NAMES: ReadonlyMap<string, string> = new Map([
+  ["tls web server authentication", EKU_SERVER],
+  ["serverauth", EKU_SERVER],
+  ["tls web client authentication", EKU_CLIENT],
+  ["clientauth", EKU_CLIENT],
+  ["code signing", "1.3.6.1.5.5.7.3.3"],
+  ["e-mail protection", "1.3.6.1.5.5.7.3.4"],
+  ["time stamping", "1.3.6.1.5.5.7.3.8"],
+  ["ocsp signing", "1.3.6.1.5.5.7.3.9"],
+  ["any extended key usage", "2.5.29.37.0"],
+]);
+
+/**
+ * @param chain DER, leaf first
+ * @returns the first demand that is not met, or undefined
+ */
+export function checkPeerCertificate(
+  verify: VerifyConfig,
+  chain: readonly Uint8Array[],
+): CertificateProblem | undefined {
+  const der = chain[0];
+  if (der === undefined) return { directive: "ca", problem: "the peer showed no certificate" };
+  try {
+    const leaf = new X509Certificate(copy(der));
+    return (
+      checkFingerprint(verify, der) ??
+      checkHash(verify, chain[1]) ??
+      checkUsage(verify, leaf) ??
+      checkNsCertType(verify, leaf) ??
+      checkName(verify, leaf)
+    );
+  } catch {
+    // Whatever the reader does not take, we cannot check; it reads extensions and names only when it is asked for them.
+    return { directive: "ca", problem: "the peer's certificate cannot be read" };
+  }
+}
+
+function checkFingerprint({ peerFingerprints }: VerifyConfig, der: Uint8Array): CertificateProblem | undefined {
+  if (peerFingerprints === undefined) return undefined;
+  const found = bytesToHex(sha256(der));
+  if (peerFingerprints.includes(found)) return undefined;
+  return { directive: "peer-fingerprint", problem: `the peer's certificate has the SHA-256 fingerprint ${found}` };
+}
+
+/** verify-hash is about the certificate that signed the leaf ("level 1"). */
+function checkHash({ verifyHash }: VerifyConfig, issuer: Uint8Array | undefined): CertificateProblem | undefined {
+  if (verifyHash === undefined) return undefined;
+  const { algorithm, digests } = verifyHash;
+  if (issuer === undefined) return { directive: "verify-hash", problem: "the peer's chain has no issuing certificate" };
+  const found = bytesToHex(algorithm === "SHA1" ? sha1(issuer) : sha256(issuer));
+  if (digests.includes(found)) return undefined;
+  return { directive: "verify-hash", problem: `the issuing certificate has the ${algorithm} fingerprint ${found}` };
+}
+
+function checkUsage(verify: VerifyConfig, leaf: X509Certificate): CertificateProblem | undefined {
+  const tls = verify.remoteCertTls;
+  if (tls !== undefined || verify.remoteCertKu !== undefined) {
+    const usage = leaf.getExtension(KeyUsagesExtension);
+    const directive = tls === undefined ? "remote-cert-ku" : "remote-cert-tls";
+    if (usage === null) return { directive, problem: "the peer's certificate has no key usage extension" };
+    const wanted = verify.remoteCertKu ?? [];
+    // As OpenVPN writes them: digitalSignature is 0x80, decipherOnly 0x8000.
+    const bits = reverseByte(usage.usages & 0xff) | ((usage.usages & 0x100) << 7);
+    if (wanted.length > 0 && !wanted.some((ku) => (bits & ku) === ku)) {
+      return {
+        directive: "remote-cert-ku",
+        problem: `the peer's certificate has key usage ${bits.toString(16).padStart(2, "0")}`,
+      };
+    }
+  }
+  const names = [
+    tls === undefined ? undefined : { directive: "remote-cert-tls", oid: tls === "server" ? EKU_SERVER : EKU_CLIENT },
+    verify.remoteCertEku === undefined
+      ? undefined
+      : {
+          directive: "remote-cert-eku",
+          oid: EKU_NAMES.get(verify.remoteCertEku.toLowerCase()) ?? verify.remoteCertEku,
+        },
+  ];
+  for (const want of names) {
+    if (want === undefined) continue;
+    const found = leaf.getExtension(ExtendedKeyUsageExtension)?.usages.map(String) ?? [];
+    if (found.includes(want.oid)) continue;
+    const has = found.length === 0 ? "no extended key usage" : `extended key usage ${found.join(", ")}`;
+    return { directive: want.directive, problem: `the peer's certificate has ${has}, not ${want.oid}` };
+  }
+  return undefined;
+}
+
+/**
+ * As OpenVPN 2.6 (X509_check_purpose): certificates of today carry the purpose as extended key usage, and only old ones the
+ * Netscape extension (a bit string with client 0x80 and server 0x40); its bit alone is enough. Stricter than OpenVPN
+ * in one case: a certificate that has neither says nothing about its purpose and is refused.
+ */
+function checkNsCertType({ nsCertType }: VerifyConfig, leaf: X509Certificate): CertificateProblem | undefined {
+  if (nsCertType === undefined) return undefined;
+  const server = nsCertType === "server";
+  const extension = leaf.extensions.find((e) => e.type === NS_CERT_TYPE);
+  const value = extension === undefined ? undefined : new Uint8Array(extension.value);
+  const bits = value !== undefined && value.length >= 4 && value[0] === 3 ? (value[3] as number) : 0;
+  if ((bits & (server ? 0x40 : 0x80)) !== 0) return undefined;
+  const extended = leaf.getExtension(ExtendedKeyUsageExtension)?.usages.map(String) ?? [];
+  const usage = leaf.getExtension(KeyUsagesExtension)?.usages;
+  const may =
+    KeyUsageFlags.digitalSignature | KeyUsageFlags.keyAgreement | (server ? KeyUsageFlags.keyEncipherment : 0);
+  const fits = usage === undefined || (usage & may) !== 0;
+  if (extension === undefined && fits && extended.includes(server ? EKU_SERVER : EKU_CLIENT)) return undefined;
+  return { directive: "ns-cert-type", problem: `the peer's certificate is not of nsCertType ${nsCertType}` };
+}
+
+function checkName({ x509Name }: VerifyConfig, leaf: X509Certificate): CertificateProblem | undefined {
+  if (x509Name === undefined) return undefined;
+  const { type, name } = x509Name;
+  const found = type === "subject" ? opensslSubject(leaf) : (commonName(leaf) ?? "");
+  if (type === "name-prefix" ? found.startsWith(name) : found === name) return undefined;
+  return { directive: "verify-x509-name", problem: `the peer's certificate is for "${found}", not for "${name}"` };
+}
+
+/**
+ * As OpenVPN prints it: "C=DE, O=Example, CN=server", in the certificate's order, with OpenSSL's short names, " + " inside
+ * a multi-valued part, control characters as \\XX and a backslash doubled.
+ */
+function opensslSubject(certificate: X509Certificate): string {
+  const parts = subjectParts(certificate).map((part) =>
+    part.map(([type, value]) => `${type}=${escaped(value)}`).join(" + "),
+  );
+  return parts.join(", ").replace(/^-+/, (dashes) => "_".repeat(dashes.length));
+}
+
+/** The last one, as OpenVPN takes it, with "_" for control characters. */
+function commonName(certificate: X509Certificate): string | undefined {
+  return (
+    subjectParts(certificate)
+      .flat()
+      .findLast(([type]) => type === "CN")?.[1]
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+      .replace(/[\u0000-\u001f\u007f]/g, "_")
+  );
+}
+
+/** The relative distinguished names in order, each with its attributes (nearly always one). */
+function subjectParts(certificate: X509Certificate): [string, string][][] {
+  return certificate.subjectName
+    .toJSON()
+    .map((part) =>
+      Object.entries(part).flatMap(([type, values]) =>
+        values.map((value): [string, string] => [SHORT_NAMES.get(type) ?? type, value]),
+      ),
+    );
+}
+
+const escaped = (text: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  text.replace(/[\u0000-\u001f\u007f\\]/g, (c) =>
+    c === "\\" ? "\\\\" : `\\${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
+  );
+
+/** OpenSSL's short names of attributes that the reader names otherwise or by number only. */
+const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
+  ["E", "emailAddress"],
+  ["G", "GN"],
+  ["I", "initials"],
+  ["T", "title"],
+  ["2.5.4.5", "serialNumber"],
+  ["2.5.4.9", "street"],
+  ["2.5.4.13", "description"],
+  ["2.5.4.15", "businessCategory"],
+  ["2.5.4.16", "postalAddress"],
+  ["2.5.4.17", "postalCode"],
+  ["2.5.4.18", "postOfficeBox"],
+  ["2.5.4.19", "physicalDeliveryOfficeName"],
+  ["2.5.4.20", "telephoneNumber"],
+  ["2.5.4.23", "facsimileTelephoneNumber"],
+  ["2.5.4.41", "name"],
+  ["2.5.4.44", "generationQualifier"],
+  ["2.5.4.45", "x500UniqueIdentifier"],
+  ["2.5.4.46", "dnQualifier"],
+  ["2.5.4.51", "houseIdentifier"],
+  ["2.5.4.65", "pseudonym"],
+  ["2.5.4.72", "role"],
+  ["2.5.4.97", "organizationIdentifier"],
+  ["0.9.2342.19200300.100.1.1", "UID"],
+  ["0.9.2342.19200300.100.1.3", "mail"],
+  ["0.9.2342.19200300.100.1.4", "info"],
+  ["0.9.2342.19200300.100.1.9", "host"],
+  ["0.9.2342.19200300.100.1.37", "associatedDomain"],
+  ["1.2.840.113549.1.9.2", "unstructuredName"],
+  ["1.2.840.113549.1.9.8", "unstructuredAddress"],
+  ["1.3.6.1.4.1.311.60.2.1.1", "jurisdictionL"],
+  ["1.3.6.1.4.1.311.60.2.1.2", "jurisdictionST"],
+  ["1.3.6.1.4.1.311.60.2.1.3", "jurisdictionC"],
+]);
+
+function reverseByte(x: number): number {
+  let out = 0;
+  for (let i = 0; i < 8; i++) if ((x & (1 << i)) !== 0) out |= 0x80 >> i;
+  return out;
+}
+
+/** A view of its own buffer: the reader takes nothing else. */
+const copy = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(bytes);

@@ -1,0 +1,96 @@
+/**
+ * What a client says about itself in the key-method message: peer info (KEY=value lines) and the options string that
+ * old servers compare with their own (they only warn). It announces nothing that is not implemented: a server really
+ * changes the wire format for what it reads here. Source: OpenVPN's ssl.h (IV_PROTO) and ssl.c (push_peer_info).
+ */
+import type { ClientConfig } from "../config/types.ts";
+import { COMPRESSION_HEADER_LEN } from "../data/compression.ts";
+
+const IV_PROTO_DATA_V2 = 1 << 1;
+const IV_PROTO_REQUEST_PUSH = 1 << 2;
+const IV_PROTO_TLS_KEY_EXPORT = 1 << 3;
+const IV_PROTO_AUTH_PENDING_KW = 1 << 4;
+const IV_PROTO_CC_EXIT_NOTIFY = 1 << 7;
+const IV_PROTO_AUTH_FAIL_TEMP = 1 << 8;
+
+export const IV_PROTO =
+  IV_PROTO_DATA_V2 |
+  IV_PROTO_REQUEST_PUSH |
+  IV_PROTO_TLS_KEY_EXPORT |
+  IV_PROTO_AUTH_PENDING_KW |
+  IV_PROTO_CC_EXIT_NOTIFY |
+  IV_PROTO_AUTH_FAIL_TEMP;
+
+export const VERSION = "morgana-0.1.0";
+
+export function clientPeerInfo(config: ClientConfig): string {
+  const lines = [
+    `IV_VER=${VERSION}`,
+    "IV_PLAT=linux",
+    `IV_MTU=${config.tunMtuMax}`,
+    // two AEAD ciphers or more can be negotiated; IV_CIPHERS says which
+    ...(config.dataCiphers.includes("AES-256-GCM") && config.dataCiphers.includes("AES-128-GCM") ? ["IV_NCP=2"] : []),
+    `IV_CIPHERS=${config.dataCiphers.join(":")}`,
+    `IV_PROTO=${IV_PROTO}`,
+    "IV_LZO_STUB=1",
+    "IV_COMP_STUB=1",
+    "IV_COMP_STUBv2=1",
+  ];
+  for (const [name, value] of config.setenv) {
+    if (name.startsWith("UV_") && config.pushPeerInfo) lines.push(`${name}=${value}`);
+  }
+  return lines.map((line) => `${line.replace(/[\0\n]/g, "")}\n`).join("");
+}
+
+/** What the frame grows by, as old peers compute it for their link-mtu (OpenVPN's mtu.c, calc_options_string_link_mtu). */
+const AEAD_LINK_OVERHEAD = 49;
+const DIGEST_LEN = { MD5: 16, SHA1: 20, SHA224: 28, SHA256: 32, SHA384: 48, SHA512: 64, none: 0 } as const;
+const BLOCK_LEN: Readonly<Record<string, number>> = {
+  "BF-CBC": 8,
+  "AES-128-CBC": 16,
+  "AES-192-CBC": 16,
+  "AES-256-CBC": 16,
+};
+const KEY_BITS: Readonly<Record<string, number>> = {
+  "BF-CBC": 128,
+  "AES-128-CBC": 128,
+  "AES-192-CBC": 192,
+  "AES-256-CBC": 256,
+  "AES-128-GCM": 128,
+  "AES-256-GCM": 256,
+  "CHACHA20-POLY1305": 256,
+};
+
+export function clientOptionsString(config: ClientConfig): string {
+  const cipher = config.fallbackCipher ?? config.dataCiphers[0] ?? "AES-256-GCM";
+  const block = BLOCK_LEN[cipher];
+  const aead = block === undefined;
+  const framed = config.framing !== "none";
+  const overhead =
+    (aead ? AEAD_LINK_OVERHEAD : 1 + DIGEST_LEN[config.auth] + block + 4 + block) +
+    (framed ? COMPRESSION_HEADER_LEN : 0);
+  return [
+    "V4",
+    "dev-type tun",
+    `link-mtu ${config.tunMtu + overhead}`,
+    `tun-mtu ${config.tunMtu}`,
+    "proto UDPv4",
+    ...(config.wrap.kind === "tls-auth" && config.wrap.direction !== undefined
+      ? [`keydir ${config.wrap.direction}`]
+      : []),
+    // of any compression framing, as openvpn does
+    ...(framed ? ["comp-lzo"] : []),
+    `cipher ${cipher}`,
+    `auth ${aead ? "[null-digest]" : config.auth === "none" ? "[null-digest]" : config.auth}`,
+    `keysize ${KEY_BITS[cipher] ?? 256}`,
+    ...(config.wrap.kind === "tls-auth" ? ["tls-auth"] : []),
+    "key-method 2",
+    "tls-client",
+  ].join(",");
+}
+
+/** The value of an item of the peer's options string ("cipher", "auth", ...). */
+export function optionsStringValue(options: string, name: string): string | undefined {
+  const item = options.split(",").find((word) => word.startsWith(`${name} `));
+  return item?.slice(name.length + 1);
+}

@@ -1,0 +1,74 @@
+import { expect, test } from "bun:test";
+import { parseConfig } from "../config/parse.ts";
+import type { ClientConfig } from "../config/types.ts";
+import { type Pushed, PushReply, serverMismatches } from "./collect.ts";
+
+function config(...lines: string[]): ClientConfig {
+  const text = ["client", "dev tun", "remote a.example", `peer-fingerprint ${"00:".repeat(31)}00`, ...lines].join("\n");
+  const result = parseConfig({ file: "a", text }, () => undefined);
+  if (!result.ok) throw new Error(JSON.stringify(result.problems));
+  return result.config;
+}
+const part = (options: readonly string[], continuation?: 1 | 2) =>
+  ({ kind: "push-reply", options, continuation }) as Parameters<PushReply["add"]>[0];
+
+test("parts are one reply; the last one completes it", () => {
+  const reply = new PushReply();
+  expect(reply.add(part(["peer-id 1"], 2))).toBe(false);
+  expect(reply.add(part(["cipher AES-128-GCM"], 1))).toBe(true);
+  expect(reply.settle(config(), "")).toMatchObject({
+    options: ["peer-id 1", "cipher AES-128-GCM"],
+    cipher: "AES-128-GCM",
+  });
+});
+
+test("a reply of parts without an end is refused before it takes much memory", () => {
+  for (const option of ["route 10.0.0.0", `setenv x ${"y".repeat(16_000)}`]) {
+    const reply = new PushReply();
+    let kept = 0;
+    let answer: boolean | string = false;
+    while (answer === false && kept < 2 ** 22) {
+      answer = reply.add({ kind: "push-reply", options: [option], continuation: 2 });
+      kept += option.length;
+    }
+    expect(answer).toBe("the server pushed too many options");
+    expect(kept).toBeLessThan(300_000);
+  }
+});
+
+test("pushed framing takes the place of the profile's, also when it means none", () => {
+  const framing = (options: readonly string[], ...lines: string[]): unknown => {
+    const reply = new PushReply();
+    reply.add(part(["cipher AES-256-GCM", ...options]));
+    const settled = reply.settle(config(...lines), "");
+    return typeof settled === "string" ? settled : settled.framing;
+  };
+  expect(framing([])).toBe("none");
+  expect(framing([], "comp-lzo no")).toBe("stub");
+  expect(framing(["compress"], "comp-lzo no")).toBe("stub-swap");
+  expect(framing(["compress stub-v2"], "comp-lzo no")).toBe("none");
+  expect(framing(["comp-lzo no"])).toBe("stub");
+  expect(framing(["comp-lzo adaptive"])).toMatch(/comp-lzo adaptive/);
+});
+
+test("without a pushed cipher the server's own counts, if it is one of ours", () => {
+  const cipher = (options: string, ...lines: string[]): unknown => {
+    const settled = new PushReply().settle(config(...lines), options);
+    return typeof settled === "string" ? settled : settled.cipher;
+  };
+  expect(cipher("V4,cipher AES-128-GCM")).toBe("AES-128-GCM");
+  expect(cipher("", "data-ciphers-fallback AES-256-GCM")).toBe("AES-256-GCM");
+  expect(cipher("V4,cipher AES-256-CBC")).toMatch(/did not negotiate/);
+});
+
+test("what the server's options string shows to be set up otherwise there is told: fragment, and compression that nobody named", () => {
+  const told = (peerOptions: string, ...lines: string[]): string => {
+    const reply = new PushReply();
+    reply.add(part(["cipher AES-256-GCM"]));
+    return serverMismatches(reply.settle(config(...lines), peerOptions) as Pushed, peerOptions).join();
+  };
+  expect(told("V4,dev-type tun,proto UDPv4,cipher AES-256-GCM,tls-server")).toBe("");
+  expect(told("V4,dev-type tun,mtu-dynamic,tls-server")).toContain("`fragment`");
+  expect(told("V4,comp-lzo,tls-server")).toContain("compression");
+  expect(told("V4,comp-lzo,tls-server", "comp-lzo no")).toBe("");
+});

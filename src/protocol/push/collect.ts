@@ -1,0 +1,95 @@
+/** Collects the parts of a push reply, and turns the whole into what the session works with or the reason why it cannot. */
+import type { ClientConfig } from "../config/types.ts";
+import type { ControlMessage } from "../control/message.ts";
+import type { CompressionFraming } from "../data/compression.ts";
+import { optionsStringValue } from "../exchange/peer-info.ts";
+import type { AeadName } from "../ports.ts";
+import { applyPullFilter } from "./pull-filter.ts";
+import { parseSessionOptions, type SessionOptions } from "./session-options.ts";
+
+/** Our bounds on a reply of many parts: options, and characters in all of them. */
+const MAX_OPTIONS = 4096;
+const MAX_CHARACTERS = 256 * 1024;
+
+export interface Pushed {
+  readonly options: readonly string[];
+  readonly session: SessionOptions;
+  readonly cipher: AeadName;
+  readonly framing: CompressionFraming;
+}
+
+export class PushReply {
+  #options: string[] = [];
+  #characters = 0;
+
+  /** Adds a part. @returns true when the reply is complete, a problem when it cannot be used */
+  add(message: ControlMessage & { readonly kind: "push-reply" }): boolean | string {
+    this.#options.push(...message.options);
+    for (const option of message.options) this.#characters += option.length;
+    if (this.#options.length > MAX_OPTIONS || this.#characters > MAX_CHARACTERS)
+      return "the server pushed too many options";
+    return message.continuation !== 2;
+  }
+
+  /** @param peerOptions the options string of the server's key-method message */
+  settle(config: ClientConfig, peerOptions: string): Pushed | string {
+    const filtered = applyPullFilter(this.#options, config.pullFilters, config.routeNoPull);
+    if (!filtered.ok) return filtered.problem;
+    const session = parseSessionOptions(filtered.options, config.dataCiphers);
+    const problem = session.problems[0];
+    if (problem !== undefined) return problem;
+    const cipher = session.cipher ?? negotiatedWithout(config, peerOptions);
+    if (cipher === undefined) {
+      return `the server did not negotiate a data cipher, and its own is none of ${config.dataCiphers.join(", ")}`;
+    }
+    return { options: filtered.options, session, cipher, framing: session.framing ?? config.framing };
+  }
+}
+
+const COMPRESSION_MISMATCH =
+  "the server is set up with compression, and neither it nor the profile says so here: if nothing gets through, " +
+  "add `comp-lzo no` or `compress` to the profile, whichever the server has";
+
+const FRAGMENT_MISMATCH =
+  "the server is set up with `fragment`, which is not available here and cannot be negotiated: nothing gets through " +
+  "until it is taken out of the server's configuration";
+
+/**
+ * What the server's options string shows of data packets that neither end reads from the other; OpenVPN warns of the
+ * same (its options.c, options_cmp_equivalent). "comp-lzo" stands there for any framing, "mtu-dynamic" for fragment.
+ */
+export function serverMismatches({ framing, session }: Pushed, peerOptions: string): string[] {
+  const theirs = peerOptions.split(",");
+  const texts: string[] = [];
+  if (framing === "none" && session.framing === undefined && theirs.includes("comp-lzo"))
+    texts.push(COMPRESSION_MISMATCH);
+  if (theirs.includes("mtu-dynamic")) texts.push(FRAGMENT_MISMATCH);
+  return texts;
+}
+
+export interface AuthToken {
+  readonly token: string;
+  readonly user: string | undefined;
+}
+
+/** What takes the place of the password from the next key exchange on. */
+export const authTokenOf = ({ authToken, authTokenUser }: SessionOptions): AuthToken | undefined =>
+  authToken === undefined ? undefined : { token: authToken, user: authTokenUser };
+
+/**
+ * The token of a reply that comes while the tunnel is up. OpenVPN 2.6 with auth-gen-token sends one after each
+ * renegotiation, because a token is only good for two renewal periods. Nothing else of such a reply is heeded.
+ */
+export function renewedToken(config: ClientConfig, options: readonly string[]): AuthToken | undefined {
+  const filtered = applyPullFilter(options, config.pullFilters, config.routeNoPull);
+  return filtered.ok ? authTokenOf(parseSessionOptions(filtered.options, config.dataCiphers)) : undefined;
+}
+
+/** Without a pushed cipher the server uses its own (its options string says which), if it is one of ours. */
+function negotiatedWithout(config: ClientConfig, peerOptions: string): AeadName | undefined {
+  const theirs = optionsStringValue(peerOptions, "cipher")?.toUpperCase();
+  return (
+    config.dataCiphers.find((cipher) => cipher === theirs) ??
+    config.dataCiphers.find((cipher) => theirs === undefined && cipher === config.fallbackCipher)
+  );
+}

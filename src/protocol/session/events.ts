@@ -1,0 +1,58 @@
+/** What a session tells its owner. */
+import type { AeadName, TlsFailure } from "../ports.ts";
+
+/** A failed check of the peer's certificate beside the chain (remote-cert-tls, verify-x509-name, peer-fingerprint, ...). */
+export interface CertificateProblem {
+  /** The directive that was not met. */
+  readonly directive: string;
+  readonly problem: string;
+}
+
+/** Why a session is over. */
+export type SessionEnd =
+  /** Not one authentic packet came from the server. */
+  | { readonly kind: "no-answer"; readonly seconds: number }
+  /** The server answered, but the handshake did not finish within hand-window. */
+  | { readonly kind: "handshake-timeout"; readonly phase: string }
+  | { readonly kind: "tls-failed"; readonly failure: TlsFailure }
+  | { readonly kind: "certificate-rejected"; readonly problem: CertificateProblem }
+  /** Own material or a negotiated value is unusable; trying again does not help. */
+  | { readonly kind: "unusable"; readonly directive: string; readonly problem: string }
+  | {
+      readonly kind: "auth-failed";
+      readonly reason: string;
+      /** AUTH_FAILED,TEMP: the server's own words on when and where to try again. */
+      readonly temporary:
+        | { readonly backoff: number | undefined; readonly advance: "no" | "remote" | "addr" | undefined }
+        | undefined;
+      /** An auth-token stood in the place of the password: that one is no longer good, user and password may be. */
+      readonly tokenRefused: boolean;
+      /** AUTH_FAILED,CRV1: a challenge that needs an answer from a person. */
+      readonly challenge: string | undefined;
+    }
+  | { readonly kind: "ping-timeout"; readonly seconds: number; readonly exit: boolean }
+  | { readonly kind: "server-restart"; readonly message: string; readonly nextRemote: boolean }
+  | { readonly kind: "server-halt"; readonly message: string }
+  /** The server said that it leaves (exit notify). */
+  | { readonly kind: "server-exit" }
+  | { readonly kind: "push-rejected"; readonly problem: string }
+  | { readonly kind: "inactive" }
+  | { readonly kind: "session-timeout" }
+  | { readonly kind: "renegotiation-failed"; readonly problem: string }
+  /** close() was called and the goodbye is sent. */
+  | { readonly kind: "closed" };
+
+export type SessionEvent =
+  | { readonly kind: "server-answered" }
+  /** Still not one authentic packet from the server; the hard resets go on. Said once. */
+  | { readonly kind: "silence"; readonly seconds: number }
+  /** The server answered, but says nothing more since then: a hint, long before the handshake's time is over. */
+  | { readonly kind: "stalled"; readonly seconds: number; readonly phase: string }
+  | { readonly kind: "tls-established"; readonly description: string }
+  | { readonly kind: "auth-pending"; readonly seconds: number | undefined }
+  | { readonly kind: "info"; readonly text: string }
+  /** Keys are in use. `options` is what the server pushed, after pull-filter, in order. */
+  | { readonly kind: "up"; readonly options: readonly string[]; readonly cipher: AeadName; readonly peerId: number }
+  | { readonly kind: "rekeyed"; readonly keyId: number; readonly cipher: AeadName }
+  | { readonly kind: "warning"; readonly text: string }
+  | { readonly kind: "ended"; readonly end: SessionEnd };

@@ -1,0 +1,145 @@
+import { expect, test } from "bun:test";
+import { parseConfig } from "../config/parse.ts";
+import type { ClientConfig } from "../config/types.ts";
+import type { TlsFailure } from "../ports.ts";
+import type { SessionEnd } from "./events.ts";
+import { explainEnd, explainSilence, explainStall } from "./explain.ts";
+
+const SECRET = "correct-horse-battery";
+const KEY = `-----BEGIN OpenVPN Static key V1-----\n${"0123456789abcdef0123456789abcdef\n".repeat(16)}-----END OpenVPN Static key V1-----`;
+const PLACE = { address: "203.0.113.10", port: 1194, unixSeconds: Date.UTC(2026, 1, 28, 23, 5) / 1000 };
+
+function config(lines = ""): ClientConfig {
+  const text = `client\ndev tun\nremote vpn.example\nauth-user-pass\n<ca>\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n</ca>\n${lines}`;
+  const result = parseConfig({ file: "x.ovpn", text }, () => undefined, {
+    defaultCredentials: { text: `ann\n${SECRET}\n`, label: "auth.txt" },
+  });
+  if (!result.ok) throw new Error(JSON.stringify(result.problems));
+  return result.config;
+}
+
+const tls = (kind: TlsFailure["kind"], code: string): SessionEnd => ({
+  kind: "tls-failed",
+  failure: { kind, code, message: "what the library says" },
+});
+const say = (end: SessionEnd, lines = ""): string => explainEnd(end, config(lines), PLACE).message;
+const authFailed: SessionEnd = {
+  kind: "auth-failed",
+  reason: "",
+  temporary: undefined,
+  tokenRefused: false,
+  challenge: undefined,
+};
+
+test("a refused password names where it stands, and never the password", () => {
+  expect(say(authFailed)).toContain("auth.txt");
+  expect(say({ ...authFailed, reason: "no such user" })).toContain("no such user");
+});
+
+test("a server without a shared data cipher is not taken for a wrong password", () => {
+  const reason = "Data channel cipher negotiation failed (no shared cipher)";
+  const message = say({ ...authFailed, reason }, "data-ciphers AES-128-GCM\n");
+  expect(message).toContain("AES-128-GCM");
+  expect(message).toContain("data-ciphers of the server");
+  expect(message).not.toMatch(/password|auth\.txt|account/);
+});
+
+test("a login that wants a web page is not taken for a wrong password", () => {
+  const reason = "Authentication failed, required pending auth method 'webauth' not supported";
+  const message = say({ ...authFailed, reason });
+  expect(message).toContain("webauth");
+  expect(message).not.toMatch(/auth\.txt|correct them|lock the account/);
+});
+
+test("silence names the address, the port and the three possible causes", () => {
+  for (const lines of [
+    "",
+    `<tls-crypt>\n${KEY}\n</tls-crypt>\n`,
+    `<tls-auth>\n${KEY}\n</tls-auth>\nkey-direction 1\n`,
+  ]) {
+    const { message } = explainSilence(15, config(lines), PLACE);
+    expect(message).toContain("203.0.113.10 port 1194");
+    expect(message).toMatch(/down/);
+    expect(message).toMatch(/blocked/);
+    expect(message).toMatch(
+      lines === "" ? /tls-auth or tls-crypt/ : lines.includes("crypt") ? /<tls-crypt>/ : /<tls-auth>/,
+    );
+    expect(say({ kind: "no-answer", seconds: 60 }, lines)).toContain("no answer from 203.0.113.10");
+  }
+});
+
+test("a certificate of the wrong time names the clock and its present value", () => {
+  for (const code of ["CERT_NOT_YET_VALID", "CERT_HAS_EXPIRED"]) {
+    expect(say(tls("certificate", code))).toContain("2026-02-28 23:05 UTC");
+  }
+});
+
+test("the clock's words are right for leap days, centuries and the end of years", () => {
+  for (const ms of [
+    Date.UTC(1970, 0, 1),
+    Date.UTC(2000, 1, 29),
+    Date.UTC(2024, 1, 29, 1, 2),
+    Date.UTC(2100, 2, 1),
+    Date.UTC(2027, 11, 31, 23, 59),
+  ]) {
+    const { message } = explainEnd(tls("certificate", "CERT_HAS_EXPIRED"), config(), {
+      ...PLACE,
+      unixSeconds: ms / 1000,
+    });
+    expect(message).toContain(`${new Date(ms).toISOString().slice(0, 16).replace("T", " ")} UTC`);
+  }
+});
+
+test("a chain that does not lead to the CA names the ca block", () => {
+  for (const code of [
+    "SELF_SIGNED_CERT_IN_CHAIN",
+    "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  ]) {
+    expect(say(tls("certificate", code))).toMatch(/certificate does not verify.*<ca>/);
+  }
+});
+
+test("alerts of the server are about the client's certificate, the version or the ciphers", () => {
+  expect(say(tls("alert", "unknown_ca"))).toContain("client certificate");
+  expect(say(tls("alert", "certificate_required"))).toContain("demands a client certificate");
+  expect(say(tls("alert", "protocol_version"))).toContain("tls-version-min");
+});
+
+test("a handshake that stops after TLS may mean the client certificate, and says so", () => {
+  expect(explainStall("key-exchange", config(), PLACE).message).toContain("client certificate");
+  expect(explainStall("push", config(), PLACE).message).not.toContain("certificate");
+});
+
+test("every end has a sentence, without a secret in it", () => {
+  const ends: SessionEnd[] = [
+    { kind: "no-answer", seconds: 60 },
+    { kind: "handshake-timeout", phase: "push" },
+    { kind: "certificate-rejected", problem: { directive: "verify-x509-name", problem: "it is for x" } },
+    { kind: "unusable", directive: "cipher", problem: "none in common" },
+    authFailed,
+    { ...authFailed, challenge: "CRV1:R,E:x:y:Code?" },
+    { ...authFailed, temporary: { backoff: 3, advance: "no" } },
+    { ...authFailed, tokenRefused: true },
+    { kind: "ping-timeout", seconds: 10, exit: false },
+    { kind: "server-restart", message: "maintenance", nextRemote: false },
+    { kind: "server-halt", message: "" },
+    { kind: "server-exit" },
+    { kind: "push-rejected", problem: "no ifconfig" },
+    { kind: "inactive" },
+    { kind: "session-timeout" },
+    { kind: "renegotiation-failed", problem: "not in time" },
+    { kind: "closed" },
+    ...(["certificate", "own-certificate", "alert", "protocol", "closed"] as const).map((kind) => tls(kind, "X")),
+    ...["CERT_REVOKED", "CRL_HAS_EXPIRED", "CRL_NOT_YET_VALID", "UNABLE_TO_GET_CRL", "INVALID_PURPOSE"].map((code) =>
+      tls("certificate", code),
+    ),
+  ];
+  const said = ends.map((end) => say(end));
+  for (const message of said) {
+    expect(message.length).toBeGreaterThan(5);
+    expect(message).not.toContain(SECRET);
+    expect(message).not.toContain("undefined");
+  }
+  expect(new Set(said).size).toBeGreaterThan(ends.length - 3);
+});

@@ -1,0 +1,57 @@
+/**
+ * What the client logs in with: user and password of the profile, or the token that the server gave in their place (man
+ * openvpn, --auth-token).
+ */
+import type { ClientConfig } from "../config/types.ts";
+import type { ControlMessage } from "../control/message.ts";
+import { type AuthToken, authTokenOf, type Pushed, renewedToken } from "../push/collect.ts";
+import type { SessionEnd } from "./events.ts";
+
+export class Login {
+  readonly #config: ClientConfig;
+  #token: AuthToken | undefined;
+  /** The login that was sent last was a token. */
+  #tokenSent = false;
+
+  /** @param token of the session before */
+  constructor(config: ClientConfig, token: AuthToken | undefined) {
+    this.#config = config;
+    this.#token = token;
+  }
+
+  get token(): AuthToken | undefined {
+    return this.#token;
+  }
+
+  /** For the key exchange that is made now. */
+  next(): { readonly user: string | undefined; readonly password: string | undefined } {
+    const { authUserPass, credentials } = this.#config;
+    const own = authUserPass ? credentials : undefined;
+    const token = this.#token;
+    const user = token?.user ?? own?.user;
+    // As OpenVPN (ssl.c, key_method_2_write): without a user a token is not sent, for want of somebody whose it is.
+    this.#tokenSent = token !== undefined && user !== undefined;
+    return this.#tokenSent ? { user, password: token?.token } : { user: own?.user, password: own?.password };
+  }
+
+  /** The push reply that opens the tunnel. */
+  pushed({ session }: Pushed): void {
+    this.#token = authTokenOf(session) ?? this.#token;
+  }
+
+  /** A push reply while the tunnel is up. */
+  renew(options: readonly string[]): void {
+    const renewed = renewedToken(this.#config, options);
+    if (renewed !== undefined) this.#token = { token: renewed.token, user: renewed.user ?? this.#token?.user };
+  }
+
+  /**
+   * As OpenVPN (push.c, receive_auth_failed): any refusal but a temporary one may mean the token, since a restarted server
+   * knows it no more, whether it says SESSION, asks a question or says nothing.
+   */
+  refused(message: ControlMessage & { readonly kind: "auth-failed" }): SessionEnd {
+    const tokenRefused = this.#tokenSent && message.temporary === undefined;
+    if (tokenRefused) this.#token = undefined;
+    return { ...message, tokenRefused };
+  }
+}

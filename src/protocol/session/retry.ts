@@ -1,0 +1,168 @@
+/**
+ * When and where to try again after a session has ended. Pure: the owner asks for the target, reports how the attempt
+ * ended, and waits as long as it is told.
+ *
+ * - another remote, or another address of the same name, is tried after a moment; after a full round the wait grows,
+ *   with jitter, to at most 8 s; with `connect-retry` in the profile as OpenVPN does it: the given wait five times, then
+ *   doubling to the given longest one
+ * - a tunnel that was up is tried again after a second
+ * - refused credentials wait 60 s, doubling to 15 minutes, because accounts get locked; AUTH_FAILED,TEMP has its own words
+ * - what only a person can mend (certificates, unusable settings) is tried again up to once a minute: they may mend it on
+ *   the server
+ */
+import { type Random, randomBelow } from "../../lib/random.ts";
+import type { ClientConfig, Remote } from "../config/types.ts";
+import type { SessionEnd } from "./events.ts";
+
+export type Outcome = SessionEnd | { readonly kind: "resolve-failed" };
+
+const NEXT_REMOTE_MS = 500;
+const RECONNECT_MS = 1000;
+const SILENCE_FIRST_MS = 1000;
+const SILENCE_MAX_MS = 8000;
+/** man openvpn, --connect-retry. */
+const RETRIES_BEFORE_SLOWING = 5;
+const MEND_FIRST_MS = 5000;
+const MEND_MAX_MS = 60_000;
+const AUTH_FIRST_MS = 60_000;
+const AUTH_MAX_MS = 15 * 60_000;
+
+export class RetryPolicy {
+  readonly #random: Random;
+  readonly #remotes: readonly Remote[];
+  readonly #first: number;
+  readonly #max: number;
+  readonly #steady: number;
+  #remote = 0;
+  #address = 0;
+  #addresses = 1;
+  /** Full rounds without success, and refusals in a row. */
+  #rounds = 0;
+  #refusals = 0;
+  #wasUp = false;
+
+  constructor(config: Pick<ClientConfig, "remotes" | "remoteRandom" | "connectRetry">, random: Random) {
+    this.#random = random;
+    this.#remotes = config.remoteRandom ? shuffled(config.remotes, random) : config.remotes;
+    this.#first = config.connectRetry ? config.connectRetry.initial * 1000 : SILENCE_FIRST_MS;
+    this.#max = config.connectRetry ? config.connectRetry.max * 1000 : SILENCE_MAX_MS;
+    this.#steady = config.connectRetry ? RETRIES_BEFORE_SLOWING : 0;
+  }
+
+  /** What to try next: a remote, and which of its addresses (to be taken modulo how many there are). */
+  target(): { readonly remote: Remote; readonly address: number } {
+    return { remote: this.#remotes[this.#remote] as Remote, address: this.#address };
+  }
+
+  /** The target's name has so many addresses. */
+  resolved(count: number): void {
+    this.#addresses = Math.max(1, count);
+  }
+
+  /** There is somewhere else to go. */
+  get hasAlternative(): boolean {
+    return this.#remotes.length > 1 || this.#addresses > 1;
+  }
+
+  /** A tunnel is up. */
+  succeeded(): void {
+    this.#wasUp = true;
+    this.#rounds = 0;
+    this.#refusals = 0;
+  }
+
+  /** The network is another one: start over, without waits left from before. */
+  reset(): void {
+    this.#rounds = 0;
+  }
+
+  /** An attempt, or a tunnel that was up, has ended. @returns ms to wait before the next attempt at target() */
+  ended(outcome: Outcome): number {
+    const wasUp = this.#wasUp;
+    this.#wasUp = false;
+    switch (outcome.kind) {
+      case "closed":
+        return 0;
+      case "auth-failed":
+        return this.#refused(outcome);
+      case "server-halt":
+        this.#refusals++;
+        return grown(AUTH_FIRST_MS, AUTH_MAX_MS, this.#refusals - 1);
+      case "server-restart":
+        if (outcome.nextRemote) this.#nextRemote();
+        return this.#again(wasUp);
+      case "ping-timeout":
+      case "server-exit":
+      case "inactive":
+      case "session-timeout":
+      case "renegotiation-failed":
+        return this.#again(wasUp);
+      case "no-answer":
+      case "handshake-timeout":
+      case "resolve-failed":
+        return this.#advance(outcome.kind === "resolve-failed") ? this.#slowDown() : NEXT_REMOTE_MS;
+      case "tls-failed":
+      case "certificate-rejected":
+      case "unusable":
+      case "push-rejected":
+        return this.#advance(false) ? this.#jitter(grown(MEND_FIRST_MS, MEND_MAX_MS, this.#rounds++)) : NEXT_REMOTE_MS;
+    }
+    outcome satisfies never;
+    return this.#max;
+  }
+
+  #refused(end: SessionEnd & { readonly kind: "auth-failed" }): number {
+    if (end.tokenRefused) return this.#jitter(RECONNECT_MS);
+    const { temporary } = end;
+    if (temporary === undefined) {
+      this.#refusals++;
+      return grown(AUTH_FIRST_MS, AUTH_MAX_MS, this.#refusals - 1);
+    }
+    if (temporary.advance === "remote") this.#nextRemote();
+    else if (temporary.advance === "addr") this.#advance(false);
+    if (temporary.backoff === undefined) return this.#slowDown();
+    // OpenVPN bounds the server's word too: neither a busy loop nor a client that never comes back.
+    return Math.min(Math.max(temporary.backoff * 1000, RECONNECT_MS), AUTH_MAX_MS);
+  }
+
+  /** On to the next address, or the next remote. True when that begins a new round. */
+  #advance(skipAddresses: boolean): boolean {
+    if (!skipAddresses && this.#address + 1 < this.#addresses) {
+      this.#address++;
+      return false;
+    }
+    return this.#nextRemote();
+  }
+
+  #nextRemote(): boolean {
+    this.#address = 0;
+    this.#addresses = 1;
+    this.#remote = (this.#remote + 1) % this.#remotes.length;
+    return this.#remote === 0;
+  }
+
+  /** A server that ends each session before it is up is not asked every second. */
+  #again(wasUp: boolean): number {
+    return wasUp ? this.#jitter(RECONNECT_MS) : this.#slowDown();
+  }
+
+  #slowDown(): number {
+    return this.#jitter(grown(this.#first, this.#max, Math.max(0, this.#rounds++ - this.#steady)));
+  }
+
+  /** Between 75 and 100 per cent, so that many clients of one server do not come at once. */
+  #jitter(ms: number): number {
+    return Math.round(ms - randomBelow(this.#random, Math.max(1, Math.floor(ms / 4))));
+  }
+}
+
+const grown = (first: number, max: number, times: number): number => Math.min(max, first * 2 ** Math.min(times, 20));
+
+function shuffled(remotes: readonly Remote[], random: Random): readonly Remote[] {
+  const out = [...remotes];
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = randomBelow(random, i + 1);
+    [out[i], out[j]] = [out[j] as Remote, out[i] as Remote];
+  }
+  return out;
+}
