@@ -1,0 +1,184 @@
+/**
+ * A client session and a server on a virtual network with virtual time: what is lost, doubled and overtaken is decided by
+ * a seed. Packets take 20 ms and more; `run` jumps from one deadline to the next.
+ */
+import { expect } from "bun:test";
+import { Batch } from "../../src/lib/batch.ts";
+import { type Random, randomBelow, seededRandom } from "../../src/lib/random.ts";
+import { Arena, slabOver } from "../../src/lib/slab.ts";
+import type { ControlWrap } from "../../src/protocol/config/types.ts";
+import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
+import type { AuthToken } from "../../src/protocol/push/collect.ts";
+import { ClientSession } from "../../src/protocol/session/client.ts";
+import type { SessionEnd, SessionEvent } from "../../src/protocol/session/events.ts";
+import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
+import { fakeTls } from "./fake-tls.ts";
+import { OpenvpnPeer, type PeerOptions } from "./openvpn-peer.ts";
+
+export interface Link {
+  /** Probabilities. */
+  loss: number;
+  duplicate: number;
+  /** ms; packets overtake each other within it. */
+  jitter: number;
+}
+
+const AT = 256;
+const SCRATCH = 4096;
+
+export class Sim {
+  now = 1000;
+  link: Link;
+  readonly session: ClientSession;
+  readonly peer: OpenvpnPeer;
+  readonly events: SessionEvent[] = [];
+  readonly received: Uint8Array[] = [];
+  readonly sentAt: number[] = [];
+  /** Everything that the peer sent. */
+  readonly fromPeer: Uint8Array[] = [];
+  readonly random: Random;
+  readonly #slab = slabOver(new ArrayBuffer(16_384));
+  #flying: { at: number; toPeer: boolean; bytes: Uint8Array }[] = [];
+
+  constructor(
+    seed: number,
+    options: {
+      wrap?: ControlWrap;
+      lines?: readonly string[];
+      link?: Partial<Link>;
+      peer?: Partial<PeerOptions>;
+      authToken?: AuthToken;
+      login?: boolean;
+    } = {},
+  ) {
+    const wrap = options.wrap ?? TLS_CRYPT;
+    this.random = seededRandom(seed);
+    this.link = { loss: 0, duplicate: 0, jitter: 0, ...options.link };
+    const tls = fakeTls(this.random, CERTIFICATE);
+    const ports = {
+      slab: this.#slab,
+      aead: nobleAead(this.#slab),
+      tls,
+      random: this.random,
+      scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),
+    };
+    const { authToken } = options;
+    const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000, authToken } as const;
+    const config = { ...clientConfig(options.lines ?? [], wrap), authUserPass: options.login ?? true };
+    this.session = new ClientSession(config, ports, start);
+    this.peer = new OpenvpnPeer({
+      wrap: wrap.kind === "tls-auth" ? { ...wrap, direction: 0 } : wrap,
+      tls,
+      random: this.random,
+      cipher: "AES-256-GCM",
+      peerId: 5,
+      push: PUSH,
+      ekm: true,
+      ...options.peer,
+    });
+  }
+
+  get end(): SessionEnd | undefined {
+    const event = this.events.find((e) => e.kind === "ended");
+    return event?.kind === "ended" ? event.end : undefined;
+  }
+
+  count(kind: SessionEvent["kind"]): number {
+    return this.events.filter((e) => e.kind === kind).length;
+  }
+
+  /** Lets the time pass until the condition holds. @returns whether it came to hold within `ms` */
+  run(ms: number, until: () => boolean = () => false): boolean {
+    const end = this.now + ms;
+    for (let steps = 0; steps < 100_000; steps++) {
+      this.#flush();
+      if (until()) return true;
+      const next = Math.min(this.session.pollAt(), this.peer.pollAt(), ...this.#flying.map((p) => p.at));
+      if (next > end) {
+        this.now = end;
+        return false;
+      }
+      this.now = Math.max(this.now, next);
+      const due = this.#flying.filter((p) => p.at <= this.now).sort((a, b) => a.at - b.at);
+      this.#flying = this.#flying.filter((p) => p.at > this.now);
+      for (const { toPeer, bytes } of due) {
+        if (toPeer) this.peer.handle(this.now, bytes);
+        else this.deliver(bytes);
+      }
+      this.session.handleTimeout(this.now);
+      this.peer.handleTimeout(this.now);
+    }
+    throw new Error("the simulation does not come to rest");
+  }
+
+  /** To the client, at once. */
+  deliver(bytes: Uint8Array): void {
+    const [datagrams, plain] = [new Batch(1), new Batch(1)];
+    this.#slab.bytes.set(bytes, AT);
+    datagrams.push(AT, bytes.length);
+    this.session.handleBatch(this.now, datagrams, plain);
+    if (plain.count > 0) this.received.push(this.#slab.bytes.slice(plain.at[0]!, plain.at[0]! + plain.len[0]!));
+  }
+
+  /** The client sends a packet of the tunnel. */
+  sendData(payload: Uint8Array): void {
+    const [plain, sealed] = [new Batch(1), new Batch(1)];
+    this.#slab.bytes.set(payload, AT);
+    plain.push(AT, payload.length);
+    this.session.sealBatch(this.now, plain, sealed);
+    if (sealed.count > 0) this.#send(true, this.#slab.bytes.slice(sealed.at[0]!, sealed.at[0]! + sealed.len[0]!));
+  }
+
+  /** The peer does. */
+  answerData(payload: Uint8Array): void {
+    const packet = this.peer.seal(this.now, payload);
+    if (packet !== undefined) this.#send(false, packet);
+  }
+
+  /** A packet each way arrives unchanged. */
+  expectFlow(): void {
+    const [up, down] = [packet(this.now), packet(this.now + 1)];
+    this.sendData(up);
+    this.answerData(down);
+    this.run(500);
+    expect(this.peer.received.at(-1)).toEqual(up);
+    expect(this.received.at(-1)).toEqual(down);
+  }
+
+  #flush(): void {
+    for (let p = this.session.pollTransmit(this.now); p !== undefined; p = this.session.pollTransmit(this.now)) {
+      this.sentAt.push(this.now);
+      this.#send(true, p);
+    }
+    for (let p = this.peer.poll(this.now); p !== undefined; p = this.peer.poll(this.now)) this.#send(false, p);
+    for (let e = this.session.pollEvent(); e !== undefined; e = this.session.pollEvent()) this.events.push(e);
+  }
+
+  #send(toPeer: boolean, bytes: Uint8Array): void {
+    if (!toPeer) this.fromPeer.push(bytes);
+    const { loss, duplicate, jitter } = this.link;
+    const copies = this.#chance(duplicate) ? 2 : 1;
+    for (let i = 0; i < copies; i++) {
+      if (this.#chance(loss)) continue;
+      this.#flying.push({ at: this.now + 20 + randomBelow(this.random, jitter + 1), toPeer, bytes });
+    }
+  }
+
+  #chance(p: number): boolean {
+    return randomBelow(this.random, 1_000_000) < p * 1_000_000;
+  }
+}
+
+/** Looks like IPv4, and is like no other. */
+export const packet = (n: number): Uint8Array =>
+  Uint8Array.from({ length: 60 }, (_, i) => (i === 0 ? 0x45 : (n >> ((i % 4) * 8)) & 0xff));
+
+export function up(seed: number, options: ConstructorParameters<typeof Sim>[1] = {}): Sim {
+  const sim = new Sim(seed, options);
+  sim.session.start(sim.now);
+  expect(sim.run(60_000, () => sim.session.isUp)).toBe(true);
+  sim.run(500);
+  return sim;
+}
+
+export const LOSSY = { loss: 0.15, duplicate: 0.1, jitter: 80 };
