@@ -1,0 +1,116 @@
+/**
+ * `npm run mutate -- [--only WORD] [--jobs N] [--list]`: takes out one check or timer after the other, each alone in a copy of the tree, and
+ * runs the unit and simulation tests that can see the file, nearest first, until one fails. Those that need privileges or
+ * devices are not among them. Prints what survived; the last line is `N of M caught`.
+ */
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { dirname } from "node:path";
+import { parseArgs } from "node:util";
+import { MUTATIONS } from "./list.ts";
+import { type Mutation, mutated, mutationProblem } from "./mutation.ts";
+import { type TestFiles, testFiles } from "./reach.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+const FOLDERS = ["src", "test/sim", "test/configs"];
+const PRIVILEGED = ["test/support/world/", "test/support/veth.ts"];
+/** A mutation may make the code loop for ever; the slowest test file takes a few seconds. */
+const HANGS_AFTER_MS = 240_000;
+
+const { values } = parseArgs({
+  options: { only: { type: "string" }, jobs: { type: "string" }, list: { type: "boolean", default: false } },
+});
+const only = values.only;
+const chosen = MUTATIONS.filter((m) => only === undefined || `${m.file}: ${m.takesOut}`.includes(only));
+const name = (m: Mutation): string => `${m.file}: ${m.takesOut}`;
+
+const problems: string[] = [];
+for (const mutation of chosen) {
+  const file = Bun.file(`${ROOT}/src/${mutation.file}`);
+  const problem = mutationProblem(mutation, (await file.exists()) ? await file.text() : undefined);
+  if (problem !== undefined) problems.push(`${name(mutation)}: ${problem}: ${JSON.stringify(mutation.text)}`);
+}
+if (problems.length > 0) {
+  console.error(`${problems.join("\n")}\n${problems.length} of ${chosen.length} mutations cannot be applied`);
+  process.exit(2);
+}
+if (values.list) {
+  for (const mutation of chosen) console.log(name(mutation));
+  process.exit(0);
+}
+
+const scratch = mkdtempSync(`${tmpdir()}/morgana-mutate-`);
+process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
+
+/** A copy of the tree as it is now, changed files too, with the packages of this one. */
+function copyTree(to: string): void {
+  const listed = Bun.spawnSync(["git", "ls-files", "-co", "--exclude-standard", "-z"], { cwd: ROOT });
+  for (const file of listed.stdout.toString().split("\0")) {
+    if (file === "" || file === "node_modules") continue;
+    mkdirSync(dirname(`${to}/${file}`), { recursive: true });
+    cpSync(`${ROOT}/${file}`, `${to}/${file}`, { force: true, errorOnExist: false });
+  }
+  symlinkSync(`${ROOT}/node_modules`, `${to}/node_modules`);
+}
+
+type Verdict =
+  | { readonly kind: "caught"; readonly by: string }
+  | { readonly kind: "hangs" }
+  | { readonly kind: "survived" };
+
+async function runTests(tree: string, files: readonly string[]): Promise<Verdict> {
+  if (files.length === 0) return { kind: "survived" };
+  const argv = [process.execPath, "test", "--bail", "--timeout", "60000", ...files.map((file) => `./${file}`)];
+  const child = Bun.spawn(argv, { cwd: tree, stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  let hangs = false;
+  const timer = setTimeout(() => {
+    hangs = true;
+    child.kill("SIGKILL");
+  }, HANGS_AFTER_MS);
+  const [out, status] = await Promise.all([new Response(child.stderr).text(), child.exited]);
+  clearTimeout(timer);
+  if (hangs) return { kind: "hangs" };
+  if (status === 0) return { kind: "survived" };
+  const failed = /^\(fail\) (.*?)( \[[\d.]+m?s\])?$/m.exec(out)?.[1];
+  return { kind: "caught", by: failed ?? out.trim().split("\n").at(-1) ?? `status ${status}` };
+}
+
+/** The nearest tests first: most mutations fall there, and the others are spared. */
+async function judge(tree: string, tests: TestFiles, mutation: Mutation): Promise<Verdict> {
+  const file = `src/${mutation.file}`;
+  const original = await Bun.file(`${ROOT}/${file}`).text();
+  const seeing = tests.seeing(file);
+  const near = seeing.filter(({ distance }) => distance <= 1).map(({ test }) => test);
+  const far = seeing.filter(({ distance }) => distance > 1).map(({ test }) => test);
+  await Bun.write(`${tree}/${file}`, mutated(mutation, original));
+  try {
+    const verdict = await runTests(tree, near);
+    return verdict.kind === "survived" ? await runTests(tree, far) : verdict;
+  } finally {
+    await Bun.write(`${tree}/${file}`, original);
+  }
+}
+
+const jobs = Math.min(Number(values.jobs ?? availableParallelism()), chosen.length);
+const tests = await testFiles(ROOT, FOLDERS, PRIVILEGED);
+const trees = Array.from({ length: jobs }, (_, i) => `${scratch}/${i}`);
+for (const tree of trees) copyTree(tree);
+
+const survivors: string[] = [];
+let next = 0;
+await Promise.all(
+  trees.map(async (tree) => {
+    for (let mutation = chosen[next++]; mutation !== undefined; mutation = chosen[next++]) {
+      const start = performance.now();
+      const verdict = await judge(tree, tests, mutation);
+      const seconds = `${((performance.now() - start) / 1000).toFixed(1)} s`;
+      if (verdict.kind === "survived") survivors.push(name(mutation));
+      const how = verdict.kind === "caught" ? ` by "${verdict.by}"` : "";
+      console.log(`${verdict.kind}: ${name(mutation)}${how} (${seconds})`);
+    }
+  }),
+);
+if (survivors.length > 0) console.log(`\nsurvived:\n${survivors.map((line) => `  ${line}`).join("\n")}`);
+console.log(`${chosen.length - survivors.length} of ${chosen.length} caught`);
+process.exit(survivors.length > 0 ? 1 : 0);
