@@ -4,9 +4,8 @@ export interface PacketTranslator {
   setAddress(external: number): unknown;
   /**
    * Rewrites in place one whole packet of a LAN host (header checked, no fragment) so that it comes from the outside address. 0: done; else a drop code.
-   * `partial`: the transport checksum covers the pseudo header only (VNET_NEEDS_CSUM).
    */
-  outbound(now: number, at: number, len: number, partial: boolean): number;
+  outbound(now: number, at: number, len: number): number;
   /** Rewrites a packet to the outside address back to the LAN host's; also what an ICMP error quotes. 0 or a drop code. */
   inbound(now: number, at: number, len: number): number;
   pollAt(): number;

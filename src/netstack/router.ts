@@ -237,7 +237,7 @@ export class Router implements Forwarder {
   /** NAT and TTL: from here on the packet is the router's. */
   #translate(now: number, at: number, len: number): DropCode {
     if (this.#nat !== undefined) {
-      const refused = this.#nat.outbound(now, at, len, false);
+      const refused = this.#nat.outbound(now, at, len);
       if (refused !== 0) return refused as DropCode;
     }
     ipv4DecrementTtl(this.#slab.view, at);

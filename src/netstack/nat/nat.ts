@@ -157,11 +157,8 @@ export class Nat {
     return this.#table.nextExpiry();
   }
 
-  /**
-   * A packet of a LAN host that goes into the tunnel: its source becomes the outside address and a port.
-   * @param partial its transport checksum holds only the pseudo-header's sum (VNET_NEEDS_CSUM)
-   */
-  outbound(now: number, at: number, len: number, partial: boolean): DropCode {
+  /** A packet of a LAN host that goes into the tunnel: its source becomes the outside address and a port. */
+  outbound(now: number, at: number, len: number): DropCode {
     if (this.#external === 0) return Drop.NatNoAddress;
     const d = this.#view;
     const headerLen = ipv4HeaderLen(d, at);
@@ -188,7 +185,7 @@ export class Nat {
       return Drop.NatUnsupported;
     }
     if (session <= 0) return Drop.NatTableFull;
-    rewriteEndpoint(d, at, l4, protocol, true, this.#external, this.#table.outsidePort[session]!, partial);
+    rewriteEndpoint(d, at, l4, protocol, true, this.#external, this.#table.outsidePort[session]!);
     this.#counters.bump(OUT);
     return Drop.None;
   }
@@ -227,7 +224,7 @@ export class Nat {
     } else {
       return Drop.NatUnsupported;
     }
-    rewriteEndpoint(d, at, l4, protocol, false, table.insideAddress[session]!, table.insidePort[session]!, false);
+    rewriteEndpoint(d, at, l4, protocol, false, table.insideAddress[session]!, table.insidePort[session]!);
     this.#counters.bump(IN);
     return Drop.None;
   }

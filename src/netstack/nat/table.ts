@@ -1,15 +1,29 @@
 /**
- * The translator's sessions and bindings as a struct of typed arrays; nothing is allocated after construction.
+ * The translator's sessions and bindings as a struct of typed arrays; nothing is allocated after construction, and what a
+ * packet costs does not grow with what the table holds. Index 0 of every array is nobody.
  *
  * A *binding* is (protocol, inside address, inside port) <-> outside port (RFC 4787 REQ-1: endpoint-independent
  * mapping). A *session* is a binding and a remote endpoint. Both directions find a session by one hash over (protocol,
  * inside endpoint, remote endpoint): from outside the binding is found first, by its port. So what comes in passes only
  * from a remote endpoint that was spoken to (address- and port-dependent filtering).
  *
- * Each session is in two lists: that of its state, oldest use first, whose head is what expires next; and that of its
- * host (inside address) and rank, whose head is what gives way when the table is full. Hosts are kept in buckets by
- * their number of sessions, so that the busiest is found at once.
- * Index 0 of every array is nobody.
+ * Each session has a *rank*: 1 when the other side has confirmed it, else 0. The sessions of one host (inside address) and
+ * one rank are a *party*. The lists, all of them chains of indexes through the arrays:
+ *
+ *   state S    head (expires next) -> session -> session -> tail (used last)          one for each of the 9 states
+ *   party P    head (gives way next) -> session -> session -> tail (used last)        P = 2 * host + rank
+ *   rank R     byCount[R][1] -> party -> party           parties with 1 session
+ *              byCount[R][2] -> party                    ... with 2, and so on
+ *              byCount[R][most[R]] -> party              the busiest of that rank
+ *   buckets    hash -> session -> ...,  hash -> binding -> ...,  hash -> host -> ...
+ *   free       free -> unused session -> ...; likewise bindings and hosts
+ *
+ *   session:  in one state list, one party list, one bucket;   host: in one bucket;   party: in one byCount list
+ *
+ * When the table is full, an unconfirmed session gives way before any confirmed one, and of either rank the longest idle
+ * one of the party that has most: whoever sends from many addresses that nobody answers pushes out his own. A small share of
+ * the table ({@link UNCONFIRMED_SHARE}) is left to unconfirmed sessions, or whoever fills it with answered ones could keep
+ * everybody else from beginning any.
  */
 import type { Random } from "../../lib/random.ts";
 import { PORT_NONE, Ports } from "./ports.ts";
@@ -38,8 +52,11 @@ export const TIMEOUT_MS: readonly number[] = Object.freeze([
   241_000, // TCP after FIN of both sides
   30_000, // TCP after RST; a segment from inside opens it again (RFC 7857 2.2), so that a forged RST does no lasting harm
 ]);
-/** 1: confirmed by the other side, gives way last. */
+/** 1: confirmed by the other side. */
 const RANK: readonly number[] = Object.freeze([0, 1, 0, 0, 0, 0, 1, 0, 0]);
+
+/** One in so many sessions may be unconfirmed although others are confirmed: that many can always be about to begin. */
+const UNCONFIRMED_SHARE = 16;
 
 /** A session that was used less than this ago keeps its place in the lists: saves the work for most packets. */
 const TOUCH_GRAIN_MS = 1000;
@@ -75,8 +92,8 @@ export class NatTable {
   readonly #hashNext: Int32Array;
   readonly #stateNext: Int32Array;
   readonly #statePrev: Int32Array;
-  readonly #hostNext: Int32Array;
-  readonly #hostPrev: Int32Array;
+  readonly #partyNext: Int32Array;
+  readonly #partyPrev: Int32Array;
   readonly #stateHead = new Int32Array(STATES);
   readonly #stateTail = new Int32Array(STATES);
   #free = 0;
@@ -91,17 +108,20 @@ export class NatTable {
   #bindFree = 0;
 
   readonly #hostAddress: Int32Array;
-  readonly #hostCount: Int32Array;
   readonly #hostHashNext: Int32Array;
-  /** Neighbours among the hosts with the same number of sessions. */
+  #hostFree = 0;
+
+  /** Sessions of a party: the list, and how many. */
+  readonly #partyHead: Int32Array;
+  readonly #partyTail: Int32Array;
+  readonly #partyCount: Int32Array;
+  /** Neighbours among the parties of one rank with the same number of sessions. */
   readonly #peerNext: Int32Array;
   readonly #peerPrev: Int32Array;
-  /** Two lists (rank 0, 1) for each host: index 2 * host + rank. */
-  readonly #hostHead: Int32Array;
-  readonly #hostTail: Int32Array;
-  #hostFree = 0;
-  readonly #byCount: Int32Array;
-  #maxCount = 0;
+  /** First party of each rank and number of sessions; the most sessions that a party of each rank has; sessions of each rank. */
+  readonly #byCount: readonly [Int32Array, Int32Array];
+  readonly #most = new Int32Array(2);
+  readonly #ofRank = new Int32Array(2);
 
   readonly #mask: number;
   readonly #sessionBuckets: Int32Array;
@@ -129,8 +149,8 @@ export class NatTable {
     this.#hashNext = new Int32Array(n);
     this.#stateNext = new Int32Array(n);
     this.#statePrev = new Int32Array(n);
-    this.#hostNext = new Int32Array(n);
-    this.#hostPrev = new Int32Array(n);
+    this.#partyNext = new Int32Array(n);
+    this.#partyPrev = new Int32Array(n);
     this.#ports = new Ports(random);
     this.#bindProtocol = new Uint8Array(n);
     this.#bindAddress = new Int32Array(n);
@@ -139,13 +159,13 @@ export class NatTable {
     this.#bindCount = new Int32Array(n);
     this.#bindNext = new Int32Array(n);
     this.#hostAddress = new Int32Array(n);
-    this.#hostCount = new Int32Array(n);
     this.#hostHashNext = new Int32Array(n);
-    this.#peerNext = new Int32Array(n);
-    this.#peerPrev = new Int32Array(n);
-    this.#hostHead = new Int32Array(2 * n);
-    this.#hostTail = new Int32Array(2 * n);
-    this.#byCount = new Int32Array(n);
+    this.#partyHead = new Int32Array(2 * n);
+    this.#partyTail = new Int32Array(2 * n);
+    this.#partyCount = new Int32Array(2 * n);
+    this.#peerNext = new Int32Array(2 * n);
+    this.#peerPrev = new Int32Array(2 * n);
+    this.#byCount = [new Int32Array(n), new Int32Array(n)];
     const buckets = 2 ** Math.ceil(Math.log2(2 * n));
     this.#mask = buckets - 1;
     this.#sessionBuckets = new Int32Array(buckets);
@@ -166,11 +186,12 @@ export class NatTable {
     this.#hostBuckets.fill(0);
     this.#stateHead.fill(0);
     this.#stateTail.fill(0);
-    this.#hostHead.fill(0);
-    this.#hostTail.fill(0);
-    this.#hostCount.fill(0);
-    this.#byCount.fill(0);
-    this.#maxCount = 0;
+    this.#partyHead.fill(0);
+    this.#partyTail.fill(0);
+    this.#partyCount.fill(0);
+    for (const heads of this.#byCount) heads.fill(0);
+    this.#most.fill(0);
+    this.#ofRank.fill(0);
     for (let i = 0; i <= this.limit; i++) {
       const next = i === this.limit ? 0 : i + 1;
       this.#hashNext[i] = next;
@@ -209,8 +230,7 @@ export class NatTable {
   }
 
   /**
-   * Makes a session that {@link find} did not find. A full table first takes from the host with the most sessions its
-   * longest idle unconfirmed one, or else its longest idle one.
+   * Makes a session that {@link find} did not find. In a full table another one gives way for it (see above).
    * @returns the session, or CREATE_NO_PORT when every outside port is taken
    */
   create(
@@ -241,9 +261,7 @@ export class NatTable {
     const bucket = this.#hash(protocol, inside, insidePort, remote, remotePort);
     this.#hashNext[i] = this.#sessionBuckets[bucket]!;
     this.#sessionBuckets[bucket] = i;
-    const h = this.#hostOf(inside);
-    this.#host[i] = h;
-    this.#recount(h, 1);
+    this.#host[i] = this.#hostOf(inside);
     this.#link(i);
     this.size++;
     return i;
@@ -271,7 +289,7 @@ export class NatTable {
     this.#hashNext[i] = this.#free;
     this.#free = i;
     this.#unbind(this.#binding[i]!);
-    this.#recount(this.#host[i]!, -1);
+    this.#releaseHost(this.#host[i]!);
     this.size--;
   }
 
@@ -305,14 +323,15 @@ export class NatTable {
   /** Sessions of an inside address. */
   sessionsOf(inside: number): number {
     const h = this.#findHost(inside);
-    return h === 0 ? 0 : this.#hostCount[h]!;
+    return h === 0 ? 0 : this.#partyCount[2 * h]! + this.#partyCount[2 * h + 1]!;
   }
 
   #evict(): void {
-    const h = this.#byCount[this.#maxCount]!;
-    const victim = this.#hostHead[2 * h] || this.#hostHead[2 * h + 1]!;
+    const share = Math.floor(this.limit / UNCONFIRMED_SHARE);
+    const rank = this.#ofRank[0]! <= share && this.#ofRank[1]! > 0 ? 1 : 0;
+    const busiest = this.#byCount[rank]![this.#most[rank]!]!;
     this.evicted++;
-    this.remove(victim);
+    this.remove(this.#partyHead[busiest]!);
   }
 
   /** The binding of an inside endpoint, made when there is none; 0 when there is no port. */
@@ -360,41 +379,46 @@ export class NatTable {
     const h = this.#hostFree;
     this.#hostFree = this.#hostHashNext[h]!;
     this.#hostAddress[h] = inside;
-    this.#hostCount[h] = 0;
     const bucket = this.#hash(0, inside, 0, 0, 0);
     this.#hostHashNext[h] = this.#hostBuckets[bucket]!;
     this.#hostBuckets[bucket] = h;
     return h;
   }
 
-  /** Moves a host to the bucket of its new number of sessions; without any it is forgotten. */
-  #recount(h: number, by: 1 | -1): void {
-    const before = this.#hostCount[h]!;
+  /** Forgets a host that has no session any more. */
+  #releaseHost(h: number): void {
+    if (this.#partyCount[2 * h] !== 0 || this.#partyCount[2 * h + 1] !== 0) return;
+    chainRemove(this.#hostBuckets, this.#hash(0, this.#hostAddress[h]!, 0, 0, 0), this.#hostHashNext, h);
+    this.#hostHashNext[h] = this.#hostFree;
+    this.#hostFree = h;
+  }
+
+  /** Moves a party to the list of its new number of sessions; without any it is in none. */
+  #recount(party: number, rank: number, by: 1 | -1): void {
+    const heads = this.#byCount[rank]!;
+    const before = this.#partyCount[party]!;
     const after = before + by;
+    this.#partyCount[party] = after;
+    this.#ofRank[rank] = this.#ofRank[rank]! + by;
     if (before > 0) {
-      const prev = this.#peerPrev[h]!;
-      const next = this.#peerNext[h]!;
-      if (prev === 0) this.#byCount[before] = next;
+      const prev = this.#peerPrev[party]!;
+      const next = this.#peerNext[party]!;
+      if (prev === 0) heads[before] = next;
       else this.#peerNext[prev] = next;
       if (next !== 0) this.#peerPrev[next] = prev;
     }
-    this.#hostCount[h] = after;
     if (after > 0) {
-      const first = this.#byCount[after]!;
-      this.#peerPrev[h] = 0;
-      this.#peerNext[h] = first;
-      if (first !== 0) this.#peerPrev[first] = h;
-      this.#byCount[after] = h;
-    } else {
-      chainRemove(this.#hostBuckets, this.#hash(0, this.#hostAddress[h]!, 0, 0, 0), this.#hostHashNext, h);
-      this.#hostHashNext[h] = this.#hostFree;
-      this.#hostFree = h;
+      const first = heads[after]!;
+      this.#peerPrev[party] = 0;
+      this.#peerNext[party] = first;
+      if (first !== 0) this.#peerPrev[first] = party;
+      heads[after] = party;
     }
-    if (after > this.#maxCount) this.#maxCount = after;
-    else if (before === this.#maxCount && this.#byCount[before] === 0) this.#maxCount = after;
+    const most = this.#most[rank]!;
+    if (after > most || (before === most && heads[before] === 0)) this.#most[rank] = after;
   }
 
-  /** Appends to the lists of its state and of its host. */
+  /** Appends to the lists of its state and of its party. */
   #link(i: number): void {
     const s = this.state[i]!;
     const tail = this.#stateTail[s]!;
@@ -403,13 +427,15 @@ export class NatTable {
     if (tail === 0) this.#stateHead[s] = i;
     else this.#stateNext[tail] = i;
     this.#stateTail[s] = i;
-    const list = 2 * this.#host[i]! + RANK[s]!;
-    const last = this.#hostTail[list]!;
-    this.#hostPrev[i] = last;
-    this.#hostNext[i] = 0;
-    if (last === 0) this.#hostHead[list] = i;
-    else this.#hostNext[last] = i;
-    this.#hostTail[list] = i;
+    const rank = RANK[s]!;
+    const party = 2 * this.#host[i]! + rank;
+    const last = this.#partyTail[party]!;
+    this.#partyPrev[i] = last;
+    this.#partyNext[i] = 0;
+    if (last === 0) this.#partyHead[party] = i;
+    else this.#partyNext[last] = i;
+    this.#partyTail[party] = i;
+    this.#recount(party, rank, 1);
   }
 
   #unlink(i: number): void {
@@ -420,13 +446,15 @@ export class NatTable {
     else this.#stateNext[prev] = next;
     if (next === 0) this.#stateTail[s] = prev;
     else this.#statePrev[next] = prev;
-    const list = 2 * this.#host[i]! + RANK[s]!;
-    const before = this.#hostPrev[i]!;
-    const after = this.#hostNext[i]!;
-    if (before === 0) this.#hostHead[list] = after;
-    else this.#hostNext[before] = after;
-    if (after === 0) this.#hostTail[list] = before;
-    else this.#hostPrev[after] = before;
+    const rank = RANK[s]!;
+    const party = 2 * this.#host[i]! + rank;
+    const before = this.#partyPrev[i]!;
+    const after = this.#partyNext[i]!;
+    if (before === 0) this.#partyHead[party] = after;
+    else this.#partyNext[before] = after;
+    if (after === 0) this.#partyTail[party] = before;
+    else this.#partyPrev[after] = before;
+    this.#recount(party, rank, -1);
   }
 
   #hash(protocol: number, inside: number, insidePort: number, remote: number, remotePort: number): number {
