@@ -132,6 +132,29 @@ test("a probe says nothing of us, its answer is a conflict, and an address that 
   expect(drops()).toEqual({ ArpConflict: 1 });
 });
 
+test("fragments that were not completed in time: the sender is told with the first of them, without that nobody (RFC 1122 3.3.2)", () => {
+  const piece = (id: number, from: number, src = HOST): Uint8Array =>
+    frame(ipv4({ src, dst: GW, id, protocol: 17, fragment: (from >> 3) | IPV4_MF }, bytesOf(800)));
+  for (const name of ["lan", "wan"] as const) {
+    start(name);
+    meet();
+    push(piece(1, 0), piece(2, 800), piece(3, 0, "192.168.77.5"));
+    for (let at = it.pollAt(); at <= 20_010; at = it.pollAt()) it.handleTimeout(at);
+    expect(it.outDrops.snapshot()).toMatchObject({ FragmentTimeout: 3 });
+    const errors = outlet.take().filter((s) => line(s).includes("icmp"));
+    expect(errors.length).toBe(name === "lan" ? 1 : 0);
+    if (name === "wan") continue;
+    expect(line(errors[0]!)).toContain(`${GW} > ${HOST}`);
+    const quoted = errors[0]!.bytes.subarray(14 + 20);
+    expect([...quoted.subarray(0, 2)]).toEqual([11, 1]);
+    expect(quoted.slice(8).toHex()).toBe(
+      piece(1, 0)
+        .slice(14, 14 + 548)
+        .toHex(),
+    );
+  }
+});
+
 describe("what is refused", () => {
   test("frames by name", () => {
     start("lan");

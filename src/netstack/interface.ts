@@ -39,10 +39,12 @@ import {
 } from "./wire/ethernet.ts";
 import {
   ICMP_ECHO_REQUEST,
+  ICMP_TIME_EXCEEDED,
   ICMP_UNREACHABLE,
   icmpCheck,
   icmpIsError,
   icmpType,
+  TIME_EXCEEDED_REASSEMBLY,
   UNREACHABLE_PORT,
   UNREACHABLE_PROTOCOL,
 } from "./wire/icmpv4.ts";
@@ -148,7 +150,7 @@ export class Interface {
     this.#policy = options.policy;
     this.egress = new EthernetLink(slab, outlet, arena, addressing, mac, mtu, randomBelow(random, 0x10000));
     this.outDrops = this.egress.drops;
-    this.reassembler = new Reassembler(this.outDrops);
+    this.reassembler = new Reassembler(this.outDrops, (now, first) => this.#reassemblyTimeout(now, first));
     this.#arp = new Arp(slab, addressing, this.egress);
     this.#icmp = new Icmp(slab, addressing, this.egress);
     this.#udp = new Udp(slab, addressing, this.egress, scratch, random);
@@ -322,6 +324,14 @@ export class Interface {
   /** Adds a fragment: what {@link Reassembler.add} returns. A whole packet lives until the next `ingest`. */
   reassemble(now: number, at: number): number {
     return this.reassembler.add(now, this.#slab, at, this.#scratch);
+  }
+
+  /** Tells the sender of fragments that the rest of them did not come (RFC 1122 3.3.2). */
+  #reassemblyTimeout(now: number, first: Uint8Array): void {
+    const at = this.#scratch.take(first.length);
+    if (at < 0) return;
+    this.#slab.bytes.set(first, at);
+    this.sendIcmpError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_REASSEMBLY, 0, at);
   }
 
   #deliver(now: number, rx: Batch, row: number, at: number, broadcast: boolean, reassembled: boolean): DropCode {

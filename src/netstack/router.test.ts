@@ -455,6 +455,18 @@ describe("fragments through the translator", () => {
   });
 });
 
+test("fragments to the gateway from the tunnel that run out: the sender is told, but not behind a translator", () => {
+  for (const nat of [false, true]) {
+    build(nat);
+    open();
+    fromTunnel(ipv4({ src: SITE, dst: TUN, id: 9, protocol: 1, fragment: IPV4_MF }, bytesOf(400)));
+    router.handleTimeout(router.pollAt());
+    const sent = tunnel.take();
+    expect(sent.length).toBe(nat ? 0 : 1);
+    if (!nat) expect([...sent[0]!.bytes.subarray(20, 22)]).toEqual([11, 1]);
+  }
+});
+
 test("a full checksum of what leaves is right even when the quoted packet is odd in length", () => {
   build(false);
   open();

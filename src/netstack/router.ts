@@ -37,6 +37,8 @@ import {
   ICMP_TIME_EXCEEDED,
   ICMP_UNREACHABLE,
   icmpCheck,
+  TIME_EXCEEDED_REASSEMBLY,
+  TIME_EXCEEDED_TTL,
   UNREACHABLE_FRAGMENTATION_NEEDED,
   UNREACHABLE_HOST,
   UNREACHABLE_NET,
@@ -129,7 +131,7 @@ export class Router implements Forwarder {
     this.#tunnel = new TunnelLink(options.slab, options.tunnel, options.scratch);
     this.#scratch = options.scratch;
     this.#nat = options.nat;
-    this.#reassembler = new Reassembler(options.lan.outDrops);
+    this.#reassembler = new Reassembler(options.lan.outDrops, (now, first) => this.#reassemblyTimeout(now, first));
     options.lan.forwarder = this;
   }
 
@@ -200,7 +202,7 @@ export class Router implements Forwarder {
     if (lan.onLink(dst)) return Drop.LanToLan;
     if (dst >>> 16 === 0xa9fe) return Drop.Ipv4MartianDestination; // RFC 3927 2.7: link-local stays on its link
     if (ipv4Ttl(d, at) <= 1) {
-      lan.sendIcmpError(now, ICMP_TIME_EXCEEDED, 0, 0, at);
+      lan.sendIcmpError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_TTL, 0, at);
       return Drop.Ipv4TtlExpired;
     }
     if (!this.#open) {
@@ -308,6 +310,15 @@ export class Router implements Forwarder {
     return Drop.None;
   }
 
+  /** As for a TTL that ended: behind the translator nobody is told, whose packet it was is not known. */
+  #reassemblyTimeout(now: number, first: Uint8Array): void {
+    if (this.#nat !== undefined || !this.#open) return;
+    this.#scratch.reset();
+    const at = this.#scratch.take(first.length);
+    this.#slab.bytes.set(first, at);
+    this.#tunnel.sendError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_REASSEMBLY, 0, at);
+  }
+
   #fromTunnel(now: number, received: number, avail: number): DropCode {
     const d = this.#slab.view;
     let at = received;
@@ -348,7 +359,7 @@ export class Router implements Forwarder {
       if (nat === undefined) return Drop.Ipv4NotForUs;
     }
     if (ipv4Ttl(d, at) <= 1) {
-      if (nat === undefined) this.#tunnel.sendError(now, ICMP_TIME_EXCEEDED, 0, 0, at);
+      if (nat === undefined) this.#tunnel.sendError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_TTL, 0, at);
       return Drop.Ipv4TtlExpired;
     }
     if (len > lan.mtu && ipv4DontFragment(d, at)) {

@@ -65,6 +65,12 @@ class Partial {
   }
 }
 
+/**
+ * Told of each packet that was given up for the time, of which fragment 0 is there: whether its sender hears of it is the
+ * side's policy (RFC 1122 3.3.2: time exceeded, code 1). `first` is that fragment as it came.
+ */
+export type ReassemblyTimeout = (now: number, first: Uint8Array) => void;
+
 const bytesOf = (p: Partial): number => p.cost;
 const one = (): number => 1;
 
@@ -76,11 +82,13 @@ export class Reassembler {
 
   /** In the order of arrival, which is that of expiry. */
   readonly #partials: Partial[] = [];
+  readonly #onTimeout: ReassemblyTimeout;
   #bytes = 0;
   #complete: Partial | undefined;
 
-  constructor(lost: Counters<DropName> = dropCounters()) {
+  constructor(lost: Counters<DropName> = dropCounters(), onTimeout: ReassemblyTimeout = () => {}) {
     this.lost = lost;
+    this.#onTimeout = onTimeout;
   }
 
   get packets(): number {
@@ -180,8 +188,11 @@ export class Reassembler {
 
   #expire(now: number): void {
     for (let p = this.#partials[0]; p !== undefined && p.expiresAt <= now; p = this.#partials[0]) {
-      if (!p.dead) this.lost.bump(Drop.FragmentTimeout);
       this.#remove(p);
+      if (p.dead) continue;
+      this.lost.bump(Drop.FragmentTimeout);
+      const data = p.pieces[0]?.bytes;
+      if (p.header !== undefined && data !== undefined) this.#onTimeout(now, concat(p.header, data));
     }
   }
 
@@ -247,4 +258,11 @@ export class Reassembler {
     this.#bytes -= p.cost;
     p.cost = 0;
   }
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const out = new Uint8Array(a.length + b.length);
+  out.set(a);
+  out.set(b, a.length);
+  return out;
 }

@@ -129,6 +129,14 @@ describe("what does not join", () => {
     );
   });
 
+  test("a flow without DF, whose identifications somebody may need", () => {
+    const packets = [0, 100, 200].map((from) =>
+      tcp({ ...IP, fragment: 0, id: 7 * from }, { flags: TCP_ACK, seq: from }, bytesOf(100)),
+    );
+    send(...packets);
+    expect(outlet.take().map((s) => s.bytes.slice(14))).toEqual(packets);
+  });
+
   test("a frame that something else came behind, or that has left", () => {
     send(first);
     outlet.batch.push(0, 60);

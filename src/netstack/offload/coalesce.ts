@@ -1,6 +1,8 @@
 /**
  * TCP packets of one flow that follow each other, joined to a super-frame for the LAN: fewer frames for the device and the
- * LAN host, and fewer acknowledgements back. What may be joined is what Linux's GRO joins (net/ipv4/tcp_offload.c).
+ * LAN host, and fewer acknowledgements back. What may be joined is what Linux's GRO joins (net/ipv4/tcp_offload.c), with one
+ * thing less: DF must be set. Without it a router further on may fragment, and the identifications, which the device counts
+ * up anew from the first segment's, would have to be those of the packets.
  *
  * Nothing moves. The headers of the first packet speak for all, and the payloads of the others are rows that continue its
  * frame (Batch.more). They may differ from the first in sequence number, PSH and IP identification only, and the last one in
@@ -13,6 +15,7 @@ import { ETHERNET_HEADER_LEN } from "../wire/ethernet.ts";
 import {
   IPV4_HEADER_LEN,
   IPV4_MAX_LEN,
+  ipv4DontFragment,
   ipv4Dst,
   ipv4HeaderLen,
   ipv4IsFragment,
@@ -65,6 +68,7 @@ export class TcpCoalescer {
     const row = batch.count - 1;
     if (row < 0 || batch.at[row] !== at - ETHERNET_HEADER_LEN) return;
     if (ipv4Protocol(d, at) !== PROTO_TCP || ipv4HeaderLen(d, at) !== IPV4_HEADER_LEN || ipv4IsFragment(d, at)) return;
+    if (!ipv4DontFragment(d, at)) return;
     const tcp = at + IPV4_HEADER_LEN;
     if (tcpCheck(d, tcp, len - IPV4_HEADER_LEN) !== Drop.None || tcpFlags(d, tcp) !== TCP_ACK) return;
     const headerLen = IPV4_HEADER_LEN + tcpHeaderLen(d, tcp);

@@ -31,6 +31,10 @@ export const UNREACHABLE_PROTOCOL = 2;
 export const UNREACHABLE_PORT = 3;
 export const UNREACHABLE_FRAGMENTATION_NEEDED = 4;
 
+/** Codes of ICMP_TIME_EXCEEDED. */
+export const TIME_EXCEEDED_TTL = 0;
+export const TIME_EXCEEDED_REASSEMBLY = 1;
+
 /** Length only; `verify` also the checksum over all `len` bytes. */
 export function icmpCheck(d: DataView, at: number, len: number, verify: boolean): DropCode {
   if (len < ICMP_HEADER_LEN) return Drop.IcmpTruncated;
