@@ -5,6 +5,7 @@
 import { formatIpv4, formatMac, type Mac, prefixMask } from "../lib/address.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
 import { LibcryptoAead } from "../platform/crypto/aead.ts";
+import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { nodeTls } from "../platform/crypto/tls.ts";
 import type { PacketDevice } from "../platform/dev/packet.ts";
@@ -43,6 +44,7 @@ export class Appliance implements Turns {
   readonly #log: Log;
   readonly #path: RouterPath;
   readonly #aead: LibcryptoAead;
+  readonly #control = new LibcryptoPrimitives();
   readonly #uplink: Uplink;
   /** Those that it started with: interfaces and NAT stay as they are until it ends. */
   readonly #settings: Settings;
@@ -269,6 +271,7 @@ export class Appliance implements Turns {
       path: this.#path,
       memory: this.#options.memory,
       aead: this.#aead,
+      control: this.#control,
       tls: nodeTls,
       lan: this.#settings.lan.address,
       log: this.#log,

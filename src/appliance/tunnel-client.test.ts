@@ -9,6 +9,7 @@ import { seededRandom } from "../lib/random.ts";
 import { Arena } from "../lib/slab.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
+import { noblePrimitives } from "../protocol/control/noble-primitives.ts";
 import { nobleAead } from "../protocol/data/noble-aead.ts";
 import type { AeadFactory } from "../protocol/ports.ts";
 import { TunnelClient } from "./tunnel-client.ts";
@@ -55,6 +56,7 @@ class Bed {
       path: path as unknown as RouterPath,
       memory: this.#memory,
       aead: this.#counting(nobleAead(this.#memory)),
+      control: noblePrimitives,
       tls: this.#tls,
       lan: { address: parseIpv4("192.168.50.1")!, prefix: 24 },
       log,

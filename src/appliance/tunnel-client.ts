@@ -14,7 +14,7 @@ import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig, Remote } from "../protocol/config/types.ts";
 import { tunnelMss } from "../protocol/data/mtu.ts";
-import type { AeadFactory, TlsEngineFactory } from "../protocol/ports.ts";
+import type { AeadFactory, ControlPrimitives, TlsEngineFactory } from "../protocol/ports.ts";
 import type { AuthToken } from "../protocol/push/collect.ts";
 import { parseTunnelOptions } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
@@ -34,6 +34,7 @@ export interface TunnelClientOptions {
   readonly memory: NativeMemory;
   /** Over `memory`. It outlives the client: a reload makes another one. */
   readonly aead: AeadFactory;
+  readonly control: ControlPrimitives;
   readonly tls: TlsEngineFactory;
   readonly lan: Ipv4Cidr;
   readonly log: Log;
@@ -180,7 +181,7 @@ export class TunnelClient {
   }
 
   #connect(now: number, remote: Remote, address: number): void {
-    const { config, path, memory, aead, tls, random } = this.#options;
+    const { config, path, memory, aead, control, tls, random } = this.#options;
     const socket = this.#bind(now);
     if (socket === undefined) {
       this.#log.write("error", "link.failed", `the local port ${config.localPort} is in use`);
@@ -188,7 +189,7 @@ export class TunnelClient {
     }
     const session = new ClientSession(
       config,
-      { slab: memory, aead, tls, random, scratch: path.sessionScratch },
+      { slab: memory, aead, control, tls, random, scratch: path.sessionScratch },
       {
         protocol: "udp",
         linkOverhead: LINK_OVERHEAD,

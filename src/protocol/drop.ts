@@ -1,8 +1,12 @@
-/** Why a packet was dropped. New codes go to the end; each has the sentence that an operator reads. */
+/**
+ * Why a packet was dropped. A drop code is a negative number, so one return value can be an offset or the reason why there
+ * is none; `~code` is its index in the counters. New drops go to the end; each has the sentence that an operator reads.
+ */
+import { Counters } from "../lib/counters.ts";
 
 const DROPS = {
   "packet-empty": "a datagram without a byte",
-  "opcode-unknown": "the first byte is no opcode of OpenVPN that a client receives",
+  "opcode-unknown": "the first byte is no opcode of OpenVPN that this side receives",
   "control-truncated": "a control packet ends within its header",
   "control-acks": "a control packet acknowledges more ids than a packet may, or is an ACK of nothing",
   "control-authentication": "the tls-auth HMAC or tls-crypt tag is wrong: another key, or a forged or damaged packet",
@@ -33,9 +37,22 @@ export const SESSION_DROP_NAMES = Object.keys(DROPS) as SessionDrop[];
 /** The sentence for an operator. */
 export const sessionDropText = (name: SessionDrop): string => DROPS[name];
 
-const code = (name: SessionDrop): number => SESSION_DROP_NAMES.indexOf(name);
+/** The drops of one session, by name. */
+export class SessionDrops extends Counters<SessionDrop> {
+  constructor() {
+    super(SESSION_DROP_NAMES);
+  }
 
-export const DROP_NONE = -1;
+  /** Counts `n` packets that were dropped for this reason. */
+  drop(code: number, n = 1): void {
+    this.values[~code]! += n;
+  }
+}
+
+const code = (name: SessionDrop): number => ~SESSION_DROP_NAMES.indexOf(name);
+
+/** No drop. */
+export const DROP_NONE = 0;
 export const DROP_PACKET_EMPTY = code("packet-empty");
 export const DROP_OPCODE_UNKNOWN = code("opcode-unknown");
 export const DROP_CONTROL_TRUNCATED = code("control-truncated");

@@ -2,6 +2,7 @@
 export { formatConfig } from "./config/format.ts";
 export { type ParseOptions, parseConfig } from "./config/parse.ts";
 export type * from "./config/types.ts";
+export { noblePrimitives } from "./control/noble-primitives.ts";
 export { nobleAead } from "./data/noble-aead.ts";
 export { type SessionDrop, sessionDropText } from "./drop.ts";
 export type * from "./ports.ts";

@@ -1,5 +1,5 @@
 /** What the protocol needs from outside: AEAD, TLS, random bytes. The appliance implements them; tests may fake TLS. */
-import type { Material } from "./config/types.ts";
+import type { DigestName, Material } from "./config/types.ts";
 
 export type { Random } from "../lib/random.ts";
 
@@ -23,6 +23,16 @@ export type AeadName = "AES-256-GCM" | "AES-128-GCM" | "CHACHA20-POLY1305";
 export interface AeadFactory {
   /** @param key 32 or 16 bytes; copied. `use` says which of seal and open will be called. */
   create(name: AeadName, key: Uint8Array, use: "seal" | "open"): AeadKey;
+}
+
+/**
+ * What tls-auth and tls-crypt are made of. Whoever can send packets decides how often these run, before anything is known
+ * about the sender. Neither keeps what it is given, and both return memory of their own.
+ */
+export interface ControlPrimitives {
+  hmac(digest: DigestName, key: Uint8Array, data: Uint8Array): Uint8Array;
+  /** AES-256 in counter mode with a 128-bit counter; it decrypts as it encrypts. @param key 32 bytes @param iv 16 bytes */
+  ctr(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array;
 }
 
 export interface TlsParameters {

@@ -24,6 +24,7 @@ import { UDP_CHECKSUM_OFFSET, UDP_HEADER_LEN } from "../../src/netstack/wire/udp
 import { LibcryptoAead } from "../../src/platform/crypto/aead.ts";
 import type { PacketDevice } from "../../src/platform/dev/packet.ts";
 import { NativeMemory } from "../../src/platform/sys/memory.ts";
+import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
 import type { AeadName } from "../../src/protocol/ports.ts";
 import { ClientSession } from "../../src/protocol/session/client.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
@@ -91,7 +92,7 @@ export class Loopback {
     const { path, now } = this;
     path.lan.configure({ address: ip("192.168.50.1"), prefix: 24 }, now);
     path.wan.configure({ address: ip("203.0.113.50"), prefix: 24, gateway: ip("203.0.113.1") }, now);
-    const ports = { slab: memory, aead, tls, random, scratch: path.sessionScratch };
+    const ports = { slab: memory, aead, control: noblePrimitives, tls, random, scratch: path.sessionScratch };
     const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000 } as const;
     this.session = new ClientSession(clientConfig([], TLS_CRYPT), ports, start);
     this.#handshake(memory, peer);

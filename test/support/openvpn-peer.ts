@@ -4,7 +4,7 @@ import type { Random } from "../../src/lib/random.ts";
 import { type Slab, slabOver } from "../../src/lib/slab.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { ControlChannel } from "../../src/protocol/control/channel.ts";
-import { controlWrapper } from "../../src/protocol/control/crypto.ts";
+import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
 import {
   DATA_V1,
   DATA_V2,
@@ -14,11 +14,13 @@ import {
   opcodeOf,
   SOFT_RESET_V1,
 } from "../../src/protocol/control/opcode.ts";
+import { controlCrypto } from "../../src/protocol/control/protection.ts";
+import { ReplayGuard } from "../../src/protocol/control/replay-guard.ts";
 import { DataKey } from "../../src/protocol/data/aead-key.ts";
 import { DataChannel } from "../../src/protocol/data/channel.ts";
 import { KeySlots } from "../../src/protocol/data/key-slots.ts";
 import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
-import { SESSION_DROP_NAMES } from "../../src/protocol/drop.ts";
+import { SessionDrops } from "../../src/protocol/drop.ts";
 import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH } from "../../src/protocol/exchange/key-derive.ts";
 import { KeyExchange } from "../../src/protocol/exchange/key-exchange.ts";
 import { makeKeySource, utf8Encode } from "../../src/protocol/exchange/key-method.ts";
@@ -64,12 +66,15 @@ export class OpenvpnPeer {
     this.#options = options;
     this.#slab = options.memory?.slab ?? slabOver(new ArrayBuffer(8192));
     this.#aead = options.memory?.aead ?? nobleAead(this.#slab);
-    this.data = new DataChannel(this.#slab, this.#slots, new Float64Array(SESSION_DROP_NAMES.length));
+    this.data = new DataChannel(this.#slab, this.#slots, new SessionDrops());
     this.data.peerId = options.peerId;
-    const id = new Uint8Array(8);
-    options.random.fill(id);
-    const wrapper = controlWrapper(options.wrap, { unixSeconds: 1_700_000_000, replayWindow, isServer: true });
-    this.#channel = new ControlChannel(wrapper, id, 28, true);
+    const ownSessionId = new Uint8Array(8);
+    options.random.fill(ownSessionId);
+    const protection = {
+      crypto: controlCrypto(options.wrap, "server", noblePrimitives),
+      guard: new ReplayGuard(1_700_000_000, replayWindow),
+    };
+    this.#channel = new ControlChannel({ side: "server", ownSessionId, protection, linkOverhead: 28 });
   }
 
   get keyId(): number {

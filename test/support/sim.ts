@@ -7,6 +7,7 @@ import { Batch } from "../../src/lib/batch.ts";
 import { type Random, randomBelow, seededRandom } from "../../src/lib/random.ts";
 import { Arena, slabOver } from "../../src/lib/slab.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
+import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
 import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
 import type { AuthToken } from "../../src/protocol/push/collect.ts";
 import { ClientSession } from "../../src/protocol/session/client.ts";
@@ -58,6 +59,7 @@ export class Sim {
     const ports = {
       slab: this.#slab,
       aead: nobleAead(this.#slab),
+      control: noblePrimitives,
       tls,
       random: this.random,
       scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),

@@ -1,7 +1,7 @@
 /** OpenSSL's libcrypto by FFI: the only place that loads it. Pointers are plain numbers. */
 import { dlopen, FFIType } from "bun:ffi";
 
-const { i32, ptr } = FFIType;
+const { i32, ptr, u64 } = FFIType;
 
 export interface Libcrypto {
   EVP_aes_256_gcm(): number;
@@ -13,6 +13,22 @@ export interface Libcrypto {
   EVP_CipherInit_ex(context: number, cipher: number, engine: number, key: number, iv: number, encrypt: number): number;
   EVP_CipherUpdate(context: number, out: number, outLengthAt: number, input: number, length: number): number;
   EVP_CipherFinal_ex(context: number, out: number, outLengthAt: number): number;
+  EVP_aes_256_ctr(): number;
+  EVP_md5(): number;
+  EVP_sha1(): number;
+  EVP_sha224(): number;
+  EVP_sha256(): number;
+  EVP_sha384(): number;
+  EVP_sha512(): number;
+  HMAC(
+    digest: number,
+    key: number,
+    keyLength: number,
+    data: number,
+    length: number,
+    mac: number,
+    macLengthAt: number,
+  ): number;
 }
 
 /** By soname first (the loader's own search), then where distributions and the VM image have it. */
@@ -54,5 +70,13 @@ function load(path: string): Libcrypto {
     EVP_CipherInit_ex: { args: [ptr, ptr, ptr, ptr, ptr, i32], returns: i32 },
     EVP_CipherUpdate: { args: [ptr, ptr, ptr, ptr, i32], returns: i32 },
     EVP_CipherFinal_ex: { args: [ptr, ptr, ptr], returns: i32 },
+    EVP_aes_256_ctr: { args: [], returns: ptr },
+    EVP_md5: { args: [], returns: ptr },
+    EVP_sha1: { args: [], returns: ptr },
+    EVP_sha224: { args: [], returns: ptr },
+    EVP_sha256: { args: [], returns: ptr },
+    EVP_sha384: { args: [], returns: ptr },
+    EVP_sha512: { args: [], returns: ptr },
+    HMAC: { args: [ptr, ptr, i32, ptr, u64, ptr, ptr], returns: ptr },
   }).symbols as unknown as Libcrypto;
 }

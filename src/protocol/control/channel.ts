@@ -1,14 +1,18 @@
 /**
- * The control channel of a session: the two session ids, the wrapper that all its packets go through, and what is
- * checked before a packet may touch a negotiation. Packets of another session, without authentication or repeated are
- * named drops and change nothing.
+ * The control channel of a session: the two session ids, the protection that packets go through, and what is checked before
+ * a packet may touch a key exchange. Packets of another session, without authentication or repeated are named drops and
+ * change nothing.
  */
-
-import { DROP_CONTROL_SESSION_ID, DROP_CONTROL_UNEXPECTED, DROP_NONE, DROP_OPCODE_UNKNOWN } from "../drop.ts";
+import {
+  DROP_CONTROL_REPLAY,
+  DROP_CONTROL_SESSION_ID,
+  DROP_CONTROL_UNEXPECTED,
+  DROP_NONE,
+  DROP_OPCODE_UNKNOWN,
+} from "../drop.ts";
 import { equalBytes } from "../equal.ts";
-import type { KeyExchange } from "../exchange/key-exchange.ts";
-import type { ControlWrapper } from "./crypto.ts";
-import { ACK_V1, CONTROL_V1, HARD_RESET_CLIENT_V2, HARD_RESET_SERVER_V2, opcodeOf, SOFT_RESET_V1 } from "./opcode.ts";
+import { hardReset, otherSide, type Side } from "../side.ts";
+import { ACK_V1, CONTROL_V1, KEY_ID_MASK, keyIdOf, opcodeOf, SOFT_RESET_V1 } from "./opcode.ts";
 import {
   CONTROL_OVERHEAD,
   type ControlPacket,
@@ -18,68 +22,89 @@ import {
   MAX_ACKS,
   MAX_PIGGYBACK_ACKS,
 } from "./packet.ts";
+import type { Protection } from "./protection.ts";
+import type { Reliable } from "./reliable.ts";
 
 /** Largest control packet with the headers of the link, as OpenVPN 2.6 (max-packet-size 1250). */
 const MAX_CONTROL_PACKET = 1250;
 
+export interface ControlChannelOptions {
+  readonly side: Side;
+  readonly ownSessionId: Uint8Array;
+  readonly protection: Protection;
+  /** Bytes of the headers below (IP, UDP). */
+  readonly linkOverhead: number;
+}
+
 export class ControlChannel {
   readonly ownSessionId: Uint8Array;
   peerSessionId: Uint8Array | undefined;
+  /** Bytes of TLS that fit into one packet. */
   readonly maxPayload: number;
-  readonly #wrapper: ControlWrapper;
-  readonly #isServer: boolean;
+  readonly #side: Side;
+  readonly #peerReset: number;
+  readonly #protections: Protection[];
 
-  /** @param linkOverhead bytes of the headers below (IP, UDP) */
-  constructor(wrapper: ControlWrapper, ownSessionId: Uint8Array, linkOverhead: number, isServer = false) {
+  constructor({ side, ownSessionId, protection, linkOverhead }: ControlChannelOptions) {
     this.ownSessionId = ownSessionId;
-    this.maxPayload = MAX_CONTROL_PACKET - linkOverhead - wrapper.overhead - CONTROL_OVERHEAD;
-    this.#wrapper = wrapper;
-    this.#isServer = isServer;
+    this.maxPayload = MAX_CONTROL_PACKET - linkOverhead - protection.crypto.overhead - CONTROL_OVERHEAD;
+    this.#side = side;
+    this.#peerReset = hardReset(otherSide(side));
+    this.#protections = new Array(KEY_ID_MASK + 1).fill(protection);
+  }
+
+  /** From now on packets of this key id are protected in another way, such as a tls-crypt key of its own. */
+  protect(keyId: number, protection: Protection): void {
+    this.#protections[keyId] = protection;
   }
 
   /** An authentic packet of this session, or the drop code. The first reset of the peer settles its session id. */
   receive(bytes: Uint8Array, now: number): ControlPacket | number {
     const opcode = opcodeOf(bytes[0]!);
-    const peerReset = this.#isServer ? HARD_RESET_CLIENT_V2 : HARD_RESET_SERVER_V2;
-    if (opcode !== CONTROL_V1 && opcode !== ACK_V1 && opcode !== SOFT_RESET_V1 && opcode !== peerReset) {
+    const isReset = opcode === this.#peerReset;
+    if (opcode !== CONTROL_V1 && opcode !== ACK_V1 && opcode !== SOFT_RESET_V1 && !isReset) {
       return DROP_OPCODE_UNKNOWN;
     }
-    const plain = this.#wrapper.unwrap(bytes, now);
-    if (typeof plain === "number") return plain;
-    const drop = controlCheck(plain);
+    const { crypto, guard } = this.#protections[keyIdOf(bytes[0]!)]!;
+    const opened = crypto.open(bytes);
+    if (typeof opened === "number") return opened;
+    if (crypto.authenticates && !guard.check(opened, now)) return DROP_CONTROL_REPLAY;
+    const drop = controlCheck(opened.plain);
     if (drop !== DROP_NONE) return drop;
-    const packet = controlRead(plain);
+    const packet = controlRead(opened.plain);
     if (packet.peerSessionId !== undefined && !equalBytes(packet.peerSessionId, this.ownSessionId)) {
       return DROP_CONTROL_SESSION_ID;
     }
-    if (opcode === peerReset && (packet.keyId !== 0 || packet.packetId !== 0)) return DROP_CONTROL_UNEXPECTED;
+    if (isReset && (packet.keyId !== 0 || packet.packetId !== 0)) return DROP_CONTROL_UNEXPECTED;
     if (this.peerSessionId === undefined) {
-      if (opcode !== peerReset) return DROP_CONTROL_UNEXPECTED;
-      // a server's answer proves with our session id that it is one
-      if (!this.#isServer && packet.peerSessionId === undefined) return DROP_CONTROL_SESSION_ID;
+      if (!isReset) return DROP_CONTROL_UNEXPECTED;
+      // A server's answer acknowledges our reset and so names our session id: nobody who did not see it can forge one.
+      if (this.#side === "client" && packet.peerSessionId === undefined) return DROP_CONTROL_SESSION_ID;
       this.peerSessionId = packet.sessionId;
     }
     if (!equalBytes(packet.sessionId, this.peerSessionId)) return DROP_CONTROL_SESSION_ID;
-    this.#wrapper.mark(now);
+    if (crypto.authenticates) guard.mark(opened, now);
     return packet;
   }
 
-  /** The next packet that is due for a negotiation, wrapped for the link: data first, with acknowledgements on it. */
-  poll(negotiation: KeyExchange, now: number): Uint8Array | undefined {
-    const { reliable, keyId } = negotiation;
+  /** The next packet that is due for a key exchange, as it goes on the link: data first, with acknowledgements on it. */
+  poll(
+    { keyId, reliable }: { readonly keyId: number; readonly reliable: Reliable },
+    now: number,
+  ): Uint8Array | undefined {
     const due = reliable.pollSend(now);
     if (due === undefined && !reliable.acksPending) return undefined;
     const acks = reliable.takeAcks(due === undefined ? MAX_ACKS : MAX_PIGGYBACK_ACKS);
-    return this.#wrapper.wrap(
-      controlEmit({
-        opcode: due?.opcode ?? ACK_V1,
-        keyId,
-        sessionId: this.ownSessionId,
-        acks,
-        peerSessionId: this.peerSessionId,
-        packetId: due?.id,
-        payload: due?.payload ?? new Uint8Array(0),
-      }),
-    );
+    const plain = controlEmit({
+      opcode: due?.opcode ?? ACK_V1,
+      keyId,
+      sessionId: this.ownSessionId,
+      acks,
+      peerSessionId: this.peerSessionId,
+      packetId: due?.id,
+      payload: due?.payload ?? new Uint8Array(0),
+    });
+    const { crypto, guard } = this.#protections[keyId]!;
+    return crypto.seal(plain, guard.next(), guard.time);
   }
 }

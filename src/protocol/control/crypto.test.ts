@@ -1,8 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { ControlWrap, Material } from "../config/types.ts";
-import { DROP_CONTROL_AUTHENTICATION, DROP_CONTROL_REPLAY, DROP_CONTROL_TRUNCATED } from "../drop.ts";
-import { type ControlWrapper, controlWrapper } from "./crypto.ts";
+import { DROP_CONTROL_AUTHENTICATION, DROP_CONTROL_TRUNCATED } from "../drop.ts";
+import type { Side } from "../side.ts";
+import type { ControlCrypto, Opened } from "./crypto.ts";
+import { noblePrimitives } from "./noble-primitives.ts";
+import { controlCrypto } from "./protection.ts";
 
 const hex = (text: string): Uint8Array => Uint8Array.fromHex(text.replace(/\s/g, ""));
 /** The static key of OpenVPN's test_pkt.c. */
@@ -20,89 +23,80 @@ const RESET_TLS_CRYPT = hex(
   "38 f419cb12d1f9e48f 00000001 61d3f8e1 330206f56802be44fbed905064e3db43416bec5e526719462b7eb90c96defc9b 05c44879f7",
 );
 const material: Material = { label: "<tls-auth> block", origin: { file: "x", line: 1 }, bytes: KEY };
-const options = { unixSeconds: 0, replayWindow: { packets: 64, seconds: 15 } };
-const auth = (direction: 0 | 1 | undefined, unixSeconds = 0): ControlWrapper =>
-  controlWrapper({ kind: "tls-auth", key: KEY, direction, digest: "SHA1", material }, { ...options, unixSeconds });
-const crypt = (isServer: boolean, unixSeconds = 0, key = KEY): ControlWrapper =>
-  controlWrapper({ kind: "tls-crypt", key, material }, { ...options, unixSeconds, isServer });
+const auth = (direction: 0 | 1 | undefined): ControlCrypto =>
+  controlCrypto({ kind: "tls-auth", key: KEY, direction, digest: "SHA1", material }, "client", noblePrimitives);
+const crypt = (side: Side, key = KEY): ControlCrypto =>
+  controlCrypto({ kind: "tls-crypt", key, material }, side, noblePrimitives);
 
 test("tls-auth makes and takes the client's reset of test_pkt.c", () => {
-  const plain = auth(0).unwrap(RESET_TLS_AUTH, 0) as Uint8Array;
-  expect(plain.toHex()).toBe("38de694c5c7bfba2740000000000");
-  expect(auth(1, 0x61d3bf6c).wrap(plain).toHex()).toBe(RESET_TLS_AUTH.toHex());
+  const { plain, id, time } = auth(0).open(RESET_TLS_AUTH) as Opened;
+  expect([plain.toHex(), id, time]).toEqual(["38de694c5c7bfba2740000000000", 1, 0x61d3bf6c]);
+  expect(auth(1).seal(plain, id, time).toHex()).toBe(RESET_TLS_AUTH.toHex());
 });
 
 test("tls-crypt makes and takes the client's reset of test_pkt.c", () => {
-  const plain = crypt(true).unwrap(RESET_TLS_CRYPT, 0) as Uint8Array;
-  expect(plain.toHex()).toBe("38f419cb12d1f9e48f0000000000");
-  expect(crypt(false, 0x61d3f8e1).wrap(plain).toHex()).toBe(RESET_TLS_CRYPT.toHex());
+  const { plain, id, time } = crypt("server").open(RESET_TLS_CRYPT) as Opened;
+  expect([plain.toHex(), id, time]).toEqual(["38f419cb12d1f9e48f0000000000", 1, 0x61d3f8e1]);
+  expect(crypt("client").seal(plain, id, time).toHex()).toBe(RESET_TLS_CRYPT.toHex());
 });
 
 test("tls-auth without key-direction uses key 0 both ways, which is not the key of a side with a direction", () => {
-  const packet = auth(undefined).wrap(hex("38de694c5c7bfba2740000000000"));
-  expect(auth(undefined).unwrap(packet, 0)).toBeInstanceOf(Uint8Array);
-  expect(auth(0).unwrap(packet, 0)).toBe(DROP_CONTROL_AUTHENTICATION);
+  const packet = auth(undefined).seal(hex("38de694c5c7bfba2740000000000"), 1, 0);
+  expect(auth(undefined).open(packet)).toMatchObject({ id: 1 });
+  expect(auth(0).open(packet)).toBe(DROP_CONTROL_AUTHENTICATION);
 });
 
-test("no wrap: packets stay what they are, and prove nothing", () => {
+test("without a wrap packets stay what they are, and prove nothing", () => {
   const none: ControlWrap = { kind: "none" };
-  const wrapper = controlWrapper(none, options);
-  expect(wrapper.authenticates).toBe(false);
-  expect(wrapper.unwrap(wrapper.wrap(KEY), 0)).toEqual(KEY);
+  const crypto = controlCrypto(none, "client", noblePrimitives);
+  expect([crypto.authenticates, crypto.overhead]).toEqual([false, 0]);
+  expect(crypto.open(crypto.seal(KEY, 1, 0))).toMatchObject({ plain: KEY });
 });
 
-const pairs: [string, () => [ControlWrapper, ControlWrapper]][] = [
+const pairs: [string, () => [ControlCrypto, ControlCrypto]][] = [
   ["tls-auth", () => [auth(1), auth(0)]],
-  ["tls-crypt", () => [crypt(false), crypt(true)]],
-  ["tls-crypt, server to client", () => [crypt(true), crypt(false)]],
+  ["tls-crypt", () => [crypt("client"), crypt("server")]],
+  ["tls-crypt, server to client", () => [crypt("server"), crypt("client")]],
 ];
 describe.each(pairs)("%s", (_name, make) => {
-  test("round trip of any packet, once", () => {
+  const [from, to] = make();
+
+  test("round trip of any packet, with its replay id and time", () => {
+    const uint32 = fc.integer({ min: 0, max: 0xffffffff });
     fc.assert(
-      fc.property(fc.uint8Array({ minLength: 10, maxLength: 1500 }), (plain) => {
-        const [from, to] = make();
-        const packet = from.wrap(plain);
+      fc.property(fc.uint8Array({ minLength: 10, maxLength: 1500 }), uint32, uint32, (plain, id, time) => {
+        const packet = from.seal(plain, id, time);
         expect(packet.length).toBe(plain.length + from.overhead);
-        expect(to.unwrap(packet, 0)).toEqual(plain);
-        to.mark(0);
-        expect(to.unwrap(packet, 0)).toBe(DROP_CONTROL_REPLAY);
+        expect(to.open(packet)).toEqual({ plain, id, time });
       }),
       { numRuns: 30 },
     );
   });
 
-  test("any flipped bit is refused and does not use up the replay id", () => {
-    const [from, to] = make();
-    const packet = from.wrap(hex("20aeb9afe1f01d79c80000000001160301"));
+  test("any flipped bit is refused", () => {
+    const packet = from.seal(hex("20aeb9afe1f01d79c80000000001160301"), 1, 0);
     for (let bit = 0; bit < packet.length * 8; bit++) {
       const forged = packet.slice();
       forged[bit >> 3]! ^= 1 << (bit & 7);
-      expect(to.unwrap(forged, 0)).toBe(DROP_CONTROL_AUTHENTICATION);
+      expect(to.open(forged)).toBe(DROP_CONTROL_AUTHENTICATION);
     }
-    expect(to.unwrap(packet, 0)).toBeInstanceOf(Uint8Array);
   });
 
   test("any truncation is refused", () => {
-    const [from, to] = make();
-    const packet = from.wrap(hex("20aeb9afe1f01d79c80000000001160301"));
+    const packet = from.seal(hex("20aeb9afe1f01d79c80000000001160301"), 1, 0);
     for (let len = 1; len < packet.length; len++) {
-      expect([DROP_CONTROL_TRUNCATED, DROP_CONTROL_AUTHENTICATION]).toContain(
-        to.unwrap(packet.slice(0, len), 0) as number,
-      );
+      expect([DROP_CONTROL_TRUNCATED, DROP_CONTROL_AUTHENTICATION]).toContain(to.open(packet.slice(0, len)) as number);
     }
   });
 
-  test("packets may overtake each other, and a packet's own direction does not open it", () => {
-    const [from, to] = make();
-    const plain = hex("20aeb9afe1f01d79c80000000001");
-    const [first, second] = [from.wrap(plain), from.wrap(plain)];
-    expect(from.unwrap(second, 0)).toBe(DROP_CONTROL_AUTHENTICATION);
-    expect(to.unwrap(second, 0)).toEqual(plain);
-    expect(to.unwrap(first, 0)).toEqual(plain);
+  test("a packet's own direction does not open it", () => {
+    const packet = from.seal(hex("20aeb9afe1f01d79c80000000001"), 1, 0);
+    expect(from.open(packet)).toBe(DROP_CONTROL_AUTHENTICATION);
+    expect(to.open(packet)).toMatchObject({ id: 1 });
   });
 });
 
 test("tls-crypt refuses another key", () => {
   const other = KEY.map((byte) => byte ^ 0x42);
-  expect(crypt(true, 0, other).unwrap(RESET_TLS_CRYPT, 0)).toBe(DROP_CONTROL_AUTHENTICATION);
+  expect(crypt("server", other).open(RESET_TLS_CRYPT)).toBe(DROP_CONTROL_AUTHENTICATION);
 });

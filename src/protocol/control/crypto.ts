@@ -1,50 +1,26 @@
 /**
- * What surrounds control packets: nothing, tls-auth or tls-crypt. A wrapper turns the plain form (wire/control.ts) into
- * what is on the link and back; it owns the counter of its own replay ids and the window of the peer's. One lives as
- * long as the session: renegotiations share it.
+ * How control packets are protected: with nothing, tls-auth or tls-crypt. A ControlCrypto is keys alone. It turns the plain
+ * form of a packet (packet.ts) into what is on the link and back, and remembers nothing, so that one serves all peers with
+ * the same key, and a packet can be opened before there is a session for it. Counters and replay window are in
+ * replay-guard.ts.
  */
-import type { ControlWrap } from "../config/types.ts";
-import { TlsAuth } from "./tls-auth.ts";
-import { TlsCrypt } from "./tls-crypt.ts";
+/** Replay id and time in front of each protected packet, 4 bytes each (OpenVPN's packet_id.c, long form). */
+export const REPLAY_ID_LEN = 8;
 
-export interface ControlWrapper {
-  /** Bytes that wrapping adds. */
+/** An authentic packet. Whether it is a replay is the guard's question. */
+export interface Opened {
+  readonly plain: Uint8Array;
+  readonly id: number;
+  /** Seconds. */
+  readonly time: number;
+}
+
+export interface ControlCrypto {
+  /** Bytes that sealing adds. */
   readonly overhead: number;
-  /** Whether the peer proved that it has a key: without one only the session ids tell packets apart. */
+  /** Whether packets carry a replay id, and prove that the sender has the key. */
   readonly authenticates: boolean;
-  /** A fresh replay id each time: a retransmission is wrapped again. */
-  wrap(plain: Uint8Array): Uint8Array;
-  /** The plain form of an authentic packet that is no replay, or the drop code. Changes nothing. */
-  unwrap(packet: Uint8Array, now: number): Uint8Array | number;
-  /**
-   * The packet that was unwrapped last is one of this session: its replay id is taken from now on. Others share the key,
-   * and with tls-auth without a direction this side's own packets come back authentic: their ids must not count.
-   */
-  mark(now: number): void;
+  seal(plain: Uint8Array, id: number, time: number): Uint8Array;
+  /** The packet's plain form, or the drop code. */
+  open(packet: Uint8Array): Opened | number;
 }
-
-export interface WrapOptions {
-  /** The time field of the replay ids: wall clock when the session started; it stays the same (OpenVPN's packet_id.c). */
-  readonly unixSeconds: number;
-  readonly replayWindow: { readonly packets: number; readonly seconds: number };
-  readonly isServer?: boolean;
-}
-
-export function controlWrapper(wrap: ControlWrap, options: WrapOptions): ControlWrapper {
-  switch (wrap.kind) {
-    case "none":
-      return plain;
-    case "tls-auth":
-      return new TlsAuth(wrap.key, wrap.direction, wrap.digest, options);
-    case "tls-crypt":
-      return new TlsCrypt(wrap.key, options);
-  }
-}
-
-const plain: ControlWrapper = {
-  overhead: 0,
-  authenticates: false,
-  wrap: (packet) => packet,
-  unwrap: (packet) => packet,
-  mark() {},
-};

@@ -6,71 +6,65 @@
  *
  * Source: OpenVPN's ssl_pkt.c (swap_hmac) and packet_id.c; `man openvpn`, --tls-auth.
  */
-
-import { hmac } from "@noble/hashes/hmac.js";
-import { md5, sha1 } from "@noble/hashes/legacy.js";
-import { sha224, sha256, sha384, sha512 } from "@noble/hashes/sha2.js";
 import { concat } from "../../lib/bytes.ts";
 import type { DigestName } from "../config/types.ts";
-import { TimedReplayWindow } from "../data/replay.ts";
-import { DROP_CONTROL_AUTHENTICATION, DROP_CONTROL_REPLAY, DROP_CONTROL_TRUNCATED } from "../drop.ts";
+import { DROP_CONTROL_AUTHENTICATION, DROP_CONTROL_TRUNCATED } from "../drop.ts";
 import { equalConstantTime } from "../equal.ts";
-import type { ControlWrapper, WrapOptions } from "./crypto.ts";
+import type { ControlPrimitives } from "../ports.ts";
+import { type ControlCrypto, type Opened, REPLAY_ID_LEN } from "./crypto.ts";
 import { CONTROL_HEADER_LEN } from "./packet.ts";
 import { hmacPart } from "./static-key.ts";
 
-const HASHES = { MD5: md5, SHA1: sha1, SHA224: sha224, SHA256: sha256, SHA384: sha384, SHA512: sha512 } as const;
-const REPLAY_ID_LEN = 8;
+const DIGEST_LEN: Readonly<Record<DigestName, number>> = Object.freeze({
+  MD5: 16,
+  SHA1: 20,
+  SHA224: 28,
+  SHA256: 32,
+  SHA384: 48,
+  SHA512: 64,
+});
 
-export class TlsAuth implements ControlWrapper {
+export class TlsAuth implements ControlCrypto {
   readonly authenticates = true;
   readonly overhead: number;
-  readonly #mac: (input: Uint8Array, key: Uint8Array) => Uint8Array;
-  readonly #macLen: number;
+  readonly #digest: DigestName;
   readonly #sendKey: Uint8Array;
   readonly #receiveKey: Uint8Array;
-  readonly #time: number;
-  readonly #window: TimedReplayWindow;
-  #lastId = 0;
+  readonly #primitives: ControlPrimitives;
 
   /** @param direction key-direction of this side: 0 sends with key 0, 1 with key 1, undefined uses key 0 both ways */
-  constructor(key: Uint8Array, direction: 0 | 1 | undefined, digest: DigestName, options: WrapOptions) {
-    const hash = HASHES[digest];
-    this.#macLen = hash.outputLen;
-    this.overhead = this.#macLen + REPLAY_ID_LEN;
-    this.#mac = (input, macKey) => hmac(hash, macKey, input);
-    this.#sendKey = hmacPart(key, direction ?? 0, this.#macLen).slice();
-    this.#receiveKey = hmacPart(key, direction === 0 ? 1 : 0, this.#macLen).slice();
-    this.#time = options.unixSeconds >>> 0;
-    this.#window = new TimedReplayWindow(options.replayWindow.packets, options.replayWindow.seconds);
+  constructor(key: Uint8Array, direction: 0 | 1 | undefined, digest: DigestName, primitives: ControlPrimitives) {
+    const macLen = DIGEST_LEN[digest];
+    this.overhead = macLen + REPLAY_ID_LEN;
+    this.#digest = digest;
+    this.#sendKey = hmacPart(key, direction ?? 0, macLen).slice();
+    this.#receiveKey = hmacPart(key, direction === 0 ? 1 : 0, macLen).slice();
+    this.#primitives = primitives;
   }
 
-  wrap(plain: Uint8Array): Uint8Array {
-    const replayId = new Uint8Array(REPLAY_ID_LEN);
-    const d = new DataView(replayId.buffer);
-    d.setUint32(0, ++this.#lastId);
-    d.setUint32(4, this.#time);
-    const out = new Uint8Array(plain.length + this.overhead);
-    out.set(plain.subarray(0, CONTROL_HEADER_LEN));
-    out.set(this.#mac(concat(replayId, plain), this.#sendKey), CONTROL_HEADER_LEN);
-    out.set(replayId, CONTROL_HEADER_LEN + this.#macLen);
-    out.set(plain.subarray(CONTROL_HEADER_LEN), CONTROL_HEADER_LEN + this.overhead);
-    return out;
+  seal(plain: Uint8Array, id: number, time: number): Uint8Array {
+    const input = new Uint8Array(REPLAY_ID_LEN + plain.length);
+    const d = new DataView(input.buffer);
+    d.setUint32(0, id);
+    d.setUint32(4, time);
+    input.set(plain, REPLAY_ID_LEN);
+    const header = plain.subarray(0, CONTROL_HEADER_LEN);
+    const mac = this.#primitives.hmac(this.#digest, this.#sendKey, input);
+    return concat(header, mac, input.subarray(0, REPLAY_ID_LEN), plain.subarray(CONTROL_HEADER_LEN));
   }
 
-  unwrap(packet: Uint8Array, now: number): Uint8Array | number {
-    if (packet.length < CONTROL_HEADER_LEN + this.overhead) return DROP_CONTROL_TRUNCATED;
-    const replayAt = CONTROL_HEADER_LEN + this.#macLen;
-    const replayId = packet.subarray(replayAt, replayAt + REPLAY_ID_LEN);
-    const plain = concat(packet.subarray(0, CONTROL_HEADER_LEN), packet.subarray(replayAt + REPLAY_ID_LEN));
-    const mac = this.#mac(concat(replayId, plain), this.#receiveKey);
+  open(packet: Uint8Array): Opened | number {
+    const bodyAt = CONTROL_HEADER_LEN + this.overhead;
+    if (packet.length < bodyAt) return DROP_CONTROL_TRUNCATED;
+    const replayAt = bodyAt - REPLAY_ID_LEN;
+    const input = concat(
+      packet.subarray(replayAt, bodyAt),
+      packet.subarray(0, CONTROL_HEADER_LEN),
+      packet.subarray(bodyAt),
+    );
+    const mac = this.#primitives.hmac(this.#digest, this.#receiveKey, input);
     if (!equalConstantTime(mac, packet.subarray(CONTROL_HEADER_LEN, replayAt))) return DROP_CONTROL_AUTHENTICATION;
-    const d = new DataView(replayId.buffer, replayId.byteOffset, REPLAY_ID_LEN);
-    if (!this.#window.check(d.getUint32(4), d.getUint32(0), now)) return DROP_CONTROL_REPLAY;
-    return plain;
-  }
-
-  mark(now: number): void {
-    this.#window.markChecked(now);
+    const d = new DataView(input.buffer);
+    return { plain: input.subarray(REPLAY_ID_LEN), id: d.getUint32(0), time: d.getUint32(4) };
   }
 }

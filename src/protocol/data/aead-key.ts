@@ -73,12 +73,12 @@ export class DataKey {
 
   /**
    * Encrypts the payload [at, at + len) where it stands and writes header and tag in front of it.
-   * @returns the offset of the whole packet, or a negative drop code - 1 - code when the packet ids are used up
+   * @returns the offset of the whole packet, or the drop code when the packet ids are used up
    */
   seal(at: number, len: number): number {
     const count = this.#count;
     const id = count[SENT_ID]! + 1;
-    if (id > PACKET_ID_LAST) return -1 - DROP_SEAL_EXHAUSTED;
+    if (id > PACKET_ID_LAST) return DROP_SEAL_EXHAUSTED;
     count[SENT_ID] = id;
     count[SENT_USAGE] = count[SENT_USAGE]! + 1 + ((len + 15) >>> 4);
     count[SENT_BYTES] = count[SENT_BYTES]! + len;
@@ -97,19 +97,19 @@ export class DataKey {
 
   /**
    * Opens the packet [at, at + len), whose length was checked, where it stands.
-   * @returns the offset of the payload, or -1 - drop code
+   * @returns the offset of the payload, or the drop code
    */
   open(now: number, at: number, len: number, isV2: boolean): number {
     const head = isV2 ? DATA_V2_OVERHEAD : DATA_V1_OVERHEAD;
     const payloadAt = at + head;
     const id = this.#view.getUint32(payloadAt - TAG_LEN - 4);
-    if (!this.#replay.check(id, now)) return -1 - DROP_DATA_REPLAY;
+    if (!this.#replay.check(id, now)) return DROP_DATA_REPLAY;
     const key = this.#open;
     key.nonce.setUint32(0, id);
     const ok = isV2
       ? key.open(at, 8, payloadAt, len - head, payloadAt - TAG_LEN)
       : key.open(at + 1, 4, payloadAt, len - head, payloadAt - TAG_LEN);
-    if (!ok) return -1 - DROP_DATA_AUTHENTICATION;
+    if (!ok) return DROP_DATA_AUTHENTICATION;
     this.#replay.mark(id, now);
     const count = this.#count;
     count[RECEIVED_USAGE] = count[RECEIVED_USAGE]! + 1 + ((len - head + 15) >>> 4);

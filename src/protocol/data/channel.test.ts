@@ -1,8 +1,7 @@
 import { expect, test } from "bun:test";
 import { Batch } from "../../lib/batch.ts";
-import { Counters } from "../../lib/counters.ts";
 import { slabOver } from "../../lib/slab.ts";
-import { SESSION_DROP_NAMES } from "../drop.ts";
+import { SessionDrops } from "../drop.ts";
 import { DataKey } from "./aead-key.ts";
 import { DataChannel } from "./channel.ts";
 import { KeySlots } from "./key-slots.ts";
@@ -14,8 +13,8 @@ const slab = slabOver(new ArrayBuffer(2048));
 
 function side(isServer: boolean) {
   const slots = new KeySlots(60_000, 3000);
-  const drops = new Counters(SESSION_DROP_NAMES);
-  const path = new DataChannel(slab, slots, drops.values);
+  const drops = new SessionDrops();
+  const path = new DataChannel(slab, slots, drops);
   path.peerId = 5;
   const key = (keyId: number, peerId = 5): DataKey =>
     new DataKey(new Uint8Array(256).fill(keyId + 1), {
@@ -83,7 +82,7 @@ test("pings and exit notices are no packets of the tunnel", () => {
   const plain = new Batch(4);
   pingEmit(slab.bytes, AT);
   client.path.open(0, ...server.seal(PING_LEN), plain);
-  expect([plain.count, client.path.count[4], client.path.exitReceived]).toEqual([0, 1, false]);
+  expect([plain.count, client.path.traffic.pings, client.path.exitReceived]).toEqual([0, 1, false]);
   exitEmit(slab.bytes, AT);
   client.path.open(0, ...server.seal(EXIT_LEN), plain);
   expect([plain.count, client.path.exitReceived]).toEqual([0, true]);
@@ -113,7 +112,7 @@ test.each(["stub", "stub-swap"] as const)(
     expect(slab.bytes.slice(plain.at[0]!, plain.at[0]! + plain.len[0]!)).toEqual(packet);
     pingEmit(slab.bytes, AT);
     client.path.open(0, ...server.seal(PING_LEN), plain);
-    expect([plain.count, client.path.count[4]]).toEqual([1, 1]);
+    expect([plain.count, client.path.traffic.pings]).toEqual([1, 1]);
     server.path.framing = "none";
     slab.bytes.set(packet, AT);
     client.path.open(0, ...server.seal(packet.length), plain);

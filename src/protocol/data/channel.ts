@@ -12,6 +12,7 @@ import {
   DROP_DATA_PEER_ID,
   DROP_NONE,
   DROP_SEAL_NO_KEY,
+  type SessionDrops,
 } from "../drop.ts";
 import type { DataKey } from "./aead-key.ts";
 import {
@@ -25,9 +26,18 @@ import type { KeySlots } from "./key-slots.ts";
 import { PAYLOAD_EXIT, PAYLOAD_OCC, PAYLOAD_PACKET, PAYLOAD_PING, payloadKind } from "./magic.ts";
 import { dataCheck, dataPeerId, PEER_ID_NONE } from "./packet.ts";
 
+/** Packets of the tunnel and their bytes, as they are inside of it. */
+export class Traffic {
+  sealed = 0;
+  sealedBytes = 0;
+  opened = 0;
+  openedBytes = 0;
+  /** Opened packets that are not the tunnel's: pings and messages of OpenVPN itself. */
+  pings = 0;
+}
+
 export class DataChannel {
-  /** Packets and bytes of the tunnel, without pings: sealed, sealed bytes, opened, opened bytes, pings received. */
-  readonly count = new Float64Array(5);
+  readonly traffic = new Traffic();
   /** An authentic OCC exit message arrived. */
   exitReceived = false;
   /** Time of the last authentic data packet, pings included. */
@@ -39,10 +49,9 @@ export class DataChannel {
   framing: CompressionFraming = "none";
   readonly #slab: Slab;
   readonly #slots: KeySlots;
-  readonly #drops: Float64Array;
+  readonly #drops: SessionDrops;
 
-  /** @param drops counters by drop code */
-  constructor(slab: Slab, slots: KeySlots, drops: Float64Array) {
+  constructor(slab: Slab, slots: KeySlots, drops: SessionDrops) {
     this.#slab = slab;
     this.#slots = slots;
     this.#drops = drops;
@@ -59,32 +68,31 @@ export class DataChannel {
     const drops = this.#drops;
     const key = this.#slots.sending;
     if (key === undefined) {
-      drops[DROP_SEAL_NO_KEY] = drops[DROP_SEAL_NO_KEY]! + plain.count;
+      drops.drop(DROP_SEAL_NO_KEY, plain.count);
       return;
     }
-    const { overhead } = this;
-    const count = this.count;
+    const { overhead, traffic } = this;
     for (let i = 0; i < plain.count; i++) {
       const len = plain.len[i]!;
       if (sealed.count === sealed.capacity) {
-        drops[DROP_DATA_NO_ROOM] = drops[DROP_DATA_NO_ROOM]! + plain.count - i;
+        drops.drop(DROP_DATA_NO_ROOM, plain.count - i);
         break;
       }
       const start = this.seal(key, plain.at[i]!, len);
       if (start < 0) {
-        drops[-1 - start] = drops[-1 - start]! + 1;
+        drops.drop(start);
         continue;
       }
       sealed.push(start, len + overhead);
-      count[0] = count[0]! + 1;
-      count[1] = count[1]! + len;
+      traffic.sealed++;
+      traffic.sealedBytes += len;
       this.sealedAt = now;
     }
   }
 
   /**
    * Seals the payload [at, at + len) where it stands; the whole is `overhead` longer.
-   * @returns where it starts, or -1 - drop code
+   * @returns where it starts, or the drop code
    */
   seal(key: DataKey, at: number, len: number): number {
     if (this.framing === "none") return key.seal(at, len);
@@ -94,7 +102,7 @@ export class DataChannel {
   /** Opens one data packet [at, at + len), len > 0, into a row of `plain`. */
   open(now: number, at: number, len: number, plain: Batch): void {
     const code = this.#open(now, at, len, plain);
-    if (code !== DROP_NONE) this.#drops[code] = this.#drops[code]! + 1;
+    if (code !== DROP_NONE) this.#drops.drop(code);
   }
 
   #open(now: number, at: number, len: number, plain: Batch): number {
@@ -111,7 +119,7 @@ export class DataChannel {
       if (peerId !== this.peerId && peerId !== PEER_ID_NONE) return DROP_DATA_PEER_ID;
     }
     let payloadAt = key.open(now, at, len, isV2);
-    if (payloadAt < 0) return -1 - payloadAt;
+    if (payloadAt < 0) return payloadAt;
     this.#slots.opened(key, now);
     this.openedAt = now;
     let payloadLen = len - (payloadAt - at);
@@ -122,15 +130,15 @@ export class DataChannel {
       payloadLen -= COMPRESSION_HEADER_LEN;
     }
     const kind = payloadKind(bytes, payloadAt, payloadLen);
-    const count = this.count;
+    const { traffic } = this;
     if (kind === PAYLOAD_PACKET) {
       if (plain.push(payloadAt, payloadLen) < 0) return DROP_DATA_NO_ROOM;
-      count[2] = count[2]! + 1;
-      count[3] = count[3]! + payloadLen;
+      traffic.opened++;
+      traffic.openedBytes += payloadLen;
     } else if (kind === PAYLOAD_PING || kind === PAYLOAD_OCC) {
-      count[4] = count[4]! + 1;
+      traffic.pings++;
     } else if (kind === PAYLOAD_EXIT) {
-      count[4] = count[4]! + 1;
+      traffic.pings++;
       this.exitReceived = true;
     }
     return DROP_NONE;

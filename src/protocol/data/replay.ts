@@ -78,30 +78,3 @@ export class ReplayWindow {
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
-
-/** The same for control packets, whose replay id has a time (seconds) in front: a later time starts the ids anew. */
-export class TimedReplayWindow {
-  readonly #window: ReplayWindow;
-  #time = 0;
-  #checked = { time: 0, id: 0 };
-
-  constructor(packets: number, seconds: number) {
-    this.#window = new ReplayWindow(packets, seconds);
-  }
-
-  check(time: number, id: number, now: number): boolean {
-    this.#checked = { time, id };
-    if (time > this.#time) return id > 0;
-    return time === this.#time && this.#window.check(id, now);
-  }
-
-  /** Remembers what `check` let pass last. */
-  markChecked(now: number): void {
-    const { time, id } = this.#checked;
-    if (time > this.#time) {
-      this.#time = time;
-      this.#window.reset();
-    }
-    this.#window.mark(id, now);
-  }
-}

@@ -17,12 +17,13 @@ import type { Random } from "../../lib/random.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
 import type { ClientConfig } from "../config/types.ts";
 import { ControlChannel } from "../control/channel.ts";
-import { controlWrapper } from "../control/crypto.ts";
 import type { ControlMessage } from "../control/message.ts";
 import { DATA_V1, DATA_V2, opcodeOf } from "../control/opcode.ts";
 import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "../control/packet.ts";
+import { controlCrypto } from "../control/protection.ts";
+import { ReplayGuard } from "../control/replay-guard.ts";
 import { DataKey } from "../data/aead-key.ts";
-import { DataChannel } from "../data/channel.ts";
+import { DataChannel, type Traffic } from "../data/channel.ts";
 import { KeySlots } from "../data/key-slots.ts";
 import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
@@ -32,15 +33,14 @@ import {
   DROP_NONE,
   DROP_PACKET_EMPTY,
   DROP_SESSION_ENDED,
-  SESSION_DROP_NAMES,
-  type SessionDrop,
+  SessionDrops,
 } from "../drop.ts";
 import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH } from "../exchange/key-derive.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { type KeyMethodMessage, makeKeySource, utf8Encode } from "../exchange/key-method.ts";
 import { clientOptionsString, clientPeerInfo } from "../exchange/peer-info.ts";
 import { Rekey } from "../exchange/rekey.ts";
-import type { AeadFactory, TlsEngineFactory } from "../ports.ts";
+import type { AeadFactory, ControlPrimitives, TlsEngineFactory } from "../ports.ts";
 import { type AuthToken, type Pushed, PushReply, serverMismatches } from "../push/collect.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
 import { Keepalive, keepaliveOptions } from "./keepalive.ts";
@@ -62,6 +62,7 @@ const COMPRESSED_DATA =
 export interface SessionPorts {
   readonly slab: Slab;
   readonly aead: AeadFactory;
+  readonly control: ControlPrimitives;
   readonly tls: TlsEngineFactory;
   readonly random: Random;
   /** Room for one ping; nothing in it outlives a call. */
@@ -91,11 +92,16 @@ const COUNTERS = [
   "control-messages-ignored",
 ] as const;
 export type SessionCounter = (typeof COUNTERS)[number];
-const [DATAGRAMS, CONTROL_RECEIVED, CONTROL_SENT, PINGS_SENT, RENEGOTIATIONS, MESSAGES_IGNORED] =
-  COUNTERS.keys() as unknown as [number, number, number, number, number, number];
+const counter = (name: SessionCounter): number => COUNTERS.indexOf(name);
+const DATAGRAMS = counter("datagrams-received");
+const CONTROL_RECEIVED = counter("control-received");
+const CONTROL_SENT = counter("control-sent");
+const PINGS_SENT = counter("pings-sent");
+const RENEGOTIATIONS = counter("renegotiations");
+const MESSAGES_IGNORED = counter("control-messages-ignored");
 
 export class ClientSession {
-  readonly drops = new Counters<SessionDrop>(SESSION_DROP_NAMES);
+  readonly drops = new SessionDrops();
   readonly counters = new Counters<SessionCounter>(COUNTERS);
   readonly #config: ClientConfig;
   readonly #ports: SessionPorts;
@@ -128,13 +134,14 @@ export class ClientSession {
     this.#login = new Login(config, options.authToken);
     const ownSessionId = new Uint8Array(SESSION_ID_LEN);
     ports.random.fill(ownSessionId);
-    const wrapper = controlWrapper(config.wrap, {
-      unixSeconds: options.unixSeconds,
-      replayWindow: config.replayWindow,
-    });
-    this.#channel = new ControlChannel(wrapper, ownSessionId, options.linkOverhead);
+    const protection = {
+      crypto: controlCrypto(config.wrap, "client", ports.control),
+      guard: new ReplayGuard(options.unixSeconds, config.replayWindow),
+    };
+    const { linkOverhead } = options;
+    this.#channel = new ControlChannel({ side: "client", ownSessionId, protection, linkOverhead });
     this.#slots = new KeySlots(config.tranWindow * 1000, switchDelay(config) * 1000);
-    this.#data = new DataChannel(ports.slab, this.#slots, this.drops.values);
+    this.#data = new DataChannel(ports.slab, this.#slots, this.drops);
     this.#negotiations = new Rekey({
       config,
       channel: this.#channel,
@@ -173,15 +180,8 @@ export class ClientSession {
   }
 
   /** Tunnel packets and bytes so far. */
-  traffic(): { sealed: number; sealedBytes: number; opened: number; openedBytes: number; pings: number } {
-    const [sealed, sealedBytes, opened, openedBytes, pings] = this.#data.count as unknown as [
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    return { sealed, sealedBytes, opened, openedBytes, pings };
+  traffic(): Readonly<Traffic> {
+    return this.#data.traffic;
   }
 
   start(now: number): void {
@@ -240,7 +240,7 @@ export class ClientSession {
       }
     }
     if (this.#data.exitReceived && this.#state !== "ended") this.#end(now, { kind: "server-exit" });
-    if (!this.#compressedTold && this.drops.values[DROP_DATA_COMPRESSED]! > 0) {
+    if (!this.#compressedTold && this.drops.values[~DROP_DATA_COMPRESSED]! > 0) {
       this.#compressedTold = true;
       this.#events.push({ kind: "warning", text: COMPRESSED_DATA });
     }
@@ -513,8 +513,8 @@ export class ClientSession {
   #handleKeepalive(now: number): void {
     const keepalive = this.#keepalive;
     if (keepalive === undefined) return;
-    const count = this.#data.count;
-    const end = keepalive.expired(now, this.#receivedAt(), count[1]! + count[3]!);
+    const { sealedBytes, openedBytes } = this.#data.traffic;
+    const end = keepalive.expired(now, this.#receivedAt(), sealedBytes + openedBytes);
     if (end !== undefined) this.#end(now, end);
   }
 
@@ -567,7 +567,7 @@ export class ClientSession {
   }
 
   #drop(code: number): void {
-    this.drops.bump(code);
+    this.drops.drop(code);
   }
 
   #transition(input: SessionInput): boolean {
