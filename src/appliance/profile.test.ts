@@ -29,7 +29,7 @@ test("a profile alone on the disk is enough, under any name", () => {
     expect(result).toMatchObject({
       ok: true,
       settings: DEFAULT_SETTINGS,
-      config: { file: name, credentials: { user: "ann" } },
+      config: { file: name, login: { user: "ann" } },
     });
     expect(result.notices).toHaveLength(1);
   }
@@ -40,7 +40,7 @@ test("auth.txt serves a bare auth-user-pass, and one whose file is not there", (
     const result = load({ "a.ovpn": PROFILE.replace("auth-user-pass", line), "auth.txt": AUTH });
     expect(result).toMatchObject({
       ok: true,
-      config: { credentials: { password: "correct horse", label: "auth.txt" } },
+      config: { login: { password: "correct horse", label: "auth.txt" } },
     });
   }
   expect(problems(load({ "a.ovpn": PROFILE }))).toEqual([
@@ -126,7 +126,7 @@ test("one file given by itself takes no appliance.toml from beside it, but the f
   expect(result).toMatchObject({
     ok: true,
     settings: DEFAULT_SETTINGS,
-    config: { file: "files.ovpn", localPort: undefined },
+    config: { file: "files.ovpn", link: { localPort: undefined } },
   });
   expect(load({ "appliance.toml": "broken", "a.ovpn": PROFILE, "auth.txt": AUTH }, { single: "a.ovpn" })).toMatchObject(
     { ok: true },

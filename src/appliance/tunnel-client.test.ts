@@ -190,11 +190,12 @@ test("remote-random-hostname: each look-up is of another name below the remote's
       if (fields?.["host"] !== undefined) asked.push(String(fields["host"]));
     },
   };
-  const bed = new Bed(PUSH, { remoteRandomHostname: true }, log);
+  const RANDOM_HOSTNAME = { ...clientConfig([], NO_WRAP).retry, remoteRandomHostname: true };
+  const bed = new Bed(PUSH, { retry: RANDOM_HOSTNAME }, log);
   for (let i = 0; i < 3; i++) bed.client.wanUp(bed.now, [1]);
   expect(new Set(asked).size).toBe(3);
   for (const host of asked) expect(host).toMatch(/^[0-9a-f]{12}\.vpn\.example$/);
-  const fixed = new Bed(PUSH, { remoteRandomHostname: true, remotes: [REMOTE] });
+  const fixed = new Bed(PUSH, { retry: RANDOM_HOSTNAME, remotes: [REMOTE] });
   fixed.client.wanUp(fixed.now, [1]);
   fixed.until(() => fixed.isUp);
 });

@@ -70,7 +70,7 @@ export class TunnelClient {
   constructor(options: TunnelClientOptions) {
     this.#options = options;
     this.#log = options.log;
-    this.#retry = new RetryPolicy(options.config, options.random);
+    this.#retry = new RetryPolicy(options.config.remotes, options.config.retry, options.random);
     this.#resolver = new RemoteResolver(options.path.wan, options.memory, options.random);
   }
 
@@ -158,7 +158,9 @@ export class TunnelClient {
     const literal = parseIpv4(remote.host);
     if (literal !== undefined) return this.#connect(now, remote, literal);
     this.#state = { kind: "resolving", remote, address: index };
-    const host = this.#options.config.remoteRandomHostname ? `${this.#randomLabel()}.${remote.host}` : remote.host;
+    const host = this.#options.config.retry.remoteRandomHostname
+      ? `${this.#randomLabel()}.${remote.host}`
+      : remote.host;
     this.#log.write("info", "link.resolving", "", { host });
     this.#resolver.resolve(now, host, (at, result) => {
       if (this.#state.kind !== "resolving" || this.#state.remote !== remote) return;
@@ -184,7 +186,7 @@ export class TunnelClient {
     const { config, path, memory, aead, control, tls, random } = this.#options;
     const socket = this.#bind(now);
     if (socket === undefined) {
-      this.#log.write("error", "link.failed", `the local port ${config.localPort} is in use`);
+      this.#log.write("error", "link.failed", `the local port ${config.link.localPort} is in use`);
       return this.#backOff(now, { kind: "resolve-failed" });
     }
     const session = new ClientSession(
@@ -208,7 +210,7 @@ export class TunnelClient {
 
   #bind(_now: number): UdpSocket | undefined {
     const { config, path } = this.#options;
-    return path.wan.bindUdp(config.localPort ?? 0, {
+    return path.wan.bindUdp(config.link.localPort ?? 0, {
       onDatagram: () => {},
       onError: (_at, error) => {
         this.#log.write("debug", "link.icmp", "", { type: error.type, code: error.code, from: formatIpv4(error.dst) });
@@ -277,7 +279,7 @@ export class TunnelClient {
 
   #up(now: number, attempt: Attempt, event: SessionEvent & { readonly kind: "up" }): void {
     const { config, path, lan } = this.#options;
-    const result = parseTunnelOptions(event.options, config.localOptions, {
+    const result = parseTunnelOptions(event.options, config.tunnel.localOptions, {
       serverAddress: attempt.address,
       lan: { network: lan.address & prefixMask(lan.prefix), prefix: lan.prefix },
     });
@@ -286,8 +288,8 @@ export class TunnelClient {
     for (const note of tunnel.notes) this.#log.write(note.level, "tunnel.option", note.text);
     const routes = new RouteTable();
     for (const route of tunnel.routes) routes.add(route);
-    const wanted = tunnel.mtu ?? config.tunMtu;
-    const mtu = Math.min(wanted, config.tunMtuMax);
+    const wanted = tunnel.mtu ?? config.tunnel.mtu;
+    const mtu = Math.min(wanted, config.tunnel.mtuMax);
     if (mtu < wanted) {
       const text = `the server pushes tun-mtu ${wanted}; ${mtu} is the most that tun-mtu-max allows, and what is used`;
       this.#log.write("warn", "tunnel.option", text);
@@ -297,7 +299,7 @@ export class TunnelClient {
       prefix: tunnel.prefix,
       peer: tunnel.peer ?? 0,
       mtu,
-      mssClamp: tunnelMss(config.mssFix, mtu, attempt.session.dataOverhead, LINK_OVERHEAD),
+      mssClamp: tunnelMss(config.tunnel.mssFix, mtu, attempt.session.dataOverhead, LINK_OVERHEAD),
       routes,
     });
     this.#state = { kind: "up", attempt };

@@ -43,8 +43,8 @@ function accepted(result: ConfigResult): ClientConfig {
 /** Without what a second parsing of the resolved text must change: where things stand. */
 const comparable = (config: ClientConfig): unknown =>
   JSON.parse(
-    JSON.stringify({ ...config, file: "", setenv: [...config.setenv] }, (key, value) =>
-      ["origin", "origins", "label"].includes(key) ? undefined : value === Number.POSITIVE_INFINITY ? "never" : value,
+    JSON.stringify({ ...config, file: "" }, (key, value) =>
+      ["origin", "origins", "label"].includes(key) ? undefined : value instanceof Map ? [...value] : value,
     ),
   );
 
@@ -84,33 +84,32 @@ describe("valid profiles", () => {
     expect(config.remotes).toHaveLength(20);
     expect(config.remotes[1]).toMatchObject({ host: "198.51.100.11", port: 443, protocol: "udp", origin: { line: 9 } });
     expect(config).toMatchObject({
-      fallbackCipher: "AES-256-CBC",
-      auth: "SHA512",
-      remoteRandom: true,
-      localPort: undefined,
+      data: { fallbackCipher: "AES-256-CBC", auth: "SHA512" },
+      retry: { remoteRandom: true },
+      link: { localPort: undefined },
+      keepalive: { ping: 15, timeout: 0 },
+      tunnel: { mssFix: { size: 1450, mode: "payload" } },
     });
-    expect(config).toMatchObject({ ping: 15, pingTimeout: 0, pingTimerRem: true, renegSec: { max: 0, min: 0 } });
-    expect(config.mssFix).toEqual({ size: 1450, mode: "payload" });
-    expect(config.wrap).toMatchObject({ kind: "tls-auth", direction: 1, digest: "SHA512" });
-    expect(config.setenv.get("UV_IPV6")).toBe("no");
-    expect(config.credentials).toMatchObject({ user: "ann", password: "correct horse", label: "auth.txt" });
-    expect(config.resolvRetry).toBe(Number.POSITIVE_INFINITY);
+    expect(config.control.renegSec).toEqual({ max: 0, min: 0 });
+    expect(config.control.wrap).toMatchObject({ kind: "tls-auth", direction: 1, digest: "SHA512" });
+    expect(config.peerInfo.variables.get("UV_IPV6")).toBe("no");
+    expect(config.login).toMatchObject({ user: "ann", password: "correct horse", label: "auth.txt" });
   });
 
   test("quoted.ovpn: words and credentials as they stand", () => {
     const config = accepted(parse(FOLDER, "quoted.ovpn"));
     expect(config.verify.x509Name).toEqual({ type: "subject", name: 'C=DE, O=Some "Quoted" Ltd, CN=vpn' });
-    expect(config.credentials).toMatchObject({
+    expect(config.login).toMatchObject({
       user: "ann smith",
       password: " pass#word;\"'\\ ",
       label: "<auth-user-pass> block",
     });
-    expect(config.pullFilters).toEqual([
+    expect(config.pull.filters).toEqual([
       { action: "ignore", prefix: "dhcp-option DNS" },
       { action: "reject", prefix: "route-ipv6 " },
       { action: "accept", prefix: "" },
     ]);
-    expect(config.localOptions.map((o) => o.words)).toEqual([["block-outside-dns"]]);
+    expect(config.tunnel.localOptions.map((o) => o.words)).toEqual([["block-outside-dns"]]);
   });
 
   test("connections.ovpn: TCP and proxies are skipped with a warning, ports and credentials fall back", () => {
@@ -125,7 +124,7 @@ describe("valid profiles", () => {
       "19 http-proxy",
       "25 ca",
     ]);
-    expect(accepted(result).credentials?.label).toBe("auth.txt");
+    expect(accepted(result).login?.label).toBe("auth.txt");
   });
 
   test("loose-words.ovpn: ports by name, what OpenVPN takes in <connection>, and words that it passes over", () => {
@@ -136,8 +135,8 @@ describe("valid profiles", () => {
       "192.0.2.2 1194",
       "192.0.2.3 53",
     ]);
-    expect(config).toMatchObject({ dataCiphers: ["AES-256-GCM", "AES-128-GCM"], auth: "SHA512" });
-    expect(config.wrap.kind).toBe("tls-crypt");
+    expect(config).toMatchObject({ data: { ciphers: ["AES-256-GCM", "AES-128-GCM"], auth: "SHA512" } });
+    expect(config.control.wrap.kind).toBe("tls-crypt");
     expect(result.warnings.map((w) => `${w.origin.line} ${w.directive}`)).toEqual([
       "7 server-poll-timeout",
       "8 tun-mtu-max",
@@ -154,9 +153,7 @@ describe("valid profiles", () => {
   test("old-words-bom.ovpn: old and lower-case words get their meaning of today", () => {
     const config = accepted(parse(FOLDER, "old-words-bom.ovpn"));
     expect(config).toMatchObject({
-      dataCiphers: ["AES-128-GCM", "CHACHA20-POLY1305"],
-      fallbackCipher: "AES-128-CBC",
-      auth: "SHA256",
+      data: { ciphers: ["AES-128-GCM", "CHACHA20-POLY1305"], fallbackCipher: "AES-128-CBC", auth: "SHA256" },
     });
     expect(config.tls.minVersion).toBe("1.2");
   });
@@ -172,9 +169,12 @@ describe("valid profiles", () => {
     const base = readFileSync(join(FOLDER, "old-words-bom.ovpn"), "utf8");
     const more = "setenv SERVER_POLL_TIMEOUT 4\nsetenv REMOTE_RANDOM_HOSTNAME\nsetenv PUSH_PEER_INFO\n";
     const config = accepted(parse(FOLDER, "x.ovpn", `${base}\n${more}`));
-    expect(config).toMatchObject({ connectTimeout: 4, remoteRandomHostname: true, pushPeerInfo: true });
+    expect(config).toMatchObject({
+      retry: { connectTimeout: 4, remoteRandomHostname: true },
+      peerInfo: { pushPeerInfo: true },
+    });
     const values = accepted(parse(FOLDER, "x.ovpn", `${base}\nsetenv PUSH_PEER_INFO yes\n`));
-    expect([values.pushPeerInfo, values.setenv.get("PUSH_PEER_INFO")]).toEqual([false, "yes"]);
+    expect(values.peerInfo).toEqual({ pushPeerInfo: false, variables: new Map() });
   });
 
   test("what providers write and a router has no use for is accepted, and not talked about", () => {
@@ -458,8 +458,8 @@ describe("hostile input", () => {
   test("a zero byte in a password is no reason to call the file binary", () => {
     const profile = (block: string): string => `client\ndev tun\nremote 192.0.2.1\nca ca.crt\n${block}`;
     const config = accepted(parse(FOLDER, "f", profile("<auth-user-pass>\nann\na\0b\n</auth-user-pass>\n")));
-    expect(config.credentials?.password).toBe("a\0b");
-    expect(accepted(parse(FOLDER, "f", formatConfig(config))).credentials?.password).toBe("a\0b");
+    expect(config.login?.password).toBe("a\0b");
+    expect(accepted(parse(FOLDER, "f", formatConfig(config))).login?.password).toBe("a\0b");
   });
 
   test("a file that is no text is one problem, which names UTF-16", () => {

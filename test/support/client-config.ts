@@ -28,5 +28,5 @@ export function clientConfig(lines: readonly string[], wrap: ControlWrap): Clien
     defaultCredentials: { text: "ann\npw\n", label: "auth.txt" },
   });
   if (!result.ok) throw new Error(JSON.stringify(result.problems));
-  return { ...result.config, wrap };
+  return { ...result.config, control: { ...result.config.control, wrap } };
 }

@@ -66,7 +66,8 @@ export class Sim {
     };
     const { authToken } = options;
     const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000, authToken } as const;
-    const config = { ...clientConfig(options.lines ?? [], wrap), authUserPass: options.login ?? true };
+    const profile = clientConfig(options.lines ?? [], wrap);
+    const config = options.login === false ? { ...profile, login: undefined } : profile;
     this.session = new ClientSession(config, ports, start);
     this.peer = new OpenvpnPeer({
       wrap: wrap.kind === "tls-auth" ? { ...wrap, direction: 0 } : wrap,

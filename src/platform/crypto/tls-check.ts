@@ -11,11 +11,10 @@ export interface TlsCheck {
 }
 
 /** A key of another certificate, a wrong pass phrase, a list without anything that the library has. */
-export function checkTls(config: ClientConfig): TlsCheck {
-  const { tls, file } = config;
+export function checkTls({ tls, verify, file }: Pick<ClientConfig, "tls" | "verify" | "file">): TlsCheck {
   const at = (directive: string): ConfigProblem["origin"] => tls.origins?.[directive] ?? { file, line: 1 };
   try {
-    secureContext(tlsParameters(config));
+    secureContext(tlsParameters(tls, verify));
   } catch (error) {
     const problem =
       error instanceof UnusableTls

@@ -14,6 +14,11 @@ export const ACCEPTED: readonly Directive[] = [
   silent("persist-tun", 0, 0),
   silent("persist-local-ip", 0, 0),
   silent("persist-remote-ip", 0, 0),
+  // It never stops trying, and a client has a remote from the start.
+  silent("connect-retry-max", 1, 1, "c"),
+  silent("resolv-retry", 1, 1),
+  silent("auth-retry", 1, 1),
+  silent("ping-timer-rem", 0, 0),
   // Buffers, scheduling and kernel details of another program.
   silent("fast-io", 0, 0),
   silent("sndbuf", 1, 1, "p"),
@@ -54,6 +59,7 @@ export const ACCEPTED: readonly Directive[] = [
   silent("setenv-safe", 1, 2, "p"),
   silent("force-tls-key-material-export", 0, 0),
   // Another program's log.
+  silent("verb", 1, 1),
   silent("mute", 1, 1),
   silent("mute-replay-warnings", 0, 0),
   silent("suppress-timestamps", 0, 0),
@@ -105,6 +111,7 @@ export const ACCEPTED: readonly Directive[] = [
   warned("single-session", 0, 0, "ignored: the appliance always reconnects"),
   warned("tls-exit", 0, 0, "ignored: the appliance always reconnects"),
   warned("tls-cert-profile", 1, 1, "ignored: the TLS library's own rules for certificates hold"),
+  warned("auth-nocache", 0, 0, "ignored: user and password stay in memory, to log in again without a person"),
   warned("x509-track", 1, 1, "ignored: there are no scripts that could read it"),
   warned("static-challenge", 2, 2, "ignored: nobody is there to answer it"),
   warned("dh", 1, 1, "ignored: only a server uses it", "i"),

@@ -23,9 +23,7 @@ export const CLIENT: readonly Directive[] = [
   used("nobind", 0, 0, "c"),
   used("remote-random", 0, 0),
   used("remote-random-hostname", 0, 0),
-  used("resolv-retry", 1, 1),
   used("connect-retry", 1, 2, "c"),
-  used("connect-retry-max", 1, 1, "c"),
   used("connect-timeout", 1, 1, "c"),
   used("server-poll-timeout", 1, 1, "c"),
   used("hand-window", 1, 1),
@@ -47,8 +45,6 @@ export const CLIENT: readonly Directive[] = [
 
   // Who the server must be, and who we are
   used("auth-user-pass", 0, 1, "i"),
-  used("auth-retry", 1, 1),
-  used("auth-nocache", 0, 0),
   used("push-peer-info", 0, 0),
   used("remote-cert-tls", 1, 1),
   used("remote-cert-eku", 1, 1),
@@ -91,7 +87,6 @@ export const CLIENT: readonly Directive[] = [
   used("ping", 1, 1, "p"),
   used("ping-restart", 1, 1, "p"),
   used("ping-exit", 1, 1, "p"),
-  used("ping-timer-rem", 0, 0),
   used("keepalive", 2, 2),
   used("inactive", 1, 2, "p"),
   used("session-timeout", 1, 1, "p"),
@@ -118,5 +113,4 @@ export const CLIENT: readonly Directive[] = [
   // About the file itself
   used("setenv", 1, 15),
   used("ignore-unknown-option", 1, 15),
-  used("verb", 1, 1),
 ];

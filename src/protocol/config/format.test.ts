@@ -8,8 +8,8 @@ import type { ClientConfig } from "./types.ts";
 /** Without what a second parsing of the resolved text must change: where things stand. */
 const meaning = (config: ClientConfig): unknown =>
   JSON.parse(
-    JSON.stringify({ ...config, file: "", setenv: [...config.setenv] }, (key, value) =>
-      key === "origin" || key === "label" ? undefined : value === Number.POSITIVE_INFINITY ? "never" : value,
+    JSON.stringify({ ...config, file: "" }, (key, value) =>
+      key === "origin" || key === "label" ? undefined : value instanceof Map ? [...value] : value,
     ),
   );
 

@@ -1,7 +1,22 @@
 /** A resolved configuration -> an OpenVPN file that says the same with every default written out and every file inline. */
 import { quoteWord } from "./lexer.ts";
 import { encodeBase64, formatStaticKey } from "./material.ts";
-import type { ClientConfig, ControlWrap, Material, Remote, TlsConfig, VerifyConfig } from "./types.ts";
+import type {
+  ClientConfig,
+  ControlConfig,
+  ControlWrap,
+  DataConfig,
+  KeepaliveConfig,
+  LinkConfig,
+  Material,
+  PeerInfoConfig,
+  PullConfig,
+  Remote,
+  RetryConfig,
+  TlsConfig,
+  TunnelConfig,
+  VerifyConfig,
+} from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
 /** @returns the file's text, which holds the secrets of the profile; it parses back to the same value (but for origins) */
@@ -10,26 +25,20 @@ export function formatConfig(config: ClientConfig): string {
   out.line("client");
   out.line("dev", config.device);
   if (!/^tun/.test(config.device)) out.line("dev-type", "tun");
-  writeLink(out, config);
-  writeTimers(out, config);
-  writeData(out, config);
+  writeRemotes(out, config.remotes);
+  writeRetry(out, config.retry);
+  writeLink(out, config.link);
+  writeControl(out, config.control);
+  writeData(out, config.data);
+  writeKeepalive(out, config.keepalive);
+  if (config.exitNotify > 0) out.line("explicit-exit-notify", config.exitNotify);
+  writePull(out, config.pull);
+  writeTunnel(out, config.tunnel);
+  writePeerInfo(out, config.peerInfo);
   writeVerify(out, config.verify);
-  out.flag("auth-user-pass", config.authUserPass && config.credentials === undefined);
-  out.line("auth-retry", config.authRetry);
-  out.flag("auth-nocache", config.authNoCache);
-  out.flag("push-peer-info", config.pushPeerInfo);
-  for (const [name, value] of config.setenv) out.line("setenv", name, value);
-  out.flag("route-nopull", config.routeNoPull);
-  for (const { action, prefix } of config.pullFilters) out.line("pull-filter", action, prefix);
-  // Elsewhere than on Windows openvpn knows no block-outside-dns; marked as optional it is read everywhere.
-  for (const { words } of config.localOptions) {
-    if (words[0] === "block-outside-dns") out.line("setenv", "opt", ...words);
-    else out.line(...words);
-  }
-  out.line("verb", config.verb);
   writeTls(out, config.tls);
-  if (config.credentials) out.block("auth-user-pass", `${config.credentials.user}\n${config.credentials.password}\n`);
-  writeWrap(out, config.wrap);
+  if (config.login) out.block("auth-user-pass", `${config.login.user}\n${config.login.password}\n`);
+  writeWrap(out, config.control.wrap);
   return out.text;
 }
 
@@ -63,46 +72,69 @@ function protocolWord(remote: Remote): string {
   return remote.protocol === "udp" ? `udp${family}` : `tcp${family}-client`;
 }
 
-function writeLink(out: Output, config: ClientConfig): void {
-  for (const remote of config.remotes) out.line("remote", remote.host, remote.port, protocolWord(remote));
-  out.flag("remote-random", config.remoteRandom);
-  out.flag("remote-random-hostname", config.remoteRandomHostname);
-  if (config.connectRetry) out.line("connect-retry", config.connectRetry.initial, config.connectRetry.max);
-  if (Number.isFinite(config.connectRetryMax)) out.line("connect-retry-max", config.connectRetryMax);
-  out.line("connect-timeout", config.connectTimeout);
-  out.line("resolv-retry", Number.isFinite(config.resolvRetry) ? config.resolvRetry : "infinite");
-  if (config.localPort === undefined) out.line("nobind");
-  else out.line("lport", config.localPort);
-  out.flag("float", config.float);
+function writeRemotes(out: Output, remotes: readonly Remote[]): void {
+  for (const remote of remotes) out.line("remote", remote.host, remote.port, protocolWord(remote));
 }
 
-function writeTimers(out: Output, config: ClientConfig): void {
-  out.line("hand-window", config.handWindow);
-  out.line("tls-timeout", config.tlsTimeout);
-  out.line("tran-window", config.tranWindow);
-  out.line("reneg-sec", config.renegSec.max, config.renegSec.min);
-  out.line("reneg-bytes", config.renegBytes);
-  out.line("reneg-pkts", config.renegPkts);
-  if (config.ping > 0) out.line("ping", config.ping);
-  out.line(`ping-${config.pingAction}`, config.pingTimeout);
-  out.flag("ping-timer-rem", config.pingTimerRem);
-  if (config.inactive) out.line("inactive", config.inactive.seconds, config.inactive.bytes);
-  if (config.sessionTimeout > 0) out.line("session-timeout", config.sessionTimeout);
-  if (config.exitNotify > 0) out.line("explicit-exit-notify", config.exitNotify);
+function writeRetry(out: Output, retry: RetryConfig): void {
+  out.flag("remote-random", retry.remoteRandom);
+  out.flag("remote-random-hostname", retry.remoteRandomHostname);
+  if (retry.connectRetry) out.line("connect-retry", retry.connectRetry.initial, retry.connectRetry.max);
+  out.line("connect-timeout", retry.connectTimeout);
 }
 
-function writeData(out: Output, config: ClientConfig): void {
-  out.line("data-ciphers", config.dataCiphers.join(":"));
-  out.value("data-ciphers-fallback", config.fallbackCipher);
-  out.line("auth", config.auth);
-  out.line("replay-window", config.replayWindow.packets, config.replayWindow.seconds);
-  out.line("tun-mtu", config.tunMtu);
-  out.line("tun-mtu-max", config.tunMtuMax);
-  if (config.framing === "stub") out.line("comp-lzo", "no");
-  else if (config.framing === "stub-swap") out.line("compress", "stub");
-  const { size, mode } = config.mssFix;
+function writeLink(out: Output, link: LinkConfig): void {
+  if (link.localPort === undefined) out.line("nobind");
+  else out.line("lport", link.localPort);
+}
+
+/** The replay window is one directive for both channels: it stands with the data channel. */
+function writeControl(out: Output, control: ControlConfig): void {
+  out.line("hand-window", control.handWindow);
+  out.line("tls-timeout", control.tlsTimeout);
+  out.line("tran-window", control.tranWindow);
+  out.line("reneg-sec", control.renegSec.max, control.renegSec.min);
+  out.line("reneg-bytes", control.renegBytes);
+  out.line("reneg-pkts", control.renegPkts);
+}
+
+function writeData(out: Output, data: DataConfig): void {
+  out.line("data-ciphers", data.ciphers.join(":"));
+  out.value("data-ciphers-fallback", data.fallbackCipher);
+  out.line("auth", data.auth);
+  out.line("replay-window", data.replayWindow.packets, data.replayWindow.seconds);
+  if (data.framing === "stub") out.line("comp-lzo", "no");
+  else if (data.framing === "stub-swap") out.line("compress", "stub");
+}
+
+function writeKeepalive(out: Output, keepalive: KeepaliveConfig): void {
+  if (keepalive.ping > 0) out.line("ping", keepalive.ping);
+  out.line(`ping-${keepalive.action}`, keepalive.timeout);
+  if (keepalive.inactive) out.line("inactive", keepalive.inactive.seconds, keepalive.inactive.bytes);
+  if (keepalive.sessionTimeout > 0) out.line("session-timeout", keepalive.sessionTimeout);
+}
+
+function writePull(out: Output, pull: PullConfig): void {
+  out.flag("route-nopull", pull.routeNoPull);
+  for (const { action, prefix } of pull.filters) out.line("pull-filter", action, prefix);
+}
+
+function writeTunnel(out: Output, tunnel: TunnelConfig): void {
+  out.line("tun-mtu", tunnel.mtu);
+  out.line("tun-mtu-max", tunnel.mtuMax);
+  const { size, mode } = tunnel.mssFix;
   if (mode === "payload") out.line("mssfix", size);
   else out.line("mssfix", size, mode);
+  // Elsewhere than on Windows openvpn knows no block-outside-dns; marked as optional it is read everywhere.
+  for (const { words } of tunnel.localOptions) {
+    if (words[0] === "block-outside-dns") out.line("setenv", "opt", ...words);
+    else out.line(...words);
+  }
+}
+
+function writePeerInfo(out: Output, peerInfo: PeerInfoConfig): void {
+  out.flag("push-peer-info", peerInfo.pushPeerInfo);
+  for (const [name, value] of peerInfo.variables) out.line("setenv", name, value);
 }
 
 const colons = (hex: string): string => (hex.match(/../g) ?? []).join(":");

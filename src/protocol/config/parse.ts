@@ -11,7 +11,15 @@ import { checkFragment, resolveAuth, resolveCiphers, resolveCompression, resolve
 import { resolveLocalPort, resolveRemotes } from "./resolve-link.ts";
 import { type DefaultCredentials, resolveCredentials, resolveTls, resolveVerify, resolveWrap } from "./resolve-tls.ts";
 import { resolveLocalOptions, resolvePullFilters } from "./resolve-tunnel.ts";
-import type { ClientConfig, ConfigProblem, ConfigResult } from "./types.ts";
+import type {
+  ClientConfig,
+  ConfigProblem,
+  ConfigResult,
+  ControlConfig,
+  KeepaliveConfig,
+  ReplayWindowConfig,
+  RetryConfig,
+} from "./types.ts";
 
 export interface ParseOptions {
   /** Serves a bare `auth-user-pass`, and one whose file is not there. */
@@ -45,13 +53,14 @@ export function parseConfig(
 interface Known {
   readonly lines: Line[];
   readonly connections: Line[];
-  readonly setenv: Map<string, string>;
+  /** Of setenv, those that a server can be told. */
+  readonly variables: Map<string, string>;
   readonly isServer: boolean;
 }
 
 /** Lines of known directives with the right number of parameters; reports the others. */
 function selectKnown(all: readonly Line[], report: Report, isConnection: boolean): Known {
-  const known: Known & { isServer: boolean } = { lines: [], connections: [], setenv: new Map(), isServer: false };
+  const known: Known & { isServer: boolean } = { lines: [], connections: [], variables: new Map(), isServer: false };
   const ignorable = new Set<string>();
   let isForwardCompatible = false;
   for (let line of all) {
@@ -168,56 +177,42 @@ function setenv(line: Line, known: Known, report: Report): boolean {
     );
   } else if (values.length > 1)
     report.problem(line.line, "setenv", `${values.length} values, but ${printable(name)} takes one`);
-  else known.setenv.set(name, values[0] ?? "");
+  else if (name.startsWith("UV_")) known.variables.set(name, values[0] ?? "");
   return false;
 }
 
 function resolveClient(file: string, reader: Reader, known: Known, options: ParseOptions): ClientConfig {
   checkRole(reader, known, options);
   const auth = resolveAuth(reader);
+  const replayWindow = resolveReplayWindow(reader);
   checkFragment(reader);
+  checkValuesWithoutEffect(reader);
   return {
     role: "client",
     file,
     device: resolveDevice(reader),
     remotes: known.isServer ? [] : resolveRemotes(reader, known.connections),
-    remoteRandom: reader.has("remote-random"),
-    remoteRandomHostname: reader.has("remote-random-hostname"),
-    connectRetry: resolveConnectRetry(reader),
-    connectRetryMax: resolveConnectRetryMax(reader),
-    connectTimeout:
-      reader.int("connect-timeout", reader.int("server-poll-timeout", CONNECT_TIMEOUT)) || CONNECT_TIMEOUT,
-    resolvRetry: resolveResolvRetry(reader),
-    localPort: resolveLocalPort(reader),
-    float: reader.has("float"),
-    handWindow: reader.int("hand-window", 60, { min: 1, max: SECONDS.max }),
-    tlsTimeout: reader.int("tls-timeout", 2, { min: 1, max: SECONDS.max }),
-    tranWindow: reader.int("tran-window", 3600),
-    renegSec: resolveRenegSec(reader),
-    renegBytes: reader.int("reneg-bytes", 0, { min: 0, max: Number.MAX_SAFE_INTEGER }),
-    renegPkts: reader.int("reneg-pkts", 0, { min: 0, max: Number.MAX_SAFE_INTEGER }),
-    wrap: resolveWrap(reader, auth),
+    retry: resolveRetry(reader),
+    link: { localPort: resolveLocalPort(reader) },
+    control: {
+      wrap: resolveWrap(reader, auth),
+      replayWindow,
+      handWindow: reader.int("hand-window", 60, { min: 1, max: SECONDS.max }),
+      tlsTimeout: reader.int("tls-timeout", 2, { min: 1, max: SECONDS.max }),
+      tranWindow: reader.int("tran-window", 3600),
+      renegSec: resolveRenegSec(reader),
+      renegBytes: reader.int("reneg-bytes", 0, { min: 0, max: Number.MAX_SAFE_INTEGER }),
+      renegPkts: reader.int("reneg-pkts", 0, { min: 0, max: Number.MAX_SAFE_INTEGER }),
+    },
     tls: resolveTls(reader),
     verify: resolveVerify(reader),
-    replayWindow: resolveReplayWindow(reader),
-    authUserPass: reader.has("auth-user-pass"),
-    credentials: resolveCredentials(reader, options.defaultCredentials),
-    authRetry: reader.oneOf("auth-retry", ["none", "nointeract", "interact"]) ?? "none",
-    authNoCache: reader.has("auth-nocache"),
-    pushPeerInfo: reader.has("push-peer-info"),
-    setenv: known.setenv,
-    ...resolveCiphers(reader),
-    auth,
-    framing: resolveCompression(reader),
-    ...resolveSizes(reader),
-    ...resolvePing(reader),
-    inactive: resolveInactive(reader),
-    sessionTimeout: reader.int("session-timeout", 0),
+    login: resolveCredentials(reader, options.defaultCredentials),
+    peerInfo: { pushPeerInfo: reader.has("push-peer-info"), variables: known.variables },
+    data: { ...resolveCiphers(reader), auth, framing: resolveCompression(reader), replayWindow },
+    keepalive: resolveKeepalive(reader),
+    tunnel: { ...resolveSizes(reader), localOptions: resolveLocalOptions(reader) },
     exitNotify: resolveExitNotify(reader),
-    routeNoPull: reader.has("route-nopull"),
-    pullFilters: resolvePullFilters(reader),
-    localOptions: resolveLocalOptions(reader),
-    verb: reader.int("verb", 1, { min: 0, max: 11 }),
+    pull: { routeNoPull: reader.has("route-nopull"), filters: resolvePullFilters(reader) },
   };
 }
 
@@ -261,8 +256,18 @@ function resolveDevice(reader: Reader): string {
   return name;
 }
 
-function resolveConnectRetry(reader: Reader): ClientConfig["connectRetry"] {
-  let value: ClientConfig["connectRetry"];
+function resolveRetry(reader: Reader): RetryConfig {
+  return {
+    connectRetry: resolveConnectRetry(reader),
+    connectTimeout:
+      reader.int("connect-timeout", reader.int("server-poll-timeout", CONNECT_TIMEOUT)) || CONNECT_TIMEOUT,
+    remoteRandom: reader.has("remote-random"),
+    remoteRandomHostname: reader.has("remote-random-hostname"),
+  };
+}
+
+function resolveConnectRetry(reader: Reader): RetryConfig["connectRetry"] {
+  let value: RetryConfig["connectRetry"];
   for (const line of reader.all("connect-retry")) {
     const initial = reader.number(line, 1, { min: 1, max: 65535 });
     const max = line.words[2] === undefined ? 300 : reader.number(line, 2, { min: 1, max: 65535 });
@@ -271,27 +276,18 @@ function resolveConnectRetry(reader: Reader): ClientConfig["connectRetry"] {
   return value;
 }
 
-/** 0 is for ever, and so is any word to openvpn; these are the ones that profiles have. */
-function resolveConnectRetryMax(reader: Reader): number {
-  let value = Number.POSITIVE_INFINITY;
-  for (const line of reader.all("connect-retry-max")) {
-    const isEndless = line.words[1] === "unlimited" || line.words[1] === "infinite";
-    value = (isEndless ? 0 : reader.number(line, 1, SECONDS)) || Number.POSITIVE_INFINITY;
-  }
-  return value;
-}
-
-function resolveResolvRetry(reader: Reader): number {
-  let value = Number.POSITIVE_INFINITY;
-  for (const line of reader.all("resolv-retry")) {
-    if (line.words[1] === "infinite") value = Number.POSITIVE_INFINITY;
-    else value = reader.number(line, 1, SECONDS) ?? value;
-  }
-  return value;
+/** Directives that change nothing here still have values that openvpn refuses. */
+function checkValuesWithoutEffect(reader: Reader): void {
+  reader.oneOf("auth-retry", ["none", "nointeract", "interact"]);
+  reader.int("verb", 1, { min: 0, max: 11 });
+  // Any word is "for ever" to openvpn; these are the ones that profiles have.
+  for (const line of reader.all("connect-retry-max"))
+    if (line.words[1] !== "unlimited" && line.words[1] !== "infinite") reader.number(line, 1, SECONDS);
+  for (const line of reader.all("resolv-retry")) if (line.words[1] !== "infinite") reader.number(line, 1, SECONDS);
 }
 
 /** A client starts its renegotiation at `max` unless the line says how far it may vary (man openvpn, reneg-sec). */
-function resolveRenegSec(reader: Reader): ClientConfig["renegSec"] {
+function resolveRenegSec(reader: Reader): ControlConfig["renegSec"] {
   let value = { max: 3600, min: 3600 };
   for (const line of reader.all("reneg-sec")) {
     const max = reader.number(line, 1, SECONDS);
@@ -303,7 +299,7 @@ function resolveRenegSec(reader: Reader): ClientConfig["renegSec"] {
   return value;
 }
 
-function resolveReplayWindow(reader: Reader): ClientConfig["replayWindow"] {
+function resolveReplayWindow(reader: Reader): ReplayWindowConfig {
   let value = { packets: 64, seconds: 15 };
   for (const line of reader.all("replay-window")) {
     const packets = reader.number(line, 1, { min: 0, max: 65536 });
@@ -314,35 +310,41 @@ function resolveReplayWindow(reader: Reader): ClientConfig["replayWindow"] {
   return value;
 }
 
-function resolvePing(reader: Reader): Pick<ClientConfig, "ping" | "pingTimeout" | "pingAction" | "pingTimerRem"> {
+function resolveKeepalive(reader: Reader): KeepaliveConfig {
   let ping = reader.int("ping", 0);
-  let pingTimeout = PULL_PING_RESTART;
-  let pingAction: "restart" | "exit" = "restart";
+  let timeout = PULL_PING_RESTART;
+  let action: "restart" | "exit" = "restart";
   const lines = [...reader.all("ping-restart"), ...reader.all("ping-exit")].sort((a, b) => a.line - b.line);
   for (const line of lines) {
     const seconds = reader.number(line, 1, SECONDS);
     if (seconds === undefined) continue;
-    pingTimeout = seconds;
-    pingAction = line.words[0] === "ping-exit" && seconds > 0 ? "exit" : "restart";
+    timeout = seconds;
+    action = line.words[0] === "ping-exit" && seconds > 0 ? "exit" : "restart";
   }
   for (const line of reader.all("keepalive")) {
     // Seen with openvpn 2.6: as if the line were not there.
     if (line.words[1] === "0" && line.words[2] === "0") continue;
     const interval = reader.number(line, 1, { min: 1, max: SECONDS.max });
-    const timeout = reader.number(line, 2, { min: 1, max: SECONDS.max });
-    if (interval === undefined || timeout === undefined) continue;
+    const silence = reader.number(line, 2, { min: 1, max: SECONDS.max });
+    if (interval === undefined || silence === undefined) continue;
     // The factor is OpenVPN's own check.
-    if (timeout < 2 * interval) reader.problem(line, `the second value, ${timeout}, must be at least twice the first`);
+    if (silence < 2 * interval) reader.problem(line, `the second value, ${silence}, must be at least twice the first`);
     if (lines.length > 0 || reader.has("ping"))
       reader.problem(line, "cannot stand beside ping, ping-restart or ping-exit");
     ping = interval;
-    pingTimeout = timeout;
+    timeout = silence;
   }
-  return { ping, pingTimeout, pingAction, pingTimerRem: reader.has("ping-timer-rem") };
+  return {
+    ping,
+    timeout,
+    action,
+    inactive: resolveInactive(reader),
+    sessionTimeout: reader.int("session-timeout", 0),
+  };
 }
 
-function resolveInactive(reader: Reader): ClientConfig["inactive"] {
-  let value: ClientConfig["inactive"];
+function resolveInactive(reader: Reader): KeepaliveConfig["inactive"] {
+  let value: KeepaliveConfig["inactive"];
   for (const line of reader.all("inactive")) {
     const seconds = reader.number(line, 1, SECONDS);
     const bytes = reader.number(line, 2, { min: 0, max: Number.MAX_SAFE_INTEGER });

@@ -3,7 +3,7 @@ import type { CompressionFraming } from "../data/compression.ts";
 import type { AeadName } from "../ports.ts";
 import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
-import type { DigestName, MssFix } from "./types.ts";
+import type { DataConfig, DigestName, MssFix, TunnelConfig } from "./types.ts";
 
 const AEAD: readonly AeadName[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
 /** Ciphers of OpenVPN with OpenSSL that are not built: known, so that a mistyped name is told from them. */
@@ -13,8 +13,8 @@ const DIGESTS: readonly DigestName[] = ["SHA1", "SHA224", "SHA256", "SHA384", "S
 
 const isAead = (name: string): name is AeadName => (AEAD as readonly string[]).includes(name);
 
-export function resolveCiphers(reader: Reader): { dataCiphers: AeadName[]; fallbackCipher: string | undefined } {
-  let dataCiphers: AeadName[] = [...AEAD];
+export function resolveCiphers(reader: Reader): Pick<DataConfig, "ciphers" | "fallbackCipher"> {
+  let ciphers: AeadName[] = [...AEAD];
   const lines = [...reader.all("data-ciphers"), ...reader.all("ncp-ciphers")].sort((a, b) => a.line - b.line);
   for (const line of lines) {
     const chosen: AeadName[] = [];
@@ -35,7 +35,7 @@ export function resolveCiphers(reader: Reader): { dataCiphers: AeadName[]; fallb
       );
     } else {
       if (left.length > 0) reader.warn(line, `left out: ${left.join(", ")}; only AEAD ciphers are available`);
-      dataCiphers = [...new Set(chosen)];
+      ciphers = [...new Set(chosen)];
     }
   }
   // The only one there is since OpenVPN 2.5, and what old profiles ask for.
@@ -50,7 +50,7 @@ export function resolveCiphers(reader: Reader): { dataCiphers: AeadName[]; fallb
       );
     } else reader.warn(ncpDisable, "ignored, as OpenVPN 2.6 does: the cipher is negotiated");
   }
-  return { dataCiphers, fallbackCipher };
+  return { ciphers, fallbackCipher };
 }
 
 function cipherName(reader: Reader, directive: string): string | undefined {
@@ -131,11 +131,11 @@ const DEFAULT_MTU = 1500;
 const DEFAULT_MAX_MTU = 1600;
 const DEFAULT_MSSFIX = 1492;
 
-export function resolveSizes(reader: Reader): { tunMtu: number; tunMtuMax: number; mssFix: MssFix } {
+export function resolveSizes(reader: Reader): Pick<TunnelConfig, "mtu" | "mtuMax" | "mssFix"> {
   for (const line of reader.all("tun-mtu")) reader.number(line, 2, MTU);
-  const tunMtu = reader.int("tun-mtu", DEFAULT_MTU, MTU);
-  const tunMtuMax = Math.max(tunMtu, reader.int("tun-mtu-max", DEFAULT_MAX_MTU, { min: 68, max: 65536 }));
-  let mssFix: MssFix = tunMtu === DEFAULT_MTU ? { size: DEFAULT_MSSFIX, mode: "mtu" } : { size: tunMtu, mode: "fixed" };
+  const mtu = reader.int("tun-mtu", DEFAULT_MTU, MTU);
+  const mtuMax = Math.max(mtu, reader.int("tun-mtu-max", DEFAULT_MAX_MTU, { min: 68, max: 65536 }));
+  let mssFix: MssFix = mtu === DEFAULT_MTU ? { size: DEFAULT_MSSFIX, mode: "mtu" } : { size: mtu, mode: "fixed" };
   for (const line of reader.all("mssfix")) {
     const size = line.words[1] === undefined ? DEFAULT_MSSFIX : reader.number(line, 1, { min: 0, max: 65535 });
     const mode =
@@ -146,5 +146,5 @@ export function resolveSizes(reader: Reader): { tunMtu: number; tunMtuMax: numbe
           : reader.choice(line, 2, ["mtu", "fixed"]);
     if (size !== undefined && mode !== undefined) mssFix = size === 0 ? { size, mode: "payload" } : { size, mode };
   }
-  return { tunMtu, tunMtuMax, mssFix };
+  return { mtu, mtuMax, mssFix };
 }

@@ -3,7 +3,7 @@ import { maskPrefix, parseIpv4 } from "../../lib/address.ts";
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
-import type { ClientConfig, PullFilter } from "./types.ts";
+import type { LocalOption, PullFilter } from "./types.ts";
 import { isIpv6, isIpv6Cidr } from "./values.ts";
 
 const METRIC = { min: 0, max: 2147483647 };
@@ -96,7 +96,7 @@ function redirectFlags(reader: Reader, line: Line): void {
     reader.warn(line, "local is ignored: the way to the server never leads through the tunnel");
 }
 
-export function resolveLocalOptions(reader: Reader): ClientConfig["localOptions"] {
+export function resolveLocalOptions(reader: Reader): LocalOption[] {
   const found: Line[] = [];
   for (const [name, check] of Object.entries(CHECKS)) {
     for (const line of reader.all(name)) {

@@ -104,24 +104,22 @@ export interface MssFix {
   readonly mode: "payload" | "mtu" | "fixed";
 }
 
-export interface ClientConfig {
-  readonly role: "client";
-  /** The name the file was read under, for messages. */
-  readonly file: string;
-  readonly device: string;
-  readonly remotes: readonly Remote[];
-  readonly remoteRandom: boolean;
-  readonly remoteRandomHostname: boolean;
-  /** connect-retry N [max]; undefined: the appliance's own backoff. */
-  readonly connectRetry: { readonly initial: number; readonly max: number } | undefined;
-  readonly connectRetryMax: number;
-  /** connect-timeout / server-poll-timeout. */
-  readonly connectTimeout: number;
-  readonly resolvRetry: number;
+/** How the packets of OpenVPN leave this end. */
+export interface LinkConfig {
   /** lport/port with bind; undefined = any port (nobind). */
   readonly localPort: number | undefined;
-  readonly float: boolean;
+}
 
+/** replay-window: packets remembered, and seconds that one may be late. */
+export interface ReplayWindowConfig {
+  readonly packets: number;
+  readonly seconds: number;
+}
+
+/** The control channel: its wrap, and the timers of its key exchanges. */
+export interface ControlConfig {
+  readonly wrap: ControlWrap;
+  readonly replayWindow: ReplayWindowConfig;
   readonly handWindow: number;
   readonly tlsTimeout: number;
   readonly tranWindow: number;
@@ -130,52 +128,98 @@ export interface ClientConfig {
   /** 0 = never by bytes. */
   readonly renegBytes: number;
   readonly renegPkts: number;
+}
 
-  readonly wrap: ControlWrap;
-  readonly tls: TlsConfig;
-  readonly verify: VerifyConfig;
-  readonly replayWindow: { readonly packets: number; readonly seconds: number };
-
-  readonly authUserPass: boolean;
-  /** undefined with authUserPass set: none was found, which is an error unless a later step supplies them. */
-  readonly credentials: Credentials | undefined;
-  readonly authRetry: "none" | "nointeract" | "interact";
-  readonly authNoCache: boolean;
-  readonly pushPeerInfo: boolean;
-  /** UV_* and other setenv values that are sent with peer-info. */
-  readonly setenv: ReadonlyMap<string, string>;
-
+/** The data channel. */
+export interface DataConfig {
   /** In the order that this side prefers; what IV_CIPHERS announces. */
-  readonly dataCiphers: readonly AeadName[];
+  readonly ciphers: readonly AeadName[];
   /** data-ciphers-fallback or `cipher` as the OCC string gives it, upper case ("AES-256-CBC"); undefined when neither is written. */
   readonly fallbackCipher: string | undefined;
   /** `auth`, for the OCC string and tls-auth. */
   readonly auth: DigestName | "none";
-
-  readonly tunMtu: number;
-  readonly tunMtuMax: number;
-  readonly mssFix: MssFix;
   /** Of comp-lzo and compress; a pushed one takes its place. */
   readonly framing: CompressionFraming;
+  readonly replayWindow: ReplayWindowConfig;
+}
+
+export interface KeepaliveConfig {
+  /** Seconds without a packet sent until a ping goes; 0 = off. */
   readonly ping: number;
   /** ping-restart or ping-exit; 0 = off. */
-  readonly pingTimeout: number;
-  readonly pingAction: "restart" | "exit";
-  readonly pingTimerRem: boolean;
+  readonly timeout: number;
+  readonly action: "restart" | "exit";
   /** inactive SECONDS [BYTES]. */
   readonly inactive: { readonly seconds: number; readonly bytes: number } | undefined;
+  /** 0 = off. */
   readonly sessionTimeout: number;
-  /** explicit-exit-notify N; 0 = off. */
-  readonly exitNotify: number;
+}
 
-  readonly routeNoPull: boolean;
-  readonly pullFilters: readonly PullFilter[];
+/** A line of the profile that a server can also push. */
+export interface LocalOption {
+  readonly words: OptionLine;
+  readonly origin: Origin;
+}
+
+export interface TunnelConfig {
+  readonly mtu: number;
+  readonly mtuMax: number;
+  readonly mssFix: MssFix;
   /**
    * The profile's own lines that can also be pushed (ifconfig, route, redirect-gateway, dhcp-option, topology,
    * route-gateway, route-metric, dns, block-ipv6, ...), in file order, to be merged with what the server pushes.
    */
-  readonly localOptions: readonly { readonly words: OptionLine; readonly origin: Origin }[];
-  readonly verb: number;
+  readonly localOptions: readonly LocalOption[];
+}
+
+/** The parts that every role has whose ends agree on keys by TLS. */
+interface TlsRoleConfig {
+  /** The name the file was read under, for messages. */
+  readonly file: string;
+  readonly device: string;
+  readonly link: LinkConfig;
+  readonly control: ControlConfig;
+  readonly tls: TlsConfig;
+  readonly verify: VerifyConfig;
+  readonly data: DataConfig;
+  readonly keepalive: KeepaliveConfig;
+  readonly tunnel: TunnelConfig;
+  /** explicit-exit-notify N; 0 = off. */
+  readonly exitNotify: number;
+}
+
+/** When the next server, or the same one again, is tried. */
+export interface RetryConfig {
+  /** connect-retry N [max]; undefined: the appliance's own backoff. */
+  readonly connectRetry: { readonly initial: number; readonly max: number } | undefined;
+  /** connect-timeout / server-poll-timeout. */
+  readonly connectTimeout: number;
+  readonly remoteRandom: boolean;
+  readonly remoteRandomHostname: boolean;
+}
+
+/** What of a push reply is heeded. */
+export interface PullConfig {
+  readonly routeNoPull: boolean;
+  readonly filters: readonly PullFilter[];
+}
+
+/** What the server is told about this client beside what the protocol needs. */
+export interface PeerInfoConfig {
+  /** push-peer-info: the variables are sent. */
+  readonly pushPeerInfo: boolean;
+  /** UV_* of setenv. */
+  readonly variables: ReadonlyMap<string, string>;
+}
+
+export interface ClientConfig extends TlsRoleConfig {
+  readonly role: "client";
+  readonly remotes: readonly Remote[];
+  readonly retry: RetryConfig;
+  /** auth-user-pass; undefined: no login. */
+  readonly login: Credentials | undefined;
+  readonly pull: PullConfig;
+  readonly peerInfo: PeerInfoConfig;
 }
 
 /** A problem that a person has to mend: printed as FILE:LINE: directive: problem. */

@@ -13,29 +13,38 @@ function config(lines: readonly string[] = []): ClientConfig {
   return result.config;
 }
 
+function peerInfo(lines: readonly string[] = []): string {
+  const { data, tunnel, peerInfo } = config(lines);
+  return clientPeerInfo(data, tunnel, peerInfo);
+}
+
+function optionsString(lines: readonly string[]): string {
+  const { data, tunnel, control } = config(lines);
+  return clientOptionsString(data, tunnel, control.wrap);
+}
+
 test("IV_PROTO announces what is implemented: DATA_V2, push request, exporter, AUTH_PENDING, exit notify, TEMP", () => {
   expect(IV_PROTO).toBe(2 + 4 + 8 + 16 + 128 + 256);
-  expect(clientPeerInfo(config())).toContain("IV_PROTO=414\n");
+  expect(peerInfo()).toContain("IV_PROTO=414\n");
 });
 
 test("the ciphers in the profile's order; IV_NCP=2 stands for both AES-GCM ones (test_ncp.c)", () => {
-  const both = clientPeerInfo(config(["data-ciphers AES-128-GCM:AES-256-GCM"]));
+  const both = peerInfo(["data-ciphers AES-128-GCM:AES-256-GCM"]);
   expect(both).toContain("IV_CIPHERS=AES-128-GCM:AES-256-GCM\n");
   expect(both).toContain("IV_NCP=2\n");
-  expect(clientPeerInfo(config(["data-ciphers CHACHA20-POLY1305"]))).not.toContain("IV_NCP");
+  expect(peerInfo(["data-ciphers CHACHA20-POLY1305"])).not.toContain("IV_NCP");
 });
 
 test("UV_ values only with push-peer-info, and nothing of the login", () => {
   const lines = ["setenv UV_SITE north", "setenv OTHER x"];
-  expect(clientPeerInfo(config(lines))).not.toContain("UV_SITE");
-  const info = clientPeerInfo(config([...lines, "push-peer-info"]));
+  expect(peerInfo(lines)).not.toContain("UV_SITE");
+  const info = peerInfo([...lines, "push-peer-info"]);
   expect(info).toContain("UV_SITE=north\n");
   expect(info).not.toMatch(/OTHER|ann|pw/);
 });
 
 test("link-mtu of the options string as test_crypto.c has it for tun-mtu 1400", () => {
-  const linkMtu = (...lines: string[]) =>
-    optionsStringValue(clientOptionsString(config(["tun-mtu 1400", ...lines])), "link-mtu");
+  const linkMtu = (...lines: string[]) => optionsStringValue(optionsString(["tun-mtu 1400", ...lines]), "link-mtu");
   expect(linkMtu("data-ciphers AES-256-GCM")).toBe("1449");
   expect(linkMtu("cipher AES-128-CBC", "auth SHA1")).toBe("1457");
 });

@@ -3,7 +3,7 @@
  * old servers compare with their own (they only warn). It announces nothing that is not implemented: a server really
  * changes the wire format for what it reads here. Source: OpenVPN's ssl.h (IV_PROTO) and ssl.c (push_peer_info).
  */
-import type { ClientConfig } from "../config/types.ts";
+import type { ControlWrap, DataConfig, PeerInfoConfig, TunnelConfig } from "../config/types.ts";
 import { COMPRESSION_HEADER_LEN } from "../data/compression.ts";
 
 const IV_PROTO_DATA_V2 = 1 << 1;
@@ -23,22 +23,20 @@ export const IV_PROTO =
 
 export const VERSION = "morgana-0.1.0";
 
-export function clientPeerInfo(config: ClientConfig): string {
+export function clientPeerInfo(data: DataConfig, tunnel: TunnelConfig, peerInfo: PeerInfoConfig): string {
   const lines = [
     `IV_VER=${VERSION}`,
     "IV_PLAT=linux",
-    `IV_MTU=${config.tunMtuMax}`,
+    `IV_MTU=${tunnel.mtuMax}`,
     // two AEAD ciphers or more can be negotiated; IV_CIPHERS says which
-    ...(config.dataCiphers.includes("AES-256-GCM") && config.dataCiphers.includes("AES-128-GCM") ? ["IV_NCP=2"] : []),
-    `IV_CIPHERS=${config.dataCiphers.join(":")}`,
+    ...(data.ciphers.includes("AES-256-GCM") && data.ciphers.includes("AES-128-GCM") ? ["IV_NCP=2"] : []),
+    `IV_CIPHERS=${data.ciphers.join(":")}`,
     `IV_PROTO=${IV_PROTO}`,
     "IV_LZO_STUB=1",
     "IV_COMP_STUB=1",
     "IV_COMP_STUBv2=1",
   ];
-  for (const [name, value] of config.setenv) {
-    if (name.startsWith("UV_") && config.pushPeerInfo) lines.push(`${name}=${value}`);
-  }
+  if (peerInfo.pushPeerInfo) for (const [name, value] of peerInfo.variables) lines.push(`${name}=${value}`);
   return lines.map((line) => `${line.replace(/[\0\n]/g, "")}\n`).join("");
 }
 
@@ -61,29 +59,26 @@ const KEY_BITS: Readonly<Record<string, number>> = {
   "CHACHA20-POLY1305": 256,
 };
 
-export function clientOptionsString(config: ClientConfig): string {
-  const cipher = config.fallbackCipher ?? config.dataCiphers[0] ?? "AES-256-GCM";
+export function clientOptionsString(data: DataConfig, tunnel: TunnelConfig, wrap: ControlWrap): string {
+  const cipher = data.fallbackCipher ?? data.ciphers[0] ?? "AES-256-GCM";
   const block = BLOCK_LEN[cipher];
   const aead = block === undefined;
-  const framed = config.framing !== "none";
+  const framed = data.framing !== "none";
   const overhead =
-    (aead ? AEAD_LINK_OVERHEAD : 1 + DIGEST_LEN[config.auth] + block + 4 + block) +
-    (framed ? COMPRESSION_HEADER_LEN : 0);
+    (aead ? AEAD_LINK_OVERHEAD : 1 + DIGEST_LEN[data.auth] + block + 4 + block) + (framed ? COMPRESSION_HEADER_LEN : 0);
   return [
     "V4",
     "dev-type tun",
-    `link-mtu ${config.tunMtu + overhead}`,
-    `tun-mtu ${config.tunMtu}`,
+    `link-mtu ${tunnel.mtu + overhead}`,
+    `tun-mtu ${tunnel.mtu}`,
     "proto UDPv4",
-    ...(config.wrap.kind === "tls-auth" && config.wrap.direction !== undefined
-      ? [`keydir ${config.wrap.direction}`]
-      : []),
+    ...(wrap.kind === "tls-auth" && wrap.direction !== undefined ? [`keydir ${wrap.direction}`] : []),
     // of any compression framing, as openvpn does
     ...(framed ? ["comp-lzo"] : []),
     `cipher ${cipher}`,
-    `auth ${aead ? "[null-digest]" : config.auth === "none" ? "[null-digest]" : config.auth}`,
+    `auth ${aead ? "[null-digest]" : data.auth === "none" ? "[null-digest]" : data.auth}`,
     `keysize ${KEY_BITS[cipher] ?? 256}`,
-    ...(config.wrap.kind === "tls-auth" ? ["tls-auth"] : []),
+    ...(wrap.kind === "tls-auth" ? ["tls-auth"] : []),
     "key-method 2",
     "tls-client",
   ].join(",");

@@ -4,7 +4,7 @@
  * it has to be done (man openvpn, --reneg-sec, --hand-window).
  */
 import { type Random, randomBelow } from "../../lib/random.ts";
-import type { ClientConfig } from "../config/types.ts";
+import type { ControlConfig, TlsConfig, VerifyConfig } from "../config/types.ts";
 import type { ControlChannel } from "../control/channel.ts";
 import { HARD_RESET_CLIENT_V2, nextKeyId, SOFT_RESET_V1 } from "../control/opcode.ts";
 import type { ControlPacket } from "../control/packet.ts";
@@ -19,7 +19,9 @@ import { tlsParameters } from "./tls-parameters.ts";
 const PEER_PAUSE_MS = 1000;
 
 export interface RekeyOptions {
-  readonly config: ClientConfig;
+  readonly control: ControlConfig;
+  readonly tlsConfig: TlsConfig;
+  readonly verify: VerifyConfig;
   readonly channel: ControlChannel;
   readonly tls: TlsEngineFactory;
   readonly random: Random;
@@ -66,9 +68,9 @@ export class Rekey {
 
   /** Settles when the key in use is to be replaced. @param pushedSec what the server pushed as reneg-sec */
   schedule(now: number, pushedSec: number | undefined): void {
-    const { config, random } = this.#options;
-    const max = pushedSec ?? config.renegSec.max;
-    const min = Math.min(max, pushedSec === undefined ? config.renegSec.min : max);
+    const { control, random } = this.#options;
+    const max = pushedSec ?? control.renegSec.max;
+    const min = Math.min(max, pushedSec === undefined ? control.renegSec.min : max);
     const spread = max > min ? randomBelow(random, Math.floor((max - min) * 1000) + 1) : 0;
     this.#renegotiateAt = max === 0 ? Number.POSITIVE_INFINITY : now + min * 1000 + spread;
   }
@@ -93,7 +95,7 @@ export class Rekey {
 
   renegotiate(now: number): KeyExchange {
     this.#renegotiateAt = Number.POSITIVE_INFINITY;
-    this.#doneBy = now + this.#options.config.handWindow * 1000;
+    this.#doneBy = now + this.#options.control.handWindow * 1000;
     this.pending = this.#create(nextKeyId(this.#active?.keyId ?? 0), SOFT_RESET_V1, now);
     this.#update();
     return this.pending;
@@ -160,16 +162,16 @@ export class Rekey {
   }
 
   #create(keyId: number, reset: number, now: number): KeyExchange {
-    const { config, channel, tls, onTlsActivity, ownMessage } = this.#options;
+    const { control, tlsConfig, verify, channel, tls, onTlsActivity, ownMessage } = this.#options;
     return new KeyExchange({
       keyId,
       reset,
       isServer: false,
       now,
-      tlsTimeoutMs: config.tlsTimeout * 1000,
+      tlsTimeoutMs: control.tlsTimeout * 1000,
       maxPayload: channel.maxPayload,
-      createTls: () => tls.create(tlsParameters(config), onTlsActivity),
-      checkCertificates: (chain) => checkPeerCertificate(config.verify, chain),
+      createTls: () => tls.create(tlsParameters(tlsConfig, verify), onTlsActivity),
+      checkCertificates: (chain) => checkPeerCertificate(verify, chain),
       ownMessage,
     });
   }

@@ -1,13 +1,13 @@
 import { expect, test } from "bun:test";
 import { parseConfig } from "../config/parse.ts";
-import type { ClientConfig } from "../config/types.ts";
+import type { DataConfig, PullConfig } from "../config/types.ts";
 import { type Pushed, PushReply, serverMismatches } from "./collect.ts";
 
-function config(...lines: string[]): ClientConfig {
+function parts(...lines: string[]): [PullConfig, DataConfig] {
   const text = ["client", "dev tun", "remote a.example", `peer-fingerprint ${"00:".repeat(31)}00`, ...lines].join("\n");
   const result = parseConfig({ file: "a", text }, () => undefined);
   if (!result.ok) throw new Error(JSON.stringify(result.problems));
-  return result.config;
+  return [result.config.pull, result.config.data];
 }
 const part = (options: readonly string[], continuation?: 1 | 2) =>
   ({ kind: "push-reply", options, continuation }) as Parameters<PushReply["add"]>[0];
@@ -16,7 +16,7 @@ test("parts are one reply; the last one completes it", () => {
   const reply = new PushReply();
   expect(reply.add(part(["peer-id 1"], 2))).toBe(false);
   expect(reply.add(part(["cipher AES-128-GCM"], 1))).toBe(true);
-  expect(reply.settle(config(), "")).toMatchObject({
+  expect(reply.settle(...parts(), "")).toMatchObject({
     options: ["peer-id 1", "cipher AES-128-GCM"],
     cipher: "AES-128-GCM",
   });
@@ -40,7 +40,7 @@ test("pushed framing takes the place of the profile's, also when it means none",
   const framing = (options: readonly string[], ...lines: string[]): unknown => {
     const reply = new PushReply();
     reply.add(part(["cipher AES-256-GCM", ...options]));
-    const settled = reply.settle(config(...lines), "");
+    const settled = reply.settle(...parts(...lines), "");
     return typeof settled === "string" ? settled : settled.framing;
   };
   expect(framing([])).toBe("none");
@@ -53,7 +53,7 @@ test("pushed framing takes the place of the profile's, also when it means none",
 
 test("without a pushed cipher the server's own counts, if it is one of ours", () => {
   const cipher = (options: string, ...lines: string[]): unknown => {
-    const settled = new PushReply().settle(config(...lines), options);
+    const settled = new PushReply().settle(...parts(...lines), options);
     return typeof settled === "string" ? settled : settled.cipher;
   };
   expect(cipher("V4,cipher AES-128-GCM")).toBe("AES-128-GCM");
@@ -65,7 +65,7 @@ test("what the server's options string shows to be set up otherwise there is tol
   const told = (peerOptions: string, ...lines: string[]): string => {
     const reply = new PushReply();
     reply.add(part(["cipher AES-256-GCM"]));
-    return serverMismatches(reply.settle(config(...lines), peerOptions) as Pushed, peerOptions).join();
+    return serverMismatches(reply.settle(...parts(...lines), peerOptions) as Pushed, peerOptions).join();
   };
   expect(told("V4,dev-type tun,proto UDPv4,cipher AES-256-GCM,tls-server")).toBe("");
   expect(told("V4,dev-type tun,mtu-dynamic,tls-server")).toContain("`fragment`");

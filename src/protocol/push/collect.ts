@@ -1,5 +1,5 @@
 /** Collects the parts of a push reply, and turns the whole into what the session works with or the reason why it cannot. */
-import type { ClientConfig } from "../config/types.ts";
+import type { DataConfig, PullConfig } from "../config/types.ts";
 import type { ControlMessage } from "../control/message.ts";
 import type { CompressionFraming } from "../data/compression.ts";
 import { optionsStringValue } from "../exchange/peer-info.ts";
@@ -32,17 +32,17 @@ export class PushReply {
   }
 
   /** @param peerOptions the options string of the server's key-method message */
-  settle(config: ClientConfig, peerOptions: string): Pushed | string {
-    const filtered = applyPullFilter(this.#options, config.pullFilters, config.routeNoPull);
+  settle(pull: PullConfig, data: DataConfig, peerOptions: string): Pushed | string {
+    const filtered = applyPullFilter(this.#options, pull.filters, pull.routeNoPull);
     if (!filtered.ok) return filtered.problem;
-    const session = parseSessionOptions(filtered.options, config.dataCiphers);
+    const session = parseSessionOptions(filtered.options, data.ciphers);
     const problem = session.problems[0];
     if (problem !== undefined) return problem;
-    const cipher = session.cipher ?? negotiatedWithout(config, peerOptions);
+    const cipher = session.cipher ?? negotiatedWithout(data, peerOptions);
     if (cipher === undefined) {
-      return `the server did not negotiate a data cipher, and its own is none of ${config.dataCiphers.join(", ")}`;
+      return `the server did not negotiate a data cipher, and its own is none of ${data.ciphers.join(", ")}`;
     }
-    return { options: filtered.options, session, cipher, framing: session.framing ?? config.framing };
+    return { options: filtered.options, session, cipher, framing: session.framing ?? data.framing };
   }
 }
 
@@ -80,16 +80,16 @@ export const authTokenOf = ({ authToken, authTokenUser }: SessionOptions): AuthT
  * The token of a reply that comes while the tunnel is up. OpenVPN 2.6 with auth-gen-token sends one after each
  * renegotiation, because a token is only good for two renewal periods. Nothing else of such a reply is heeded.
  */
-export function renewedToken(config: ClientConfig, options: readonly string[]): AuthToken | undefined {
-  const filtered = applyPullFilter(options, config.pullFilters, config.routeNoPull);
-  return filtered.ok ? authTokenOf(parseSessionOptions(filtered.options, config.dataCiphers)) : undefined;
+export function renewedToken(pull: PullConfig, data: DataConfig, options: readonly string[]): AuthToken | undefined {
+  const filtered = applyPullFilter(options, pull.filters, pull.routeNoPull);
+  return filtered.ok ? authTokenOf(parseSessionOptions(filtered.options, data.ciphers)) : undefined;
 }
 
 /** Without a pushed cipher the server uses its own (its options string says which), if it is one of ours. */
-function negotiatedWithout(config: ClientConfig, peerOptions: string): AeadName | undefined {
+function negotiatedWithout(data: DataConfig, peerOptions: string): AeadName | undefined {
   const theirs = optionsStringValue(peerOptions, "cipher")?.toUpperCase();
   return (
-    config.dataCiphers.find((cipher) => cipher === theirs) ??
-    config.dataCiphers.find((cipher) => theirs === undefined && cipher === config.fallbackCipher)
+    data.ciphers.find((cipher) => cipher === theirs) ??
+    data.ciphers.find((cipher) => theirs === undefined && cipher === data.fallbackCipher)
   );
 }

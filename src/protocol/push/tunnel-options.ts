@@ -7,7 +7,7 @@
  */
 import { formatIpv4, inSubnet, isLoopback, isMulticast, maskPrefix, parseIpv4, prefixMask } from "../../lib/address.ts";
 import { printable, splitWords } from "../config/lexer.ts";
-import type { ClientConfig } from "../config/types.ts";
+import type { LocalOption } from "../config/types.ts";
 import { isIpv6, isIpv6Cidr } from "../config/values.ts";
 
 /** An IPv4 network that goes into the tunnel; host bits of `network` are zero. */
@@ -75,10 +75,10 @@ const MAX_NOTES = 64;
 const MIN_TUN_MTU = 100;
 const MAX_METRIC = 0x7fff_ffff;
 
-/** @param pushed after the pull filters; @param local ClientConfig.localOptions. Never throws. */
+/** @param pushed after the pull filters; @param local TunnelConfig.localOptions. Never throws. */
 export function parseTunnelOptions(
   pushed: readonly string[],
-  local: ClientConfig["localOptions"],
+  local: readonly LocalOption[],
   context: TunnelContext,
 ): TunnelResult {
   const reading = new Reading(context);

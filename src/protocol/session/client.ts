@@ -15,7 +15,7 @@ import { Counters } from "../../lib/counters.ts";
 import { Deadlines } from "../../lib/deadlines.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
-import type { ClientConfig } from "../config/types.ts";
+import type { ClientConfig, ControlConfig } from "../config/types.ts";
 import { ControlChannel } from "../control/channel.ts";
 import type { ControlMessage } from "../control/message.ts";
 import { DATA_V1, DATA_V2, opcodeOf } from "../control/opcode.ts";
@@ -41,7 +41,7 @@ import { type KeyMethodMessage, makeKeySource, utf8Encode } from "../exchange/ke
 import { clientOptionsString, clientPeerInfo } from "../exchange/peer-info.ts";
 import { Rekey } from "../exchange/rekey.ts";
 import type { AeadFactory, ControlPrimitives, TlsEngineFactory } from "../ports.ts";
-import { type AuthToken, type Pushed, PushReply, serverMismatches } from "../push/collect.ts";
+import { type AuthToken, type Pushed, PushReply, renewedToken, serverMismatches } from "../push/collect.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
 import { Keepalive, keepaliveOptions } from "./keepalive.ts";
 import { Login } from "./login.ts";
@@ -131,19 +131,21 @@ export class ClientSession {
   constructor(config: ClientConfig, ports: SessionPorts, options: SessionStart) {
     this.#config = config;
     this.#ports = ports;
-    this.#login = new Login(config, options.authToken);
+    this.#login = new Login(config.login, options.authToken);
     const ownSessionId = new Uint8Array(SESSION_ID_LEN);
     ports.random.fill(ownSessionId);
     const protection = {
-      crypto: controlCrypto(config.wrap, "client", ports.control),
-      guard: new ReplayGuard(options.unixSeconds, config.replayWindow),
+      crypto: controlCrypto(config.control.wrap, "client", ports.control),
+      guard: new ReplayGuard(options.unixSeconds, config.control.replayWindow),
     };
     const { linkOverhead } = options;
     this.#channel = new ControlChannel({ side: "client", ownSessionId, protection, linkOverhead });
-    this.#slots = new KeySlots(config.tranWindow * 1000, switchDelay(config) * 1000);
+    this.#slots = new KeySlots(config.control.tranWindow * 1000, switchDelay(config.control) * 1000);
     this.#data = new DataChannel(ports.slab, this.#slots, this.drops);
     this.#negotiations = new Rekey({
-      config,
+      control: config.control,
+      tlsConfig: config.tls,
+      verify: config.verify,
       channel: this.#channel,
       tls: ports.tls,
       random: ports.random,
@@ -187,8 +189,8 @@ export class ClientSession {
   start(now: number): void {
     if (!this.#transition("start")) return;
     this.#startedAt = now;
-    this.#timers.set("answer", now + this.#config.connectTimeout * 1000);
-    this.#timers.set("handshake", now + this.#config.handWindow * 1000);
+    this.#timers.set("answer", now + this.#config.retry.connectTimeout * 1000);
+    this.#timers.set("handshake", now + this.#config.control.handWindow * 1000);
     this.#timers.set("silence", now + SILENCE_MS);
     this.#negotiations.start(now);
   }
@@ -302,9 +304,9 @@ export class ClientSession {
   #ownMessage(): KeyMethodMessage {
     return {
       source: makeKeySource(this.#ports.random, false),
-      options: clientOptionsString(this.#config),
+      options: clientOptionsString(this.#config.data, this.#config.tunnel, this.#config.control.wrap),
       ...this.#login.next(),
-      peerInfo: clientPeerInfo(this.#config),
+      peerInfo: clientPeerInfo(this.#config.data, this.#config.tunnel, this.#config.peerInfo),
     };
   }
 
@@ -340,7 +342,7 @@ export class ClientSession {
     this.#transition("negotiated");
     this.#negotiatedAt = now;
     this.#timers.clear("handshake");
-    this.#timers.set("push-wait", now + this.#config.handWindow * 1000);
+    this.#timers.set("push-wait", now + this.#config.control.handWindow * 1000);
     this.#requestPush(now);
     // the reply may have come along with the key exchange
     for (const message of first.readMessages()) if (this.state !== "ended") this.#handleMessage(message, now);
@@ -390,7 +392,7 @@ export class ClientSession {
       cipher: pushed.cipher,
       keyId: negotiation.keyId,
       peerId: pushed.session.peerId ?? PEER_ID_NONE,
-      replayWindow: this.#config.replayWindow,
+      replayWindow: this.#config.data.replayWindow,
     });
     block.fill(0);
     this.#slots.install(key, now);
@@ -402,7 +404,9 @@ export class ClientSession {
     switch (message.kind) {
       case "push-reply":
         if (this.#state === "push") this.#handlePushReply(message, now);
-        else if (this.#state === "up") this.#login.renew(message.options);
+        else if (this.#state === "up") {
+          this.#login.renew(renewedToken(this.#config.pull, this.#config.data, message.options));
+        }
         return;
       case "auth-failed":
         return this.#end(now, this.#login.refused(message));
@@ -438,7 +442,8 @@ export class ClientSession {
     // TLS broke right behind the reply: there is nothing to export keys from any more
     if (active?.failure !== undefined) return this.#end(now, active.failure);
     const peerOptions = active?.peerMessage?.options ?? "";
-    const pushed = typeof complete === "string" ? complete : this.#push.settle(this.#config, peerOptions);
+    const pushed =
+      typeof complete === "string" ? complete : this.#push.settle(this.#config.pull, this.#config.data, peerOptions);
     if (active === undefined || typeof pushed === "string") {
       return this.#end(now, { kind: "push-rejected", problem: String(pushed) });
     }
@@ -458,8 +463,8 @@ export class ClientSession {
   }
 
   #startKeepalive({ session }: Pushed, now: number): void {
-    this.#keepalive = new Keepalive(keepaliveOptions(this.#config, session), now);
-    const timeout = session.sessionTimeout ?? this.#config.sessionTimeout;
+    this.#keepalive = new Keepalive(keepaliveOptions(this.#config.keepalive, session), now);
+    const timeout = session.sessionTimeout ?? this.#config.keepalive.sessionTimeout;
     if (timeout > 0) this.#timers.set("session", now + timeout * 1000);
   }
 
@@ -469,8 +474,8 @@ export class ClientSession {
     // it is known now what is waited for
     this.#timers.clear("silence");
     // as OpenVPN: what the server says, within the larger of hand-window and half of reneg-sec, since the handshake
-    const limit = Math.max(this.#config.handWindow, this.#config.renegSec.max / 2);
-    const wait = Math.min(seconds ?? this.#config.handWindow, limit);
+    const limit = Math.max(this.#config.control.handWindow, this.#config.control.renegSec.max / 2);
+    const wait = Math.min(seconds ?? this.#config.control.handWindow, limit);
     this.#timers.set("push-wait", Math.max(this.#timers.at("push-wait"), this.#negotiatedAt + wait * 1000));
   }
 
@@ -490,7 +495,7 @@ export class ClientSession {
     if (timers.expired("push-wait", now)) return this.#end(now, { kind: "handshake-timeout", phase: this.#phase });
     if (timers.expired("push-request", now)) this.#requestPush(now);
     if (this.#negotiations.isLate(now)) {
-      const problem = `not finished within hand-window (${this.#config.handWindow} s)`;
+      const problem = `not finished within hand-window (${this.#config.control.handWindow} s)`;
       return this.#end(now, { kind: "renegotiation-failed", problem });
     }
     if (timers.expired("session", now)) return this.#end(now, { kind: "session-timeout" });
@@ -547,7 +552,7 @@ export class ClientSession {
   #checkWear(): void {
     const key = this.#slots.newest;
     if (key === undefined || this.#state !== "up") return;
-    const { renegBytes, renegPkts } = this.#config;
+    const { renegBytes, renegPkts } = this.#config.control;
     const isWorn =
       key.isWorn || (renegBytes > 0 && key.bytes >= renegBytes) || (renegPkts > 0 && key.packets >= renegPkts);
     if (isWorn) this.#negotiations.hurry();
@@ -587,6 +592,6 @@ export class ClientSession {
 }
 
 /** As OpenVPN: a new key waits this long for the server to have it too, but never longer than the old one is good there. */
-function switchDelay({ handWindow, tranWindow, renegSec }: ClientConfig): number {
+function switchDelay({ handWindow, tranWindow, renegSec }: ControlConfig): number {
   return Math.min(handWindow, tranWindow, renegSec.max > 0 ? renegSec.max / 2 : handWindow);
 }

@@ -19,17 +19,20 @@ export interface Explanation {
   readonly message: string;
 }
 
+/** The parts of a profile that an explanation may name. */
+export type NamedParts = Pick<ClientConfig, "control" | "tls" | "data" | "login">;
+
 /** The server has not answered for a while; trying goes on. */
-export function explainSilence(seconds: number, config: ClientConfig, place: Place): Explanation {
+export function explainSilence(seconds: number, config: NamedParts, place: Place): Explanation {
   return { level: "warn", message: silence(seconds, config, place) };
 }
 
 /** The server answered, and then no more; trying goes on. */
-export function explainStall(phase: string, config: ClientConfig, place: Place): Explanation {
+export function explainStall(phase: string, config: NamedParts, place: Place): Explanation {
   return warn(stalled(phase, config, place));
 }
 
-export function explainEnd(end: SessionEnd, config: ClientConfig, place: Place): Explanation {
+export function explainEnd(end: SessionEnd, config: NamedParts, place: Place): Explanation {
   switch (end.kind) {
     case "no-answer":
       return warn(silence(end.seconds, config, place));
@@ -76,8 +79,8 @@ const warn = (message: string): Explanation => ({ level: "warn", message });
 const info = (message: string): Explanation => ({ level: "info", message });
 const said = (text: string, message: string): string => (message === "" ? text : `${text}: "${message}"`);
 
-function silence(seconds: number, config: ClientConfig, { address, port }: Place): string {
-  const { wrap } = config;
+function silence(seconds: number, config: NamedParts, { address, port }: Place): string {
+  const { wrap } = config.control;
   const key =
     wrap.kind === "none"
       ? "the server demands a tls-auth or tls-crypt key that the profile does not have"
@@ -88,7 +91,7 @@ function silence(seconds: number, config: ClientConfig, { address, port }: Place
   );
 }
 
-function stalled(phase: string, config: ClientConfig, { address, port }: Place): string {
+function stalled(phase: string, config: NamedParts, { address, port }: Place): string {
   const text = `the server at ${address} port ${port} answered, but the handshake does not go on (phase: ${phase})`;
   // OpenVPN before 2.7 refuses a client certificate without a word.
   const own = config.tls.cert?.label ?? config.tls.pkcs12?.label;
@@ -101,13 +104,13 @@ function stalled(phase: string, config: ClientConfig, { address, port }: Place):
     : `${text}: the server is overloaded, still checks the login or has this client disabled, or the path loses packets`;
 }
 
-function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: ClientConfig): Explanation {
+function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: NamedParts): Explanation {
   const reason = end.reason === "" ? "" : ` (it says: "${end.reason}")`;
   if (end.temporary !== undefined) return warn(`the server cannot check user and password just now${reason}`);
   // The login itself was good: OpenVPN 2.6 reports this in the same way as a wrong password.
   if (/cipher negotiation failed/i.test(end.reason)) {
     return error(
-      `the server allows none of this client's data ciphers (${config.dataCiphers.join(", ")})${reason}; add one of them ` +
+      `the server allows none of this client's data ciphers (${config.data.ciphers.join(", ")})${reason}; add one of them ` +
         "to data-ciphers of the server",
     );
   }
@@ -122,21 +125,21 @@ function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: 
   if (end.challenge !== undefined) {
     return error(`the server asks a question that only a person can answer; a router cannot log in to it${reason}`);
   }
-  const { credentials } = config;
-  if (credentials === undefined) {
+  const { login } = config;
+  if (login === undefined) {
     return error(
       `authentication failed: the server refuses this client${reason}; it may want user and password, which the ` +
         "profile does not ask for (auth-user-pass), or the client certificate is not accepted",
     );
   }
   return error(
-    `authentication failed: the server refuses user and password${reason}; correct them in ${credentials.label} and restart ` +
+    `authentication failed: the server refuses user and password${reason}; correct them in ${login.label} and restart ` +
       "(trying again too often may lock the account)",
   );
 }
 
 /** What each refusal of the server's certificate by the TLS library means, by node's code. */
-function certificate(code: string, config: ClientConfig, place: Place): string | undefined {
+function certificate(code: string, config: NamedParts, place: Place): string | undefined {
   const ca = config.tls.ca?.label ?? "ca";
   const clock = `the clock here says ${utc(place.unixSeconds)}`;
   switch (code) {
@@ -173,7 +176,7 @@ function certificate(code: string, config: ClientConfig, place: Place): string |
 }
 
 /** The server's own words about us, by TLS alert (RFC 8446 6.2). */
-function alert(code: string, config: ClientConfig): string {
+function alert(code: string, config: NamedParts): string {
   const own = config.tls.cert?.label ?? config.tls.pkcs12?.label ?? "cert";
   switch (code) {
     case "unknown_ca":
@@ -198,7 +201,7 @@ function alert(code: string, config: ClientConfig): string {
   }
 }
 
-function tlsFailure(failure: TlsFailure, config: ClientConfig, place: Place): Explanation {
+function tlsFailure(failure: TlsFailure, config: NamedParts, place: Place): Explanation {
   switch (failure.kind) {
     case "certificate":
       return error(

@@ -3,7 +3,7 @@
  * re-armed per packet: the data path notes times, and the deadlines follow from them (man openvpn, --keepalive,
  * --inactive).
  */
-import type { ClientConfig } from "../config/types.ts";
+import type { KeepaliveConfig } from "../config/types.ts";
 import type { SessionOptions } from "../push/session-options.ts";
 import type { SessionEnd } from "./events.ts";
 
@@ -17,13 +17,13 @@ export interface KeepaliveOptions {
 }
 
 /** What is pushed takes the place of the profile's. */
-export function keepaliveOptions(config: ClientConfig, pushed: SessionOptions): KeepaliveOptions {
+export function keepaliveOptions(own: KeepaliveConfig, pushed: SessionOptions): KeepaliveOptions {
   const timeout = pushed.pingExit ?? pushed.pingRestart;
   return {
-    ping: pushed.ping ?? config.ping,
-    timeout: timeout ?? config.pingTimeout,
-    exit: timeout === undefined ? config.pingAction === "exit" : pushed.pingExit !== undefined,
-    inactive: pushed.inactive ?? config.inactive,
+    ping: pushed.ping ?? own.ping,
+    timeout: timeout ?? own.timeout,
+    exit: timeout === undefined ? own.action === "exit" : pushed.pingExit !== undefined,
+    inactive: pushed.inactive ?? own.inactive,
   };
 }
 

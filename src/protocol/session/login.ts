@@ -2,20 +2,20 @@
  * What the client logs in with: user and password of the profile, or the token that the server gave in their place (man
  * openvpn, --auth-token).
  */
-import type { ClientConfig } from "../config/types.ts";
+import type { Credentials } from "../config/types.ts";
 import type { ControlMessage } from "../control/message.ts";
-import { type AuthToken, authTokenOf, type Pushed, renewedToken } from "../push/collect.ts";
+import { type AuthToken, authTokenOf, type Pushed } from "../push/collect.ts";
 import type { SessionEnd } from "./events.ts";
 
 export class Login {
-  readonly #config: ClientConfig;
+  readonly #own: Credentials | undefined;
   #token: AuthToken | undefined;
   /** The login that was sent last was a token. */
   #tokenSent = false;
 
-  /** @param token of the session before */
-  constructor(config: ClientConfig, token: AuthToken | undefined) {
-    this.#config = config;
+  /** @param own of the profile; @param token of the session before */
+  constructor(own: Credentials | undefined, token: AuthToken | undefined) {
+    this.#own = own;
     this.#token = token;
   }
 
@@ -25,8 +25,7 @@ export class Login {
 
   /** For the key exchange that is made now. */
   next(): { readonly user: string | undefined; readonly password: string | undefined } {
-    const { authUserPass, credentials } = this.#config;
-    const own = authUserPass ? credentials : undefined;
+    const own = this.#own;
     const token = this.#token;
     const user = token?.user ?? own?.user;
     // As OpenVPN (ssl.c, key_method_2_write): without a user a token is not sent, for want of somebody whose it is.
@@ -39,9 +38,8 @@ export class Login {
     this.#token = authTokenOf(session) ?? this.#token;
   }
 
-  /** A push reply while the tunnel is up. */
-  renew(options: readonly string[]): void {
-    const renewed = renewedToken(this.#config, options);
+  /** What a push reply while the tunnel is up brings. */
+  renew(renewed: AuthToken | undefined): void {
     if (renewed !== undefined) this.#token = { token: renewed.token, user: renewed.user ?? this.#token?.user };
   }
 

@@ -15,7 +15,8 @@ const policy = (
   more: { connectRetry?: { initial: number; max: number }; remoteRandom?: boolean } = {},
 ) =>
   new RetryPolicy(
-    { remotes: hosts.map(remote), remoteRandom: more.remoteRandom ?? false, connectRetry: more.connectRetry },
+    hosts.map(remote),
+    { remoteRandom: more.remoteRandom ?? false, connectRetry: more.connectRetry },
     seededRandom(1),
   );
 const silence: Outcome = { kind: "no-answer", seconds: 60 };

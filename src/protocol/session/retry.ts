@@ -11,7 +11,7 @@
  *   the server
  */
 import { type Random, randomBelow } from "../../lib/random.ts";
-import type { ClientConfig, Remote } from "../config/types.ts";
+import type { Remote, RetryConfig } from "../config/types.ts";
 import type { SessionEnd } from "./events.ts";
 
 export type Outcome = SessionEnd | { readonly kind: "resolve-failed" };
@@ -41,12 +41,13 @@ export class RetryPolicy {
   #refusals = 0;
   #wasUp = false;
 
-  constructor(config: Pick<ClientConfig, "remotes" | "remoteRandom" | "connectRetry">, random: Random) {
+  constructor(remotes: readonly Remote[], retry: Pick<RetryConfig, "remoteRandom" | "connectRetry">, random: Random) {
+    const { remoteRandom, connectRetry } = retry;
     this.#random = random;
-    this.#remotes = config.remoteRandom ? shuffled(config.remotes, random) : config.remotes;
-    this.#first = config.connectRetry ? config.connectRetry.initial * 1000 : SILENCE_FIRST_MS;
-    this.#max = config.connectRetry ? config.connectRetry.max * 1000 : SILENCE_MAX_MS;
-    this.#steady = config.connectRetry ? RETRIES_BEFORE_SLOWING : 0;
+    this.#remotes = remoteRandom ? shuffled(remotes, random) : remotes;
+    this.#first = connectRetry ? connectRetry.initial * 1000 : SILENCE_FIRST_MS;
+    this.#max = connectRetry ? connectRetry.max * 1000 : SILENCE_MAX_MS;
+    this.#steady = connectRetry ? RETRIES_BEFORE_SLOWING : 0;
   }
 
   /** What to try next: a remote, and which of its addresses (to be taken modulo how many there are). */
