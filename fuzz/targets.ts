@@ -1,4 +1,6 @@
 /** What can be fuzzed: each target takes arbitrary bytes and must neither throw nor hang. */
+import { Cidr } from "../src/lib/cidr.ts";
+import { IpAddress } from "../src/lib/ip.ts";
 import { slabOver } from "../src/lib/slab.ts";
 import { printFrame } from "../src/netstack/wire/print.ts";
 import { parseConfig } from "../src/protocol/config/parse.ts";
@@ -18,6 +20,7 @@ const hex = (s: string): Uint8Array => Uint8Array.fromHex(s.replace(/\s/g, ""));
 
 const slab = slabOver(new ArrayBuffer(1 << 17));
 const FRAME_AT = 1024;
+const LAN = new Cidr(IpAddress.fromIpv4(0x0a000001), 8);
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   /** Whole Ethernet frames through the printer, which reaches every wire parser (DHCP and DNS too). */
@@ -77,7 +80,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     run(input) {
       const options = decodeUtf8(input).split(",");
       parseSessionOptions(options);
-      parseTunnelOptions(options, [], { serverAddress: 1, lan: { network: 0x0a000000, prefix: 8 } });
+      parseTunnelOptions(options, [], { serverAddress: IpAddress.fromIpv4(1), lan: LAN });
     },
   },
 };

@@ -1,7 +1,9 @@
 import "reflect-metadata";
 import { afterEach, beforeEach, expect, mock, spyOn, test } from "bun:test";
 import { clientConfig, NO_WRAP } from "../../test/support/client-config.ts";
-import { parseIpv4, parseMac } from "../lib/address.ts";
+import { parseCidr } from "../lib/cidr.ts";
+import { parseIpv4 } from "../lib/ip.ts";
+import { parseMac } from "../lib/mac.ts";
 import type { PacketDevice } from "../platform/dev/packet.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Appliance } from "./appliance.ts";
@@ -58,7 +60,7 @@ test("a reload takes the log level, and says which settings need a restart", () 
   subject.reconnect();
   expect(levels).toEqual(["info", "debug"]);
   expect(logged.filter((line) => /restart/.test(line))).toEqual([]);
-  const lan = { ...DEFAULT_SETTINGS.lan, address: { address: parseIpv4("192.168.60.1")!, prefix: 24 } };
+  const lan = { ...DEFAULT_SETTINGS.lan, address: parseCidr("192.168.60.1/24")! };
   state.loaded = ok({ ...DEFAULT_SETTINGS, lan, vpn: { ...DEFAULT_SETTINGS.vpn, nat: false } });
   subject.reconnect();
   expect(logged.filter((line) => /restart/.test(line))).toEqual([
@@ -85,7 +87,7 @@ test("while it leaves, nobody makes it connect anew", () => {
 });
 
 test("a failure is said once; one of a timer brings a new client after a while, one of a packet does not", () => {
-  const address = { address: parseIpv4("203.0.113.5")!, prefix: 24 };
+  const address = parseCidr("203.0.113.5/24")!;
   const wan = { ...DEFAULT_SETTINGS.wan, address, gateway: parseIpv4("203.0.113.1"), dns: [parseIpv4("203.0.113.1")!] };
   const { subject, logged } = appliance(ok({ ...DEFAULT_SETTINGS, wan }));
   const connections = (): number => logged.filter((line) => /link\.resolving/.test(line)).length;

@@ -2,8 +2,10 @@
  * The appliance between two devices: configuration, data path, WAN address, tunnel. It never ends by itself: a problem
  * of the configuration is logged at its line and the LAN stays closed; what can get better by itself is tried again.
  */
-import { formatIpv4, formatMac, type Mac, prefixMask } from "../lib/address.ts";
+import type { Cidr } from "../lib/cidr.ts";
+import type { IpAddress } from "../lib/ip.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
+import { formatMac, type Mac } from "../lib/mac.ts";
 import { LibcryptoAead } from "../platform/crypto/aead.ts";
 import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
@@ -57,7 +59,7 @@ export class Appliance implements Turns {
   #statisticsAt: number;
   #leaveBy = Number.POSITIVE_INFINITY;
   #done = false;
-  #dns: readonly number[] = [];
+  #dns: readonly IpAddress[] = [];
   #failure = { text: "", at: Number.NEGATIVE_INFINITY };
   /** When a client takes the place of one that failed. */
   #reviveAt = Number.POSITIVE_INFINITY;
@@ -84,11 +86,11 @@ export class Appliance implements Turns {
     this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
     this.#path.lan.onConflict = (at, mac) => this.#sayLanConflict(at, mac);
-    this.#path.lan.configure(lan, now);
+    this.#path.lan.configure({ address: lan }, now);
     this.#path.lan.probe();
     this.#log.write("info", "lan.configured", "", {
       interface: options.lan.name,
-      address: `${formatIpv4(lan.address)}/${lan.prefix}`,
+      address: `${lan}`,
     });
     this.#uplink = new Uplink({
       wan: this.#path.wan,
@@ -303,7 +305,7 @@ export class Appliance implements Turns {
   #sayLanConflict(now: number, mac: Mac): void {
     if (now < this.#sayConflictAt) return;
     this.#sayConflictAt = now + SAY_CONFLICT_AGAIN_MS;
-    const address = formatIpv4(this.#path.lan.address);
+    const address = this.#settings.lan.address.address;
     this.#log.write(
       "warn",
       "lan.conflict",
@@ -311,15 +313,14 @@ export class Appliance implements Turns {
     );
   }
 
-  #warnAboutOverlap(lan: { readonly address: number; readonly prefix: number }): void {
-    const { wan } = this.#path;
-    const prefix = Math.min(lan.prefix, wan.prefix);
-    if (((lan.address ^ wan.address) & prefixMask(prefix)) !== 0) return;
+  #warnAboutOverlap(lan: Cidr): void {
+    const wan = this.#path.wan.address;
+    if (wan?.overlaps(lan) !== true) return;
     this.#log.write(
       "warn",
       "wan.overlap",
       "the WAN network overlaps the LAN; give the LAN another network in appliance.toml ([lan] address)",
-      { wan: `${formatIpv4(wan.address)}/${wan.prefix}`, lan: `${formatIpv4(lan.address)}/${lan.prefix}` },
+      { wan: `${wan}`, lan: `${lan}` },
     );
   }
 

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { IpAddress } from "../lib/ip.ts";
 import { seededRandom } from "../lib/random.ts";
 import { slabOver } from "../lib/slab.ts";
 import type { Interface } from "../netstack/interface.ts";
@@ -16,7 +17,7 @@ test("a question is due at once, and so is the answer that is there already", ()
   resolver.poll(1000);
   expect(results).toMatchObject([{ ok: false }]); // nobody to ask
   expect(resolver.pollAt()).toBe(Number.POSITIVE_INFINITY);
-  resolver.setServers([0x0a000001]);
+  resolver.setServers([IpAddress.fromIpv4(0x0a000001)]);
   ask();
   expect([resolver.pollAt() <= 1000, sent]).toEqual([true, 0]);
   resolver.poll(1000);

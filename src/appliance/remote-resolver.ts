@@ -1,4 +1,5 @@
 /** The addresses of a remote given by name: the DNS client over UDP sockets of the WAN, one port a query (RFC 5452 9.2). */
+import type { IpAddress } from "../lib/ip.ts";
 import type { Random } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
 import { DnsClient } from "../netstack/dns/client.ts";
@@ -7,7 +8,7 @@ import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
 import { DNS_PORT } from "../netstack/wire/dns.ts";
 
 export type Resolution =
-  | { readonly ok: true; readonly addresses: readonly number[]; readonly note: string | undefined }
+  | { readonly ok: true; readonly addresses: readonly IpAddress[]; readonly note: string | undefined }
   | { readonly ok: false; readonly text: string };
 
 export class RemoteResolver {
@@ -25,7 +26,7 @@ export class RemoteResolver {
     this.#dns = new DnsClient({ random });
   }
 
-  setServers(servers: readonly number[]): void {
+  setServers(servers: readonly IpAddress[]): void {
     this.#dns.setServers(servers);
   }
 

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { parseIpv4, parseMac } from "../lib/address.ts";
+import { type Cidr, parseCidr } from "../lib/cidr.ts";
+import { type IpAddress, parseIpv4 } from "../lib/ip.ts";
+import { parseMac } from "../lib/mac.ts";
 import { DEFAULT_SETTINGS, parseSettings, type Settings } from "./settings.ts";
 
 const good = (text: string): Settings => {
@@ -60,12 +62,12 @@ log.level = "debug"
     hostname: "gate-1",
     wan: {
       mac: parseMac("52:54:00:12:34:56"),
-      address: { address: parseIpv4("203.0.113.5") as number, prefix: 24 },
+      address: parseCidr("203.0.113.5/24") as Cidr,
       gateway: parseIpv4("203.0.113.1"),
-      dns: [parseIpv4("9.9.9.9") as number, parseIpv4("1.1.1.1") as number],
+      dns: [parseIpv4("9.9.9.9") as IpAddress, parseIpv4("1.1.1.1") as IpAddress],
       mtu: 1400,
     },
-    lan: { mac: parseMac("52:54:00:12:34:57"), address: { address: parseIpv4("10.1.0.1") as number, prefix: 16 } },
+    lan: { mac: parseMac("52:54:00:12:34:57"), address: parseCidr("10.1.0.1/16") as Cidr },
     vpn: { config: "sub/office.ovpn", nat: false },
     log: { level: "debug" },
   });

@@ -3,19 +3,10 @@
  * a wrong type, a bad value or a syntax error is a problem with its line, and all of them are reported at once.
  */
 import { type AST, ParseError, parseTOML } from "toml-eslint-parser";
-import {
-  formatIpv4,
-  type Ipv4Cidr,
-  inSubnet,
-  isLoopback,
-  isMulticast,
-  type Mac,
-  parseIpv4,
-  parseIpv4Cidr,
-  parseMac,
-  prefixMask,
-} from "../lib/address.ts";
+import { Cidr, parseCidr } from "../lib/cidr.ts";
+import { type IpAddress, parseIpv4 } from "../lib/ip.ts";
 import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
+import { type Mac, parseMac } from "../lib/mac.ts";
 import type { ConfigProblem } from "../protocol/config/types.ts";
 
 export interface Settings {
@@ -23,17 +14,17 @@ export interface Settings {
   readonly wan: {
     /** Which NIC; undefined: the first. */
     readonly mac: Mac | undefined;
-    readonly address: "dhcp" | Ipv4Cidr;
-    /** int32; set exactly where the address is static. */
-    readonly gateway: number | undefined;
-    /** int32 each; empty: from DHCP. */
-    readonly dns: readonly number[];
+    readonly address: "dhcp" | Cidr;
+    /** Set exactly where the address is static. */
+    readonly gateway: IpAddress | undefined;
+    /** Empty: from DHCP. */
+    readonly dns: readonly IpAddress[];
     readonly mtu: number;
   };
   readonly lan: {
     /** Which NIC; undefined: the second. */
     readonly mac: Mac | undefined;
-    readonly address: Ipv4Cidr;
+    readonly address: Cidr;
   };
   readonly vpn: {
     /** File name of the profile; undefined: the only one that is there. */
@@ -50,7 +41,7 @@ export type SettingsResult =
 export const DEFAULT_SETTINGS: Settings = {
   hostname: "morgana",
   wan: { mac: undefined, address: "dhcp", gateway: undefined, dns: [], mtu: 1500 },
-  lan: { mac: undefined, address: { address: parseIpv4("192.168.50.1") as number, prefix: 24 } },
+  lan: { mac: undefined, address: new Cidr(parseIpv4("192.168.50.1") as IpAddress, 24) },
   vpn: { config: undefined, nat: true },
   log: { level: "info" },
 };
@@ -182,15 +173,14 @@ class Reading {
   }
 
   /** Services of the LAN that are on by default but not built yet. */
-  notices({ address, prefix }: Ipv4Cidr): string[] {
+  notices(lan: Cidr): string[] {
     const off = [!this.#values.has("lan.dhcp") && "DHCP", !this.#values.has("lan.dns") && "DNS"].filter(
       (s) => s !== false,
     );
     if (off.length === 0) return [];
-    const gateway = formatIpv4(address);
     return [
       `${off.join(" and ")} service on the LAN is not available yet and is off; give LAN hosts by hand an address of ` +
-        `${formatIpv4(address & prefixMask(prefix))}/${prefix}, the gateway ${gateway} and a DNS server behind the tunnel`,
+        `${lan.network}, the gateway ${lan.address} and a DNS server behind the tunnel`,
     ];
   }
 
@@ -213,17 +203,17 @@ class Reading {
       if (wan.gateway !== undefined)
         this.fail("wan.gateway", "belongs to a static address; with dhcp it comes from the server");
     } else {
-      const { address, prefix } = wan.address;
+      const { address } = wan.address;
       // Without one only servers on the WAN's own subnet could be reached; such a server can be named as the gateway.
       if (wan.gateway === undefined) {
         if (!this.#values.has("wan.gateway"))
           this.fail("wan.gateway", "missing: a static address needs it", this.line("wan.address"));
-      } else if (!inSubnet(wan.gateway, address, prefix)) {
-        this.fail("wan.gateway", `${formatIpv4(wan.gateway)} is not in the subnet of wan.address`);
-      } else if (wan.gateway === address) this.fail("wan.gateway", "is the appliance's own address");
-      else if (isNetworkOrBroadcast(wan.gateway, prefix))
+      } else if (!wan.address.contains(wan.gateway)) {
+        this.fail("wan.gateway", `${wan.gateway} is not in the subnet of wan.address`);
+      } else if (wan.gateway.equals(address)) this.fail("wan.gateway", "is the appliance's own address");
+      else if (wan.address.isNetworkOrBroadcast(wan.gateway))
         this.fail("wan.gateway", "is the network's or the broadcast address");
-      if (inSubnet(address, lan.address.address, Math.min(prefix, lan.address.prefix))) {
+      if (wan.address.overlaps(lan.address)) {
         const key = this.#values.has("lan.address") ? "lan.address" : "wan.address";
         this.fail(key, "the networks of LAN and WAN overlap");
       }
@@ -246,17 +236,17 @@ class Reading {
     }
   }
 
-  #addresses(key: string): number[] {
+  #addresses(key: string): IpAddress[] {
     const node = this.#values.get(key);
     if (node === undefined) return [];
     const wrong = 'must be a list of addresses, such as ["9.9.9.9"]';
     if (node.type !== "TOMLArray") return this.fail(key, wrong) ?? [];
-    const values: number[] = [];
+    const values: IpAddress[] = [];
     for (const element of node.elements) {
       const isString = element.type === "TOMLValue" && element.kind === "string";
       const value = isString ? parseIpv4(element.value) : undefined;
       if (!isString) this.fail(key, wrong, element.loc.start.line);
-      else if (value === undefined || !isUnicast(value))
+      else if (value === undefined || !value.isHost)
         this.fail(key, `${shown(element.value)} is no address of a host`, element.loc.start.line);
       else values.push(value);
     }
@@ -310,35 +300,26 @@ function unicastMac(text: string): Mac {
   return mac;
 }
 
-/** Neither of this network (0/8), loopback, multicast nor reserved (RFC 6890). */
-const isUnicast = (a: number): boolean => a >>> 24 !== 0 && !isLoopback(a) && !isMulticast(a) && a >>> 28 !== 15;
-
-function unicast(text: string): number {
+function unicast(text: string): IpAddress {
   const value = parseIpv4(text);
-  if (value === undefined || !isUnicast(value)) throw new Bad(`"${shown(text)}" is no IPv4 address of a host`);
+  if (value === undefined || !value.isHost) throw new Bad(`"${shown(text)}" is no IPv4 address of a host`);
   return value;
 }
 
-function isNetworkOrBroadcast(a: number, prefix: number): boolean {
-  // RFC 3021: a /31 has neither.
-  if (prefix >= 31) return false;
-  const host = a & ~prefixMask(prefix);
-  return host === 0 || host === ~prefixMask(prefix);
-}
-
-function hostCidr(text: string, maxPrefix: number): Ipv4Cidr {
-  const cidr = parseIpv4Cidr(text);
-  if (cidr === undefined) throw new Bad(`"${shown(text)}" is no address with prefix such as 192.168.50.1/24`);
+function hostCidr(text: string, maxPrefix: number): Cidr {
+  const cidr = parseCidr(text);
+  if (cidr === undefined || text.includes(":"))
+    throw new Bad(`"${shown(text)}" is no address with prefix such as 192.168.50.1/24`);
   if (cidr.prefix < 8 || cidr.prefix > maxPrefix)
     throw new Bad(`the prefix /${cidr.prefix} is not between /8 and /${maxPrefix}`);
-  if (!isUnicast(cidr.address)) throw new Bad(`${formatIpv4(cidr.address)} is no address of a host`);
-  if (isNetworkOrBroadcast(cidr.address, cidr.prefix)) {
-    throw new Bad(`${formatIpv4(cidr.address)} is the network's or the broadcast address of /${cidr.prefix}`);
+  if (!cidr.address.isHost) throw new Bad(`${cidr.address} is no address of a host`);
+  if (cidr.isNetworkOrBroadcast(cidr.address)) {
+    throw new Bad(`${cidr.address} is the network's or the broadcast address of /${cidr.prefix}`);
   }
   return cidr;
 }
 
-function wanAddress(text: string): "dhcp" | Ipv4Cidr {
+function wanAddress(text: string): "dhcp" | Cidr {
   if (text === "dhcp") return text;
   if (!text.includes("/"))
     throw new Bad(`"${shown(text)}" is neither "dhcp" nor an address with prefix such as 203.0.113.5/24`);

@@ -2,8 +2,9 @@ import { expect, test } from "bun:test";
 import { CERTIFICATE, clientConfig, NO_WRAP, PUSH } from "../../test/support/client-config.ts";
 import { fakeTls } from "../../test/support/fake-tls.ts";
 import { OpenvpnPeer } from "../../test/support/openvpn-peer.ts";
-import { parseIpv4 } from "../lib/address.ts";
 import { Batch } from "../lib/batch.ts";
+import { parseCidr } from "../lib/cidr.ts";
+import { IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import { seededRandom } from "../lib/random.ts";
 import { Arena } from "../lib/slab.ts";
@@ -58,7 +59,7 @@ class Bed {
       aead: this.#counting(nobleAead(this.#memory)),
       control: noblePrimitives,
       tls: this.#tls,
-      lan: { address: parseIpv4("192.168.50.1")!, prefix: 24 },
+      lan: parseCidr("192.168.50.1/24")!,
       log,
       random: this.#random,
       unixSeconds: () => 1_700_000_000,
@@ -192,10 +193,10 @@ test("remote-random-hostname: each look-up is of another name below the remote's
   };
   const RANDOM_HOSTNAME = { ...clientConfig([], NO_WRAP).retry, remoteRandomHostname: true };
   const bed = new Bed(PUSH, { retry: RANDOM_HOSTNAME }, log);
-  for (let i = 0; i < 3; i++) bed.client.wanUp(bed.now, [1]);
+  for (let i = 0; i < 3; i++) bed.client.wanUp(bed.now, [IpAddress.fromIpv4(1)]);
   expect(new Set(asked).size).toBe(3);
   for (const host of asked) expect(host).toMatch(/^[0-9a-f]{12}\.vpn\.example$/);
   const fixed = new Bed(PUSH, { retry: RANDOM_HOSTNAME, remotes: [REMOTE] });
-  fixed.client.wanUp(fixed.now, [1]);
+  fixed.client.wanUp(fixed.now, [IpAddress.fromIpv4(1)]);
   fixed.until(() => fixed.isUp);
 });

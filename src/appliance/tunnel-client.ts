@@ -6,7 +6,9 @@
  *
  * It opens the router's tunnel when a session is up and closes it when the session ends, and puts into words why.
  */
-import { formatIpv4, type Ipv4Cidr, parseIpv4, prefixMask } from "../lib/address.ts";
+import type { Cidr } from "../lib/cidr.ts";
+import { formatEndpoint } from "../lib/endpoint.ts";
+import { type IpAddress, parseIpv4 } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import { RouteTable } from "../netstack/route.ts";
@@ -36,7 +38,7 @@ export interface TunnelClientOptions {
   readonly aead: AeadFactory;
   readonly control: ControlPrimitives;
   readonly tls: TlsEngineFactory;
-  readonly lan: Ipv4Cidr;
+  readonly lan: Cidr;
   readonly log: Log;
   readonly random: Random;
   readonly unixSeconds: () => number;
@@ -51,7 +53,7 @@ type State =
 
 interface Attempt {
   readonly remote: Remote;
-  readonly address: number;
+  readonly address: IpAddress;
   readonly socket: UdpSocket;
   readonly session: ClientSession;
 }
@@ -86,7 +88,7 @@ export class TunnelClient {
   }
 
   /** The WAN has an address: connect, or connect anew where the old address was another. */
-  wanUp(now: number, dns: readonly number[]): void {
+  wanUp(now: number, dns: readonly IpAddress[]): void {
     this.setResolvers(dns);
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
     this.#abandon(now, "the WAN address changed");
@@ -95,7 +97,7 @@ export class TunnelClient {
     else this.#next(now);
   }
 
-  setResolvers(dns: readonly number[]): void {
+  setResolvers(dns: readonly IpAddress[]): void {
     this.#resolver.setServers(dns);
   }
 
@@ -171,7 +173,7 @@ export class TunnelClient {
       if (result.note !== undefined) this.#log.write("warn", "link.resolved", result.note, { host });
       const count = result.addresses.length;
       this.#retry.resolved(count);
-      this.#connect(at, remote, result.addresses[index % count] as number);
+      this.#connect(at, remote, result.addresses[index % count] as IpAddress);
     });
   }
 
@@ -182,7 +184,7 @@ export class TunnelClient {
     return bytes.toHex();
   }
 
-  #connect(now: number, remote: Remote, address: number): void {
+  #connect(now: number, remote: Remote, address: IpAddress): void {
     const { config, path, memory, aead, control, tls, random } = this.#options;
     const socket = this.#bind(now);
     if (socket === undefined) {
@@ -213,7 +215,7 @@ export class TunnelClient {
     return path.wan.bindUdp(config.link.localPort ?? 0, {
       onDatagram: () => {},
       onError: (_at, error) => {
-        this.#log.write("debug", "link.icmp", "", { type: error.type, code: error.code, from: formatIpv4(error.dst) });
+        this.#log.write("debug", "link.icmp", "", { type: error.type, code: error.code, from: `${error.dst}` });
       },
     });
   }
@@ -281,7 +283,7 @@ export class TunnelClient {
     const { config, path, lan } = this.#options;
     const result = parseTunnelOptions(event.options, config.tunnel.localOptions, {
       serverAddress: attempt.address,
-      lan: { network: lan.address & prefixMask(lan.prefix), prefix: lan.prefix },
+      lan,
     });
     if (!result.ok) return this.#ended(now, attempt, { kind: "push-rejected", problem: result.problem });
     const { tunnel } = result;
@@ -296,8 +298,7 @@ export class TunnelClient {
     }
     path.router.openTunnel({
       address: tunnel.address,
-      prefix: tunnel.prefix,
-      peer: tunnel.peer ?? 0,
+      peer: tunnel.peer,
       mtu,
       mssClamp: tunnelMss(config.tunnel.mssFix, mtu, attempt.session.dataOverhead, LINK_OVERHEAD),
       routes,
@@ -305,14 +306,14 @@ export class TunnelClient {
     this.#state = { kind: "up", attempt };
     this.#retry.succeeded();
     this.#log.write("info", "tunnel.up", "", {
-      address: formatIpv4(tunnel.address) + (tunnel.peer === undefined ? `/${tunnel.prefix}` : ""),
-      peer: formatIpv4(tunnel.gateway ?? tunnel.peer ?? 0),
+      address: `${tunnel.peer === undefined ? tunnel.address : tunnel.address.address}`,
+      peer: (tunnel.gateway ?? tunnel.peer)?.toString(),
       cipher: event.cipher,
       mtu,
       routes: routes.size,
       // What a person can give to the hosts of the LAN.
-      dns: tunnel.dns.servers.length === 0 ? undefined : tunnel.dns.servers.map(formatIpv4).join(","),
-      server: `${formatIpv4(attempt.address)}:${attempt.remote.port}`,
+      dns: tunnel.dns.servers.length === 0 ? undefined : tunnel.dns.servers.join(","),
+      server: formatEndpoint({ address: attempt.address, port: attempt.remote.port }),
     });
   }
 
@@ -362,10 +363,10 @@ export class TunnelClient {
   }
 
   #where({ remote, address }: Attempt): Record<string, string | number> {
-    return { server: `${formatIpv4(address)}:${remote.port}`, host: remote.host };
+    return { server: formatEndpoint({ address, port: remote.port }), host: remote.host };
   }
 
   #place({ remote, address }: Attempt): { address: string; port: number; unixSeconds: number } {
-    return { address: formatIpv4(address), port: remote.port, unixSeconds: this.#options.unixSeconds() };
+    return { address: `${address}`, port: remote.port, unixSeconds: this.#options.unixSeconds() };
   }
 }

@@ -2,10 +2,13 @@
  * The WAN's address: static, or by DHCP; says when there is one, when it changes and when it is gone. A leased address that
  * another host turns out to have is declined.
  */
-import { formatIpv4, formatMac, type Mac } from "../lib/address.ts";
+import type { Cidr } from "../lib/cidr.ts";
+import { IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
+import { formatMac, type Mac } from "../lib/mac.ts";
 import type { Random } from "../lib/random.ts";
 import { DhcpClient, type Lease } from "../netstack/dhcp4/client.ts";
+import { leaseConfig } from "../netstack/dhcp4/lease.ts";
 import type { Interface } from "../netstack/interface.ts";
 import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from "../netstack/wire/dhcpv4.ts";
@@ -18,9 +21,9 @@ const SAY_CONFLICT_AGAIN_MS = 60_000;
 /** What the owner does about the WAN. */
 export interface UplinkEvents {
   /** There is an address (again), or it changed: everything that used the old one starts anew. */
-  up(now: number, dns: readonly number[]): void;
+  up(now: number, dns: readonly IpAddress[]): void;
   /** Same address, other resolvers. */
-  resolvers(dns: readonly number[]): void;
+  resolvers(dns: readonly IpAddress[]): void;
   down(now: number, reason: string): void;
 }
 
@@ -61,8 +64,8 @@ export class Uplink {
     this.#socket = this.#wan.bindUdp(DHCP_CLIENT_PORT, {
       onDatagram: (now, src, srcPort, at, len) => {
         if (srcPort !== DHCP_SERVER_PORT) return;
-        const refused = dhcp.handleMessage(now, src, this.#slab.bytes.slice(at, at + len));
-        if (refused !== undefined) this.#log.write("debug", "dhcp.ignored", refused, { server: formatIpv4(src) });
+        const refused = dhcp.handleMessage(now, src.w3, this.#slab.bytes.slice(at, at + len));
+        if (refused !== undefined) this.#log.write("debug", "dhcp.ignored", refused, { server: `${src}` });
         this.#drain(now);
       },
     });
@@ -78,9 +81,9 @@ export class Uplink {
     }
     const { address, gateway, dns } = this.#settings;
     if (address === "dhcp") return;
-    this.#wan.configure({ ...address, gateway }, now);
+    this.#wan.configure({ address, gateway }, now);
     this.#wan.probe();
-    this.#say(formatIpv4(address.address), address.prefix, gateway, dns, "static");
+    this.#say(address, gateway, dns, "static");
     this.#events.up(now, dns);
   }
 
@@ -122,16 +125,24 @@ export class Uplink {
       }
     }
     for (let message = dhcp.pollTransmit(now); message !== undefined; message = dhcp.pollTransmit(now)) {
-      this.#wan.sendUdp(now, this.#socket as UdpSocket, message.dst, DHCP_SERVER_PORT, message.payload);
+      this.#wan.sendUdp(
+        now,
+        this.#socket as UdpSocket,
+        IpAddress.fromIpv4(message.dst),
+        DHCP_SERVER_PORT,
+        message.payload,
+      );
     }
   }
 
   #adopt(now: number, lease: Lease): void {
     const wan = this.#wan;
-    const same = wan.address === lease.address && wan.prefix === lease.prefix && wan.gateway === (lease.gateway ?? 0);
-    wan.configure({ address: lease.address, prefix: lease.prefix, gateway: lease.gateway, routes: lease.routes }, now);
-    const dns = this.#settings.dns.length > 0 ? this.#settings.dns : lease.dns;
-    this.#say(formatIpv4(lease.address), lease.prefix, lease.gateway, dns, "dhcp");
+    const config = leaseConfig(lease);
+    const { address, gateway } = config;
+    const same = wan.address?.equals(address) === true && `${wan.gateway}` === `${gateway}`;
+    wan.configure(config, now);
+    const dns = this.#settings.dns.length > 0 ? this.#settings.dns : lease.dns.map(IpAddress.fromIpv4);
+    this.#say(address, gateway, dns, "dhcp");
     this.#saidWaiting = false;
     if (same) return this.#events.resolvers(dns);
     // The check of RFC 2131 4.4.1, without the wait: hardly any address is in use, and a tunnel that had to begin anew is no harm.
@@ -141,9 +152,8 @@ export class Uplink {
   }
 
   #conflict(now: number, mac: Mac): void {
-    const address = formatIpv4(this.#wan.address);
     const host = formatMac(mac);
-    const other = `another host (${host}) uses our WAN address ${address}`;
+    const other = `another host (${host}) uses our WAN address ${this.#wan.address?.address}`;
     // Who has each address that we are given answers for all (a careless ARP proxy): declining would never end.
     if (this.#dhcp !== undefined && now < this.#checkUntil && host !== this.#declinedFor) {
       this.#declinedFor = host;
@@ -163,11 +173,11 @@ export class Uplink {
     this.#events.down(now, reason);
   }
 
-  #say(address: string, prefix: number, gateway: number | undefined, dns: readonly number[], by: string): void {
+  #say(address: Cidr, gateway: IpAddress | undefined, dns: readonly IpAddress[], by: string): void {
     this.#log.write("info", "wan.configured", "", {
-      address: `${address}/${prefix}`,
-      gateway: gateway === undefined ? undefined : formatIpv4(gateway),
-      dns: dns.length === 0 ? undefined : dns.map(formatIpv4).join(","),
+      address: `${address}`,
+      gateway: gateway?.toString(),
+      dns: dns.length === 0 ? undefined : dns.join(","),
       by,
     });
   }

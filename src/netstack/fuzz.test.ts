@@ -4,7 +4,7 @@ import { seededRandom } from "../lib/random.ts";
 import { Nat } from "./nat/nat.ts";
 import { RouteTable } from "./route.ts";
 import { Router } from "./router.ts";
-import { arp, Bed, bytesOf, frame, icmp, ip, ipv4, side, tcp, udp } from "./testing/bed.ts";
+import { arp, Bed, bytesOf, cidr, frame, icmp, ipv4, side, tcp, udp } from "./testing/bed.ts";
 import { ipv4RefreshChecksum } from "./wire/ipv4.ts";
 import { printFrame } from "./wire/print.ts";
 
@@ -64,10 +64,10 @@ const stack = (nat: boolean) => {
   const tunnel = bed.outlet();
   const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(3), limit: 512 }) : undefined;
   const router = new Router({ slab: bed.slab, lan: lan.it, tunnel, scratch: bed.arena(), nat: translator });
-  lan.it.configure({ address: ip(LAN), prefix: 24 }, 0);
+  lan.it.configure({ address: cidr(`${LAN}/24`) }, 0);
   const routes = new RouteTable();
-  routes.add({ network: ip("198.51.100.0"), prefix: 24, metric: 0 });
-  router.openTunnel({ address: ip(TUN), prefix: 24, peer: 0, mtu: 600, mssClamp: 0, routes });
+  routes.add({ network: cidr("198.51.100.0/24"), metric: 0 });
+  router.openTunnel({ address: cidr(`${TUN}/24`), peer: undefined, mtu: 600, mssClamp: 0, routes });
   return { bed, lan, tunnel, router };
 };
 

@@ -1,11 +1,14 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { Batch, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { IpAddress } from "../lib/ip.ts";
 import { Drop } from "./drop.ts";
 import type { UdpError } from "./socket/udp-socket.ts";
 import {
+  addr,
   arp,
   Bed,
   bytesOf,
+  cidr,
   ether,
   frame,
   HOST_MAC,
@@ -36,7 +39,7 @@ let outlet: RecordingOutlet;
 const start = (name: "lan" | "wan", gateway?: string): void => {
   bed = new Bed();
   ({ it, outlet } = side(bed, name));
-  it.configure({ address: ip(GW), prefix: 24, gateway: gateway === undefined ? undefined : ip(gateway) }, 0);
+  it.configure({ address: cidr(`${GW}/24`), gateway: gateway === undefined ? undefined : addr(gateway) }, 0);
 };
 /** HOST's MAC is known and confirmed. */
 const meet = (address = HOST): void => {
@@ -291,8 +294,8 @@ describe("UDP sockets", () => {
   const heard: string[] = [];
   const errors: UdpError[] = [];
   const receiver = {
-    onDatagram: (_now: number, src: number, port: number, at: number, len: number) =>
-      void heard.push(`${src >>> 0 === 0 ? "0" : src & 255}:${port} ${bed.slab.bytes.slice(at, at + len).toHex()}`),
+    onDatagram: (_now: number, src: IpAddress, port: number, at: number, len: number) =>
+      void heard.push(`${src.w3 & 255}:${port} ${bed.slab.bytes.slice(at, at + len).toHex()}`),
     onError: (_now: number, error: UdpError) => void errors.push(error),
   };
   beforeEach(() => {
@@ -340,7 +343,7 @@ describe("UDP sockets", () => {
       },
     };
     const socket = it.bindUdp(1194, receiver)!;
-    socket.collect(sink, ip("203.0.113.9"), 1194);
+    socket.collect(sink, addr("203.0.113.9"), 1194);
     const rx = bed.receive(
       frame(udp({ src: "203.0.113.9", dst: GW }, 1194, 1194, bytesOf(250))),
       frame(udp({ src: "203.0.113.8", dst: GW }, 1194, 1194, bytesOf(9))),
@@ -380,8 +383,8 @@ describe("UDP sockets", () => {
     );
     expect(heard).toEqual(["1:67 00", "1:67 00"]);
     expect(drops()).toEqual({ Ipv4Unconfigured: 3 });
-    expect(it.sendUdp(0, socket, -1, 67, bytesOf(4))).toBe(Drop.None);
-    expect(it.sendUdp(0, socket, ip(HOST), 67, bytesOf(4))).toBe(Drop.NotConfigured);
+    expect(it.sendUdp(0, socket, IpAddress.fromIpv4(-1), 67, bytesOf(4))).toBe(Drop.None);
+    expect(it.sendUdp(0, socket, addr(HOST), 67, bytesOf(4))).toBe(Drop.NotConfigured);
     const [sent, ...more] = outlet.take();
     expect(more).toEqual([]);
     expect(line(sent!)).toStartWith(`${ROUTER_MAC} > ${BROADCAST} 0.0.0.0 > 255.255.255.255 ttl 64 len 32 udp 68 > 67`);
@@ -390,8 +393,8 @@ describe("UDP sockets", () => {
 
   test("on-link goes to the host, else to the gateway; what waits for ARP is sent complete", () => {
     const socket = it.bindUdp(1194, receiver)!;
-    it.sendUdp(0, socket, ip("203.0.113.9"), 53, bytesOf(4));
-    it.sendUdp(0, socket, ip(HOST), 53, bytesOf(4));
+    it.sendUdp(0, socket, addr("203.0.113.9"), 53, bytesOf(4));
+    it.sendUdp(0, socket, addr(HOST), 53, bytesOf(4));
     expect(out().map((s) => s.replace(/.*arp/, "arp"))).toEqual([
       `arp who-has 192.168.50.254 tell ${GW} (${ROUTER_MAC})`,
       `arp who-has ${HOST} tell ${GW} (${ROUTER_MAC})`,
@@ -401,22 +404,22 @@ describe("UDP sockets", () => {
   });
 
   test("a gateway outside of the subnet (a leased /32) is found by ARP", () => {
-    it.configure({ address: ip(GW), prefix: 32, gateway: ip("10.0.0.1") }, 0);
+    it.configure({ address: cidr(`${GW}/32`), gateway: addr("10.0.0.1") }, 0);
     const socket = it.bindUdp(1194, receiver)!;
-    it.sendUdp(0, socket, ip("203.0.113.9"), 53, bytesOf(4));
+    it.sendUdp(0, socket, addr("203.0.113.9"), 53, bytesOf(4));
     push(arp(2, "10.0.0.1", GW));
     expect(out()[1]).toBe(`${ROUTER_MAC} > ${HOST_MAC} ${GW} > 203.0.113.9 ttl 64 len 32 udp 1194 > 53 len 4`);
   });
 
   test("a destination that is on the link by a route, and a gateway outside of the subnet, are found by ARP (RFC 3442)", () => {
     const routes = [
-      { network: ip("10.20.0.0"), prefix: 16, gateway: 0 },
-      { network: ip("10.30.0.0"), prefix: 16, gateway: ip("10.20.0.1") },
+      { network: cidr("10.20.0.0/16"), gateway: undefined },
+      { network: cidr("10.30.0.0/16"), gateway: addr("10.20.0.1") },
     ];
-    it.configure({ address: ip(GW), prefix: 24, routes }, 0);
+    it.configure({ address: cidr(`${GW}/24`), routes }, 0);
     const socket = it.bindUdp(1194, receiver)!;
-    it.sendUdp(0, socket, ip("10.20.7.7"), 53, bytesOf(4));
-    it.sendUdp(0, socket, ip("10.30.7.7"), 53, bytesOf(4));
+    it.sendUdp(0, socket, addr("10.20.7.7"), 53, bytesOf(4));
+    it.sendUdp(0, socket, addr("10.30.7.7"), 53, bytesOf(4));
     out();
     push(arp(2, "10.20.7.7", GW), arp(2, "10.20.0.1", GW, "52:54:00:00:00:98"), arp(2, "10.20.0.2", GW));
     expect(out().map((s) => s.replace(/ ttl.*/, ""))).toEqual([
@@ -429,13 +432,12 @@ describe("UDP sockets", () => {
   test("the longest prefix decides, also against the subnet; a default route may lead to the link (RFC 3442)", () => {
     const hops = (routes: [string, number, string][], ...to: string[]): string[] => {
       const parsed = routes.map(([network, prefix, gateway]) => ({
-        network: ip(network),
-        prefix,
-        gateway: ip(gateway),
+        network: cidr(`${network}/${prefix}`),
+        gateway: gateway === "0.0.0.0" ? undefined : addr(gateway),
       }));
-      it.configure({ address: ip(GW), prefix: 24, routes: parsed }, 0);
+      it.configure({ address: cidr(`${GW}/24`), routes: parsed }, 0);
       const socket = it.bindUdp(0, receiver)!;
-      for (const dst of to) it.sendUdp(0, socket, ip(dst), 53, bytesOf(4));
+      for (const dst of to) it.sendUdp(0, socket, addr(dst), 53, bytesOf(4));
       it.unconfigure();
       return out().map((s) => s.replace(/.*who-has (\S+) .*/, "$1"));
     };
@@ -459,7 +461,7 @@ describe("UDP sockets", () => {
       bed.slab.bytes.set(bytesOf(n), at);
       rows.push(at, n);
     }
-    it.sendUdpBatch(5, socket, ip("203.0.113.9"), 1195, rows);
+    it.sendUdpBatch(5, socket, addr("203.0.113.9"), 1195, rows);
     const sent = outlet.take();
     expect(sent.map((s) => s.bytes.length)).toEqual([1514, 42, 1514, 35, 1514, 1514, 14 + 20 + 48]);
     for (const s of sent) expect(ipv4Check(s.view, 14, s.bytes.length - 14)).toBe(Drop.None);
@@ -486,7 +488,7 @@ describe("UDP sockets", () => {
         bed.slab.bytes.set(bytesOf(n, rows.count), at);
         rows.push(at, n);
       }
-      it.sendUdpBatch(5, socket, ip("203.0.113.9"), 1195, rows);
+      it.sendUdpBatch(5, socket, addr("203.0.113.9"), 1195, rows);
       return outlet.take();
     };
     const kinds = (sent: readonly Sent[]): [number, number, number][] =>
@@ -532,11 +534,11 @@ describe("UDP sockets", () => {
     };
     outlet.udpGso = true; // what waits is kept datagram by datagram
     fill();
-    it.sendUdpBatch(5, socket, ip(HOST), 1, rows);
+    it.sendUdpBatch(5, socket, addr(HOST), 1, rows);
     expect(it.outDrops.snapshot()).toEqual({ NeighborPendingFull: 72 });
     it.unconfigure();
     fill();
-    it.sendUdpBatch(5, socket, ip(HOST), 1, rows);
+    it.sendUdpBatch(5, socket, addr(HOST), 1, rows);
     expect(it.outDrops.snapshot()).toMatchObject({ NeighborUnreachable: 128, NotConfigured: 200 });
   });
 
@@ -551,7 +553,7 @@ describe("UDP sockets", () => {
       frame(icmp({ src: HOST, dst: GW }, 11, 0, 0, bytesOf(9))),
       frame(icmp({ src: HOST, dst: GW }, 13, 0, 0, bytesOf(9))),
     );
-    expect(errors).toEqual([{ type: 3, code: 4, mtu: 1280, dst: ip("203.0.113.9"), dstPort: 1195 }]);
+    expect(errors).toEqual([{ type: 3, code: 4, mtu: 1280, dst: addr("203.0.113.9"), dstPort: 1195 }]);
     expect(drops()).toEqual({ IcmpBadQuote: 3, IcmpBadType: 1 });
   });
 });

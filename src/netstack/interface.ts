@@ -8,9 +8,12 @@
  * received = handled (named in `counters`) + the sum of `drops`. What is lost later (while it waits for its other
  * fragments or for ARP, or on the way out) counts in `outDrops`.
  */
-import type { Mac } from "../lib/address.ts";
+
 import { type Batch, GSO_ECN, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { Cidr } from "../lib/cidr.ts";
 import { Counters } from "../lib/counters.ts";
+import { IpAddress } from "../lib/ip.ts";
+import type { Mac } from "../lib/mac.ts";
 import type { Outlet } from "../lib/outlet.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
@@ -134,7 +137,7 @@ export class Interface {
   readonly #slab: Slab;
   readonly #scratch: Arena;
   readonly #policy: InterfacePolicy;
-  readonly #addressing = new Addressing();
+  readonly addressing = new Addressing();
   readonly #arp: Arp;
   readonly #icmp: Icmp;
   readonly #udp: Udp;
@@ -142,7 +145,7 @@ export class Interface {
 
   constructor(options: InterfaceOptions) {
     const { slab, outlet, arena, scratch, mac, mtu, random } = options;
-    const addressing = this.#addressing;
+    const addressing = this.addressing;
     this.name = options.name;
     this.mtu = mtu;
     this.#slab = slab;
@@ -157,41 +160,30 @@ export class Interface {
     this.#tcp = new TcpResetter(slab, addressing, this.egress);
   }
 
-  get address(): number {
-    return this.#addressing.address;
+  /** Its address and subnet, undefined while it has none. */
+  get address(): Cidr | undefined {
+    const { address, prefix } = this.addressing;
+    return address === 0 ? undefined : new Cidr(IpAddress.fromIpv4(address), prefix);
   }
 
-  get prefix(): number {
-    return this.#addressing.prefix;
-  }
-
-  get gateway(): number {
-    return this.#addressing.gateway;
+  get gateway(): IpAddress | undefined {
+    const { gateway } = this.addressing;
+    return gateway === 0 ? undefined : IpAddress.fromIpv4(gateway);
   }
 
   get configured(): boolean {
-    return this.#addressing.address !== 0;
-  }
-
-  /** Whether an address is of this interface's subnet. */
-  onLink(address: number): boolean {
-    return this.#addressing.onLink(address);
-  }
-
-  /** Whether an address is the subnet's own name, its broadcast, or a broadcast to all. */
-  isBroadcast(address: number): boolean {
-    return this.#addressing.isBroadcast(address);
+    return this.addressing.address !== 0;
   }
 
   /** Takes an address; on the LAN the neighbours are told. The neighbour cache survives only if nothing changed. */
   configure(config: InterfaceConfig, _now: number): void {
-    if (this.#addressing.configure(config)) this.egress.neighbors.clear();
+    if (this.addressing.configure(config)) this.egress.neighbors.clear();
     if (this.name === "lan") this.egress.announce();
   }
 
   unconfigure(): void {
     this.egress.neighbors.clear();
-    this.#addressing.unconfigure();
+    this.addressing.unconfigure();
   }
 
   /** Asks whether anybody else has our address (an ARP probe, RFC 5227 2.1.1): who has is told to `onConflict`. */
@@ -219,12 +211,12 @@ export class Interface {
   }
 
   /** Sends a datagram of the control plane: {@link Udp.send}. */
-  sendUdp(now: number, socket: UdpSocket, dst: number, dstPort: number, payload: Uint8Array): DropCode {
+  sendUdp(now: number, socket: UdpSocket, dst: IpAddress, dstPort: number, payload: Uint8Array): DropCode {
     return this.#udp.send(now, socket, dst, dstPort, payload);
   }
 
   /** Sends payloads of the data path to one peer, in place: {@link Udp.sendBatch}. */
-  sendUdpBatch(now: number, socket: UdpSocket, dst: number, dstPort: number, rows: Batch): void {
+  sendUdpBatch(now: number, socket: UdpSocket, dst: IpAddress, dstPort: number, rows: Batch): void {
     this.#udp.sendBatch(now, socket, dst, dstPort, rows);
   }
 
@@ -291,7 +283,7 @@ export class Interface {
       const options = ipv4OptionsCheck(d, at);
       if (options !== Drop.None) return options;
     }
-    const own = this.#addressing;
+    const own = this.addressing;
     const src = ipv4Src(d, at);
     const dst = ipv4Dst(d, at);
     const dstTop = dst >>> 24;

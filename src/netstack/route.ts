@@ -1,10 +1,8 @@
 /** IPv4 routes by longest prefix (RFC 1812 5.2.4.3). All of them lead into the tunnel; what differs is the metric. */
-import { prefixMask } from "../lib/address.ts";
+import { type Cidr, prefixMask } from "../lib/cidr.ts";
 
 export interface Route {
-  /** int32; bits beyond the prefix are ignored. */
-  readonly network: number;
-  readonly prefix: number;
+  readonly network: Cidr;
   readonly metric: number;
 }
 
@@ -16,17 +14,18 @@ export class RouteTable {
 
   /** Of two routes to one network the lower metric wins. */
   add(route: Route): void {
-    const mask = prefixMask(route.prefix);
-    let i = this.#lengths.indexOf(route.prefix);
+    const length = route.network.prefix;
+    const mask = prefixMask(length);
+    let i = this.#lengths.indexOf(length);
     if (i < 0) {
-      i = this.#lengths.findIndex((prefix) => prefix < route.prefix);
+      i = this.#lengths.findIndex((prefix) => prefix < length);
       if (i < 0) i = this.#lengths.length;
-      this.#lengths.splice(i, 0, route.prefix);
+      this.#lengths.splice(i, 0, length);
       this.#masks.splice(i, 0, mask);
       this.#tables.splice(i, 0, new Map());
     }
     const table = this.#tables[i] as Map<number, number>;
-    const network = route.network & mask;
+    const network = route.network.address.w3 & mask;
     const known = table.get(network);
     if (known === undefined || route.metric < known) table.set(network, route.metric);
   }

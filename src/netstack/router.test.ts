@@ -8,6 +8,7 @@ import {
   arp,
   Bed,
   bytesOf,
+  cidr,
   frame,
   HOST_MAC,
   icmp,
@@ -64,7 +65,7 @@ let router: Router;
 const build = (nat: boolean): void => {
   bed = new Bed();
   lan = side(bed, "lan");
-  lan.it.configure({ address: ip(LAN), prefix: 24 }, 0);
+  lan.it.configure({ address: cidr(`${LAN}/24`) }, 0);
   lan.outlet.take();
   tunnel = bed.outlet();
   const options = { slab: bed.slab, lan: lan.it, tunnel, scratch: bed.arena() };
@@ -73,8 +74,8 @@ const build = (nat: boolean): void => {
 
 const open = (mtu = 1400, mssClamp = 0): void => {
   const routes = new RouteTable();
-  routes.add({ network: ip("198.51.100.0"), prefix: 24, metric: 0 });
-  router.openTunnel({ address: ip(TUN), prefix: 24, peer: 0, mtu, mssClamp, routes });
+  routes.add({ network: cidr("198.51.100.0/24"), metric: 0 });
+  router.openTunnel({ address: cidr(`${TUN}/24`), peer: undefined, mtu, mssClamp, routes });
 };
 
 /** The host becomes known to the gateway, as it is once it has asked for the gateway's MAC. */

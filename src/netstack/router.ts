@@ -9,7 +9,6 @@
  * lanReceived = toTunnel + lanHeld + sum of lanDrops; tunnelReceived = toLan + tunnelHeld + tunnelEcho + sum of tunnelDrops,
  * in packets (a super-frame is one).
  */
-import { inSubnet } from "../lib/address.ts";
 import {
   type Batch,
   GSO_ECN,
@@ -20,11 +19,14 @@ import {
   MAX_SEGMENTS,
   VNET_NEEDS_CSUM,
 } from "../lib/batch.ts";
+import type { Cidr } from "../lib/cidr.ts";
 import { Counters } from "../lib/counters.ts";
+import type { IpAddress } from "../lib/ip.ts";
 import type { Outlet } from "../lib/outlet.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
 import type { Forwarder, Interface } from "./interface.ts";
+import { inSubnet } from "./ip4/addressing.ts";
 import { Reassembler } from "./ip4/reassembly.ts";
 import { TunnelLink } from "./link/tunnel.ts";
 import type { PacketTranslator } from "./nat-port.ts";
@@ -75,11 +77,10 @@ export interface RouterOptions {
 }
 
 export interface TunnelConfig {
-  readonly address: number;
-  /** Of the tunnel's subnet; 32 where there is only a peer. */
-  readonly prefix: number;
-  /** The other end (net30, p2p), or 0. */
-  readonly peer: number;
+  /** With the prefix of the tunnel's subnet; 32 where there is only a peer. */
+  readonly address: Cidr;
+  /** The other end (net30, p2p). */
+  readonly peer: IpAddress | undefined;
   /** Largest IP packet into the tunnel, at least 68. */
   readonly mtu: number;
   /** Largest TCP payload by configuration (mssfix), 0: what follows from the MTU. */
@@ -138,15 +139,16 @@ export class Router implements Forwarder {
   /** From now on packets go into the tunnel. A new address makes the translator forget, an unchanged one does not. */
   openTunnel(tunnel: TunnelConfig): void {
     this.#open = true;
-    this.#tunnel.address = tunnel.address;
-    this.#prefix = tunnel.prefix;
-    this.#peer = tunnel.peer;
+    const address = tunnel.address.address.w3;
+    this.#tunnel.address = address;
+    this.#prefix = tunnel.address.prefix;
+    this.#peer = tunnel.peer?.w3 ?? 0;
     this.#tunnel.mtu = tunnel.mtu;
     const fits = tunnel.mtu - 40;
     this.#mss = tunnel.mssClamp > 0 ? Math.min(tunnel.mssClamp, fits) : fits;
     this.#routes = tunnel.routes;
-    this.#lan.alias = tunnel.address;
-    this.#nat?.setAddress(tunnel.address);
+    this.#lan.alias = address;
+    this.#nat?.setAddress(address);
   }
 
   /** From now on LAN senders are told that there is no way. Mappings stay, for the case that the address does. */
@@ -198,8 +200,8 @@ export class Router implements Forwarder {
     let at = received;
     const src = ipv4Src(d, at);
     const dst = ipv4Dst(d, at);
-    if (!lan.onLink(src) || lan.isBroadcast(src)) return Drop.ForeignSource;
-    if (lan.onLink(dst)) return Drop.LanToLan;
+    if (!lan.addressing.onLink(src) || lan.addressing.isBroadcast(src)) return Drop.ForeignSource;
+    if (lan.addressing.onLink(dst)) return Drop.LanToLan;
     if (dst >>> 16 === 0xa9fe) return Drop.Ipv4MartianDestination; // RFC 3927 2.7: link-local stays on its link
     if (ipv4Ttl(d, at) <= 1) {
       lan.sendIcmpError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_TTL, 0, at);
@@ -334,14 +336,15 @@ export class Router implements Forwarder {
     const src = ipv4Src(d, at);
     const dst = ipv4Dst(d, at);
     const srcTop = src >>> 24;
-    if (srcTop === 0 || srcTop === 127 || srcTop >= 224 || src === this.#tunnel.address || lan.onLink(src))
+    if (srcTop === 0 || srcTop === 127 || srcTop >= 224 || src === this.#tunnel.address || lan.addressing.onLink(src))
       return Drop.Ipv4MartianSource;
     const dstTop = dst >>> 24;
     if (dstTop === 0 || dstTop === 127 || dstTop >= 224) return Drop.Ipv4MartianDestination;
 
     const nat = this.#nat;
-    const ours = dst === this.#tunnel.address || (nat === undefined && dst === lan.address);
-    if (!ours && (nat !== undefined || !lan.onLink(dst) || lan.isBroadcast(dst))) return Drop.TunnelNotForLan;
+    const ours = dst === this.#tunnel.address || (nat === undefined && dst === lan.addressing.address);
+    if (!ours && (nat !== undefined || !lan.addressing.onLink(dst) || lan.addressing.isBroadcast(dst)))
+      return Drop.TunnelNotForLan;
     let whole = false;
     if ((ours || nat !== undefined) && ipv4IsFragment(d, at)) {
       this.#scratch.reset();
@@ -371,7 +374,8 @@ export class Router implements Forwarder {
       if (refused !== 0) return refused as DropCode;
     }
     const host = ipv4Dst(d, at);
-    if (!lan.onLink(host) || host === lan.address || lan.isBroadcast(host)) return Drop.TunnelNotForLan;
+    if (!lan.addressing.onLink(host) || host === lan.addressing.address || lan.addressing.isBroadcast(host))
+      return Drop.TunnelNotForLan;
     ipv4DecrementTtl(d, at);
     this.#clamp(at, len);
     const egress = lan.egress;

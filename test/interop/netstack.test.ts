@@ -13,7 +13,7 @@ import { Nat } from "../../src/netstack/nat/nat.ts";
 import { segmentCount, tcpSegmentCopy, tcpSuperHeaderLen } from "../../src/netstack/offload/split.ts";
 import { RouteTable } from "../../src/netstack/route.ts";
 import { Router } from "../../src/netstack/router.ts";
-import { ip } from "../../src/netstack/testing/bed.ts";
+import { cidr, ip } from "../../src/netstack/testing/bed.ts";
 import { ETHERTYPE_IPV4, etherType } from "../../src/netstack/wire/ethernet.ts";
 import { ipv4TotalLen } from "../../src/netstack/wire/ipv4.ts";
 import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/platform/dev/packet.ts";
@@ -86,10 +86,10 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
     };
     const nat = new Nat({ slab: memory, random, limit: 1000 });
     router = new Router({ slab: memory, lan, tunnel, scratch: arena(), nat });
-    far.configure({ address: ip("10.77.0.2"), prefix: 24 }, now);
-    lan.configure({ address: ip("10.99.0.1"), prefix: 24 }, now);
+    far.configure({ address: cidr("10.77.0.2/24") }, now);
+    lan.configure({ address: cidr("10.99.0.1/24") }, now);
     const routes = new RouteTable();
-    router.openTunnel({ address: ip("10.77.0.2"), prefix: 24, peer: 0, mtu: 1400, mssClamp: 0, routes });
+    router.openTunnel({ address: cidr("10.77.0.2/24"), peer: undefined, mtu: 1400, mssClamp: 0, routes });
     const rx = new Batch(64);
     const arps = new Batch(64);
     // every frame of a receive may be a super-frame

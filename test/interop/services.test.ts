@@ -5,16 +5,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { DEFAULT_SETTINGS } from "../../src/appliance/settings.ts";
 import { Uplink } from "../../src/appliance/uplink.ts";
-import { formatIpv4 } from "../../src/lib/address.ts";
 import { Batch } from "../../src/lib/batch.ts";
+import { formatIpv4, IpAddress } from "../../src/lib/ip.ts";
 import type { Outlet } from "../../src/lib/outlet.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { Arena } from "../../src/lib/slab.ts";
 import { DhcpClient, type DhcpEvent } from "../../src/netstack/dhcp4/client.ts";
+import { leaseConfig } from "../../src/netstack/dhcp4/lease.ts";
 import { DnsClient, type DnsEvent } from "../../src/netstack/dns/client.ts";
 import { Interface } from "../../src/netstack/interface.ts";
 import type { UdpSocket } from "../../src/netstack/socket/udp-socket.ts";
-import { ip } from "../../src/netstack/testing/bed.ts";
+import { addr, cidr, ip } from "../../src/netstack/testing/bed.ts";
 import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/platform/dev/packet.ts";
 import { NativeMemory } from "../../src/platform/sys/memory.ts";
 import { canMakeNamespaces, makeVethWorld, type VethWorld } from "../support/veth.ts";
@@ -105,7 +106,7 @@ describe.skipIf(!ready)("dnsmasq", () => {
     const ignored: string[] = [];
     const socket = wan.bindUdp(68, {
       onDatagram: (_now, src, _port, at, len) => {
-        const drop = client.handleMessage(now, src, slice(at, len));
+        const drop = client.handleMessage(now, src.w3, slice(at, len));
         if (drop !== undefined) ignored.push(drop);
       },
     }) as UdpSocket;
@@ -114,13 +115,12 @@ describe.skipIf(!ready)("dnsmasq", () => {
       for (;;) {
         const event = client.pollEvent();
         if (event) {
-          const { address, prefix, gateway } = event.lease;
           if (event.kind === "nak") wan.unconfigure();
-          else wan.configure({ address, prefix, gateway }, now);
+          else wan.configure(leaseConfig(event.lease), now);
           return event;
         }
         for (let t = client.pollTransmit(now); t; t = client.pollTransmit(now)) {
-          wan.sendUdp(performance.now(), socket, t.dst, 67, t.payload);
+          wan.sendUdp(performance.now(), socket, IpAddress.fromIpv4(t.dst), 67, t.payload);
         }
         await turn();
       }
@@ -182,9 +182,9 @@ describe.skipIf(!ready)("dnsmasq", () => {
   });
 
   test("names: both families, one, an alias, none; a port of its own for each question", async () => {
-    wan.configure({ address: ip("10.99.0.1"), prefix: 24 }, 0);
+    wan.configure({ address: cidr("10.99.0.1/24") }, 0);
     const client = new DnsClient({ random: seededRandom(4) });
-    client.setServers([SERVER]);
+    client.setServers([addr("10.99.0.2")]);
     const ports = new Set<number>();
     const look = async (name: string): Promise<DnsEvent> => {
       const id = client.query(performance.now(), name);
@@ -225,7 +225,7 @@ describe.skipIf(!ready)("dnsmasq", () => {
       log: { enabled: () => false, write: (_level, event, message) => void log.push(`${event} ${message}`) },
       random: seededRandom(5),
       events: {
-        up: () => void log.push(`up ${formatIpv4(wan.address)}`),
+        up: () => void log.push(`up ${`${wan.address?.address}`}`),
         resolvers: () => {},
         down: (_now, reason) => void log.push(`down ${reason}`),
       },
@@ -243,7 +243,7 @@ describe.skipIf(!ready)("dnsmasq", () => {
     wan.unconfigure();
     const [first, ...more] = await lease();
     expect([first, more]).toEqual([expect.stringMatching(/^up 10\.99\.0\.17[01]$/), []]);
-    const taken = formatIpv4(wan.address);
+    const taken = `${wan.address?.address}`;
     world.run("b", `ip addr add ${taken}/32 dev lo`);
     const other = taken.replace(/.$/, (last) => (last === "0" ? "1" : "0"));
     const [up, down] = (await lease()).slice(-2);

@@ -9,12 +9,13 @@
  */
 
 import { ROUTER_PATH_BYTES, RouterPath } from "../../src/appliance/wiring/router.ts";
-import { formatIpv4, type Mac } from "../../src/lib/address.ts";
 import { Batch, GSO_TCPV4, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
+import { formatIpv4 } from "../../src/lib/ip.ts";
+import type { Mac } from "../../src/lib/mac.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { HEADROOM, TAILROOM } from "../../src/lib/slab.ts";
 import { RouteTable } from "../../src/netstack/route.ts";
-import { arp, bytesOf, frame, icmp, ip, mac, tcp, udp } from "../../src/netstack/testing/bed.ts";
+import { addr, arp, bytesOf, cidr, frame, icmp, mac, tcp, udp } from "../../src/netstack/testing/bed.ts";
 import { ARP_REPLY, ARP_REQUEST, arpOperation, arpSenderIp, arpTargetIp } from "../../src/netstack/wire/arp.ts";
 import { ETHERNET_HEADER_LEN, ETHERTYPE_ARP, etherType } from "../../src/netstack/wire/ethernet.ts";
 import { ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, icmpRefreshChecksum } from "../../src/netstack/wire/icmpv4.ts";
@@ -90,20 +91,20 @@ export class Loopback {
     const devices = { wan: device(this.wan), lan: device(this.lan) };
     this.path = new RouterPath({ memory, ...devices, wanMtu: 1500, nat: true, random });
     const { path, now } = this;
-    path.lan.configure({ address: ip("192.168.50.1"), prefix: 24 }, now);
-    path.wan.configure({ address: ip("203.0.113.50"), prefix: 24, gateway: ip("203.0.113.1") }, now);
+    path.lan.configure({ address: cidr("192.168.50.1/24") }, now);
+    path.wan.configure({ address: cidr("203.0.113.50/24"), gateway: addr("203.0.113.1") }, now);
     const ports = { slab: memory, aead, control: noblePrimitives, tls, random, scratch: path.sessionScratch };
     const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000 } as const;
     this.session = new ClientSession(clientConfig([], TLS_CRYPT), ports, start);
     this.#handshake(memory, peer);
     const socket = path.wan.bindUdp(0, { onDatagram: () => {} });
     if (socket === undefined) throw new Error("no port for the link");
-    const [address, port] = [ip(SERVER), SERVER_PORT];
+    const [address, port] = [addr(SERVER), SERVER_PORT];
     socket.collect(path.sink, address, port);
     path.setLink({ session: this.session, socket, address, port });
     const routes = new RouteTable();
-    routes.add({ network: 0, prefix: 0, metric: 0 });
-    path.router.openTunnel({ address: ip("10.8.0.2"), prefix: 24, peer: 0, mtu: 1500, mssClamp: 0, routes });
+    routes.add({ network: cidr("0.0.0.0/0"), metric: 0 });
+    path.router.openTunnel({ address: cidr("10.8.0.2/24"), peer: undefined, mtu: 1500, mssClamp: 0, routes });
     this.turn(); // addresses are resolved
   }
 

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Mac, parseMac } from "../../lib/address.ts";
+import { type Mac, parseMac } from "../../lib/mac.ts";
 import { chooseNics, findNics, keepSides, type Nic, pciAddress } from "./nics.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "morgana-nics-"));

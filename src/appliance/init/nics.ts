@@ -1,6 +1,6 @@
 /** Which network cards the machine has, and which of them is the WAN and which the LAN. */
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
-import { formatMac, type Mac, parseMac } from "../../lib/address.ts";
+import { formatMac, type Mac, parseMac } from "../../lib/mac.ts";
 
 export interface Nic {
   readonly name: string;

@@ -8,6 +8,7 @@
  * sent before: {@link RouterPath.receive} ends each half with its flushes.
  */
 import { Batch } from "../../lib/batch.ts";
+import type { IpAddress } from "../../lib/ip.ts";
 import type { Outlet } from "../../lib/outlet.ts";
 import type { Random } from "../../lib/random.ts";
 import { Arena } from "../../lib/slab.ts";
@@ -34,7 +35,7 @@ export const ROUTER_PATH_BYTES = 2 * PACKET_DEVICE_BYTES + TUNNEL_ARENA + 2 * IN
 export interface Link {
   readonly session: ClientSession;
   readonly socket: UdpSocket;
-  readonly address: number;
+  readonly address: IpAddress;
   readonly port: number;
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { formatIpv4, parseIpv4 } from "../../lib/address.ts";
+import { formatIpv4, parseIpv4 } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
 import {
   BOOT_REPLY,
@@ -32,7 +32,7 @@ import {
 } from "../wire/dhcpv4.ts";
 import { DhcpClient } from "./client.ts";
 
-const ip = (text: string): number => parseIpv4(text) as number;
+const ip = (text: string): number => parseIpv4(text)!.w3;
 const SERVER = ip("203.0.113.1");
 const ADDRESS = ip("203.0.113.20");
 const MAC = { hi: 0x5254, lo: 0x00ab_cdef };

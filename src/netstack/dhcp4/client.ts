@@ -8,7 +8,7 @@
  * handleTimeout() at pollAt(); after each of these drain pollTransmit() and pollEvent(). Times are monotonic ms.
  * Messages go from port 68 to port 67.
  */
-import type { Mac } from "../../lib/address.ts";
+import type { Mac } from "../../lib/mac.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
 import {
   BOOT_REPLY,

@@ -1,5 +1,7 @@
 /** What a DHCP ACK or OFFER promises, checked and with defaults (RFC 2131 4.3.1, RFC 2132, RFC 3442). */
-import { isLoopback, isMulticast, maskPrefix, prefixMask } from "../../lib/address.ts";
+import { Cidr, maskPrefix, prefixMask } from "../../lib/cidr.ts";
+import { IpAddress } from "../../lib/ip.ts";
+import type { InterfaceConfig } from "../ip4/addressing.ts";
 import {
   type DhcpMessage,
   type DhcpRoute,
@@ -71,6 +73,19 @@ export function leaseFrom(message: DhcpMessage, from: number): Lease | LeaseRefu
   };
 }
 
+/** What an interface with this lease is configured with. */
+export function leaseConfig({ address, prefix, gateway, routes }: Lease): InterfaceConfig {
+  const hop = (word: number): IpAddress | undefined => (word === 0 ? undefined : IpAddress.fromIpv4(word));
+  return {
+    address: new Cidr(IpAddress.fromIpv4(address), prefix),
+    gateway: hop(gateway ?? 0),
+    routes: routes.map((r) => ({
+      network: new Cidr(IpAddress.fromIpv4(r.network), r.prefix),
+      gateway: hop(r.gateway),
+    })),
+  };
+}
+
 /** Whether anything changed that the interface, the routes or the resolver must be told. */
 export function leaseDiffers(a: Lease, b: Lease): boolean {
   const text = (l: Lease): string => JSON.stringify([l.address, l.prefix, l.gateway, l.routes, l.dns, l.mtu, l.domain]);
@@ -78,7 +93,7 @@ export function leaseDiffers(a: Lease, b: Lease): boolean {
 }
 
 /** An address that a host can have: not zero, loopback, multicast, reserved or broadcast. */
-const isHost = (a: number): boolean => a >>> 24 !== 0 && !isLoopback(a) && !isMulticast(a) && a >>> 28 !== 15;
+const isHost = (a: number): boolean => IpAddress.fromIpv4(a).isHost;
 
 function prefixOf(message: DhcpMessage, address: number): number {
   const mask = dhcpAddresses(message, OPTION_SUBNET_MASK)?.[0];

@@ -1,8 +1,9 @@
 /** Addresses of names that were asked for, for as long as their TTL; kept longer to serve when no server answers (RFC 8767). */
+import type { IpAddress } from "../../lib/ip.ts";
 
 export interface CachedName {
-  readonly ipv4: readonly number[];
-  readonly ipv6: readonly Uint8Array[];
+  readonly ipv4: readonly IpAddress[];
+  readonly ipv6: readonly IpAddress[];
   /** Absolute, ms. */
   readonly freshUntil: number;
 }
@@ -16,7 +17,7 @@ export class DnsCache {
   readonly #names = new Map<string, CachedName>();
 
   /** @returns the TTL in s that holds */
-  put(now: number, name: string, ipv4: readonly number[], ipv6: readonly Uint8Array[], ttl: number): number {
+  put(now: number, name: string, ipv4: readonly IpAddress[], ipv6: readonly IpAddress[], ttl: number): number {
     const seconds = Math.min(Math.max(ttl, 0), MAX_TTL_S);
     this.#names.delete(name);
     this.#names.set(name, { ipv4, ipv6, freshUntil: now + seconds * 1000 });

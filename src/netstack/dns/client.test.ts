@@ -1,17 +1,17 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { formatIpv4, parseIpv4 } from "../../lib/address.ts";
+import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { DNS_A } from "../wire/dns.ts";
 import { DnsClient, type DnsEvent } from "./client.ts";
 
-const ip = (text: string): number => parseIpv4(text) as number;
+const ip = (text: string): IpAddress => parseIpv4(text) as IpAddress;
 const S1 = ip("10.0.0.1");
 const S2 = ip("10.0.0.2");
 const ADDRESS = ip("198.51.100.7");
 
 interface Asked {
-  readonly server: number;
+  readonly server: IpAddress;
   readonly type: number;
   readonly socket: number;
   readonly edns: boolean;
@@ -30,7 +30,7 @@ class Dialogue {
   readonly client = new DnsClient({ random: seededRandom(9) });
   now = 1000;
 
-  constructor(servers: readonly number[] = [S1, S2]) {
+  constructor(servers: readonly IpAddress[] = [S1, S2]) {
     this.client.setServers(servers);
   }
 
@@ -88,9 +88,7 @@ function ask(d: Dialogue): [Asked, Asked] {
 }
 
 const brief = (events: DnsEvent[]): string[] =>
-  events.map((e) =>
-    e.kind === "failed" ? e.reason : `${e.source} ${e.ipv4.map(formatIpv4)} ${e.ipv6.length} ${e.ttl}`,
-  );
+  events.map((e) => (e.kind === "failed" ? e.reason : `${e.source} ${e.ipv4} ${e.ipv6.length} ${e.ttl}`));
 
 test("both families are asked at once, with ids of their own; the answer has both and the least TTL", () => {
   const d = new Dialogue();
@@ -105,7 +103,7 @@ test("both families are asked at once, with ids of their own; the answer has bot
       id: 1,
       name: "VPN.example",
       ipv4: [ADDRESS],
-      ipv6: [V6],
+      ipv6: [IpAddress.fromBytes(V6)],
       ttl: 20,
       source: "server",
       text: undefined,
@@ -165,7 +163,7 @@ test("silent servers are asked in turn, 2 s each, longer from round to round, fo
   const start = d.now;
   while (d.client.isOpen(1)) {
     const waited = d.tick();
-    trace.push(`${waited} ${[...new Set(d.asked().map((q) => formatIpv4(q.server)))]}`);
+    trace.push(`${waited} ${[...new Set(d.asked().map((q) => `${q.server}`))]}`);
   }
   expect(trace).toEqual(["2000 10.0.0.2", "2000 10.0.0.1", "3000 10.0.0.2", "3000 10.0.0.1", "4000 10.0.0.2", "2000 "]);
   expect(d.now - start).toBe(16_000);
@@ -207,7 +205,7 @@ test("a server that refused is not asked again while another is only silent; its
   expect([d.asked(), d.events()]).toEqual([[], []]);
   d.reply(b, { rcode: 2 });
   d.reply(bbbb, { rcode: 2 });
-  const servers: number[] = [];
+  const servers: IpAddress[] = [];
   while (d.client.isOpen(1)) {
     servers.push(...d.asked().map((q) => q.server));
     d.tick();
@@ -350,7 +348,7 @@ test("new servers are used from the next attempt on; cancelled queries send noth
   ask(d);
   d.client.setServers([ip("10.0.0.9")]);
   d.tick();
-  expect(d.asked().map((q) => formatIpv4(q.server))).toEqual(["10.0.0.9", "10.0.0.9"]);
+  expect(d.asked().map((q) => `${q.server}`)).toEqual(["10.0.0.9", "10.0.0.9"]);
   d.tick();
   d.client.cancel(1);
   expect([d.asked(), d.client.pollAt()]).toEqual([[], Number.POSITIVE_INFINITY]);
@@ -366,7 +364,7 @@ test("every query ends with one event within 16 s, whatever is answered", () => 
   });
   fc.assert(
     fc.property(fc.array(move, { maxLength: 30 }), fc.integer({ min: 1, max: 4 }), (moves, servers) => {
-      const d = new Dialogue(Array.from({ length: servers }, (_, i) => S1 + i));
+      const d = new Dialogue(Array.from({ length: servers }, (_, i) => IpAddress.fromIpv4(S1.w3 + i)));
       d.client.query(d.now, "vpn.example");
       const start = d.now;
       const open = d.asked();

@@ -9,7 +9,7 @@
  * socket; call handleTimeout() at pollAt(). Drain pollTransmit() and pollEvent() after each call. Times are monotonic ms.
  * Address literals are not names: the caller handles them.
  */
-import { formatIpv4 } from "../../lib/address.ts";
+import { IpAddress } from "../../lib/ip.ts";
 import type { Random } from "../../lib/random.ts";
 import {
   DNS_A,
@@ -33,10 +33,8 @@ export type DnsEvent =
       readonly kind: "answer";
       readonly id: number;
       readonly name: string;
-      /** int32 */
-      readonly ipv4: readonly number[];
-      /** 16 bytes each */
-      readonly ipv6: readonly Uint8Array[];
+      readonly ipv4: readonly IpAddress[];
+      readonly ipv6: readonly IpAddress[];
       /** Seconds that the answer holds; 0 when stale. */
       readonly ttl: number;
       readonly source: "server" | "cache" | "stale";
@@ -54,8 +52,8 @@ export type DnsEvent =
 
 export interface DnsTransmit {
   readonly payload: Uint8Array;
-  /** int32; port 53. */
-  readonly server: number;
+  /** Port 53. */
+  readonly server: IpAddress;
   /** The id of the query: use one local port for each. */
   readonly socket: number;
 }
@@ -80,13 +78,13 @@ interface Half {
   readonly type: number;
   /** asking: no final answer yet. */
   state: "asking" | "answered" | "empty" | "nxdomain";
-  addresses: readonly Uint8Array[];
+  addresses: readonly IpAddress[];
   ttl: number;
   edns: boolean;
   /** The server asked last refused or could not; nothing is expected of it any more. */
   refused: boolean;
   /** What was sent and may still be answered. */
-  sent: { wireId: number; server: number }[];
+  sent: { wireId: number; server: IpAddress }[];
 }
 
 interface Query {
@@ -95,11 +93,11 @@ interface Query {
   readonly halves: readonly [Half, Half];
   readonly endsAt: number;
   attempt: number;
-  server: number;
+  server: IpAddress;
   attemptEndsAt: number;
   graceEndsAt: number;
   /** Servers that refused or failed; when every one did, asking on is of no use. */
-  readonly refusedBy: Set<number>;
+  readonly refusedBy: Set<IpAddress>;
   rcode: number;
 }
 
@@ -109,20 +107,20 @@ export class DnsClient {
   readonly #queries = new Map<number, Query>();
   readonly #transmits: DnsTransmit[] = [];
   readonly #events: DnsEvent[] = [];
-  #servers: readonly number[] = [];
+  #servers: readonly IpAddress[] = [];
   #lastId = 0;
 
   constructor(options: { readonly random: Random }) {
     this.#random = options.random;
   }
 
-  get servers(): readonly number[] {
+  get servers(): readonly IpAddress[] {
     return this.#servers;
   }
 
-  /** Replaces the servers (int32, at most 4 are used). Queries under way go on with the new ones at their next attempt. */
-  setServers(servers: readonly number[]): void {
-    this.#servers = [...new Set(servers)].slice(0, MAX_SERVERS);
+  /** Replaces the servers (at most 4 are used). Queries under way go on with the new ones at their next attempt. */
+  setServers(servers: readonly IpAddress[]): void {
+    this.#servers = servers.filter((s, i) => servers.findIndex((t) => t.equals(s)) === i).slice(0, MAX_SERVERS);
     for (const query of this.#queries.values()) query.refusedBy.clear();
   }
 
@@ -148,7 +146,7 @@ export class DnsClient {
         halves: [half(DNS_A), half(DNS_AAAA)],
         endsAt: now + TOTAL_LIMIT,
         attempt: 0,
-        server: 0,
+        server: this.#servers[0] as IpAddress,
         attemptEndsAt: NEVER,
         graceEndsAt: NEVER,
         refusedBy: new Set(),
@@ -183,7 +181,7 @@ export class DnsClient {
    * @param socket of the transmit that used the port on which it arrived, where known
    * @returns why it was ignored, undefined when it was used
    */
-  handleMessage(now: number, server: number, message: Uint8Array, socket?: number): DnsDrop | undefined {
+  handleMessage(now: number, server: IpAddress, message: Uint8Array, socket?: number): DnsDrop | undefined {
     const response = dnsParse(message);
     if (typeof response === "string") {
       // A refusal may come without the question (FORMERR of servers that could not read it): only the timeout helps.
@@ -195,7 +193,7 @@ export class DnsClient {
         const sent = part.sent.find((s) => s.wireId === response.id);
         if (!sent || part.type !== response.question.type) continue;
         if (part.state !== "asking") continue;
-        if (sent.server !== server) drop = "wrong-server";
+        if (!sent.server.equals(server)) drop = "wrong-server";
         else if (socket !== undefined && socket !== query.id) drop = "wrong-socket";
         else if (response.question.name !== bareName(query.name)) drop = "wrong-question";
         else {
@@ -243,8 +241,8 @@ export class DnsClient {
     }
     // In turn over all servers, but those that refused are passed over.
     let index = query.attempt % servers.length;
-    while (query.refusedBy.has(servers[index] as number)) index = (index + 1) % servers.length;
-    query.server = servers[index] as number;
+    while (query.refusedBy.has(servers[index] as IpAddress)) index = (index + 1) % servers.length;
+    query.server = servers[index] as IpAddress;
     const round = Math.floor(query.attempt / servers.length);
     query.attempt = round * servers.length + index + 1;
     query.attemptEndsAt = now + FIRST_TIMEOUT + round * TIMEOUT_STEP;
@@ -255,7 +253,7 @@ export class DnsClient {
     }
   }
 
-  #ask(query: Query, part: Half, server: number): void {
+  #ask(query: Query, part: Half, server: IpAddress): void {
     const word = new Uint8Array(2);
     this.#random.fill(word);
     const wireId = new DataView(word.buffer).getUint16(0);
@@ -263,13 +261,13 @@ export class DnsClient {
     this.#transmits.push({ payload: dnsQuery(wireId, query.name, part.type, part.edns), server, socket: query.id });
   }
 
-  #handleResponse(now: number, query: Query, part: Half, server: number, response: DnsResponse): void {
+  #handleResponse(now: number, query: Query, part: Half, server: IpAddress, response: DnsResponse): void {
     const { rcode } = response;
     if (rcode === RCODE_OK || rcode === RCODE_NAME_ERROR) {
       const { addresses, ttl } = dnsAddresses(response);
       if (addresses.length > 0) {
         part.state = "answered";
-        part.addresses = addresses.slice(0, MAX_ADDRESSES);
+        part.addresses = addresses.slice(0, MAX_ADDRESSES).map(IpAddress.fromBytes);
         part.ttl = ttl;
         this.#settle(now, query);
         return;
@@ -288,7 +286,7 @@ export class DnsClient {
       // Nothing even so: a server that wants to be asked over TCP. That says nothing about the name (RFC 2181 9).
     }
     query.rcode = rcode;
-    if (server !== query.server) return;
+    if (!server.equals(query.server)) return;
     part.refused = true;
     this.#settle(now, query);
   }
@@ -325,20 +323,15 @@ export class DnsClient {
     this.cancel(id);
     const [a, aaaa] = query.halves;
     if (a.state === "answered" || aaaa.state === "answered") {
-      const ipv4 = a.addresses.map((b) => new DataView(b.buffer, b.byteOffset).getInt32(0));
+      const ipv4 = a.addresses;
       const ipv6 = aaaa.addresses;
       const ttl = this.#cache.put(now, key, ipv4, ipv6, Math.min(a.ttl, aaaa.ttl));
       this.#events.push({ kind: "answer", id, name, ipv4, ipv6, ttl, source: "server", text: undefined });
       return;
     }
-    const asked = this.#servers.map(formatIpv4).join(", ");
+    const asked = this.#servers.join(", ");
     if (a.state === "nxdomain" || (aaaa.state === "nxdomain" && a.state !== "empty")) {
-      this.#fail(
-        id,
-        name,
-        "nxdomain",
-        `the name "${name}" does not exist (says the DNS server ${formatIpv4(query.server)})`,
-      );
+      this.#fail(id, name, "nxdomain", `the name "${name}" does not exist (says the DNS server ${query.server})`);
     } else if (a.state === "empty") {
       this.#fail(id, name, "no-address", `the name "${name}" exists but has no address`);
     } else if (query.refusedBy.size > 0) {

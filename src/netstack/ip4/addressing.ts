@@ -1,20 +1,32 @@
-/** Where an interface stands in IPv4: its address and subnet, its gateway, and the routes beside the default one. */
-import { inSubnet, prefixMask } from "../../lib/address.ts";
+/**
+ * Where an interface stands in IPv4: its address and subnet, its gateway, and the routes beside the default one. Inside it
+ * an address is the int32 that stands in a header.
+ */
+import { type Cidr, prefixMask } from "../../lib/cidr.ts";
+import type { IpAddress } from "../../lib/ip.ts";
 
 export interface InterfaceConfig {
-  readonly address: number;
-  readonly prefix: number;
-  readonly gateway?: number | undefined;
+  readonly address: Cidr;
+  readonly gateway?: IpAddress | undefined;
   /** Routes beside the default one; a default route among them counts without `gateway` only, and to the link only. */
   readonly routes?: readonly NextHopRoute[] | undefined;
 }
 
-/** A route that leads to a gateway on the link (RFC 3442), or to the link itself (gateway 0). */
+/** A route that leads to a gateway on the link (RFC 3442), or to the link itself (no gateway). */
 export interface NextHopRoute {
+  readonly network: Cidr;
+  readonly gateway: IpAddress | undefined;
+}
+
+interface Hop {
   readonly network: number;
   readonly prefix: number;
+  /** 0: the destination itself. */
   readonly gateway: number;
 }
+
+export const inSubnet = (a: number, network: number, prefix: number): boolean =>
+  ((a ^ network) & prefixMask(prefix)) === 0;
 
 export class Addressing {
   /** 0 while unconfigured. */
@@ -23,16 +35,19 @@ export class Addressing {
   /** 0: none. */
   gateway = 0;
   /** Longest prefix first. */
-  #routes: readonly NextHopRoute[] = [];
+  #routes: readonly Hop[] = [];
 
   /** @returns whether address, prefix or gateway are others than before */
   configure(config: InterfaceConfig): boolean {
-    const { address, prefix, gateway = 0, routes = [] } = config;
+    const { prefix } = config.address;
+    const address = config.address.address.w3;
+    const gateway = config.gateway?.w3 ?? 0;
     const changed = address !== this.address || prefix !== this.prefix || gateway !== this.gateway;
     this.address = address;
     this.prefix = prefix;
     this.gateway = gateway;
-    this.#routes = routes
+    this.#routes = (config.routes ?? [])
+      .map((r) => ({ network: r.network.address.w3, prefix: r.network.prefix, gateway: r.gateway?.w3 ?? 0 }))
       .filter((r) => r.prefix > 0 || (r.gateway === 0 && gateway === 0))
       .sort((a, b) => b.prefix - a.prefix);
     return changed;

@@ -2,7 +2,7 @@
  * ARP that comes in (RFC 826, RFC 5227): what it teaches the neighbour cache, whom we answer, and what we say to somebody
  * who claims our address. Requests of our own are the cache's (neighbor.ts); egress.ts writes the frames.
  */
-import type { Mac } from "../../lib/address.ts";
+import type { Mac } from "../../lib/mac.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Addressing } from "../ip4/addressing.ts";

@@ -5,8 +5,9 @@
  * outlet is flushed (which sends everything) and the arena starts over; so an offset from {@link EthernetLink.frame} is good
  * until the next call of `frame`.
  */
-import type { Mac } from "../../lib/address.ts";
+
 import type { Counters } from "../../lib/counters.ts";
+import type { Mac } from "../../lib/mac.ts";
 import type { Outlet } from "../../lib/outlet.ts";
 import { type Arena, HEADROOM, type Slab, TAILROOM } from "../../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "../drop.ts";

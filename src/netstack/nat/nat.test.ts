@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { parseIpv4 } from "../../lib/address.ts";
+import { parseIpv4 } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { type Slab, slabOver } from "../../lib/slab.ts";
 import { DROP_NAMES, Drop } from "../drop.ts";
@@ -32,7 +32,7 @@ import { Nat } from "./nat.ts";
 import { Ports } from "./ports.ts";
 import { STATE_UDP, STATE_UDP_NEW, TIMEOUT_MS } from "./table.ts";
 
-const ip = (text: string): number => parseIpv4(text) as number;
+const ip = (text: string): number => parseIpv4(text)!.w3;
 const EXTERNAL = ip("10.8.0.6");
 const HOST = ip("192.168.50.10");
 const OTHER = ip("192.168.50.11");

@@ -1,5 +1,6 @@
 /** UDP sockets of an interface: datagrams by callback (control plane), or as rows of a batch (data path). */
 import type { Batch } from "../../lib/batch.ts";
+import type { IpAddress } from "../../lib/ip.ts";
 
 /** An ICMP error that quotes a datagram of ours. Anybody can forge one: a hint, never a reason to end a session. */
 export interface UdpError {
@@ -9,13 +10,13 @@ export interface UdpError {
   /** Next-hop MTU of "fragmentation needed", else 0. */
   readonly mtu: number;
   /** Whom the quoted datagram was sent to. */
-  readonly dst: number;
+  readonly dst: IpAddress;
   readonly dstPort: number;
 }
 
 export interface UdpReceiver {
   /** A datagram: `len` bytes at `at` of the slab, which the receiver borrows until it returns. */
-  onDatagram(now: number, src: number, srcPort: number, at: number, len: number): void;
+  onDatagram(now: number, src: IpAddress, srcPort: number, at: number, len: number): void;
   onError?(now: number, error: UdpError): void;
 }
 
@@ -30,7 +31,8 @@ export class UdpSocket {
   readonly port: number;
   readonly receiver: UdpReceiver;
   sink: DatagramSink | undefined = undefined;
-  peer = 0;
+  /** The peer's IPv4 address as it stands in a header. */
+  peerWord = 0;
   peerPort = 0;
   /** Datagrams received and sent. */
   received = 0;
@@ -42,9 +44,9 @@ export class UdpSocket {
   }
 
   /** From now on datagrams of this peer go to `sink`, and others are counted (UdpWrongPeer). */
-  collect(sink: DatagramSink, peer: number, peerPort: number): void {
+  collect(sink: DatagramSink, peer: IpAddress, peerPort: number): void {
     this.sink = sink;
-    this.peer = peer;
+    this.peerWord = peer.w3;
     this.peerPort = peerPort;
   }
 

@@ -3,6 +3,7 @@
  * and sending. A socket itself, and what its owner implements, is in udp-socket.ts.
  */
 import { type Batch, GSO_NONE, GSO_UDP_L4, MAX_SEGMENTS, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import { IpAddress } from "../../lib/ip.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
@@ -46,6 +47,8 @@ import { type UdpReceiver, UdpSocket } from "./udp-socket.ts";
 const EPHEMERAL_FIRST = 32768;
 const EPHEMERAL_COUNT = 28232;
 
+/** What a collector needs no address value for. */
+const NOBODY = IpAddress.fromIpv4(0);
 const HEADERS_LEN = IPV4_HEADER_LEN + UDP_HEADER_LEN;
 /** UDP_MAX_SEGMENTS of Linux before 6.9 (include/linux/udp.h). */
 const SENT_SEGMENTS = 64;
@@ -103,17 +106,18 @@ export class Udp {
     if (socket === undefined) return Drop.UdpNoPort;
     const srcPort = udpSrcPort(d, udp);
     const sink = socket.sink;
-    if (sink !== undefined && (src !== socket.peer || srcPort !== socket.peerPort || broadcast))
+    if (sink !== undefined && (src !== socket.peerWord || srcPort !== socket.peerPort || broadcast))
       return Drop.UdpWrongPeer;
     const end = udp + udpLen(d, udp);
     if (gso !== 0 && end - udp > gso * MAX_SEGMENTS) return Drop.GsoMalformed;
     const step = gso === 0 ? IPV4_MAX_LEN : gso;
+    const from = sink === undefined ? IpAddress.fromIpv4(src) : NOBODY;
     let p = udp + UDP_HEADER_LEN;
     do {
       const len = Math.min(step, end - p);
       socket.received++;
       if (sink === undefined) {
-        socket.receiver.onDatagram(now, src, srcPort, p, len);
+        socket.receiver.onDatagram(now, from, srcPort, p, len);
       } else {
         if (sink.batch.room === 0) sink.drain(now);
         if (sink.batch.push(p, len) < 0) return Drop.UdpQueueFull;
@@ -142,14 +146,15 @@ export class Udp {
       type,
       code,
       mtu: tooBig ? icmpNextHopMtu(d, icmp) : 0,
-      dst: ipv4Dst(d, quote),
+      dst: IpAddress.fromIpv4(ipv4Dst(d, quote)),
       dstPort: udpDstPort(d, quote + headerLen),
     });
     return Drop.None;
   }
 
   /** Sends a datagram of the control plane (copied). An unconfigured interface can broadcast, from 0.0.0.0. */
-  send(now: number, socket: UdpSocket, dst: number, dstPort: number, payload: Uint8Array): DropCode {
+  send(now: number, socket: UdpSocket, to: IpAddress, dstPort: number, payload: Uint8Array): DropCode {
+    const dst = to.w3;
     const e = this.#egress;
     const own = this.#addressing;
     const len = IPV4_HEADER_LEN + UDP_HEADER_LEN + payload.length;
@@ -177,7 +182,8 @@ export class Udp {
    * datagrams to one peer, in place; those of one size as super-frames where the device takes them. The UDP checksum is
    * left to the device (VNET_NEEDS_CSUM).
    */
-  sendBatch(now: number, socket: UdpSocket, dst: number, dstPort: number, rows: Batch): void {
+  sendBatch(now: number, socket: UdpSocket, to: IpAddress, dstPort: number, rows: Batch): void {
+    const dst = to.w3;
     const e = this.#egress;
     const n = rows.count;
     const src = this.#addressing.address;

@@ -1,6 +1,9 @@
 /** For tests: one slab with regions, interfaces whose outlets keep what was sent, frames built from fields. */
-import { parseIpv4, parseMac } from "../../lib/address.ts";
+
 import { Batch } from "../../lib/batch.ts";
+import { type Cidr, parseCidr } from "../../lib/cidr.ts";
+import { type IpAddress, parseIpv4 } from "../../lib/ip.ts";
+import { parseMac } from "../../lib/mac.ts";
 import type { Outlet } from "../../lib/outlet.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { Arena, HEADROOM, type Slab, slabOver } from "../../lib/slab.ts";
@@ -12,7 +15,10 @@ import { IPV4_HEADER_LEN, ipv4Emit, ipv4RefreshChecksum, PROTO_ICMP, PROTO_TCP, 
 import { TCP_HEADER_LEN, tcpEmit, tcpSetChecksum } from "../wire/tcp.ts";
 import { UDP_HEADER_LEN, udpEmit, udpSetChecksum } from "../wire/udp.ts";
 
-export const ip = (text: string): number => parseIpv4(text) as number;
+/** An IPv4 address as the word that stands in a header, and as a value. */
+export const ip = (text: string): number => addr(text).w3;
+export const addr = (text: string): IpAddress => parseIpv4(text) as IpAddress;
+export const cidr = (text: string): Cidr => parseCidr(text) as Cidr;
 export const mac = (text: string): { hi: number; lo: number } => parseMac(text) as { hi: number; lo: number };
 
 export interface Sent {

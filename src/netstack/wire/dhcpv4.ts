@@ -4,7 +4,7 @@
  *   24 giaddr (4) | 28 chaddr (16) | 44 sname (64) | 108 file (128) | 236 magic cookie (4) | 240 options
  * Control plane: a handful of messages an hour, so they are parsed into objects.
  */
-import type { Mac } from "../../lib/address.ts";
+import type { Mac } from "../../lib/mac.ts";
 
 const OP = 0;
 const HTYPE = 1;

@@ -2,7 +2,8 @@
  * One line for one frame, for logs, assertion messages and as the fuzzer's way into every parser. It allocates; not for
  * the data path. What does not parse is printed with the name of the drop code.
  */
-import { formatIpv4, formatMac } from "../../lib/address.ts";
+import { formatIpv4 } from "../../lib/ip.ts";
+import { formatMac } from "../../lib/mac.ts";
 import { DROP_NAMES, Drop, type DropCode } from "../drop.ts";
 import {
   ARP_REQUEST,

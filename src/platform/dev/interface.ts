@@ -1,6 +1,7 @@
 /** What the kernel knows about a network interface: index, MAC, MTU, flags, and whether it would act on our packets. */
 import { readFileSync } from "node:fs";
-import { formatIpv4, formatMac, type Mac } from "../../lib/address.ts";
+import { formatIpv4 } from "../../lib/ip.ts";
+import { formatMac, type Mac } from "../../lib/mac.ts";
 import {
   AF_INET,
   ARPHRD_ETHER,

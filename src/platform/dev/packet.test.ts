@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { canMakeNamespaces, makeVethWorld, type VethWorld } from "../../../test/support/veth.ts";
-import { formatMac, parseMac } from "../../lib/address.ts";
 import { Batch, GSO_TCPV4, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import { formatMac, parseMac } from "../../lib/mac.ts";
 import { NativeMemory } from "../sys/memory.ts";
 import { EVENT_LOOP, Poller } from "../sys/poller.ts";
 import { checkInterface } from "./interface.ts";

@@ -6,9 +6,9 @@
  * until the next receive(). Nothing is allocated per frame.
  */
 import { release as kernelRelease, totalmem } from "node:os";
-import type { Mac } from "../../lib/address.ts";
 import { type Batch, GSO_UDP_L4, MAX_PIECES, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
+import type { Mac } from "../../lib/mac.ts";
 import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
 import {
   AF_PACKET,

@@ -1,5 +1,5 @@
 /** How the server is reached: remote, proto, port and <connection> blocks -> remotes. */
-import { parseIpv4 } from "../../lib/address.ts";
+import { parseIpv4 } from "../../lib/ip.ts";
 import { type Line, printable } from "./lexer.ts";
 import { type Range, Reader } from "./reader.ts";
 import type { AddressFamily, LinkProtocol, Remote } from "./types.ts";

@@ -1,5 +1,6 @@
 /** The tunnel's own lines that a server may also push: checked here for form, given meaning after the push. */
-import { maskPrefix, parseIpv4 } from "../../lib/address.ts";
+import { maskPrefix } from "../../lib/cidr.ts";
+import { parseIpv4 } from "../../lib/ip.ts";
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
@@ -33,7 +34,7 @@ const CHECKS: Readonly<Record<string, (reader: Reader, line: Line, words: readon
     }
     if (mask !== undefined && mask !== "default" && mask !== "") {
       const value = parseIpv4(mask);
-      if (value === undefined || maskPrefix(value) === undefined)
+      if (value === undefined || maskPrefix(value.w3) === undefined)
         reader.problem(line, `"${printable(mask)}" is no netmask`);
     }
     if (gateway === "net_gateway")

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { formatIpv4, parseIpv4 } from "../../lib/address.ts";
+import { parseCidr } from "../../lib/cidr.ts";
+import { parseIpv4 } from "../../lib/ip.ts";
 import { applyPullFilter } from "./pull-filter.ts";
 import { parseSessionOptions } from "./session-options.ts";
 import { parseTunnelOptions, type Tunnel } from "./tunnel-options.ts";
@@ -105,12 +106,12 @@ describe("options of the session", () => {
 });
 
 describe("options of the tunnel", () => {
-  const lan = { network: parseIpv4("192.168.1.0")!, prefix: 24 };
+  const lan = parseCidr("192.168.1.1/24")!;
   const read = (options: readonly string[]) => parseTunnelOptions(options, [], { lan });
   const routes = (options: readonly string[]): string[] => {
     const result = read(options);
     if (!result.ok) throw new Error(result.problem);
-    return result.tunnel.routes.map((r) => `${formatIpv4(r.network)}/${r.prefix}`);
+    return result.tunnel.routes.map((r) => `${r.network}`);
   };
 
   test("topology subnet: the subnet itself and the routes", () => {
@@ -118,13 +119,16 @@ describe("options of the tunnel", () => {
     expect(routes([...options, "route 10.1.0.0 255.255.0.0"])).toEqual(["10.8.0.0/24", "10.1.0.0/16"]);
     expect(read(options)).toMatchObject({
       ok: true,
-      tunnel: { topology: "subnet", prefix: 24, gateway: parseIpv4("10.8.0.1")! },
+      tunnel: { topology: "subnet", address: parseCidr("10.8.0.2/24")!, gateway: parseIpv4("10.8.0.1")! },
     });
   });
 
   test("topology net30: a peer", () => {
     const result = read(["topology net30", "ifconfig 10.8.0.6 10.8.0.5"]);
-    expect(result).toMatchObject({ ok: true, tunnel: { topology: "net30", prefix: 32, peer: parseIpv4("10.8.0.5")! } });
+    expect(result).toMatchObject({
+      ok: true,
+      tunnel: { topology: "net30", address: parseCidr("10.8.0.6/32")!, peer: parseIpv4("10.8.0.5")! },
+    });
   });
 
   test("thousands of options that are not known fill no log", () => {
@@ -188,8 +192,7 @@ describe("options of the tunnel", () => {
       serverAddress: parseIpv4("203.0.113.9")!,
     });
     expect(result.ok && result.tunnel.routes.at(-1)).toEqual({
-      network: parseIpv4("203.0.113.9")!,
-      prefix: 32,
+      network: parseCidr("203.0.113.9/32")!,
       metric: 0,
     });
   });
@@ -231,10 +234,7 @@ describe("options of the tunnel", () => {
       { lan },
     );
     if (!result.ok) throw new Error(result.problem);
-    expect(result.tunnel.routes.map((r) => `${formatIpv4(r.network)}/${r.prefix}`)).toEqual([
-      "10.8.0.0/24",
-      "10.1.0.0/16",
-    ]);
+    expect(result.tunnel.routes.map((r) => `${r.network}`)).toEqual(["10.8.0.0/24", "10.1.0.0/16"]);
     expect(result.tunnel.notes[0]?.text).toStartWith("a.ovpn:3: route 10.2.0.0");
   });
 
@@ -262,7 +262,7 @@ describe("options of the tunnel", () => {
     const result = read(pushed);
     if (!result.ok) throw new Error(result.problem);
     expect(result.tunnel.notes).toEqual([]);
-    expect(result.tunnel.dns.servers.map(formatIpv4)).toEqual(["103.86.96.100", "103.86.99.100"]);
+    expect(result.tunnel.dns.servers.map(String)).toEqual(["103.86.96.100", "103.86.99.100"]);
     expect(routes(pushed)).toEqual(["10.7.3.0/24", "0.0.0.0/0"]);
   });
 

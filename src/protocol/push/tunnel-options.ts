@@ -5,15 +5,15 @@
  * Differs from OpenVPN on purpose: there is no way around the tunnel for the LAN, so net_gateway is refused and the
  * flags local, autolocal, bypass-dhcp, bypass-dns and block-local have nothing to act on.
  */
-import { formatIpv4, inSubnet, isLoopback, isMulticast, maskPrefix, parseIpv4, prefixMask } from "../../lib/address.ts";
+import { Cidr, maskPrefix } from "../../lib/cidr.ts";
+import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { printable, splitWords } from "../config/lexer.ts";
 import type { LocalOption } from "../config/types.ts";
 import { isIpv6, isIpv6Cidr } from "../config/values.ts";
 
-/** An IPv4 network that goes into the tunnel; host bits of `network` are zero. */
+/** A network that goes into the tunnel; its host bits are zero. */
 export interface TunnelRoute {
-  readonly network: number;
-  readonly prefix: number;
+  readonly network: Cidr;
   readonly metric: number;
 }
 
@@ -25,20 +25,18 @@ export interface Note {
 
 export interface Tunnel {
   readonly topology: "subnet" | "net30" | "p2p";
-  /** This end's address (int32). */
-  readonly address: number;
-  /** Of the tunnel's subnet with topology subnet, else 32. */
-  readonly prefix: number;
+  /** This end's address, with the prefix of the tunnel's subnet with topology subnet, else 32. */
+  readonly address: Cidr;
   /** The far end's address with net30 and p2p. */
-  readonly peer: number | undefined;
+  readonly peer: IpAddress | undefined;
   /** route-gateway, or the peer. */
-  readonly gateway: number | undefined;
+  readonly gateway: IpAddress | undefined;
   /** tun-mtu where pushed. */
   readonly mtu: number | undefined;
   /** The tunnel's own subnet or peer first, then the others in order; none twice. */
   readonly routes: readonly TunnelRoute[];
   readonly dns: {
-    readonly servers: readonly number[];
+    readonly servers: readonly IpAddress[];
     readonly servers6: readonly string[];
     readonly domain: string | undefined;
     readonly searchDomains: readonly string[];
@@ -63,9 +61,10 @@ export type TunnelResult =
   | { readonly ok: false; readonly problem: string };
 
 export interface TunnelContext {
-  /** Where the server is (int32), for remote_host. */
-  readonly serverAddress?: number;
-  readonly lan: { readonly network: number; readonly prefix: number };
+  /** Where the server is, for remote_host. */
+  readonly serverAddress?: IpAddress;
+  /** The gateway's address on the LAN, with the LAN's prefix. */
+  readonly lan: Cidr;
 }
 
 /** More routes than this are left out, with a warning. */
@@ -104,11 +103,11 @@ class Reading {
   readonly #routes: Pending[] = [];
   #ifconfig: Pending | undefined;
   #topology: Tunnel["topology"] | undefined;
-  #gateway: number | undefined;
+  #gateway: IpAddress | undefined;
   #metric = 0;
   #mtu: number | undefined;
   #redirect = false;
-  readonly #servers: number[] = [];
+  readonly #servers: IpAddress[] = [];
   readonly #servers6: string[] = [];
   #domain: string | undefined;
   readonly #searchDomains: string[] = [];
@@ -214,7 +213,7 @@ class Reading {
       case "DNS6": {
         const server = parseIpv4(value ?? "");
         if (server !== undefined) {
-          if (!this.#servers.includes(server)) this.#servers.push(server);
+          if (!this.#servers.some((known) => known.equals(server))) this.#servers.push(server);
         } else if (value !== undefined && isIpv6(value)) {
           if (!this.#servers6.includes(value)) this.#servers6.push(value);
         } else bad("not an address");
@@ -237,18 +236,18 @@ class Reading {
   finish(): TunnelResult {
     const own = this.#ownAddress();
     if (typeof own === "string") return { ok: false, problem: own };
-    const { address, prefix, peer, topology } = own;
+    const { address, peer, topology } = own;
     const gateway = this.#gateway ?? peer;
     const routes = new Routes(this.#context.lan, (text) => this.note("warn", text));
-    routes.add(peer ?? address, prefix, 0, "the tunnel's own network");
+    routes.add(peer === undefined ? address : new Cidr(peer, 32), 0, "the tunnel's own network");
     for (const { words, from } of this.#routes) {
       const text = `${from}${printable(words.join(" "))}`;
       const route = this.#route(words, gateway);
       if (typeof route === "string") this.note("warn", `${text}: ${route}; ignored`);
-      else routes.add(route.network, route.prefix, route.metric, text);
+      else routes.add(route.network, route.metric, text);
     }
     // def1 exists to keep the host's own default route; the table here has no other, so one route says it.
-    if (this.#redirect) routes.add(0, 0, this.#metric, "redirect-gateway");
+    if (this.#redirect) routes.add(new Cidr(IpAddress.fromIpv4(0), 0), this.#metric, "redirect-gateway");
     if (this.#address6 !== undefined || this.#routes6.length > 0 || (this.#redirect6 && !this.#block6)) {
       this.note("info", "IPv6 in the tunnel is not available yet; IPv6 of the LAN stays blocked");
     }
@@ -259,7 +258,6 @@ class Reading {
       tunnel: {
         topology,
         address,
-        prefix,
         peer,
         gateway,
         mtu: this.#mtu,
@@ -284,7 +282,7 @@ class Reading {
     };
   }
 
-  #ownAddress(): Pick<Tunnel, "address" | "prefix" | "peer" | "topology"> | string {
+  #ownAddress(): Pick<Tunnel, "address" | "peer" | "topology"> | string {
     if (this.#ifconfig === undefined)
       return "no tunnel address: the server pushed no ifconfig and the profile has none";
     const { words, from } = this.#ifconfig;
@@ -292,27 +290,25 @@ class Reading {
     const address = parseIpv4(words[1] ?? "");
     const second = parseIpv4(words[2] ?? "");
     if (address === undefined || second === undefined) return `${where}: not two IPv4 addresses`;
-    if (!isUnicast(address)) return `${where}: ${formatIpv4(address)} cannot be a host's address`;
-    const mask = maskPrefix(second);
+    if (!address.isHost) return `${where}: ${address} cannot be a host's address`;
+    const mask = maskPrefix(second.w3);
     let topology = this.#topology;
     if (topology === undefined) {
       // OpenVPN 2.6 assumes net30 then, 2.7 subnet; a netmask is never a peer's address.
-      topology = second >>> 24 === 255 && mask !== undefined ? "subnet" : "net30";
+      topology = second.w3 >>> 24 === 255 && mask !== undefined ? "subnet" : "net30";
     }
     if (topology === "subnet") {
-      if (mask === undefined || mask === 0)
-        return `${where}: ${formatIpv4(second)} is not a netmask, which topology subnet needs`;
-      return { address, prefix: mask, peer: undefined, topology };
+      if (mask === undefined || mask === 0) return `${where}: ${second} is not a netmask, which topology subnet needs`;
+      return { address: new Cidr(address, mask), peer: undefined, topology };
     }
-    if (!isUnicast(second))
-      return `${where}: ${formatIpv4(second)} cannot be the peer's address, which topology ${topology} needs`;
-    return { address, prefix: 32, peer: second, topology };
+    if (!second.isHost) return `${where}: ${second} cannot be the peer's address, which topology ${topology} needs`;
+    return { address: new Cidr(address, 32), peer: second, topology };
   }
 
   /** route NETWORK [MASK [GATEWAY [METRIC]]]; "default" stands for a value left out. */
-  #route(words: readonly string[], vpnGateway: number | undefined): TunnelRoute | string {
+  #route(words: readonly string[], vpnGateway: IpAddress | undefined): TunnelRoute | string {
     const [, network, mask, gateway] = words.map((w) => (w === "default" ? "" : w));
-    let target: number | undefined;
+    let target: IpAddress | undefined;
     if (network === "net_gateway") return "net_gateway is outside the tunnel";
     if (network === "vpn_gateway") {
       if (vpnGateway === undefined) return "the tunnel has no gateway (route-gateway)";
@@ -328,7 +324,7 @@ class Reading {
     let prefix: number | undefined = 32;
     if (mask !== undefined && mask !== "") {
       const value = parseIpv4(mask);
-      prefix = value === undefined ? undefined : maskPrefix(value);
+      prefix = value === undefined ? undefined : maskPrefix(value.w3);
       if (prefix === undefined) return `${printable(mask)} is not a netmask`;
     }
     if (gateway === "net_gateway" || gateway === "remote_host") {
@@ -337,13 +333,12 @@ class Reading {
     if (gateway !== undefined && gateway !== "" && gateway !== "vpn_gateway") {
       const address = parseIpv4(gateway);
       if (address === undefined) return `${printable(gateway)} is not a gateway`;
-      const { lan } = this.#context;
-      if (inSubnet(address, lan.network, lan.prefix)) return `the gateway ${gateway} is in the LAN`;
+      if (this.#context.lan.contains(address)) return `the gateway ${gateway} is in the LAN`;
     }
     const metric = words[4] === undefined || words[4] === "default" ? this.#metric : metricOf(words[4]);
     if (metric === undefined) return `${printable(words[4] ?? "")} is not a metric`;
-    if (isMulticast(target) || (isLoopback(target) && prefix >= 8)) return "not a network that can be routed";
-    return { network: target & prefixMask(prefix), prefix, metric };
+    if (target.isMulticast || (target.isLoopback && prefix >= 8)) return "not a network that can be routed";
+    return { network: new Cidr(target, prefix).network, metric };
   }
 }
 
@@ -360,12 +355,12 @@ class Routes {
     this.#warn = warn;
   }
 
-  add(address: number, prefix: number, metric: number, text: string): void {
-    const network = address & prefixMask(prefix);
-    const key = `${network}/${prefix}`;
+  add(route: Cidr, metric: number, text: string): void {
+    const { network } = route;
+    const key = `${network}`;
     const at = this.#index.get(key);
     if (at !== undefined) {
-      if (metric < this.list[at]!.metric) this.list[at] = { network, prefix, metric };
+      if (metric < this.list[at]!.metric) this.list[at] = { network, metric };
       return;
     }
     if (this.list.length === MAX_ROUTES) {
@@ -373,22 +368,17 @@ class Routes {
       this.#tooMany = true;
       return;
     }
-    const { network: lan, prefix: lanPrefix } = this.#lan;
+    const lan = this.#lan;
     // A default route (or half of it) covers every LAN and surprises nobody.
-    if (prefix > 1 && inSubnet(network, lan, Math.min(prefix, lanPrefix))) {
-      this.#warn(
-        `${text}: ${formatIpv4(network)}/${prefix} overlaps the LAN ${formatIpv4(lan & prefixMask(lanPrefix))}/${lanPrefix}; the LAN wins`,
-      );
-    }
+    if (network.prefix > 1 && network.overlaps(lan))
+      this.#warn(`${text}: ${network} overlaps the LAN ${lan.network}; the LAN wins`);
     this.#index.set(key, this.list.length);
-    this.list.push({ network, prefix, metric });
+    this.list.push({ network, metric });
   }
 }
 
 const metricOf = (word: string | undefined): number | undefined =>
   word !== undefined && /^\d{1,10}$/.test(word) && Number(word) <= MAX_METRIC ? Number(word) : undefined;
-
-const isUnicast = (a: number): boolean => a >>> 24 !== 0 && a >>> 28 < 14 && !isLoopback(a);
 
 const REDIRECT_FLAGS: ReadonlySet<string> = new Set([
   "def1",
