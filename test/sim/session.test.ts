@@ -2,13 +2,13 @@
 import { describe, expect, test } from "bun:test";
 import { randomBelow } from "../../src/lib/random.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
-import { CONTROL_V1, SOFT_RESET_V1 } from "../../src/protocol/control/opcode.ts";
+import { CONTROL_V1, HARD_RESET_SERVER_V2, SOFT_RESET_V1 } from "../../src/protocol/control/opcode.ts";
 import { controlEmit, controlRead } from "../../src/protocol/control/packet.ts";
 import type { SessionState } from "../../src/protocol/session/state.ts";
 import { NO_WRAP as NONE, PUSH, TLS_AUTH, TLS_CRYPT } from "../support/client-config.ts";
-import { LOSSY, packet, Sim, up } from "../support/sim.ts";
+import { LOSSY, packet, SERVERS, Sim, up } from "../support/sim.ts";
 
-describe("handshakes", () => {
+describe.each(SERVERS)("handshakes with the %s server", (server) => {
   const wraps: [string, ControlWrap][] = [
     ["none", NONE],
     ["tls-auth", TLS_AUTH],
@@ -17,7 +17,7 @@ describe("handshakes", () => {
   for (const [name, wrap] of wraps) {
     for (const ekm of [true, false]) {
       test(`${name}, ${ekm ? "TLS exporter" : "PRF"}: keys agree and data flows`, () => {
-        const sim = up(1, { wrap, peer: { ekm, cipher: ekm ? "AES-256-GCM" : "CHACHA20-POLY1305" } });
+        const sim = up(1, { server, wrap, peer: { ekm, cipher: ekm ? "AES-256-GCM" : "CHACHA20-POLY1305" } });
         sim.expectFlow();
         expect(sim.events.map((e) => e.kind)).toEqual(["server-answered", "tls-established", "up"]);
         expect(sim.session.drops.snapshot()).toEqual({});
@@ -27,11 +27,31 @@ describe("handshakes", () => {
 
   test("30 seeds of a network that loses, doubles and reorders", () => {
     for (let seed = 1; seed <= 30; seed++) {
-      const sim = up(seed, { link: LOSSY, wrap: wraps[seed % 3]![1] });
+      const sim = up(seed, { server, link: LOSSY, wrap: wraps[seed % 3]![1] });
       sim.link = { loss: 0, duplicate: 0, jitter: 0 };
       sim.run(20_000);
       sim.expectFlow();
     }
+  });
+});
+
+describe("handshakes", () => {
+  test("without a peer id: DATA_V1 both ways", () => {
+    const sim = up(1, { peer: { peerId: 0xffffff, cipher: "AES-128-GCM" } });
+    sim.expectFlow();
+    expect(sim.fromPeer.at(-1)![0]! >> 3).toBe(6);
+  });
+
+  test("the reset that acknowledges ours is lost, and the ones after it acknowledge nothing (OpenVPN up to 2.5)", () => {
+    const sim = new Sim(1, { wrap: NONE, lines: ["tls-timeout 3"] });
+    sim.session.start(sim.now);
+    sim.run(30, () => sim.fromPeer.length > 0);
+    sim.lose();
+    expect(sim.run(10_000, () => sim.session.isUp)).toBe(true);
+    const resets = sim.fromPeer.map(controlRead).filter((p) => p.opcode === HARD_RESET_SERVER_V2);
+    expect(resets.slice(0, 2).map((p) => p.acks)).toEqual([[0], []]);
+    sim.run(500);
+    sim.expectFlow();
   });
 });
 
@@ -281,6 +301,7 @@ describe("hostile packets", () => {
   test("a push reply with broken TLS right behind it ends the session: there is nothing to export keys from", () => {
     const sim = new Sim(14, { wrap: NONE });
     sim.peer.withholdsPush = true;
+    sim.peer.isForgiving = true;
     sim.session.start(sim.now);
     sim.run(3000, () => sim.session.state === "push");
     sim.run(1000);
@@ -297,6 +318,7 @@ describe("hostile packets", () => {
   test("without a wrap a forger can end a handshake, but nothing throws", () => {
     for (let seed = 1; seed <= 10; seed++) {
       const sim = new Sim(seed, { wrap: NONE });
+      sim.peer.isForgiving = true;
       sim.session.start(sim.now);
       sim.run(60_000, () => {
         if (sim.fromPeer.length > 0) for (let i = 0; i < 5; i++) sim.deliver(hostile(sim, sim.fromPeer));

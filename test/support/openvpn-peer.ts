@@ -49,6 +49,8 @@ export class OpenvpnPeer {
   exited = false;
   /** It gets packets, but says nothing. */
   mute = false;
+  /** Somebody forges packets of this server to the client; it never minds. */
+  isForgiving = true;
   /** No push reply is sent. */
   withholdsPush = false;
   readonly #options: PeerOptions;

@@ -14,6 +14,8 @@ import { ClientSession } from "../../src/protocol/session/client.ts";
 import type { SessionEnd, SessionEvent } from "../../src/protocol/session/events.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
 import { fakeTls } from "./fake-tls.ts";
+import { IndependentServer } from "./independent/server.ts";
+import type { Wrap } from "./independent/wrap.ts";
 import { OpenvpnPeer, type PeerOptions } from "./openvpn-peer.ts";
 
 export interface Link {
@@ -24,6 +26,30 @@ export interface Link {
   jitter: number;
 }
 
+/** A server of one client, as the simulation drives it. */
+export interface SimServer {
+  readonly received: Uint8Array[];
+  readonly messages: string[];
+  readonly exited: boolean;
+  mute: boolean;
+  withholdsPush: boolean;
+  /** Somebody forges packets of this server to the client. */
+  isForgiving: boolean;
+  readonly keyId: number;
+  readonly login: readonly (string | undefined)[];
+  handle(now: number, packet: Uint8Array): void;
+  renegotiate(now: number): void;
+  say(text: string): void;
+  seal(now: number, payload: Uint8Array): Uint8Array | undefined;
+  handleTimeout(now: number): void;
+  poll(now: number): Uint8Array | undefined;
+  pollAt(): number;
+}
+
+/** The one that shares no code with the client, or the one that is made of the product's own modules. */
+export type ServerKind = "independent" | "product";
+export const SERVERS: readonly ServerKind[] = ["independent", "product"];
+
 const AT = 256;
 const SCRATCH = 4096;
 
@@ -31,7 +57,7 @@ export class Sim {
   now = 1000;
   link: Link;
   readonly session: ClientSession;
-  readonly peer: OpenvpnPeer;
+  readonly peer: SimServer;
   readonly events: SessionEvent[] = [];
   readonly received: Uint8Array[] = [];
   readonly sentAt: number[] = [];
@@ -48,6 +74,7 @@ export class Sim {
       lines?: readonly string[];
       link?: Partial<Link>;
       peer?: Partial<PeerOptions>;
+      server?: ServerKind;
       authToken?: AuthToken;
       login?: boolean;
     } = {},
@@ -69,7 +96,7 @@ export class Sim {
     const profile = clientConfig(options.lines ?? [], wrap);
     const config = options.login === false ? { ...profile, login: undefined } : profile;
     this.session = new ClientSession(config, ports, start);
-    this.peer = new OpenvpnPeer({
+    const peer: PeerOptions = {
       wrap: wrap.kind === "tls-auth" ? { ...wrap, direction: 0 } : wrap,
       tls,
       random: this.random,
@@ -78,7 +105,8 @@ export class Sim {
       push: PUSH,
       ekm: true,
       ...options.peer,
-    });
+    };
+    this.peer = options.server === "product" ? new OpenvpnPeer(peer) : independentServer(peer);
   }
 
   get end(): SessionEnd | undefined {
@@ -112,6 +140,11 @@ export class Sim {
       this.peer.handleTimeout(this.now);
     }
     throw new Error("the simulation does not come to rest");
+  }
+
+  /** What is on its way does not arrive. */
+  lose(): void {
+    this.#flying = [];
   }
 
   /** To the client, at once. */
@@ -170,6 +203,39 @@ export class Sim {
   #chance(p: number): boolean {
     return randomBelow(this.random, 1_000_000) < p * 1_000_000;
   }
+}
+
+function independentServer({ wrap, tls, random, cipher, peerId, push, ekm }: PeerOptions): IndependentServer {
+  const none = undefined;
+  const material = { ca: none, cert: none, key: none, extraCerts: none, pkcs12: none, passphrase: none, crl: none };
+  const lists = { cipherList: none, cipherSuites: none, groups: none };
+  const parameters = {
+    isServer: true,
+    verifyChain: false,
+    minVersion: "1.2",
+    maxVersion: "1.3",
+    ...material,
+    ...lists,
+  } as const;
+  return new IndependentServer({
+    wrap: independentWrap(wrap),
+    createTls: () => tls.create(parameters, () => {}),
+    random: (length) => {
+      const bytes = new Uint8Array(length);
+      random.fill(bytes);
+      return bytes;
+    },
+    cipher,
+    peerId,
+    push,
+    ekm,
+  });
+}
+
+function independentWrap(wrap: ControlWrap): Wrap {
+  if (wrap.kind === "none") return { kind: "none" };
+  if (wrap.kind === "tls-crypt") return { kind: "tls-crypt", key: wrap.key };
+  return { kind: "tls-auth", key: wrap.key, direction: wrap.direction, digest: wrap.digest };
 }
 
 /** Looks like IPv4, and is like no other. */

@@ -58,7 +58,7 @@ export class ControlChannel {
     this.#protections[keyId] = protection;
   }
 
-  /** An authentic packet of this session, or the drop code. The first reset of the peer settles its session id. */
+  /** An authentic packet of this session, or the drop code. The first answer of the peer settles its session id. */
   receive(bytes: Uint8Array, now: number): ControlPacket | number {
     const opcode = opcodeOf(bytes[0]!);
     const isReset = opcode === this.#peerReset;
@@ -77,7 +77,9 @@ export class ControlChannel {
     }
     if (isReset && (packet.keyId !== 0 || packet.packetId !== 0)) return DROP_CONTROL_UNEXPECTED;
     if (this.peerSessionId === undefined) {
-      if (!isReset) return DROP_CONTROL_UNEXPECTED;
+      // OpenVPN up to 2.5 acknowledges once, and perhaps apart from its reset: its repeated reset names nobody.
+      const mayBeFirst = isReset || (opcode === ACK_V1 && this.#side === "client");
+      if (!mayBeFirst) return DROP_CONTROL_UNEXPECTED;
       // A server's answer acknowledges our reset and so names our session id: nobody who did not see it can forge one.
       if (this.#side === "client" && packet.peerSessionId === undefined) return DROP_CONTROL_SESSION_ID;
       this.peerSessionId = packet.sessionId;

@@ -1,0 +1,285 @@
+/**
+ * An OpenVPN server of one client for tests, written from OpenVPN's documents and checked against its published vectors
+ * and its own client. It shares no code with the product: a mistake that the product makes at both of its ends cannot
+ * cancel here. It is strict: what a client must never do is thrown.
+ *
+ * Two key ids live at a time, as with OpenVPN: the latest and the one before.
+ */
+import { type CipherName, direction, NO_PEER_ID, openPacket, sealPacket } from "./data.ts";
+import { Exchange, type PeerTls } from "./exchange.ts";
+import { decodeClientMessage, EXPORTER_LABEL, encodeServerMessage, KEY_BLOCK, keysByPrf } from "./keys.ts";
+import {
+  ACK,
+  CONTROL,
+  type ControlPacket,
+  DATA_V1,
+  DATA_V2,
+  decode,
+  encode,
+  HARD_RESET_CLIENT,
+  HARD_RESET_SERVER,
+  keyId,
+  opcode,
+  SOFT_RESET,
+} from "./wire.ts";
+import { unwrap, type Wrap, wrap } from "./wrap.ts";
+
+const PING = Buffer.from("2a187bf3641eb4cb07ed2d0a981fc748", "hex");
+/** A message of the options consistency check, 6: the client leaves. */
+const EXIT = Buffer.from("287f346bd4ef7a812d56b8d3afc5459c06", "hex");
+/** IV_PROTO: the client can derive its keys by the TLS exporter. */
+const TLS_KEY_EXPORT = 8;
+const LARGEST_CONTROL = 1250 - 28;
+const RETRANSMIT_MS = 2000;
+
+export interface IndependentOptions {
+  readonly wrap: Wrap;
+  readonly createTls: () => PeerTls;
+  readonly random: (length: number) => Uint8Array;
+  readonly cipher: CipherName;
+  /** 0xffffff: the client gets none, and packets are DATA_V1. */
+  readonly peerId: number;
+  /** What is pushed beside cipher, peer-id and protocol-flags. */
+  readonly push: readonly string[];
+  /** Keys by the TLS exporter, else by the PRF. */
+  readonly ekm: boolean;
+  /** Bytes of TLS in a control packet. */
+  readonly payload?: number;
+}
+
+export class IndependentServer {
+  /** Payloads of the data packets that arrived, without pings. */
+  readonly received: Uint8Array[] = [];
+  readonly messages: string[] = [];
+  pings = 0;
+  exited = false;
+  /** It gets packets, but says nothing. */
+  mute = false;
+  /** Somebody forges packets of this server, so the client may say what it never would: it is ignored. */
+  isForgiving = false;
+  /** No push reply is sent. */
+  withholdsPush = false;
+  readonly #options: IndependentOptions;
+  readonly #session: Buffer;
+  #client: Buffer | undefined;
+  /** Latest first. */
+  #exchanges: Exchange[] = [];
+  #replayId = 0;
+  readonly #time: number;
+  #clientTime: number | undefined;
+  /** The client's control packets by their replay id: each has one of its own. */
+  readonly #replaySeen = new Map<number, string>();
+  #pushed = false;
+
+  constructor(options: IndependentOptions, unixSeconds = 1_700_000_000) {
+    this.#options = options;
+    this.#session = this.#random(8);
+    this.#time = unixSeconds;
+  }
+
+  /** Of the latest exchange; -1 before there is one. */
+  get keyId(): number {
+    return this.#exchanges[0]?.keyId ?? -1;
+  }
+
+  /** User and password of the latest exchange that got so far. */
+  get login(): readonly (string | undefined)[] {
+    const client = this.#exchanges.find((e) => e.client !== undefined)?.client;
+    return [client?.user, client?.password];
+  }
+
+  get peerInfo(): string {
+    return this.#exchanges.find((e) => e.client !== undefined)?.client?.peerInfo ?? "";
+  }
+
+  /** Starts a renegotiation. */
+  renegotiate(_now: number): void {
+    this.#begin(this.keyId === 7 ? 1 : this.keyId + 1, SOFT_RESET);
+  }
+
+  /** Says something over the control channel. */
+  say(text: string): void {
+    const exchange = this.#exchanges.find((e) => e.client !== undefined);
+    exchange?.tls.send(Buffer.from(`${text}\0`));
+    if (exchange !== undefined) this.#pull(exchange);
+  }
+
+  /** A data packet with this payload, sealed with the latest key that both sides have; undefined while there is none. */
+  seal(_now: number, payload: Uint8Array): Uint8Array | undefined {
+    const exchange = this.#exchanges.find((e) => e.keys !== undefined && e.isAllAcknowledged) ?? this.#lastWithKeys();
+    if (exchange?.keys === undefined) return undefined;
+    return sealPacket(exchange.keys.toClient, exchange.keyId, this.#options.peerId, ++exchange.lastDataId, payload);
+  }
+
+  ping(now: number): Uint8Array | undefined {
+    return this.seal(now, PING);
+  }
+
+  handle(now: number, bytes: Uint8Array): void {
+    const packet = Buffer.from(bytes);
+    if (opcode(packet) === DATA_V1 || opcode(packet) === DATA_V2) return this.#data(packet);
+    try {
+      this.#control(packet);
+    } catch (error) {
+      if (!this.isForgiving) throw error;
+    }
+    this.pump(now);
+  }
+
+  handleTimeout(_now: number): void {}
+
+  /** The next packet for the client. */
+  poll(now: number): Uint8Array | undefined {
+    if (this.mute) return undefined;
+    for (const exchange of this.#exchanges) {
+      const due = exchange.due(now);
+      if (due === undefined && exchange.toAck.length === 0) continue;
+      const acks = exchange.toAck.splice(0, due === undefined ? 8 : 4);
+      return this.#wrap({
+        opcode: due?.opcode ?? ACK,
+        keyId: exchange.keyId,
+        from: this.#session,
+        acks,
+        to: this.#client,
+        id: due?.id,
+        payload: due?.payload ?? Buffer.alloc(0),
+      });
+    }
+    return undefined;
+  }
+
+  pollAt(): number {
+    return this.mute
+      ? Number.POSITIVE_INFINITY
+      : Math.min(Number.POSITIVE_INFINITY, ...this.#exchanges.map((e) => e.dueAt()));
+  }
+
+  /** Moves on what TLS has for either side; a TLS that works in the event loop calls for it. */
+  pump(_now: number): void {
+    for (const exchange of this.#exchanges) {
+      for (let part = exchange.tls.read(); part !== undefined; part = exchange.tls.read())
+        exchange.plain = Buffer.concat([exchange.plain, part]);
+      if (exchange.client === undefined) this.#readKeyMessage(exchange);
+      if (exchange.client !== undefined) this.#readMessages(exchange);
+      this.#pull(exchange);
+    }
+  }
+
+  #control(bytes: Buffer): void {
+    if (bytes.length > LARGEST_CONTROL) throw new Error(`a control packet of ${bytes.length} bytes`);
+    const { plain, replay } = unwrap(this.#options.wrap, "server", bytes);
+    if (replay !== undefined) {
+      const text = bytes.toString("latin1");
+      const before = this.#replaySeen.get(replay.id);
+      if (replay.id === 0 || (before !== undefined && before !== text))
+        throw new Error(`replay id ${replay.id} is used twice`);
+      this.#replaySeen.set(replay.id, text);
+      this.#clientTime ??= replay.time;
+      if (replay.time !== this.#clientTime) throw new Error("the time of the replay ids changed within a session");
+    }
+    const packet = decode(plain);
+    if (this.#client === undefined) {
+      const isFirst = packet.opcode === HARD_RESET_CLIENT && packet.keyId === 0 && packet.id === 0;
+      if (!isFirst || packet.acks.length > 0)
+        throw new Error("the first packet is no reset, or acknowledges something");
+      this.#client = packet.from;
+    }
+    if (!packet.from.equals(this.#client)) throw new Error("a packet of another session");
+    if (packet.to !== undefined && !packet.to.equals(this.#session))
+      throw new Error("acknowledgements for another session");
+    const exchange = this.#exchanges.find((e) => e.keyId === packet.keyId) ?? this.#beginFor(packet);
+    exchange?.acknowledged(packet.acks, this.isForgiving);
+    if (exchange === undefined || packet.id === undefined) return;
+    for (const { opcode: op, payload } of exchange.arrived(packet.id, packet.opcode, packet.payload)) {
+      if (op === CONTROL) exchange.tls.receive(payload);
+      else if (op !== (exchange.keyId === 0 ? HARD_RESET_CLIENT : SOFT_RESET))
+        throw new Error(`opcode ${op} in a session`);
+    }
+  }
+
+  /** The client begins an exchange, or repeats itself on a key id that is gone. */
+  #beginFor(packet: ControlPacket): Exchange | undefined {
+    const isFirst = this.#exchanges.length === 0;
+    const next = this.keyId === 7 ? 1 : this.keyId + 1;
+    if (!isFirst && (packet.opcode !== SOFT_RESET || packet.keyId !== next)) return undefined;
+    return this.#begin(packet.keyId, isFirst ? HARD_RESET_SERVER : SOFT_RESET);
+  }
+
+  #begin(id: number, reset: number): Exchange {
+    const exchange = new Exchange(id, this.#options.createTls(), RETRANSMIT_MS);
+    exchange.queue(reset, Buffer.alloc(0));
+    this.#exchanges = [exchange, ...this.#exchanges].slice(0, 2);
+    return exchange;
+  }
+
+  #pull(exchange: Exchange): void {
+    const size = this.#options.payload ?? 1100;
+    for (let records = exchange.tls.pull(); records !== undefined; records = exchange.tls.pull()) {
+      for (let at = 0; at < records.length; at += size)
+        exchange.queue(CONTROL, Buffer.from(records.subarray(at, at + size)));
+    }
+  }
+
+  #readKeyMessage(exchange: Exchange): void {
+    if (exchange.tls.state !== "established") return;
+    const found = decodeClientMessage(exchange.plain);
+    if (found === undefined) return;
+    const { ekm, cipher } = this.#options;
+    const client = found.message;
+    exchange.plain = exchange.plain.subarray(found.length);
+    exchange.client = client;
+    const protocol = Number(/^IV_PROTO=(\d+)$/m.exec(client.peerInfo)?.[1] ?? 0);
+    if (ekm && (protocol & TLS_KEY_EXPORT) === 0) throw new Error("the client does not announce the TLS exporter");
+    const own = { random1: this.#random(32), random2: this.#random(32) };
+    exchange.tls.send(encodeServerMessage(own.random1, own.random2, "V4,dev-type tun,tls-server"));
+    const block = ekm
+      ? exchange.tls.exportKeyingMaterial(EXPORTER_LABEL, KEY_BLOCK)
+      : keysByPrf(client, own, this.#client as Buffer, this.#session);
+    exchange.keys = { fromClient: direction(cipher, block, 0), toClient: direction(cipher, block, 1) };
+  }
+
+  #readMessages(exchange: Exchange): void {
+    for (let end = exchange.plain.indexOf(0); end >= 0; end = exchange.plain.indexOf(0)) {
+      const text = exchange.plain.toString("utf8", 0, end);
+      exchange.plain = exchange.plain.subarray(end + 1);
+      this.messages.push(text);
+      if (text === "EXIT") this.exited = true;
+      if (text === "PUSH_REQUEST" && !this.withholdsPush) this.#reply(exchange);
+    }
+  }
+
+  #reply(exchange: Exchange): void {
+    const { push, ekm, peerId, cipher } = this.#options;
+    const flags = ekm ? ["protocol-flags cc-exit tls-ekm"] : [];
+    const id = peerId === NO_PEER_ID ? [] : [`peer-id ${peerId}`];
+    exchange.tls.send(Buffer.from(`${["PUSH_REPLY", ...push, ...flags, ...id, `cipher ${cipher}`].join(",")}\0`));
+    this.#pushed = true;
+  }
+
+  #data(packet: Buffer): void {
+    const exchange = this.#exchanges.find((e) => e.keyId === keyId(packet));
+    if (exchange?.keys === undefined) return;
+    if (!this.#pushed) throw new Error("data before the push reply");
+    const { id, payload } = openPacket(exchange.keys.fromClient, this.#options.peerId, packet);
+    const text = packet.toString("latin1");
+    const before = exchange.dataSeen.get(id);
+    if (id === 0 || (before !== undefined && before !== text)) throw new Error(`data packet id ${id} is used twice`);
+    exchange.dataSeen.set(id, text);
+    if (before !== undefined) return;
+    if (payload.equals(PING)) this.pings++;
+    else if (payload.equals(EXIT)) this.exited = true;
+    else this.received.push(Uint8Array.from(payload));
+  }
+
+  #wrap(packet: ControlPacket): Uint8Array {
+    return Uint8Array.from(wrap(this.#options.wrap, "server", ++this.#replayId, this.#time, encode(packet)));
+  }
+
+  #lastWithKeys(): Exchange | undefined {
+    return this.#exchanges.findLast((e) => e.keys !== undefined);
+  }
+
+  #random(length: number): Buffer {
+    return Buffer.from(this.#options.random(length));
+  }
+}
