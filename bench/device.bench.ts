@@ -3,7 +3,7 @@
  * `bun bench/device.bench.ts [seconds] [bypass]`. Root; makes network namespaces and removes them.
  */
 
-import { Batch } from "../src/lib/batch.ts";
+import { Batch, MAX_SEGMENTS } from "../src/lib/batch.ts";
 import { PACKET_DEVICE_BYTES, PacketDevice } from "../src/platform/dev/packet.ts";
 import { NativeMemory } from "../src/platform/sys/memory.ts";
 import { EVENT_LOOP, Poller } from "../src/platform/sys/poller.ts";
@@ -45,7 +45,7 @@ try {
         [b0, c0],
         [c0, b0],
       ] as const) {
-        from.receive(batch);
+        from.receive(batch, MAX_SEGMENTS);
         rows += batch.count;
         to.send(batch);
       }

@@ -2,9 +2,10 @@ import "reflect-metadata";
 import { afterEach, beforeEach, expect, mock, spyOn, test } from "bun:test";
 import { clientConfig, NO_WRAP } from "../../test/support/client-config.ts";
 import { parseCidr } from "../lib/cidr.ts";
+import { Counters } from "../lib/counters.ts";
 import { parseIpv4 } from "../lib/ip.ts";
 import { parseMac } from "../lib/mac.ts";
-import type { PacketDevice } from "../platform/dev/packet.ts";
+import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Appliance } from "./appliance.ts";
 import type { LoadResult } from "./profile.ts";
@@ -22,16 +23,18 @@ afterEach(() => mock.restore());
 function appliance(first: LoadResult) {
   const logged: string[] = [];
   const levels: string[] = [];
-  const device = (name: string, mac: string): PacketDevice =>
-    ({
-      name,
-      mac: parseMac(mac),
-      mtu: 1500,
-      udpGso: false,
-      linkUp: () => true,
-      receive: () => 0,
-      send: () => 0,
-    }) as never;
+  const device = (name: string, mac: string): FrameDevice => ({
+    name,
+    mac: parseMac(mac)!,
+    mtu: 1500,
+    udpGso: false,
+    drained: true,
+    linkUp: () => true,
+    receive: () => 0,
+    send: () => {},
+    statistics: () => ({ received: 0, dropped: 0 }),
+    counters: new Counters([]),
+  });
   const [wan, lan] = [device("w0", "52:54:00:00:00:01"), device("l1", "52:54:00:00:00:02")];
   const state = { loaded: first, logged, levels };
   const subject = new Appliance({

@@ -10,7 +10,7 @@ import { LibcryptoAead } from "../platform/crypto/aead.ts";
 import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { nodeTls } from "../platform/crypto/tls.ts";
-import type { PacketDevice } from "../platform/dev/packet.ts";
+import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import { monotonic, type Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
@@ -23,8 +23,8 @@ import { RouterPath } from "./wiring/router.ts";
 
 export interface ApplianceOptions {
   readonly memory: NativeMemory;
-  readonly wan: PacketDevice;
-  readonly lan: PacketDevice;
+  readonly wan: FrameDevice;
+  readonly lan: FrameDevice;
   readonly log: Log;
   /** Reads the configuration; again at every reconnect that a person asks for. */
   readonly load: () => LoadResult;

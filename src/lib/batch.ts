@@ -12,8 +12,14 @@ export const GSO_UDP_L4 = 5;
 /** Bit in gsoType: the TCP flow uses ECN (CWR only on the first segment). */
 export const GSO_ECN = 0x80;
 
-/** Packets of a super-frame at most: 64 KiB by Linux's least MSS of 48 with timestamps (TCP_MIN_SND_MSS). More is made up to keep us busy. */
-export const MAX_SEGMENTS = 1821;
+/**
+ * Packets of a super-frame at most; one that would make more is a drop. 64 KiB in 256 packets are 256 bytes each: every host
+ * takes 536 (RFC 9293 3.7.1), Linux believes no path MTU below 552 (net.ipv4.route.min_pmtu) and puts at most 128 datagrams
+ * into one UDP super-frame (UDP_MAX_SEGMENTS), so whoever sends more means to keep us busy.
+ */
+export const MAX_SEGMENTS = 256;
+/** A frame without a segment size is counted by what an ordinary MTU makes of it. */
+const ORDINARY_FRAME = 1514;
 /** Rows of one frame at most (Batch.more), well within the 1,024 pieces that sendmsg takes (UIO_MAXIOV). */
 export const MAX_PIECES = 512;
 
@@ -76,3 +82,14 @@ export class Batch {
     return this.capacity - this.count;
   }
 }
+
+/**
+ * The work that a received frame means, in packets: those that it becomes, at most MAX_SEGMENTS. Splitting, sealing and
+ * sending cost about the same for each packet, whatever the frame was.
+ */
+export function segmentsOf(len: number, gsoType: number, gsoSize: number): number {
+  if (len <= ORDINARY_FRAME) return gsoType === GSO_NONE || gsoSize >= len ? 1 : split(len, gsoSize);
+  return split(len, gsoType === GSO_NONE ? ORDINARY_FRAME : Math.min(gsoSize, ORDINARY_FRAME));
+}
+
+const split = (len: number, size: number): number => Math.min(MAX_SEGMENTS, Math.ceil(len / Math.max(size, 1)));

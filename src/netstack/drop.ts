@@ -69,6 +69,7 @@ export const Drop = Object.freeze({
   IcmpRateLimited: 61,
   NatNoAddress: 62,
   FragmentMixedEcn: 63,
+  GsoTooManySegments: 64,
 } as const);
 
 export type DropName = keyof typeof Drop;
@@ -129,7 +130,7 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   ForeignSource: "A LAN packet whose source address is not of the LAN.",
   LanToLan: "A LAN packet for another LAN host: the sender's netmask is wrong.",
   TooBig: "Larger than the next hop's MTU with Don't Fragment set; the sender was told.",
-  GsoMalformed: "A super-frame whose headers do not fit its segment size, or of more segments than anybody sends.",
+  GsoMalformed: "A super-frame whose headers do not fit its segment size, or of a kind that is not known here.",
   NatNoMapping: "From the tunnel to no flow that a LAN host started, or one that has ended.",
   NatTableFull: "No room in the translation table.",
   NatMalformed: "The transport header does not fit the packet, so it cannot be translated.",
@@ -141,6 +142,8 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   IcmpRateLimited: "An ICMP error or answer held back by the rate limit.",
   NatNoAddress: "The translator has no outside address yet.",
   FragmentMixedEcn: "Fragments of one packet, of which one was marked for congestion and another does not take marks.",
+  GsoTooManySegments:
+    "A super-frame whose segments are so small that it would become more than 256 packets: made up to keep the router busy.",
 };
 
 /** Names in the order of the codes. */

@@ -367,7 +367,7 @@ describe("UDP sockets", () => {
     rx.gsoSize[0] = 1;
     it.ingest(0, rx);
     expect(heard).toEqual([]);
-    expect(drops()).toEqual({ GsoMalformed: 1 });
+    expect(drops()).toEqual({ GsoTooManySegments: 1 });
   });
 
   test("unconfigured: DHCP answers are heard, broadcast or unicast, and nothing else; a broadcast leaves from 0.0.0.0", () => {

@@ -274,7 +274,7 @@ export class Router implements Forwarder {
       size = this.#tunnel.mtu - headerLen; // without DF smaller segments do what fragments would
       if (size <= 0) return Drop.GsoMalformed;
     }
-    if (segmentCount(len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoMalformed;
+    if (segmentCount(len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;
     const refused = this.#translate(now, at, len);
     if (refused !== Drop.None) return refused;
     this.#tunnel.outputTcpSegments(at, len, headerLen, size);
@@ -290,7 +290,7 @@ export class Router implements Forwarder {
     const headerLen = ipLen + UDP_HEADER_LEN;
     const size = Math.max(1, Math.min(gsoSize, len - headerLen));
     if (headerLen + size > this.#tunnel.mtu && ipv4DontFragment(d, at)) return this.#tooBig(now, at);
-    if (segmentCount(len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoMalformed;
+    if (segmentCount(len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;
     const refused = this.#translate(now, at, len);
     if (refused !== Drop.None) return refused;
     this.#tunnel.outputUdpSegments(at, len, headerLen, size);

@@ -4,7 +4,7 @@
  *     b 10.99.0.2 ---- b0 [LAN 10.99.0.1 | router, NAT | tunnel 10.77.0.2, MTU 1400] c0 ---- c 10.77.0.3
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { Batch, GSO_TCPV4, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
+import { Batch, GSO_TCPV4, MAX_SEGMENTS, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
 import type { Outlet } from "../../src/lib/outlet.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { Arena } from "../../src/lib/slab.ts";
@@ -96,11 +96,11 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
     const pieces = arena(PIECES);
     step = () => {
       now = performance.now();
-      near.receive(rx);
+      near.receive(rx, MAX_SEGMENTS);
       router.lanIn(now, rx);
       tunnel.flush();
       lanOut.flush();
-      wire.receive(rx);
+      wire.receive(rx, MAX_SEGMENTS);
       plain.clear();
       arps.clear();
       pieces.reset();

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { DEFAULT_SETTINGS } from "../../src/appliance/settings.ts";
 import { Uplink } from "../../src/appliance/uplink.ts";
-import { Batch } from "../../src/lib/batch.ts";
+import { Batch, MAX_SEGMENTS } from "../../src/lib/batch.ts";
 import { formatIpv4, IpAddress } from "../../src/lib/ip.ts";
 import type { Outlet } from "../../src/lib/outlet.ts";
 import { seededRandom } from "../../src/lib/random.ts";
@@ -89,7 +89,7 @@ describe.skipIf(!ready)("dnsmasq", () => {
     turn = async () => {
       outlet.flush();
       await Bun.sleep(2);
-      device.receive(rx);
+      device.receive(rx, MAX_SEGMENTS);
       wan.ingest(performance.now(), rx);
       if (wan.pollAt() <= performance.now()) wan.handleTimeout(performance.now());
       outlet.flush();

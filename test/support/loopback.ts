@@ -9,7 +9,8 @@
  */
 
 import { ROUTER_PATH_BYTES, RouterPath } from "../../src/appliance/wiring/router.ts";
-import { Batch, GSO_TCPV4, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
+import { Batch, GSO_TCPV4, GSO_UDP_L4, segmentsOf, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
+import { Counters } from "../../src/lib/counters.ts";
 import { formatIpv4 } from "../../src/lib/ip.ts";
 import type { Mac } from "../../src/lib/mac.ts";
 import { seededRandom } from "../../src/lib/random.ts";
@@ -23,7 +24,7 @@ import { IPV4_HEADER_LEN, ipv4Protocol, ipv4SetTotalLen, PROTO_ICMP } from "../.
 import { TCP_ACK, TCP_CHECKSUM_OFFSET, TCP_HEADER_LEN, TCP_PSH } from "../../src/netstack/wire/tcp.ts";
 import { UDP_CHECKSUM_OFFSET, UDP_HEADER_LEN } from "../../src/netstack/wire/udp.ts";
 import { LibcryptoAead } from "../../src/platform/crypto/aead.ts";
-import type { PacketDevice } from "../../src/platform/dev/packet.ts";
+import type { FrameDevice } from "../../src/platform/dev/frame-device.ts";
 import { NativeMemory } from "../../src/platform/sys/memory.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
 import type { AeadName } from "../../src/protocol/ports.ts";
@@ -54,6 +55,8 @@ const WAN_ROWS = 256;
 const UDP_LENGTH_OFFSET = 4;
 const SLOT = 2048;
 const SLOT_FRAME = HEADROOM + 2;
+const FLOOD_SLOTS = 8;
+const FLOOD_SLOT = SLOT_FRAME + 65_550 + TAILROOM;
 /** From the start of a frame of the link to its payload. */
 const DATAGRAM = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN + UDP_HEADER_LEN;
 
@@ -86,10 +89,7 @@ export class Loopback {
     });
     this.lan = new LanEnd(memory, waste);
     this.wan = new WanEnd(memory, peer, udpGso);
-    // Whatever the data path asks a device for is there.
-    const device = (end: LanEnd | WanEnd): PacketDevice => end as unknown as PacketDevice;
-    const devices = { wan: device(this.wan), lan: device(this.lan) };
-    this.path = new RouterPath({ memory, ...devices, wanMtu: 1500, nat: true, random });
+    this.path = new RouterPath({ memory, wan: this.wan, lan: this.lan, wanMtu: 1500, nat: true, random });
     const { path, now } = this;
     path.lan.configure({ address: cidr("192.168.50.1/24") }, now);
     path.wan.configure({ address: cidr("203.0.113.50/24"), gateway: addr("203.0.113.1") }, now);
@@ -137,8 +137,10 @@ export class Loopback {
 }
 
 /** What both ends have of a device, and the answers to ARP. */
-abstract class End {
+abstract class End implements FrameDevice {
+  abstract readonly name: string;
   readonly mtu = 1500;
+  readonly counters = new Counters([]);
   abstract readonly udpGso: boolean;
   readonly mac: Mac;
   /** Answers no ARP. */
@@ -156,6 +158,18 @@ abstract class End {
     this.mac = mac(own);
     this.#own = own;
     this.#host = host;
+  }
+
+  abstract readonly drained: boolean;
+  abstract receive(batch: Batch, budget: number): number;
+  abstract send(batch: Batch): void;
+
+  linkUp(): boolean {
+    return true;
+  }
+
+  statistics(): { received: number; dropped: number } {
+    return { received: 0, dropped: 0 };
   }
 
   protected answer(at: number): void {
@@ -191,6 +205,7 @@ class LanEnd extends End {
   #offered = false;
   readonly #frames = new Batch(LAN_ROWS);
   readonly #waste: () => void;
+  #flood: { readonly frame: Uint8Array; readonly gsoSize: number; readonly slots: number } | undefined;
 
   constructor(memory: NativeMemory, waste: () => void) {
     super(memory, LAN_ROWS, LAN_MAC, "52:54:00:00:00:99");
@@ -223,9 +238,22 @@ class LanEnd extends End {
     this.#offered = true;
   }
 
-  receive(batch: Batch): number {
+  /** From now on it sends TCP super-frames without end, and nothing else. @param bytes of payload of each */
+  floodWith(bytes: number, gsoSize: number): void {
+    const frames = frame(tcp({ src: HOST, dst: SITE }, { srcPort: 32_000, flags: TCP_ACK }, bytesOf(bytes)), LAN_MAC);
+    const slots = this.#flood?.slots ?? this.memory.take(FLOOD_SLOTS * FLOOD_SLOT, 64).at;
+    this.#flood = { frame: frames, gsoSize, slots };
+  }
+
+  get drained(): boolean {
+    return this.#flood === undefined && !this.#offered && !this.answersWait;
+  }
+
+  /** What it offers in a turn, but for a flood, is within any budget. */
+  receive(batch: Batch, budget: number): number {
     batch.clear();
     if (this.takeAnswer(batch)) return 1;
+    if (this.#flood !== undefined) return this.#takeFlood(batch, budget, this.#flood.frame, this.#flood.gsoSize);
     if (!this.#offered) return 0;
     this.#offered = false;
     const from = this.#frames;
@@ -246,7 +274,20 @@ class LanEnd extends End {
     return batch.count;
   }
 
-  send(batch: Batch): number {
+  #takeFlood(batch: Batch, budget: number, bytes: Uint8Array, gsoSize: number): number {
+    const segments = segmentsOf(bytes.length, GSO_TCPV4, gsoSize);
+    let work = 0;
+    for (; batch.count < FLOOD_SLOTS && work + segments <= budget; work += segments) {
+      const at = this.#flood!.slots + batch.count * FLOOD_SLOT + SLOT_FRAME;
+      this.memory.bytes.set(bytes, at);
+      const row = batch.push(at, bytes.length);
+      batch.gsoType[row] = GSO_TCPV4;
+      batch.gsoSize[row] = gsoSize;
+    }
+    return work;
+  }
+
+  send(batch: Batch): void {
     for (let i = 0; i < batch.count; i++) {
       const at = batch.at[i]!;
       const continues = i > 0 && batch.more[i - 1] === 1;
@@ -257,7 +298,6 @@ class LanEnd extends End {
         this.received += size === 0 ? 1 : Math.ceil((batch.len[i]! - batch.hdrLen[i]!) / size);
       }
     }
-    return batch.count;
   }
 }
 
@@ -269,6 +309,8 @@ class WanEnd extends End {
   returned = 0;
   /** Datagrams that came as a part of a super-frame. */
   gathered = 0;
+  /** Takes no notice of what comes. */
+  deaf = false;
   readonly #peer: OpenvpnPeer;
   readonly #waiting = new Batch(WAN_ROWS);
   readonly #plain = new Batch(WAN_ROWS);
@@ -284,11 +326,15 @@ class WanEnd extends End {
     if (HEADROOM + TAILROOM + 1514 > SLOT) throw new Error("a slot is too small for a frame");
   }
 
-  receive(batch: Batch): number {
+  get drained(): boolean {
+    return this.#taken === this.#waiting.count && !this.answersWait;
+  }
+
+  receive(batch: Batch, budget: number): number {
     batch.clear();
-    if (this.answersWait && this.takeAnswer(batch)) return 1;
+    if (budget > 0 && this.takeAnswer(batch)) return 1;
     const from = this.#waiting;
-    while (this.#taken < from.count && batch.room > 0) {
+    while (this.#taken < from.count && batch.room > 0 && batch.count < budget) {
       const row = batch.push(from.at[this.#taken]!, from.len[this.#taken]!);
       batch.flags[row] = VNET_DATA_VALID;
       this.#taken++;
@@ -296,7 +342,8 @@ class WanEnd extends End {
     return batch.count;
   }
 
-  send(batch: Batch): number {
+  send(batch: Batch): void {
+    if (this.deaf) return;
     const { bytes, view } = this.memory;
     const waiting = this.#waiting;
     if (this.#taken === waiting.count) {
@@ -341,7 +388,6 @@ class WanEnd extends End {
     for (let i = 0; i < plain.count; i++) turnRound(view, plain.at[i]!, plain.len[i]!);
     this.#peer.data.sealBatch(this.#now, plain, sealed);
     this.returned += sealed.count;
-    return batch.count;
   }
 
   /** Lengths as a card writes them into each datagram that it makes of a super-frame. */

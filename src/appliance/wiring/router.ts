@@ -7,7 +7,7 @@
  * Received frames stay in their device's ring until that device's next receive, so what was made of them in place is
  * sent before: {@link RouterPath.receive} ends each half with its flushes.
  */
-import { Batch } from "../../lib/batch.ts";
+import { Batch, MAX_SEGMENTS } from "../../lib/batch.ts";
 import type { IpAddress } from "../../lib/ip.ts";
 import type { Outlet } from "../../lib/outlet.ts";
 import type { Random } from "../../lib/random.ts";
@@ -16,7 +16,8 @@ import { Interface } from "../../netstack/interface.ts";
 import { Nat } from "../../netstack/nat/nat.ts";
 import { Router } from "../../netstack/router.ts";
 import type { DatagramSink, UdpSocket } from "../../netstack/socket/udp-socket.ts";
-import { PACKET_DEVICE_BYTES, type PacketDevice, RX_SLOTS } from "../../platform/dev/packet.ts";
+import type { FrameDevice } from "../../platform/dev/frame-device.ts";
+import { PACKET_DEVICE_BYTES, RX_SLOTS } from "../../platform/dev/packet.ts";
 import type { NativeMemory } from "../../platform/sys/memory.ts";
 import type { ClientSession } from "../../protocol/session/client.ts";
 
@@ -27,6 +28,11 @@ const INTERFACE_ARENA = 512 * KIB;
 const SCRATCH = 256 * KIB;
 const ROWS = 1024;
 const NAT_LIMIT = 32768;
+/**
+ * What a turn takes of each device at most, in packets (about 1 us each): neither side waits longer for the other, however the
+ * frames are made. No less than MAX_SEGMENTS, so that any frame gets through.
+ */
+const TURN_SEGMENTS = MAX_SEGMENTS;
 
 /** Native memory for both devices, all arenas and the sessions' scratch. */
 export const ROUTER_PATH_BYTES = 2 * PACKET_DEVICE_BYTES + TUNNEL_ARENA + 2 * INTERFACE_ARENA + 4 * SCRATCH + 64 * KIB;
@@ -41,16 +47,16 @@ export interface Link {
 
 export interface RouterPathOptions {
   readonly memory: NativeMemory;
-  readonly wan: PacketDevice;
-  readonly lan: PacketDevice;
+  readonly wan: FrameDevice;
+  readonly lan: FrameDevice;
   readonly wanMtu: number;
   readonly nat: boolean;
   readonly random: Random;
 }
 
 export class RouterPath {
-  readonly wanDevice: PacketDevice;
-  readonly lanDevice: PacketDevice;
+  readonly wanDevice: FrameDevice;
+  readonly lanDevice: FrameDevice;
   readonly wan: Interface;
   readonly lan: Interface;
   readonly nat: Nat | undefined;
@@ -124,21 +130,43 @@ export class RouterPath {
     this.#datagrams.clear();
   }
 
-  /** Receives and handles one batch from each device. True when there was anything. */
+  /**
+   * Receives and handles what has come, batches of both devices in turn, until nothing waits or TURN_SEGMENTS of each are done.
+   * True when there was anything.
+   */
   receive(now: number): boolean {
     this.#now = now;
-    const fromLan = this.lanDevice.receive(this.#lanRx);
-    if (fromLan > 0) {
+    let lan = TURN_SEGMENTS;
+    let wan = TURN_SEGMENTS;
+    for (let more = true; more; ) {
+      const fromLan = this.#receiveLan(now, lan);
+      const fromWan = this.#receiveWan(now, wan);
+      lan -= fromLan;
+      wan -= fromWan;
+      more = (fromLan > 0 && !this.lanDevice.drained) || (fromWan > 0 && !this.wanDevice.drained);
+    }
+    return lan < TURN_SEGMENTS || wan < TURN_SEGMENTS;
+  }
+
+  /** One batch of the LAN, all the way. @returns its work in packets, at most `budget` */
+  #receiveLan(now: number, budget: number): number {
+    const work = this.lanDevice.receive(this.#lanRx, budget);
+    if (work > 0) {
       this.router.lanIn(now, this.#lanRx);
       this.flush(now);
     }
-    const fromWan = this.wanDevice.receive(this.#wanRx);
-    if (fromWan > 0) {
+    return work;
+  }
+
+  /** The same for the WAN. */
+  #receiveWan(now: number, budget: number): number {
+    const work = this.wanDevice.receive(this.#wanRx, budget);
+    if (work > 0) {
       this.wan.ingest(now, this.#wanRx);
       this.#fromLink(now);
       this.flush(now);
     }
-    return fromLan > 0 || fromWan > 0;
+    return work;
   }
 
   /** Sends everything that waits. */
@@ -195,7 +223,7 @@ export class RouterPath {
   }
 }
 
-function deviceOutlet(device: PacketDevice, arena: Arena): Outlet {
+function deviceOutlet(device: FrameDevice, arena: Arena): Outlet {
   const batch = new Batch(ROWS);
   return {
     batch,

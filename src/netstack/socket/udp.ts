@@ -109,7 +109,7 @@ export class Udp {
     if (sink !== undefined && (src !== socket.peerWord || srcPort !== socket.peerPort || broadcast))
       return Drop.UdpWrongPeer;
     const end = udp + udpLen(d, udp);
-    if (gso !== 0 && end - udp > gso * MAX_SEGMENTS) return Drop.GsoMalformed;
+    if (gso !== 0 && end - udp > gso * MAX_SEGMENTS) return Drop.GsoTooManySegments;
     const step = gso === 0 ? IPV4_MAX_LEN : gso;
     const from = sink === undefined ? IpAddress.fromIpv4(src) : NOBODY;
     let p = udp + UDP_HEADER_LEN;

@@ -6,7 +6,7 @@
  * until the next receive(). Nothing is allocated per frame.
  */
 import { release as kernelRelease, totalmem } from "node:os";
-import { type Batch, GSO_UDP_L4, MAX_PIECES, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import { type Batch, GSO_UDP_L4, MAX_PIECES, segmentsOf, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import type { Mac } from "../../lib/mac.ts";
 import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
@@ -55,6 +55,7 @@ import {
   writePointer,
 } from "../sys/struct.ts";
 import { bind, close, setSocketOption, socket, socketOption } from "../sys/syscalls.ts";
+import type { FrameDevice } from "./frame-device.ts";
 import { type InterfaceFacts, interfaceFacts, linkIsUp, setInterfaceUp } from "./interface.ts";
 
 /** The largest frame: 64 KiB of IPv4 packet behind an Ethernet header (a super-frame). */
@@ -115,7 +116,7 @@ export interface PacketDeviceOptions {
   readonly udpGso?: boolean;
 }
 
-export class PacketDevice {
+export class PacketDevice implements FrameDevice {
   readonly name: string;
   readonly fd: number;
   readonly index: number;
@@ -135,6 +136,9 @@ export class PacketDevice {
   readonly #txBytes = new Int32Array(TX_MESSAGES);
   readonly #txGso = new Uint8Array(TX_MESSAGES);
   #udpGso: boolean;
+  /** Messages of the last recvmmsg, and which of them is handed over next. */
+  #got = 0;
+  #next = 0;
   #patience = 0;
   #kernelReceived = 0;
   #kernelDropped = 0;
@@ -205,26 +209,26 @@ export class PacketDevice {
     return this.#udpGso;
   }
 
-  /**
-   * Replaces the rows of `batch` by the frames that are waiting, at most RX_SLOTS.
-   * @returns how many messages the kernel had, refused ones included: fewer than the limit means that there are no more now
-   */
-  receive(batch: Batch): number {
+  get drained(): boolean {
+    return this.#next === this.#got && this.#got < RX_SLOTS;
+  }
+
+  receive(batch: Batch, budget: number): number {
     batch.clear();
-    const limit = Math.min(RX_SLOTS, batch.capacity);
-    const got = libc.recvmmsg(this.fd, this.#rxMessages.pointer, limit, MSG_DONTWAIT, 0);
-    const counts = this.counters.values;
-    if (got < 0) {
-      const number = errno();
-      if (number === EAGAIN || number === EINTR) return 0;
-      // an error belongs to one frame or one change of the link; the frames behind it are still there
-      counts[number === ENETDOWN ? C.rxLinkDown : C.rxErrors]!++;
-      return 0;
-    }
+    if (this.#next === this.#got) this.#refill();
     const view = this.#memory.view;
-    for (let i = 0; i < got; i++) {
+    const counts = this.counters.values;
+    let work = 0;
+    for (; this.#next < this.#got && batch.room > 0; this.#next++) {
+      const i = this.#next;
       const message = this.#rxMessages.at + i * MMSGHDR_BYTES;
+      const vnet = this.#rxVnet.at + i * VNET_CELL;
       const length = view.getUint32(message + MMSGHDR_LEN, true) - VNET_HDR_BYTES;
+      const gsoType = view.getUint8(vnet + VNET_GSO_TYPE);
+      const gsoSize = view.getUint16(vnet + VNET_GSO_SIZE, true);
+      const segments = segmentsOf(length, gsoType, gsoSize);
+      if (work + segments > budget) break;
+      work += segments;
       if ((view.getInt32(message + MMSGHDR_FLAGS, true) & MSG_TRUNC) !== 0) {
         counts[C.rxTruncated]!++;
         continue;
@@ -234,17 +238,31 @@ export class PacketDevice {
         continue;
       }
       const row = batch.push(this.#rxSlots.at + i * SLOT_BYTES + SLOT_FRAME, length);
-      const vnet = this.#rxVnet.at + i * VNET_CELL;
       batch.flags[row] = view.getUint8(vnet + VNET_FLAGS);
-      batch.gsoType[row] = view.getUint8(vnet + VNET_GSO_TYPE);
+      batch.gsoType[row] = gsoType;
       batch.hdrLen[row] = view.getUint16(vnet + VNET_HDR_LEN, true);
-      batch.gsoSize[row] = view.getUint16(vnet + VNET_GSO_SIZE, true);
+      batch.gsoSize[row] = gsoSize;
       batch.csumStart[row] = view.getUint16(vnet + VNET_CSUM_START, true);
       batch.csumOffset[row] = view.getUint16(vnet + VNET_CSUM_OFFSET, true);
       counts[C.rxFrames]!++;
       counts[C.rxBytes]! += length;
     }
-    return got;
+    return work;
+  }
+
+  /** Fills the ring anew; what was handed over before is gone. */
+  #refill(): void {
+    this.#next = 0;
+    this.#got = 0;
+    const got = libc.recvmmsg(this.fd, this.#rxMessages.pointer, RX_SLOTS, MSG_DONTWAIT, 0);
+    if (got >= 0) {
+      this.#got = got;
+      return;
+    }
+    const number = errno();
+    if (number === EAGAIN || number === EINTR) return;
+    // An error belongs to one frame or one change of the link; the frames behind it are still there.
+    this.counters.bump(number === ENETDOWN ? C.rxLinkDown : C.rxErrors);
   }
 
   /**

@@ -1,0 +1,27 @@
+/**
+ * The longest turn of the data path, sealing included, system calls not: `bun bench/turn.bench.ts`. A LAN host sends
+ * super-frames of 64 KiB without end, with ever smaller segments. Processor time, which a busy machine does not lengthen.
+ */
+import { Loopback } from "../test/support/loopback.ts";
+
+const TURNS = 3000;
+/** Turns until the compiler has seen everything. */
+const WARM_UP = 1000;
+
+const loopback = new Loopback("AES-256-GCM");
+loopback.wan.deaf = true; // the server's work is not ours
+for (const gsoSize of [1400, 536, 257, 200, 36, 1]) {
+  loopback.lan.floodWith(65_000, gsoSize);
+  const times: number[] = [];
+  for (let i = 0; i < TURNS; i++) {
+    loopback.now += 0.05;
+    const start = process.cpuUsage();
+    loopback.path.receive(loopback.now);
+    const { user, system } = process.cpuUsage(start);
+    if (i >= WARM_UP) times.push((user + system) / 1000);
+  }
+  times.sort((a, b) => a - b);
+  const at = (share: number): string => times[Math.floor(share * (times.length - 1))]!.toFixed(3);
+  console.log(`gso_size ${`${gsoSize}`.padStart(4)}: median ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms`);
+}
+console.log(JSON.stringify(loopback.path.router.lanDrops.snapshot()));
