@@ -3,17 +3,18 @@ import type { DigestName, Material } from "./config/types.ts";
 
 export type { Random } from "../lib/random.ts";
 
-/** One direction of one data-channel key. Offsets are absolute in the slab that the factory was made for. */
+/**
+ * One direction of one data-channel key. Offsets are absolute in the slab that the factory was made for. The nonce of a
+ * packet is the key's implicit IV with the packet's 64-bit id XORed into the first 8 bytes; no id may be sealed with twice.
+ */
 export interface AeadKey {
   /**
-   * 12 bytes that the caller sets before each call: packet id and implicit IV. Owned by the key (native memory where
-   * the implementation needs it), so that no nonce is passed or allocated per packet.
+   * Encrypts [at, at + len) in place and writes the 16-byte tag at tagAt. The additional data is [aadAt, aadAt + aadLen).
+   * @param high,low the packet's id, 32 bits each
    */
-  readonly nonce: DataView;
-  /** Encrypts [at, at + len) in place and writes the 16-byte tag at tagAt. The additional data is [aadAt, aadAt + aadLen). */
-  seal(aadAt: number, aadLen: number, at: number, len: number, tagAt: number): void;
+  seal(high: number, low: number, aadAt: number, aadLen: number, at: number, len: number, tagAt: number): void;
   /** Checks the tag at tagAt and decrypts [at, at + len) in place; false (contents undefined) when it is wrong. */
-  open(aadAt: number, aadLen: number, at: number, len: number, tagAt: number): boolean;
+  open(high: number, low: number, aadAt: number, aadLen: number, at: number, len: number, tagAt: number): boolean;
   /** Ends the use of the key and wipes what it holds. */
   close(): void;
 }
@@ -21,8 +22,8 @@ export interface AeadKey {
 export type AeadName = "AES-256-GCM" | "AES-128-GCM" | "CHACHA20-POLY1305";
 
 export interface AeadFactory {
-  /** @param key 32 or 16 bytes; copied. `use` says which of seal and open will be called. */
-  create(name: AeadName, key: Uint8Array, use: "seal" | "open"): AeadKey;
+  /** @param key 32 or 16 bytes @param iv 12 bytes; both are copied. `use` says which of seal and open will be called. */
+  create(name: AeadName, key: Uint8Array, iv: Uint8Array, use: "seal" | "open"): AeadKey;
 }
 
 /**

@@ -16,7 +16,7 @@ import {
 } from "../../src/protocol/control/opcode.ts";
 import { controlCrypto } from "../../src/protocol/control/protection.ts";
 import { ReplayGuard } from "../../src/protocol/control/replay-guard.ts";
-import { DataKey } from "../../src/protocol/data/aead-key.ts";
+import { AeadDataKey } from "../../src/protocol/data/aead-key.ts";
 import { DataChannel } from "../../src/protocol/data/channel.ts";
 import { KeySlots } from "../../src/protocol/data/key-slots.ts";
 import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
@@ -224,7 +224,7 @@ export class OpenvpnPeer {
     const aead = this.#aead;
     const { keyId } = negotiation;
     this.#slots.install(
-      new DataKey(block, { slab: this.#slab, aead, cipher, keyId, peerId, replayWindow, isServer: true }),
+      new AeadDataKey(block, { slab: this.#slab, aead, cipher, keyId, peerId, replayWindow, sendKey: 1 }),
       now,
     );
   }

@@ -12,18 +12,17 @@ import { type Libcrypto, libcrypto } from "./libcrypto.ts";
 const EVP_CTRL_AEAD_GET_TAG = 0x10;
 const EVP_CTRL_AEAD_SET_TAG = 0x11;
 const TAG_BYTES = 16;
-/** Native memory of one key: the nonce, and the length that EVP writes, on a cache line of their own. */
+/** Places in the native memory that all keys of a factory share: a call is over before the next one begins. */
+const NONCE = 0;
+const LENGTH = 16;
+const KEY = 32;
 const CELL_BYTES = 64;
-const LENGTH_OFFSET = 16;
-const CELLS = 4096;
 
 export class LibcryptoAead implements AeadFactory {
   readonly #base: number;
   readonly #size: number;
   readonly #lib: Libcrypto;
-  readonly #cells: NativeMemory;
-  readonly #free: number[] = [];
-  #used = 0;
+  readonly #cell: NativeMemory;
 
   /**
    * @param slab the memory that offsets refer to; it must be native memory
@@ -34,65 +33,65 @@ export class LibcryptoAead implements AeadFactory {
     this.#base = pointer;
     this.#size = slab.bytes.length;
     this.#lib = libcrypto();
-    this.#cells = new NativeMemory(CELLS * CELL_BYTES);
+    this.#cell = new NativeMemory(CELL_BYTES);
   }
 
-  create(name: AeadName, key: Uint8Array, use: "seal" | "open"): AeadKey {
+  create(name: AeadName, key: Uint8Array, iv: Uint8Array, use: "seal" | "open"): AeadKey {
     assert(key.length === (name === "AES-128-GCM" ? 16 : 32), `${name} does not take a key of ${key.length} bytes`);
-    const cell = this.#free.pop() ?? this.#used++ * CELL_BYTES;
-    assert(cell < CELLS * CELL_BYTES, "too many keys at once");
-    return new LibcryptoKey(this.#lib, this.#base, this.#size, this.#cells, cell, name, key, use, this.#free);
+    assert(iv.length === 12, `${name} does not take an IV of ${iv.length} bytes`);
+    return new LibcryptoKey(this.#lib, this.#base, this.#size, this.#cell, name, key, iv, use);
   }
 }
 
 class LibcryptoKey implements AeadKey {
-  readonly nonce: DataView;
   readonly #lib: Libcrypto;
   readonly #base: number;
   readonly #size: number;
+  readonly #cell: DataView;
   readonly #noncePointer: number;
   readonly #lengthPointer: number;
-  readonly #release: () => void;
+  readonly #iv0: number;
+  readonly #iv1: number;
+  readonly #iv2: number;
   #context: number;
 
   constructor(
     lib: Libcrypto,
     base: number,
     size: number,
-    cells: NativeMemory,
-    cell: number,
+    cell: NativeMemory,
     name: AeadName,
     key: Uint8Array,
+    iv: Uint8Array,
     use: "seal" | "open",
-    free: number[],
   ) {
     this.#lib = lib;
     this.#base = base;
     this.#size = size;
-    this.#noncePointer = cells.pointer + cell;
-    this.#lengthPointer = cells.pointer + cell + LENGTH_OFFSET;
-    cells.bytes.fill(0, cell, cell + CELL_BYTES);
-    this.nonce = new DataView(cells.buffer, cell, 12);
-    this.#release = () => {
-      cells.bytes.fill(0, cell, cell + CELL_BYTES);
-      free.push(cell);
-    };
+    this.#cell = cell.view;
+    this.#noncePointer = cell.pointer + NONCE;
+    this.#lengthPointer = cell.pointer + LENGTH;
+    const words = new DataView(iv.buffer, iv.byteOffset, iv.byteLength);
+    this.#iv0 = words.getInt32(0);
+    this.#iv1 = words.getInt32(4);
+    this.#iv2 = words.getInt32(8);
     this.#context = lib.EVP_CIPHER_CTX_new();
     assert(this.#context !== 0, "EVP_CIPHER_CTX_new: out of memory");
-    // the key passes through the second half of the cell and is wiped there; the context keeps its own schedule
-    cells.bytes.set(key, cell + 32);
+    // The key passes through the cell and is wiped there; the context keeps its own schedule.
+    cell.bytes.set(key, KEY);
     const encrypt = use === "seal" ? 1 : 0;
-    const made = lib.EVP_CipherInit_ex(this.#context, cipher(lib, name), 0, this.#noncePointer + 32, 0, encrypt);
-    cells.bytes.fill(0, cell + 32, cell + 64);
+    const made = lib.EVP_CipherInit_ex(this.#context, cipher(lib, name), 0, cell.pointer + KEY, 0, encrypt);
+    cell.bytes.fill(0, KEY, CELL_BYTES);
     assert(made === 1, `libcrypto refuses ${name}`);
   }
 
-  seal(aadAt: number, aadLen: number, at: number, len: number, tagAt: number): void {
+  seal(high: number, low: number, aadAt: number, aadLen: number, at: number, len: number, tagAt: number): void {
     const lib = this.#lib;
     const context = this.#context;
     const data = this.#base + at;
     const out = this.#lengthPointer;
     this.#bounds(aadAt, aadLen, at, len, tagAt);
+    this.#setNonce(high, low);
     const ok =
       lib.EVP_CipherInit_ex(context, 0, 0, 0, this.#noncePointer, 1) &
       (aadLen === 0 ? 1 : lib.EVP_CipherUpdate(context, 0, out, this.#base + aadAt, aadLen)) &
@@ -102,12 +101,13 @@ class LibcryptoKey implements AeadKey {
     assert(ok === 1, "libcrypto failed to seal");
   }
 
-  open(aadAt: number, aadLen: number, at: number, len: number, tagAt: number): boolean {
+  open(high: number, low: number, aadAt: number, aadLen: number, at: number, len: number, tagAt: number): boolean {
     const lib = this.#lib;
     const context = this.#context;
     const data = this.#base + at;
     const out = this.#lengthPointer;
     this.#bounds(aadAt, aadLen, at, len, tagAt);
+    this.#setNonce(high, low);
     const ok =
       lib.EVP_CipherInit_ex(context, 0, 0, 0, this.#noncePointer, 0) &
       lib.EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, this.#base + tagAt) &
@@ -121,7 +121,13 @@ class LibcryptoKey implements AeadKey {
     if (this.#context === 0) return;
     this.#lib.EVP_CIPHER_CTX_free(this.#context); // wipes the key schedule
     this.#context = 0;
-    this.#release();
+  }
+
+  #setNonce(high: number, low: number): void {
+    const cell = this.#cell;
+    cell.setInt32(NONCE, this.#iv0 ^ high);
+    cell.setInt32(NONCE + 4, this.#iv1 ^ low);
+    cell.setInt32(NONCE + 8, this.#iv2);
   }
 
   /** C has no bounds: a wrong offset of ours would write over anything. Also catches a use after close. */

@@ -1,136 +1,153 @@
 /**
- * One data-channel key: sealing and opening packets in place. The data path: no allocation, offsets into the slab.
- * Nonce = packet id (4) | implicit IV (8, from the HMAC part of the key block). Source: OpenVPN's crypto.c (openvpn_encrypt_aead).
+ * A data-channel key of an AEAD cipher, classic format (tag first). The data path: no allocation, offsets into the slab.
+ *
+ *     V1: opcode|key id (1)               packet id (4)  tag (16)  ciphertext      additional data: the packet id
+ *     V2: opcode|key id (1)  peer id (3)  packet id (4)  tag (16)  ciphertext      additional data: all 8 bytes before the tag
+ *     nonce: packet id (4)  implicit IV (8, from the HMAC part of the key block)
+ *
+ * Source: OpenVPN's crypto.c (openvpn_encrypt_aead) and crypto.h.
  */
 import type { Slab } from "../../lib/slab.ts";
 import { cipherPart, hmacPart } from "../control/static-key.ts";
-import { DROP_DATA_AUTHENTICATION, DROP_DATA_REPLAY, DROP_SEAL_EXHAUSTED } from "../drop.ts";
+import { DROP_DATA_AUTHENTICATION, DROP_DATA_REPLAY, DROP_DATA_TRUNCATED, DROP_SEAL_EXHAUSTED } from "../drop.ts";
 import type { AeadFactory, AeadKey, AeadName } from "../ports.ts";
-import { AEAD_KEY_LEN, NONCE_LEN } from "./noble-aead.ts";
-import { DATA_V1_OVERHEAD, DATA_V2_OVERHEAD, dataEmitV1, dataEmitV2, PEER_ID_NONE, TAG_LEN } from "./packet.ts";
+import type { KeyNumber } from "../side.ts";
+import type { DataKey } from "./key.ts";
+import {
+  DATA_V1_HEADER_LEN,
+  DATA_V2_HEADER_LEN,
+  dataEmitV1,
+  dataEmitV2,
+  dataHeaderLen,
+  PEER_ID_NONE,
+} from "./packet.ts";
 import { ReplayWindow } from "./replay.ts";
 
-const IMPLICIT_IV_LEN = NONCE_LEN - 4;
-/** From here on a renegotiation is wanted; ids do not wrap. */
+const PACKET_ID_LEN = 4;
+const TAG_LEN = 16;
+const IMPLICIT_IV_LEN = 8;
+/** Packet id and tag, between the header and the ciphertext. */
+const AEAD_LEN = PACKET_ID_LEN + TAG_LEN;
+/** Bytes that sealing adds. */
+export const DATA_V1_OVERHEAD = DATA_V1_HEADER_LEN + AEAD_LEN;
+export const DATA_V2_OVERHEAD = DATA_V2_HEADER_LEN + AEAD_LEN;
+/** From here on a renegotiation is wanted; ids do not wrap (OpenVPN's packet_id.h, PACKET_ID_WRAP_TRIGGER). */
 export const PACKET_ID_RENEGOTIATE = 0xff000000;
 const PACKET_ID_LAST = 0xffffffff;
 /** AES-GCM: packets and 16-byte blocks under one key, RFC 9147's kind of margin as OpenVPN counts it (its crypto.c: 2^36 - 1). */
 const GCM_USAGE_LIMIT = 2 ** 36 - 1;
 /** Share of the limit from which a renegotiation is wanted. */
-const GCM_RENEGOTIATE = (GCM_USAGE_LIMIT / 8) * 7;
+export const GCM_RENEGOTIATE = Math.floor((GCM_USAGE_LIMIT / 8) * 7);
 
-const SENT_ID = 0;
-const SENT_USAGE = 1;
-const SENT_BYTES = 2;
-const RECEIVED_USAGE = 3;
-const RECEIVED_BYTES = 4;
-const RECEIVED_PACKETS = 5;
+const KEY_LEN: Readonly<Record<AeadName, number>> = Object.freeze({
+  "AES-256-GCM": 32,
+  "AES-128-GCM": 16,
+  "CHACHA20-POLY1305": 32,
+});
 
-export interface DataKeyOptions {
+export interface AeadDataKeyOptions {
   readonly slab: Slab;
   readonly aead: AeadFactory;
   readonly cipher: AeadName;
   readonly keyId: number;
+  /** Which half of the key block this side sends with. */
+  readonly sendKey: KeyNumber;
   /** PEER_ID_NONE: packets are sent as DATA_V1. */
   readonly peerId: number;
   readonly replayWindow: { readonly packets: number; readonly seconds: number };
-  readonly isServer?: boolean;
-  /** Tests start near the end. */
-  readonly firstPacketId?: number;
+  /** Tests start near the end: packet id of the first packet, blocks that count as encrypted and decrypted. */
+  readonly used?: { readonly packetId?: number; readonly sent?: number; readonly received?: number } | undefined;
 }
 
-export class DataKey {
+export class AeadDataKey implements DataKey {
   readonly keyId: number;
   readonly cipher: AeadName;
-  readonly peerId: number;
-  /** What sealing puts in front of a packet. */
   readonly overhead: number;
+  readonly #peerId: number;
   readonly #view: DataView;
   readonly #seal: AeadKey;
   readonly #open: AeadKey;
   readonly #replay: ReplayWindow;
   readonly #limited: boolean;
-  readonly #count = new Float64Array(6);
+  #sentId: number;
+  #sentBytes = 0;
+  #receivedPackets = 0;
+  #receivedBytes = 0;
+  /** Packets and blocks under the key of each direction. */
+  #sentUsage: number;
+  #receivedUsage: number;
 
   /** @param block 256 bytes of key material (key-derive.ts) */
-  constructor(block: Uint8Array, options: DataKeyOptions) {
-    const { aead, cipher } = options;
-    const sendKey = options.isServer === true ? 1 : 0;
-    const receiveKey = options.isServer === true ? 0 : 1;
+  constructor(block: Uint8Array, options: AeadDataKeyOptions) {
+    const { aead, cipher, sendKey, used } = options;
+    const create = (key: KeyNumber, use: "seal" | "open"): AeadKey => {
+      const iv = new Uint8Array(PACKET_ID_LEN + IMPLICIT_IV_LEN);
+      iv.set(hmacPart(block, key, IMPLICIT_IV_LEN), PACKET_ID_LEN);
+      return aead.create(cipher, cipherPart(block, key, KEY_LEN[cipher]), iv, use);
+    };
     this.keyId = options.keyId;
     this.cipher = cipher;
-    this.peerId = options.peerId;
+    this.#peerId = options.peerId;
     this.overhead = options.peerId === PEER_ID_NONE ? DATA_V1_OVERHEAD : DATA_V2_OVERHEAD;
     this.#view = options.slab.view;
-    this.#seal = aead.create(cipher, cipherPart(block, sendKey, AEAD_KEY_LEN[cipher]), "seal");
-    this.#open = aead.create(cipher, cipherPart(block, receiveKey, AEAD_KEY_LEN[cipher]), "open");
-    setImplicitIv(this.#seal.nonce, hmacPart(block, sendKey, IMPLICIT_IV_LEN));
-    setImplicitIv(this.#open.nonce, hmacPart(block, receiveKey, IMPLICIT_IV_LEN));
+    this.#seal = create(sendKey, "seal");
+    this.#open = create(sendKey === 0 ? 1 : 0, "open");
     this.#replay = new ReplayWindow(options.replayWindow.packets, options.replayWindow.seconds);
     this.#limited = cipher !== "CHACHA20-POLY1305";
-    this.#count[SENT_ID] = (options.firstPacketId ?? 1) - 1;
+    this.#sentId = (used?.packetId ?? 1) - 1;
+    this.#sentUsage = used?.sent ?? 0;
+    this.#receivedUsage = used?.received ?? 0;
   }
 
-  /**
-   * Encrypts the payload [at, at + len) where it stands and writes header and tag in front of it.
-   * @returns the offset of the whole packet, or the drop code when the packet ids are used up
-   */
   seal(at: number, len: number): number {
-    const count = this.#count;
-    const id = count[SENT_ID]! + 1;
-    if (id > PACKET_ID_LAST) return DROP_SEAL_EXHAUSTED;
-    count[SENT_ID] = id;
-    count[SENT_USAGE] = count[SENT_USAGE]! + 1 + ((len + 15) >>> 4);
-    count[SENT_BYTES] = count[SENT_BYTES]! + len;
-    const key = this.#seal;
-    key.nonce.setUint32(0, id);
+    if (this.#sentId === PACKET_ID_LAST) return DROP_SEAL_EXHAUSTED;
+    const id = ++this.#sentId;
+    this.#sentUsage += usage(len);
+    this.#sentBytes += len;
     const start = at - this.overhead;
-    if (this.peerId === PEER_ID_NONE) {
-      dataEmitV1(this.#view, at, this.keyId, id);
-      key.seal(start + 1, 4, at, len, at - TAG_LEN);
+    const tagAt = at - TAG_LEN;
+    const idAt = tagAt - PACKET_ID_LEN;
+    this.#view.setUint32(idAt, id);
+    if (this.#peerId === PEER_ID_NONE) {
+      dataEmitV1(this.#view, start, this.keyId);
+      this.#seal.seal(id, 0, idAt, PACKET_ID_LEN, at, len, tagAt);
     } else {
-      dataEmitV2(this.#view, at, this.keyId, this.peerId, id);
-      key.seal(start, 8, at, len, at - TAG_LEN);
+      dataEmitV2(this.#view, start, this.keyId, this.#peerId);
+      this.#seal.seal(id, 0, start, DATA_V2_HEADER_LEN + PACKET_ID_LEN, at, len, tagAt);
     }
     return start;
   }
 
-  /**
-   * Opens the packet [at, at + len), whose length was checked, where it stands.
-   * @returns the offset of the payload, or the drop code
-   */
   open(now: number, at: number, len: number, isV2: boolean): number {
-    const head = isV2 ? DATA_V2_OVERHEAD : DATA_V1_OVERHEAD;
-    const payloadAt = at + head;
-    const id = this.#view.getUint32(payloadAt - TAG_LEN - 4);
+    const idAt = at + dataHeaderLen(isV2);
+    const tagAt = idAt + PACKET_ID_LEN;
+    const payloadAt = tagAt + TAG_LEN;
+    const payloadLen = at + len - payloadAt;
+    if (payloadLen < 0) return DROP_DATA_TRUNCATED;
+    const id = this.#view.getUint32(idAt);
     if (!this.#replay.check(id, now)) return DROP_DATA_REPLAY;
-    const key = this.#open;
-    key.nonce.setUint32(0, id);
-    const ok = isV2
-      ? key.open(at, 8, payloadAt, len - head, payloadAt - TAG_LEN)
-      : key.open(at + 1, 4, payloadAt, len - head, payloadAt - TAG_LEN);
-    if (!ok) return DROP_DATA_AUTHENTICATION;
+    const isAuthentic = isV2
+      ? this.#open.open(id, 0, at, DATA_V2_HEADER_LEN + PACKET_ID_LEN, payloadAt, payloadLen, tagAt)
+      : this.#open.open(id, 0, idAt, PACKET_ID_LEN, payloadAt, payloadLen, tagAt);
+    if (!isAuthentic) return DROP_DATA_AUTHENTICATION;
     this.#replay.mark(id, now);
-    const count = this.#count;
-    count[RECEIVED_USAGE] = count[RECEIVED_USAGE]! + 1 + ((len - head + 15) >>> 4);
-    count[RECEIVED_BYTES] = count[RECEIVED_BYTES]! + len - head;
-    count[RECEIVED_PACKETS] = count[RECEIVED_PACKETS]! + 1;
+    this.#receivedUsage += usage(payloadLen);
+    this.#receivedBytes += payloadLen;
+    this.#receivedPackets++;
     return payloadAt;
   }
 
-  /** Payload bytes and packets in both directions, for reneg-bytes and reneg-pkts. */
   get bytes(): number {
-    return this.#count[SENT_BYTES]! + this.#count[RECEIVED_BYTES]!;
-  }
-  get packets(): number {
-    return this.#count[SENT_ID]! + this.#count[RECEIVED_PACKETS]!;
+    return this.#sentBytes + this.#receivedBytes;
   }
 
-  /** The key nears the end of its packet ids or of what AES-GCM may encrypt. */
+  get packets(): number {
+    return this.#sentId + this.#receivedPackets;
+  }
+
   get isWorn(): boolean {
-    const count = this.#count;
-    if (count[SENT_ID]! >= PACKET_ID_RENEGOTIATE || this.#replay.highest >= PACKET_ID_RENEGOTIATE) return true;
-    return this.#limited && (count[SENT_USAGE]! >= GCM_RENEGOTIATE || count[RECEIVED_USAGE]! >= GCM_RENEGOTIATE);
+    if (this.#sentId >= PACKET_ID_RENEGOTIATE || this.#replay.highest >= PACKET_ID_RENEGOTIATE) return true;
+    return this.#limited && (this.#sentUsage >= GCM_RENEGOTIATE || this.#receivedUsage >= GCM_RENEGOTIATE);
   }
 
   close(): void {
@@ -139,6 +156,5 @@ export class DataKey {
   }
 }
 
-function setImplicitIv(nonce: DataView, iv: Uint8Array): void {
-  for (let i = 0; i < IMPLICIT_IV_LEN; i++) nonce.setUint8(4 + i, iv[i]!);
-}
+/** What a packet counts for the limit: itself, and its 16-byte blocks (OpenVPN's crypto.c, aead_usage_limit_reached). */
+const usage = (len: number): number => 1 + ((len + 15) >>> 4);

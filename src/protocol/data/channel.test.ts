@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { Batch } from "../../lib/batch.ts";
 import { slabOver } from "../../lib/slab.ts";
 import { SessionDrops } from "../drop.ts";
-import { DataKey } from "./aead-key.ts";
+import { dataKey, type Side } from "../side.ts";
+import { AeadDataKey } from "./aead-key.ts";
 import { DataChannel } from "./channel.ts";
 import { KeySlots } from "./key-slots.ts";
 import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "./magic.ts";
@@ -11,20 +12,20 @@ import { nobleAead } from "./noble-aead.ts";
 const AT = 256;
 const slab = slabOver(new ArrayBuffer(2048));
 
-function side(isServer: boolean) {
+function end(side: Side) {
   const slots = new KeySlots(60_000, 3000);
   const drops = new SessionDrops();
   const path = new DataChannel(slab, slots, drops);
   path.peerId = 5;
-  const key = (keyId: number, peerId = 5): DataKey =>
-    new DataKey(new Uint8Array(256).fill(keyId + 1), {
+  const key = (keyId: number, peerId = 5): AeadDataKey =>
+    new AeadDataKey(new Uint8Array(256).fill(keyId + 1), {
       slab,
       aead: nobleAead(slab),
       cipher: "AES-256-GCM",
       keyId,
       peerId,
       replayWindow: { packets: 64, seconds: 15 },
-      isServer,
+      sendKey: dataKey(side),
     });
   /** Seals `len` bytes at AT. @returns where the packet is */
   const seal = (len: number): [number, number] => {
@@ -37,7 +38,7 @@ function side(isServer: boolean) {
 }
 
 test("a packet of the next key makes this side send with it at once", () => {
-  const [client, server] = [side(false), side(true)];
+  const [client, server] = [end("client"), end("server")];
   const [first, second] = [client.key(0), client.key(1)];
   client.slots.install(first, 0);
   client.slots.install(second, 0);
@@ -51,7 +52,7 @@ test("a packet of the next key makes this side send with it at once", () => {
 });
 
 test("what cannot be opened is a named drop", () => {
-  const [client, server] = [side(false), side(true)];
+  const [client, server] = [end("client"), end("server")];
   server.slots.install(server.key(0), 0);
   const open = (room = 1): void => {
     const [at, len] = server.seal(20);
@@ -65,18 +66,21 @@ test("what cannot be opened is a named drop", () => {
   open();
   client.path.peerId = 5;
   open(0);
+  slab.bytes[AT] = 0x30; // V1, key 0
   client.path.open(0, AT, 5, new Batch(1));
+  slab.bytes[AT] = 0x48; // V2, key 0
+  client.path.open(0, AT, 3, new Batch(1));
   expect(client.drops.snapshot()).toEqual({
     "data-early": 1,
     "data-key-id": 1,
     "data-peer-id": 1,
     "data-no-room": 1,
-    "data-truncated": 1,
+    "data-truncated": 2,
   });
 });
 
 test("pings and exit notices are no packets of the tunnel", () => {
-  const [client, server] = [side(false), side(true)];
+  const [client, server] = [end("client"), end("server")];
   client.slots.install(client.key(0), 0);
   server.slots.install(server.key(0), 0);
   const plain = new Batch(4);
@@ -89,7 +93,7 @@ test("pings and exit notices are no packets of the tunnel", () => {
 });
 
 test("without a key nothing is sealed, and each packet is counted", () => {
-  const client = side(false);
+  const client = end("client");
   client.seal(20);
   expect(client.drops.snapshot()).toEqual({ "seal-no-key": 1 });
 });
@@ -97,7 +101,7 @@ test("without a key nothing is sealed, and each packet is counted", () => {
 test.each(["stub", "stub-swap"] as const)(
   "with %s framing packets and pings grow by a byte and come out whole",
   (framing) => {
-    const [client, server] = [side(false), side(true)];
+    const [client, server] = [end("client"), end("server")];
     client.slots.install(client.key(0), 0);
     server.slots.install(server.key(0), 0);
     const bare = server.path.overhead;

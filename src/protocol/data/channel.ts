@@ -14,7 +14,6 @@ import {
   DROP_SEAL_NO_KEY,
   type SessionDrops,
 } from "../drop.ts";
-import type { DataKey } from "./aead-key.ts";
 import {
   COMPRESSION_HEADER_LEN,
   type CompressionFraming,
@@ -22,6 +21,7 @@ import {
   compressionEmit,
   compressionStrip,
 } from "./compression.ts";
+import type { DataKey } from "./key.ts";
 import type { KeySlots } from "./key-slots.ts";
 import { PAYLOAD_EXIT, PAYLOAD_OCC, PAYLOAD_PACKET, PAYLOAD_PING, payloadKind } from "./magic.ts";
 import { dataCheck, dataPeerId, PEER_ID_NONE } from "./packet.ts";

@@ -1,16 +1,17 @@
 import { expect, test } from "bun:test";
 import { slabOver } from "../../lib/slab.ts";
-import { DataKey } from "./aead-key.ts";
+import { AeadDataKey } from "./aead-key.ts";
 import { KeySlots } from "./key-slots.ts";
 import { nobleAead } from "./noble-aead.ts";
 
 const slab = slabOver(new ArrayBuffer(64));
-const key = (keyId: number): DataKey =>
-  new DataKey(new Uint8Array(256), {
+const key = (keyId: number): AeadDataKey =>
+  new AeadDataKey(new Uint8Array(256), {
     slab,
     aead: nobleAead(slab),
     cipher: "AES-256-GCM",
     keyId,
+    sendKey: 0,
     peerId: 1,
     replayWindow: { packets: 64, seconds: 15 },
   });

@@ -8,7 +8,7 @@
  */
 
 import { KEY_ID_MASK } from "../control/opcode.ts";
-import type { DataKey } from "./aead-key.ts";
+import type { DataKey } from "./key.ts";
 
 export class KeySlots {
   readonly #byId: (DataKey | undefined)[] = new Array(KEY_ID_MASK + 1).fill(undefined);

@@ -22,7 +22,7 @@ import { DATA_V1, DATA_V2, opcodeOf } from "../control/opcode.ts";
 import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "../control/packet.ts";
 import { controlCrypto } from "../control/protection.ts";
 import { ReplayGuard } from "../control/replay-guard.ts";
-import { DataKey } from "../data/aead-key.ts";
+import { AeadDataKey } from "../data/aead-key.ts";
 import { DataChannel, type Traffic } from "../data/channel.ts";
 import { KeySlots } from "../data/key-slots.ts";
 import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
@@ -40,8 +40,9 @@ import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { type KeyMethodMessage, makeKeySource, utf8Encode } from "../exchange/key-method.ts";
 import { clientOptionsString, clientPeerInfo } from "../exchange/peer-info.ts";
 import { Rekey } from "../exchange/rekey.ts";
-import type { AeadFactory, ControlPrimitives, TlsEngineFactory } from "../ports.ts";
+import type { AeadFactory, AeadName, ControlPrimitives, TlsEngineFactory } from "../ports.ts";
 import { type AuthToken, type Pushed, PushReply, renewedToken, serverMismatches } from "../push/collect.ts";
+import { dataKey } from "../side.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
 import { Keepalive, keepaliveOptions } from "./keepalive.ts";
 import { Login } from "./login.ts";
@@ -377,7 +378,7 @@ export class ClientSession {
   }
 
   /** Derives the data-channel key of a negotiation that is done. */
-  #installKey(negotiation: KeyExchange, now: number): DataKey["cipher"] | undefined {
+  #installKey(negotiation: KeyExchange, now: number): AeadName | undefined {
     const pushed = this.#pushed;
     const { ownSource, peerMessage } = negotiation;
     const { ownSessionId, peerSessionId } = this.#channel;
@@ -386,11 +387,12 @@ export class ClientSession {
       pushed.session.keyDerivation === "ekm"
         ? negotiation.exportKeyingMaterial(EXPORTER_LABEL, EXPORTER_LENGTH)
         : deriveByPrf(ownSource, peerMessage.source, ownSessionId, peerSessionId);
-    const key = new DataKey(block, {
+    const key = new AeadDataKey(block, {
       slab: this.#ports.slab,
       aead: this.#ports.aead,
       cipher: pushed.cipher,
       keyId: negotiation.keyId,
+      sendKey: dataKey("client"),
       peerId: pushed.session.peerId ?? PEER_ID_NONE,
       replayWindow: this.#config.data.replayWindow,
     });

@@ -1,0 +1,27 @@
+/**
+ * One data-channel key, both directions: what seals and opens packets in place. Keys differ in what follows the header of a
+ * data packet (where tag and packet id stand, and how many bytes that adds), so all of this is theirs.
+ */
+export interface DataKey {
+  readonly keyId: number;
+  /** The cipher's name, for the log. */
+  readonly cipher: string;
+  /** Bytes that sealing puts in front of a payload, header included. */
+  readonly overhead: number;
+  /**
+   * Encrypts the payload [at, at + len) where it stands and writes everything else in front of it.
+   * @returns the offset of the whole packet, or the drop code when the key is used up
+   */
+  seal(at: number, len: number): number;
+  /**
+   * Opens the packet [at, at + len), whose header was checked, where it stands. Only an authentic packet changes anything.
+   * @returns the offset of the payload, which reaches to the end of the packet, or the drop code
+   */
+  open(now: number, at: number, len: number, isV2: boolean): number;
+  /** Payload bytes and packets in both directions, for reneg-bytes and reneg-pkts. */
+  readonly bytes: number;
+  readonly packets: number;
+  /** The key nears the end of its packet ids or of what it may encrypt: it should be replaced soon. */
+  readonly isWorn: boolean;
+  close(): void;
+}
