@@ -52,6 +52,8 @@ export class IndependentServer {
   readonly received: Uint8Array[] = [];
   readonly messages: string[] = [];
   pings = 0;
+  /** Of the latest data packet. */
+  lastDataKeyId = -1;
   exited = false;
   /** It gets packets, but says nothing. */
   mute = false;
@@ -266,6 +268,7 @@ export class IndependentServer {
     if (id === 0 || (before !== undefined && before !== text)) throw new Error(`data packet id ${id} is used twice`);
     exchange.dataSeen.set(id, text);
     if (before !== undefined) return;
+    this.lastDataKeyId = exchange.keyId;
     if (payload.equals(PING)) this.pings++;
     else if (payload.equals(EXIT)) this.exited = true;
     else this.received.push(Uint8Array.from(payload));
