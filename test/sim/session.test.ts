@@ -160,6 +160,17 @@ describe("renegotiations", () => {
     expect([busy.end, busy.session.authToken]).toMatchObject([{ kind: "auth-failed", tokenRefused: false }, authToken]);
   });
 
+  test.each([
+    ["0", "reneg-sec 15 15", 3],
+    ["1", "reneg-sec 0", 0],
+  ])("a pushed reneg-sec %s changes nothing for a profile with %s, and is told once", (pushed, line, expected) => {
+    const sim = up(6, { lines: [line], peer: { push: [...PUSH, `reneg-sec ${pushed}`] } });
+    sim.run(50_000);
+    const text = `the server pushed reneg-sec ${pushed}: only the profile says when keys are renewed; ignored`;
+    expect([sim.end, sim.count("rekeyed")]).toEqual([undefined, expected]);
+    expect(sim.events.filter((e) => e.kind === "warning")).toEqual([{ kind: "warning", text }]);
+  });
+
   test("a pushed value that is passed over is named", () => {
     const sim = up(6, { peer: { push: [...PUSH, "ping-restart 2m"] } });
     const text = "the server pushed ping-restart 2m: not a number from 0 to 2147483647; ignored";

@@ -66,11 +66,10 @@ export class Rekey {
     this.#update();
   }
 
-  /** Settles when the key in use is to be replaced. @param pushedSec what the server pushed as reneg-sec */
-  schedule(now: number, pushedSec: number | undefined): void {
-    const { control, random } = this.#options;
-    const max = pushedSec ?? control.renegSec.max;
-    const min = Math.min(max, pushedSec === undefined ? control.renegSec.min : max);
+  /** Settles when the key in use is to be replaced: `reneg-sec`. */
+  schedule(now: number): void {
+    const { random } = this.#options;
+    const { min, max } = this.#options.control.renegSec;
     const spread = max > min ? randomBelow(random, Math.floor((max - min) * 1000) + 1) : 0;
     this.#renegotiateAt = max === 0 ? Number.POSITIVE_INFINITY : now + min * 1000 + spread;
   }

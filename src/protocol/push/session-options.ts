@@ -20,7 +20,6 @@ export interface SessionOptions {
   /** Secret: never in a message. */
   readonly authToken: string | undefined;
   readonly authTokenUser: string | undefined;
-  readonly renegSec: number | undefined;
   /** Times that the goodbye is sent. */
   readonly explicitExitNotify: number | undefined;
   readonly sessionTimeout: number | undefined;
@@ -32,7 +31,7 @@ export interface SessionOptions {
   readonly framing: CompressionFraming | undefined;
   /** Values that the session cannot work with: it ends as "push-rejected". */
   readonly problems: readonly string[];
-  /** Timers that are no numbers: left out, as OpenVPN goes on in spite of them. For a person. */
+  /** Timers that are no numbers or not a server's to set: left out, as OpenVPN goes on in spite of them. For a person. */
   readonly ignored: readonly string[];
 }
 
@@ -63,7 +62,6 @@ export function parseSessionOptions(
     pingExit: undefined,
     authToken: undefined,
     authTokenUser: undefined,
-    renegSec: undefined,
     explicitExitNotify: undefined,
     sessionTimeout: undefined,
     inactive: undefined,
@@ -135,7 +133,9 @@ function take(
       if (value !== undefined) out.authTokenUser = decodeBase64Text(value);
       break;
     case "reneg-sec":
-      out.renegSec = number(0, INT32_MAX) ?? out.renegSec;
+      // OpenVPN takes none of its options.c's OPT_P_TLS_PARMS from a server (init.c, pull_permission_mask): else it could
+      // put off new keys for ever, or demand one handshake after the other.
+      ignored.push(`${printable(words.slice(0, 2).join(" "))}: only the profile says when keys are renewed`);
       break;
     case "explicit-exit-notify":
       out.explicitExitNotify = value === undefined ? 1 : (number(0, 1000) ?? out.explicitExitNotify);

@@ -398,7 +398,7 @@ export class ClientSession {
     });
     block.fill(0);
     this.#slots.install(key, now);
-    this.#negotiations.schedule(now, pushed.session.renegSec);
+    this.#negotiations.schedule(now);
     return pushed.cipher;
   }
 
