@@ -11,7 +11,7 @@ import { type Entry, file, merge, withParents } from "./tree.ts";
 
 /** Where the C library's loader looks without a cache of its own, and what it loads from there. */
 const LIBRARY_FOLDER = "lib/x86_64-linux-gnu";
-const LIBRARIES = ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libcrypto.so.3"];
+const LIBRARIES = ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libcrypto.so.3", "libssl.so.3"];
 const LOADER = "lib64/ld-linux-x86-64.so.2";
 
 const INIT_FLAGS = [

@@ -9,7 +9,7 @@ import { formatMac, type Mac } from "../lib/mac.ts";
 import { LibcryptoAead } from "../platform/crypto/aead.ts";
 import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
-import { nodeTls } from "../platform/crypto/tls.ts";
+import { libsslTls } from "../platform/crypto/tls.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import { monotonic, type Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
@@ -152,10 +152,6 @@ export class Appliance implements Turns {
     );
   }
 
-  busy(): boolean {
-    return this.#client?.busy ?? false;
-  }
-
   done(): boolean {
     return this.#done;
   }
@@ -274,7 +270,7 @@ export class Appliance implements Turns {
       memory: this.#options.memory,
       aead: this.#aead,
       control: this.#control,
-      tls: nodeTls,
+      tls: libsslTls,
       lan: this.#settings.lan.address,
       log: this.#log,
       random: systemRandom,

@@ -265,7 +265,6 @@ class Machine {
         if (!this.#taken.ok) diskHasChanged = this.#diskHasChanged();
       },
       pollAt: () => Math.min(appliance.pollAt(), lookAt, cardsAt),
-      busy: () => appliance.busy(),
       done: () => appliance.done() || diskHasChanged || exchanged !== undefined,
       failed: (error, during) => appliance.failed(error, during),
     };
@@ -315,7 +314,6 @@ class Machine {
         answer = probe();
       },
       pollAt: () => at,
-      busy: () => false,
       done: () => answer !== undefined || failure !== undefined || this.#leaving !== undefined,
       failed: (error) => {
         failure = error;

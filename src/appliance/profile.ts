@@ -19,6 +19,8 @@ export interface ConfigReader {
 export interface LoadOptions {
   /** The configuration is this one OpenVPN file: appliance.toml is not looked for. */
   readonly single?: string | undefined;
+  /** The wall clock, which the dates of certificates are compared with; default: now. */
+  readonly unixSeconds?: number;
 }
 
 interface Loaded {
@@ -82,7 +84,9 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
     role: "client",
     defaultCredentials: auth && { text: decodeUtf8(auth), label: CREDENTIALS_FILE },
   });
-  const tls = result.ok ? checkTls(result.config) : { problems: [], warnings: [] };
+  const tls = result.ok
+    ? checkTls(result.config, options.unixSeconds ?? Math.floor(Date.now() / 1000))
+    : { problems: [], warnings: [] };
   const warnings = [...result.warnings, ...tls.warnings];
   problems.push(...(result.ok ? tls.problems : result.problems));
   if (result.ok && problems.length === 0) return { ok: true, settings, notices, warnings, config: result.config };

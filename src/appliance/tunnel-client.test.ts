@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { CERTIFICATE, clientConfig, NO_WRAP, PUSH } from "../../test/support/client-config.ts";
-import { fakeTls } from "../../test/support/fake-tls.ts";
+import { fakeTls, fakeTlsContext } from "../../test/support/fake-tls.ts";
 import { OpenvpnPeer } from "../../test/support/openvpn-peer.ts";
 import { Batch } from "../lib/batch.ts";
 import { parseCidr } from "../lib/cidr.ts";
@@ -105,7 +105,7 @@ class Bed {
   #newServer(): OpenvpnPeer {
     const random = this.#random;
     const keys = { cipher: "AES-256-GCM", peerId: 5, push: this.#push, ekm: true } as const;
-    return new OpenvpnPeer({ wrap: NO_WRAP, tls: this.#tls, random, ...keys });
+    return new OpenvpnPeer({ wrap: NO_WRAP, tls: fakeTlsContext(true, random, CERTIFICATE), random, ...keys });
   }
 
   #counting(aead: AeadFactory): AeadFactory {

@@ -16,7 +16,8 @@ import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig, Remote } from "../protocol/config/types.ts";
 import { tunnelMss } from "../protocol/data/mtu.ts";
-import type { AeadFactory, ControlPrimitives, TlsEngineFactory } from "../protocol/ports.ts";
+import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
+import type { AeadFactory, ControlPrimitives, TlsContext, TlsContextFactory } from "../protocol/ports.ts";
 import type { AuthToken } from "../protocol/push/collect.ts";
 import { parseTunnelOptions } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
@@ -37,7 +38,7 @@ export interface TunnelClientOptions {
   /** Over `memory`. It outlives the client: a reload makes another one. */
   readonly aead: AeadFactory;
   readonly control: ControlPrimitives;
-  readonly tls: TlsEngineFactory;
+  readonly tls: TlsContextFactory;
   readonly lan: Cidr;
   readonly log: Log;
   readonly random: Random;
@@ -64,6 +65,8 @@ export class TunnelClient {
   readonly #retry: RetryPolicy;
   readonly #resolver: RemoteResolver;
   #state: State = { kind: "waiting-for-wan" };
+  /** Of all sessions; made for the first one, closed when this client has stopped. */
+  #tls: TlsContext | undefined;
   /** Of the last session: the next one logs in with it, as openvpn does, for the sake of one-time passwords. */
   #authToken: AuthToken | undefined;
   /** Until then a refusal of the login is heeded, whatever the WAN does. */
@@ -74,12 +77,6 @@ export class TunnelClient {
     this.#log = options.log;
     this.#retry = new RetryPolicy(options.config.remotes, options.config.retry, options.random);
     this.#resolver = new RemoteResolver(options.path.wan, options.memory, options.random);
-  }
-
-  /** TLS works in the event loop. */
-  get busy(): boolean {
-    const state = this.#state;
-    return "attempt" in state && state.attempt.session.busy;
   }
 
   /** The goodbye is said, or there was nobody to say it to. */
@@ -127,7 +124,7 @@ export class TunnelClient {
       this.#transmit(now, state.attempt);
     }
     this.#abandon(now, reason);
-    this.#state = { kind: "stopped" };
+    this.#setStopped();
   }
 
   pollAt(): number {
@@ -185,7 +182,9 @@ export class TunnelClient {
   }
 
   #connect(now: number, remote: Remote, address: IpAddress): void {
-    const { config, path, memory, aead, control, tls, random } = this.#options;
+    const { config, path, memory, aead, control, random } = this.#options;
+    this.#tls ??= this.#options.tls.context(tlsParameters(config.tls, config.verify));
+    const tls = this.#tls;
     const socket = this.#bind(now);
     if (socket === undefined) {
       this.#log.write("error", "link.failed", `the local port ${config.link.localPort} is in use`);
@@ -325,8 +324,14 @@ export class TunnelClient {
     if (wasUp) this.#log.write(level, "tunnel.down", message, { reason: end.kind });
     else this.#log.write(level, "link.failed", message, { ...this.#where(attempt), reason: end.kind });
     this.#release(now, attempt);
-    if (state === "leaving") this.#state = { kind: "stopped" };
+    if (state === "leaving") this.#setStopped();
     else this.#backOff(now, end);
+  }
+
+  #setStopped(): void {
+    this.#state = { kind: "stopped" };
+    this.#tls?.close();
+    this.#tls = undefined;
   }
 
   /** Gives up on a silent server for the next remote or address. */

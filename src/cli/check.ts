@@ -62,7 +62,9 @@ export async function check(argv: string[]): Promise<number> {
     role: values.client ? "client" : values.server ? "server" : undefined,
     defaultCredentials: auth && { text: new TextDecoder().decode(auth), label: "auth.txt" },
   });
-  const tls = result.ok ? checkTls(result.config) : { problems: result.problems, warnings: [] };
+  const tls = result.ok
+    ? checkTls(result.config, Math.floor(Date.now() / 1000))
+    : { problems: result.problems, warnings: [] };
   for (const warning of [...result.warnings, ...tls.warnings]) {
     process.stderr.write(`${formatProblem(warning)} (warning)\n`);
   }

@@ -11,7 +11,6 @@ test("the turn in which the end comes is the last: nothing sleeps until the next
       done = true;
     },
     pollAt: () => Number.POSITIVE_INFINITY,
-    busy: () => false,
     done: () => done,
     failed: (error: unknown) => {
       throw error;

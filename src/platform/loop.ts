@@ -1,6 +1,6 @@
 /**
  * The loop: read what has arrived, let timers and events act, send, and sleep until a device, a timer or a signal has
- * something. It yields to the event loop before it sleeps, while TLS works there, and often enough for signals.
+ * something. It yields to the event loop before it sleeps, and often enough for signals.
  */
 import { EVENT_LOOP, type Poller } from "./sys/poller.ts";
 
@@ -11,8 +11,6 @@ export interface Turns {
   control(now: number): void;
   /** When control() wants to be called next, absolute ms. */
   pollAt(): number;
-  /** Work is under way in the event loop. */
-  busy(): boolean;
   /** The end has come. */
   done(): boolean;
   /** An error that a turn threw: our bug or a kernel that said no. The loop goes on. Must not throw. */
@@ -46,7 +44,7 @@ export async function runLoop(turns: Turns, poller: Poller, onReady?: (bits: num
       turns.failed(error, "control");
       await Bun.sleep(FAILURE_PAUSE_MS);
     }
-    if (turns.busy() || now - yielded >= YIELD_EVERY_MS) {
+    if (now - yielded >= YIELD_EVERY_MS) {
       // Under load the loop never sleeps, so it looks here.
       onReady?.(poller.wait(0));
       await eventLoop();

@@ -36,8 +36,12 @@ export interface ControlPrimitives {
   ctr(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array;
 }
 
+export type TlsVersion = "1.0" | "1.1" | "1.2" | "1.3";
+
 export interface TlsParameters {
   readonly isServer: boolean;
+  /** Of a server: whether a client must show a certificate (man openvpn, --verify-client-cert). A client always wants one. */
+  readonly clientCert: "require" | "optional" | "none";
   readonly ca: Material | undefined;
   readonly cert: Material | undefined;
   readonly key: Material | undefined;
@@ -45,34 +49,40 @@ export interface TlsParameters {
   readonly pkcs12: Material | undefined;
   readonly passphrase: string | undefined;
   readonly crl: Material | undefined;
-  readonly minVersion: "1.2" | "1.3";
-  readonly maxVersion: "1.2" | "1.3";
+  readonly minVersion: TlsVersion;
+  readonly maxVersion: TlsVersion;
   readonly cipherList: string | undefined;
   readonly cipherSuites: string | undefined;
   readonly groups: string | undefined;
+  /** What is too weak to be accepted (man openvpn, --tls-cert-profile). */
+  readonly certProfile: "insecure" | "legacy" | "preferred" | "suiteb";
   /** false only with peer-fingerprint and no ca: the chain is then not checked, the fingerprint is. */
   readonly verifyChain: boolean;
 }
 
-/** Why a TLS session ended; `code` is the library's (CERT_HAS_EXPIRED, ...), or an alert's name. */
+/** Why a TLS session ended. */
 export interface TlsFailure {
-  readonly kind: "certificate" | "own-certificate" | "alert" | "protocol" | "closed";
+  readonly kind: "certificate" | "alert" | "protocol" | "closed";
+  /** Of a certificate, OpenSSL's name for the verification result (CERT_HAS_EXPIRED, ...); an alert's name (RFC 8446 6.2). */
   readonly code: string;
+  /** In the library's words. */
   readonly message: string;
+  /** Of a certificate: which one of the chain. Depth 0 is the peer's own, 1 the one that signed it. */
+  readonly certificate?: { readonly subject: string; readonly depth: number };
 }
 
-/**
- * A TLS session without a socket. It may work asynchronously: after receive()/send() results can appear in a later
- * turn; `onActivity` (given at creation) is called then, and the owner polls again.
- */
+/** Judges the peer by its chain: DER, leaf first, each one signed by the next. False refuses it, with an alert. */
+export type AcceptPeer = (chain: readonly Uint8Array[]) => boolean;
+
+/** A TLS session without a socket: it is fed and asked, and what a call causes is there when the call returns. */
 export interface TlsEngine {
   readonly state: "handshake" | "established" | "failed" | "closed";
   readonly failure: TlsFailure | undefined;
-  /** Work is under way in the event loop: the owner must yield to it instead of sleeping in poll(). */
-  readonly busy: boolean;
+  /** What was let pass, and a person should know: each a sentence. */
+  readonly warnings: readonly string[];
   /** TLS records from the peer (copied). */
   receive(ciphertext: Uint8Array): void;
-  /** TLS records for the peer, or undefined when there are none now. */
+  /** TLS records for the peer, an alert after a failure too; undefined when there are none now. */
   pull(): Uint8Array | undefined;
   /** Plaintext for the peer (copied); allowed once established. */
   send(plaintext: Uint8Array): void;
@@ -80,14 +90,22 @@ export interface TlsEngine {
   read(): Uint8Array | undefined;
   /** RFC 5705 / RFC 8446 7.5 exporter without context. Only once established. */
   exportKeyingMaterial(label: string, length: number): Uint8Array;
-  /** DER certificates of the peer, leaf first, as far as known. Only once established. */
+  /** DER certificates of the peer, leaf first, as far as known; none where it showed none. Only once established. */
   peerCertificates(): readonly Uint8Array[];
   /** "TLSv1.3" and the cipher suite's name, for the log. */
   describe(): string;
   close(): void;
 }
 
-export interface TlsEngineFactory {
+/** What all TLS sessions of a configuration have in common: own material, the peer's authority, settings. */
+export interface TlsContext {
+  /** @param accept asked once for a chain that holds; not for a client that shows no certificate and need not */
+  engine(accept: AcceptPeer): TlsEngine;
+  /** Its engines live on. */
+  close(): void;
+}
+
+export interface TlsContextFactory {
   /** Throws when own material is unusable (bad PEM, wrong pass phrase, key does not match): message for a person. */
-  create(parameters: TlsParameters, onActivity: () => void): TlsEngine;
+  context(parameters: TlsParameters): TlsContext;
 }

@@ -155,7 +155,7 @@ describe("valid profiles", () => {
     expect(config).toMatchObject({
       data: { ciphers: ["AES-128-GCM", "CHACHA20-POLY1305"], fallbackCipher: "AES-128-CBC", auth: "SHA256" },
     });
-    expect(config.tls.minVersion).toBe("1.2");
+    expect(config.tls.minVersion).toBe("1.0");
   });
 
   const silentOrNot = (lines: string): string[] => {

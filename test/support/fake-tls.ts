@@ -4,7 +4,7 @@
  */
 import { sha256 } from "@noble/hashes/sha2.js";
 import type { Random } from "../../src/lib/random.ts";
-import type { TlsEngine, TlsEngineFactory, TlsFailure } from "../../src/protocol/ports.ts";
+import type { AcceptPeer, TlsContext, TlsContextFactory, TlsEngine, TlsFailure } from "../../src/protocol/ports.ts";
 
 const CLIENT_HELLO = 1;
 const SERVER_FLIGHT = 2;
@@ -15,25 +15,31 @@ const FLIGHT_LEN = { [CLIENT_HELLO]: 320, [SERVER_FLIGHT]: 3100, [CLIENT_FINISHE
 const RANDOM_LEN = 32;
 
 /** @param certificate DER of what each side shows to the other */
-export function fakeTls(random: Random, certificate: Uint8Array): TlsEngineFactory {
-  return { create: ({ isServer }) => new FakeTls(isServer, random, certificate) };
+export function fakeTls(random: Random, certificate: Uint8Array): TlsContextFactory {
+  return { context: ({ isServer }) => fakeTlsContext(isServer, random, certificate) };
+}
+
+export function fakeTlsContext(isServer: boolean, random: Random, certificate: Uint8Array): TlsContext {
+  return { engine: (accept) => new FakeTls(isServer, random, certificate, accept), close: () => {} };
 }
 
 class FakeTls implements TlsEngine {
   state: TlsEngine["state"] = "handshake";
   failure: TlsFailure | undefined;
-  readonly busy = false;
+  readonly warnings: readonly string[] = [];
   readonly #isServer: boolean;
   readonly #own = new Uint8Array(RANDOM_LEN);
   readonly #certificate: Uint8Array;
+  readonly #accept: AcceptPeer;
   #peer = new Uint8Array(RANDOM_LEN);
   #input = new Uint8Array(0);
   readonly #out: Uint8Array[] = [];
   readonly #plain: Uint8Array[] = [];
 
-  constructor(isServer: boolean, random: Random, certificate: Uint8Array) {
+  constructor(isServer: boolean, random: Random, certificate: Uint8Array, accept: AcceptPeer) {
     this.#isServer = isServer;
     this.#certificate = certificate;
+    this.#accept = accept;
     random.fill(this.#own);
     if (!isServer) this.#flight(CLIENT_HELLO);
   }
@@ -89,15 +95,21 @@ class FakeTls implements TlsEngine {
     else if (this.#isServer && this.state === "handshake" && type === CLIENT_HELLO) {
       this.#peer = body.slice(0, RANDOM_LEN);
       this.#flight(SERVER_FLIGHT);
-    } else if (this.#isServer && this.state === "handshake" && type === CLIENT_FINISHED) this.state = "established";
+    } else if (this.#isServer && this.state === "handshake" && type === CLIENT_FINISHED) this.#establish();
     else if (!this.#isServer && this.state === "handshake" && type === SERVER_FLIGHT) {
       this.#peer = body.slice(0, RANDOM_LEN);
-      this.state = "established";
-      this.#flight(CLIENT_FINISHED);
+      if (this.#establish()) this.#flight(CLIENT_FINISHED);
     } else {
       this.state = "failed";
       this.failure = { kind: "protocol", code: "unexpected_message", message: `record ${type} has no meaning now` };
     }
+  }
+
+  #establish(): boolean {
+    const accepted = this.#accept([this.#certificate]);
+    this.state = accepted ? "established" : "failed";
+    if (!accepted) this.failure = { kind: "certificate", code: "CERT_REJECTED", message: "certificate rejected" };
+    return accepted;
   }
 
   #flight(type: keyof typeof FLIGHT_LEN): void {

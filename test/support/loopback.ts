@@ -30,7 +30,7 @@ import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts"
 import type { AeadName } from "../../src/protocol/ports.ts";
 import { ClientSession } from "../../src/protocol/session/client.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
-import { fakeTls } from "./fake-tls.ts";
+import { fakeTlsContext } from "./fake-tls.ts";
 import { OpenvpnPeer } from "./openvpn-peer.ts";
 
 const SERVER = "203.0.113.10";
@@ -76,10 +76,9 @@ export class Loopback {
     const memory = new NativeMemory(ROUTER_PATH_BYTES);
     const random = seededRandom(1);
     const aead = new LibcryptoAead(memory, memory.pointer);
-    const tls = fakeTls(random, CERTIFICATE);
     const peer = new OpenvpnPeer({
       wrap: TLS_CRYPT,
-      tls,
+      tls: fakeTlsContext(true, random, CERTIFICATE),
       random,
       cipher,
       peerId: 5,
@@ -93,7 +92,14 @@ export class Loopback {
     const { path, now } = this;
     path.lan.configure({ address: cidr("192.168.50.1/24") }, now);
     path.wan.configure({ address: cidr("203.0.113.50/24"), gateway: addr("203.0.113.1") }, now);
-    const ports = { slab: memory, aead, control: noblePrimitives, tls, random, scratch: path.sessionScratch };
+    const ports = {
+      slab: memory,
+      aead,
+      control: noblePrimitives,
+      tls: fakeTlsContext(false, random, CERTIFICATE),
+      random,
+      scratch: path.sessionScratch,
+    };
     const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000 } as const;
     this.session = new ClientSession(clientConfig([], TLS_CRYPT), ports, start);
     this.#handshake(memory, peer);

@@ -24,11 +24,12 @@ import { SessionDrops } from "../../src/protocol/drop.ts";
 import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH } from "../../src/protocol/exchange/key-derive.ts";
 import { KeyExchange } from "../../src/protocol/exchange/key-exchange.ts";
 import { makeKeySource, utf8Encode } from "../../src/protocol/exchange/key-method.ts";
-import type { AeadFactory, AeadName, TlsEngineFactory } from "../../src/protocol/ports.ts";
+import type { AeadFactory, AeadName, TlsContext } from "../../src/protocol/ports.ts";
 
 export interface PeerOptions {
   readonly wrap: ControlWrap;
-  readonly tls: TlsEngineFactory;
+  /** Of a server. */
+  readonly tls: TlsContext;
   readonly random: Random;
   readonly cipher: AeadName;
   readonly peerId: number;
@@ -160,9 +161,6 @@ export class OpenvpnPeer {
 
   #negotiate(keyId: number, reset: number, now: number): KeyExchange {
     const { tls, random } = this.#options;
-    const none = undefined;
-    const parameters = { ca: none, cert: none, key: none, extraCerts: none, pkcs12: none, passphrase: none, crl: none };
-    const ciphers = { cipherList: none, cipherSuites: none, groups: none };
     const negotiation = new KeyExchange({
       keyId,
       reset,
@@ -170,11 +168,7 @@ export class OpenvpnPeer {
       now,
       tlsTimeoutMs: 2000,
       maxPayload: this.#channel.maxPayload,
-      createTls: () =>
-        tls.create(
-          { isServer: true, verifyChain: false, minVersion: "1.2", maxVersion: "1.3", ...parameters, ...ciphers },
-          () => {},
-        ),
+      createTls: (accept) => tls.engine(accept),
       checkCertificates: () => undefined,
       ownMessage: () => ({
         source: makeKeySource(random, true),

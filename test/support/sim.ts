@@ -13,7 +13,7 @@ import type { AuthToken } from "../../src/protocol/push/collect.ts";
 import { ClientSession } from "../../src/protocol/session/client.ts";
 import type { SessionEnd, SessionEvent } from "../../src/protocol/session/events.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
-import { fakeTls } from "./fake-tls.ts";
+import { fakeTlsContext } from "./fake-tls.ts";
 import { IndependentServer } from "./independent/server.ts";
 import type { Wrap } from "./independent/wrap.ts";
 import { OpenvpnPeer, type PeerOptions } from "./openvpn-peer.ts";
@@ -82,12 +82,11 @@ export class Sim {
     const wrap = options.wrap ?? TLS_CRYPT;
     this.random = seededRandom(seed);
     this.link = { loss: 0, duplicate: 0, jitter: 0, ...options.link };
-    const tls = fakeTls(this.random, CERTIFICATE);
     const ports = {
       slab: this.#slab,
       aead: nobleAead(this.#slab),
       control: noblePrimitives,
-      tls,
+      tls: fakeTlsContext(false, this.random, CERTIFICATE),
       random: this.random,
       scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),
     };
@@ -98,7 +97,7 @@ export class Sim {
     this.session = new ClientSession(config, ports, start);
     const peer: PeerOptions = {
       wrap: wrap.kind === "tls-auth" ? { ...wrap, direction: 0 } : wrap,
-      tls,
+      tls: fakeTlsContext(true, this.random, CERTIFICATE),
       random: this.random,
       cipher: "AES-256-GCM",
       peerId: 5,
@@ -206,20 +205,9 @@ export class Sim {
 }
 
 function independentServer({ wrap, tls, random, cipher, peerId, push, ekm }: PeerOptions): IndependentServer {
-  const none = undefined;
-  const material = { ca: none, cert: none, key: none, extraCerts: none, pkcs12: none, passphrase: none, crl: none };
-  const lists = { cipherList: none, cipherSuites: none, groups: none };
-  const parameters = {
-    isServer: true,
-    verifyChain: false,
-    minVersion: "1.2",
-    maxVersion: "1.3",
-    ...material,
-    ...lists,
-  } as const;
   return new IndependentServer({
     wrap: independentWrap(wrap),
-    createTls: () => tls.create(parameters, () => {}),
+    createTls: () => tls.engine(() => true),
     random: (length) => {
       const bytes = new Uint8Array(length);
       random.fill(bytes);

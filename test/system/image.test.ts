@@ -16,7 +16,7 @@ const EXPECTED = [
   ["directory", "boot config dev dev/pts dev/shm etc lib lib/modules lib/x86_64-linux-gnu lib64 proc run sys tmp"],
   ["link", "etc/mtab etc/resolv.conf"],
   ["file", "etc/hosts init morgana lib64/ld-linux-x86-64.so.2"],
-  ["file", "libc.so.6 libcrypto.so.3 libdl.so.2 libm.so.6 libpthread.so.0", "lib/x86_64-linux-gnu/"],
+  ["file", "libc.so.6 libcrypto.so.3 libdl.so.2 libm.so.6 libpthread.so.0 libssl.so.3", "lib/x86_64-linux-gnu/"],
 ] as const;
 const PROGRAMS = ["init", "morgana", "lib64/ld-linux-x86-64.so.2"];
 const MODULES = /^lib\/modules\/[\w.+-]+(\/modules\.dep|(\/[\w-]+)*(\/[\w-]+\.ko)?)$/;

@@ -1,7 +1,11 @@
-/** OpenSSL's libcrypto by FFI: the only place that loads it. Pointers are plain numbers. */
-import { dlopen, FFIType } from "bun:ffi";
+/** OpenSSL's ciphers by FFI, for the data channel. Pointers are plain numbers. */
+import { FFIType } from "bun:ffi";
+import { openLibrary, pointer } from "./library.ts";
 
-const { i32, ptr, u64 } = FFIType;
+const { i32, ptr, u64, u64_fast } = FFIType;
+
+/** OPENSSL_INIT_NO_LOAD_CONFIG: what a machine's openssl.cnf or OPENSSL_CONF says changes nothing here. */
+export const NO_LOAD_CONFIG = 0x80;
 
 export interface Libcrypto {
   EVP_aes_256_gcm(): number;
@@ -20,6 +24,7 @@ export interface Libcrypto {
   EVP_sha256(): number;
   EVP_sha384(): number;
   EVP_sha512(): number;
+  OPENSSL_init_crypto(options: number, settings: number): number;
   HMAC(
     digest: number,
     key: number,
@@ -31,52 +36,32 @@ export interface Libcrypto {
   ): number;
 }
 
-/** By soname first (the loader's own search), then where distributions and the VM image have it. */
-const PLACES = [
-  "libcrypto.so.3",
-  "/usr/lib/x86_64-linux-gnu/libcrypto.so.3",
-  "/usr/lib/aarch64-linux-gnu/libcrypto.so.3",
-  "/usr/lib64/libcrypto.so.3",
-  "/usr/lib/libcrypto.so.3",
-];
-
 let loaded: Libcrypto | undefined;
 
-/** @throws Error in words when the library is on none of the usual places */
+/** @throws Error in words when the library is in none of the usual places */
 export function libcrypto(): Libcrypto {
   if (loaded !== undefined) return loaded;
-  const problems: string[] = [];
-  for (const place of PLACES) {
-    try {
-      loaded = load(place);
-      return loaded;
-    } catch (error) {
-      problems.push(error instanceof Error ? error.message : String(error));
-    }
-  }
-  throw new Error(
-    `OpenSSL's libcrypto.so.3 is needed for the data channel (Debian: apt install libssl3): ${problems[0]}`,
-  );
-}
-
-function load(path: string): Libcrypto {
-  return dlopen(path, {
-    EVP_aes_256_gcm: { args: [], returns: ptr },
-    EVP_aes_128_gcm: { args: [], returns: ptr },
-    EVP_chacha20_poly1305: { args: [], returns: ptr },
-    EVP_CIPHER_CTX_new: { args: [], returns: ptr },
+  loaded = openLibrary<Libcrypto>("libcrypto.so.3", "the data channel", {
+    EVP_aes_256_gcm: { args: [], returns: pointer },
+    EVP_aes_128_gcm: { args: [], returns: pointer },
+    EVP_chacha20_poly1305: { args: [], returns: pointer },
+    EVP_CIPHER_CTX_new: { args: [], returns: pointer },
     EVP_CIPHER_CTX_free: { args: [ptr], returns: FFIType.void },
     EVP_CIPHER_CTX_ctrl: { args: [ptr, i32, i32, ptr], returns: i32 },
     EVP_CipherInit_ex: { args: [ptr, ptr, ptr, ptr, ptr, i32], returns: i32 },
     EVP_CipherUpdate: { args: [ptr, ptr, ptr, ptr, i32], returns: i32 },
     EVP_CipherFinal_ex: { args: [ptr, ptr, ptr], returns: i32 },
-    EVP_aes_256_ctr: { args: [], returns: ptr },
-    EVP_md5: { args: [], returns: ptr },
-    EVP_sha1: { args: [], returns: ptr },
-    EVP_sha224: { args: [], returns: ptr },
-    EVP_sha256: { args: [], returns: ptr },
-    EVP_sha384: { args: [], returns: ptr },
-    EVP_sha512: { args: [], returns: ptr },
-    HMAC: { args: [ptr, ptr, i32, ptr, u64, ptr, ptr], returns: ptr },
-  }).symbols as unknown as Libcrypto;
+    EVP_aes_256_ctr: { args: [], returns: pointer },
+    EVP_md5: { args: [], returns: pointer },
+    EVP_sha1: { args: [], returns: pointer },
+    EVP_sha224: { args: [], returns: pointer },
+    EVP_sha256: { args: [], returns: pointer },
+    EVP_sha384: { args: [], returns: pointer },
+    EVP_sha512: { args: [], returns: pointer },
+    HMAC: { args: [ptr, ptr, i32, ptr, u64, ptr, ptr], returns: pointer },
+    OPENSSL_init_crypto: { args: [u64_fast, ptr], returns: i32 },
+  });
+  // Before anything else is called: later calls would read the configuration file.
+  loaded.OPENSSL_init_crypto(NO_LOAD_CONFIG, 0);
+  return loaded;
 }

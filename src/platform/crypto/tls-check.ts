@@ -1,8 +1,8 @@
-/** What the TLS library says to the material and lists of a profile, before there is a server: problems at their line. */
+/** What the TLS library says to the material and settings of a profile, before there is a server: problems and warnings at their line. */
 import type { ClientConfig, ConfigProblem } from "../../protocol/config/types.ts";
 import { tlsParameters } from "../../protocol/exchange/tls-parameters.ts";
-import { tls12Ciphers } from "./tls-ciphers.ts";
-import { secureContext } from "./tls-material.ts";
+import { LibsslContext } from "./tls.ts";
+import type { Dated } from "./tls-material.ts";
 import { UnusableTls } from "./tls-unusable.ts";
 
 export interface TlsCheck {
@@ -10,23 +10,49 @@ export interface TlsCheck {
   readonly warnings: readonly ConfigProblem[];
 }
 
-/** A key of another certificate, a wrong pass phrase, a list without anything that the library has. */
-export function checkTls({ tls, verify, file }: Pick<ClientConfig, "tls" | "verify" | "file">): TlsCheck {
-  const at = (directive: string): ConfigProblem["origin"] => tls.origins?.[directive] ?? { file, line: 1 };
+/**
+ * A key of another certificate, a wrong pass phrase, a list without anything that the library has; dates that are not today's,
+ * authorities that crl-verify has no list of.
+ * @param unixSeconds the wall clock
+ */
+export function checkTls(config: Pick<ClientConfig, "tls" | "verify" | "file">, unixSeconds: number): TlsCheck {
+  const { tls, verify, file } = config;
+  let context: LibsslContext;
   try {
-    secureContext(tlsParameters(tls, verify));
+    context = new LibsslContext(tlsParameters(tls, verify));
   } catch (error) {
-    const problem =
-      error instanceof UnusableTls
-        ? {
-            origin: error.material?.origin ?? at(error.directive),
-            directive: error.directive,
-            problem: error.problem,
-          }
-        : { origin: { file, line: 1 }, directive: "tls", problem: (error as Error).message };
-    return { problems: [problem], warnings: [] };
+    if (!(error instanceof UnusableTls)) throw error;
+    const origin = error.material?.origin ?? tls.origins?.[error.directive] ?? { file, line: 1 };
+    return { problems: [{ origin, directive: error.directive, problem: error.problem }], warnings: [] };
   }
-  if (tls12Ciphers(tls.cipherList) !== undefined) return { problems: [], warnings: [] };
-  const problem = "none of these ciphers of TLS 1.2 is available, so that only TLS 1.3 is offered";
-  return { problems: [], warnings: [{ origin: at("tls-cipher"), directive: "tls-cipher", problem }] };
+  context.close();
+  const warn = ({ material, directive }: Dated, problem: string | undefined): ConfigProblem[] =>
+    problem === undefined ? [] : [{ origin: material.origin, directive, problem }];
+  const { dated } = context;
+  const dates = dated.flatMap((item) => warn(item, outOfDate(item, unixSeconds)));
+  const lists = tls.crl === undefined ? [] : withoutList(dated).flatMap((item) => warn(item, noList(item)));
+  return { problems: [], warnings: [...dates, ...lists] };
 }
+
+/** Authorities of the profile that no list is of. OpenVPN takes what they signed as not revoked. */
+function withoutList(dated: readonly Dated[]): Dated[] {
+  const issuers = new Set(dated.filter(({ kind }) => kind === "list").map(({ name }) => name));
+  return dated.filter(
+    ({ directive, kind, name }) => directive === "ca" && kind === "certificate" && !issuers.has(name),
+  );
+}
+
+const noList = ({ name }: Dated): string =>
+  `crl-verify has no list of ${name}: whether what it signed is revoked cannot be seen, and it is taken as good`;
+
+function outOfDate({ kind, name, from, until }: Dated, now: number): string | undefined {
+  const what = kind === "list" ? `the revocation list of ${name}` : `the certificate of ${name}`;
+  const clock = `the clock here says ${utc(now)}`;
+  if (from !== undefined && from > now)
+    return `${what} is valid only from ${utc(from)} on; ${clock}: set it right, or wait`;
+  if (until === undefined || until >= now) return undefined;
+  return `${what} has expired on ${utc(until)}; ${clock}: if that is right, a new one is needed`;
+}
+
+const utc = (unixSeconds: number): string =>
+  `${new Date(unixSeconds * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`;

@@ -1,145 +1,288 @@
-/** Own TLS material -> a secure context, with failures in words that name the block or file. */
-import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
-import { printable } from "../../protocol/config/lexer.ts";
+/**
+ * Own TLS material -> an OpenSSL context, with the meaning that OpenVPN 2.6 gives it (ssl_openssl.c tls_ctx_load_ca, _cert_file,
+ * _priv_file, _pkcs12, _extra_certs, backend_tls_ctx_reload_crl), and failures in words that name the block or file.
+ * Nothing touches a disk. Each object is freed by the function that made it; the context holds references of its own.
+ */
 import type { Material } from "../../protocol/config/types.ts";
 import type { TlsParameters } from "../../protocol/ports.ts";
-import { checkTls13Suites, tls12Ciphers, tlsGroups } from "./tls-ciphers.ts";
+import type { OpenSsl } from "./libssl.ts";
+import { nth, type PemBlock, pemBlocks } from "./pem.ts";
+import { ERR_LIB_EVP, errorText, takeErrors } from "./tls-error.ts";
 import { UnusableTls } from "./tls-unusable.ts";
 
-/**
- * A certificate whose key exists nowhere. It stands in where a profile names no `ca`: without any, or with an empty
- * list, Bun trusts the public authorities and NODE_EXTRA_CA_CERTS, which must never vouch for a VPN peer.
- */
-const NO_AUTHORITY = `-----BEGIN CERTIFICATE-----
-MIIBhDCCASugAwIBAgIUeXXzWUGlSEdlJfH9mprkp4GdexIwCgYIKoZIzj0EAwIw
-FzEVMBMGA1UEAwwMbm8gYXV0aG9yaXR5MCAXDTI2MTEyNDE1NDI0MloYDzIxMjYx
-MDMxMTU0MjQyWjAXMRUwEwYDVQQDDAxubyBhdXRob3JpdHkwWTATBgcqhkjOPQIB
-BggqhkjOPQMBBwNCAARxr9Cpv9rYVQJonR6+aRD8e4K09cIpbdin+JD6FFGuiHNq
-rxRDLjQomGZXFoPDCQzJdHdb8XsY4PtzlQayBJgLo1MwUTAdBgNVHQ4EFgQUUS0H
-O1qYcdOZU6QZi53NHohOMDEwHwYDVR0jBBgwFoAUUS0HO1qYcdOZU6QZi53NHohO
-MDEwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiA4UhtWC6RfXI4f
-Tx3pd/t0N9H3P0h0wF+4qwlSD8H9rAIgYnREh502KPvPmX8UhpQCn3WMbNjCVfc/
-7Ut1q5HU67k=
------END CERTIFICATE-----
-`;
+/** include/openssl/ssl.h, x509_vfy.h */
+const SSL_CTRL_EXTRA_CHAIN_CERT = 14;
+const X509_V_FLAG_CRL_CHECK = 4;
+const X509_V_FLAG_CRL_CHECK_ALL = 8;
 
-/** @throws UnusableTls: bad PEM, wrong pass phrase, key of another certificate, no usable cipher, no ca */
-export function secureContext(p: TlsParameters): SecureContext {
+const CERTIFICATE = /^(X509 )?CERTIFICATE$/;
+/** A trusted certificate says beside what it may be trusted for (openssl x509 -trustout). OpenVPN takes it, and lists, in `ca`. */
+const AUTHORITY = /^((X509 |TRUSTED )?CERTIFICATE|X509 CRL)$/;
+const PRIVATE_KEY = /^([A-Z]+ )*PRIVATE KEY$/;
+
+/** A certificate or a revocation list of the profile, and the dates in it. */
+export interface Dated {
+  readonly kind: "certificate" | "list";
+  readonly directive: string;
+  readonly material: Material;
+  /** Of the certificate; of a list, who issued it. */
+  readonly name: string;
+  /** Unix seconds; undefined where there is none, or it cannot be read. */
+  readonly from: number | undefined;
+  readonly until: number | undefined;
+}
+
+/**
+ * @returns everything that was loaded and has dates, in the order of the profile
+ * @throws UnusableTls: bad PEM, wrong pass phrase, key of another certificate, too weak, no ca
+ */
+export function loadMaterial(openssl: OpenSsl, context: number, p: TlsParameters): Dated[] {
   if (p.verifyChain && p.ca === undefined && p.pkcs12 === undefined) {
     throw new UnusableTls("ca", "no certificate authority to check the peer with; add a <ca> block");
   }
-  const secret = p.passphrase === undefined ? {} : { passphrase: p.passphrase };
-  const ca =
-    p.ca === undefined ? NO_AUTHORITY : pem("ca", p.ca, "certificate", /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/);
-  if (p.ca !== undefined) attempt("ca", () => createSecureContext({ ca }), p.ca, "certificate");
+  const loader = new Loader(openssl, context, p);
+  openssl.lib.ERR_clear_error();
+  try {
+    if (p.pkcs12 !== undefined) loader.pkcs12(p.pkcs12);
+    if (p.cert !== undefined) loader.certificate(p.cert);
+    if (p.key !== undefined) loader.key(p.key);
+    if (p.ca !== undefined) loader.authorities(p.ca);
+    if (p.extraCerts !== undefined) loader.extraCertificates(p.extraCerts);
+    if (p.crl !== undefined) loader.lists(p.crl);
+    return loader.dated;
+  } finally {
+    openssl.wipe();
+  }
+}
 
-  const ciphers = tls12Ciphers(p.cipherList);
-  if (ciphers === undefined && p.maxVersion === "1.2") {
-    throw new UnusableTls(
-      "tls-cipher",
-      `no usable cipher in "${printable(p.cipherList ?? "")}"; for example TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384 would be`,
+class Loader {
+  readonly dated: Dated[] = [];
+  readonly #openssl: OpenSsl;
+  readonly #context: number;
+  readonly #p: TlsParameters;
+  readonly #store: number;
+
+  constructor(openssl: OpenSsl, context: number, p: TlsParameters) {
+    this.#openssl = openssl;
+    this.#context = context;
+    this.#p = p;
+    this.#store = openssl.lib.SSL_CTX_get_cert_store(context);
+  }
+
+  authorities(material: Material): void {
+    for (const [index, block] of pemBlocks("ca", material, AUTHORITY, "certificate").entries()) {
+      if (block.kind === "X509 CRL") this.#list("ca", material, block, index);
+      else this.#certificate("ca", material, block, index, (x509) => this.#trust(x509));
+    }
+  }
+
+  certificate(material: Material): void {
+    const { lib } = this.#openssl;
+    const [own, ...chain] = pemBlocks("cert", material, CERTIFICATE, "certificate");
+    this.#certificate("cert", material, own as PemBlock, 0, (x509) => {
+      if (lib.SSL_CTX_use_certificate(this.#context, x509) !== 1) throw this.#unusable("cert", material, x509);
+    });
+    for (const [index, block] of chain.entries())
+      this.#certificate("cert", material, block, index + 1, (x509) => this.#sendAlong("cert", material, x509));
+    if (this.#p.key === undefined)
+      throw new UnusableTls("cert", `the certificate in ${material.label} has no key; add a <key> block`, material);
+  }
+
+  extraCertificates(material: Material): void {
+    for (const [index, block] of pemBlocks("extra-certs", material, CERTIFICATE, "certificate").entries()) {
+      const use = (x509: number): void => this.#sendAlong("extra-certs", material, x509);
+      this.#certificate("extra-certs", material, block, index, use);
+    }
+  }
+
+  lists(material: Material): void {
+    const blocks = pemBlocks("crl-verify", material, /^X509 CRL$/, "certificate revocation list");
+    for (const [index, block] of blocks.entries()) this.#list("crl-verify", material, block, index);
+    this.#openssl.lib.X509_STORE_set_flags(this.#store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+  }
+
+  key(material: Material): void {
+    const { lib } = this.#openssl;
+    if (this.#p.cert === undefined && this.#p.pkcs12 === undefined)
+      throw new UnusableTls("key", `the key in ${material.label} has no certificate; add a <cert> block`, material);
+    const block = pemBlocks("key", material, PRIVATE_KEY, "private key")[0] as PemBlock;
+    const key = this.#openssl.withBio(new TextEncoder().encode(block.text), (bio) =>
+      // An empty pass phrase rather than none: without one the library would ask on the terminal.
+      lib.PEM_read_bio_PrivateKey(bio, 0, 0, this.#openssl.text(this.#p.passphrase ?? "")),
     );
+    if (key === 0) {
+      const isLocked = block.kind === "ENCRYPTED PRIVATE KEY" || /^Proc-Type: 4,ENCRYPTED/m.test(block.text);
+      throw this.#unreadable("key", material, "private key", isLocked);
+    }
+    const used = lib.SSL_CTX_use_PrivateKey(this.#context, key);
+    lib.EVP_PKEY_free(key);
+    if (used !== 1) throw this.#mismatch("key", material, (this.#p.cert ?? this.#p.pkcs12)?.label ?? "the profile");
   }
-  const options: SecureContextOptions = {
-    ca,
-    // tls-cipher says nothing about TLS 1.3, which remains where the list leaves nothing else.
-    minVersion: ciphers === undefined ? "TLSv1.3" : `TLSv${p.minVersion}`,
-    maxVersion: `TLSv${p.maxVersion}`,
-    ...(ciphers === undefined ? {} : { ciphers }),
-  };
-  checkTls13Suites(p.cipherSuites);
-  const groups = tlsGroups(p.groups);
-  if (groups !== undefined) options.ecdhCurve = groups;
 
-  if (p.crl !== undefined) {
-    const crl = pem("crl-verify", p.crl, "revocation list", /-----BEGIN X509 CRL-----/);
-    attempt("crl-verify", () => createSecureContext({ crl }), p.crl, "revocation list");
-    options.crl = crl;
-  }
-  if (p.pkcs12 !== undefined) {
-    const pfx = Buffer.from(p.pkcs12.bytes);
+  pkcs12(material: Material): void {
+    const { lib } = this.#openssl;
+    const openssl = this.#openssl;
+    const p12 = openssl.withBio(material.bytes, (bio) => lib.d2i_PKCS12_bio(bio, 0));
+    if (p12 === 0) throw this.#unreadable("pkcs12", material, "PKCS #12 file", false);
+    const [KEY, CERTIFICATE_CELL, OTHERS] = [0, 1, 2];
+    const parse = (passphrase: string): boolean => {
+      for (const index of [KEY, CERTIFICATE_CELL, OTHERS]) openssl.setPointer(index, 0);
+      const text = openssl.text(passphrase);
+      return lib.PKCS12_parse(p12, text, openssl.cell(KEY), openssl.cell(CERTIFICATE_CELL), openssl.cell(OTHERS)) === 1;
+    };
     // As OpenVPN: one without a pass phrase opens whatever askpass says.
-    const opener = opensWithout(pfx) ? {} : secret;
-    attempt(
-      "pkcs12",
-      () => createSecureContext({ pfx, ...opener }),
-      p.pkcs12,
-      "PKCS #12 file",
-      p.passphrase !== undefined,
-    );
-    Object.assign(options, { pfx, ...opener });
-  }
-  if (p.cert !== undefined) {
-    const own = pem("cert", p.cert, "certificate", /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/);
-    attempt("cert", () => createSecureContext({ cert: own }), p.cert, "certificate");
-    const extra =
-      p.extraCerts === undefined
-        ? ""
-        : `\n${pem("extra-certs", p.extraCerts, "certificate", /-----BEGIN CERTIFICATE-----/)}`;
-    options.cert = `${own}${extra}\n`;
-    if (p.key === undefined && p.pkcs12 === undefined) {
-      throw new UnusableTls("cert", `the certificate in ${p.cert.label} has no key; add a <key> block`, p.cert);
+    const isOpen = parse("") || (this.#p.passphrase !== undefined && parse(this.#p.passphrase));
+    lib.PKCS12_free(p12);
+    if (!isOpen) throw this.#unreadable("pkcs12", material, "PKCS #12 file", true);
+    const [key, own, stack] = [KEY, CERTIFICATE_CELL, OTHERS].map((index) => openssl.pointerAt(index)) as [
+      number,
+      number,
+      number,
+    ];
+    const others = openssl.stack(stack);
+    try {
+      if (key === 0 || own === 0) {
+        const missing = own === 0 ? "certificate" : "private key";
+        throw new UnusableTls("pkcs12", `the PKCS #12 file in ${material.label} holds no ${missing}`, material);
+      }
+      this.#remember("pkcs12", material, own);
+      if (lib.SSL_CTX_use_certificate(this.#context, own) !== 1) throw this.#unusable("pkcs12", material, own);
+      if (lib.SSL_CTX_use_PrivateKey(this.#context, key) !== 1)
+        throw this.#mismatch("pkcs12", material, material.label);
+      for (const x509 of others) {
+        this.#remember("pkcs12", material, x509);
+        // Beside a ca, whose word alone counts, the others of the file only complete our own chain.
+        if (this.#p.ca === undefined) this.#trust(x509);
+        else this.#sendAlong("pkcs12", material, x509);
+      }
+    } finally {
+      for (const x509 of others) lib.X509_free(x509);
+      if (stack !== 0) lib.OPENSSL_sk_free(stack);
+      if (own !== 0) lib.X509_free(own);
+      if (key !== 0) lib.EVP_PKEY_free(key);
     }
   }
-  if (p.key !== undefined) {
-    const key = pem("key", p.key, "private key", /-----BEGIN ([A-Z]+ )*PRIVATE KEY-----/);
-    attempt("key", () => createSecureContext({ key, ...secret }), p.key, "private key", p.passphrase !== undefined);
-    if (p.cert === undefined && p.pkcs12 === undefined) {
-      throw new UnusableTls("key", `the key in ${p.key.label} has no certificate; add a <cert> block`, p.key);
+
+  /** Reads one certificate, hands it to `use`, and frees it. */
+  #certificate(
+    directive: string,
+    material: Material,
+    block: PemBlock,
+    index: number,
+    use: (x509: number) => void,
+  ): void {
+    const { lib } = this.#openssl;
+    const x509 = block.kind === "TRUSTED CERTIFICATE" ? this.#trusted(block.der) : this.#plain(block.der);
+    if (x509 === 0) throw this.#unreadable(directive, material, nth(index, "certificate"), false);
+    try {
+      this.#remember(directive, material, x509);
+      use(x509);
+    } finally {
+      lib.X509_free(x509);
     }
-    Object.assign(options, { key, ...secret });
   }
-  try {
-    return createSecureContext(options);
-  } catch (error) {
-    if (p.key !== undefined && /KEY_VALUES_MISMATCH|KEY_TYPE_MISMATCH/.test(words(error))) {
-      throw new UnusableTls(
-        "key",
-        `the key in ${p.key.label} does not belong to the certificate in ${(p.cert ?? p.pkcs12)?.label ?? "the profile"}`,
-        p.key,
-      );
+
+  #plain(der: Uint8Array): number {
+    return this.#openssl.withBio(der, (bio) => this.#openssl.lib.d2i_X509_bio(bio, 0));
+  }
+
+  /** The certificate, and behind it what it is trusted for. */
+  #trusted(der: Uint8Array): number {
+    const openssl = this.#openssl;
+    if (der.length > openssl.memory.bytes.length - 4096) return 0;
+    openssl.memory.bytes.set(der);
+    openssl.setPointer(0, openssl.memory.pointer);
+    return openssl.lib.d2i_X509_AUX(0, openssl.cell(0), der.length);
+  }
+
+  #list(directive: string, material: Material, block: PemBlock, index: number): void {
+    const { lib } = this.#openssl;
+    const crl = this.#openssl.withBio(block.der, (bio) => lib.d2i_X509_CRL_bio(bio, 0));
+    if (crl === 0) throw this.#unreadable(directive, material, nth(index, "revocation list"), false);
+    try {
+      this.dated.push({
+        kind: "list",
+        directive,
+        material,
+        name: this.#openssl.name(lib.X509_CRL_get_issuer(crl)),
+        from: this.#time(lib.X509_CRL_get0_lastUpdate(crl)),
+        until: this.#time(lib.X509_CRL_get0_nextUpdate(crl)),
+      });
+      lib.X509_STORE_add_crl(this.#store, crl);
+    } finally {
+      lib.X509_CRL_free(crl);
     }
-    throw new UnusableTls("tls", `the settings cannot be used: ${words(error)}`);
   }
-}
 
-/** The PEM text of a material. Only what looks like it can be given to the library: its own messages name nothing. */
-function pem(directive: string, material: Material, what: string, begin: RegExp): string {
-  const text = new TextDecoder("latin1").decode(material.bytes);
-  if (!begin.test(text)) {
-    throw new UnusableTls(directive, `there is no ${what} (PEM, -----BEGIN ...-----) in ${material.label}`, material);
+  #trust(x509: number): void {
+    const { lib } = this.#openssl;
+    lib.X509_STORE_add_cert(this.#store, x509);
+    // What a client is told to show a certificate of.
+    if (this.#p.isServer) lib.SSL_CTX_add_client_CA(this.#context, x509);
   }
-  return text;
-}
 
-function opensWithout(pfx: Buffer): boolean {
-  try {
-    createSecureContext({ pfx });
-    return true;
-  } catch {
-    return false;
+  /** Sends a certificate along with our own. */
+  #sendAlong(directive: string, material: Material, x509: number): void {
+    const { lib } = this.#openssl;
+    lib.X509_up_ref(x509);
+    if (lib.SSL_CTX_ctrl(this.#context, SSL_CTRL_EXTRA_CHAIN_CERT, 0, x509) === 1) return; // the context owns the reference
+    lib.X509_free(x509);
+    throw this.#unusable(directive, material, x509);
   }
-}
 
-function attempt(directive: string, make: () => unknown, material: Material, what: string, passphrase = false): void {
-  try {
-    make();
-  } catch (error) {
-    const text = words(error);
-    // One wrong pass phrase in some 200 decrypts to what passes for padding, and only then there is no key in it.
-    const isGarbled = passphrase && text.includes("DECODE_ERROR");
-    if (isGarbled || /BAD_DECRYPT|BAD_PASSWORD|PASSWORD_READ|MAC verification|passphrase/i.test(text)) {
-      const remedy = passphrase
-        ? "the pass phrase (askpass) is wrong or the file is damaged"
-        : "it needs a pass phrase (askpass FILE)";
-      throw new UnusableTls(directive, `the ${what} in ${material.label} cannot be opened: ${remedy}`, material);
+  #remember(directive: string, material: Material, x509: number): void {
+    const { lib } = this.#openssl;
+    this.dated.push({
+      kind: "certificate",
+      directive,
+      material,
+      name: this.#openssl.subject(x509),
+      from: this.#time(lib.X509_get0_notBefore(x509)),
+      until: this.#time(lib.X509_get0_notAfter(x509)),
+    });
+  }
+
+  /** ASN1_TIME -> Unix seconds. */
+  #time(time: number): number | undefined {
+    const { lib, memory } = this.#openssl;
+    if (time === 0 || lib.ASN1_TIME_to_tm(time, memory.pointer) !== 1) return undefined;
+    const [second, minute, hour, day, month, year] = [0, 4, 8, 12, 16, 20].map((at) => memory.view.getInt32(at, true));
+    return Date.UTC(1900 + year!, month!, day!, hour!, minute!, second!) / 1000;
+  }
+
+  #unreadable(directive: string, material: Material, what: string, isLocked: boolean): UnusableTls {
+    const errors = takeErrors(this.#openssl);
+    const subject = `${what.startsWith("the ") ? what : `the ${what}`} in ${material.label}`;
+    const text = errorText(errors);
+    // RC2 and others of old exports are in OpenSSL's legacy provider, which neither OpenVPN nor this program loads.
+    if (isLocked && errors.some((e) => e.lib === ERR_LIB_EVP && e.text === "unsupported")) {
+      const remedy =
+        "its encryption is too old for OpenSSL 3; convert it with openssl (pkcs12 or pkcs8, -legacy) or export it anew";
+      return new UnusableTls(directive, `${subject} cannot be opened: ${remedy}`, material);
     }
-    throw new UnusableTls(directive, `the ${what} in ${material.label} cannot be read: ${text}`, material);
+    if (!isLocked) return new UnusableTls(directive, `${subject} cannot be read: ${text}`, material);
+    const remedy =
+      this.#p.passphrase === undefined
+        ? "it needs a pass phrase (askpass FILE)"
+        : "the pass phrase (askpass) is wrong or the file is damaged";
+    return new UnusableTls(directive, `${subject} cannot be opened: ${remedy}`, material);
   }
-}
 
-function words(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  // "error:0900006e:PEM routines:OPENSSL_internal:NO_START_LINE" -> the part that says something
-  return text.replace(/^error:[0-9a-f]+:([^:]*):OPENSSL_internal:/i, "$1: ");
+  #mismatch(directive: string, material: Material, certificate: string): UnusableTls {
+    const text = errorText(takeErrors(this.#openssl));
+    const problem = /mismatch/.test(text)
+      ? `the key in ${material.label} does not belong to the certificate in ${certificate}`
+      : `the key in ${material.label} cannot be used: ${text}`;
+    return new UnusableTls(directive, problem, material);
+  }
+
+  /** A certificate that can be read, and that the security level or something else in the library refuses. */
+  #unusable(directive: string, material: Material, x509: number): UnusableTls {
+    const text = errorText(takeErrors(this.#openssl));
+    const subject = `the certificate in ${material.label} (${this.#openssl.subject(x509)})`;
+    const remedy = /too small|too weak/.test(text)
+      ? `is too weak for TLS today (${text}); ask for a new one, or lower what is asked for with tls-cipher "DEFAULT:@SECLEVEL=0"`
+      : `cannot be used: ${text}`;
+    return new UnusableTls(directive, `${subject} ${remedy}`, material);
+  }
 }

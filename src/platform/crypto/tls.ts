@@ -1,237 +1,299 @@
 /**
- * TlsEngine on Bun's node:tls (BoringSSL) over a Duplex that ends in two queues instead of a socket.
+ * TLS by OpenSSL's libssl over memory BIOs: what OpenVPN itself uses, with its rules for certificates. Everything is
+ * synchronous: the verify callback runs inside the call that feeds the engine.
  *
- * Facts that the code relies on (Bun 1.4.5, each held by tls.test.ts):
- * - the chain is checked after the handshake: a client that refuses its peer still emits "secure", with
- *   `authorized` false, and then "error"; no alert leaves for it. Established is therefore "secureConnect" on the
- *   client and an authorized "secure" on the server.
- * - a server emits "_tlsError" and "error" with the same error; alerts that BoringSSL makes are written to the Duplex
- *   in the same turn.
- * - exportKeyingMaterial without a third argument is the exporter without context (RFC 5705), which OpenVPN uses;
- *   an empty context gives other bytes under TLS 1.2.
+ * Owners: a context owns its SSL_CTX, an engine its SSL, which owns the two BIOs. Both free what they own in close().
  */
-import type { X509Certificate } from "node:crypto";
-import { Duplex } from "node:stream";
-import { connect, TLSSocket } from "node:tls";
-import type { TlsEngine, TlsEngineFactory, TlsFailure, TlsParameters } from "../../protocol/ports.ts";
-import { secureContext } from "./tls-material.ts";
+import { JSCallback } from "bun:ffi";
+import { assert } from "../../lib/assert.ts";
+import type {
+  AcceptPeer,
+  TlsContext,
+  TlsContextFactory,
+  TlsEngine,
+  TlsFailure,
+  TlsParameters,
+} from "../../protocol/ports.ts";
+import { type OpenSsl, openSsl } from "./libssl.ts";
+import {
+  failureOf,
+  NO_CERTIFICATE,
+  takeErrors,
+  verifyCode,
+  X509_V_ERR_CERT_CHAIN_TOO_LONG,
+  X509_V_ERR_CERT_REJECTED,
+  X509_V_ERR_UNABLE_TO_GET_CRL,
+} from "./tls-error.ts";
+import { type Dated, loadMaterial } from "./tls-material.ts";
+import { applySettings } from "./tls-settings.ts";
 
-/** Turns of the event loop after which everything that a record causes has come out: one was measured. */
-const SETTLE_TURNS = 2;
+/** include/openssl/ssl.h */
+const SSL_VERIFY_PEER = 1;
+const SSL_VERIFY_FAIL_IF_NO_PEER_CERT = 2;
+const SSL_ERROR_WANT_READ = 2;
+const SSL_ERROR_ZERO_RETURN = 6;
+/** OpenVPN's MAX_CERT_DEPTH. */
+const MAX_DEPTH = 16;
+/** What one SSL_read or SSL_write moves: a record. */
+const RECORD = 16384;
 
-export const nodeTls: TlsEngineFactory = {
-  create: (parameters, onActivity) => new NodeTlsEngine(parameters, onActivity),
-};
+export const libsslTls: TlsContextFactory = { context: (parameters) => new LibsslContext(parameters) };
 
-function isSignedBy(subject: X509Certificate, issuer: X509Certificate): boolean {
-  try {
-    return subject.checkIssued(issuer) && subject.verify(issuer.publicKey);
-  } catch {
-    return false; // a key that the library cannot read
+/** The engine whose call runs: the callback belongs to it. */
+let calling: LibsslEngine | undefined;
+
+/** One for the process, never freed: contexts hold its address. */
+let verifyCallback: JSCallback | undefined;
+
+function onVerify(ok: number, store: number): number {
+  return calling?.verify(ok === 1, store) ? 1 : 0;
+}
+
+export class LibsslContext implements TlsContext {
+  /** Every certificate and list of the parameters. */
+  readonly dated: readonly Dated[];
+  readonly #openssl: OpenSsl;
+  readonly #parameters: TlsParameters;
+  #context: number;
+
+  /** @throws UnusableTls where material or a setting cannot be used */
+  constructor(parameters: TlsParameters) {
+    const openssl = openSsl();
+    const { lib } = openssl;
+    this.#openssl = openssl;
+    this.#parameters = parameters;
+    this.#context = lib.SSL_CTX_new(lib.TLS_method());
+    if (this.#context === 0) throw new Error("OpenSSL is out of memory");
+    try {
+      applySettings(openssl, this.#context, parameters);
+      this.dated = loadMaterial(openssl, this.#context, parameters);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+    verifyCallback ??= new JSCallback(onVerify, { args: ["i32", "ptr"], returns: "i32" });
+    lib.SSL_CTX_set_verify(this.#context, verifyMode(parameters), Number(verifyCallback.ptr));
+  }
+
+  engine(accept: AcceptPeer): TlsEngine {
+    assert(this.#context !== 0, "the TLS context is closed");
+    return new LibsslEngine(this.#openssl, this.#context, this.#parameters, accept);
+  }
+
+  close(): void {
+    if (this.#context !== 0) this.#openssl.lib.SSL_CTX_free(this.#context);
+    this.#context = 0;
   }
 }
 
-/** What BoringSSL reads from and writes to: pushes come from the owner, writes go into a queue. */
-class Wire extends Duplex {
-  readonly written: Uint8Array[] = [];
-  readonly #onWrite: () => void;
-
-  constructor(onWrite: () => void) {
-    super();
-    this.#onWrite = onWrite;
-  }
-  override _read(): void {}
-  override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
-    this.written.push(new Uint8Array(chunk));
-    done();
-    this.#onWrite();
-  }
-  override _final(done: (error?: Error | null) => void): void {
-    done();
-  }
+function verifyMode({ isServer, clientCert }: TlsParameters): number {
+  if (!isServer || clientCert === "require") return SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+  return clientCert === "optional" ? SSL_VERIFY_PEER : 0;
 }
 
-class NodeTlsEngine implements TlsEngine {
+class LibsslEngine implements TlsEngine {
   state: TlsEngine["state"] = "handshake";
   failure: TlsFailure | undefined;
-  readonly #wire: Wire;
-  readonly #socket: TLSSocket;
-  readonly #onActivity: () => void;
+  readonly warnings: string[] = [];
+  readonly #openssl: OpenSsl;
+  readonly #parameters: TlsParameters;
+  readonly #accept: AcceptPeer;
+  readonly #input: number;
+  readonly #output: number;
   readonly #received: Uint8Array[] = [];
-  #turnsLeft = 0;
+  #ssl: number;
+  /** What the owner said to the peer's chain, once it was asked. */
+  #accepted: boolean | undefined;
+  /** What was wrong with the chain. */
+  #refused: TlsFailure | undefined;
+  /** What the callback threw: it must not go through C. */
+  #thrown: unknown;
 
-  constructor(parameters: TlsParameters, onActivity: () => void) {
-    const context = secureContext(parameters);
-    this.#onActivity = onActivity;
-    this.#wire = new Wire(() => this.#active());
-    const verify = parameters.verifyChain;
-    if (parameters.isServer) {
-      // a Duplex where the types want a net.Socket: node:tls takes any stream
-      const socket = new TLSSocket(this.#wire as never, {
-        isServer: true,
-        requestCert: true,
-        rejectUnauthorized: verify,
-        secureContext: context,
-      });
-      socket.on("secure", () => {
-        if (!verify || socket.authorized) this.#establish();
-      });
-      this.#socket = socket;
-    } else {
-      this.#socket = connect({
-        socket: this.#wire as never,
-        rejectUnauthorized: verify,
-        secureContext: context,
-        checkServerIdentity: () => undefined,
-      });
-      this.#socket.on("secureConnect", () => {
-        if (!verify || this.#socket.authorized) this.#establish();
-        else this.#fail({ code: String(this.#socket.authorizationError), message: "the certificate was not accepted" });
-      });
-    }
-    this.#socket.on("error", (error) => this.#fail(error));
-    this.#socket.on("_tlsError", (error) => this.#fail(error));
-    this.#wire.on("error", () => {}); // the socket reports it
-    this.#socket.on("data", (chunk: Buffer) => {
-      this.#received.push(new Uint8Array(chunk));
-      this.#active();
-    });
-    this.#socket.on("end", () => this.#ended());
-    this.#socket.on("close", () => this.#ended());
-    this.#settle();
-  }
-
-  get busy(): boolean {
-    return this.#turnsLeft > 0;
+  constructor(openssl: OpenSsl, context: number, parameters: TlsParameters, accept: AcceptPeer) {
+    const { lib } = openssl;
+    this.#openssl = openssl;
+    this.#parameters = parameters;
+    this.#accept = accept;
+    this.#ssl = lib.SSL_new(context);
+    if (this.#ssl === 0) throw new Error("OpenSSL is out of memory");
+    this.#input = openssl.bio();
+    this.#output = openssl.bio();
+    lib.SSL_set_bio(this.#ssl, this.#input, this.#output);
+    if (parameters.isServer) lib.SSL_set_accept_state(this.#ssl);
+    else lib.SSL_set_connect_state(this.#ssl);
+    this.#advance();
   }
 
   receive(ciphertext: Uint8Array): void {
-    if (this.#wire.destroyed || this.#wire.readableEnded || this.#isOver()) return;
-    this.#settle();
-    this.#wire.push(Buffer.from(ciphertext));
+    if (this.#isOver) return;
+    this.#openssl.write(this.#input, ciphertext);
+    this.#advance();
   }
 
   pull(): Uint8Array | undefined {
-    return joined(this.#wire.written);
+    return this.#ssl === 0 ? undefined : this.#openssl.take(this.#output);
   }
 
   send(plaintext: Uint8Array): void {
     if (this.state !== "established") return;
-    this.#settle();
-    this.#socket.write(Buffer.from(plaintext));
+    const { lib, memory } = this.#openssl;
+    for (let at = 0; at < plaintext.length; at += RECORD) {
+      const part = plaintext.subarray(at, at + RECORD);
+      memory.bytes.set(part);
+      const written = this.#call(() => lib.SSL_write(this.#ssl, memory.pointer, part.length));
+      this.#openssl.wipe(part.length);
+      if (written <= 0) return this.#fail(written);
+    }
   }
 
   read(): Uint8Array | undefined {
-    return joined(this.#received);
+    return this.#received.shift();
   }
 
   exportKeyingMaterial(label: string, length: number): Uint8Array {
-    // the types ask for a context, which would change the result under TLS 1.2
-    const exporter = this.#socket as unknown as { exportKeyingMaterial(length: number, label: string): Buffer };
-    return new Uint8Array(exporter.exportKeyingMaterial(length, label));
+    assert(this.#ssl !== 0 && length <= RECORD / 2, "nothing can be exported");
+    const { lib, memory } = this.#openssl;
+    const labelAt = RECORD / 2;
+    const { written } = new TextEncoder().encodeInto(label, memory.bytes.subarray(labelAt));
+    const { pointer } = memory;
+    const done = lib.SSL_export_keying_material(this.#ssl, pointer, length, pointer + labelAt, written, 0, 0, 0);
+    const out = memory.bytes.slice(0, length);
+    this.#openssl.wipe(length);
+    if (done !== 1) throw new Error("TLS exports no keying material");
+    return out;
   }
 
-  /**
-   * Each one signed by the next. What the peer sends is not taken at its word: between its certificate and the CA it may
-   * put any other, such as the one that verify-hash asks for.
-   */
   peerCertificates(): readonly Uint8Array[] {
-    const others: X509Certificate[] = [];
-    const leaf = this.#socket.getPeerX509Certificate();
-    const seen = new Set<string>();
-    for (let next = leaf; next !== undefined && !seen.has(next.fingerprint256); next = next.issuerCertificate) {
-      if (seen.size > 0) others.push(next);
-      seen.add(next.fingerprint256);
-    }
-    const chain: Uint8Array[] = [];
-    for (let certificate = leaf; certificate !== undefined; ) {
-      chain.push(new Uint8Array(certificate.raw));
-      const subject: X509Certificate = certificate;
-      const at = others.findIndex((issuer) => isSignedBy(subject, issuer));
-      certificate = others.splice(at, at < 0 ? 0 : 1)[0];
-    }
-    return chain;
+    if (this.#ssl === 0) return [];
+    const { lib } = this.#openssl;
+    const chain = this.#openssl.stack(lib.SSL_get0_verified_chain(this.#ssl));
+    const own = lib.SSL_get0_peer_certificate(this.#ssl);
+    return (chain.length > 0 || own === 0 ? chain : [own]).map((x509) => this.#openssl.der(x509));
   }
 
   describe(): string {
-    return `${this.#socket.getProtocol() ?? "TLS"} ${this.#socket.getCipher()?.name ?? ""}`.trim();
+    if (this.#ssl === 0) return "TLS";
+    const { lib } = this.#openssl;
+    const cipher = lib.SSL_get_current_cipher(this.#ssl);
+    const version = this.#openssl.string(lib.SSL_get_version(this.#ssl));
+    return `${version} ${cipher === 0 ? "" : this.#openssl.string(lib.SSL_CIPHER_get_name(cipher))}`.trim();
   }
 
   close(): void {
-    if (!this.#isOver()) this.state = "closed";
-    this.#turnsLeft = 0;
-    this.#socket.destroy();
-    this.#wire.destroy();
+    if (this.#ssl === 0) return;
+    if (!this.#isOver) this.state = "closed";
+    this.#openssl.lib.SSL_free(this.#ssl); // and both BIOs
+    this.#ssl = 0;
+    for (const plaintext of this.#received) plaintext.fill(0);
+    this.#received.length = 0;
   }
 
-  #isOver(): boolean {
+  /**
+   * Called by the library for each certificate of the chain, from the root end to the leaf, and for each thing that is wrong.
+   * The rules are those of OpenVPN's verify_callback (ssl_verify_openssl.c). @param ok it holds so far
+   */
+  verify(ok: boolean, store: number): boolean {
+    try {
+      return this.#verify(ok, store);
+    } catch (error) {
+      this.#thrown = error;
+      return false;
+    }
+  }
+
+  #verify(ok: boolean, store: number): boolean {
+    const { lib } = this.#openssl;
+    const depth = lib.X509_STORE_CTX_get_error_depth(store);
+    const code = lib.X509_STORE_CTX_get_error(store);
+    if (!ok && this.#parameters.verifyChain) {
+      const subject = this.#openssl.subject(lib.X509_STORE_CTX_get_current_cert(store));
+      if (code === X509_V_ERR_UNABLE_TO_GET_CRL) {
+        this.warnings.push(`crl-verify has no list that says whether ${subject} is revoked; it is taken as good`);
+        return true;
+      }
+      return this.#refuse(code, { subject, depth });
+    }
+    if (depth >= MAX_DEPTH) {
+      lib.X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_CHAIN_TOO_LONG);
+      const subject = this.#openssl.subject(lib.X509_STORE_CTX_get_current_cert(store));
+      return this.#refuse(X509_V_ERR_CERT_CHAIN_TOO_LONG, { subject, depth });
+    }
+    if (depth > 0) return true;
+    const chain = this.#openssl.stack(lib.X509_STORE_CTX_get0_chain(store));
+    this.#accepted ??= this.#accept(chain.map((x509) => this.#openssl.der(x509)));
+    if (this.#accepted) return true;
+    lib.X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+    const subject = this.#openssl.subject(lib.X509_STORE_CTX_get_current_cert(store));
+    return this.#refuse(X509_V_ERR_CERT_REJECTED, { subject, depth });
+  }
+
+  #refuse(code: number, certificate: NonNullable<TlsFailure["certificate"]>): false {
+    const message = this.#openssl.string(this.#openssl.lib.X509_verify_cert_error_string(code));
+    this.#refused ??= { kind: "certificate", code: verifyCode(code), message, certificate };
+    return false;
+  }
+
+  get #isOver(): boolean {
     return this.state === "failed" || this.state === "closed";
   }
 
-  #establish(): void {
-    if (this.state !== "handshake") return;
-    this.state = "established";
-    this.#active();
+  /** Lets the handshake go on, and reads what there is to read. */
+  #advance(): void {
+    const { lib } = this.#openssl;
+    if (this.state === "handshake") {
+      const done = this.#call(() => lib.SSL_do_handshake(this.#ssl));
+      if (done !== 1) return this.#fail(done);
+      if (this.#wantsPeer && this.#accepted !== true) {
+        // a suite without certificates, which only a list with aNULL allows
+        this.state = "failed";
+        this.failure = { kind: "certificate", code: NO_CERTIFICATE, message: "the peer showed no certificate" };
+        return;
+      }
+      this.state = "established";
+    }
+    while (this.state === "established") {
+      const { memory } = this.#openssl;
+      const n = this.#call(() => lib.SSL_read(this.#ssl, memory.pointer, RECORD));
+      if (n <= 0) return this.#fail(n);
+      this.#received.push(memory.bytes.slice(0, n));
+      this.#openssl.wipe(n);
+    }
   }
 
-  #fail(error: unknown): void {
-    if (this.#isOver()) return;
+  get #wantsPeer(): boolean {
+    return !this.#parameters.isServer || this.#parameters.clientCert === "require";
+  }
+
+  /** A call of the record or handshake layer: an empty error queue before it, and the callback's owner known during it. */
+  #call(call: () => number): number {
+    this.#openssl.lib.ERR_clear_error();
+    const outer = calling;
+    calling = this;
+    try {
+      return call();
+    } finally {
+      calling = outer;
+      if (this.#thrown !== undefined) {
+        const error = this.#thrown;
+        this.#thrown = undefined;
+        this.state = "failed";
+        // biome-ignore lint/correctness/noUnsafeFinally: it is the callback's own error, which C could not pass on
+        throw error;
+      }
+    }
+  }
+
+  /** @param result of the call that did not succeed; that more has to come first is no failure */
+  #fail(result: number): void {
+    const kind = this.#openssl.lib.SSL_get_error(this.#ssl, result);
+    if (kind === SSL_ERROR_WANT_READ) return;
+    const errors = takeErrors(this.#openssl);
     this.state = "failed";
-    this.failure = failureOf(error);
-    this.#active();
+    if (kind === SSL_ERROR_ZERO_RETURN) {
+      this.failure = { kind: "closed", code: "close_notify", message: "the peer ended the TLS session" };
+    } else {
+      const failure = failureOf(errors);
+      this.failure = failure.kind === "alert" ? failure : (this.#refused ?? failure);
+    }
   }
-
-  #ended(): void {
-    if (this.#isOver()) return;
-    this.state = "failed";
-    this.failure = { kind: "closed", code: "close_notify", message: "the peer ended the TLS session" };
-    this.#active();
-  }
-
-  /** Something came out: the owner polls again, and more may follow in the next turns. */
-  #active(): void {
-    this.#onActivity();
-  }
-
-  #settle(): void {
-    const idle = this.#turnsLeft === 0;
-    this.#turnsLeft = SETTLE_TURNS;
-    if (idle) setImmediate(this.#turn);
-  }
-
-  readonly #turn = (): void => {
-    if (this.#turnsLeft > 0 && --this.#turnsLeft > 0) setImmediate(this.#turn);
-  };
-}
-
-/** Every chunk as one array, and the queue emptied; undefined when it was empty. */
-function joined(chunks: Uint8Array[]): Uint8Array | undefined {
-  if (chunks.length < 2) return chunks.pop();
-  const whole = new Uint8Array(chunks.reduce((n, c) => n + c.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  chunks.length = 0;
-  return whole;
-}
-
-/** OpenSSL reasons that are about the peer's certificate although they are no verification result. */
-const CERTIFICATE_REASONS = new Set(["PEER_DID_NOT_RETURN_A_CERTIFICATE", "CERTIFICATE_VERIFY_FAILED"]);
-
-/**
- * Verification results have node's plain codes (CERT_HAS_EXPIRED); everything of the record and handshake layers has
- * ERR_SSL_ before it, with ..._ALERT_NAME for an alert that the peer sent.
- */
-function failureOf(error: unknown): TlsFailure {
-  const code = String((error as { code?: unknown } | null)?.code ?? "UNKNOWN");
-  const text = (error as { message?: unknown } | null)?.message;
-  const message = typeof text === "string" ? text.replace(/^error:[0-9a-f]+:[^:]*:OPENSSL_internal:/i, "") : code;
-  const alert = /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(.+)$/.exec(code);
-  if (alert) return { kind: "alert", code: (alert[1] as string).toLowerCase(), message };
-  const reason = code.replace(/^ERR_SSL_/, "");
-  if (code === "ECONNRESET" || code === "EPIPE") return { kind: "closed", code, message };
-  if (!code.startsWith("ERR_")) return { kind: "certificate", code, message };
-  return { kind: CERTIFICATE_REASONS.has(reason) ? "certificate" : "protocol", code: reason, message };
 }

@@ -61,6 +61,7 @@ export const CLIENT: readonly Directive[] = [
   used("tls-cipher", 1, 1),
   used("tls-ciphersuites", 1, 1),
   used("tls-groups", 1, 1),
+  used("tls-cert-profile", 1, 1),
 
   // Data channel
   used("cipher", 1, 1, "p"),

@@ -159,6 +159,7 @@ function writeTls(out: Output, tls: TlsConfig): void {
   out.value("tls-cipher", tls.cipherList);
   out.value("tls-ciphersuites", tls.cipherSuites);
   out.value("tls-groups", tls.groups);
+  if (tls.certProfile !== "legacy") out.line("tls-cert-profile", tls.certProfile);
   // The one file that stays a file: OpenVPN takes no <askpass> block.
   out.value("askpass", tls.passphraseFile);
   out.material("ca", tls.ca);

@@ -46,7 +46,7 @@ export const materialLine = (reader: Reader, name: string): Line | undefined =>
 
 /**
  * PEM blocks of `line` whose names match `wanted`, in canonical form (LF, nothing between the blocks); reports
- * content that holds none. Other blocks are dropped.
+ * content that holds none. Other blocks are dropped; what a person may have meant to count is named.
  */
 export function pem(reader: Reader, name: string, wanted: RegExp, what: string): Material | undefined {
   const line = materialLine(reader, name);
@@ -61,7 +61,10 @@ export function pem(reader: Reader, name: string, wanted: RegExp, what: string):
   const blocks: string[] = [];
   for (const match of text.matchAll(/^[ \t]*-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\n/gm)) {
     const kind = match[1] as string;
-    if (!wanted.test(kind)) continue;
+    if (!wanted.test(kind)) {
+      if (isMeant(kind)) reader.warn(line, `${found.label} also holds a ${kind}, which does not count here`);
+      continue;
+    }
     const start = match.index + match[0].length;
     const end = text.indexOf("-----", start);
     const rows = text
@@ -77,6 +80,9 @@ export function pem(reader: Reader, name: string, wanted: RegExp, what: string):
   if (blocks.length === 0) return reader.problem(line, `${found.label} holds no ${what} in PEM form`);
   return { label: found.label, origin: reader.report.origin(line.line), bytes: encodeUtf8(blocks.join("")) };
 }
+
+/** One file may hold certificate and key, and a key its curve; other things of certificates seem to be meant. */
+const isMeant = (kind: string): boolean => /TRUSTED CERTIFICATE|CRL|PKCS7/.test(kind);
 
 /** Base64, or a header such as "Proc-Type: 4,ENCRYPTED" (RFC 1421), or nothing. */
 const PEM_ROW = /^([A-Za-z0-9+/]+={0,2}|[A-Za-z-]+: [ -~]+|)$/;

@@ -1,4 +1,6 @@
 /** TLS, control-channel keys, who the server must be, and our credentials: lines -> values. */
+
+import type { TlsVersion } from "../ports.ts";
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
 import { content, INLINE, materialLine, pem, pkcs12, staticKey, twoRows } from "./material.ts";
@@ -6,12 +8,14 @@ import type { Reader } from "./reader.ts";
 import type { ControlWrap, Credentials, DigestName, TlsConfig, VerifyConfig } from "./types.ts";
 import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 
-const CERTIFICATE = /^(TRUSTED |X509 )?CERTIFICATE$/;
+const CERTIFICATE = /^(X509 )?CERTIFICATE$/;
+/** OpenVPN reads revocation lists out of it, too (ssl_openssl.c, tls_ctx_load_ca). */
+const AUTHORITY = /^((TRUSTED |X509 )?CERTIFICATE|X509 CRL)$/;
 const PRIVATE_KEY = /^((RSA|EC|DSA|ENCRYPTED) )?PRIVATE KEY$/;
 
 export function resolveTls(reader: Reader): TlsConfig {
   const { report } = reader;
-  const ca = pem(reader, "ca", CERTIFICATE, "certificate");
+  const ca = pem(reader, "ca", AUTHORITY, "certificate");
   const cert = pem(reader, "cert", CERTIFICATE, "certificate");
   const key = pem(reader, "key", PRIVATE_KEY, "private key");
   const extraCerts = pem(reader, "extra-certs", CERTIFICATE, "certificate");
@@ -47,8 +51,7 @@ export function resolveTls(reader: Reader): TlsConfig {
   const [minVersion, maxVersion] = versions(reader);
   const lists = { cipherList: list(reader, "tls-cipher"), cipherSuites: list(reader, "tls-ciphersuites") };
   for (const line of reader.all("tls-cipher")) {
-    if (/@SECLEVEL=0/.test(line.words[1] ?? ""))
-      reader.warn(line, "@SECLEVEL=0 is ignored: weak certificates and keys are refused");
+    if (/@SECLEVEL=0/.test(line.words[1] ?? "")) reader.warn(line, WEAK_ACCEPTED);
   }
   return {
     ca,
@@ -63,6 +66,7 @@ export function resolveTls(reader: Reader): TlsConfig {
     maxVersion,
     ...lists,
     groups: list(reader, "tls-groups"),
+    certProfile: certProfile(reader),
     origins: Object.fromEntries(
       ["tls-cipher", "tls-ciphersuites", "tls-groups"].flatMap((name) => {
         const line = reader.last(name)?.line;
@@ -90,29 +94,42 @@ function readPassphrase(reader: Reader): string | undefined {
   return twoRows(found.bytes)[0] ?? reader.problem(line, `${found.label} is empty`);
 }
 
-/** Versions below 1.2 are never used; a wish for them becomes 1.2 with a warning. */
-function versions(reader: Reader): ["1.2" | "1.3", "1.2" | "1.3"] {
-  const value = { "tls-version-min": "1.2" as "1.2" | "1.3", "tls-version-max": "1.3" as "1.2" | "1.3" };
+const VERSIONS: readonly TlsVersion[] = ["1.0", "1.1", "1.2", "1.3"];
+
+/** As OpenVPN: at least 1.2 where nothing is said, or exactly the version of a lower tls-version-max. */
+function versions(reader: Reader): [TlsVersion, TlsVersion] {
+  const value: { "tls-version-min"?: TlsVersion; "tls-version-max"?: TlsVersion } = {};
   for (const name of ["tls-version-min", "tls-version-max"] as const) {
     for (const line of reader.all(name)) {
       const word = line.words[1];
-      if (line.words[2] !== undefined && line.words[2] !== "or-highest") {
+      if (line.words[2] !== undefined && line.words[2] !== "or-highest")
         reader.problem(line, `"${printable(line.words[2])}" is not "or-highest"`);
-      }
-      if (word === "1.2" || word === "1.3") value[name] = word;
-      else if ((word === "1.0" || word === "1.1") && name === "tls-version-max") {
-        reader.problem(line, `TLS ${word} is broken and not available; the lowest version is 1.2`);
-      } else if (word === "1.0" || word === "1.1")
-        reader.warn(line, `TLS ${word} is not used; the lowest version is 1.2`);
+      const version = VERSIONS.find((v) => v === word);
+      if (version !== undefined) value[name] = version;
       else if (name === "tls-version-min" && line.words[2] === "or-highest") value[name] = "1.3";
-      else reader.problem(line, `"${printable(word ?? "")}" is none of 1.0, 1.1, 1.2, 1.3`);
+      else reader.problem(line, `"${printable(word ?? "")}" is none of ${VERSIONS.join(", ")}`);
+      if (version === "1.0" || version === "1.1") reader.warn(line, OLD_TLS(version));
     }
   }
-  const { "tls-version-min": min, "tls-version-max": max } = value;
+  const max = value["tls-version-max"] ?? "1.3";
+  const min = value["tls-version-min"] ?? (max < "1.2" ? max : "1.2");
   const line = reader.last("tls-version-min");
   if (min > max && line) reader.problem(line, `${min} is above tls-version-max ${max}`);
   return [min, max];
 }
+
+const OLD_TLS = (version: string): string =>
+  `TLS ${version} is broken, and OpenSSL uses it only where tls-cipher holds @SECLEVEL=0; better let the server use 1.2 or later`;
+
+function certProfile(reader: Reader): TlsConfig["certProfile"] {
+  const profile = reader.oneOf("tls-cert-profile", ["legacy", "preferred", "suiteb", "insecure"]) ?? "legacy";
+  const line = reader.last("tls-cert-profile");
+  if (line && profile === "insecure") reader.warn(line, WEAK_ACCEPTED);
+  return profile;
+}
+
+const WEAK_ACCEPTED =
+  "weak certificates and keys of the server, which others may have broken, are accepted; better give the server new ones";
 
 export function resolveWrap(reader: Reader, digest: DigestName | "none"): ControlWrap {
   const auth = materialLine(reader, "tls-auth");

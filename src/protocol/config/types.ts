@@ -1,5 +1,5 @@
 import type { CompressionFraming } from "../data/compression.ts";
-import type { AeadName } from "../ports.ts";
+import type { AeadName, TlsParameters, TlsVersion } from "../ports.ts";
 
 /**
  * The resolved configuration: what an OpenVPN file says after every default, alias and file reference is settled.
@@ -57,12 +57,13 @@ export interface TlsConfig {
   /** The file that it comes from, as written; askpass has no block form. */
   readonly passphraseFile?: string | undefined;
   readonly crl: Material | undefined;
-  readonly minVersion: "1.2" | "1.3";
-  readonly maxVersion: "1.2" | "1.3";
+  readonly minVersion: TlsVersion;
+  readonly maxVersion: TlsVersion;
   /** tls-cipher as written (OpenSSL names, or IANA names with dashes), for TLS 1.2. */
   readonly cipherList: string | undefined;
   readonly cipherSuites: string | undefined;
   readonly groups: string | undefined;
+  readonly certProfile: TlsParameters["certProfile"];
   /** Where tls-cipher, tls-ciphersuites and tls-groups stand, by these names. */
   readonly origins?: Readonly<Record<string, Origin>>;
 }

@@ -11,7 +11,7 @@ import { type ControlMessage, ControlMessages } from "../control/message.ts";
 import { CONTROL_V1, HARD_RESET_CLIENT_V2, HARD_RESET_SERVER_V2, SOFT_RESET_V1 } from "../control/opcode.ts";
 import type { ControlPacket } from "../control/packet.ts";
 import { Reliable } from "../control/reliable.ts";
-import type { TlsEngine } from "../ports.ts";
+import type { AcceptPeer, TlsEngine } from "../ports.ts";
 import type { CertificateProblem, SessionEnd } from "../session/events.ts";
 import type { KeySource } from "./key-derive.ts";
 import { type KeyMethodMessage, keyMethodEmit, keyMethodRead, MAX_KEY_METHOD_LEN } from "./key-method.ts";
@@ -27,9 +27,8 @@ export interface KeyExchangeOptions {
   readonly tlsTimeoutMs: number;
   /** Bytes of TLS in one control packet. */
   readonly maxPayload: number;
-  /** Throws with a message for a person when own material is unusable. */
-  readonly createTls: () => TlsEngine;
-  /** After the chain was accepted. */
+  readonly createTls: (accept: AcceptPeer) => TlsEngine;
+  /** What else than a chain that holds is demanded of the peer's certificate. Asked within the handshake, so that a refusal reaches the peer. */
   readonly checkCertificates: (chain: readonly Uint8Array[]) => CertificateProblem | undefined;
   /** This side's key-method message. A server is asked after the client's message is there. */
   readonly ownMessage: () => KeyMethodMessage;
@@ -45,6 +44,7 @@ export class KeyExchange {
   peerMessage: KeyMethodMessage | undefined;
   readonly #options: KeyExchangeOptions;
   #tls: TlsEngine | undefined;
+  #rejected: CertificateProblem | undefined;
   #toSend: Uint8Array[] = [];
   readonly #messages = new ControlMessages();
   #plain: Uint8Array = new Uint8Array(0);
@@ -55,10 +55,6 @@ export class KeyExchange {
     this.#options = options;
     this.reliable = new Reliable(options.tlsTimeoutMs);
     this.reliable.queue(options.reset, new Uint8Array(0));
-  }
-
-  get busy(): boolean {
-    return this.#tls?.busy === true;
   }
 
   get tlsDescription(): string {
@@ -72,7 +68,7 @@ export class KeyExchange {
 
   /** Everything that this side said is acknowledged, nothing waits. */
   get flushed(): boolean {
-    return this.reliable.allAcked && this.#toSend.length === 0 && !this.busy;
+    return this.reliable.allAcked && this.#toSend.length === 0;
   }
 
   /** A packet of this key id, authenticated. False: outside of the receive window. */
@@ -92,7 +88,7 @@ export class KeyExchange {
     this.#tls?.send(plaintext);
   }
 
-  /** Moves everything on that can move; call it after handle() and when the TLS engine has been active. */
+  /** Moves everything on that can move; call it after handle() and send(). */
   pump(): void {
     if (this.state !== "failed") {
       this.#takePackets();
@@ -128,7 +124,7 @@ export class KeyExchange {
         if (!isReset)
           return this.#fail({ kind: "unusable", directive: "remote", problem: "the peer did not start with a reset" });
         try {
-          this.#tls = this.#options.createTls();
+          this.#tls = this.#options.createTls((chain) => this.#accept(chain));
         } catch (error) {
           const problem = error instanceof Error ? error.message : String(error);
           return this.#fail({ kind: "unusable", directive: "tls", problem });
@@ -144,8 +140,6 @@ export class KeyExchange {
     const tls = this.#tls;
     if (tls === undefined) return;
     if (this.state === "tls" && tls.state === "established") {
-      const problem = this.#options.checkCertificates(tls.peerCertificates());
-      if (problem !== undefined) return this.#fail({ kind: "certificate-rejected", problem });
       this.state = "key-exchange";
       if (!this.#options.isServer) this.#sendOwnMessage(tls);
     }
@@ -153,8 +147,14 @@ export class KeyExchange {
     // what the peer said before it ended TLS counts first
     if (tls.state === "failed" || tls.state === "closed") {
       const failure = tls.failure ?? { kind: "closed", code: "closed", message: "the TLS session is closed" };
-      this.#fail({ kind: "tls-failed", failure });
+      if (this.#rejected !== undefined) this.#fail({ kind: "certificate-rejected", problem: this.#rejected });
+      else this.#fail({ kind: "tls-failed", failure });
     }
+  }
+
+  #accept(chain: readonly Uint8Array[]): boolean {
+    this.#rejected = this.#options.checkCertificates(chain);
+    return this.#rejected === undefined;
   }
 
   #readPlain(tls: TlsEngine): void {

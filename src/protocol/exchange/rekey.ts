@@ -4,29 +4,25 @@
  * it has to be done (man openvpn, --reneg-sec, --hand-window).
  */
 import { type Random, randomBelow } from "../../lib/random.ts";
-import type { ControlConfig, TlsConfig, VerifyConfig } from "../config/types.ts";
+import type { ControlConfig, VerifyConfig } from "../config/types.ts";
 import type { ControlChannel } from "../control/channel.ts";
 import { HARD_RESET_CLIENT_V2, nextKeyId, SOFT_RESET_V1 } from "../control/opcode.ts";
 import type { ControlPacket } from "../control/packet.ts";
 import { DROP_CONTROL_KEY_ID, DROP_CONTROL_UNEXPECTED, DROP_CONTROL_WINDOW, DROP_NONE } from "../drop.ts";
-import type { TlsEngineFactory } from "../ports.ts";
+import type { TlsContext } from "../ports.ts";
 import { checkPeerCertificate } from "./certificate-check.ts";
 import { KeyExchange } from "./key-exchange.ts";
 import type { KeyMethodMessage } from "./key-method.ts";
-import { tlsParameters } from "./tls-parameters.ts";
 
 /** Our choice: a peer that begins one renegotiation after the other is heard once a second. It repeats its reset until then. */
 const PEER_PAUSE_MS = 1000;
 
 export interface RekeyOptions {
   readonly control: ControlConfig;
-  readonly tlsConfig: TlsConfig;
   readonly verify: VerifyConfig;
   readonly channel: ControlChannel;
-  readonly tls: TlsEngineFactory;
+  readonly tls: TlsContext;
   readonly random: Random;
-  /** A TLS engine has something; possibly in a turn of the event loop. */
-  readonly onTlsActivity: () => void;
   readonly ownMessage: () => KeyMethodMessage;
 }
 
@@ -53,12 +49,6 @@ export class Rekey {
 
   get live(): readonly KeyExchange[] {
     return this.#live;
-  }
-
-  /** TLS works in the event loop. */
-  get busy(): boolean {
-    for (const negotiation of this.#live) if (negotiation.busy) return true;
-    return false;
   }
 
   start(now: number): void {
@@ -161,7 +151,7 @@ export class Rekey {
   }
 
   #create(keyId: number, reset: number, now: number): KeyExchange {
-    const { control, tlsConfig, verify, channel, tls, onTlsActivity, ownMessage } = this.#options;
+    const { control, verify, channel, tls, ownMessage } = this.#options;
     return new KeyExchange({
       keyId,
       reset,
@@ -169,7 +159,7 @@ export class Rekey {
       now,
       tlsTimeoutMs: control.tlsTimeout * 1000,
       maxPayload: channel.maxPayload,
-      createTls: () => tls.create(tlsParameters(tlsConfig, verify), onTlsActivity),
+      createTls: (accept) => tls.engine(accept),
       checkCertificates: (chain) => checkPeerCertificate(verify, chain),
       ownMessage,
     });

@@ -7,7 +7,7 @@
  * - the data path: sealBatch; handleBatch opens
  *
  * After any call of the first two kinds: poll pollTransmit until undefined, then pollEvent until undefined, then
- * pollAt. While `busy`, TLS works in the event loop: yield to it and ask pollAt again. `now` is monotonic and never
+ * pollAt. `now` is monotonic and never
  * goes back. See README.md for the states.
  */
 import type { Batch } from "../../lib/batch.ts";
@@ -40,7 +40,7 @@ import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { type KeyMethodMessage, makeKeySource, utf8Encode } from "../exchange/key-method.ts";
 import { clientOptionsString, clientPeerInfo } from "../exchange/peer-info.ts";
 import { Rekey } from "../exchange/rekey.ts";
-import type { AeadFactory, AeadName, ControlPrimitives, TlsEngineFactory } from "../ports.ts";
+import type { AeadFactory, AeadName, ControlPrimitives, TlsContext } from "../ports.ts";
 import { type AuthToken, type Pushed, PushReply, renewedToken, serverMismatches } from "../push/collect.ts";
 import { dataKey } from "../side.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
@@ -64,12 +64,11 @@ export interface SessionPorts {
   readonly slab: Slab;
   readonly aead: AeadFactory;
   readonly control: ControlPrimitives;
-  readonly tls: TlsEngineFactory;
+  /** Made of the same configuration. It outlives the session. */
+  readonly tls: TlsContext;
   readonly random: Random;
   /** Room for one ping; nothing in it outlives a call. */
   readonly scratch: Arena;
-  /** Called when TLS has something, possibly in a turn of the event loop: the owner polls again. */
-  readonly onActivity?: () => void;
 }
 
 export interface SessionStart {
@@ -119,7 +118,6 @@ export class ClientSession {
   #push = new PushReply();
   #pushed: Pushed | undefined;
   #keepalive: Keepalive | undefined;
-  #tlsActivity = false;
   #tlsSeen = false;
   #startedAt = 0;
   #negotiatedAt = 0;
@@ -145,15 +143,10 @@ export class ClientSession {
     this.#data = new DataChannel(ports.slab, this.#slots, this.drops);
     this.#negotiations = new Rekey({
       control: config.control,
-      tlsConfig: config.tls,
       verify: config.verify,
       channel: this.#channel,
       tls: ports.tls,
       random: ports.random,
-      onTlsActivity: () => {
-        this.#tlsActivity = true;
-        ports.onActivity?.();
-      },
       ownMessage: () => this.#ownMessage(),
     });
   }
@@ -165,11 +158,6 @@ export class ClientSession {
   /** Packets can be sealed. */
   get isUp(): boolean {
     return this.#state === "up";
-  }
-
-  /** TLS works in the event loop: yield to it before sleeping. */
-  get busy(): boolean {
-    return this.#negotiations.busy;
   }
 
   /** What the server gave to log in with from now on. */
@@ -267,7 +255,6 @@ export class ClientSession {
 
   /** The next control packet or ping for the link. */
   pollTransmit(now: number): Uint8Array | undefined {
-    if (this.#tlsActivity) this.#pump(now);
     const packet = this.#outbox.shift() ?? this.#pollNegotiations(now) ?? this.#pollPing(now);
     if (packet !== undefined) this.#controlSentAt = now;
     return packet;
@@ -281,7 +268,6 @@ export class ClientSession {
   pollAt(): number {
     if (this.#outbox.length > 0) return Number.NEGATIVE_INFINITY;
     if (this.#state === "ended") return Number.POSITIVE_INFINITY;
-    if (this.#tlsActivity) return Number.NEGATIVE_INFINITY;
     const at = Math.min(this.#timers.next(), this.#slots.pollAt(), this.#negotiations.pollAt());
     if (this.#state !== "up" || this.#keepalive === undefined) return at;
     return Math.min(at, this.#keepalive.pollAt(this.#sentAt(), this.#receivedAt()));
@@ -313,7 +299,6 @@ export class ClientSession {
 
   /** Moves the negotiations on and acts on what came of it. */
   #pump(now: number): void {
-    this.#tlsActivity = false;
     const { live } = this.#negotiations;
     for (const negotiation of live) {
       negotiation.pump();

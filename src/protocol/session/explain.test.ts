@@ -130,7 +130,6 @@ test("every end has a sentence, without a secret in it", () => {
     { kind: "session-timeout" },
     { kind: "renegotiation-failed", problem: "not in time" },
     { kind: "closed" },
-    ...(["certificate", "own-certificate", "alert", "protocol", "closed"] as const).map((kind) => tls(kind, "X")),
     ...["CERT_REVOKED", "CRL_HAS_EXPIRED", "CRL_NOT_YET_VALID", "UNABLE_TO_GET_CRL", "INVALID_PURPOSE"].map((code) =>
       tls("certificate", code),
     ),

@@ -208,8 +208,6 @@ function tlsFailure(failure: TlsFailure, config: NamedParts, place: Place): Expl
         certificate(failure.code, config, place) ??
           `the server's certificate does not verify (${failure.code}: ${failure.message})`,
       );
-    case "own-certificate":
-      return error(`cert/key: ${failure.message}`);
     case "alert":
       return error(alert(failure.code, config));
     case "closed":
