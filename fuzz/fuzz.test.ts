@@ -1,26 +1,33 @@
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { seededRandom } from "../src/lib/random.ts";
 import { mutate } from "./mutate.ts";
+import { corpus } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 
-const RUNS = 5000;
+const RUNS = 3000;
 
 for (const [name, target] of Object.entries(TARGETS)) {
-  test(`${name}: its seeds, what failed once, and ${RUNS} mutations do not throw`, () => {
-    const folder = `${import.meta.dir}/../test/corpus/${name}`;
-    const corpus = existsSync(folder) ? readdirSync(folder).map((file) => readFileSync(`${folder}/${file}`)) : [];
-    for (const input of [...target.seeds, ...corpus]) target.run(input);
-    const random = seededRandom(20261124);
-    for (let i = 0; i < RUNS; i++) {
-      const input = mutate(random, target.seeds);
+  test(`${name}: its corpus and ${target.runs ?? RUNS} mutations of it do not throw`, () => {
+    const seeds = corpus(name);
+    expect(seeds.length).toBeGreaterThan(0);
+    const reached = new Set<string>();
+    const run = (what: string, input: Uint8Array): void => {
       try {
-        target.run(input);
+        target.run(input, (feature) => reached.add(feature));
       } catch (error) {
-        throw new Error(`${name} threw for ${input.toHex()}`, { cause: error });
+        throw new Error(`${name} threw for ${what}: ${input.toHex()}`, { cause: error });
       }
+    };
+    for (const { file, bytes } of seeds) run(file, bytes);
+    const random = seededRandom(20261124);
+    const pool = seeds.map(({ bytes }) => bytes);
+    for (let i = 0; i < (target.runs ?? RUNS); i++) {
+      const before = reached.size;
+      const input = mutate(random, pool);
+      run(`mutation ${i}`, input);
+      if (reached.size > before) pool.push(input);
     }
-  });
+  }, 60_000);
 }
 
 test("the same seed gives the same mutations, and mutations differ from their seeds", () => {

@@ -1,46 +1,69 @@
 /**
- * `npm run fuzz -- TARGET [--seed N] [--seconds N]`: mutates the target's seeds and its corpus. An input that makes it
- * throw, or take longer than a second, is kept in test/corpus/TARGET/, where `npm test` runs it again.
+ * `npm run fuzz -- TARGET|all [--seed N] [--seconds N] [--grow]`: mutates the target's corpus, test/corpus/TARGET/, and what has reached
+ * something new since the start. An input that makes it throw, or take longer than a second, is kept there, where `npm
+ * test` runs it again; with --grow also those that reached something new.
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { seededRandom } from "../src/lib/random.ts";
 import { mutate } from "./mutate.ts";
+import { corpus, corpusOf, type Target } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seed: { type: "string", default: "1" }, seconds: { type: "string", default: "20" } },
+  options: {
+    seed: { type: "string", default: "1" },
+    seconds: { type: "string", default: "20" },
+    grow: { type: "boolean", default: false },
+  },
 });
-const name = positionals[0] ?? "";
-const target = TARGETS[name];
-if (target === undefined) {
-  console.error(`usage: npm run fuzz -- ${Object.keys(TARGETS).join("|")} [--seed N] [--seconds N]`);
+const chosen =
+  positionals[0] === "all"
+    ? Object.entries(TARGETS)
+    : Object.entries(TARGETS).filter(([name]) => name === positionals[0]);
+if (chosen.length === 0) {
+  console.error(`usage: npm run fuzz -- all|${Object.keys(TARGETS).join("|")} [--seed N] [--seconds N] [--grow]`);
   process.exit(2);
 }
-const corpus = `${import.meta.dir}/../test/corpus/${name}`;
-mkdirSync(corpus, { recursive: true });
-const seeds = [...target.seeds, ...readdirSync(corpus).map((file) => readFileSync(`${corpus}/${file}`))];
-const random = seededRandom(Number(values.seed));
-const end = performance.now() + Number(values.seconds) * 1000;
-let runs = 0;
-let found = 0;
-while (performance.now() < end && found < 10) {
-  const input = mutate(random, seeds);
-  const start = performance.now();
-  let problem: unknown;
-  try {
-    target.run(input);
-    if (performance.now() - start > 1000) problem = "slow";
-  } catch (error) {
-    problem = error;
+
+const MOST_FAILURES = 10;
+let failures = 0;
+for (const [name, target] of chosen) failures += fuzz(name, target);
+process.exit(failures > 0 ? 1 : 0);
+
+function fuzz(name: string, target: Target): number {
+  const reached = new Set<string>();
+  const pool = corpus(name).map(({ bytes }) => bytes);
+  for (const input of pool) target.run(input, (what) => reached.add(what));
+  const atStart = reached.size;
+  const random = seededRandom(Number(values.seed));
+  const end = performance.now() + Number(values.seconds) * 1000;
+  let runs = 0;
+  let found = 0;
+  while (performance.now() < end && found < MOST_FAILURES) {
+    const input = mutate(random, pool);
+    const before = reached.size;
+    const start = performance.now();
+    let problem: unknown;
+    try {
+      target.run(input, (what) => reached.add(what));
+      if (performance.now() - start > 1000) problem = "slow";
+    } catch (error) {
+      problem = error;
+    }
+    runs++;
+    const isNew = reached.size > before;
+    if (isNew) pool.push(input);
+    if (problem === undefined && !(isNew && values.grow)) continue;
+    const file = `${corpusOf(name)}/${problem === undefined ? "" : "failed-"}${Bun.hash(input).toString(16)}.bin`;
+    writeFileSync(file, input);
+    if (problem === undefined) continue;
+    found++;
+    console.log(file, problem);
   }
-  runs++;
-  if (problem === undefined) continue;
-  found++;
-  const file = `${corpus}/${Bun.hash(input).toString(16)}.bin`;
-  writeFileSync(file, input);
-  console.log(file, problem);
+  console.log(
+    `${name}: ${runs} inputs, ${reached.size} things reached (${atStart} by the corpus), ${found} failures (seed ${values.seed})`,
+  );
+  return found;
 }
-console.log(`${name}: ${runs} inputs, ${found} failures (seed ${values.seed})`);
-process.exit(found > 0 ? 1 : 0);

@@ -1,0 +1,90 @@
+/** The stub resolver as a machine: queries, time, and answers of which some are meant for it. */
+import { type IpAddress, parseIpv4 } from "../../src/lib/ip.ts";
+import { seededRandom } from "../../src/lib/random.ts";
+import { DnsClient, type DnsTransmit } from "../../src/netstack/dns/client.ts";
+import { Decisions, type Target } from "../target.ts";
+
+const SERVERS = ["10.0.0.1", "10.0.0.2"].map((text) => parseIpv4(text) as IpAddress);
+const NAMES = ["vpn.example", "VPN.example.", "a..b", "other.example", "x".repeat(64)];
+/** A client asks at most so many times, whatever comes: two families, with and without EDNS, of each server, a few rounds. */
+const MOST_QUESTIONS = 64;
+
+export const dns: Target = {
+  run(input, seen) {
+    const decisions = new Decisions(input);
+    const client = new DnsClient({ random: seededRandom(9) });
+    client.setServers(SERVERS);
+    let now = 1000;
+    let asked: DnsTransmit[] = [];
+    let questions = 0;
+    const open = new Set<number>();
+    const drain = (): void => {
+      for (let t = client.pollTransmit(now); t !== undefined; t = client.pollTransmit(now)) {
+        questions++;
+        asked = [t, ...asked].slice(0, 8);
+      }
+      for (let e = client.pollEvent(); e !== undefined; e = client.pollEvent()) {
+        if (!open.delete(e.id)) throw new Error(`an event for ${e.id}, which is not open`);
+        seen(
+          e.kind === "failed" ? e.reason : `${e.source} ${Math.min(e.ipv4.length, 2)} ${Math.min(e.ipv6.length, 2)}`,
+        );
+        if (e.kind === "answer" && !(e.ttl >= 0 && e.ttl <= 86_400)) throw new Error(`a TTL of ${e.ttl}`);
+      }
+    };
+    let queries = 0;
+    for (let steps = 0; decisions.left > 0 && steps < 64; steps++) {
+      switch (decisions.below(8)) {
+        case 0: {
+          const id = client.query(now, NAMES[decisions.below(NAMES.length)] as string);
+          open.add(id);
+          queries++;
+          break;
+        }
+        case 1: {
+          const id = decisions.byte();
+          client.cancel(id);
+          open.delete(id);
+          break;
+        }
+        case 2:
+          client.setServers(SERVERS.slice(0, decisions.below(3)));
+          break;
+        case 3:
+          if (client.pollAt() !== Number.POSITIVE_INFINITY) now = Math.max(now, client.pollAt());
+          client.handleTimeout(now);
+          if (client.pollAt() <= now) throw new Error(`asks again for ${client.pollAt()} at ${now}`);
+          break;
+        case 4:
+          now += decisions.uint16();
+          client.handleTimeout(now);
+          break;
+        default: {
+          // an answer to one of the last questions: its header and question, and these flags and records
+          const question = asked[decisions.below(8)];
+          if (question === undefined) break;
+          const answer = Uint8Array.of(
+            ...question.payload.subarray(0, question.payload.length - 11),
+            ...decisions.take(64),
+          );
+          answer[2] = 0x80 | decisions.byte();
+          answer[3] = decisions.byte();
+          answer[7] = decisions.below(4);
+          answer[11] = decisions.below(4) === 0 ? 1 : 0;
+          if (decisions.below(8) === 0) answer[0] = (answer[0] as number) ^ 1;
+          const from = decisions.below(8) === 0 ? (SERVERS[decisions.below(2)] as IpAddress) : question.server;
+          seen(String(client.handleMessage(now, from, answer, question.socket)));
+        }
+      }
+      drain();
+    }
+    if (questions > queries * MOST_QUESTIONS) throw new Error(`${questions} questions for ${queries} names`);
+    // everything comes to an end
+    for (let i = 0; i < 1000 && open.size > 0; i++) {
+      now = Math.max(now, client.pollAt());
+      if (now === Number.POSITIVE_INFINITY) throw new Error("a query without end");
+      client.handleTimeout(now);
+      drain();
+    }
+    if (open.size > 0) throw new Error("a query without end");
+  },
+};
