@@ -81,7 +81,7 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
 
   const auth = reader.read(CREDENTIALS_FILE);
   const result = parseConfig({ file: name, text: decodeUtf8(bytes) }, (file) => readBeside(reader, name, file), {
-    role: "client",
+    roles: ["client"],
     defaultCredentials: auth && { text: decodeUtf8(auth), label: CREDENTIALS_FILE },
   });
   const tls = result.ok

@@ -59,7 +59,8 @@ export async function check(argv: string[]): Promise<number> {
   };
   const auth = beside("auth.txt");
   const result = parseConfig({ file, text }, beside, {
-    role: values.client ? "client" : values.server ? "server" : undefined,
+    roles: ["client"],
+    expected: values.client ? "client" : values.server ? "server" : undefined,
     defaultCredentials: auth && { text: new TextDecoder().decode(auth), label: "auth.txt" },
   });
   const tls = result.ok

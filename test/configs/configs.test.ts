@@ -4,10 +4,10 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { DIRECTIVES } from "../../src/protocol/config/directives.ts";
+import { DIRECTIVES, findDirective } from "../../src/protocol/config/directives.ts";
 import { formatConfig } from "../../src/protocol/config/format.ts";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
-import type { ClientConfig, ConfigProblem, ConfigResult } from "../../src/protocol/config/types.ts";
+import type { ClientConfig, Config, ConfigProblem, ConfigResult, Role } from "../../src/protocol/config/types.ts";
 
 const FOLDER = import.meta.dir;
 const OPENVPN =
@@ -27,21 +27,24 @@ function readable(path: string): Uint8Array | undefined {
   }
 }
 
-const parse = (folder: string, file: string, text = readFileSync(join(folder, file), "utf8")): ConfigResult =>
+type ClientResult = ConfigResult<"client">;
+
+const parse = (folder: string, file: string, text = readFileSync(join(folder, file), "utf8")): ClientResult =>
   parseConfig({ file, text }, (name) => readable(join(folder, name)), {
+    roles: ["client"],
     defaultCredentials: { text: "ann\ncorrect horse\n", label: "auth.txt" },
   });
 
 const shown = (problems: readonly ConfigProblem[]): string[] =>
   problems.map((p) => `${p.origin.file}:${p.origin.line}: ${p.directive}: ${p.problem}`);
 
-function accepted(result: ConfigResult): ClientConfig {
+function accepted(result: ClientResult): ClientConfig {
   expect(result.ok ? [] : shown(result.problems)).toEqual([]);
   return (result as { config: ClientConfig }).config;
 }
 
 /** Without what a second parsing of the resolved text must change: where things stand. */
-const comparable = (config: ClientConfig): unknown =>
+const comparable = (config: Config): unknown =>
   JSON.parse(
     JSON.stringify({ ...config, file: "" }, (key, value) =>
       ["origin", "origins", "label"].includes(key) ? undefined : value instanceof Map ? [...value] : value,
@@ -342,6 +345,52 @@ describe.skipIf(OPENVPN === undefined)("beside the real openvpn", () => {
     });
   }
 
+  const OWN = "ca ca.crt\ncert client.crt\nkey client.key\n";
+  const ROLES: Readonly<Record<Role, string>> = {
+    client: BASE,
+    server: `mode server\ntls-server\ndev tun\ndh none\ntopology subnet\n${OWN}`,
+    p2p: `tls-server\ndev tun\ndh none\nremote 192.0.2.1\nifconfig 10.8.0.1 10.8.0.2\n${OWN}`,
+    static: "secret ta.key\ndev tun\ncipher AES-256-CBC\nremote 192.0.2.1\nifconfig 10.8.0.1 10.8.0.2\n",
+  };
+
+  test("a directive is of the roles that openvpn takes it for", () => {
+    // One line for each that needs nothing else, and whether openvpn takes it in a profile of another role.
+    const samples = [
+      ...["remote 192.0.2.1", "nobind", "redirect-gateway def1", "auth-user-pass login.txt", "remote-random"],
+      ...["connect-retry 5", "push-peer-info", "pull-filter ignore x", "route-nopull", "hand-window 60"],
+      ...["ca ca.crt", "crl-verify crl.pem", "remote-cert-tls client", "verify-x509-name x name", "reneg-sec 60"],
+      ...[
+        "tls-cipher DEFAULT",
+        "tls-groups X25519",
+        "tls-version-min 1.2",
+        "data-ciphers AES-256-GCM",
+        "cipher AES-256-GCM",
+      ],
+      ...["keepalive 10 60", "ping 5", "tun-mtu 1400", "replay-window 64", "compress", "float", "shaper 10000"],
+      ...["tls-exit", "auth-nocache", "dhcp-option DNS 192.0.2.1", "route 10.0.0.0 255.0.0.0", "topology subnet"],
+      ...['push "route 10.0.0.0"', "max-clients 10", "client-to-client", "duplicate-cn", "client-config-dir /tmp"],
+      ...[
+        "connect-freq 1 2",
+        "connect-freq-initial 1 2",
+        "hash-size 5 5",
+        "tcp-queue-limit 5",
+        "learn-address /bin/true",
+      ],
+    ];
+    const surprises: string[] = [];
+    for (const sample of samples) {
+      const name = sample.split(" ")[0] as string;
+      for (const role of ["client", "server", "p2p", "static"] as const) {
+        writeFileSync(join(work, "role.conf"), `${ROLES[role]}${sample}\n`);
+        const isTaken = !objections(work, "role.conf").some((o) => o.includes("Options error"));
+        const row = findDirective(name, role);
+        const isOurs = row?.roles.includes(role) || row?.isPassedOver;
+        if (isTaken !== isOurs) surprises.push(`${sample} in ${role}: openvpn ${isTaken ? "takes" : "refuses"} it`);
+      }
+    }
+    expect(surprises).toEqual([]);
+  });
+
   test("each directive takes as many parameters as openvpn takes", () => {
     // Wider on purpose: words of Windows, of other versions, and old forms that profiles still have.
     const wider = new Set([
@@ -354,7 +403,9 @@ describe.skipIf(OPENVPN === undefined)("beside the real openvpn", () => {
       "script-security",
     ]);
     const surprises: string[] = [];
-    const rows = [...DIRECTIVES.values()].filter((d) => d.support === "implemented" && !wider.has(d.name));
+    const rows = DIRECTIVES.filter(
+      (d) => d.support === "implemented" && d.roles.includes("client") && !wider.has(d.name),
+    );
     for (const { name, min, max } of rows) {
       for (const count of [min, max]) {
         writeFileSync(join(work, "arity.conf"), `${BASE}${[name, ...Array(count).fill("1")].join(" ")}\n`);
@@ -414,7 +465,7 @@ describe("hostile input", () => {
   test("what stands in keys and passwords is not repeated in a problem", () => {
     const secret = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
     const text = `client\n${secret}\nHunter2 x\n<auth-user-pass>\nann\n</auth-user-pass>\n<tls-crypt>\n${secret}\n</tls-crypt>\n<key>\n${secret}\n</key>`;
-    const result = parseConfig({ file: "f", text }, () => undefined);
+    const result = parseConfig({ file: "f", text }, () => undefined, { roles: ["client"] });
     const printed = result.ok ? "" : shown(result.problems).join("\n");
     expect(printed).toContain("f:2: (not a directive): unknown directive");
     expect(printed).not.toContain(secret.slice(0, 20));
@@ -439,7 +490,7 @@ describe("hostile input", () => {
 
   test("nor what could not be split into words", () => {
     const text = `client\n--remote "a\nauth-user-pass\n"Tr0ub4dor&3\nS3cr3t\\x99\n`;
-    const result = parseConfig({ file: "f", text }, () => undefined);
+    const result = parseConfig({ file: "f", text }, () => undefined, { roles: ["client"] });
     const printed = result.ok ? "" : shown(result.problems).join("\n");
     expect(printed).toContain('f:2: remote: the quote " is not closed');
     expect(printed).toContain('f:4: (not a directive): the quote " is not closed');
@@ -465,7 +516,9 @@ describe("hostile input", () => {
   test("a file that is no text is one problem, which names UTF-16", () => {
     const utf16 = Buffer.from(`\ufeffclient\ndev tun\nremote 192.0.2.1\n`, "utf16le");
     for (const bytes of [utf16, Buffer.from("client\nremote \0\n\0\n\0\n")]) {
-      const result = parseConfig({ file: "f", text: new TextDecoder().decode(bytes) }, () => undefined);
+      const result = parseConfig({ file: "f", text: new TextDecoder().decode(bytes) }, () => undefined, {
+        roles: ["client"],
+      });
       expect(result.ok ? [] : shown(result.problems)).toEqual([
         expect.stringMatching(/^f:[12]: file: .*UTF-16.*UTF-8/),
       ]);

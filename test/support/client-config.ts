@@ -25,6 +25,7 @@ export const PUSH: readonly string[] = [
 export function clientConfig(lines: readonly string[], wrap: ControlWrap): ClientConfig {
   const text = `client\ndev tun\nnobind\nremote vpn.example\nauth-user-pass\n${lines.join("\n")}\n<ca>\n${pem}\n</ca>\n`;
   const result = parseConfig({ file: "x.ovpn", text }, () => undefined, {
+    roles: ["client"],
     defaultCredentials: { text: "ann\npw\n", label: "auth.txt" },
   });
   if (!result.ok) throw new Error(JSON.stringify(result.problems));

@@ -1,4 +1,5 @@
 /** One row of the table of directives. */
+import type { Role } from "./types.ts";
 
 export type Support =
   /** Has its effect. */
@@ -12,8 +13,24 @@ export type Support =
   /** Not for an appliance, for good: an error at its line with the remedy. */
   | "refused";
 
+/** What a directive does inside `<connection>`. */
+export type InConnection =
+  /** It cannot stand there. */
+  | "refused"
+  | "used"
+  /** OpenVPN has it for each connection, here one value counts for all: the line is passed over with a warning. */
+  | "ignored"
+  /** Not available yet. */
+  | "later"
+  /** That remote cannot be used. */
+  | "skips";
+
 export interface Directive {
   readonly name: string;
+  /** The profiles that it belongs to. */
+  readonly roles: readonly Role[];
+  /** In a profile of another role OpenVPN passes over it, so it is a warning there and no problem. */
+  readonly isPassedOver: boolean;
   readonly support: Support;
   /** Number of parameters. */
   readonly min: number;
@@ -22,35 +39,45 @@ export interface Directive {
   readonly text: string;
   /** May stand as `<name>` block. */
   readonly inline: boolean;
-  /** May stand inside `<connection>`. */
-  readonly connection: boolean;
-  /** A server may push it, and the profile's own lines are merged with what is pushed. */
-  readonly pushable: boolean;
-  /** Marks a server's profile. */
-  readonly server: boolean;
+  readonly inConnection: InConnection;
+  /** What the first parameter can be; undefined: anything, or checked where it is read. */
+  readonly values: readonly string[] | undefined;
+  /** First parameters with which nothing is lost: the line is passed over without a word. */
+  readonly harmless: RegExp | undefined;
 }
 
-/** Marks that a row may carry: i = inline block, c = inside <connection>, p = pushable. */
-export type Marks = "" | "i" | "c" | "p" | "ic" | "cp";
+/** What a row may say beside its columns. */
+export type More = Partial<Pick<Directive, "values" | "harmless">>;
 
+const ROLES: Readonly<Record<string, Role>> = { c: "client", s: "server", p: "p2p", k: "static" };
+const IN_CONNECTION: Readonly<Record<string, InConnection>> = { c: "used", o: "ignored", l: "later", r: "skips" };
+
+/**
+ * @param roles c = client, s = server, p = point-to-point with TLS, k = static key
+ * @param marks e = passed over elsewhere, i = inline block; inside <connection>: c = used, o = ignored, l = later, r = rules the remote out
+ */
 export function row(
   name: string,
+  roles: string,
   support: Support,
   min: number,
   max: number,
-  marks: Marks = "",
+  marks = "",
   text = "",
-  server = false,
+  more: More = {},
 ): Directive {
+  const inConnection = [...marks].flatMap((mark) => IN_CONNECTION[mark] ?? [])[0] ?? "refused";
   return {
     name,
+    roles: [...roles].map((letter) => ROLES[letter] as Role),
+    isPassedOver: marks.includes("e"),
     support,
     min,
     max,
     text,
     inline: marks.includes("i"),
-    connection: marks.includes("c"),
-    pushable: marks.includes("p"),
-    server,
+    inConnection,
+    values: more.values,
+    harmless: more.harmless,
   };
 }

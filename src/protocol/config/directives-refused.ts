@@ -1,11 +1,14 @@
 /** Directives that are errors: not built yet although they matter, or not for an appliance at all. */
-import { type Directive, type Marks, row } from "./directive.ts";
+import { type Directive, row } from "./directive.ts";
 
-const later = (name: string, what: string, marks: Marks = ""): Directive => row(name, "later", 0, 15, marks, what);
-const refused = (name: string, remedy: string, marks: Marks = ""): Directive =>
-  row(name, "refused", 0, 15, marks, remedy);
+const later = (name: string, roles: string, what: string, marks = ""): Directive =>
+  row(name, roles, "later", 0, 15, marks, what);
+/** Of any profile. */
+const refused = (name: string, remedy: string): Directive => row(name, "cspk", "refused", 0, 15, "", remedy);
 
 const NO_SCRIPTS = "the appliance runs no scripts and has no shell; remove the line";
+/** Scripts of Linux profiles that set the resolver of the machine itself, which has no use for one: nothing is lost. */
+const RESOLVER_SCRIPT = /(^|\/)update-(resolv-conf|systemd-resolved)(\.sh)?$/;
 const NO_MANAGEMENT =
   "there is no management interface; the log on the console and SIGUSR2 tell the state; remove the line";
 const NO_SMARTCARD =
@@ -15,33 +18,33 @@ const STANDALONE = "is a command, not a configuration; remove the line";
 
 export const REFUSED: readonly Directive[] = [
   // The wire would differ, or security would be less than the profile asks for.
-  later("tls-crypt-v2", "not available yet; ask for a profile with tls-crypt or tls-auth", "ic"),
-  later("secret", "static key mode is not available: it has no forward secrecy; use TLS (client, ca, ...)", "i"),
-  later("http-proxy", "not available yet (it needs TCP)", "c"),
-  later("http-proxy-option", "not available yet (it needs TCP)", "c"),
-  later("http-proxy-user-pass", "not available yet (it needs TCP)", "ic"),
-  later("http-proxy-retry", "not available yet (it needs TCP)", "c"),
-  later("http-proxy-timeout", "not available yet (it needs TCP)", "c"),
-  later("http-proxy-override", "not available yet (it needs TCP)", "c"),
-  later("socks-proxy", "not available yet", "c"),
-  later("socks-proxy-retry", "not available yet", "c"),
-  later("client-nat", "not available yet"),
-  later("proto-force", "not available yet; write proto udp"),
-  later("capath", "a directory of CAs is not available; put the CA certificates into one file or block for ca"),
-  later("keying-material-exporter", "not available yet"),
-  later("no-replay", "replay protection cannot be turned off; remove the line"),
-  later("no-iv", "was removed from OpenVPN; remove the line"),
-  later("auth-token", "is pushed by a server, never written in a profile; remove the line"),
-  later("auth-token-user", "is pushed by a server, never written in a profile; remove the line"),
-  later("peer-id", "is pushed by a server, never written in a profile; remove the line"),
-  later("protocol-flags", "is pushed by a server, never written in a profile; remove the line"),
-  later("key-derivation", "is pushed by a server, never written in a profile; remove the line"),
-  later("push-continuation", "is pushed by a server, never written in a profile; remove the line"),
+  later("tls-crypt-v2", "csp", "not available yet; ask for a profile with tls-crypt or tls-auth", "ic"),
+  later("http-proxy", "cpk", "not available yet (it needs TCP)", "r"),
+  later("http-proxy-option", "cpk", "not available yet (it needs TCP)", "c"),
+  later("http-proxy-user-pass", "cpk", "not available yet (it needs TCP)", "ic"),
+  later("http-proxy-retry", "cpk", "not available yet (it needs TCP)", "c"),
+  later("http-proxy-timeout", "cpk", "not available yet (it needs TCP)", "c"),
+  later("http-proxy-override", "cpk", "not available yet (it needs TCP)", "c"),
+  later("socks-proxy", "cpk", "not available yet", "r"),
+  later("socks-proxy-retry", "cpk", "not available yet", "c"),
+  later("client-nat", "cspk", "not available yet"),
+  later("proto-force", "cspk", "not available yet; write proto udp"),
+  later("capath", "csp", "a directory of CAs is not available; put the CA certificates into one file or block for ca"),
+  later("keying-material-exporter", "csp", "not available yet"),
+  later("no-replay", "cspk", "replay protection cannot be turned off; remove the line"),
+  later("no-iv", "cspk", "was removed from OpenVPN; remove the line"),
+  later("auth-token", "cspk", "is pushed by a server, never written in a profile; remove the line"),
+  later("auth-token-user", "cspk", "is pushed by a server, never written in a profile; remove the line"),
+  later("peer-id", "cspk", "is pushed by a server, never written in a profile; remove the line"),
+  later("protocol-flags", "cspk", "is pushed by a server, never written in a profile; remove the line"),
+  later("key-derivation", "cspk", "is pushed by a server, never written in a profile; remove the line"),
+  later("push-continuation", "cspk", "is pushed by a server, never written in a profile; remove the line"),
 
-  ...["up", "down", "ipchange", "route-up", "route-pre-down", "tls-verify", "tls-export-cert", "client-crresponse"].map(
-    (name) => refused(name, NO_SCRIPTS),
+  ...["up", "down"].map((name) => row(name, "cspk", "refused", 0, 15, "", NO_SCRIPTS, { harmless: RESOLVER_SCRIPT })),
+  ...["ipchange", "route-up", "route-pre-down", "tls-verify", "tls-export-cert", "client-crresponse"].map((name) =>
+    refused(name, NO_SCRIPTS),
   ),
-  ...["up-delay", "up-restart", "down-pre"].map((name) => row(name, "silent", 0, 0)),
+  ...["up-delay", "up-restart", "down-pre"].map((name) => row(name, "cspk", "silent", 0, 0)),
   refused("route-noexec", "routes are always the tunnel's; use route-nopull or pull-filter instead"),
   refused("ifconfig-noexec", "the tunnel's address is always set; remove the line"),
   refused("plugin", "the appliance loads no plugins; remove the line"),

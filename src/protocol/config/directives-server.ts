@@ -1,59 +1,27 @@
-/** Directives of a server's profile. The server role is not built yet, so each is an error at its line. */
+/** Directives of a server's profile, and of its clients' in client-config-dir. None is built yet: an error at its line. */
 import { type Directive, row } from "./directive.ts";
+import { NOT_AVAILABLE } from "./role.ts";
 
-export const NO_SERVER = "the server role is not available yet";
+const later = (name: string, marks = ""): Directive => row(name, "s", "later", 0, 15, marks, "not available yet");
 
-/** These alone make a profile a server's. */
-const MARKERS = ["server", "server-ipv6", "server-bridge", "tls-server"];
-
-const SERVER_ONLY = [
-  "push",
-  "push-remove",
-  "push-reset",
-  "ifconfig-pool",
-  "ifconfig-pool-persist",
-  "ifconfig-pool-linear",
-  "ifconfig-ipv6-pool",
-  "ifconfig-push",
-  "ifconfig-push-constraint",
-  "ifconfig-ipv6-push",
-  "iroute",
-  "iroute-ipv6",
-  "client-config-dir",
-  "ccd-exclusive",
-  "client-to-client",
-  "client-connect",
-  "client-disconnect",
-  "client-cert-not-required",
-  "learn-address",
-  "duplicate-cn",
-  "disable",
-  "max-clients",
-  "max-routes-per-client",
-  "connect-freq",
-  "connect-freq-initial",
-  "verify-client-cert",
-  "username-as-common-name",
-  "auth-user-pass-verify",
-  "auth-user-pass-optional",
-  "auth-gen-token",
-  "auth-gen-token-secret",
-  "tls-crypt-v2-verify",
-  "tls-crypt-v2-max-age",
-  "port-share",
-  "stale-routes-check",
-  "tcp-queue-limit",
-  "bcast-buffers",
-  "hash-size",
-  "vlan-tagging",
-  "vlan-accept",
-  "vlan-pvid",
-  "override-username",
-];
+/** Without one of these (or mode server) a profile is no server's. */
+const deciding = (name: string): Directive => row(name, "s", "later", 0, 15, "", NOT_AVAILABLE.server);
 
 export const SERVER: readonly Directive[] = [
-  ...MARKERS.map((name) => row(name, "later", 0, 15, "", NO_SERVER, true)),
-  ...SERVER_ONLY.map((name) =>
-    row(name, "later", 0, 15, name === "auth-gen-token-secret" ? "i" : "", `belongs to a server; ${NO_SERVER}`),
-  ),
+  ...["server", "server-ipv6", "server-bridge"].map(deciding),
+
+  ...["ifconfig-pool", "ifconfig-pool-persist", "ifconfig-pool-linear", "ifconfig-ipv6-pool", "ifconfig-push"]
+    .concat(["ifconfig-ipv6-push", "iroute", "iroute-ipv6", "push-remove", "push-reset", "disable"])
+    .concat(["client-config-dir", "ccd-exclusive", "client-to-client", "duplicate-cn", "connect-freq"])
+    .concat(["client-connect", "client-disconnect", "learn-address", "client-cert-not-required"])
+    .concat(["verify-client-cert", "username-as-common-name", "auth-user-pass-verify", "auth-user-pass-optional"])
+    .concat(["auth-gen-token", "tls-crypt-v2-max-age", "override-username", "port-share", "stale-routes-check"])
+    .concat(["hash-size", "vlan-tagging"])
+    .map((name) => later(name)),
+
+  ...["push", "ifconfig-push-constraint", "max-clients", "max-routes-per-client", "connect-freq-initial"]
+    .concat(["tls-crypt-v2-verify", "tcp-queue-limit", "bcast-buffers", "vlan-accept", "vlan-pvid"])
+    .map((name) => later(name, "e")),
+  later("auth-gen-token-secret", "ei"),
+  later("dh", "i"),
 ];

@@ -80,11 +80,11 @@ test("a resolved configuration is read back with the same meaning, and formats t
   fc.assert(
     fc.property(base, fc.array(fc.oneof(...LINES), { maxLength: 25 }), (role, lines) => {
       const text = [role, "dev tun", "remote a.example", `peer-fingerprint ${"00:".repeat(31)}00`, ...lines].join("\n");
-      const first = parseConfig({ file: "a", text }, () => undefined);
+      const first = parseConfig({ file: "a", text }, () => undefined, { roles: ["client"] });
       expect(first.ok ? [] : first.problems).toEqual([]);
       if (!first.ok) return;
       const resolved = formatConfig(first.config);
-      const second = parseConfig({ file: "b", text: resolved }, () => undefined);
+      const second = parseConfig({ file: "b", text: resolved }, () => undefined, { roles: ["client"] });
       expect(second.ok ? meaning(second.config) : second.problems).toEqual(meaning(first.config));
       if (second.ok) expect(formatConfig(second.config)).toBe(resolved);
     }),

@@ -3,6 +3,7 @@ import { quoteWord } from "./lexer.ts";
 import { encodeBase64, formatStaticKey } from "./material.ts";
 import type {
   ClientConfig,
+  Config,
   ControlConfig,
   ControlWrap,
   DataConfig,
@@ -13,6 +14,8 @@ import type {
   PullConfig,
   Remote,
   RetryConfig,
+  Role,
+  StaticKey,
   TlsConfig,
   TunnelConfig,
   VerifyConfig,
@@ -20,25 +23,25 @@ import type {
 import { decodeUtf8 } from "./utf8.ts";
 
 /** @returns the file's text, which holds the secrets of the profile; it parses back to the same value (but for origins) */
-export function formatConfig(config: ClientConfig): string {
+export function formatConfig(config: Config): string {
   const out = new Output();
-  out.line("client");
+  if (config.role === "client") out.line("client");
+  if (config.role === "server") out.line("mode", "server");
+  if (config.role === "server" || config.role === "p2p") out.line("tls-server");
   out.line("dev", config.device);
   if (!/^tun/.test(config.device)) out.line("dev-type", "tun");
-  writeRemotes(out, config.remotes);
-  writeRetry(out, config.retry);
-  writeLink(out, config.link);
-  writeControl(out, config.control);
+  writeLink(out, config.link, config.role);
   writeData(out, config.data);
   writeKeepalive(out, config.keepalive);
   if (config.exitNotify > 0) out.line("explicit-exit-notify", config.exitNotify);
-  writePull(out, config.pull);
   writeTunnel(out, config.tunnel);
-  writePeerInfo(out, config.peerInfo);
-  writeVerify(out, config.verify);
-  writeTls(out, config.tls);
-  if (config.login) out.block("auth-user-pass", `${config.login.user}\n${config.login.password}\n`);
-  writeWrap(out, config.control.wrap);
+  if (config.role === "client") writeClient(out, config);
+  if (config.role === "static") writeStaticKey(out, "secret", config.secret);
+  else {
+    writeControl(out, config.control);
+    writeVerify(out, config.verify);
+    writeTls(out, config.tls);
+  }
   return out.text;
 }
 
@@ -72,6 +75,14 @@ function protocolWord(remote: Remote): string {
   return remote.protocol === "udp" ? `udp${family}` : `tcp${family}-client`;
 }
 
+function writeClient(out: Output, config: ClientConfig): void {
+  writeRemotes(out, config.remotes);
+  writeRetry(out, config.retry);
+  writePull(out, config.pull);
+  writePeerInfo(out, config.peerInfo);
+  if (config.login) out.block("auth-user-pass", `${config.login.user}\n${config.login.password}\n`);
+}
+
 function writeRemotes(out: Output, remotes: readonly Remote[]): void {
   for (const remote of remotes) out.line("remote", remote.host, remote.port, protocolWord(remote));
 }
@@ -83,9 +94,10 @@ function writeRetry(out: Output, retry: RetryConfig): void {
   out.line("connect-timeout", retry.connectTimeout);
 }
 
-function writeLink(out: Output, link: LinkConfig): void {
-  if (link.localPort === undefined) out.line("nobind");
-  else out.line("lport", link.localPort);
+function writeLink(out: Output, link: LinkConfig, role: Role): void {
+  // A server is always bound.
+  if (link.localPort === undefined && role !== "server") out.line("nobind");
+  else out.line("lport", link.localPort ?? 0);
 }
 
 /** The replay window is one directive for both channels: it stands with the data channel. */
@@ -96,6 +108,7 @@ function writeControl(out: Output, control: ControlConfig): void {
   out.line("reneg-sec", control.renegSec.max, control.renegSec.min);
   out.line("reneg-bytes", control.renegBytes);
   out.line("reneg-pkts", control.renegPkts);
+  writeWrap(out, control.wrap);
 }
 
 function writeData(out: Output, data: DataConfig): void {
@@ -171,7 +184,11 @@ function writeTls(out: Output, tls: TlsConfig): void {
 }
 
 function writeWrap(out: Output, wrap: ControlWrap): void {
-  if (wrap.kind === "none") return;
-  if (wrap.kind === "tls-auth" && wrap.direction !== undefined) out.line("key-direction", wrap.direction);
-  out.block(wrap.kind, formatStaticKey(wrap.key));
+  if (wrap.kind === "tls-auth") writeStaticKey(out, "tls-auth", wrap);
+  else if (wrap.kind === "tls-crypt") out.block("tls-crypt", formatStaticKey(wrap.key));
+}
+
+function writeStaticKey(out: Output, name: string, { key, direction }: StaticKey): void {
+  out.value("key-direction", direction);
+  out.block(name, formatStaticKey(key));
 }

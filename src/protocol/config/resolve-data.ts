@@ -3,7 +3,7 @@ import type { CompressionFraming } from "../data/compression.ts";
 import type { AeadName } from "../ports.ts";
 import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
-import type { DataConfig, DigestName, MssFix, TunnelConfig } from "./types.ts";
+import type { DataConfig, DigestName, MssFix, ReplayWindowConfig, TunnelConfig } from "./types.ts";
 
 const AEAD: readonly AeadName[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
 /** Ciphers of OpenVPN with OpenSSL that are not built: known, so that a mistyped name is told from them. */
@@ -13,7 +13,18 @@ const DIGESTS: readonly DigestName[] = ["SHA1", "SHA224", "SHA256", "SHA384", "S
 
 const isAead = (name: string): name is AeadName => (AEAD as readonly string[]).includes(name);
 
-export function resolveCiphers(reader: Reader): Pick<DataConfig, "ciphers" | "fallbackCipher"> {
+/** The data channel. */
+export function resolveData(reader: Reader): DataConfig {
+  checkFragment(reader);
+  return {
+    ...resolveCiphers(reader),
+    auth: resolveAuth(reader),
+    framing: resolveCompression(reader),
+    replayWindow: resolveReplayWindow(reader),
+  };
+}
+
+function resolveCiphers(reader: Reader): Pick<DataConfig, "ciphers" | "fallbackCipher"> {
   let ciphers: AeadName[] = [...AEAD];
   const lines = [...reader.all("data-ciphers"), ...reader.all("ncp-ciphers")].sort((a, b) => a.line - b.line);
   for (const line of lines) {
@@ -64,7 +75,7 @@ function cipherName(reader: Reader, directive: string): string | undefined {
   return name;
 }
 
-export function resolveAuth(reader: Reader): DigestName | "none" {
+function resolveAuth(reader: Reader): DigestName | "none" {
   let auth: DigestName | "none" = "SHA1";
   for (const line of reader.all("auth")) {
     const word = line.words[1] as string;
@@ -87,7 +98,7 @@ export function resolveAuth(reader: Reader): DigestName | "none" {
  * The framing that both ends must have, since it cannot be negotiated away: a packet without its byte is misread by a
  * server that has the same line. What may be compressed is refused, as it could not be read. The later line wins.
  */
-export function resolveCompression(reader: Reader): CompressionFraming {
+function resolveCompression(reader: Reader): CompressionFraming {
   let framing: CompressionFraming = "none";
   const lines = [...reader.all("comp-lzo"), ...reader.all("compress")].sort((a, b) => a.line - b.line);
   for (const line of lines) {
@@ -116,7 +127,7 @@ const STUBS = ["stub", "stub-v2", "migrate"] as const;
 const UNREADABLE = "what the server compresses could not be read";
 
 /** Not negotiable: both ends must have it (man openvpn, --fragment). 0 turns it off. */
-export function checkFragment(reader: Reader): void {
+function checkFragment(reader: Reader): void {
   for (const line of reader.all("fragment")) {
     const size = reader.number(line, 1, { min: 0, max: 65535 });
     if (line.words[2] !== undefined) reader.choice(line, 2, ["mtu"]);
@@ -147,4 +158,15 @@ export function resolveSizes(reader: Reader): Pick<TunnelConfig, "mtu" | "mtuMax
     if (size !== undefined && mode !== undefined) mssFix = size === 0 ? { size, mode: "payload" } : { size, mode };
   }
   return { mtu, mtuMax, mssFix };
+}
+
+function resolveReplayWindow(reader: Reader): ReplayWindowConfig {
+  let value = { packets: 64, seconds: 15 };
+  for (const line of reader.all("replay-window")) {
+    const packets = reader.number(line, 1, { min: 0, max: 65536 });
+    const seconds = reader.number(line, 2, { min: 0, max: 600 });
+    value = { packets: packets ?? value.packets, seconds: seconds ?? value.seconds };
+    if (packets === 0) reader.problem(line, "a window of 0 packets turns replay protection down; use 1 or more");
+  }
+  return value;
 }

@@ -2,7 +2,7 @@
 import { parseIpv4 } from "../../lib/ip.ts";
 import { type Line, printable } from "./lexer.ts";
 import { type Range, Reader } from "./reader.ts";
-import type { AddressFamily, LinkProtocol, Remote } from "./types.ts";
+import type { AddressFamily, LinkProtocol, Remote, Role } from "./types.ts";
 import { isHostName, isIpv6 } from "./values.ts";
 
 const PORT: Range = { min: 1, max: 65535 };
@@ -141,8 +141,8 @@ function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remo
   else remotes.push({ host, port, protocol, family, origin: reader.report.origin(line.line) });
 }
 
-/** The local port, or undefined for any. OpenVPN's rule for a client: bound only where a line asks for it. */
-export function resolveLocalPort(reader: Reader): number | undefined {
+/** The local port, or undefined for any. OpenVPN's rule: a client binds only where a line asks for it, the others always. */
+export function resolveLocalPort(reader: Reader, role: Role): number | undefined {
   const nobind = reader.last("nobind");
   const bind = reader.last("bind");
   const lport = reader.last("lport");
@@ -157,6 +157,6 @@ export function resolveLocalPort(reader: Reader): number | undefined {
     if (lport) reader.problem(lport, "cannot stand beside nobind");
     return undefined;
   }
-  if (!bind && !lport && !local && (reader.has("pull") || reader.has("client"))) return undefined;
+  if (role === "client" && !bind && !lport && !local) return undefined;
   return port === 0 ? undefined : port;
 }

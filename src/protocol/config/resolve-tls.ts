@@ -1,19 +1,18 @@
-/** TLS, control-channel keys, who the server must be, and our credentials: lines -> values. */
-
+/** TLS, and who the peer must be: lines -> values. */
 import type { TlsVersion } from "../ports.ts";
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
-import { content, INLINE, materialLine, pem, pkcs12, staticKey, twoRows } from "./material.ts";
+import { content, materialLine, pem, pkcs12, twoRows } from "./material.ts";
 import type { Reader } from "./reader.ts";
-import type { ControlWrap, Credentials, DigestName, TlsConfig, VerifyConfig } from "./types.ts";
-import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
+import type { Role, TlsConfig, VerifyConfig } from "./types.ts";
+import { decodeUtf8 } from "./utf8.ts";
 
 const CERTIFICATE = /^(X509 )?CERTIFICATE$/;
 /** OpenVPN reads revocation lists out of it, too (ssl_openssl.c, tls_ctx_load_ca). */
 const AUTHORITY = /^((TRUSTED |X509 )?CERTIFICATE|X509 CRL)$/;
 const PRIVATE_KEY = /^((RSA|EC|DSA|ENCRYPTED) )?PRIVATE KEY$/;
 
-export function resolveTls(reader: Reader): TlsConfig {
+export function resolveTls(reader: Reader, role: Role): TlsConfig {
   const { report } = reader;
   const ca = pem(reader, "ca", AUTHORITY, "certificate");
   const cert = pem(reader, "cert", CERTIFICATE, "certificate");
@@ -28,7 +27,10 @@ export function resolveTls(reader: Reader): TlsConfig {
   else crl = pem(reader, "crl-verify", /^X509 CRL$/, "certificate revocation list");
 
   if (!reader.has("ca") && !reader.has("peer-fingerprint") && !reader.has("pkcs12")) {
-    report.missing("ca", "nothing says which server to trust; give ca (file or <ca> block) or peer-fingerprint");
+    report.missing(
+      "ca",
+      `nothing says which ${role === "client" ? "server" : "peer"} to trust; give ca (file or <ca> block) or peer-fingerprint`,
+    );
   }
   for (const [one, other] of [
     ["cert", "key"],
@@ -131,40 +133,11 @@ function certProfile(reader: Reader): TlsConfig["certProfile"] {
 const WEAK_ACCEPTED =
   "weak certificates and keys of the server, which others may have broken, are accepted; better give the server new ones";
 
-export function resolveWrap(reader: Reader, digest: DigestName | "none"): ControlWrap {
-  const auth = materialLine(reader, "tls-auth");
-  const crypt = materialLine(reader, "tls-crypt");
-  let direction: 0 | 1 | undefined;
-  const take = (line: Line, index: number): void => {
-    const word = reader.choice(line, index, ["0", "1"]);
-    if (word !== undefined) direction = word === "0" ? 0 : 1;
-  };
-  for (const line of reader.all("tls-auth")) take(line, 2);
-  for (const line of reader.all("key-direction")) take(line, 1);
-  for (const name of ["tls-auth", "tls-crypt"]) {
-    const line = reader.last(name);
-    if (line && !materialLine(reader, name))
-      reader.problem(line, `${INLINE} stands for a <${name}> block, which is missing`);
-  }
-  if (auth && crypt) reader.problem(crypt, "cannot stand beside tls-auth; a server uses one of them");
-  const stray = reader.last("key-direction");
-  if (stray && !reader.has("tls-auth")) reader.warn(stray, "ignored: it belongs to tls-auth");
-  if (crypt) {
-    const key = staticKey(reader, crypt);
-    if (key) return { kind: "tls-crypt", ...key };
-  } else if (auth) {
-    const key = staticKey(reader, auth);
-    if (digest === "none") reader.problem(auth, "needs a digest; auth is none");
-    else if (key) return { kind: "tls-auth", direction, digest, ...key };
-  }
-  return { kind: "none" };
-}
-
-export function resolveVerify(reader: Reader): VerifyConfig {
+export function resolveVerify(reader: Reader, role: Role): VerifyConfig {
   const remoteCertTls = reader.oneOf("remote-cert-tls", ["server", "client"]);
   const nsCertType = reader.oneOf("ns-cert-type", ["server", "client"]);
   const wrongSide = reader.last("remote-cert-tls");
-  if (wrongSide && remoteCertTls === "client")
+  if (wrongSide && role === "client" && remoteCertTls === "client")
     reader.warn(wrongSide, "client: the server must then have a client's certificate");
   let remoteCertKu: number[] | undefined;
   for (const line of reader.all("remote-cert-ku")) {
@@ -182,7 +155,7 @@ export function resolveVerify(reader: Reader): VerifyConfig {
   }
   const demands = ["remote-cert-tls", "remote-cert-eku", "remote-cert-ku", "ns-cert-type", "verify-x509-name"];
   const trust = materialLine(reader, "ca") ?? materialLine(reader, "pkcs12");
-  if (trust && ![...demands, "verify-hash", "peer-fingerprint"].some((name) => reader.has(name))) {
+  if (role === "client" && trust && ![...demands, "verify-hash", "peer-fingerprint"].some((name) => reader.has(name))) {
     reader.warn(
       trust,
       "whoever has a certificate of this CA, such as another client, can pass for the server; add remote-cert-tls server",
@@ -238,45 +211,4 @@ function digestRows(reader: Reader, line: Line, bytes: number): string[] | undef
   }
   if (digests.length === 0) return reader.problem(line, "holds no fingerprint");
   return digests;
-}
-
-/** OpenVPN's limit for each of the two. */
-const MAX_USER_PASS = 4095;
-
-export interface DefaultCredentials {
-  /** Content of the file that serves a bare auth-user-pass. */
-  readonly text: string;
-  /** Its name, for messages: "auth.txt". */
-  readonly label: string;
-}
-
-export function resolveCredentials(reader: Reader, fallback: DefaultCredentials | undefined): Credentials | undefined {
-  const line = reader.all("auth-user-pass").findLast((l) => l.block !== undefined) ?? reader.last("auth-user-pass");
-  if (line === undefined) return undefined;
-  const named =
-    line.block === undefined && line.words[1] !== "stdin" && line.words[1] !== INLINE ? line.words[1] : undefined;
-  let found: { label: string; bytes: Uint8Array } | undefined;
-  if (line.block !== undefined) found = { label: "<auth-user-pass> block", bytes: encodeUtf8(line.block) };
-  else {
-    const bytes = named === undefined ? undefined : reader.readFile(named);
-    // Providers name files that exist on their own machines only: then the default serves too.
-    if (named !== undefined && bytes) found = { label: named, bytes };
-    else if (fallback) found = { label: fallback.label, bytes: encodeUtf8(fallback.text) };
-  }
-  if (found === undefined) {
-    const missing = named === undefined ? "no user and password" : `the file "${printable(named)}" is not there`;
-    return reader.problem(
-      line,
-      `${missing}; put auth.txt (user in the first row, password in the second) beside the profile, or give it as block`,
-    );
-  }
-  const [user, password] = twoRows(found.bytes);
-  if (!user) return reader.problem(line, `${found.label}: the first row, the user, is empty`);
-  if (password === undefined) return reader.problem(line, `${found.label}: the second row, the password, is missing`);
-  // The server would see other bytes than openvpn sends, and in the end lock the account.
-  if (`${user}${password}`.includes("\ufffd"))
-    return reader.problem(line, `${found.label}: user or password is not UTF-8; save the file as UTF-8`);
-  if (Math.max(user.length, password.length) > MAX_USER_PASS)
-    return reader.problem(line, `${found.label}: user or password is too long`);
-  return { user, password, label: found.label, origin: reader.report.origin(line.line) };
 }

@@ -4,7 +4,7 @@ import { parseIpv4 } from "../../lib/ip.ts";
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
-import type { LocalOption, PullFilter } from "./types.ts";
+import type { LocalOption } from "./types.ts";
 import { isIpv6, isIpv6Cidr } from "./values.ts";
 
 const METRIC = { min: 0, max: 2147483647 };
@@ -107,13 +107,4 @@ export function resolveLocalOptions(reader: Reader): LocalOption[] {
   }
   found.sort((a, b) => a.line - b.line);
   return found.map((line) => ({ words: line.words, origin: reader.report.origin(line.line) }));
-}
-
-export function resolvePullFilters(reader: Reader): PullFilter[] {
-  const filters: PullFilter[] = [];
-  for (const line of reader.all("pull-filter")) {
-    const action = reader.choice(line, 1, ["accept", "ignore", "reject"]);
-    if (action !== undefined) filters.push({ action, prefix: line.words[2] as string });
-  }
-  return filters;
 }

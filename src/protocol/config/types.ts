@@ -33,17 +33,19 @@ export interface Remote {
   readonly origin: Origin;
 }
 
+/** A key file of both ends that is used with a direction. */
+export interface StaticKey {
+  /** 256 bytes. */
+  readonly key: Uint8Array;
+  /** key-direction; undefined = bidirectional (key 0 both ways). */
+  readonly direction: 0 | 1 | undefined;
+  readonly material: Material;
+}
+
 /** How control packets are wrapped. `key` is the whole static key, 256 bytes. */
 export type ControlWrap =
   | { readonly kind: "none" }
-  | {
-      readonly kind: "tls-auth";
-      readonly key: Uint8Array;
-      /** key-direction; undefined = bidirectional (key 0 both ways). */
-      readonly direction: 0 | 1 | undefined;
-      readonly digest: DigestName;
-      readonly material: Material;
-    }
+  | (StaticKey & { readonly kind: "tls-auth"; readonly digest: DigestName })
   | { readonly kind: "tls-crypt"; readonly key: Uint8Array; readonly material: Material };
 
 export interface TlsConfig {
@@ -173,20 +175,24 @@ export interface TunnelConfig {
   readonly localOptions: readonly LocalOption[];
 }
 
-/** The parts that every role has whose ends agree on keys by TLS. */
-interface TlsRoleConfig {
+/** The parts that every role has. */
+interface CommonConfig {
   /** The name the file was read under, for messages. */
   readonly file: string;
   readonly device: string;
   readonly link: LinkConfig;
-  readonly control: ControlConfig;
-  readonly tls: TlsConfig;
-  readonly verify: VerifyConfig;
   readonly data: DataConfig;
   readonly keepalive: KeepaliveConfig;
   readonly tunnel: TunnelConfig;
   /** explicit-exit-notify N; 0 = off. */
   readonly exitNotify: number;
+}
+
+/** The parts of the roles whose ends agree on keys by TLS. */
+interface TlsRoleConfig extends CommonConfig {
+  readonly control: ControlConfig;
+  readonly tls: TlsConfig;
+  readonly verify: VerifyConfig;
 }
 
 /** When the next server, or the same one again, is tried. */
@@ -223,6 +229,25 @@ export interface ClientConfig extends TlsRoleConfig {
   readonly peerInfo: PeerInfoConfig;
 }
 
+export interface ServerConfig extends TlsRoleConfig {
+  readonly role: "server";
+}
+
+/** One end of a tunnel of two with TLS. */
+export interface P2pConfig extends TlsRoleConfig {
+  readonly role: "p2p";
+}
+
+/** One end of a tunnel of two with a key that both have. */
+export interface StaticConfig extends CommonConfig {
+  readonly role: "static";
+  readonly secret: StaticKey;
+}
+
+export type Config = ClientConfig | ServerConfig | P2pConfig | StaticConfig;
+export type Role = Config["role"];
+export type ConfigOf<R extends Role> = Extract<Config, { role: R }>;
+
 /** A problem that a person has to mend: printed as FILE:LINE: directive: problem. */
 export interface ConfigProblem {
   readonly origin: Origin;
@@ -230,6 +255,7 @@ export interface ConfigProblem {
   readonly problem: string;
 }
 
-export type ConfigResult =
-  | { readonly ok: true; readonly config: ClientConfig; readonly warnings: readonly ConfigProblem[] }
+/** @template R the roles that the profile may have */
+export type ConfigResult<R extends Role = Role> =
+  | { readonly ok: true; readonly config: ConfigOf<R>; readonly warnings: readonly ConfigProblem[] }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly warnings: readonly ConfigProblem[] };

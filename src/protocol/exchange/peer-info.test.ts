@@ -7,6 +7,7 @@ const CA = "<ca>\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n
 function config(lines: readonly string[] = []): ClientConfig {
   const text = `client\ndev tun\nremote vpn.example\nauth-user-pass\n${lines.join("\n")}\n${CA}`;
   const result = parseConfig({ file: "x.ovpn", text }, () => undefined, {
+    roles: ["client"],
     defaultCredentials: { text: "ann\npw\n", label: "auth.txt" },
   });
   if (!result.ok) throw new Error(JSON.stringify(result.problems));

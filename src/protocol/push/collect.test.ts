@@ -5,7 +5,7 @@ import { type Pushed, PushReply, serverMismatches } from "./collect.ts";
 
 function parts(...lines: string[]): [PullConfig, DataConfig] {
   const text = ["client", "dev tun", "remote a.example", `peer-fingerprint ${"00:".repeat(31)}00`, ...lines].join("\n");
-  const result = parseConfig({ file: "a", text }, () => undefined);
+  const result = parseConfig({ file: "a", text }, () => undefined, { roles: ["client"] });
   if (!result.ok) throw new Error(JSON.stringify(result.problems));
   return [result.config.pull, result.config.data];
 }

@@ -12,6 +12,7 @@ const PLACE = { address: "203.0.113.10", port: 1194, unixSeconds: Date.UTC(2026,
 function config(lines = ""): ClientConfig {
   const text = `client\ndev tun\nremote vpn.example\nauth-user-pass\n<ca>\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n</ca>\n${lines}`;
   const result = parseConfig({ file: "x.ovpn", text }, () => undefined, {
+    roles: ["client"],
     defaultCredentials: { text: `ann\n${SECRET}\n`, label: "auth.txt" },
   });
   if (!result.ok) throw new Error(JSON.stringify(result.problems));

@@ -1,0 +1,79 @@
+/** A client's own: when it tries again, and its login: lines -> values. */
+import { printable } from "./lexer.ts";
+import { INLINE, twoRows } from "./material.ts";
+import type { Reader } from "./reader.ts";
+import type { Credentials, PullConfig, PullFilter, RetryConfig } from "./types.ts";
+import { encodeUtf8 } from "./utf8.ts";
+
+/** OpenVPN's default for connect-timeout (man openvpn). */
+const CONNECT_TIMEOUT = 120;
+
+export function resolveRetry(reader: Reader): RetryConfig {
+  return {
+    connectRetry: resolveConnectRetry(reader),
+    connectTimeout:
+      reader.int("connect-timeout", reader.int("server-poll-timeout", CONNECT_TIMEOUT)) || CONNECT_TIMEOUT,
+    remoteRandom: reader.has("remote-random"),
+    remoteRandomHostname: reader.has("remote-random-hostname"),
+  };
+}
+
+function resolveConnectRetry(reader: Reader): RetryConfig["connectRetry"] {
+  let value: RetryConfig["connectRetry"];
+  for (const line of reader.all("connect-retry")) {
+    const initial = reader.number(line, 1, { min: 1, max: 65535 });
+    const max = line.words[2] === undefined ? 300 : reader.number(line, 2, { min: 1, max: 65535 });
+    if (initial !== undefined && max !== undefined) value = { initial, max: Math.max(initial, max) };
+  }
+  return value;
+}
+
+export function resolvePull(reader: Reader): PullConfig {
+  const filters: PullFilter[] = [];
+  for (const line of reader.all("pull-filter")) {
+    const action = reader.choice(line, 1, ["accept", "ignore", "reject"]);
+    if (action !== undefined) filters.push({ action, prefix: line.words[2] as string });
+  }
+  return { routeNoPull: reader.has("route-nopull"), filters };
+}
+
+/** OpenVPN's limit for each of the two. */
+const MAX_USER_PASS = 4095;
+
+export interface DefaultCredentials {
+  /** Content of the file that serves a bare auth-user-pass. */
+  readonly text: string;
+  /** Its name, for messages: "auth.txt". */
+  readonly label: string;
+}
+
+export function resolveLogin(reader: Reader, fallback: DefaultCredentials | undefined): Credentials | undefined {
+  const line = reader.all("auth-user-pass").findLast((l) => l.block !== undefined) ?? reader.last("auth-user-pass");
+  if (line === undefined) return undefined;
+  const named =
+    line.block === undefined && line.words[1] !== "stdin" && line.words[1] !== INLINE ? line.words[1] : undefined;
+  let found: { label: string; bytes: Uint8Array } | undefined;
+  if (line.block !== undefined) found = { label: "<auth-user-pass> block", bytes: encodeUtf8(line.block) };
+  else {
+    const bytes = named === undefined ? undefined : reader.readFile(named);
+    // Providers name files that exist on their own machines only: then the default serves too.
+    if (named !== undefined && bytes) found = { label: named, bytes };
+    else if (fallback) found = { label: fallback.label, bytes: encodeUtf8(fallback.text) };
+  }
+  if (found === undefined) {
+    const missing = named === undefined ? "no user and password" : `the file "${printable(named)}" is not there`;
+    return reader.problem(
+      line,
+      `${missing}; put auth.txt (user in the first row, password in the second) beside the profile, or give it as block`,
+    );
+  }
+  const [user, password] = twoRows(found.bytes);
+  if (!user) return reader.problem(line, `${found.label}: the first row, the user, is empty`);
+  if (password === undefined) return reader.problem(line, `${found.label}: the second row, the password, is missing`);
+  // The server would see other bytes than openvpn sends, and in the end lock the account.
+  if (`${user}${password}`.includes("\ufffd"))
+    return reader.problem(line, `${found.label}: user or password is not UTF-8; save the file as UTF-8`);
+  if (Math.max(user.length, password.length) > MAX_USER_PASS)
+    return reader.problem(line, `${found.label}: user or password is too long`);
+  return { user, password, label: found.label, origin: reader.report.origin(line.line) };
+}

@@ -1,0 +1,85 @@
+/** The control channel, and keys that both ends have: lines -> values. */
+import type { Line } from "./lexer.ts";
+import { INLINE, materialLine, staticKey } from "./material.ts";
+import { type Reader, SECONDS } from "./reader.ts";
+import type { ControlConfig, ControlWrap, DigestName, ReplayWindowConfig, Role, StaticKey } from "./types.ts";
+
+/** @param digest `auth`, which tls-auth uses as well */
+export function resolveControl(
+  reader: Reader,
+  role: Role,
+  digest: DigestName | "none",
+  replayWindow: ReplayWindowConfig,
+): ControlConfig {
+  return {
+    wrap: resolveWrap(reader, digest),
+    replayWindow,
+    handWindow: reader.int("hand-window", 60, { min: 1, max: SECONDS.max }),
+    tlsTimeout: reader.int("tls-timeout", 2, { min: 1, max: SECONDS.max }),
+    tranWindow: reader.int("tran-window", 3600),
+    renegSec: resolveRenegSec(reader, role),
+    renegBytes: reader.int("reneg-bytes", 0, { min: 0, max: Number.MAX_SAFE_INTEGER }),
+    renegPkts: reader.int("reneg-pkts", 0, { min: 0, max: Number.MAX_SAFE_INTEGER }),
+  };
+}
+
+function resolveWrap(reader: Reader, digest: DigestName | "none"): ControlWrap {
+  for (const name of ["tls-auth", "tls-crypt"]) {
+    const line = reader.last(name);
+    if (line && !materialLine(reader, name))
+      reader.problem(line, `${INLINE} stands for a <${name}> block, which is missing`);
+  }
+  const stray = reader.last("key-direction");
+  if (stray && !reader.has("tls-auth")) reader.warn(stray, "ignored: it belongs to tls-auth");
+  const auth = materialLine(reader, "tls-auth");
+  const crypt = materialLine(reader, "tls-crypt");
+  if (auth && crypt) reader.problem(crypt, "cannot stand beside tls-auth; a server uses one of them");
+  if (crypt) {
+    const key = staticKey(reader, crypt);
+    if (key) return { kind: "tls-crypt", ...key };
+  } else if (auth) {
+    const key = directedKey(reader, "tls-auth", auth);
+    if (digest === "none") reader.problem(auth, "needs a digest; auth is none");
+    else if (key) return { kind: "tls-auth", digest, ...key };
+  }
+  return { kind: "none" };
+}
+
+/** `secret`. */
+export function resolveSecret(reader: Reader): StaticKey | undefined {
+  const line = materialLine(reader, "secret");
+  if (line) return directedKey(reader, "secret", line);
+  const placeholder = reader.last("secret");
+  if (placeholder) reader.problem(placeholder, `${INLINE} stands for a <secret> block, which is missing`);
+  return undefined;
+}
+
+/** The key of a line, with the direction behind it or of key-direction, whichever is said last. */
+function directedKey(reader: Reader, name: string, line: Line): StaticKey | undefined {
+  let direction: 0 | 1 | undefined;
+  const take = (where: Line, index: number): void => {
+    const word = reader.choice(where, index, ["0", "1"]);
+    if (word !== undefined) direction = word === "0" ? 0 : 1;
+  };
+  for (const each of reader.all(name)) take(each, 2);
+  for (const each of reader.all("key-direction")) take(each, 1);
+  const key = staticKey(reader, line);
+  return key && { ...key, direction };
+}
+
+/**
+ * A client starts its renegotiation at `max`, a server up to a tenth earlier, unless the line says how far it may vary
+ * (man openvpn, reneg-sec; OpenVPN's init.c, do_init_crypto_tls).
+ */
+function resolveRenegSec(reader: Reader, role: Role): ControlConfig["renegSec"] {
+  const untold = (max: number): number => (role === "server" ? max - Math.floor(max / 10) : max);
+  let value = { max: 3600, min: untold(3600) };
+  for (const line of reader.all("reneg-sec")) {
+    const max = reader.number(line, 1, SECONDS);
+    if (max === undefined) continue;
+    const min = line.words[2] === undefined ? untold(max) : reader.number(line, 2, SECONDS);
+    if (min !== undefined && min > max) reader.problem(line, `the second value, ${min}, is above the first`);
+    else if (min !== undefined) value = { max, min };
+  }
+  return value;
+}
