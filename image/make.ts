@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, w
 import { join } from "node:path";
 import { type Assembled, assemble } from "./assemble.ts";
 import { readCpio, writeCpio } from "./cpio.ts";
+import type { DebianFiles } from "./debian.ts";
 import { parseYml } from "./linuxkit-yml.ts";
 import { prunedKernel } from "./modules.ts";
 import { ociImage } from "./oci.ts";
@@ -26,11 +27,12 @@ export interface Ingredients {
   readonly images: ReadonlyMap<string, readonly Entry[]>;
 }
 
-/** debian: where the packages are unpacked; folder: this one. @throws where gcc or a file is missing */
-export function ingredients(binary: string, debian: string, folder: string): Ingredients {
-  const kernel = prunedKernel(debian);
+/** folder: this one. @throws where gcc or a file is missing */
+export function ingredients(binary: string, debian: DebianFiles, folder: string): Ingredients {
+  const kernel = prunedKernel(debian.folder.kernel);
+  const libraries = [debian.folder.libc, debian.folder.openssl].flatMap((each) => [join(each, "usr"), each]);
   const found = (path: string): Uint8Array => {
-    const full = [join(debian, "usr", path), join(debian, path)].find((each) => existsSync(each));
+    const full = libraries.map((each) => join(each, path)).find((each) => existsSync(each));
     if (full === undefined) throw new Error(`${path} is not in Debian's packages`);
     return readFileSync(realpathSync(full));
   };

@@ -1,7 +1,7 @@
 /** The compiled binary: how it is made, and whether it has to be made again. */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Glob } from "bun";
+import { digestOf, formatInputs, type Inputs, sources } from "../image/inputs.ts";
 import { ROOT } from "./steps.ts";
 
 export const DIST = join(ROOT, "dist");
@@ -24,24 +24,28 @@ const FLAGS = [
   "--no-compile-autoload-package-json",
 ];
 
-/** Digest of the source files (tests left out), what is installed, Bun and the flags. */
-function inputs(): string {
-  const hash = new Bun.CryptoHasher("sha256");
-  hash.update(`${Bun.version} ${Bun.revision} ${process.arch} ${FLAGS.join(" ")}\n`);
-  const sources = [...new Glob("src/**/*").scanSync({ cwd: ROOT })].filter((path) => !path.endsWith(".test.ts")).sort();
-  for (const path of [...sources, "package.json", "package-lock.json"]) {
-    const content = readFileSync(join(ROOT, path));
-    hash.update(`${path} ${content.length}\n`);
-    hash.update(content);
+/** What decides how the binary comes out: each folder of the sources, what is installed, Bun and the flags. */
+export function binaryInputs(): Inputs {
+  const folders = new Map<string, string[]>();
+  for (const path of sources(ROOT, "src/**/*")) {
+    const folder = path.split("/").slice(0, 2).join("/");
+    folders.set(folder, [...(folders.get(folder) ?? []), path]);
   }
-  return hash.digest("hex");
+  return new Map([
+    ["Bun", `${Bun.version} ${Bun.revision} ${process.arch}`],
+    ["flags", FLAGS.join(" ")],
+    ...[...folders].sort().map(([folder, paths]): [string, string] => [folder, digestOf(ROOT, paths)]),
+    ["package-lock.json", digestOf(ROOT, ["package-lock.json"])],
+    // Bun names modules by where they really are, and the names are part of the binary.
+    ["node_modules", lstatSync(join(ROOT, "node_modules")).isSymbolicLink() ? "a link to elsewhere" : "a folder"],
+  ]);
 }
 
 /** Makes dist/morgana unless it is there and of these sources. Throws when it cannot be made. */
 export async function build(): Promise<void> {
-  const digest = inputs();
+  const inputs = formatInputs(binaryInputs());
   const before = existsSync(STAMP) && existsSync(BINARY) ? readFileSync(STAMP, "utf8") : "";
-  if (before === digest) return;
+  if (before === inputs) return;
   console.log("building dist/morgana");
   // The name of the output is part of the binary, so the new one is made under the same name beside it.
   const scratch = join(DIST, `.build-${process.pid}`);
@@ -56,7 +60,7 @@ export async function build(): Promise<void> {
     if (made.exitCode !== 0) throw new Error(`bun build failed:\n${made.stdout}${made.stderr}`);
     rmSync(STAMP, { force: true });
     renameSync(outfile, BINARY);
-    writeFileSync(STAMP, digest);
+    writeFileSync(STAMP, inputs);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

@@ -1,29 +1,29 @@
 /**
- * `npm run image [-- --update] [--quick]`: dist/morgana-kernel, dist/morgana-initrd.img and dist/morgana-cmdline. With LinuxKit
- * where there is one (LINUXKIT=, else on the PATH), else with image/assemble.ts. Does nothing when nothing has changed;
- * --update looks for newer Debian packages; --quick makes a bigger file in a few seconds, for trying things out.
+ * `npm run image [-- --update] [--quick]`: dist/morgana-kernel, dist/morgana-initrd.img and dist/morgana-cmdline, and in
+ * dist/morgana-inputs what they were made of. With LinuxKit where there is one (LINUXKIT=, else on the PATH), else with
+ * image/assemble.ts. Does nothing when nothing has changed. --update pins the Debian packages that are served now in
+ * image/debian.json; --quick makes a bigger file in a few seconds, for trying things out.
  */
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Glob } from "bun";
-import { debianFiles } from "../image/debian.ts";
+import { FILES } from "../image/compare.ts";
+import { ageOf, debianFiles, machineApt, PARTS, PINS, readPins, servedNow, writePins } from "../image/debian.ts";
+import { formatInputs, imageInputs } from "../image/inputs.ts";
 import { byAssembler, byLinuxkit, compress, ingredients, initrd } from "../image/make.ts";
-import { BINARY, build, DIST } from "./build-binary.ts";
+import { BINARY, binaryInputs, build, DIST } from "./build-binary.ts";
 import { linuxkit } from "./linuxkit.ts";
 import { lock } from "./lock.ts";
 import { ROOT } from "./steps.ts";
 
 /** Kernel and root file system together. */
 const LIMIT_BYTES = 64_000_000;
+const update = process.argv.includes("--update");
 const quick = process.argv.includes("--quick");
 /** 19 takes 40 s where 9 takes 2, but is what keeps below the limit with room to grow. */
 const LEVEL = quick ? 3 : 19;
-const STAMP = join(DIST, ".image.stamp");
-const OUT = {
-  kernel: join(DIST, "morgana-kernel"),
-  initrd: join(DIST, "morgana-initrd.img"),
-  cmdline: join(DIST, "morgana-cmdline"),
-};
+const INPUTS = join(DIST, FILES.inputs);
+const OUT = [FILES.kernel, FILES.initrd, FILES.cmdline].map((name) => join(DIST, name)) as [string, string, string];
 
 const unknown = process.argv.slice(2).filter((word) => word !== "--update" && word !== "--quick");
 if (unknown.length > 0) {
@@ -33,6 +33,7 @@ if (unknown.length > 0) {
 try {
   const unlock = await lock(join(DIST, ".image.lock"));
   try {
+    if (update) pinWhatIsServed();
     await build();
     make();
   } finally {
@@ -43,44 +44,49 @@ try {
   process.exit(1);
 }
 
+function pinWhatIsServed(): void {
+  const apt = machineApt();
+  if (!apt.update()) console.log("the lists of packages are those that apt has: only root can have them read anew");
+  const before = readPins(PINS);
+  const after = servedNow(apt, new Date().toISOString().slice(0, 10));
+  writePins(PINS, after);
+  for (const part of PARTS) {
+    const [old, now] = [before.packages[part], after.packages[part]];
+    const same = old.sha256 === now.sha256;
+    console.log(`${now.package} ${now.version}${same ? ", as before" : `, was ${old.package} ${old.version}`}`);
+  }
+}
+
 function make(): void {
-  const debian = debianFiles(process.argv.includes("--update"));
+  const pins = readPins(PINS);
+  const age = ageOf(pins, Date.now());
+  if (age !== undefined) console.log(age);
+  const debian = debianFiles(pins, console.log, machineApt());
   const tool = linuxkit();
-  const digest = inputs([...debian.packages, tool ?? "image/assemble.ts"]);
-  const before =
-    existsSync(STAMP) && Object.values(OUT).every((path) => existsSync(path)) ? readFileSync(STAMP, "utf8") : "";
-  if (before === digest) return;
-  rmSync(STAMP, { force: true });
-  const parts = ingredients(BINARY, debian.root, join(ROOT, "image"));
+  const inputs = formatInputs(imageInputs(ROOT, binaryInputs(), debian, tool ?? "image/assemble.ts", LEVEL));
+  const isMade = [INPUTS, ...OUT].every((path) => existsSync(path));
+  if (isMade && readFileSync(INPUTS, "utf8") === inputs) return;
+  rmSync(INPUTS, { force: true });
+  const parts = ingredients(BINARY, debian, join(ROOT, "image"));
   console.log(`assembling the image with ${tool ?? "image/assemble.ts"}`);
   const image = tool === undefined ? byAssembler(parts) : byLinuxkit(parts, tool, join(DIST, ".linuxkit"));
   console.log("compressing the image");
   // What a run that was killed has left.
   for (const path of new Glob(".initrd-*").scanSync({ cwd: DIST, dot: true }))
     rmSync(join(DIST, path), { force: true });
+  const [kernelPath, initrdPath, cmdlinePath] = OUT;
   let size: number;
   const fresh = join(DIST, `.initrd-${process.pid}`);
   try {
     compress(initrd(image), LEVEL, fresh);
     size = image.kernel.length + statSync(fresh).size;
     if (size > LIMIT_BYTES && !quick) throw new Error(`kernel and initrd have ${size} bytes, more than ${LIMIT_BYTES}`);
-    renameSync(fresh, OUT.initrd);
+    renameSync(fresh, initrdPath);
   } finally {
     rmSync(fresh, { force: true });
   }
-  writeFileSync(OUT.kernel, image.kernel);
-  writeFileSync(OUT.cmdline, `${image.cmdline.trim()}\n`);
-  writeFileSync(STAMP, digest);
+  writeFileSync(kernelPath, image.kernel);
+  writeFileSync(cmdlinePath, `${image.cmdline.trim()}\n`);
+  writeFileSync(INPUTS, inputs);
   console.log(`dist/morgana-kernel and dist/morgana-initrd.img: ${(size / 1e6).toFixed(1)} MB together`);
-}
-
-/** Digest of everything that decides what comes out. */
-function inputs(names: readonly string[]): string {
-  const hash = new Bun.CryptoHasher("sha256").update(`${LEVEL} ${names.join(" ")}\n`);
-  const sources = [...new Glob("image/*.{ts,c,yml}").scanSync({ cwd: ROOT })].filter(
-    (path) => !path.endsWith(".test.ts"),
-  );
-  for (const path of sources.sort()) hash.update(`${path}\n`).update(readFileSync(join(ROOT, path)));
-  hash.update(readFileSync(join(DIST, ".morgana.stamp")));
-  return hash.digest("hex");
 }

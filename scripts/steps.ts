@@ -1,5 +1,7 @@
 /** The steps that `npm test` and `npm run check` are made of: a program is run, its output streams through, and what it counts is counted. */
 
+import { join } from "node:path";
+
 export interface Counts {
   passed: number;
   failed: number;
@@ -16,7 +18,7 @@ export const newTally = (): Tally => ({ passed: 0, failed: 0, skipped: 0, failur
 /** Minutes after which a step hangs: several times what the longest needs. */
 const HANGS = 25;
 
-export const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+export const ROOT = join(import.meta.dir, "..");
 
 const DIM = process.stdout.isTTY ? "\x1b[2m" : "";
 const PLAIN = process.stdout.isTTY ? "\x1b[0m" : "";
