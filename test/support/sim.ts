@@ -17,6 +17,7 @@ import { fakeTlsContext } from "./fake-tls.ts";
 import { IndependentServer } from "./independent/server.ts";
 import type { Wrap } from "./independent/wrap.ts";
 import { OpenvpnPeer, type PeerOptions } from "./openvpn-peer.ts";
+import { sessionTap } from "./pcap-tap.ts";
 
 export interface Link {
   /** Probabilities. */
@@ -65,6 +66,7 @@ export class Sim {
   readonly fromPeer: Uint8Array[] = [];
   readonly random: Random;
   readonly #slab = slabOver(new ArrayBuffer(16_384));
+  readonly #tap = sessionTap();
   #flying: { at: number; toPeer: boolean; bytes: Uint8Array }[] = [];
 
   constructor(
@@ -152,12 +154,16 @@ export class Sim {
     this.#slab.bytes.set(bytes, AT);
     datagrams.push(AT, bytes.length);
     this.session.handleBatch(this.now, datagrams, plain);
-    if (plain.count > 0) this.received.push(this.#slab.bytes.slice(plain.at[0]!, plain.at[0]! + plain.len[0]!));
+    if (plain.count === 0) return;
+    const packet = this.#slab.bytes.slice(plain.at[0]!, plain.at[0]! + plain.len[0]!);
+    this.#tap.inner.record(this.now, packet);
+    this.received.push(packet);
   }
 
   /** The client sends a packet of the tunnel. */
   sendData(payload: Uint8Array): void {
     const [plain, sealed] = [new Batch(1), new Batch(1)];
+    this.#tap.inner.record(this.now, payload);
     this.#slab.bytes.set(payload, AT);
     plain.push(AT, payload.length);
     this.session.sealBatch(this.now, plain, sealed);
@@ -191,6 +197,7 @@ export class Sim {
 
   #send(toPeer: boolean, bytes: Uint8Array): void {
     if (!toPeer) this.fromPeer.push(bytes);
+    this.#tap.outer(this.now, toPeer, bytes);
     const { loss, duplicate, jitter } = this.link;
     const copies = this.#chance(duplicate) ? 2 : 1;
     for (let i = 0; i < copies; i++) {

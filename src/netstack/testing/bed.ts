@@ -39,9 +39,12 @@ export class RecordingOutlet implements Outlet {
   udpGso = false;
   flushes = 0;
 
-  constructor(arena: Arena, rows: number) {
+  readonly #record: (bytes: Uint8Array) => void;
+
+  constructor(arena: Arena, rows: number, record: (bytes: Uint8Array) => void) {
     this.arena = arena;
     this.batch = new Batch(rows);
+    this.#record = record;
   }
 
   flush(): void {
@@ -51,6 +54,7 @@ export class RecordingOutlet implements Outlet {
       const first = i;
       while (b.more[i] === 1) i++;
       const bytes = gather(this.arena.slab, b, first, i + 1);
+      this.#record(bytes);
       this.sent.push({
         bytes,
         view: new DataView(bytes.buffer),
@@ -83,11 +87,15 @@ function gather(slab: Slab, batch: Batch, from: number, to: number): Uint8Array<
 
 const REGION = 512 * 1024;
 
+/** What makes a recorder for each bed (test/support/pcap-tap.ts); it is given every frame and packet that goes in or out. */
+export const bedTaps: { make: () => (bytes: Uint8Array) => void } = { make: () => () => {} };
+
 /** A slab of regions, and a receive batch whose frames lie in one of them. */
 export class Bed {
   readonly slab: Slab;
   readonly rx = new Batch(1024);
   readonly #rxArena: Arena;
+  readonly #record = bedTaps.make();
   #region = 0;
 
   constructor(regions = 12) {
@@ -103,7 +111,7 @@ export class Bed {
   }
 
   outlet(rows = 256): RecordingOutlet {
-    return new RecordingOutlet(this.arena(), rows);
+    return new RecordingOutlet(this.arena(), rows, this.#record);
   }
 
   /** Puts frames where a device would and fills `rx` with them. */
@@ -111,6 +119,7 @@ export class Bed {
     this.rx.clear();
     this.#rxArena.reset();
     for (const frame of frames) {
+      this.#record(frame);
       const at = this.#rxArena.take(frame.length);
       this.slab.bytes.fill(0xa5, at - HEADROOM, at);
       this.slab.bytes.set(frame, at);
