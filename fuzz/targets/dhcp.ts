@@ -1,11 +1,11 @@
 /** The DHCP client as a machine: time, commands, and messages of which some are meant for it. */
-import { parseIpv4 } from "../../src/lib/ip.ts";
+import { type IpAddress, parseIpv4 } from "../../src/lib/ip.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { DhcpClient } from "../../src/netstack/dhcp4/client.ts";
 import { Decisions, type Target } from "../target.ts";
 
 const MAC = { hi: 0x5254, lo: 0x00ab_cdef };
-const SERVER = parseIpv4("203.0.113.1")?.w3 ?? 0;
+const SERVER = { address: parseIpv4("203.0.113.1") as IpAddress, port: 67 };
 const XID = 4;
 const CHADDR = 28;
 const OPTIONS = 240;
@@ -18,7 +18,7 @@ export const dhcp: Target = {
     let now = 5000;
     let last: Uint8Array = new Uint8Array(OPTIONS);
     const drain = (): void => {
-      for (let t = client.pollTransmit(now); t !== undefined; t = client.pollTransmit(now)) {
+      for (let t = client.pollTransmit(); t !== undefined; t = client.pollTransmit()) {
         last = t.payload;
         if (last.length < 244 || last.length > 576) throw new Error(`a message of ${last.length} bytes`);
       }
@@ -38,7 +38,7 @@ export const dhcp: Target = {
           client.stop();
           break;
         case 2:
-          client.release(now);
+          client.release();
           break;
         case 3:
           client.decline(now);
@@ -65,7 +65,8 @@ export const dhcp: Target = {
           if (wrong === 0) reply[XID] = (reply[XID] as number) ^ 1;
           if (wrong === 1) reply[CHADDR] = (reply[CHADDR] as number) ^ 1;
           if (wrong === 2) reply[0] = 1;
-          seen(String(client.handleMessage(now, SERVER, reply.subarray(0, OPTIONS + length))));
+          const payload = reply.subarray(0, OPTIONS + length);
+          seen(String(client.handle(now, { socket: 0, peer: SERVER, payload })));
         }
       }
       drain();

@@ -1,7 +1,8 @@
 /** The stub resolver as a machine: queries, time, and answers of which some are meant for it. */
 import { type IpAddress, parseIpv4 } from "../../src/lib/ip.ts";
 import { seededRandom } from "../../src/lib/random.ts";
-import { DnsClient, type DnsTransmit } from "../../src/netstack/dns/client.ts";
+import { DnsClient } from "../../src/netstack/dns/client.ts";
+import type { Datagram } from "../../src/netstack/service.ts";
 import { Decisions, type Target } from "../target.ts";
 
 const SERVERS = ["10.0.0.1", "10.0.0.2"].map((text) => parseIpv4(text) as IpAddress);
@@ -15,20 +16,23 @@ export const dns: Target = {
     const client = new DnsClient({ random: seededRandom(9) });
     client.setServers(SERVERS);
     let now = 1000;
-    let asked: DnsTransmit[] = [];
+    let asked: Datagram[] = [];
     let questions = 0;
     const open = new Set<number>();
     const drain = (): void => {
-      for (let t = client.pollTransmit(now); t !== undefined; t = client.pollTransmit(now)) {
+      for (let t = client.pollTransmit(); t !== undefined; t = client.pollTransmit()) {
         questions++;
         asked = [t, ...asked].slice(0, 8);
       }
       for (let e = client.pollEvent(); e !== undefined; e = client.pollEvent()) {
         if (!open.delete(e.id)) throw new Error(`an event for ${e.id}, which is not open`);
         seen(
-          e.kind === "failed" ? e.reason : `${e.source} ${Math.min(e.ipv4.length, 2)} ${Math.min(e.ipv6.length, 2)}`,
+          e.kind === "failed"
+            ? e.reason
+            : `${e.stale === undefined} ${Math.min(e.ipv4.length, 2)} ${Math.min(e.ipv6.length, 2)}`,
         );
-        if (e.kind === "answer" && !(e.ttl >= 0 && e.ttl <= 86_400)) throw new Error(`a TTL of ${e.ttl}`);
+        if (e.kind === "answer" && ![...e.ipv4, ...e.ipv6].every((address) => address.isHost))
+          throw new Error(`an address that no host can have: ${e.ipv4} ${e.ipv6}`);
       }
     };
     let queries = 0;
@@ -71,8 +75,10 @@ export const dns: Target = {
           answer[7] = decisions.below(4);
           answer[11] = decisions.below(4) === 0 ? 1 : 0;
           if (decisions.below(8) === 0) answer[0] = (answer[0] as number) ^ 1;
-          const from = decisions.below(8) === 0 ? (SERVERS[decisions.below(2)] as IpAddress) : question.server;
-          seen(String(client.handleMessage(now, from, answer, question.socket)));
+          const from = decisions.below(8) === 0 ? (SERVERS[decisions.below(2)] as IpAddress) : question.peer.address;
+          seen(
+            String(client.handle(now, { socket: question.socket, peer: { address: from, port: 53 }, payload: answer })),
+          );
         }
       }
       drain();

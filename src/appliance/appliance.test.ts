@@ -79,6 +79,27 @@ test("so does the one that follows on a broken appliance.toml, which the default
   expect(logged.filter((line) => /restart/.test(line))).toHaveLength(1);
 });
 
+test("a static WAN that was wrong is taken when it is mended, without a restart", () => {
+  const none = { ...DEFAULT_SETTINGS, wan: { ...DEFAULT_SETTINGS.wan, address: "none" as const } };
+  const { subject, state, logged } = appliance({ ok: false, settings: none, notices: [], warnings: [], problems: [] });
+  subject.control(now);
+  now += 20_000;
+  subject.control(now);
+  expect(logged.filter((line) => /wan\./.test(line))).toEqual([]);
+  const wan = {
+    ...DEFAULT_SETTINGS.wan,
+    address: parseCidr("203.0.113.5/24")!,
+    gateway: parseIpv4("203.0.113.1"),
+    dns: [parseIpv4("203.0.113.1")!],
+  };
+  state.loaded = ok({ ...DEFAULT_SETTINGS, wan });
+  subject.reconnect();
+  expect(logged.filter((line) => /wan\.|link\.|restart/.test(line)).map((line) => line.split(" ")[1])).toEqual([
+    "wan.configured",
+    "link.resolving",
+  ]);
+});
+
 test("while it leaves, nobody makes it connect anew", () => {
   const { subject, state } = appliance(ok(DEFAULT_SETTINGS));
   subject.leave("SIGTERM");

@@ -47,9 +47,9 @@ export class Appliance implements Turns {
   readonly #path: RouterPath;
   readonly #aead: LibcryptoAead;
   readonly #control = new LibcryptoPrimitives();
-  readonly #uplink: Uplink;
+  #uplink: Uplink;
   /** Those that it started with: interfaces and NAT stay as they are until it ends. */
-  readonly #settings: Settings;
+  #settings: Settings;
   #client: TunnelClient | undefined;
   #linkUp = false;
   /** undefined until the first look, which is no change. */
@@ -92,29 +92,7 @@ export class Appliance implements Turns {
       interface: options.lan.name,
       address: `${lan}`,
     });
-    this.#uplink = new Uplink({
-      wan: this.#path.wan,
-      settings,
-      slab: options.memory,
-      mac: options.wan.mac,
-      log: options.log,
-      random: systemRandom,
-      events: {
-        up: (at, dns) => {
-          this.#warnAboutOverlap(settings.lan.address);
-          this.#dns = dns;
-          this.#client?.wanUp(at, dns);
-        },
-        resolvers: (dns) => {
-          this.#dns = dns;
-          this.#client?.setResolvers(dns);
-        },
-        down: (at, reason) => {
-          this.#log.write("warn", "wan.lost", reason);
-          this.#client?.wanDown(at, reason);
-        },
-      },
-    });
+    this.#uplink = this.#newUplink();
     this.#config = this.#adopt(loaded);
     this.#client = this.#newClient();
     this.#path.flush(now);
@@ -204,6 +182,7 @@ export class Appliance implements Turns {
   /** Takes what can change while it runs, and says what cannot. */
   #reload(settings: Settings): void {
     this.#options.setLogLevel(settings.log.level);
+    if (this.#settings.wan.address === "none") this.#mendUplink(settings.wan);
     const fixed = ({ hostname, wan, lan, vpn }: Settings) => ({ hostname, wan, lan, "vpn.nat": vpn.nat });
     const before = fixed(this.#settings);
     const changed = Object.entries(fixed(settings)).filter(
@@ -216,6 +195,13 @@ export class Appliance implements Turns {
       "config.warning",
       `${SETTINGS_FILE}: ${names} have changed and need a restart of the appliance; what it started with goes on`,
     );
+  }
+
+  /** The WAN had no address because of a problem in its settings, and now they are good. */
+  #mendUplink({ address, gateway, dns }: Settings["wan"]): void {
+    this.#settings = { ...this.#settings, wan: { ...this.#settings.wan, address, gateway, dns } };
+    this.#uplink = this.#newUplink();
+    if (this.#linkUp) this.#uplink.start(monotonic());
   }
 
   /** Closes the tunnel; a client that knows nothing of this one comes in its place. */
@@ -259,6 +245,34 @@ export class Appliance implements Turns {
       return undefined;
     }
     return loaded.config;
+  }
+
+  #newUplink(): Uplink {
+    const { memory, wan, log } = this.#options;
+    const settings = this.#settings;
+    return new Uplink({
+      wan: this.#path.wan,
+      settings,
+      slab: memory,
+      mac: wan.mac,
+      log,
+      random: systemRandom,
+      events: {
+        up: (now, dns) => {
+          this.#warnAboutOverlap(settings.lan.address);
+          this.#dns = dns;
+          this.#client?.wanUp(now, dns);
+        },
+        resolvers: (dns) => {
+          this.#dns = dns;
+          this.#client?.setResolvers(dns);
+        },
+        down: (now, reason) => {
+          log.write("warn", "wan.lost", reason);
+          this.#client?.wanDown(now, reason);
+        },
+      },
+    });
   }
 
   #newClient(): TunnelClient | undefined {
@@ -323,6 +337,9 @@ export class Appliance implements Turns {
   #finish(): void {
     if (this.#done) return;
     this.stop("shutdown");
+    const now = monotonic();
+    this.#uplink.leave(now);
+    this.#path.flush(now);
     this.#done = true;
   }
 }

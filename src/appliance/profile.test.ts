@@ -119,6 +119,21 @@ test("problems of both files are reported at once, with the defaults for what co
   expect(result.settings).toEqual(DEFAULT_SETTINGS);
 });
 
+test("a static WAN with a problem, or one that cannot be read, has no address: it is not asked for by DHCP", () => {
+  const wan = (toml: string): unknown =>
+    load({ "appliance.toml": toml, "a.ovpn": PROFILE, "auth.txt": AUTH }).settings.wan.address;
+  const fixed = '[wan]\naddress = "203.0.113.5/24"\ngateway = "203.0.113.1"\n';
+  expect(String(wan(fixed))).toBe("203.0.113.5/24");
+  expect(wan(fixed.replace("113.5/24", "113.5/33"))).toBe("none");
+  expect(wan(fixed.replace("113.1", "114.1"))).toBe("none");
+  expect(wan(`${fixed}mtu = 5\n`)).toBe("none");
+  expect(wan(`${fixed}x = 5\n`)).toBe("none");
+  expect(wan(`${fixed}x = \n`)).toBe("none");
+  // What is wrong elsewhere does not take it away.
+  expect(String(wan(`${fixed}[log]\nlevel = "loud"\n`))).toBe("203.0.113.5/24");
+  expect(wan("[log]\nx = 1\n")).toBe("dhcp");
+});
+
 test("one file given by itself takes no appliance.toml from beside it, but the files that it names", () => {
   const { reader, options } = openConfigSource(join(CONFIGS, "files.ovpn"));
   const result = loadProfile(reader, options);

@@ -7,7 +7,7 @@ import { checkTls } from "../platform/crypto/tls-check.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
 import type { ClientConfig, ConfigProblem } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
-import { DEFAULT_SETTINGS, parseSettings, type Settings } from "./settings.ts";
+import { parseSettings, type Settings } from "./settings.ts";
 
 export interface ConfigReader {
   /** Names of the files at the top; the order does not matter. */
@@ -24,7 +24,7 @@ export interface LoadOptions {
 }
 
 interface Loaded {
-  /** The defaults where appliance.toml is missing or has problems. */
+  /** The defaults where appliance.toml is missing; of one with problems what is good, and no address for a WAN with problems. */
   readonly settings: Settings;
   readonly notices: readonly string[];
   readonly warnings: readonly ConfigProblem[];
@@ -60,7 +60,7 @@ const foldedName = (name: string): string => normalize(name).toLowerCase();
 function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   const toml = options.single === undefined ? reader.read(SETTINGS_FILE) : undefined;
   const parsed = parseSettings(SETTINGS_FILE, toml && decodeUtf8(toml));
-  const settings = parsed.ok ? parsed.settings : DEFAULT_SETTINGS;
+  const { settings } = parsed;
   const notices = parsed.ok ? parsed.notices : [];
   const problems: ConfigProblem[] = parsed.ok ? [] : [...parsed.problems];
 

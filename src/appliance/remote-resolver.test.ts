@@ -8,7 +8,12 @@ import { RemoteResolver, type Resolution } from "./remote-resolver.ts";
 test("a question is due at once, and so is the answer that is there already", () => {
   let sent = 0;
   const wan = { bindUdp: () => ({}), closeUdp: () => {}, sendUdp: () => sent++ } as unknown as Interface;
-  const resolver = new RemoteResolver(wan, slabOver(new ArrayBuffer(64)), seededRandom(1));
+  const resolver = new RemoteResolver({
+    wan,
+    slab: slabOver(new ArrayBuffer(64)),
+    random: seededRandom(1),
+    refuse: () => undefined,
+  });
   const results: Resolution[] = [];
   const ask = (): void => resolver.resolve(1000, "vpn.example", (_now, result) => results.push(result));
   expect(resolver.pollAt()).toBe(Number.POSITIVE_INFINITY);

@@ -73,6 +73,13 @@ log.level = "debug"
   });
 });
 
+test("a WAN address of its own network (/32) has its gateway outside, as a lease may (netctl, hosted machines)", () => {
+  expect(good('[wan]\naddress = "203.0.113.60/32"\ngateway = "198.51.100.254"').wan).toMatchObject({
+    address: parseCidr("203.0.113.60/32"),
+    gateway: parseIpv4("198.51.100.254"),
+  });
+});
+
 test("the services that are on by default but not built give one notice, unless they are turned off", () => {
   const notices = (text: string): string[] => (parseSettings("f", text) as { notices: string[] }).notices;
   expect(notices("")).toEqual([expect.stringContaining("DHCP and DNS service on the LAN")]);
@@ -119,6 +126,12 @@ describe("problems have a line", () => {
       '[wan]\naddress = "203.0.113.5/24"\ngateway = "203.0.114.1"',
       ["3: wan.gateway: 203.0.114.1 is not in the subnet"],
     ],
+    // One mistake, one problem.
+    ['[wan]\naddress = "203.0.113.5/33"\ngateway = "203.0.113.1"', ["2: wan.address:"]],
+    ['[wan]\naddress = "203.0.113.5"\ngateway = "203.0.113.1"\n[lan]\naddress = "203.0.113.9/24"', ["2: wan.address:"]],
+    ['[wan]\naddress = "192.168.50.5/24"\ngateway = "192.168.50.9"\n[lan]\naddress = "x"', ["5: lan.address:"]],
+    ['[wan]\naddress = "203.0.113.5/32"\ngateway = "203.0.113.5"', ["3: wan.gateway: is the appliance's own"]],
+    ['[wan]\naddress = "203.0.113.5/32"\ngateway = "127.0.0.1"', ["3: wan.gateway:"]],
     ['[wan]\naddress = "203.0.113.5/24"\ngateway = "203.0.113.5"', ["3: wan.gateway: is the appliance's own"]],
     ['[wan]\naddress = "203.0.113.5/24"\ngateway = "203.0.113.255"', ["3: wan.gateway: is the network's"]],
     [

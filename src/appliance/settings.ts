@@ -14,7 +14,8 @@ export interface Settings {
   readonly wan: {
     /** Which NIC; undefined: the first. */
     readonly mac: Mac | undefined;
-    readonly address: "dhcp" | Cidr;
+    /** "none": the file has a problem, and nobody knows what it should be. */
+    readonly address: "dhcp" | Cidr | "none";
     /** Set exactly where the address is static. */
     readonly gateway: IpAddress | undefined;
     /** Empty: from DHCP. */
@@ -36,7 +37,12 @@ export interface Settings {
 
 export type SettingsResult =
   | { readonly ok: true; readonly settings: Settings; readonly notices: string[]; readonly configLine: number }
-  | { readonly ok: false; readonly problems: ConfigProblem[] };
+  | {
+      readonly ok: false;
+      /** What could be read, the defaults for the rest; where something is wrong with the WAN it has no address. */
+      readonly settings: Settings;
+      readonly problems: ConfigProblem[];
+    };
 
 export const DEFAULT_SETTINGS: Settings = {
   hostname: "morgana",
@@ -76,14 +82,22 @@ export function parseSettings(file: string, text: string | undefined): SettingsR
     if (!(error instanceof ParseError)) throw error;
     const line = syntaxLine(error, text ?? "");
     const row = text?.split("\n")[line - 1] ?? "";
-    return { ok: false, problems: [problem(file, line, "syntax", `${error.message}${quotesHint(row)}`)] };
+    const problems = [problem(file, line, "syntax", `${error.message}${quotesHint(row)}`)];
+    return { ok: false, settings: withoutWan(DEFAULT_SETTINGS), problems };
   }
   const settings = reading.settings();
   if (reading.problems.length > 0) {
-    return { ok: false, problems: reading.problems.sort((a, b) => a.origin.line - b.origin.line) };
+    const problems = reading.problems.sort((a, b) => a.origin.line - b.origin.line);
+    return { ok: false, settings: reading.hasFailed("wan") ? withoutWan(settings) : settings, problems };
   }
   return { ok: true, settings, notices: reading.notices(settings.lan.address), configLine: reading.line("vpn.config") };
 }
+
+/** An address that nobody meant must not be used: not a wrong one, and not one by DHCP in the place of a static one. */
+const withoutWan = (settings: Settings): Settings => ({
+  ...settings,
+  wan: { ...settings.wan, address: "none", gateway: undefined },
+});
 
 /** The parser notices that a line ends too early at the start of the next one; a person looks for it in the line itself. */
 function syntaxLine(error: ParseError, text: string): number {
@@ -111,6 +125,7 @@ const problem = (file: string, line: number, directive: string, text: string): C
 
 class Reading {
   readonly problems: ConfigProblem[] = [];
+  readonly #failed = new Set<string>();
   readonly #values = new Map<string, AST.TOMLContentNode>();
   readonly #file: string;
 
@@ -118,11 +133,17 @@ class Reading {
     this.#file = file;
   }
 
+  /** Whether there is a problem in a table. */
+  hasFailed(table: string): boolean {
+    return [...this.#failed].some((key) => key === table || key.startsWith(`${table}.`));
+  }
+
   line(key: string): number {
     return this.#values.get(key)?.loc.start.line ?? 1;
   }
 
   fail(key: string, text: string, line = this.line(key)): undefined {
+    this.#failed.add(key);
     this.problems.push(problem(this.#file, line, key, text));
   }
 
@@ -155,7 +176,7 @@ class Reading {
       hostname: this.#string("hostname", hostName) ?? defaults.hostname,
       wan: {
         mac: this.#string("wan.mac", unicastMac),
-        address: this.#string("wan.address", wanAddress) ?? defaults.wan.address,
+        address: this.#string("wan.address", wanAddress) ?? (this.#values.has("wan.address") ? "none" : "dhcp"),
         gateway: this.#string("wan.gateway", unicast),
         dns: this.#addresses("wan.dns"),
         mtu: this.#integer("wan.mtu", MTU.min, MTU.max) ?? defaults.wan.mtu,
@@ -198,22 +219,14 @@ class Reading {
       this.fail("log.syslog", "not available yet; remove the line");
   }
 
+  /** What two values mean together; each is looked at only where it is good by itself. */
   #crossCheck({ wan, lan }: Settings): void {
     if (wan.address === "dhcp") {
       if (wan.gateway !== undefined)
         this.fail("wan.gateway", "belongs to a static address; with dhcp it comes from the server");
-    } else {
-      const { address } = wan.address;
-      // Without one only servers on the WAN's own subnet could be reached; such a server can be named as the gateway.
-      if (wan.gateway === undefined) {
-        if (!this.#values.has("wan.gateway"))
-          this.fail("wan.gateway", "missing: a static address needs it", this.line("wan.address"));
-      } else if (!wan.address.contains(wan.gateway)) {
-        this.fail("wan.gateway", `${wan.gateway} is not in the subnet of wan.address`);
-      } else if (wan.gateway.equals(address)) this.fail("wan.gateway", "is the appliance's own address");
-      else if (wan.address.isNetworkOrBroadcast(wan.gateway))
-        this.fail("wan.gateway", "is the network's or the broadcast address");
-      if (wan.address.overlaps(lan.address)) {
+    } else if (wan.address !== "none") {
+      this.#checkGateway(wan.address, wan.gateway);
+      if (wan.address.overlaps(lan.address) && !this.#failed.has("lan.address")) {
         const key = this.#values.has("lan.address") ? "lan.address" : "wan.address";
         this.fail(key, "the networks of LAN and WAN overlap");
       }
@@ -221,6 +234,21 @@ class Reading {
     if (wan.mac && lan.mac && wan.mac.hi === lan.mac.hi && wan.mac.lo === lan.mac.lo) {
       this.fail("lan.mac", "is the same as wan.mac");
     }
+  }
+
+  #checkGateway(own: Cidr, gateway: IpAddress | undefined): void {
+    // Without one only servers on the WAN's own subnet could be reached; such a server can be named as the gateway.
+    if (gateway === undefined) {
+      if (!this.#values.has("wan.gateway"))
+        this.fail("wan.gateway", "missing: a static address needs it", this.line("wan.address"));
+    } else if (gateway.equals(own.address)) this.fail("wan.gateway", "is the appliance's own address");
+    else if (own.isNetworkOrBroadcast(gateway)) this.fail("wan.gateway", "is the network's or the broadcast address");
+    // With a /32 every gateway is outside, and reached on the link all the same: so some providers number their machines.
+    else if (own.prefix < 32 && !own.contains(gateway))
+      this.fail(
+        "wan.gateway",
+        `${gateway} is not in the subnet of wan.address; where the provider really gives such a one, the address is ${own.address}/32`,
+      );
   }
 
   /** A string that `read` turns into a value; `read` throws a Bad with what is wrong. */
@@ -323,7 +351,7 @@ function wanAddress(text: string): "dhcp" | Cidr {
   if (text === "dhcp") return text;
   if (!text.includes("/"))
     throw new Bad(`"${shown(text)}" is neither "dhcp" nor an address with prefix such as 203.0.113.5/24`);
-  return hostCidr(text, 31);
+  return hostCidr(text, 32);
 }
 
 function fileName(text: string): string {

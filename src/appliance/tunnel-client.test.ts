@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { CERTIFICATE, clientConfig, NO_WRAP, PUSH } from "../../test/support/client-config.ts";
 import { fakeTls, fakeTlsContext } from "../../test/support/fake-tls.ts";
 import { OpenvpnPeer } from "../../test/support/openvpn-peer.ts";
@@ -8,6 +8,8 @@ import { IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import { seededRandom } from "../lib/random.ts";
 import { Arena } from "../lib/slab.ts";
+import type { UdpReceiver, UdpSocket } from "../netstack/socket/udp-socket.ts";
+import { DNS_A, dnsParse } from "../netstack/wire/dns.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
 import { noblePrimitives } from "../protocol/control/noble-primitives.ts";
@@ -31,6 +33,13 @@ class Bed {
   readonly #push: readonly string[];
   readonly #random = seededRandom(1);
   readonly #tls = fakeTls(this.#random, CERTIFICATE);
+  /** What the DNS server answers, by name; it is silent for others. */
+  readonly names = new Map<string, string[]>();
+  /** Names that it was asked for. */
+  readonly asked: string[] = [];
+  /** Addresses that packets of a session went to. */
+  readonly dialled: string[] = [];
+  isSilent = false;
   #link: Link | undefined;
   #server: OpenvpnPeer | undefined;
 
@@ -38,10 +47,14 @@ class Bed {
     this.#push = push;
     const path = {
       wan: {
-        bindUdp: () => ({ collect: () => {}, stopCollecting: () => {} }),
+        mtu: 1500,
+        address: parseCidr("198.51.100.9/24"),
+        bindUdp: (_port: number, receiver: UdpReceiver) => ({ receiver, collect: () => {}, stopCollecting: () => {} }),
         closeUdp: () => {},
-        sendUdp: (now: number, _socket: unknown, _to: number, _port: number, packet: Uint8Array) =>
-          this.#server?.handle(now, packet),
+        sendUdp: (now: number, socket: UdpSocket, to: IpAddress, port: number, packet: Uint8Array) => {
+          if (port === 53) this.#answer(now, socket, to, packet);
+          else if (!this.isSilent) this.#server?.handle(now, packet);
+        },
       },
       router: { openTunnel: () => {}, closeTunnel: () => {} },
       sessionScratch: new Arena(this.#memory, SCRATCH, 2 * SCRATCH),
@@ -49,6 +62,7 @@ class Bed {
         this.#link = link;
         if (link === undefined) return;
         this.links++;
+        this.dialled.push(`${link.address}`);
         this.#server = this.#newServer();
       },
     };
@@ -93,6 +107,21 @@ class Bed {
       for (let p = this.#server?.poll(this.now); p !== undefined; p = this.#server?.poll(this.now)) this.#deliver(p);
       this.client.poll(this.now);
     }
+  }
+
+  #answer(now: number, { receiver }: UdpSocket, from: IpAddress, question: Uint8Array): void {
+    const parsed = dnsParse(Uint8Array.from(question, (byte, i) => (i === 2 ? byte | 0x80 : byte)));
+    if (typeof parsed === "string") throw new Error(parsed);
+    const { name, type } = parsed.question;
+    if (type === DNS_A) this.asked.push(name);
+    const addresses = this.names.get(name);
+    if (addresses === undefined) return;
+    const records = addresses.map((a) => [0xc0, 12, 0, 1, 0, 1, 0, 0, 2, 88, 0, 4, ...a.split(".").map(Number)]);
+    const answer = Uint8Array.of(...question, ...(type === DNS_A ? records.flat() : []));
+    answer[2]! |= 0x80;
+    answer[7] = type === DNS_A ? records.length : 0;
+    this.#memory.bytes.set(answer, AT);
+    receiver.onDatagram(now, from, 53, AT, answer.length);
   }
 
   #deliver(packet: Uint8Array): void {
@@ -199,4 +228,73 @@ test("remote-random-hostname: each look-up is of another name below the remote's
   const fixed = new Bed(PUSH, { retry: RANDOM_HOSTNAME, remotes: [REMOTE] });
   fixed.client.wanUp(fixed.now, [IpAddress.fromIpv4(1)]);
   fixed.until(() => fixed.isUp);
+});
+
+describe("a server's name", () => {
+  const DNS = [IpAddress.fromIpv4(0x0a000001)];
+  const NAMED = { remotes: [{ ...REMOTE, host: "vpn.example" }] };
+
+  test("is asked for anew while the server is silent, and once its address has failed: where it leads then counts", () => {
+    const bed = new Bed(PUSH, NAMED);
+    bed.names.set("vpn.example", ["203.0.113.10"]);
+    bed.isSilent = true;
+    bed.client.wanUp(bed.now, DNS);
+    bed.until(() => bed.asked.length === 2);
+    expect(bed.links).toBe(1);
+    bed.names.set("vpn.example", ["203.0.113.11"]);
+    bed.until(() => bed.links === 2);
+    bed.isSilent = false;
+    expect(bed.dialled).toEqual(["203.0.113.10", "203.0.113.11"]);
+    bed.until(() => bed.isUp);
+  });
+
+  test("that moved is found within 20 s of silence", () => {
+    const bed = new Bed(PUSH, NAMED);
+    bed.names.set("vpn.example", ["203.0.113.10"]);
+    bed.isSilent = true;
+    const from = bed.now;
+    bed.client.wanUp(from, DNS);
+    bed.until(() => bed.links === 1);
+    bed.names.set("vpn.example", ["203.0.113.11"]);
+    bed.until(() => bed.links === 2);
+    expect([bed.dialled.at(-1), bed.now - from < 20_000]).toEqual(["203.0.113.11", true]);
+  });
+
+  test("with several addresses: each is tried in the order of one answer, then it is asked for again; also at another WAN address", () => {
+    const bed = new Bed(PUSH, NAMED);
+    bed.names.set("vpn.example", ["203.0.113.10", "203.0.113.11"]);
+    bed.isSilent = true;
+    bed.client.wanUp(bed.now, DNS);
+    bed.until(() => bed.links === 1);
+    bed.names.set("vpn.example", ["203.0.113.11", "203.0.113.10"]); // as servers rotate them
+    bed.until(() => bed.links === 2);
+    expect([bed.dialled, bed.asked.length]).toEqual([["203.0.113.10", "203.0.113.11"], 1]);
+    bed.until(() => bed.links === 3);
+    expect(bed.asked.length).toBe(2);
+    bed.client.wanUp(bed.now, DNS);
+    bed.until(() => bed.links === 4);
+    expect(bed.asked.length).toBe(3);
+  });
+
+  test("never leads to addresses that cannot be a server's, whether a resolver or the profile gives them", () => {
+    const words: string[] = [];
+    const log: Log = { enabled: () => true, write: (_level, event, text) => void words.push(`${event} ${text}`) };
+    const bed = new Bed(PUSH, NAMED, log);
+    for (const bad of ["0.0.0.0", "127.0.0.1", "255.255.255.255", "192.168.50.1", "198.51.100.9", "198.51.100.255"]) {
+      bed.names.set("vpn.example", [bad]);
+      const before = bed.asked.length;
+      bed.client.wanUp(bed.now, DNS);
+      bed.until(() => bed.asked.length > before + 2);
+      const literal = new Bed(PUSH, { remotes: [{ ...REMOTE, host: bad }] });
+      literal.client.wanUp(literal.now, DNS);
+      literal.until(() => literal.now > 60_000);
+      expect([bed.links, literal.links]).toEqual([0, 0]);
+    }
+    expect(words.find((line) => line.includes("link.unresolved"))).toContain("the resolver blocks this name");
+    // The resolver is right again: within the wait between two tries.
+    bed.names.set("vpn.example", ["203.0.113.10"]);
+    const from = bed.now;
+    bed.until(() => bed.isUp);
+    expect(bed.now - from).toBeLessThan(10_000);
+  });
 });

@@ -6,6 +6,7 @@
  *
  * It opens the router's tunnel when a session is up and closes it when the session ends, and puts into words why.
  */
+import { BoundedLog } from "../lib/bounded-log.ts";
 import type { Cidr } from "../lib/cidr.ts";
 import { formatEndpoint } from "../lib/endpoint.ts";
 import { type IpAddress, parseIpv4 } from "../lib/ip.ts";
@@ -63,7 +64,11 @@ export class TunnelClient {
   readonly #options: TunnelClientOptions;
   readonly #log: Log;
   readonly #retry: RetryPolicy;
+  /** For what resolvers can cause at will. */
+  readonly #heard: BoundedLog;
   readonly #resolver: RemoteResolver;
+  /** The addresses of the remote whose turn it is: walked through in their order, then its name is asked for anew. */
+  #found: { readonly remote: Remote; readonly addresses: readonly IpAddress[] } | undefined;
   #state: State = { kind: "waiting-for-wan" };
   /** Of all sessions; made for the first one, closed when this client has stopped. */
   #tls: TlsContext | undefined;
@@ -76,7 +81,13 @@ export class TunnelClient {
     this.#options = options;
     this.#log = options.log;
     this.#retry = new RetryPolicy(options.config.remotes, options.config.retry, options.random);
-    this.#resolver = new RemoteResolver(options.path.wan, options.memory, options.random);
+    this.#heard = new BoundedLog(options.log, 1, 3);
+    this.#resolver = new RemoteResolver({
+      wan: options.path.wan,
+      slab: options.memory,
+      random: options.random,
+      refuse: (address) => this.#refusal(address),
+    });
   }
 
   /** The goodbye is said, or there was nobody to say it to. */
@@ -89,6 +100,7 @@ export class TunnelClient {
     this.setResolvers(dns);
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
     this.#abandon(now, "the WAN address changed");
+    this.#found = undefined;
     this.#retry.reset();
     if (now < this.#loginAt) this.#state = { kind: "backing-off", until: this.#loginAt };
     else this.#next(now);
@@ -155,23 +167,60 @@ export class TunnelClient {
   #next(now: number): void {
     const { remote, address: index } = this.#retry.target();
     const literal = parseIpv4(remote.host);
-    if (literal !== undefined) return this.#connect(now, remote, literal);
+    if (literal !== undefined) return this.#connectTo(now, remote, literal);
+    const known = this.#found?.remote === remote && index > 0 ? this.#found.addresses[index] : undefined;
+    if (known !== undefined) return this.#connect(now, remote, known);
     this.#state = { kind: "resolving", remote, address: index };
-    const host = this.#options.config.retry.remoteRandomHostname
-      ? `${this.#randomLabel()}.${remote.host}`
-      : remote.host;
+    const host = this.#name(remote);
     this.#log.write("info", "link.resolving", "", { host });
     this.#resolver.resolve(now, host, (at, result) => {
       if (this.#state.kind !== "resolving" || this.#state.remote !== remote) return;
       if (!result.ok) {
-        this.#log.write("warn", "link.unresolved", result.text, { host });
+        this.#heard.write(at, "warn", "link.unresolved", result.text, { host });
         return this.#backOff(at, { kind: "resolve-failed" });
       }
-      if (result.note !== undefined) this.#log.write("warn", "link.resolved", result.note, { host });
-      const count = result.addresses.length;
-      this.#retry.resolved(count);
-      this.#connect(at, remote, result.addresses[index % count] as IpAddress);
+      if (result.note !== undefined) this.#heard.write(at, "warn", "link.resolved", result.note, { host });
+      const { addresses } = result;
+      this.#found = { remote, addresses };
+      this.#retry.resolved(addresses.length);
+      this.#connect(at, remote, addresses[index % addresses.length] as IpAddress);
     });
+  }
+
+  /** Looks whether the name of a silent server still has its address, and goes where it leads now. */
+  #askAgain(now: number, attempt: Attempt, seconds: number): void {
+    const { remote, address } = attempt;
+    if (parseIpv4(remote.host) !== undefined) return;
+    const host = this.#name(remote);
+    this.#resolver.resolve(now, host, (at, result) => {
+      const state = this.#state;
+      if (state.kind !== "connecting" || state.attempt !== attempt || !result.ok || result.note !== undefined) return;
+      if (result.addresses.some((other) => other.equals(address))) return;
+      this.#log.write("info", "link.moved", `${host} is no longer at ${address}`, { host });
+      this.#leaveFor(at, attempt, seconds);
+    });
+  }
+
+  /** The name to look up for a remote. */
+  #name({ host }: Remote): string {
+    return this.#options.config.retry.remoteRandomHostname ? `${this.#randomLabel()}.${host}` : host;
+  }
+
+  /** Connects to an address of the profile, unless it cannot be another host's on the WAN. */
+  #connectTo(now: number, remote: Remote, address: IpAddress): void {
+    const refusal = address.isHost ? this.#refusal(address) : "no address of a host";
+    if (refusal === undefined) return this.#connect(now, remote, address);
+    this.#heard.write(now, "warn", "link.failed", `the remote ${address} is ${refusal}; nothing is sent there`);
+    this.#backOff(now, { kind: "resolve-failed" });
+  }
+
+  /** Why a host's address cannot be a remote's, in words that follow "is". */
+  #refusal(address: IpAddress): string | undefined {
+    const { path, lan } = this.#options;
+    const wan = path.wan.address;
+    if (address.equals(lan.address) || wan?.address.equals(address) === true) return "our own address";
+    if (wan?.isNetworkOrBroadcast(address) === true) return "the network's or the broadcast address of the WAN";
+    return undefined;
   }
 
   /** As openvpn: six bytes in hexadecimal, so that no cache on the way knows the name. */
@@ -246,8 +295,9 @@ export class TunnelClient {
       case "silence": {
         const { message } = explainSilence(event.seconds, this.#options.config, this.#place(attempt));
         log.write("warn", "link.silent", message, this.#where(attempt));
-        // Somebody else may answer; without an alternative the same server is asked on.
+        // Somebody else may answer; without an alternative the same server is asked on, unless its name has moved.
         if (this.#retry.hasAlternative) this.#leaveFor(now, attempt, event.seconds);
+        else this.#askAgain(now, attempt, event.seconds);
         return;
       }
       case "stalled": {
@@ -299,10 +349,12 @@ export class TunnelClient {
       address: tunnel.address,
       peer: tunnel.peer,
       mtu,
-      mssClamp: tunnelMss(config.tunnel.mssFix, mtu, attempt.session.dataOverhead, LINK_OVERHEAD),
+      mssClamp: tunnelMss(config.tunnel.mssFix, mtu, attempt.session.dataOverhead, LINK_OVERHEAD, path.wan.mtu),
       routes,
     });
     this.#state = { kind: "up", attempt };
+    // When this one ends, the name may have moved.
+    this.#found = undefined;
     this.#retry.succeeded();
     this.#log.write("info", "tunnel.up", "", {
       address: `${tunnel.peer === undefined ? tunnel.address : tunnel.address.address}`,

@@ -1,154 +1,182 @@
 /**
  * The WAN's address: static, or by DHCP; says when there is one, when it changes and when it is gone. A leased address that
  * another host turns out to have is declined.
+ *
+ * Whoever answers DHCP on the WAN decides what address we have, but not how often everything above starts anew: after a few
+ * changes in a row a lease is looked at again only every {@link REST_MS}.
  */
-import type { Cidr } from "../lib/cidr.ts";
+import { BoundedLog } from "../lib/bounded-log.ts";
 import { IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import { formatMac, type Mac } from "../lib/mac.ts";
 import type { Random } from "../lib/random.ts";
+import { RateLimit } from "../lib/rate-limit.ts";
 import { DhcpClient, type Lease } from "../netstack/dhcp4/client.ts";
 import { leaseConfig } from "../netstack/dhcp4/lease.ts";
 import type { Interface } from "../netstack/interface.ts";
-import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
-import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from "../netstack/wire/dhcpv4.ts";
+import type { InterfaceConfig } from "../netstack/ip4/addressing.ts";
+import { ServiceHost } from "./service-host.ts";
 import type { Settings } from "./settings.ts";
 
 /** How long after a lease was given somebody who has its address may take to say so (RFC 5227 ANNOUNCE_WAIT). */
 const CHECK_MS = 2000;
-const SAY_CONFLICT_AGAIN_MS = 60_000;
+const SAY_WAITING_AFTER_MS = 10_000;
+/** So many changes of the lease at once, then one in this time. */
+const CHANGES = 5;
+const REST_MS = 15_000;
+const NEVER = Number.POSITIVE_INFINITY;
 
 /** What the owner does about the WAN. */
 export interface UplinkEvents {
-  /** There is an address (again), or it changed: everything that used the old one starts anew. */
+  /** There is an address (again), or it, its gateway or its MTU changed: everything that used the old one starts anew. */
   up(now: number, dns: readonly IpAddress[]): void;
   /** Same address, other resolvers. */
   resolvers(dns: readonly IpAddress[]): void;
   down(now: number, reason: string): void;
 }
 
+export interface UplinkOptions {
+  readonly wan: Interface;
+  readonly settings: Pick<Settings, "hostname" | "wan">;
+  readonly slab: { readonly bytes: Uint8Array };
+  readonly mac: Mac;
+  readonly log: Log;
+  readonly random: Random;
+  readonly events: UplinkEvents;
+}
+
+interface Dhcp {
+  readonly client: DhcpClient;
+  readonly host: ServiceHost;
+}
+
 export class Uplink {
   readonly #wan: Interface;
   readonly #settings: Settings["wan"];
   readonly #log: Log;
+  /** For what neighbours can cause at will. */
+  readonly #heard: BoundedLog;
   readonly #events: UplinkEvents;
-  readonly #slab: { readonly bytes: Uint8Array };
-  readonly #dhcp: DhcpClient | undefined;
-  readonly #socket: UdpSocket | undefined;
+  /** Where the address comes by DHCP. */
+  readonly #dhcp: Dhcp | undefined;
+  readonly #changes = new RateLimit(1000 / REST_MS, CHANGES);
+  /** When a lease that came too early is asked for again. */
+  #resumeAt = NEVER;
   #saidWaiting = false;
   #startedAt = 0;
   /** Until then a conflict means that the other host was there first. */
   #checkUntil = Number.NEGATIVE_INFINITY;
-  #sayConflictAt = Number.NEGATIVE_INFINITY;
   /** Because of whom the lease before was declined. */
   #declinedFor = "";
 
-  constructor(options: {
-    readonly wan: Interface;
-    readonly settings: Settings;
-    readonly slab: { readonly bytes: Uint8Array };
-    readonly mac: Mac;
-    readonly log: Log;
-    readonly random: Random;
-    readonly events: UplinkEvents;
-  }) {
-    this.#wan = options.wan;
-    this.#settings = options.settings.wan;
-    this.#log = options.log;
+  constructor(options: UplinkOptions) {
+    const { wan, slab, log, settings } = options;
+    this.#wan = wan;
+    this.#settings = settings.wan;
+    this.#log = log;
+    this.#heard = new BoundedLog(log);
     this.#events = options.events;
-    this.#slab = options.slab;
-    this.#wan.onConflict = (now, mac) => this.#conflict(now, mac);
-    if (this.#settings.address !== "dhcp") return;
-    const dhcp = new DhcpClient({ mac: options.mac, hostname: options.settings.hostname, random: options.random });
-    this.#dhcp = dhcp;
-    this.#socket = this.#wan.bindUdp(DHCP_CLIENT_PORT, {
-      onDatagram: (now, src, srcPort, at, len) => {
-        if (srcPort !== DHCP_SERVER_PORT) return;
-        const refused = dhcp.handleMessage(now, src.w3, this.#slab.bytes.slice(at, at + len));
-        if (refused !== undefined) this.#log.write("debug", "dhcp.ignored", refused, { server: `${src}` });
-        this.#drain(now);
-      },
+    wan.onConflict = (now, mac) => this.#conflict(now, mac);
+    if (settings.wan.address !== "dhcp") return;
+    const client = new DhcpClient({ mac: options.mac, hostname: settings.hostname, random: options.random });
+    const host = new ServiceHost({
+      iface: wan,
+      slab,
+      service: client,
+      onEvents: (now) => this.#handleEvents(now, client),
+      onIgnored: (now, { peer }, reason) =>
+        this.#heard.write(now, "debug", "dhcp.ignored", reason, { server: `${peer.address}` }),
     });
+    this.#dhcp = { client, host };
   }
 
   /** The link is there. */
   start(now: number): void {
     this.#startedAt = now;
-    if (this.#dhcp) {
-      this.#dhcp.start(now);
-      this.#drain(now);
+    const { address, gateway, dns } = this.#settings;
+    if (address === "none") return;
+    if (address === "dhcp") {
+      this.#dhcp?.client.start(now);
+      this.#dhcp?.host.poll(now);
       return;
     }
-    const { address, gateway, dns } = this.#settings;
-    if (address === "dhcp") return;
     this.#wan.configure({ address, gateway }, now);
     this.#wan.probe();
-    this.#say(address, gateway, dns, "static");
+    this.#say({ address, gateway }, dns, "static");
     this.#events.up(now, dns);
   }
 
   /** The link is gone; start() follows when it is back. */
   stop(now: number, reason: string): void {
-    this.#dhcp?.linkDown(now);
+    this.#resumeAt = NEVER;
+    this.#dhcp?.client.stop();
     this.#withdraw(now, reason);
   }
 
+  /** The end: a leased address is given back, so that others can have it. */
+  leave(now: number): void {
+    this.#dhcp?.client.release();
+    this.#dhcp?.host.poll(now);
+  }
+
   pollAt(): number {
-    const dhcp = this.#dhcp;
-    if (!dhcp) return Number.POSITIVE_INFINITY;
-    const waiting = this.#saidWaiting || this.#wan.configured ? Number.POSITIVE_INFINITY : this.#startedAt + 10_000;
-    return Math.min(dhcp.pollAt(), waiting);
+    if (this.#dhcp === undefined) return NEVER;
+    return Math.min(this.#dhcp.host.pollAt(), this.#resumeAt, this.#sayWaitingAt);
   }
 
   handleTimeout(now: number): void {
-    const dhcp = this.#dhcp;
-    if (!dhcp) return;
-    if (dhcp.pollAt() <= now) dhcp.handleTimeout(now);
-    this.#drain(now);
-    if (!this.#saidWaiting && !this.#wan.configured && now >= this.#startedAt + 10_000) {
-      this.#saidWaiting = true;
-      this.#log.write(
-        "warn",
-        "wan.waiting",
-        "no DHCP server answers on the WAN; check the cable or the first NIC, or set [wan] address in appliance.toml",
-      );
+    if (now >= this.#resumeAt) {
+      this.#resumeAt = NEVER;
+      this.#dhcp?.client.start(now);
     }
+    this.#dhcp?.host.poll(now);
+    if (now < this.#sayWaitingAt) return;
+    this.#saidWaiting = true;
+    this.#log.write(
+      "warn",
+      "wan.waiting",
+      "no DHCP server answers on the WAN; check the cable or the first NIC, or set [wan] address in appliance.toml",
+    );
   }
 
-  #drain(now: number): void {
-    const dhcp = this.#dhcp as DhcpClient;
-    for (let event = dhcp.pollEvent(); event !== undefined; event = dhcp.pollEvent()) {
+  get #sayWaitingAt(): number {
+    return this.#saidWaiting || this.#wan.configured ? NEVER : this.#startedAt + SAY_WAITING_AFTER_MS;
+  }
+
+  #handleEvents(now: number, client: DhcpClient): void {
+    for (let event = client.pollEvent(); event !== undefined; event = client.pollEvent()) {
       if (event.kind === "expired" || event.kind === "nak") {
         this.#withdraw(now, event.kind === "nak" ? "the DHCP server withdrew the address" : "the DHCP lease expired");
       } else if (event.kind !== "renewed") {
-        this.#adopt(now, event.lease);
+        this.#adopt(now, event.lease, client);
       }
-    }
-    for (let message = dhcp.pollTransmit(now); message !== undefined; message = dhcp.pollTransmit(now)) {
-      this.#wan.sendUdp(
-        now,
-        this.#socket as UdpSocket,
-        IpAddress.fromIpv4(message.dst),
-        DHCP_SERVER_PORT,
-        message.payload,
-      );
     }
   }
 
-  #adopt(now: number, lease: Lease): void {
+  #adopt(now: number, lease: Lease, client: DhcpClient): void {
+    if (!this.#changes.take(now)) return this.#rest(now, client);
     const wan = this.#wan;
+    const before = [wan.address?.toString(), wan.gateway?.toString(), wan.mtu];
     const config = leaseConfig(lease);
-    const { address, gateway } = config;
-    const same = wan.address?.equals(address) === true && `${wan.gateway}` === `${gateway}`;
     wan.configure(config, now);
+    const after = [wan.address?.toString(), wan.gateway?.toString(), wan.mtu];
     const dns = this.#settings.dns.length > 0 ? this.#settings.dns : lease.dns.map(IpAddress.fromIpv4);
-    this.#say(address, gateway, dns, "dhcp");
+    this.#say(config, dns, "dhcp");
     this.#saidWaiting = false;
-    if (same) return this.#events.resolvers(dns);
+    if (String(before) === String(after)) return this.#events.resolvers(dns);
     // The check of RFC 2131 4.4.1, without the wait: hardly any address is in use, and a tunnel that had to begin anew is no harm.
     wan.probe();
     this.#checkUntil = now + CHECK_MS;
     this.#events.up(now, dns);
+  }
+
+  /** The lease changes all the time: it is left alone for a while. */
+  #rest(now: number, client: DhcpClient): void {
+    const text = `the DHCP server changes the lease again and again; it is asked again in ${REST_MS / 1000} s`;
+    client.stop();
+    this.#resumeAt = now + REST_MS;
+    if (this.#wan.configured) this.#withdraw(now, text);
+    else this.#heard.write(now, "warn", "wan.restless", text);
   }
 
   #conflict(now: number, mac: Mac): void {
@@ -157,12 +185,11 @@ export class Uplink {
     // Who has each address that we are given answers for all (a careless ARP proxy): declining would never end.
     if (this.#dhcp !== undefined && now < this.#checkUntil && host !== this.#declinedFor) {
       this.#declinedFor = host;
-      this.#dhcp.decline(now);
+      this.#dhcp.client.decline(now);
+      this.#dhcp.host.wake();
       this.#withdraw(now, `${other}; the DHCP server is asked for another one`);
-      this.#drain(now);
-    } else if (now >= this.#sayConflictAt) {
-      this.#sayConflictAt = now + SAY_CONFLICT_AGAIN_MS;
-      this.#log.write("warn", "wan.conflict", `${other}; one of the two has to get another one`);
+    } else {
+      this.#heard.write(now, "warn", "wan.conflict", `${other}; one of the two has to get another one`);
     }
   }
 
@@ -173,10 +200,11 @@ export class Uplink {
     this.#events.down(now, reason);
   }
 
-  #say(address: Cidr, gateway: IpAddress | undefined, dns: readonly IpAddress[], by: string): void {
+  #say({ address, gateway }: InterfaceConfig, dns: readonly IpAddress[], by: string): void {
     this.#log.write("info", "wan.configured", "", {
       address: `${address}`,
       gateway: gateway?.toString(),
+      mtu: this.#wan.mtu,
       dns: dns.length === 0 ? undefined : dns.join(","),
       by,
     });

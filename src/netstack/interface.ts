@@ -124,7 +124,6 @@ const CHECKSUM_KNOWN = VNET_NEEDS_CSUM | VNET_DATA_VALID;
 
 export class Interface {
   readonly name: "wan" | "lan";
-  readonly mtu: number;
   readonly counters: Counters<InterfaceCounter> = new Counters(INTERFACE_COUNTERS);
   readonly drops: Counters<DropName> = dropCounters();
   readonly outDrops: Counters<DropName>;
@@ -135,6 +134,8 @@ export class Interface {
   alias = 0;
 
   readonly #slab: Slab;
+  /** Of the device. */
+  readonly #mtuMax: number;
   readonly #scratch: Arena;
   readonly #policy: InterfacePolicy;
   readonly addressing = new Addressing();
@@ -147,7 +148,7 @@ export class Interface {
     const { slab, outlet, arena, scratch, mac, mtu, random } = options;
     const addressing = this.addressing;
     this.name = options.name;
-    this.mtu = mtu;
+    this.#mtuMax = mtu;
     this.#slab = slab;
     this.#scratch = scratch;
     this.#policy = options.policy;
@@ -175,15 +176,22 @@ export class Interface {
     return this.addressing.address !== 0;
   }
 
+  /** Largest IP packet: what the device takes, or less where the network has said so. */
+  get mtu(): number {
+    return this.egress.mtu;
+  }
+
   /** Takes an address; on the LAN the neighbours are told. The neighbour cache survives only if nothing changed. */
   configure(config: InterfaceConfig, _now: number): void {
     if (this.addressing.configure(config)) this.egress.neighbors.clear();
+    this.egress.mtu = Math.min(config.mtu ?? this.#mtuMax, this.#mtuMax);
     if (this.name === "lan") this.egress.announce();
   }
 
   unconfigure(): void {
     this.egress.neighbors.clear();
     this.addressing.unconfigure();
+    this.egress.mtu = this.#mtuMax;
   }
 
   /** Asks whether anybody else has our address (an ARP probe, RFC 5227 2.1.1): who has is told to `onConflict`. */

@@ -4,57 +4,49 @@
  *   stopped --start--> selecting --offer--> requesting --ack--> bound --T1--> renewing --T2--> rebinding --end--> selecting
  *   stopped --start, lease still valid--> rebooting --ack--> bound;   nak anywhere --> selecting
  *
- * Use: call start() when the link is up, feed handleMessage() with every UDP payload from port 67 to port 68, call
- * handleTimeout() at pollAt(); after each of these drain pollTransmit() and pollEvent(). Times are monotonic ms.
- * Messages go from port 68 to port 67.
+ * Commands: start() when the link is up, stop(), release(), decline(). It speaks through one socket on port 68 with port 67
+ * (service.ts says how it is driven). The state is where all that follows from the time is kept, so that any jump of `now`
+ * (a machine that slept) is only a long wait: a lease that ended meanwhile is lost at the next handleTimeout.
+ *
+ * Differs from RFC 2131: without a lease it asks at least every 16 s, not every 64 (4.1), since a router has nothing else to
+ * do; it does not wait 1 to 10 s before its first message (4.4.1), as hardly any client does; and what a server did not
+ * confirm after a flap of the link is not used on (3.2 leaves that open).
  */
+import { IpAddress } from "../../lib/ip.ts";
 import type { Mac } from "../../lib/mac.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
+import type { Datagram, UdpService } from "../service.ts";
 import {
   BOOT_REPLY,
-  BOOT_REQUEST,
   DHCP_ACK,
+  DHCP_CLIENT_PORT,
   DHCP_DECLINE,
   DHCP_DISCOVER,
-  DHCP_FLAG_BROADCAST,
   DHCP_NAK,
   DHCP_OFFER,
   DHCP_RELEASE,
   DHCP_REQUEST,
+  DHCP_SERVER_PORT,
   type DhcpMessage,
   type DhcpRefusal,
   dhcpAddresses,
-  dhcpBuild,
   dhcpInt32,
   dhcpNumber,
   dhcpParse,
-  OPTION_CLASSLESS_ROUTES,
-  OPTION_CLIENT_ID,
-  OPTION_DNS,
-  OPTION_DOMAIN,
-  OPTION_HOSTNAME,
-  OPTION_LEASE_TIME,
-  OPTION_MAX_MESSAGE,
   OPTION_MESSAGE_TYPE,
-  OPTION_MTU,
-  OPTION_PARAMETER_LIST,
   OPTION_REQUESTED_ADDRESS,
-  OPTION_ROUTER,
   OPTION_SERVER_ID,
-  OPTION_SUBNET_MASK,
-  OPTION_T1,
-  OPTION_T2,
 } from "../wire/dhcpv4.ts";
 import { type Lease, type LeaseRefusal, leaseDiffers, leaseFrom } from "./lease.ts";
+import { clientMessage } from "./message.ts";
 
 export type { Lease } from "./lease.ts";
-
-export type DhcpState = "stopped" | "rebooting" | "selecting" | "requesting" | "bound" | "renewing" | "rebinding";
 
 /** Why a message was ignored. */
 export type DhcpDrop =
   | DhcpRefusal
   | LeaseRefusal
+  | "wrong-port"
   | "not-a-reply"
   | "wrong-xid"
   | "wrong-client"
@@ -68,370 +60,350 @@ export type DhcpDrop =
  */
 export type DhcpEvent = { readonly kind: "bound" | "renewed" | "changed" | "expired" | "nak"; readonly lease: Lease };
 
-export interface DhcpTransmit {
-  readonly payload: Uint8Array;
-  /** 255.255.255.255 or the server, int32. */
-  readonly dst: number;
-  /** 0.0.0.0 or our own address, int32. */
-  readonly src: number;
-}
-
 export interface DhcpOptions {
   readonly mac: Mac;
   readonly hostname?: string | undefined;
   readonly random: Random;
 }
 
-// RFC 2131 4.1: 4 s, doubled up to 64 s, each plus or minus up to 1 s.
+// RFC 2131 4.1: 4 s, doubled, each plus or minus up to 1 s. The longest is our choice (above).
 const RETRY_FIRST = 4000;
-const RETRY_MAX = 64_000;
+const RETRY_MAX = 16_000;
 const JITTER = 1000;
 // Our choices. The first repetition comes early, because a port of a switch often starts to forward a second late.
 const RETRY_QUICK = 1500;
-const REQUEST_ATTEMPTS = 4;
+/** A server that offers and then says nothing is asked for 13.5 s, then there is a new search. */
+const REQUEST_ATTEMPTS = 3;
 const REBOOT_ATTEMPTS = 2;
 /** RFC 2131 4.4.5 wants at least 60 s between renewals; a lease of a few minutes gets a quarter of T2 - T1 instead. */
 const RENEW_MIN = 60_000;
 /** RFC 2131 3.1.5: at least 10 s after a DECLINE. */
 const DECLINE_WAIT = 10_000;
-const NAK_WAIT_MAX = 30_000;
-const MAX_MESSAGE = 1472;
+const NAK_WAIT_MAX = 16_000;
 const NEVER = Number.POSITIVE_INFINITY;
+const BROADCAST = -1;
+const SOCKET = 0;
+const SOCKETS: ReadonlyMap<number, number> = new Map([[SOCKET, DHCP_CLIENT_PORT]]);
 
-const PARAMETERS = Uint8Array.of(
-  OPTION_SUBNET_MASK,
-  OPTION_CLASSLESS_ROUTES, // before option 3 (RFC 3442)
-  OPTION_ROUTER,
-  OPTION_DNS,
-  OPTION_DOMAIN,
-  OPTION_MTU,
-  OPTION_LEASE_TIME,
-  OPTION_SERVER_ID,
-  OPTION_T1,
-  OPTION_T2,
-);
-
-export class DhcpClient {
-  readonly #mac: Mac;
-  readonly #hostname: Uint8Array | undefined;
-  readonly #random: Random;
-  #state: DhcpState = "stopped";
-  #xid = 0;
-  #startedAt = 0;
-  #secs = 0;
+/** One question to the servers and its repetitions. */
+class Exchange {
+  readonly xid: number;
+  readonly startedAt: number;
+  /** Of the DISCOVER, which the REQUEST that follows repeats (RFC 2131 4.4.1). */
+  secs = 0;
   /** When the message that an ACK will answer was first sent: the lease counts from there (RFC 2131 4.4.1). */
-  #requestedAt = 0;
-  #attempt = 0;
-  #retryAt = NEVER;
-  #offer: { address: number; serverId: number } | undefined;
-  #lease: Lease | undefined;
-  #previous = 0;
-  #naks = 0;
-  readonly #transmits: DhcpTransmit[] = [];
+  requestedAt = 0;
+  attempt = 0;
+  retryAt = NEVER;
+
+  constructor(now: number, random: Random) {
+    const bytes = new Uint8Array(4);
+    random.fill(bytes);
+    this.xid = new DataView(bytes.buffer).getInt32(0);
+    this.startedAt = now;
+  }
+}
+
+/** What is known while there is no lease. */
+interface Search {
+  /** The address that we had and would like again, 0: none. */
+  readonly wish: number;
+  /** Refusals in a row. */
+  readonly naks: number;
+}
+
+type State =
+  /** The lease is the one that start() will ask to keep. */
+  | { readonly kind: "stopped"; readonly lease: Lease | undefined; readonly wish: number }
+  | { readonly kind: "selecting"; readonly search: Search; readonly exchange: Exchange }
+  | {
+      readonly kind: "requesting";
+      readonly search: Search;
+      readonly exchange: Exchange;
+      readonly offer: { readonly address: number; readonly serverId: number };
+    }
+  | { readonly kind: "rebooting" | "renewing" | "rebinding"; readonly lease: Lease; readonly exchange: Exchange }
+  | { readonly kind: "bound"; readonly lease: Lease };
+
+export type DhcpState = State["kind"];
+
+export class DhcpClient implements UdpService {
+  readonly sockets = SOCKETS;
+  readonly #mac: Mac;
+  readonly #hostname: string | undefined;
+  readonly #random: Random;
+  #state: State = { kind: "stopped", lease: undefined, wish: 0 };
+  readonly #transmits: Datagram[] = [];
   readonly #events: DhcpEvent[] = [];
 
   constructor(options: DhcpOptions) {
     this.#mac = options.mac;
     this.#random = options.random;
-    const name = options.hostname?.slice(0, 63);
-    if (name && /^[\x21-\x7e]+$/.test(name)) this.#hostname = Uint8Array.from(name, (c) => c.charCodeAt(0));
+    this.#hostname = options.hostname;
   }
 
   get state(): DhcpState {
-    return this.#state;
+    return this.#state.kind;
   }
 
   /** The lease in force; while stopped the one that start() will ask to keep. */
   get lease(): Lease | undefined {
-    return this.#lease;
+    return "lease" in this.#state ? this.#state.lease : undefined;
   }
 
   /** The link is up: asks to keep the lease that there was (INIT-REBOOT), or for a new one. */
   start(now: number): void {
-    if (this.#state !== "stopped") this.stop();
-    this.#naks = 0;
-    if (this.#lease && this.#lease.expires > now) {
-      this.#begin(now, "rebooting");
-      this.#send(now);
-    } else {
-      this.#lease = undefined;
-      this.#discover(now);
-    }
+    if (this.#state.kind !== "stopped") this.stop();
+    const { lease, wish } = this.#state as State & { readonly kind: "stopped" };
+    if (lease !== undefined && lease.expires > now) this.#ask(now, "rebooting", lease);
+    else this.#discover(now, { wish, naks: 0 });
   }
 
   /** The link is down or the interface is going away: silent from now on; a lease is remembered for the next start. */
   stop(): void {
-    this.#state = "stopped";
-    this.#retryAt = NEVER;
+    const { lease } = this;
     this.#transmits.length = 0;
-  }
-
-  linkDown(_now: number): void {
-    this.stop();
+    this.#state = { kind: "stopped", lease, wish: lease?.address ?? this.#wish };
   }
 
   /** Gives the lease back and stops. One message is left for pollTransmit. */
-  release(_now: number): void {
-    const lease = this.#lease;
-    const held = this.#state === "bound" || this.#state === "renewing" || this.#state === "rebinding";
+  release(): void {
+    const state = this.#state;
     this.stop();
-    this.#lease = undefined;
-    if (!lease || !held) return;
-    this.#newXid();
-    this.#push(DHCP_RELEASE, lease.address, lease.serverId, lease.address, [
-      [OPTION_SERVER_ID, dhcpInt32(lease.serverId)],
-    ]);
+    if (state.kind !== "bound" && state.kind !== "renewing" && state.kind !== "rebinding") return;
+    const { address, serverId } = state.lease;
+    this.#state = { kind: "stopped", lease: undefined, wish: address };
+    const { xid } = new Exchange(0, this.#random);
+    this.#push({ type: DHCP_RELEASE, xid, ciaddr: address, dst: serverId }, [[OPTION_SERVER_ID, dhcpInt32(serverId)]]);
   }
 
   /** The address just obtained is in use by another host (ARP): refuses it and starts again after 10 s. */
   decline(now: number): void {
-    const lease = this.#lease;
-    if (!lease || this.#state === "stopped") return;
-    this.#lease = undefined;
-    this.#previous = 0;
-    this.#begin(now, "selecting");
-    this.#push(DHCP_DECLINE, 0, BROADCAST, 0, [
+    const { lease } = this;
+    if (lease === undefined || this.#state.kind === "stopped") return;
+    this.#transmits.length = 0;
+    const exchange = new Exchange(now, this.#random);
+    exchange.retryAt = now + DECLINE_WAIT;
+    this.#state = { kind: "selecting", search: { wish: 0, naks: 0 }, exchange };
+    this.#push({ type: DHCP_DECLINE, xid: exchange.xid }, [
       [OPTION_REQUESTED_ADDRESS, dhcpInt32(lease.address)],
       [OPTION_SERVER_ID, dhcpInt32(lease.serverId)],
     ]);
-    this.#retryAt = now + DECLINE_WAIT;
   }
 
-  /**
-   * A UDP payload from port 67 to port 68.
-   * @param _src the sender's address: it says nothing (relays), the server identifier counts
-   * @returns why it was ignored, undefined when it was used
-   */
-  handleMessage(now: number, _src: number, message: Uint8Array): DhcpDrop | undefined {
-    if (this.#state === "stopped") return "unexpected";
-    const m = dhcpParse(message);
+  /** A message to port 68. Who its sender is says nothing (relays); the server identifier counts. */
+  handle(now: number, { peer, payload }: Datagram): DhcpDrop | undefined {
+    const state = this.#state;
+    if (!("exchange" in state)) return "unexpected";
+    if (peer.port !== DHCP_SERVER_PORT) return "wrong-port";
+    const m = dhcpParse(payload);
     if (typeof m === "string") return m;
     if (m.op !== BOOT_REPLY) return "not-a-reply";
-    if (m.xid !== this.#xid) return "wrong-xid";
+    if (m.xid !== state.exchange.xid) return "wrong-xid";
     if (m.chaddr.hi !== this.#mac.hi || m.chaddr.lo !== this.#mac.lo) return "wrong-client";
     const type = dhcpNumber(m, OPTION_MESSAGE_TYPE, 1);
     if (type === undefined) return "no-type";
-    if (type === DHCP_OFFER) return this.#handleOffer(now, m);
-    if (type === DHCP_ACK) return this.#handleAck(m);
-    if (type === DHCP_NAK) return this.#handleNak(now, m);
+    if (state.kind === "selecting") return type === DHCP_OFFER ? this.#take(now, state, m) : "unexpected";
+    if (type === DHCP_ACK) return this.#acknowledged(state, m);
+    if (type === DHCP_NAK) return this.#refused(now, state, m);
     return "unexpected";
   }
 
   handleTimeout(now: number): void {
-    if (this.#state === "stopped") return;
-    const lease = this.#lease;
-    if (lease && now >= lease.expires) {
-      this.#lose(now, "expired", lease);
-      return;
-    }
-    if (lease && this.#state !== "rebooting") {
-      if (now >= lease.t2 && this.#state !== "rebinding") {
-        this.#begin(now, "rebinding");
-        this.#send(now);
+    const state = this.#state;
+    if ("lease" in state && state.kind !== "stopped" && now >= (state.lease as Lease).expires)
+      return this.#lose(now, "expired", state.lease as Lease);
+    switch (state.kind) {
+      case "stopped":
         return;
-      }
-      if (now >= lease.t1 && this.#state === "bound") {
-        this.#begin(now, "renewing");
-        this.#send(now);
+      case "bound":
+        if (now >= state.lease.t2) this.#ask(now, "rebinding", state.lease);
+        else if (now >= state.lease.t1) this.#ask(now, "renewing", state.lease);
         return;
-      }
+      case "renewing":
+        if (now >= state.lease.t2) this.#ask(now, "rebinding", state.lease);
+        else if (now >= state.exchange.retryAt) this.#send(now);
+        return;
+      case "selecting":
+      case "rebinding":
+        if (now >= state.exchange.retryAt) this.#send(now);
+        return;
+      case "requesting":
+        if (now < state.exchange.retryAt) return;
+        if (state.exchange.attempt < REQUEST_ATTEMPTS) this.#send(now);
+        else this.#discover(now, state.search);
+        return;
+      case "rebooting":
+        if (now < state.exchange.retryAt) return;
+        if (state.exchange.attempt < REBOOT_ATTEMPTS) this.#send(now);
+        // It belongs to another network as likely as not; the search asks for it all the same.
+        else this.#lose(now, "expired", state.lease);
+        return;
     }
-    if (now < this.#retryAt) return;
-    const giveUp =
-      (this.#state === "requesting" && this.#attempt >= REQUEST_ATTEMPTS) ||
-      (this.#state === "rebooting" && this.#attempt >= REBOOT_ATTEMPTS);
-    if (giveUp) {
-      // A lease that could not be confirmed belongs to another network as likely as not; it is asked for again below.
-      if (lease) this.#lose(now, "expired", lease);
-      else this.#discover(now);
-    } else {
-      this.#send(now);
-    }
+    state satisfies never;
   }
 
   /** When handleTimeout is due next; Infinity when stopped or bound without end. */
   pollAt(): number {
-    if (this.#state === "stopped") return NEVER;
-    const lease = this.#lease;
-    if (!lease) return this.#retryAt;
-    const phase = this.#state === "bound" ? lease.t1 : this.#state === "renewing" ? lease.t2 : lease.expires;
-    return Math.min(this.#retryAt, phase);
+    const state = this.#state;
+    switch (state.kind) {
+      case "stopped":
+        return NEVER;
+      case "bound":
+        return state.lease.t1;
+      case "renewing":
+        return Math.min(state.exchange.retryAt, state.lease.t2);
+      case "rebinding":
+      case "rebooting":
+        return Math.min(state.exchange.retryAt, state.lease.expires);
+      case "selecting":
+      case "requesting":
+        return state.exchange.retryAt;
+    }
+    return state satisfies never;
   }
 
-  /** A message to send, or undefined. May return another after start, release, decline, handleMessage, handleTimeout. */
-  pollTransmit(_now: number): DhcpTransmit | undefined {
+  pollTransmit(): Datagram | undefined {
     return this.#transmits.shift();
   }
 
-  /** What happened to the lease, in order. May return more after start, handleMessage, handleTimeout. */
+  /** What happened to the lease, in order. May return more after handle and handleTimeout. */
   pollEvent(): DhcpEvent | undefined {
     return this.#events.shift();
   }
 
-  #handleOffer(now: number, m: DhcpMessage): DhcpDrop | undefined {
-    if (this.#state !== "selecting") return "unexpected";
+  get #wish(): number {
+    const state = this.#state;
+    return "search" in state ? state.search.wish : state.kind === "stopped" ? state.wish : 0;
+  }
+
+  /** An offer: the first that is good is taken. */
+  #take(now: number, state: State & { readonly kind: "selecting" }, m: DhcpMessage): DhcpDrop | undefined {
     const offered = leaseFrom(m, now);
     if (typeof offered === "string") return offered;
-    this.#offer = { address: offered.address, serverId: offered.serverId };
-    this.#state = "requesting";
-    this.#attempt = 0;
+    const { search, exchange } = state;
+    exchange.attempt = 0;
+    const offer = { address: offered.address, serverId: offered.serverId };
+    this.#state = { kind: "requesting", search, exchange, offer };
     this.#send(now);
     return undefined;
   }
 
-  #handleAck(m: DhcpMessage): DhcpDrop | undefined {
-    const state = this.#state;
-    if (state === "selecting" || state === "bound" || state === "stopped") return "unexpected";
-    const lease = leaseFrom(m, this.#requestedAt);
+  #acknowledged(state: Asking, m: DhcpMessage): DhcpDrop | undefined {
+    const lease = leaseFrom(m, state.exchange.requestedAt, randomBelow(this.#random, 1000) / 1000);
     if (typeof lease === "string") return lease;
-    if (state === "requesting" && lease.serverId !== this.#offer?.serverId) return "wrong-server";
-    if (state === "renewing" && lease.serverId !== this.#lease?.serverId) return "wrong-server";
-    const before = this.#lease;
-    this.#lease = lease;
-    this.#previous = lease.address;
-    this.#offer = undefined;
-    this.#naks = 0;
-    this.#state = "bound";
-    this.#retryAt = NEVER;
-    const kind = state === "requesting" || !before ? "bound" : this.#kindOf(state, before, lease);
+    if (!isAnswerOf(state, lease.serverId)) return "wrong-server";
+    this.#state = { kind: "bound", lease };
+    const isNew = state.kind === "requesting";
+    const kind = isNew ? "bound" : leaseDiffers(state.lease, lease) ? "changed" : KINDS[state.kind];
     this.#events.push({ kind, lease });
     return undefined;
   }
 
-  #kindOf(state: DhcpState, before: Lease, lease: Lease): DhcpEvent["kind"] {
-    if (leaseDiffers(before, lease)) return "changed";
-    return state === "rebooting" ? "bound" : "renewed";
-  }
-
-  #handleNak(now: number, m: DhcpMessage): DhcpDrop | undefined {
-    const state = this.#state;
-    if (state === "selecting" || state === "bound") return "unexpected";
+  #refused(now: number, state: Asking, m: DhcpMessage): DhcpDrop | undefined {
     const serverId = dhcpAddresses(m, OPTION_SERVER_ID)?.[0];
     if (serverId === undefined) return "no-server-id";
-    if (state === "requesting" && serverId !== this.#offer?.serverId) return "wrong-server";
-    if (state === "renewing" && serverId !== this.#lease?.serverId) return "wrong-server";
-    this.#previous = 0;
-    const lease = this.#lease;
-    if (lease) this.#lose(now, "nak", lease);
-    else this.#discover(now);
-    // A server that refuses what it offered would keep both of us busy without pause.
-    const wait = Math.min((2 ** this.#naks++ - 1) * 1000, NAK_WAIT_MAX);
-    if (wait > 0) {
-      this.#transmits.length = 0;
-      this.#attempt = 0;
-      this.#retryAt = now + wait;
+    if (!isAnswerOf(state, serverId)) return "wrong-server";
+    if (state.kind !== "requesting") {
+      this.#events.push({ kind: "nak", lease: state.lease });
+      this.#discover(now, { wish: 0, naks: 1 });
+      return undefined;
     }
+    // A server that refuses what it offered would keep both of us busy without pause.
+    const { naks } = state.search;
+    this.#discover(now, { wish: 0, naks: naks + 1 }, Math.min((2 ** naks - 1) * 1000, NAK_WAIT_MAX));
     return undefined;
   }
 
-  #lose(now: number, kind: "expired" | "nak", lease: Lease): void {
-    this.#lease = undefined;
+  #lose(now: number, kind: "expired", lease: Lease): void {
     this.#events.push({ kind, lease });
-    this.#discover(now);
+    this.#discover(now, { wish: lease.address, naks: 0 });
   }
 
-  #discover(now: number): void {
-    this.#begin(now, "selecting");
-    this.#send(now);
-  }
-
-  /** Enters a state that starts an exchange of its own. */
-  #begin(now: number, state: DhcpState): void {
-    this.#state = state;
-    this.#newXid();
-    this.#startedAt = now;
-    this.#attempt = 0;
-    this.#offer = undefined;
+  /** Begins a search, after `wait` ms. */
+  #discover(now: number, search: Search, wait = 0): void {
+    const exchange = new Exchange(now, this.#random);
     this.#transmits.length = 0;
+    this.#state = { kind: "selecting", search, exchange };
+    if (wait > 0) exchange.retryAt = now + wait;
+    else this.#send(now);
   }
 
-  #newXid(): void {
-    const bytes = new Uint8Array(4);
-    this.#random.fill(bytes);
-    this.#xid = new DataView(bytes.buffer).getInt32(0);
+  /** Asks to keep, or to prolong, a lease. */
+  #ask(now: number, kind: "rebooting" | "renewing" | "rebinding", lease: Lease): void {
+    this.#transmits.length = 0;
+    this.#state = { kind, lease, exchange: new Exchange(now, this.#random) };
+    this.#send(now);
   }
 
   /** Sends the message of the current state and sets when it is repeated. */
   #send(now: number): void {
-    const lease = this.#lease;
-    // RFC 2131 4.4.1: a REQUEST repeats the secs of the DISCOVER that it follows.
-    if (this.#state !== "requesting") this.#secs = Math.min(65535, Math.floor((now - this.#startedAt) / 1000));
-    if (this.#attempt === 0) this.#requestedAt = now; // the earliest that an ACK can answer: errs to the safe side
-    switch (this.#state) {
+    const state = this.#state;
+    if (!("exchange" in state)) return;
+    const { exchange } = state;
+    const { xid } = exchange;
+    if (state.kind !== "requesting") exchange.secs = Math.min(65535, Math.floor((now - exchange.startedAt) / 1000));
+    if (exchange.attempt === 0) exchange.requestedAt = now; // the earliest that an ACK can answer: errs to the safe side
+    switch (state.kind) {
       case "selecting": {
-        const wish: [number, Uint8Array][] = this.#previous
-          ? [[OPTION_REQUESTED_ADDRESS, dhcpInt32(this.#previous)]]
-          : [];
-        this.#push(DHCP_DISCOVER, 0, BROADCAST, 0, wish);
+        const { wish } = state.search;
+        this.#push({ type: DHCP_DISCOVER, xid }, wish === 0 ? [] : [[OPTION_REQUESTED_ADDRESS, dhcpInt32(wish)]]);
         break;
       }
-      case "requesting": {
-        const offer = this.#offer as { address: number; serverId: number };
-        this.#push(DHCP_REQUEST, 0, BROADCAST, 0, [
-          [OPTION_REQUESTED_ADDRESS, dhcpInt32(offer.address)],
-          [OPTION_SERVER_ID, dhcpInt32(offer.serverId)],
+      case "requesting":
+        this.#push({ type: DHCP_REQUEST, xid }, [
+          [OPTION_REQUESTED_ADDRESS, dhcpInt32(state.offer.address)],
+          [OPTION_SERVER_ID, dhcpInt32(state.offer.serverId)],
         ]);
         break;
-      }
       case "rebooting":
         // RFC 2131 4.3.2: no server identifier, ciaddr zero.
-        this.#push(DHCP_REQUEST, 0, BROADCAST, 0, [[OPTION_REQUESTED_ADDRESS, dhcpInt32((lease as Lease).address)]]);
+        this.#push({ type: DHCP_REQUEST, xid }, [[OPTION_REQUESTED_ADDRESS, dhcpInt32(state.lease.address)]]);
         break;
       case "renewing":
-        this.#push(DHCP_REQUEST, (lease as Lease).address, (lease as Lease).serverId, (lease as Lease).address, []);
+        this.#push({ type: DHCP_REQUEST, xid, ciaddr: state.lease.address, dst: state.lease.serverId });
         break;
       case "rebinding":
-        this.#push(DHCP_REQUEST, (lease as Lease).address, BROADCAST, (lease as Lease).address, []);
+        this.#push({ type: DHCP_REQUEST, xid, ciaddr: state.lease.address });
         break;
-      case "bound":
-      case "stopped":
-        return;
     }
-    this.#retryAt = now + this.#interval(now);
-    this.#attempt++;
+    exchange.retryAt = now + this.#interval(now, state);
+    exchange.attempt++;
   }
 
-  #interval(now: number): number {
-    const lease = this.#lease;
-    if (lease && (this.#state === "renewing" || this.#state === "rebinding")) {
-      const [start, end] = this.#state === "renewing" ? [lease.t1, lease.t2] : [lease.t2, lease.expires];
+  #interval(now: number, state: State & { readonly exchange: Exchange }): number {
+    if (state.kind === "renewing" || state.kind === "rebinding") {
+      const { t1, t2, expires } = state.lease;
+      const [start, end] = state.kind === "renewing" ? [t1, t2] : [t2, expires];
       return Math.max((end - now) / 2, Math.min(RENEW_MIN, (end - start) / 4), 1000);
     }
-    if (this.#attempt === 0) return RETRY_QUICK + randomBelow(this.#random, JITTER) - JITTER / 2;
-    const base = Math.min(RETRY_FIRST * 2 ** (this.#attempt - 1), RETRY_MAX);
+    const { attempt } = state.exchange;
+    if (attempt === 0) return RETRY_QUICK + randomBelow(this.#random, JITTER) - JITTER / 2;
+    const base = Math.min(RETRY_FIRST * 2 ** (attempt - 1), RETRY_MAX);
     return base + randomBelow(this.#random, 2 * JITTER + 1) - JITTER;
   }
 
-  #push(type: number, ciaddr: number, dst: number, src: number, more: [number, Uint8Array][]): void {
-    const mac = this.#mac;
-    const hardware = Uint8Array.of(1, mac.hi >>> 8, mac.hi & 255, ...dhcpInt32(mac.lo));
-    const options = new Map<number, Uint8Array>([
-      [OPTION_MESSAGE_TYPE, Uint8Array.of(type)],
-      [OPTION_CLIENT_ID, hardware],
-      ...more,
-    ]);
-    if (type === DHCP_DISCOVER || type === DHCP_REQUEST) {
-      options.set(OPTION_MAX_MESSAGE, Uint8Array.of(MAX_MESSAGE >> 8, MAX_MESSAGE & 255));
-      if (this.#hostname) options.set(OPTION_HOSTNAME, this.#hostname);
-      options.set(OPTION_PARAMETER_LIST, PARAMETERS);
-    }
-    const secs = type === DHCP_DISCOVER || type === DHCP_REQUEST ? this.#secs : 0;
-    // Without an address of our own only a broadcast reaches us for sure (RFC 2131 4.1).
-    const flags = src === 0 && type !== DHCP_DECLINE ? DHCP_FLAG_BROADCAST : 0;
-    const payload = dhcpBuild({
-      op: BOOT_REQUEST,
-      xid: this.#xid,
-      secs,
-      flags,
-      ciaddr,
-      yiaddr: 0,
-      siaddr: 0,
-      giaddr: 0,
-      chaddr: mac,
-      options,
-    });
-    this.#transmits.push({ payload, dst, src });
+  /** @param message addresses as int32; without `ciaddr` we have none, without `dst` it goes to everybody */
+  #push(
+    message: { readonly type: number; readonly xid: number; readonly ciaddr?: number; readonly dst?: number },
+    more: readonly [number, Uint8Array][] = [],
+  ): void {
+    const { type, xid, ciaddr = 0, dst = BROADCAST } = message;
+    const secs = "exchange" in this.#state ? this.#state.exchange.secs : 0;
+    const payload = clientMessage({ mac: this.#mac, hostname: this.#hostname, type, xid, secs, ciaddr }, more);
+    const peer = { address: IpAddress.fromIpv4(dst), port: DHCP_SERVER_PORT };
+    this.#transmits.push({ socket: SOCKET, peer, payload });
   }
 }
 
-const BROADCAST = -1;
+/** The states in which a REQUEST waits for its ACK or NAK. */
+type Asking = Extract<State, { readonly kind: "requesting" | "rebooting" | "renewing" | "rebinding" }>;
+
+/** What an ACK without news means. */
+const KINDS = { rebooting: "bound", renewing: "renewed", rebinding: "renewed" } as const;
+
+/** Whether this server was asked: an offer and a renewal have one addressee, the other questions are for everybody. */
+function isAnswerOf(state: Asking, serverId: number): boolean {
+  if (state.kind === "requesting") return serverId === state.offer.serverId;
+  return state.kind !== "renewing" || serverId === state.lease.serverId;
+}

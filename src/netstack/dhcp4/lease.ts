@@ -1,5 +1,5 @@
 /** What a DHCP ACK or OFFER promises, checked and with defaults (RFC 2131 4.3.1, RFC 2132, RFC 3442). */
-import { Cidr, maskPrefix, prefixMask } from "../../lib/cidr.ts";
+import { Cidr, maskPrefix } from "../../lib/cidr.ts";
 import { IpAddress } from "../../lib/ip.ts";
 import type { InterfaceConfig } from "../ip4/addressing.ts";
 import {
@@ -9,7 +9,6 @@ import {
   dhcpClasslessRoutes,
   dhcpNumber,
   OPTION_DNS,
-  OPTION_DOMAIN,
   OPTION_LEASE_TIME,
   OPTION_MTU,
   OPTION_ROUTER,
@@ -28,9 +27,8 @@ export interface Lease {
   /** All routes but the subnet's own: option 121 where given (it then replaces option 3), else the default route. */
   readonly routes: readonly DhcpRoute[];
   readonly dns: readonly number[];
-  /** Option 26, 576 and more. */
+  /** Option 26; undefined where it is not given, or less than what every host must take (576, RFC 1122 3.3.3). */
   readonly mtu: number | undefined;
-  readonly domain: string | undefined;
   readonly serverId: number;
   /** Absolute times in ms when renewing, rebinding and the end are due; Infinity for a lease without end. */
   readonly t1: number;
@@ -44,37 +42,42 @@ const INFINITE = 0xffffffff;
 /** Our choices: a lease without a time, the shortest that is believed (a lease of 0 s would make us ask without pause). */
 const DEFAULT_LEASE_S = 3600;
 const MIN_LEASE_S = 4;
+/** Part of the lease by which T1 and T2 may come early, so that not all who lost power at once ask at once. */
+const FUZZ = 0.05;
 const MIN_MTU = 576;
 const MAX_DNS = 8;
 const MAX_ROUTES = 64;
 
-/** @param from when the request was sent: the lease counts from there (RFC 2131 4.4.1) */
-export function leaseFrom(message: DhcpMessage, from: number): Lease | LeaseRefusal {
+/**
+ * @param from when the request was sent: the lease counts from there (RFC 2131 4.4.1)
+ * @param fuzz 0 to 1: how much of {@link FUZZ} times that we choose ourselves come earlier
+ */
+export function leaseFrom(message: DhcpMessage, from: number, fuzz = 0): Lease | LeaseRefusal {
   const serverId = dhcpAddresses(message, OPTION_SERVER_ID)?.[0];
   if (serverId === undefined || !isHost(serverId)) return "no-server-id";
   const address = message.yiaddr;
   if (!isHost(address)) return "bad-address";
   const prefix = prefixOf(message, address);
-  if (prefix < 31) {
-    const host = address & ~prefixMask(prefix);
-    if (host === 0 || host === ~prefixMask(prefix)) return "bad-address";
-  }
-  const routes = routesOf(message, address);
+  const subnet = new Cidr(IpAddress.fromIpv4(address), prefix);
+  if (subnet.isNetworkOrBroadcast(subnet.address)) return "bad-address";
+  /** Whether it can be another host's. */
+  const isOther = (a: number): boolean =>
+    isHost(a) && a !== address && !subnet.isNetworkOrBroadcast(IpAddress.fromIpv4(a));
+  const routes = routesOf(message, isOther);
   return {
     address,
     prefix,
     gateway: routes.find((r) => r.prefix === 0 && r.gateway !== 0)?.gateway,
     routes,
-    dns: [...new Set(dhcpAddresses(message, OPTION_DNS) ?? [])].filter(isHost).slice(0, MAX_DNS),
+    dns: [...new Set(dhcpAddresses(message, OPTION_DNS) ?? [])].filter(isOther).slice(0, MAX_DNS),
     mtu: mtuOf(message),
-    domain: domainOf(message),
     serverId,
-    ...times(message, from),
+    ...times(message, from, fuzz),
   };
 }
 
 /** What an interface with this lease is configured with. */
-export function leaseConfig({ address, prefix, gateway, routes }: Lease): InterfaceConfig {
+export function leaseConfig({ address, prefix, gateway, routes, mtu }: Lease): InterfaceConfig {
   const hop = (word: number): IpAddress | undefined => (word === 0 ? undefined : IpAddress.fromIpv4(word));
   return {
     address: new Cidr(IpAddress.fromIpv4(address), prefix),
@@ -83,12 +86,13 @@ export function leaseConfig({ address, prefix, gateway, routes }: Lease): Interf
       network: new Cidr(IpAddress.fromIpv4(r.network), r.prefix),
       gateway: hop(r.gateway),
     })),
+    mtu,
   };
 }
 
 /** Whether anything changed that the interface, the routes or the resolver must be told. */
 export function leaseDiffers(a: Lease, b: Lease): boolean {
-  const text = (l: Lease): string => JSON.stringify([l.address, l.prefix, l.gateway, l.routes, l.dns, l.mtu, l.domain]);
+  const text = (l: Lease): string => JSON.stringify([l.address, l.prefix, l.gateway, l.routes, l.dns, l.mtu]);
   return text(a) !== text(b);
 }
 
@@ -103,14 +107,10 @@ function prefixOf(message: DhcpMessage, address: number): number {
   return first < 128 ? 8 : first < 192 ? 16 : 24;
 }
 
-function routesOf(message: DhcpMessage, address: number): DhcpRoute[] {
+function routesOf(message: DhcpMessage, isOther: (a: number) => boolean): DhcpRoute[] {
   const classless = dhcpClasslessRoutes(message);
-  if (classless) {
-    return classless
-      .filter((r) => r.gateway === 0 || (isHost(r.gateway) && r.gateway !== address))
-      .slice(0, MAX_ROUTES);
-  }
-  const gateway = dhcpAddresses(message, OPTION_ROUTER)?.find((a) => isHost(a) && a !== address);
+  if (classless) return classless.filter((r) => r.gateway === 0 || isOther(r.gateway)).slice(0, MAX_ROUTES);
+  const gateway = dhcpAddresses(message, OPTION_ROUTER)?.find(isOther);
   return gateway === undefined ? [] : [{ network: 0, prefix: 0, gateway }];
 }
 
@@ -119,25 +119,19 @@ function mtuOf(message: DhcpMessage): number | undefined {
   return mtu !== undefined && mtu >= MIN_MTU ? mtu : undefined;
 }
 
-function domainOf(message: DhcpMessage): string | undefined {
-  const value = message.options.get(OPTION_DOMAIN);
-  if (!value || value.length > 253) return undefined;
-  const text = String.fromCharCode(...value).replace(/\0+$/, "");
-  return /^[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$/i.test(text) ? text : undefined;
-}
-
-/** RFC 2131 4.4.5: T1 is half of the lease and T2 7/8 of it, unless the server gives others that make sense. */
-function times(message: DhcpMessage, from: number): { t1: number; t2: number; expires: number } {
+/** RFC 2131 4.4.5: T1 is half of the lease and T2 7/8 of it, a little earlier each, unless the server gives others that make sense. */
+function times(message: DhcpMessage, from: number, fuzz: number): { t1: number; t2: number; expires: number } {
   const given = dhcpNumber(message, OPTION_LEASE_TIME, 4) ?? DEFAULT_LEASE_S;
   if (given === INFINITE) {
     return { t1: Number.POSITIVE_INFINITY, t2: Number.POSITIVE_INFINITY, expires: Number.POSITIVE_INFINITY };
   }
   const lease = Math.max(given, MIN_LEASE_S);
-  let t1 = dhcpNumber(message, OPTION_T1, 4) ?? lease * 0.5;
-  let t2 = dhcpNumber(message, OPTION_T2, 4) ?? lease * 0.875;
+  const early = FUZZ * fuzz;
+  let t1 = dhcpNumber(message, OPTION_T1, 4) ?? lease * (0.5 - early);
+  let t2 = dhcpNumber(message, OPTION_T2, 4) ?? lease * (0.875 - early);
   if (t1 <= 0 || t1 >= t2 || t2 >= lease) {
-    t1 = lease * 0.5;
-    t2 = lease * 0.875;
+    t1 = lease * (0.5 - early);
+    t2 = lease * (0.875 - early);
   }
   return { t1: from + t1 * 1000, t2: from + t2 * 1000, expires: from + lease * 1000 };
 }

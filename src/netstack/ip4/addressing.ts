@@ -8,6 +8,8 @@ import type { IpAddress } from "../../lib/ip.ts";
 export interface InterfaceConfig {
   readonly address: Cidr;
   readonly gateway?: IpAddress | undefined;
+  /** Largest packet that the network takes, where it is less than what the interface was made with. */
+  readonly mtu?: number | undefined;
   /** Routes beside the default one; a default route among them counts without `gateway` only, and to the link only. */
   readonly routes?: readonly NextHopRoute[] | undefined;
 }

@@ -2,10 +2,11 @@
  * ICMP that we make (RFC 792, RFC 1122 3.2.2, RFC 1812 4.3): echo replies, and errors: when, how long, how often. The
  * class answers on an interface's link; tunnel-egress.ts, with the functions below it, into the tunnel.
  */
+
+import { RateLimit } from "../../lib/rate-limit.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { EthernetLink } from "../link/ethernet.ts";
-import { RateLimit } from "../rate-limit.ts";
 import {
   ICMP_ECHO_REPLY,
   ICMP_HEADER_LEN,

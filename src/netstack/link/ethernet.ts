@@ -27,7 +27,8 @@ export class EthernetLink implements NeighborPort {
   readonly neighbors: NeighborCache;
   readonly macHi: number;
   readonly macLo: number;
-  readonly mtu: number;
+  /** Largest IP packet. */
+  mtu: number;
   /** What was lost on the way out. */
   readonly drops: Counters<DropName> = dropCounters();
 

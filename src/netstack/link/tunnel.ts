@@ -6,6 +6,7 @@
  * the outlet is flushed when that or its batch is full.
  */
 import { ensureRoom, type Outlet } from "../../lib/outlet.ts";
+import { RateLimit } from "../../lib/rate-limit.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import { fragmentCopy, fragmentCount } from "../ip4/fragment.ts";
@@ -18,7 +19,6 @@ import {
   icmpErrorLen,
 } from "../ip4/icmp.ts";
 import { segmentCount, tcpSegmentCopy, udpSegmentCopy } from "../offload/split.ts";
-import { RateLimit } from "../rate-limit.ts";
 import { ipv4TotalLen } from "../wire/ipv4.ts";
 
 /** Our choice: what we say into the tunnel of our own accord, a second. */

@@ -1,9 +1,10 @@
 /** TCP without connections: every segment is answered by a reset (RFC 9293 3.10.7.1), or by nothing. */
+
+import { RateLimit } from "../../lib/rate-limit.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Addressing } from "../ip4/addressing.ts";
 import type { EthernetLink } from "../link/ethernet.ts";
-import { RateLimit } from "../rate-limit.ts";
 import { IPV4_HEADER_LEN, ipv4Dst, ipv4Emit, ipv4HeaderLen, ipv4Src, ipv4TotalLen, PROTO_TCP } from "../wire/ipv4.ts";
 import {
   TCP_ACK,

@@ -49,7 +49,6 @@ export const OPTION_SUBNET_MASK = 1;
 export const OPTION_ROUTER = 3;
 export const OPTION_DNS = 6;
 export const OPTION_HOSTNAME = 12;
-export const OPTION_DOMAIN = 15;
 export const OPTION_MTU = 26;
 export const OPTION_REQUESTED_ADDRESS = 50;
 export const OPTION_LEASE_TIME = 51;

@@ -10,10 +10,20 @@ const IPV4_TCP_HEADERS = 40;
  * - "payload": the same without IP and UDP header
  * - "fixed": `size` is the packet in the tunnel
  *
+ * Of "mtu" and "payload" no more than what the network below takes is used: what is larger would leave in fragments.
+ *
  * @param dataOverhead bytes that sealing adds @param linkOverhead bytes of IP and UDP header
+ * @param linkMtu largest packet that the network below takes
  */
-export function tunnelMss(fix: MssFix, tunMtu: number, dataOverhead: number, linkOverhead: number): number {
+export function tunnelMss(
+  fix: MssFix,
+  tunMtu: number,
+  dataOverhead: number,
+  linkOverhead: number,
+  linkMtu: number,
+): number {
   if (fix.size === 0) return 0;
-  const packet = fix.mode === "fixed" ? fix.size : fix.size - dataOverhead - (fix.mode === "mtu" ? linkOverhead : 0);
+  const outer = fix.mode === "payload" ? fix.size + linkOverhead : fix.size;
+  const packet = fix.mode === "fixed" ? fix.size : Math.min(outer, linkMtu) - dataOverhead - linkOverhead;
   return Math.max(1, Math.min(packet, tunMtu) - IPV4_TCP_HEADERS);
 }
