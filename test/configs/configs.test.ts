@@ -8,6 +8,7 @@ import { DIRECTIVES, findDirective } from "../../src/protocol/config/directives.
 import { formatConfig } from "../../src/protocol/config/format.ts";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
 import type { ClientConfig, Config, ConfigProblem, ConfigResult, Role } from "../../src/protocol/config/types.ts";
+import { encodeUtf8 } from "../../src/protocol/config/utf8.ts";
 
 const FOLDER = import.meta.dir;
 const OPENVPN =
@@ -209,6 +210,40 @@ describe("valid profiles", () => {
     ]);
   });
 
+  test("what openvpn goes on with where a line of the tunnel cannot count, we leave out with a warning", () => {
+    const lines = "route intranet.example\nroute vpn.example 255.255.255.255 net_gateway\nroute 10.1.0.0 255.255.0.0";
+    const text = `client\ndev tun\nremote 192.0.2.1\nca ca.crt\nremote-cert-tls server\nauth-user-pass\n${lines}`;
+    const result = parse(FOLDER, "x.ovpn", text);
+    expect(accepted(result).tunnel.localOptions.map((o) => o.words.join(" "))).toEqual(["route 10.1.0.0 255.255.0.0"]);
+    expect(shown(result.warnings)).toEqual([
+      'x.ovpn:7: route: ignored: "intranet.example" is no IPv4 address (names are not looked up)',
+      "x.ovpn:8: route: ignored: net_gateway is refused: nothing of the LAN leaves outside the tunnel",
+    ]);
+  });
+
+  test("several verify-hash lines add up, as with openvpn", () => {
+    const [one, other] = ["00", "11"].map((byte) => Array(20).fill(byte).join(":")) as [string, string];
+    const base = "client\ndev tun\nremote 192.0.2.1\nca ca.crt\nauth-user-pass\n";
+    const config = accepted(parse(FOLDER, "x.ovpn", `${base}verify-hash ${one}\nverify-hash ${other}\n`));
+    expect(config.verify.verifyHash?.digests.length).toBe(2);
+    const mixed = parse(FOLDER, "x.ovpn", `${base}verify-hash ${one}\nverify-hash ${"00:".repeat(31)}00 SHA256\n`);
+    expect(mixed.ok ? [] : shown(mixed.problems)).toEqual([
+      "x.ovpn:7: verify-hash: SHA256 cannot stand beside a verify-hash with SHA1",
+    ]);
+  });
+
+  test("what makes no difference here is said, but for the values with which nothing is lost", () => {
+    expect(
+      silentOrNot("resolv-retry infinite\nconnect-retry-max 0\nauth-retry nointeract\nping-timer-rem\nverb 3"),
+    ).toEqual([]);
+    expect(silentOrNot("resolv-retry 5\nconnect-retry-max 3\nauth-retry none\nauth-nocache")).toEqual([
+      "resolv-retry",
+      "connect-retry-max",
+      "auth-retry",
+      "auth-nocache",
+    ]);
+  });
+
   test("a file outside the folder is warned about, as the appliance will not find it; where it is missing, the path is the remedy", () => {
     const text = `client\ndev tun\nremote 192.0.2.1\nca /etc/ca.crt\nremote-cert-tls server\nauth-user-pass\n`;
     const read = (found: boolean): ConfigResult =>
@@ -338,6 +373,34 @@ describe.skipIf(OPENVPN === undefined)("beside the real openvpn", () => {
     ["setenv PUSH_PEER_INFO yes", true],
     ["setenv SERVER_POLL_TIMEOUT", true],
     ["setenv SERVER_POLL_TIMEOUT 4", true],
+    ["dns server 1 address x", false],
+    ["dns server 1 address 10.0.0.1 x", false],
+    ["dns server 1 address 10.0.0.1:53 [fd00::1]:53", true],
+    ["dns server 1 transport DoT", false],
+    ["dns server 1 transport DoT\ndns server 1 address 10.0.0.1", true],
+    ["dns server 1 address 10.0.0.1\ndns server 1 dnssec maybe", false],
+    ["allow-compression foo", false],
+    ["allow-compression asym", true],
+    ["socket-flags foo", false],
+    ["mtu-disc foo", false],
+    ["mtu-disc maybe", true],
+    ["auth-retry foo", false],
+    ["remap-usr1 foo", false],
+    ["status-version 9", false],
+    ["verify-hash 00:11:22:33:44:55:66:77:88:99:00:11:22:33:44:55:66:77:88:99", true],
+    [`verify-hash ${"00:".repeat(19)}00\npeer-fingerprint ${"00:".repeat(31)}00`, false],
+    [`peer-fingerprint ${"00:".repeat(31)}00\nverify-hash ${"00:".repeat(19)}00`, false],
+    ["route intranet.example", true],
+    ["route vpn.example 255.255.255.255 net_gateway", true],
+    ["route 10.0.0.0 255.0.255.0", true],
+    ["route 10.0.0.0 255.0.0.0 gw.example 5", true],
+    ["route-ipv6 banana", true],
+    ["route-gateway dhcp", true],
+    ["route-gateway banana", false],
+    ["dhcp-option DNS banana", true],
+    ['push "route 10.0.0.0 255.0.0.0"', true],
+    ["explicit-exit-notify 500", true],
+    ["tls-remote vpn", false],
   ];
   for (const [lines, isValid] of AGREED) {
     test(`both ${isValid ? "accept" : "refuse"}: ${JSON.stringify(lines)}`, () => {
@@ -417,48 +480,72 @@ describe.skipIf(OPENVPN === undefined)("beside the real openvpn", () => {
   });
 });
 
+describe("a problem names the remedy", () => {
+  const BASE = "client\ndev tun\nca ca.crt\nauth-user-pass\n";
+  test.each([
+    ["remote vpn.example:1194", "; write remote vpn.example 1194"],
+    ["remote 192.0.2.1:443", "; write remote 192.0.2.1 443"],
+    ["remote [2001:db8::1]:443", "; write remote 2001:db8::1 443"],
+    ["remote https://vpn.example", "; write the name alone"],
+    ["remote\u00a0vpn.example", "a space that does not part words (U+00A0): type the line anew"],
+    ["remote vpn.example\u00a0", "a space that does not part words (U+00A0): type the line anew"],
+    ["remote vpn.\u200bexample", "a character that cannot be seen (U+200B): type the line anew"],
+    ["remote vpn.example 1194\ncipher AES\u2013256\u2013GCM", "a dash that is no hyphen (U+2013): type the line anew"],
+    [
+      "remote vpn.example 1194\nverify-x509-name x \u201cname\u201d",
+      "a typographic quotation mark (U+201C): type the line anew",
+    ],
+    ["<connection>\nremote vpn.example\u00a0\n</connection>", "(U+00A0): type the line anew"],
+    ["remote vpn.example\ntls-remote vpn", "write verify-x509-name NAME name"],
+  ])("%j", (line, remedy) => {
+    const result = parse(FOLDER, "x.ovpn", BASE + line);
+    expect(result.ok ? "" : shown(result.problems).join("\n")).toContain(remedy);
+  });
+});
+
 describe("hostile input", () => {
   const texts = [...GOOD.map((f) => join(FOLDER, f)), ...BAD.map((f) => join(FOLDER, "bad", f))].map((path) =>
     readFileSync(path, "utf8"),
   );
   const lines = texts.flatMap((text) => text.split("\n"));
-  const mutated = fc
-    .record({
-      text: fc.constantFrom(...texts),
-      edits: fc.array(
-        fc.record({
-          at: fc.double({ min: 0, max: 1, noNaN: true }),
-          cut: fc.nat(40),
-          put: fc.oneof(fc.string({ unit: "binary", maxLength: 8 }), fc.constantFrom(...lines)),
-        }),
-        { maxLength: 6 },
-      ),
-    })
-    .map(({ text, edits }) =>
-      edits.reduce((t, { at, cut, put }) => t.slice(0, at * t.length) + put + t.slice(at * t.length + cut), text),
-    );
+  const edits = fc.array(
+    fc.record({
+      at: fc.double({ min: 0, max: 1, noNaN: true }),
+      cut: fc.nat(40),
+      put: fc.oneof(fc.string({ unit: "binary", maxLength: 8 }), fc.constantFrom(...lines)),
+    }),
+    { maxLength: 6 },
+  );
+  type Edits = readonly { readonly at: number; readonly cut: number; readonly put: string }[];
+  const edited = (text: string, list: Edits): string =>
+    list.reduce((t, { at, cut, put }) => t.slice(0, at * t.length) + put + t.slice(at * t.length + cut), text);
+  const mutated = fc.tuple(fc.constantFrom(...texts), edits).map(([text, list]) => edited(text, list));
 
-  test("mutated profiles and random bytes as files never throw, and every problem prints as one clean line", () => {
+  test("mutated profiles and files, and random bytes, never throw; every problem prints as one clean line", () => {
     fc.assert(
       fc.property(
         fc.oneof(mutated, fc.string({ unit: "binary" })),
         fc.uint8Array({ maxLength: 300 }),
-        (text, bytes) => {
-          const result = parseConfig({ file: "f", text }, (name) => (name.length % 2 ? bytes : undefined));
+        edits,
+        (text, bytes, list) => {
+          const files = (name: string): Uint8Array | undefined => {
+            const real = readable(join(FOLDER, name));
+            if (real === undefined) return name.length % 2 ? bytes : undefined;
+            return list.length === 0 ? real : encodeUtf8(edited(new TextDecoder().decode(real), list));
+          };
+          const result = parseConfig({ file: "f", text }, files);
           const problems = result.ok ? result.warnings : [...result.problems, ...result.warnings];
           for (const p of problems) {
             expect(p.origin.line).toBeGreaterThan(0);
             expect(`${p.directive}: ${p.problem}`).not.toMatch(/[^ -~\u00a0-\uffff]/);
           }
           if (result.ok) {
-            const again = parseConfig({ file: "f", text: formatConfig(result.config) }, (name) =>
-              name.length % 2 ? bytes : undefined,
-            );
+            const again = parseConfig({ file: "f", text: formatConfig(result.config) }, files);
             expect(again.ok ? comparable(again.config) : shown(again.problems)).toEqual(comparable(result.config));
           }
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 600 },
     );
   });
 

@@ -32,6 +32,11 @@ export const REFUSED: readonly Directive[] = [
   later("capath", "csp", "a directory of CAs is not available; put the CA certificates into one file or block for ca"),
   later("keying-material-exporter", "csp", "not available yet"),
   later("no-replay", "cspk", "replay protection cannot be turned off; remove the line"),
+  later(
+    "tls-remote",
+    "csp",
+    "was removed from OpenVPN; write verify-x509-name NAME name, with the common name of the server's certificate",
+  ),
   later("no-iv", "cspk", "was removed from OpenVPN; remove the line"),
   later("auth-token", "cspk", "is pushed by a server, never written in a profile; remove the line"),
   later("auth-token-user", "cspk", "is pushed by a server, never written in a profile; remove the line"),

@@ -1,12 +1,16 @@
 import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { formatConfig } from "./format.ts";
 import { formatStaticKey } from "./material.ts";
 import { parseConfig } from "./parse.ts";
-import type { ClientConfig } from "./types.ts";
+import type { Config } from "./types.ts";
+import { encodeUtf8 } from "./utf8.ts";
+
+const CA = new Uint8Array(readFileSync(new URL("../../../test/configs/ca.crt", import.meta.url)));
 
 /** Without what a second parsing of the resolved text must change: where things stand. */
-const meaning = (config: ClientConfig): unknown =>
+const meaning = (config: Config): unknown =>
   JSON.parse(
     JSON.stringify({ ...config, file: "" }, (key, value) =>
       key === "origin" || key === "label" ? undefined : value instanceof Map ? [...value] : value,
@@ -53,9 +57,6 @@ const LINES: readonly fc.Arbitrary<string>[] = [
   line("remote-cert-ku", fc.constantFrom("", "a0", "0x80 08")),
   line("remote-cert-tls", "server"),
   line("remote-cert-eku", word),
-  line("peer-fingerprint", hex(32)),
-  line("verify-hash", hex(20)),
-  line("verify-hash", hex(32), "SHA256"),
   line("route", address, "255.255.255.255", fc.constantFrom("", "vpn_gateway 7")),
   line("ifconfig", address, address),
   line("dhcp-option", "DNS", address),
@@ -72,22 +73,64 @@ const LINES: readonly fc.Arbitrary<string>[] = [
     "bind",
   ),
   fc.uint8Array({ minLength: 256, maxLength: 256 }).map((key) => `<tls-crypt>\n${formatStaticKey(key)}</tls-crypt>`),
-  fc.tuple(word, word).map(([user, password]) => `<auth-user-pass>\n${user}\n${password}\n</auth-user-pass>`),
 ];
+
+/** Whom to trust: these exclude each other. */
+const TRUST: readonly fc.Arbitrary<string>[] = [
+  fc.array(line("peer-fingerprint", hex(32)), { minLength: 1, maxLength: 3 }),
+  fc.array(line("verify-hash", hex(20)), { maxLength: 3 }).map((lines) => ["ca ca.crt", ...lines]),
+  fc.array(line("verify-hash", hex(32), "SHA256"), { maxLength: 3 }).map((lines) => ["ca ca.crt", ...lines]),
+].map((lines) => lines.map((all) => all.join("\n")));
+
+/** Files with user and password, as editors of all systems may leave them. */
+const row = fc
+  .array(fc.constantFrom("a", "é", " ", "#", '"', "\\", "\t", "\r", "\0", "\ufeff", "<x>", "</auth-user-pass>", "</"), {
+    minLength: 1,
+    maxLength: 6,
+  })
+  .map((parts) => parts.join(""));
+const end = fc.constantFrom("\n", "\r\n", "\r\r\n");
+const login = fc
+  .tuple(fc.constantFrom("", "\ufeff"), row, end, row, fc.oneof(end, fc.constant("")))
+  .map((parts) => parts.join(""));
 
 test("a resolved configuration is read back with the same meaning, and formats to the same text", () => {
   const base = fc.constantFrom("client", "tls-client\npull");
   fc.assert(
-    fc.property(base, fc.array(fc.oneof(...LINES), { maxLength: 25 }), (role, lines) => {
-      const text = [role, "dev tun", "remote a.example", `peer-fingerprint ${"00:".repeat(31)}00`, ...lines].join("\n");
-      const first = parseConfig({ file: "a", text }, () => undefined, { roles: ["client"] });
+    fc.property(base, fc.oneof(...TRUST), fc.array(fc.oneof(...LINES), { maxLength: 25 }), (role, trust, lines) => {
+      const text = [role, "dev tun", "remote a.example", trust, ...lines].join("\n");
+      const first = parseConfig({ file: "a", text }, () => CA);
       expect(first.ok ? [] : first.problems).toEqual([]);
       if (!first.ok) return;
       const resolved = formatConfig(first.config);
-      const second = parseConfig({ file: "b", text: resolved }, () => undefined, { roles: ["client"] });
+      const second = parseConfig({ file: "b", text: resolved }, () => undefined);
       expect(second.ok ? meaning(second.config) : second.problems).toEqual(meaning(first.config));
       if (second.ok) expect(formatConfig(second.config)).toBe(resolved);
     }),
     { numRuns: 500 },
   );
+});
+
+test("user and password of a file are read back out of the block that they are written to, or refused", () => {
+  const profile = (line: string): string => `client\ndev tun\nremote a.example\nca ca.crt\n${line}`;
+  const counts = { taken: 0, refused: 0 };
+  fc.assert(
+    fc.property(login, fc.boolean(), (file, asBlock) => {
+      const line = asBlock ? `<auth-user-pass>\n${file}\n</auth-user-pass>\n` : "auth-user-pass login.txt\n";
+      const files = (name: string): Uint8Array => (name === "ca.crt" ? CA : encodeUtf8(file));
+      const first = parseConfig({ file: "a", text: profile(line) }, files, { roles: ["client"] });
+      if (!first.ok) {
+        counts.refused++;
+        return;
+      }
+      counts.taken++;
+      expect(first.config.login?.password).not.toMatch(/\r$/);
+      const second = parseConfig({ file: "b", text: formatConfig(first.config) }, () => undefined, {
+        roles: ["client"],
+      });
+      expect(second.ok ? meaning(second.config) : second.problems).toEqual(meaning(first.config));
+    }),
+    { numRuns: 500 },
+  );
+  expect(Math.min(counts.taken, counts.refused)).toBeGreaterThan(20);
 });

@@ -159,8 +159,7 @@ function writeVerify(out: Output, verify: VerifyConfig): void {
   out.value("ns-cert-type", verify.nsCertType);
   if (verify.x509Name) out.line("verify-x509-name", verify.x509Name.name, verify.x509Name.type);
   const { verifyHash, peerFingerprints } = verify;
-  if (verifyHash?.algorithm === "SHA1") out.line("verify-hash", colons(verifyHash.digests[0] as string), "SHA1");
-  else if (verifyHash) out.block("verify-hash", rows(verifyHash.digests.map(colons)));
+  for (const digest of verifyHash?.digests ?? []) out.line("verify-hash", colons(digest), verifyHash!.algorithm);
   if (peerFingerprints) out.block("peer-fingerprint", rows(peerFingerprints.map(colons)));
 }
 

@@ -165,10 +165,10 @@ export function formatStaticKey(key: Uint8Array): string {
   return `${KEY_BEGIN}\n${(hex.match(/.{1,32}/g) ?? []).join("\n")}\n${KEY_END}\n`;
 }
 
-/** First and second row of a credentials file. A missing row is undefined. */
+/** First and second row of a credentials file, without all CR at their ends (OpenVPN's chomp). A missing row is undefined. */
 export function twoRows(bytes: Uint8Array): [string | undefined, string | undefined] {
-  const text = decodeUtf8(bytes).replace(/^\ufeff/, "");
-  const rows = text.split(/\r?\n/);
+  const text = decodeUtf8(bytes).replace(/^\ufeff+/, "");
+  const rows = text.split("\n").map((row) => row.replace(/\r+$/, ""));
   if (rows.at(-1) === "") rows.pop();
   return [rows[0], rows[1]];
 }

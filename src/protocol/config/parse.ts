@@ -35,6 +35,7 @@ export function parseConfig<R extends Role = Role>(
   const report = new Report(source.file);
   const { lines, problems, isCutShort } = lex(source.text);
   report.isCutShort = isCutShort;
+  report.lookForMarks(lines);
   for (const { line, directive, problem } of problems) report.problem(line, shownName(directive), problem);
   const plain = lines.map(plainLine);
   const decision = decideRole(plain);

@@ -1,6 +1,7 @@
 /** Access to the lines of one file by directive, with strict values; collects problems instead of stopping at the first. */
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
+import { explainMark } from "./marks.ts";
 import type { ConfigProblem, Origin } from "./types.ts";
 
 export type ReadFile = (name: string) => Uint8Array | undefined;
@@ -14,10 +15,21 @@ export class Report {
   /** The end of the file was not understood (a block is open): nothing can be called missing. */
   isCutShort = false;
   readonly #file: string;
+  /** What to say beside a problem of a line. */
+  readonly #hints = new Map<number, string>();
   readonly #seen = new Set<string>();
 
   constructor(file: string) {
     this.#file = file;
+  }
+
+  /** Looks for characters that a person cannot see: they are named with each problem of their line. */
+  lookForMarks(lines: readonly Line[]): void {
+    for (const { line, words, nested } of lines) {
+      const hint = explainMark(words);
+      if (hint !== undefined) this.#hints.set(line, hint);
+      if (nested !== undefined) this.lookForMarks(nested);
+    }
   }
 
   /** A directive that should be somewhere; silent where one was refused, since that is the problem then. */
@@ -35,7 +47,9 @@ export class Report {
     const key = `${line} ${directive} ${problem}`;
     if (this.#seen.has(key) || this.#seen.size >= MAX_PROBLEMS) return;
     this.#seen.add(key);
-    this.problems.push({ origin: this.origin(line), directive: printable(directive), problem });
+    const hint = this.#hints.get(line);
+    const text = hint === undefined ? problem : `${problem}; ${hint}`;
+    this.problems.push({ origin: this.origin(line), directive: printable(directive), problem: text });
   }
 
   warn(line: number, directive: string, problem: string): undefined {

@@ -73,6 +73,9 @@ export function resolveLogin(reader: Reader, fallback: DefaultCredentials | unde
   // The server would see other bytes than openvpn sends, and in the end lock the account.
   if (`${user}${password}`.includes("\ufffd"))
     return reader.problem(line, `${found.label}: user or password is not UTF-8; save the file as UTF-8`);
+  // Nor could it come from a block, which ends there.
+  if ([user, password].some((row) => row.trimStart().startsWith("</auth-user-pass>")))
+    return reader.problem(line, `${found.label}: user or password begins with </auth-user-pass>`);
   if (Math.max(user.length, password.length) > MAX_USER_PASS)
     return reader.problem(line, `${found.label}: user or password is too long`);
   return { user, password, label: found.label, origin: reader.report.origin(line.line) };

@@ -52,7 +52,7 @@ function resolveInactive(reader: Reader): KeepaliveConfig["inactive"] {
 export function resolveExitNotify(reader: Reader): number {
   let value = 0;
   for (const line of reader.all("explicit-exit-notify")) {
-    value = line.words[1] === undefined ? 1 : (reader.number(line, 1, { min: 0, max: 100 }) ?? value);
+    value = line.words[1] === undefined ? 1 : (reader.number(line, 1, SECONDS) ?? value);
   }
   return value;
 }

@@ -125,7 +125,7 @@ function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remo
   if (line.words[3] !== undefined) transport = protocolOf(reader, line, 3);
   const address = parseIpv4(host) !== undefined ? "ipv4" : isIpv6(host) ? "ipv6" : undefined;
   if (address === undefined && !isHostName(host)) {
-    reader.problem(line, `"${printable(host)}" is neither an address nor a host name`);
+    reader.problem(line, `"${printable(host)}" is neither an address nor a host name${hostRemedy(host)}`);
     return;
   }
   if (port === undefined || transport === undefined) return;
@@ -139,6 +139,15 @@ function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remo
     unusable.push({ line: transport.line ?? line, reason: "IPv6 on the WAN is not available yet" });
   else if (address === "ipv6") unusable.push({ line, reason: "IPv6 on the WAN is not available yet" });
   else remotes.push({ host, port, protocol, family, origin: reader.report.origin(line.line) });
+}
+
+/** What a person may have meant who wrote the port, or the scheme of a web address, to the name. */
+function hostRemedy(host: string): string {
+  const [, bracketed, name, port] = /^(?:\[([^\]]+)\]|([^:/]+))(?::(\d{1,5}))?$/.exec(host) ?? [];
+  const alone = bracketed ?? name;
+  if (alone !== undefined && (isHostName(alone) || isIpv6(alone) || parseIpv4(alone) !== undefined))
+    return `; write remote ${[alone, ...(port === undefined ? [] : [port])].join(" ")}`;
+  return host.includes("://") ? "; write the name alone" : "";
 }
 
 /** The local port, or undefined for any. OpenVPN's rule: a client binds only where a line asks for it, the others always. */

@@ -178,9 +178,11 @@ export function resolveVerify(reader: Reader, role: Role): VerifyConfig {
   };
 }
 
+/** All of them count: the certificate must have one. */
 function verifyHash(reader: Reader): VerifyConfig["verifyHash"] {
   let value: VerifyConfig["verifyHash"];
   for (const line of reader.all("verify-hash")) {
+    if (reader.has("peer-fingerprint")) reader.problem(line, "cannot stand beside peer-fingerprint");
     const name = line.words[2]?.toUpperCase() ?? "SHA1";
     if (line.block === undefined && name !== "SHA1" && name !== "SHA256") {
       reader.problem(line, `"${printable(name)}" is neither SHA1 nor SHA256`);
@@ -188,7 +190,10 @@ function verifyHash(reader: Reader): VerifyConfig["verifyHash"] {
     }
     const algorithm = line.block !== undefined || name === "SHA256" ? "SHA256" : "SHA1";
     const digests = digestRows(reader, line, algorithm === "SHA1" ? 20 : 32);
-    if (digests) value = { algorithm, digests };
+    if (digests === undefined) continue;
+    if (value !== undefined && value.algorithm !== algorithm)
+      reader.problem(line, `${algorithm} cannot stand beside a verify-hash with ${value.algorithm}`);
+    value = { algorithm, digests: [...(value?.digests ?? []), ...digests] };
   }
   return value;
 }

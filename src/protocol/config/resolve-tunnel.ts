@@ -1,4 +1,7 @@
-/** The tunnel's own lines that a server may also push: checked here for form, given meaning after the push. */
+/**
+ * The tunnel's own lines that a server may also push: checked here for form, given meaning after the push. What openvpn
+ * refuses is a problem; what it goes on with, as we do where it is pushed, is left out with a warning.
+ */
 import { maskPrefix } from "../../lib/cidr.ts";
 import { parseIpv4 } from "../../lib/ip.ts";
 import type { Line } from "./lexer.ts";
@@ -7,104 +10,143 @@ import type { Reader } from "./reader.ts";
 import type { LocalOption } from "./types.ts";
 import { isIpv6, isIpv6Cidr } from "./values.ts";
 
-const METRIC = { min: 0, max: 2147483647 };
+/** Reports what openvpn refuses. @returns why the line is left out; undefined: it counts */
+type Check = (words: readonly string[], refuse: (problem: string) => void) => string | undefined;
 
-/** One check per directive that becomes an entry of localOptions. A check reports what is wrong. */
-const CHECKS: Readonly<Record<string, (reader: Reader, line: Line, words: readonly string[]) => void>> = {
-  ifconfig(reader, line, [, local, remote]) {
-    for (const word of [local, remote]) {
-      if (parseIpv4(word as string) === undefined)
-        reader.problem(line, `"${printable(word as string)}" is no IPv4 address`);
-    }
+const shown = (word: string | undefined): string => `"${printable(word ?? "")}"`;
+
+const isMetric = (word: string | undefined): boolean =>
+  word === undefined || word === "default" || (/^\d{1,10}$/.test(word) && Number(word) <= 0x7fff_ffff);
+
+/** One for each directive that becomes an entry of localOptions. */
+const CHECKS: Readonly<Record<string, Check>> = {
+  ifconfig([, ...addresses], refuse) {
+    for (const word of addresses) if (parseIpv4(word) === undefined) refuse(`${shown(word)} is no IPv4 address`);
+    return undefined;
   },
-  "ifconfig-ipv6"(reader, line, [, local, remote]) {
-    if (!isIpv6Cidr(local as string) && !isIpv6(local as string))
-      reader.problem(line, `"${printable(local as string)}" is no IPv6 address`);
-    if (!isIpv6(remote as string)) reader.problem(line, `"${printable(remote as string)}" is no IPv6 address`);
+  "ifconfig-ipv6"([, local = "", remote = ""], refuse) {
+    if (!isIpv6Cidr(local) && !isIpv6(local)) refuse(`${shown(local)} is no IPv6 address`);
+    if (!isIpv6(remote)) refuse(`${shown(remote)} is no IPv6 address`);
+    return undefined;
   },
-  topology(reader, line) {
-    reader.choice(line, 1, ["net30", "p2p", "subnet"]);
+  topology([, word = ""], refuse) {
+    if (!["net30", "p2p", "subnet"].includes(word)) refuse(`${shown(word)} is none of net30, p2p, subnet`);
+    return undefined;
   },
-  route(reader, line, [, network, mask, gateway]) {
-    if (
-      !["vpn_gateway", "net_gateway", "remote_host"].includes(network as string) &&
-      parseIpv4(network as string) === undefined
-    ) {
-      reader.problem(line, `"${printable(network as string)}" is no IPv4 address (names are not looked up)`);
-    }
-    if (mask !== undefined && mask !== "default" && mask !== "") {
-      const value = parseIpv4(mask);
-      if (value === undefined || maskPrefix(value.w3) === undefined)
-        reader.problem(line, `"${printable(mask)}" is no netmask`);
-    }
-    if (gateway === "net_gateway")
-      reader.warn(line, "net_gateway is refused: nothing of the LAN leaves outside the tunnel");
-    else if (
-      gateway !== undefined &&
-      !["vpn_gateway", "remote_host", "default", ""].includes(gateway) &&
-      parseIpv4(gateway) === undefined
-    ) {
-      reader.problem(line, `"${printable(gateway)}" is no gateway`);
-    }
-    if (line.words[4] !== "default") reader.number(line, 4, METRIC);
+  route([, network = "", mask = "", gateway = "", metric]) {
+    if (network === "net_gateway" || gateway === "net_gateway")
+      return "net_gateway is refused: nothing of the LAN leaves outside the tunnel";
+    if (!["vpn_gateway", "remote_host"].includes(network) && parseIpv4(network) === undefined)
+      return `${shown(network)} is no IPv4 address (names are not looked up)`;
+    const value = parseIpv4(mask);
+    if (!["", "default"].includes(mask) && (value === undefined || maskPrefix(value.w3) === undefined))
+      return `${shown(mask)} is no netmask`;
+    if (!["", "default", "vpn_gateway", "remote_host"].includes(gateway) && parseIpv4(gateway) === undefined)
+      return `${shown(gateway)} is no gateway`;
+    return isMetric(metric) ? undefined : `${shown(metric)} is no metric`;
   },
-  "route-ipv6"(reader, line, [, network]) {
-    if (!isIpv6Cidr(network as string) && !isIpv6(network as string))
-      reader.problem(line, `"${printable(network as string)}" is no IPv6 network`);
-    if (line.words[3] !== "default") reader.number(line, 3, METRIC);
+  "route-ipv6"([, network = "", , metric]) {
+    if (!isIpv6Cidr(network) && !isIpv6(network)) return `${shown(network)} is no IPv6 network`;
+    return isMetric(metric) ? undefined : `${shown(metric)} is no metric`;
   },
-  "route-gateway"(reader, line, [, gateway]) {
-    if (gateway === "dhcp") reader.problem(line, "dhcp serves tap devices, which are not available");
-    else if (parseIpv4(gateway as string) === undefined)
-      reader.problem(line, `"${printable(gateway as string)}" is no IPv4 address`);
+  "route-gateway"([, gateway = ""], refuse) {
+    if (gateway === "dhcp") return "dhcp serves tap devices";
+    if (parseIpv4(gateway) === undefined) refuse(`${shown(gateway)} is no IPv4 address`);
+    return undefined;
   },
-  "route-ipv6-gateway"(reader, line, [, gateway]) {
-    if (!isIpv6(gateway as string)) reader.problem(line, `"${printable(gateway as string)}" is no IPv6 address`);
+  "route-ipv6-gateway"([, gateway = ""], refuse) {
+    if (!isIpv6(gateway)) refuse(`${shown(gateway)} is no IPv6 address`);
+    return undefined;
   },
-  "route-metric"(reader, line) {
-    reader.number(line, 1, METRIC);
+  "route-metric"([, metric]) {
+    return isMetric(metric) ? undefined : `${shown(metric)} is no metric`;
   },
   "redirect-gateway": redirectFlags,
   "redirect-private": redirectFlags,
-  "dhcp-option"(reader, line, [, type, value]) {
-    const name = (type as string).toUpperCase();
+  "dhcp-option"([, type = "", value]) {
+    const name = type.toUpperCase();
     if (name === "DNS" || name === "DNS6") {
-      if (value === undefined || (parseIpv4(value) === undefined && !isIpv6(value)))
-        reader.problem(line, `${name} needs an address`);
-    } else if (value === undefined && name !== "DISABLE-NBT") reader.problem(line, `${printable(name)} needs a value`);
+      const isAddress = value !== undefined && (parseIpv4(value) !== undefined || isIpv6(value));
+      return isAddress ? undefined : `${name} needs an address`;
+    }
+    return value === undefined && name !== "DISABLE-NBT" ? `${printable(name)} needs a value` : undefined;
   },
-  dns(reader, line, [, what, id]) {
+  dns([, what, id, property, ...values], refuse) {
     if (what === "search-domains") {
-      if (id === undefined) reader.problem(line, "search-domains needs a domain");
-    } else if (what === "server") {
-      const property = line.words[3];
-      if (id === undefined || !/^-?\d{1,3}$/.test(id) || Number(id) < -128 || Number(id) > 127)
-        reader.problem(line, "server needs a number from -128 to 127");
-      else if (line.words[4] === undefined) reader.problem(line, "server N needs a property and its value");
-      else if (!["address", "resolve-domains", "dnssec", "transport", "sni"].includes(property as string)) {
-        reader.problem(line, `"${printable(property as string)}" is no property of a DNS server`);
-      }
-    } else reader.problem(line, `"${printable(what as string)}" is neither server nor search-domains`);
+      if (id === undefined) refuse("search-domains needs a domain");
+    } else if (what !== "server") refuse(`${shown(what)} is neither server nor search-domains`);
+    else if (id === undefined || !/^-?\d{1,3}$/.test(id) || Number(id) < -128 || Number(id) > 127)
+      refuse("server needs a number from -128 to 127");
+    else if (property === undefined || values.length === 0) refuse("server N needs a property and its value");
+    else checkDnsServer(property, values, refuse);
+    return undefined;
   },
-  "block-ipv6"() {},
-  "block-outside-dns"() {},
+  "block-ipv6": () => undefined,
+  "block-outside-dns": () => undefined,
 };
 
-function redirectFlags(reader: Reader, line: Line): void {
-  const flags = ["def1", "local", "autolocal", "bypass-dhcp", "bypass-dns", "block-local", "ipv6", "!ipv4"];
-  for (let i = 1; i < line.words.length; i++) reader.choice(line, i, flags);
-  if (line.words.includes("local"))
-    reader.warn(line, "local is ignored: the way to the server never leads through the tunnel");
+const REDIRECT_FLAGS: readonly string[] = ["def1", "local", "autolocal"]
+  .concat(["bypass-dhcp", "bypass-dns", "block-local"])
+  .concat(["ipv6", "!ipv4"]);
+
+function redirectFlags([, ...flags]: readonly string[], refuse: (problem: string) => void): undefined {
+  for (const flag of flags)
+    if (!REDIRECT_FLAGS.includes(flag)) refuse(`${shown(flag)} is none of ${REDIRECT_FLAGS.join(", ")}`);
+}
+
+/** man openvpn, --dns server; what openvpn's dns.c refuses. */
+function checkDnsServer(property: string, values: readonly string[], refuse: (problem: string) => void): void {
+  const [first = ""] = values;
+  const oneOf = (words: readonly string[]): void => {
+    if (!words.includes(first)) refuse(`${property}: ${shown(first)} is none of ${words.join(", ")}`);
+  };
+  switch (property) {
+    case "address":
+      for (const word of values)
+        if (!isDnsAddress(word))
+          refuse(`${shown(word)} is no address such as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53`);
+      return;
+    case "dnssec":
+      return oneOf(["yes", "optional", "no"]);
+    case "transport":
+      return oneOf(["plain", "DoH", "DoT"]);
+    case "resolve-domains":
+    case "sni":
+      return;
+    default:
+      refuse(`${shown(property)} is no property of a DNS server`);
+  }
+}
+
+function isDnsAddress(text: string): boolean {
+  if (parseIpv4(text) !== undefined || isIpv6(text)) return true;
+  const [, ipv6, ipv4, port] = /^(?:\[(.+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  if (port === undefined || Number(port) < 1 || Number(port) > 65535) return false;
+  return ipv6 === undefined ? parseIpv4(ipv4 as string) !== undefined : isIpv6(ipv6);
 }
 
 export function resolveLocalOptions(reader: Reader): LocalOption[] {
   const found: Line[] = [];
   for (const [name, check] of Object.entries(CHECKS)) {
     for (const line of reader.all(name)) {
-      check(reader, line, line.words);
-      found.push(line);
+      const reason = check(line.words, (problem) => reader.problem(line, problem));
+      if (reason === undefined) found.push(line);
+      else reader.warn(line, `ignored: ${reason}`);
     }
   }
+  checkDnsAddresses(reader);
   found.sort((a, b) => a.line - b.line);
   return found.map((line) => ({ words: line.words, origin: reader.report.origin(line.line) }));
+}
+
+/** As openvpn: a server that has properties has an address. */
+function checkDnsAddresses(reader: Reader): void {
+  const servers = Map.groupBy(
+    reader.all("dns").filter(({ words }) => words[1] === "server"),
+    ({ words }) => words[2],
+  );
+  for (const lines of servers.values()) {
+    if (!lines.some(({ words }) => words[3] === "address"))
+      reader.problem(lines[0] as Line, `server ${printable(lines[0]?.words[2] ?? "")} has no address`);
+  }
 }
