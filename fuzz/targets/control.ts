@@ -33,7 +33,7 @@ export const control: Target = {
     const drop = controlCheck(opened.plain);
     if (drop !== DROP_NONE) return seen(`drop ${drop}`);
     const packet = controlRead(opened.plain);
-    seen(`opcode ${packet.opcode}, ${packet.acks.length} acks, payload ${packet.payload.length > 0}`);
+    seen(`opcode ${packet.opcode & 15}, acks ${packet.acks.length > 0}, payload ${packet.payload.length > 0}`);
     if (packet.packetId !== undefined && !Buffer.from(controlEmit(packet)).equals(opened.plain))
       throw new Error("emitted is not what was read");
   },

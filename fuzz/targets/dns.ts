@@ -1,4 +1,5 @@
 /** The stub resolver as a machine: queries, time, and answers of which some are meant for it. */
+import { concat } from "../../src/lib/bytes.ts";
 import { type IpAddress, parseIpv4 } from "../../src/lib/ip.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { DnsClient } from "../../src/netstack/dns/client.ts";
@@ -9,6 +10,26 @@ const SERVERS = ["10.0.0.1", "10.0.0.2"].map((text) => parseIpv4(text) as IpAddr
 const NAMES = ["vpn.example", "VPN.example.", "a..b", "other.example", "x".repeat(64)];
 /** A client asks at most so many times, whatever comes: two families, with and without EDNS, of each server, a few rounds. */
 const MOST_QUESTIONS = 64;
+
+/** The option record at the end of a query. */
+const EDNS_LEN = 11;
+const POINTER_TO_QUESTION = [0xc0, 12];
+const CNAME = 5;
+
+/** A record for the question's name: of this type, an alias, or anything. */
+function record(decisions: Decisions, type: number): Uint8Array {
+  const ttl = [...decisions.take(4)];
+  switch (decisions.below(4)) {
+    case 0:
+      return Uint8Array.of(...POINTER_TO_QUESTION, 0, CNAME, 0, 1, ...ttl, 0, 2, ...POINTER_TO_QUESTION);
+    case 1:
+      return decisions.take(decisions.byte() & 31);
+    default: {
+      const data = [...decisions.take(type === 1 ? 4 : 16)];
+      return Uint8Array.of(...POINTER_TO_QUESTION, 0, type, 0, 1, ...ttl, 0, data.length, ...data);
+    }
+  }
+}
 
 export const dns: Target = {
   run(input, seen) {
@@ -63,19 +84,19 @@ export const dns: Target = {
           client.handleTimeout(now);
           break;
         default: {
-          // an answer to one of the last questions: its header and question, and these flags and records
+          // an answer to one of the last questions: its header and question, with these flags and records
           const question = asked[decisions.below(8)];
           if (question === undefined) break;
-          const answer = Uint8Array.of(
-            ...question.payload.subarray(0, question.payload.length - 11),
-            ...decisions.take(64),
-          );
-          answer[2] = 0x80 | decisions.byte();
-          answer[3] = decisions.byte();
-          answer[7] = decisions.below(4);
+          const end = question.payload.length - (question.payload[11] === 1 ? EDNS_LEN : 0);
+          const type = decisions.below(4) === 0 ? decisions.byte() : question.payload[end - 3];
+          const records = Array.from({ length: decisions.below(5) }, () => record(decisions, type ?? 0));
+          const answer = concat(question.payload.subarray(0, end), ...records);
+          answer[2] = 0x80 | (decisions.below(4) === 0 ? decisions.byte() : 1);
+          answer[3] = decisions.below(2) === 0 ? 0 : decisions.byte();
+          answer[7] = records.length;
           answer[11] = decisions.below(4) === 0 ? 1 : 0;
-          if (decisions.below(8) === 0) answer[0] = (answer[0] as number) ^ 1;
-          const from = decisions.below(8) === 0 ? (SERVERS[decisions.below(2)] as IpAddress) : question.peer.address;
+          if (decisions.below(8) === 1) answer[0] = (answer[0] as number) ^ 1;
+          const from = decisions.below(8) === 1 ? (SERVERS[decisions.below(2)] as IpAddress) : question.peer.address;
           seen(
             String(client.handle(now, { socket: question.socket, peer: { address: from, port: 53 }, payload: answer })),
           );
