@@ -100,7 +100,7 @@ test.each(CASES)("the real client: $wrap, exporter $ekm, $cipher, peer id $peerI
   let turns = 0;
   const timer = setInterval(async () => {
     for (const tls of engines) await tls.settle();
-    server.pump(performance.now());
+    server.pump();
     for (let p = server.poll(performance.now()); p !== undefined; p = server.poll(performance.now())) send(p);
     if (++turns % 25 === 0 && server.messages.includes("PUSH_REQUEST")) send(server.ping(performance.now()));
   }, 20);

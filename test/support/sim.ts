@@ -9,11 +9,13 @@ import { Arena, slabOver } from "../../src/lib/slab.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
 import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
+import type { TlsContext } from "../../src/protocol/ports.ts";
 import type { AuthToken } from "../../src/protocol/push/collect.ts";
 import { ClientSession } from "../../src/protocol/session/client.ts";
 import type { SessionEnd, SessionEvent } from "../../src/protocol/session/events.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
 import { fakeTlsContext } from "./fake-tls.ts";
+import type { PeerTls } from "./independent/exchange.ts";
 import { IndependentServer } from "./independent/server.ts";
 import type { Wrap } from "./independent/wrap.ts";
 import { OpenvpnPeer, type PeerOptions } from "./openvpn-peer.ts";
@@ -52,6 +54,7 @@ export type ServerKind = "independent" | "product";
 export const SERVERS: readonly ServerKind[] = ["independent", "product"];
 
 const AT = 256;
+const MOST_STEPS = 100_000;
 const SCRATCH = 4096;
 
 export class Sim {
@@ -77,6 +80,8 @@ export class Sim {
       link?: Partial<Link>;
       peer?: Partial<PeerOptions>;
       server?: ServerKind;
+      /** Instead of TLS without cryptography; the server is the independent one. */
+      tls?: { readonly client: TlsContext; readonly server: () => PeerTls };
       authToken?: AuthToken;
       login?: boolean;
     } = {},
@@ -88,7 +93,7 @@ export class Sim {
       slab: this.#slab,
       aead: nobleAead(this.#slab),
       control: noblePrimitives,
-      tls: fakeTlsContext(false, this.random, CERTIFICATE),
+      tls: options.tls?.client ?? fakeTlsContext(false, this.random, CERTIFICATE),
       random: this.random,
       scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),
     };
@@ -107,7 +112,7 @@ export class Sim {
       ekm: true,
       ...options.peer,
     };
-    this.peer = options.server === "product" ? new OpenvpnPeer(peer) : independentServer(peer);
+    this.peer = options.server === "product" ? new OpenvpnPeer(peer) : independentServer(peer, options.tls?.server);
   }
 
   get end(): SessionEnd | undefined {
@@ -122,23 +127,25 @@ export class Sim {
   /** Lets the time pass until the condition holds. @returns whether it came to hold within `ms` */
   run(ms: number, until: () => boolean = () => false): boolean {
     const end = this.now + ms;
-    for (let steps = 0; steps < 100_000; steps++) {
+    for (let steps = 0; steps < MOST_STEPS; steps++) {
       this.#flush();
       if (until()) return true;
-      const next = Math.min(this.session.pollAt(), this.peer.pollAt(), ...this.#flying.map((p) => p.at));
-      if (next > end) {
-        this.now = end;
-        return false;
-      }
-      this.now = Math.max(this.now, next);
-      const due = this.#flying.filter((p) => p.at <= this.now).sort((a, b) => a.at - b.at);
-      this.#flying = this.#flying.filter((p) => p.at > this.now);
-      for (const { toPeer, bytes } of due) {
-        if (toPeer) this.peer.handle(this.now, bytes);
-        else this.deliver(bytes);
-      }
-      this.session.handleTimeout(this.now);
-      this.peer.handleTimeout(this.now);
+      if (!this.#advance(end)) return false;
+    }
+    throw new Error("the simulation does not come to rest");
+  }
+
+  /**
+   * The same with a TLS of the server that works in the event loop: time stands still meanwhile.
+   * @param settle lets it work. @returns whether there was anything to do
+   */
+  async runSettled(ms: number, settle: () => Promise<boolean>, until: () => boolean = () => false): Promise<boolean> {
+    const end = this.now + ms;
+    for (let steps = 0; steps < MOST_STEPS; steps++) {
+      while (await settle()) this.peer.handleTimeout(this.now);
+      this.#flush();
+      if (until()) return true;
+      if (!this.#advance(end)) return false;
     }
     throw new Error("the simulation does not come to rest");
   }
@@ -186,6 +193,25 @@ export class Sim {
     expect(this.received.at(-1)).toEqual(down);
   }
 
+  /** To the next deadline; what is due is done and delivered. @returns false: there is none until `end`, which is now */
+  #advance(end: number): boolean {
+    const next = Math.min(this.session.pollAt(), this.peer.pollAt(), ...this.#flying.map((p) => p.at));
+    if (next > end) {
+      this.now = end;
+      return false;
+    }
+    this.now = Math.max(this.now, next);
+    const due = this.#flying.filter((p) => p.at <= this.now).sort((a, b) => a.at - b.at);
+    this.#flying = this.#flying.filter((p) => p.at > this.now);
+    for (const { toPeer, bytes } of due) {
+      if (toPeer) this.peer.handle(this.now, bytes);
+      else this.deliver(bytes);
+    }
+    this.session.handleTimeout(this.now);
+    this.peer.handleTimeout(this.now);
+    return true;
+  }
+
   #flush(): void {
     for (let p = this.session.pollTransmit(this.now); p !== undefined; p = this.session.pollTransmit(this.now)) {
       this.sentAt.push(this.now);
@@ -211,10 +237,11 @@ export class Sim {
   }
 }
 
-function independentServer({ wrap, tls, random, cipher, peerId, push, ekm }: PeerOptions): IndependentServer {
+function independentServer(options: PeerOptions, createTls?: () => PeerTls): IndependentServer {
+  const { wrap, tls, random, cipher, peerId, push, ekm } = options;
   return new IndependentServer({
     wrap: independentWrap(wrap),
-    createTls: () => tls.engine(() => true),
+    createTls: createTls ?? (() => tls.engine(() => true)),
     random: (length) => {
       const bytes = new Uint8Array(length);
       random.fill(bytes);

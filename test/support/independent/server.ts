@@ -117,7 +117,7 @@ export class IndependentServer {
     return this.seal(now, PING);
   }
 
-  handle(now: number, bytes: Uint8Array): void {
+  handle(_now: number, bytes: Uint8Array): void {
     const packet = Buffer.from(bytes);
     if (opcode(packet) === DATA_V1 || opcode(packet) === DATA_V2) return this.#data(packet);
     try {
@@ -125,10 +125,13 @@ export class IndependentServer {
     } catch (error) {
       if (!this.isForgiving) throw error;
     }
-    this.pump(now);
+    this.pump();
   }
 
-  handleTimeout(_now: number): void {}
+  /** Moves on what TLS has for either side. */
+  handleTimeout(_now: number): void {
+    this.pump();
+  }
 
   /** The next packet for the client. */
   poll(now: number): Uint8Array | undefined {
@@ -156,8 +159,8 @@ export class IndependentServer {
       : Math.min(Number.POSITIVE_INFINITY, ...this.#exchanges.map((e) => e.dueAt()));
   }
 
-  /** Moves on what TLS has for either side; a TLS that works in the event loop calls for it. */
-  pump(_now: number): void {
+  /** Moves on what TLS has for either side; with a TLS that works in the event loop, after each of its turns. */
+  pump(): void {
     for (const exchange of this.#exchanges) {
       for (let part = exchange.tls.read(); part !== undefined; part = exchange.tls.read())
         exchange.plain = Buffer.concat([exchange.plain, part]);
