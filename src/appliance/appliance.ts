@@ -2,6 +2,7 @@
  * The appliance between two devices: configuration, data path, WAN address, tunnel. It never ends by itself: a problem
  * of the configuration is logged at its line and the LAN stays closed; what can get better by itself is tried again.
  */
+import { BoundedLog } from "../lib/bounded-log.ts";
 import type { Cidr } from "../lib/cidr.ts";
 import type { IpAddress } from "../lib/ip.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
@@ -39,11 +40,12 @@ const LINK_LOOK_EVERY_MS = 1000;
 const LEAVE_WITHIN_MS = 3000;
 const REVIVE_AFTER_MS = 5000;
 const SAY_FAILURE_AGAIN_MS = 60_000;
-const SAY_CONFLICT_AGAIN_MS = 60_000;
 
 export class Appliance implements Turns {
   readonly #options: ApplianceOptions;
   readonly #log: Log;
+  /** For what neighbours can cause at will. */
+  readonly #heard: BoundedLog;
   readonly #path: RouterPath;
   readonly #aead: LibcryptoAead;
   readonly #control = new LibcryptoPrimitives();
@@ -55,7 +57,6 @@ export class Appliance implements Turns {
   /** undefined until the first look, which is no change. */
   #lanLinkUp: boolean | undefined;
   #linkLookAt = 0;
-  #sayConflictAt = Number.NEGATIVE_INFINITY;
   #statisticsAt: number;
   #leaveBy = Number.POSITIVE_INFINITY;
   #done = false;
@@ -69,6 +70,7 @@ export class Appliance implements Turns {
   constructor(options: ApplianceOptions) {
     this.#options = options;
     this.#log = options.log;
+    this.#heard = new BoundedLog(options.log);
     const now = monotonic();
     this.#statisticsAt = now + STATISTICS_EVERY_MS;
     const loaded = options.load();
@@ -313,10 +315,9 @@ export class Appliance implements Turns {
   }
 
   #sayLanConflict(now: number, mac: Mac): void {
-    if (now < this.#sayConflictAt) return;
-    this.#sayConflictAt = now + SAY_CONFLICT_AGAIN_MS;
     const address = this.#settings.lan.address.address;
-    this.#log.write(
+    this.#heard.write(
+      now,
       "warn",
       "lan.conflict",
       `another host (${formatMac(mac)}) uses our LAN address ${address}; give one of the two another one ([lan] address in appliance.toml)`,

@@ -262,8 +262,8 @@ export class TunnelClient {
     const { config, path } = this.#options;
     return path.wan.bindUdp(config.link.localPort ?? 0, {
       onDatagram: () => {},
-      onError: (_at, error) => {
-        this.#log.write("debug", "link.icmp", "", { type: error.type, code: error.code, from: `${error.dst}` });
+      onError: (at, error) => {
+        this.#heard.write(at, "debug", "link.icmp", "", { type: error.type, code: error.code, from: `${error.dst}` });
       },
     });
   }

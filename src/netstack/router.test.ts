@@ -418,6 +418,16 @@ describe("tunnel to LAN", () => {
   });
 });
 
+test("a LAN host that has the tunnel's address keeps it: the gateway does not answer for it", () => {
+  build(false);
+  const routes = new RouteTable();
+  router.openTunnel({ address: cidr(`${HOST}/32`), peer: undefined, mtu: 1400, mssClamp: 0, routes });
+  meet();
+  fromLan(icmp({ src: "192.168.50.11", dst: HOST }, 8, 0, 1, bytesOf(8)));
+  expect(lan.outlet.take()).toEqual([]);
+  expect(router.lanDrops.snapshot()).toEqual({ LanToLan: 1 });
+});
+
 describe("fragments through the translator", () => {
   test("LAN fragments are put together, translated, and fragmented again", () => {
     build(true);

@@ -147,7 +147,8 @@ export class Router implements Forwarder {
     const fits = tunnel.mtu - 40;
     this.#mss = tunnel.mssClamp > 0 ? Math.min(tunnel.mssClamp, fits) : fits;
     this.#routes = tunnel.routes;
-    this.#lan.alias = address;
+    // A LAN host that has the tunnel's address keeps it.
+    this.#lan.alias = this.#lan.addressing.onLink(address) ? 0 : address;
     this.#nat?.setAddress(address);
   }
 

@@ -446,6 +446,19 @@ describe("timers", () => {
     expect(sim.count("stalled")).toBe(0);
   });
 
+  test("auth-pending is told with the time that is waited, not with any number that the server says", () => {
+    const sim = new Sim(17, { lines: ["hand-window 30", "reneg-sec 200 200"] });
+    sim.peer.withholdsPush = true;
+    sim.session.start(sim.now);
+    sim.run(5000, () => sim.session.state === "push");
+    for (const text of ["AUTH_PENDING,timeout 999999999", "AUTH_PENDING,timeout 7", "AUTH_PENDING"]) {
+      sim.peer.say(text);
+      sim.run(1000);
+    }
+    const told = sim.events.filter((event) => event.kind === "auth-pending");
+    expect(told.map((event) => event.seconds)).toEqual([100, 7, 30]);
+  });
+
   test("auth-pending without end is told 20 times, and the rest counted", () => {
     const sim = up(19);
     for (let i = 0; i < 100; i++) {

@@ -206,6 +206,20 @@ describe("options of the tunnel", () => {
     },
   );
 
+  test("a tunnel address of the LAN is named, the LAN wins; addresses that no host can have are not taken", () => {
+    const said = (...options: string[]): string[] => warnings(options);
+    expect(said("ifconfig 192.168.1.77 10.8.0.5", "topology net30")).toEqual([
+      expect.stringContaining("192.168.1.77 is of the LAN 192.168.1.0/24"),
+    ]);
+    const odd = ["dhcp-option DNS 0.0.0.0", "dhcp-option DNS 127.0.0.1", "dhcp-option DNS 255.255.255.255"];
+    const gateways = ["route-gateway 0.0.0.0", "route-gateway 224.0.0.1"];
+    expect(said(...OWN, ...odd, ...gateways)).toHaveLength(5);
+    expect(read([...OWN, ...odd, ...gateways])).toMatchObject({
+      tunnel: { gateway: parseIpv4("10.8.0.1"), dns: { servers: [] } },
+    });
+    expect(said(...OWN, "route 10.1.0.0 255.255.0.0 127.0.0.1")).toEqual([expect.stringContaining("not a gateway")]);
+  });
+
   test("metrics: the route's own, else route-metric wherever it stands; the lower of two equal networks", () => {
     const result = read([
       ...OWN,

@@ -151,8 +151,9 @@ class Reading {
         break;
       case "route-gateway": {
         const gateway = parseIpv4(first ?? "");
-        if (gateway !== undefined) this.#gateway = gateway;
-        else bad("not an IPv4 address");
+        if (gateway === undefined) bad("not an IPv4 address");
+        else if (!gateway.isHost) bad("not a host's address");
+        else this.#gateway = gateway;
         break;
       }
       case "route-metric": {
@@ -212,7 +213,8 @@ class Reading {
       case "DNS":
       case "DNS6": {
         const server = parseIpv4(value ?? "");
-        if (server !== undefined) {
+        if (server !== undefined && !server.isHost) bad("not a host's address");
+        else if (server !== undefined) {
           if (!this.#servers.some((known) => known.equals(server))) this.#servers.push(server);
         } else if (value !== undefined && isIpv6(value)) {
           if (!this.#servers6.includes(value)) this.#servers6.push(value);
@@ -237,6 +239,12 @@ class Reading {
     const own = this.#ownAddress();
     if (typeof own === "string") return { ok: false, problem: own };
     const { address, peer, topology } = own;
+    const { lan } = this.#context;
+    if (peer !== undefined && lan.contains(address.address))
+      this.note(
+        "warn",
+        `the tunnel's address ${address.address} is of the LAN ${lan.network}; on the LAN, the LAN wins`,
+      );
     const gateway = this.#gateway ?? peer;
     const routes = new Routes(this.#context.lan, (text) => this.note("warn", text));
     routes.add(peer === undefined ? address : new Cidr(peer, 32), 0, "the tunnel's own network");
@@ -332,7 +340,7 @@ class Reading {
     }
     if (gateway !== undefined && gateway !== "" && gateway !== "vpn_gateway") {
       const address = parseIpv4(gateway);
-      if (address === undefined) return `${printable(gateway)} is not a gateway`;
+      if (address?.isHost !== true) return `${printable(gateway)} is not a gateway`;
       if (this.#context.lan.contains(address)) return `the gateway ${gateway} is in the LAN`;
     }
     const metric = words[4] === undefined || words[4] === "default" ? this.#metric : metricOf(words[4]);

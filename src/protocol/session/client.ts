@@ -456,13 +456,13 @@ export class ClientSession {
   }
 
   #handleAuthPending(seconds: number | undefined): void {
-    this.#tell({ kind: "auth-pending", seconds });
-    if (this.#state !== "push") return;
-    // it is known now what is waited for
-    this.#timers.clear("silence");
     // as OpenVPN: what the server says, within the larger of hand-window and half of reneg-sec, since the handshake
     const limit = Math.max(this.#config.control.handWindow, this.#config.control.renegSec.max / 2);
     const wait = Math.min(seconds ?? this.#config.control.handWindow, limit);
+    this.#tell({ kind: "auth-pending", seconds: wait });
+    if (this.#state !== "push") return;
+    // it is known now what is waited for
+    this.#timers.clear("silence");
     this.#timers.set("push-wait", Math.max(this.#timers.at("push-wait"), this.#negotiatedAt + wait * 1000));
   }
 

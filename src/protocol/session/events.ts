@@ -49,7 +49,8 @@ export type SessionEvent =
   /** The server answered, but says nothing more since then: a hint, long before the handshake's time is over. */
   | { readonly kind: "stalled"; readonly seconds: number; readonly phase: string }
   | { readonly kind: "tls-established"; readonly description: string }
-  | { readonly kind: "auth-pending"; readonly seconds: number | undefined }
+  /** `seconds`: how long is waited, which is the server's word within our bounds. */
+  | { readonly kind: "auth-pending"; readonly seconds: number }
   | { readonly kind: "info"; readonly text: string }
   /** Keys are in use. `options` is what the server pushed, after pull-filter, in order. */
   | { readonly kind: "up"; readonly options: readonly string[]; readonly cipher: AeadName; readonly peerId: number }
