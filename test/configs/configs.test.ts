@@ -390,6 +390,7 @@ describe.skipIf(OPENVPN === undefined)("beside the real openvpn", () => {
     ["verify-hash 00:11:22:33:44:55:66:77:88:99:00:11:22:33:44:55:66:77:88:99", true],
     [`verify-hash ${"00:".repeat(19)}00\npeer-fingerprint ${"00:".repeat(31)}00`, false],
     [`peer-fingerprint ${"00:".repeat(31)}00\nverify-hash ${"00:".repeat(19)}00`, false],
+    ["cipher none", true],
     ["route intranet.example", true],
     ["route vpn.example 255.255.255.255 net_gateway", true],
     ["route 10.0.0.0 255.0.255.0", true],
