@@ -12,3 +12,4 @@ export type * from "./session/events.ts";
 export { type Explanation, explainEnd, explainSilence, explainStall, type Place } from "./session/explain.ts";
 export { type Outcome, RetryPolicy } from "./session/retry.ts";
 export type { SessionState } from "./session/state.ts";
+export { framePacket, frameRows, StreamRows } from "./stream.ts";
