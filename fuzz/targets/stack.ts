@@ -5,9 +5,8 @@
 import { GSO_NONE, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { Drop } from "../../src/netstack/drop.ts";
-import { Interface } from "../../src/netstack/interface.ts";
+import { ethernetInterface, tunnelInterface } from "../../src/netstack/interface.ts";
 import { Nat } from "../../src/netstack/nat/nat.ts";
-import { RouteTable } from "../../src/netstack/route.ts";
 import { Router } from "../../src/netstack/router.ts";
 import {
   arp,
@@ -44,12 +43,12 @@ const bed = new Bed(10);
 const outlet = bed.outlet();
 const lanScratch = bed.arena();
 const tunnel = bed.outlet();
-const routerScratch = bed.arena();
+const tunnelScratch = bed.arena();
 
 function newStack(nat: boolean) {
   outlet.take();
   tunnel.take();
-  const lan = new Interface({
+  const lan = ethernetInterface({
     slab: bed.slab,
     outlet,
     arena: outlet.arena,
@@ -58,15 +57,22 @@ function newStack(nat: boolean) {
     mac: mac(ROUTER_MAC),
     mtu: 1500,
     random: seededRandom(1),
-    policy: { echo: true, errors: true },
+    policy: { echo: true, errors: true, announce: true },
+  });
+  const tunnelSide = tunnelInterface({
+    slab: bed.slab,
+    outlet: tunnel,
+    scratch: tunnelScratch,
+    name: "tunnel",
+    random: seededRandom(2),
+    policy: { echo: true, errors: true, announce: false },
   });
   const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(3), limit: 64 }) : undefined;
-  const router = new Router({ slab: bed.slab, lan, tunnel, scratch: routerScratch, nat: translator });
-  lan.configure({ address: cidr(`${LAN}/24`) }, 0);
-  const routes = new RouteTable();
-  routes.add({ network: cidr("198.51.100.0/24"), metric: 0 });
-  router.openTunnel({ address: cidr(`${TUN}/24`), peer: undefined, mtu: TUNNEL_MTU, mssClamp: 0, routes });
-  return { lan, router };
+  const router = new Router({ slab: bed.slab, lan, tunnel: tunnelSide, nat: translator });
+  lan.configure({ address: cidr(`${LAN}/24`) });
+  const routes = [{ network: cidr("198.51.100.0/24"), metric: 0 }];
+  router.openTunnel({ address: cidr(`${TUN}/24`), mtu: TUNNEL_MTU, mssClamp: 0, routes });
+  return { lan, tunnelSide, router };
 }
 
 function made(decisions: Decisions): Uint8Array<ArrayBuffer> {
@@ -119,7 +125,7 @@ export const stack: Target = {
   runs: 2500,
   run(input, seen) {
     const decisions = new Decisions(input);
-    const { lan, router } = newStack(decisions.below(4) !== 0);
+    const { lan, tunnelSide, router } = newStack(decisions.below(4) !== 0);
     let now = 1000;
     for (let steps = 0; decisions.left > 0 && steps < 32; steps++) {
       const how = decisions.byte();
@@ -142,9 +148,10 @@ export const stack: Target = {
         rx.csumOffset[0] = decisions.uint16();
       }
       if ((how & 16) !== 0) now += 1 << (decisions.byte() % 20);
-      if (isTunnel) router.tunnelIn(now, rx);
-      else router.lanIn(now, rx);
+      if (isTunnel) tunnelSide.ingest(now, rx);
+      else lan.ingest(now, rx);
       lan.handleTimeout(now);
+      tunnelSide.handleTimeout(now);
       router.handleTimeout(now);
       for (const sent of outlet.take()) checkFrame(sent, 65_535 + ETHERNET);
       for (const sent of tunnel.take()) checkTunnelPacket(sent);
@@ -153,9 +160,12 @@ export const stack: Target = {
       lan.counters,
       lan.drops,
       lan.outDrops,
-      router.counters,
-      router.lanDrops,
-      router.tunnelDrops,
+      tunnelSide.counters,
+      tunnelSide.drops,
+      router.lan.counters,
+      router.lan.drops,
+      router.tunnel.counters,
+      router.tunnel.drops,
     ])
       for (const name of Object.keys(counters.snapshot())) seen(name);
   },

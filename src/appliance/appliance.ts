@@ -87,9 +87,9 @@ export class Appliance implements Turns {
     });
     this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
-    this.#path.lan.onConflict = (at, mac) => this.#sayLanConflict(at, mac);
-    this.#path.lan.configure({ address: lan }, now);
-    this.#path.lan.probe();
+    this.#path.lan.link.arp.onConflict = (at, mac) => this.#sayLanConflict(at, mac);
+    this.#path.lan.configure({ address: lan });
+    this.#path.lan.link.probe();
     this.#log.write("info", "lan.configured", "", {
       interface: options.lan.name,
       address: `${lan}`,

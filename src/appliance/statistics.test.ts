@@ -13,12 +13,13 @@ test("each kind of drop has a record with its sentence, after the record of its 
     outDrops: dropCounters(),
   });
   const device = { statistics: () => ({ received: 3, dropped: 0 }), counters: new Counters([]) };
-  const [wan, lan] = [face("wan"), face("lan")];
-  const router = { counters: new Counters([]), lanDrops: dropCounters(), tunnelDrops: dropCounters() };
+  const [wan, lan, tunnel] = [face("wan"), face("lan"), face("tunnel")];
+  const side = () => ({ counters: new Counters([]), drops: dropCounters() });
+  const router = { lan: side(), tunnel: side() };
   wan.drops.bump(Drop.Ipv6);
-  router.lanDrops.bump(Drop.TunnelClosed);
-  router.lanDrops.bump(Drop.TunnelClosed);
-  const path = { wanDevice: device, lanDevice: device, wan, lan, router, nat: undefined, unsent: 0 };
+  router.lan.drops.bump(Drop.TunnelClosed);
+  router.lan.drops.bump(Drop.TunnelClosed);
+  const path = { wanDevice: device, lanDevice: device, wan, lan, tunnel, router, nat: undefined, unsent: 0 };
   logStatistics(
     {
       enabled: () => true,
@@ -33,6 +34,7 @@ test("each kind of drop has a record with its sentence, after the record of its 
       /^statistics\.drop {"part":"wan","drop\.Ipv6":1} IPv6 on the LAN or WAN; it is not forwarded/,
     ),
     'statistics.lan {"kernelReceived":3,"kernelDropped":0} ',
+    "statistics.tunnel {} ",
     'statistics.router {"lanDrop.TunnelClosed":2} ',
     expect.stringMatching(/^statistics\.drop {"part":"router","lanDrop\.TunnelClosed":2} The tunnel is down;/),
     'statistics.session {"sealed":1,"drop.data-replay":4} ',

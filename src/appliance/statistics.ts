@@ -35,12 +35,20 @@ export function logStatistics(log: Log, path: RouterPath, session: Fields | unde
       dropFields("outDrop", face.outDrops),
     );
   }
-  const { router, nat } = path;
+  const { router, tunnel, nat } = path;
+  write(
+    "tunnel",
+    tunnel.counters.snapshot() as Fields,
+    dropFields("drop", tunnel.drops),
+    dropFields("outDrop", tunnel.outDrops),
+  );
+  const { lan: fromLan, tunnel: fromTunnel } = router;
   write(
     "router",
-    router.counters.snapshot() as Fields,
-    dropFields("lanDrop", router.lanDrops),
-    dropFields("tunnelDrop", router.tunnelDrops),
+    fromLan.counters.snapshot() as Fields,
+    fromTunnel.counters.snapshot() as Fields,
+    dropFields("lanDrop", fromLan.drops),
+    dropFields("tunnelDrop", fromTunnel.drops),
     path.unsent > 0 ? { unsent: path.unsent } : {},
   );
   if (nat) write("nat", { mappings: nat.size }, nat.counters.snapshot() as Fields);

@@ -12,7 +12,6 @@ import { formatEndpoint } from "../lib/endpoint.ts";
 import { type IpAddress, parseIpv4 } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
-import { RouteTable } from "../netstack/route.ts";
 import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig, Remote } from "../protocol/config/types.ts";
@@ -337,8 +336,6 @@ export class TunnelClient {
     if (!result.ok) return this.#ended(now, attempt, { kind: "push-rejected", problem: result.problem });
     const { tunnel } = result;
     for (const note of tunnel.notes) this.#log.write(note.level, "tunnel.option", note.text);
-    const routes = new RouteTable();
-    for (const route of tunnel.routes) routes.add(route);
     const wanted = tunnel.mtu ?? config.tunnel.mtu;
     const mtu = Math.min(wanted, config.tunnel.mtuMax);
     if (mtu < wanted) {
@@ -347,10 +344,9 @@ export class TunnelClient {
     }
     path.router.openTunnel({
       address: tunnel.address,
-      peer: tunnel.peer,
       mtu,
       mssClamp: tunnelMss(config.tunnel.mssFix, mtu, attempt.session.dataOverhead, LINK_OVERHEAD, path.wan.mtu),
-      routes,
+      routes: tunnel.routes,
     });
     this.#state = { kind: "up", attempt };
     // When this one ends, the name may have moved.
@@ -361,7 +357,7 @@ export class TunnelClient {
       peer: (tunnel.gateway ?? tunnel.peer)?.toString(),
       cipher: event.cipher,
       mtu,
-      routes: routes.size,
+      routes: tunnel.routes.length,
       // What a person can give to the hosts of the LAN.
       dns: tunnel.dns.servers.length === 0 ? undefined : tunnel.dns.servers.join(","),
       server: formatEndpoint({ address: attempt.address, port: attempt.remote.port }),

@@ -13,7 +13,7 @@ import type { Random } from "../lib/random.ts";
 import { RateLimit } from "../lib/rate-limit.ts";
 import { DhcpClient, type Lease } from "../netstack/dhcp4/client.ts";
 import { leaseConfig } from "../netstack/dhcp4/lease.ts";
-import type { Interface } from "../netstack/interface.ts";
+import type { EthernetInterface } from "../netstack/interface.ts";
 import type { InterfaceConfig } from "../netstack/ip4/addressing.ts";
 import { ServiceHost } from "./service-host.ts";
 import type { Settings } from "./settings.ts";
@@ -36,7 +36,7 @@ export interface UplinkEvents {
 }
 
 export interface UplinkOptions {
-  readonly wan: Interface;
+  readonly wan: EthernetInterface;
   readonly settings: Pick<Settings, "hostname" | "wan">;
   readonly slab: { readonly bytes: Uint8Array };
   readonly mac: Mac;
@@ -51,7 +51,7 @@ interface Dhcp {
 }
 
 export class Uplink {
-  readonly #wan: Interface;
+  readonly #wan: EthernetInterface;
   readonly #settings: Settings["wan"];
   readonly #log: Log;
   /** For what neighbours can cause at will. */
@@ -76,7 +76,7 @@ export class Uplink {
     this.#log = log;
     this.#heard = new BoundedLog(log);
     this.#events = options.events;
-    wan.onConflict = (now, mac) => this.#conflict(now, mac);
+    wan.link.arp.onConflict = (now, mac) => this.#conflict(now, mac);
     if (settings.wan.address !== "dhcp") return;
     const client = new DhcpClient({ mac: options.mac, hostname: settings.hostname, random: options.random });
     const host = new ServiceHost({
@@ -100,8 +100,8 @@ export class Uplink {
       this.#dhcp?.host.poll(now);
       return;
     }
-    this.#wan.configure({ address, gateway }, now);
-    this.#wan.probe();
+    this.#wan.configure({ address, gateway });
+    this.#wan.link.probe();
     this.#say({ address, gateway }, dns, "static");
     this.#events.up(now, dns);
   }
@@ -158,14 +158,14 @@ export class Uplink {
     const wan = this.#wan;
     const before = [wan.address?.toString(), wan.gateway?.toString(), wan.mtu];
     const config = leaseConfig(lease);
-    wan.configure(config, now);
+    wan.configure(config);
     const after = [wan.address?.toString(), wan.gateway?.toString(), wan.mtu];
     const dns = this.#settings.dns.length > 0 ? this.#settings.dns : lease.dns.map(IpAddress.fromIpv4);
     this.#say(config, dns, "dhcp");
     this.#saidWaiting = false;
     if (String(before) === String(after)) return this.#events.resolvers(dns);
     // The check of RFC 2131 4.4.1, without the wait: hardly any address is in use, and a tunnel that had to begin anew is no harm.
-    wan.probe();
+    wan.link.probe();
     this.#checkUntil = now + CHECK_MS;
     this.#events.up(now, dns);
   }

@@ -42,6 +42,8 @@ export class Batch {
   readonly csumOffset: Uint16Array;
   /** 1: the next row is the continuation of the same frame (gathered when it is sent; its own vnet fields do not count). */
   readonly more: Uint8Array;
+  /** Whose packet it is: the tunnel's peer that it came from, or that it goes to; 0 where there is but one. */
+  readonly peer: Int32Array;
 
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -54,6 +56,7 @@ export class Batch {
     this.csumStart = new Uint16Array(capacity);
     this.csumOffset = new Uint16Array(capacity);
     this.more = new Uint8Array(capacity);
+    this.peer = new Int32Array(capacity);
   }
 
   /** Adds a plain row (no offload) and returns its index, or -1 when the batch is full. */
@@ -69,6 +72,7 @@ export class Batch {
     this.csumStart[i] = 0;
     this.csumOffset[i] = 0;
     this.more[i] = 0;
+    this.peer[i] = 0;
     this.count = i + 1;
     return i;
   }

@@ -1,4 +1,4 @@
-/** A token bucket: `perSecond` on average, `burst` at once. */
+/** Token buckets: `perSecond` on average, `burst` at once. */
 export class RateLimit {
   readonly #perMs: number;
   readonly #burst: number;
@@ -17,6 +17,46 @@ export class RateLimit {
     this.#at = now;
     if (this.#tokens < 1) return false;
     this.#tokens--;
+    return true;
+  }
+}
+
+const HOSTS = 256;
+
+/**
+ * A limit in all of which no host gets more than its share: a host that asks for too much uses up its own, and is refused
+ * without touching what is there for the others. Hosts are told apart by a hash of their address; two that share a place share
+ * a share.
+ */
+export class FairLimit {
+  readonly #all: RateLimit;
+  readonly #perMs: number;
+  readonly #burst: number;
+  readonly #seed: number;
+  readonly #tokens = new Float64Array(HOSTS);
+  readonly #at = new Float64Array(HOSTS);
+
+  /**
+   * @param share what one host gets of both, as a fraction
+   * @param seed int32, random: so that nobody knows who shares a place with whom
+   */
+  constructor(perSecond: number, burst: number, share: number, seed: number) {
+    this.#all = new RateLimit(perSecond, burst);
+    this.#perMs = (perSecond * share) / 1000;
+    this.#burst = burst * share;
+    this.#seed = seed;
+    this.#tokens.fill(this.#burst);
+  }
+
+  /** @param host a word of its address */
+  take(now: number, host: number): boolean {
+    const mixed = Math.imul(host ^ this.#seed, 0x9e3779b1);
+    const i = (mixed ^ (mixed >>> 15)) & (HOSTS - 1);
+    const tokens = Math.min(this.#burst, this.#tokens[i]! + (now - this.#at[i]!) * this.#perMs);
+    this.#at[i] = now;
+    this.#tokens[i] = tokens;
+    if (tokens < 1 || !this.#all.take(now)) return false;
+    this.#tokens[i] = tokens - 1;
     return true;
   }
 }

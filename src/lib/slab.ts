@@ -53,7 +53,13 @@ export class Arena {
     return this.end - this.#next;
   }
 
-  reset(): void {
-    this.#next = this.start;
+  /** What is taken from now on ends with `reset(mark)`. */
+  get mark(): number {
+    return this.#next;
+  }
+
+  /** Ends the life of all frames, or of those that were taken since `mark`. */
+  reset(mark = this.start): void {
+    this.#next = mark;
   }
 }

@@ -70,6 +70,8 @@ export const Drop = Object.freeze({
   NatNoAddress: 62,
   FragmentMixedEcn: 63,
   GsoTooManySegments: 64,
+  GsoEncapsulated: 65,
+  TunnelForeignSource: 66,
 } as const);
 
 export type DropName = keyof typeof Drop;
@@ -144,6 +146,9 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   FragmentMixedEcn: "Fragments of one packet, of which one was marked for congestion and another does not take marks.",
   GsoTooManySegments:
     "A super-frame whose segments are so small that it would become more than 256 packets: made up to keep the router busy.",
+  GsoEncapsulated:
+    "A super-frame inside another packet (VXLAN, Geneve, GRE); on its sender: ethtool -K IF tx-udp_tnl-segmentation off tx-gre-segmentation off.",
+  TunnelForeignSource: "From the tunnel with a source address of the LAN, or with one that the peer has not.",
 };
 
 /** Names in the order of the codes. */

@@ -2,9 +2,8 @@ import { expect, test } from "bun:test";
 import { VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { seededRandom } from "../lib/random.ts";
 import { Nat } from "./nat/nat.ts";
-import { RouteTable } from "./route.ts";
 import { Router } from "./router.ts";
-import { arp, Bed, bytesOf, cidr, frame, icmp, ipv4, side, tcp, udp } from "./testing/bed.ts";
+import { arp, Bed, bytesOf, cidr, frame, icmp, ipv4, side, tcp, tunnelSide, udp } from "./testing/bed.ts";
 import { ipv4RefreshChecksum } from "./wire/ipv4.ts";
 import { printFrame } from "./wire/print.ts";
 
@@ -61,13 +60,12 @@ function* frames(seed: number, count: number): Generator<Uint8Array<ArrayBuffer>
 const stack = (nat: boolean) => {
   const bed = new Bed();
   const lan = side(bed, "lan");
-  const tunnel = bed.outlet();
+  const tunnel = tunnelSide(bed);
   const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(3), limit: 512 }) : undefined;
-  const router = new Router({ slab: bed.slab, lan: lan.it, tunnel, scratch: bed.arena(), nat: translator });
-  lan.it.configure({ address: cidr(`${LAN}/24`) }, 0);
-  const routes = new RouteTable();
-  routes.add({ network: cidr("198.51.100.0/24"), metric: 0 });
-  router.openTunnel({ address: cidr(`${TUN}/24`), peer: undefined, mtu: 600, mssClamp: 0, routes });
+  const router = new Router({ slab: bed.slab, lan: lan.it, tunnel: tunnel.it, nat: translator });
+  lan.it.configure({ address: cidr(`${LAN}/24`) });
+  const routes = [{ network: cidr("198.51.100.0/24"), metric: 0 }];
+  router.openTunnel({ address: cidr(`${TUN}/24`), mtu: 600, mssClamp: 0, routes });
   return { bed, lan, tunnel, router };
 };
 
@@ -103,9 +101,9 @@ for (const nat of [false, true]) {
           rx.flags[i] = VNET_NEEDS_CSUM;
         }
       }
-      router.lanIn(now, rx);
-      router.tunnelIn(now, bed.receive(...batch.map((f) => f.slice(14))));
-      for (const s of [...lan.outlet.take(), ...tunnel.take()]) expect(s.bytes.length).toBeLessThan(66_000);
+      lan.it.ingest(now, rx);
+      tunnel.it.ingest(now, bed.receive(...batch.map((f) => f.slice(14))));
+      for (const s of [...lan.outlet.take(), ...tunnel.outlet.take()]) expect(s.bytes.length).toBeLessThan(66_000);
       lan.it.handleTimeout(now);
       router.handleTimeout(now);
       batch = [];
@@ -114,26 +112,27 @@ for (const nat of [false, true]) {
     const handled = HANDLED.reduce((sum, name) => sum + (interfaceCounters[name] ?? 0), 0);
     expect(interfaceCounters.received).toBe(20_000);
     expect(handled + lan.it.drops.total()).toBe(20_000);
-    const c = router.counters.snapshot();
-    expect(c.lanReceived).toBe((c.toTunnel ?? 0) + (c.lanHeld ?? 0) + router.lanDrops.total());
-    expect(c.tunnelReceived).toBe(
-      (c.toLan ?? 0) + (c.tunnelHeld ?? 0) + (c.tunnelEcho ?? 0) + router.tunnelDrops.total(),
-    );
-    expect(c.toTunnel).toBeGreaterThan(100);
-    expect(lan.it.egress.neighbors.size).toBeLessThanOrEqual(256);
-    expect(lan.it.reassembler.packets).toBeLessThanOrEqual(128);
-    expect(lan.it.reassembler.bytes).toBeLessThanOrEqual(2 * 1024 * 1024);
+    const fromTunnel = tunnel.it.counters.snapshot();
+    const handledThere = HANDLED.reduce((sum, name) => sum + (fromTunnel[name] ?? 0), 0);
+    expect(handledThere + tunnel.it.drops.total()).toBe(20_000);
+    const c = { ...router.lan.counters.snapshot(), ...router.tunnel.counters.snapshot() } as Record<string, number>;
+    expect(c["lanReceived"]).toBe((c["toTunnel"] ?? 0) + (c["lanHeld"] ?? 0) + router.lan.drops.total());
+    expect(c["tunnelReceived"] ?? 0).toBe((c["toLan"] ?? 0) + router.tunnel.drops.total());
+    expect(c["toTunnel"]).toBeGreaterThan(100);
+    expect(lan.it.link.neighbors.size).toBeLessThanOrEqual(256);
+    expect(lan.it.v4.reassembler.packets).toBeLessThanOrEqual(128);
+    expect(lan.it.v4.reassembler.bytes).toBeLessThanOrEqual(2 * 1024 * 1024);
 
     // It still works, and whatever was forged has been found out.
     let answered = false;
     for (let t = 0; t < 60_000 && !answered; t += 500) {
       now += 500;
       lan.it.handleTimeout(now);
-      router.lanIn(now, bed.receive(frame(icmp({ src: HOST, dst: LAN }, 8, 0, 1, bytesOf(8)))));
+      lan.it.ingest(now, bed.receive(frame(icmp({ src: HOST, dst: LAN }, 8, 0, 1, bytesOf(8)))));
       for (const s of lan.outlet.take()) {
         const text = printFrame(s.view, 0, s.bytes.length);
         if (text.includes(`who-has ${HOST}`) && !text.includes("> 52:54:00:00:00:98")) {
-          if (/> (ff:ff:ff:ff:ff:ff|52:54:00:00:00:99) /.test(text)) router.lanIn(now, bed.receive(arp(2, HOST, LAN)));
+          if (/> (ff:ff:ff:ff:ff:ff|52:54:00:00:00:99) /.test(text)) lan.it.ingest(now, bed.receive(arp(2, HOST, LAN)));
         }
         if (text.includes("> 52:54:00:00:00:99 ") && text.includes("icmp type 0")) answered = true;
       }
@@ -144,7 +143,7 @@ for (const nat of [false, true]) {
 
 test("a seed gives the same frames out again, whatever lies around those that come in", () => {
   const run = (around: number): string => {
-    const { bed, lan, tunnel, router } = stack(true);
+    const { bed, lan, tunnel } = stack(true);
     lan.outlet.take();
     const dice = seededRandom(8);
     const die = new Uint8Array(6);
@@ -168,9 +167,9 @@ test("a seed gives the same frames out again, whatever lies around those that co
           rx.gsoType[i] = gsoType! & 7;
           rx.gsoSize[i] = gsoSize!;
         }
-        if (way === "lan") router.lanIn(now, rx);
-        else router.tunnelIn(now, rx);
-        for (const s of [...lan.outlet.take(), ...tunnel.take()]) text += s.bytes.toHex();
+        if (way === "lan") lan.it.ingest(now, rx);
+        else tunnel.it.ingest(now, rx);
+        for (const s of [...lan.outlet.take(), ...tunnel.outlet.take()]) text += s.bytes.toHex();
       }
       batch = [];
     }

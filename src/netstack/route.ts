@@ -1,55 +1,175 @@
-/** IPv4 routes by longest prefix (RFC 1812 5.2.4.3). All of them lead into the tunnel; what differs is the metric. */
+/**
+ * The routes of the router, of one family: destination -> side and neighbour, by longest prefix (RFC 1812 5.2.4.3). An address
+ * is `stride` words: 1 for IPv4, 4 for IPv6. A route is an index; -1 is none.
+ *
+ * One hash over (network, prefix length) holds all routes; a look-up asks it once for each length that occurs, the longest
+ * first. What was looked up last is kept, by a hash of the address, since packets of one flow follow each other.
+ */
 import { type Cidr, prefixMask } from "../lib/cidr.ts";
+import type { DropCode } from "./drop.ts";
 
-export interface Route {
-  readonly network: Cidr;
-  readonly metric: number;
+/** Where a route leads. */
+export interface RouteTarget {
+  /** Index of the router's side. */
+  readonly side: number;
+  /** The neighbour on the side's link, -1: the destination itself, which the link has to find. */
+  readonly neighbour: number;
+  /** Nothing goes there: the code it is refused with, else 0. */
+  readonly refusal: DropCode;
 }
 
-export class RouteTable {
-  /** One table for each prefix length that occurs, the longest first. */
-  #lengths: number[] = [];
-  #masks: number[] = [];
-  #tables: Map<number, number>[] = [];
+const KEPT = 256;
 
-  /** Of two routes to one network the lower metric wins. */
-  add(route: Route): void {
-    const length = route.network.prefix;
-    const mask = prefixMask(length);
-    let i = this.#lengths.indexOf(length);
-    if (i < 0) {
-      i = this.#lengths.findIndex((prefix) => prefix < length);
-      if (i < 0) i = this.#lengths.length;
-      this.#lengths.splice(i, 0, length);
-      this.#masks.splice(i, 0, mask);
-      this.#tables.splice(i, 0, new Map());
-    }
-    const table = this.#tables[i] as Map<number, number>;
-    const network = route.network.address.w3 & mask;
-    const known = table.get(network);
-    if (known === undefined || route.metric < known) table.set(network, route.metric);
+export class RouteTable {
+  readonly stride: number;
+  size = 0;
+  /** By route. */
+  side = new Int16Array(0);
+  neighbour = new Int32Array(0);
+  refusal = new Uint8Array(0);
+
+  #words = new Int32Array(0);
+  #prefix = new Uint8Array(0);
+  #metric = new Float64Array(0);
+  #next = new Int32Array(0);
+  #buckets = new Int32Array(1).fill(-1);
+  /** The prefix lengths that occur, longest first, and the masks of their words. */
+  #lengths: number[] = [];
+  #masks = new Int32Array(0);
+  readonly #key: Int32Array;
+  readonly #keptWords: Int32Array;
+  readonly #keptRoute = new Int32Array(KEPT).fill(-2);
+
+  constructor(stride: 1 | 4) {
+    this.stride = stride;
+    this.#key = new Int32Array(stride);
+    this.#keptWords = new Int32Array(KEPT * stride);
   }
 
-  /** The metric of the longest route to `dst`, or -1 when there is none. */
-  lookup(dst: number): number {
-    for (let i = 0; i < this.#masks.length; i++) {
-      const metric = (this.#tables[i] as Map<number, number>).get(dst & (this.#masks[i] as number));
-      if (metric !== undefined) return metric;
+  /** Adds a route of the table's family. Of two routes to one network the one with the lower metric stays, of equal ones the first. */
+  add(network: Cidr, metric: number, to: RouteTarget): void {
+    this.#grow();
+    const { prefix } = network;
+    const { w0, w1, w2, w3 } = network.network.address;
+    this.#key.set(this.stride === 1 ? [w3] : [w0, w1, w2, w3]);
+    let route = this.#find(this.#key, 0, prefix);
+    if (route < 0) {
+      route = this.size++;
+      this.#words.set(this.#key, route * this.stride);
+      this.#prefix[route] = prefix;
+      const bucket = this.#bucket(this.#key, 0, prefix);
+      this.#next[route] = this.#buckets[bucket]!;
+      this.#buckets[bucket] = route;
+      this.#note(prefix);
+    } else if (this.#metric[route]! <= metric) return;
+    this.#metric[route] = metric;
+    this.side[route] = to.side;
+    this.neighbour[route] = to.neighbour;
+    this.refusal[route] = to.refusal;
+    this.#keptRoute.fill(-2);
+  }
+
+  /** The route to the address at `at` of a header, or -1. */
+  lookup(d: DataView, at: number): number {
+    for (let k = 0; k < this.stride; k++) this.#key[k] = d.getInt32(at + 4 * k);
+    return this.find(this.#key, 0);
+  }
+
+  /** The route to the address at `words[i]`, or -1. */
+  find(words: Int32Array, i: number): number {
+    const { stride } = this;
+    let h = 0;
+    for (let k = 0; k < stride; k++) h = Math.imul(h ^ words[i + k]!, 0x9e3779b1);
+    const slot = (h ^ (h >>> 15)) & (KEPT - 1);
+    const kept = slot * stride;
+    let isKept = this.#keptRoute[slot] !== -2;
+    for (let k = 0; k < stride && isKept; k++) isKept = this.#keptWords[kept + k] === words[i + k];
+    if (isKept) return this.#keptRoute[slot]!;
+    const route = this.#longest(words, i);
+    for (let k = 0; k < stride; k++) this.#keptWords[kept + k] = words[i + k]!;
+    this.#keptRoute[slot] = route;
+    return route;
+  }
+
+  clear(): void {
+    this.size = 0;
+    this.#lengths = [];
+    this.#buckets.fill(-1);
+    this.#keptRoute.fill(-2);
+  }
+
+  #longest(words: Int32Array, i: number): number {
+    for (let n = 0; n < this.#lengths.length; n++) {
+      const prefix = this.#lengths[n]!;
+      const mask = n * this.stride;
+      let route = this.#buckets[this.#bucketMasked(words, i, mask, prefix)]!;
+      while (route >= 0 && !(this.#prefix[route] === prefix && this.#covers(route, words, i, mask)))
+        route = this.#next[route]!;
+      if (route >= 0) return route;
     }
     return -1;
   }
 
-  has(dst: number): boolean {
-    return this.lookup(dst) >= 0;
+  #covers(route: number, words: Int32Array, i: number, mask: number): boolean {
+    for (let k = 0; k < this.stride; k++)
+      if (this.#words[route * this.stride + k] !== (words[i + k]! & this.#masks[mask + k]!)) return false;
+    return true;
   }
 
-  get size(): number {
-    return this.#tables.reduce((n, table) => n + table.size, 0);
+  /** The route to exactly this network. */
+  #find(words: Int32Array, i: number, prefix: number): number {
+    let route = this.#buckets[this.#bucket(words, i, prefix)]!;
+    for (; route >= 0; route = this.#next[route]!) {
+      let same = this.#prefix[route] === prefix;
+      for (let k = 0; k < this.stride && same; k++) same = this.#words[route * this.stride + k] === words[i + k];
+      if (same) return route;
+    }
+    return -1;
   }
 
-  clear(): void {
-    this.#lengths = [];
-    this.#masks = [];
-    this.#tables = [];
+  #bucket(words: Int32Array, i: number, prefix: number): number {
+    let h = prefix;
+    for (let k = 0; k < this.stride; k++) h = Math.imul(h ^ words[i + k]!, 0x9e3779b1);
+    return (h ^ (h >>> 15)) & (this.#buckets.length - 1);
+  }
+
+  #bucketMasked(words: Int32Array, i: number, mask: number, prefix: number): number {
+    let h = prefix;
+    for (let k = 0; k < this.stride; k++) h = Math.imul(h ^ (words[i + k]! & this.#masks[mask + k]!), 0x9e3779b1);
+    return (h ^ (h >>> 15)) & (this.#buckets.length - 1);
+  }
+
+  /** Notes a prefix length that occurs. */
+  #note(prefix: number): void {
+    if (this.#lengths.includes(prefix)) return;
+    this.#lengths = [...this.#lengths, prefix].sort((a, b) => b - a);
+    const word = (length: number, k: number): number => prefixMask(Math.min(32, Math.max(0, length - 32 * k)));
+    this.#masks = Int32Array.from(
+      this.#lengths.flatMap((n) => Array.from({ length: this.stride }, (_, k) => word(n, k))),
+    );
+  }
+
+  /** Makes room for one route more. */
+  #grow(): void {
+    const capacity = this.side.length;
+    if (this.size < capacity) return;
+    const more = Math.max(16, 2 * capacity);
+    const grown = <T extends { set(from: T): void }>(to: T, from: T): T => {
+      to.set(from);
+      return to;
+    };
+    this.side = grown(new Int16Array(more), this.side);
+    this.neighbour = grown(new Int32Array(more), this.neighbour);
+    this.refusal = grown(new Uint8Array(more), this.refusal);
+    this.#words = grown(new Int32Array(more * this.stride), this.#words);
+    this.#prefix = grown(new Uint8Array(more), this.#prefix);
+    this.#metric = grown(new Float64Array(more), this.#metric);
+    this.#next = new Int32Array(more);
+    this.#buckets = new Int32Array(2 * more).fill(-1);
+    for (let route = 0; route < this.size; route++) {
+      const bucket = this.#bucket(this.#words, route * this.stride, this.#prefix[route]!);
+      this.#next[route] = this.#buckets[bucket]!;
+      this.#buckets[bucket] = route;
+    }
   }
 }

@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { GSO_TCPV4, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { seededRandom } from "../lib/random.ts";
 import { Drop } from "./drop.ts";
-import type { PacketTranslator } from "./nat-port.ts";
-import { RouteTable } from "./route.ts";
+import type { TunnelInterface } from "./interface.ts";
+import { Nat } from "./nat/nat.ts";
 import { Router } from "./router.ts";
 import {
   arp,
@@ -18,11 +19,12 @@ import {
   type Sent,
   side,
   tcp,
+  tunnelSide,
   udp,
 } from "./testing/bed.ts";
 import { checksum, pseudoSum } from "./wire/checksum.ts";
 import { icmpNextHopMtu } from "./wire/icmpv4.ts";
-import { IPV4_DF, IPV4_MF, ipv4Check, ipv4Dst, ipv4RewriteDst, ipv4RewriteSrc, ipv4Src, ipv4Ttl } from "./wire/ipv4.ts";
+import { IPV4_DF, IPV4_MF, ipv4Check, ipv4Dst, ipv4Src, ipv4Ttl } from "./wire/ipv4.ts";
 import { printFrame, printIpv4 } from "./wire/print.ts";
 import { TCP_ACK, TCP_CWR, TCP_FIN, TCP_PSH, TCP_SYN, tcpChecksumValid, tcpFlags, tcpSeq } from "./wire/tcp.ts";
 import { udpChecksumValid } from "./wire/udp.ts";
@@ -32,73 +34,51 @@ const HOST = "192.168.50.10";
 const TUN = "10.8.0.2";
 const SITE = "198.51.100.7";
 
-/** Rewrites addresses only: enough to see what the router does around a translator. */
-class FakeNat implements PacketTranslator {
-  external = 0;
-  #bed: Bed;
-  constructor(bed: Bed) {
-    this.#bed = bed;
-  }
-  setAddress(external: number): void {
-    this.external = external;
-  }
-  outbound(_now: number, at: number): number {
-    ipv4RewriteSrc(this.#bed.slab.view, at, this.external);
-    return 0;
-  }
-  inbound(_now: number, at: number): number {
-    if (ipv4Src(this.#bed.slab.view, at) !== ip(SITE)) return Drop.NatNoMapping;
-    ipv4RewriteDst(this.#bed.slab.view, at, ip(HOST));
-    return 0;
-  }
-  pollAt(): number {
-    return Number.POSITIVE_INFINITY;
-  }
-  handleTimeout(): void {}
-}
-
 let bed: Bed;
 let lan: ReturnType<typeof side>;
+let tunnelIt: TunnelInterface;
 let tunnel: RecordingOutlet;
 let router: Router;
 
 const build = (nat: boolean): void => {
   bed = new Bed();
   lan = side(bed, "lan");
-  lan.it.configure({ address: cidr(`${LAN}/24`) }, 0);
+  lan.it.configure({ address: cidr(`${LAN}/24`) });
   lan.outlet.take();
-  tunnel = bed.outlet();
-  const options = { slab: bed.slab, lan: lan.it, tunnel, scratch: bed.arena() };
-  router = new Router({ ...options, nat: nat ? new FakeNat(bed) : undefined });
+  ({ it: tunnelIt, outlet: tunnel } = tunnelSide(bed));
+  const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(5) }) : undefined;
+  router = new Router({ slab: bed.slab, lan: lan.it, tunnel: tunnelIt, nat: translator });
 };
 
 const open = (mtu = 1400, mssClamp = 0): void => {
-  const routes = new RouteTable();
-  routes.add({ network: cidr("198.51.100.0/24"), metric: 0 });
-  router.openTunnel({ address: cidr(`${TUN}/24`), peer: undefined, mtu, mssClamp, routes });
+  const routes = [
+    { network: cidr("198.51.100.0/24"), metric: 0 },
+    { network: cidr("10.8.0.0/24"), metric: 0 },
+  ];
+  router.openTunnel({ address: cidr(`${TUN}/24`), mtu, mssClamp, routes });
 };
 
 /** The host becomes known to the gateway, as it is once it has asked for the gateway's MAC. */
 const meet = (): void => {
-  router.lanIn(0, bed.receive(arp(1, HOST, LAN)));
-  router.lanIn(0, bed.receive(frame(icmp({ src: HOST, dst: LAN }, 8, 0, 1, bytesOf(1)))));
-  router.lanIn(0, bed.receive(arp(2, HOST, LAN)));
+  lan.it.ingest(0, bed.receive(arp(1, HOST, LAN)));
+  lan.it.ingest(0, bed.receive(frame(icmp({ src: HOST, dst: LAN }, 8, 0, 1, bytesOf(1)))));
+  lan.it.ingest(0, bed.receive(arp(2, HOST, LAN)));
   lan.outlet.take();
 };
 
-const fromLan = (...packets: Uint8Array[]): void => router.lanIn(10, bed.receive(...packets.map((p) => frame(p))));
+const fromLan = (...packets: Uint8Array[]): void => lan.it.ingest(10, bed.receive(...packets.map((p) => frame(p))));
 
-const fromTunnel = (...packets: Uint8Array[]): void => router.tunnelIn(10, bed.receive(...packets));
+const fromTunnel = (...packets: Uint8Array[]): void => tunnelIt.ingest(10, bed.receive(...packets));
 
 const lines = (sent: Sent[]): string[] => sent.map((s) => printIpv4(s.view, 0, s.bytes.length));
 const lanLines = (): string[] =>
   lan.outlet.take().map((s) => printFrame(s.view, 0, s.bytes.length).replace(/^.* > \S+? (?=\d)/, ""));
 
 const conserved = (): void => {
-  const v = router.counters.snapshot();
-  const n = (x: number | undefined): number => x ?? 0;
-  expect(n(v.lanReceived)).toBe(n(v.toTunnel) + n(v.lanHeld) + router.lanDrops.total());
-  expect(n(v.tunnelReceived)).toBe(n(v.toLan) + n(v.tunnelHeld) + n(v.tunnelEcho) + router.tunnelDrops.total());
+  const v = { ...router.lan.counters.snapshot(), ...router.tunnel.counters.snapshot() };
+  const n = (name: string): number => v[name] ?? 0;
+  expect(n("lanReceived")).toBe(n("toTunnel") + n("lanHeld") + router.lan.drops.total());
+  expect(n("tunnelReceived")).toBe(n("toLan") + router.tunnel.drops.total());
 };
 
 describe("LAN to tunnel, without NAT", () => {
@@ -128,7 +108,7 @@ describe("LAN to tunnel, without NAT", () => {
     expect(lanLines()).toEqual([
       `${LAN} > ${HOST} ttl 64 len 57 icmp type 3 code 0 mtu 0 about ${HOST} > 192.0.2.1 proto 17`,
     ]);
-    expect(router.lanDrops.snapshot()).toEqual({ NoRoute: 1 });
+    expect(router.lan.drops.snapshot()).toEqual({ NoRoute: 1 });
     conserved();
   });
 
@@ -137,7 +117,7 @@ describe("LAN to tunnel, without NAT", () => {
     fromLan(udp({ src: HOST, dst: SITE }, 1, 2, bytesOf(1)));
     expect(lanLines()[0]).toContain("icmp type 3 code 0");
     expect(tunnel.take()).toEqual([]);
-    expect(router.lanDrops.snapshot()).toEqual({ TunnelClosed: 1 });
+    expect(router.lan.drops.snapshot()).toEqual({ TunnelClosed: 1 });
   });
 
   test("TTL 1 ends here with time exceeded that quotes the packet (RFC 1812 5.3.1)", () => {
@@ -155,7 +135,7 @@ describe("LAN to tunnel, without NAT", () => {
     );
     expect(tunnel.take()).toEqual([]);
     expect(lanLines()).toEqual([]);
-    expect(router.lanDrops.snapshot()).toEqual({ ForeignSource: 1, LanToLan: 1, Ipv4MartianDestination: 1 });
+    expect(router.lan.drops.snapshot()).toEqual({ ForeignSource: 1, LanToLan: 1, Ipv4MartianDestination: 1 });
     expect(lan.it.drops.snapshot()).toMatchObject({ Ipv4NotForUs: 1 });
     conserved();
   });
@@ -191,12 +171,12 @@ describe("LAN to tunnel, without NAT", () => {
 
   test("errors are rate limited and come back with time", () => {
     for (let i = 0; i < 300; i++) fromLan(udp({ src: HOST, dst: "192.0.2.1" }, 1, 2, bytesOf(1)));
-    expect(lanLines().length).toBe(100);
-    expect(lan.it.outDrops.snapshot().IcmpRateLimited).toBe(200);
+    expect(lanLines().length).toBe(25);
+    expect(lan.it.outDrops.snapshot().IcmpRateLimited).toBe(275);
     // Path MTU discovery goes on, as in Linux (icmpv4_mask_allow).
     for (let i = 0; i < 3; i++) fromLan(udp({ src: HOST, dst: SITE, fragment: IPV4_DF }, 1, 2, bytesOf(1400)));
     expect(lanLines().length).toBe(3);
-    router.lanIn(1010, bed.receive(frame(udp({ src: HOST, dst: "192.0.2.1" }, 1, 2, bytesOf(1)))));
+    lan.it.ingest(1010, bed.receive(frame(udp({ src: HOST, dst: "192.0.2.1" }, 1, 2, bytesOf(1)))));
     expect(lanLines().length).toBe(1);
   });
 
@@ -209,7 +189,7 @@ describe("LAN to tunnel, without NAT", () => {
     rx.flags[0] = VNET_NEEDS_CSUM;
     rx.csumStart[0] = 34;
     rx.csumOffset[0] = 16;
-    router.lanIn(10, rx);
+    lan.it.ingest(10, rx);
     expect(tunnel.take()[0]!.view.getUint16(36)).toBe(right);
   });
 
@@ -226,10 +206,10 @@ describe("LAN to tunnel, without NAT", () => {
     rx.csumStart.fill(14 + innerAt + 14 + 20);
     rx.csumOffset.set([16, packet.length, 16]);
     rx.csumStart[2] = 20;
-    router.lanIn(10, rx);
+    lan.it.ingest(10, rx);
     const sent = tunnel.take();
     expect(sent.map((s) => s.bytes.subarray(20))).toEqual([right.subarray(20)]);
-    expect(router.lanDrops.snapshot()).toEqual({ ChecksumPartialMalformed: 2 });
+    expect(router.lan.drops.snapshot()).toEqual({ ChecksumPartialMalformed: 2 });
   });
 
   test("a TCP super-frame becomes segments like a NIC's: seq, ids, flags, checksums", () => {
@@ -240,7 +220,7 @@ describe("LAN to tunnel, without NAT", () => {
     rx.flags[0] = VNET_NEEDS_CSUM;
     rx.gsoType[0] = GSO_TCPV4;
     rx.gsoSize[0] = 1300;
-    router.lanIn(10, rx);
+    lan.it.ingest(10, rx);
     const sent = tunnel.take();
     expect(sent.map((s) => s.bytes.length)).toEqual([1340, 1340, 440]);
     expect(sent.map((s) => s.view.getUint16(4))).toEqual([0xffff, 0, 1]);
@@ -248,7 +228,7 @@ describe("LAN to tunnel, without NAT", () => {
     expect(sent.map((s) => tcpFlags(s.view, 20))).toEqual([TCP_ACK | TCP_CWR, TCP_ACK, TCP_ACK | TCP_PSH | TCP_FIN]);
     for (const s of sent) {
       expect(ipv4Check(s.view, 0, s.bytes.length)).toBe(Drop.None);
-      expect(tcpChecksumValid(s.view, 20, s.bytes.length - 20, ip(HOST), ip(SITE))).toBe(true);
+      expect(tcpChecksumValid(s.view, 20, s.bytes.length - 20, pseudoSum(ip(HOST), ip(SITE), 6, 0))).toBe(true);
       expect(ipv4Ttl(s.view, 0)).toBe(63);
     }
     expect(new Uint8Array(sent.flatMap((s) => [...s.bytes.subarray(40)]))).toEqual(payload);
@@ -260,10 +240,10 @@ describe("LAN to tunnel, without NAT", () => {
     const rx = bed.receive(frame(packet));
     rx.gsoType[0] = GSO_TCPV4;
     rx.gsoSize[0] = 1460;
-    router.lanIn(10, rx);
+    lan.it.ingest(10, rx);
     expect(tunnel.take()).toEqual([]);
     expect(lan.outlet.take().map((s) => icmpNextHopMtu(s.view, 34))).toEqual([1400]);
-    expect(router.lanDrops.snapshot()).toEqual({ TooBig: 1 });
+    expect(router.lan.drops.snapshot()).toEqual({ TooBig: 1 });
   });
 
   test("a super-frame of more segments than an honest sender makes is refused: the work of a frame is bounded", () => {
@@ -276,11 +256,11 @@ describe("LAN to tunnel, without NAT", () => {
         const rx = bed.receive(frame(packet));
         rx.gsoType[0] = gsoType;
         rx.gsoSize[0] = gsoSize;
-        router.lanIn(10, rx);
+        lan.it.ingest(10, rx);
         expect(tunnel.take().length).toBe(gsoSize === 236 ? 255 : 0);
       }
     }
-    expect(router.lanDrops.snapshot()).toEqual({ GsoTooManySegments: 4 });
+    expect(router.lan.drops.snapshot()).toEqual({ GsoTooManySegments: 4 });
     conserved();
   });
 
@@ -289,10 +269,10 @@ describe("LAN to tunnel, without NAT", () => {
     rx.flags[0] = VNET_NEEDS_CSUM;
     rx.gsoType[0] = GSO_UDP_L4;
     rx.gsoSize[0] = 1200;
-    router.lanIn(10, rx);
+    lan.it.ingest(10, rx);
     const sent = tunnel.take();
     expect(sent.map((s) => s.view.getUint16(24))).toEqual([1208, 1208, 108]);
-    for (const s of sent) expect(udpChecksumValid(s.view, 20, ip(HOST), ip(SITE))).toBe(true);
+    for (const s of sent) expect(udpChecksumValid(s.view, 20, pseudoSum(ip(HOST), ip(SITE), 17, 0))).toBe(true);
   });
 
   test("more segments than the outlet holds are sent in several flushes, none lost", () => {
@@ -301,7 +281,7 @@ describe("LAN to tunnel, without NAT", () => {
     const rx = bed.receive(one, one);
     rx.gsoType.fill(GSO_TCPV4, 0, 2);
     rx.gsoSize.fill(250, 0, 2);
-    router.lanIn(10, rx);
+    lan.it.ingest(10, rx);
     const sent = tunnel.take();
     expect(tunnel.flushes).toBeGreaterThan(1);
     expect(sent.length).toBe(480);
@@ -315,7 +295,7 @@ describe("LAN to tunnel, without NAT", () => {
       fromLan(tcp({ src: HOST, dst: SITE }, { flags: TCP_SYN, options: mss(1460, pad) }, bytesOf(0)));
       const [s] = tunnel.take();
       expect(lines([s!])[0]).toContain("mss 1360");
-      expect(tcpChecksumValid(s!.view, 20, s!.bytes.length - 20, ip(HOST), ip(SITE))).toBe(true);
+      expect(tcpChecksumValid(s!.view, 20, s!.bytes.length - 20, pseudoSum(ip(HOST), ip(SITE), 6, 0))).toBe(true);
     }
     fromLan(tcp({ src: HOST, dst: SITE }, { flags: TCP_SYN, options: mss(536, 0) }, bytesOf(0)));
     expect(lines(tunnel.take())[0]).toContain("mss 536");
@@ -348,7 +328,8 @@ describe("tunnel to LAN", () => {
     expect(sent.map((s) => printFrame(s.view, 0, s.bytes.length))).toEqual([
       `52:54:00:00:00:01 > ${HOST_MAC} ${SITE} > ${HOST} ttl 63 len 37 udp 1 > 2 len 9`,
     ]);
-    expect(router.tunnelDrops.snapshot()).toEqual({ TunnelNotForLan: 2, Ipv4MartianSource: 1, Ipv4NotForUs: 1 });
+    expect(router.tunnel.drops.snapshot()).toEqual({ TunnelNotForLan: 2, TunnelForeignSource: 1 });
+    expect(lines(tunnel.take())[0]).toContain(`${TUN} > ${SITE} ttl 64 len 65 icmp type 3 code 3`);
     conserved();
   });
 
@@ -356,6 +337,8 @@ describe("tunnel to LAN", () => {
     build(true);
     open();
     meet();
+    fromLan(udp({ src: HOST, dst: SITE }, 2, 1, bytesOf(9)));
+    tunnel.take();
     fromTunnel(
       udp({ src: SITE, dst: TUN }, 1, 2, bytesOf(9)),
       udp({ src: "192.0.2.5", dst: TUN }, 1, 2, bytesOf(9)),
@@ -364,7 +347,7 @@ describe("tunnel to LAN", () => {
       icmp({ src: SITE, dst: TUN }, 8, 0, 5, bytesOf(9)),
     );
     expect(lanLines()).toEqual([`${SITE} > ${HOST} ttl 63 len 37 udp 1 > 2 len 9`]);
-    expect(router.tunnelDrops.snapshot()).toEqual({ NatNoMapping: 1, TunnelNotForLan: 2 });
+    expect(router.tunnel.drops.snapshot()).toEqual({ NatNoMapping: 1, TunnelNotForLan: 2 });
     expect(lines(tunnel.take())).toEqual([`${TUN} > ${SITE} ttl 64 len 37 icmp type 0 code 0 id 0 seq 5`]);
     conserved();
   });
@@ -377,7 +360,7 @@ describe("tunnel to LAN", () => {
     fromTunnel(Uint8Array.of(0x60, 0, 0, 0), broken, new Uint8Array(0), bytesOf(10));
     router.closeTunnel();
     fromTunnel(udp({ src: SITE, dst: HOST }, 1, 2, bytesOf(9)));
-    expect(router.tunnelDrops.snapshot()).toEqual({ Ipv6: 1, Ipv4BadChecksum: 1, Ipv4Truncated: 2, TunnelClosed: 1 });
+    expect(tunnelIt.drops.snapshot()).toEqual({ Ipv6: 1, Ipv4BadChecksum: 1, Ipv4Truncated: 2, TunnelClosed: 1 });
     conserved();
   });
 
@@ -410,7 +393,7 @@ describe("tunnel to LAN", () => {
     expect(lan.outlet.take().map((s) => printFrame(s.view, 0, s.bytes.length))).toEqual([
       "52:54:00:00:00:01 > ff:ff:ff:ff:ff:ff arp who-has 192.168.50.33 tell 192.168.50.1 (52:54:00:00:00:01)",
     ]);
-    router.lanIn(20, bed.receive(arp(2, "192.168.50.33", LAN)));
+    lan.it.ingest(20, bed.receive(arp(2, "192.168.50.33", LAN)));
     const sent = lan.outlet.take();
     expect(sent.length).toBe(2);
     expect(sent[1]!.bytes.subarray(34)).toEqual(packet.subarray(20));
@@ -420,12 +403,11 @@ describe("tunnel to LAN", () => {
 
 test("a LAN host that has the tunnel's address keeps it: the gateway does not answer for it", () => {
   build(false);
-  const routes = new RouteTable();
-  router.openTunnel({ address: cidr(`${HOST}/32`), peer: undefined, mtu: 1400, mssClamp: 0, routes });
+  router.openTunnel({ address: cidr(`${HOST}/32`), mtu: 1400, mssClamp: 0, routes: [] });
   meet();
   fromLan(icmp({ src: "192.168.50.11", dst: HOST }, 8, 0, 1, bytesOf(8)));
   expect(lan.outlet.take()).toEqual([]);
-  expect(router.lanDrops.snapshot()).toEqual({ LanToLan: 1 });
+  expect(router.lan.drops.snapshot()).toEqual({ LanToLan: 1 });
 });
 
 describe("fragments through the translator", () => {
@@ -445,7 +427,9 @@ describe("fragments through the translator", () => {
     const sent = tunnel.take();
     expect(sent.length).toBe(3);
     expect(sent.every((s) => ipv4Src(s.view, 0) === ip(TUN) && s.bytes.length <= 1400)).toBe(true);
-    expect(new Uint8Array(sent.flatMap((s) => [...s.bytes.subarray(20)]))).toEqual(whole.slice(20));
+    const data = new Uint8Array(sent.flatMap((s) => [...s.bytes.subarray(20)]));
+    expect(data.slice(8)).toEqual(whole.slice(28));
+    expect(udpChecksumValid(new DataView(data.buffer), 0, pseudoSum(ip(TUN), ip(SITE), 17, 0))).toBe(true);
     conserved();
   });
 
@@ -453,6 +437,8 @@ describe("fragments through the translator", () => {
     build(true);
     open();
     meet();
+    fromLan(udp({ src: HOST, dst: SITE }, 6, 5, bytesOf(9)));
+    tunnel.take();
     const whole = udp({ src: SITE, dst: TUN, id: 9 }, 5, 6, bytesOf(2000));
     const piece = (from: number, to: number, more: boolean): Uint8Array =>
       ipv4(
@@ -462,7 +448,8 @@ describe("fragments through the translator", () => {
     fromTunnel(piece(0, 1376, true), piece(1376, 2008, false));
     const sent = lan.outlet.take();
     expect(sent.map((s) => ipv4Dst(s.view, 14))).toEqual([ip(HOST), ip(HOST)]);
-    expect(new Uint8Array(sent.flatMap((s) => [...s.bytes.subarray(34)]))).toEqual(whole.slice(20));
+    const data = new Uint8Array(sent.flatMap((s) => [...s.bytes.subarray(34)]));
+    expect(data.slice(8)).toEqual(whole.slice(28));
     fromTunnel(piece(0, 400, true), piece(400, 2008, false));
     conserved();
   });
@@ -473,7 +460,7 @@ test("fragments to the gateway from the tunnel that run out: the sender is told,
     build(nat);
     open();
     fromTunnel(ipv4({ src: SITE, dst: TUN, id: 9, protocol: 1, fragment: IPV4_MF }, bytesOf(400)));
-    router.handleTimeout(router.pollAt());
+    tunnelIt.handleTimeout(tunnelIt.pollAt());
     const sent = tunnel.take();
     expect(sent.length).toBe(nat ? 0 : 1);
     if (!nat) expect([...sent[0]!.bytes.subarray(20, 22)]).toEqual([11, 1]);

@@ -1,405 +1,372 @@
 /**
- * Forwarding between the LAN and the tunnel (RFC 1812 5). There is no other way: what the tunnel does not take is refused.
+ * Forwarding between sides (RFC 1812 5): one table says where a destination is, one matrix what may pass from where to
+ * where, and a translator stands between the LAN and the tunnel. A side that is not given to the router, the client role's WAN,
+ * cannot be reached through it: there is no entry that could lead there.
  *
- * LAN -> tunnel: source and destination, TTL, tunnel and route, checksums that the sender's kernel left partial, fragments
- *   put together for the translator, size (all refusals quote the packet as it was sent), NAT, TTL - 1, MSS clamp; then in
- *   place, in fragments, or a super-frame in segments.
- * Tunnel -> LAN: IPv4 checks, our own address (echo), fragments, size, NAT, TTL - 1, MSS clamp, Ethernet in place.
+ * The way of a packet, whichever side it comes from: source, TTL, route and matrix, checksums that the sender's kernel left
+ * partial, fragments put together for the translator, size (all refusals quote the packet as it was sent), translation,
+ * TTL - 1, MSS clamp; then in place, in fragments, or a super-frame in segments.
  *
- * lanReceived = toTunnel + lanHeld + sum of lanDrops; tunnelReceived = toLan + tunnelHeld + tunnelEcho + sum of tunnelDrops,
- * in packets (a super-frame is one).
+ * By side, in packets (a super-frame is one): received = what was sent to another side + held + the sum of its drops.
  */
-import {
-  type Batch,
-  GSO_ECN,
-  GSO_NONE,
-  GSO_TCPV4,
-  GSO_UDP,
-  GSO_UDP_L4,
-  MAX_SEGMENTS,
-  VNET_NEEDS_CSUM,
-} from "../lib/batch.ts";
-import type { Cidr } from "../lib/cidr.ts";
+import { GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_UDP, GSO_UDP_L4, MAX_SEGMENTS, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { Cidr } from "../lib/cidr.ts";
 import { Counters } from "../lib/counters.ts";
-import type { IpAddress } from "../lib/ip.ts";
-import type { Outlet } from "../lib/outlet.ts";
-import type { Arena, Slab } from "../lib/slab.ts";
+import { IpAddress } from "../lib/ip.ts";
+import type { Slab } from "../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
-import type { Forwarder, Interface } from "./interface.ts";
-import { inSubnet } from "./ip4/addressing.ts";
-import { Reassembler } from "./ip4/reassembly.ts";
-import { TunnelLink } from "./link/tunnel.ts";
-import type { PacketTranslator } from "./nat-port.ts";
+import type { EthernetInterface, Interface, TunnelInterface } from "./interface.ts";
+import type { Forwarder } from "./ip4/deliver.ts";
+import type { Nat } from "./nat/nat.ts";
 import { clampMss } from "./offload/mss.ts";
-import { segmentCount, tcpSuperHeaderLen } from "./offload/split.ts";
-import type { RouteTable } from "./route.ts";
-import { checksum } from "./wire/checksum.ts";
+import { completeChecksum } from "./offload/partial.ts";
+import { segmentCount, tcpSuperHeaderLen, udpSuperHeaderLen } from "./offload/split.ts";
+import type { Packet } from "./packet.ts";
+import { RouteTable, type RouteTarget } from "./route.ts";
 import {
-  ICMP_ECHO_REQUEST,
   ICMP_TIME_EXCEEDED,
   ICMP_UNREACHABLE,
-  icmpCheck,
-  TIME_EXCEEDED_REASSEMBLY,
   TIME_EXCEEDED_TTL,
   UNREACHABLE_FRAGMENTATION_NEEDED,
   UNREACHABLE_HOST,
   UNREACHABLE_NET,
 } from "./wire/icmpv4.ts";
 import {
-  IPV4_HEADER_LEN,
-  ipv4Check,
+  IPV4_DST,
+  IPV4_SRC,
   ipv4DecrementTtl,
   ipv4DontFragment,
   ipv4Dst,
   ipv4FragmentOffset,
-  ipv4HeaderLen,
-  ipv4IsFragment,
-  ipv4OptionsCheck,
-  ipv4Protocol,
-  ipv4Src,
-  ipv4TotalLen,
   ipv4Ttl,
-  PROTO_ICMP,
   PROTO_TCP,
   PROTO_UDP,
 } from "./wire/ipv4.ts";
 import { tcpCheck } from "./wire/tcp.ts";
-import { UDP_HEADER_LEN, udpCheck } from "./wire/udp.ts";
+import { udpCheck } from "./wire/udp.ts";
 
 export interface RouterOptions {
   readonly slab: Slab;
-  readonly lan: Interface;
-  /** IP packets into the tunnel. */
-  readonly tunnel: Outlet;
-  /** Packets from the tunnel that are put together from fragments: at least 80 KiB, the router's alone. */
-  readonly scratch: Arena;
-  readonly nat: PacketTranslator | undefined;
+  readonly lan: EthernetInterface;
+  readonly tunnel: TunnelInterface;
+  /** From the LAN into the tunnel. */
+  readonly nat: Nat | undefined;
+}
+
+/** A network behind the tunnel. */
+export interface TunnelRoute {
+  readonly network: Cidr;
+  readonly metric: number;
+  /** Which peer has it, 0 where there is but one. */
+  readonly peer?: number;
 }
 
 export interface TunnelConfig {
-  /** With the prefix of the tunnel's subnet; 32 where there is only a peer. */
+  /** Our own, with the prefix of the tunnel's subnet; 32 where there is only a peer. */
   readonly address: Cidr;
-  /** The other end (net30, p2p). */
-  readonly peer: IpAddress | undefined;
   /** Largest IP packet into the tunnel, at least 68. */
   readonly mtu: number;
   /** Largest TCP payload by configuration (mssfix), 0: what follows from the MTU. */
   readonly mssClamp: number;
-  readonly routes: RouteTable;
+  readonly routes: readonly TunnelRoute[];
+  /** Peers may send from those addresses only that are routed to them; else from any that is not of another side. */
+  readonly ownSourcesOnly?: boolean;
+  /** Peers reach each other. */
+  readonly peerToPeer?: boolean;
 }
 
-const ROUTER_COUNTERS = [
-  "lanReceived",
-  "lanHeld",
-  "toTunnel",
-  "tunnelReceived",
-  "tunnelHeld",
-  "tunnelEcho",
-  "toLan",
-] as const;
-type RouterCounter = (typeof ROUTER_COUNTERS)[number];
-const LAN_RECEIVED = 0;
-const LAN_HELD = 1;
-const TO_TUNNEL = 2;
-const TUNNEL_RECEIVED = 3;
-const TUNNEL_HELD = 4;
-const TUNNEL_ECHO = 5;
-const TO_LAN = 6;
+const LAN = 0;
+const TUNNEL = 1;
+const SIDES = 2;
+/** The side of routes that lead nowhere. */
+const NOWHERE = -1;
 
-export class Router implements Forwarder {
-  readonly counters: Counters<RouterCounter> = new Counters(ROUTER_COUNTERS);
-  /** Packets of LAN hosts, and packets from the tunnel, that were dropped. */
-  readonly lanDrops: Counters<DropName> = dropCounters();
-  readonly tunnelDrops: Counters<DropName> = dropCounters();
+const RECEIVED = 0;
+const HELD = 1;
+const SENT = 2;
+
+/** RFC 3927 2.7: link-local stays on its link. */
+const LINK_LOCAL = new Cidr(IpAddress.fromIpv4(0xa9fe0000), 16);
+const EVERYWHERE = new Cidr(IpAddress.fromIpv4(0), 0);
+
+/** A side of the router: an interface, and what became of the packets that came from it. */
+export class Side implements Forwarder {
+  readonly index: number;
+  readonly face: Interface;
+  /** Received from there, kept until the rest of their packet comes, and sent there. */
+  readonly counters: Counters;
+  readonly drops: Counters<DropName> = dropCounters();
+  /** Senders must be in a network that is routed back to them; else not in one of another side. */
+  ownSourcesOnly = false;
+  /** The code of those that are not. */
+  readonly foreignSource: DropCode;
+  /** The code of a packet from there whose destination nobody has. */
+  readonly noRoute: DropCode;
+  readonly #router: Router;
+
+  constructor(router: Router, index: number, face: Interface, foreignSource: DropCode, noRoute: DropCode) {
+    const { name } = face;
+    this.#router = router;
+    this.index = index;
+    this.face = face;
+    this.foreignSource = foreignSource;
+    this.noRoute = noRoute;
+    this.counters = new Counters([`${name}Received`, `${name}Held`, `to${name[0]?.toUpperCase()}${name.slice(1)}`]);
+    face.v4.forwarder = this;
+  }
+
+  forward(now: number, p: Packet): void {
+    this.counters.bump(RECEIVED);
+    const drop = this.#router.pass(now, this, p);
+    if (drop !== Drop.None) this.drops.bump(drop);
+  }
+}
+
+export class Router {
+  readonly lan: Side;
+  readonly tunnel: Side;
 
   readonly #slab: Slab;
-  readonly #lan: Interface;
-  readonly #tunnel: TunnelLink;
-  readonly #scratch: Arena;
-  readonly #nat: PacketTranslator | undefined;
-  /** Of packets for the LAN: what is lost while it waits counts there. */
-  readonly #reassembler: Reassembler;
-  #open = false;
-  #prefix = 32;
-  #peer = 0;
+  readonly #lan: EthernetInterface;
+  readonly #tunnel: TunnelInterface;
+  readonly #nat: Nat | undefined;
+  readonly #sides: readonly Side[];
+  readonly #routes = new RouteTable(1);
+  /** What may pass: [from * SIDES + to] is 0 or the code it is refused with. */
+  readonly #policy = new Uint8Array(SIDES * SIDES);
+  #open: TunnelConfig | undefined = undefined;
   #mss = 1460;
-  #routes: RouteTable | undefined = undefined;
 
-  /** Becomes the LAN interface's forwarder. */
-  constructor(options: RouterOptions) {
-    this.#slab = options.slab;
-    this.#lan = options.lan;
-    this.#tunnel = new TunnelLink(options.slab, options.tunnel, options.scratch);
-    this.#scratch = options.scratch;
-    this.#nat = options.nat;
-    this.#reassembler = new Reassembler(options.lan.outDrops, (now, first) => this.#reassemblyTimeout(now, first));
-    options.lan.forwarder = this;
+  /** Becomes the forwarder of both interfaces. */
+  constructor({ slab, lan, tunnel, nat }: RouterOptions) {
+    this.#slab = slab;
+    this.#lan = lan;
+    this.#tunnel = tunnel;
+    this.#nat = nat;
+    this.lan = new Side(this, LAN, lan, Drop.ForeignSource, Drop.NoRoute);
+    this.lan.ownSourcesOnly = true;
+    this.tunnel = new Side(this, TUNNEL, tunnel, Drop.TunnelForeignSource, Drop.TunnelNotForLan);
+    this.#sides = [this.lan, this.tunnel];
+    this.#policy[LAN * SIDES + LAN] = Drop.LanToLan;
+    // Behind the translator the LAN has no addresses that the tunnel could know; what belongs to a mapping is not asked here.
+    this.#policy[TUNNEL * SIDES + LAN] = nat === undefined ? Drop.None : Drop.TunnelNotForLan;
+    tunnel.v4.isTranslated = nat !== undefined;
+    tunnel.link.peerOf = (hop) => this.#peerOf(hop);
+    lan.onAddress = () => this.#rebuild();
+    this.#rebuild();
   }
 
   /** From now on packets go into the tunnel. A new address makes the translator forget, an unchanged one does not. */
-  openTunnel(tunnel: TunnelConfig): void {
-    this.#open = true;
-    const address = tunnel.address.address.w3;
-    this.#tunnel.address = address;
-    this.#prefix = tunnel.address.prefix;
-    this.#peer = tunnel.peer?.w3 ?? 0;
-    this.#tunnel.mtu = tunnel.mtu;
-    const fits = tunnel.mtu - 40;
-    this.#mss = tunnel.mssClamp > 0 ? Math.min(tunnel.mssClamp, fits) : fits;
-    this.#routes = tunnel.routes;
-    // A LAN host that has the tunnel's address keeps it.
-    this.#lan.alias = this.#lan.addressing.onLink(address) ? 0 : address;
-    this.#nat?.setAddress(address);
+  openTunnel(config: TunnelConfig): void {
+    this.#open = config;
+    const { address, mtu, mssClamp } = config;
+    this.#tunnel.link.isOpen = true;
+    // Every peer is a neighbour.
+    this.#tunnel.configure({ address, mtu, routes: [{ network: EVERYWHERE, gateway: undefined }] });
+    const fits = mtu - 40;
+    this.#mss = mssClamp > 0 ? Math.min(mssClamp, fits) : fits;
+    this.tunnel.ownSourcesOnly = config.ownSourcesOnly === true;
+    this.#policy[TUNNEL * SIDES + TUNNEL] = config.peerToPeer === true ? Drop.None : Drop.TunnelNotForLan;
+    this.#nat?.setAddress(address.address.w3);
+    this.#rebuild();
   }
 
   /** From now on LAN senders are told that there is no way. Mappings stay, for the case that the address does. */
   closeTunnel(): void {
-    this.#open = false;
-    this.#lan.alias = 0;
+    this.#open = undefined;
+    this.#tunnel.link.isOpen = false;
+    this.#tunnel.unconfigure();
+    this.#rebuild();
   }
 
-  /** Handles frames from the LAN device: what is for the gateway itself, and what is to be forwarded. */
-  lanIn(now: number, rx: Batch): void {
-    this.#lan.ingest(now, rx);
-  }
-
-  /** Handles IP packets from the tunnel (rows with headroom, which are sent on in place). */
-  tunnelIn(now: number, plain: Batch): void {
-    const n = plain.count;
-    for (let i = 0; i < n; i++) {
-      this.counters.bump(TUNNEL_RECEIVED);
-      const drop = this.#fromTunnel(now, plain.at[i]!, plain.len[i]!);
-      if (drop !== Drop.None) this.tunnelDrops.bump(drop);
-    }
-  }
-
-  /** A packet of the LAN that is not for the gateway: called by the interface. */
-  forward(now: number, rx: Batch, row: number, at: number): void {
-    this.counters.bump(LAN_RECEIVED);
-    const drop = this.#fromLan(now, rx, row, at);
-    if (drop !== Drop.None) this.lanDrops.bump(drop);
-  }
-
-  /** Of the router's own parts and the translator; the interface has its own. */
+  /** Of the translator; the interfaces have their own. */
   pollAt(): number {
-    return Math.min(this.#reassembler.pollAt(), this.#nat?.pollAt() ?? Number.POSITIVE_INFINITY);
+    return this.#nat?.pollAt() ?? Number.POSITIVE_INFINITY;
   }
 
   handleTimeout(now: number): void {
-    this.#reassembler.handleTimeout(now);
     this.#nat?.handleTimeout(now);
   }
 
-  #handled(counter: number): DropCode {
-    this.counters.bump(counter);
-    return Drop.None;
-  }
-
-  #fromLan(now: number, rx: Batch, row: number, received: number): DropCode {
+  /** Sends on a packet that came from a side: None, or why not. */
+  pass(now: number, from: Side, p: Packet): DropCode {
     const d = this.#slab.view;
-    const lan = this.#lan;
-    let at = received;
-    const src = ipv4Src(d, at);
-    const dst = ipv4Dst(d, at);
-    if (!lan.addressing.onLink(src) || lan.addressing.isBroadcast(src)) return Drop.ForeignSource;
-    if (lan.addressing.onLink(dst)) return Drop.LanToLan;
-    if (dst >>> 16 === 0xa9fe) return Drop.Ipv4MartianDestination; // RFC 3927 2.7: link-local stays on its link
-    if (ipv4Ttl(d, at) <= 1) {
-      lan.sendIcmpError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_TTL, 0, at);
+    const routes = this.#routes;
+    if (!this.#sourceAllowed(from, p)) return from.foreignSource;
+    if (ipv4Ttl(d, p.at) <= 1) {
+      this.#tell(now, from, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_TTL, p);
       return Drop.Ipv4TtlExpired;
     }
-    if (!this.#open) {
-      lan.sendIcmpError(now, ICMP_UNREACHABLE, UNREACHABLE_NET, 0, at);
-      return Drop.TunnelClosed;
+    const nat = this.#nat;
+    const isInbound = nat !== undefined && from.index === TUNNEL && ipv4Dst(d, p.at) === nat.address;
+    let route = -1;
+    let to = this.lan;
+    if (!isInbound) {
+      route = routes.lookup(d, p.at + IPV4_DST);
+      const refusal = this.#refusal(from, route);
+      if (refusal !== Drop.None) {
+        if (refusal === Drop.NoRoute || refusal === Drop.TunnelClosed)
+          this.#tell(now, from, ICMP_UNREACHABLE, UNREACHABLE_NET, p);
+        return refusal;
+      }
+      to = this.#sides[routes.side[route]!]!;
     }
-    if (!inSubnet(dst, this.#tunnel.address, this.#prefix) && dst !== this.#peer && this.#routes?.has(dst) !== true) {
-      lan.sendIcmpError(now, ICMP_UNREACHABLE, UNREACHABLE_NET, 0, at);
-      return Drop.NoRoute;
-    }
-    const gsoType = rx.gsoType[row]! & ~GSO_ECN;
-    if (gsoType === GSO_TCPV4) return this.#superTcp(now, at, rx.gsoSize[row]!);
-    if (gsoType === GSO_UDP_L4) return this.#superUdp(now, at, rx.gsoSize[row]!);
+    const isOutbound = nat !== undefined && from.index === LAN && to.index === TUNNEL;
+    const gsoType = p.gsoType & ~GSO_ECN;
+    if (gsoType === GSO_TCPV4 || gsoType === GSO_UDP_L4)
+      return this.#super(now, from, to, p, gsoType, isOutbound, routes.neighbour[route]!);
     if (gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;
-    if ((rx.flags[row]! & VNET_NEEDS_CSUM) !== 0) {
-      const bad = this.#completeChecksum(rx, row, at);
+    if ((p.flags & VNET_NEEDS_CSUM) !== 0) {
+      const bad = completeChecksum(d, p);
       if (bad !== Drop.None) return bad;
     }
-    if (this.#nat !== undefined && ipv4IsFragment(d, at)) {
-      const whole = lan.reassemble(now, at);
-      if (whole < 0) return -whole as DropCode;
-      if (whole === 0) return this.#handled(LAN_HELD);
-      at = whole;
-    }
-    const len = ipv4TotalLen(d, at);
-    if (len > this.#tunnel.mtu && ipv4DontFragment(d, at)) return this.#tooBig(now, at);
-    const refused = this.#translate(now, at, len);
-    if (refused !== Drop.None) return refused;
-    this.#clamp(at, len);
-    this.#tunnel.output(at, len);
-    return this.#handled(TO_TUNNEL);
-  }
-
-  /** NAT and TTL: from here on the packet is the router's. */
-  #translate(now: number, at: number, len: number): DropCode {
-    if (this.#nat !== undefined) {
-      const refused = this.#nat.outbound(now, at, len);
-      if (refused !== 0) return refused as DropCode;
-    }
-    ipv4DecrementTtl(this.#slab.view, at);
-    return Drop.None;
-  }
-
-  #tooBig(now: number, at: number): DropCode {
-    this.#lan.sendIcmpError(now, ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED, this.#tunnel.mtu, at);
-    return Drop.TooBig;
-  }
-
-  #clamp(at: number, len: number): void {
-    const d = this.#slab.view;
-    if (ipv4Protocol(d, at) !== PROTO_TCP || ipv4FragmentOffset(d, at) !== 0) return;
-    const headerLen = ipv4HeaderLen(d, at);
-    if (tcpCheck(d, at + headerLen, len - headerLen) === Drop.None) clampMss(d, at + headerLen, this.#mss);
-  }
-
-  /** A TCP super-frame of a local sender, or one that the device coalesced: split while it is copied into the arena. */
-  #superTcp(now: number, at: number, gsoSize: number): DropCode {
-    const d = this.#slab.view;
-    const len = ipv4TotalLen(d, at);
-    const ipLen = ipv4HeaderLen(d, at);
-    if (ipv4Protocol(d, at) !== PROTO_TCP || ipv4IsFragment(d, at) || gsoSize === 0) return Drop.GsoMalformed;
-    if (tcpCheck(d, at + ipLen, len - ipLen) !== Drop.None) return Drop.GsoMalformed;
-    const headerLen = tcpSuperHeaderLen(d, at);
-    let size = Math.max(1, Math.min(gsoSize, len - headerLen));
-    if (headerLen + size > this.#tunnel.mtu) {
-      if (ipv4DontFragment(d, at)) return this.#tooBig(now, at);
-      size = this.#tunnel.mtu - headerLen; // without DF smaller segments do what fragments would
-      if (size <= 0) return Drop.GsoMalformed;
-    }
-    if (segmentCount(len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;
-    const refused = this.#translate(now, at, len);
-    if (refused !== Drop.None) return refused;
-    this.#tunnel.outputTcpSegments(at, len, headerLen, size);
-    return this.#handled(TO_TUNNEL);
-  }
-
-  #superUdp(now: number, at: number, gsoSize: number): DropCode {
-    const d = this.#slab.view;
-    const len = ipv4TotalLen(d, at);
-    const ipLen = ipv4HeaderLen(d, at);
-    if (ipv4Protocol(d, at) !== PROTO_UDP || ipv4IsFragment(d, at) || gsoSize === 0) return Drop.GsoMalformed;
-    if (udpCheck(d, at + ipLen, len - ipLen) !== Drop.None) return Drop.GsoMalformed;
-    const headerLen = ipLen + UDP_HEADER_LEN;
-    const size = Math.max(1, Math.min(gsoSize, len - headerLen));
-    if (headerLen + size > this.#tunnel.mtu && ipv4DontFragment(d, at)) return this.#tooBig(now, at);
-    if (segmentCount(len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;
-    const refused = this.#translate(now, at, len);
-    if (refused !== Drop.None) return refused;
-    this.#tunnel.outputUdpSegments(at, len, headerLen, size);
-    return this.#handled(TO_TUNNEL);
-  }
-
-  /**
-   * A checksum that the sender's kernel left to a device (VNET_NEEDS_CSUM, virtio 1.2 5.1.6.2.1): nothing behind us would
-   * complete it. It is where the row says, which may be in a packet within the packet (VXLAN), over all that follows.
-   */
-  #completeChecksum(rx: Batch, row: number, at: number): DropCode {
-    const d = this.#slab.view;
-    const start = rx.at[row]! + rx.csumStart[row]!;
-    const field = start + rx.csumOffset[row]!;
-    const end = at + ipv4TotalLen(d, at);
-    if (start < at + ipv4HeaderLen(d, at) || field + 2 > end || ipv4IsFragment(d, at))
-      return Drop.ChecksumPartialMalformed;
-    d.setUint16(field, checksum(d, start, end - start) || 0xffff); // 0 would mean none with UDP (RFC 768); both say the same
-    return Drop.None;
-  }
-
-  /** As for a TTL that ended: behind the translator nobody is told, whose packet it was is not known. */
-  #reassemblyTimeout(now: number, first: Uint8Array): void {
-    if (this.#nat !== undefined || !this.#open) return;
-    this.#scratch.reset();
-    const at = this.#scratch.take(first.length);
-    this.#slab.bytes.set(first, at);
-    this.#tunnel.sendError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_REASSEMBLY, 0, at);
-  }
-
-  #fromTunnel(now: number, received: number, avail: number): DropCode {
-    const d = this.#slab.view;
-    let at = received;
-    if (avail > 0 && d.getUint8(at) >> 4 === 6) return Drop.Ipv6;
-    const bad = ipv4Check(d, at, avail);
-    if (bad !== Drop.None) return bad;
-    if (ipv4HeaderLen(d, at) > IPV4_HEADER_LEN) {
-      const options = ipv4OptionsCheck(d, at);
-      if (options !== Drop.None) return options;
-    }
-    if (!this.#open) return Drop.TunnelClosed;
-    const lan = this.#lan;
-    const src = ipv4Src(d, at);
-    const dst = ipv4Dst(d, at);
-    const srcTop = src >>> 24;
-    if (srcTop === 0 || srcTop === 127 || srcTop >= 224 || src === this.#tunnel.address || lan.addressing.onLink(src))
-      return Drop.Ipv4MartianSource;
-    const dstTop = dst >>> 24;
-    if (dstTop === 0 || dstTop === 127 || dstTop >= 224) return Drop.Ipv4MartianDestination;
-
-    const nat = this.#nat;
-    const ours = dst === this.#tunnel.address || (nat === undefined && dst === lan.addressing.address);
-    if (!ours && (nat !== undefined || !lan.addressing.onLink(dst) || lan.addressing.isBroadcast(dst)))
-      return Drop.TunnelNotForLan;
-    let whole = false;
-    if ((ours || nat !== undefined) && ipv4IsFragment(d, at)) {
-      this.#scratch.reset();
-      at = this.#reassembler.add(now, this.#slab, at, this.#scratch);
-      if (at < 0) return -at as DropCode;
-      if (at === 0) return this.#handled(TUNNEL_HELD);
-      whole = true;
-    }
-    const len = ipv4TotalLen(d, at);
-    if (ours) {
-      if (ipv4Protocol(d, at) === PROTO_ICMP) {
-        const headerLen = ipv4HeaderLen(d, at);
-        if (len > headerLen && d.getUint8(at + headerLen) === ICMP_ECHO_REQUEST) return this.#echo(now, at, len);
+    p.setPlain();
+    if (isOutbound && p.isFragment) {
+      const drop = from.face.v4.reassemble(now, p);
+      if (drop !== Drop.None) return drop;
+      if (p.isFragment) {
+        from.counters.bump(HELD);
+        return Drop.None;
       }
-      if (nat === undefined) return Drop.Ipv4NotForUs;
     }
-    if (ipv4Ttl(d, at) <= 1) {
-      if (nat === undefined) this.#tunnel.sendError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_TTL, 0, at);
-      return Drop.Ipv4TtlExpired;
+    if (p.len > to.face.mtu && ipv4DontFragment(d, p.at)) return this.#tooBig(now, from, to, p);
+    if (isInbound) {
+      const refused = nat.inbound(now, p);
+      if (refused !== Drop.None) return refused;
+      route = routes.lookup(d, p.at + IPV4_DST);
+      if (route < 0 || routes.side[route] !== LAN || routes.refusal[route] !== Drop.None) return Drop.TunnelNotForLan;
+    } else if (isOutbound) {
+      const refused = nat.outbound(now, p);
+      if (refused !== Drop.None) return refused;
     }
-    if (len > lan.mtu && ipv4DontFragment(d, at)) {
-      this.#tunnel.sendError(now, ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED, lan.mtu, at);
-      return Drop.TooBig;
-    }
-    if (nat !== undefined) {
-      const refused = nat.inbound(now, at, len);
-      if (refused !== 0) return refused as DropCode;
-    }
-    const host = ipv4Dst(d, at);
-    if (!lan.addressing.onLink(host) || host === lan.addressing.address || lan.addressing.isBroadcast(host))
-      return Drop.TunnelNotForLan;
-    ipv4DecrementTtl(d, at);
-    this.#clamp(at, len);
-    const egress = lan.egress;
-    if (whole && len <= lan.mtu) {
-      // The scratch is used again before the frame is sent.
-      const to = egress.frame(len);
-      this.#slab.bytes.copyWithin(to, at, at + len);
-      at = to;
-    }
-    const drop = egress.outputJoining(now, at, len, host);
-    if (drop === Drop.None) return this.#handled(TO_LAN);
-    if (drop === Drop.NeighborUnreachable && nat === undefined)
-      this.#tunnel.sendError(now, ICMP_UNREACHABLE, UNREACHABLE_HOST, 0, at);
+    ipv4DecrementTtl(d, p.at);
+    this.#clamp(p);
+    const { output } = to.face.v4;
+    // What lies in a scratch is gone before the frame is sent; fragments are copied anyway.
+    if (p.isReassembled && p.len <= to.face.mtu) this.#copyTo(p, output.link.frame(p.len));
+    let neighbour = routes.neighbour[route]!;
+    if (neighbour < 0) neighbour = output.onLink(now, ipv4Dst(d, p.at));
+    const drop = neighbour < 0 ? Drop.NeighborUnreachable : output.send(p, neighbour);
+    if (drop === Drop.NeighborUnreachable) this.#tell(now, from, ICMP_UNREACHABLE, UNREACHABLE_HOST, p);
+    else if (drop === Drop.None) to.counters.bump(SENT);
     return drop;
   }
 
-  /** Answers an echo request to the tunnel's address (without NAT also to the gateway's LAN address). */
-  #echo(now: number, at: number, len: number): DropCode {
+  /** A super-frame of a local sender, or one that the device coalesced: split while it is copied to the link. */
+  #super(
+    now: number,
+    from: Side,
+    to: Side,
+    p: Packet,
+    gsoType: number,
+    isOutbound: boolean,
+    neighbour: number,
+  ): DropCode {
     const d = this.#slab.view;
-    const headerLen = ipv4HeaderLen(d, at);
-    const bad = icmpCheck(d, at + headerLen, len - headerLen, true);
-    if (bad !== Drop.None) return bad;
-    const refused = this.#tunnel.answerEcho(now, at);
-    return refused === Drop.None ? this.#handled(TUNNEL_ECHO) : refused;
+    const isTcp = gsoType === GSO_TCPV4;
+    if (p.isFragment || p.gsoSize === 0) return Drop.GsoMalformed;
+    if (p.proto !== (isTcp ? PROTO_TCP : PROTO_UDP)) return Drop.GsoEncapsulated;
+    const avail = p.at + p.len - p.l4;
+    if ((isTcp ? tcpCheck(d, p.l4, avail) : udpCheck(d, p.l4, avail)) !== Drop.None) return Drop.GsoMalformed;
+    const headerLen = isTcp ? tcpSuperHeaderLen(d, p) : udpSuperHeaderLen(p);
+    const { mtu } = to.face;
+    let size = Math.max(1, Math.min(p.gsoSize, p.len - headerLen));
+    if (headerLen + size > mtu) {
+      if (ipv4DontFragment(d, p.at)) return this.#tooBig(now, from, to, p);
+      if (isTcp) size = mtu - headerLen; // without DF smaller segments do what fragments would
+      if (size <= 0) return Drop.GsoMalformed;
+    }
+    if (segmentCount(p.len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;
+    if (isOutbound) {
+      const refused = this.#nat!.outbound(now, p);
+      if (refused !== Drop.None) return refused;
+    }
+    ipv4DecrementTtl(d, p.at);
+    const { output } = to.face.v4;
+    const hop = neighbour < 0 ? output.onLink(now, ipv4Dst(d, p.at)) : neighbour;
+    const drop = hop < 0 ? Drop.NeighborUnreachable : output.sendSegments(p, headerLen, size, hop);
+    if (drop === Drop.None) to.counters.bump(SENT);
+    return drop;
+  }
+
+  #sourceAllowed(from: Side, p: Packet): boolean {
+    const routes = this.#routes;
+    const back = routes.lookup(this.#slab.view, p.at + IPV4_SRC);
+    if (back < 0) return !from.ownSourcesOnly;
+    const side = routes.side[back]!;
+    if (!from.ownSourcesOnly) return side === from.index || side === NOWHERE;
+    const neighbour = routes.neighbour[back]!;
+    return side === from.index && (neighbour < 0 || neighbour === p.neighbour);
+  }
+
+  /** Why a packet from that side may not take the route (-1: there is none), or None. */
+  #refusal(from: Side, route: number): DropCode {
+    if (route < 0) return from.noRoute;
+    const refusal = this.#routes.refusal[route]!;
+    if (refusal !== Drop.None) return refusal as DropCode;
+    return this.#policy[from.index * SIDES + this.#routes.side[route]!]! as DropCode;
+  }
+
+  /** Tells the sender, where it is known: behind the translator it is not. */
+  #tell(now: number, from: Side, type: number, code: number, p: Packet): void {
+    if (!from.face.v4.isTranslated) from.face.v4.sendError(now, type, code, 0, p);
+  }
+
+  #tooBig(now: number, from: Side, to: Side, p: Packet): DropCode {
+    from.face.v4.sendError(now, ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED, to.face.mtu, p);
+    return Drop.TooBig;
+  }
+
+  #clamp(p: Packet): void {
+    const d = this.#slab.view;
+    if (p.proto !== PROTO_TCP || ipv4FragmentOffset(d, p.at) !== 0) return;
+    if (tcpCheck(d, p.l4, p.at + p.len - p.l4) === Drop.None) clampMss(d, p.l4, this.#mss);
+  }
+
+  #copyTo(p: Packet, to: number): void {
+    this.#slab.bytes.copyWithin(to, p.at, p.at + p.len);
+    p.l4 += to - p.at;
+    p.at = to;
+  }
+
+  #peerOf(hop: Int32Array): number {
+    const route = this.#routes.find(hop, 0);
+    return route >= 0 && this.#routes.side[route] === TUNNEL ? this.#routes.neighbour[route]! : -1;
+  }
+
+  /** Makes the table anew: an address or the tunnel has changed. */
+  #rebuild(): void {
+    const routes = this.#routes;
+    const lan = this.#lan.address;
+    const open = this.#open;
+    const own = open?.address.address;
+    const to = (side: number, neighbour: number, refusal: DropCode = Drop.None): RouteTarget => ({
+      side,
+      neighbour,
+      refusal,
+    });
+    routes.clear();
+    if (lan !== undefined) {
+      // Of a network that both sides claim to have the LAN's is first.
+      routes.add(lan.network, -1, to(LAN, -1));
+      // Neither the gateway itself nor everybody at once can be sent to from elsewhere.
+      const { prefix } = this.#lan.v4.addressing;
+      const host = (word: number): Cidr => new Cidr(IpAddress.fromIpv4(word), 32);
+      const notForwarded = [lan.address.w3];
+      if (prefix < 31) notForwarded.push(lan.network.address.w3, this.#lan.v4.addressing.broadcast);
+      for (const word of notForwarded) routes.add(host(word), -1, to(LAN, -1, Drop.TunnelNotForLan));
+    }
+    routes.add(LINK_LOCAL, -1, to(NOWHERE, -1, Drop.Ipv4MartianDestination));
+    if (open === undefined) routes.add(EVERYWHERE, 0, to(NOWHERE, -1, Drop.TunnelClosed));
+    else {
+      for (const { network, metric, peer = 0 } of open.routes) {
+        const isOfLan = lan !== undefined && lan.prefix <= network.prefix && lan.overlaps(network);
+        if (!isOfLan) routes.add(network, metric, to(TUNNEL, peer));
+      }
+    }
+    // This host answers on each side for its address on the other; behind the translator the LAN's is not known, and the LAN wins.
+    const isOfLan = own !== undefined && lan?.contains(own) === true;
+    this.#lan.v4.addressing.others = own === undefined || isOfLan ? [] : [own.w3];
+    this.#tunnel.v4.addressing.others = lan === undefined || this.#nat !== undefined ? [] : [lan.address.w3];
   }
 }

@@ -8,10 +8,11 @@ import { Batch, GSO_TCPV4, MAX_SEGMENTS, VNET_NEEDS_CSUM } from "../../src/lib/b
 import type { Outlet } from "../../src/lib/outlet.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { Arena } from "../../src/lib/slab.ts";
-import { Interface } from "../../src/netstack/interface.ts";
+import { type EthernetInterface, ethernetInterface, tunnelInterface } from "../../src/netstack/interface.ts";
+import { ip4Read } from "../../src/netstack/ip4/check.ts";
 import { Nat } from "../../src/netstack/nat/nat.ts";
 import { segmentCount, tcpSegmentCopy, tcpSuperHeaderLen } from "../../src/netstack/offload/split.ts";
-import { RouteTable } from "../../src/netstack/route.ts";
+import { Packet } from "../../src/netstack/packet.ts";
 import { Router } from "../../src/netstack/router.ts";
 import { cidr, ip } from "../../src/netstack/testing/bed.ts";
 import { ETHERTYPE_IPV4, etherType } from "../../src/netstack/wire/ethernet.ts";
@@ -62,15 +63,17 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
       return outlet;
     };
     const random = seededRandom(1);
-    const make = (name: "lan" | "wan", device: PacketDevice, outlet: Outlet): Interface => {
-      const policy = { echo: name === "lan", errors: name === "lan" };
+    const make = (name: "lan" | "wan", device: PacketDevice, outlet: Outlet): EthernetInterface => {
+      const open = name === "lan";
+      const policy = { echo: open, errors: open, announce: open };
       const own = { arena: outlet.arena, scratch: arena() };
-      return new Interface({ slab: memory, outlet, ...own, name, mac: device.mac, mtu: 1500, random, policy });
+      return ethernetInterface({ slab: memory, outlet, ...own, name, mac: device.mac, mtu: 1500, random, policy });
     };
     const lanOut = outletTo(near);
     const farOut = outletTo(wire);
     const lan = make("lan", near, lanOut);
     const far = make("wan", wire, farOut);
+    const p = new Packet();
     let now = 1;
     const plain = new Batch(4096);
     const tunnel: Outlet = {
@@ -78,18 +81,29 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
       arena: arena(),
       flush() {
         const { batch } = tunnel;
-        for (let i = 0; i < batch.count; i++) far.egress.outputPlain(now, batch.at[i]!, batch.len[i]!, ip("10.77.0.3"));
+        for (let i = 0; i < batch.count; i++) {
+          ip4Read(memory.view, p, batch.at[i]!);
+          far.v4.output.send(p, far.v4.output.route(now, ip("10.77.0.3")));
+        }
         farOut.flush();
         batch.clear();
         tunnel.arena.reset();
       },
     };
     const nat = new Nat({ slab: memory, random, limit: 1000 });
-    router = new Router({ slab: memory, lan, tunnel, scratch: arena(), nat });
-    far.configure({ address: cidr("10.77.0.2/24") }, now);
-    lan.configure({ address: cidr("10.99.0.1/24") }, now);
-    const routes = new RouteTable();
-    router.openTunnel({ address: cidr("10.77.0.2/24"), peer: undefined, mtu: 1400, mssClamp: 0, routes });
+    const side = tunnelInterface({
+      slab: memory,
+      outlet: tunnel,
+      scratch: arena(),
+      name: "tunnel",
+      random,
+      policy: { echo: true, errors: true, announce: false },
+    });
+    router = new Router({ slab: memory, lan, tunnel: side, nat });
+    far.configure({ address: cidr("10.77.0.2/24") });
+    lan.configure({ address: cidr("10.99.0.1/24") });
+    const routes = [{ network: cidr("10.77.0.0/24"), metric: 0 }];
+    router.openTunnel({ address: cidr("10.77.0.2/24"), mtu: 1400, mssClamp: 0, routes });
     const rx = new Batch(64);
     const arps = new Batch(64);
     // every frame of a receive may be a super-frame
@@ -97,7 +111,7 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
     step = () => {
       now = performance.now();
       near.receive(rx, MAX_SEGMENTS);
-      router.lanIn(now, rx);
+      lan.ingest(now, rx);
       tunnel.flush();
       lanOut.flush();
       wire.receive(rx, MAX_SEGMENTS);
@@ -109,10 +123,11 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
         const at = rx.at[i]! + 14;
         if (etherType(d, rx.at[i]!) !== ETHERTYPE_IPV4) arps.push(rx.at[i]!, rx.len[i]!);
         else if (rx.gsoType[i] === GSO_TCPV4) {
-          const headerLen = tcpSuperHeaderLen(d, at);
-          for (let k = 0; k < segmentCount(ipv4TotalLen(d, at), headerLen, rx.gsoSize[i]!); k++) {
+          ip4Read(d, p, at);
+          const headerLen = tcpSuperHeaderLen(d, p);
+          for (let k = 0; k < segmentCount(p.len, headerLen, rx.gsoSize[i]!); k++) {
             const to = pieces.take(1500);
-            plain.push(to, tcpSegmentCopy(memory, at, headerLen, rx.gsoSize[i]!, k, to));
+            plain.push(to, tcpSegmentCopy(memory, p, headerLen, rx.gsoSize[i]!, k, to));
           }
         } else {
           if ((rx.flags[i]! & VNET_NEEDS_CSUM) !== 0) completeAsTheTunnelSawIt(i, at);
@@ -120,7 +135,7 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
         }
       }
       far.ingest(now, arps);
-      router.tunnelIn(now, plain);
+      side.ingest(now, plain);
       tunnel.flush();
       farOut.flush();
       lanOut.flush();
@@ -182,7 +197,7 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
     while (!world.run("c", "cat /proc/net/tcp").includes(":1388 ")) await Bun.sleep(10); // port 5000
     const text = await drive(server, world.spawn("b", ["python3", "-c", CLIENT]));
     expect(text).toContain("same True mss 1348");
-    expect(router.lanDrops.snapshot()["GsoMalformed"]).toBeUndefined();
+    expect(router.lan.drops.snapshot()["GsoMalformed"]).toBeUndefined();
   });
 
   test.skipIf(!hasVxlan)(

@@ -13,7 +13,7 @@ import { Arena } from "../../src/lib/slab.ts";
 import { DhcpClient, type DhcpEvent } from "../../src/netstack/dhcp4/client.ts";
 import { leaseConfig } from "../../src/netstack/dhcp4/lease.ts";
 import { DnsClient, type DnsEvent } from "../../src/netstack/dns/client.ts";
-import { Interface } from "../../src/netstack/interface.ts";
+import { type EthernetInterface, ethernetInterface } from "../../src/netstack/interface.ts";
 import type { UdpSocket } from "../../src/netstack/socket/udp-socket.ts";
 import { addr, cidr, ip } from "../../src/netstack/testing/bed.ts";
 import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/platform/dev/packet.ts";
@@ -26,7 +26,7 @@ const ready = canMakeNamespaces && Bun.which("dnsmasq", { PATH: `${process.env["
 
 describe.skipIf(!ready)("dnsmasq", () => {
   let world: VethWorld;
-  let wan: Interface;
+  let wan: EthernetInterface;
   let turn: () => Promise<void>;
   let bytes: Uint8Array;
   let slice: (at: number, len: number) => Uint8Array;
@@ -80,9 +80,9 @@ describe.skipIf(!ready)("dnsmasq", () => {
         outlet.arena.reset();
       },
     };
-    const policy = { echo: false, errors: false };
+    const policy = { echo: false, errors: false, announce: false };
     const own = { arena: outlet.arena, scratch: arena(), random: seededRandom(2) };
-    wan = new Interface({ slab: memory, outlet, ...own, name: "wan", mac, mtu: 1500, policy });
+    wan = ethernetInterface({ slab: memory, outlet, ...own, name: "wan", mac, mtu: 1500, policy });
     const rx = new Batch(64);
     bytes = memory.bytes;
     slice = (at, len) => memory.bytes.slice(at, at + len);
@@ -116,7 +116,7 @@ describe.skipIf(!ready)("dnsmasq", () => {
         const event = client.pollEvent();
         if (event) {
           if (event.kind === "nak") wan.unconfigure();
-          else wan.configure(leaseConfig(event.lease), now);
+          else wan.configure(leaseConfig(event.lease));
           return event;
         }
         for (let t = client.pollTransmit(); t; t = client.pollTransmit()) {
@@ -181,7 +181,7 @@ describe.skipIf(!ready)("dnsmasq", () => {
   });
 
   test("names: both families, one, an alias, none; a port of its own for each question", async () => {
-    wan.configure({ address: cidr("10.99.0.1/24") }, 0);
+    wan.configure({ address: cidr("10.99.0.1/24") });
     const client = new DnsClient({ random: seededRandom(4) });
     client.setServers([addr("10.99.0.2")]);
     const ports = new Set<number>();

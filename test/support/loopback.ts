@@ -15,7 +15,6 @@ import { formatIpv4 } from "../../src/lib/ip.ts";
 import type { Mac } from "../../src/lib/mac.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { HEADROOM, TAILROOM } from "../../src/lib/slab.ts";
-import { RouteTable } from "../../src/netstack/route.ts";
 import { addr, arp, bytesOf, cidr, frame, icmp, mac, tcp, udp } from "../../src/netstack/testing/bed.ts";
 import { ARP_REPLY, ARP_REQUEST, arpOperation, arpSenderIp, arpTargetIp } from "../../src/netstack/wire/arp.ts";
 import { ETHERNET_HEADER_LEN, ETHERTYPE_ARP, etherType } from "../../src/netstack/wire/ethernet.ts";
@@ -89,9 +88,9 @@ export class Loopback {
     this.lan = new LanEnd(memory, waste);
     this.wan = new WanEnd(memory, peer, udpGso);
     this.path = new RouterPath({ memory, wan: this.wan, lan: this.lan, wanMtu: 1500, nat: true, random });
-    const { path, now } = this;
-    path.lan.configure({ address: cidr("192.168.50.1/24") }, now);
-    path.wan.configure({ address: cidr("203.0.113.50/24"), gateway: addr("203.0.113.1") }, now);
+    const { path } = this;
+    path.lan.configure({ address: cidr("192.168.50.1/24") });
+    path.wan.configure({ address: cidr("203.0.113.50/24"), gateway: addr("203.0.113.1") });
     const ports = {
       slab: memory,
       aead,
@@ -108,9 +107,8 @@ export class Loopback {
     const [address, port] = [addr(SERVER), SERVER_PORT];
     socket.collect(path.sink, address, port);
     path.setLink({ session: this.session, socket, address, port });
-    const routes = new RouteTable();
-    routes.add({ network: cidr("0.0.0.0/0"), metric: 0 });
-    path.router.openTunnel({ address: cidr("10.8.0.2/24"), peer: undefined, mtu: 1500, mssClamp: 0, routes });
+    const routes = [{ network: cidr("0.0.0.0/0"), metric: 0 }];
+    path.router.openTunnel({ address: cidr("10.8.0.2/24"), mtu: 1500, mssClamp: 0, routes });
     this.turn(); // addresses are resolved
   }
 

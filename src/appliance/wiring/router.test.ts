@@ -4,7 +4,6 @@ import { type Batch, GSO_NONE, GSO_TCPV4, GSO_UDP_L4, MAX_SEGMENTS, segmentsOf }
 import { Counters } from "../../lib/counters.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
-import { RouteTable } from "../../netstack/route.ts";
 import { addr, arp, bytesOf, cidr, frame, HOST_MAC, mac, ROUTER_MAC, tcp, udp } from "../../netstack/testing/bed.ts";
 import { ARP_REQUEST } from "../../netstack/wire/arp.ts";
 import { TCP_ACK } from "../../netstack/wire/tcp.ts";
@@ -81,8 +80,8 @@ beforeEach(() => {
   const memory = new NativeMemory(ROUTER_PATH_BYTES + 128 * SLOT);
   [lan, wan] = [new Tap("l1", memory), new Tap("w0", memory)];
   path = new RouterPath({ memory, wan, lan, wanMtu: 1500, nat: true, random: seededRandom(1) });
-  path.lan.configure({ address: cidr("192.168.50.1/24") }, 0);
-  path.wan.configure({ address: cidr("203.0.113.50/24"), gateway: addr("203.0.113.1") }, 0);
+  path.lan.configure({ address: cidr("192.168.50.1/24") });
+  path.wan.configure({ address: cidr("203.0.113.50/24"), gateway: addr("203.0.113.1") });
   const socket = path.wan.bindUdp(1194, { onDatagram: () => {} })!;
   socket.collect(path.sink, addr(SERVER), 1194);
   const session = {
@@ -94,9 +93,8 @@ beforeEach(() => {
     },
   } as unknown as ClientSession;
   path.setLink({ session, socket, address: addr(SERVER), port: 1194 });
-  const routes = new RouteTable();
-  routes.add({ network: cidr("0.0.0.0/0"), metric: 0 });
-  path.router.openTunnel({ address: cidr("10.8.0.2/24"), peer: undefined, mtu: 1500, mssClamp: 0, routes });
+  const routes = [{ network: cidr("0.0.0.0/0"), metric: 0 }];
+  path.router.openTunnel({ address: cidr("10.8.0.2/24"), mtu: 1500, mssClamp: 0, routes });
   lan.offer(1, arp(ARP_REQUEST, HOST, "192.168.50.1", HOST_MAC));
   path.receive(0);
   [sealed, opened] = [0, 0];
@@ -134,7 +132,7 @@ test("super-frames of tiny segments make no turn longer, and are dropped by name
       expect(down).toBe(MAX_SEGMENTS);
     }
   }
-  expect(path.router.lanDrops.snapshot()).toEqual({ GsoTooManySegments: 3 * 200, GsoMalformed: 200 });
+  expect(path.router.lan.drops.snapshot()).toEqual({ GsoTooManySegments: 3 * 200, GsoMalformed: 200 });
 });
 
 test("so do UDP super-frames on the WAN", () => {

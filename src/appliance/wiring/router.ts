@@ -12,7 +12,12 @@ import type { IpAddress } from "../../lib/ip.ts";
 import type { Outlet } from "../../lib/outlet.ts";
 import type { Random } from "../../lib/random.ts";
 import { Arena } from "../../lib/slab.ts";
-import { Interface } from "../../netstack/interface.ts";
+import {
+  type EthernetInterface,
+  ethernetInterface,
+  type TunnelInterface,
+  tunnelInterface,
+} from "../../netstack/interface.ts";
 import { Nat } from "../../netstack/nat/nat.ts";
 import { Router } from "../../netstack/router.ts";
 import type { DatagramSink, UdpSocket } from "../../netstack/socket/udp-socket.ts";
@@ -57,8 +62,9 @@ export interface RouterPathOptions {
 export class RouterPath {
   readonly wanDevice: FrameDevice;
   readonly lanDevice: FrameDevice;
-  readonly wan: Interface;
-  readonly lan: Interface;
+  readonly wan: EthernetInterface;
+  readonly lan: EthernetInterface;
+  readonly tunnel: TunnelInterface;
   readonly nat: Nat | undefined;
   readonly router: Router;
   /** For what a session makes by itself (pings). */
@@ -90,7 +96,7 @@ export class RouterPath {
     this.#wanOut = deviceOutlet(options.wan, arena(INTERFACE_ARENA));
     this.#lanOut = deviceOutlet(options.lan, arena(INTERFACE_ARENA));
     this.#tunnelOut = { batch: new Batch(ROWS), arena: arena(TUNNEL_ARENA), flush: () => this.#sendThroughTunnel() };
-    this.wan = new Interface({
+    this.wan = ethernetInterface({
       slab: memory,
       outlet: this.#wanOut,
       arena: this.#wanOut.arena,
@@ -99,9 +105,9 @@ export class RouterPath {
       mac: options.wan.mac,
       mtu: Math.min(options.wanMtu, options.wan.mtu),
       random,
-      policy: { echo: false, errors: false },
+      policy: { echo: false, errors: false, announce: false },
     });
-    this.lan = new Interface({
+    this.lan = ethernetInterface({
       slab: memory,
       outlet: this.#lanOut,
       arena: this.#lanOut.arena,
@@ -110,16 +116,18 @@ export class RouterPath {
       mac: options.lan.mac,
       mtu: options.lan.mtu,
       random,
-      policy: { echo: true, errors: true },
+      policy: { echo: true, errors: true, announce: true },
     });
     this.nat = options.nat ? new Nat({ slab: memory, random, limit: NAT_LIMIT }) : undefined;
-    this.router = new Router({
+    this.tunnel = tunnelInterface({
       slab: memory,
-      lan: this.lan,
-      tunnel: this.#tunnelOut,
+      outlet: this.#tunnelOut,
       scratch: arena(SCRATCH),
-      nat: this.nat,
+      name: "tunnel",
+      random,
+      policy: { echo: true, errors: true, announce: false },
     });
+    this.router = new Router({ slab: memory, lan: this.lan, tunnel: this.tunnel, nat: this.nat });
     this.sessionScratch = arena(SCRATCH);
     this.sink = { batch: this.#datagrams, drain: (now) => this.#fromLink(now) };
   }
@@ -152,7 +160,7 @@ export class RouterPath {
   #receiveLan(now: number, budget: number): number {
     const work = this.lanDevice.receive(this.#lanRx, budget);
     if (work > 0) {
-      this.router.lanIn(now, this.#lanRx);
+      this.lan.ingest(now, this.#lanRx);
       this.flush(now);
     }
     return work;
@@ -187,12 +195,13 @@ export class RouterPath {
   }
 
   pollAt(): number {
-    return Math.min(this.wan.pollAt(), this.lan.pollAt(), this.router.pollAt());
+    return Math.min(this.wan.pollAt(), this.lan.pollAt(), this.tunnel.pollAt(), this.router.pollAt());
   }
 
   handleTimeout(now: number): void {
     this.wan.handleTimeout(now);
     this.lan.handleTimeout(now);
+    this.tunnel.handleTimeout(now);
     this.router.handleTimeout(now);
     this.flush(now);
   }
@@ -204,7 +213,7 @@ export class RouterPath {
     opened.clear();
     this.#link?.session.handleBatch(now, datagrams, opened);
     datagrams.clear();
-    if (opened.count > 0) this.router.tunnelIn(now, opened);
+    if (opened.count > 0) this.tunnel.ingest(now, opened);
   }
 
   #sendThroughTunnel(): void {

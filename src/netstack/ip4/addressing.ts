@@ -36,6 +36,8 @@ export class Addressing {
   prefix = 32;
   /** 0: none. */
   gateway = 0;
+  /** Addresses of other interfaces of this host that are answered for here too (RFC 1122 3.3.4.2, the weak model). */
+  others: readonly number[] = [];
   /** Longest prefix first. */
   #routes: readonly Hop[] = [];
 
@@ -60,6 +62,11 @@ export class Addressing {
     this.prefix = 32;
     this.gateway = 0;
     this.#routes = [];
+  }
+
+  /** Whether an address is this host's. */
+  isOwn(address: number): boolean {
+    return address === this.address || this.others.includes(address);
   }
 
   /** Whether an address is of the subnet. */

@@ -1,7 +1,8 @@
 /**
- * ARP that comes in (RFC 826, RFC 5227): what it teaches the neighbour cache, whom we answer, and what we say to somebody
- * who claims our address. Requests of our own are the cache's (neighbor.ts); egress.ts writes the frames.
+ * ARP that comes in (RFC 826, RFC 5227): what it teaches the neighbour table, whom we answer, and what we say to somebody
+ * who claims our address. Requests of our own are the table's (neighbor.ts); ethernet.ts writes the frames.
  */
+import { IpAddress } from "../../lib/ip.ts";
 import type { Mac } from "../../lib/mac.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
@@ -19,23 +20,30 @@ import {
 import { isGroupMac } from "../wire/ethernet.ts";
 import type { EthernetLink } from "./ethernet.ts";
 
-/** Answers to somebody else's claim of our address (RFC 5227 2.4 (b)). */
+/** Announcements in defence of our address are at least this far apart (RFC 5227 2.4 (c), DEFEND_INTERVAL). */
 const DEFEND_MS = 10_000;
 
 /** Another host, with that MAC, claims our address. May take the address away. */
 export type ConflictHandler = (now: number, mac: Mac) => void;
 
+/** Two MACs answered for the address of a neighbour; `kept` is what it has, and goes on to have. */
+export type NeighborConflictHandler = (now: number, address: IpAddress, kept: Mac, other: Mac) => void;
+
 export class Arp {
   onConflict: ConflictHandler | undefined = undefined;
+  onNeighborConflict: NeighborConflictHandler | undefined = undefined;
   readonly #slab: Slab;
   readonly #addressing: Addressing;
-  readonly #egress: EthernetLink;
-  #defendAt = Number.NEGATIVE_INFINITY;
+  readonly #link: EthernetLink;
+  readonly #sender = new Int32Array(1);
+  #defendedAt = Number.NEGATIVE_INFINITY;
+  /** When a claim that came too soon after the last announcement is answered. */
+  #defendAt = Number.POSITIVE_INFINITY;
 
-  constructor(slab: Slab, addressing: Addressing, egress: EthernetLink) {
+  constructor(slab: Slab, addressing: Addressing, link: EthernetLink) {
     this.#slab = slab;
     this.#addressing = addressing;
-    this.#egress = egress;
+    this.#link = link;
   }
 
   /** @param unicast whether the frame was sent to our MAC alone */
@@ -47,36 +55,71 @@ export class Arp {
     if (own.address === 0) return Drop.Ipv4Unconfigured;
     const operation = arpOperation(d, at);
     if (operation !== ARP_REQUEST && operation !== ARP_REPLY) return Drop.ArpBadFormat;
-    const e = this.#egress;
+    const link = this.#link;
     const ip = arpSenderIp(d, at);
     const macHi = arpSenderMacHi(d, at);
     const macLo = arpSenderMacLo(d, at);
     if (isGroupMac(macHi) || (macHi === 0 && macLo === 0)) return Drop.ArpBadSender;
-    if (macHi === e.macHi && macLo === e.macLo) return Drop.ArpBadSender;
+    if (macHi === link.macHi && macLo === link.macLo) return Drop.ArpBadSender;
     if (ip === own.address) {
       this.onConflict?.(now, { hi: macHi, lo: macLo });
-      if (own.address !== 0 && now >= this.#defendAt) {
-        this.#defendAt = now + DEFEND_MS;
-        e.announce();
-      }
+      this.defend(now);
       return Drop.ArpConflict;
     }
-    const { neighbors } = e;
+    const { neighbors } = link;
+    this.#sender[0] = ip;
     if (arpTargetIp(d, at) !== own.address) {
-      neighbors.onClaim(now, ip, macHi, macLo);
+      neighbors.onClaim(now, this.#sender, 0, macHi, macLo);
       return Drop.ArpNotForUs;
     }
     if (operation === ARP_REPLY) {
       // Whom we asked, of the subnet or not (a route's gateway or destination may lie outside: RFC 3442), we had reason to.
       if (!unicast) return Drop.ArpBadSender;
-      const claim = neighbors.onReply(now, ip, macHi, macLo);
+      const claim = neighbors.onReply(now, this.#sender, 0, macHi, macLo);
       return claim === "learnt" || claim === "confirmed" ? Drop.None : Drop.ArpUnsolicited;
     }
     // A gateway may lie outside of the subnet (providers that lease a /32).
     const believable = ip !== 0 && (ip === own.gateway || (own.onLink(ip) && !own.isBroadcast(ip)));
     // A probe (sender 0.0.0.0, RFC 5227) and a sender of another subnet get their answer, and nothing is learnt.
-    if (believable) neighbors.onRequest(now, ip, macHi, macLo);
-    e.answerArp(macHi, macLo, ip);
+    if (believable) neighbors.onRequest(now, this.#sender, 0, macHi, macLo);
+    link.answerArp(macHi, macLo, ip);
     return Drop.None;
+  }
+
+  /**
+   * Somebody claims our address, or our MAC: everybody is told anew whose it is, now or, within the limit, as soon as it
+   * may be. So hosts find us again although the last word was a claim.
+   */
+  defend(now: number): void {
+    if (this.#addressing.address === 0) return;
+    const at = this.#defendedAt + DEFEND_MS;
+    if (now < at) {
+      this.#defendAt = at;
+      return;
+    }
+    this.#defendedAt = now;
+    this.#defendAt = Number.POSITIVE_INFINITY;
+    this.#link.announce();
+  }
+
+  /** Neighbour `n` and another MAC answered for its address. */
+  neighborConflict(now: number, n: number, otherHi: number, otherLo: number): void {
+    const { words, macHi, macLo } = this.#link.neighbors;
+    const kept = { hi: macHi[n]!, lo: macLo[n]! };
+    this.onNeighborConflict?.(now, IpAddress.fromIpv4(words[n]!), kept, { hi: otherHi, lo: otherLo });
+  }
+
+  /** There is another address to defend, or none. */
+  reset(): void {
+    this.#defendedAt = Number.NEGATIVE_INFINITY;
+    this.#defendAt = Number.POSITIVE_INFINITY;
+  }
+
+  pollAt(): number {
+    return this.#defendAt;
+  }
+
+  handleTimeout(now: number): void {
+    if (now >= this.#defendAt) this.defend(now);
   }
 }

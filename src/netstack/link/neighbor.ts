@@ -1,18 +1,25 @@
 /**
- * The ARP cache of one interface (RFC 826, RFC 1122 2.3.2): address -> MAC, requests with retries and a rate limit, and
- * bounded queues of packets that wait for an answer.
+ * The neighbours of an Ethernet interface, of one family: address -> MAC (RFC 826, RFC 1122 2.3.2; the states are those of
+ * RFC 4861 7.3.2), requests with retries and a rate limit, and bounded queues of packets that wait for an answer. An address
+ * is `stride` words: 1 for IPv4, 4 for IPv6. A neighbour is an index; index 0 is everybody.
  *
- * What is believed: a reply to a request that is under way, and, for an address that nothing is known of, a request to us
- * (as a guess that is verified at its first use). Anything else that contradicts an entry only makes us ask again. An
- * entry is re-confirmed by unicast after REACHABLE_MS of use, and asked for anew by broadcast when that is not answered,
- * so a forged or mistaken entry lives for seconds.
+ * What is believed: an answer to a request that is under way, and, for an address that nothing is known of, a request to us
+ * (as a guess that everybody is asked about at its first use). Anything else that contradicts an entry makes us ask
+ * everybody again. An entry is confirmed by unicast after REACHABLE_MS of use.
  *
- * Per entry:  incomplete --reply--> reachable --30 s of use, or a different claim--> probing --reply--> reachable
- *             incomplete --3 requests--> failed --1 s--> (asked again)      probing --2 requests--> incomplete
+ *   incomplete --answer--> reachable --30 s of use--> probing --answer--> reachable
+ *        |                   |   ^                       | no answer to 2 requests, or a different claim
+ *        | 3 requests        |   |                       v
+ *        v                   |   +---- an answer ---- contested --- no answer to 2 requests --> incomplete
+ *     failed --1 s--> asked  +------ a different claim -->
+ *
+ * *Contested*: everybody was asked, and the known MAC is used meanwhile. When the time for answers is over, the known MAC
+ * stays if it is among those that answered, else the one that did is taken. Two that answered are a conflict, which is told.
+ *
+ * Every operation costs the same whatever the table holds: entries are in a list of their last use (those that have answered
+ * apart from those that have not), whose head gives way or is forgotten, and in a list of what is waited for.
  */
-export const FOUND = 0;
-export const PENDING = 1;
-export const UNREACHABLE = 2;
+import { Chains } from "../../lib/chains.ts";
 
 /** A packet that waits, with the vnet fields that it is to be sent with. */
 export interface Parked {
@@ -25,29 +32,34 @@ export interface Parked {
   readonly csumOffset: number;
 }
 
-/** What the cache needs from its interface. */
+/** What the table needs from its link. The address of neighbour `n` is at {@link NeighborTable.wordsAt}. */
 export interface NeighborPort {
-  /** Sends an ARP request for `ip`, to that MAC or to everybody (0xffff, -1). */
-  requestArp(ip: number, macHi: number, macLo: number): void;
-  /** `ip` is known now: sends what waited for it. */
-  release(ip: number, macHi: number, macLo: number, parked: readonly Parked[]): void;
-  /** `ip` does not answer: what waited is lost. */
-  abandon(ip: number, parked: readonly Parked[]): void;
+  /** Asks for the address of `n`, of that MAC or of everybody (0xffff, -1). */
+  solicit(n: number, macHi: number, macLo: number): void;
+  /** The MAC of `n` is known now: sends what waited for it. */
+  release(n: number, parked: readonly Parked[]): void;
+  /** `n` does not answer: what waited is lost. */
+  abandon(n: number, parked: readonly Parked[]): void;
+  /** Two answered for the address of `n`: the MAC that it has, and another one. */
+  conflict(now: number, n: number, otherHi: number, otherLo: number): void;
 }
 
-/** Our choice: re-confirm an entry in use this long after its last confirmation (RFC 4861 10 uses the same for IPv6). */
+/** Our choice: confirm an entry in use this long after its last confirmation (RFC 4861 10). */
 export const REACHABLE_MS = 30_000;
 /** Our choice: forget what nobody used for this long. */
 export const IDLE_MS = 300_000;
 /** Requests for one address at most this often (RFC 1122 2.3.2.1: one a second). */
 const REQUEST_MS = 1000;
 const REQUEST_TRIES = 3;
+/** How long an answer about a known MAC may take. */
 const PROBE_MS = 500;
 const PROBE_TRIES = 2;
 /** After a failure the answer is "unreachable" for this long, then it is tried again. */
 const FAILED_MS = 1000;
 /** A different claim makes us ask again at most this often. */
 const CLAIM_MS = 2000;
+/** A use less than this after the last one keeps the place in the list: saves the work for most packets. */
+const USE_GRAIN_MS = 1000;
 
 const MAX_ENTRIES = 1024;
 /** One 64 KiB datagram in fragments of a small MTU fits. */
@@ -55,288 +67,394 @@ const MAX_PARKED_PACKETS = 128;
 const MAX_PARKED_BYTES = 160 * 1024;
 const MAX_PARKED_BYTES_ALL = 1024 * 1024;
 
-type State = "incomplete" | "reachable" | "probing" | "failed";
+/** The neighbour that is everybody on the link, by the broadcast MAC. */
+export const EVERYBODY = 0;
 
-class Entry {
-  readonly ip: number;
-  state: State = "incomplete";
-  macHi = 0;
-  macLo = 0;
-  /** When this entry acts next (request, probe, end of failure); when reachable: when a use makes it probe. */
-  at = 0;
-  tries = 0;
-  usedAt: number;
-  claimAt = Number.NEGATIVE_INFINITY;
-  /** It has answered, and not failed to since. */
-  confirmed = false;
-  parked: Parked[] = [];
-  parkedBytes = 0;
+const FREE = 0;
+const INCOMPLETE = 1;
+const REACHABLE = 2;
+const PROBING = 3;
+const CONTESTED = 4;
+const FAILED = 5;
 
-  constructor(ip: number, now: number) {
-    this.ip = ip;
-    this.usedAt = now;
-  }
-}
+/** Lists of last use. */
+const UNCONFIRMED = 0;
+const CONFIRMED = 1;
+/** Lists of what is waited for; each has one length of time, so the first is due first. */
+const ANSWER = 0;
+const CONFIRMATION = 1;
+
+const BUCKETS = 2 * MAX_ENTRIES;
 
 export type Claim = "learnt" | "confirmed" | "unsolicited" | "conflicting" | "full";
 
-export class NeighborCache {
-  /** The MAC of the last lookup that was FOUND. */
-  macHi = 0;
-  macLo = 0;
+export class NeighborTable {
+  readonly stride: number;
+  /** Words of the addresses. */
+  readonly words: Int32Array;
+  /** By neighbour: first two octets, last four. */
+  readonly macHi = new Int32Array(MAX_ENTRIES + 1);
+  readonly macLo = new Int32Array(MAX_ENTRIES + 1);
+  size = 0;
 
   readonly #port: NeighborPort;
-  readonly #entries = new Map<number, Entry>();
-  #last: Entry | undefined;
-  #parkedBytes = 0;
-  #timerAt = Number.POSITIVE_INFINITY;
+  readonly #seed: number;
+  readonly #state = new Uint8Array(MAX_ENTRIES + 1);
+  /** When a request was unanswered for long enough, a failure is over, or (reachable) a use confirms. */
+  readonly #at = new Float64Array(MAX_ENTRIES + 1);
+  readonly #tries = new Uint8Array(MAX_ENTRIES + 1);
+  readonly #usedAt = new Float64Array(MAX_ENTRIES + 1);
+  readonly #claimAt = new Float64Array(MAX_ENTRIES + 1);
+  /** CONFIRMED: it has answered, and not failed to since. */
+  readonly #rank = new Uint8Array(MAX_ENTRIES + 1);
+  /** While contested: whether the known MAC has answered, and another one that has. */
+  readonly #kept = new Uint8Array(MAX_ENTRIES + 1);
+  readonly #other = new Uint8Array(MAX_ENTRIES + 1);
+  readonly #otherHi = new Int32Array(MAX_ENTRIES + 1);
+  readonly #otherLo = new Int32Array(MAX_ENTRIES + 1);
+  readonly #parked = new Map<number, Parked[]>();
+  readonly #parkedBytes = new Int32Array(MAX_ENTRIES + 1);
+  #parkedBytesAll = 0;
+  readonly #uses = new Chains(MAX_ENTRIES, 2);
+  readonly #waits = new Chains(MAX_ENTRIES, 2);
+  /** The list of #waits that an entry is in, plus 1; 0: in none. */
+  readonly #waiting = new Uint8Array(MAX_ENTRIES + 1);
+  readonly #buckets = new Int32Array(BUCKETS);
+  readonly #hashNext = new Int32Array(MAX_ENTRIES + 1);
+  #free = 0;
+  /** Of the last lookup. */
+  #last = 0;
 
-  constructor(port: NeighborPort) {
+  /** @param seed keeps senders from choosing addresses that fall into one bucket */
+  constructor(stride: 1 | 4, seed: number, port: NeighborPort) {
+    this.stride = stride;
+    this.words = new Int32Array(stride * (MAX_ENTRIES + 1));
+    this.#seed = seed;
     this.#port = port;
+    this.#reset();
   }
 
-  get size(): number {
-    return this.#entries.size;
+  /** Where in `words` the address of a neighbour is. */
+  wordsAt(n: number): number {
+    return n * this.stride;
   }
 
-  /** FOUND (macHi, macLo are set), PENDING (park the packet), or UNREACHABLE. Asks where it has to. */
-  lookup(now: number, ip: number): number {
-    let entry = this.#last;
-    if (entry === undefined || entry.ip !== ip) {
-      entry = this.#entries.get(ip);
-      if (entry === undefined) {
-        entry = this.#add(ip, now, true);
-        if (entry === undefined) return UNREACHABLE;
-        this.#ask(entry, now);
-        return PENDING;
+  /** Whether packets can be sent to it now; else they are parked. */
+  isKnown(n: number): boolean {
+    const state = this.#state[n]!;
+    return state === REACHABLE || state === PROBING || state === CONTESTED;
+  }
+
+  /** The neighbour with the address at `words[i]`, or -1: it does not answer. Asks where it has to. */
+  lookup(now: number, words: Int32Array, i: number): number {
+    let n = this.#last;
+    if (n === 0 || !this.#has(n, words, i)) {
+      n = this.#find(words, i);
+      if (n === 0) {
+        n = this.#add(now, words, i, true);
+        if (n === 0) return -1;
+        this.#ask(n, now);
+        return n;
       }
-      this.#last = entry;
+      this.#last = n;
     }
-    entry.usedAt = now;
-    if (entry.state === "reachable") {
-      if (now >= entry.at) this.#probe(entry, now);
-    } else if (entry.state === "failed") {
-      if (now < entry.at) return UNREACHABLE;
-      this.#ask(entry, now);
-      return PENDING;
-    } else if (entry.state === "incomplete") {
-      return PENDING;
+    if (now - this.#usedAt[n]! >= USE_GRAIN_MS) this.#use(n, now, this.#rank[n]!);
+    const state = this.#state[n]!;
+    if (state === REACHABLE) {
+      // What was never confirmed is a guess.
+      if (now >= this.#at[n]!) this.#verify(n, now, this.#rank[n] === CONFIRMED ? PROBING : CONTESTED);
+    } else if (state === FAILED) {
+      if (now < this.#at[n]!) return -1;
+      this.#ask(n, now);
     }
-    this.macHi = entry.macHi;
-    this.macLo = entry.macLo;
-    return FOUND;
+    return n;
   }
 
-  /** Keeps a packet (the bytes become the cache's own) for an address whose lookup was PENDING; false when there is no room. */
-  park(ip: number, packet: Parked): boolean {
+  /** Keeps a packet (the bytes become the table's own) for a neighbour that is not known yet; false when there is no room. */
+  park(n: number, packet: Parked): boolean {
     const size = packet.bytes.length;
-    const entry = this.#entries.get(ip);
-    if (entry === undefined || !this.hasRoomFor(ip, size)) return false;
-    entry.parked.push(packet);
-    entry.parkedBytes += size;
-    this.#parkedBytes += size;
+    if (!this.hasRoomFor(n, size)) return false;
+    const waiting = this.#parked.get(n);
+    if (waiting === undefined) this.#parked.set(n, [packet]);
+    else waiting.push(packet);
+    this.#parkedBytes[n]! += size;
+    this.#parkedBytesAll += size;
     return true;
   }
 
-  /** Whether so many bytes can be parked for `ip`: to be asked before they are copied. */
-  hasRoomFor(ip: number, size: number): boolean {
-    const entry = this.#entries.get(ip);
+  /** Whether so many bytes can be parked: to be asked before they are copied. */
+  hasRoomFor(n: number, size: number): boolean {
     return (
-      entry !== undefined &&
-      entry.state === "incomplete" &&
-      entry.parked.length < MAX_PARKED_PACKETS &&
-      entry.parkedBytes + size <= MAX_PARKED_BYTES &&
-      this.#parkedBytes + size <= MAX_PARKED_BYTES_ALL
+      this.#state[n] === INCOMPLETE &&
+      (this.#parked.get(n)?.length ?? 0) < MAX_PARKED_PACKETS &&
+      this.#parkedBytes[n]! + size <= MAX_PARKED_BYTES &&
+      this.#parkedBytesAll + size <= MAX_PARKED_BYTES_ALL
     );
   }
 
-  /** An ARP reply to us: `ip` is said to be at that MAC. The caller has checked that both can be. */
-  onReply(now: number, ip: number, macHi: number, macLo: number): Claim {
-    const entry = this.#entries.get(ip);
-    if (entry === undefined) return "unsolicited";
-    const same = entry.macHi === macHi && entry.macLo === macLo;
-    switch (entry.state) {
-      case "incomplete":
-        this.#confirm(entry, now, macHi, macLo);
+  /** An answer to us: the address at `words[i]` is said to be at that MAC. The caller has checked that both can be. */
+  onReply(now: number, words: Int32Array, i: number, macHi: number, macLo: number): Claim {
+    const n = this.#find(words, i);
+    if (n === 0) return "unsolicited";
+    const same = this.macHi[n] === macHi && this.macLo[n] === macLo;
+    switch (this.#state[n]) {
+      case INCOMPLETE:
+        this.#confirm(n, now, macHi, macLo);
         return "learnt";
-      case "probing":
-        if (!same) return "conflicting"; // the probe went to the known MAC alone; if that is silent, everybody is asked
-        this.#confirm(entry, now, macHi, macLo);
+      case PROBING:
+        if (!same) return this.#contradict(n, now);
+        this.#confirm(n, now, macHi, macLo);
         return "confirmed";
-      case "reachable":
-        return same ? "unsolicited" : this.#contradict(entry, now);
-      case "failed":
+      case CONTESTED:
+        if (same) {
+          this.#kept[n] = 1;
+          return "confirmed";
+        }
+        if (this.#other[n] === 0) {
+          this.#other[n] = 1;
+          this.#otherHi[n] = macHi;
+          this.#otherLo[n] = macLo;
+        }
+        return "conflicting";
+      case REACHABLE:
+        return same ? "unsolicited" : this.#contradict(n, now);
+      default:
         return "unsolicited";
     }
   }
 
-  /** An ARP request to us from `ip`. */
-  onRequest(now: number, ip: number, macHi: number, macLo: number): Claim {
-    const entry = this.#entries.get(ip);
-    if (entry === undefined) {
-      const fresh = this.#add(ip, now, false);
-      if (fresh === undefined) return "full";
-      this.#guess(fresh, now, macHi, macLo);
-      return "learnt";
+  /** A request to us from the address at `words[i]`. */
+  onRequest(now: number, words: Int32Array, i: number, macHi: number, macLo: number): Claim {
+    let n = this.#find(words, i);
+    if (n === 0) {
+      n = this.#add(now, words, i, false);
+      if (n === 0) return "full";
+    } else if (this.isKnown(n)) {
+      if (this.macHi[n] === macHi && this.macLo[n] === macLo) return "confirmed";
+      return this.#contradict(n, now);
     }
-    switch (entry.state) {
-      case "incomplete":
-      case "failed":
-        this.#guess(entry, now, macHi, macLo);
-        return "learnt";
-      case "probing":
-      case "reachable":
-        if (entry.macHi === macHi && entry.macLo === macLo) return "confirmed";
-        return this.#contradict(entry, now);
-    }
+    this.#settle(n, macHi, macLo, now);
+    return "learnt";
   }
 
   /**
-   * ARP that is not for us says that `ip` is at that MAC: nothing is learnt, but a known address that it contradicts is
+   * What is not for us says that the address is at that MAC: nothing is learnt, but a known address that it contradicts is
    * asked for (an announcement after a failover or a move, RFC 5227 3).
    */
-  onClaim(now: number, ip: number, macHi: number, macLo: number): void {
-    const entry = this.#entries.get(ip);
-    if (entry !== undefined && (entry.macHi !== macHi || entry.macLo !== macLo)) this.#contradict(entry, now);
+  onClaim(now: number, words: Int32Array, i: number, macHi: number, macLo: number): void {
+    const n = this.#find(words, i);
+    if (n !== 0 && this.isKnown(n) && (this.macHi[n] !== macHi || this.macLo[n] !== macLo)) this.#contradict(n, now);
   }
 
   pollAt(): number {
-    return this.#timerAt;
+    return Math.min(this.#dueAt(ANSWER), this.#dueAt(CONFIRMATION), this.#idleAt(UNCONFIRMED), this.#idleAt(CONFIRMED));
   }
 
   handleTimeout(now: number): void {
-    if (now < this.#timerAt) return;
-    this.#timerAt = Number.POSITIVE_INFINITY;
-    for (const entry of this.#entries.values()) this.#tick(entry, now);
+    for (const list of [ANSWER, CONFIRMATION])
+      while (this.#dueAt(list) <= now) this.#unanswered(this.#waits.first(list), now);
+    for (const list of [UNCONFIRMED, CONFIRMED]) while (this.#idleAt(list) <= now) this.#remove(this.#uses.first(list));
   }
 
   /** Forgets everything, as after a change of address or link. */
   clear(): void {
-    for (const entry of this.#entries.values()) this.#drop(entry);
-    this.#entries.clear();
-    this.#last = undefined;
-    this.#timerAt = Number.POSITIVE_INFINITY;
-  }
-
-  #tick(entry: Entry, now: number): void {
-    if (entry.state === "reachable" || entry.state === "failed") {
-      if (now >= entry.usedAt + IDLE_MS) {
-        this.#remove(entry);
-        return;
+    for (const list of [UNCONFIRMED, CONFIRMED]) {
+      for (let n = this.#uses.first(list); n !== 0; n = this.#uses.first(list)) {
+        this.#uses.remove(list, n);
+        this.#abandon(n);
       }
-      this.#wake(entry.usedAt + IDLE_MS);
-      return;
     }
-    if (now < entry.at) {
-      this.#wake(entry.at);
-      return;
-    }
-    if (entry.state === "probing") {
-      if (entry.tries < PROBE_TRIES) this.#request(entry, now, PROBE_MS, entry.macHi, entry.macLo);
-      else this.#ask(entry, now);
-    } else if (entry.tries < REQUEST_TRIES) {
-      this.#request(entry, now, REQUEST_MS, 0xffff, -1);
-    } else {
-      entry.state = "failed";
-      entry.confirmed = false;
-      entry.at = now + FAILED_MS;
-      this.#wake(entry.usedAt + IDLE_MS);
-      this.#drop(entry);
-    }
+    this.#reset();
   }
 
-  #add(ip: number, now: number, wanted: boolean): Entry | undefined {
-    if (this.#entries.size >= MAX_ENTRIES && !this.#evict(now, wanted)) return undefined;
-    const entry = new Entry(ip, now);
-    this.#entries.set(ip, entry);
-    return entry;
+  #reset(): void {
+    this.size = 0;
+    this.#last = 0;
+    this.#state.fill(FREE);
+    this.#state[EVERYBODY] = REACHABLE;
+    this.macHi[EVERYBODY] = 0xffff;
+    this.macLo[EVERYBODY] = -1;
+    this.#uses.clear();
+    this.#waits.clear();
+    this.#buckets.fill(0);
+    for (let n = 1; n <= MAX_ENTRIES; n++) this.#hashNext[n] = n === MAX_ENTRIES ? 0 : n + 1;
+    this.#free = 1;
   }
 
-  /**
-   * Makes room: of those that never answered, so that a scan pushes out itself, else of all, the one that has been unused
-   * the longest; for a mere guess only one that is not in use.
-   */
-  #evict(now: number, wanted: boolean): boolean {
-    let victim: Entry | undefined;
-    for (const entry of this.#entries.values()) {
-      const better =
-        victim === undefined ||
-        (entry.confirmed === victim.confirmed ? entry.usedAt < victim.usedAt : victim.confirmed);
-      if (better) victim = entry;
+  #dueAt(list: number): number {
+    const n = this.#waits.first(list);
+    return n === 0 ? Number.POSITIVE_INFINITY : this.#at[n]!;
+  }
+
+  #idleAt(list: number): number {
+    const n = this.#uses.first(list);
+    return n === 0 ? Number.POSITIVE_INFINITY : this.#usedAt[n]! + IDLE_MS;
+  }
+
+  #unanswered(n: number, now: number): void {
+    const state = this.#state[n]!;
+    if (state === INCOMPLETE) {
+      if (this.#tries[n]! < REQUEST_TRIES) this.#request(n, now, 0xffff, -1);
+      else this.#fail(n, now);
+      return;
     }
-    if (victim === undefined || (!wanted && now - victim.usedAt < REACHABLE_MS)) return false;
-    this.#remove(victim);
+    const answered = this.#kept[n] === 1 || this.#other[n] === 1;
+    if (state === CONTESTED && answered) this.#decide(n, now);
+    else if (this.#tries[n]! >= PROBE_TRIES) this.#ask(n, now);
+    else if (state === PROBING) this.#request(n, now, this.macHi[n]!, this.macLo[n]!);
+    else this.#request(n, now, 0xffff, -1);
+  }
+
+  /** The time for answers of everybody is over. */
+  #decide(n: number, now: number): void {
+    const [otherHi, otherLo] = [this.#otherHi[n]!, this.#otherLo[n]!];
+    const isConflict = this.#kept[n] === 1 && this.#other[n] === 1;
+    if (this.#kept[n] === 1) this.#confirm(n, now, this.macHi[n]!, this.macLo[n]!);
+    else this.#confirm(n, now, otherHi, otherLo);
+    if (isConflict) this.#port.conflict(now, n, otherHi, otherLo);
+  }
+
+  #fail(n: number, now: number): void {
+    this.#enter(n, FAILED);
+    this.#at[n] = now + FAILED_MS;
+    this.#use(n, now, UNCONFIRMED);
+    this.#abandon(n);
+  }
+
+  #find(words: Int32Array, i: number): number {
+    let n = this.#buckets[this.#hash(words, i)]!;
+    while (n !== 0 && !this.#has(n, words, i)) n = this.#hashNext[n]!;
+    return n;
+  }
+
+  #has(n: number, words: Int32Array, i: number): boolean {
+    const own = n * this.stride;
+    for (let k = 0; k < this.stride; k++) if (this.words[own + k] !== words[i + k]) return false;
     return true;
   }
 
-  #remove(entry: Entry): void {
-    this.#drop(entry);
-    this.#entries.delete(entry.ip);
-    if (this.#last === entry) this.#last = undefined;
+  #hash(words: Int32Array, i: number): number {
+    let h = this.#seed;
+    for (let k = 0; k < this.stride; k++) h = Math.imul(h ^ words[i + k]!, 0x9e3779b1);
+    return (h ^ (h >>> 15)) & (BUCKETS - 1);
   }
 
-  #drop(entry: Entry): void {
-    if (entry.parked.length === 0) return;
-    const parked = this.#unpark(entry);
-    this.#port.abandon(entry.ip, parked);
+  /** A new entry, 0 when there is no room. @param wanted for a packet; else a mere guess, for which nothing in use gives way */
+  #add(now: number, words: Int32Array, i: number, wanted: boolean): number {
+    if (this.#free === 0) {
+      // Of those that never answered, so that a scan pushes out itself, else of all: the one that was unused the longest.
+      const victim = this.#uses.first(UNCONFIRMED) || this.#uses.first(CONFIRMED);
+      if (!wanted && now - this.#usedAt[victim]! < REACHABLE_MS) return 0;
+      this.#remove(victim);
+    }
+    const n = this.#free;
+    this.#free = this.#hashNext[n]!;
+    for (let k = 0; k < this.stride; k++) this.words[n * this.stride + k] = words[i + k]!;
+    const bucket = this.#hash(words, i);
+    this.#hashNext[n] = this.#buckets[bucket]!;
+    this.#buckets[bucket] = n;
+    this.#claimAt[n] = Number.NEGATIVE_INFINITY;
+    this.#usedAt[n] = now;
+    this.#rank[n] = UNCONFIRMED;
+    this.#uses.append(UNCONFIRMED, n);
+    this.size++;
+    return n;
   }
 
-  #unpark(entry: Entry): Parked[] {
-    const parked = entry.parked;
-    this.#parkedBytes -= entry.parkedBytes;
-    entry.parked = [];
-    entry.parkedBytes = 0;
+  #remove(n: number): void {
+    this.#abandon(n);
+    this.#enter(n, FREE);
+    this.#uses.remove(this.#rank[n]!, n);
+    const bucket = this.#hash(this.words, n * this.stride);
+    if (this.#buckets[bucket] === n) this.#buckets[bucket] = this.#hashNext[n]!;
+    else {
+      let before = this.#buckets[bucket]!;
+      while (this.#hashNext[before] !== n) before = this.#hashNext[before]!;
+      this.#hashNext[before] = this.#hashNext[n]!;
+    }
+    this.#hashNext[n] = this.#free;
+    this.#free = n;
+    this.size--;
+    if (this.#last === n) this.#last = 0;
+  }
+
+  /** Notes a use now, in the list of that rank. */
+  #use(n: number, now: number, rank: number): void {
+    this.#uses.remove(this.#rank[n]!, n);
+    this.#usedAt[n] = now;
+    this.#rank[n] = rank;
+    this.#uses.append(rank, n);
+  }
+
+  #abandon(n: number): void {
+    if (this.#parked.has(n)) this.#port.abandon(n, this.#unpark(n));
+  }
+
+  #unpark(n: number): readonly Parked[] {
+    this.#parkedBytesAll -= this.#parkedBytes[n]!;
+    this.#parkedBytes[n] = 0;
+    const parked = this.#parked.get(n)!;
+    this.#parked.delete(n);
     return parked;
   }
 
-  #confirm(entry: Entry, now: number, macHi: number, macLo: number): void {
-    entry.confirmed = true;
-    this.#settle(entry, macHi, macLo, now + REACHABLE_MS);
+  #confirm(n: number, now: number, macHi: number, macLo: number): void {
+    this.#use(n, now, CONFIRMED);
+    this.#settle(n, macHi, macLo, now + REACHABLE_MS);
   }
 
-  /** Learnt but not verified: usable, and probed at the first use. */
-  #guess(entry: Entry, now: number, macHi: number, macLo: number): void {
-    this.#settle(entry, macHi, macLo, now);
+  /** @param at from when on a use makes it be verified */
+  #settle(n: number, macHi: number, macLo: number, at: number): void {
+    this.#enter(n, REACHABLE);
+    this.macHi[n] = macHi;
+    this.macLo[n] = macLo;
+    this.#at[n] = at;
+    if (this.#parked.has(n)) this.#port.release(n, this.#unpark(n));
   }
 
-  #settle(entry: Entry, macHi: number, macLo: number, at: number): void {
-    entry.state = "reachable";
-    entry.macHi = macHi;
-    entry.macLo = macLo;
-    entry.at = at;
-    entry.tries = 0;
-    this.#wake(entry.usedAt + IDLE_MS);
-    if (entry.parked.length > 0) this.#port.release(entry.ip, macHi, macLo, this.#unpark(entry));
-  }
-
-  #contradict(entry: Entry, now: number): Claim {
-    if (entry.state === "reachable" && now >= entry.claimAt + CLAIM_MS) {
-      entry.claimAt = now;
-      this.#probe(entry, now);
+  #contradict(n: number, now: number): Claim {
+    if (this.#state[n] !== CONTESTED && now >= this.#claimAt[n]! + CLAIM_MS) {
+      this.#claimAt[n] = now;
+      this.#verify(n, now, CONTESTED);
     }
     return "conflicting";
   }
 
-  #probe(entry: Entry, now: number): void {
-    entry.state = "probing";
-    entry.tries = 0;
-    this.#request(entry, now, PROBE_MS, entry.macHi, entry.macLo);
+  /** Asks whether the known MAC is right: of its owner (PROBING), or of everybody (CONTESTED). */
+  #verify(n: number, now: number, state: number): void {
+    this.#enter(n, state);
+    this.#tries[n] = 0;
+    this.#kept[n] = 0;
+    this.#other[n] = 0;
+    if (state === PROBING) this.#request(n, now, this.macHi[n]!, this.macLo[n]!);
+    else this.#request(n, now, 0xffff, -1);
   }
 
-  #ask(entry: Entry, now: number): void {
-    entry.state = "incomplete";
-    entry.tries = 0;
-    this.#request(entry, now, REQUEST_MS, 0xffff, -1);
+  #ask(n: number, now: number): void {
+    this.#enter(n, INCOMPLETE);
+    this.#tries[n] = 0;
+    this.#request(n, now, 0xffff, -1);
   }
 
-  #request(entry: Entry, now: number, wait: number, macHi: number, macLo: number): void {
-    entry.tries++;
-    entry.at = now + wait;
-    this.#wake(entry.at);
-    this.#port.requestArp(entry.ip, macHi, macLo);
+  #request(n: number, now: number, macHi: number, macLo: number): void {
+    this.#tries[n]!++;
+    const list = this.#state[n] === INCOMPLETE ? ANSWER : CONFIRMATION;
+    this.#at[n] = now + (list === ANSWER ? REQUEST_MS : PROBE_MS);
+    this.#leaveWait(n);
+    this.#waits.append(list, n);
+    this.#waiting[n] = list + 1;
+    this.#port.solicit(n, macHi, macLo);
   }
 
-  #wake(at: number): void {
-    if (at < this.#timerAt) this.#timerAt = at;
+  #leaveWait(n: number): void {
+    const list = this.#waiting[n]!;
+    if (list === 0) return;
+    this.#waits.remove(list - 1, n);
+    this.#waiting[n] = 0;
+  }
+
+  #enter(n: number, state: number): void {
+    this.#leaveWait(n);
+    this.#state[n] = state;
   }
 }

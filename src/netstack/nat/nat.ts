@@ -2,8 +2,8 @@
  * Address and port translation of the LAN to one outside address, for TCP, UDP and ICMP echo, and for ICMP errors
  * about them (RFC 3022; RFC 4787, RFC 5382, RFC 5508, RFC 7857 for behaviour).
  *
- * Precondition of outbound() and inbound(): one whole IPv4 packet (never a fragment: the router reassembles first) of
- * `len` bytes at `at`, whose IPv4 header was checked. The transport header is checked here. Rewritten in place; on a
+ * Precondition of outbound() and inbound(): one whole IPv4 packet (never a fragment: the router reassembles first),
+ * whose IPv4 header was checked. The transport header is checked here. Rewritten in place; on a
  * drop nothing was changed. The router makes its own ICMP errors to LAN senders before it calls outbound(), because
  * they must quote the packet as the sender knows it.
  */
@@ -11,6 +11,7 @@ import { Counters } from "../../lib/counters.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
+import type { Packet } from "../packet.ts";
 import {
   ICMP_ECHO_REPLY,
   ICMP_ECHO_REQUEST,
@@ -23,8 +24,7 @@ import {
 } from "../wire/icmpv4.ts";
 import {
   ipv4Dst,
-  ipv4HeaderLen,
-  ipv4Protocol,
+  ipv4PseudoSum,
   ipv4RewriteDst,
   ipv4RewriteSrc,
   ipv4Src,
@@ -158,13 +158,11 @@ export class Nat {
   }
 
   /** A packet of a LAN host that goes into the tunnel: its source becomes the outside address and a port. */
-  outbound(now: number, at: number, len: number): DropCode {
+  outbound(now: number, p: Packet): DropCode {
     if (this.#external === 0) return Drop.NatNoAddress;
     const d = this.#view;
-    const headerLen = ipv4HeaderLen(d, at);
-    const l4 = at + headerLen;
-    const avail = len - headerLen;
-    const protocol = ipv4Protocol(d, at);
+    const { at, l4, proto: protocol } = p;
+    const avail = at + p.len - l4;
     const src = ipv4Src(d, at);
     const dst = ipv4Dst(d, at);
     let session: number;
@@ -186,19 +184,18 @@ export class Nat {
     }
     if (session <= 0) return Drop.NatTableFull;
     rewriteEndpoint(d, at, l4, protocol, true, this.#external, this.#table.outsidePort[session]!);
+    p.pseudo = ipv4PseudoSum(d, at);
     this.#counters.bump(OUT);
     return Drop.None;
   }
 
   /** A packet from the tunnel: passes only as an answer; its destination becomes the LAN host and its port. */
-  inbound(now: number, at: number, len: number): DropCode {
+  inbound(now: number, p: Packet): DropCode {
     const d = this.#view;
+    const { at, l4, proto: protocol } = p;
+    const avail = at + p.len - l4;
     const dst = ipv4Dst(d, at);
     if (this.#external === 0 || dst !== this.#external) return Drop.NatNoMapping;
-    const headerLen = ipv4HeaderLen(d, at);
-    const l4 = at + headerLen;
-    const avail = len - headerLen;
-    const protocol = ipv4Protocol(d, at);
     const src = ipv4Src(d, at);
     const table = this.#table;
     let session: number;
@@ -225,6 +222,7 @@ export class Nat {
       return Drop.NatUnsupported;
     }
     rewriteEndpoint(d, at, l4, protocol, false, table.insideAddress[session]!, table.insidePort[session]!);
+    p.pseudo = ipv4PseudoSum(d, at);
     this.#counters.bump(IN);
     return Drop.None;
   }

@@ -2,6 +2,8 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { GSO_TCPV4, MAX_PIECES, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import { slabOver } from "../../lib/slab.ts";
+import { ip4Read } from "../ip4/check.ts";
+import { Packet } from "../packet.ts";
 import { Bed, bytesOf, type RecordingOutlet, type Sent, type TcpFields, tcp, udp } from "../testing/bed.ts";
 import { checksum, pseudoSum } from "../wire/checksum.ts";
 import { ETHERNET_HEADER_LEN } from "../wire/ethernet.ts";
@@ -23,14 +25,16 @@ beforeEach(() => {
   coalescer = new TcpCoalescer(bed.slab, outlet.batch);
 });
 
-/** Sends packets as an egress does. */
+/** Sends packets as a link does. */
 function send(...packets: Uint8Array[]): void {
+  const p = new Packet();
   const rx = bed.receive(...packets.map((p) => new Uint8Array([...new Uint8Array(ETHERNET_HEADER_LEN), ...p])));
   packets.forEach((packet, i) => {
     const at = rx.at[i]! + ETHERNET_HEADER_LEN;
-    if (coalescer.join(at, packet.length)) return;
+    ip4Read(bed.slab.view, p, at);
+    if (coalescer.join(p)) return;
     outlet.batch.push(at - ETHERNET_HEADER_LEN, packet.length + ETHERNET_HEADER_LEN);
-    coalescer.start(at, packet.length);
+    coalescer.start(p);
   });
 }
 
@@ -43,9 +47,11 @@ function packetsOf(sent: Sent): Uint8Array[] {
   if (sent.gsoType !== GSO_TCPV4) return [packet];
   const slab = slabOver(new ArrayBuffer(2 * 65536));
   slab.bytes.set(packet);
-  const headerLen = tcpSuperHeaderLen(slab.view, 0);
+  const p = new Packet();
+  ip4Read(slab.view, p, 0);
+  const headerLen = tcpSuperHeaderLen(slab.view, p);
   return Array.from({ length: segmentCount(packet.length, headerLen, sent.gsoSize) }, (_, i) => {
-    const len = tcpSegmentCopy(slab, 0, headerLen, sent.gsoSize, i, 65536);
+    const len = tcpSegmentCopy(slab, p, headerLen, sent.gsoSize, i, 65536);
     return slab.bytes.slice(65536, 65536 + len);
   });
 }

@@ -11,18 +11,14 @@
 import { type Batch, GSO_TCPV4, MAX_PIECES, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop } from "../drop.ts";
+import type { Packet } from "../packet.ts";
 import { ETHERNET_HEADER_LEN } from "../wire/ethernet.ts";
 import {
   IPV4_HEADER_LEN,
   IPV4_MAX_LEN,
   ipv4DontFragment,
-  ipv4Dst,
-  ipv4HeaderLen,
-  ipv4IsFragment,
-  ipv4Protocol,
   ipv4SameKind,
   ipv4SetTotalLen,
-  ipv4Src,
   PROTO_TCP,
 } from "../wire/ipv4.ts";
 import {
@@ -60,37 +56,36 @@ export class TcpCoalescer {
     this.#batch = batch;
   }
 
-  /** The IP packet at `at` was sent: when it is the last frame of the batch, in place, others may join it. */
-  start(at: number, len: number): void {
+  /** The plain packet was sent: when it is the last frame of the batch, in place, others may join it. */
+  start(p: Packet): void {
     this.#head = -1;
     const d = this.#slab.view;
     const batch = this.#batch;
     const row = batch.count - 1;
-    if (row < 0 || batch.at[row] !== at - ETHERNET_HEADER_LEN) return;
-    if (ipv4Protocol(d, at) !== PROTO_TCP || ipv4HeaderLen(d, at) !== IPV4_HEADER_LEN || ipv4IsFragment(d, at)) return;
-    if (!ipv4DontFragment(d, at)) return;
-    const tcp = at + IPV4_HEADER_LEN;
-    if (tcpCheck(d, tcp, len - IPV4_HEADER_LEN) !== Drop.None || tcpFlags(d, tcp) !== TCP_ACK) return;
-    const headerLen = IPV4_HEADER_LEN + tcpHeaderLen(d, tcp);
-    if (len === headerLen) return;
-    this.#head = at;
+    if (row < 0 || batch.at[row] !== p.at - ETHERNET_HEADER_LEN) return;
+    if (p.proto !== PROTO_TCP || p.l4 - p.at !== IPV4_HEADER_LEN || p.isFragment) return;
+    if (!ipv4DontFragment(d, p.at)) return;
+    if (tcpCheck(d, p.l4, p.len - IPV4_HEADER_LEN) !== Drop.None || tcpFlags(d, p.l4) !== TCP_ACK) return;
+    const headerLen = IPV4_HEADER_LEN + tcpHeaderLen(d, p.l4);
+    if (p.len === headerLen) return;
+    this.#head = p.at;
     this.#row = row;
     this.#headerLen = headerLen;
-    this.#size = len - headerLen;
-    this.#len = len;
-    this.#nextSeq = (tcpSeq(d, tcp) + this.#size) | 0;
+    this.#size = p.len - headerLen;
+    this.#len = p.len;
+    this.#nextSeq = (tcpSeq(d, p.l4) + this.#size) | 0;
     this.#end = batch.count;
     this.#generation = batch.generation;
   }
 
-  /** Joins the checked IP packet [at, at + len) to the last frame. False: it cannot, and has to be sent by itself. */
-  join(at: number, len: number): boolean {
+  /** Joins the plain packet to the last frame. False: it cannot, and has to be sent by itself. */
+  join(p: Packet): boolean {
     const head = this.#head;
     if (head < 0) return false;
     const d = this.#slab.view;
     const batch = this.#batch;
-    const payload = len - this.#headerLen;
-    const tcp = at + IPV4_HEADER_LEN;
+    const payload = p.len - this.#headerLen;
+    const tcp = p.at + IPV4_HEADER_LEN;
     const headTcp = head + IPV4_HEADER_LEN;
     if (
       payload <= 0 ||
@@ -100,27 +95,26 @@ export class TcpCoalescer {
       batch.count !== this.#end ||
       batch.room === 0 ||
       this.#end - this.#row === MAX_PIECES ||
-      !ipv4SameKind(d, head, at) ||
+      !ipv4SameKind(d, head, p.at) ||
       tcpSeq(d, tcp) !== this.#nextSeq ||
       !tcpSameFlow(d, headTcp, tcp) ||
       (tcpFlags(d, tcp) & ~TCP_PSH) !== TCP_ACK
     )
       return false;
-    const src = ipv4Src(d, head);
-    const dst = ipv4Dst(d, head);
+    const { pseudo } = p; // the head's too: addresses and protocol are the same
     const isFirst = this.#len === this.#headerLen + this.#size;
-    if (isFirst && !tcpChecksumValid(d, headTcp, this.#len - IPV4_HEADER_LEN, src, dst)) {
+    if (isFirst && !tcpChecksumValid(d, headTcp, this.#len - IPV4_HEADER_LEN, pseudo)) {
       this.#head = -1;
       return false;
     }
-    if (!tcpChecksumValid(d, tcp, len - IPV4_HEADER_LEN, src, dst)) return false;
+    if (!tcpChecksumValid(d, tcp, p.len - IPV4_HEADER_LEN, pseudo)) return false;
     if (isFirst) this.#describe();
     this.#len += payload;
     this.#nextSeq = (this.#nextSeq + payload) | 0;
     ipv4SetTotalLen(d, head, this.#len);
-    tcpSetPartialChecksum(d, headTcp, this.#len - IPV4_HEADER_LEN, src, dst);
+    tcpSetPartialChecksum(d, headTcp, this.#len - IPV4_HEADER_LEN, pseudo);
     batch.more[this.#end - 1] = 1;
-    batch.push(at + this.#headerLen, payload);
+    batch.push(p.at + this.#headerLen, payload);
     this.#end++;
     const pushed = (tcpFlags(d, tcp) & TCP_PSH) !== 0;
     if (pushed) tcpSetFlags(d, headTcp, TCP_ACK | TCP_PSH);

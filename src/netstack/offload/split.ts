@@ -1,9 +1,10 @@
 /**
  * Super-frames into packets: what a NIC does for TSO and UDP segmentation offload (Linux: tcp_gso_segment,
- * __udp_gso_segment), here while the packets are copied into the tunnel's arena.
+ * __udp_gso_segment), here while the packets are copied to where they are sent from.
  */
 import type { Slab } from "../../lib/slab.ts";
-import { ipv4HeaderLen, ipv4Id, ipv4RefreshChecksum, ipv4TotalLen } from "../wire/ipv4.ts";
+import type { Packet } from "../packet.ts";
+import { ipv4Id, ipv4RefreshChecksum } from "../wire/ipv4.ts";
 import {
   TCP_CWR,
   TCP_FIN,
@@ -17,60 +18,65 @@ import {
 } from "../wire/tcp.ts";
 import { UDP_HEADER_LEN, udpSetChecksum } from "../wire/udp.ts";
 
-/** Headers of a checked TCP super-packet: IPv4 and TCP. */
-export const tcpSuperHeaderLen = (d: DataView, at: number): number => {
-  const ip = ipv4HeaderLen(d, at);
-  return ip + tcpHeaderLen(d, at + ip);
-};
+/** Headers of a checked TCP super-packet: IP and TCP. */
+export const tcpSuperHeaderLen = (d: DataView, p: Packet): number => p.l4 - p.at + tcpHeaderLen(d, p.l4);
+
+/** Headers of a UDP super-packet. */
+export const udpSuperHeaderLen = (p: Packet): number => p.l4 - p.at + UDP_HEADER_LEN;
 
 /** Number of packets that a super-packet of `len` bytes makes. */
 export const segmentCount = (len: number, headerLen: number, size: number): number =>
   Math.max(1, Math.ceil((len - headerLen) / size));
 
-/** Copies segment `index` (of `size` payload bytes, the last fewer) of the TCP super-packet at `at` to `to`; returns its length. */
+/** Copies segment `index` (of `size` payload bytes, the last fewer) of the TCP super-packet to `to`; returns its length. */
 export function tcpSegmentCopy(
   slab: Slab,
-  at: number,
+  p: Packet,
   headerLen: number,
   size: number,
   index: number,
   to: number,
 ): number {
   const d = slab.view;
-  const ipLen = ipv4HeaderLen(d, at);
-  const payload = ipv4TotalLen(d, at) - headerLen;
   const start = index * size;
-  const len = Math.min(size, payload - start);
-  const from = at + headerLen + start;
-  slab.bytes.copyWithin(to, at, at + headerLen);
-  slab.bytes.copyWithin(to + headerLen, from, from + len);
-  const last = start + len === payload;
-  const tcp = to + ipLen;
+  const len = payloadCopy(slab, p, headerLen, size, index, to);
+  const last = headerLen + start + len === p.len;
+  const tcp = to + p.l4 - p.at;
   let flags = tcpFlags(d, tcp);
   if (index > 0) flags &= ~TCP_CWR; // RFC 3168 6.1.2: once
   if (!last) flags &= ~(TCP_FIN | TCP_PSH);
   tcpSetFlags(d, tcp, flags);
   tcpSetSeq(d, tcp, (tcpSeq(d, tcp) + start) | 0);
   finishIpv4(d, to, headerLen + len, index);
-  tcpSetChecksum(d, tcp, headerLen - ipLen + len, d.getInt32(to + 12), d.getInt32(to + 16));
+  tcpSetChecksum(d, tcp, headerLen + len - (p.l4 - p.at), p.pseudo);
   return headerLen + len;
 }
 
 /** The same for a UDP super-packet; every datagram gets a header of its own. */
-export function udpSegmentCopy(slab: Slab, at: number, size: number, index: number, to: number): number {
+export function udpSegmentCopy(
+  slab: Slab,
+  p: Packet,
+  headerLen: number,
+  size: number,
+  index: number,
+  to: number,
+): number {
   const d = slab.view;
-  const ipLen = ipv4HeaderLen(d, at);
-  const headerLen = ipLen + UDP_HEADER_LEN;
-  const payload = ipv4TotalLen(d, at) - headerLen;
-  const start = index * size;
-  const len = Math.min(size, payload - start);
-  const from = at + headerLen + start;
-  slab.bytes.copyWithin(to, at, at + headerLen);
-  slab.bytes.copyWithin(to + headerLen, from, from + len);
-  d.setUint16(to + ipLen + 4, UDP_HEADER_LEN + len);
+  const len = payloadCopy(slab, p, headerLen, size, index, to);
+  const udp = to + p.l4 - p.at;
+  d.setUint16(udp + 4, UDP_HEADER_LEN + len);
   finishIpv4(d, to, headerLen + len, index);
-  udpSetChecksum(d, to + ipLen, d.getInt32(to + 12), d.getInt32(to + 16));
+  udpSetChecksum(d, udp, p.pseudo);
   return headerLen + len;
+}
+
+/** Copies the headers and one piece of the payload; returns the bytes of that piece. */
+function payloadCopy(slab: Slab, p: Packet, headerLen: number, size: number, index: number, to: number): number {
+  const from = p.at + headerLen + index * size;
+  const len = Math.min(size, p.at + p.len - from);
+  slab.bytes.copyWithin(to, p.at, p.at + headerLen);
+  slab.bytes.copyWithin(to + headerLen, from, from + len);
+  return len;
 }
 
 function finishIpv4(d: DataView, to: number, totalLen: number, index: number): void {

@@ -8,7 +8,9 @@ import { type Random, randomBelow } from "../../lib/random.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Addressing } from "../ip4/addressing.ts";
-import type { EthernetLink } from "../link/ethernet.ts";
+import type { Ip4Output } from "../ip4/output.ts";
+import { Packet } from "../packet.ts";
+import { pseudoSum } from "../wire/checksum.ts";
 import { DHCP_CLIENT_PORT } from "../wire/dhcpv4.ts";
 import {
   ICMP_HEADER_LEN,
@@ -26,7 +28,6 @@ import {
   ipv4HeaderLen,
   ipv4Protocol,
   ipv4Src,
-  ipv4TotalLen,
   PROTO_UDP,
 } from "../wire/ipv4.ts";
 import {
@@ -56,16 +57,17 @@ const SENT_SEGMENTS = 64;
 export class Udp {
   readonly #slab: Slab;
   readonly #addressing: Addressing;
-  readonly #egress: EthernetLink;
+  readonly #output: Ip4Output;
   readonly #scratch: Arena;
   readonly #random: Random;
   readonly #sockets = new Map<number, UdpSocket>();
+  readonly #out = new Packet();
 
   /** @param scratch the interface's: long datagrams are built there, beside the arena that their fragments go to */
-  constructor(slab: Slab, addressing: Addressing, egress: EthernetLink, scratch: Arena, random: Random) {
+  constructor(slab: Slab, addressing: Addressing, output: Ip4Output, scratch: Arena, random: Random) {
     this.#slab = slab;
     this.#addressing = addressing;
-    this.#egress = egress;
+    this.#output = output;
     this.#scratch = scratch;
     this.#random = random;
   }
@@ -88,18 +90,17 @@ export class Udp {
   }
 
   /**
-   * Hands the datagrams of the packet at `at` to their socket; UdpNoPort when there is none.
+   * Hands the datagrams of the packet to their socket; UdpNoPort when there is none.
    * @param known the checksum was verified, or has yet to be made
    * @param gso payload bytes of each datagram of a super-frame, 0: one datagram
    */
-  receive(now: number, at: number, broadcast: boolean, known: boolean, gso: number): DropCode {
+  receive(now: number, packet: Packet, broadcast: boolean, known: boolean, gso: number): DropCode {
     const d = this.#slab.view;
-    const headerLen = ipv4HeaderLen(d, at);
-    const udp = at + headerLen;
-    const bad = udpCheck(d, udp, ipv4TotalLen(d, at) - headerLen);
+    const udp = packet.l4;
+    const bad = udpCheck(d, udp, packet.at + packet.len - udp);
     if (bad !== Drop.None) return bad;
-    const src = ipv4Src(d, at);
-    if (!known && gso === 0 && !udpChecksumValid(d, udp, src, ipv4Dst(d, at))) return Drop.UdpBadChecksum;
+    const src = ipv4Src(d, packet.at);
+    if (!known && gso === 0 && !udpChecksumValid(d, udp, packet.pseudo)) return Drop.UdpBadChecksum;
     const socket = this.#sockets.get(udpDstPort(d, udp));
     // Without an address only a DHCP client (RFC 2131 4.1) may hear.
     if (this.#addressing.address === 0 && udpDstPort(d, udp) !== DHCP_CLIENT_PORT) return Drop.Ipv4Unconfigured;
@@ -154,27 +155,24 @@ export class Udp {
 
   /** Sends a datagram of the control plane (copied). An unconfigured interface can broadcast, from 0.0.0.0. */
   send(now: number, socket: UdpSocket, to: IpAddress, dstPort: number, payload: Uint8Array): DropCode {
+    const out = this.#output;
+    const src = this.#addressing.address;
     const dst = to.w3;
-    const e = this.#egress;
-    const own = this.#addressing;
-    const len = IPV4_HEADER_LEN + UDP_HEADER_LEN + payload.length;
-    if (len > IPV4_MAX_LEN) return e.countDrop(Drop.OutputTooLong);
-    const toAll = dst === -1 || (own.address !== 0 && dst === own.broadcast);
-    const hop = toAll ? -1 : own.nextHop(dst);
-    if (hop === 0) return e.countDrop(own.address === 0 ? Drop.NotConfigured : Drop.NoRoute);
-    const at = len <= e.mtu ? e.frame(len) : this.#scratch.take(len);
-    if (at < 0) return e.countDrop(Drop.OutputTooLong);
+    const len = HEADERS_LEN + payload.length;
+    if (len > IPV4_MAX_LEN) return out.countDrop(Drop.OutputTooLong);
+    const neighbour = out.route(now, dst);
+    if (neighbour === -Drop.NoRoute || neighbour === -Drop.NotConfigured) return out.countDrop(-neighbour as DropCode);
+    if (neighbour === out.link.everybody && len > out.link.mtu) return out.countDrop(Drop.TooBig);
+    const at = len <= out.link.mtu ? out.link.frame(len) : this.#scratch.take(len);
+    if (at < 0) return out.countDrop(Drop.OutputTooLong);
     const d = this.#slab.view;
     const udp = at + IPV4_HEADER_LEN;
     this.#slab.bytes.set(payload, udp + UDP_HEADER_LEN);
     udpEmit(d, udp, socket.port, dstPort, payload.length);
-    udpSetChecksum(d, udp, own.address, dst);
-    ipv4Emit(d, at, len, e.nextId(), 0, 64, PROTO_UDP, own.address, dst);
+    udpSetChecksum(d, udp, pseudoSum(src, dst, PROTO_UDP, 0));
+    ipv4Emit(d, at, len, out.nextId(), 0, 64, PROTO_UDP, src, dst);
     socket.sent++;
-    if (!toAll) return e.countDrop(e.outputPlain(now, at, len, hop));
-    if (len > e.mtu) return e.countDrop(Drop.TooBig);
-    e.outputTo(at, len, 0xffff, -1);
-    return Drop.None;
+    return out.sendOwn(this.#out, at, neighbour);
   }
 
   /**
@@ -183,39 +181,50 @@ export class Udp {
    * left to the device (VNET_NEEDS_CSUM).
    */
   sendBatch(now: number, socket: UdpSocket, to: IpAddress, dstPort: number, rows: Batch): void {
-    const dst = to.w3;
-    const e = this.#egress;
+    const out = this.#output;
+    const { link } = out;
     const n = rows.count;
     const src = this.#addressing.address;
-    const hop = this.#addressing.nextHop(dst);
-    if (hop === 0) {
-      e.drops.values[src === 0 ? Drop.NotConfigured : Drop.NoRoute]! += n;
+    const dst = to.w3;
+    const neighbour = out.route(now, dst);
+    if (neighbour < 0) {
+      link.drops.values[-neighbour]! += n;
       return;
     }
     const d = this.#slab.view;
-    const max = e.mtu - IPV4_HEADER_LEN - UDP_HEADER_LEN;
+    const pseudo = pseudoSum(src, dst, PROTO_UDP, 0);
+    const max = link.mtu - HEADERS_LEN;
+    const p = this.#out;
+    p.proto = PROTO_UDP;
+    p.pseudo = pseudo;
+    p.isFragment = false;
     for (let i = 0; i < n; ) {
       const size = rows.len[i]!;
       let end = size > 0 && size <= max ? runEnd(rows, i) : i + 1;
-      if (end > i + 1 && !e.takesUdpGso(now, hop, end - i)) end = i + 1;
+      if (end > i + 1 && !link.takesUdpGso(neighbour, end - i)) end = i + 1;
       const payload = (end - i - 1) * size + rows.len[end - 1]!;
       const udp = rows.at[i]! - UDP_HEADER_LEN;
       const at = udp - IPV4_HEADER_LEN;
       udpEmit(d, udp, socket.port, dstPort, payload);
-      ipv4Emit(d, at, HEADERS_LEN + payload, e.nextId(end - i), 0, 64, PROTO_UDP, src, dst);
-      const gsoType = end > i + 1 ? GSO_UDP_L4 : GSO_NONE;
-      const len = HEADERS_LEN + size;
-      let drop: DropCode;
+      ipv4Emit(d, at, HEADERS_LEN + payload, out.nextId(end - i), 0, 64, PROTO_UDP, src, dst);
+      p.at = at;
+      p.l4 = udp;
+      p.len = HEADERS_LEN + size;
       if (size <= max) {
-        udpSetPartialChecksum(d, udp, src, dst);
-        const csumStart = IPV4_HEADER_LEN;
-        drop = e.output(now, at, len, hop, VNET_NEEDS_CSUM, gsoType, size, HEADERS_LEN, csumStart, UDP_CHECKSUM_OFFSET);
+        udpSetPartialChecksum(d, udp, pseudo);
+        p.flags = VNET_NEEDS_CSUM;
+        p.gsoType = end > i + 1 ? GSO_UDP_L4 : GSO_NONE;
+        p.gsoSize = size;
+        p.hdrLen = HEADERS_LEN;
+        p.csumStart = IPV4_HEADER_LEN;
+        p.csumOffset = UDP_CHECKSUM_OFFSET;
+        out.countDrop(link.output(p, neighbour));
       } else {
-        udpSetChecksum(d, udp, src, dst);
-        drop = e.outputPlain(now, at, len, hop);
+        udpSetChecksum(d, udp, pseudo);
+        p.setPlain();
+        out.countDrop(out.send(p, neighbour));
       }
-      e.countDrop(drop);
-      for (i++; i < end; i++) e.extend(rows.at[i]!, rows.len[i]!);
+      for (i++; i < end; i++) link.extend(rows.at[i]!, rows.len[i]!);
     }
     socket.sent += n;
   }

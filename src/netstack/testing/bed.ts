@@ -7,8 +7,9 @@ import { parseMac } from "../../lib/mac.ts";
 import type { Outlet } from "../../lib/outlet.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { Arena, HEADROOM, type Slab, slabOver } from "../../lib/slab.ts";
-import { Interface } from "../interface.ts";
+import { type EthernetInterface, ethernetInterface, type TunnelInterface, tunnelInterface } from "../interface.ts";
 import { ARP_LEN, arpEmit } from "../wire/arp.ts";
+import { pseudoSum } from "../wire/checksum.ts";
 import { ETHERNET_HEADER_LEN, ETHERTYPE_ARP, ETHERTYPE_IPV4, etherEmit } from "../wire/ethernet.ts";
 import { icmpEmit } from "../wire/icmpv4.ts";
 import { IPV4_HEADER_LEN, ipv4Emit, ipv4RefreshChecksum, PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
@@ -25,6 +26,7 @@ export interface Sent {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView;
   readonly flags: number;
+  readonly peer: number;
   readonly gsoType: number;
   readonly gsoSize: number;
   readonly csumStart: number;
@@ -59,6 +61,7 @@ export class RecordingOutlet implements Outlet {
         bytes,
         view: new DataView(bytes.buffer),
         flags: b.flags[first] as number,
+        peer: b.peer[first] as number,
         gsoType: b.gsoType[first] as number,
         gsoSize: b.gsoSize[first] as number,
         csumStart: b.csumStart[first] as number,
@@ -136,10 +139,10 @@ export function side(
   bed: Bed,
   name: "lan" | "wan",
   mtu = 1500,
-): { readonly it: Interface; readonly outlet: RecordingOutlet } {
+): { readonly it: EthernetInterface; readonly outlet: RecordingOutlet } {
   const outlet = bed.outlet();
   const open = name === "lan";
-  const it = new Interface({
+  const it = ethernetInterface({
     slab: bed.slab,
     outlet,
     arena: outlet.arena,
@@ -148,9 +151,17 @@ export function side(
     mac: mac(ROUTER_MAC),
     mtu,
     random: seededRandom(1),
-    policy: { echo: open, errors: open },
+    policy: { echo: open, errors: open, announce: open },
   });
   return { it, outlet };
+}
+
+/** The tunnel's side; `outlet` has what goes into the tunnel. */
+export function tunnelSide(bed: Bed): { readonly it: TunnelInterface; readonly outlet: RecordingOutlet } {
+  const outlet = bed.outlet();
+  const policy = { echo: true, errors: true, announce: false };
+  const options = { slab: bed.slab, outlet, scratch: bed.arena(), name: "tunnel", random: seededRandom(2), policy };
+  return { it: tunnelInterface(options), outlet };
 }
 
 /** An Ethernet frame around a payload. */
@@ -221,7 +232,7 @@ export function udp(fields: Packet, srcPort: number, dstPort: number, payload: U
   const d = new DataView(body.buffer);
   body.set(payload, UDP_HEADER_LEN);
   udpEmit(d, 0, srcPort, dstPort, payload.length);
-  udpSetChecksum(d, 0, ip(fields.src), ip(fields.dst));
+  udpSetChecksum(d, 0, pseudoSum(ip(fields.src), ip(fields.dst), 17, 0));
   return ipv4({ ...fields, protocol: PROTO_UDP }, body);
 }
 
@@ -257,7 +268,7 @@ export function tcp(fields: Packet, segment: TcpFields, payload: Uint8Array): Ui
   tcpEmit(d, 0, srcPort, dstPort, seq, ack, headerLen, segment.flags, 512);
   body.set(options, TCP_HEADER_LEN);
   body.set(payload, headerLen);
-  tcpSetChecksum(d, 0, body.length, ip(fields.src), ip(fields.dst));
+  tcpSetChecksum(d, 0, body.length, pseudoSum(ip(fields.src), ip(fields.dst), 6, 0));
   return ipv4({ ...fields, protocol: PROTO_TCP }, body);
 }
 

@@ -4,7 +4,7 @@
  *   8 TTL   9 protocol   10 header checksum (2)   12 source (4)   16 destination (4)   20 options up to IHL * 4
  */
 import { Drop, type DropCode } from "../drop.ts";
-import { checksum, checksumUpdate16, checksumUpdate32, sumBytes } from "./checksum.ts";
+import { checksum, checksumUpdate16, checksumUpdate32, pseudoSum, sumBytes } from "./checksum.ts";
 
 const VERSION_IHL = 0;
 const TOTAL_LEN = 2;
@@ -13,8 +13,10 @@ const FRAGMENT = 6;
 const TTL = 8;
 const PROTOCOL = 9;
 const CHECKSUM = 10;
-const SRC = 12;
-const DST = 16;
+
+/** Offsets of the addresses. */
+export const IPV4_SRC = 12;
+export const IPV4_DST = 16;
 
 /** Offset of DSCP (6 bits) and ECN (2 bits). */
 export const IPV4_TOS = 1;
@@ -61,8 +63,11 @@ export const ipv4IsFragment = (d: DataView, at: number): boolean =>
   (d.getUint16(at + FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) !== 0;
 export const ipv4Ttl = (d: DataView, at: number): number => d.getUint8(at + TTL);
 export const ipv4Protocol = (d: DataView, at: number): number => d.getUint8(at + PROTOCOL);
-export const ipv4Src = (d: DataView, at: number): number => d.getInt32(at + SRC);
-export const ipv4Dst = (d: DataView, at: number): number => d.getInt32(at + DST);
+export const ipv4Src = (d: DataView, at: number): number => d.getInt32(at + IPV4_SRC);
+export const ipv4Dst = (d: DataView, at: number): number => d.getInt32(at + IPV4_DST);
+/** What a transport checksum knows of the header (RFC 768, RFC 9293 3.1), but for the length: sum of addresses and protocol. */
+export const ipv4PseudoSum = (d: DataView, at: number): number =>
+  pseudoSum(d.getInt32(at + IPV4_SRC), d.getInt32(at + IPV4_DST), d.getUint8(at + PROTOCOL), 0);
 
 export const IPV4_OPTION_END = 0;
 export const IPV4_OPTION_NOP = 1;
@@ -109,8 +114,8 @@ export function ipv4Emit(
   d.setUint8(at + TTL, ttl);
   d.setUint8(at + PROTOCOL, protocol);
   d.setUint16(at + CHECKSUM, 0);
-  d.setInt32(at + SRC, src);
-  d.setInt32(at + DST, dst);
+  d.setInt32(at + IPV4_SRC, src);
+  d.setInt32(at + IPV4_DST, dst);
   d.setUint16(at + CHECKSUM, checksum(d, at, IPV4_HEADER_LEN));
 }
 
@@ -131,8 +136,8 @@ export const ipv4SameKind = (d: DataView, a: number, b: number): boolean =>
   d.getUint16(a) === d.getUint16(b) &&
   d.getUint16(a + FRAGMENT) === d.getUint16(b + FRAGMENT) &&
   d.getUint16(a + TTL) === d.getUint16(b + TTL) &&
-  d.getInt32(a + SRC) === d.getInt32(b + SRC) &&
-  d.getInt32(a + DST) === d.getInt32(b + DST);
+  d.getInt32(a + IPV4_SRC) === d.getInt32(b + IPV4_SRC) &&
+  d.getInt32(a + IPV4_DST) === d.getInt32(b + IPV4_DST);
 
 /** TTL - 1, checksum kept right (RFC 1812 5.3.1, RFC 1624). The TTL must not be 0. */
 export function ipv4DecrementTtl(d: DataView, at: number): void {
@@ -142,11 +147,11 @@ export function ipv4DecrementTtl(d: DataView, at: number): void {
 }
 
 export function ipv4RewriteSrc(d: DataView, at: number, src: number): void {
-  d.setUint16(at + CHECKSUM, checksumUpdate32(d.getUint16(at + CHECKSUM), d.getInt32(at + SRC), src));
-  d.setInt32(at + SRC, src);
+  d.setUint16(at + CHECKSUM, checksumUpdate32(d.getUint16(at + CHECKSUM), d.getInt32(at + IPV4_SRC), src));
+  d.setInt32(at + IPV4_SRC, src);
 }
 
 export function ipv4RewriteDst(d: DataView, at: number, dst: number): void {
-  d.setUint16(at + CHECKSUM, checksumUpdate32(d.getUint16(at + CHECKSUM), d.getInt32(at + DST), dst));
-  d.setInt32(at + DST, dst);
+  d.setUint16(at + CHECKSUM, checksumUpdate32(d.getUint16(at + CHECKSUM), d.getInt32(at + IPV4_DST), dst));
+  d.setInt32(at + IPV4_DST, dst);
 }

@@ -1,11 +1,10 @@
 /**
- * TCP header (RFC 9293 3.1):
+ * TCP header (RFC 9293 3.1). `pseudo` is what the checksum knows of IP: the sum of both addresses and the protocol.
  *   0 source port (2) | 2 destination port (2) | 4 sequence number (4) | 8 acknowledgement (4)
  *   12 data offset (4 bits) | 13 flags | 14 window (2) | 16 checksum (2) | 18 urgent pointer (2) | 20 options
  */
 import { Drop, type DropCode } from "../drop.ts";
-import { pseudoSum, sumBytes } from "./checksum.ts";
-import { PROTO_TCP } from "./ipv4.ts";
+import { fold, sumBytes } from "./checksum.ts";
 
 const SRC_PORT = 0;
 const DST_PORT = 2;
@@ -44,8 +43,8 @@ export const tcpFlags = (d: DataView, at: number): number => d.getUint8(at + FLA
 export const tcpWindow = (d: DataView, at: number): number => d.getUint16(at + WINDOW);
 
 /** Whether the checksum of `len` bytes of segment holds. */
-export const tcpChecksumValid = (d: DataView, at: number, len: number, src: number, dst: number): boolean =>
-  sumBytes(d, at, len, pseudoSum(src, dst, PROTO_TCP, len)) === 0xffff;
+export const tcpChecksumValid = (d: DataView, at: number, len: number, pseudo: number): boolean =>
+  sumBytes(d, at, len, pseudo + len) === 0xffff;
 
 /** Writes a header of `headerLen` bytes (its options are the caller's) with checksum 0 and urgent pointer 0. */
 export function tcpEmit(
@@ -91,11 +90,11 @@ export function tcpSameFlow(d: DataView, a: number, b: number): boolean {
 }
 
 /** Leaves the pseudo-header's sum in the checksum field of `len` bytes of segment for the device (VNET_NEEDS_CSUM). */
-export const tcpSetPartialChecksum = (d: DataView, at: number, len: number, src: number, dst: number): void =>
-  d.setUint16(at + CHECKSUM, pseudoSum(src, dst, PROTO_TCP, len));
+export const tcpSetPartialChecksum = (d: DataView, at: number, len: number, pseudo: number): void =>
+  d.setUint16(at + CHECKSUM, fold(pseudo + len));
 
 /** Computes the checksum of `len` bytes of segment whose checksum field may hold anything. */
-export function tcpSetChecksum(d: DataView, at: number, len: number, src: number, dst: number): void {
+export function tcpSetChecksum(d: DataView, at: number, len: number, pseudo: number): void {
   d.setUint16(at + CHECKSUM, 0);
-  d.setUint16(at + CHECKSUM, ~sumBytes(d, at, len, pseudoSum(src, dst, PROTO_TCP, len)) & 0xffff);
+  d.setUint16(at + CHECKSUM, ~sumBytes(d, at, len, pseudo + len) & 0xffff);
 }

@@ -309,12 +309,12 @@ describe("formats, on memory that is dirty", () => {
     udpEmit(d, 0, 1194, 53, 4);
     expect(bytes.toHex()).toBe("04aa0035000c0000a5a5a5a5");
     expect([udpSrcPort(d, 0), udpDstPort(d, 0), udpLen(d, 0)]).toEqual([1194, 53, 12]);
-    expect(udpChecksumValid(d, 0, src, dst)).toBe(true);
-    udpSetChecksum(d, 0, src, dst);
-    expect(udpChecksumValid(d, 0, src, dst)).toBe(true);
-    expect(udpChecksumValid(d, 0, src, dst + 1)).toBe(false);
+    expect(udpChecksumValid(d, 0, pseudoSum(src, dst, 17, 0))).toBe(true);
+    udpSetChecksum(d, 0, pseudoSum(src, dst, 17, 0));
+    expect(udpChecksumValid(d, 0, pseudoSum(src, dst, 17, 0))).toBe(true);
+    expect(udpChecksumValid(d, 0, pseudoSum(src, dst + 1, 17, 0))).toBe(false);
     const full = d.getUint16(UDP_CHECKSUM_OFFSET);
-    udpSetPartialChecksum(d, 0, src, dst);
+    udpSetPartialChecksum(d, 0, pseudoSum(src, dst, 17, 0));
     expect(~sumBytes(d, 0, 12) & 0xffff).toBe(full); // what a device does with it
     expect([udpCheck(d, 0, 7), udpCheck(d, 0, 11), udpCheck(d, 0, 12), udpCheck(d, 0, 99)]).toEqual([
       Drop.UdpTruncated,
@@ -331,9 +331,9 @@ describe("formats, on memory that is dirty", () => {
     udpEmit(d, 0, 1, 2, 2);
     const rest = ~sumBytes(d, 0, 10, pseudoSum(5, 6, 17, 10)) & 0xffff;
     d.setUint16(8, rest);
-    udpSetChecksum(d, 0, 5, 6);
+    udpSetChecksum(d, 0, pseudoSum(5, 6, 17, 0));
     expect(d.getUint16(UDP_CHECKSUM_OFFSET)).toBe(0xffff);
-    expect(udpChecksumValid(d, 0, 5, 6)).toBe(true);
+    expect(udpChecksumValid(d, 0, pseudoSum(5, 6, 17, 0))).toBe(true);
   });
 
   test("TCP: header fields and checksum", () => {
@@ -346,9 +346,9 @@ describe("formats, on memory that is dirty", () => {
       40000, 443, -1, 2, 24,
     ]);
     expect([tcpFlags(d, 0), tcpWindow(d, 0)]).toEqual([0x12, 65535]);
-    tcpSetChecksum(d, 0, 26, 7, 8);
-    expect(tcpChecksumValid(d, 0, 26, 7, 8)).toBe(true);
-    expect(tcpChecksumValid(d, 0, 25, 7, 8)).toBe(false);
+    tcpSetChecksum(d, 0, 26, pseudoSum(7, 8, 6, 0));
+    expect(tcpChecksumValid(d, 0, 26, pseudoSum(7, 8, 6, 0))).toBe(true);
+    expect(tcpChecksumValid(d, 0, 25, pseudoSum(7, 8, 6, 0))).toBe(false);
     expect([tcpCheck(d, 0, 19), tcpCheck(d, 0, 23), tcpCheck(d, 0, 24)]).toEqual([
       Drop.TcpTruncated,
       Drop.TcpBadHeaderLength,

@@ -1,0 +1,53 @@
+/**
+ * The packet in hand. Functions of the stack pass one record of this class, reused from packet to packet: the check of the
+ * IP header fills it, and whoever comes behind reads it instead of the header. A record is its owner's until the call that it
+ * was passed to returns; who keeps a packet copies it.
+ */
+import { type Batch, GSO_NONE } from "../lib/batch.ts";
+
+export class Packet {
+  /** Offset of the IP header in the slab; bytes of the packet from there, as the header says. */
+  at = 0;
+  len = 0;
+  /** Offset of the transport header; in a later fragment, of its data. */
+  l4 = 0;
+  /** Transport protocol. */
+  proto = 0;
+  /** What a transport checksum knows of IP: the sum of the addresses and the protocol, without the length. */
+  pseudo = 0;
+  isFragment = false;
+  /** It was put together from fragments, and lies in a scratch: who sends it on copies it. */
+  isReassembled = false;
+  /** Index of the neighbour on its link that it came from; 0 where the link does not say. */
+  neighbour = 0;
+
+  // As in a row of a batch (lib/batch.ts), csumStart and hdrLen from `at`.
+  flags = 0;
+  gsoType = GSO_NONE;
+  gsoSize = 0;
+  hdrLen = 0;
+  csumStart = 0;
+  csumOffset = 0;
+
+  /** Nothing is left to a device: checksums are complete, and it is no super-frame. */
+  setPlain(): void {
+    this.flags = 0;
+    this.gsoType = GSO_NONE;
+    this.gsoSize = 0;
+    this.hdrLen = 0;
+    this.csumStart = 0;
+    this.csumOffset = 0;
+  }
+
+  /** What row `row` says beside its bytes; the packet is at `at`. */
+  setRow(rx: Batch, row: number, at: number): void {
+    const before = at - rx.at[row]!;
+    this.neighbour = rx.peer[row]!;
+    this.flags = rx.flags[row]!;
+    this.gsoType = rx.gsoType[row]!;
+    this.gsoSize = rx.gsoSize[row]!;
+    this.hdrLen = rx.hdrLen[row]! - before;
+    this.csumStart = rx.csumStart[row]! - before;
+    this.csumOffset = rx.csumOffset[row]!;
+  }
+}
