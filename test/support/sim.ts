@@ -254,7 +254,8 @@ function independentServer(options: PeerOptions, createTls?: () => PeerTls): Ind
   });
 }
 
-function independentWrap(wrap: ControlWrap): Wrap {
+/** @param wrap of the side that wraps */
+export function independentWrap(wrap: ControlWrap): Wrap {
   if (wrap.kind === "none") return { kind: "none" };
   if (wrap.kind === "tls-crypt") return { kind: "tls-crypt", key: wrap.key };
   return { kind: "tls-auth", key: wrap.key, direction: wrap.direction, digest: wrap.digest };

@@ -61,6 +61,9 @@ export class IndependentServer {
   isForgiving = false;
   /** No push reply is sent. */
   withholdsPush = false;
+  /** What the server says first through TLS. */
+  keyMessage: (random1: Buffer, random2: Buffer) => Buffer = (random1, random2) =>
+    encodeServerMessage(random1, random2, "V4,dev-type tun,tls-server");
   readonly #options: IndependentOptions;
   readonly #session: Buffer;
   #client: Buffer | undefined;
@@ -111,6 +114,11 @@ export class IndependentServer {
     const exchange = this.#exchanges.find((e) => e.keys !== undefined && e.isAllAcknowledged) ?? this.#lastWithKeys();
     if (exchange?.keys === undefined) return undefined;
     return sealPacket(exchange.keys.toClient, exchange.keyId, this.#options.peerId, ++exchange.lastDataId, payload);
+  }
+
+  /** The data packets of the latest key go on behind this id. */
+  skipDataIds(id: number): void {
+    for (const exchange of this.#exchanges.slice(0, 1)) exchange.lastDataId = id;
   }
 
   ping(now: number): Uint8Array | undefined {
@@ -236,7 +244,7 @@ export class IndependentServer {
     const protocol = Number(/^IV_PROTO=(\d+)$/m.exec(client.peerInfo)?.[1] ?? 0);
     if (ekm && (protocol & TLS_KEY_EXPORT) === 0) throw new Error("the client does not announce the TLS exporter");
     const own = { random1: this.#random(32), random2: this.#random(32) };
-    exchange.tls.send(encodeServerMessage(own.random1, own.random2, "V4,dev-type tun,tls-server"));
+    exchange.tls.send(this.keyMessage(own.random1, own.random2));
     const block = ekm
       ? exchange.tls.exportKeyingMaterial(EXPORTER_LABEL, KEY_BLOCK)
       : keysByPrf(client, own, this.#client as Buffer, this.#session);
