@@ -176,6 +176,42 @@ describe("DHCP through the interface", () => {
     expect(wan.log.at(-1)).toBe("down the DHCP server withdrew the address");
   });
 
+  test("another address under load: nothing leaves with the old one once it is gone, and all with the new one", () => {
+    const wan = new Wan().bind();
+    const socket = wan.it.bindUdp(0, { onDatagram: () => {} })!;
+    /** Sources of the datagrams that left of 50. */
+    const load = (): string[] => {
+      for (let i = 0; i < 50; i++)
+        wan.it.sendUdp(wan.now, socket, parseIpv4(SERVER) as IpAddress, 1194, new Uint8Array(900));
+      const frames = wan.outlet.take().filter((s) => s.view.getUint16(12) === ETHERTYPE_IPV4);
+      return [...new Set(frames.map((s) => `${IpAddress.fromIpv4(s.view.getInt32(26))} ${frames.length}`))];
+    };
+    expect(load()).toEqual([`${ADDRESS} 50`]);
+    wan.advance(500_000);
+    expect(load()).toEqual([`${ADDRESS} 50`]);
+    expect(wan.reply(DHCP_NAK)).toEqual(["discover 0.0.0.0>255.255.255.255"]);
+    expect(load()).toEqual([]);
+    expect(wan.it.outDrops.snapshot()).toMatchObject({ NotConfigured: 50 });
+    wan.reply(DHCP_OFFER);
+    expect(load()).toEqual([]);
+    wan.reply(DHCP_ACK, [], { yiaddr: ip("203.0.113.21") });
+    wan.it.ingest(wan.now, wan.bed.receive(arp(1, SERVER, "203.0.113.21")));
+    wan.sent();
+    expect(load()).toEqual(["203.0.113.21 50"]);
+    // A renewal that brings another one at once.
+    wan.advance(500_000);
+    wan.reply(DHCP_ACK, [], { yiaddr: ip("203.0.113.22") });
+    wan.it.ingest(wan.now, wan.bed.receive(arp(1, SERVER, "203.0.113.22")));
+    wan.sent();
+    expect(load()).toEqual(["203.0.113.22 50"]);
+    expect(wan.log.filter((line) => /^(up|down)/.test(line)).map((line) => line.split(" ")[0])).toEqual([
+      "up",
+      "down",
+      "up",
+      "up",
+    ]);
+  });
+
   test("other resolvers with the next renewal are told without a new start; the same lease is told to nobody", () => {
     const wan = new Wan().bind();
     wan.log.length = 0;

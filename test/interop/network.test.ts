@@ -193,6 +193,24 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
   });
 
   test.skipIf(REFERENCE)(
+    "a WAN that loses what is larger than the MTU that its DHCP server gives (option 26)",
+    async () => {
+      await subject.halt();
+      await world.names(["--dhcp-option=26,1400"]);
+      await world.narrowLink(1400, async () => {
+        await world.server();
+        await subject.bootUp();
+        expect(await subject.says(/wan\.configured/)).toContain("mtu=1400");
+        expect(await world.lanHost<{ ok: number }>("upload", [SITE, MIB, 3])).toEqual({ ok: 3 });
+        expect(await world.lanHost("echo", [SITE, 1000, 1372, 8000])).toEqual({ ok: 3, failed: [] });
+        expect(await world.lanHost<{ ok: number }>("download", [SITE, MIB, 1])).toMatchObject({ ok: 1, failed: [] });
+      });
+      await subject.halt();
+      await world.names();
+    },
+  );
+
+  test.skipIf(REFERENCE)(
     "a closed LAN before the tunnel: the gateway answers at once, the rest is refused",
     async () => {
       await world.stop("server", "SIGKILL");

@@ -283,19 +283,59 @@ export class World {
     return (JSON.parse(out.trim().split("\n").at(-1)!) as { sent: number }).sent;
   }
 
+  /** Starts the WAN's DHCP and DNS server (anew), with further arguments for dnsmasq. */
+  async names(more: readonly string[] = []): Promise<void> {
+    await this.stop("dnsmasq");
+    const names = this.start("dnsmasq", "net", [
+      "dnsmasq",
+      "--no-daemon",
+      "--conf-file=/dev/null",
+      "--no-resolv",
+      "--no-hosts",
+      "--interface=w1",
+      "--bind-interfaces",
+      "--dhcp-range=203.0.113.100,203.0.113.120,1h",
+      `--dhcp-option=3,${WAN_GATEWAY}`,
+      `--dhcp-option=6,${WAN_GATEWAY}`,
+      `--address=/${SERVER_NAME}/${SERVER}`,
+      `--address=/dead.example/${NOBODY}`,
+      "--local=/example/",
+      `--dhcp-leasefile=${join(this.dir, "leases")}`,
+      "--no-ping",
+      "--log-dhcp",
+      "--log-queries",
+      ...more,
+    ]);
+    // It says so when its sockets are open.
+    if ((await names.says(/DHCP, IP range/, PATIENCE)) === undefined)
+      throw new Error(`dnsmasq did not start: ${names.log()}`);
+  }
+
   // --- the cable ---
+
+  /**
+   * The WAN takes no packet of more than `mtu` bytes while `body` runs, and loses larger ones without a word. Offloads are off:
+   * a super-frame would pass whole.
+   */
+  async narrowLink<T>(mtu: number, body: () => Promise<T>): Promise<T> {
+    const links = (size: number): Promise<unknown> =>
+      Promise.all([
+        this.sh("mid", `ip link set m0 mtu ${size}; ip link set m1 mtu ${size}`),
+        this.sh("net", `ip link set w1 mtu ${size}`),
+      ]);
+    await this.wanOffload("off");
+    await links(mtu);
+    try {
+      return await body();
+    } finally {
+      await links(1500);
+      await this.wanOffload("on");
+    }
+  }
 
   /** The WAN goes through a bad link instead of the bridge while `body` runs. */
   async badLink<T>(faults: LinkFaults, body: () => Promise<T>): Promise<T> {
-    const offload = async (way: "on" | "off"): Promise<void> => {
-      for (const [part, device] of [
-        ["rt", "w0"],
-        ["net", "w1"],
-      ] as const) {
-        await this.in(part, ["ethtool", "-K", device, "tx", way, "tso", way, "gso", way]);
-      }
-    };
-    await offload("off");
+    await this.wanOffload("off");
     await this.sh("mid", "ip link set m0 nomaster; ip link set m1 nomaster");
     const options = Object.entries(faults).flatMap(([name, value]) => [`--${name}`, `${value}`]);
     const link = this.start("bad-link", "mid", [
@@ -312,7 +352,16 @@ export class World {
     } finally {
       await this.stop("bad-link");
       await this.sh("mid", "ip link set m0 master mid0; ip link set m1 master mid0");
-      await offload("on");
+      await this.wanOffload("on");
+    }
+  }
+
+  private async wanOffload(way: "on" | "off"): Promise<void> {
+    for (const [part, device] of [
+      ["rt", "w0"],
+      ["net", "w1"],
+    ] as const) {
+      await this.in(part, ["ethtool", "-K", device, "tx", way, "tso", way, "gso", way]);
     }
   }
 
@@ -364,30 +413,9 @@ export class World {
       `ip addr add ${SITE}/24 dev i1; ip link set i1 mtu ${webMtu} up; ip route add default via 198.51.100.1 advmss 1460`,
     );
     this.gatewayMac = await this.mac("net", "w1");
-    const names = this.start("dnsmasq", "net", [
-      "dnsmasq",
-      "--no-daemon",
-      "--conf-file=/dev/null",
-      "--no-resolv",
-      "--no-hosts",
-      "--interface=w1",
-      "--bind-interfaces",
-      "--dhcp-range=203.0.113.100,203.0.113.120,1h",
-      `--dhcp-option=3,${WAN_GATEWAY}`,
-      `--dhcp-option=6,${WAN_GATEWAY}`,
-      `--address=/${SERVER_NAME}/${SERVER}`,
-      `--address=/dead.example/${NOBODY}`,
-      "--local=/example/",
-      `--dhcp-leasefile=${join(this.dir, "leases")}`,
-      "--no-ping",
-      "--log-dhcp",
-      "--log-queries",
-    ]);
     const web = this.start("web", "web", [process.execPath, join(import.meta.dir, "web-host.ts")]);
     await pki;
     if ((await web.says(/ready/, PATIENCE)) === undefined) throw new Error(`the web host did not start: ${web.log()}`);
-    // It says so when its sockets are open.
-    if ((await names.says(/DHCP, IP range/, PATIENCE)) === undefined)
-      throw new Error(`dnsmasq did not start: ${names.log()}`);
+    await this.names();
   }
 }
