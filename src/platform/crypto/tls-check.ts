@@ -1,4 +1,5 @@
 /** What the TLS library says to the material and settings of a profile, before there is a server: problems and warnings at their line. */
+import { utc } from "../../lib/utc.ts";
 import type { ClientConfig, ConfigProblem } from "../../protocol/config/types.ts";
 import { tlsParameters } from "../../protocol/exchange/tls-parameters.ts";
 import { LibsslContext } from "./tls.ts";
@@ -53,6 +54,3 @@ function outOfDate({ kind, name, from, until }: Dated, now: number): string | un
   if (until === undefined || until >= now) return undefined;
   return `${what} has expired on ${utc(until)}; ${clock}: if that is right, a new one is needed`;
 }
-
-const utc = (unixSeconds: number): string =>
-  `${new Date(unixSeconds * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`;

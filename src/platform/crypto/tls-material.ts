@@ -16,8 +16,8 @@ const X509_V_FLAG_CRL_CHECK = 4;
 const X509_V_FLAG_CRL_CHECK_ALL = 8;
 
 const CERTIFICATE = /^(X509 )?CERTIFICATE$/;
-/** A trusted certificate says beside what it may be trusted for (openssl x509 -trustout). OpenVPN takes it, and lists, in `ca`. */
-const AUTHORITY = /^((X509 |TRUSTED )?CERTIFICATE|X509 CRL)$/;
+/** A trusted certificate says beside what it may be trusted for (openssl x509 -trustout). */
+const AUTHORITY = /^(X509 |TRUSTED )?CERTIFICATE$/;
 const PRIVATE_KEY = /^([A-Z]+ )*PRIVATE KEY$/;
 
 /** A certificate or a revocation list of the profile, and the dates in it. */
@@ -71,8 +71,7 @@ class Loader {
 
   authorities(material: Material): void {
     for (const [index, block] of pemBlocks("ca", material, AUTHORITY, "certificate").entries()) {
-      if (block.kind === "X509 CRL") this.#list("ca", material, block, index);
-      else this.#certificate("ca", material, block, index, (x509) => this.#trust(x509));
+      this.#certificate("ca", material, block, index, (x509) => this.#trust(x509));
     }
   }
 
@@ -97,7 +96,7 @@ class Loader {
 
   lists(material: Material): void {
     const blocks = pemBlocks("crl-verify", material, /^X509 CRL$/, "certificate revocation list");
-    for (const [index, block] of blocks.entries()) this.#list("crl-verify", material, block, index);
+    for (const [index, block] of blocks.entries()) this.#list(material, block, index);
     this.#openssl.lib.X509_STORE_set_flags(this.#store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
   }
 
@@ -195,14 +194,14 @@ class Loader {
     return openssl.lib.d2i_X509_AUX(0, openssl.cell(0), der.length);
   }
 
-  #list(directive: string, material: Material, block: PemBlock, index: number): void {
+  #list(material: Material, block: PemBlock, index: number): void {
     const { lib } = this.#openssl;
     const crl = this.#openssl.withBio(block.der, (bio) => lib.d2i_X509_CRL_bio(bio, 0));
-    if (crl === 0) throw this.#unreadable(directive, material, nth(index, "revocation list"), false);
+    if (crl === 0) throw this.#unreadable("crl-verify", material, nth(index, "revocation list"), false);
     try {
       this.dated.push({
         kind: "list",
-        directive,
+        directive: "crl-verify",
         material,
         name: this.#openssl.name(lib.X509_CRL_get_issuer(crl)),
         from: this.#time(lib.X509_CRL_get0_lastUpdate(crl)),

@@ -57,6 +57,7 @@ const LINES: readonly fc.Arbitrary<string>[] = [
   line("remote-cert-ku", fc.constantFrom("", "a0", "0x80 08")),
   line("remote-cert-tls", "server"),
   line("remote-cert-eku", word),
+  line("tls-cert-profile", fc.constantFrom("legacy", "preferred", "suiteb", "insecure")),
   line("route", address, "255.255.255.255", fc.constantFrom("", "vpn_gateway 7")),
   line("ifconfig", address, address),
   line("dhcp-option", "DNS", address),

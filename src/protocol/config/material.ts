@@ -62,7 +62,11 @@ export function pem(reader: Reader, name: string, wanted: RegExp, what: string):
   for (const match of text.matchAll(/^[ \t]*-----BEGIN ([A-Z0-9 ]+)-----[ \t]*\n/gm)) {
     const kind = match[1] as string;
     if (!wanted.test(kind)) {
-      if (isMeant(kind)) reader.warn(line, `${found.label} also holds a ${kind}, which does not count here`);
+      if (isMeant(kind))
+        reader.warn(
+          line,
+          `${found.label} also holds a ${kind}, which does not count here${kind === "X509 CRL" ? ": crl-verify names lists" : ""}`,
+        );
       continue;
     }
     const start = match.index + match[0].length;

@@ -8,8 +8,7 @@ import type { Role, TlsConfig, VerifyConfig } from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
 const CERTIFICATE = /^(X509 )?CERTIFICATE$/;
-/** OpenVPN reads revocation lists out of it, too (ssl_openssl.c, tls_ctx_load_ca). */
-const AUTHORITY = /^((TRUSTED |X509 )?CERTIFICATE|X509 CRL)$/;
+const AUTHORITY = /^(TRUSTED |X509 )?CERTIFICATE$/;
 const PRIVATE_KEY = /^((RSA|EC|DSA|ENCRYPTED) )?PRIVATE KEY$/;
 
 export function resolveTls(reader: Reader, role: Role): TlsConfig {

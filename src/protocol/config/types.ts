@@ -79,7 +79,7 @@ export interface VerifyConfig {
   readonly remoteCertKu: readonly number[] | undefined;
   readonly nsCertType: "server" | "client" | undefined;
   readonly x509Name: { readonly type: "subject" | "name" | "name-prefix"; readonly name: string } | undefined;
-  /** verify-hash: digest of the certificate one level below the root end of the chain (level 1). */
+  /** verify-hash: digests of the certificate that signed the peer's ("level 1"); any of them. */
   readonly verifyHash: { readonly algorithm: "SHA1" | "SHA256"; readonly digests: readonly string[] } | undefined;
   /** peer-fingerprint: SHA-256 of the peer certificate, lower-case hex without colons; any of them. */
   readonly peerFingerprints: readonly string[] | undefined;

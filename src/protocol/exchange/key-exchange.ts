@@ -45,6 +45,7 @@ export class KeyExchange {
   readonly #options: KeyExchangeOptions;
   #tls: TlsEngine | undefined;
   #rejected: CertificateProblem | undefined;
+  #tlsHeard = false;
   #toSend: Uint8Array[] = [];
   readonly #messages = new ControlMessages();
   #plain: Uint8Array = new Uint8Array(0);
@@ -55,6 +56,16 @@ export class KeyExchange {
     this.#options = options;
     this.reliable = new Reliable(options.tlsTimeoutMs);
     this.reliable.queue(options.reset, new Uint8Array(0));
+  }
+
+  /** What it waits for; "hello": the peer acknowledges our first TLS records and says nothing to them. */
+  get phase(): KeyExchangeState | "hello" {
+    return this.state === "tls" && !this.#tlsHeard ? "hello" : this.state;
+  }
+
+  /** What was let pass in the peer's certificates. */
+  get tlsWarnings(): readonly string[] {
+    return this.#tls?.warnings ?? [];
   }
 
   get tlsDescription(): string {
@@ -131,6 +142,7 @@ export class KeyExchange {
         }
         this.state = "tls";
       } else if (packet.opcode === CONTROL_V1 && packet.payload.length > 0) {
+        this.#tlsHeard = true;
         this.#tls?.receive(packet.payload);
       }
     }

@@ -322,6 +322,7 @@ export class ClientSession {
     if (!this.#tlsSeen && (first.state === "key-exchange" || first.state === "done")) {
       this.#tlsSeen = true;
       this.#events.push({ kind: "tls-established", description: first.tlsDescription });
+      for (const text of first.tlsWarnings) this.#events.push({ kind: "warning", text });
     }
     if (first.state === "failed" && first.failure !== undefined) this.#end(now, first.failure);
     if (first.state !== "done") return;
@@ -547,7 +548,7 @@ export class ClientSession {
 
   /** What the handshake waits for. */
   get #phase(): string {
-    return this.#state === "push" ? "push" : (this.#negotiations.active?.state ?? "reset");
+    return this.#state === "push" ? "push" : (this.#negotiations.active?.phase ?? "reset");
   }
 
   #sentAt(): number {

@@ -19,9 +19,9 @@ function config(lines = ""): ClientConfig {
   return result.config;
 }
 
-const tls = (kind: TlsFailure["kind"], code: string): SessionEnd => ({
+const tls = (kind: TlsFailure["kind"], code: string, depth = 0): SessionEnd => ({
   kind: "tls-failed",
-  failure: { kind, code, message: "what the library says" },
+  failure: { kind, code, message: "what the library says", certificate: { subject: "CN=a\nb", depth } },
 });
 const say = (end: SessionEnd, lines = ""): string => explainEnd(end, config(lines), PLACE).message;
 const authFailed: SessionEnd = {
@@ -75,29 +75,13 @@ test("a certificate of the wrong time names the clock and its present value", ()
   }
 });
 
-test("the clock's words are right for leap days, centuries and the end of years", () => {
-  for (const ms of [
-    Date.UTC(1970, 0, 1),
-    Date.UTC(2000, 1, 29),
-    Date.UTC(2024, 1, 29, 1, 2),
-    Date.UTC(2100, 2, 1),
-    Date.UTC(2027, 11, 31, 23, 59),
-  ]) {
-    const { message } = explainEnd(tls("certificate", "CERT_HAS_EXPIRED"), config(), {
-      ...PLACE,
-      unixSeconds: ms / 1000,
-    });
-    expect(message).toContain(`${new Date(ms).toISOString().slice(0, 16).replace("T", " ")} UTC`);
-  }
-});
-
 test("a chain that does not lead to the CA names the ca block", () => {
   for (const code of [
     "SELF_SIGNED_CERT_IN_CHAIN",
     "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
     "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
   ]) {
-    expect(say(tls("certificate", code))).toMatch(/certificate does not verify.*<ca>/);
+    expect(say(tls("certificate", code))).toMatch(/certificate.* does not verify.*<ca>/);
   }
 });
 
@@ -105,6 +89,21 @@ test("alerts of the server are about the client's certificate, the version or th
   expect(say(tls("alert", "unknown_ca"))).toContain("client certificate");
   expect(say(tls("alert", "certificate_required"))).toContain("demands a client certificate");
   expect(say(tls("alert", "protocol_version"))).toContain("tls-version-min");
+});
+
+test("what is said about a certificate names its subject, without what a terminal would obey", () => {
+  expect(say(tls("certificate", "CERT_HAS_EXPIRED"))).toStartWith("the server's certificate (CN=a?b) has expired");
+  expect(say(tls("certificate", "CERT_HAS_EXPIRED", 1))).toStartWith("the CA certificate of CN=a?b has expired");
+  expect(say(tls("certificate", "CA_MD_TOO_WEAK"))).toMatch(/SHA-1 or MD5.*@SECLEVEL=0/);
+  expect(say(tls("certificate", "EE_KEY_TOO_SMALL"), "tls-cert-profile preferred\n")).toMatch(
+    /tls-cert-profile preferred asks/,
+  );
+});
+
+test("a server that does not answer the first TLS record shares no version, cipher or group, and the lines of the profile are named", () => {
+  const { message } = explainStall("hello", config("tls-version-min 1.3\ntls-groups X448\n"), PLACE);
+  expect(message).toMatch(/likeliest cause .* no TLS version, cipher or group .*tls-version-min 1\.3.*tls-groups X448/);
+  expect(message).not.toContain("certificate");
 });
 
 test("a handshake that stops after TLS may mean the client certificate, and says so", () => {
@@ -131,8 +130,8 @@ test("every end has a sentence, without a secret in it", () => {
     { kind: "session-timeout" },
     { kind: "renegotiation-failed", problem: "not in time" },
     { kind: "closed" },
-    ...["CERT_REVOKED", "CRL_HAS_EXPIRED", "CRL_NOT_YET_VALID", "UNABLE_TO_GET_CRL", "INVALID_PURPOSE"].map((code) =>
-      tls("certificate", code),
+    ...["CERT_REVOKED", "CRL_HAS_EXPIRED", "CRL_NOT_YET_VALID", "CRL_SIGNATURE_FAILURE", "INVALID_PURPOSE", "X"].map(
+      (code) => tls("certificate", code),
     ),
   ];
   const said = ends.map((end) => say(end));
