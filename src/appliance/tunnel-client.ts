@@ -288,6 +288,9 @@ export class TunnelClient {
   #handle(now: number, attempt: Attempt, event: SessionEvent): void {
     const log = this.#log;
     switch (event.kind) {
+      case "moved":
+        log.write("debug", "session.state", "", { from: event.from, to: event.to });
+        return;
       case "server-answered":
         log.write("debug", "link.answered", "", this.#where(attempt));
         return;

@@ -83,7 +83,7 @@ export class Loopback {
       peerId: 5,
       push: PUSH,
       ekm: true,
-      memory: { slab: memory, aead },
+      memory: { slab: memory, aead, at: memory.bytes.length - 3 * SLOT },
     });
     this.lan = new LanEnd(memory, waste);
     this.wan = new WanEnd(memory, peer, udpGso);
@@ -316,6 +316,7 @@ class WanEnd extends End {
   /** Takes no notice of what comes. */
   deaf = false;
   readonly #peer: OpenvpnPeer;
+  readonly #datagram = new Batch(1);
   readonly #waiting = new Batch(WAN_ROWS);
   readonly #plain = new Batch(WAN_ROWS);
   readonly #sealed = new Batch(WAN_ROWS);
@@ -380,7 +381,9 @@ class WanEnd extends End {
         bytes.copyWithin(at, start, start + len);
       }
       if (continues || batch.gsoType[i] === GSO_UDP_L4) this.#ungather(at, len);
-      this.#peer.data.open(this.#now, at + DATAGRAM, len - DATAGRAM, plain);
+      this.#datagram.at[0] = at + DATAGRAM;
+      this.#datagram.len[0] = len - DATAGRAM;
+      this.#peer.session.handleRows(this.#now, this.#datagram, 0, 1, plain);
       swap16(view, at, at + 6);
       swap32(view, at + 2, at + 8);
       swap32(view, at + ETHERNET_HEADER_LEN + 12, at + ETHERNET_HEADER_LEN + 16);
@@ -390,7 +393,7 @@ class WanEnd extends End {
       waiting.push(at, len);
     }
     for (let i = 0; i < plain.count; i++) turnRound(view, plain.at[i]!, plain.len[i]!);
-    this.#peer.data.sealBatch(this.#now, plain, sealed);
+    this.#peer.session.sealBatch(this.#now, plain, sealed);
     this.returned += sealed.count;
   }
 

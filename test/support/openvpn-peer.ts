@@ -1,30 +1,18 @@
-/** A scripted server of one client for simulations, made of the client's own wire and key modules. */
+/** The product's server session with one client, as simulations drive it: a login is always accepted, unless it waits. */
 import { Batch } from "../../src/lib/batch.ts";
 import type { Random } from "../../src/lib/random.ts";
-import { type Slab, slabOver } from "../../src/lib/slab.ts";
+import { Arena, type Slab, slabOver } from "../../src/lib/slab.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
-import { ControlChannel } from "../../src/protocol/control/channel.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
-import {
-  DATA_V1,
-  DATA_V2,
-  HARD_RESET_SERVER_V2,
-  keyIdOf,
-  nextKeyId,
-  opcodeOf,
-  SOFT_RESET_V1,
-} from "../../src/protocol/control/opcode.ts";
-import { controlCrypto } from "../../src/protocol/control/protection.ts";
-import { ReplayGuard } from "../../src/protocol/control/replay-guard.ts";
-import { AeadDataKey } from "../../src/protocol/data/aead-key.ts";
-import { DataChannel } from "../../src/protocol/data/channel.ts";
-import { KeySlots } from "../../src/protocol/data/key-slots.ts";
 import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
-import { SessionDrops } from "../../src/protocol/drop.ts";
-import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH } from "../../src/protocol/exchange/key-derive.ts";
-import { KeyExchange } from "../../src/protocol/exchange/key-exchange.ts";
-import { makeKeySource, utf8Encode } from "../../src/protocol/exchange/key-method.ts";
 import type { AeadFactory, AeadName, TlsContext } from "../../src/protocol/ports.ts";
+import type { AssociationStart } from "../../src/protocol/session/association.ts";
+import {
+  type ClientLogin,
+  ServerSession,
+  type ServerSessionConfig,
+  type ServerSessionEvent,
+} from "../../src/protocol/session/server.ts";
 
 export interface PeerOptions {
   readonly wrap: ControlWrap;
@@ -35,191 +23,158 @@ export interface PeerOptions {
   readonly peerId: number;
   /** What is pushed beside cipher, peer-id and protocol-flags. */
   readonly push: readonly string[];
+  /** Keys by the TLS exporter, else by the PRF (the independent server only: the client announces the exporter). */
   readonly ekm: boolean;
-  /** Where `data` opens and seals, and with what; default: a slab of its own, and noble. */
-  readonly memory?: { readonly slab: Slab; readonly aead: AeadFactory };
+  /** Where it opens and seals, and with what; default: a slab of its own, and noble. */
+  readonly memory?: PeerMemory;
+  readonly config?: Partial<ServerSessionConfig>;
+  readonly start?: Partial<AssociationStart>;
 }
 
-const AT = 256;
+export interface PeerMemory {
+  readonly slab: Slab;
+  readonly aead: AeadFactory;
+  /** 4 KiB for single packets. */
+  readonly at: number;
+}
+
+const ROOM = 2048;
+const HEADROOM = 256;
 const replayWindow = { packets: 64, seconds: 15 };
 
 export class OpenvpnPeer {
+  /** For whole batches; handle() and seal() are for single packets. */
+  readonly session: ServerSession;
+  readonly events: ServerSessionEvent[] = [];
   /** Payloads of the data packets that arrived. */
   readonly received: Uint8Array[] = [];
-  readonly messages: string[] = [];
-  exited = false;
   /** It gets packets, but says nothing. */
   mute = false;
   /** Somebody forges packets of this server to the client; it never minds. */
   isForgiving = true;
-  /** No push reply is sent. */
+  /** No login is decided. */
   withholdsPush = false;
+  keyId = -1;
   readonly #options: PeerOptions;
   readonly #slab: Slab;
-  readonly #aead: AeadFactory;
-  readonly #slots = new KeySlots(3600_000, 3000);
-  /** For whole batches; handle() and seal() are for a peer with a slab of its own. */
-  readonly data: DataChannel;
-  readonly #channel: ControlChannel;
-  #negotiations: KeyExchange[] = [];
-  readonly #keyed = new Set<KeyExchange>();
-  #pushed = false;
+  readonly #at: number;
+  #login: ClientLogin | undefined;
+  #isAsked = false;
+  #started = false;
 
   constructor(options: PeerOptions) {
+    const slab = options.memory?.slab ?? slabOver(new ArrayBuffer(2 * ROOM));
+    const at = options.memory?.at ?? 0;
     this.#options = options;
-    this.#slab = options.memory?.slab ?? slabOver(new ArrayBuffer(8192));
-    this.#aead = options.memory?.aead ?? nobleAead(this.#slab);
-    this.data = new DataChannel(this.#slab, this.#slots, new SessionDrops());
-    this.data.peerId = options.peerId;
-    const ownSessionId = new Uint8Array(8);
-    options.random.fill(ownSessionId);
-    const protection = {
-      crypto: controlCrypto(options.wrap, "server", noblePrimitives),
-      guard: new ReplayGuard(1_700_000_000, replayWindow),
+    this.#slab = slab;
+    this.#at = at + HEADROOM;
+    const ports = {
+      slab,
+      aead: options.memory?.aead ?? nobleAead(slab),
+      control: noblePrimitives,
+      tls: options.tls,
+      random: options.random,
+      scratch: new Arena(slab, at + ROOM, at + 2 * ROOM),
     };
-    this.#channel = new ControlChannel({ side: "server", ownSessionId, protection, linkOverhead: 28 });
+    const start = { linkOverhead: 28, unixSeconds: 1_700_000_000, ...options.start };
+    this.session = new ServerSession({ ...serverConfig(options), ...options.config }, ports, start);
   }
 
-  get keyId(): number {
-    return this.#negotiations[0]?.keyId ?? -1;
+  get exited(): boolean {
+    return this.events.some((e) => e.kind === "ended" && e.end.kind === "client-exit");
   }
 
   /** User and password that the client sent in the latest key exchange. */
   get login(): readonly (string | undefined)[] {
-    const message = this.#negotiations.find((n) => n.state === "done")?.peerMessage;
-    return [message?.user, message?.password];
+    return [this.#login?.user, this.#login?.password];
   }
 
   handle(now: number, packet: Uint8Array): void {
-    const opcode = opcodeOf(packet[0]!);
-    if (opcode === DATA_V1 || opcode === DATA_V2) {
-      // OpenVPN has room for two keys: the one of the latest negotiation, done or not, and the one before
-      if (!this.#negotiations.slice(0, 2).some((n) => n.keyId === keyIdOf(packet[0]!))) return;
-      this.#slab.bytes.set(packet, AT);
-      const plain = new Batch(1);
-      this.data.open(now, AT, packet.length, plain);
-      if (plain.count > 0) this.received.push(this.#slab.bytes.slice(plain.at[0]!, plain.at[0]! + plain.len[0]!));
-      this.exited ||= this.data.exitReceived;
-      return;
-    }
-    const control = this.#channel.receive(packet, now);
-    if (typeof control === "number") return;
-    let negotiation = this.#negotiations.find((n) => n.keyId === control.keyId);
-    if (negotiation === undefined) {
-      const isFirst = this.#negotiations.length === 0 && control.keyId === 0;
-      const isNext = control.opcode === SOFT_RESET_V1 && control.keyId === nextKeyId(this.keyId);
-      if (!isFirst && !isNext) return;
-      negotiation = this.#negotiate(control.keyId, isFirst ? HARD_RESET_SERVER_V2 : SOFT_RESET_V1, now);
-    }
-    negotiation.handle(control);
-    this.#pump(now);
+    if (!this.#started) this.session.start(now);
+    this.#started = true;
+    const [datagrams, plain] = [new Batch(1), new Batch(1)];
+    this.#slab.bytes.set(packet, this.#at);
+    datagrams.push(this.#at, packet.length);
+    this.session.handleRows(now, datagrams, 0, 1, plain);
+    if (plain.count > 0) this.received.push(this.#slab.bytes.slice(plain.at[0]!, plain.at[0]! + plain.len[0]!));
+    this.#settle(now);
   }
 
   /** Starts a renegotiation. */
   renegotiate(now: number): void {
-    this.#negotiate(nextKeyId(this.keyId), SOFT_RESET_V1, now);
+    this.session.renegotiate(now);
   }
 
   /** Says something over the control channel. */
   say(text: string): void {
-    const active = this.#negotiations.find((n) => n.state === "done");
-    active?.send(utf8Encode(`${text}\0`));
-    active?.pump();
+    this.session.say(text);
   }
 
   /** A data packet with this payload; undefined while there is no key. */
   seal(now: number, payload: Uint8Array): Uint8Array | undefined {
     const [plain, sealed] = [new Batch(1), new Batch(1)];
-    this.#slab.bytes.set(payload, AT);
-    plain.push(AT, payload.length);
-    this.data.sealBatch(now, plain, sealed);
+    this.#slab.bytes.set(payload, this.#at);
+    plain.push(this.#at, payload.length);
+    this.session.sealBatch(now, plain, sealed);
     if (sealed.count === 0) return undefined;
     return this.#slab.bytes.slice(sealed.at[0]!, sealed.at[0]! + sealed.len[0]!);
   }
 
   handleTimeout(now: number): void {
-    this.#slots.handleTimeout(now);
+    this.session.handleTimeout(now);
+    this.#settle(now);
   }
 
   poll(now: number): Uint8Array | undefined {
-    if (this.mute) return undefined;
-    for (const negotiation of this.#negotiations) {
-      const packet = this.#channel.poll(negotiation, now);
-      if (packet !== undefined) return packet;
-    }
-    return undefined;
+    return this.mute ? undefined : this.session.pollTransmit(now);
   }
 
   pollAt(): number {
-    let at = this.#slots.pollAt();
-    if (this.mute) return at;
-    for (const { reliable } of this.#negotiations) {
-      at = Math.min(at, reliable.acksPending ? Number.NEGATIVE_INFINITY : reliable.pollAt());
+    return this.mute ? Number.POSITIVE_INFINITY : this.session.pollAt();
+  }
+
+  #settle(now: number): void {
+    for (let event = this.session.pollEvent(); event !== undefined; event = this.session.pollEvent()) {
+      this.events.push(event);
+      if (event.kind === "up") this.keyId = 0;
+      if (event.kind === "rekeyed") this.keyId = event.keyId;
+      if (event.kind !== "login") continue;
+      this.#login = event.login;
+      this.#isAsked = true;
     }
-    return at;
+    if (!this.#isAsked || this.withholdsPush) return;
+    this.#isAsked = false;
+    const { peerId, push } = this.#options;
+    this.session.decide(now, { kind: "accept", peerId, options: push });
+    this.#settle(now);
   }
+}
 
-  #negotiate(keyId: number, reset: number, now: number): KeyExchange {
-    const { tls, random } = this.#options;
-    const negotiation = new KeyExchange({
-      keyId,
-      reset,
-      isServer: true,
-      now,
-      tlsTimeoutMs: 2000,
-      maxPayload: this.#channel.maxPayload,
-      createTls: (accept) => tls.engine(accept),
-      checkCertificates: () => undefined,
-      ownMessage: () => ({
-        source: makeKeySource(random, true),
-        options: "V4,dev-type tun,tls-server",
-        user: undefined,
-        password: undefined,
-        peerInfo: undefined,
-      }),
-    });
-    this.#negotiations = [negotiation, ...this.#negotiations].slice(0, 3);
-    return negotiation;
-  }
-
-  #pump(now: number): void {
-    for (const negotiation of this.#negotiations) {
-      negotiation.pump();
-      for (const message of negotiation.readMessages()) {
-        this.messages.push(message.kind === "unknown" ? message.text : message.kind);
-        if (message.kind === "exit") this.exited = true;
-        if (message.kind === "unknown" && message.text === "PUSH_REQUEST" && !this.withholdsPush) {
-          this.#reply(negotiation, now);
-        }
-      }
-      if (negotiation.state === "done" && this.#pushed) this.#install(negotiation, now);
-      negotiation.pump();
-    }
-  }
-
-  #reply(negotiation: KeyExchange, now: number): void {
-    const { cipher, peerId, ekm, push } = this.#options;
-    const flags = ekm ? ["protocol-flags cc-exit tls-ekm"] : [];
-    negotiation.send(
-      utf8Encode(`${["PUSH_REPLY", ...push, ...flags, `peer-id ${peerId}`, `cipher ${cipher}`].join(",")}\0`),
-    );
-    this.#pushed = true;
-    this.#install(negotiation, now);
-  }
-
-  #install(negotiation: KeyExchange, now: number): void {
-    if (this.#keyed.has(negotiation)) return;
-    this.#keyed.add(negotiation);
-    const { ekm, cipher, peerId } = this.#options;
-    const { ownSessionId, peerSessionId } = this.#channel;
-    const block = ekm
-      ? negotiation.exportKeyingMaterial(EXPORTER_LABEL, EXPORTER_LENGTH)
-      : deriveByPrf(negotiation.peerMessage!.source, negotiation.ownSource!, peerSessionId!, ownSessionId);
-    const aead = this.#aead;
-    const { keyId } = negotiation;
-    this.#slots.install(
-      new AeadDataKey(block, { slab: this.#slab, aead, cipher, keyId, peerId, replayWindow, sendKey: 1 }),
-      now,
-    );
-  }
+function serverConfig({ wrap, cipher }: PeerOptions): ServerSessionConfig {
+  const none = undefined;
+  return {
+    control: {
+      wrap,
+      replayWindow,
+      handWindow: 60,
+      tlsTimeout: 2,
+      tranWindow: 3600,
+      renegSec: { max: 0, min: 0 },
+      renegBytes: 0,
+      renegPkts: 0,
+    },
+    verify: {
+      remoteCertTls: none,
+      remoteCertEku: none,
+      remoteCertKu: none,
+      nsCertType: none,
+      x509Name: none,
+      verifyHash: none,
+      peerFingerprints: none,
+    },
+    data: { ciphers: [cipher], fallbackCipher: none, auth: "SHA256", framing: "none", replayWindow },
+    tunnel: { mtu: 1500 },
+    keepalive: { ping: 0, timeout: 0, action: "restart", inactive: none, sessionTimeout: 0 },
+    exitNotify: 0,
+  };
 }

@@ -13,6 +13,7 @@ import type { TlsContext } from "../../src/protocol/ports.ts";
 import type { AuthToken } from "../../src/protocol/push/collect.ts";
 import { ClientSession } from "../../src/protocol/session/client.ts";
 import type { SessionEnd, SessionEvent } from "../../src/protocol/session/events.ts";
+import type { SessionState } from "../../src/protocol/session/state.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
 import { fakeTlsContext } from "./fake-tls.ts";
 import type { PeerTls } from "./independent/exchange.ts";
@@ -32,7 +33,6 @@ export interface Link {
 /** A server of one client, as the simulation drives it. */
 export interface SimServer {
   readonly received: Uint8Array[];
-  readonly messages: string[];
   readonly exited: boolean;
   mute: boolean;
   withholdsPush: boolean;
@@ -63,6 +63,8 @@ export class Sim {
   readonly session: ClientSession;
   readonly peer: SimServer;
   readonly events: SessionEvent[] = [];
+  /** The states that the session went through. */
+  readonly moves: SessionState[] = [];
   readonly received: Uint8Array[] = [];
   readonly sentAt: number[] = [];
   /** Everything that the peer sent. */
@@ -218,7 +220,10 @@ export class Sim {
       this.#send(true, p);
     }
     for (let p = this.peer.poll(this.now); p !== undefined; p = this.peer.poll(this.now)) this.#send(false, p);
-    for (let e = this.session.pollEvent(); e !== undefined; e = this.session.pollEvent()) this.events.push(e);
+    for (let e = this.session.pollEvent(); e !== undefined; e = this.session.pollEvent()) {
+      if (e.kind === "moved") this.moves.push(e.to);
+      else this.events.push(e);
+    }
   }
 
   #send(toPeer: boolean, bytes: Uint8Array): void {

@@ -26,6 +26,8 @@ export type ControlMessage =
       readonly temporary: TemporaryFailure | undefined;
       readonly challenge: string | undefined;
     }
+  /** A client asks for its options. */
+  | { readonly kind: "push-request" }
   | { readonly kind: "auth-pending"; readonly seconds: number | undefined }
   | { readonly kind: "info"; readonly text: string }
   | { readonly kind: "info-pre"; readonly text: string }
@@ -106,6 +108,7 @@ function parseBytes(bytes: Uint8Array): ControlMessage | undefined {
 export function parseControlMessage(text: string): ControlMessage {
   if (text.startsWith("AUTH_FAILED")) return parseAuthFailed(after(text, "AUTH_FAILED"));
   if (/^PUSH_REPLY(,|$)/.test(text)) return parsePushReply(after(text, "PUSH_REPLY"));
+  if (text === "PUSH_REQUEST") return { kind: "push-request" };
   if (text.startsWith("RESTART")) {
     const message = after(text, "RESTART");
     return { kind: "restart", message: told(withoutFlags(message)), nextRemote: flags(message).includes("N") };

@@ -23,7 +23,8 @@ interface Outgoing {
   timeout: number;
   /** Later packets that were acknowledged since the last transmission. */
   overtaken: number;
-  sent: boolean;
+  /** Time of the first transmission; Infinity: not sent yet. */
+  sentAt: number;
 }
 
 export interface Incoming {
@@ -33,18 +34,20 @@ export interface Incoming {
 
 export class Reliable {
   readonly #initialTimeout: number;
-  #nextSendId = 0;
+  #nextSendId: number;
   readonly #outgoing: Outgoing[] = [];
-  #nextReceiveId = 0;
+  #nextReceiveId: number;
   readonly #incoming = new Map<number, Incoming>();
   #toAck: number[] = [];
   /** Acknowledged lately, latest first. */
   #acked: number[] = [];
   retransmissions = 0;
 
-  /** @param initialTimeout ms until the first retransmission */
-  constructor(initialTimeout: number) {
+  /** @param initialTimeout ms until the first retransmission @param firstId of the packets of both sides */
+  constructor(initialTimeout: number, firstId = 0) {
     this.#initialTimeout = initialTimeout;
+    this.#nextSendId = firstId;
+    this.#nextReceiveId = firstId;
   }
 
   get sendRoom(): number {
@@ -56,6 +59,11 @@ export class Reliable {
     return this.#outgoing.length === 0;
   }
 
+  /** When the oldest packet that waits for its acknowledgement was sent for the first time; Infinity: none waits. */
+  get waitingSince(): number {
+    return this.#outgoing.reduce((min, p) => Math.min(min, p.sentAt), Number.POSITIVE_INFINITY);
+  }
+
   /** Queues a packet, due at once. Only while there is sendRoom. */
   queue(opcode: number, payload: Uint8Array): void {
     this.#outgoing.push({
@@ -65,7 +73,7 @@ export class Reliable {
       nextAt: Number.NEGATIVE_INFINITY,
       timeout: this.#initialTimeout,
       overtaken: 0,
-      sent: false,
+      sentAt: Number.POSITIVE_INFINITY,
     });
   }
 
@@ -73,11 +81,11 @@ export class Reliable {
   pollSend(now: number): { readonly id: number; readonly opcode: number; readonly payload: Uint8Array } | undefined {
     const due = this.#outgoing.find((p) => p.nextAt <= now);
     if (due === undefined) return undefined;
-    if (due.sent) {
+    if (isSent(due)) {
       this.retransmissions++;
       due.timeout = Math.max(this.#initialTimeout, Math.min(due.timeout * 2, MAX_RETRANSMIT_MS));
     }
-    due.sent = true;
+    due.sentAt = Math.min(due.sentAt, now);
     due.overtaken = 0;
     due.nextAt = now + due.timeout;
     return due;
@@ -91,11 +99,11 @@ export class Reliable {
   /** The peer acknowledges these ids; unknown ones are repetitions and mean nothing. */
   acknowledge(ids: readonly number[]): void {
     for (const id of ids) {
-      const index = this.#outgoing.findIndex((p) => p.id === id && p.sent);
+      const index = this.#outgoing.findIndex((p) => p.id === id && isSent(p));
       if (index < 0) continue;
       this.#outgoing.splice(index, 1);
       for (const earlier of this.#outgoing) {
-        if (earlier.id < id && earlier.sent && ++earlier.overtaken === FAST_RETRANSMIT_ACKS) {
+        if (earlier.id < id && isSent(earlier) && ++earlier.overtaken === FAST_RETRANSMIT_ACKS) {
           earlier.nextAt = Number.NEGATIVE_INFINITY;
         }
       }
@@ -129,3 +137,5 @@ export class Reliable {
     return acks.slice(0, max);
   }
 }
+
+const isSent = (packet: Outgoing): boolean => packet.sentAt !== Number.POSITIVE_INFINITY;

@@ -12,11 +12,12 @@ export class ReplayGuard {
   /** Seconds of the wall clock when the guard was made, as a uint32. */
   readonly time: number;
   readonly #window: ReplayWindow;
-  #lastId = 0;
+  #lastId: number;
   #peerTime = 0;
 
-  /** @param window how far behind the highest id, and how late, a packet may come: `replay-window` */
-  constructor(unixSeconds: number, window: { readonly packets: number; readonly seconds: number }) {
+  /** @param window how far behind the highest id, and how late, a packet may come: `replay-window` @param lastId that this side has used */
+  constructor(unixSeconds: number, window: { readonly packets: number; readonly seconds: number }, lastId = 0) {
+    this.#lastId = lastId;
     this.time = unixSeconds >>> 0;
     this.#window = new ReplayWindow(window.packets, window.seconds);
   }

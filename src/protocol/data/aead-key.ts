@@ -45,6 +45,13 @@ const KEY_LEN: Readonly<Record<AeadName, number>> = Object.freeze({
   "CHACHA20-POLY1305": 32,
 });
 
+/** What a key was used for already: packet id of its next packet, packets and blocks encrypted and decrypted. */
+export interface AeadKeyUse {
+  readonly packetId?: number;
+  readonly sent?: number;
+  readonly received?: number;
+}
+
 export interface AeadDataKeyOptions {
   readonly slab: Slab;
   readonly aead: AeadFactory;
@@ -55,8 +62,8 @@ export interface AeadDataKeyOptions {
   /** PEER_ID_NONE: packets are sent as DATA_V1. */
   readonly peerId: number;
   readonly replayWindow: { readonly packets: number; readonly seconds: number };
-  /** Tests start near the end: packet id of the first packet, blocks that count as encrypted and decrypted. */
-  readonly used?: { readonly packetId?: number; readonly sent?: number; readonly received?: number } | undefined;
+  /** Tests start near the end. */
+  readonly used?: AeadKeyUse | undefined;
 }
 
 export class AeadDataKey implements DataKey {

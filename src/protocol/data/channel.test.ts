@@ -40,9 +40,9 @@ function end(side: Side) {
 test("a packet of the next key makes this side send with it at once", () => {
   const [client, server] = [end("client"), end("server")];
   const [first, second] = [client.key(0), client.key(1)];
-  client.slots.install(first, 0);
-  client.slots.install(second, 0);
-  server.slots.install(server.key(1), 0);
+  client.slots.install(first, 0, 0);
+  client.slots.install(second, 0, 0);
+  server.slots.install(server.key(1), 0, 0);
   slab.bytes[AT] = 0x45;
   const [at, len] = server.seal(20);
   expect(client.slots.sending).toBe(first);
@@ -53,15 +53,15 @@ test("a packet of the next key makes this side send with it at once", () => {
 
 test("what cannot be opened is a named drop", () => {
   const [client, server] = [end("client"), end("server")];
-  server.slots.install(server.key(0), 0);
+  server.slots.install(server.key(0), 0, 0);
   const open = (room = 1): void => {
     const [at, len] = server.seal(20);
     client.path.open(0, at, len, new Batch(room));
   };
   open();
-  client.slots.install(client.key(2), 0);
+  client.slots.install(client.key(2), 0, 0);
   open();
-  client.slots.install(client.key(0), 0);
+  client.slots.install(client.key(0), 0, 0);
   client.path.peerId = 6;
   open();
   client.path.peerId = 5;
@@ -81,8 +81,8 @@ test("what cannot be opened is a named drop", () => {
 
 test("pings and exit notices are no packets of the tunnel", () => {
   const [client, server] = [end("client"), end("server")];
-  client.slots.install(client.key(0), 0);
-  server.slots.install(server.key(0), 0);
+  client.slots.install(client.key(0), 0, 0);
+  server.slots.install(server.key(0), 0, 0);
   const plain = new Batch(4);
   pingEmit(slab.bytes, AT);
   client.path.open(0, ...server.seal(PING_LEN), plain);
@@ -102,8 +102,8 @@ test.each(["stub", "stub-swap"] as const)(
   "with %s framing packets and pings grow by a byte and come out whole",
   (framing) => {
     const [client, server] = [end("client"), end("server")];
-    client.slots.install(client.key(0), 0);
-    server.slots.install(server.key(0), 0);
+    client.slots.install(client.key(0), 0, 0);
+    server.slots.install(server.key(0), 0, 0);
     const bare = server.path.overhead;
     client.path.framing = framing;
     server.path.framing = framing;

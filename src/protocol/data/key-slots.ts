@@ -41,8 +41,11 @@ export class KeySlots {
     return this.#byId[keyId];
   }
 
-  /** A key that this side can use from now on. The first one is sent with at once. */
-  install(key: DataKey, now: number): void {
+  /**
+   * A key that this side can use from now on. The first one is sent with at once.
+   * @param begunAt when its renegotiation began: the delay counts from there (OpenVPN's ssl.c, session_move_pre_start)
+   */
+  install(key: DataKey, now: number, begunAt: number): void {
     if (this.#sending === undefined) {
       this.#put(key);
       this.#sending = key;
@@ -52,7 +55,7 @@ export class KeySlots {
     this.takeOver(now);
     this.#put(key);
     this.#next = key;
-    this.#switchAt = now + this.#switchDelayMs;
+    this.#switchAt = Math.max(now, begunAt + this.#switchDelayMs);
   }
 
   /** A packet was opened with `key`: the peer sends with it, so it has it. */

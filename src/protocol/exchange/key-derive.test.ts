@@ -22,16 +22,16 @@ test("every input of the derivation counts", () => {
     random2: new Uint8Array(32).fill(n + 2),
   });
   const id = (n: number): Uint8Array => new Uint8Array(8).fill(n);
-  const base = deriveByPrf(source(1), source(10), id(20), id(30));
+  const base = deriveByPrf([source(1), source(10)], [id(20), id(30)]);
   expect(base.length).toBe(STATIC_KEY_LEN);
   const others = [
-    deriveByPrf({ ...source(1), preMaster: new Uint8Array(48) }, source(10), id(20), id(30)),
-    deriveByPrf({ ...source(1), random1: id(1) }, source(10), id(20), id(30)),
-    deriveByPrf({ ...source(1), random2: id(1) }, source(10), id(20), id(30)),
-    deriveByPrf(source(1), { ...source(10), random1: id(1) }, id(20), id(30)),
-    deriveByPrf(source(1), { ...source(10), random2: id(1) }, id(20), id(30)),
-    deriveByPrf(source(1), source(10), id(21), id(30)),
-    deriveByPrf(source(1), source(10), id(20), id(31)),
+    deriveByPrf([{ ...source(1), preMaster: new Uint8Array(48) }, source(10)], [id(20), id(30)]),
+    deriveByPrf([{ ...source(1), random1: id(1) }, source(10)], [id(20), id(30)]),
+    deriveByPrf([{ ...source(1), random2: id(1) }, source(10)], [id(20), id(30)]),
+    deriveByPrf([source(1), { ...source(10), random1: id(1) }], [id(20), id(30)]),
+    deriveByPrf([source(1), { ...source(10), random2: id(1) }], [id(20), id(30)]),
+    deriveByPrf([source(1), source(10)], [id(21), id(30)]),
+    deriveByPrf([source(1), source(10)], [id(20), id(31)]),
   ];
   expect(new Set([base, ...others].map((block) => block.toHex())).size).toBe(8);
 });

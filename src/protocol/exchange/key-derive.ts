@@ -19,11 +19,13 @@ export interface KeySource {
   readonly random2: Uint8Array;
 }
 
+/** What the key block comes from: the TLS exporter, or the PRF. */
+export type KeyDerivation = "ekm" | "prf";
+
+/** @param sources,sessionIds the client's first */
 export function deriveByPrf(
-  client: KeySource,
-  server: Pick<KeySource, "random1" | "random2">,
-  clientSessionId: Uint8Array,
-  serverSessionId: Uint8Array,
+  [client, server]: readonly [KeySource, Pick<KeySource, "random1" | "random2">],
+  [clientSessionId, serverSessionId]: readonly [Uint8Array, Uint8Array],
 ): Uint8Array {
   const master = tls1Prf(client.preMaster, "OpenVPN master secret", [client.random1, server.random1], 48);
   const seeds = [client.random2, server.random2, clientSessionId, serverSessionId];

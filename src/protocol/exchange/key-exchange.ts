@@ -1,80 +1,103 @@
 /**
- * One negotiation of a key: resets, TLS handshake, key-method messages, and after that the control messages that
- * travel through its TLS session. It owns the reliability layer and the TLS engine of its key id.
+ * One key exchange: resets, TLS handshake, key-method messages, and after that the control messages that travel through its
+ * TLS session. It owns the reliability layer and the TLS engine of its key id.
  *
- *     reset --peer's reset--> tls --TLS up, certificate accepted--> key-exchange --peer's key method--> done
+ *     reset --peer's reset--> tls --TLS established--> key-exchange --peer's key method--> done
  *
- * Any of them can go to "failed". The session builds and wraps the packets and owns the deadlines.
+ * Any of them can go to "failed". What happens is put into a queue, in its order. Whoever owns the exchange builds the packets
+ * and keeps the deadlines.
  */
 import { concat } from "../../lib/bytes.ts";
+import type { Random } from "../../lib/random.ts";
+import type { ControlConfig, VerifyConfig } from "../config/types.ts";
+import type { ControlChannel } from "../control/channel.ts";
 import { type ControlMessage, ControlMessages } from "../control/message.ts";
-import { CONTROL_V1, HARD_RESET_CLIENT_V2, HARD_RESET_SERVER_V2, SOFT_RESET_V1 } from "../control/opcode.ts";
+import { CONTROL_V1, SOFT_RESET_V1 } from "../control/opcode.ts";
 import type { ControlPacket } from "../control/packet.ts";
 import { Reliable } from "../control/reliable.ts";
-import type { AcceptPeer, TlsEngine } from "../ports.ts";
-import type { CertificateProblem, SessionEnd } from "../session/events.ts";
-import type { KeySource } from "./key-derive.ts";
-import { type KeyMethodMessage, keyMethodEmit, keyMethodRead, MAX_KEY_METHOD_LEN } from "./key-method.ts";
+import type { TlsContext, TlsEngine } from "../ports.ts";
+import type { AssociationEnd, CertificateProblem } from "../session/events.ts";
+import { clientFirst, hardReset, otherSide, type Side } from "../side.ts";
+import { checkPeerCertificate } from "./certificate-check.ts";
+import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH, type KeyDerivation, type KeySource } from "./key-derive.ts";
+import {
+  type KeyMethodMessage,
+  type KeyMethodText,
+  keyMethodEmit,
+  keyMethodRead,
+  MAX_KEY_METHOD_LEN,
+  makeKeySource,
+} from "./key-method.ts";
 
 export type KeyExchangeState = "reset" | "tls" | "key-exchange" | "done" | "failed";
 
-export interface KeyExchangeOptions {
-  readonly keyId: number;
-  /** The opcode of this side's first packet. */
-  readonly reset: number;
-  readonly isServer: boolean;
-  readonly now: number;
-  readonly tlsTimeoutMs: number;
-  /** Bytes of TLS in one control packet. */
-  readonly maxPayload: number;
-  readonly createTls: (accept: AcceptPeer) => TlsEngine;
-  /** What else than a chain that holds is demanded of the peer's certificate. Asked within the handshake, so that a refusal reaches the peer. */
-  readonly checkCertificates: (chain: readonly Uint8Array[]) => CertificateProblem | undefined;
-  /** This side's key-method message. A server is asked after the client's message is there. */
-  readonly ownMessage: () => KeyMethodMessage;
+/** What all key exchanges of a session have in common. */
+export interface ExchangeParts {
+  readonly side: Side;
+  readonly control: ControlConfig;
+  readonly verify: VerifyConfig;
+  readonly tls: TlsContext;
+  readonly random: Random;
+  readonly channel: ControlChannel;
+  /** What this side says in its key-method message. A server is asked after the client's message is there. */
+  readonly ownText: () => KeyMethodText;
 }
+
+export type KeyExchangeEvent =
+  | { readonly kind: "tls-established"; readonly description: string; readonly warnings: readonly string[] }
+  | { readonly kind: "done" }
+  | { readonly kind: "message"; readonly message: ControlMessage }
+  | { readonly kind: "failed"; readonly end: AssociationEnd };
 
 export class KeyExchange {
   readonly keyId: number;
   readonly startedAt: number;
   readonly reliable: Reliable;
-  state: KeyExchangeState = "reset";
-  failure: SessionEnd | undefined;
-  ownSource: KeySource | undefined;
+  /** What the peer said, once done. */
   peerMessage: KeyMethodMessage | undefined;
-  readonly #options: KeyExchangeOptions;
+  readonly #parts: ExchangeParts;
+  readonly #events: KeyExchangeEvent[] = [];
+  #state: KeyExchangeState = "reset";
+  #failure: AssociationEnd | undefined;
+  #ownSource: KeySource | undefined;
   #tls: TlsEngine | undefined;
   #rejected: CertificateProblem | undefined;
-  #tlsHeard = false;
   #toSend: Uint8Array[] = [];
   readonly #messages = new ControlMessages();
   #plain: Uint8Array = new Uint8Array(0);
+  /** The peer has sent something of TLS. */
+  #tlsHeard = false;
 
-  constructor(options: KeyExchangeOptions) {
-    this.keyId = options.keyId;
-    this.startedAt = options.now;
-    this.#options = options;
-    this.reliable = new Reliable(options.tlsTimeoutMs);
-    this.reliable.queue(options.reset, new Uint8Array(0));
+  /**
+   * @param reset the opcode of this side's first packet; undefined: the resets were exchanged before there was a session (a
+   * server that answers the first packet without keeping anything), and the next packet of either side is number 1
+   */
+  constructor(parts: ExchangeParts, keyId: number, reset: number | undefined, now: number) {
+    this.keyId = keyId;
+    this.startedAt = now;
+    this.#parts = parts;
+    this.reliable = new Reliable(parts.control.tlsTimeout * 1000, reset === undefined ? 1 : 0);
+    if (reset === undefined) this.#startTls();
+    else this.reliable.queue(reset, new Uint8Array(0));
   }
 
-  /** What it waits for; "hello": the peer acknowledges our first TLS records and says nothing to them. */
-  get phase(): KeyExchangeState | "hello" {
-    return this.state === "tls" && !this.#tlsHeard ? "hello" : this.state;
+  get state(): KeyExchangeState {
+    return this.#state;
   }
 
-  /** What was let pass in the peer's certificates. */
-  get tlsWarnings(): readonly string[] {
-    return this.#tls?.warnings ?? [];
+  get failure(): AssociationEnd | undefined {
+    return this.#failure;
   }
 
-  get tlsDescription(): string {
-    return this.#tls?.describe() ?? "";
+  /** What is waited for, for a person: "hello" until the peer has answered in TLS, "push" when the exchange is done. */
+  get phase(): string {
+    if (this.#state === "tls") return this.#tlsHeard ? "tls" : "hello";
+    return this.#state === "done" ? "push" : this.#state;
   }
 
-  /** The peer has said something on this key id. */
-  get heardPeer(): boolean {
-    return this.state !== "reset";
+  /** DER certificates of the peer, leaf first, once TLS is established. */
+  get peerCertificates(): readonly Uint8Array[] {
+    return this.#tls?.peerCertificates() ?? [];
   }
 
   /** Everything that this side said is acknowledged, nothing waits. */
@@ -82,102 +105,111 @@ export class KeyExchange {
     return this.reliable.allAcked && this.#toSend.length === 0;
   }
 
+  /** What happened, in its order. */
+  poll(): KeyExchangeEvent | undefined {
+    return this.#events.shift();
+  }
+
   /** A packet of this key id, authenticated. False: outside of the receive window. */
   handle(packet: ControlPacket): boolean {
     this.reliable.acknowledge(packet.acks);
-    if (packet.packetId === undefined) return true;
-    return this.reliable.receive(packet.packetId, packet.opcode, packet.payload);
-  }
-
-  exportKeyingMaterial(label: string, length: number): Uint8Array {
-    if (this.#tls === undefined) throw new Error("no TLS session");
-    return this.#tls.exportKeyingMaterial(label, length);
+    const isInWindow =
+      packet.packetId === undefined || this.reliable.receive(packet.packetId, packet.opcode, packet.payload);
+    if (this.#state !== "failed") this.#takePackets();
+    this.#fillWindow();
+    return isInWindow;
   }
 
   /** Sends a control message. Only when done. */
   send(plaintext: Uint8Array): void {
     this.#tls?.send(plaintext);
+    this.#fillWindow();
   }
 
-  /** Moves everything on that can move; call it after handle() and send(). */
-  pump(): void {
-    if (this.state !== "failed") {
-      this.#takePackets();
-      this.#advance();
+  /** 256 bytes of data-channel keys (static-key.ts). Once, when done: what they were made of is wiped. */
+  deriveKeys(derivation: KeyDerivation): Uint8Array {
+    const { side, channel } = this.#parts;
+    const [own, peer, peerSessionId] = [this.#ownSource, this.peerMessage?.source, channel.peerSessionId];
+    if (this.#tls === undefined || own === undefined || peer === undefined || peerSessionId === undefined) {
+      throw new Error("keys are derived of an exchange that is done, and once");
     }
-    this.#pull();
-    while (this.reliable.sendRoom > 0) {
-      const payload = this.#toSend.shift();
-      if (payload === undefined) break;
-      this.reliable.queue(CONTROL_V1, payload);
-    }
-  }
-
-  /** The control messages that arrived. */
-  readMessages(): ControlMessage[] {
-    if (this.peerMessage === undefined || this.#plain.length === 0) return [];
-    const messages = this.#messages.feed(this.#plain);
-    this.#plain = new Uint8Array(0);
-    return messages;
+    const block =
+      derivation === "ekm"
+        ? this.#tls.exportKeyingMaterial(EXPORTER_LABEL, EXPORTER_LENGTH)
+        : deriveByPrf(clientFirst(side, own, peer), clientFirst(side, channel.ownSessionId, peerSessionId));
+    this.#wipe();
+    return block;
   }
 
   close(): void {
     this.#tls?.close();
-    if (this.ownSource !== undefined) for (const bytes of Object.values(this.ownSource)) bytes.fill(0);
+    this.#wipe();
   }
 
   #takePackets(): void {
     for (let packet = this.reliable.take(); packet !== undefined; packet = this.reliable.take()) {
-      if (this.state === "reset") {
-        const isReset =
-          packet.opcode === SOFT_RESET_V1 ||
-          packet.opcode === (this.#options.isServer ? HARD_RESET_CLIENT_V2 : HARD_RESET_SERVER_V2);
-        if (!isReset)
+      if (this.#state === "reset") {
+        const isReset = packet.opcode === SOFT_RESET_V1 || packet.opcode === hardReset(otherSide(this.#parts.side));
+        if (!isReset) {
           return this.#fail({ kind: "unusable", directive: "remote", problem: "the peer did not start with a reset" });
-        try {
-          this.#tls = this.#options.createTls((chain) => this.#accept(chain));
-        } catch (error) {
-          const problem = error instanceof Error ? error.message : String(error);
-          return this.#fail({ kind: "unusable", directive: "tls", problem });
         }
-        this.state = "tls";
+        this.#startTls();
       } else if (packet.opcode === CONTROL_V1 && packet.payload.length > 0) {
         this.#tlsHeard = true;
         this.#tls?.receive(packet.payload);
       }
     }
+    this.#advance();
+  }
+
+  #startTls(): void {
+    this.#tls = this.#parts.tls.engine((chain) => this.#accept(chain));
+    this.#state = "tls";
+  }
+
+  /** What else is demanded of the peer's certificate. Asked within the handshake, so that the peer hears of a refusal. */
+  #accept(chain: readonly Uint8Array[]): boolean {
+    this.#rejected = checkPeerCertificate(this.#parts.verify, chain);
+    return this.#rejected === undefined;
   }
 
   #advance(): void {
     const tls = this.#tls;
     if (tls === undefined) return;
-    if (this.state === "tls" && tls.state === "established") {
-      this.state = "key-exchange";
-      if (!this.#options.isServer) this.#sendOwnMessage(tls);
+    if (this.#state === "tls" && tls.state === "established") {
+      this.#state = "key-exchange";
+      this.#events.push({ kind: "tls-established", description: tls.describe(), warnings: tls.warnings });
+      if (this.#parts.side === "client") this.#sendOwnMessage(tls);
     }
-    if (this.state === "key-exchange" || this.state === "done") this.#readPlain(tls);
-    // what the peer said before it ended TLS counts first
+    if (this.#state === "key-exchange" || this.#state === "done") this.#readPlain(tls);
+    // What the peer said before it ended TLS counts first.
     if (tls.state === "failed" || tls.state === "closed") {
       const failure = tls.failure ?? { kind: "closed", code: "closed", message: "the TLS session is closed" };
-      if (this.#rejected !== undefined) this.#fail({ kind: "certificate-rejected", problem: this.#rejected });
-      else this.#fail({ kind: "tls-failed", failure });
+      this.#fail(
+        this.#rejected === undefined
+          ? { kind: "tls-failed", failure }
+          : { kind: "certificate-rejected", problem: this.#rejected },
+      );
     }
-  }
-
-  #accept(chain: readonly Uint8Array[]): boolean {
-    this.#rejected = this.#options.checkCertificates(chain);
-    return this.#rejected === undefined;
   }
 
   #readPlain(tls: TlsEngine): void {
     for (let chunk = tls.read(); chunk !== undefined; chunk = tls.read()) this.#plain = concat(this.#plain, chunk);
-    if (this.state !== "key-exchange" || this.#plain.length === 0) return;
-    const result = keyMethodRead(this.#plain, this.#options.isServer);
+    if (this.#state === "key-exchange") this.#readKeyMethod(tls);
+    if (this.#state !== "done" || this.#plain.length === 0) return;
+    for (const message of this.#messages.feed(this.#plain)) this.#events.push({ kind: "message", message });
+    this.#plain = new Uint8Array(0);
+  }
+
+  #readKeyMethod(tls: TlsEngine): void {
+    if (this.#plain.length === 0) return;
+    const result = keyMethodRead(this.#plain, otherSide(this.#parts.side));
     if (result.kind === "message") {
       this.peerMessage = result.message;
       this.#plain = this.#plain.slice(result.length);
-      if (this.#options.isServer) this.#sendOwnMessage(tls);
-      this.state = "done";
+      if (this.#parts.side === "server") this.#sendOwnMessage(tls);
+      this.#state = "done";
+      this.#events.push({ kind: "done" });
     } else if (result.kind === "malformed" || this.#plain.length > MAX_KEY_METHOD_LEN) {
       const problem = result.kind === "malformed" ? result.problem : "the peer's key message does not end";
       this.#fail({ kind: "unusable", directive: "remote", problem });
@@ -185,22 +217,38 @@ export class KeyExchange {
   }
 
   #sendOwnMessage(tls: TlsEngine): void {
-    const message = this.#options.ownMessage();
-    this.ownSource = message.source;
-    const bytes = keyMethodEmit(message);
+    const { random, side, ownText } = this.#parts;
+    const source = makeKeySource(random, side);
+    this.#ownSource = source;
+    const bytes = keyMethodEmit({ source, ...ownText() });
     tls.send(bytes);
     bytes.fill(0);
   }
 
-  #pull(): void {
-    const max = this.#options.maxPayload;
+  /** What TLS wants sent becomes packets, as many as the send window takes. */
+  #fillWindow(): void {
+    const max = this.#parts.channel.maxPayload;
     for (let records = this.#tls?.pull(); records !== undefined; records = this.#tls?.pull()) {
       for (let at = 0; at < records.length; at += max) this.#toSend.push(records.slice(at, at + max));
     }
+    while (this.reliable.sendRoom > 0) {
+      const payload = this.#toSend.shift();
+      if (payload === undefined) break;
+      this.reliable.queue(CONTROL_V1, payload);
+    }
   }
 
-  #fail(failure: SessionEnd): void {
-    this.state = "failed";
-    this.failure ??= failure;
+  #fail(end: AssociationEnd): void {
+    this.#state = "failed";
+    if (this.#failure !== undefined) return;
+    this.#failure = end;
+    this.#events.push({ kind: "failed", end });
+  }
+
+  #wipe(): void {
+    for (const source of [this.#ownSource, this.peerMessage?.source]) {
+      if (source !== undefined) for (const bytes of Object.values(source)) bytes.fill(0);
+    }
+    this.#ownSource = undefined;
   }
 }

@@ -7,7 +7,9 @@
  * An absent string has length 0. Old peers end after the options. Source: OpenVPN's ssl.c (key_method_2_write).
  */
 import { concat } from "../../lib/bytes.ts";
+import { decodeUtf8, encodeUtf8 } from "../config/utf8.ts";
 import type { Random } from "../ports.ts";
+import type { Side } from "../side.ts";
 import type { KeySource } from "./key-derive.ts";
 
 const PRE_MASTER_LEN = 48;
@@ -18,23 +20,27 @@ export const MAX_KEY_METHOD_LEN = 8192;
 /** Strings are shorter than this; a control message that follows starts with two letters, which as a length are more. */
 const MAX_STRING_LEN = 0x3fff;
 
-export interface KeyMethodMessage {
-  readonly source: KeySource;
+/** What a key-method message says. */
+export interface KeyMethodText {
   readonly options: string;
   readonly user: string | undefined;
   readonly password: string | undefined;
   readonly peerInfo: string | undefined;
 }
 
+export interface KeyMethodMessage extends KeyMethodText {
+  readonly source: KeySource;
+}
+
 /** Fresh random values of one side; a server has no pre-master secret. */
-export function makeKeySource(random: Random, isServer: boolean): KeySource {
+export function makeKeySource(random: Random, side: Side): KeySource {
   const fresh = (length: number): Uint8Array => {
     const bytes = new Uint8Array(length);
     random.fill(bytes);
     return bytes;
   };
   return {
-    preMaster: isServer ? new Uint8Array(0) : fresh(PRE_MASTER_LEN),
+    preMaster: side === "server" ? new Uint8Array(0) : fresh(PRE_MASTER_LEN),
     random1: fresh(RANDOM_LEN),
     random2: fresh(RANDOM_LEN),
   };
@@ -53,20 +59,26 @@ export type KeyMethodResult =
   | { readonly kind: "incomplete" }
   | { readonly kind: "malformed"; readonly problem: string };
 
-/** Reads the message at the start of `bytes`. @param fromClient whether a pre-master secret is there */
-export function keyMethodRead(bytes: Uint8Array, fromClient: boolean): KeyMethodResult {
+/**
+ * Reads the message at the start of `bytes`. A client's is complete with all four strings: user and password may come in
+ * another TLS record than the options, and must not be taken for absent. A server's may end after the options.
+ * @param sender only a client sends a pre-master secret
+ */
+export function keyMethodRead(bytes: Uint8Array, sender: Side): KeyMethodResult {
   const d = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length >= HEAD_LEN && (d.getUint32(0) !== 0 || (bytes[4]! & 0x0f) !== 2)) {
     return { kind: "malformed", problem: "the peer does not use key method 2" };
   }
-  const secretLen = fromClient ? PRE_MASTER_LEN : 0;
+  const secretLen = sender === "client" ? PRE_MASTER_LEN : 0;
   const optionsAt = HEAD_LEN + secretLen + 2 * RANDOM_LEN;
   if (bytes.length < optionsAt + 2) return { kind: "incomplete" };
   let at = optionsAt;
   const strings: (string | undefined)[] = [];
+  let isMessageNext = false;
   while (strings.length < 4 && at + 2 <= bytes.length) {
     const length = d.getUint16(at);
-    if (length > MAX_STRING_LEN) break;
+    isMessageNext = length > MAX_STRING_LEN;
+    if (isMessageNext) break;
     if (at + 2 + length > bytes.length) {
       if (at + 2 + length > MAX_KEY_METHOD_LEN) return { kind: "malformed", problem: "a string is too long" };
       return { kind: "incomplete" };
@@ -74,6 +86,7 @@ export function keyMethodRead(bytes: Uint8Array, fromClient: boolean): KeyMethod
     strings.push(length === 0 ? undefined : decodeString(bytes.subarray(at + 2, at + 2 + length)));
     at += 2 + length;
   }
+  if (sender === "client" && strings.length < 4 && !isMessageNext) return { kind: "incomplete" };
   if (strings.length === 0) return { kind: "malformed", problem: "the options string is missing" };
   const random1At = HEAD_LEN + secretLen;
   return {
@@ -95,32 +108,15 @@ export function keyMethodRead(bytes: Uint8Array, fromClient: boolean): KeyMethod
 
 function encodeString(text: string | undefined): Uint8Array {
   if (text === undefined) return new Uint8Array(2);
-  const bytes = utf8Encode(text);
+  const bytes = encodeUtf8(text);
   const out = new Uint8Array(2 + bytes.length + 1);
   new DataView(out.buffer).setUint16(0, bytes.length + 1);
   out.set(bytes, 2);
   return out;
 }
 
-/** Up to the first NUL; only ASCII has a meaning here, so every other byte becomes one character. */
+/** UTF-8, up to the first NUL. */
 function decodeString(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) {
-    if (byte === 0) break;
-    text += String.fromCharCode(byte);
-  }
-  return text;
-}
-
-/** UTF-8 (RFC 3629); the core's library has no TextEncoder. */
-export function utf8Encode(text: string): Uint8Array {
-  const out: number[] = [];
-  for (const char of text) {
-    const c = char.codePointAt(0)!;
-    if (c < 0x80) out.push(c);
-    else if (c < 0x800) out.push(0xc0 | (c >> 6), 0x80 | (c & 63));
-    else if (c < 0x10000) out.push(0xe0 | (c >> 12), 0x80 | ((c >> 6) & 63), 0x80 | (c & 63));
-    else out.push(0xf0 | (c >> 18), 0x80 | ((c >> 12) & 63), 0x80 | ((c >> 6) & 63), 0x80 | (c & 63));
-  }
-  return Uint8Array.from(out);
+  const nul = bytes.indexOf(0);
+  return decodeUtf8(nul < 0 ? bytes : bytes.subarray(0, nul));
 }

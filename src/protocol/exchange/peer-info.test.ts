@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { parseConfig } from "../config/parse.ts";
 import type { ClientConfig } from "../config/types.ts";
-import { clientOptionsString, clientPeerInfo, IV_PROTO, optionsStringValue } from "./peer-info.ts";
+import { clientPeerInfo, IV_PROTO, optionsString, optionsStringValue } from "./peer-info.ts";
 
 const CA = "<ca>\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n</ca>\n";
 function config(lines: readonly string[] = []): ClientConfig {
@@ -19,9 +19,9 @@ function peerInfo(lines: readonly string[] = []): string {
   return clientPeerInfo(data, tunnel, peerInfo);
 }
 
-function optionsString(lines: readonly string[]): string {
+function occ(lines: readonly string[]): string {
   const { data, tunnel, control } = config(lines);
-  return clientOptionsString(data, tunnel, control.wrap);
+  return optionsString("client", data, tunnel, control.wrap);
 }
 
 test("IV_PROTO announces what is implemented: DATA_V2, push request, exporter, AUTH_PENDING, exit notify, TEMP", () => {
@@ -45,7 +45,7 @@ test("UV_ values only with push-peer-info, and nothing of the login", () => {
 });
 
 test("link-mtu of the options string as test_crypto.c has it for tun-mtu 1400", () => {
-  const linkMtu = (...lines: string[]) => optionsStringValue(optionsString(["tun-mtu 1400", ...lines]), "link-mtu");
+  const linkMtu = (...lines: string[]) => optionsStringValue(occ(["tun-mtu 1400", ...lines]), "link-mtu");
   expect(linkMtu("data-ciphers AES-256-GCM")).toBe("1449");
   expect(linkMtu("cipher AES-128-CBC", "auth SHA1")).toBe("1457");
 });

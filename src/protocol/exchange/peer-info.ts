@@ -5,13 +5,14 @@
  */
 import type { ControlWrap, DataConfig, PeerInfoConfig, TunnelConfig } from "../config/types.ts";
 import { COMPRESSION_HEADER_LEN } from "../data/compression.ts";
+import type { Side } from "../side.ts";
 
-const IV_PROTO_DATA_V2 = 1 << 1;
-const IV_PROTO_REQUEST_PUSH = 1 << 2;
-const IV_PROTO_TLS_KEY_EXPORT = 1 << 3;
-const IV_PROTO_AUTH_PENDING_KW = 1 << 4;
-const IV_PROTO_CC_EXIT_NOTIFY = 1 << 7;
-const IV_PROTO_AUTH_FAIL_TEMP = 1 << 8;
+export const IV_PROTO_DATA_V2 = 1 << 1;
+export const IV_PROTO_REQUEST_PUSH = 1 << 2;
+export const IV_PROTO_TLS_KEY_EXPORT = 1 << 3;
+export const IV_PROTO_AUTH_PENDING_KW = 1 << 4;
+export const IV_PROTO_CC_EXIT_NOTIFY = 1 << 7;
+export const IV_PROTO_AUTH_FAIL_TEMP = 1 << 8;
 
 export const IV_PROTO =
   IV_PROTO_DATA_V2 |
@@ -59,7 +60,12 @@ const KEY_BITS: Readonly<Record<string, number>> = {
   "CHACHA20-POLY1305": 256,
 };
 
-export function clientOptionsString(data: DataConfig, tunnel: TunnelConfig, wrap: ControlWrap): string {
+export function optionsString(
+  side: Side,
+  data: DataConfig,
+  tunnel: Pick<TunnelConfig, "mtu">,
+  wrap: ControlWrap,
+): string {
   const cipher = data.fallbackCipher ?? data.ciphers[0] ?? "AES-256-GCM";
   const block = BLOCK_LEN[cipher];
   const aead = block === undefined;
@@ -80,7 +86,7 @@ export function clientOptionsString(data: DataConfig, tunnel: TunnelConfig, wrap
     `keysize ${KEY_BITS[cipher] ?? 256}`,
     ...(wrap.kind === "tls-auth" ? ["tls-auth"] : []),
     "key-method 2",
-    "tls-client",
+    `tls-${side}`,
   ].join(",");
 }
 

@@ -1,36 +1,22 @@
 /**
- * The negotiations of a session over its control channel: the one that settled the key in use, a renegotiation under way,
+ * The key exchanges of a session over its control channel: the one that settled the key in use, a renegotiation under way,
  * and the one before, whose late packets are still acknowledged and read. Knows when a renegotiation is due, and until when
- * it has to be done (man openvpn, --reneg-sec, --hand-window).
+ * it has to be done (man openvpn, --reneg-sec, --hand-window). Either side may begin one.
  */
-import { type Random, randomBelow } from "../../lib/random.ts";
-import type { ControlConfig, VerifyConfig } from "../config/types.ts";
-import type { ControlChannel } from "../control/channel.ts";
-import { HARD_RESET_CLIENT_V2, nextKeyId, SOFT_RESET_V1 } from "../control/opcode.ts";
+import { randomBelow } from "../../lib/random.ts";
+import { nextKeyId, SOFT_RESET_V1 } from "../control/opcode.ts";
 import type { ControlPacket } from "../control/packet.ts";
 import { DROP_CONTROL_KEY_ID, DROP_CONTROL_UNEXPECTED, DROP_CONTROL_WINDOW, DROP_NONE } from "../drop.ts";
-import type { TlsContext } from "../ports.ts";
-import { checkPeerCertificate } from "./certificate-check.ts";
-import { KeyExchange } from "./key-exchange.ts";
-import type { KeyMethodMessage } from "./key-method.ts";
+import { hardReset } from "../side.ts";
+import { type ExchangeParts, KeyExchange } from "./key-exchange.ts";
 
 /** Our choice: a peer that begins one renegotiation after the other is heard once a second. It repeats its reset until then. */
 const PEER_PAUSE_MS = 1000;
 
-export interface RekeyOptions {
-  readonly control: ControlConfig;
-  readonly verify: VerifyConfig;
-  readonly channel: ControlChannel;
-  readonly tls: TlsContext;
-  readonly random: Random;
-  readonly ownMessage: () => KeyMethodMessage;
-}
-
 export class Rekey {
-  /** The renegotiation that is under way. */
-  pending: KeyExchange | undefined;
-  readonly #options: RekeyOptions;
+  readonly #parts: ExchangeParts;
   #active: KeyExchange | undefined;
+  #pending: KeyExchange | undefined;
   #previous: KeyExchange | undefined;
   /** Those above that are there, in the order in which they are served. */
   #live: readonly KeyExchange[] = [];
@@ -38,8 +24,8 @@ export class Rekey {
   #doneBy = Number.POSITIVE_INFINITY;
   #peerMayBeginAt = Number.NEGATIVE_INFINITY;
 
-  constructor(options: RekeyOptions) {
-    this.#options = options;
+  constructor(parts: ExchangeParts) {
+    this.#parts = parts;
   }
 
   /** The one that was done last, or the first one. Control messages go through it. */
@@ -47,19 +33,29 @@ export class Rekey {
     return this.#active;
   }
 
+  /** The renegotiation that is under way. */
+  get pending(): KeyExchange | undefined {
+    return this.#pending;
+  }
+
   get live(): readonly KeyExchange[] {
     return this.#live;
   }
 
+  /** A client's first exchange begins with its reset, a server's with the client's. */
   start(now: number): void {
-    this.#active = this.#create(0, HARD_RESET_CLIENT_V2, now);
-    this.#update();
+    if (this.#parts.side === "client") this.#begin(hardReset("client"), now);
+  }
+
+  /** A server's first exchange, whose resets were exchanged without keeping anything. */
+  resume(now: number): void {
+    this.#begin(undefined, now);
   }
 
   /** Settles when the key in use is to be replaced: `reneg-sec`. */
   schedule(now: number): void {
-    const { random } = this.#options;
-    const { min, max } = this.#options.control.renegSec;
+    const { random } = this.#parts;
+    const { min, max } = this.#parts.control.renegSec;
     const spread = max > min ? randomBelow(random, Math.floor((max - min) * 1000) + 1) : 0;
     this.#renegotiateAt = max === 0 ? Number.POSITIVE_INFINITY : now + min * 1000 + spread;
   }
@@ -71,11 +67,11 @@ export class Rekey {
 
   /** The key in use is worn: it is replaced at the next opportunity. */
   hurry(): void {
-    if (this.pending === undefined) this.#renegotiateAt = Number.NEGATIVE_INFINITY;
+    if (this.#pending === undefined) this.#renegotiateAt = Number.NEGATIVE_INFINITY;
   }
 
   isDue(now: number): boolean {
-    return this.pending === undefined && now >= this.#renegotiateAt;
+    return this.#pending === undefined && now >= this.#renegotiateAt;
   }
 
   isLate(now: number): boolean {
@@ -84,18 +80,18 @@ export class Rekey {
 
   renegotiate(now: number): KeyExchange {
     this.#renegotiateAt = Number.POSITIVE_INFINITY;
-    this.#doneBy = now + this.#options.control.handWindow * 1000;
-    this.pending = this.#create(nextKeyId(this.#active?.keyId ?? 0), SOFT_RESET_V1, now);
+    this.#doneBy = now + this.#parts.control.handWindow * 1000;
+    this.#pending = new KeyExchange(this.#parts, nextKeyId(this.#active?.keyId ?? 0), SOFT_RESET_V1, now);
     this.#update();
-    return this.pending;
+    return this.#pending;
   }
 
-  /** The renegotiation is done: its key takes the place of the one in use. */
+  /** The renegotiation is done: its exchange takes the place of the active one. */
   promote(now: number): void {
     this.#previous?.close();
     this.#previous = this.#active;
-    this.#active = this.pending;
-    this.pending = undefined;
+    this.#active = this.#pending;
+    this.#pending = undefined;
     this.#doneBy = Number.POSITIVE_INFINITY;
     this.#peerMayBeginAt = now + PEER_PAUSE_MS;
     this.#update();
@@ -106,21 +102,22 @@ export class Rekey {
    * @returns DROP_NONE or the drop code
    */
   handle(now: number, packet: ControlPacket, mayRenegotiate: boolean): number {
-    let negotiation = this.#live.find((n) => n.keyId === packet.keyId);
-    if (negotiation === undefined) {
+    let exchange = this.#live.find((e) => e.keyId === packet.keyId);
+    if (exchange === undefined && this.#active === undefined) exchange = this.#begin(hardReset(this.#parts.side), now);
+    if (exchange === undefined) {
       if (packet.opcode !== SOFT_RESET_V1) return DROP_CONTROL_KEY_ID;
       const expected = this.#active !== undefined && packet.keyId === nextKeyId(this.#active.keyId);
-      const isAllowed = mayRenegotiate && now >= this.#peerMayBeginAt;
+      const isAllowed = mayRenegotiate && this.#pending === undefined && now >= this.#peerMayBeginAt;
       if (!isAllowed || !expected || packet.packetId !== 0) return DROP_CONTROL_UNEXPECTED;
-      negotiation = this.renegotiate(now);
+      exchange = this.renegotiate(now);
     }
-    return negotiation.handle(packet) ? DROP_NONE : DROP_CONTROL_WINDOW;
+    return exchange.handle(packet) ? DROP_NONE : DROP_CONTROL_WINDOW;
   }
 
   /** The next packet for the link. */
   poll(now: number): Uint8Array | undefined {
-    for (const negotiation of this.#live) {
-      const packet = this.#options.channel.poll(negotiation, now);
+    for (const exchange of this.#live) {
+      const packet = this.#parts.channel.poll(exchange, now);
       if (packet !== undefined) return packet;
     }
     return undefined;
@@ -137,31 +134,21 @@ export class Rekey {
   /** Ends all of them. @returns what is ready to go (a TLS alert, acknowledgements), to be sent once */
   close(now: number): Uint8Array[] {
     const last: Uint8Array[] = [];
-    for (const negotiation of this.#live) negotiation.pump();
     for (let packet = this.poll(now); packet !== undefined; packet = this.poll(now)) last.push(packet);
-    for (const negotiation of this.#live) negotiation.close();
-    this.#active = this.pending = this.#previous = undefined;
+    for (const exchange of this.#live) exchange.close();
+    this.#active = this.#pending = this.#previous = undefined;
     this.#renegotiateAt = this.#doneBy = Number.POSITIVE_INFINITY;
     this.#update();
     return last;
   }
 
-  #update(): void {
-    this.#live = [this.pending, this.#active, this.#previous].filter((n) => n !== undefined);
+  #begin(reset: number | undefined, now: number): KeyExchange {
+    this.#active = new KeyExchange(this.#parts, 0, reset, now);
+    this.#update();
+    return this.#active;
   }
 
-  #create(keyId: number, reset: number, now: number): KeyExchange {
-    const { control, verify, channel, tls, ownMessage } = this.#options;
-    return new KeyExchange({
-      keyId,
-      reset,
-      isServer: false,
-      now,
-      tlsTimeoutMs: control.tlsTimeout * 1000,
-      maxPayload: channel.maxPayload,
-      createTls: (accept) => tls.engine(accept),
-      checkCertificates: (chain) => checkPeerCertificate(verify, chain),
-      ownMessage,
-    });
+  #update(): void {
+    this.#live = [this.#pending, this.#active, this.#previous].filter((e) => e !== undefined);
   }
 }

@@ -1,5 +1,6 @@
 /** What a session tells its owner. */
 import type { AeadName, TlsFailure } from "../ports.ts";
+import type { SessionState } from "./state.ts";
 
 /** A failed check of the peer's certificate beside the chain (remote-cert-tls, verify-x509-name, peer-fingerprint, ...). */
 export interface CertificateProblem {
@@ -8,16 +9,29 @@ export interface CertificateProblem {
   readonly problem: string;
 }
 
-/** Why a session is over. */
-export type SessionEnd =
-  /** Not one authentic packet came from the server. */
-  | { readonly kind: "no-answer"; readonly seconds: number }
-  /** The server answered, but the handshake did not finish within hand-window. */
-  | { readonly kind: "handshake-timeout"; readonly phase: string }
+/** Why an association is over, whichever side this is. */
+export type AssociationEnd =
+  /**
+   * The peer answered, but the handshake did not finish: within hand-window, or because nothing more came from the peer for
+   * `silentSeconds` although it had something to acknowledge.
+   */
+  | { readonly kind: "handshake-timeout"; readonly phase: string; readonly silentSeconds: number | undefined }
   | { readonly kind: "tls-failed"; readonly failure: TlsFailure }
   | { readonly kind: "certificate-rejected"; readonly problem: CertificateProblem }
   /** Own material or a negotiated value is unusable; trying again does not help. */
   | { readonly kind: "unusable"; readonly directive: string; readonly problem: string }
+  | { readonly kind: "ping-timeout"; readonly seconds: number; readonly exit: boolean }
+  | { readonly kind: "inactive" }
+  | { readonly kind: "session-timeout" }
+  | { readonly kind: "renegotiation-failed"; readonly problem: string }
+  /** close() was called and the goodbye is sent. */
+  | { readonly kind: "closed" };
+
+/** Why a client's session is over. */
+export type SessionEnd =
+  | AssociationEnd
+  /** Not one authentic packet came from the server. */
+  | { readonly kind: "no-answer"; readonly seconds: number }
   | {
       readonly kind: "auth-failed";
       readonly reason: string;
@@ -30,23 +44,27 @@ export type SessionEnd =
       /** AUTH_FAILED,CRV1: a challenge that needs an answer from a person. */
       readonly challenge: string | undefined;
     }
-  | { readonly kind: "ping-timeout"; readonly seconds: number; readonly exit: boolean }
   | { readonly kind: "server-restart"; readonly message: string; readonly nextRemote: boolean }
   | { readonly kind: "server-halt"; readonly message: string }
   /** The server said that it leaves (exit notify). */
   | { readonly kind: "server-exit" }
-  | { readonly kind: "push-rejected"; readonly problem: string }
-  | { readonly kind: "inactive" }
-  | { readonly kind: "session-timeout" }
-  | { readonly kind: "renegotiation-failed"; readonly problem: string }
-  /** close() was called and the goodbye is sent. */
-  | { readonly kind: "closed" };
+  | { readonly kind: "push-rejected"; readonly problem: string };
+
+/** Why a server's session with one client is over. */
+export type ServerSessionEnd =
+  | AssociationEnd
+  /** The client was told so: its login, or what it can do, was not accepted. */
+  | { readonly kind: "refused"; readonly reason: string }
+  /** The client said that it leaves (exit notify). */
+  | { readonly kind: "client-exit" };
 
 export type SessionEvent =
+  /** The session went from one state to another. */
+  | { readonly kind: "moved"; readonly from: SessionState; readonly to: SessionState }
   | { readonly kind: "server-answered" }
   /** Still not one authentic packet from the server; the hard resets go on. Said once. */
   | { readonly kind: "silence"; readonly seconds: number }
-  /** The server answered, but says nothing more since then: a hint, long before the handshake's time is over. */
+  /** The server answered, but the handshake does not go on: a hint, long before its time is over. */
   | { readonly kind: "stalled"; readonly seconds: number; readonly phase: string }
   | { readonly kind: "tls-established"; readonly description: string }
   /** `seconds`: how long is waited, which is the server's word within our bounds. */

@@ -114,7 +114,8 @@ test("a handshake that stops after TLS may mean the client certificate, and says
 test("every end has a sentence, without a secret in it", () => {
   const ends: SessionEnd[] = [
     { kind: "no-answer", seconds: 60 },
-    { kind: "handshake-timeout", phase: "push" },
+    { kind: "handshake-timeout", phase: "push", silentSeconds: undefined },
+    { kind: "handshake-timeout", phase: "hello", silentSeconds: 15 },
     { kind: "certificate-rejected", problem: { directive: "verify-x509-name", problem: "it is for x" } },
     { kind: "unusable", directive: "cipher", problem: "none in common" },
     authFailed,

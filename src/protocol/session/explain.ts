@@ -29,7 +29,7 @@ export function explainSilence(seconds: number, config: NamedParts, place: Place
 
 /** The server answered, and then no more; trying goes on. */
 export function explainStall(phase: string, config: NamedParts, place: Place): Explanation {
-  return warn(stalled(phase, config, place));
+  return warn(stalled(phase, undefined, config, place));
 }
 
 export function explainEnd(end: SessionEnd, config: NamedParts, place: Place): Explanation {
@@ -37,7 +37,7 @@ export function explainEnd(end: SessionEnd, config: NamedParts, place: Place): E
     case "no-answer":
       return warn(silence(end.seconds, config, place));
     case "handshake-timeout":
-      return warn(`${stalled(end.phase, config, place)}; connecting anew`);
+      return warn(`${stalled(end.phase, end.silentSeconds, config, place)}; connecting anew`);
     case "tls-failed":
       return {
         level: end.failure.kind === "closed" ? "warn" : "error",
@@ -94,18 +94,35 @@ function silence(seconds: number, config: NamedParts, { address, port }: Place):
   );
 }
 
-function stalled(phase: string, config: NamedParts, { address, port }: Place): string {
-  const text = `the server at ${address} port ${port} answered, but the handshake does not go on (phase: ${phase})`;
-  if (phase === "hello") return `${text}: ${explainNoHello(config.tls)}; or the path loses large packets`;
-  // OpenVPN before 2.7 refuses a client certificate without a word.
-  const own = config.tls.cert?.label ?? config.tls.pkcs12?.label;
-  const certificate =
-    own === undefined
-      ? "the server demands a client certificate, which the profile does not have"
-      : `the server does not accept the client certificate (${own})`;
-  return phase === "key-exchange" || phase === "tls"
-    ? `${text}: ${certificate}, or the path loses large packets`
-    : `${text}: the server is overloaded, still checks the login or has this client disabled, or the path loses packets`;
+/** @param silentSeconds so long nothing at all came, although there was something to acknowledge; undefined: something did */
+function stalled(
+  phase: string,
+  silentSeconds: number | undefined,
+  config: NamedParts,
+  { address, port }: Place,
+): string {
+  const answered = `the server at ${address} port ${port} answered`;
+  const text =
+    silentSeconds === undefined
+      ? `${answered}, but the handshake does not go on (phase: ${phase}):`
+      : `${answered}, but then nothing more came from it for ${silentSeconds} s (phase: ${phase}): it was started anew, or`;
+  switch (phase) {
+    case "hello":
+      return `${text} ${explainNoHello(config.tls)}; or the path loses large packets`;
+    case "tls":
+    case "key-exchange":
+      return `${text} ${refusedCertificate(config)}, or the path loses large packets`;
+    default:
+      return `${text} it is overloaded, still checks the login or has this client disabled, or the path loses packets`;
+  }
+}
+
+/** OpenVPN before 2.7 refuses a client certificate without a word. */
+function refusedCertificate({ tls }: NamedParts): string {
+  const own = tls.cert?.label ?? tls.pkcs12?.label;
+  return own === undefined
+    ? "the server demands a client certificate, which the profile does not have"
+    : `the server does not accept the client certificate (${own})`;
 }
 
 function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: NamedParts): Explanation {

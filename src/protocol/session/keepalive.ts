@@ -1,66 +1,60 @@
 /**
- * The timers of an established tunnel that depend on traffic: ping, ping-restart / ping-exit, inactive. They are not
- * re-armed per packet: the data path notes times, and the deadlines follow from them (man openvpn, --keepalive,
- * --inactive).
+ * The timers of an established tunnel: ping, ping-restart / ping-exit, inactive, session-timeout. Those that depend on traffic
+ * are not set anew per packet: the data path notes times, and the deadlines follow from them (man openvpn, --keepalive,
+ * --inactive, --session-timeout).
  */
 import type { KeepaliveConfig } from "../config/types.ts";
 import type { SessionOptions } from "../push/session-options.ts";
-import type { SessionEnd } from "./events.ts";
-
-export interface KeepaliveOptions {
-  /** Seconds without a packet sent until a ping goes; 0 = off. */
-  readonly ping: number;
-  /** Seconds without an authentic packet from the peer until the session ends; 0 = off. */
-  readonly timeout: number;
-  readonly exit: boolean;
-  readonly inactive: { readonly seconds: number; readonly bytes: number } | undefined;
-}
+import type { AssociationEnd } from "./events.ts";
 
 /** What is pushed takes the place of the profile's. */
-export function keepaliveOptions(own: KeepaliveConfig, pushed: SessionOptions): KeepaliveOptions {
+export function pushedKeepalive(own: KeepaliveConfig, pushed: SessionOptions): KeepaliveConfig {
   const timeout = pushed.pingExit ?? pushed.pingRestart;
+  const action = pushed.pingExit === undefined ? "restart" : "exit";
   return {
     ping: pushed.ping ?? own.ping,
     timeout: timeout ?? own.timeout,
-    exit: timeout === undefined ? own.action === "exit" : pushed.pingExit !== undefined,
+    action: timeout === undefined ? own.action : action,
     inactive: pushed.inactive ?? own.inactive,
+    sessionTimeout: pushed.sessionTimeout ?? own.sessionTimeout,
   };
 }
 
 export class Keepalive {
-  readonly options: KeepaliveOptions;
+  readonly #config: KeepaliveConfig;
+  readonly #endsAt: number;
   #inactiveFrom: number;
   #inactiveBytes = 0;
 
-  constructor(options: KeepaliveOptions, now: number) {
-    this.options = options;
+  /** @param now when the tunnel came up */
+  constructor(config: KeepaliveConfig, now: number) {
+    this.#config = config;
+    this.#endsAt = after(now, config.sessionTimeout);
     this.#inactiveFrom = now;
   }
 
   pingAt(sentAt: number): number {
-    return this.options.ping > 0 ? sentAt + this.options.ping * 1000 : Number.POSITIVE_INFINITY;
+    return after(sentAt, this.#config.ping);
   }
 
   timeoutAt(receivedAt: number): number {
-    return this.options.timeout > 0 ? receivedAt + this.options.timeout * 1000 : Number.POSITIVE_INFINITY;
+    return after(receivedAt, this.#config.timeout);
   }
 
   inactiveAt(): number {
-    const inactive = this.options.inactive;
-    return inactive === undefined || inactive.seconds === 0
-      ? Number.POSITIVE_INFINITY
-      : this.#inactiveFrom + inactive.seconds * 1000;
+    return after(this.#inactiveFrom, this.#config.inactive?.seconds ?? 0);
   }
 
-  /** The next of the three. @param sentAt,receivedAt times of the last packet each way */
+  /** The next of all of them. @param sentAt,receivedAt times of the last packet each way */
   pollAt(sentAt: number, receivedAt: number): number {
-    return Math.min(this.pingAt(sentAt), this.timeoutAt(receivedAt), this.inactiveAt());
+    return Math.min(this.pingAt(sentAt), this.timeoutAt(receivedAt), this.inactiveAt(), this.#endsAt);
   }
 
   /** Why the session is over, if it is. @param bytes bytes of the tunnel so far, both ways */
-  expired(now: number, receivedAt: number, bytes: number): SessionEnd | undefined {
-    const { timeout, exit } = this.options;
-    if (now >= this.timeoutAt(receivedAt)) return { kind: "ping-timeout", seconds: timeout, exit };
+  expired(now: number, receivedAt: number, bytes: number): AssociationEnd | undefined {
+    const { timeout, action } = this.#config;
+    if (now >= this.timeoutAt(receivedAt)) return { kind: "ping-timeout", seconds: timeout, exit: action === "exit" };
+    if (now >= this.#endsAt) return { kind: "session-timeout" };
     return now >= this.inactiveAt() && this.isInactive(now, bytes) ? { kind: "inactive" } : undefined;
   }
 
@@ -69,10 +63,13 @@ export class Keepalive {
    * @param bytes bytes of the tunnel so far, both ways
    */
   isInactive(now: number, bytes: number): boolean {
-    const least = Math.max(1, this.options.inactive?.bytes ?? 0);
+    const least = Math.max(1, this.#config.inactive?.bytes ?? 0);
     if (bytes - this.#inactiveBytes < least) return now >= this.inactiveAt();
     this.#inactiveBytes = bytes;
     this.#inactiveFrom = now;
     return false;
   }
 }
+
+/** @param seconds 0 = off */
+const after = (at: number, seconds: number): number => (seconds > 0 ? at + seconds * 1000 : Number.POSITIVE_INFINITY);

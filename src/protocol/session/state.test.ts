@@ -1,17 +1,17 @@
 import { expect, test } from "bun:test";
-import { nextState, type SessionInput, type SessionState } from "./state.ts";
+import { type SessionState, TRANSITIONS } from "./state.ts";
 
-const INPUTS: readonly SessionInput[] = ["start", "negotiated", "pushed", "close", "end"];
-/** Every state with what each input leads to; "-" stays. */
-const TABLE: Record<SessionState, readonly (SessionState | "-")[]> = {
-  idle: ["handshake", "-", "-", "ended", "ended"],
-  handshake: ["-", "push", "-", "ended", "ended"],
-  push: ["-", "-", "up", "ended", "ended"],
-  up: ["-", "-", "-", "closing", "ended"],
-  closing: ["-", "-", "-", "-", "ended"],
-  ended: ["-", "-", "-", "-", "-"],
-};
+const states = Object.keys(TRANSITIONS) as SessionState[];
 
-test.each(Object.entries(TABLE) as [SessionState, readonly (SessionState | "-")[]][])("%s", (state, row) => {
-  expect(INPUTS.map((input) => nextState(state, input))).toEqual(row.map((to) => (to === "-" ? state : to)));
+test("every state can be left for the end at once, and nothing leaves the end", () => {
+  for (const from of states) expect(TRANSITIONS[from].includes("ended")).toBe(from !== "ended");
+});
+
+test("the way to the tunnel leads through each state once, and never back", () => {
+  const way: SessionState[] = ["idle", "handshake", "push", "up", "closing", "ended"];
+  for (const [i, from] of way.entries()) {
+    expect(TRANSITIONS[from].filter((to) => to !== "ended")).toEqual(
+      way.slice(i + 1, i + 2).filter((to) => to !== "ended"),
+    );
+  }
 });

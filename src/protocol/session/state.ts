@@ -1,27 +1,33 @@
 /**
- * The states of a client session, named by what they wait for, and the table of its transitions.
+ * The states of a client session, named by what they wait for, with what each needs, and the transitions that there are.
  *
- *     idle --start--> handshake --negotiated--> push --pushed--> up --close--> closing
- *                         \____________________/________________/____________/---end--> ended
+ *     idle --start--> handshake --keys exchanged--> push --pushed--> up --close--> closing
+ *       |                 |                          |                |              |
+ *       +-----------------+--------------------------+----------------+--------------+----> ended
  */
-export type SessionState = "idle" | "handshake" | "push" | "up" | "closing" | "ended";
-export type SessionInput = "start" | "negotiated" | "pushed" | "close" | "end";
+import type { KeyPlan } from "../data/key-plan.ts";
+import type { Pushed, PushReply } from "../push/collect.ts";
+import type { SessionEnd } from "./events.ts";
 
-/** The next state; an input without a meaning in a state leaves it. */
-export function nextState(state: SessionState, input: SessionInput): SessionState {
-  switch (state) {
-    case "idle":
-      return input === "start" ? "handshake" : input === "end" || input === "close" ? "ended" : state;
-    case "handshake":
-      return input === "negotiated" ? "push" : input === "end" || input === "close" ? "ended" : state;
-    case "push":
-      return input === "pushed" ? "up" : input === "end" || input === "close" ? "ended" : state;
-    case "up":
-      return input === "close" ? "closing" : input === "end" ? "ended" : state;
-    case "closing":
-      return input === "end" ? "ended" : state;
-    case "ended":
-      return state;
-  }
-  return state satisfies never;
-}
+export type ClientState =
+  | { readonly kind: "idle" }
+  /** Resets, TLS, key-method messages. */
+  | { readonly kind: "handshake" }
+  /** `since`: when keys were exchanged. `reply`: the parts that have come. */
+  | { readonly kind: "push"; readonly since: number; readonly reply: PushReply }
+  | { readonly kind: "up"; readonly pushed: Pushed; readonly plan: KeyPlan }
+  /** The goodbye is on its way. */
+  | { readonly kind: "closing" }
+  | { readonly kind: "ended"; readonly end: SessionEnd };
+
+export type SessionState = ClientState["kind"];
+
+/** Where each state may lead. */
+export const TRANSITIONS: Readonly<Record<SessionState, readonly SessionState[]>> = Object.freeze({
+  idle: ["handshake", "ended"],
+  handshake: ["push", "ended"],
+  push: ["up", "ended"],
+  up: ["closing", "ended"],
+  closing: ["ended"],
+  ended: [],
+});

@@ -1,0 +1,60 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import type { DataConfig } from "../config/types.ts";
+import { PEER_ID_NONE } from "../data/packet.ts";
+import { clientAbilities, planKeys } from "./ncp.ts";
+
+const data: DataConfig = {
+  ciphers: ["CHACHA20-POLY1305", "AES-256-GCM", "AES-128-GCM"],
+  fallbackCipher: undefined,
+  auth: "SHA1",
+  framing: "none",
+  replayWindow: { packets: 64, seconds: 15 },
+};
+const cipher = (peerInfo: string, options = "V4", own: DataConfig = data): string | undefined =>
+  planKeys(own, clientAbilities(peerInfo, options), 5)?.cipher;
+
+test("the server's order decides (ssl_ncp.c, ncp_get_best_cipher)", () => {
+  expect(cipher("IV_CIPHERS=AES-128-GCM:AES-256-GCM")).toBe("AES-256-GCM");
+  expect(cipher("IV_CIPHERS=aes-128-gcm:chacha20-poly1305")).toBe("CHACHA20-POLY1305");
+});
+
+test("IV_CIPHERS wins over IV_NCP; IV_NCP=2 alone stands for the two GCM ciphers", () => {
+  expect(cipher("IV_NCP=2\nIV_CIPHERS=AES-128-GCM")).toBe("AES-128-GCM");
+  expect(cipher("IV_NCP=2")).toBe("AES-256-GCM");
+});
+
+test("a client without negotiation is taken where its own cipher is in the server's list", () => {
+  expect(cipher("", "V4,cipher AES-128-GCM,auth [null-digest]")).toBe("AES-128-GCM");
+  expect(cipher("", "V4,cipher AES-256-CBC,auth SHA1")).toBeUndefined();
+  expect(cipher("", "V4")).toBeUndefined();
+});
+
+test("data-ciphers-fallback is for clients that name no cipher at all", () => {
+  const own: DataConfig = { ...data, fallbackCipher: "AES-256-GCM" };
+  expect(cipher("", "V4", own)).toBe("AES-256-GCM");
+  expect(cipher("", "V4,cipher BF-CBC", own)).toBeUndefined();
+  expect(cipher("IV_CIPHERS=BF-CBC", "V4", own)).toBeUndefined();
+});
+
+test("IV_PROTO is read as openvpn reads it (test_ssl.c): 94 as 94, words as 0, and no other name is taken for it", () => {
+  expect(clientAbilities("IV_PROTO=94\n", "")).toMatchObject({ dataV2: true, takesPush: true, keyExport: true });
+  expect(clientAbilities("IV_PROTO=94\n", "").controlExit).toBe(false);
+  expect(clientAbilities("IV_PROTO=990\n", "").controlExit).toBe(true);
+  for (const text of ["IV_PROTO=seven\n", "UV_IV_PROTO=773\n", "IV_PROTO=\n", "IV_PROTO=99999999999\n"]) {
+    expect(clientAbilities(text, "")).toMatchObject({ dataV2: false, keyExport: false });
+  }
+});
+
+test("without DATA_V2 there is no peer id, without the exporter the PRF", () => {
+  const plan = planKeys(data, clientAbilities("IV_NCP=2\nIV_PROTO=4\n", ""), 5);
+  expect(plan).toMatchObject({ peerId: PEER_ID_NONE, derivation: "prf" });
+  expect(planKeys(data, clientAbilities("IV_NCP=2\nIV_PROTO=10\n", ""), 5)).toMatchObject({
+    peerId: 5,
+    derivation: "ekm",
+  });
+});
+
+test("any peer info is read without a throw", () => {
+  fc.assert(fc.property(fc.string(), fc.string(), (info, options) => void clientAbilities(info, options)));
+});

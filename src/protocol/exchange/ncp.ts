@@ -1,0 +1,69 @@
+/**
+ * What a client announces about itself, read defensively, and what a server makes of it: the cipher of the data channel and
+ * how its keys are derived (man openvpn, "data channel cipher negotiation"). Source: OpenVPN's ssl_ncp.c and ssl.h.
+ */
+import type { DataConfig } from "../config/types.ts";
+import type { KeyPlan } from "../data/key-plan.ts";
+import { PEER_ID_NONE } from "../data/packet.ts";
+import type { AeadName } from "../ports.ts";
+import {
+  IV_PROTO_CC_EXIT_NOTIFY,
+  IV_PROTO_DATA_V2,
+  IV_PROTO_REQUEST_PUSH,
+  IV_PROTO_TLS_KEY_EXPORT,
+  optionsStringValue,
+} from "./peer-info.ts";
+
+export interface ClientAbilities {
+  /** Upper case, as the client lists them. */
+  readonly ciphers: readonly string[];
+  /** The cipher of its options string, which clients without negotiation use. */
+  readonly ownCipher: string | undefined;
+  readonly dataV2: boolean;
+  /** It is pushed to without asking. */
+  readonly takesPush: boolean;
+  readonly keyExport: boolean;
+  /** It reads protocol-flags, and EXIT as a control message. */
+  readonly controlExit: boolean;
+}
+
+/** IV_NCP=2 alone stands for these. */
+const NCP_2: readonly string[] = ["AES-256-GCM", "AES-128-GCM"];
+
+/** @param peerInfo,options of the client's key-method message: anything at all */
+export function clientAbilities(peerInfo: string | undefined, options: string): ClientAbilities {
+  const values = new Map<string, string>();
+  for (const line of (peerInfo ?? "").split("\n")) {
+    const equals = line.indexOf("=");
+    if (equals > 0) values.set(line.slice(0, equals), line.slice(equals + 1));
+  }
+  const proto = /^\d{1,9}$/.test(values.get("IV_PROTO") ?? "") ? Number(values.get("IV_PROTO")) : 0;
+  const list = values.get("IV_CIPHERS")?.toUpperCase().split(":");
+  return {
+    ciphers: list ?? (values.get("IV_NCP") === "2" ? NCP_2 : []),
+    ownCipher: optionsStringValue(options, "cipher")?.toUpperCase(),
+    dataV2: (proto & IV_PROTO_DATA_V2) !== 0,
+    takesPush: (proto & IV_PROTO_REQUEST_PUSH) !== 0,
+    keyExport: (proto & IV_PROTO_TLS_KEY_EXPORT) !== 0,
+    controlExit: (proto & IV_PROTO_CC_EXIT_NOTIFY) !== 0,
+  };
+}
+
+/** @returns undefined: the two ends have no cipher in common */
+export function planKeys(data: DataConfig, client: ClientAbilities, peerId: number): KeyPlan | undefined {
+  const cipher = chooseCipher(data, client);
+  if (cipher === undefined) return undefined;
+  return {
+    cipher,
+    derivation: client.keyExport ? "ekm" : "prf",
+    peerId: client.dataV2 ? peerId : PEER_ID_NONE,
+    framing: data.framing,
+  };
+}
+
+/** The server's order decides. data-ciphers-fallback is for a client that says nothing of ciphers. */
+function chooseCipher({ ciphers, fallbackCipher }: DataConfig, client: ClientAbilities): AeadName | undefined {
+  const common = ciphers.find((name) => client.ciphers.includes(name) || name === client.ownCipher);
+  if (common !== undefined || client.ciphers.length > 0 || client.ownCipher !== undefined) return common;
+  return ciphers.find((name) => name === fallbackCipher);
+}

@@ -1,0 +1,44 @@
+/**
+ * What a server says when it pushes: the options that both ends need for the data channel, and the control messages that
+ * carry all of them. Source: OpenVPN's push.c (prepare_push_reply, send_push_options).
+ */
+import type { KeyPlan } from "../data/key-plan.ts";
+import { PEER_ID_NONE } from "../data/packet.ts";
+
+/** Characters of one message with its NUL; OpenVPN's clients take no more (PUSH_BUNDLE_SIZE, and 84 bytes less for what is around it). */
+export const PUSH_BUNDLE = 1024 - 84;
+const REPLY = "PUSH_REPLY";
+/** Behind the options of a message: more follow, or this is the last of several. */
+const CONTINUED = ",push-continuation 2";
+const LAST = ",push-continuation 1";
+
+/** What the client must know of the data channel. @param hasFlags the client reads protocol-flags (IV_PROTO) */
+export function composePlan({ cipher, derivation, peerId }: KeyPlan, hasFlags: boolean): string[] {
+  const ekm = derivation === "ekm";
+  const flags = hasFlags ? [`protocol-flags cc-exit${ekm ? " tls-ekm" : ""}`] : ekm ? ["key-derivation tls-ekm"] : [];
+  return [...(peerId === PEER_ID_NONE ? [] : [`peer-id ${peerId}`]), `cipher ${cipher}`, ...flags];
+}
+
+/**
+ * The messages that push these options, in order; one where they fit. An option that is too long for a message of its own
+ * cannot be pushed: it makes the result a problem.
+ */
+export function composePush(options: readonly string[]): readonly string[] | string {
+  const room = PUSH_BUNDLE - 1 - REPLY.length - CONTINUED.length;
+  const bundles: string[][] = [[]];
+  let used = 0;
+  for (const option of options) {
+    const length = option.length + 1;
+    if (length > room) return `the option is longer than a message may be: ${option.slice(0, 60)}...`;
+    if (used + length > room) {
+      bundles.push([]);
+      used = 0;
+    }
+    bundles.at(-1)!.push(option);
+    used += length;
+  }
+  return bundles.map((bundle, i) => {
+    const tail = bundles.length === 1 ? "" : i === bundles.length - 1 ? LAST : CONTINUED;
+    return [REPLY, ...bundle].join(",") + tail;
+  });
+}

@@ -1,0 +1,490 @@
+/**
+ * What two TLS peers of OpenVPN share, whoever is client: the control channel, key exchanges and renegotiations, data keys,
+ * keepalive, goodbye. It knows nothing of logins and pushed options. The session of a role (client.ts, server.ts) owns one,
+ * takes its events, and answers "exchanged" with installKeys, once it has settled what the keys are for.
+ *
+ * - commands: start, say, installKeys, keepAlive, renegotiate, sayLast, sayExit, end
+ * - what comes in: handleRows, handleTimeout; poll the events after each, and after a command
+ * - what goes out: pollTransmit, pollAt
+ * - the data path: sealBatch; handleRows opens
+ */
+import type { Batch } from "../../lib/batch.ts";
+import { Counters } from "../../lib/counters.ts";
+import type { Random } from "../../lib/random.ts";
+import type { Arena, Slab } from "../../lib/slab.ts";
+import type { ControlConfig, DataConfig, KeepaliveConfig, VerifyConfig } from "../config/types.ts";
+import { encodeUtf8 } from "../config/utf8.ts";
+import { ControlChannel } from "../control/channel.ts";
+import type { ControlMessage } from "../control/message.ts";
+import { DATA_V1, DATA_V2, opcodeOf } from "../control/opcode.ts";
+import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "../control/packet.ts";
+import { controlCrypto } from "../control/protection.ts";
+import { ReplayGuard } from "../control/replay-guard.ts";
+import { AeadDataKey, type AeadKeyUse } from "../data/aead-key.ts";
+import { DataChannel, type Traffic } from "../data/channel.ts";
+import type { KeyPlan } from "../data/key-plan.ts";
+import { KeySlots } from "../data/key-slots.ts";
+import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
+import { DROP_CONTROL_OVERSIZE, DROP_NONE, DROP_PACKET_EMPTY, DROP_SESSION_ENDED, SessionDrops } from "../drop.ts";
+import type { KeyExchange, KeyExchangeEvent } from "../exchange/key-exchange.ts";
+import type { KeyMethodText } from "../exchange/key-method.ts";
+import { Rekey } from "../exchange/rekey.ts";
+import type { AeadFactory, ControlPrimitives, TlsContext } from "../ports.ts";
+import { dataKey, type Side } from "../side.ts";
+import type { AssociationEnd } from "./events.ts";
+import { Keepalive } from "./keepalive.ts";
+
+/**
+ * Our choice: a handshake is over when so long nothing came from the peer, although it has something to acknowledge. It is
+ * four transmissions of a packet, and most likely the peer was started anew and knows nothing of this session.
+ */
+const HANDSHAKE_SILENCE_MS = 15_000;
+const EXIT_NOTICE_MS = 1000;
+
+export interface SessionPorts {
+  readonly slab: Slab;
+  readonly aead: AeadFactory;
+  readonly control: ControlPrimitives;
+  /** Made of the same configuration. It outlives the session. */
+  readonly tls: TlsContext;
+  readonly random: Random;
+  /** Room for one ping; nothing in it outlives a call. */
+  readonly scratch: Arena;
+}
+
+/** The parts of a configuration that an association needs. */
+export interface AssociationConfig {
+  readonly control: ControlConfig;
+  readonly verify: VerifyConfig;
+  readonly data: Pick<DataConfig, "replayWindow">;
+}
+
+export interface AssociationStart {
+  /** Bytes of the headers below (IP and UDP): 28. */
+  readonly linkOverhead: number;
+  /** Wall clock, for the replay ids of tls-auth and tls-crypt. */
+  readonly unixSeconds: number;
+  /** A server that answered the client's reset without keeping anything: the session ids that were agreed on by that. */
+  readonly resumed?: { readonly ownSessionId: Uint8Array; readonly peerSessionId: Uint8Array } | undefined;
+  /** Tests start with a key that is nearly used up. */
+  readonly keyUse?: AeadKeyUse | undefined;
+}
+
+export type AssociationEvent =
+  /** The first authentic packet of the peer has come. */
+  | { readonly kind: "answered" }
+  | { readonly kind: "tls-established"; readonly description: string; readonly warnings: readonly string[] }
+  /** A key exchange is done. Its keys are used from installKeys on. */
+  | { readonly kind: "exchanged"; readonly exchange: KeyExchange }
+  | { readonly kind: "message"; readonly message: ControlMessage }
+  /** The peer said over the data channel that it leaves. */
+  | { readonly kind: "peer-exit" }
+  /** It cannot go on, or the goodbye is said: the role says so and calls end(). */
+  | { readonly kind: "over"; readonly end: AssociationEnd };
+
+const COUNTERS = [
+  "datagrams-received",
+  "control-received",
+  "control-sent",
+  "pings-sent",
+  "renegotiations",
+  "control-messages-ignored",
+] as const;
+export type SessionCounter = (typeof COUNTERS)[number];
+const counter = (name: SessionCounter): number => COUNTERS.indexOf(name);
+const DATAGRAMS = counter("datagrams-received");
+const CONTROL_RECEIVED = counter("control-received");
+const CONTROL_SENT = counter("control-sent");
+const PINGS_SENT = counter("pings-sent");
+const RENEGOTIATIONS = counter("renegotiations");
+export const MESSAGES_IGNORED = counter("control-messages-ignored");
+
+/** How the goodbye is said: as a control message that is waited for, or so many notices over the data channel. */
+type Goodbye =
+  | { readonly kind: "control"; readonly until: number }
+  | { readonly kind: "data"; left: number; at: number };
+
+export class Association {
+  readonly drops = new SessionDrops();
+  readonly counters = new Counters<SessionCounter>(COUNTERS);
+  readonly #side: Side;
+  readonly #config: AssociationConfig;
+  readonly #ports: SessionPorts;
+  readonly #start: AssociationStart;
+  readonly #channel: ControlChannel;
+  readonly #slots: KeySlots;
+  readonly #data: DataChannel;
+  readonly #rekey: Rekey;
+  readonly #events: AssociationEvent[] = [];
+  /** Packets that go whatever happens to the session. */
+  readonly #outbox: Uint8Array[] = [];
+  #keepalive: Keepalive | undefined;
+  #goodbye: Goodbye | undefined;
+  #hasKeys = false;
+  #hasEnded = false;
+  #exitTold = false;
+  #controlSentAt = Number.NEGATIVE_INFINITY;
+  #controlReceivedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    side: Side,
+    config: AssociationConfig,
+    ports: SessionPorts,
+    start: AssociationStart,
+    ownText: () => KeyMethodText,
+  ) {
+    const { control, verify } = config;
+    const { random, tls } = ports;
+    const { resumed, linkOverhead } = start;
+    this.#side = side;
+    this.#config = config;
+    this.#ports = ports;
+    this.#start = start;
+    const protection = {
+      crypto: controlCrypto(control.wrap, side, ports.control),
+      // The answer without a session had id 1.
+      guard: new ReplayGuard(start.unixSeconds, control.replayWindow, resumed === undefined ? 0 : 1),
+    };
+    const ownSessionId = resumed?.ownSessionId ?? freshSessionId(random);
+    const channel = new ControlChannel({ side, ownSessionId, protection, linkOverhead });
+    channel.peerSessionId = resumed?.peerSessionId;
+    this.#channel = channel;
+    this.#slots = new KeySlots(control.tranWindow * 1000, switchDelay(control) * 1000);
+    this.#data = new DataChannel(ports.slab, this.#slots, this.drops);
+    this.#rekey = new Rekey({ side, control, verify, tls, random, channel, ownText });
+  }
+
+  /** An authentic packet of the peer has come. */
+  get isAnswered(): boolean {
+    return this.#channel.peerSessionId !== undefined;
+  }
+
+  /** What the handshake waits for. */
+  get phase(): string {
+    return this.#rekey.active?.phase ?? "reset";
+  }
+
+  /** The peer's options string, once the first exchange is done. */
+  get peerOptions(): string {
+    return this.#rekey.active?.peerMessage?.options ?? "";
+  }
+
+  /** Bytes that sealing adds to a packet. Once there are keys. */
+  get dataOverhead(): number {
+    return this.#data.overhead;
+  }
+
+  /** Tunnel packets and bytes so far. */
+  get traffic(): Readonly<Traffic> {
+    return this.#data.traffic;
+  }
+
+  start(now: number): void {
+    if (this.#start.resumed === undefined) this.#rekey.start(now);
+    else this.#rekey.resume(now);
+    this.#controlReceivedAt = now;
+  }
+
+  /** Sends a control message through the last exchange that is done. */
+  say(message: string): void {
+    this.#rekey.active?.send(encodeUtf8(`${message}\0`));
+  }
+
+  /**
+   * Makes the data key of an exchange that is done, and schedules the next renegotiation. The first key is sent with at once.
+   * @returns why it cannot: TLS broke right behind the message that led here, so there is nothing to export keys from
+   */
+  installKeys(now: number, plan: KeyPlan, exchange = this.#rekey.active): AssociationEnd | undefined {
+    if (exchange === undefined) throw new Error("keys are installed after an exchange");
+    if (exchange.failure !== undefined) return exchange.failure;
+    const { slab, aead } = this.#ports;
+    const { cipher, peerId } = plan;
+    const block = exchange.deriveKeys(plan.derivation);
+    const key = new AeadDataKey(block, {
+      slab,
+      aead,
+      cipher,
+      peerId,
+      keyId: exchange.keyId,
+      sendKey: dataKey(this.#side),
+      replayWindow: this.#config.data.replayWindow,
+      used: this.#hasKeys ? undefined : this.#start.keyUse,
+    });
+    block.fill(0);
+    this.#data.peerId = peerId;
+    this.#data.framing = plan.framing;
+    this.#slots.install(key, now, exchange.startedAt);
+    this.#hasKeys = true;
+    this.#rekey.schedule(now);
+    return undefined;
+  }
+
+  keepAlive(now: number, config: KeepaliveConfig): void {
+    this.#keepalive = new Keepalive(config, now);
+  }
+
+  /** Begins a renegotiation now. Only while none is under way. */
+  renegotiate(now: number): void {
+    this.#rekey.renegotiate(now);
+    this.#advance(now);
+  }
+
+  /** Says a last control message. "over" comes when it is acknowledged, or after so many seconds. */
+  sayLast(now: number, message: string, seconds: number): void {
+    this.#takeLeave({ kind: "control", until: now + seconds * 1000 });
+    this.say(message);
+  }
+
+  /** Says over the data channel that this side leaves, so many times a second apart. "over" comes behind the last one. */
+  sayExit(now: number, notices: number): void {
+    const goodbye = { kind: "data", left: notices, at: now } as const;
+    this.#takeLeave(goodbye);
+    this.#sayExitNotice(now, goodbye);
+  }
+
+  /** Lets go of all keys; what is ready to be sent still goes. */
+  end(now: number): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#outbox.push(...this.#rekey.close(now));
+    this.#slots.closeAll();
+    this.#keepalive = undefined;
+    this.#goodbye = undefined;
+  }
+
+  /**
+   * Packets of the link, the rows [from, end) of `datagrams`: data packets are opened in place and become rows of `plain`
+   * (which must have room for all), control packets are taken in. Stops behind a packet that causes an event, because what
+   * comes of it may concern the next one.
+   * @returns the first row that is not handled yet
+   */
+  handleRows(now: number, datagrams: Batch, from: number, end: number, plain: Batch): number {
+    const { bytes } = this.#ports.slab;
+    let i = from;
+    while (i < end && this.#events.length === 0) {
+      const at = datagrams.at[i]!;
+      const len = datagrams.len[i]!;
+      i++;
+      this.counters.bump(DATAGRAMS);
+      if (len === 0) {
+        this.drops.drop(DROP_PACKET_EMPTY);
+      } else if (this.#hasEnded) {
+        this.drops.drop(DROP_SESSION_ENDED);
+      } else {
+        const opcode = opcodeOf(bytes[at]!);
+        if (opcode === DATA_V2 || opcode === DATA_V1) this.#handleData(now, at, len, plain);
+        else if (len > MAX_CONTROL_LEN) this.drops.drop(DROP_CONTROL_OVERSIZE);
+        else this.#handleControl(now, bytes.slice(at, at + len));
+      }
+    }
+    this.#checkWear();
+    return i;
+  }
+
+  /** Seals IP packets in place; the rows of `sealed` are datagrams for the link and start in the headroom of `plain`'s. */
+  sealBatch(now: number, plain: Batch, sealed: Batch): void {
+    this.#data.sealBatch(now, plain, sealed);
+    this.#checkWear();
+  }
+
+  /** Does everything that is due. */
+  handleTimeout(now: number): void {
+    if (this.#hasEnded) return;
+    this.#slots.handleTimeout(now);
+    const end = this.#expired(now);
+    if (end !== undefined) {
+      this.#over(end);
+      return;
+    }
+    if (this.#mayRenegotiate && this.#rekey.isDue(now)) this.renegotiate(now);
+    const goodbye = this.#goodbye;
+    if (goodbye === undefined) return;
+    if (goodbye.kind === "control" && now >= goodbye.until) this.#over({ kind: "closed" });
+    else if (goodbye.kind === "data" && now >= goodbye.at) this.#sayExitNotice(now, goodbye);
+  }
+
+  /** What happened, in its order. */
+  poll(): AssociationEvent | undefined {
+    return this.#events.shift();
+  }
+
+  /** The next control packet or ping for the link. */
+  pollTransmit(now: number): Uint8Array | undefined {
+    const packet = this.#outbox.shift() ?? this.#pollControl(now) ?? this.#pollPing(now);
+    if (packet !== undefined) this.#controlSentAt = now;
+    return packet;
+  }
+
+  /** When handleTimeout or pollTransmit wants to be called; in the past when at once, Infinity when never. */
+  pollAt(): number {
+    if (this.#outbox.length > 0 || this.#events.length > 0) return Number.NEGATIVE_INFINITY;
+    if (this.#hasEnded) return Number.POSITIVE_INFINITY;
+    const goodbye = this.#goodbye;
+    const goodbyeAt =
+      goodbye === undefined ? Number.POSITIVE_INFINITY : goodbye.kind === "control" ? goodbye.until : goodbye.at;
+    return Math.min(
+      this.#slots.pollAt(),
+      this.#rekey.pollAt(),
+      this.#silentAt(),
+      goodbyeAt,
+      this.#keepalive?.pollAt(this.#sentAt(), this.#receivedAt()) ?? Number.POSITIVE_INFINITY,
+    );
+  }
+
+  #takeLeave(goodbye: Goodbye): void {
+    this.#rekey.unschedule();
+    this.#keepalive = undefined;
+    this.#goodbye = goodbye;
+  }
+
+  get #mayRenegotiate(): boolean {
+    return this.#hasKeys && this.#goodbye === undefined;
+  }
+
+  #handleData(now: number, at: number, len: number, plain: Batch): void {
+    this.#data.open(now, at, len, plain);
+    if (!this.#data.exitReceived || this.#exitTold) return;
+    this.#exitTold = true;
+    this.#events.push({ kind: "peer-exit" });
+  }
+
+  #handleControl(now: number, bytes: Uint8Array): void {
+    const isFirst = !this.isAnswered;
+    const packet = this.#channel.receive(bytes, now);
+    if (typeof packet === "number") return this.drops.drop(packet);
+    const drop = this.#rekey.handle(now, packet, this.#mayRenegotiate);
+    if (drop !== DROP_NONE) return this.drops.drop(drop);
+    this.counters.bump(CONTROL_RECEIVED);
+    this.#controlReceivedAt = now;
+    if (isFirst) this.#events.push({ kind: "answered" });
+    this.#advance(now);
+  }
+
+  /** Acts on what came of the exchanges. */
+  #advance(now: number): void {
+    // Who begins a renegotiation keeps the youngest key only beside the coming one.
+    if (this.#rekey.pending !== undefined) this.#slots.takeOver(now);
+    for (const exchange of this.#rekey.live) {
+      for (let event = exchange.poll(); event !== undefined; event = exchange.poll()) this.#take(now, exchange, event);
+    }
+    if (this.#goodbye?.kind === "control" && this.#rekey.active?.flushed === true) this.#over({ kind: "closed" });
+  }
+
+  #take(now: number, exchange: KeyExchange, event: KeyExchangeEvent): void {
+    const isFirst = !this.#hasKeys && exchange === this.#rekey.active;
+    switch (event.kind) {
+      case "tls-established":
+        if (isFirst) this.#events.push(event);
+        return;
+      case "done":
+        if (exchange === this.#rekey.pending) {
+          this.#rekey.promote(now);
+          this.counters.bump(RENEGOTIATIONS);
+        }
+        this.#events.push({ kind: "exchanged", exchange });
+        return;
+      case "message":
+        this.#events.push(event);
+        return;
+      case "failed":
+        if (isFirst) this.#over(event.end);
+        else if (exchange === this.#rekey.pending) this.#over(renegotiationFailed(event.end));
+        return;
+    }
+    event satisfies never;
+  }
+
+  #expired(now: number): AssociationEnd | undefined {
+    if (now >= this.#silentAt()) {
+      const silentSeconds = Math.round((now - this.#controlReceivedAt) / 1000);
+      return { kind: "handshake-timeout", phase: this.phase, silentSeconds };
+    }
+    if (this.#rekey.isLate(now)) {
+      const problem = `not finished within hand-window (${this.#config.control.handWindow} s)`;
+      return { kind: "renegotiation-failed", problem };
+    }
+    const { sealedBytes, openedBytes } = this.#data.traffic;
+    return this.#keepalive?.expired(now, this.#receivedAt(), sealedBytes + openedBytes);
+  }
+
+  /** When the first handshake counts as dead. */
+  #silentAt(): number {
+    if (this.#hasKeys || !this.isAnswered) return Number.POSITIVE_INFINITY;
+    const waitingSince = this.#rekey.active?.reliable.waitingSince ?? Number.POSITIVE_INFINITY;
+    return Math.max(waitingSince, this.#controlReceivedAt) + HANDSHAKE_SILENCE_MS;
+  }
+
+  #sayExitNotice(now: number, goodbye: Goodbye & { readonly kind: "data" }): void {
+    goodbye.left--;
+    goodbye.at = now + EXIT_NOTICE_MS;
+    const notice = this.#sealSmall(EXIT_LEN, exitEmit);
+    if (notice !== undefined) this.#outbox.push(notice);
+    if (goodbye.left === 0) this.#over({ kind: "closed" });
+  }
+
+  #pollControl(now: number): Uint8Array | undefined {
+    if (this.#hasEnded) return undefined;
+    const packet = this.#rekey.poll(now);
+    if (packet !== undefined) this.counters.bump(CONTROL_SENT);
+    return packet;
+  }
+
+  #pollPing(now: number): Uint8Array | undefined {
+    if (this.#keepalive === undefined || now < this.#keepalive.pingAt(this.#sentAt())) return undefined;
+    // Also where the key is used up and nothing can be sealed: the next one is due an interval later.
+    this.#controlSentAt = now;
+    const ping = this.#sealSmall(PING_LEN, pingEmit);
+    if (ping !== undefined) this.counters.bump(PINGS_SENT);
+    return ping;
+  }
+
+  /** A data packet of our own making, copied out of the slab. */
+  #sealSmall(len: number, emit: (bytes: Uint8Array, at: number) => void): Uint8Array | undefined {
+    const { slab, scratch } = this.#ports;
+    const key = this.#slots.sending;
+    scratch.reset();
+    const at = scratch.take(len);
+    if (key === undefined || at < 0) return undefined;
+    emit(slab.bytes, at);
+    const start = this.#data.seal(key, at, len);
+    return start < 0 ? undefined : slab.bytes.slice(start, start + len + this.#data.overhead);
+  }
+
+  /** A key that has done enough is replaced: near its end, or as reneg-bytes and reneg-pkts say. */
+  #checkWear(): void {
+    const key = this.#slots.newest;
+    if (key === undefined) return;
+    const { renegBytes, renegPkts } = this.#config.control;
+    const isWorn =
+      key.isWorn || (renegBytes > 0 && key.bytes >= renegBytes) || (renegPkts > 0 && key.packets >= renegPkts);
+    if (isWorn && this.#mayRenegotiate) this.#rekey.hurry();
+  }
+
+  #sentAt(): number {
+    return Math.max(this.#controlSentAt, this.#data.sealedAt);
+  }
+
+  #receivedAt(): number {
+    return Math.max(this.#controlReceivedAt, this.#data.openedAt);
+  }
+
+  #over(end: AssociationEnd): void {
+    this.#events.push({ kind: "over", end });
+  }
+}
+
+function freshSessionId(random: Random): Uint8Array {
+  const id = new Uint8Array(SESSION_ID_LEN);
+  random.fill(id);
+  return id;
+}
+
+/** As OpenVPN: a new key waits this long for the peer to have it too, but never longer than the old one is good there. */
+function switchDelay({ handWindow, tranWindow, renegSec }: ControlConfig): number {
+  return Math.min(handWindow, tranWindow, renegSec.max > 0 ? renegSec.max / 2 : handWindow);
+}
+
+function renegotiationFailed(end: AssociationEnd): AssociationEnd {
+  if (end.kind === "certificate-rejected") return end;
+  return { kind: "renegotiation-failed", problem: end.kind === "tls-failed" ? end.failure.message : end.kind };
+}

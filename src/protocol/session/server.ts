@@ -1,0 +1,346 @@
+/**
+ * A server's session with one client, without I/O: it is fed and asked as a client's is (client.ts). Who may log in, and what
+ * is pushed, its owner decides: the event "login" is answered by the command decide().
+ *
+ *     handshake --keys exchanged--> login --accepted--> configured --asked for--> up --close--> closing
+ *         |                          |                      |                     |               |
+ *         +--------------------------+----------------------+---------------------+---------------+----> ended
+ *
+ * A client that says so (IV_PROTO) is pushed to without asking. Each renegotiation logs in again, while the tunnel stays up.
+ */
+import type { Batch } from "../../lib/batch.ts";
+import { Deadlines } from "../../lib/deadlines.ts";
+import type { ControlConfig, DataConfig, KeepaliveConfig, TunnelConfig, VerifyConfig } from "../config/types.ts";
+import type { ControlMessage, TemporaryFailure } from "../control/message.ts";
+import type { Traffic } from "../data/channel.ts";
+import type { KeyPlan } from "../data/key-plan.ts";
+import type { SessionDrops } from "../drop.ts";
+import type { KeyExchange } from "../exchange/key-exchange.ts";
+import { type ClientAbilities, clientAbilities, planKeys } from "../exchange/ncp.ts";
+import { optionsString } from "../exchange/peer-info.ts";
+import type { AeadName } from "../ports.ts";
+import { composePlan, composePush } from "../push/compose.ts";
+import {
+  Association,
+  type AssociationEvent,
+  type AssociationStart,
+  MESSAGES_IGNORED,
+  type SessionPorts,
+} from "./association.ts";
+import type { ServerSessionEnd } from "./events.ts";
+
+/** A client that is refused hears why: so long the message is repeated (OpenVPN's scheduled exit of auth_failed). */
+const REFUSED_S = 5;
+/** As OpenVPN's own server says it (ssl_ncp.c): clients tell people of it. */
+const NO_CIPHER = "Data channel cipher negotiation failed (no shared cipher)";
+
+export interface ServerSessionConfig {
+  readonly control: ControlConfig;
+  readonly verify: VerifyConfig;
+  readonly data: DataConfig;
+  readonly tunnel: Pick<TunnelConfig, "mtu">;
+  readonly keepalive: KeepaliveConfig;
+  /** explicit-exit-notify: how often the client is told that the server leaves; 0 = not. */
+  readonly exitNotify: number;
+}
+
+/** What a client shows of itself. Everything in it came from outside. */
+export interface ClientLogin {
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  /** KEY=value lines. */
+  readonly peerInfo: string | undefined;
+  /** DER, leaf first; empty where it showed none. */
+  readonly certificates: readonly Uint8Array[];
+}
+
+export type Verdict =
+  /** `options` are pushed with what the data channel needs. In a renegotiation only that it is accepted counts. */
+  | { readonly kind: "accept"; readonly peerId: number; readonly options: readonly string[] }
+  | { readonly kind: "reject"; readonly reason: string; readonly temporary?: TemporaryFailure | undefined }
+  /** Not decided yet: the client is asked to wait. Another verdict follows. */
+  | { readonly kind: "pending"; readonly seconds: number };
+
+export type ServerState =
+  | { readonly kind: "idle" | "handshake" }
+  /** Waits for the verdict. `asked`: the client has asked for its options. */
+  | {
+      readonly kind: "login";
+      readonly exchange: KeyExchange;
+      readonly client: ClientAbilities;
+      readonly asked: boolean;
+    }
+  /** Accepted; `push` waits for PUSH_REQUEST. */
+  | {
+      readonly kind: "configured";
+      readonly client: ClientAbilities;
+      readonly plan: KeyPlan;
+      readonly push: readonly string[];
+    }
+  /** `renewed`: a renegotiation that is done but for the verdict. */
+  | {
+      readonly kind: "up";
+      readonly client: ClientAbilities;
+      readonly plan: KeyPlan;
+      readonly renewed: KeyExchange | undefined;
+    }
+  | { readonly kind: "closing" | "ended"; readonly end: ServerSessionEnd };
+
+export type ServerStateKind = ServerState["kind"];
+
+export type ServerSessionEvent =
+  | { readonly kind: "moved"; readonly from: ServerStateKind; readonly to: ServerStateKind }
+  /** Answered by decide(). `isRenewal`: the tunnel is up, and stays so if it is accepted. */
+  | { readonly kind: "login"; readonly login: ClientLogin; readonly isRenewal: boolean }
+  | { readonly kind: "up"; readonly cipher: AeadName; readonly peerId: number }
+  | { readonly kind: "rekeyed"; readonly keyId: number; readonly cipher: AeadName }
+  | { readonly kind: "ended"; readonly end: ServerSessionEnd };
+
+export class ServerSession {
+  readonly #config: ServerSessionConfig;
+  readonly #link: Association;
+  /** The tunnel is up by then, or the client has had its time. */
+  readonly #timers = new Deadlines<"handshake">();
+  readonly #events: ServerSessionEvent[] = [];
+  #state: ServerState = { kind: "idle" };
+
+  /** @param start `resumed` where the client's first packet was answered without a session */
+  constructor(config: ServerSessionConfig, ports: SessionPorts, start: AssociationStart) {
+    this.#config = config;
+    this.#link = new Association("server", config, ports, start, () => ({
+      options: optionsString("server", config.data, config.tunnel, config.control.wrap),
+      user: undefined,
+      password: undefined,
+      peerInfo: undefined,
+    }));
+  }
+
+  get state(): ServerStateKind {
+    return this.#state.kind;
+  }
+
+  get drops(): SessionDrops {
+    return this.#link.drops;
+  }
+
+  get counters(): Association["counters"] {
+    return this.#link.counters;
+  }
+
+  get dataOverhead(): number {
+    return this.#link.dataOverhead;
+  }
+
+  traffic(): Readonly<Traffic> {
+    return this.#link.traffic;
+  }
+
+  /** Before the client's first packet, or its second one where the first was answered without a session. */
+  start(now: number): void {
+    if (this.#state.kind !== "idle") return;
+    this.#move({ kind: "handshake" });
+    this.#timers.set("handshake", now + this.#config.control.handWindow * 1000);
+    this.#link.start(now);
+  }
+
+  /** The answer to the event "login". Without one to answer it has no meaning. */
+  decide(now: number, verdict: Verdict): void {
+    const state = this.#state;
+    const isAsked = state.kind === "login" || (state.kind === "up" && state.renewed !== undefined);
+    if (!isAsked) return;
+    switch (verdict.kind) {
+      case "accept":
+        if (state.kind === "login") this.#configure(now, state, verdict);
+        else if (state.kind === "up") this.#renew(now, state);
+        break;
+      case "reject":
+        this.#refuse(now, verdict.reason, verdict.temporary);
+        break;
+      case "pending":
+        this.#link.say(`AUTH_PENDING,timeout ${verdict.seconds}`);
+        if (state.kind === "login") this.#timers.set("handshake", now + verdict.seconds * 1000);
+        break;
+    }
+    this.#settle(now);
+  }
+
+  /** Begins a renegotiation; in another state than up it has no meaning. */
+  renegotiate(now: number): void {
+    if (this.#state.kind === "up") this.#link.renegotiate(now);
+  }
+
+  /** Says something to the client over the control channel, once keys are exchanged. */
+  say(message: string): void {
+    this.#link.say(message);
+  }
+
+  /** Says goodbye where that was agreed on, then ends. */
+  close(now: number): void {
+    const state = this.#state;
+    if (state.kind === "ended" || state.kind === "closing") return;
+    const { exitNotify } = this.#config;
+    if (state.kind !== "up" || exitNotify === 0) return this.#end(now, { kind: "closed" });
+    this.#move({ kind: "closing", end: { kind: "closed" } });
+    if (state.client.controlExit) this.#link.sayLast(now, "EXIT", exitNotify);
+    else this.#link.sayExit(now, exitNotify);
+    this.#settle(now);
+  }
+
+  /** Ends at once, without a word to the client. */
+  abandon(now: number): void {
+    this.#end(now, { kind: "closed" });
+  }
+
+  /** The rows [from, end) of `datagrams` are from this client; as ClientSession.handleBatch. */
+  handleRows(now: number, datagrams: Batch, from: number, end: number, plain: Batch): void {
+    for (let i = from; i < end; ) {
+      i = this.#link.handleRows(now, datagrams, i, end, plain);
+      this.#settle(now);
+    }
+  }
+
+  sealBatch(now: number, plain: Batch, sealed: Batch): void {
+    this.#link.sealBatch(now, plain, sealed);
+  }
+
+  handleTimeout(now: number): void {
+    if (this.#state.kind === "ended") return;
+    this.#link.handleTimeout(now);
+    this.#settle(now);
+    if (this.#timers.expired("handshake", now)) {
+      this.#end(now, { kind: "handshake-timeout", phase: this.#link.phase, silentSeconds: undefined });
+    }
+  }
+
+  pollTransmit(now: number): Uint8Array | undefined {
+    return this.#link.pollTransmit(now);
+  }
+
+  pollEvent(): ServerSessionEvent | undefined {
+    return this.#events.shift();
+  }
+
+  pollAt(): number {
+    return Math.min(this.#timers.next(), this.#link.pollAt());
+  }
+
+  #settle(now: number): void {
+    for (let event = this.#link.poll(); event !== undefined; event = this.#link.poll()) {
+      if (this.#state.kind !== "ended") this.#take(now, event);
+    }
+  }
+
+  #take(now: number, event: AssociationEvent): void {
+    switch (event.kind) {
+      case "answered":
+      case "tls-established":
+        return;
+      case "exchanged":
+        return this.#handleExchanged(event.exchange);
+      case "message":
+        return this.#handleMessage(now, event.message);
+      case "peer-exit":
+        return this.#end(now, { kind: "client-exit" });
+      case "over":
+        return this.#end(now, this.#state.kind === "closing" ? this.#state.end : event.end);
+    }
+    event satisfies never;
+  }
+
+  #handleExchanged(exchange: KeyExchange): void {
+    const state = this.#state;
+    const said = exchange.peerMessage;
+    if (said === undefined) return;
+    if (state.kind === "handshake") {
+      const client = clientAbilities(said.peerInfo, said.options);
+      this.#move({ kind: "login", exchange, client, asked: false });
+    } else if (state.kind === "up") {
+      this.#state = { ...state, renewed: exchange };
+    } else return;
+    const { user, password, peerInfo } = said;
+    const login = { user, password, peerInfo, certificates: exchange.peerCertificates };
+    this.#events.push({ kind: "login", login, isRenewal: state.kind === "up" });
+  }
+
+  #handleMessage(now: number, message: ControlMessage): void {
+    const state = this.#state;
+    if (message.kind === "exit") this.#end(now, { kind: "client-exit" });
+    else if (message.kind === "push-request" && state.kind === "login") this.#state = { ...state, asked: true };
+    else if (message.kind === "push-request" && state.kind === "configured") this.#push(now, state);
+    else this.counters.bump(MESSAGES_IGNORED);
+  }
+
+  #configure(now: number, state: ServerState & { kind: "login" }, verdict: Verdict & { kind: "accept" }): void {
+    const { client, asked } = state;
+    const plan = planKeys(this.#config.data, client, verdict.peerId);
+    if (plan === undefined) return this.#refuse(now, NO_CIPHER);
+    const push = composePush([...verdict.options, ...composePlan(plan, client.controlExit)]);
+    if (typeof push === "string") return this.#end(now, { kind: "unusable", directive: "push", problem: push });
+    const configured = { kind: "configured", client, plan, push } as const;
+    this.#move(configured);
+    if (asked || client.takesPush) this.#push(now, configured);
+  }
+
+  #push(now: number, { client, plan, push }: ServerState & { kind: "configured" }): void {
+    const failure = this.#link.installKeys(now, plan);
+    if (failure !== undefined) return this.#end(now, failure);
+    for (const message of push) this.#link.say(message);
+    this.#link.keepAlive(now, this.#config.keepalive);
+    this.#timers.clearAll();
+    this.#move({ kind: "up", client, plan, renewed: undefined });
+    this.#events.push({ kind: "up", cipher: plan.cipher, peerId: plan.peerId });
+  }
+
+  #renew(now: number, state: ServerState & { kind: "up" }): void {
+    const { plan, renewed } = state;
+    if (renewed === undefined) return;
+    this.#state = { ...state, renewed: undefined };
+    const failure = this.#link.installKeys(now, plan, renewed);
+    if (failure !== undefined) return this.#end(now, failure);
+    this.#events.push({ kind: "rekeyed", keyId: renewed.keyId, cipher: plan.cipher });
+  }
+
+  #refuse(now: number, reason: string, temporary?: TemporaryFailure): void {
+    this.#move({ kind: "closing", end: { kind: "refused", reason } });
+    this.#timers.clearAll();
+    this.#link.sayLast(now, authFailed(reason, temporary), REFUSED_S);
+  }
+
+  #end(now: number, end: ServerSessionEnd): void {
+    if (this.#state.kind === "ended") return;
+    this.#link.end(now);
+    this.#timers.clearAll();
+    this.#move({ kind: "ended", end });
+    this.#events.push({ kind: "ended", end });
+  }
+
+  #move(to: ServerState): void {
+    const from = this.#state.kind;
+    if (!SERVER_TRANSITIONS[from].includes(to.kind))
+      throw new Error(`a session does not go from ${from} to ${to.kind}`);
+    this.#state = to;
+    this.#events.push({ kind: "moved", from, to: to.kind });
+  }
+}
+
+/** Where each state may lead. */
+export const SERVER_TRANSITIONS: Readonly<Record<ServerStateKind, readonly ServerStateKind[]>> = Object.freeze({
+  idle: ["handshake", "ended"],
+  handshake: ["login", "ended"],
+  login: ["configured", "closing", "ended"],
+  configured: ["up", "ended"],
+  up: ["closing", "ended"],
+  closing: ["ended"],
+  ended: [],
+});
+
+/** AUTH_FAILED as a client reads it (message.ts). */
+function authFailed(reason: string, temporary: TemporaryFailure | undefined): string {
+  if (temporary === undefined) return reason === "" ? "AUTH_FAILED" : `AUTH_FAILED,${reason}`;
+  const { backoff, advance } = temporary;
+  const flags = [
+    ...(backoff === undefined ? [] : [`backoff ${backoff}`]),
+    ...(advance === undefined ? [] : [`advance ${advance}`]),
+  ];
+  return `AUTH_FAILED,TEMP${flags.length === 0 ? "" : `[${flags.join(",")}]`}:${reason}`;
+}
