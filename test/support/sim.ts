@@ -11,7 +11,7 @@ import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts"
 import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
 import type { TlsContext } from "../../src/protocol/ports.ts";
 import type { AuthToken } from "../../src/protocol/push/collect.ts";
-import { ClientSession } from "../../src/protocol/session/client.ts";
+import { ClientSession, type ClientStart } from "../../src/protocol/session/client.ts";
 import type { SessionEnd, SessionEvent } from "../../src/protocol/session/events.ts";
 import type { SessionState } from "../../src/protocol/session/state.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
@@ -85,6 +85,7 @@ export class Sim {
       /** Instead of TLS without cryptography; the server is the independent one. */
       tls?: { readonly client: TlsContext; readonly server: () => PeerTls };
       authToken?: AuthToken;
+      start?: Partial<ClientStart>;
       login?: boolean;
     } = {},
   ) {
@@ -100,7 +101,13 @@ export class Sim {
       scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),
     };
     const { authToken } = options;
-    const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000, authToken } as const;
+    const start = {
+      protocol: "udp",
+      linkOverhead: 28,
+      unixSeconds: 1_700_000_000,
+      authToken,
+      ...options.start,
+    } as const;
     const profile = clientConfig(options.lines ?? [], wrap);
     const config = options.login === false ? { ...profile, login: undefined } : profile;
     this.session = new ClientSession(config, ports, start);

@@ -47,6 +47,37 @@ test("what was not sent cannot be acknowledged", () => {
   expect(r.allAcked).toBe(false);
 });
 
+test("a duplicate is acknowledged again: the acknowledgement before may be lost", () => {
+  const r = new Reliable(2000);
+  for (let i = 0; i < 2; i++) {
+    r.receive(0, CONTROL_V1, payload);
+    expect([r.acksPending, r.takeAcks(8)]).toEqual([true, [0]]);
+    expect(r.acksPending).toBe(false);
+    r.take();
+  }
+});
+
+test("it is known since when the oldest packet waits for its acknowledgement", () => {
+  const r = filled(2);
+  expect(r.waitingSince).toBe(Number.POSITIVE_INFINITY);
+  r.pollSend(100);
+  r.pollSend(200);
+  sendAll(r, 5000);
+  expect(r.waitingSince).toBe(100);
+  r.acknowledge([0]);
+  expect(r.waitingSince).toBe(200);
+});
+
+test("packets of both sides may begin at 1, where the resets were exchanged before", () => {
+  const r = new Reliable(2000, 1);
+  r.queue(CONTROL_V1, payload);
+  expect(sendAll(r, 0)).toEqual([1]);
+  r.receive(0, CONTROL_V1, payload);
+  expect([r.take(), r.takeAcks(8)]).toEqual([undefined, [0]]);
+  r.receive(1, CONTROL_V1, payload);
+  expect(r.take()).toMatchObject({ opcode: CONTROL_V1 });
+});
+
 test("packets come out in order, each once; ahead of the window they are refused and not acknowledged", () => {
   const r = new Reliable(2000);
   const id = (n: number) => Uint8Array.of(n);

@@ -25,7 +25,6 @@ import {
   type KeyMethodText,
   keyMethodEmit,
   keyMethodRead,
-  MAX_KEY_METHOD_LEN,
   makeKeySource,
 } from "./key-method.ts";
 
@@ -210,9 +209,8 @@ export class KeyExchange {
       if (this.#parts.side === "server") this.#sendOwnMessage(tls);
       this.#state = "done";
       this.#events.push({ kind: "done" });
-    } else if (result.kind === "malformed" || this.#plain.length > MAX_KEY_METHOD_LEN) {
-      const problem = result.kind === "malformed" ? result.problem : "the peer's key message does not end";
-      this.#fail({ kind: "unusable", directive: "remote", problem });
+    } else if (result.kind === "malformed") {
+      this.#fail({ kind: "unusable", directive: "remote", problem: result.problem });
     }
   }
 

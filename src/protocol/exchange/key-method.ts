@@ -55,7 +55,7 @@ export function keyMethodEmit(message: KeyMethodMessage): Uint8Array {
 
 export type KeyMethodResult =
   | { readonly kind: "message"; readonly message: KeyMethodMessage; readonly length: number }
-  /** More bytes are needed. */
+  /** More bytes are needed, MAX_KEY_METHOD_LEN in all at most. */
   | { readonly kind: "incomplete" }
   | { readonly kind: "malformed"; readonly problem: string };
 

@@ -1,0 +1,136 @@
+import { describe, expect, test } from "bun:test";
+import { DROP_CONTROL_REPLAY, DROP_CONTROL_SESSION_ID, DROP_CONTROL_UNEXPECTED, DROP_OPCODE_UNKNOWN } from "../drop.ts";
+import { type Side, tlsCryptKey } from "../side.ts";
+import { ControlChannel } from "./channel.ts";
+import { noblePrimitives } from "./noble-primitives.ts";
+import { ACK_V1, CONTROL_V1, HARD_RESET_CLIENT_V2, HARD_RESET_SERVER_V2, SOFT_RESET_V1 } from "./opcode.ts";
+import { type ControlPacket, controlEmit } from "./packet.ts";
+import { controlCrypto, type Protection } from "./protection.ts";
+import { Reliable } from "./reliable.ts";
+import { ReplayGuard } from "./replay-guard.ts";
+import { TlsCrypt } from "./tls-crypt.ts";
+
+const OWN = new Uint8Array(8).fill(1);
+const PEER = new Uint8Array(8).fill(2);
+const OTHER = new Uint8Array(8).fill(3);
+const window = { packets: 64, seconds: 15 };
+const KEY = Uint8Array.from({ length: 256 }, (_, i) => i);
+
+/** Without a wrap: what is forged is taken apart by ids alone. */
+function channel(side: Side): ControlChannel {
+  const protection = {
+    crypto: controlCrypto({ kind: "none" }, side, noblePrimitives),
+    guard: new ReplayGuard(0, window),
+  };
+  return new ControlChannel({ side, ownSessionId: OWN, protection, linkOverhead: 28 });
+}
+
+const forge = (opcode: number, fields: Partial<ControlPacket> = {}): Uint8Array =>
+  controlEmit({
+    opcode,
+    keyId: 0,
+    sessionId: PEER,
+    acks: [],
+    peerSessionId: undefined,
+    packetId: opcode === ACK_V1 ? undefined : 0,
+    payload: new Uint8Array(0),
+    ...fields,
+  });
+const answering = { acks: [0], peerSessionId: OWN };
+
+describe("a client's channel", () => {
+  const answered = (): ControlChannel => {
+    const client = channel("client");
+    expect(client.receive(forge(HARD_RESET_SERVER_V2, answering), 0)).toMatchObject({ acks: [0] });
+    return client;
+  };
+
+  test("the first answer must name our session id: nobody can give it who did not see our reset", () => {
+    const client = channel("client");
+    expect(client.receive(forge(HARD_RESET_SERVER_V2), 0)).toBe(DROP_CONTROL_SESSION_ID);
+    expect(client.receive(forge(HARD_RESET_SERVER_V2, { acks: [0], peerSessionId: OTHER }), 0)).toBe(
+      DROP_CONTROL_SESSION_ID,
+    );
+    expect(client.peerSessionId).toBeUndefined();
+    client.receive(forge(HARD_RESET_SERVER_V2, answering), 0);
+    expect(client.peerSessionId).toEqual(PEER);
+  });
+
+  test("the first packet must be a reset, or acknowledge ours", () => {
+    for (const opcode of [CONTROL_V1, SOFT_RESET_V1]) {
+      expect(channel("client").receive(forge(opcode, answering), 0)).toBe(DROP_CONTROL_UNEXPECTED);
+    }
+    expect(channel("client").receive(forge(ACK_V1, answering), 0)).toMatchObject({ opcode: ACK_V1 });
+  });
+
+  test("a reset of another key or with another packet id is none", () => {
+    for (const client of [channel("client"), answered()]) {
+      for (const fields of [{ keyId: 1 }, { packetId: 1 }, { keyId: 7, packetId: 0xffffffff }]) {
+        const forged = forge(HARD_RESET_SERVER_V2, { ...answering, ...fields });
+        expect(client.receive(forged, 0)).toBe(DROP_CONTROL_UNEXPECTED);
+      }
+    }
+  });
+
+  test("every acknowledgement must name our session id, every packet the server's", () => {
+    const client = answered();
+    for (const opcode of [CONTROL_V1, ACK_V1, SOFT_RESET_V1, HARD_RESET_SERVER_V2]) {
+      expect(client.receive(forge(opcode, { acks: [0], peerSessionId: OTHER }), 0)).toBe(DROP_CONTROL_SESSION_ID);
+      expect(client.receive(forge(opcode, { ...answering, sessionId: OTHER }), 0)).toBe(DROP_CONTROL_SESSION_ID);
+      expect(client.receive(forge(opcode, answering), 0)).toMatchObject({ opcode });
+    }
+  });
+
+  test("what only a client sends is no opcode here, and is not looked into", () => {
+    expect(channel("client").receive(forge(HARD_RESET_CLIENT_V2, answering), 0)).toBe(DROP_OPCODE_UNKNOWN);
+  });
+});
+
+test("a server's channel takes a client's reset, which acknowledges nothing, and no acknowledgement before it", () => {
+  expect(channel("server").receive(forge(ACK_V1, answering), 0)).toBe(DROP_CONTROL_UNEXPECTED);
+  const server = channel("server");
+  expect(server.receive(forge(HARD_RESET_CLIENT_V2), 0)).toMatchObject({ packetId: 0 });
+  expect(server.receive(forge(HARD_RESET_SERVER_V2), 0)).toBe(DROP_OPCODE_UNKNOWN);
+});
+
+describe("protection", () => {
+  const protection = (side: Side, key: Uint8Array): Protection => ({
+    crypto: new TlsCrypt(key, tlsCryptKey(side), noblePrimitives),
+    guard: new ReplayGuard(0, window),
+  });
+  const pair = (clientId = PEER) => {
+    const make = (side: Side, ownSessionId: Uint8Array) =>
+      new ControlChannel({ side, ownSessionId, protection: protection(side, KEY), linkOverhead: 28 });
+    return { client: make("client", clientId), server: make("server", OWN) };
+  };
+  const due = (keyId: number, opcode: number) => {
+    const reliable = new Reliable(2000);
+    reliable.queue(opcode, new Uint8Array(0));
+    return { keyId, reliable };
+  };
+
+  test("a packet counts once, and one of another session uses up no replay id", () => {
+    const { client, server } = pair();
+    const reset = client.poll(due(0, HARD_RESET_CLIENT_V2), 0)!;
+    expect(server.receive(reset, 0)).toMatchObject({ packetId: 0 });
+    expect(server.receive(reset, 0)).toBe(DROP_CONTROL_REPLAY);
+    const stranger = pair(OTHER).client;
+    stranger.poll(due(0, CONTROL_V1), 0);
+    const second = stranger.poll(due(0, CONTROL_V1), 0)!; // replay id 2
+    expect(server.receive(second, 0)).toBe(DROP_CONTROL_SESSION_ID);
+    expect(server.receive(client.poll(due(0, CONTROL_V1), 0)!, 0)).toMatchObject({ opcode: CONTROL_V1 });
+  });
+
+  test("a key id may have keys and replay ids of its own, beside the others", () => {
+    const { client, server } = pair();
+    server.receive(client.poll(due(0, HARD_RESET_CLIENT_V2), 0)!, 0);
+    const own = KEY.map((byte) => byte ^ 0x42);
+    client.protect(1, protection("client", own));
+    const packet = client.poll(due(1, SOFT_RESET_V1), 0)!;
+    expect(typeof server.receive(packet, 0)).toBe("number");
+    server.protect(1, protection("server", own));
+    expect(server.receive(packet, 0)).toMatchObject({ keyId: 1 });
+    expect(server.receive(client.poll(due(0, CONTROL_V1), 0)!, 0)).toMatchObject({ keyId: 0 });
+    expect(server.receive(client.poll(due(1, CONTROL_V1), 0)!, 0)).toMatchObject({ keyId: 1 });
+  });
+});
