@@ -354,7 +354,7 @@ export class TunnelClient {
     this.#state = { kind: "up", attempt };
     // When this one ends, the name may have moved.
     this.#found = undefined;
-    this.#retry.succeeded();
+    this.#retry.succeeded(now);
     this.#log.write("info", "tunnel.up", "", {
       address: `${tunnel.peer === undefined ? tunnel.address : tunnel.address.address}`,
       peer: (tunnel.gateway ?? tunnel.peer)?.toString(),
@@ -392,7 +392,7 @@ export class TunnelClient {
   }
 
   #backOff(now: number, outcome: Outcome): void {
-    const delay = this.#retry.ended(outcome);
+    const delay = this.#retry.ended(outcome, now);
     if (outcome.kind === "auth-failed") this.#loginAt = now + delay;
     this.#state = { kind: "backing-off", until: now + delay };
     if (delay >= 2000) this.#log.write("info", "link.waiting", "", { seconds: Math.round(delay / 100) / 10 });

@@ -323,8 +323,10 @@ export class ClientSession {
     if (timers.expired("push-request", now)) this.#requestPush(now);
   }
 
-  #end(now: number, end: SessionEnd): void {
+  #end(now: number, cause: SessionEnd): void {
     if (this.#state.kind === "ended") return;
+    // Whatever happens while the goodbye is on its way, this side closed the session.
+    const end: SessionEnd = this.#state.kind === "closing" ? { kind: "closed" } : cause;
     this.#link.end(now);
     this.#timers.clearAll();
     this.#move({ kind: "ended", end });

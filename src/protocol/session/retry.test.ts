@@ -30,8 +30,12 @@ const refused = (temporary?: {
   tokenRefused: false,
   challenge: undefined,
 });
+const ended = (p: RetryPolicy, outcome: Outcome): number => p.ended(outcome, HOUR);
+/** A tunnel is up, and ends an hour later. */
+const lasted = (p: RetryPolicy): void => p.succeeded(0);
+const HOUR = 3_600_000;
 const times = (p: RetryPolicy, outcome: Outcome, n: number): number[] =>
-  Array.from({ length: n }, () => p.ended(outcome));
+  Array.from({ length: n }, () => ended(p, outcome));
 const place = (p: RetryPolicy): string => `${p.target().remote.host}${p.target().address}`;
 /** Each wait is up to a quarter shorter than this. */
 function expectJittered(waits: readonly number[], nominal: readonly number[]): void {
@@ -47,7 +51,7 @@ test("silence: the wait grows with jitter to at most 8 s, and anew after a succe
   const waits = times(p, silence, 6);
   expectJittered(waits, [1000, 2000, 4000, 8000, 8000, 8000]);
   expect(new Set(waits.slice(3)).size).toBeGreaterThan(1);
-  p.succeeded();
+  lasted(p);
   expectJittered(times(p, silence, 1), [1000]);
   times(p, silence, 5);
   p.reset();
@@ -63,30 +67,30 @@ describe("refused credentials", () => {
   test("60 s, doubling to 15 min; a success forgets them", () => {
     const p = policy();
     expect(times(p, refused(), 6)).toEqual([60_000, 120_000, 240_000, 480_000, 900_000, 900_000]);
-    p.succeeded();
+    lasted(p);
     expect(times(p, refused(), 1)).toEqual([60_000]);
   });
 
   test("a refused login token is no refusal of the password", () => {
-    expectJittered([policy().ended({ ...refused(), tokenRefused: true } as Outcome)], [1000]);
+    expectJittered([ended(policy(), { ...refused(), tokenRefused: true } as Outcome)], [1000]);
   });
 
   test("TEMP: the server's backoff, and where it says", () => {
     const p = policy(["a", "b"]);
-    expect(p.ended(refused({ backoff: 42, advance: "no" }))).toBe(42_000);
+    expect(ended(p, refused({ backoff: 42, advance: "no" }))).toBe(42_000);
     expect(place(p)).toBe("a0");
     p.resolved(2);
-    p.ended(refused({ backoff: 1, advance: "addr" }));
+    ended(p, refused({ backoff: 1, advance: "addr" }));
     expect(place(p)).toBe("a1");
-    p.ended(refused({ backoff: 1, advance: "remote" }));
+    ended(p, refused({ backoff: 1, advance: "remote" }));
     expect(place(p)).toBe("b0");
-    expectJittered([p.ended(refused({ backoff: undefined, advance: undefined }))], [1000]);
+    expectJittered([ended(p, refused({ backoff: undefined, advance: undefined }))], [1000]);
   });
 
   test("TEMP: a backoff of nothing or of years is bounded", () => {
     const p = policy();
-    expect(p.ended(refused({ backoff: 0, advance: undefined }))).toBe(1000);
-    expect(p.ended(refused({ backoff: 999_999_999, advance: undefined }))).toBe(900_000);
+    expect(ended(p, refused({ backoff: 0, advance: undefined }))).toBe(1000);
+    expect(ended(p, refused({ backoff: 999_999_999, advance: undefined }))).toBe(900_000);
   });
 });
 
@@ -96,7 +100,7 @@ test("several addresses and remotes in turn, after a moment; the growing wait co
   for (let i = 0; i < 6; i++) {
     p.resolved(p.target().remote.host === "a" ? 2 : 1);
     const at = place(p);
-    seen.push([at, p.ended(silence)]);
+    seen.push([at, ended(p, silence)]);
   }
   expect(seen.map(([at]) => at)).toEqual(["a0", "a1", "b0", "a0", "a1", "b0"]);
   expect([0, 1, 3, 4].map((i) => seen[i]![1])).toEqual([500, 500, 500, 500]);
@@ -105,7 +109,7 @@ test("several addresses and remotes in turn, after a moment; the growing wait co
 
 test("a name that does not resolve is left at once for the next remote", () => {
   const p = policy(["a", "b"]);
-  expect(p.ended({ kind: "resolve-failed" })).toBe(500);
+  expect(ended(p, { kind: "resolve-failed" })).toBe(500);
   expect(place(p)).toBe("b0");
 });
 
@@ -113,15 +117,15 @@ test("a server that restarts before the tunnel is up is asked less and less ofte
   const p = policy();
   const restart: Outcome = { kind: "server-restart", message: "", nextRemote: false };
   expectJittered(times(p, restart, 4), [1000, 2000, 4000, 8000]);
-  p.succeeded();
+  lasted(p);
   expectJittered(times(p, restart, 2), [1000, 1000]);
 });
 
 test("RESTART stays, RESTART with N goes on to the next remote", () => {
   const p = policy(["a", "b"]);
-  expectJittered([p.ended({ kind: "server-restart", message: "", nextRemote: false })], [1000]);
+  expectJittered([ended(p, { kind: "server-restart", message: "", nextRemote: false })], [1000]);
   expect(place(p)).toBe("a0");
-  p.ended({ kind: "server-restart", message: "", nextRemote: true });
+  ended(p, { kind: "server-restart", message: "", nextRemote: true });
   expect(place(p)).toBe("b0");
 });
 
@@ -135,8 +139,8 @@ test("a lost tunnel comes back soon, at the same place", () => {
     { kind: "renegotiation-failed", problem: "" },
   ];
   for (const end of ends) {
-    p.succeeded();
-    expectJittered([p.ended(end)], [1000]);
+    lasted(p);
+    expectJittered([ended(p, end)], [1000]);
   }
   expect(place(p)).toBe("a0");
 });
@@ -153,9 +157,35 @@ test("remote-random keeps every remote, in an order that the seed decides", () =
   const p = policy(hosts, { remoteRandom: true });
   const order = hosts.map(() => {
     const { host } = p.target().remote;
-    p.ended(silence);
+    ended(p, silence);
     return host;
   });
   expect(order.toSorted()).toEqual(hosts);
   expect(order).not.toEqual(hosts);
+});
+
+test("a server that lets each session up and ends it at once is asked ever more slowly; the tunnel that lasts begins anew", () => {
+  for (const end of [{ kind: "server-exit" }, { kind: "server-restart", message: "", nextRemote: false }] as const) {
+    const p = policy();
+    let now = 0;
+    const waits: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      p.succeeded(now);
+      waits.push(p.ended(end, now + 59_999));
+      now += 100_000;
+    }
+    expectJittered(waits, [1000, 2000, 4000, 8000, 8000]);
+    p.succeeded(now);
+    expectJittered([p.ended(end, now + 60_000)], [1000]);
+    expectJittered([p.ended(silence, now + 70_000)], [1000]);
+  }
+});
+
+test("a login that is refused soon after it was accepted counts on: accounts get locked", () => {
+  const p = policy();
+  const waits = Array.from({ length: 3 }, (_, i) => {
+    p.succeeded(i * 1000);
+    return p.ended(refused(), i * 1000 + 500);
+  });
+  expect(waits).toEqual([60_000, 120_000, 240_000]);
 });

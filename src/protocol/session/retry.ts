@@ -5,7 +5,8 @@
  * - another remote, or another address of the same name, is tried after a moment; after a full round the wait grows,
  *   with jitter, to at most 8 s; with `connect-retry` in the profile as OpenVPN does it: the given wait five times, then
  *   doubling to the given longest one
- * - a tunnel that was up is tried again after a second
+ * - a tunnel that lasted is tried again after a second; one that ended soon counts as an attempt that failed, because a server
+ *   that lets everybody in and ends each session at once would else be asked without end
  * - refused credentials wait 60 s, doubling to 15 minutes, because accounts get locked; AUTH_FAILED,TEMP has its own words
  * - what only a person can mend (certificates, unusable settings) is tried again up to once a minute: they may mend it on
  *   the server
@@ -18,6 +19,8 @@ export type Outcome = SessionEnd | { readonly kind: "resolve-failed" };
 
 const NEXT_REMOTE_MS = 500;
 const RECONNECT_MS = 1000;
+/** Our choice: a tunnel that was up for so long worked. */
+const LASTED_MS = 60_000;
 const SILENCE_FIRST_MS = 1000;
 const SILENCE_MAX_MS = 8000;
 /** man openvpn, --connect-retry. */
@@ -39,7 +42,8 @@ export class RetryPolicy {
   /** Full rounds without success, and refusals in a row. */
   #rounds = 0;
   #refusals = 0;
-  #wasUp = false;
+  /** When the tunnel came up, while it is. */
+  #upAt: number | undefined;
 
   constructor(remotes: readonly Remote[], retry: Pick<RetryConfig, "remoteRandom" | "connectRetry">, random: Random) {
     const { remoteRandom, connectRetry } = retry;
@@ -66,10 +70,8 @@ export class RetryPolicy {
   }
 
   /** A tunnel is up. */
-  succeeded(): void {
-    this.#wasUp = true;
-    this.#rounds = 0;
-    this.#refusals = 0;
+  succeeded(now: number): void {
+    this.#upAt = now;
   }
 
   /** The network is another one: start over, without waits left from before. */
@@ -78,9 +80,13 @@ export class RetryPolicy {
   }
 
   /** An attempt, or a tunnel that was up, has ended. @returns ms to wait before the next attempt at target() */
-  ended(outcome: Outcome): number {
-    const wasUp = this.#wasUp;
-    this.#wasUp = false;
+  ended(outcome: Outcome, now: number): number {
+    const lasted = this.#upAt !== undefined && now - this.#upAt >= LASTED_MS;
+    this.#upAt = undefined;
+    if (lasted) {
+      this.#rounds = 0;
+      this.#refusals = 0;
+    }
     switch (outcome.kind) {
       case "closed":
         return 0;
@@ -91,13 +97,13 @@ export class RetryPolicy {
         return grown(AUTH_FIRST_MS, AUTH_MAX_MS, this.#refusals - 1);
       case "server-restart":
         if (outcome.nextRemote) this.#nextRemote();
-        return this.#again(wasUp);
+        return this.#again(lasted);
       case "ping-timeout":
       case "server-exit":
       case "inactive":
       case "session-timeout":
       case "renegotiation-failed":
-        return this.#again(wasUp);
+        return this.#again(lasted);
       case "no-answer":
       case "handshake-timeout":
       case "resolve-failed":
@@ -142,9 +148,8 @@ export class RetryPolicy {
     return this.#remote === 0;
   }
 
-  /** A server that ends each session before it is up is not asked every second. */
-  #again(wasUp: boolean): number {
-    return wasUp ? this.#jitter(RECONNECT_MS) : this.#slowDown();
+  #again(lasted: boolean): number {
+    return lasted ? this.#jitter(RECONNECT_MS) : this.#slowDown();
   }
 
   #slowDown(): number {
