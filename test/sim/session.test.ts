@@ -537,35 +537,6 @@ describe("timers", () => {
     expect([lost.end, lost.now - closedAt]).toEqual([{ kind: "closed" }, 5000]);
   });
 
-  test("without EXIT in common the goodbye goes over the data channel, as often as asked for", () => {
-    const sim = up(11, { lines: ["explicit-exit-notify 3"], peer: { ekm: false } });
-    const [start, sent] = [sim.now, sim.sentAt.length];
-    sim.session.close(sim.now);
-    sim.run(10_000, () => sim.end !== undefined);
-    sim.run(100);
-    expect([sim.end, sim.peer.exited]).toEqual([{ kind: "closed" }, true]);
-    expect(sim.sentAt.slice(sent).map((at) => at - start)).toEqual([0, 1000, 2000]);
-  });
-
-  test("a server that leaves over the data channel (OCC exit) ends the session", () => {
-    const sim = up(11);
-    sim.answerData(Uint8Array.fromHex("287f346bd4ef7a812d56b8d3afc5459c06"));
-    sim.run(100);
-    expect([sim.end, sim.received]).toEqual([{ kind: "server-exit" }, []]);
-  });
-
-  test("inactive: an interval without enough bytes ends the session, pings do not count (man openvpn, --inactive)", () => {
-    const sim = up(18, { lines: ["inactive 40 1000"], peer: { push: ["ifconfig 10.8.0.2 255.255.255.0", "ping 5"] } });
-    const start = sim.now;
-    for (let n = 0; n < 20; n++) sim.sendData(packet(n)); // 1,200 bytes in the first interval
-    sim.run(41_000);
-    expect(sim.end).toBeUndefined();
-    for (let n = 0; n < 10; n++) sim.answerData(packet(n)); // 600 in the second
-    sim.run(60_000, () => sim.end !== undefined);
-    expect(sim.end).toEqual({ kind: "inactive" });
-    expect(sim.now - start).toBeWithin(78_000, 80_001);
-  });
-
   test.each([
     ["of the profile", ["session-timeout 50"], []],
     ["that is pushed", ["session-timeout 5000"], ["session-timeout 50"]],
