@@ -289,7 +289,7 @@ describe("timers", () => {
     sim.session.start(sim.now);
     sim.run(5000, () => sim.session.state === "push");
     sim.run(21_000);
-    expect(sim.peer.messages.filter((m) => m === "PUSH_REQUEST").length).toBe(5);
+    expect((sim.peer as IndependentServer).messages.filter((m) => m === "PUSH_REQUEST").length).toBe(5);
     sim.peer.withholdsPush = false;
     expect(sim.run(6000, () => sim.session.isUp)).toBe(true);
   });
