@@ -25,17 +25,13 @@ export const WIRE = [
     "netstack/wire/udp.ts",
     ["len < UDP_HEADER_LEN || len > avail", "len < UDP_HEADER_LEN", "a UDP length within the packet"],
     ["len < UDP_HEADER_LEN || len > avail", "len > avail", "the least UDP length"],
-    [
-      "return sumBytes(d, at, len, pseudoSum(src, dst, PROTO_UDP, len)) === 0xffff;",
-      "return true;",
-      "the UDP checksum",
-    ],
+    ["return sumBytes(d, at, len, pseudo + len) === 0xffff;", "return true;", "the UDP checksum"],
   ),
   ...mutationsOf(
     "netstack/wire/tcp.ts",
     ["headerLen < TCP_HEADER_LEN || headerLen > avail", "headerLen < TCP_HEADER_LEN", "a TCP header within the packet"],
     ["headerLen < TCP_HEADER_LEN || headerLen > avail", "headerLen > avail", "the least length of a TCP header"],
-    ["sumBytes(d, at, len, pseudoSum(src, dst, PROTO_TCP, len)) === 0xffff", "true", "the TCP checksum"],
+    ["sumBytes(d, at, len, pseudo + len) === 0xffff", "true", "the TCP checksum"],
   ),
   ...mutationsOf(
     "netstack/wire/icmpv4.ts",
@@ -46,10 +42,5 @@ export const WIRE = [
     "netstack/wire/arp.ts",
     ["if (avail < ARP_LEN) return Drop.ArpTruncated;", "", "the length of an ARP message"],
     ["return good ? Drop.None : Drop.ArpBadFormat;", "return Drop.None;", "the address types of an ARP message"],
-  ),
-  ...mutationsOf(
-    "netstack/rate-limit.ts",
-    ["if (this.#tokens < 1) return false;", "", "the rate limit"],
-    ["Math.min(this.#burst, this.#tokens + (now - this.#at) * this.#perMs)", "this.#burst", "the rate of a rate limit"],
   ),
 ];

@@ -1,0 +1,228 @@
+/** What may pass the router, and how: sources, TTL, routes, the matrix, sizes; and the translator. */
+import { mutationsOf } from "../mutation.ts";
+
+export const ROUTER = [
+  ...mutationsOf(
+    "netstack/router.ts",
+    ["if (!this.#sourceAllowed(from, p)) return from.foreignSource;", "", "the source check"],
+    [
+      "if (!from.ownSourcesOnly) return side === from.index || side === NOWHERE;",
+      "if (!from.ownSourcesOnly) return true;",
+      "that the tunnel does not send with LAN addresses",
+    ],
+    [
+      "return side === from.index && (neighbour < 0 || neighbour === p.neighbour);",
+      "return side === from.index;",
+      "that a peer sends from its own addresses only",
+    ],
+    ["this.lan.ownSourcesOnly = true;", "", "that the LAN sends from its own addresses only"],
+    ["if (ipv4Ttl(d, p.at) <= 1) {", "if (false as boolean) {", "the end of a packet's TTL"],
+    ["    ipv4DecrementTtl(d, p.at);\n    this.#clamp(p);", "    this.#clamp(p);", "TTL - 1 of a packet"],
+    [
+      "    ipv4DecrementTtl(d, p.at);\n    const { output } = to.face.v4;\n    const hop",
+      "    const { output } = to.face.v4;\n    const hop",
+      "TTL - 1 of a super-frame",
+    ],
+    ["if (refusal !== Drop.None) {", "if (refusal === Drop.NoRoute) {", "what the matrix and the routes refuse"],
+    ["this.#policy[LAN * SIDES + LAN] = Drop.LanToLan;", "", "that the LAN does not go through us to itself"],
+    [
+      "this.#policy[TUNNEL * SIDES + LAN] = nat === undefined ? Drop.None : Drop.TunnelNotForLan;",
+      "",
+      "that the tunnel does not reach the LAN behind the translator",
+    ],
+    [
+      "config.peerToPeer === true ? Drop.None : Drop.TunnelNotForLan;",
+      "Drop.None;",
+      "that peers do not reach each other unless told",
+    ],
+    [
+      "if (open === undefined) routes.add(EVERYWHERE, 0, to(NOWHERE, -1, Drop.TunnelClosed));\n    else {",
+      "if (open !== undefined) {",
+      "that a closed tunnel is a refusal of its own",
+    ],
+    [
+      "const notForwarded = [lan.address.w3];",
+      "const notForwarded: number[] = [];",
+      "that the gateway's LAN address is not reached from the tunnel",
+    ],
+    [
+      "routes.add(LINK_LOCAL, -1, to(NOWHERE, -1, Drop.Ipv4MartianDestination));",
+      "",
+      "that link-local stays on its link (RFC 3927 2.7)",
+    ],
+    [
+      "const isOfLan = lan !== undefined && lan.prefix <= network.prefix && lan.overlaps(network);",
+      "const isOfLan = false;",
+      "that the LAN wins over a route within it",
+    ],
+    [
+      "if (p.len > to.face.mtu && ipv4DontFragment(d, p.at)) return this.#tooBig(now, from, to, p);",
+      "",
+      "fragmentation needed",
+    ],
+    [
+      "if (route < 0 || routes.side[route] !== LAN || routes.refusal[route] !== Drop.None) return Drop.TunnelNotForLan;",
+      "",
+      "that a translated packet goes to the LAN and nowhere else",
+    ],
+    ["    this.#clamp(p);\n    const { output }", "    const { output }", "the MSS clamp"],
+    [
+      "if (p.isFragment || p.gsoSize === 0) return Drop.GsoMalformed;",
+      "",
+      "a super-frame with segments, and no fragment",
+    ],
+    [
+      "if (p.proto !== (isTcp ? PROTO_TCP : PROTO_UDP)) return Drop.GsoEncapsulated;",
+      "",
+      "that a super-frame is what it says",
+    ],
+    [
+      "(isTcp ? tcpCheck(d, p.l4, avail) : udpCheck(d, p.l4, avail)) !== Drop.None",
+      "false as boolean",
+      "the transport header of a super-frame",
+    ],
+    [
+      "if (segmentCount(p.len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;",
+      "",
+      "the bound on segments of a super-frame",
+    ],
+    ["if (gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;", "", "unknown kinds of super-frames"],
+    [
+      "if (!from.face.v4.isTranslated) from.face.v4.sendError(",
+      "from.face.v4.sendError(",
+      "that nobody behind the translator's outside is told of errors",
+    ],
+    [
+      "      if (bad !== Drop.None) return bad;\n    }\n    p.setPlain();",
+      "    }\n    p.setPlain();",
+      "partial checksums that cannot be completed",
+    ],
+  ),
+  ...mutationsOf("netstack/link/tunnel.ts", [
+    "if (!this.isOpen) return Drop.TunnelClosed;",
+    "",
+    "that a closed tunnel lets nothing in",
+  ]),
+  ...mutationsOf(
+    "netstack/nat/nat.ts",
+    [
+      "if (this.#external === 0 || dst !== this.#external) return Drop.NatNoMapping;",
+      "",
+      "the translator's own address",
+    ],
+    ["if (external === this.#external) return false;", "", "that an unchanged address keeps the sessions"],
+    [
+      "    this.#table.clear();\n    return flushed;",
+      "    return flushed;",
+      "that another address forgets the sessions",
+    ],
+    ["if (type === ICMP_ECHO_REQUEST) return Drop.NatNoMapping;", "", "that an echo request does not come in"],
+    [
+      "if (quoteSrc(d, icmp) !== this.#external) return Drop.IcmpBadQuote;",
+      "",
+      "that an error from outside quotes our address",
+    ],
+    [
+      "if (state !== STATE_TCP_RESET || table.state[session] !== STATE_TCP_RESET) table.touch",
+      "table.touch",
+      "that a reset session is not kept alive from outside",
+    ],
+    [
+      "if ((flags & TCP_SYN) !== 0) state = STATE_TCP_SYN_ACK;",
+      "state = STATE_TCP_SYN_ACK;",
+      "that a half-open session is confirmed by a SYN alone",
+    ],
+    [
+      "if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;\n      session = this.#tcpOut",
+      "session = this.#tcpOut",
+      "the TCP header of what goes out",
+    ],
+    [
+      "if (udpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;\n      session = table.findOutside",
+      "session = table.findOutside",
+      "the UDP header of what comes in",
+    ],
+    [
+      "p.pseudo = ipv4PseudoSum(d, at);\n    this.#counters.bump(OUT);",
+      "this.#counters.bump(OUT);",
+      "the pseudo-header's sum after translation",
+    ],
+    [
+      "type === ICMP_UNREACHABLE || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETER_PROBLEM;",
+      "type !== ICMP_ECHO_REQUEST && type !== ICMP_ECHO_REPLY;",
+      "that redirects are not translated",
+    ],
+  ),
+  ...mutationsOf(
+    "netstack/nat/icmp-error.ts",
+    [
+      "if (headerLen < IPV4_HEADER_LEN || len < QUOTE + headerLen + MIN_QUOTED) return",
+      "if (headerLen < IPV4_HEADER_LEN) return",
+      "the length of a quoted packet",
+    ],
+    [
+      "if ((ipv4FragmentField(d, q) & IPV4_OFFSET_MASK) !== 0) return Drop.IcmpBadQuote;",
+      "",
+      "that a later fragment is not quoted",
+    ],
+    [
+      "return d.getUint8(q + headerLen) === echo ? Drop.None : Drop.IcmpBadQuote;",
+      "return Drop.None;",
+      "the kind of echo that is quoted",
+    ],
+  ),
+  ...mutationsOf(
+    "netstack/nat/table.ts",
+    ["        this.remoteAddress[i] === remote &&\n", "", "filtering by the remote address (RFC 4787 REQ-8)"],
+    ["        this.remotePort[i] === remotePort &&\n", "", "filtering by the remote port"],
+    [
+      "        this.protocol[i] === protocol\n      ) {",
+      "        true\n      ) {",
+      "that TCP and UDP are different sessions",
+    ],
+    [
+      "if (now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;",
+      "return i;",
+      "that an overdue session is not found",
+    ],
+    [
+      "  30_000, // UDP, no answer yet.",
+      "  300_000, // UDP, no answer yet.",
+      "the short time of a UDP session without an answer",
+    ],
+    ["  30_000, // TCP after RST;", "  7_450_000, // TCP after RST;", "the short time of a TCP session after a reset"],
+    [
+      "  300_000, // UDP with answers",
+      "  30_000, // UDP with answers",
+      "five minutes of a UDP session (RFC 4787 REQ-5)",
+    ],
+    [
+      "const rank = this.#ofRank[0]! <= share && this.#ofRank[1]! > 0 ? 1 : 0;",
+      "const rank = 1;",
+      "that an unanswered session gives way before a confirmed one",
+    ],
+    [
+      "if (this.state[i] === state && now - this.usedAt[i]! < TOUCH_GRAIN_MS) return;",
+      "if (this.state[i] === state) return;",
+      "that use keeps a session",
+    ],
+  ),
+  ...mutationsOf(
+    "netstack/nat/ports.ts",
+    [
+      "if (ports[port] !== PORT_NONE || (port === 0 && protocol !== PROTO_ICMP)) {",
+      "if (port === 0 && protocol !== PROTO_ICMP) {",
+      "that two sessions do not share an outside port",
+    ],
+    [
+      "port = FIRST_DYNAMIC + (this.#random16() % (PORTS - FIRST_DYNAMIC));",
+      "port = FIRST_DYNAMIC;",
+      "that another port is a random one (RFC 6056)",
+    ],
+  ),
+  ...mutationsOf(
+    "netstack/offload/mss.ts",
+    ["if (before <= max) return;", "", "that the MSS is never raised"],
+    ["if ((tcpFlags(d, at) & TCP_SYN) === 0) return;", "", "that only a SYN's MSS is changed"],
+  ),
+];

@@ -1,0 +1,236 @@
+/** What IP, ICMP, TCP and UDP of an interface refuse, and how often they answer (RFC 1122, RFC 1812). */
+import { mutationsOf } from "../mutation.ts";
+
+export const STACK = [
+  ...mutationsOf(
+    "netstack/link/ethernet.ts",
+    ["if (isGroupMac(srcHi)) return Drop.EtherBadSource;", "", "the refusal of a group MAC as the sender"],
+    [
+      "if (!unicast && !isBroadcastMac(dstHi, dstLo)) return",
+      "if (false as boolean) return",
+      "the destination MAC of a frame",
+    ],
+    [
+      "if (!neighbors.hasRoomFor(neighbour, p.len)) return",
+      "if (false as boolean) return",
+      "the bound on what waits for ARP",
+    ],
+  ),
+  ...mutationsOf(
+    "netstack/ip4/deliver.ts",
+    ["if (dstTop === 127 || dstTop === 0) return Drop.Ipv4MartianDestination;", "", "martian destinations"],
+    ["if (srcTop === 127 || srcTop >= 224 ||", "if (srcTop >= 224 ||", "loopback as the source"],
+    ["if (srcTop === 127 || srcTop >= 224 ||", "if (srcTop === 127 ||", "multicast as the source"],
+    [
+      "if (src === own.address || own.isBroadcast(src)) return Drop.Ipv4MartianSource;",
+      "",
+      "our own address, or the broadcast, as the source",
+    ],
+    [
+      "if (p.proto !== PROTO_UDP || p.isFragment) return Drop.Ipv4Unconfigured;",
+      "",
+      "silence of an interface without an address",
+    ],
+    [
+      "this.forwarder === undefined || !unicast || dstTop >= 224",
+      "this.forwarder === undefined || dstTop >= 224",
+      "that broadcast frames are not forwarded",
+    ],
+    [
+      "this.forwarder === undefined || !unicast || dstTop >= 224",
+      "this.forwarder === undefined || !unicast",
+      "that multicast is not forwarded",
+    ],
+    [
+      "if (!unicast && !broadcast) return Drop.Ipv4NotForUs;",
+      "",
+      "unicast packets in broadcast frames (RFC 1122 3.3.6)",
+    ],
+    [
+      "return this.#policy.errors && this.#icmp.sendError(",
+      "return this.#icmp.sendError(",
+      "that the WAN sends no errors",
+    ],
+    ["broadcast || !this.#policy.errors, known)", "broadcast, known)", "that the WAN sends no resets"],
+    [
+      "if (!this.#policy.echo || broadcast) return Drop.IcmpUnwanted;",
+      "if (broadcast) return Drop.IcmpUnwanted;",
+      "that the WAN answers no echo",
+    ],
+    [
+      "if (!this.#policy.echo || broadcast) return Drop.IcmpUnwanted;",
+      "if (!this.#policy.echo) return Drop.IcmpUnwanted;",
+      "that an echo to everybody is not answered",
+    ],
+    ["if (broadcast || !this.sendError(", "if (!this.sendError(", "that a broadcast is not answered by an error"],
+    ["if (this.isTranslated) return;", "", "that nobody behind a translator is told of lost fragments"],
+  ),
+  ...mutationsOf(
+    "netstack/ip4/icmp.ts",
+    [
+      "if (echo !== undefined && !echo.take(now)) return Drop.IcmpRateLimited;",
+      "",
+      "the limit of echo replies into the tunnel",
+    ],
+    ["if (!unlimited && !this.#limits.errors.take(now, src)) {", "if (false as boolean) {", "the limit of ICMP errors"],
+    [
+      "own.isBroadcast(ipv4Dst(d, p.at)) || own.isBroadcast(src) ||",
+      "own.isBroadcast(src) ||",
+      "that a packet to everybody causes no error",
+    ],
+    ["|| own.nextHop(src) !== src) return false;", ") return false;", "that only hosts of the link hear of errors"],
+    ["if (ipv4FragmentOffset(d, p.at) !== 0) return false;", "", "no error about a later fragment (RFC 1122 3.2.2)"],
+    ["&& !icmpIsError(d.getUint8(p.l4)));", ");", "no error about an error (RFC 1122 3.2.2)"],
+    [
+      "if (src < 0x01000000 || src >>> 24 === 127 || src >= 0xe0000000 || dst >= 0xe0000000) return false;",
+      "",
+      "no error to a source that is no host, or about multicast",
+    ],
+    [
+      "Math.min(ICMP_ERROR_MAX, IPV4_HEADER_LEN + ICMP_HEADER_LEN + p.len)",
+      "IPV4_HEADER_LEN + ICMP_HEADER_LEN + p.len",
+      "the longest ICMP error (RFC 1812 4.3.2.3)",
+    ],
+  ),
+  ...mutationsOf(
+    "lib/rate-limit.ts",
+    ["    if (this.#tokens < 1) return false;\n", "", "the rate limit"],
+    [
+      "this.#tokens = Math.min(this.#burst, this.#tokens +",
+      "this.#tokens = Math.max(this.#burst, this.#tokens +",
+      "the rate of a rate limit",
+    ],
+    ["if (tokens < 1 || !this.#all.take(now))", "if (!this.#all.take(now))", "one host's share of a rate limit"],
+    ["if (tokens < 1 || !this.#all.take(now))", "if (tokens < 1)", "a fair limit's rate in all"],
+  ),
+  ...mutationsOf(
+    "netstack/tcp/reset.ts",
+    [
+      "if (!known && !tcpChecksumValid(d, p.l4, len, p.pseudo)) return Drop.TcpBadChecksum;",
+      "",
+      "the checksum of a segment for us",
+    ],
+    [
+      "if (silent || (tcpFlags(d, p.l4) & TCP_RST) !== 0) return",
+      "if (silent) return",
+      "that a reset is not answered by a reset (RFC 9293 3.10.7.1)",
+    ],
+    ["if (!this.#limit.take(now)) return Drop.IcmpRateLimited;", "", "the limit of resets"],
+    ["const seq = acked ? tcpAck(d, tcp) : 0;", "const seq = 0;", "the sequence number of a reset"],
+    ["+ ((flags & TCP_SYN) !== 0 ? 1 : 0)", "", "that a reset acknowledges the SYN"],
+  ),
+  ...mutationsOf(
+    "netstack/socket/udp.ts",
+    [
+      "if (!known && gso === 0 && !udpChecksumValid(d, udp, packet.pseudo)) return Drop.UdpBadChecksum;",
+      "",
+      "the checksum of a datagram for us",
+    ],
+    [
+      "if (this.#addressing.address === 0 && udpDstPort(d, udp) !== DHCP_CLIENT_PORT) return Drop.Ipv4Unconfigured;",
+      "",
+      "that without an address only DHCP hears",
+    ],
+    [
+      "src !== socket.peerWord || srcPort !== socket.peerPort || broadcast)",
+      "srcPort !== socket.peerPort || broadcast)",
+      "the address of the VPN server",
+    ],
+    [
+      "src !== socket.peerWord || srcPort !== socket.peerPort || broadcast)",
+      "src !== socket.peerWord || broadcast)",
+      "the port of the VPN server",
+    ],
+    [
+      "src !== socket.peerWord || srcPort !== socket.peerPort || broadcast)",
+      "src !== socket.peerWord || srcPort !== socket.peerPort)",
+      "that a broadcast is no packet of the VPN server",
+    ],
+    [
+      "if (gso !== 0 && end - udp > gso * MAX_SEGMENTS) return Drop.GsoTooManySegments;",
+      "",
+      "the bound on datagrams of a super-frame for us",
+    ],
+    [
+      "if (ipv4Src(d, quote) !== this.#addressing.address || ipv4Protocol(d, quote) !== PROTO_UDP)",
+      "if (ipv4Protocol(d, quote) !== PROTO_UDP)",
+      "that an error quotes a packet of ours",
+    ],
+    [
+      "quoted < headerLen + UDP_HEADER_LEN) return Drop.IcmpBadQuote;",
+      "false) return Drop.IcmpBadQuote;",
+      "the length of what an error quotes",
+    ],
+  ),
+  ...mutationsOf(
+    "netstack/ip4/reassembly.ts",
+    [
+      "if (len === 0 || (more && (len & 7) !== 0)) return",
+      "if (len === 0) return",
+      "the length of a fragment that is not the last",
+    ],
+    [
+      "if (end + headerLen > IPV4_MAX_LEN) return Drop.FragmentTooLong;",
+      "",
+      "a packet of fragments within 65,535 bytes",
+    ],
+    ["if (p.dead) return Drop.FragmentOverlap;", "", "that a refused packet stays refused"],
+    [
+      "if (p.pieces.length >= MAX_FRAGMENTS) return this.#kill(p, Drop.FragmentLimit);",
+      "",
+      "the bound on fragments of a packet",
+    ],
+    [
+      "if ((p.total >= 0 && p.total !== end) || this.#lastEnd(p) > end)",
+      "if (p.total >= 0 && p.total !== end)",
+      "a last fragment before the end of others",
+    ],
+    [
+      "if ((p.total >= 0 && p.total !== end) || this.#lastEnd(p) > end)",
+      "if (this.#lastEnd(p) > end)",
+      "two last fragments that differ",
+    ],
+    [
+      "} else if (p.total >= 0 && end > p.total) return this.#kill(p, Drop.FragmentOverlap);",
+      "}",
+      "a fragment behind the last one",
+    ],
+    ["if ((before !== undefined && before.end > start) || (after", "if ((after", "overlap with the fragment before"],
+    ["|| (after !== undefined && after.start < end))", ")", "overlap with the fragment behind"],
+    ["while (this.#bytes > MAX_BYTES) this.#evict(bytesOf);", "", "the bound on bytes of fragments"],
+    ["if (this.#partials.length >= MAX_PACKETS) this.#evict(one);", "", "the bound on packets in fragments"],
+    [
+      "p !== undefined && p.expiresAt <= now; p",
+      "p !== undefined && p.expiresAt <= now - 1e9; p",
+      "the time of fragments",
+    ],
+    [
+      "if ((p.ecn & (1 << ECN_NOT_ECT)) !== 0) return this.#kill(p, Drop.FragmentMixedEcn);",
+      "",
+      "fragments that disagree about ECN (RFC 3168 5.3)",
+    ],
+    [
+      "const victim = this.#partials.find((p) => p.src === busiest);",
+      "const victim = this.#partials[0];",
+      "that the busiest source of fragments gives way",
+    ],
+    [
+      "p.hash === hash && p.src === src && p.dst === dst && p.idProtocol === idProtocol",
+      "p.dst === dst && p.idProtocol === idProtocol",
+      "that fragments of two sources are two packets",
+    ],
+  ),
+  ...mutationsOf(
+    "netstack/offload/partial.ts",
+    [
+      "start < p.l4 || field + 2 > end || p.isFragment",
+      "field + 2 > end || p.isFragment",
+      "a partial checksum that begins in front of the transport header",
+    ],
+    [
+      "start < p.l4 || field + 2 > end || p.isFragment",
+      "start < p.l4 || p.isFragment",
+      "a checksum field within the packet",
+    ],
+  ),
+];
