@@ -79,7 +79,7 @@ async function runTests(tree: string, files: readonly string[]): Promise<Verdict
 /** The nearest tests first: most mutations fall there, and the others are spared. */
 async function judge(tree: string, tests: TestFiles, mutation: Mutation): Promise<Verdict> {
   const file = `src/${mutation.file}`;
-  const original = await Bun.file(`${ROOT}/${file}`).text();
+  const original = await Bun.file(`${tree}/${file}`).text();
   const seeing = tests.seeing(file);
   const near = seeing.filter(({ distance }) => distance <= 1).map(({ test }) => test);
   const far = seeing.filter(({ distance }) => distance > 1).map(({ test }) => test);
