@@ -58,6 +58,7 @@ class Bed {
       },
       router: { openTunnel: () => {}, closeTunnel: () => {} },
       sessionScratch: new Arena(this.#memory, SCRATCH, 2 * SCRATCH),
+      sinkOf: () => undefined,
       setLink: (link: Link | undefined) => {
         this.#link = link;
         if (link === undefined) return;

@@ -249,7 +249,7 @@ export class TunnelClient {
       },
     );
     const attempt: Attempt = { remote, address, socket, session };
-    socket.collect(path.sink, address, remote.port);
+    socket.collect(path.sinkOf(), address, remote.port);
     path.setLink({ session, socket, address, port: remote.port });
     this.#state = { kind: "connecting", attempt };
     this.#log.write("info", "link.connecting", "", { ...this.#where(attempt), protocol: remote.protocol });

@@ -105,7 +105,7 @@ export class Loopback {
     const socket = path.wan.bindUdp(0, { onDatagram: () => {} });
     if (socket === undefined) throw new Error("no port for the link");
     const [address, port] = [addr(SERVER), SERVER_PORT];
-    socket.collect(path.sink, address, port);
+    socket.collect(path.sinkOf(), address, port);
     path.setLink({ session: this.session, socket, address, port });
     const routes = [{ network: cidr("0.0.0.0/0"), metric: 0 }];
     path.router.openTunnel({ address: cidr("10.8.0.2/24"), mtu: 1500, mssClamp: 0, routes });

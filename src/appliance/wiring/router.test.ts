@@ -83,7 +83,7 @@ beforeEach(() => {
   path.lan.configure({ address: cidr("192.168.50.1/24") });
   path.wan.configure({ address: cidr("203.0.113.50/24"), gateway: addr("203.0.113.1") });
   const socket = path.wan.bindUdp(1194, { onDatagram: () => {} })!;
-  socket.collect(path.sink, addr(SERVER), 1194);
+  socket.collect(path.sinkOf(), addr(SERVER), 1194);
   const session = {
     sealBatch: (_now: number, rows: Batch) => {
       sealed += rows.count;

@@ -42,7 +42,7 @@ const TURN_SEGMENTS = MAX_SEGMENTS;
 /** Native memory for both devices, all arenas and the sessions' scratch. */
 export const ROUTER_PATH_BYTES = 2 * PACKET_DEVICE_BYTES + TUNNEL_ARENA + 2 * INTERFACE_ARENA + 4 * SCRATCH + 64 * KIB;
 
-/** The session that carries packets now, and where its peer is. */
+/** A session that carries packets now, and where its peer is. */
 export interface Link {
   readonly session: ClientSession;
   readonly socket: UdpSocket;
@@ -69,17 +69,18 @@ export class RouterPath {
   readonly router: Router;
   /** For what a session makes by itself (pings). */
   readonly sessionScratch: Arena;
-  /** Collects the datagrams of the link's peer. */
-  readonly sink: DatagramSink;
   /** LAN packets that found no session although the tunnel was open. */
   unsent = 0;
-  #link: Link | undefined;
   #now = 0;
+  /** By peer of the tunnel (Batch.peer): the link to it, and the datagrams that came from it. */
+  readonly #links: (Link | undefined)[] = [];
+  readonly #sinks: DatagramSink[] = [];
 
   readonly #wanRx = new Batch(RX_SLOTS);
   readonly #lanRx = new Batch(RX_SLOTS);
-  readonly #datagrams = new Batch(ROWS);
   readonly #opened = new Batch(ROWS);
+  /** Rows to one peer, where a batch has several. */
+  readonly #run = new Batch(ROWS);
   readonly #sealed = new Batch(ROWS);
   readonly #wanOut: Outlet;
   readonly #lanOut: Outlet;
@@ -129,13 +130,18 @@ export class RouterPath {
     });
     this.router = new Router({ slab: memory, lan: this.lan, tunnel: this.tunnel, nat: this.nat });
     this.sessionScratch = arena(SCRATCH);
-    this.sink = { batch: this.#datagrams, drain: (now) => this.#fromLink(now) };
   }
 
-  /** The session that datagrams and packets go through from now on; undefined closes the way. */
-  setLink(link: Link | undefined): void {
-    this.#link = link;
-    this.#datagrams.clear();
+  /** The session that datagrams and packets of a peer go through from now on; undefined closes the way. A client has one peer, 0. */
+  setLink(link: Link | undefined, peer = 0): void {
+    this.#links[peer] = link;
+    this.sinkOf(peer).batch.clear();
+  }
+
+  /** Collects the datagrams of a link's peer. */
+  sinkOf(peer = 0): DatagramSink {
+    this.#sinks[peer] ??= { batch: new Batch(ROWS), drain: (now) => this.#fromLink(now, peer) };
+    return this.#sinks[peer];
   }
 
   /**
@@ -171,7 +177,7 @@ export class RouterPath {
     const work = this.wanDevice.receive(this.#wanRx, budget);
     if (work > 0) {
       this.wan.ingest(now, this.#wanRx);
-      this.#fromLink(now);
+      for (let peer = 0; peer < this.#sinks.length; peer++) this.#fromLink(now, peer);
       this.flush(now);
     }
     return work;
@@ -191,7 +197,7 @@ export class RouterPath {
       batch.clear();
       arena.reset();
     }
-    this.#datagrams.clear();
+    for (const sink of this.#sinks) sink?.batch.clear();
   }
 
   pollAt(): number {
@@ -206,29 +212,48 @@ export class RouterPath {
     this.flush(now);
   }
 
-  #fromLink(now: number): void {
-    const datagrams = this.#datagrams;
-    if (datagrams.count === 0) return;
+  #fromLink(now: number, peer: number): void {
+    const datagrams = this.#sinks[peer]?.batch;
+    if (datagrams === undefined || datagrams.count === 0) return;
     const opened = this.#opened;
     opened.clear();
-    this.#link?.session.handleBatch(now, datagrams, opened);
+    this.#links[peer]?.session.handleBatch(now, datagrams, opened);
     datagrams.clear();
+    opened.peer.fill(peer, 0, opened.count);
     if (opened.count > 0) this.tunnel.ingest(now, opened);
   }
 
   #sendThroughTunnel(): void {
     const { batch, arena } = this.#tunnelOut;
-    const link = this.#link;
-    if (link !== undefined) {
-      this.#sealed.clear();
-      link.session.sealBatch(this.#now, batch, this.#sealed);
-      this.wan.sendUdpBatch(this.#now, link.socket, link.address, link.port, this.#sealed);
-      this.#wanOut.flush();
-    } else {
-      this.unsent += batch.count;
+    for (let from = 0; from < batch.count; ) {
+      const peer = batch.peer[from]!;
+      let end = from + 1;
+      while (end < batch.count && batch.peer[end] === peer) end++;
+      this.#sendToPeer(peer, end - from === batch.count ? batch : this.#rows(batch, from, end));
+      from = end;
     }
     batch.clear();
     arena.reset();
+  }
+
+  #sendToPeer(peer: number, rows: Batch): void {
+    const link = this.#links[peer];
+    if (link === undefined) {
+      this.unsent += rows.count;
+      return;
+    }
+    this.#sealed.clear();
+    link.session.sealBatch(this.#now, rows, this.#sealed);
+    this.wan.sendUdpBatch(this.#now, link.socket, link.address, link.port, this.#sealed);
+    this.#wanOut.flush();
+  }
+
+  /** The plain rows [from, end) as a batch of their own. */
+  #rows(batch: Batch, from: number, end: number): Batch {
+    const run = this.#run;
+    run.clear();
+    for (let i = from; i < end; i++) run.push(batch.at[i]!, batch.len[i]!);
+    return run;
   }
 }
 
