@@ -49,14 +49,15 @@ static void mount(const char *type, const char *where, long flags) {
 __attribute__((noreturn, used)) static void start(void) {
   static char *const arguments[] = {"/morgana", 0};
   /*
-   * The collector waits longer the more memory a machine has, but most of a small one's holds the root file system: 64 MiB
-   * are what the program may think that there are.
+   * The collector waits longer the more memory a machine has, but most of a small one's holds the root file system: 32 MiB
+   * are what the program may think that there are. It then collects after some 6 MiB of garbage instead of 12, which costs
+   * little: of the 24 MiB that it counts, 20 are native memory that it has nothing to look at in.
    */
   static char *const environment[] = {"PATH=/",
                                       "HOME=/",
                                       "LANG=C.UTF-8",
                                       "TZ=UTC",
-                                      "BUN_JSC_forceRAMSize=67108864",
+                                      "BUN_JSC_forceRAMSize=33554432",
                                       0};
 
   mount("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC);

@@ -2,7 +2,8 @@
 import type { LogLevel } from "../lib/log.ts";
 import { checkInterface } from "../platform/dev/interface.ts";
 import { DevicePair } from "../platform/dev/pair.ts";
-import { ConsoleLog, type LogFormat } from "../platform/log/console-log.ts";
+import type { LogFormat } from "../platform/log/console-log.ts";
+import { openProcessLog } from "../platform/log/process-log.ts";
 import { runLoop } from "../platform/loop.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
@@ -24,17 +25,13 @@ export interface NativeOptions {
 
 /** How often to look whether the host's kernel has begun to act beside us: a container engine may turn forwarding on for all. */
 const LOOK_EVERY_MS = 2000;
+/** For a reader of the log that is slow, before the process ends. */
+const LAST_WORDS_MS = 500;
 
 /** Runs until SIGTERM or SIGINT. Exit status 0; 1 when it could not start (said on stderr). */
 export async function runNative(options: NativeOptions): Promise<number> {
   const refusals: string[] = [];
-  process.stdout.on("error", () => {}); // whoever read the log has gone: no reason to stop, nor for a status of 1
-  const log = new ConsoleLog({
-    level: options.level ?? "info",
-    format: options.format,
-    write: (line) => process.stdout.write(line),
-    clock: Date.now,
-  });
+  const { log, sink } = openProcessLog(options.level ?? "info", options.format);
   log.write("info", "start", "", { version: options.version });
   for (const name of [options.wan, options.lan]) {
     try {
@@ -58,6 +55,7 @@ export async function runNative(options: NativeOptions): Promise<number> {
 
   const memory = new NativeMemory(ROUTER_PATH_BYTES);
   const poller = new Poller();
+  sink.attach(poller);
   let devices: DevicePair;
   try {
     devices = DevicePair.open(options.wan, options.lan, memory, poller);
@@ -88,10 +86,11 @@ export async function runNative(options: NativeOptions): Promise<number> {
     unsafe = found;
   }, LOOK_EVERY_MS);
   try {
-    await runLoop(appliance, poller);
+    await runLoop(appliance, poller, (bits) => sink.onReady(bits));
   } finally {
     clearInterval(look);
     devices.close();
+    sink.drain(LAST_WORDS_MS);
   }
   return 0;
 }

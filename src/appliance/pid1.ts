@@ -5,11 +5,13 @@
 import { writeFileSync } from "node:fs";
 import type { Log } from "../lib/log.ts";
 import { DevicePair } from "../platform/dev/pair.ts";
-import { ConsoleLog } from "../platform/log/console-log.ts";
+import type { ConsoleLog } from "../platform/log/console-log.ts";
+import type { LineSink } from "../platform/log/line-sink.ts";
+import { openProcessLog } from "../platform/log/process-log.ts";
 import { monotonic, runLoop, type Turns } from "../platform/loop.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
-import { interfaceIndex, RB_POWER_OFF, reboot, setHostname, sync, write } from "../platform/sys/syscalls.ts";
+import { interfaceIndex, RB_POWER_OFF, reboot, setHostname, sync } from "../platform/sys/syscalls.ts";
 import { Appliance } from "./appliance.ts";
 import { type ConfigDisk, findConfigDisk, releaseConfigDisk } from "./disk/find.ts";
 import { loadModules, modulesFolder } from "./init/modules.ts";
@@ -28,6 +30,8 @@ const DISK_LOOK_SOON_MS = 100;
 const NIC_LOOK_EVERY_MS = 1000;
 const RETRY_AFTER_MS = 5000;
 const SAY_AGAIN_EVERY_MS = 60_000;
+/** For a console that is slow, before the machine goes off. */
+const LAST_WORDS_MS = 1000;
 
 /** Only for a disk that is not there: the LAN address answers, nothing else does. */
 const NO_CONFIGURATION: LoadResult = {
@@ -40,12 +44,13 @@ const NO_CONFIGURATION: LoadResult = {
 
 /** Never returns. */
 export async function bootAppliance(version: string): Promise<number> {
-  const log = new ConsoleLog({ level: "info", format: "text", write: writeConsole, clock: Date.now });
+  const { log, sink } = openProcessLog("info", "text");
   log.write("info", "start", "", { version });
-  const machine = new Machine(log);
+  const machine = new Machine(log, sink);
   for (;;) {
     try {
       await machine.run();
+      sink.drain(LAST_WORDS_MS);
       powerOff(log);
     } catch (error) {
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -58,6 +63,7 @@ export async function bootAppliance(version: string): Promise<number> {
 
 class Machine {
   readonly #log: ConsoleLog;
+  readonly #sink: LineSink;
   /** Of the data path, for one appliance after the other: mapped memory is never given back. */
   readonly #memory = new NativeMemory(ROUTER_PATH_BYTES);
   #poller: Poller | undefined;
@@ -69,8 +75,9 @@ class Machine {
   /** What the disk held when it was last taken. */
   #taken: LoadResult = NO_CONFIGURATION;
 
-  constructor(log: ConsoleLog) {
+  constructor(log: ConsoleLog, sink: LineSink) {
     this.#log = log;
+    this.#sink = sink;
   }
 
   /** Returns when the machine is to be switched off. */
@@ -94,6 +101,7 @@ class Machine {
   #start(): void {
     const log = this.#log;
     this.#poller = new Poller();
+    this.#sink.attach(this.#poller);
     ensureMounts(log);
     silenceKernel(log);
     loadModules(modulesFolder(), log);
@@ -105,6 +113,11 @@ class Machine {
     this.#power.lookForButtons();
     process.on("SIGUSR1", () => this.#appliance?.reconnect());
     process.on("SIGUSR2", () => this.#statistics());
+  }
+
+  #onReady(bits: number): void {
+    this.#sink.onReady(bits);
+    this.#power?.onReady(bits);
   }
 
   #leave(cause: string): void {
@@ -268,7 +281,7 @@ class Machine {
       done: () => appliance.done() || diskHasChanged || exchanged !== undefined,
       failed: (error, during) => appliance.failed(error, during),
     };
-    await runLoop(turns, this.#poller as Poller, (bits) => this.#power?.onReady(bits));
+    await runLoop(turns, this.#poller as Poller, (bits) => this.#onReady(bits));
     return this.#leaving === undefined ? exchanged : undefined;
   }
 
@@ -319,7 +332,7 @@ class Machine {
         failure = error;
       },
     };
-    await runLoop(turns, this.#poller as Poller, (bits) => this.#power?.onReady(bits));
+    await runLoop(turns, this.#poller as Poller, (bits) => this.#onReady(bits));
     if (failure !== undefined) throw failure;
     return answer;
   }
@@ -344,19 +357,5 @@ function powerOff(log: Log): void {
     reboot(RB_POWER_OFF);
   } catch (error) {
     log.write("error", "shutdown.failed", (error as Error).message);
-  }
-}
-
-/** The whole line, at once: the console must show it even when the next step fails. */
-function writeConsole(line: string): void {
-  let rest: Uint8Array = new TextEncoder().encode(line);
-  try {
-    while (rest.length > 0) {
-      const taken = write(1, rest);
-      if (taken <= 0) return;
-      rest = rest.subarray(taken);
-    }
-  } catch {
-    // a console that cannot be written to is no reason to stop
   }
 }

@@ -104,6 +104,58 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
     expect(Number(available)).toBeGreaterThan(20_000);
   });
 
+  test("with 256 MiB, giant super-frames on both sides at once leave it memory, twice, and it goes on working", async () => {
+    const router = await boot();
+    await says(/tunnel\.up/);
+    const port = Number(/203\.0\.113\.1\d\d:(\d+)/.exec(world.daemon("server").log())?.[1]);
+    const least: number[] = [];
+    for (const _ of [1, 2]) {
+      await world.flood("wan", "resets", 4, 10_000, { mac: WAN_MAC, port, device: "tw" });
+      let over = false;
+      const floods = Promise.all([
+        world.flood("lan", "giants", 6, 2000, { mac: LAN_MAC, port, device: "tl" }),
+        world.flood("wan", "giants", 6, 2000, { mac: WAN_MAC, port, device: "tw" }),
+      ]).finally(() => {
+        over = true;
+      });
+      while (!over) least.push(await available(router));
+      for (const { sent } of await floods) expect(sent).toBeGreaterThan(100);
+    }
+    // Before the receive buffers were bounded by the machine's memory, 20 MB of it went there.
+    expect(Math.min(...least)).toBeGreaterThan(28_000);
+    expect(router.log()).not.toMatch(/panic|out of memory|internal\.error/i);
+    expect(await world.tunnelUp(PATIENCE, SITE)).toBeDefined();
+    expect(await router.stop()).toBe(0);
+  });
+
+  /** KiB that the machine could still give, from the statistics that a key on the console asks for. */
+  async function available(router: Vm): Promise<number> {
+    const mark = router.running.lines.length;
+    let line: string | undefined;
+    // Keys within a second of the last ones are not heard.
+    for (let i = 0; i < BOOT_SECONDS && line === undefined; i++) {
+      router.running.type(" ");
+      line = await router.running.waitFor(/statistics\.memory.*availableKiB=/, 1000, mark);
+    }
+    return Number(/availableKiB=(\d+)/.exec(line ?? "")?.[1]);
+  }
+
+  test("Ctrl-S on the console, and keys without end, stop nothing: packets, the power button", async () => {
+    const router = await boot();
+    await says(/tunnel\.up/);
+    expect(await world.tunnelUp(PATIENCE)).toBeDefined();
+    router.running.type("\x13");
+    for (let i = 0; i < 5; i++) {
+      router.running.type("s".repeat(12));
+      expect((await world.ping(SITE, 6)).back).toBe(6);
+    }
+    await router.running.powerdown();
+    expect(await router.ended(PATIENCE)).toBe(0);
+    expect(router.log()).toMatch(/shutdown .*power button/);
+    // At most once a second.
+    expect(router.log().match(/statistics\.memory/g)!.length).toBeLessThan(60);
+  });
+
   test("a wrong profile on the disk: every line is named, the VM stays up with the LAN closed, and takes the mended disk by itself", async () => {
     const wrong = ["tun-mtu banana", "proto carrier-pigeon"];
     const profile = world.profile({ lines: wrong });

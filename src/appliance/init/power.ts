@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import type { Log } from "../../lib/log.ts";
+import { monotonic } from "../../platform/loop.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_RDWR, POLLIN } from "../../platform/sys/constants.ts";
 import { EAGAIN, EINTR, SysError } from "../../platform/sys/errno.ts";
 import type { Poller } from "../../platform/sys/poller.ts";
@@ -19,8 +20,11 @@ const PRESSED = 1;
 const TCGETS = 0x5401;
 const TCSETS = 0x5402;
 const TERMIOS_BYTES = 36;
+const TERMIOS_IFLAG = 0;
 const TERMIOS_LFLAG = 12;
 const TERMIOS_CC = 17;
+const IXON = 0x400;
+const IXOFF = 0x1000;
 const ICANON = 2;
 const ECHO = 8;
 const ISIG = 1;
@@ -28,6 +32,8 @@ const VTIME = 5;
 const VMIN = 6;
 
 const O_NOCTTY = 0x100;
+/** A far end that echoes takes each line that it is sent for more keys. */
+const STATISTICS_EVERY_MS = 1000;
 
 export interface PowerEvents {
   /** @param cause "power button" or "Ctrl-Alt-Del" */
@@ -40,6 +46,7 @@ export class Power {
   readonly #log: Log;
   readonly #events: PowerEvents;
   readonly #buttons = new Map<string, { readonly fd: number; readonly bit: number }>();
+  #statisticsAt = Number.NEGATIVE_INFINITY;
   #console: { readonly fd: number; readonly bit: number } | undefined;
   readonly #buffer = new Uint8Array(64 * INPUT_EVENT_BYTES);
 
@@ -88,13 +95,20 @@ export class Power {
 
   #readConsole(console: { readonly fd: number; readonly bit: number }): void {
     const got = this.#read(console.fd);
-    if (got > 0) this.#events.statistics();
+    if (got > 0) this.#askForStatistics();
     // Hung up or closed: it would be ready for ever.
     else if (got < 0 || (this.#poller.events(console.bit) & POLLIN) === 0) {
       this.#poller.remove(console.bit);
       close(console.fd);
       this.#console = undefined;
     }
+  }
+
+  #askForStatistics(): void {
+    const now = monotonic();
+    if (now < this.#statisticsAt + STATISTICS_EVERY_MS) return;
+    this.#statisticsAt = now;
+    this.#events.statistics();
   }
 
   #readButton(name: string, button: { readonly fd: number; readonly bit: number }): void {
@@ -154,7 +168,10 @@ function buttonDevices(): string[] {
   }
 }
 
-/** One key suffices: no line editing, no echo, no signals; a read returns what is there. */
+/**
+ * One key suffices: no line editing, no echo, no signals; a read returns what is there. Ctrl-S is a key as well: else it, or
+ * the same byte out of a noisy line, would stop what is written to the console until somebody types Ctrl-Q.
+ */
 function openConsole(): number {
   // A description of its own: non-blocking would else also hold for what is written to the console.
   const fd = open("/dev/console", O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
@@ -162,6 +179,7 @@ function openConsole(): number {
     const termios = new Uint8Array(TERMIOS_BYTES);
     ioctlStruct(fd, TCGETS, termios, "/dev/console");
     const view = new DataView(termios.buffer);
+    view.setUint32(TERMIOS_IFLAG, view.getUint32(TERMIOS_IFLAG, true) & ~(IXON | IXOFF), true);
     view.setUint32(TERMIOS_LFLAG, view.getUint32(TERMIOS_LFLAG, true) & ~(ICANON | ECHO | ISIG), true);
     view.setUint8(TERMIOS_CC + VMIN, 0);
     view.setUint8(TERMIOS_CC + VTIME, 0);

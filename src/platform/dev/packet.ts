@@ -78,8 +78,12 @@ export const PACKET_DEVICE_BYTES =
   TX_IOVECS * IOVEC_BYTES +
   4096;
 
-/** Socket buffers; the kernel doubles what it is told. A small machine must not be filled by two full ones. */
-const RECEIVE_BUFFER = Math.min(8 << 20, Math.floor(totalmem() / 64));
+/**
+ * Socket buffers. The kernel doubles what it is told and counts the true size of what lies there (skb->truesize: a small frame
+ * counts 2 KiB and more). Of the 217 MiB that Linux leaves of 256, the program and its root file system take 160: a neighbour
+ * that fills the buffers of both devices must get 6 of the rest, not 20.
+ */
+const RECEIVE_BUFFER = Math.min(8 << 20, Math.floor(totalmem() / 256));
 const SEND_BUFFER = RECEIVE_BUFFER >>> 1;
 /** How long one send() may wait for the interface's queue before it drops. */
 const SEND_PATIENCE_MS = 5;

@@ -22,7 +22,7 @@ export interface ConsoleLogOptions {
 export class ConsoleLog implements Log {
   readonly #write: (line: string) => void;
   readonly #clock: () => number;
-  #format: LogFormat;
+  readonly #format: LogFormat;
   #rank: number;
 
   constructor(options: ConsoleLogOptions) {
@@ -34,10 +34,6 @@ export class ConsoleLog implements Log {
 
   setLevel(level: LogLevel): void {
     this.#rank = LOG_LEVELS.indexOf(level);
-  }
-
-  setFormat(format: LogFormat): void {
-    this.#format = format;
   }
 
   enabled(level: LogLevel): boolean {

@@ -90,6 +90,17 @@ export class Poller {
   }
 }
 
+let oneMemory: NativeMemory | undefined;
+
+/** Waits at most `timeoutMs` for one descriptor. @returns whether it is ready, or has failed: then the next call on it says how */
+export function pollOne(fd: number, events: number, timeoutMs: number): boolean {
+  oneMemory ??= new NativeMemory(POLLFD_BYTES);
+  const { view, pointer } = oneMemory;
+  view.setInt32(0, fd, true);
+  view.setInt16(POLLFD_EVENTS, events, true);
+  return libc.poll(pointer, 1, Math.ceil(timeoutMs)) > 0;
+}
+
 /** Bun's epoll descriptors: those of the main thread and of whatever else waits in this process. */
 function eventLoopDescriptors(): number[] {
   const found: number[] = [];

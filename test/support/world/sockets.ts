@@ -94,6 +94,17 @@ class Socket {
     return n < 0 ? -errno() : n;
   }
 
+  /** What {@link sendOut} sends: 128 KiB that the caller writes. */
+  get out(): Uint8Array {
+    return this.buffer.bytes;
+  }
+
+  /** Bytes sent of what the caller has written into `out`, or minus the errno. Does not wait. */
+  sendOut(length: number): number {
+    const n = Number(libc.sendto(this.fd, this.buffer.at, length, DONT_WAIT, 0, 0));
+    return n < 0 ? -errno() : n;
+  }
+
   /** What came (valid until the next call) and from where, or minus the errno. */
   receive(flags = 0, limit = 1 << 17): { length: number; data: Uint8Array; from: Uint8Array } | number {
     this.option.view.setInt32(16, 32, true);
@@ -142,10 +153,16 @@ const DONT_WAIT = 0x40;
 /** MSG_TRUNC: the length of the whole frame is told. */
 const TRUNCATE = 0x20;
 
+const SOL_PACKET = 263;
+const PACKET_VNET_HDR = 15;
+const PACKET_ADD_MEMBERSHIP = 1;
+
 /** Whole Ethernet frames on one interface, both ways. */
 export class FrameSocket extends Socket {
-  constructor(device: string) {
+  /** @param virtioHeaders each frame has a virtio header of 10 bytes in front, both ways */
+  constructor(device: string, virtioHeaders = false) {
     super(AF_PACKET, 3, (ETH_P_ALL << 8) & 0xffff);
+    if (virtioHeaders) this.set(SOL_PACKET, PACKET_VNET_HDR, 1);
     const index = libc.if_nametoindex(new TextEncoder().encode(`${device}\0`) as never);
     if (index === 0) throw new Error(`${device}: no such interface`);
     const address = new Uint8Array(20);
@@ -158,7 +175,7 @@ export class FrameSocket extends Socket {
     const member = new DataView(promiscuous.buffer);
     member.setInt32(0, index, true);
     member.setUint16(4, 1, true);
-    this.setRaw(263, 1, promiscuous);
+    this.setRaw(SOL_PACKET, PACKET_ADD_MEMBERSHIP, promiscuous);
   }
 
   /** The next frame that came in from the wire, or undefined when there is none now. */

@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Capture, captureCommand, type Expectation, type Tally } from "./capture.ts";
+import type { FloodKind } from "./flood.ts";
 import { addNamespace, inside, removeNamespace, removeStale } from "./namespaces.ts";
 import { checkedLogins, SERVER_DEFAULTS, type ServerOptions, writeServerConfig } from "./openvpn-server.ts";
 import { answered } from "./ping.ts";
@@ -309,6 +310,27 @@ export class World {
     // It says so when its sockets are open.
     if ((await names.says(/DHCP, IP range/, PATIENCE)) === undefined)
       throw new Error(`dnsmasq did not start: ${names.log()}`);
+  }
+
+  /**
+   * Floods the router from one side with `rate` frames a second.
+   * @param router its MAC, its OpenVPN port, and the device of the namespace that it is in that leads to it (its tap)
+   */
+  async flood(
+    side: "lan" | "wan",
+    kind: FloodKind,
+    seconds: number,
+    rate: number,
+    router: { readonly mac: string; readonly port: number; readonly device: string },
+  ): Promise<{ sent: number; refused: number }> {
+    const ends = side === "lan" ? [LAN_HOST, GATEWAY] : [SERVER, this.wanAddress()];
+    const ownMac = await (side === "lan" ? this.mac("lan", "l0") : this.mac("net", "w1"));
+    const script = join(import.meta.dir, "flood.ts");
+    const numbers = [seconds, rate, ++this.serial].map(String);
+    const argv = [process.execPath, script, router.device, kind, ...numbers, ownMac, router.mac, ...ends];
+    const { code, out } = await this.in("rt", [...argv, "1194", `${router.port}`], seconds + PATIENCE);
+    if (code !== 0) throw new Error(`flood: status ${code}: ${out.slice(-500)}`);
+    return JSON.parse(out.trim().split("\n").at(-1)!) as { sent: number; refused: number };
   }
 
   // --- the cable ---
