@@ -205,7 +205,9 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
         expect(await world.lanHost("echo", [SITE, 1000, 1372, 8000])).toEqual({ ok: 3, failed: [] });
         expect(await world.lanHost<{ ok: number }>("download", [SITE, MIB, 1])).toMatchObject({ ok: 1, failed: [] });
       });
-      await subject.halt();
+      // The address is given back at the end.
+      expect(await subject.halt()).toBe(0);
+      expect(await world.daemon("dnsmasq").says(/DHCPRELEASE\(w1\)/, 10)).toBeDefined();
       await world.names();
     },
   );

@@ -38,9 +38,16 @@ interface Piece {
   readonly bytes: Uint8Array;
 }
 
+/** What one sender holds here. */
+interface Source {
+  packets: number;
+  bytes: number;
+}
+
 class Partial {
   readonly hash: number;
   readonly src: number;
+  readonly source: Source;
   readonly dst: number;
   readonly idProtocol: number;
   readonly expiresAt: number;
@@ -56,9 +63,10 @@ class Partial {
   /** Refused: what still comes of it is dropped until it expires. */
   dead = false;
 
-  constructor(hash: number, src: number, dst: number, idProtocol: number, expiresAt: number) {
+  constructor(hash: number, src: number, source: Source, dst: number, idProtocol: number, expiresAt: number) {
     this.hash = hash;
     this.src = src;
+    this.source = source;
     this.dst = dst;
     this.idProtocol = idProtocol;
     this.expiresAt = expiresAt;
@@ -71,9 +79,6 @@ class Partial {
  */
 export type ReassemblyTimeout = (now: number, first: Uint8Array) => void;
 
-const bytesOf = (p: Partial): number => p.cost;
-const one = (): number => 1;
-
 export class Reassembler {
   /** Length of the packet that the last `offer` completed, else 0; fetch it with {@link copyOut} before the next offer. */
   completeLen = 0;
@@ -82,6 +87,8 @@ export class Reassembler {
 
   /** In the order of arrival, which is that of expiry. */
   readonly #partials: Partial[] = [];
+  /** Of each address with a packet in that list. */
+  readonly #sources = new Map<number, Source>();
   readonly #onTimeout: ReassemblyTimeout;
   #bytes = 0;
   #complete: Partial | undefined;
@@ -148,8 +155,7 @@ export class Reassembler {
     if (start === 0) p.header = slab.bytes.slice(at, at + headerLen);
     p.ecn |= 1 << ipv4Ecn(d, at);
     p.have += len;
-    p.cost += len + OVERHEAD;
-    this.#bytes += len + OVERHEAD;
+    this.#account(p, len + OVERHEAD);
     if (p.have === p.total && p.header !== undefined) {
       if (p.total + p.header.length > IPV4_MAX_LEN) return this.#kill(p, Drop.FragmentTooLong);
       // RFC 3168 5.3: a mark on one fragment is one on the packet, unless another says that its sender does not know marks.
@@ -162,7 +168,7 @@ export class Reassembler {
       this.completeLen = p.total + p.header.length;
       return Drop.None;
     }
-    while (this.#bytes > MAX_BYTES) this.#evict(bytesOf);
+    while (this.#bytes > MAX_BYTES) this.#evict("bytes");
     return Drop.None;
   }
 
@@ -218,34 +224,29 @@ export class Reassembler {
     const dst = ipv4Dst(d, at);
     const idProtocol = (ipv4Id(d, at) << 8) | ipv4Protocol(d, at);
     const hash = src ^ (dst << 1) ^ Math.imul(idProtocol, 0x9e3779b1);
-    if (this.#partials.length >= MAX_PACKETS) this.#evict(one);
-    const p = new Partial(hash, src, dst, idProtocol, now + REASSEMBLY_MS);
+    if (this.#partials.length >= MAX_PACKETS) this.#evict("packets");
+    const known = this.#sources.get(src);
+    const source = known ?? { packets: 0, bytes: 0 };
+    if (known === undefined) this.#sources.set(src, source);
+    source.packets++;
+    const p = new Partial(hash, src, source, dst, idProtocol, now + REASSEMBLY_MS);
     this.#partials.push(p);
     return p;
   }
 
-  /** Gives up the oldest packet of the source that holds the most of what is short: bytes, or packets. */
-  #evict(size: (p: Partial) => number): void {
-    const held = new Map<number, number>();
-    let most = -1;
-    let busiest = 0;
-    for (const p of this.#partials) {
-      const sum = (held.get(p.src) ?? 0) + size(p);
-      held.set(p.src, sum);
-      if (sum > most) {
-        most = sum;
-        busiest = p.src;
-      }
-    }
-    const victim = this.#partials.find((p) => p.src === busiest);
+  /** Gives up the oldest packet of the source that holds the most of what is short. */
+  #evict(what: keyof Source): void {
+    let busiest: Source | undefined;
+    for (const source of this.#sources.values())
+      if (busiest === undefined || source[what] > busiest[what]) busiest = source;
+    const victim = this.#partials.find((p) => p.source === busiest);
     if (victim === undefined) return;
     if (!victim.dead) this.lost.bump(Drop.FragmentLimit);
     this.#remove(victim);
   }
 
   #kill(p: Partial, why: DropCode): DropCode {
-    this.#bytes -= p.cost;
-    p.cost = 0;
+    this.#account(p, -p.cost);
     p.pieces = [];
     p.header = undefined;
     p.dead = true;
@@ -253,10 +254,16 @@ export class Reassembler {
   }
 
   #remove(p: Partial): void {
-    const i = this.#partials.indexOf(p);
-    if (i >= 0) this.#partials.splice(i, 1);
-    this.#bytes -= p.cost;
-    p.cost = 0;
+    this.#partials.splice(this.#partials.indexOf(p), 1);
+    this.#account(p, -p.cost);
+    p.source.packets--;
+    if (p.source.packets === 0) this.#sources.delete(p.src);
+  }
+
+  #account(p: Partial, bytes: number): void {
+    p.cost += bytes;
+    p.source.bytes += bytes;
+    this.#bytes += bytes;
   }
 }
 
