@@ -76,17 +76,22 @@ async function runTests(tree: string, files: readonly string[]): Promise<Verdict
   return { kind: "caught", by: failed ?? out.trim().split("\n").at(-1) ?? `status ${status}` };
 }
 
-/** The nearest tests first: most mutations fall there, and the others are spared. */
+/** The nearest tests first, then the simulations: most mutations fall there, and the others are spared. */
 async function judge(tree: string, tests: TestFiles, mutation: Mutation): Promise<Verdict> {
   const file = `src/${mutation.file}`;
   const original = await Bun.file(`${tree}/${file}`).text();
-  const seeing = tests.seeing(file);
-  const near = seeing.filter(({ distance }) => distance <= 1).map(({ test }) => test);
-  const far = seeing.filter(({ distance }) => distance > 1).map(({ test }) => test);
+  const stages: string[][] = [[], [], []];
+  for (const { test, distance } of tests.seeing(file)) {
+    const stage = distance <= 1 ? 0 : test.startsWith("test/sim/") ? 1 : 2;
+    stages[stage]?.push(test);
+  }
   await Bun.write(`${tree}/${file}`, mutated(mutation, original));
   try {
-    const verdict = await runTests(tree, near);
-    return verdict.kind === "survived" ? await runTests(tree, far) : verdict;
+    for (const stage of stages) {
+      const verdict = await runTests(tree, stage);
+      if (verdict.kind !== "survived") return verdict;
+    }
+    return { kind: "survived" };
   } finally {
     await Bun.write(`${tree}/${file}`, original);
   }

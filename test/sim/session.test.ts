@@ -6,7 +6,8 @@ import { CONTROL_V1, HARD_RESET_SERVER_V2, SOFT_RESET_V1 } from "../../src/proto
 import { controlEmit, controlRead } from "../../src/protocol/control/packet.ts";
 import type { SessionState } from "../../src/protocol/session/state.ts";
 import { NO_WRAP as NONE, PUSH, TLS_AUTH, TLS_CRYPT } from "../support/client-config.ts";
-import { LOSSY, packet, SERVERS, Sim, up } from "../support/sim.ts";
+import { unwrap } from "../support/independent/wrap.ts";
+import { independentWrap, LOSSY, packet, SERVERS, Sim, up } from "../support/sim.ts";
 
 describe.each(SERVERS)("handshakes with the %s server", (server) => {
   const wraps: [string, ControlWrap][] = [
@@ -219,15 +220,30 @@ describe("hostile packets", () => {
     return bytes;
   };
 
+  /** What came through, and what was said. */
+  const taken = (sim: Sim) => ({
+    control: sim.session.counters.snapshot()["control-received"],
+    received: sim.received.length,
+    sent: sim.sentAt.length,
+    events: sim.events.length,
+  });
+
   test.each([TLS_AUTH, TLS_CRYPT])("once up: each is one named drop, and the session works on ($kind)", (wrap) => {
     const sim = up(4, { wrap });
     for (let i = 0; i < 5; i++) sim.expectFlow();
     const recorded = [...sim.fromPeer];
-    const before = sim.session.drops.total();
+    const before = { ...taken(sim), drops: sim.session.drops.total() };
     for (let i = 0; i < 1000; i++) sim.deliver(hostile(sim, recorded));
-    expect(sim.session.drops.total() - before).toBe(1000);
     for (const bytes of recorded) sim.deliver(bytes);
-    expect(sim.session.drops.total() - before).toBe(1000 + recorded.length);
+    sim.run(100);
+    // nothing was taken, nothing was answered
+    expect({ ...taken(sim), drops: sim.session.drops.total() }).toEqual({
+      ...before,
+      drops: before.drops + 1000 + recorded.length,
+    });
+    const drops = sim.session.drops.snapshot();
+    for (const name of ["control-authentication", "control-replay", "data-authentication", "data-replay"] as const)
+      expect(drops[name]).toBeGreaterThan(4);
     expect(sim.session.isUp).toBe(true);
     sim.expectFlow();
     sim.peer.renegotiate(sim.now);
@@ -262,12 +278,21 @@ describe("hostile packets", () => {
       return packet;
     };
     sim.session.start(sim.now);
+    let back = 0;
     const reflect = () => {
-      for (const packet of reflected.splice(0)) sim.deliver(packet);
+      for (const packet of reflected.splice(0)) {
+        sim.deliver(packet);
+        back++;
+      }
       return sim.session.isUp;
     };
-    // without a retransmission, the first of which comes after 2 s
-    expect(sim.run(1000, reflect)).toBe(true);
+    expect(sim.run(10_000, reflect)).toBe(true);
+    // each is a drop of its own, and nothing of the server's was one: none had to be said again
+    expect(back).toBeGreaterThan(4);
+    expect(sim.session.drops.total()).toBe(back);
+    const ids = sim.fromPeer.map((bytes) => unwrap(independentWrap(wrap), "client", Buffer.from(bytes)).plain);
+    const controls = ids.map(controlRead).filter((p) => p.packetId !== undefined);
+    expect(new Set(controls.map((p) => p.packetId)).size).toBe(controls.length);
   });
 
   test("a control packet that is longer than any is refused unseen, a flood of INFO is counted", () => {
@@ -326,16 +351,27 @@ describe("hostile packets", () => {
     expect(sim.end?.kind).toBe("tls-failed");
   });
 
-  test("without a wrap a forger can end a handshake, but nothing throws", () => {
+  test("without a wrap a forger can end a handshake, but not keep it from ending, and every packet is accounted for", () => {
+    const ends: Record<string, number> = {};
     for (let seed = 1; seed <= 10; seed++) {
       const sim = new Sim(seed, { wrap: NONE });
       sim.peer.isForgiving = true;
       sim.session.start(sim.now);
-      sim.run(60_000, () => {
-        if (sim.fromPeer.length > 0) for (let i = 0; i < 5; i++) sim.deliver(hostile(sim, sim.fromPeer));
-        return sim.session.isUp || sim.end !== undefined;
-      });
+      const start = sim.now;
+      expect(
+        sim.run(121_000, () => {
+          if (sim.fromPeer.length > 0) for (let i = 0; i < 5; i++) sim.deliver(hostile(sim, sim.fromPeer));
+          return sim.session.isUp || sim.end !== undefined;
+        }),
+      ).toBe(true);
+      const { "datagrams-received": received = 0, "control-received": control = 0 } = sim.session.counters.snapshot();
+      expect(received).toBe(control + sim.session.drops.total());
+      expect(sim.now - start).toBeLessThanOrEqual(120_000);
+      const end = sim.end?.kind ?? "up";
+      ends[end] = (ends[end] ?? 0) + 1;
     }
+    // what it can do is break TLS, or forge the reset
+    expect(Object.keys(ends).sort().join()).toMatch(/^(handshake-timeout,)?(tls-failed,)?(unusable,)?(up)?$/);
   });
 });
 
