@@ -88,6 +88,9 @@ export class Appliance implements Turns {
     this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
     this.#path.lan.link.arp.onConflict = (at, mac) => this.#sayLanConflict(at, mac);
+    for (const side of [this.#path.wan, this.#path.lan])
+      side.link.arp.onNeighborConflict = (at, address, kept, other) =>
+        this.#sayImpostor(at, side.name, address, kept, other);
     this.#path.lan.configure({ address: lan });
     this.#path.lan.link.probe();
     this.#log.write("info", "lan.configured", "", {
@@ -312,6 +315,16 @@ export class Appliance implements Turns {
       this.#lanLinkUp = lanUp;
       if (!lanUp) this.#log.write("warn", "lan.link-down", "the LAN link is down");
     }
+  }
+
+  /** Two hosts answer for one address: one of them may be reading what is meant for the other. */
+  #sayImpostor(now: number, side: string, address: IpAddress, kept: Mac, other: Mac): void {
+    this.#heard.write(
+      now,
+      "warn",
+      `${side}.neighbor-conflict`,
+      `two hosts (${formatMac(kept)}, ${formatMac(other)}) answer for ${address}; packets go on to the first; find out whose the other is`,
+    );
   }
 
   #sayLanConflict(now: number, mac: Mac): void {

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { Batch, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { IpAddress } from "../lib/ip.ts";
+import { formatMac } from "../lib/mac.ts";
 import { Drop } from "./drop.ts";
 import type { UdpError } from "./socket/udp-socket.ts";
 import {
@@ -118,6 +119,45 @@ describe("ARP", () => {
     push(arp(1, GW, HOST), arp(1, GW, GW), arp(2, GW, GW));
     expect(out().length).toBe(1);
     expect(drops()).toEqual({ ArpConflict: 3 });
+  });
+
+  test("the last word on our address is ours: claims that go on are answered once more when the limit allows it", () => {
+    start("lan");
+    outlet.take();
+    const announcement = `${ROUTER_MAC} > ${BROADCAST} arp who-has ${GW} tell ${GW} (${ROUTER_MAC})`;
+    const claims = [
+      arp(1, GW, GW, "52:54:00:00:00:98"),
+      frame(udp({ src: GW, dst: GW }, 1, 2, bytesOf(1)), ROUTER_MAC, ROUTER_MAC),
+    ];
+    for (const [i, claim] of claims.entries()) {
+      const from = 100_000 * i;
+      for (let now = from; now <= from + 8000; now += 50) it.ingest(now, bed.receive(claim));
+      expect(out()).toEqual([announcement]);
+      expect(it.pollAt()).toBe(from + 10_000);
+      it.handleTimeout(from + 10_000);
+      expect(out()).toEqual([announcement]);
+      expect(it.pollAt()).toBe(Number.POSITIVE_INFINITY);
+    }
+    // What comes back of our own broadcasts is no claim.
+    it.ingest(300_000, bed.receive(arp(1, GW, GW, ROUTER_MAC)));
+    expect(out()).toEqual([]);
+  });
+
+  test("who answers in a known neighbour's name is told with both MACs, and the neighbour stays where it is", () => {
+    start("lan");
+    meet();
+    it.handleTimeout(510);
+    const conflicts: string[] = [];
+    it.link.arp.onNeighborConflict = (now, address, kept, other) =>
+      void conflicts.push(`${now} ${address} ${formatMac(kept)} ${formatMac(other)}`);
+    const forger = "52:54:00:00:00:98";
+    it.ingest(5000, bed.receive(arp(1, HOST, GW, forger)));
+    it.ingest(5001, bed.receive(arp(2, HOST, GW, forger), arp(2, HOST, GW)));
+    it.handleTimeout(5500);
+    expect(conflicts).toEqual([`5500 ${HOST} ${HOST_MAC} ${forger}`]);
+    outlet.take();
+    it.ingest(5501, bed.receive(frame(icmp({ src: HOST, dst: GW }, 8, 0, 1, bytesOf(1)))));
+    expect(out()[0]).toStartWith(`${ROUTER_MAC} > ${HOST_MAC} ${GW} > ${HOST}`);
   });
 });
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { GSO_TCPV4, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { seededRandom } from "../lib/random.ts";
-import { Drop } from "./drop.ts";
+import { DROP_TEXT, Drop } from "./drop.ts";
 import type { TunnelInterface } from "./interface.ts";
 import { Nat } from "./nat/nat.ts";
 import { Router } from "./router.ts";
@@ -306,6 +306,41 @@ describe("LAN to tunnel, without NAT", () => {
     expect(lanLines()[0]).toContain("mss 1200");
   });
 
+  test("a TCP super-frame in another packet (VXLAN, GRE) is refused under a name that says what to do", () => {
+    const inner = frame(tcp({ src: "10.1.0.1", dst: "10.1.0.2" }, { flags: TCP_ACK }, bytesOf(4000)));
+    const rx = bed.receive(
+      frame(udp({ src: HOST, dst: SITE }, 4789, 4789, new Uint8Array([8, 0, 0, 0, 0, 0, 1, 0, ...inner]))),
+      frame(ipv4({ src: HOST, dst: SITE, protocol: 47 }, new Uint8Array([0, 0, 0x65, 0x58, ...inner]))),
+    );
+    rx.flags.fill(VNET_NEEDS_CSUM, 0, 2);
+    rx.gsoType.fill(GSO_TCPV4, 0, 2);
+    rx.gsoSize.fill(1300, 0, 2);
+    rx.csumStart.fill(84, 0, 2);
+    rx.csumOffset.fill(16, 0, 2);
+    lan.it.ingest(10, rx);
+    expect(tunnel.take()).toEqual([]);
+    expect(router.lan.drops.snapshot()).toEqual({ GsoEncapsulated: 2 });
+    expect(DROP_TEXT.GsoEncapsulated).toContain("tx-udp_tnl-segmentation off");
+  });
+
+  test("an honest host is told although another one floods: errors are shared out by host", () => {
+    router.closeTunnel();
+    const told = (lines: string[]): number => lines.filter((line) => line.includes("> 192.168.50.11 ")).length;
+    const honest = "192.168.50.11";
+    lan.it.ingest(10, bed.receive(arp(1, honest, LAN)));
+    lan.it.ingest(10, bed.receive(frame(icmp({ src: honest, dst: LAN }, 8, 0, 1, bytesOf(1)))));
+    lan.it.ingest(10, bed.receive(arp(2, honest, LAN)));
+    lan.outlet.take();
+    let heard = 0;
+    for (let now = 1000; now < 13_000; now += 10) {
+      const flood = Array.from({ length: 50 }, () => frame(udp({ src: HOST, dst: SITE }, 1, 2, bytesOf(1))));
+      if (now % 1000 === 500) flood.push(frame(icmp({ src: honest, dst: SITE }, 8, 0, 1, bytesOf(1))));
+      lan.it.ingest(now, bed.receive(...flood));
+      heard += told(lanLines());
+    }
+    expect(heard).toBe(12);
+  });
+
   test("fragments pass one by one without NAT", () => {
     fromLan(ipv4({ src: HOST, dst: SITE, protocol: 17, fragment: IPV4_MF }, bytesOf(800)));
     expect(lines(tunnel.take())[0]).toContain("frag id 1 0+");
@@ -461,6 +496,9 @@ test("fragments to the gateway from the tunnel that run out: the sender is told,
     open();
     fromTunnel(ipv4({ src: SITE, dst: TUN, id: 9, protocol: 1, fragment: IPV4_MF }, bytesOf(400)));
     tunnelIt.handleTimeout(tunnelIt.pollAt());
+    // They are the tunnel's loss, not the LAN's.
+    expect(tunnelIt.outDrops.snapshot()).toEqual({ FragmentTimeout: 1 });
+    expect(lan.it.outDrops.snapshot()).toEqual({});
     const sent = tunnel.take();
     expect(sent.length).toBe(nat ? 0 : 1);
     if (!nat) expect([...sent[0]!.bytes.subarray(20, 22)]).toEqual([11, 1]);

@@ -91,13 +91,13 @@ export class EthernetLink implements LinkLayer, NeighborPort {
     const dstLo = etherDstLo(d, at);
     const srcHi = etherSrcHi(d, at);
     if (isGroupMac(srcHi)) return Drop.EtherBadSource;
+    const unicast = dstHi === this.macHi && dstLo === this.macLo;
     if (srcHi === this.macHi && etherSrcLo(d, at) === this.macLo) {
-      // Switches take us to be where that came from, until we send something.
-      this.arp.defend(now);
+      // Switches take us to be where that came from, until we send something. (A broadcast may be our own that came back.)
+      if (unicast) this.arp.defend(now);
       return Drop.EtherBadSource;
     }
     const type = etherType(d, at);
-    const unicast = dstHi === this.macHi && dstLo === this.macLo;
     if (!unicast && !isBroadcastMac(dstHi, dstLo)) return type === ETHERTYPE_IPV6 ? Drop.Ipv6 : Drop.EtherNotForUs;
     const packet = at + ETHERNET_HEADER_LEN;
     const avail = len - ETHERNET_HEADER_LEN;
