@@ -14,15 +14,21 @@ export type Link =
   /** A network with nobody else on it. */
   | { readonly kind: "alone" };
 
+/** What the machine starts from: the three files, or a disk that boots by itself. */
+export type Boot =
+  | { readonly kind: "kernel"; readonly kernel: string; readonly initrd: string; readonly cmdline: string }
+  | { readonly kind: "disk"; readonly image: string; readonly format: "raw" | "qcow2"; readonly firmware: Firmware }
+  | { readonly kind: "cdrom"; readonly image: string; readonly firmware: Firmware };
+/** "bios" is QEMU's own; uefi: the paths of OVMF's code and of its variables, which are not written. */
+export type Firmware = "bios" | { readonly code: string; readonly variables: string };
+
 export interface MachineSpec {
   readonly machine: Machine;
   readonly accel: Accel;
   /** MiB. */
   readonly memory: number;
   readonly cpus: number;
-  readonly kernel: string;
-  readonly initrd: string;
-  readonly cmdline: string;
+  readonly boot: Boot;
   readonly wan: Link | undefined;
   readonly lan: Link | undefined;
   readonly disk: { readonly image: string; readonly bus: DiskBus } | undefined;
@@ -42,12 +48,33 @@ export function qemuArguments(spec: MachineSpec): string[] {
     // Without signal=off Ctrl-C in a terminal would end QEMU instead of reaching whoever started it.
     ...["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"],
     ...["-qmp", `unix:${doubled(spec.qmp)},server=on,wait=off`],
-    ...["-kernel", spec.kernel, "-initrd", spec.initrd, "-append", spec.cmdline],
     // In this order: the appliance takes the lowest PCI address as its WAN.
     ...card("wan", spec.wan, WAN_MAC),
     ...card("lan", spec.lan, LAN_MAC),
+    ...boot(spec.boot),
     ...disk(spec),
   ];
+}
+
+function boot(from: Boot): string[] {
+  if (from.kind === "kernel") return ["-kernel", from.kernel, "-initrd", from.initrd, "-append", from.cmdline];
+  const { firmware, image } = from;
+  const flash =
+    firmware === "bios"
+      ? []
+      : [
+          ...["-drive", `if=pflash,format=raw,readonly=on,file=${doubled(firmware.code)}`],
+          ...["-drive", `if=pflash,format=raw,snapshot=on,file=${doubled(firmware.variables)}`],
+        ];
+  const drive =
+    from.kind === "disk"
+      ? ["-drive", `file=${doubled(image)},format=${from.format},snapshot=on,if=none,id=boot`]
+      : ["-drive", `file=${doubled(image)},format=raw,readonly=on,media=cdrom,if=none,id=boot`];
+  const device =
+    from.kind === "disk"
+      ? ["-device", "virtio-blk-pci,drive=boot,bootindex=0"]
+      : ["-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=boot,bootindex=0"];
+  return [...flash, ...drive, ...device];
 }
 
 /** By which QMP knows a card, to unplug it. */

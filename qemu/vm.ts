@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type AccelChoice, accelFromEnvironment, findAccel } from "./accel.ts";
 import {
+  type Boot,
   cardId,
   type DiskBus,
   LAN_MAC,
@@ -39,6 +40,8 @@ export interface VmOptions {
   readonly diskBus?: DiskBus | undefined;
   /** Folder with what `npm run image` made. */
   readonly dist?: string | undefined;
+  /** Default: kernel, initrd and command line of dist. */
+  readonly boot?: Boot | undefined;
   /** QEMU outside of this process group, so that Ctrl-C in a terminal reaches only whoever started it. */
   readonly detached?: boolean | undefined;
   /** Each line of the serial console, without its end. */
@@ -74,9 +77,12 @@ export async function startVm(options: VmOptions = {}): Promise<RunningVm> {
       accel,
       memory: options.memory ?? 256,
       cpus: options.cpus ?? 2,
-      kernel,
-      initrd: join(dist, "morgana-initrd.img"),
-      cmdline: readFileSync(join(dist, "morgana-cmdline"), "utf8").trim(),
+      boot: options.boot ?? {
+        kind: "kernel",
+        kernel,
+        initrd: join(dist, "morgana-initrd.img"),
+        cmdline: readFileSync(join(dist, "morgana-cmdline"), "utf8").trim(),
+      },
       wan: link(options.wan, { kind: "user" }),
       lan: link(options.lan, { kind: "alone" }),
       disk: image === undefined ? undefined : { image, bus: options.diskBus ?? "virtio-blk" },

@@ -1,14 +1,16 @@
 /**
- * `npm run image [-- --update] [--quick]`: dist/morgana-kernel, dist/morgana-initrd.img and dist/morgana-cmdline, and in
+ * `npm run image [-- --update] [--quick] [--disk]`: dist/morgana-kernel, dist/morgana-initrd.img and dist/morgana-cmdline, and in
  * dist/morgana-inputs what they were made of. With LinuxKit where there is one (LINUXKIT=, else on the PATH), else with
  * image/assemble.ts. Does nothing when nothing has changed. --update pins the Debian packages that are served now in
- * image/debian.json; --quick makes a bigger file in a few seconds, for trying things out.
+ * image/debian.json; --quick makes a bigger file in a few seconds, for trying things out; --disk also makes dist/morgana.iso and
+ * dist/morgana.qcow2, which boot by themselves.
  */
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Glob } from "bun";
 import { FILES } from "../image/compare.ts";
 import { ageOf, debianFiles, machineApt, PARTS, PINS, readPins, servedNow, writePins } from "../image/debian.ts";
+import { makeDisks } from "../image/disk.ts";
 import { formatInputs, imageInputs } from "../image/inputs.ts";
 import { byAssembler, byLinuxkit, compress, ingredients, initrd } from "../image/make.ts";
 import { BINARY, binaryInputs, build, DIST } from "./build-binary.ts";
@@ -25,9 +27,9 @@ const LEVEL = quick ? 3 : 19;
 const INPUTS = join(DIST, FILES.inputs);
 const OUT = [FILES.kernel, FILES.initrd, FILES.cmdline].map((name) => join(DIST, name)) as [string, string, string];
 
-const unknown = process.argv.slice(2).filter((word) => word !== "--update" && word !== "--quick");
+const unknown = process.argv.slice(2).filter((word) => !["--update", "--quick", "--disk"].includes(word));
 if (unknown.length > 0) {
-  console.error(`usage: npm run image [-- --update] [--quick]; unknown: ${unknown.join(" ")}`);
+  console.error(`usage: npm run image [-- --update] [--quick] [--disk]; unknown: ${unknown.join(" ")}`);
   process.exit(2);
 }
 try {
@@ -36,6 +38,7 @@ try {
     if (update) pinWhatIsServed();
     await build();
     make();
+    if (process.argv.includes("--disk")) disks();
   } finally {
     unlock();
   }
@@ -55,6 +58,16 @@ function pinWhatIsServed(): void {
     const same = old.sha256 === now.sha256;
     console.log(`${now.package} ${now.version}${same ? ", as before" : `, was ${old.package} ${old.version}`}`);
   }
+}
+
+/** Anew where the image is younger. */
+function disks(): void {
+  const paths = [join(DIST, "morgana.iso"), join(DIST, "morgana.qcow2")] as const;
+  const made = (path: string): number => (existsSync(path) ? statSync(path).mtimeMs : 0);
+  const source = Math.max(made(INPUTS), made(join(ROOT, "image/disk.ts")));
+  if (paths.every((path) => made(path) > source)) return;
+  makeDisks(DIST, ...paths);
+  for (const path of paths) console.log(`${path.slice(ROOT.length + 1)}: ${(statSync(path).size / 1e6).toFixed(1)} MB`);
 }
 
 function make(): void {
