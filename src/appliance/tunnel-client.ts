@@ -233,7 +233,7 @@ export class TunnelClient {
     const { config, path, memory, aead, control, random } = this.#options;
     this.#tls ??= this.#options.tls.context(tlsParameters(config.tls, config.verify));
     const tls = this.#tls;
-    const socket = this.#bind(now);
+    const socket = this.#bind();
     if (socket === undefined) {
       this.#log.write("error", "link.failed", `the local port ${config.link.localPort} is in use`);
       return this.#backOff(now, { kind: "resolve-failed" });
@@ -257,7 +257,7 @@ export class TunnelClient {
     this.#drive(now, attempt);
   }
 
-  #bind(_now: number): UdpSocket | undefined {
+  #bind(): UdpSocket | undefined {
     const { config, path } = this.#options;
     return path.wan.bindUdp(config.link.localPort ?? 0, {
       onDatagram: () => {},

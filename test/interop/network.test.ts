@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Capture } from "../support/world/capture.ts";
 import { PATIENCE, until } from "../support/world/process.ts";
-import { GATEWAY, LAN_HOST, SITE, TUNNEL, WAN_GATEWAY, World } from "../support/world/world.ts";
+import { GATEWAY, LAN_HOST, NOBODY, SITE, TUNNEL, WAN_GATEWAY, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
 
 const MIB = 1 << 20;
@@ -209,6 +209,25 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
       expect(await subject.halt()).toBe(0);
       expect(await world.daemon("dnsmasq").says(/DHCPRELEASE\(w1\)/, 10)).toBeDefined();
       await world.names();
+    },
+  );
+
+  test.skipIf(REFERENCE)(
+    "a server's name that is blocked, then leads to nobody, then is right: named, never dialled, found within 25 s",
+    async () => {
+      const longTtl = ["--local-ttl=600"];
+      await subject.halt();
+      await world.names(longTtl, "0.0.0.0");
+      const seen = await world.capture();
+      await subject.boot();
+      expect(await subject.says(/link\.unresolved/)).toContain("the resolver blocks this name");
+      await world.names(longTtl, NOBODY);
+      await subject.says(/link\.connecting .*203\.0\.113\.99/, 20);
+      await world.names(longTtl);
+      await subject.up(25);
+      expect(await subject.says(/link\.moved/)).toContain("is no longer at 203.0.113.99");
+      expect((await world.tally(seen)).odd).toEqual([]);
+      await seen.stop();
     },
   );
 

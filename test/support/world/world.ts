@@ -284,8 +284,8 @@ export class World {
     return (JSON.parse(out.trim().split("\n").at(-1)!) as { sent: number }).sent;
   }
 
-  /** Starts the WAN's DHCP and DNS server (anew), with further arguments for dnsmasq. */
-  async names(more: readonly string[] = []): Promise<void> {
+  /** Starts the WAN's DHCP and DNS server (anew), with further arguments for dnsmasq; `address` is what the VPN server's name leads to. */
+  async names(more: readonly string[] = [], address = SERVER): Promise<void> {
     await this.stop("dnsmasq");
     const names = this.start("dnsmasq", "net", [
       "dnsmasq",
@@ -298,7 +298,7 @@ export class World {
       "--dhcp-range=203.0.113.100,203.0.113.120,1h",
       `--dhcp-option=3,${WAN_GATEWAY}`,
       `--dhcp-option=6,${WAN_GATEWAY}`,
-      `--address=/${SERVER_NAME}/${SERVER}`,
+      `--address=/${SERVER_NAME}/${address}`,
       `--address=/dead.example/${NOBODY}`,
       "--local=/example/",
       `--dhcp-leasefile=${join(this.dir, "leases")}`,
