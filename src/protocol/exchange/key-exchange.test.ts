@@ -62,6 +62,10 @@ describe.each(["ekm", "prf"] as const)("keys by %s", (derivation) => {
     expect(block.length).toBe(256);
     expect(server.deriveKeys(derivation)).toEqual(block);
     expect(() => client.deriveKeys(derivation)).toThrow();
+    // what they were made of is wiped
+    for (const { peerMessage } of [client, server]) {
+      for (const bytes of Object.values(peerMessage!.source)) expect(bytes.every((b) => b === 0)).toBe(true);
+    }
   });
 });
 
