@@ -1,9 +1,10 @@
 /** Every check that guards security and every timer, as the edit that takes it out. `npm run mutate` proves that a test sees each. */
 import { PROTOCOL } from "./list/protocol.ts";
 import { ROUTER } from "./list/router.ts";
+import { SERVER } from "./list/server.ts";
 import { SERVICES } from "./list/services.ts";
 import { STACK } from "./list/stack.ts";
 import { WIRE } from "./list/wire.ts";
 import type { Mutation } from "./mutation.ts";
 
-export const MUTATIONS: readonly Mutation[] = [...PROTOCOL, ...WIRE, ...STACK, ...ROUTER, ...SERVICES];
+export const MUTATIONS: readonly Mutation[] = [...PROTOCOL, ...SERVER, ...WIRE, ...STACK, ...ROUTER, ...SERVICES];

@@ -70,6 +70,21 @@ describe("a login", () => {
     expect(peer.session.traffic()).toMatchObject({ sealed: 1, opened: 1 });
   });
 
+  test("accepted before the client asks: the options come with the keys, and nothing is waited for", () => {
+    const { sim, peer } = start();
+    peer.withholdsPush = false;
+    expect(sim.run(5000, () => sim.session.state !== "handshake")).toBe(true);
+    expect([sim.session.state, sim.moves]).toEqual(["up", ["handshake", "push", "up"]]);
+  });
+
+  test("a tunnel that is up has no deadline: both idle for longer than any of the handshake's", () => {
+    const { sim, peer } = login({ lines: ["reneg-sec 0", "ping-restart 0"] });
+    peer.session.decide(sim.now, { kind: "accept", peerId: 5, options: ["ifconfig 10.8.0.2 255.255.255.0"] });
+    sim.run(300_000);
+    expect([peer.session.state, sim.session.state]).toEqual(["up", "up"]);
+    sim.expectFlow();
+  });
+
   test("more options than a message takes arrive all the same", () => {
     const routes = Array.from({ length: 150 }, (_, i) => `route 10.${i}.0.0 255.255.0.0`);
     const { sim, peer } = login();

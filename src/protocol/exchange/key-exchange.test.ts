@@ -64,7 +64,7 @@ describe.each(["ekm", "prf"] as const)("keys by %s", (derivation) => {
     expect(() => client.deriveKeys(derivation)).toThrow();
     // what they were made of is wiped
     for (const { peerMessage } of [client, server]) {
-      for (const bytes of Object.values(peerMessage!.source)) expect(bytes.every((b) => b === 0)).toBe(true);
+      for (const bytes of Object.values(peerMessage!.source)) expect(bytes.every((b: number) => b === 0)).toBe(true);
     }
   });
 });

@@ -32,9 +32,11 @@ test("a client reads the plan that was composed", () => {
 });
 
 test("any options arrive whole and in order, in messages that openvpn takes", () => {
-  const option = fc.stringMatching(/^[a-z][a-z0-9 .-]{0,200}[a-z0-9]$/).map((text) => text.replace(/ +/g, " "));
+  const option = fc
+    .integer({ min: 1, max: 300 })
+    .map((length) => "abcdefghij klmnopqrst".repeat(20).slice(0, length).trim());
   fc.assert(
-    fc.property(fc.array(option, { maxLength: 60 }), (options) => {
+    fc.property(fc.array(option, { maxLength: 60, size: "max" }), (options) => {
       const messages = composePush(options) as readonly string[];
       const reply = new PushReply();
       const arrived: string[] = [];

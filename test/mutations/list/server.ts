@@ -1,0 +1,88 @@
+/** The server's session: who may come up, what is agreed on, and when it is over; and what both sides' sessions share with it. */
+import { mutationsOf } from "../mutation.ts";
+
+export const SERVER = [
+  ...mutationsOf(
+    "protocol/session/server.ts",
+    ["    if (!isAsked) return;\n", "", "that only a login that waits is decided"],
+    [
+      '    this.#timers.set("handshake", now + this.#config.control.handWindow * 1000);\n',
+      "",
+      "the end of a login that nobody decides",
+    ],
+    [
+      'if (state.kind === "login") this.#timers.set("handshake", now + verdict.seconds * 1000);',
+      "",
+      "the longer wait for a verdict that is pending",
+    ],
+    [
+      '    this.#timers.clearAll();\n    this.#move({ kind: "up"',
+      '    this.#move({ kind: "up"',
+      "that a tunnel that is up has no deadline",
+    ],
+    ["      this.#state = { ...state, renewed: exchange };\n", "", "that a renegotiation waits for its verdict"],
+    [
+      "if (plan === undefined) return this.#refuse(now, NO_CIPHER);",
+      "if (plan === undefined) return;",
+      "the word about no common cipher",
+    ],
+    ["    this.#link.keepAlive(now, this.#config.keepalive);\n", "", "that a client that is gone is given up"],
+    ['if (message.kind === "exit") this.#end(now, { kind: "client-exit" });\n    else ', "", "EXIT of a client"],
+    [
+      '        return this.#end(now, { kind: "client-exit" });\n      case "over"',
+      '        return;\n      case "over"',
+      "the exit notice of a client",
+    ],
+    ["if (asked || client.takesPush) this.#push(now, configured);", "", "a push without being asked"],
+  ),
+  ...mutationsOf(
+    "protocol/exchange/ncp.ts",
+    [
+      "if (common !== undefined || client.ciphers.length > 0 || client.ownCipher !== undefined) return common;",
+      "if (common !== undefined) return common;",
+      "that data-ciphers-fallback is for clients that name none",
+    ],
+    ['derivation: client.keyExport ? "ekm" : "prf"', 'derivation: "ekm"', "keys of a client without the exporter"],
+    ["peerId: client.dataV2 ? peerId : PEER_ID_NONE", "peerId", "the peer id of a client without DATA_V2"],
+  ),
+  ...mutationsOf(
+    "protocol/push/compose.ts",
+    ["    if (used + length > room) {", "    if (false as boolean) {", "the length of a push message"],
+    ["if (length > room) return", "if (false as boolean) return", "the length of a pushed option"],
+  ),
+  ...mutationsOf("protocol/exchange/key-method.ts", [
+    'if (sender === "client" && strings.length < 4 && !isMessageNext) return { kind: "incomplete" };',
+    "",
+    "that a client's login is waited for",
+  ]),
+  ...mutationsOf("protocol/exchange/key-exchange.ts", [
+    "    this.#wipe();\n    return block;",
+    "    return block;",
+    "that random values are wiped when keys are made",
+  ]),
+  ...mutationsOf(
+    "protocol/session/association.ts",
+    ["resumed === undefined ? 0 : 1", "0", "the replay id of the answer without a session"],
+    [
+      "this.#hasKeys && this.#goodbye === undefined",
+      "this.#hasKeys",
+      "that no renegotiation begins during the goodbye",
+    ],
+    ["if (exchange.failure !== undefined) return exchange.failure;", "", "that broken TLS makes no keys"],
+  ),
+  ...mutationsOf("protocol/session/keepalive.ts", [
+    'if (now >= this.#endsAt) return { kind: "session-timeout" };',
+    "",
+    "session-timeout",
+  ]),
+  ...mutationsOf("protocol/session/retry.ts", [
+    "this.#upAt !== undefined && now - this.#upAt >= LASTED_MS",
+    "this.#upAt !== undefined",
+    "that only a tunnel that lasted is a success",
+  ]),
+  ...mutationsOf("protocol/session/client.ts", [
+    'this.#state.kind === "closing" ? { kind: "closed" } : cause',
+    "cause",
+    "that a session that says goodbye was closed",
+  ]),
+];
