@@ -138,7 +138,8 @@ describe("protected control packets", () => {
       expect([taken(id + 90, time), taken(id + 90, time), taken(id + 36, time)]).toEqual([true, false, false]);
       expect(taken(id + 101, time - 1)).toBe(false);
       // a later time starts the ids anew, and the earlier ones are over
-      expect([taken(1, time + 1), taken(1, time + 1), taken(id + 150, time)]).toEqual([true, false, false]);
+      expect([taken(0, time + 1), taken(1, time + 1), taken(1, time + 1)]).toEqual([false, true, false]);
+      expect([taken(2, time + 1), taken(id + 150, time)]).toEqual([true, false]);
     },
   );
 

@@ -181,7 +181,7 @@ export class Ip4 {
       case PROTO_UDP: {
         const gso = (p.gsoType & ~GSO_ECN) === GSO_UDP_L4 ? p.gsoSize : 0;
         const drop = this.udp.receive(now, p, broadcast, known, gso);
-        if (drop === Drop.UdpNoPort) return this.#unreachable(now, p, broadcast, UNREACHABLE_PORT, drop);
+        if (drop === Drop.UdpNoPort) return this.#unreachable(now, p, UNREACHABLE_PORT, drop);
         return this.#handled(drop, UDP);
       }
       case PROTO_ICMP:
@@ -189,7 +189,7 @@ export class Ip4 {
       case PROTO_TCP:
         return this.#handled(this.#tcp.receive(now, p, broadcast || !this.#policy.errors, known), TCP_RESET);
       default:
-        return this.#unreachable(now, p, broadcast, UNREACHABLE_PROTOCOL, Drop.Ipv4UnknownProtocol);
+        return this.#unreachable(now, p, UNREACHABLE_PROTOCOL, Drop.Ipv4UnknownProtocol);
     }
   }
 
@@ -205,8 +205,8 @@ export class Ip4 {
     return this.#handled(this.#icmp.answerEcho(now, p), ECHO);
   }
 
-  #unreachable(now: number, p: Packet, broadcast: boolean, code: number, drop: DropCode): DropCode {
-    if (broadcast || !this.sendError(now, ICMP_UNREACHABLE, code, 0, p)) return drop;
+  #unreachable(now: number, p: Packet, code: number, drop: DropCode): DropCode {
+    if (!this.sendError(now, ICMP_UNREACHABLE, code, 0, p)) return drop;
     return this.#handled(Drop.None, ANSWERED_UNREACHABLE);
   }
 

@@ -174,8 +174,17 @@ describe("reassembly", () => {
     expect(whole(r).subarray(20)).toEqual(data);
     const long = bytesOf(65_000);
     for (let id = 0; id < 40; id++)
-      for (let n = 0; n < 44; n++) offer(r, piece(long, n * 1480, n * 1480 + 1480, id + 5000));
+      for (let n = 0; n < 43; n++) offer(r, piece(long, n * 1480, n * 1480 + 1480, id + 5000));
     expect(r.bytes).toBeLessThanOrEqual(2 * 1024 * 1024);
+    expect(r.bytes).toBeGreaterThan(1024 * 1024);
+  });
+
+  test("a packet in more pieces than an MTU of 576 makes is refused", () => {
+    const r = new Reassembler();
+    const data = bytesOf(1616);
+    for (let n = 0; n < 192; n++) expect(offer(r, piece(data, 8 * n, 8 * n + 8))).toBe(Drop.None);
+    expect(offer(r, piece(data, 8 * 192, 8 * 193))).toBe(Drop.FragmentLimit);
+    expect([r.bytes, r.completeLen]).toEqual([0, 0]);
   });
 
   test("a flood of tiny fragments from many sources does not pick out the packet that has the most bytes", () => {

@@ -96,3 +96,15 @@ test("a forged old id costs no walk through the window", () => {
   // the walk took about a second for the first 20,000
   expect(performance.now() - started).toBeLessThan(100);
 });
+
+test("an id that was skipped is a new one, whatever had its place in the window before", () => {
+  const window = new ReplayWindow(64, 15);
+  for (let id = 1; id <= 200; id++) window.mark(id, 0);
+  window.mark(260, 0);
+  for (const id of [259, 230, 201]) {
+    expect([id, window.check(id, 0)]).toEqual([id, true]);
+    window.mark(id, 0);
+    expect([id, window.check(id, 0)]).toEqual([id, false]);
+  }
+  expect(window.check(200, 0)).toBe(false);
+});

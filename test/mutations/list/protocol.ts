@@ -151,11 +151,6 @@ export const PROTOCOL = [
     "protocol/data/replay.ts",
     [
       "if (id === 0 || highest - id >= this.#packets) return false;",
-      "if (highest - id >= this.#packets) return false;",
-      "that packet id 0 is none",
-    ],
-    [
-      "if (id === 0 || highest - id >= this.#packets) return false;",
       "if (id === 0) return false;",
       "the width of the replay window",
     ],

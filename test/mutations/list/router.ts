@@ -41,9 +41,9 @@ export const ROUTER = [
       "that a closed tunnel is a refusal of its own",
     ],
     [
-      "const notForwarded = [lan.address.w3];",
-      "const notForwarded: number[] = [];",
-      "that the gateway's LAN address is not reached from the tunnel",
+      "if (prefix < 31) notForwarded.push(lan.network.address.w3, this.#lan.v4.addressing.broadcast);",
+      "",
+      "that the LAN's broadcast is not reached from elsewhere",
     ],
     [
       "routes.add(LINK_LOCAL, -1, to(NOWHERE, -1, Drop.Ipv4MartianDestination));",

@@ -62,7 +62,6 @@ export const STACK = [
       "if (!this.#policy.echo) return Drop.IcmpUnwanted;",
       "that an echo to everybody is not answered",
     ],
-    ["if (broadcast || !this.sendError(", "if (!this.sendError(", "that a broadcast is not answered by an error"],
     ["if (this.isTranslated) return;", "", "that nobody behind a translator is told of lost fragments"],
   ),
   ...mutationsOf(
@@ -197,8 +196,8 @@ export const STACK = [
     ],
     ["if ((before !== undefined && before.end > start) || (after", "if ((after", "overlap with the fragment before"],
     ["|| (after !== undefined && after.start < end))", ")", "overlap with the fragment behind"],
-    ["while (this.#bytes > MAX_BYTES) this.#evict(bytesOf);", "", "the bound on bytes of fragments"],
-    ["if (this.#partials.length >= MAX_PACKETS) this.#evict(one);", "", "the bound on packets in fragments"],
+    ['while (this.#bytes > MAX_BYTES) this.#evict("bytes");', "", "the bound on bytes of fragments"],
+    ['if (this.#partials.length >= MAX_PACKETS) this.#evict("packets");', "", "the bound on packets in fragments"],
     [
       "p !== undefined && p.expiresAt <= now; p",
       "p !== undefined && p.expiresAt <= now - 1e9; p",
@@ -210,7 +209,7 @@ export const STACK = [
       "fragments that disagree about ECN (RFC 3168 5.3)",
     ],
     [
-      "const victim = this.#partials.find((p) => p.src === busiest);",
+      "const victim = this.#partials.find((p) => p.source === busiest);",
       "const victim = this.#partials[0];",
       "that the busiest source of fragments gives way",
     ],
