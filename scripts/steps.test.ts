@@ -1,5 +1,15 @@
 import { expect, test } from "bun:test";
-import { failedTests, summary } from "./steps.ts";
+import { failedTests, newTally, program, programBeside, summary } from "./steps.ts";
+
+test("a program beside others is counted as one that is waited for, and shows what it said", async () => {
+  const tally = newTally();
+  const beside = programBeside(tally, "beside", ["sh", "-c", 'test "$(nice)" = 19 && sleep 0.2']);
+  expect(await program(tally, "first", ["true"])).toBe(true);
+  expect(tally.passed).toBe(1);
+  expect(await beside).toBe(true);
+  expect(await programBeside(tally, "third", ["false"])).toBe(false);
+  expect(tally).toMatchObject({ passed: 2, failed: 1, failures: ["third: status 1"] });
+});
 
 test("the summary of bun test is read, errors count as failures", () => {
   const out =

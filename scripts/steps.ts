@@ -22,32 +22,34 @@ export const ROOT = join(import.meta.dir, "..");
 
 const DIM = process.stdout.isTTY ? "\x1b[2m" : "";
 const PLAIN = process.stdout.isTTY ? "\x1b[0m" : "";
-let running: Bun.Subprocess | undefined;
+const running = new Set<Bun.Subprocess>();
 
-/** Ends the program of the running step when this one is told to end. */
+/** Ends the programs of the running steps when this one is told to end. */
 export function endWithMe(): void {
   for (const [signal, status] of [
     ["SIGINT", 130],
     ["SIGTERM", 143],
   ] as const) {
     process.on(signal, async () => {
-      running?.kill("SIGTERM");
-      await Promise.race([running?.exited, Bun.sleep(15_000)]);
+      for (const child of running) child.kill("SIGTERM");
+      await Promise.race([Promise.all([...running].map(({ exited }) => exited)), Bun.sleep(15_000)]);
       process.exit(status);
     });
   }
 }
 
-/** Runs one program with its output streamed; its status and everything that it printed. */
+/** Runs one program; its status and everything that it printed, which is shown as it comes, or (beside another step) when it has ended. */
 async function stream(
   title: string,
   argv: readonly string[],
   minutes: number,
+  beside = false,
 ): Promise<{ status: number; out: string }> {
   const start = performance.now();
-  console.log(`\n== ${title} ${DIM}${argv.join(" ")}${PLAIN}`);
+  const heading = `\n== ${title} ${DIM}${argv.join(" ")}${PLAIN}`;
+  if (!beside) console.log(heading);
   const child = Bun.spawn([...argv], { cwd: ROOT, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-  running = child;
+  running.add(child);
   const timer = setTimeout(() => {
     console.log(`${title}: not done after ${minutes} minutes, ended`);
     child.kill("SIGTERM");
@@ -57,7 +59,7 @@ async function stream(
   const copy = async (source: ReadableStream<Uint8Array>, sink: NodeJS.WriteStream): Promise<void> => {
     const decoder = new TextDecoder();
     for await (const part of source) {
-      sink.write(part);
+      if (!beside) sink.write(part);
       out += decoder.decode(part, { stream: true });
     }
   };
@@ -66,22 +68,34 @@ async function stream(
   // A background process of the step may hold the pipes open; what the step itself said is there soon.
   await Promise.race([copies, Bun.sleep(15_000)]);
   clearTimeout(timer);
-  running = undefined;
+  running.delete(child);
+  if (beside) console.log(`${heading}\n${out.trimEnd()}`);
   console.log(`${DIM}== ${title}: status ${status}, ${((performance.now() - start) / 1000).toFixed(0)} s${PLAIN}`);
   return { status, out };
 }
 
 /** A program that counts as one test: passed when it ends with status 0. */
-export async function program(tally: Tally, title: string, argv: readonly string[], minutes = HANGS): Promise<boolean> {
-  const { status } = await stream(title, argv, minutes);
+export async function program(tally: Tally, title: string, argv: readonly string[]): Promise<boolean> {
+  return count(tally, title, await stream(title, argv, HANGS));
+}
+
+/**
+ * The same beside the steps that follow, with what they leave of the processors (nice(1)): theirs wait for others most of the
+ * time, and must not be disturbed. What it prints comes at once when it has ended.
+ */
+export async function programBeside(tally: Tally, title: string, argv: readonly string[]): Promise<boolean> {
+  return count(tally, title, await stream(title, ["nice", "-n", "19", ...argv], HANGS, true));
+}
+
+function count(tally: Tally, title: string, { status }: { status: number }): boolean {
   if (status === 0) tally.passed++;
   else fail(tally, `${title}: status ${status}`);
   return status === 0;
 }
 
 /** A run of `bun test`, counted by its own summary. No summary, or a status that does not go with it, is a failure. */
-export async function bunTest(tally: Tally, title: string, argv: readonly string[], minutes = HANGS): Promise<void> {
-  const { status, out } = await stream(title, argv, minutes);
+export async function bunTest(tally: Tally, title: string, argv: readonly string[]): Promise<void> {
+  const { status, out } = await stream(title, argv, HANGS);
   const counted = summary(out);
   if (counted === undefined) {
     fail(tally, `${title}: ended with status ${status} and no summary`);

@@ -5,7 +5,7 @@
  */
 import { Glob } from "bun";
 import { canMakeNamespaces, privileged, userNamespaceProblem } from "../test/support/world/privilege.ts";
-import { bunTest, checks, endWithMe, finish, newTally, program, ROOT } from "./steps.ts";
+import { bunTest, checks, endWithMe, finish, newTally, program, programBeside, ROOT } from "./steps.ts";
 
 const STEPS = ["check", "unit", "image", "interop", "system"] as const;
 const chosen = process.argv.slice(2);
@@ -39,15 +39,18 @@ if (wanted("unit")) {
   const files = below("src", "test", "scripts", "image", "bench", "fuzz").filter((path) => !world.includes(path));
   await bunTest(tally, "unit, property and simulation tests", inWorld([PARALLEL, ...files]));
 }
-let image = true;
+let image = Promise.resolve(true);
 if (wanted("image")) {
-  const built = await program(tally, "the binary", [bun, "scripts/build.ts"]);
-  image = built && (await program(tally, "the image", [bun, "scripts/image.ts"]));
+  // Its compression takes most of a minute of both processors; only the booted VM needs it.
+  if (await program(tally, "the binary", [bun, "scripts/build.ts"]))
+    image = programBeside(tally, "the image", [bun, "scripts/image.ts"]);
+  else image = Promise.resolve(false);
 }
 if (wanted("interop"))
   await bunTest(tally, "interop with openvpn", inWorld(below("test/support/world", "test/interop")));
+const isMade = await image;
 if (wanted("system")) {
-  if (!image) console.log("\nwithout an image the booted VM cannot be tested");
+  if (!isMade) console.log("\nwithout an image the booted VM cannot be tested");
   await bunTest(tally, "the booted VM", inWorld(below("test/system", "qemu")));
 }
 finish(tally);
