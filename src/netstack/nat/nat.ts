@@ -102,7 +102,7 @@ export class Nat {
 
   constructor(options: NatOptions) {
     this.#view = options.slab.view;
-    this.#table = new NatTable(options.limit ?? NAT_DEFAULT_LIMIT, options.random);
+    this.#table = new NatTable(1, options.limit ?? NAT_DEFAULT_LIMIT, options.random);
   }
 
   /** Sessions. */
@@ -121,7 +121,7 @@ export class Nat {
 
   /** Sessions of one LAN host. */
   sessionsOf(host: number): number {
-    return this.#table.sessionsOf(host);
+    return this.#table.sessionsOf(Int32Array.of(host));
   }
 
   /** Totals since the start: packets each way, sessions created, expired, evicted, ... */
@@ -163,22 +163,30 @@ export class Nat {
     const d = this.#view;
     const { at, l4, proto: protocol } = p;
     const avail = at + p.len - l4;
-    const src = ipv4Src(d, at);
-    const dst = ipv4Dst(d, at);
+    const { key } = this.#table;
+    key.protocol = protocol;
+    key.inside[0] = ipv4Src(d, at);
+    key.remote[0] = ipv4Dst(d, at);
     let session: number;
     if (protocol === PROTO_TCP) {
       if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
-      session = this.#tcpOut(now, src, tcpSrcPort(d, l4), dst, tcpDstPort(d, l4), tcpFlags(d, l4));
+      key.insidePort = tcpSrcPort(d, l4);
+      key.remotePort = tcpDstPort(d, l4);
+      session = this.#tcpOut(now, tcpFlags(d, l4));
     } else if (protocol === PROTO_UDP) {
       if (udpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
-      session = this.#plainOut(now, PROTO_UDP, src, udpSrcPort(d, l4), dst, udpDstPort(d, l4), STATE_UDP_NEW);
+      key.insidePort = udpSrcPort(d, l4);
+      key.remotePort = udpDstPort(d, l4);
+      session = this.#plainOut(now, STATE_UDP_NEW);
     } else if (protocol === PROTO_ICMP) {
       if (icmpCheck(d, l4, avail, false) !== Drop.None) return Drop.NatMalformed;
       const type = icmpType(d, l4);
       if (isTranslatedError(type)) return this.#errorOut(now, at, l4, avail);
       if (type === ICMP_ECHO_REPLY) return Drop.NatNoMapping; // nobody outside can have asked
       if (type !== ICMP_ECHO_REQUEST) return Drop.NatUnsupported;
-      session = this.#plainOut(now, PROTO_ICMP, src, icmpEchoId(d, l4), dst, 0, STATE_ICMP);
+      key.insidePort = icmpEchoId(d, l4);
+      key.remotePort = 0;
+      session = this.#plainOut(now, STATE_ICMP);
     } else {
       return Drop.NatUnsupported;
     }
@@ -196,17 +204,21 @@ export class Nat {
     const avail = at + p.len - l4;
     const dst = ipv4Dst(d, at);
     if (this.#external === 0 || dst !== this.#external) return Drop.NatNoMapping;
-    const src = ipv4Src(d, at);
     const table = this.#table;
+    const { key } = table;
+    key.protocol = protocol;
+    key.remote[0] = ipv4Src(d, at);
     let session: number;
     if (protocol === PROTO_TCP) {
       if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
-      session = table.findOutside(now, PROTO_TCP, tcpDstPort(d, l4), src, tcpSrcPort(d, l4));
+      key.remotePort = tcpSrcPort(d, l4);
+      session = table.findOutside(now, tcpDstPort(d, l4));
       if (session === 0) return Drop.NatNoMapping;
       this.#tcpIn(now, session, tcpFlags(d, l4));
     } else if (protocol === PROTO_UDP) {
       if (udpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
-      session = table.findOutside(now, PROTO_UDP, udpDstPort(d, l4), src, udpSrcPort(d, l4));
+      key.remotePort = udpSrcPort(d, l4);
+      session = table.findOutside(now, udpDstPort(d, l4));
       if (session === 0) return Drop.NatNoMapping;
       table.touch(now, session, STATE_UDP);
     } else if (protocol === PROTO_ICMP) {
@@ -215,42 +227,35 @@ export class Nat {
       if (isTranslatedError(type)) return this.#errorIn(now, at, l4, avail);
       if (type === ICMP_ECHO_REQUEST) return Drop.NatNoMapping;
       if (type !== ICMP_ECHO_REPLY) return Drop.NatUnsupported;
-      session = table.findOutside(now, PROTO_ICMP, icmpEchoId(d, l4), src, 0);
+      key.remotePort = 0;
+      session = table.findOutside(now, icmpEchoId(d, l4));
       if (session === 0) return Drop.NatNoMapping;
       table.touch(now, session, STATE_ICMP);
     } else {
       return Drop.NatUnsupported;
     }
-    rewriteEndpoint(d, at, l4, protocol, false, table.insideAddress[session]!, table.insidePort[session]!);
+    rewriteEndpoint(d, at, l4, protocol, false, table.inside[session]!, table.insidePort[session]!);
     p.pseudo = ipv4PseudoSum(d, at);
     this.#counters.bump(IN);
     return Drop.None;
   }
 
-  /** Finds or makes the session of a UDP datagram or an echo request. */
-  #plainOut(
-    now: number,
-    protocol: number,
-    src: number,
-    srcPort: number,
-    dst: number,
-    dstPort: number,
-    state: number,
-  ): number {
-    const session = this.#table.find(now, protocol, src, srcPort, dst, dstPort);
-    if (session === 0) return this.#create(now, protocol, src, srcPort, dst, dstPort, state);
+  /** Finds or makes the key's session, of a UDP datagram or an echo request. */
+  #plainOut(now: number, state: number): number {
+    const session = this.#table.find(now);
+    if (session === 0) return this.#create(now, state);
     this.#table.touch(now, session, this.#table.state[session]!);
     return session;
   }
 
-  #tcpOut(now: number, src: number, srcPort: number, dst: number, dstPort: number, flags: number): number {
+  #tcpOut(now: number, flags: number): number {
     const table = this.#table;
-    const session = table.find(now, PROTO_TCP, src, srcPort, dst, dstPort);
+    const session = table.find(now);
     const opens = (flags & (TCP_SYN | TCP_RST)) === TCP_SYN;
     if (session === 0) {
       // A connection that began before this table did (a restart of the router) goes on, for as long as it is answered.
       const state = (flags & TCP_RST) !== 0 ? STATE_TCP_RESET : opens ? STATE_TCP_SYN : STATE_TCP_PICKUP;
-      return this.#create(now, PROTO_TCP, src, srcPort, dst, dstPort, state);
+      return this.#create(now, state);
     }
     let state = table.state[session]!;
     if ((flags & TCP_RST) !== 0) {
@@ -291,16 +296,8 @@ export class Nat {
     return fins === (TCP_FIN_OUT | TCP_FIN_IN) && state !== STATE_TCP_RESET ? STATE_TCP_CLOSING : state;
   }
 
-  #create(
-    now: number,
-    protocol: number,
-    src: number,
-    srcPort: number,
-    dst: number,
-    dstPort: number,
-    state: number,
-  ): number {
-    const session = this.#table.create(now, protocol, src, srcPort, dst, dstPort, state);
+  #create(now: number, state: number): number {
+    const session = this.#table.create(now, state);
     if (session > 0) this.#counters.bump(CREATED);
     return session;
   }
@@ -311,9 +308,13 @@ export class Nat {
     const bad = quoteCheck(d, icmp, len, QUOTED_ECHO_IN);
     if (bad !== Drop.None) return bad;
     const table = this.#table;
-    const protocol = quoteProtocol(d, icmp);
-    const remotePort = protocol === PROTO_ICMP ? 0 : quoteSrcPort(d, icmp);
-    const session = table.find(now, protocol, quoteDst(d, icmp), quoteDstPort(d, icmp), quoteSrc(d, icmp), remotePort);
+    const { key } = table;
+    key.protocol = quoteProtocol(d, icmp);
+    key.inside[0] = quoteDst(d, icmp);
+    key.insidePort = quoteDstPort(d, icmp);
+    key.remote[0] = quoteSrc(d, icmp);
+    key.remotePort = key.protocol === PROTO_ICMP ? 0 : quoteSrcPort(d, icmp);
+    const session = table.find(now);
     if (session === 0) return Drop.IcmpBadQuote;
     rewriteQuote(d, icmp, len, false, this.#external, table.outsidePort[session]!);
     ipv4RewriteSrc(d, at, this.#external);
@@ -328,11 +329,13 @@ export class Nat {
     if (bad !== Drop.None) return bad;
     if (quoteSrc(d, icmp) !== this.#external) return Drop.IcmpBadQuote;
     const table = this.#table;
-    const protocol = quoteProtocol(d, icmp);
-    const remotePort = protocol === PROTO_ICMP ? 0 : quoteDstPort(d, icmp);
-    const session = table.findOutside(now, protocol, quoteSrcPort(d, icmp), quoteDst(d, icmp), remotePort);
+    const { key } = table;
+    key.protocol = quoteProtocol(d, icmp);
+    key.remote[0] = quoteDst(d, icmp);
+    key.remotePort = key.protocol === PROTO_ICMP ? 0 : quoteDstPort(d, icmp);
+    const session = table.findOutside(now, quoteSrcPort(d, icmp));
     if (session === 0) return Drop.IcmpBadQuote;
-    const inside = table.insideAddress[session]!;
+    const inside = table.inside[session]!;
     rewriteQuote(d, icmp, len, true, inside, table.insidePort[session]!);
     ipv4RewriteDst(d, at, inside);
     this.#counters.bump(ERRORS_IN);

@@ -64,10 +64,28 @@ const TOUCH_GRAIN_MS = 1000;
 export const TCP_FIN_OUT = 1;
 export const TCP_FIN_IN = 2;
 
+/** What a session is looked up by, and made of. Addresses are written into the words. */
+export class NatKey {
+  protocol = 0;
+  readonly inside: Int32Array;
+  insidePort = 0;
+  readonly remote: Int32Array;
+  remotePort = 0;
+
+  constructor(stride: number) {
+    this.inside = new Int32Array(stride);
+    this.remote = new Int32Array(stride);
+  }
+}
+
 /** Result of {@link NatTable.create} in the place of a session. */
 const CREATE_NO_PORT = -1;
 
 export class NatTable {
+  /** Words of an address: 1 for IPv4, 4 for IPv6. */
+  readonly stride: number;
+  /** Of the next look-up. */
+  readonly key: NatKey;
   readonly limit: number;
   size = 0;
   /** Sessions that expired, that gave way to another, bindings whose outside port is not the inside one. */
@@ -76,9 +94,10 @@ export class NatTable {
   portsChanged = 0;
 
   readonly protocol: Uint8Array;
-  readonly insideAddress: Int32Array;
+  /** Words of the addresses: `stride` for each session. */
+  readonly inside: Int32Array;
   readonly insidePort: Uint16Array;
-  readonly remoteAddress: Int32Array;
+  readonly remote: Int32Array;
   readonly remotePort: Uint16Array;
   readonly outsidePort: Uint16Array;
   readonly state: Uint8Array;
@@ -131,14 +150,16 @@ export class NatTable {
   readonly #seed: number;
 
   /** @param sessions at most, 1 or more; bindings and hosts can then not be more */
-  constructor(sessions: number, random: Random) {
+  constructor(stride: 1 | 4, sessions: number, random: Random) {
+    this.stride = stride;
+    this.key = new NatKey(stride);
     const limit = Math.max(1, Math.floor(sessions));
     this.limit = limit;
     const n = limit + 1;
     this.protocol = new Uint8Array(n);
-    this.insideAddress = new Int32Array(n);
+    this.inside = new Int32Array(n * stride);
     this.insidePort = new Uint16Array(n);
-    this.remoteAddress = new Int32Array(n);
+    this.remote = new Int32Array(n * stride);
     this.remotePort = new Uint16Array(n);
     this.outsidePort = new Uint16Array(n);
     this.state = new Uint8Array(n);
@@ -153,12 +174,12 @@ export class NatTable {
     this.#partyPrev = new Int32Array(n);
     this.#ports = new Ports(random);
     this.#bindProtocol = new Uint8Array(n);
-    this.#bindAddress = new Int32Array(n);
+    this.#bindAddress = new Int32Array(n * stride);
     this.#bindInside = new Uint16Array(n);
     this.#bindOutside = new Uint16Array(n);
     this.#bindCount = new Int32Array(n);
     this.#bindNext = new Int32Array(n);
-    this.#hostAddress = new Int32Array(n);
+    this.#hostAddress = new Int32Array(n * stride);
     this.#hostHashNext = new Int32Array(n);
     this.#partyHead = new Int32Array(2 * n);
     this.#partyTail = new Int32Array(2 * n);
@@ -201,67 +222,54 @@ export class NatTable {
     this.#free = this.#bindFree = this.#hostFree = this.limit > 0 ? 1 : 0;
   }
 
-  /** The session of an inside and a remote endpoint, or 0. An overdue one is removed and not found. */
-  find(now: number, protocol: number, inside: number, insidePort: number, remote: number, remotePort: number): number {
-    let i = this.#sessionBuckets[this.#hash(protocol, inside, insidePort, remote, remotePort)]!;
-    while (i !== 0) {
-      if (
-        this.insidePort[i] === insidePort &&
-        this.remotePort[i] === remotePort &&
-        this.remoteAddress[i] === remote &&
-        this.insideAddress[i] === inside &&
-        this.protocol[i] === protocol
-      ) {
-        if (now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;
-        this.expired++;
-        this.remove(i);
-        return 0;
-      }
-      i = this.#hashNext[i]!;
-    }
+  /** The session of the key, or 0. An overdue one is removed and not found. */
+  find(now: number): number {
+    let i = this.#sessionBuckets[this.#sessionHash()]!;
+    while (i !== 0 && !this.#isOfKey(i)) i = this.#hashNext[i]!;
+    if (i === 0 || now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;
+    this.expired++;
+    this.remove(i);
     return 0;
   }
 
-  /** The session of an outside port and a remote endpoint, or 0. */
-  findOutside(now: number, protocol: number, outsidePort: number, remote: number, remotePort: number): number {
-    const b = this.#ports.binding(protocol, outsidePort);
+  /** The session of an outside port and the key's remote endpoint, or 0; the key's inside endpoint becomes that of the port. */
+  findOutside(now: number, outsidePort: number): number {
+    const { key } = this;
+    const b = this.#ports.binding(key.protocol, outsidePort);
     if (b === PORT_NONE) return 0;
-    return this.find(now, protocol, this.#bindAddress[b]!, this.#bindInside[b]!, remote, remotePort);
+    for (let k = 0; k < this.stride; k++) key.inside[k] = this.#bindAddress[b * this.stride + k]!;
+    key.insidePort = this.#bindInside[b]!;
+    return this.find(now);
   }
 
   /**
-   * Makes a session that {@link find} did not find. In a full table another one gives way for it (see above).
+   * Makes the session of the key, which {@link find} did not find. In a full table another one gives way for it (see above).
    * @returns the session, or CREATE_NO_PORT when every outside port is taken
    */
-  create(
-    now: number,
-    protocol: number,
-    inside: number,
-    insidePort: number,
-    remote: number,
-    remotePort: number,
-    state: number,
-  ): number {
+  create(now: number, state: number): number {
     if (this.#free === 0) this.#evict();
-    const b = this.#bind(protocol, inside, insidePort);
+    const { key, stride } = this;
+    const b = this.#bind();
     if (b === 0) return CREATE_NO_PORT;
     const i = this.#free;
     this.#free = this.#hashNext[i]!;
-    this.protocol[i] = protocol;
-    this.insideAddress[i] = inside;
-    this.insidePort[i] = insidePort;
-    this.remoteAddress[i] = remote;
-    this.remotePort[i] = remotePort;
+    this.protocol[i] = key.protocol;
+    for (let k = 0; k < stride; k++) {
+      this.inside[i * stride + k] = key.inside[k]!;
+      this.remote[i * stride + k] = key.remote[k]!;
+    }
+    this.insidePort[i] = key.insidePort;
+    this.remotePort[i] = key.remotePort;
     this.outsidePort[i] = this.#bindOutside[b]!;
     this.state[i] = state;
     this.fins[i] = 0;
     this.usedAt[i] = now;
     this.#binding[i] = b;
     this.#bindCount[b] = this.#bindCount[b]! + 1;
-    const bucket = this.#hash(protocol, inside, insidePort, remote, remotePort);
+    const bucket = this.#sessionHash();
     this.#hashNext[i] = this.#sessionBuckets[bucket]!;
     this.#sessionBuckets[bucket] = i;
-    this.#host[i] = this.#hostOf(inside);
+    this.#host[i] = this.#hostOf(key.inside);
     this.#link(i);
     this.size++;
     return i;
@@ -278,13 +286,9 @@ export class NatTable {
 
   remove(i: number): void {
     this.#unlink(i);
-    const bucket = this.#hash(
-      this.protocol[i]!,
-      this.insideAddress[i]!,
-      this.insidePort[i]!,
-      this.remoteAddress[i]!,
-      this.remotePort[i]!,
-    );
+    const at = i * this.stride;
+    const inside = this.#hash(this.protocol[i]!, this.inside, at, this.insidePort[i]!);
+    const bucket = this.#hash(inside, this.remote, at, this.remotePort[i]!) & this.#mask;
     chainRemove(this.#sessionBuckets, bucket, this.#hashNext, i);
     this.#hashNext[i] = this.#free;
     this.#free = i;
@@ -321,7 +325,7 @@ export class NatTable {
   }
 
   /** Sessions of an inside address. */
-  sessionsOf(inside: number): number {
+  sessionsOf(inside: Int32Array): number {
     const h = this.#findHost(inside);
     return h === 0 ? 0 : this.#partyCount[2 * h]! + this.#partyCount[2 * h + 1]!;
   }
@@ -334,21 +338,27 @@ export class NatTable {
     this.remove(this.#partyHead[busiest]!);
   }
 
-  /** The binding of an inside endpoint, made when there is none; 0 when there is no port. */
-  #bind(protocol: number, inside: number, port: number): number {
-    const bucket = this.#hash(protocol, inside, port, 0, 0);
+  /** The binding of the key's inside endpoint, made when there is none; 0 when there is no port. */
+  #bind(): number {
+    const { key, stride } = this;
+    const { protocol, insidePort } = key;
+    const bucket = this.#hash(protocol, key.inside, 0, insidePort) & this.#mask;
     for (let b = this.#bindBuckets[bucket]!; b !== 0; b = this.#bindNext[b]!) {
-      if (this.#bindInside[b] === port && this.#bindAddress[b] === inside && this.#bindProtocol[b] === protocol)
+      if (
+        this.#bindInside[b] === insidePort &&
+        this.#bindProtocol[b] === protocol &&
+        this.#same(this.#bindAddress, b, key.inside)
+      )
         return b;
     }
     const b = this.#bindFree;
-    const outside = this.#ports.take(protocol, port, b);
+    const outside = this.#ports.take(protocol, insidePort, b);
     if (outside < 0) return 0;
-    if (outside !== port) this.portsChanged++;
+    if (outside !== insidePort) this.portsChanged++;
     this.#bindFree = this.#bindNext[b]!;
     this.#bindProtocol[b] = protocol;
-    this.#bindAddress[b] = inside;
-    this.#bindInside[b] = port;
+    for (let k = 0; k < stride; k++) this.#bindAddress[b * stride + k] = key.inside[k]!;
+    this.#bindInside[b] = insidePort;
     this.#bindOutside[b] = outside;
     this.#bindCount[b] = 0;
     this.#bindNext[b] = this.#bindBuckets[bucket]!;
@@ -361,25 +371,25 @@ export class NatTable {
     this.#bindCount[b] = left;
     if (left > 0) return;
     this.#ports.put(this.#bindProtocol[b]!, this.#bindOutside[b]!);
-    const bucket = this.#hash(this.#bindProtocol[b]!, this.#bindAddress[b]!, this.#bindInside[b]!, 0, 0);
-    chainRemove(this.#bindBuckets, bucket, this.#bindNext, b);
+    const hash = this.#hash(this.#bindProtocol[b]!, this.#bindAddress, b * this.stride, this.#bindInside[b]!);
+    chainRemove(this.#bindBuckets, hash & this.#mask, this.#bindNext, b);
     this.#bindNext[b] = this.#bindFree;
     this.#bindFree = b;
   }
 
-  #findHost(inside: number): number {
-    let h = this.#hostBuckets[this.#hash(0, inside, 0, 0, 0)]!;
-    while (h !== 0 && this.#hostAddress[h] !== inside) h = this.#hostHashNext[h]!;
+  #findHost(inside: Int32Array): number {
+    let h = this.#hostBuckets[this.#hash(0, inside, 0, 0) & this.#mask]!;
+    while (h !== 0 && !this.#same(this.#hostAddress, h, inside)) h = this.#hostHashNext[h]!;
     return h;
   }
 
-  #hostOf(inside: number): number {
+  #hostOf(inside: Int32Array): number {
     const found = this.#findHost(inside);
     if (found !== 0) return found;
     const h = this.#hostFree;
     this.#hostFree = this.#hostHashNext[h]!;
-    this.#hostAddress[h] = inside;
-    const bucket = this.#hash(0, inside, 0, 0, 0);
+    for (let k = 0; k < this.stride; k++) this.#hostAddress[h * this.stride + k] = inside[k]!;
+    const bucket = this.#hash(0, inside, 0, 0) & this.#mask;
     this.#hostHashNext[h] = this.#hostBuckets[bucket]!;
     this.#hostBuckets[bucket] = h;
     return h;
@@ -388,7 +398,8 @@ export class NatTable {
   /** Forgets a host that has no session any more. */
   #releaseHost(h: number): void {
     if (this.#partyCount[2 * h] !== 0 || this.#partyCount[2 * h + 1] !== 0) return;
-    chainRemove(this.#hostBuckets, this.#hash(0, this.#hostAddress[h]!, 0, 0, 0), this.#hostHashNext, h);
+    const bucket = this.#hash(0, this.#hostAddress, h * this.stride, 0) & this.#mask;
+    chainRemove(this.#hostBuckets, bucket, this.#hostHashNext, h);
     this.#hostHashNext[h] = this.#hostFree;
     this.#hostFree = h;
   }
@@ -457,12 +468,41 @@ export class NatTable {
     this.#recount(party, rank, -1);
   }
 
-  #hash(protocol: number, inside: number, insidePort: number, remote: number, remotePort: number): number {
-    let h = Math.imul(this.#seed ^ inside, 0x9e3779b1);
-    h = Math.imul(h ^ (h >>> 15) ^ remote, 0x85ebca6b);
-    h = Math.imul(h ^ (h >>> 13) ^ ((insidePort << 16) | remotePort), 0xc2b2ae35);
-    h = Math.imul(h ^ (h >>> 16) ^ protocol, 0x9e3779b1);
-    return (h ^ (h >>> 15)) & this.#mask;
+  /** Whether session `i` is the key's. */
+  #isOfKey(i: number): boolean {
+    const { key } = this;
+    return (
+      this.insidePort[i] === key.insidePort &&
+      this.remotePort[i] === key.remotePort &&
+      this.protocol[i] === key.protocol &&
+      this.#same(this.remote, i, key.remote) &&
+      this.#same(this.inside, i, key.inside)
+    );
+  }
+
+  /** Whether address `i` of a column is the one in `words`. */
+  #same(column: Int32Array, i: number, words: Int32Array): boolean {
+    const at = i * this.stride;
+    for (let k = 0; k < this.stride; k++) if (column[at + k] !== words[k]) return false;
+    return true;
+  }
+
+  /** The bucket of the key's session. */
+  #sessionHash(): number {
+    const { key } = this;
+    const inside = this.#hash(key.protocol, key.inside, 0, key.insidePort);
+    return this.#hash(inside, key.remote, 0, key.remotePort) & this.#mask;
+  }
+
+  /** Mixes the address at `words[at]` and a port into `start`: a protocol, or the hash of another endpoint. */
+  #hash(start: number, words: Int32Array, at: number, port: number): number {
+    let h = this.#seed ^ start;
+    for (let k = 0; k < this.stride; k++) {
+      h = Math.imul(h ^ words[at + k]!, 0x9e3779b1);
+      h ^= h >>> 15;
+    }
+    h = Math.imul(h ^ port, 0x85ebca6b);
+    return h ^ (h >>> 13);
   }
 }
 
