@@ -94,6 +94,11 @@ class Bed {
     return this.#server?.login[1];
   }
 
+  /** The server heard that the client leaves. */
+  get wasLeft(): boolean {
+    return this.#server?.exited === true;
+  }
+
   /** The server sends a control message. */
   say(text: string): void {
     this.#server?.say(text);
@@ -175,6 +180,16 @@ test("a session that is given up lets go of its keys: another WAN address, a los
   bed.until(() => bed.isUp);
   bed.client.stop(bed.now, "reload");
   expect([bed.keys, bed.links]).toEqual([0, 6]);
+});
+
+test("a client that is stopped says goodbye to the server, where the profile has explicit-exit-notify", () => {
+  for (const exitNotify of [0, 1]) {
+    const bed = new Bed(PUSH, { remotes: [REMOTE], exitNotify });
+    bed.client.wanUp(bed.now, []);
+    bed.until(() => bed.isUp);
+    bed.client.stop(bed.now, "reload");
+    expect([exitNotify, bed.wasLeft]).toEqual([exitNotify, exitNotify === 1]);
+  }
 });
 
 test("so does one whose tunnel cannot be opened", () => {

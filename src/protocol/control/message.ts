@@ -1,7 +1,7 @@
 /**
  * The text messages of the control channel (what TLS carries once keys are exchanged): PUSH_REPLY, AUTH_FAILED,
  * RESTART and their kin. Each ends with a NUL; several may share a TLS record and one may span records.
- * Names match by prefix, in OpenVPN's order, because servers differ in what they put behind them.
+ * A name is compared with the beginning of the text, in OpenVPN's order, because servers differ in what they put behind it.
  */
 import { decodeUtf8 } from "../config/utf8.ts";
 
@@ -42,7 +42,7 @@ export type ControlMessage =
 /** OpenVPN's own peers send at most 2,048; others have been seen with more options in one message. */
 export const MAX_CONTROL_MESSAGE = 16_384;
 
-/** What a person is told of one text: as much as OpenVPN's own server puts into a message (PUSH_BUNDLE_SIZE). */
+/** A longer text is cut before a person sees it. OpenVPN's own server puts no more into a message (PUSH_BUNDLE_SIZE). */
 const MAX_TOLD = 1024;
 const told = (text: string): string => (text.length > MAX_TOLD ? `${text.slice(0, MAX_TOLD)}...` : text);
 

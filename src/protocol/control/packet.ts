@@ -1,5 +1,5 @@
 /**
- * Control and ACK packets in their plain form, which is what is left when tls-auth or tls-crypt is taken off:
+ * Control and ACK packets in their plain form, which is what tls-auth and tls-crypt protect:
  *
  *     opcode|key id (1)  own session id (8)  n (1)  n x acknowledged id (4)  [peer session id (8) if n > 0]
  *     [packet id (4)  payload - absent in ACK_V1]
@@ -18,7 +18,7 @@ export const MAX_CONTROL_LEN = 4096;
 export const MAX_ACKS = 8;
 /** Ids that ride on another control packet. */
 export const MAX_PIGGYBACK_ACKS = 4;
-/** Everything but wrapper and payload, with the most acknowledgements that ride along. */
+/** Bytes of a packet beside protection and payload, with as many acknowledgements as ride along at most. */
 export const CONTROL_OVERHEAD = CONTROL_HEADER_LEN + 1 + 4 * MAX_PIGGYBACK_ACKS + SESSION_ID_LEN + 4;
 
 export interface ControlPacket {

@@ -3,20 +3,27 @@
  * anything. A packet id is refused when it was seen, when it is `packets` or more behind the highest one, or when some
  * id above it (the highest included) was marked longer than `seconds` ago: then it comes too late to be mere
  * reordering. This is `replay-window N T` of OpenVPN. A window of 0 packets takes ids in strict sequence.
+ *
+ * The window is a ring, one cell for each id. Say the ids 1, 2, 6, 4, 7 were marked in this order, 1 at second 0, 2 at
+ * second 1, 6 at second 10, 7 at second 11:
+ *
+ *     id       1      2      3    4      5    6       7 = #highest
+ *     cell     0 s    1 s    -    NEVER  -    10 s    11 s
+ *                     ^ at second 12 with `seconds` 5: #old = 2, so 1 and 2 are too late, and 3 and 5 still may come;
+ *                       at second 16, #old = 6: 3 and 5 are too late as well
+ *
+ * 4 came behind 6 and has no time of its own: whatever is below 4 is below 6, which was marked before it.
  */
 export class ReplayWindow {
   readonly #packets: number;
   readonly #ms: number;
   readonly #mask: number;
-  /**
-   * By id & mask: 0 = not seen; of an id that was the highest when it was marked, time of the mark + 1; of the others NEVER,
-   * because a higher one was marked before them and comes of age first.
-   */
+  /** By id & mask: 0 = not seen; time of the mark + 1 of an id that was the highest when it was marked; NEVER of the others. */
   readonly #seenAt: Float64Array;
   #highest = 0;
   /** The highest id that was marked longer than `seconds` ago, as far as it is known. */
   #old = 0;
-  /** The ids up to here are not above #old, or have no time: each is looked at once, however often it is asked. */
+  /** #age has looked at the ids up to here, and need not again. */
   #looked = 0;
 
   constructor(packets: number, seconds: number) {
@@ -62,7 +69,7 @@ export class ReplayWindow {
     this.#seenAt.fill(0);
   }
 
-  /** Moves #old on. Forged packets come here too: in all, the work is one step for each id. */
+  /** Moves #old on. Forged packets cause it too, so each id is looked at once, however many packets come. */
   #age(now: number): void {
     const limit = now - this.#ms + 1;
     this.#looked = Math.max(this.#looked, this.#highest - this.#mask - 1);

@@ -45,7 +45,8 @@ export function checkPeerCertificate(
       checkName(verify, leaf)
     );
   } catch {
-    // Whatever the reader does not take, we cannot check; it reads extensions and names only when it is asked for them.
+    // The parser throws at what it does not understand, in part only when an extension or a name is asked for. A certificate
+    // that cannot be checked is refused.
     return { directive: "ca", problem: "the peer's certificate cannot be read" };
   }
 }

@@ -55,8 +55,9 @@ const FRAGMENT_MISMATCH =
   "until it is taken out of the server's configuration";
 
 /**
- * What the server's options string shows of data packets that neither end reads from the other; OpenVPN warns of the
- * same (its options.c, options_cmp_equivalent). "comp-lzo" stands there for any framing, "mtu-dynamic" for fragment.
+ * Settings of the server, as its options string shows them, with which neither end could read the other's data packets.
+ * OpenVPN warns of the same (its options.c, options_cmp_equivalent). The string says "comp-lzo" for any framing, and
+ * "mtu-dynamic" for fragment.
  */
 export function serverMismatches({ framing, session }: Pushed, peerOptions: string): string[] {
   const theirs = peerOptions.split(",");

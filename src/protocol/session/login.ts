@@ -28,7 +28,7 @@ export class Login {
     const own = this.#own;
     const token = this.#token;
     const user = token?.user ?? own?.user;
-    // As OpenVPN (ssl.c, key_method_2_write): without a user a token is not sent, for want of somebody whose it is.
+    // As OpenVPN (ssl.c, key_method_2_write): a token is not sent without a user.
     this.#tokenSent = token !== undefined && user !== undefined;
     return this.#tokenSent ? { user, password: token?.token } : { user: own?.user, password: own?.password };
   }
@@ -44,8 +44,8 @@ export class Login {
   }
 
   /**
-   * As OpenVPN (push.c, receive_auth_failed): any refusal but a temporary one may mean the token, since a restarted server
-   * knows it no more, whether it says SESSION, asks a question or says nothing.
+   * As OpenVPN (push.c, receive_auth_failed): after a login with a token every refusal but a temporary one counts as one of
+   * the token. A server that was restarted does not know it any more, and not every server says SESSION then.
    */
   refused(message: ControlMessage & { readonly kind: "auth-failed" }): SessionEnd {
     const tokenRefused = this.#tokenSent && message.temporary === undefined;
