@@ -1,6 +1,6 @@
 /**
  * Cost of forwarding frames between two packet devices, with iperf3 TCP through them, then with single frames only:
- * `bun bench/device.bench.ts [seconds] [bypass]`. Root; makes network namespaces and removes them.
+ * `bun bench/device.bench.ts [seconds]`. Root; makes network namespaces and removes them.
  */
 
 import { Batch, MAX_SEGMENTS } from "../src/lib/batch.ts";
@@ -11,12 +11,11 @@ import { canMakeNamespaces, makeVethWorld } from "../test/support/veth.ts";
 
 if (!canMakeNamespaces || Bun.which("iperf3") === null) throw new Error("needs root, iproute2 and iperf3");
 const seconds = process.argv[2] ?? "3";
-const qdiscBypass = process.argv[3] === "bypass";
 const world = makeVethWorld("sysbench");
 try {
   const memory = new NativeMemory(2 * PACKET_DEVICE_BYTES);
-  const b0 = PacketDevice.open("b0", memory, { qdiscBypass });
-  const c0 = PacketDevice.open("c0", memory, { qdiscBypass });
+  const b0 = PacketDevice.open("b0", memory);
+  const c0 = PacketDevice.open("c0", memory);
   const batch = new Batch(64);
   const poller = new Poller();
   poller.add(b0.fd);

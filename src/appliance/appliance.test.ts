@@ -6,6 +6,7 @@ import { Counters } from "../lib/counters.ts";
 import { parseIpv4 } from "../lib/ip.ts";
 import { parseMac } from "../lib/mac.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
+import { clock } from "../platform/loop.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Appliance } from "./appliance.ts";
 import type { LoadResult } from "./profile.ts";
@@ -16,7 +17,7 @@ import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 let now = 0;
 beforeEach(() => {
   now = 1000;
-  spyOn(performance, "now").mockImplementation(() => now);
+  spyOn(clock, "now").mockImplementation(() => now);
 });
 afterEach(() => mock.restore());
 
@@ -33,7 +34,7 @@ function appliance(first: LoadResult) {
     receive: () => 0,
     send: () => {},
     statistics: () => ({ received: 0, dropped: 0 }),
-    counters: new Counters([]),
+    counters: new Counters(["rxUnknownGso"]),
   });
   const [wan, lan] = [device("w0", "52:54:00:00:00:01"), device("l1", "52:54:00:00:00:02")];
   const state = { loaded: first, logged, levels };
@@ -42,11 +43,12 @@ function appliance(first: LoadResult) {
     wan,
     lan,
     log: { enabled: () => true, write: (level, event, text) => void logged.push(`${level} ${event} ${text}`) },
+    loaded: first,
     load: () => state.loaded,
     setLogLevel: (level) => void levels.push(level),
     mending: "",
   });
-  return { subject, ...state, state };
+  return { subject, ...state, state, wan };
 }
 
 const ok = (settings: Settings): LoadResult => ({
@@ -139,4 +141,27 @@ test("a failure that comes at each turn does not keep it from leaving", () => {
   now += 10_000;
   subject.failed(new Error("x"), "control");
   expect(subject.done()).toBe(true);
+});
+
+test("super-frames that the kernel cannot hand over are said when they are seen, once, with the remedy", () => {
+  const { subject, logged, wan } = appliance(ok(DEFAULT_SETTINGS));
+  const said = (): string[] => logged.filter((line) => /super-frames/.test(line));
+  subject.control(now);
+  expect(said()).toEqual([]);
+  wan.counters.bump(0);
+  for (let i = 0; i < 3; i++) {
+    now += 1000;
+    subject.control(now);
+  }
+  expect(said()).toEqual([expect.stringMatching(/^warn device\.super-frames .*ethtool -K IF tx-udp-segmentation off/)]);
+});
+
+test("after the machine was suspended the first turn sees what has run out meanwhile", () => {
+  const { subject } = appliance(ok(DEFAULT_SETTINGS));
+  subject.control(now);
+  const due = subject.pollAt();
+  expect(due).toBeGreaterThan(now);
+  now += 3_600_000; // as CLOCK_BOOTTIME shows it
+  subject.control(now);
+  expect(subject.pollAt()).toBeGreaterThan(now);
 });

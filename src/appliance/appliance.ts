@@ -12,6 +12,7 @@ import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
+import { DEVICE_TEXT } from "../platform/dev/packet.ts";
 import { monotonic, type Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
@@ -27,7 +28,9 @@ export interface ApplianceOptions {
   readonly wan: FrameDevice;
   readonly lan: FrameDevice;
   readonly log: Log;
-  /** Reads the configuration; again at every reconnect that a person asks for. */
+  /** The configuration that it starts with. */
+  readonly loaded: LoadResult;
+  /** Reads it again, at every reconnect that a person asks for. */
   readonly load: () => LoadResult;
   readonly setLogLevel: (level: LogLevel) => void;
   /** How a mended configuration is taken, for the log. */
@@ -57,6 +60,7 @@ export class Appliance implements Turns {
   /** undefined until the first look, which is no change. */
   #lanLinkUp: boolean | undefined;
   #linkLookAt = 0;
+  readonly #saidUnknownGso = new Set<string>();
   #statisticsAt: number;
   #leaveBy = Number.POSITIVE_INFINITY;
   #done = false;
@@ -73,7 +77,7 @@ export class Appliance implements Turns {
     this.#heard = new BoundedLog(options.log);
     const now = monotonic();
     this.#statisticsAt = now + STATISTICS_EVERY_MS;
-    const loaded = options.load();
+    const { loaded } = options;
     const { settings } = loaded;
     this.#settings = settings;
     options.setLogLevel(settings.log.level);
@@ -306,6 +310,7 @@ export class Appliance implements Turns {
       if (up) this.#uplink.start(now);
       else this.#uplink.stop(now, "the WAN link is down");
     }
+    for (const device of [this.#path.wanDevice, this.#path.lanDevice]) this.#sayUnknownGso(device);
     const lanUp = this.#path.lanDevice.linkUp();
     if (lanUp !== this.#lanLinkUp) {
       if (this.#lanLinkUp !== undefined) {
@@ -325,6 +330,14 @@ export class Appliance implements Turns {
       `${side}.neighbor-conflict`,
       `two hosts (${formatMac(kept)}, ${formatMac(other)}) answer for ${address}; packets go on to the first; find out whose the other is`,
     );
+  }
+
+  /** A flow whose every super-frame is lost looks to its sender as if the tunnel did not carry it: that must be said at once. */
+  #sayUnknownGso({ name, counters }: FrameDevice): void {
+    const lost = counters.snapshot()["rxUnknownGso"];
+    if (lost === undefined || this.#saidUnknownGso.has(name)) return;
+    this.#saidUnknownGso.add(name);
+    this.#log.write("warn", "device.super-frames", DEVICE_TEXT.rxUnknownGso, { interface: name });
   }
 
   #sayLanConflict(now: number, mac: Mac): void {

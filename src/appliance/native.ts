@@ -1,14 +1,16 @@
 /** The appliance as a process on two interfaces of this machine or namespace. */
 import type { LogLevel } from "../lib/log.ts";
 import { checkInterface } from "../platform/dev/interface.ts";
-import { DevicePair } from "../platform/dev/pair.ts";
-import type { LogFormat } from "../platform/log/console-log.ts";
+import type { ConsoleLog, LogFormat } from "../platform/log/console-log.ts";
+import type { LineSink } from "../platform/log/line-sink.ts";
 import { openProcessLog } from "../platform/log/process-log.ts";
 import { runLoop } from "../platform/loop.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
-import { Appliance } from "./appliance.ts";
-import { openConfigSource } from "./config-source.ts";
+import { interfaceIndex } from "../platform/sys/syscalls.ts";
+import type { Appliance } from "./appliance.ts";
+import { between } from "./between.ts";
+import { type ConfigSource, openConfigSource } from "./config-source.ts";
 import { loadProfile } from "./profile.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
@@ -23,16 +25,34 @@ export interface NativeOptions {
   readonly format: LogFormat;
 }
 
-/** How often to look whether the host's kernel has begun to act beside us: a container engine may turn forwarding on for all. */
+/**
+ * How often to look whether the host's kernel has begun to act beside us (a container engine may turn forwarding on for all),
+ * and whether an interface was deleted and made anew under its name.
+ */
 const LOOK_EVERY_MS = 2000;
 /** For a reader of the log that is slow, before the process ends. */
 const LAST_WORDS_MS = 500;
 
 /** Runs until SIGTERM or SIGINT. Exit status 0; 1 when it could not start (said on stderr). */
 export async function runNative(options: NativeOptions): Promise<number> {
-  const refusals: string[] = [];
   const { log, sink } = openProcessLog(options.level ?? "info", options.format);
   log.write("info", "start", "", { version: options.version });
+  try {
+    const source = admit(options, log);
+    if (source === undefined) return 1;
+    await new Native(options, source, log, sink).run();
+    return 0;
+  } catch (error) {
+    process.stderr.write(`morgana: ${(error as Error).message}\n`);
+    return 1;
+  } finally {
+    sink.drain(LAST_WORDS_MS);
+  }
+}
+
+/** Where the configuration is; undefined when it must not or cannot start, which is said on stderr. */
+function admit(options: NativeOptions, log: ConsoleLog): ConfigSource | undefined {
+  const refusals: string[] = [];
   for (const name of [options.wan, options.lan]) {
     try {
       const found = checkInterface(name);
@@ -42,57 +62,110 @@ export async function runNative(options: NativeOptions): Promise<number> {
       refusals.push((error as Error).message);
     }
   }
-  let source: ReturnType<typeof openConfigSource> | undefined;
+  let source: ConfigSource | undefined;
   try {
     source = openConfigSource(options.config);
   } catch (error) {
     refusals.push(`--config: ${(error as Error).message}`);
   }
-  if (refusals.length > 0 || source === undefined) {
-    for (const refusal of refusals) process.stderr.write(`morgana: ${refusal}\n`);
-    return 1;
+  for (const refusal of refusals) process.stderr.write(`morgana: ${refusal}\n`);
+  return refusals.length === 0 ? source : undefined;
+}
+
+class Native {
+  readonly #options: NativeOptions;
+  readonly #source: ConfigSource;
+  readonly #log: ConsoleLog;
+  readonly #sink: LineSink;
+  readonly #memory = new NativeMemory(ROUTER_PATH_BYTES);
+  readonly #poller = new Poller();
+  #appliance: Appliance | undefined;
+  #leaving: string | undefined;
+  #unsafe: readonly string[] = [];
+
+  constructor(options: NativeOptions, source: ConfigSource, log: ConsoleLog, sink: LineSink) {
+    this.#options = options;
+    this.#source = source;
+    this.#log = log;
+    this.#sink = sink;
+    sink.attach(this.#poller);
   }
 
-  const memory = new NativeMemory(ROUTER_PATH_BYTES);
-  const poller = new Poller();
-  sink.attach(poller);
-  let devices: DevicePair;
-  try {
-    devices = DevicePair.open(options.wan, options.lan, memory, poller);
-  } catch (error) {
-    process.stderr.write(`morgana: ${(error as Error).message}\n`);
-    return 1;
-  }
-
-  const { reader, options: loadOptions } = source;
-  const appliance = new Appliance({
-    memory,
-    wan: devices.wan,
-    lan: devices.lan,
-    log,
-    load: () => loadProfile(reader, loadOptions),
-    setLogLevel: (level) => log.setLevel(options.level ?? level),
-    mending: "then restart the appliance, or send it SIGUSR1",
-  });
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => appliance.leave(signal));
-  process.on("SIGUSR1", () => appliance.reconnect());
-  process.on("SIGUSR2", () => appliance.logStatistics());
-  let unsafe: readonly string[] = [];
-  const look = setInterval(() => {
-    const found = [options.wan, options.lan].flatMap(refusalsNow);
-    for (const refusal of found) {
-      if (!unsafe.includes(refusal)) log.write("error", "interface.unsafe", `the LAN may leak: ${refusal}`);
+  /** @throws Error in words when it cannot start; what happens to the interfaces later is waited for */
+  async run(): Promise<void> {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#leave(signal));
+    process.on("SIGUSR1", () => this.#appliance?.reconnect());
+    process.on("SIGUSR2", () => this.#appliance?.logStatistics());
+    await this.#runBetween();
+    while (this.#leaving === undefined) {
+      try {
+        this.#lookForDanger();
+        if (this.#unsafe.length === 0) await this.#runBetween();
+      } catch (error) {
+        this.#log.write("error", "interface.lost", `${(error as Error).message}; I keep looking`);
+      }
+      if (this.#leaving === undefined) await Bun.sleep(LOOK_EVERY_MS);
     }
-    unsafe = found;
-  }, LOOK_EVERY_MS);
-  try {
-    await runLoop(appliance, poller, (bits) => sink.onReady(bits));
-  } finally {
-    clearInterval(look);
-    devices.close();
-    sink.drain(LAST_WORDS_MS);
   }
-  return 0;
+
+  #leave(cause: string): void {
+    this.#leaving ??= cause;
+    this.#appliance?.leave(cause);
+  }
+
+  /** Runs the appliance until it is to leave, or an interface was made anew. @throws Error in words, SysError */
+  async #runBetween(): Promise<void> {
+    const { wan, lan, level } = this.#options;
+    const log = this.#log;
+    const load = () => loadProfile(this.#source.reader, this.#source.options);
+    const options = {
+      wan,
+      lan,
+      memory: this.#memory,
+      poller: this.#poller,
+      log,
+      loaded: load(),
+      load,
+      mending: "then restart the appliance, or send it SIGUSR1",
+      setLogLevel: (wanted: LogLevel) => log.setLevel(level ?? wanted),
+    };
+    const indices = new Map([wan, lan].map((name) => [name, interfaceIndex(name)]));
+    let look: ReturnType<typeof setInterval> | undefined;
+    try {
+      await between(options, async (appliance) => {
+        this.#appliance = appliance;
+        let replaced: string | undefined;
+        look = setInterval(() => {
+          this.#lookForDanger();
+          replaced ??= [...indices].find(([name, index]) => ![0, index].includes(interfaceIndex(name)))?.[0];
+        }, LOOK_EVERY_MS);
+        const turns = {
+          receive: (now: number) => appliance.receive(now),
+          control: (now: number) => appliance.control(now),
+          pollAt: () => appliance.pollAt(),
+          done: () => appliance.done() || replaced !== undefined,
+          failed: (error: unknown, during: "receive" | "control") => appliance.failed(error, during),
+        };
+        await runLoop(turns, this.#poller, (bits) => this.#sink.onReady(bits));
+        if (appliance.done()) return;
+        log.write("warn", "interface.replaced", `${replaced} was deleted and made anew; starting again with it`);
+        appliance.stop("an interface was made anew");
+      });
+    } finally {
+      clearInterval(look);
+      this.#appliance = undefined;
+    }
+  }
+
+  #lookForDanger(): void {
+    const found = [this.#options.wan, this.#options.lan].flatMap(refusalsNow);
+    for (const refusal of found) {
+      if (!this.#unsafe.includes(refusal)) {
+        this.#log.write("error", "interface.unsafe", `the LAN may leak: ${refusal}`);
+      }
+    }
+    this.#unsafe = found;
+  }
 }
 
 function refusalsNow(name: string): readonly string[] {

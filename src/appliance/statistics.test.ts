@@ -13,13 +13,15 @@ test("each kind of drop has a record with its sentence, after the record of its 
     outDrops: dropCounters(),
   });
   const device = { statistics: () => ({ received: 3, dropped: 0 }), counters: new Counters([]) };
+  const wanDevice = { statistics: () => ({ received: 3, dropped: 2 }), counters: new Counters(["rxVlan"]) };
+  wanDevice.counters.bump(0);
   const [wan, lan, tunnel] = [face("wan"), face("lan"), face("tunnel")];
   const side = () => ({ counters: new Counters([]), drops: dropCounters() });
   const router = { lan: side(), tunnel: side() };
   wan.drops.bump(Drop.Ipv6);
   router.lan.drops.bump(Drop.TunnelClosed);
   router.lan.drops.bump(Drop.TunnelClosed);
-  const path = { wanDevice: device, lanDevice: device, wan, lan, tunnel, router, nat: undefined, unsent: 0 };
+  const path = { wanDevice, lanDevice: device, wan, lan, tunnel, router, nat: undefined, unsent: 0 };
   logStatistics(
     {
       enabled: () => true,
@@ -29,7 +31,9 @@ test("each kind of drop has a record with its sentence, after the record of its 
     { sealed: 1, "drop.data-replay": 4 },
   );
   expect(lines.slice(0, -1)).toEqual([
-    'statistics.wan {"kernelReceived":3,"kernelDropped":0,"drop.Ipv6":1} ',
+    'statistics.wan {"kernelReceived":3,"kernelDropped":2,"rxVlan":1,"drop.Ipv6":1} ',
+    expect.stringMatching(/^statistics\.drop {"part":"wan","kernelDropped":2} Frames came faster than/),
+    expect.stringMatching(/^statistics\.drop {"part":"wan","rxVlan":1} Frames of a VLAN;/),
     expect.stringMatching(
       /^statistics\.drop {"part":"wan","drop\.Ipv6":1} IPv6 on the LAN or WAN; it is not forwarded/,
     ),

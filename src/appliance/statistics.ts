@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import type { Counters } from "../lib/counters.ts";
 import type { Log } from "../lib/log.ts";
 import { DROP_TEXT, type DropName } from "../netstack/drop.ts";
+import { DEVICE_TEXT } from "../platform/dev/packet.ts";
 import { type SessionDrop, sessionDropText } from "../protocol/drop.ts";
 import type { RouterPath } from "./wiring/router.ts";
 
@@ -17,7 +18,7 @@ export function logStatistics(log: Log, path: RouterPath, session: Fields | unde
     const fields: Fields = Object.assign({}, ...parts);
     log.write("info", `statistics.${part}`, "", fields);
     for (const [field, count] of Object.entries(fields)) {
-      const text = dropText(field);
+      const text = lossText(field, count);
       if (text !== undefined) log.write("info", "statistics.drop", text, { part, [field]: count });
     }
   };
@@ -71,8 +72,11 @@ function availableKiB(): number | undefined {
   }
 }
 
-/** What an operator should think of a field such as "lanDrop.Ipv6"; undefined for one that counts no drops. */
-function dropText(field: string): string | undefined {
+/** What an operator should think of a field such as "lanDrop.Ipv6" or "rxVlan"; undefined for one that counts no losses. */
+function lossText(field: string, count: number): string | undefined {
+  if (count === 0) return undefined;
+  const device = DEVICE_TEXT[field as keyof typeof DEVICE_TEXT];
+  if (device !== undefined) return device;
   const name = /drop\.(.+)$/i.exec(field)?.[1];
   return name && (DROP_TEXT[name as DropName] ?? sessionDropText(name as SessionDrop));
 }

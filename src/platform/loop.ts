@@ -3,6 +3,7 @@
  * something. It yields to the event loop before it sleeps, and often enough for signals.
  */
 import { EVENT_LOOP, type Poller } from "./sys/poller.ts";
+import { bootTime } from "./sys/syscalls.ts";
 
 export interface Turns {
   /** Receives and handles one batch of each device; true when there was anything. */
@@ -24,8 +25,12 @@ const FAILURE_PAUSE_MS = 100;
 
 const eventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Monotonic milliseconds. */
-export const monotonic = (): number => performance.now();
+/**
+ * Monotonic milliseconds, which go on while the machine is suspended: after it wakes up, whatever has run out meanwhile (leases,
+ * neighbours, sessions) is seen at the first turn. An object, so that tests can put another clock in its place.
+ */
+export const clock = { now: bootTime };
+export const monotonic = (): number => clock.now();
 
 /** @param onReady gets the bits of {@link Poller.wait}: for descriptors that `turns` does not read itself */
 export async function runLoop(turns: Turns, poller: Poller, onReady?: (bits: number) => void): Promise<void> {

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, spyOn, test } from "bun:test";
 import { canMakeNamespaces, makeVethWorld, type VethWorld } from "../../../test/support/veth.ts";
 import { Batch, GSO_TCPV4, GSO_UDP_L4, MAX_SEGMENTS, segmentsOf, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import { formatMac, parseMac } from "../../lib/mac.ts";
+import { libc } from "../sys/libc.ts";
 import { NativeMemory } from "../sys/memory.ts";
 import { EVENT_LOOP, Poller } from "../sys/poller.ts";
 import { checkInterface } from "./interface.ts";
@@ -195,17 +196,17 @@ describe.skipIf(!canMakeNamespaces)("PacketDevice between two kernels", () => {
     while (c0.receive(batch, MAX_SEGMENTS) > 0);
   });
 
-  test("a VLAN frame does not pass for an untagged one", async () => {
+  test("a frame of a VLAN does not pass for an untagged one and is counted; a priority tag (VLAN 0) is no VLAN", async () => {
     const frame = (tag: string) =>
       world.run(
         "c",
         `python3 -c '
 import socket
-s=socket.socket(17,3); s.bind(("c1",0)); s.send(bytes.fromhex("ffffffffffff${SENDER.replaceAll(":", "")}${tag}88b5")+b"x"*50)'`,
+s=socket.socket(17,3); s.bind(("c1",0)); s.send(bytes.fromhex("ffffffffffff${SENDER.replaceAll(":", "")}${tag}")+b"x"*50)'`,
       );
     while (c0.receive(batch, MAX_SEGMENTS) > 0);
-    frame("81000005");
-    frame("");
+    const before = c0.counters.snapshot().rxVlan ?? 0;
+    for (const tag of ["8100000588b5", "8100e00588b5", "8100000088b6", "8100e00088b7", "88b8"]) frame(tag);
     const seen: number[] = [];
     await until(() => {
       c0.receive(batch, MAX_SEGMENTS);
@@ -215,9 +216,50 @@ s=socket.socket(17,3); s.bind(("c1",0)); s.send(bytes.fromhex("ffffffffffff${SEN
         if (formatMac({ hi: memory.view.getUint16(at + 6), lo: memory.view.getInt32(at + 8) }) !== SENDER) continue;
         seen.push(memory.view.getUint16(at + 12));
       }
-      return seen.includes(0x88b5);
+      return seen.includes(0x88b8);
     });
-    expect(seen).toEqual([0x88b5]);
+    expect(seen).toEqual([0x88b6, 0x88b7, 0x88b8]);
+    expect(c0.counters.snapshot().rxVlan).toBe(before + 2);
+  });
+
+  test("nothing waits in send: with an interface that takes nothing more the rest is dropped at once and counted", () => {
+    world.run("a", "tc qdisc add dev c0 root tbf rate 8kbit burst 2kb limit 100mb");
+    const at = memory.take(2048).at;
+    memory.bytes.fill(0xff, at, at + 12);
+    batch.clear();
+    while (batch.room > 0) batch.push(at, 1500);
+    const poll = spyOn(libc, "poll");
+    const before = c0.counters.snapshot();
+    let sent = 0;
+    let rounds = 0;
+    for (; (c0.counters.snapshot().txBusy ?? 0) === (before.txBusy ?? 0); rounds++) sent += c0.send(batch);
+    expect(c0.send(batch)).toBe(0);
+    expect(poll).not.toHaveBeenCalled();
+    poll.mockRestore();
+    expect(c0.counters.snapshot().txBusy).toBe((before.txBusy ?? 0) + (rounds + 1) * batch.count - sent);
+    world.run("a", "tc qdisc del dev c0 root");
+    expect(c0.send(batch)).toBe(batch.count);
+  });
+
+  test("what finds no room in the receive buffer is told as dropped by the kernel", () => {
+    while (c0.receive(batch, MAX_SEGMENTS) > 0);
+    const before = c0.statistics();
+    world.run("c", `python3 -c '${SUPER_FRAMES.replace("range(12)", "range(1500)")}'`); // 30 MB
+    let received = 0;
+    while (c0.receive(batch, MAX_SEGMENTS) > 0) received += batch.count;
+    const after = c0.statistics();
+    expect(after.dropped - before.dropped).toBeGreaterThan(100);
+    expect(received + after.dropped - before.dropped).toBeGreaterThanOrEqual(1500);
+  });
+
+  test("an interface that another one has the name of is not up, whatever that one is", () => {
+    world.run("a", "ip link add d0 type veth peer name d1; ip link set d1 up; ip link set d0 up");
+    const d0 = PacketDevice.open("d0", new NativeMemory(PACKET_DEVICE_BYTES));
+    expect(d0.linkUp()).toBe(true);
+    world.run("a", "ip link del d0; ip link add d0 type veth peer name d1; ip link set d1 up; ip link set d0 up");
+    expect(d0.linkUp()).toBe(false);
+    d0.close();
+    world.run("a", "ip link del d0");
   });
 
   test("a link that goes down is seen and counted, nothing throws, and it works again afterwards", async () => {

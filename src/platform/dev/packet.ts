@@ -16,10 +16,8 @@ import {
   MSG_DONTWAIT,
   MSG_TRUNC,
   PACKET_IGNORE_OUTGOING,
-  PACKET_QDISC_BYPASS,
   PACKET_STATISTICS,
   PACKET_VNET_HDR,
-  POLLOUT,
   SO_ATTACH_FILTER,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
@@ -31,7 +29,19 @@ import {
   SOL_PACKET,
   SOL_SOCKET,
 } from "../sys/constants.ts";
-import { check, EAGAIN, EINTR, EMSGSIZE, ENETDOWN, ENOBUFS, ENODEV, ENXIO, EPERM, SysError } from "../sys/errno.ts";
+import {
+  check,
+  EAGAIN,
+  EINTR,
+  EINVAL,
+  EMSGSIZE,
+  ENETDOWN,
+  ENOBUFS,
+  ENODEV,
+  ENXIO,
+  EPERM,
+  SysError,
+} from "../sys/errno.ts";
 import { errno, libc } from "../sys/libc.ts";
 import type { NativeMemory, Piece } from "../sys/memory.ts";
 import {
@@ -41,8 +51,6 @@ import {
   MMSGHDR_IOV,
   MMSGHDR_IOVLEN,
   MMSGHDR_LEN,
-  POLLFD_BYTES,
-  POLLFD_EVENTS,
   sockaddrLl,
   VNET_CSUM_OFFSET,
   VNET_CSUM_START,
@@ -54,7 +62,7 @@ import {
   writeIovec,
   writePointer,
 } from "../sys/struct.ts";
-import { bind, close, setSocketOption, socket, socketOption } from "../sys/syscalls.ts";
+import { bind, close, interfaceIndex, setSocketOption, socket, socketOption } from "../sys/syscalls.ts";
 import type { FrameDevice } from "./frame-device.ts";
 import { type InterfaceFacts, interfaceFacts, linkIsUp, setInterfaceUp } from "./interface.ts";
 
@@ -84,28 +92,23 @@ export const PACKET_DEVICE_BYTES =
  * that fills the buffers of both devices must get 6 of the rest, not 20.
  */
 const RECEIVE_BUFFER = Math.min(8 << 20, Math.floor(totalmem() / 256));
-const SEND_BUFFER = RECEIVE_BUFFER >>> 1;
-/** How long one send() may wait for the interface's queue before it drops. */
-const SEND_PATIENCE_MS = 5;
+/** Also the queue of what a slow interface has not taken yet: nothing waits for it, so a turn's output must fit well. */
+const SEND_BUFFER = RECEIVE_BUFFER;
 
 const DEVICE_COUNTERS = [
   "rxFrames",
   "rxBytes",
-  /** Longer than a slot: a kernel with BIG TCP. */
   "rxTruncated",
   "rxRunt",
-  /** The kernel could not describe the frame (a kind of super-frame without a virtio type), or another error. */
+  "rxVlan",
+  "rxUnknownGso",
   "rxErrors",
   "rxLinkDown",
   "txFrames",
   "txBytes",
-  /** The socket's send buffer stayed full for 5 ms. */
   "txBusy",
-  /** The interface's queue dropped it. */
   "txQueueFull",
-  /** Longer than the MTU and no super-frame. */
   "txTooLong",
-  /** The kernel does not take this header (EINVAL), or too many pieces. */
   "txRefused",
   "txLinkDown",
   "txErrors",
@@ -113,9 +116,26 @@ const DEVICE_COUNTERS = [
 export type DeviceCounter = (typeof DEVICE_COUNTERS)[number];
 const C = Object.fromEntries(DEVICE_COUNTERS.map((name, i) => [name, i])) as Record<DeviceCounter, number>;
 
+/** What an operator should think of a counter that counts losses. */
+export const DEVICE_TEXT = {
+  kernelDropped: "Frames came faster than they were handled, and the receive buffer was full.",
+  rxTruncated:
+    "Frames of more than 64 KiB: the sender's kernel uses BIG TCP; on the sender: ip link set IF gso_max_size 65536.",
+  rxRunt: "Frames shorter than an Ethernet header; the driver or the sender is broken.",
+  rxVlan: "Frames of a VLAN; only untagged ones, and those whose tag is just a priority (VLAN 0), are for us.",
+  rxUnknownGso:
+    "Super-frames that this kernel cannot hand over: UDP segmentation before Linux 6.2; on the sender: ethtool -K IF tx-udp-segmentation off.",
+  rxErrors: "The kernel reported an error in place of a frame.",
+  rxLinkDown: "The interface went down.",
+  txBusy: "The send buffer was full: more was to be sent than the interface takes.",
+  txQueueFull: "The interface's own queue was full.",
+  txTooLong: "A frame longer than the interface's MTU.",
+  txRefused: "The kernel did not take a frame's virtio header.",
+  txLinkDown: "The interface was down.",
+  txErrors: "The kernel reported an error for a frame.",
+} satisfies Partial<Record<DeviceCounter | "kernelDropped", string>>;
+
 export interface PacketDeviceOptions {
-  /** Skips the interface's queueing discipline (PACKET_QDISC_BYPASS): less work, no queue behind a full ring. Default off. */
-  readonly qdiscBypass?: boolean;
   /** Whether UDP super-frames may be sent; default: by the kernel's version. */
   readonly udpGso?: boolean;
 }
@@ -135,7 +155,6 @@ export class PacketDevice implements FrameDevice {
   readonly #txVnet: Piece;
   readonly #txIovecs: Piece;
   readonly #txMessages: Piece;
-  readonly #pollFd: Piece;
   /** Bytes and kind of each message of the current sendmmsg. */
   readonly #txBytes = new Int32Array(TX_MESSAGES);
   readonly #txGso = new Uint8Array(TX_MESSAGES);
@@ -143,7 +162,6 @@ export class PacketDevice implements FrameDevice {
   /** Messages of the last recvmmsg, and which of them is handed over next. */
   #got = 0;
   #next = 0;
-  #patience = 0;
   #kernelReceived = 0;
   #kernelDropped = 0;
 
@@ -165,7 +183,7 @@ export class PacketDevice implements FrameDevice {
     }
     try {
       if (!facts.up) setInterfaceUp(name, true);
-      configure(fd, memory, options);
+      configure(fd, memory);
       bind(fd, sockaddrLl(ETH_P_ALL, facts.index), name);
       return new PacketDevice(fd, facts, memory, options);
     } catch (error) {
@@ -190,7 +208,6 @@ export class PacketDevice implements FrameDevice {
     this.#txVnet = memory.take(TX_MESSAGES * VNET_CELL);
     this.#txIovecs = memory.take(TX_IOVECS * IOVEC_BYTES);
     this.#txMessages = memory.take(TX_MESSAGES * MMSGHDR_BYTES, 64);
-    this.#pollFd = memory.take(POLLFD_BYTES);
     const rxIovecs = memory.take(RX_SLOTS * 2 * IOVEC_BYTES);
     const view = memory.view;
     for (let i = 0; i < RX_SLOTS; i++) {
@@ -201,8 +218,6 @@ export class PacketDevice implements FrameDevice {
       writePointer(view, message + MMSGHDR_IOV, memory.pointer + iovec);
       view.setUint32(message + MMSGHDR_IOVLEN, 2, true);
     }
-    view.setInt32(this.#pollFd.at, fd, true);
-    view.setInt16(this.#pollFd.at + POLLFD_EVENTS, POLLOUT, true);
   }
 
   /**
@@ -238,7 +253,7 @@ export class PacketDevice implements FrameDevice {
         continue;
       }
       if (length < ETHERNET_HEADER) {
-        counts[C.rxRunt]!++;
+        counts[length === VLAN_MARK ? C.rxVlan : C.rxRunt]!++;
         continue;
       }
       const row = batch.push(this.#rxSlots.at + i * SLOT_BYTES + SLOT_FRAME, length);
@@ -266,17 +281,17 @@ export class PacketDevice implements FrameDevice {
     const number = errno();
     if (number === EAGAIN || number === EINTR) return;
     // An error belongs to one frame or one change of the link; the frames behind it are still there.
-    this.counters.bump(number === ENETDOWN ? C.rxLinkDown : C.rxErrors);
+    const counter = number === ENETDOWN ? C.rxLinkDown : number === EINVAL ? C.rxUnknownGso : C.rxErrors;
+    this.counters.bump(counter);
   }
 
   /**
    * Sends every frame of the batch (rows joined by `more` as one). What the interface does not take is dropped and
-   * counted; it waits at most 5 ms in all. The batch is left as it is.
+   * counted at once: the send buffer is the queue, and the other direction must not wait for it. The batch is left as it is.
    * @returns the frames that were sent
    */
   send(batch: Batch): number {
     const before = this.counters.values[C.txFrames]!;
-    this.#patience = SEND_PATIENCE_MS;
     const count = batch.count;
     let row = 0;
     while (row < count) {
@@ -302,9 +317,9 @@ export class PacketDevice implements FrameDevice {
     return this.counters.values[C.txFrames]! - before;
   }
 
-  /** Administratively up and with carrier; one cheap system call, for a look each second. */
+  /** Administratively up and with carrier; false when another interface has its name now. Cheap, for a look each second. */
   linkUp(): boolean {
-    return linkIsUp(this.fd, this.name);
+    return interfaceIndex(this.name) === this.index && linkIsUp(this.fd, this.name);
   }
 
   /** What the kernel had for this socket since it was opened: frames handed over, and frames that found no room. */
@@ -370,7 +385,6 @@ export class PacketDevice implements FrameDevice {
         case EINTR:
           continue;
         case EAGAIN:
-          if (this.#waitForRoom()) continue;
           counts[C.txBusy]! += messages - done;
           return;
         case ENETDOWN:
@@ -387,29 +401,19 @@ export class PacketDevice implements FrameDevice {
         default:
           // EINVAL: the kernel does not take this virtio header, of the first message that is left
           if (this.#txGso[done] === GSO_UDP_L4) this.#udpGso = false;
-          counts[number === 22 ? C.txRefused : C.txErrors]!++;
+          counts[number === EINVAL ? C.txRefused : C.txErrors]!++;
       }
       done++;
     }
   }
-
-  /** Waits for room in the send buffer within what is left of this send's patience. */
-  #waitForRoom(): boolean {
-    if (this.#patience <= 0) return false;
-    const start = performance.now();
-    const ready = libc.poll(this.#pollFd.pointer, 1, Math.ceil(this.#patience));
-    this.#patience -= Math.max(performance.now() - start, 0.05); // never for ever, even if it is always ready
-    return ready > 0;
-  }
 }
 
-function configure(fd: number, memory: NativeMemory, options: PacketDeviceOptions): void {
+function configure(fd: number, memory: NativeMemory): void {
   setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
   setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-  if (options.qdiscBypass === true) setSocketOption(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
   setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
   setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
-  refuseVlanFrames(fd, memory);
+  markVlanFrames(fd, memory);
 }
 
 /** The FORCE variant goes beyond net.core.rmem_max but needs CAP_NET_ADMIN. */
@@ -421,19 +425,29 @@ function setBuffer(fd: number, force: number, plain: number, bytes: number): voi
   }
 }
 
+/** To what length the filter cuts frames of a VLAN: no frame is that short. */
+const VLAN_MARK = 1;
+
 /**
- * The kernel takes a VLAN tag out of the frame before a packet socket sees it, so a frame of another VLAN would pass
- * for one of ours. A classic BPF program drops every frame that had a tag (linux/filter.h, SKF_AD_VLAN_TAG_PRESENT).
+ * The kernel takes a VLAN tag out of the frame before a packet socket sees it, so a frame of another VLAN would pass for one
+ * of ours. A classic BPF program (linux/filter.h, SKF_AD_VLAN_TAG_PRESENT, SKF_AD_VLAN_TAG) cuts every frame with a tag to
+ * VLAN_MARK bytes, so that it is counted. A tag with the VLAN 0 is only a priority, and common on access networks: the frame
+ * is an untagged one (IEEE 802.1Q 6.9).
  */
-function refuseVlanFrames(fd: number, memory: NativeMemory): void {
+function markVlanFrames(fd: number, memory: NativeMemory): void {
   const LOAD_WORD = 0x20;
+  const AND = 0x54;
   const JUMP_EQUAL = 0x15;
   const RETURN = 0x06;
+  const SKF_AD = 0xfffff000;
   const program = [
-    [LOAD_WORD, 0, 0, 0xfffff000 + 48],
+    [LOAD_WORD, 0, 0, SKF_AD + 48],
+    [JUMP_EQUAL, 3, 0, 0],
+    [LOAD_WORD, 0, 0, SKF_AD + 44],
+    [AND, 0, 0, 0x0fff],
     [JUMP_EQUAL, 0, 1, 0],
     [RETURN, 0, 0, 0xffffffff],
-    [RETURN, 0, 0, 0],
+    [RETURN, 0, 0, VLAN_MARK],
   ] as const;
   const code = memory.take(program.length * 8);
   program.forEach(([opcode, yes, no, k], i) => {

@@ -20,7 +20,6 @@ export const SO_RCVBUFFORCE = 33;
 export const SOL_PACKET = 263;
 export const PACKET_STATISTICS = 6;
 export const PACKET_VNET_HDR = 15;
-export const PACKET_QDISC_BYPASS = 20;
 export const PACKET_IGNORE_OUTGOING = 23;
 export const ETH_P_ALL = 3;
 
@@ -49,5 +48,3 @@ export const MS_RDONLY = 1;
 export const MS_NOSUID = 2;
 export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
-
-export const S_IFBLK = 0o060000;

@@ -2,7 +2,7 @@
  * The C library by FFI: the only place that loads it. Raw symbols, pointers are plain numbers; {@link syscalls.ts} has
  * the checked functions for everything that is not called per batch.
  *
- * Variadic functions (open, ioctl, syscall, fcntl) are declared with the arguments that we pass: on x86-64 and arm64
+ * Variadic functions (open, ioctl, syscall) are declared with the arguments that we pass: on x86-64 and arm64
  * Linux they travel like those of any other function.
  */
 import { dlopen, FFIType, read } from "bun:ffi";
@@ -12,30 +12,24 @@ const { i32, u32, ptr, i64_fast, u64_fast } = FFIType;
 export interface Libc {
   __errno_location(): number;
   mmap(address: number, length: number, prot: number, flags: number, fd: number, offset: number): number;
-  munmap(address: number, length: number): number;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: number, length: number): number;
-  connect(fd: number, address: number, length: number): number;
   setsockopt(fd: number, level: number, name: number, value: number, length: number): number;
   getsockopt(fd: number, level: number, name: number, value: number, lengthAt: number): number;
   recvmmsg(fd: number, messages: number, count: number, flags: number, timeout: number): number;
   sendmmsg(fd: number, messages: number, count: number, flags: number): number;
   poll(fds: number, count: number, timeoutMs: number): number;
   ioctl(fd: number, request: number, argument: number): number;
-  fcntl(fd: number, command: number, argument: number): number;
   open(path: number, flags: number, mode: number): number;
   read(fd: number, buffer: number, length: number): number;
   write(fd: number, buffer: number, length: number): number;
   close(fd: number): number;
-  mknod(path: number, mode: number, device: number): number;
   mount(source: number, target: number, type: number, flags: number, data: number): number;
   umount2(target: number, flags: number): number;
   reboot(command: number): number;
   sync(): void;
   sethostname(name: number, length: number): number;
-  eventfd(initial: number, flags: number): number;
   clock_gettime(clock: number, timespec: number): number;
-  getrandom(buffer: number, length: number, flags: number): number;
   if_nametoindex(name: number): number;
   setns(fd: number, type: number): number;
   syscall(number: number, a: number, b: number, c: number): number;
@@ -44,30 +38,24 @@ export interface Libc {
 export const libc = dlopen("libc.so.6", {
   __errno_location: { args: [], returns: ptr },
   mmap: { args: [ptr, u64_fast, i32, i32, i32, i64_fast], returns: i64_fast },
-  munmap: { args: [ptr, u64_fast], returns: i32 },
   socket: { args: [i32, i32, i32], returns: i32 },
   bind: { args: [i32, ptr, u32], returns: i32 },
-  connect: { args: [i32, ptr, u32], returns: i32 },
   setsockopt: { args: [i32, i32, i32, ptr, u32], returns: i32 },
   getsockopt: { args: [i32, i32, i32, ptr, ptr], returns: i32 },
   recvmmsg: { args: [i32, ptr, u32, i32, ptr], returns: i32 },
   sendmmsg: { args: [i32, ptr, u32, i32], returns: i32 },
   poll: { args: [ptr, u64_fast, i32], returns: i32 },
   ioctl: { args: [i32, u64_fast, ptr], returns: i32 },
-  fcntl: { args: [i32, i32, u64_fast], returns: i32 },
   open: { args: [ptr, i32, u32], returns: i32 },
   read: { args: [i32, ptr, u64_fast], returns: i64_fast },
   write: { args: [i32, ptr, u64_fast], returns: i64_fast },
   close: { args: [i32], returns: i32 },
-  mknod: { args: [ptr, u32, u64_fast], returns: i32 },
   mount: { args: [ptr, ptr, ptr, u64_fast, ptr], returns: i32 },
   umount2: { args: [ptr, i32], returns: i32 },
   reboot: { args: [i32], returns: i32 },
   sync: { args: [], returns: FFIType.void },
   sethostname: { args: [ptr, u64_fast], returns: i32 },
-  eventfd: { args: [u32, i32], returns: i32 },
   clock_gettime: { args: [i32, ptr], returns: i32 },
-  getrandom: { args: [ptr, u64_fast, u32], returns: i64_fast },
   if_nametoindex: { args: [ptr], returns: u32 },
   setns: { args: [i32, i32], returns: i32 },
   syscall: { args: [i64_fast, u64_fast, u64_fast, u64_fast], returns: i64_fast },

@@ -2,12 +2,12 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { O_RDWR } from "./constants.ts";
+import { O_NONBLOCK, O_RDWR } from "./constants.ts";
 import { SysError } from "./errno.ts";
 import { NativeMemory } from "./memory.ts";
 import { EVENT_LOOP, Poller } from "./poller.ts";
 import { writePointer } from "./struct.ts";
-import { close, drainEvent, eventFd, open, read, signalEvent, write } from "./syscalls.ts";
+import { bootTime, close, open, read, write } from "./syscalls.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "morgana-sys-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -66,21 +66,33 @@ test("a refusal of the kernel carries call, number, name and subject", () => {
 
 test("the poller tells which descriptor is ready, and sleeps no longer than it is told", () => {
   const poller = new Poller();
-  const [one, two] = [eventFd(), eventFd()];
+  const [one, two] = ["one", "two"].map((name) => {
+    const path = join(directory, name);
+    Bun.spawnSync(["mkfifo", path]);
+    return open(path, O_RDWR | O_NONBLOCK);
+  }) as [number, number];
   const bitOne = poller.add(one);
   const bitTwo = poller.add(two);
   expect(poller.wait(0) & ~EVENT_LOOP).toBe(0);
-  signalEvent(two);
-  signalEvent(two);
+  write(two, Uint8Array.of(1));
   expect(poller.wait(1000) & ~EVENT_LOOP).toBe(bitTwo);
   expect(poller.events(bitTwo)).toBe(1);
-  expect(drainEvent(two)).toBe(2);
-  signalEvent(one);
+  read(two, new Uint8Array(1));
+  write(one, Uint8Array.of(1));
   expect(poller.wait(1000) & ~EVENT_LOOP).toBe(bitOne);
   poller.watch(bitOne, 0);
   expect(poller.wait(0) & ~EVENT_LOOP).toBe(0);
   close(one);
   close(two);
+});
+
+test("the clock goes on while the machine is suspended: it is the kernel's uptime", () => {
+  const uptime = (): number => Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1000;
+  const before = uptime();
+  const now = bootTime();
+  expect(now).toBeGreaterThanOrEqual(before - 10);
+  expect(now).toBeLessThanOrEqual(uptime() + 10);
+  expect(bootTime()).toBeGreaterThanOrEqual(now);
 });
 
 test("a signal ends the sleep, and its handler runs at the next turn", async () => {

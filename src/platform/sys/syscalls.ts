@@ -107,14 +107,6 @@ export function unmount(target: string, flags = 0): void {
   check("umount2", libc.umount2(cString(target), flags), target);
 }
 
-/** @param mode type and permissions, such as S_IFBLK | 0o600 */
-export function mknod(path: string, mode: number, major: number, minor: number): void {
-  scratchNext = 0;
-  // makedev of glibc for numbers that fit the old layout and the common new one
-  const device = ((minor & 0xff) | ((major & 0xfff) << 8)) + (minor & 0xfff00) * 0x1000;
-  check("mknod", libc.mknod(cString(path), mode, device), path);
-}
-
 /** Loads a kernel module from an open file. @param parameters as on modprobe's command line */
 export function finitModule(fd: number, parameters = "", flags = 0): void {
   scratchNext = 0;
@@ -149,20 +141,10 @@ export function enterNetworkNamespace(path: string): void {
   }
 }
 
-/** A descriptor that becomes readable when {@link signalEvent} is called, from any thread. Non-blocking. */
-export function eventFd(): number {
-  const EFD_NONBLOCK_CLOEXEC = 0x80800;
-  return check("eventfd", libc.eventfd(0, EFD_NONBLOCK_CLOEXEC));
-}
-
-export function signalEvent(fd: number): void {
-  const memory = scratch();
-  memory.view.setBigUint64(0, 1n, true);
-  libc.write(fd, memory.pointer, 8);
-}
-
-/** Makes the descriptor unreadable again; the number of signals since the last time. */
-export function drainEvent(fd: number): number {
-  const memory = scratch();
-  return libc.read(fd, memory.pointer, 8) === 8 ? Number(memory.view.getBigUint64(0, true)) : 0;
+/** Milliseconds since the machine was started, the time that it was suspended included (CLOCK_BOOTTIME); never goes back. */
+export function bootTime(): number {
+  const CLOCK_BOOTTIME = 7;
+  const { view, pointer } = scratch();
+  check("clock_gettime", libc.clock_gettime(CLOCK_BOOTTIME, pointer));
+  return view.getUint32(0, true) * 1000 + view.getUint32(8, true) / 1e6;
 }

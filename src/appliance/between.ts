@@ -1,0 +1,38 @@
+/** The appliance between two interfaces, from their opening to their closing: the same for PID 1 and for a process. */
+import type { LogLevel } from "../lib/log.ts";
+import { DevicePair } from "../platform/dev/pair.ts";
+import type { ConsoleLog } from "../platform/log/console-log.ts";
+import type { NativeMemory } from "../platform/sys/memory.ts";
+import type { Poller } from "../platform/sys/poller.ts";
+import { Appliance } from "./appliance.ts";
+import type { LoadResult } from "./profile.ts";
+
+export interface BetweenOptions {
+  /** Names of interfaces. */
+  readonly wan: string;
+  readonly lan: string;
+  /** Of the data path, which gets all of it anew: nobody may use a piece of before. */
+  readonly memory: NativeMemory;
+  readonly poller: Poller;
+  readonly log: ConsoleLog;
+  /** The configuration that it starts with... */
+  readonly loaded: LoadResult;
+  /** ...and where it is read again. */
+  readonly load: () => LoadResult;
+  readonly setLogLevel: (level: LogLevel) => void;
+  readonly mending: string;
+}
+
+/**
+ * Opens the interfaces, lets `run` have the appliance, and restores the interfaces, whatever happens.
+ * @throws Error in words when an interface cannot be opened or the appliance not be made, and what `run` throws
+ */
+export async function between<T>(options: BetweenOptions, run: (appliance: Appliance) => Promise<T>): Promise<T> {
+  options.memory.reset();
+  const devices = DevicePair.open(options.wan, options.lan, options.memory, options.poller);
+  try {
+    return await run(new Appliance({ ...options, wan: devices.wan, lan: devices.lan }));
+  } finally {
+    devices.close();
+  }
+}
