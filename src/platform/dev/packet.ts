@@ -135,11 +135,6 @@ export const DEVICE_TEXT = {
   txErrors: "The kernel reported an error for a frame.",
 } satisfies Partial<Record<DeviceCounter | "kernelDropped", string>>;
 
-export interface PacketDeviceOptions {
-  /** Whether UDP super-frames may be sent; default: by the kernel's version. */
-  readonly udpGso?: boolean;
-}
-
 export class PacketDevice implements FrameDevice {
   readonly name: string;
   readonly fd: number;
@@ -170,7 +165,7 @@ export class PacketDevice implements FrameDevice {
    * @param memory the slab that frames live in; takes PACKET_DEVICE_BYTES of it
    * @throws Error in words (no such interface, not Ethernet, missing privilege), SysError
    */
-  static open(name: string, memory: NativeMemory, options: PacketDeviceOptions = {}): PacketDevice {
+  static open(name: string, memory: NativeMemory): PacketDevice {
     const facts = interfaceFacts(name);
     let fd: number;
     try {
@@ -185,7 +180,7 @@ export class PacketDevice implements FrameDevice {
       if (!facts.up) setInterfaceUp(name, true);
       configure(fd, memory);
       bind(fd, sockaddrLl(ETH_P_ALL, facts.index), name);
-      return new PacketDevice(fd, facts, memory, options);
+      return new PacketDevice(fd, facts, memory);
     } catch (error) {
       close(fd);
       if (!facts.up) setInterfaceUp(name, false);
@@ -193,7 +188,7 @@ export class PacketDevice implements FrameDevice {
     }
   }
 
-  private constructor(fd: number, facts: InterfaceFacts, memory: NativeMemory, options: PacketDeviceOptions) {
+  private constructor(fd: number, facts: InterfaceFacts, memory: NativeMemory) {
     this.fd = fd;
     this.name = facts.name;
     this.index = facts.index;
@@ -201,7 +196,7 @@ export class PacketDevice implements FrameDevice {
     this.mtu = facts.mtu;
     this.#broughtUp = !facts.up;
     this.#memory = memory;
-    this.#udpGso = options.udpGso ?? kernelHasUdpGso();
+    this.#udpGso = kernelHasUdpGso();
     this.#rxSlots = memory.take(RX_SLOTS * SLOT_BYTES, 64);
     this.#rxVnet = memory.take(RX_SLOTS * VNET_CELL);
     this.#rxMessages = memory.take(RX_SLOTS * MMSGHDR_BYTES, 64);

@@ -38,11 +38,6 @@ export class Poller {
     return 1 << index;
   }
 
-  /** Changes what is watched for at a bit; 0 keeps only errors. */
-  watch(bit: number, events: number): void {
-    this.#memory.view.setInt16(this.#entry(bit) + POLLFD_EVENTS, events, true);
-  }
-
   /** Stops watching; the bit is free for another descriptor. */
   remove(bit: number): void {
     this.#memory.view.setInt32(this.#entry(bit), -1, true);

@@ -80,7 +80,7 @@ test("the poller tells which descriptor is ready, and sleeps no longer than it i
   read(two, new Uint8Array(1));
   write(one, Uint8Array.of(1));
   expect(poller.wait(1000) & ~EVENT_LOOP).toBe(bitOne);
-  poller.watch(bitOne, 0);
+  poller.remove(bitOne);
   expect(poller.wait(0) & ~EVENT_LOOP).toBe(0);
   close(one);
   close(two);
