@@ -1,6 +1,6 @@
 /** What is not answered, not forwarded and not believed, and how often it may be (RFC 1122 3.2.2, RFC 1812 4.3 and 5.3.4). */
 import { expect, test } from "bun:test";
-import { Batch } from "../lib/batch.ts";
+import { Batch, GSO_TCPV4, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { seededRandom } from "../lib/random.ts";
 import { Drop } from "./drop.ts";
 import { ip4Check } from "./ip4/check.ts";
@@ -8,8 +8,9 @@ import { Nat } from "./nat/nat.ts";
 import { Packet } from "./packet.ts";
 import { Router } from "./router.ts";
 import { addr, arp, Bed, bytesOf, cidr, frame, icmp, ip, ipv4, side, tcp, tunnelSide, udp } from "./testing/bed.ts";
+import { pseudoSum } from "./wire/checksum.ts";
 import { IPV4_MF } from "./wire/ipv4.ts";
-import { TCP_SYN } from "./wire/tcp.ts";
+import { TCP_ACK, TCP_SYN, tcpChecksumValid } from "./wire/tcp.ts";
 
 const LAN = "192.168.50.1";
 const HOST = "192.168.50.10";
@@ -179,4 +180,85 @@ test("what is translated for a host goes to the LAN, and nowhere when the LAN is
   tunnelIt.ingest(0, bed.receive(answer));
   expect([lanOutlet.take().length, tunnel.take().length]).toEqual([0, 0]);
   expect(router.tunnel.drops.snapshot()).toEqual({ TunnelNotForLan: 1 });
+});
+
+test("behind the translator nobody outside is told what became of a packet", () => {
+  const { bed, tunnelIt, tunnel, router } = routed(true);
+  tunnelIt.ingest(0, bed.receive(udp({ src: SITE, dst: TUN, ttl: 1 }, 6, 5000, bytesOf(4))));
+  expect([tunnel.take().length, router.tunnel.drops.snapshot()]).toEqual([0, { Ipv4TtlExpired: 1 }]);
+});
+
+test("a super-frame is of the kind that it says, with a whole transport header", () => {
+  const { bed, lan, tunnel, router } = routed(false);
+  const send = (packet: Uint8Array, gsoType: number): string[] => {
+    const before = router.lan.drops.snapshot() as Record<string, number>;
+    const rx = bed.receive(frame(packet));
+    rx.gsoType[0] = gsoType;
+    rx.gsoSize[0] = 100;
+    rx.flags[0] = VNET_NEEDS_CSUM;
+    rx.csumStart[0] = 34;
+    rx.csumOffset[0] = 6;
+    lan.ingest(0, rx);
+    expect(tunnel.take()).toEqual([]);
+    const after = router.lan.drops.snapshot() as Record<string, number>;
+    return Object.keys(after).filter((name) => after[name] !== before[name]);
+  };
+  const datagram = udp({ src: HOST, dst: SITE }, 5, 6, bytesOf(300));
+  const segment = tcp({ src: HOST, dst: SITE }, { flags: TCP_SYN }, bytesOf(300));
+  expect(send(datagram, GSO_TCPV4)).toEqual(["GsoEncapsulated"]);
+  expect(send(segment, GSO_UDP_L4)).toEqual(["GsoEncapsulated"]);
+  for (const kind of [2, 4, 6, 77]) expect(send(datagram, kind)).toEqual(["GsoMalformed"]);
+  const broken = segment.slice();
+  broken[32] = 0x40;
+  expect(send(broken, GSO_TCPV4)).toEqual(["GsoMalformed"]);
+});
+
+test("segments of a super-frame through the translator have checksums over what stands in them then", () => {
+  const { bed, lan, tunnel } = routed(true);
+  const packet = tcp({ src: HOST, dst: SITE }, { flags: TCP_ACK }, bytesOf(1000));
+  const rx = bed.receive(frame(packet));
+  rx.gsoType[0] = GSO_TCPV4;
+  rx.gsoSize[0] = 300;
+  rx.flags[0] = VNET_NEEDS_CSUM;
+  rx.csumStart[0] = 34;
+  rx.csumOffset[0] = 16;
+  lan.ingest(0, rx);
+  const sent = tunnel.take();
+  expect(sent.length).toBe(4);
+  for (const { view, bytes } of sent)
+    expect(tcpChecksumValid(view, 20, bytes.length - 20, pseudoSum(ip(TUN), ip(SITE), 6, 0))).toBe(true);
+});
+
+test("only a SYN's MSS is changed", () => {
+  const { bed, lan, tunnel } = routed(false);
+  const options = Uint8Array.of(2, 4, 0xff, 0xff);
+  for (const [flags, mss] of [
+    [TCP_SYN, 1360],
+    [TCP_ACK, 0xffff],
+  ] as const) {
+    lan.ingest(0, bed.receive(frame(tcp({ src: HOST, dst: SITE }, { flags, options }, bytesOf(0)))));
+    expect(tunnel.take().map((s) => s.view.getUint16(42))).toEqual([mss]);
+  }
+});
+
+test("ARP is believed of a sender's MAC that can be one, and that is not ours; a reply, only when it was sent to us", () => {
+  const { bed, it, outlet } = lanSide();
+  const other = "192.168.50.12";
+  const claim = (mac: string): Uint8Array => {
+    const bytes = arp(1, other, LAN);
+    bytes.set(Uint8Array.fromHex(mac.replaceAll(":", "")), 22);
+    return bytes;
+  };
+  it.ingest(
+    0,
+    bed.receive(claim("01:00:5e:00:00:01"), claim(EVERYBODY), claim("00:00:00:00:00:00"), claim("52:54:00:00:00:01")),
+  );
+  expect([it.drops.snapshot(), outlet.take()]).toEqual([{ ArpBadSender: 4 }, []]);
+  const socket = it.bindUdp(5000, { onDatagram() {} }) as NonNullable<ReturnType<typeof it.bindUdp>>;
+  it.sendUdp(0, socket, addr(other), 9, bytesOf(4));
+  outlet.take();
+  it.ingest(0, bed.receive(arp(2, other, LAN, "52:54:00:00:00:66", EVERYBODY)));
+  expect(outlet.take()).toEqual([]);
+  it.ingest(0, bed.receive(arp(2, other, LAN, "52:54:00:00:00:98")));
+  expect(outlet.take().map((s) => s.bytes.slice(0, 6).toHex())).toEqual(["525400000098"]);
 });

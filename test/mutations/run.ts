@@ -1,5 +1,5 @@
 /**
- * `npm run mutate -- [--only WORD] [--jobs N] [--list]`: takes out one check or timer after the other, each alone in a copy of the tree, and
+ * `npm run mutate -- [--only WORD]... [--jobs N] [--list]`: takes out one check or timer after the other, each alone in a copy of the tree, and
  * runs the unit and simulation tests that can see the file, nearest first, until one fails. Those that need privileges or
  * devices are not among them. Prints what survived; the last line is `N of M caught`.
  */
@@ -18,11 +18,15 @@ const PRIVILEGED = ["test/support/world/", "test/support/veth.ts"];
 const HANGS_AFTER_MS = 240_000;
 
 const { values } = parseArgs({
-  options: { only: { type: "string" }, jobs: { type: "string" }, list: { type: "boolean", default: false } },
+  options: {
+    only: { type: "string", multiple: true },
+    jobs: { type: "string" },
+    list: { type: "boolean", default: false },
+  },
 });
 const only = values.only;
-const chosen = MUTATIONS.filter((m) => only === undefined || `${m.file}: ${m.takesOut}`.includes(only));
 const name = (m: Mutation): string => `${m.file}: ${m.takesOut}`;
+const chosen = MUTATIONS.filter((m) => only === undefined || only.some((word) => name(m).includes(word)));
 
 const problems: string[] = [];
 for (const mutation of chosen) {

@@ -385,6 +385,15 @@ describe("timers", () => {
     expect(sim.peer.exited).toBe(true);
   });
 
+  test("whatever the profile or the server says, a goodbye is said five times at most", () => {
+    const sim = up(27, { peer: { ekm: false, push: [...PUSH, "explicit-exit-notify 100"] } });
+    const from = sim.sentAt.length;
+    sim.session.close(sim.now);
+    expect(sim.run(200_000, () => sim.end !== undefined)).toBe(true);
+    sim.run(100);
+    expect(sim.sentAt.length - from).toBe(5);
+  });
+
   test("a server that does not answer a renegotiation: over after hand-window", () => {
     const sim = up(26, { lines: ["hand-window 20", "reneg-sec 30 30"], peer: { push: PUSH.slice(0, 2) } });
     const start = sim.now;

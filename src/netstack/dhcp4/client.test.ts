@@ -541,3 +541,29 @@ test("whatever arrives and however time passes: no throw, no busy loop, no lease
     }),
   );
 });
+
+test("a NAK without a server identifier is none, also where anybody may answer", () => {
+  const d = new Dialogue().bind();
+  d.events();
+  d.client.stop();
+  d.client.start(d.now);
+  d.sent();
+  expect(d.client.state).toBe("rebooting");
+  expect(d.reply(DHCP_NAK, [[OPTION_SERVER_ID, undefined]])).toBe("no-server-id");
+  expect([d.client.state, d.events()]).toEqual(["rebooting", []]);
+  expect(d.reply(DHCP_NAK)).toBeUndefined();
+});
+
+test("two machines that start together do not ask together (RFC 2131 4.1)", () => {
+  const times = (seed: number): number[] => {
+    const client = new DhcpClient({ mac: MAC, random: seededRandom(seed) });
+    client.start(0);
+    return Array.from({ length: 6 }, () => {
+      const at = client.pollAt();
+      client.handleTimeout(at);
+      return at;
+    });
+  };
+  const [a, b] = [times(1), times(2)];
+  expect(a.filter((at, i) => at - (a[i - 1] ?? 0) === (b[i] as number) - (b[i - 1] ?? 0))).toEqual([]);
+});

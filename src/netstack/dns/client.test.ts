@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { DNS_A } from "../wire/dns.ts";
+import { DnsCache } from "./cache.ts";
 import { DnsClient, type DnsEvent } from "./client.ts";
 
 const ip = (text: string): IpAddress => parseIpv4(text) as IpAddress;
@@ -433,4 +434,17 @@ test("every query ends with one event within 16 s, whatever is answered", () => 
     }),
     { numRuns: 300 },
   );
+});
+
+test("of a name with more addresses than anybody needs the first 32 are taken; of names, the last 64", () => {
+  const d = new Dialogue();
+  const [a, aaaa] = ask(d);
+  d.reply(a, { addresses: Array.from({ length: 40 }, (_, i) => Uint8Array.of(198, 51, 100, i + 1)) });
+  d.reply(aaaa, {});
+  const [event] = d.events();
+  expect(event?.kind === "answer" && event.ipv4.length).toBe(32);
+  const cache = new DnsCache();
+  for (let i = 0; i < 70; i++) cache.put(0, `host-${i}`, [ADDRESS], [], 60);
+  const kept = Array.from({ length: 70 }, (_, i) => cache.stale(1, `host-${i}`) !== undefined);
+  expect([kept.indexOf(true), kept.filter(Boolean).length]).toEqual([6, 64]);
 });

@@ -61,6 +61,19 @@ describe.each([[1], [4]] as const)("addresses of %d words", (stride) => {
   });
 
   describe("asking", () => {
+    test("in a full table of neighbours in use a mere request pushes nobody out, a packet does", () => {
+      for (let i = 0; i < 1024; i++) {
+        use(0, A + i);
+        reply(0, A + i, i);
+      }
+      log.length = 0;
+      expect(table.size).toBe(1024);
+      expect(request(1000, A + 5000, 77)).toBe("full");
+      expect(Array.from({ length: 1024 }, (_, i) => i).every((i) => use(1000, A + i) === i)).toBe(true);
+      expect(use(1000, A + 5000)).toBe("pending");
+      expect(table.size).toBe(1024);
+    });
+
     test("one request for many look-ups, packets wait, the answer sends them", () => {
       expect(use(0, A)).toBe("pending");
       expect(park(0, A)).toBe(true);

@@ -189,3 +189,9 @@ test("a login that is refused soon after it was accepted counts on: accounts get
   });
   expect(waits).toEqual([60_000, 120_000, 240_000]);
 });
+
+test("a server that says HALT is left alone for a minute, and longer each time", () => {
+  const p = policy();
+  const halt: Outcome = { kind: "server-halt", message: "" };
+  expect(times(p, halt, 6).map((ms) => Math.round(ms / 60_000))).toEqual([1, 2, 4, 8, 15, 15]);
+});

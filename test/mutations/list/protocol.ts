@@ -221,7 +221,6 @@ export const PROTOCOL = [
       "this.#switchAt = now + 2 * this.#switchDelayMs;",
       "when a new key takes over",
     ],
-    ["      before.close();\n", "", "that a key whose place is taken is closed"],
   ),
   ...mutationsOf(
     "protocol/exchange/key-derive.ts",
@@ -384,11 +383,6 @@ export const PROTOCOL = [
     "protocol/push/collect.ts",
     ["this.#options.length > MAX_OPTIONS ||", "", "the most options of a push reply"],
     ["|| this.#characters > MAX_CHARACTERS)", ")", "the longest push reply"],
-    [
-      "if (!filtered.ok) return filtered.problem;",
-      'if (!filtered.ok) return "";',
-      "the word of a pull-filter that rejects",
-    ],
   ),
   ...mutationsOf(
     "protocol/push/session-options.ts",
