@@ -16,10 +16,12 @@ import { DEVICE_TEXT } from "../platform/dev/packet.ts";
 import { monotonic, type Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
+import { Dialer } from "../tunnel/dialer.ts";
 import { type LoadResult, SETTINGS_FILE } from "./profile.ts";
+import { RemoteResolver } from "./remote-resolver.ts";
+import { RouterSide } from "./router-side.ts";
 import type { Settings } from "./settings.ts";
 import { logStatistics } from "./statistics.ts";
-import { TunnelClient } from "./tunnel-client.ts";
 import { Uplink } from "./uplink.ts";
 import { RouterPath } from "./wiring/router.ts";
 
@@ -55,7 +57,9 @@ export class Appliance implements Turns {
   #uplink: Uplink;
   /** Those that it started with: interfaces and NAT stay as they are until it ends. */
   #settings: Settings;
-  #client: TunnelClient | undefined;
+  readonly #resolver: RemoteResolver;
+  readonly #side: RouterSide;
+  #dialer: Dialer | undefined;
   #linkUp = false;
   /** undefined until the first look, which is no change. */
   #lanLinkUp: boolean | undefined;
@@ -64,9 +68,8 @@ export class Appliance implements Turns {
   #statisticsAt: number;
   #leaveBy = Number.POSITIVE_INFINITY;
   #done = false;
-  #dns: readonly IpAddress[] = [];
   #failure = { text: "", at: Number.NEGATIVE_INFINITY };
-  /** When a client takes the place of one that failed. */
+  /** When a dialer takes the place of one that failed. */
   #reviveAt = Number.POSITIVE_INFINITY;
   #config: ClientConfig | undefined;
 
@@ -91,6 +94,13 @@ export class Appliance implements Turns {
     });
     this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
+    this.#side = new RouterSide(this.#path, lan);
+    this.#resolver = new RemoteResolver({
+      wan: this.#path.wan,
+      slab: options.memory,
+      random: systemRandom,
+      refuse: (address) => this.#path.links.refusal(address),
+    });
     this.#path.lan.link.arp.onConflict = (at, mac) => this.#sayLanConflict(at, mac);
     for (const side of [this.#path.wan, this.#path.lan])
       side.link.arp.onNeighborConflict = (at, address, kept, other) =>
@@ -103,7 +113,7 @@ export class Appliance implements Turns {
     });
     this.#uplink = this.#newUplink();
     this.#config = this.#adopt(loaded);
-    this.#client = this.#newClient();
+    this.#dialer = this.#newDialer();
     this.#path.flush(now);
   }
 
@@ -117,13 +127,13 @@ export class Appliance implements Turns {
     if (path.pollAt() <= now) path.handleTimeout(now);
     if (this.#uplink.pollAt() <= now) this.#uplink.handleTimeout(now);
     if (now >= this.#reviveAt) this.#revive(now);
-    this.#client?.poll(now);
+    this.#dialer?.poll(now);
     if (now >= this.#statisticsAt) {
       this.#statisticsAt = now + STATISTICS_EVERY_MS;
       this.logStatistics();
     }
     path.flush(now);
-    if (this.#leaveBy !== Number.POSITIVE_INFINITY && (this.#client?.left ?? true)) this.#finish();
+    if (this.#leaveBy !== Number.POSITIVE_INFINITY && (this.#dialer?.left ?? true)) this.#finish();
     else if (now >= this.#leaveBy) this.#finish();
   }
 
@@ -131,7 +141,7 @@ export class Appliance implements Turns {
     return Math.min(
       this.#path.pollAt(),
       this.#uplink.pollAt(),
-      this.#client?.pollAt() ?? Number.POSITIVE_INFINITY,
+      this.#dialer?.pollAt() ?? Number.POSITIVE_INFINITY,
       this.#linkLookAt,
       this.#statisticsAt,
       this.#reviveAt,
@@ -154,7 +164,7 @@ export class Appliance implements Turns {
     }
     if (now >= this.#leaveBy) this.#done = true;
     // What a packet did is over with it; a timer or an event would do it again.
-    else if (during === "control") this.#giveUpClient(now);
+    else if (during === "control") this.#giveUpDialer(now);
   }
 
   /** Says goodbye to the server and ends the loop. */
@@ -163,7 +173,7 @@ export class Appliance implements Turns {
     const now = monotonic();
     this.#leaveBy = now + LEAVE_WITHIN_MS;
     this.#log.write("info", "shutdown", "", { cause });
-    this.#client?.leave(now);
+    this.#dialer?.leave(now);
   }
 
   /** Reads the configuration again and connects anew. */
@@ -171,7 +181,7 @@ export class Appliance implements Turns {
     if (this.#leaveBy !== Number.POSITIVE_INFINITY) return;
     const now = monotonic();
     this.#log.write("info", "reconnect", "reading the configuration again and connecting anew");
-    this.#client?.stop(now, "reconnect requested");
+    this.#dialer?.stop(now, "reconnect requested");
     const loaded = this.#options.load();
     if (loaded.ok) this.#reload(loaded.settings);
     this.#config = this.#adopt(loaded);
@@ -180,12 +190,12 @@ export class Appliance implements Turns {
 
   /** Ends at once, without waiting for anything. */
   stop(reason: string): void {
-    this.#client?.stop(monotonic(), reason);
+    this.#dialer?.stop(monotonic(), reason);
     this.#path.flush(monotonic());
   }
 
   logStatistics(): void {
-    logStatistics(this.#log, this.#path, this.#client?.counters());
+    logStatistics(this.#log, this.#path, this.#dialer?.counters());
   }
 
   /** Takes what can change while it runs, and says what cannot. */
@@ -213,25 +223,25 @@ export class Appliance implements Turns {
     if (this.#linkUp) this.#uplink.start(monotonic());
   }
 
-  /** Closes the tunnel; a client that knows nothing of this one comes in its place. */
-  #giveUpClient(now: number): void {
-    const client = this.#client;
-    if (client === undefined) return;
-    this.#client = undefined;
+  /** Closes the tunnel; a dialer that knows nothing of this one comes in its place. */
+  #giveUpDialer(now: number): void {
+    const dialer = this.#dialer;
+    if (dialer === undefined) return;
+    this.#dialer = undefined;
     this.#reviveAt = now + REVIVE_AFTER_MS;
     try {
-      client.stop(now, "internal error");
+      dialer.stop(now, "internal error");
     } catch {
       // it is what failed: whatever it has not let go of, the LAN is closed
-      this.#path.router.closeTunnel();
-      this.#path.setLink(undefined);
+      this.#side.down();
+      this.#path.links.closeAll();
     }
   }
 
   #revive(now: number): void {
     this.#reviveAt = Number.POSITIVE_INFINITY;
-    this.#client = this.#newClient();
-    if (this.#path.wan.configured) this.#client?.wanUp(now, this.#dns);
+    this.#dialer = this.#newDialer();
+    if (this.#path.wan.configured) this.#dialer?.networkUp(now);
   }
 
   /** Says what the configuration is worth; it, where it is good. */
@@ -269,32 +279,31 @@ export class Appliance implements Turns {
       events: {
         up: (now, dns) => {
           this.#warnAboutOverlap(settings.lan.address);
-          this.#dns = dns;
-          this.#client?.wanUp(now, dns);
+          this.#resolver.setServers(dns);
+          this.#dialer?.networkUp(now);
         },
-        resolvers: (dns) => {
-          this.#dns = dns;
-          this.#client?.setResolvers(dns);
-        },
+        resolvers: (dns) => this.#resolver.setServers(dns),
         down: (now, reason) => {
           log.write("warn", "wan.lost", reason);
-          this.#client?.wanDown(now, reason);
+          this.#dialer?.networkDown(now, reason);
         },
       },
     });
   }
 
-  #newClient(): TunnelClient | undefined {
+  #newDialer(): Dialer | undefined {
     const config = this.#config;
     if (config === undefined) return undefined;
-    return new TunnelClient({
+    return new Dialer({
       config,
-      path: this.#path,
-      memory: this.#options.memory,
+      side: this.#side,
+      links: this.#path.links,
+      resolver: this.#resolver,
+      slab: this.#options.memory,
+      scratch: this.#path.sessionScratch,
       aead: this.#aead,
       control: this.#control,
       tls: libsslTls,
-      lan: this.#settings.lan.address,
       log: this.#log,
       random: systemRandom,
       unixSeconds: () => Math.floor(Date.now() / 1000),

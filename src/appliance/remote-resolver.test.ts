@@ -3,7 +3,8 @@ import { IpAddress } from "../lib/ip.ts";
 import { seededRandom } from "../lib/random.ts";
 import { slabOver } from "../lib/slab.ts";
 import type { Interface } from "../netstack/interface.ts";
-import { RemoteResolver, type Resolution } from "./remote-resolver.ts";
+import type { Resolution } from "../tunnel/resolve.ts";
+import { RemoteResolver } from "./remote-resolver.ts";
 
 test("a question is due at once, and so is the answer that is there already", () => {
   let sent = 0;
@@ -15,7 +16,7 @@ test("a question is due at once, and so is the answer that is there already", ()
     refuse: () => undefined,
   });
   const results: Resolution[] = [];
-  const ask = (): void => resolver.resolve(1000, "vpn.example", (_now, result) => results.push(result));
+  const ask = (): void => resolver.resolve(1000, "vpn.example", "any", (_now, result) => results.push(result));
   expect(resolver.pollAt()).toBe(Number.POSITIVE_INFINITY);
   ask();
   expect(resolver.pollAt()).toBeLessThanOrEqual(1000);

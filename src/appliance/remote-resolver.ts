@@ -4,11 +4,9 @@ import type { Random } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
 import { DnsClient } from "../netstack/dns/client.ts";
 import type { Interface } from "../netstack/interface.ts";
+import type { AddressFamily } from "../protocol/config/types.ts";
+import type { Resolution, Resolver } from "../tunnel/resolve.ts";
 import { ServiceHost } from "./service-host.ts";
-
-export type Resolution =
-  | { readonly ok: true; readonly addresses: readonly IpAddress[]; readonly note: string | undefined }
-  | { readonly ok: false; readonly text: string };
 
 export interface RemoteResolverOptions {
   readonly wan: Interface;
@@ -18,7 +16,7 @@ export interface RemoteResolverOptions {
   readonly refuse: (address: IpAddress) => string | undefined;
 }
 
-export class RemoteResolver {
+export class RemoteResolver implements Resolver {
   readonly #dns: DnsClient;
   readonly #host: ServiceHost;
   #wanted: { readonly id: number; readonly done: (now: number, result: Resolution) => void } | undefined;
@@ -32,8 +30,8 @@ export class RemoteResolver {
     this.#dns.setServers(servers);
   }
 
-  /** Asks for the IPv4 addresses of a name; one question at a time, a newer one replaces it. `done` comes from poll(). */
-  resolve(now: number, name: string, done: (now: number, result: Resolution) => void): void {
+  /** Asks for IPv4 addresses: a remote that has to be IPv6 does not get past the profile. */
+  resolve(now: number, name: string, _family: AddressFamily, done: (now: number, result: Resolution) => void): void {
     this.cancel();
     this.#wanted = { id: this.#dns.query(now, name), done };
     this.#host.wake();

@@ -373,7 +373,7 @@ describe("UDP sockets", () => {
     expect(drops()).toEqual({ UdpBadChecksum: 1 });
   });
 
-  test("the collector gets its peer's payloads as rows, super-frames split, a full batch drained; others are counted", () => {
+  test("the collector gets its peer's payloads as rows, super-frames split, a full batch drained; what strangers send it takes or leaves", () => {
     const batch = new Batch(2);
     const drained: number[] = [];
     const sink = {
@@ -382,7 +382,12 @@ describe("UDP sockets", () => {
         drained.push(batch.count);
         batch.clear();
       },
+      stranger: (_now: number, src: number, port: number, at: number, len: number) => {
+        strangers.push([`${IpAddress.fromIpv4(src)}`, port, bed.slab.bytes[at], len]);
+        return port === 1195;
+      },
     };
+    const strangers: unknown[] = [];
     const socket = it.bindUdp(1194, receiver)!;
     socket.collect(sink, addr("203.0.113.9"), 1194);
     const rx = bed.receive(
@@ -397,7 +402,11 @@ describe("UDP sockets", () => {
     expect(drained).toEqual([2]);
     expect([batch.count, batch.len[0]]).toEqual([1, 50]);
     expect(bed.slab.bytes[batch.at[0]!]).toBe(200);
-    expect(drops()).toEqual({ UdpWrongPeer: 2 });
+    expect(strangers).toEqual([
+      ["203.0.113.8", 1194, 0, 9],
+      ["203.0.113.9", 1195, 0, 9],
+    ]);
+    expect(drops()).toEqual({ UdpWrongPeer: 1 });
     expect(heard).toEqual([]);
   });
 

@@ -147,13 +147,6 @@ describe("valid profiles", () => {
     ]);
   });
 
-  test("files.ovpn: float, which has no effect, is named", () => {
-    const { warnings } = parse(FOLDER, "files.ovpn");
-    expect(warnings.filter((w) => w.directive === "float").map((w) => w.problem)).toEqual([
-      "ignored: packets are taken only from the address and port that the session was started with",
-    ]);
-  });
-
   test("old-words-bom.ovpn: old and lower-case words get their meaning of today", () => {
     const config = accepted(parse(FOLDER, "old-words-bom.ovpn"));
     expect(config).toMatchObject({

@@ -21,7 +21,7 @@ const EXAMPLES: readonly (string | readonly [profile: string, line: string])[] =
   [CLIENT, "mode server"],
   ["client\nremote 192.0.2.1\nca ca.crt\n", "dev tun3"],
   ["client\ndev office\nremote 192.0.2.1\nca ca.crt\n", "dev-type tun"],
-  ...["remote 192.0.2.2", "proto udp4", "port 5", "rport 5", "lport 5", "bind", "remote-random"],
+  ...["remote 192.0.2.2", "proto udp4", "port 5", "rport 5", "lport 5", "bind", "float", "remote-random"],
   [`${CLIENT}lport 5\n`, "nobind"],
   ...["remote-random-hostname", "connect-retry 3", "connect-timeout 9", "server-poll-timeout 9", "hand-window 9"],
   ...["tls-timeout 9", "tran-window 9", "extra-certs ca.crt", "crl-verify crl.pem", "tls-auth ta.key"],

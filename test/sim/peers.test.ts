@@ -24,6 +24,7 @@ import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
 import { ClientSession } from "../../src/protocol/session/client.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "../support/client-config.ts";
 import { fakeTlsContext } from "../support/fake-tls.ts";
+import { join, UDP4 } from "../support/join.ts";
 import { OpenvpnPeer } from "../support/openvpn-peer.ts";
 
 const HOST = "192.168.50.2";
@@ -119,7 +120,7 @@ function connect(index: number): ClientSession {
       random,
       scratch: path.sessionScratch,
     },
-    { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000 },
+    { link: UDP4, unixSeconds: 1_700_000_000 },
   );
   const [datagrams, opened] = [new Batch(1), new Batch(1)];
   const at = memory.take(SLOT, 64).at + HEADROOM;
@@ -136,11 +137,8 @@ function connect(index: number): ClientSession {
     }
   }
   servers.push(server);
-  const socket = path.wan.bindUdp(0, { onDatagram: () => {} })!;
-  ports.push(socket.port);
-  const address = addr(SERVERS[index]!);
-  socket.collect(path.sinkOf(index), address, 1194);
-  path.setLink({ session, socket, address, port: 1194 }, index);
+  ports.push(40_000 + index);
+  join(path, session, { address: addr(SERVERS[index]!), port: 1194 }, index, ports[index]);
   return session;
 }
 
@@ -275,7 +273,7 @@ test("a socket of the tunnel's side reaches peers by their routes, and hears the
 });
 
 test("a peer whose link is gone is not spoken to; the others are", () => {
-  path.setLink(undefined, 2);
+  path.setCarrier(undefined, 2);
   path.router.openTunnel({
     address: cidr(`${GATEWAY}/24`),
     mtu: 1400,

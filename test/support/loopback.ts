@@ -30,6 +30,7 @@ import type { AeadName } from "../../src/protocol/ports.ts";
 import { ClientSession } from "../../src/protocol/session/client.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
 import { fakeTlsContext } from "./fake-tls.ts";
+import { join, UDP4 } from "./join.ts";
 import { OpenvpnPeer } from "./openvpn-peer.ts";
 
 const SERVER = "203.0.113.10";
@@ -99,14 +100,10 @@ export class Loopback {
       random,
       scratch: path.sessionScratch,
     };
-    const start = { protocol: "udp", linkOverhead: 28, unixSeconds: 1_700_000_000 } as const;
+    const start = { link: UDP4, unixSeconds: 1_700_000_000 } as const;
     this.session = new ClientSession(clientConfig([], TLS_CRYPT), ports, start);
     this.#handshake(memory, peer);
-    const socket = path.wan.bindUdp(0, { onDatagram: () => {} });
-    if (socket === undefined) throw new Error("no port for the link");
-    const [address, port] = [addr(SERVER), SERVER_PORT];
-    socket.collect(path.sinkOf(), address, port);
-    path.setLink({ session: this.session, socket, address, port });
+    join(path, this.session, { address: addr(SERVER), port: SERVER_PORT });
     const routes = [{ network: cidr("0.0.0.0/0"), metric: 0 }];
     path.router.openTunnel({ address: cidr("10.8.0.2/24"), mtu: 1500, mssClamp: 0, routes });
     this.turn(); // addresses are resolved

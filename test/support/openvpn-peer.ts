@@ -76,7 +76,7 @@ export class OpenvpnPeer {
       random: options.random,
       scratch: new Arena(slab, at + ROOM, at + 2 * ROOM),
     };
-    const start = { linkOverhead: 28, unixSeconds: 1_700_000_000, ...options.start };
+    const start = { link: { overhead: 28, isStream: false }, unixSeconds: 1_700_000_000, ...options.start };
     this.session = new ServerSession({ ...serverConfig(options), ...options.config }, ports, start);
   }
 

@@ -102,8 +102,7 @@ export class Sim {
     };
     const { authToken } = options;
     const start = {
-      protocol: "udp",
-      linkOverhead: 28,
+      link: { overhead: 28, isStream: false },
       unixSeconds: 1_700_000_000,
       authToken,
       ...options.start,

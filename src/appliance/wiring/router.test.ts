@@ -9,7 +9,6 @@ import { ARP_REQUEST } from "../../netstack/wire/arp.ts";
 import { TCP_ACK } from "../../netstack/wire/tcp.ts";
 import type { FrameDevice } from "../../platform/dev/frame-device.ts";
 import { NativeMemory } from "../../platform/sys/memory.ts";
-import type { ClientSession } from "../../protocol/session/client.ts";
 import { ROUTER_PATH_BYTES, RouterPath } from "./router.ts";
 
 const HOST = "192.168.50.2";
@@ -82,17 +81,22 @@ beforeEach(() => {
   path = new RouterPath({ memory, wan, lan, wanMtu: 1500, nat: true, random: seededRandom(1) });
   path.lan.configure({ address: cidr("192.168.50.1/24") });
   path.wan.configure({ address: cidr("203.0.113.50/24"), gateway: addr("203.0.113.1") });
-  const socket = path.wan.bindUdp(1194, { onDatagram: () => {} })!;
-  socket.collect(path.sinkOf(), addr(SERVER), 1194);
-  const session = {
-    sealBatch: (_now: number, rows: Batch) => {
-      sealed += rows.count;
-    },
-    handleBatch: (_now: number, rows: Batch) => {
+  const request = {
+    protocol: "udp",
+    remote: { address: addr(SERVER), port: 1194 },
+    localPort: 1194,
+    float: false,
+  } as const;
+  path.links.open(request, {
+    handleRows: (_now, _path, rows) => {
       opened += rows.count;
     },
-  } as unknown as ClientSession;
-  path.setLink({ session, socket, address: addr(SERVER), port: 1194 });
+  });
+  path.setCarrier({
+    send: (_now, rows) => {
+      sealed += rows.count;
+    },
+  });
   const routes = [{ network: cidr("0.0.0.0/0"), metric: 0 }];
   path.router.openTunnel({ address: cidr("10.8.0.2/24"), mtu: 1500, mssClamp: 0, routes });
   lan.offer(1, arp(ARP_REQUEST, HOST, "192.168.50.1", HOST_MAC));

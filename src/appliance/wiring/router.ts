@@ -1,14 +1,13 @@
 /**
  * How the parts are joined: every arrow between devices, netstack and session is in this file.
  *
- *   LAN device -> router -> tunnel outlet -> session.sealBatch -> WAN interface -> WAN device
- *   WAN device -> WAN interface -> datagram sink -> session.handleBatch -> router -> LAN interface -> LAN device
+ *   LAN device -> router -> tunnel outlet -> carrier (seals) -> link -> WAN interface -> WAN device
+ *   WAN device -> WAN interface -> link -> session (opens) -> side -> router -> LAN interface -> LAN device
  *
  * Received frames stay in their device's ring until that device's next receive, so what was made of them in place is
  * sent before: {@link RouterPath.receive} ends each half with its flushes.
  */
 import { Batch, MAX_SEGMENTS } from "../../lib/batch.ts";
-import type { IpAddress } from "../../lib/ip.ts";
 import type { Outlet } from "../../lib/outlet.ts";
 import type { Random } from "../../lib/random.ts";
 import { Arena } from "../../lib/slab.ts";
@@ -20,11 +19,11 @@ import {
 } from "../../netstack/interface.ts";
 import { Nat } from "../../netstack/nat/nat.ts";
 import { Router } from "../../netstack/router.ts";
-import type { DatagramSink, UdpSocket } from "../../netstack/socket/udp-socket.ts";
 import type { FrameDevice } from "../../platform/dev/frame-device.ts";
 import { PACKET_DEVICE_BYTES, RX_SLOTS } from "../../platform/dev/packet.ts";
 import type { NativeMemory } from "../../platform/sys/memory.ts";
-import type { ClientSession } from "../../protocol/session/client.ts";
+import type { OpenTunnel } from "../../tunnel/side.ts";
+import { UdpLinks } from "./udp-link.ts";
 
 const KIB = 1024;
 /** A super-frame of 64 KiB becomes at most about 50 packets of an ordinary MTU; several fit before a flush. */
@@ -42,13 +41,8 @@ const TURN_SEGMENTS = MAX_SEGMENTS;
 /** Native memory for both devices, all arenas and the sessions' scratch. */
 export const ROUTER_PATH_BYTES = 2 * PACKET_DEVICE_BYTES + TUNNEL_ARENA + 2 * INTERFACE_ARENA + 4 * SCRATCH + 64 * KIB;
 
-/** A session that carries packets now, and where its peer is. */
-export interface Link {
-  readonly session: ClientSession;
-  readonly socket: UdpSocket;
-  readonly address: IpAddress;
-  readonly port: number;
-}
+/** Seals packets of the tunnel and sends them. */
+export type Carrier = Pick<OpenTunnel, "send">;
 
 export interface RouterPathOptions {
   readonly memory: NativeMemory;
@@ -69,19 +63,17 @@ export class RouterPath {
   readonly router: Router;
   /** For what a session makes by itself (pings). */
   readonly sessionScratch: Arena;
-  /** LAN packets that found no session although the tunnel was open. */
+  readonly links: UdpLinks;
+  /** LAN packets that found no carrier although the tunnel was open. */
   unsent = 0;
   #now = 0;
-  /** By peer of the tunnel (Batch.peer): the link to it, and the datagrams that came from it. */
-  readonly #links: (Link | undefined)[] = [];
-  readonly #sinks: DatagramSink[] = [];
+  /** By peer of the tunnel (Batch.peer): where its packets go. */
+  readonly #carriers: (Carrier | undefined)[] = [];
 
   readonly #wanRx = new Batch(RX_SLOTS);
   readonly #lanRx = new Batch(RX_SLOTS);
-  readonly #opened = new Batch(ROWS);
   /** Rows to one peer, where a batch has several. */
   readonly #run = new Batch(ROWS);
-  readonly #sealed = new Batch(ROWS);
   readonly #wanOut: Outlet;
   readonly #lanOut: Outlet;
   readonly #tunnelOut: Outlet;
@@ -130,18 +122,19 @@ export class RouterPath {
     });
     this.router = new Router({ slab: memory, lan: this.lan, tunnel: this.tunnel, nat: this.nat });
     this.sessionScratch = arena(SCRATCH);
+    this.links = new UdpLinks(this.wan, () => this.lan.address?.address);
   }
 
-  /** The session that datagrams and packets of a peer go through from now on; undefined closes the way. A client has one peer, 0. */
-  setLink(link: Link | undefined, peer = 0): void {
-    this.#links[peer] = link;
-    this.sinkOf(peer).batch.clear();
+  /** What carries the packets for a peer from now on; undefined closes the way. A client has one peer, 0. */
+  setCarrier(carrier: Carrier | undefined, peer = 0): void {
+    this.#carriers[peer] = carrier;
   }
 
-  /** Collects the datagrams of a link's peer. */
-  sinkOf(peer = 0): DatagramSink {
-    this.#sinks[peer] ??= { batch: new Batch(ROWS), drain: (now) => this.#fromLink(now, peer) };
-    return this.#sinks[peer];
+  /** Packets that a peer sent through the tunnel. */
+  deliver(now: number, rows: Batch, peer = 0): void {
+    if (rows.count === 0) return;
+    rows.peer.fill(peer, 0, rows.count);
+    this.tunnel.ingest(now, rows);
   }
 
   /**
@@ -177,7 +170,7 @@ export class RouterPath {
     const work = this.wanDevice.receive(this.#wanRx, budget);
     if (work > 0) {
       this.wan.ingest(now, this.#wanRx);
-      for (let peer = 0; peer < this.#sinks.length; peer++) this.#fromLink(now, peer);
+      this.links.drain(now);
       this.flush(now);
     }
     return work;
@@ -197,7 +190,7 @@ export class RouterPath {
       batch.clear();
       arena.reset();
     }
-    for (const sink of this.#sinks) sink?.batch.clear();
+    this.links.discard();
   }
 
   pollAt(): number {
@@ -210,17 +203,6 @@ export class RouterPath {
     this.tunnel.handleTimeout(now);
     this.router.handleTimeout(now);
     this.flush(now);
-  }
-
-  #fromLink(now: number, peer: number): void {
-    const datagrams = this.#sinks[peer]?.batch;
-    if (datagrams === undefined || datagrams.count === 0) return;
-    const opened = this.#opened;
-    opened.clear();
-    this.#links[peer]?.session.handleBatch(now, datagrams, opened);
-    datagrams.clear();
-    opened.peer.fill(peer, 0, opened.count);
-    if (opened.count > 0) this.tunnel.ingest(now, opened);
   }
 
   #sendThroughTunnel(): void {
@@ -237,14 +219,12 @@ export class RouterPath {
   }
 
   #sendToPeer(peer: number, rows: Batch): void {
-    const link = this.#links[peer];
-    if (link === undefined) {
+    const carrier = this.#carriers[peer];
+    if (carrier === undefined) {
       this.unsent += rows.count;
       return;
     }
-    this.#sealed.clear();
-    link.session.sealBatch(this.#now, rows, this.#sealed);
-    this.wan.sendUdpBatch(this.#now, link.socket, link.address, link.port, this.#sealed);
+    carrier.send(this.#now, rows);
     this.#wanOut.flush();
   }
 

@@ -25,6 +25,11 @@ export interface DatagramSink {
   readonly batch: Batch;
   /** The batch is full: handle all rows and empty it. */
   drain(now: number): void;
+  /**
+   * A datagram that is not the peer's: `len` bytes at `at` of the slab, which are the collector's until it returns.
+   * @param src the address as it stands in the header @returns whether it was taken; else it counts as UdpWrongPeer
+   */
+  stranger(now: number, src: number, srcPort: number, at: number, len: number): boolean;
 }
 
 export class UdpSocket {
@@ -43,7 +48,7 @@ export class UdpSocket {
     this.receiver = receiver;
   }
 
-  /** From now on datagrams of this peer go to `sink`, and others are counted (UdpWrongPeer). */
+  /** From now on datagrams of this peer go to `sink`, and others are strangers to it. */
   collect(sink: DatagramSink, peer: IpAddress, peerPort: number): void {
     this.sink = sink;
     this.peerWord = peer.w3;

@@ -107,8 +107,8 @@ export class Udp {
     if (socket === undefined) return Drop.UdpNoPort;
     const srcPort = udpSrcPort(d, udp);
     const sink = socket.sink;
-    if (sink !== undefined && (src !== socket.peerWord || srcPort !== socket.peerPort || broadcast))
-      return Drop.UdpWrongPeer;
+    const isStranger = sink !== undefined && (src !== socket.peerWord || srcPort !== socket.peerPort);
+    if (sink !== undefined && broadcast) return Drop.UdpWrongPeer;
     const end = udp + udpLen(d, udp);
     if (gso !== 0 && end - udp > gso * MAX_SEGMENTS) return Drop.GsoTooManySegments;
     const step = gso === 0 ? IPV4_MAX_LEN : gso;
@@ -119,6 +119,8 @@ export class Udp {
       socket.received++;
       if (sink === undefined) {
         socket.receiver.onDatagram(now, from, srcPort, p, len);
+      } else if (isStranger) {
+        if (!sink.stranger(now, src, srcPort, p, len)) return Drop.UdpWrongPeer;
       } else {
         if (sink.batch.room === 0) sink.drain(now);
         if (sink.batch.push(p, len) < 0) return Drop.UdpQueueFull;

@@ -90,14 +90,6 @@ export const ACCEPTED: readonly Directive[] = [
 
   warned("local", "cspk", 1, 1, "ignored: the WAN interface's address is used", "c"),
   warned("multihome", "cspk", 0, 0, "ignored: there is one WAN address"),
-  warned(
-    "float",
-    "cspk",
-    0,
-    0,
-    "ignored: packets are taken only from the address and port that the session was started with",
-    "c",
-  ),
   warned("bind-dev", "cspk", 1, 1, "ignored: the WAN interface is used"),
   warned("link-mtu", "cspk", 1, 1, "ignored: it is computed from tun-mtu", "c"),
   warned("udp-mtu", "cspk", 1, 1, "ignored: it is computed from tun-mtu", "c"),

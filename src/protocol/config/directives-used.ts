@@ -23,6 +23,7 @@ export const USED: readonly Directive[] = [
   used("lport", "cspk", 1, 1, "o"),
   used("bind", "cspk", 0, 1, "o"),
   used("nobind", "cpk", 0, 0, "c"),
+  used("float", "cspk", 0, 0, "o"),
   used("remote-random", "cpk", 0, 0, "e"),
   used("remote-random-hostname", "cpk", 0, 0, "e"),
   used("connect-retry", "cpk", 1, 2, "ec"),

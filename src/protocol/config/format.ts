@@ -98,6 +98,7 @@ function writeLink(out: Output, link: LinkConfig, role: Role): void {
   // A server is always bound.
   if (link.localPort === undefined && role !== "server") out.line("nobind");
   else out.line("lport", link.localPort ?? 0);
+  out.flag("float", link.float);
 }
 
 /** The replay window is one directive for both channels: it stands with the data channel. */

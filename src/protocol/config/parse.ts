@@ -79,7 +79,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   const common = {
     file,
     device: resolveDevice(reader),
-    link: { localPort: resolveLocalPort(reader, role) },
+    link: { localPort: resolveLocalPort(reader, role), float: reader.has("float") },
     data,
     keepalive: resolveKeepalive(reader, role),
     tunnel: { ...resolveSizes(reader), localOptions: resolveLocalOptions(reader) },

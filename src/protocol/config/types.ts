@@ -111,6 +111,8 @@ export interface MssFix {
 export interface LinkConfig {
   /** lport/port with bind; undefined = any port (nobind). */
   readonly localPort: number | undefined;
+  /** The peer may go on from another address, once it has proved that it is the peer. */
+  readonly float: boolean;
 }
 
 /** replay-window: packets remembered, and seconds that one may be late. */

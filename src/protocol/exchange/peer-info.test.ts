@@ -21,7 +21,7 @@ function peerInfo(lines: readonly string[] = []): string {
 
 function occ(lines: readonly string[]): string {
   const { data, tunnel, control } = config(lines);
-  return optionsString("client", data, tunnel, control.wrap);
+  return optionsString("client", data, tunnel, control.wrap, false);
 }
 
 test("IV_PROTO announces what is implemented: DATA_V2, push request, exporter, AUTH_PENDING, exit notify, TEMP", () => {

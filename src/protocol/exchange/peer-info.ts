@@ -65,6 +65,7 @@ export function optionsString(
   data: DataConfig,
   tunnel: Pick<TunnelConfig, "mtu">,
   wrap: ControlWrap,
+  isStream: boolean,
 ): string {
   const cipher = data.fallbackCipher ?? data.ciphers[0] ?? "AES-256-GCM";
   const block = BLOCK_LEN[cipher];
@@ -77,7 +78,8 @@ export function optionsString(
     "dev-type tun",
     `link-mtu ${tunnel.mtu + overhead}`,
     `tun-mtu ${tunnel.mtu}`,
-    "proto UDPv4",
+    // OpenVPN's options.c (options_string) by proto_remote of socket.c
+    `proto ${isStream ? `TCPv4_${side.toUpperCase()}` : "UDPv4"}`,
     ...(wrap.kind === "tls-auth" && wrap.direction !== undefined ? [`keydir ${wrap.direction}`] : []),
     // of any compression framing, as openvpn does
     ...(framed ? ["comp-lzo"] : []),

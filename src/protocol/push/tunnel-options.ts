@@ -63,8 +63,8 @@ export type TunnelResult =
 export interface TunnelContext {
   /** Where the server is, for remote_host. */
   readonly serverAddress?: IpAddress;
-  /** The gateway's address on the LAN, with the LAN's prefix. */
-  readonly lan: Cidr;
+  /** The gateway's address on the LAN, with the LAN's prefix; undefined: this side has no network of its own. */
+  readonly lan: Cidr | undefined;
 }
 
 /** More routes than this are left out, with a warning. */
@@ -240,7 +240,7 @@ class Reading {
     if (typeof own === "string") return { ok: false, problem: own };
     const { address, peer, topology } = own;
     const { lan } = this.#context;
-    if (peer !== undefined && lan.contains(address.address))
+    if (peer !== undefined && lan?.contains(address.address))
       this.note(
         "warn",
         `the tunnel's address ${address.address} is of the LAN ${lan.network}; on the LAN, the LAN wins`,
@@ -341,7 +341,7 @@ class Reading {
     if (gateway !== undefined && gateway !== "" && gateway !== "vpn_gateway") {
       const address = parseIpv4(gateway);
       if (address?.isHost !== true) return `${printable(gateway)} is not a gateway`;
-      if (this.#context.lan.contains(address)) return `the gateway ${gateway} is in the LAN`;
+      if (this.#context.lan?.contains(address)) return `the gateway ${gateway} is in the LAN`;
     }
     const metric = words[4] === undefined || words[4] === "default" ? this.#metric : metricOf(words[4]);
     if (metric === undefined) return `${printable(words[4] ?? "")} is not a metric`;
@@ -378,7 +378,7 @@ class Routes {
     }
     const lan = this.#lan;
     // A default route (or half of it) covers every LAN and surprises nobody.
-    if (network.prefix > 1 && network.overlaps(lan))
+    if (lan !== undefined && network.prefix > 1 && network.overlaps(lan))
       this.#warn(`${text}: ${network} overlaps the LAN ${lan.network}; the LAN wins`);
     this.#index.set(key, this.list.length);
     this.list.push({ network, metric });

@@ -59,9 +59,16 @@ export interface AssociationConfig {
   readonly data: Pick<DataConfig, "replayWindow">;
 }
 
+/** What a session knows of the link below it. */
+export interface LinkFacts {
+  /** Bytes of the headers below the packets: 28 for UDP over IPv4. */
+  readonly overhead: number;
+  /** Packets go over TCP. */
+  readonly isStream: boolean;
+}
+
 export interface AssociationStart {
-  /** Bytes of the headers below (IP and UDP): 28. */
-  readonly linkOverhead: number;
+  readonly link: LinkFacts;
   /** Wall clock, for the replay ids of tls-auth and tls-crypt. */
   readonly unixSeconds: number;
   /** A server that answered the client's reset without keeping anything: the session ids that were agreed on by that. */
@@ -135,7 +142,7 @@ export class Association {
   ) {
     const { control, verify } = config;
     const { random, tls } = ports;
-    const { resumed, linkOverhead } = start;
+    const { resumed, link } = start;
     this.#side = side;
     this.#config = config;
     this.#ports = ports;
@@ -146,7 +153,7 @@ export class Association {
       guard: new ReplayGuard(start.unixSeconds, control.replayWindow, resumed === undefined ? 0 : 1),
     };
     const ownSessionId = resumed?.ownSessionId ?? freshSessionId(random);
-    const channel = new ControlChannel({ side, ownSessionId, protection, linkOverhead });
+    const channel = new ControlChannel({ side, ownSessionId, protection, linkOverhead: link.overhead });
     channel.peerSessionId = resumed?.peerSessionId;
     this.#channel = channel;
     this.#slots = new KeySlots(control.tranWindow * 1000, switchDelay(control) * 1000);
@@ -177,6 +184,15 @@ export class Association {
   /** Tunnel packets and bytes so far. */
   get traffic(): Readonly<Traffic> {
     return this.#data.traffic;
+  }
+
+  /**
+   * Packets so far that only the peer can have made: once there are keys, those that they opened; until then, control packets
+   * of this session, which without tls-auth or tls-crypt whoever sees the session can forge.
+   */
+  get proofs(): number {
+    const { opened, pings } = this.#data.traffic;
+    return this.#hasKeys ? opened + pings : this.counters.values[CONTROL_RECEIVED]!;
   }
 
   start(now: number): void {

@@ -45,7 +45,6 @@ const COMPRESSED_DATA =
   "the server compresses what it sends, and what is compressed is lost here: turn compression off on the server";
 
 export interface ClientStart extends Omit<AssociationStart, "resumed"> {
-  readonly protocol: "udp";
   /** Of the session before: it takes the place of the password. */
   readonly authToken?: AuthToken | undefined;
 }
@@ -77,7 +76,7 @@ export class ClientSession {
     this.#config = config;
     this.#login = new Login(config.login, start.authToken);
     this.#link = new Association("client", config, ports, start, () => ({
-      options: optionsString("client", config.data, config.tunnel, config.control.wrap),
+      options: optionsString("client", config.data, config.tunnel, config.control.wrap, start.link.isStream),
       ...this.#login.next(),
       peerInfo: clientPeerInfo(config.data, config.tunnel, config.peerInfo),
     }));
@@ -103,6 +102,11 @@ export class ClientSession {
   /** What the server gave to log in with from now on. */
   get authToken(): AuthToken | undefined {
     return this.#login.token;
+  }
+
+  /** Packets so far that only the server can have made. */
+  get proofs(): number {
+    return this.#link.proofs;
   }
 
   /** Bytes that sealing adds to a packet. Once up. */

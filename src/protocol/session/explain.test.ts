@@ -1,13 +1,20 @@
 import { expect, test } from "bun:test";
+import { parseIp } from "../../lib/ip.ts";
 import { parseConfig } from "../config/parse.ts";
 import type { ClientConfig } from "../config/types.ts";
 import type { TlsFailure } from "../ports.ts";
 import type { SessionEnd } from "./events.ts";
 import { explainEnd, explainSilence, explainStall } from "./explain.ts";
+import { NOTHING_SEEN, type Sightings } from "./sightings.ts";
 
 const SECRET = "correct-horse-battery";
 const KEY = `-----BEGIN OpenVPN Static key V1-----\n${"0123456789abcdef0123456789abcdef\n".repeat(16)}-----END OpenVPN Static key V1-----`;
-const PLACE = { address: "203.0.113.10", port: 1194, unixSeconds: Date.UTC(2026, 1, 28, 23, 5) / 1000 };
+const PLACE = {
+  address: "203.0.113.10",
+  port: 1194,
+  protocol: "udp",
+  unixSeconds: Date.UTC(2026, 1, 28, 23, 5) / 1000,
+} as const;
 
 function config(lines = ""): ClientConfig {
   const text = `client\ndev tun\nremote vpn.example\nauth-user-pass\n<ca>\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n</ca>\n${lines}`;
@@ -67,6 +74,26 @@ test("silence names the address, the port and the three possible causes", () => 
     );
     expect(say({ kind: "no-answer", seconds: 60 }, lines)).toContain("no answer from 203.0.113.10");
   }
+});
+
+test("what was seen on the way explains silence better than guesses", () => {
+  const stranger = { address: parseIp("203.0.113.11")!, port: 1194 };
+  const silence = (seen: Partial<Sightings>, lines = ""): string =>
+    explainSilence(15, config(lines), PLACE, { ...NOTHING_SEEN, ...seen }).message;
+  expect(silence({ stranger })).toMatch(
+    /packets come from 203\.0\.113\.11:1194 instead: .* add float .* 203\.0\.113\.11 as remote$/,
+  );
+  expect(silence({ otherKey: true }, `<tls-crypt>\n${KEY}\n</tls-crypt>\n`)).toMatch(
+    /does not fit the tls-crypt key \(<tls-crypt> block\)/,
+  );
+  expect(silence({ unreachable: "port" })).toMatch(/nothing listens on that port/);
+  expect(silence({ unreachable: "prohibited" })).toMatch(/firewall/);
+  for (const seen of [{ stranger }, { unreachable: "host" } as const])
+    expect(silence(seen)).not.toContain("blocked on the way");
+  // Whatever else is on the network may have caused these.
+  expect(silence({ otherPort: 3, damaged: 2 })).toMatch(
+    /is down, .*; 2 datagrams came damaged .*; 3 datagrams came for ports/,
+  );
 });
 
 test("a certificate of the wrong time names the clock and its present value", () => {

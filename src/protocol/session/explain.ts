@@ -3,13 +3,15 @@
  * for the log. Nothing secret goes into it.
  */
 import type { LogLevel } from "../../lib/log.ts";
-import type { ClientConfig } from "../config/types.ts";
+import type { ClientConfig, LinkProtocol } from "../config/types.ts";
 import type { SessionEnd } from "./events.ts";
 import { explainNoHello, explainTls } from "./explain-tls.ts";
+import { aside, explainSighting, NOTHING_SEEN, type Sightings } from "./sightings.ts";
 
 export interface Place {
   readonly address: string;
   readonly port: number;
+  readonly protocol: LinkProtocol;
   /** The wall clock: a wrong one makes good certificates look bad. */
   readonly unixSeconds: number;
 }
@@ -23,8 +25,8 @@ export interface Explanation {
 export type NamedParts = Pick<ClientConfig, "control" | "tls" | "data" | "login">;
 
 /** The server has not answered for a while; trying goes on. */
-export function explainSilence(seconds: number, config: NamedParts, place: Place): Explanation {
-  return { level: "warn", message: silence(seconds, config, place) };
+export function explainSilence(seconds: number, config: NamedParts, place: Place, seen = NOTHING_SEEN): Explanation {
+  return warn(silence(seconds, config, place, seen));
 }
 
 /** The server answered, and then no more; trying goes on. */
@@ -32,10 +34,10 @@ export function explainStall(phase: string, config: NamedParts, place: Place): E
   return warn(stalled(phase, undefined, config, place));
 }
 
-export function explainEnd(end: SessionEnd, config: NamedParts, place: Place): Explanation {
+export function explainEnd(end: SessionEnd, config: NamedParts, place: Place, seen = NOTHING_SEEN): Explanation {
   switch (end.kind) {
     case "no-answer":
-      return warn(silence(end.seconds, config, place));
+      return warn(silence(end.seconds, config, place, seen));
     case "handshake-timeout":
       return warn(`${stalled(end.phase, end.silentSeconds, config, place)}; connecting anew`);
     case "tls-failed":
@@ -82,16 +84,17 @@ const warn = (message: string): Explanation => ({ level: "warn", message });
 const info = (message: string): Explanation => ({ level: "info", message });
 const said = (text: string, message: string): string => (message === "" ? text : `${text}: "${message}"`);
 
-function silence(seconds: number, config: NamedParts, { address, port }: Place): string {
+function silence(seconds: number, config: NamedParts, place: Place, seen: Sightings): string {
+  const { address, port, protocol } = place;
   const { wrap } = config.control;
+  const start = `no answer from ${address} port ${port} (${protocol.toUpperCase()}) for ${seconds} s:`;
+  const sighting = explainSighting(seen, wrap);
+  if (sighting !== undefined) return `${start} ${sighting}`;
   const key =
     wrap.kind === "none"
       ? "the server demands a tls-auth or tls-crypt key that the profile does not have"
       : `the ${wrap.kind} key (${wrap.material.label}) is not the server's`;
-  return (
-    `no answer from ${address} port ${port} (UDP) for ${seconds} s: the server is down, or the port is blocked on the ` +
-    `way, or ${key}`
-  );
+  return `${start} the server is down, or the port is blocked on the way, or ${key}${aside(seen)}`;
 }
 
 /** @param silentSeconds so long nothing at all came, although there was something to acknowledge; undefined: something did */

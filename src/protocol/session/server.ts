@@ -108,7 +108,7 @@ export class ServerSession {
   constructor(config: ServerSessionConfig, ports: SessionPorts, start: AssociationStart) {
     this.#config = config;
     this.#link = new Association("server", config, ports, start, () => ({
-      options: optionsString("server", config.data, config.tunnel, config.control.wrap),
+      options: optionsString("server", config.data, config.tunnel, config.control.wrap, start.link.isStream),
       user: undefined,
       password: undefined,
       peerInfo: undefined,

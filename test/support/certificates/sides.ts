@@ -170,7 +170,7 @@ async function handshake(config: ClientConfig, server: RealServer): Promise<Outc
       random: systemRandom,
       scratch: new Arena(slab, SLAB / 2, SLAB),
     },
-    { protocol: "udp", linkOverhead: 28, unixSeconds: Math.floor(Date.now() / 1000) },
+    { link: { overhead: 28, isStream: false }, unixSeconds: Math.floor(Date.now() / 1000) },
   );
   const [datagrams, plain] = [new Batch(1), new Batch(1)];
   const socket = await Bun.udpSocket({
@@ -188,7 +188,7 @@ async function handshake(config: ClientConfig, server: RealServer): Promise<Outc
     },
   });
   const mark = server.mark;
-  const place = { address: "127.0.0.1", port: server.port, unixSeconds: Date.now() / 1000 };
+  const place = { address: "127.0.0.1", port: server.port, protocol: "udp", unixSeconds: Date.now() / 1000 } as const;
   const said: string[] = [];
   let outcome: Outcome | undefined;
   session.start(performance.now());

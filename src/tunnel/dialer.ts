@@ -1,92 +1,92 @@
 /**
- * The client's side of the tunnel: one session after the other, as the retry policy decides, for as long as the WAN has
- * an address.
+ * The client's side of the tunnel: one session after the other, as the retry policy decides, for as long as there is a
+ * network. It stands between links and a tunnel side, and knows neither what they are made of.
  *
- *   waiting-for-wan -> (backing-off) -> resolving -> connecting -> up -> backing-off ...;  leaving -> stopped
+ *   waiting -> (backing-off) -> resolving -> connecting -> up -> backing-off ...;  leaving -> stopped
  *
- * It opens the router's tunnel when a session is up and closes it when the session ends, and puts into words why.
+ * It opens the side when a session is up and closes it when the session ends, and puts into words why.
  */
+import { Batch } from "../lib/batch.ts";
 import { BoundedLog } from "../lib/bounded-log.ts";
-import type { Cidr } from "../lib/cidr.ts";
 import { formatEndpoint } from "../lib/endpoint.ts";
-import { type IpAddress, parseIpv4 } from "../lib/ip.ts";
+import { type IpAddress, parseIp } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
-import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
-import type { NativeMemory } from "../platform/sys/memory.ts";
+import type { Arena, Slab } from "../lib/slab.ts";
 import type { ClientConfig, Remote } from "../protocol/config/types.ts";
 import { tunnelMss } from "../protocol/data/mtu.ts";
+import { DROP_CONTROL_AUTHENTICATION } from "../protocol/drop.ts";
 import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
 import type { AeadFactory, ControlPrimitives, TlsContext, TlsContextFactory } from "../protocol/ports.ts";
 import type { AuthToken } from "../protocol/push/collect.ts";
 import { parseTunnelOptions } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
 import type { SessionEnd, SessionEvent } from "../protocol/session/events.ts";
-import { explainEnd, explainSilence, explainStall } from "../protocol/session/explain.ts";
+import { explainEnd, explainSilence, explainStall, type Place } from "../protocol/session/explain.ts";
 import { type Outcome, RetryPolicy } from "../protocol/session/retry.ts";
-import { RemoteResolver } from "./remote-resolver.ts";
-import type { RouterPath } from "./wiring/router.ts";
+import type { Sightings } from "../protocol/session/sightings.ts";
+import type { Link, LinkFactory } from "./link.ts";
+import type { Resolver } from "./resolve.ts";
+import type { TunnelSide } from "./side.ts";
 
-/** IPv4 and UDP in front of every datagram. */
-const LINK_OVERHEAD = 28;
 const NEVER = Number.POSITIVE_INFINITY;
+/** Rows that are opened or sealed at once. */
+const ROWS = 1024;
+/** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says. */
+const HEARD = [1, 3] as const;
+const SAID = [6, 64] as const;
 
-export interface TunnelClientOptions {
+export interface DialerOptions {
   readonly config: ClientConfig;
-  readonly path: RouterPath;
-  readonly memory: NativeMemory;
-  /** Over `memory`. It outlives the client: a reload makes another one. */
+  readonly side: TunnelSide;
+  readonly links: LinkFactory;
+  readonly resolver: Resolver;
+  /** Where packets lie. */
+  readonly slab: Slab;
+  /** For what a session makes by itself (pings). */
+  readonly scratch: Arena;
+  /** Over `slab`. It outlives the dialer: a reload makes another one. */
   readonly aead: AeadFactory;
   readonly control: ControlPrimitives;
   readonly tls: TlsContextFactory;
-  readonly lan: Cidr;
   readonly log: Log;
   readonly random: Random;
   readonly unixSeconds: () => number;
 }
 
 type State =
-  | { readonly kind: "waiting-for-wan" }
+  | { readonly kind: "waiting" }
   | { readonly kind: "backing-off"; readonly until: number }
   | { readonly kind: "resolving"; readonly remote: Remote; readonly address: number }
   | { readonly kind: "connecting" | "up" | "leaving"; readonly attempt: Attempt }
   | { readonly kind: "stopped" };
 
-interface Attempt {
-  readonly remote: Remote;
-  readonly address: IpAddress;
-  readonly socket: UdpSocket;
-  readonly session: ClientSession;
-}
-
-export class TunnelClient {
-  readonly #options: TunnelClientOptions;
+export class Dialer {
+  readonly #options: DialerOptions;
   readonly #log: Log;
-  readonly #retry: RetryPolicy;
-  /** For what resolvers can cause at will. */
+  /** For what resolvers and networks can cause at will. */
   readonly #heard: BoundedLog;
-  readonly #resolver: RemoteResolver;
+  /** For what a server can say without end. */
+  readonly #said: BoundedLog;
+  readonly #retry: RetryPolicy;
+  readonly #opened = new Batch(ROWS);
+  readonly #sealed = new Batch(ROWS);
   /** The addresses of the remote whose turn it is: walked through in their order, then its name is asked for anew. */
   #found: { readonly remote: Remote; readonly addresses: readonly IpAddress[] } | undefined;
-  #state: State = { kind: "waiting-for-wan" };
-  /** Of all sessions; made for the first one, closed when this client has stopped. */
+  #state: State = { kind: "waiting" };
+  /** Of all sessions; made for the first one, closed when this dialer has stopped. */
   #tls: TlsContext | undefined;
   /** Of the last session: the next one logs in with it, as openvpn does, for the sake of one-time passwords. */
   #authToken: AuthToken | undefined;
-  /** Until then a refusal of the login is heeded, whatever the WAN does. */
+  /** Until then a refusal of the login is heeded, whatever the network does. */
   #loginAt = Number.NEGATIVE_INFINITY;
 
-  constructor(options: TunnelClientOptions) {
+  constructor(options: DialerOptions) {
     this.#options = options;
     this.#log = options.log;
+    this.#heard = new BoundedLog(options.log, ...HEARD);
+    this.#said = new BoundedLog(options.log, ...SAID);
     this.#retry = new RetryPolicy(options.config.remotes, options.config.retry, options.random);
-    this.#heard = new BoundedLog(options.log, 1, 3);
-    this.#resolver = new RemoteResolver({
-      wan: options.path.wan,
-      slab: options.memory,
-      random: options.random,
-      refuse: (address) => this.#refusal(address),
-    });
   }
 
   /** The goodbye is said, or there was nobody to say it to. */
@@ -94,9 +94,8 @@ export class TunnelClient {
     return this.#state.kind === "stopped";
   }
 
-  /** The WAN has an address: connect, or connect anew where the old address was another. */
-  wanUp(now: number, dns: readonly IpAddress[]): void {
-    this.setResolvers(dns);
+  /** There is a network, or another one: connect, or connect anew. */
+  networkUp(now: number): void {
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
     this.#abandon(now, "the WAN address changed");
     this.#found = undefined;
@@ -105,14 +104,10 @@ export class TunnelClient {
     else this.#next(now);
   }
 
-  setResolvers(dns: readonly IpAddress[]): void {
-    this.#resolver.setServers(dns);
-  }
-
-  wanDown(now: number, reason: string): void {
+  networkDown(now: number, reason: string): void {
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
     this.#abandon(now, reason);
-    this.#state = { kind: "waiting-for-wan" };
+    this.#state = { kind: "waiting" };
   }
 
   /** Says goodbye to the server; `left` is true when that is done. */
@@ -132,7 +127,7 @@ export class TunnelClient {
     const state = this.#state;
     if (state.kind === "up") {
       state.attempt.session.close(now);
-      this.#transmit(now, state.attempt);
+      state.attempt.transmit(now);
     }
     this.#abandon(now, reason);
     this.#setStopped();
@@ -142,12 +137,12 @@ export class TunnelClient {
     const state = this.#state;
     const own =
       state.kind === "backing-off" ? state.until : "attempt" in state ? state.attempt.session.pollAt() : NEVER;
-    return Math.min(own, this.#resolver.pollAt());
+    return Math.min(own, this.#options.resolver.pollAt());
   }
 
   /** Timers, events and what they want sent. */
   poll(now: number): void {
-    this.#resolver.poll(now);
+    this.#options.resolver.poll(now);
     const state = this.#state;
     if (state.kind === "backing-off" && now >= state.until) this.#next(now);
     else if ("attempt" in state) this.#drive(now, state.attempt);
@@ -165,14 +160,14 @@ export class TunnelClient {
   /** The next attempt, now: which remote is due is the policy's word. */
   #next(now: number): void {
     const { remote, address: index } = this.#retry.target();
-    const literal = parseIpv4(remote.host);
+    const literal = parseIp(remote.host);
     if (literal !== undefined) return this.#connectTo(now, remote, literal);
     const known = this.#found?.remote === remote && index > 0 ? this.#found.addresses[index] : undefined;
     if (known !== undefined) return this.#connect(now, remote, known);
     this.#state = { kind: "resolving", remote, address: index };
     const host = this.#name(remote);
     this.#log.write("info", "link.resolving", "", { host });
-    this.#resolver.resolve(now, host, (at, result) => {
+    this.#options.resolver.resolve(now, host, remote.family, (at, result) => {
       if (this.#state.kind !== "resolving" || this.#state.remote !== remote) return;
       if (!result.ok) {
         this.#heard.write(at, "warn", "link.unresolved", result.text, { host });
@@ -189,9 +184,9 @@ export class TunnelClient {
   /** Looks whether the name of a silent server still has its address, and goes where it leads now. */
   #askAgain(now: number, attempt: Attempt, seconds: number): void {
     const { remote, address } = attempt;
-    if (parseIpv4(remote.host) !== undefined) return;
+    if (parseIp(remote.host) !== undefined) return;
     const host = this.#name(remote);
-    this.#resolver.resolve(now, host, (at, result) => {
+    this.#options.resolver.resolve(now, host, remote.family, (at, result) => {
       const state = this.#state;
       if (state.kind !== "connecting" || state.attempt !== attempt || !result.ok || result.note !== undefined) return;
       if (result.addresses.some((other) => other.equals(address))) return;
@@ -205,21 +200,12 @@ export class TunnelClient {
     return this.#options.config.retry.remoteRandomHostname ? `${this.#randomLabel()}.${host}` : host;
   }
 
-  /** Connects to an address of the profile, unless it cannot be another host's on the WAN. */
+  /** Connects to an address of the profile, unless it cannot be another host's. */
   #connectTo(now: number, remote: Remote, address: IpAddress): void {
-    const refusal = address.isHost ? this.#refusal(address) : "no address of a host";
+    const refusal = address.isHost ? this.#options.links.refusal(address) : "no address of a host";
     if (refusal === undefined) return this.#connect(now, remote, address);
     this.#heard.write(now, "warn", "link.failed", `the remote ${address} is ${refusal}; nothing is sent there`);
     this.#backOff(now, { kind: "resolve-failed" });
-  }
-
-  /** Why a host's address cannot be a remote's, in words that follow "is". */
-  #refusal(address: IpAddress): string | undefined {
-    const { path, lan } = this.#options;
-    const wan = path.wan.address;
-    if (address.equals(lan.address) || wan?.address.equals(address) === true) return "our own address";
-    if (wan?.isNetworkOrBroadcast(address) === true) return "the network's or the broadcast address of the WAN";
-    return undefined;
   }
 
   /** As openvpn: six bytes in hexadecimal, so that no cache on the way knows the name. */
@@ -230,59 +216,55 @@ export class TunnelClient {
   }
 
   #connect(now: number, remote: Remote, address: IpAddress): void {
-    const { config, path, memory, aead, control, random } = this.#options;
+    const { config, links, slab, aead, control, random, scratch } = this.#options;
     this.#tls ??= this.#options.tls.context(tlsParameters(config.tls, config.verify));
-    const tls = this.#tls;
-    const socket = this.#bind();
-    if (socket === undefined) {
-      this.#log.write("error", "link.failed", `the local port ${config.link.localPort} is in use`);
+    const ports = { slab, aead, control, tls: this.#tls, random, scratch };
+    const { port, protocol } = remote;
+    const link = links.open(
+      { protocol, remote: { address, port }, ...config.link },
+      { handleRows: (at, path, rows) => this.#handleRows(at, attempt, path, rows) },
+    );
+    if (typeof link === "string") {
+      this.#heard.write(now, "error", "link.failed", link);
       return this.#backOff(now, { kind: "resolve-failed" });
     }
-    const session = new ClientSession(
-      config,
-      { slab: memory, aead, control, tls, random, scratch: path.sessionScratch },
-      {
-        protocol: "udp",
-        linkOverhead: LINK_OVERHEAD,
-        unixSeconds: this.#options.unixSeconds(),
-        authToken: this.#authToken,
-      },
-    );
-    const attempt: Attempt = { remote, address, socket, session };
-    socket.collect(path.sinkOf(), address, remote.port);
-    path.setLink({ session, socket, address, port: remote.port });
+    const unixSeconds = this.#options.unixSeconds();
+    const session = new ClientSession(config, ports, { link, unixSeconds, authToken: this.#authToken });
+    const attempt = new Attempt(remote, address, link, session);
     this.#state = { kind: "connecting", attempt };
-    this.#log.write("info", "link.connecting", "", { ...this.#where(attempt), protocol: remote.protocol });
-    session.start(now);
+    this.#log.write("info", "link.connecting", "", { ...attempt.where(), protocol });
+    attempt.session.start(now);
     this.#drive(now, attempt);
   }
 
-  #bind(): UdpSocket | undefined {
-    const { config, path } = this.#options;
-    return path.wan.bindUdp(config.link.localPort ?? 0, {
-      onDatagram: () => {},
-      onError: (at, error) => {
-        this.#heard.write(at, "debug", "link.icmp", "", { type: error.type, code: error.code, from: `${error.dst}` });
-      },
-    });
+  /** Packets of the link: those of the tunnel are opened in place and go to the side. */
+  #handleRows(now: number, attempt: Attempt, path: number, rows: Batch): void {
+    const { session } = attempt;
+    const opened = this.#opened;
+    const proofs = session.proofs;
+    opened.clear();
+    session.handleBatch(now, rows, opened);
+    if (path !== attempt.path && session.proofs > proofs) this.#float(now, attempt, path);
+    if (opened.count > 0) this.#options.side.deliver(now, opened);
+  }
+
+  /** The server has proved that it is at another address now. */
+  #float(now: number, attempt: Attempt, path: number): void {
+    attempt.path = path;
+    attempt.link.settle(path);
+    this.#heard.write(now, "info", "link.floated", "the server answers from another address", attempt.where());
   }
 
   /** Lets the session do what is due, and does what it wants done. */
   #drive(now: number, attempt: Attempt): void {
     const { session } = attempt;
     if (session.pollAt() <= now) session.handleTimeout(now);
-    this.#transmit(now, attempt);
+    attempt.transmit(now);
     for (let event = session.pollEvent(); event !== undefined; event = session.pollEvent()) {
       this.#handle(now, attempt, event);
       if (!("attempt" in this.#state) || this.#state.attempt !== attempt) return;
     }
-    this.#transmit(now, attempt);
-  }
-
-  #transmit(now: number, { session, socket, address, remote }: Attempt): void {
-    for (let packet = session.pollTransmit(now); packet !== undefined; packet = session.pollTransmit(now)) {
-      this.#options.path.wan.sendUdp(now, socket, address, remote.port, packet);
-    }
+    attempt.transmit(now);
   }
 
   #handle(now: number, attempt: Attempt, event: SessionEvent): void {
@@ -292,11 +274,11 @@ export class TunnelClient {
         log.write("debug", "session.state", "", { from: event.from, to: event.to });
         return;
       case "server-answered":
-        log.write("debug", "link.answered", "", this.#where(attempt));
+        log.write("debug", "link.answered", "", attempt.where());
         return;
       case "silence": {
-        const { message } = explainSilence(event.seconds, this.#options.config, this.#place(attempt));
-        log.write("warn", "link.silent", message, this.#where(attempt));
+        const { message } = explainSilence(event.seconds, this.#options.config, this.#place(attempt), attempt.seen());
+        log.write("warn", "link.silent", message, attempt.where());
         // Somebody else may answer; without an alternative the same server is asked on, unless its name has moved.
         if (this.#retry.hasAlternative) this.#leaveFor(now, attempt, event.seconds);
         else this.#askAgain(now, attempt, event.seconds);
@@ -304,20 +286,20 @@ export class TunnelClient {
       }
       case "stalled": {
         const { level, message } = explainStall(event.phase, this.#options.config, this.#place(attempt));
-        log.write(level, "link.stalled", message, this.#where(attempt));
+        log.write(level, "link.stalled", message, attempt.where());
         return;
       }
       case "tls-established":
-        log.write("info", "tls.established", "", { ...this.#where(attempt), tls: event.description });
+        log.write("info", "tls.established", "", { ...attempt.where(), tls: event.description });
         return;
       case "auth-pending":
         log.write("info", "auth.pending", "the server waits for another step of the login", { seconds: event.seconds });
         return;
       case "info":
-        log.write("info", "server.info", event.text);
+        this.#said.write(now, "info", "server.info", event.text);
         return;
       case "warning":
-        log.write("warn", "session.warning", event.text);
+        this.#said.write(now, "warn", "session.warning", event.text);
         return;
       case "rekeyed":
         log.write("info", "tunnel.rekeyed", "", { key: event.keyId, cipher: event.cipher });
@@ -331,26 +313,28 @@ export class TunnelClient {
   }
 
   #up(now: number, attempt: Attempt, event: SessionEvent & { readonly kind: "up" }): void {
-    const { config, path, lan } = this.#options;
-    const result = parseTunnelOptions(event.options, config.tunnel.localOptions, {
-      serverAddress: attempt.address,
-      lan,
-    });
+    const { side } = this.#options;
+    const { tunnel: own } = this.#options.config;
+    const { link, session } = attempt;
+    const context = { serverAddress: link.endpoint(attempt.path).address, lan: side.lan };
+    const result = parseTunnelOptions(event.options, own.localOptions, context);
     if (!result.ok) return this.#ended(now, attempt, { kind: "push-rejected", problem: result.problem });
     const { tunnel } = result;
-    for (const note of tunnel.notes) this.#log.write(note.level, "tunnel.option", note.text);
-    const wanted = tunnel.mtu ?? config.tunnel.mtu;
-    const mtu = Math.min(wanted, config.tunnel.mtuMax);
+    for (const note of tunnel.notes) this.#said.write(now, note.level, "tunnel.option", note.text);
+    const wanted = tunnel.mtu ?? own.mtu;
+    const mtu = Math.min(wanted, own.mtuMax);
     if (mtu < wanted) {
       const text = `the server pushes tun-mtu ${wanted}; ${mtu} is the most that tun-mtu-max allows, and what is used`;
-      this.#log.write("warn", "tunnel.option", text);
+      this.#said.write(now, "warn", "tunnel.option", text);
     }
-    path.router.openTunnel({
-      address: tunnel.address,
+    const problem = side.up(now, {
+      options: tunnel,
       mtu,
-      mssClamp: tunnelMss(config.tunnel.mssFix, mtu, attempt.session.dataOverhead, LINK_OVERHEAD, path.wan.mtu),
-      routes: tunnel.routes,
+      mssClamp: tunnelMss(own.mssFix, mtu, session.dataOverhead, link.overhead, link.mtu),
+      send: (at, rows) => this.#send(at, attempt, rows),
     });
+    if (problem !== undefined) return this.#ended(now, attempt, { kind: "push-rejected", problem });
+    attempt.isOpen = true;
     this.#state = { kind: "up", attempt };
     // When this one ends, the name may have moved.
     this.#found = undefined;
@@ -363,17 +347,25 @@ export class TunnelClient {
       routes: tunnel.routes.length,
       // What a person can give to the hosts of the LAN.
       dns: tunnel.dns.servers.length === 0 ? undefined : tunnel.dns.servers.join(","),
-      server: formatEndpoint({ address: attempt.address, port: attempt.remote.port }),
+      server: formatEndpoint(link.endpoint(attempt.path)),
     });
   }
 
+  /** Packets of the side: sealed in place and sent. */
+  #send(now: number, { session, link, path }: Attempt, rows: Batch): void {
+    const sealed = this.#sealed;
+    sealed.clear();
+    session.sealBatch(now, rows, sealed);
+    if (sealed.count > 0) link.send(now, path, sealed);
+  }
+
   #ended(now: number, attempt: Attempt, end: SessionEnd): void {
-    this.#transmit(now, attempt);
+    attempt.transmit(now);
     const state = this.#state.kind;
     const wasUp = state === "up" || state === "leaving";
-    const { level, message } = explainEnd(end, this.#options.config, this.#place(attempt));
+    const { level, message } = explainEnd(end, this.#options.config, this.#place(attempt), attempt.seen());
     if (wasUp) this.#log.write(level, "tunnel.down", message, { reason: end.kind });
-    else this.#log.write(level, "link.failed", message, { ...this.#where(attempt), reason: end.kind });
+    else this.#log.write(level, "link.failed", message, { ...attempt.where(), reason: end.kind });
     this.#release(now, attempt);
     if (state === "leaving") this.#setStopped();
     else this.#backOff(now, end);
@@ -401,28 +393,56 @@ export class TunnelClient {
   /** Forgets what is under way, without a word to the server. */
   #abandon(now: number, reason: string): void {
     const state = this.#state;
-    this.#resolver.cancel();
+    this.#options.resolver.cancel();
     if (!("attempt" in state)) return;
     if (state.kind === "up") this.#log.write("warn", "tunnel.down", reason, { reason: "abandoned" });
     this.#release(now, state.attempt);
   }
 
-  #release(now: number, { session, socket }: Attempt): void {
-    const { path } = this.#options;
+  #release(now: number, { session, link, isOpen }: Attempt): void {
     this.#authToken = session.authToken;
     // Where it has not ended by itself: its keys and its TLS are not the collector's.
     session.abandon(now);
-    path.router.closeTunnel();
-    path.setLink(undefined);
-    socket.stopCollecting();
-    path.wan.closeUdp(socket);
+    if (isOpen) this.#options.side.down(now);
+    link.close();
   }
 
-  #where({ remote, address }: Attempt): Record<string, string | number> {
-    return { server: formatEndpoint({ address, port: remote.port }), host: remote.host };
+  #place(attempt: Attempt): Place {
+    const { address, port } = attempt.link.endpoint(attempt.path);
+    return { address: `${address}`, port, protocol: attempt.remote.protocol, unixSeconds: this.#options.unixSeconds() };
+  }
+}
+
+/** One session with one address of a remote, and the link that it goes over. */
+class Attempt {
+  readonly remote: Remote;
+  readonly address: IpAddress;
+  readonly link: Link;
+  readonly session: ClientSession;
+  /** Where the server is: another one than 0 once it has floated. */
+  path = 0;
+  /** The side knows of it. */
+  isOpen = false;
+
+  constructor(remote: Remote, address: IpAddress, link: Link, session: ClientSession) {
+    this.remote = remote;
+    this.address = address;
+    this.link = link;
+    this.session = session;
   }
 
-  #place({ remote, address }: Attempt): { address: string; port: number; unixSeconds: number } {
-    return { address: `${address}`, port: remote.port, unixSeconds: this.#options.unixSeconds() };
+  transmit(now: number): void {
+    const { session, link, path } = this;
+    for (let packet = session.pollTransmit(now); packet !== undefined; packet = session.pollTransmit(now))
+      link.sendPacket(now, path, packet);
+  }
+
+  where(): Record<string, string> {
+    return { server: formatEndpoint(this.link.endpoint(this.path)), host: this.remote.host };
+  }
+
+  seen(): Sightings {
+    const otherKey = this.session.drops.values[~DROP_CONTROL_AUTHENTICATION]! > 0;
+    return { ...this.link.sightings(), otherKey };
   }
 }

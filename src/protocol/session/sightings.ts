@@ -1,0 +1,51 @@
+/** What was seen on the way to a server that does not answer, most of it dropped: what it tells a person. */
+import { type Endpoint, formatEndpoint } from "../../lib/endpoint.ts";
+import type { ControlWrap } from "../config/types.ts";
+
+export interface Sightings {
+  /** Datagrams came to our port from there, which is not where the server is. */
+  readonly stranger: Endpoint | undefined;
+  /** What the network says of packets to the server (ICMP, RFC 1812 5.2.7.1). Anybody can forge it: a hint. */
+  readonly unreachable: "network" | "host" | "port" | "prohibited" | undefined;
+  /** Datagrams with a wrong checksum. */
+  readonly damaged: number;
+  /** Datagrams for ports that nobody here has. */
+  readonly otherPort: number;
+  /** Packets came that the key of tls-auth or tls-crypt does not fit. */
+  readonly otherKey: boolean;
+}
+
+export const NOTHING_SEEN: Sightings = {
+  stranger: undefined,
+  unreachable: undefined,
+  damaged: 0,
+  otherPort: 0,
+  otherKey: false,
+};
+
+const UNREACHABLE: Readonly<Record<NonNullable<Sightings["unreachable"]>, string>> = {
+  network: "the network says that there is no way to it",
+  host: "the network says that there is no such host",
+  port: "its host says that nothing listens on that port: the server does not run, or has another port",
+  prohibited: "a firewall on the way says that it is blocked",
+};
+
+/** What explains the silence; undefined: nothing that was seen does. */
+export function explainSighting(seen: Sightings, wrap: ControlWrap): string | undefined {
+  if (seen.otherKey && wrap.kind !== "none")
+    return `what comes does not fit the ${wrap.kind} key (${wrap.material.label}): take the key that this server has`;
+  if (seen.stranger !== undefined) {
+    const { address } = seen.stranger;
+    return (
+      `packets come from ${formatEndpoint(seen.stranger)} instead: if that is another address of the server, add float to ` +
+      `the profile, or name ${address} as remote`
+    );
+  }
+  return seen.unreachable && UNREACHABLE[seen.unreachable];
+}
+
+/** What may have to do with it; empty: nothing. */
+export function aside({ damaged, otherPort }: Sightings): string {
+  const damage = damaged > 0 ? `; ${damaged} datagrams came damaged (wrong checksum)` : "";
+  return otherPort > 0 ? `${damage}; ${otherPort} datagrams came for ports that nobody here has` : damage;
+}

@@ -1,0 +1,479 @@
+import { describe, expect, test } from "bun:test";
+import { CERTIFICATE, clientConfig, NO_WRAP, PUSH, TLS_AUTH } from "../../test/support/client-config.ts";
+import { fakeTls, fakeTlsContext } from "../../test/support/fake-tls.ts";
+import { OpenvpnPeer } from "../../test/support/openvpn-peer.ts";
+import { Batch } from "../lib/batch.ts";
+import type { Endpoint } from "../lib/endpoint.ts";
+import { type IpAddress, parseIp } from "../lib/ip.ts";
+import type { Log } from "../lib/log.ts";
+import { seededRandom } from "../lib/random.ts";
+import { Arena, slabOver } from "../lib/slab.ts";
+import type { ClientConfig, ControlWrap } from "../protocol/config/types.ts";
+import { noblePrimitives } from "../protocol/control/noble-primitives.ts";
+import { nobleAead } from "../protocol/data/noble-aead.ts";
+import type { AeadFactory } from "../protocol/ports.ts";
+import { NOTHING_SEEN } from "../protocol/session/sightings.ts";
+import { Dialer } from "./dialer.ts";
+import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "./link.ts";
+import type { Resolution, Resolver } from "./resolve.ts";
+import type { OpenTunnel, TunnelSide } from "./side.ts";
+
+const AT = 256;
+const SCRATCH = 8192;
+const address = (text: string): IpAddress => parseIp(text) as IpAddress;
+
+/** A resolver that knows what it is told to know, and is silent otherwise. */
+class Names implements Resolver {
+  readonly known = new Map<string, readonly string[] | string>();
+  readonly asked: string[] = [];
+  #question: { readonly name: string; readonly done: (now: number, result: Resolution) => void } | undefined;
+
+  resolve(_now: number, name: string, _family: string, done: (now: number, result: Resolution) => void): void {
+    this.asked.push(name);
+    this.#question = { name, done };
+  }
+
+  cancel(): void {
+    this.#question = undefined;
+  }
+
+  pollAt = (): number => Number.POSITIVE_INFINITY;
+
+  poll(now: number): void {
+    const question = this.#question;
+    const answer = question && this.known.get(question.name);
+    if (question === undefined || answer === undefined) return;
+    this.#question = undefined;
+    if (typeof answer === "string") question.done(now, { ok: false, text: answer });
+    else question.done(now, { ok: true, addresses: answer.map(address), note: undefined });
+  }
+}
+
+/** The far end of a link is a server of its own, which answers at once. */
+class FakeLink implements Link {
+  readonly overhead = 28;
+  readonly isStream = false;
+  readonly mtu = 1500;
+  readonly request: LinkRequest;
+  readonly receiver: LinkReceiver;
+  readonly server: OpenvpnPeer;
+  readonly endpoints: Endpoint[];
+  /** Paths that packets went to. */
+  readonly sentTo = new Set<number>();
+  seen: Omit<typeof NOTHING_SEEN, "otherKey"> = NOTHING_SEEN;
+  isSilent = false;
+  isOpen = true;
+  settled = 0;
+
+  constructor(request: LinkRequest, receiver: LinkReceiver, server: OpenvpnPeer) {
+    this.request = request;
+    this.receiver = receiver;
+    this.server = server;
+    this.endpoints = [request.remote, { ...request.remote, address: address("203.0.113.99") }];
+  }
+
+  send(): void {}
+
+  sendPacket(now: number, path: number, packet: Uint8Array): void {
+    this.sentTo.add(path);
+    if (!this.isSilent) this.server.handle(now, packet);
+  }
+
+  settle(path: number): void {
+    this.settled = path;
+  }
+
+  endpoint = (path: number): Endpoint => this.endpoints[path] as Endpoint;
+  sightings = () => this.seen;
+
+  close(): void {
+    this.isOpen = false;
+  }
+}
+
+const REMOTE = {
+  host: "203.0.113.10",
+  port: 1194,
+  protocol: "udp",
+  family: "any",
+  origin: { file: "x", line: 1 },
+} as const;
+const NAMED = { remotes: [{ ...REMOTE, host: "vpn.example" }] };
+
+interface BedOptions {
+  readonly push?: readonly string[];
+  readonly config?: Partial<ClientConfig>;
+  readonly wrap?: ControlWrap;
+  readonly serverWrap?: ControlWrap;
+  /** Why the side refuses a tunnel. */
+  readonly refusal?: string;
+}
+
+class Bed implements LinkFactory, TunnelSide {
+  now = 1000;
+  readonly dialer: Dialer;
+  readonly names = new Names();
+  /** All of them, open or not. */
+  readonly links: FakeLink[] = [];
+  readonly lines: string[] = [];
+  readonly lan = undefined;
+  readonly delivered: number[] = [];
+  /** Keys that were made and not closed. */
+  keys = 0;
+  isSilent = false;
+  /** Where the server answers from. */
+  path = 0;
+  tunnel: OpenTunnel | undefined;
+  readonly #slab = slabOver(new ArrayBuffer(4 * SCRATCH));
+  readonly #options: BedOptions;
+  readonly #random = seededRandom(1);
+
+  constructor(options: BedOptions = {}) {
+    this.#options = options;
+    const log: Log = {
+      enabled: () => true,
+      write: (level, event, text, fields = {}) =>
+        this.lines.push(`${level} ${event} ${JSON.stringify(fields)} ${text}`),
+    };
+    this.dialer = new Dialer({
+      config: { ...clientConfig([], options.wrap ?? NO_WRAP), remotes: [REMOTE], ...options.config },
+      side: this,
+      links: this,
+      resolver: this.names,
+      slab: this.#slab,
+      scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),
+      aead: this.#counting(nobleAead(this.#slab)),
+      control: noblePrimitives,
+      tls: fakeTls(this.#random, CERTIFICATE),
+      log,
+      random: this.#random,
+      unixSeconds: () => 1_700_000_000,
+    });
+  }
+
+  get link(): FakeLink | undefined {
+    return this.links.findLast((link) => link.isOpen);
+  }
+
+  get isUp(): boolean {
+    return this.tunnel !== undefined;
+  }
+
+  /** Hosts that were dialled, in their order. */
+  get dialled(): string[] {
+    return this.links.map(({ request }) => `${request.remote.address}`);
+  }
+
+  /** What the client logged in with last. */
+  get password(): string | undefined {
+    return this.links.at(-1)?.server.login[1];
+  }
+
+  open(request: LinkRequest, receiver: LinkReceiver): Link | string {
+    if (request.localPort === 1) return "the local port 1 is in use";
+    const link = new FakeLink(request, receiver, this.#newServer());
+    link.isSilent = this.isSilent;
+    this.links.push(link);
+    return link;
+  }
+
+  refusal(remote: IpAddress): string | undefined {
+    return `${remote}` === "198.51.100.9" ? "our own address" : undefined;
+  }
+
+  up(_now: number, tunnel: OpenTunnel): string | undefined {
+    if (this.#options.refusal !== undefined) return this.#options.refusal;
+    this.tunnel = tunnel;
+    return undefined;
+  }
+
+  down(): void {
+    this.tunnel = undefined;
+  }
+
+  deliver(_now: number, rows: Batch): void {
+    for (let i = 0; i < rows.count; i++) this.delivered.push(rows.len[i]!);
+  }
+
+  /** Lets the time pass until the condition holds. */
+  until(condition: () => boolean): void {
+    for (let steps = 0; !condition(); steps++) {
+      if (steps > 100_000) throw new Error(`it does not come to hold: ${this.lines.slice(-5).join("\n")}`);
+      this.now += 10;
+      this.step();
+    }
+  }
+
+  step(): void {
+    this.dialer.poll(this.now);
+    const { link } = this;
+    if (link !== undefined && !link.isSilent)
+      for (let p = link.server.poll(this.now); p !== undefined; p = link.server.poll(this.now)) this.receive(p);
+    this.dialer.poll(this.now);
+  }
+
+  /** A packet comes out of the link. */
+  receive(packet: Uint8Array, path = this.path): void {
+    const rows = new Batch(1);
+    this.#slab.bytes.set(packet, AT);
+    rows.push(AT, packet.length);
+    this.link?.receiver.handleRows(this.now, path, rows);
+  }
+
+  #newServer(): OpenvpnPeer {
+    const random = this.#random;
+    const { push = PUSH, wrap = NO_WRAP, serverWrap = wrap } = this.#options;
+    const far = serverWrap.kind === "tls-auth" ? { ...serverWrap, direction: 0 as const } : serverWrap;
+    const keys = { cipher: "AES-256-GCM", peerId: 5, push, ekm: true } as const;
+    return new OpenvpnPeer({ wrap: far, tls: fakeTlsContext(true, random, CERTIFICATE), random, ...keys });
+  }
+
+  #counting(aead: AeadFactory): AeadFactory {
+    return {
+      create: (...of) => {
+        const key = aead.create(...of);
+        const { close } = key;
+        this.keys++;
+        key.close = () => {
+          this.keys--;
+          close.call(key);
+        };
+        return key;
+      },
+    };
+  }
+}
+
+test("a session that is given up lets go of its keys and its link: another network, none, a reload", () => {
+  const bed = new Bed();
+  for (let i = 0; i < 5; i++) {
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.isUp);
+    expect(bed.keys).toBe(2);
+  }
+  bed.dialer.networkDown(bed.now, "no link");
+  expect([bed.keys, bed.isUp]).toEqual([0, false]);
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  bed.dialer.stop(bed.now, "reload");
+  expect([bed.keys, bed.links.length, bed.link, bed.isUp]).toEqual([0, 6, undefined, false]);
+});
+
+test("a dialer that is stopped says goodbye to the server, where the profile has explicit-exit-notify", () => {
+  for (const exitNotify of [0, 1]) {
+    const bed = new Bed({ config: { exitNotify } });
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.isUp);
+    bed.dialer.stop(bed.now, "reload");
+    expect([exitNotify, bed.links.at(-1)?.server.exited === true]).toEqual([exitNotify, exitNotify === 1]);
+  }
+});
+
+test("so does one whose tunnel cannot be opened, because of the push or of the side", () => {
+  for (const options of [{ push: PUSH.filter((option) => !option.startsWith("ifconfig")) }, { refusal: "no device" }]) {
+    const bed = new Bed(options);
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.links.length === 5 && bed.link === undefined);
+    expect([bed.keys, bed.isUp]).toEqual([0, false]);
+    expect(bed.lines.some((line) => line.includes("what the server pushes cannot be used"))).toBe(true);
+  }
+});
+
+test("the side is told what the tunnel is; what it sends is sealed, and what comes is opened and delivered", () => {
+  const bed = new Bed({ push: [...PUSH, "tun-mtu 1400", "route 10.1.0.0 255.255.0.0"] });
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  expect(bed.tunnel).toMatchObject({ mtu: 1400 });
+  expect(bed.tunnel!.options.routes.map(({ network }) => `${network}`)).toEqual(["10.8.0.0/24", "10.1.0.0/16"]);
+});
+
+test("the local port that is in use is said, and tried again", () => {
+  const bed = new Bed({ config: { link: { localPort: 1, float: false } } });
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.now > 30_000);
+  expect(bed.lines.filter((line) => line.includes("the local port 1 is in use")).length).toBeGreaterThan(2);
+});
+
+test("the next session logs in with the token of the one before, also over a change of the network", () => {
+  const bed = new Bed({ push: [...PUSH, "auth-token first"] });
+  for (const password of ["pw", "first", "first"]) {
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.isUp);
+    expect(bed.password).toBe(password);
+  }
+});
+
+test("a refused token is given up for the password at once; a refused password waits, whatever the network does", () => {
+  const bed = new Bed({ push: [...PUSH, "auth-token first"] });
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  bed.link?.server.say("AUTH_FAILED");
+  const refusedAt = bed.now;
+  bed.until(() => bed.links.length === 3 && bed.isUp);
+  expect(bed.password).toBe("pw");
+  expect(bed.now - refusedAt).toBeLessThan(2000);
+  bed.link?.server.say("AUTH_FAILED");
+  bed.until(() => bed.link === undefined);
+  const from = bed.now;
+  bed.dialer.networkDown(bed.now, "no link");
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.links.length === 4);
+  expect(bed.now - from).toBeGreaterThan(59_000);
+});
+
+test("remote-random-hostname: each look-up is of another name below the remote's (man openvpn)", () => {
+  const retry = { ...clientConfig([], NO_WRAP).retry, remoteRandomHostname: true };
+  const bed = new Bed({ config: { ...NAMED, retry } });
+  for (let i = 0; i < 3; i++) bed.dialer.networkUp(bed.now);
+  expect(new Set(bed.names.asked).size).toBe(3);
+  for (const host of bed.names.asked) expect(host).toMatch(/^[0-9a-f]{12}\.vpn\.example$/);
+  const fixed = new Bed({ config: { retry } });
+  fixed.dialer.networkUp(fixed.now);
+  fixed.until(() => fixed.isUp);
+});
+
+describe("a server's name", () => {
+  test("is asked for anew while the server is silent, and once its address has failed: where it leads then counts", () => {
+    const bed = new Bed({ config: NAMED });
+    bed.names.known.set("vpn.example", ["203.0.113.10"]);
+    bed.isSilent = true;
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.names.asked.length === 2);
+    expect(bed.links.length).toBe(1);
+    bed.names.known.set("vpn.example", ["203.0.113.11"]);
+    bed.isSilent = false;
+    bed.until(() => bed.isUp);
+    expect(bed.dialled).toEqual(["203.0.113.10", "203.0.113.11"]);
+  });
+
+  test("that moved is found within 20 s of silence", () => {
+    const bed = new Bed({ config: NAMED });
+    bed.names.known.set("vpn.example", ["203.0.113.10"]);
+    bed.isSilent = true;
+    const from = bed.now;
+    bed.dialer.networkUp(from);
+    bed.until(() => bed.links.length === 1);
+    bed.names.known.set("vpn.example", ["203.0.113.11"]);
+    bed.until(() => bed.links.length === 2);
+    expect([bed.dialled.at(-1), bed.now - from < 20_000]).toEqual(["203.0.113.11", true]);
+  });
+
+  test("with several addresses: each is tried in the order of one answer, then it is asked for again; also in another network", () => {
+    const bed = new Bed({ config: NAMED });
+    bed.names.known.set("vpn.example", ["203.0.113.10", "203.0.113.11"]);
+    bed.isSilent = true;
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.links.length === 1);
+    bed.names.known.set("vpn.example", ["203.0.113.11", "203.0.113.10"]); // as servers rotate them
+    bed.until(() => bed.links.length === 2);
+    expect([bed.dialled, bed.names.asked.length]).toEqual([["203.0.113.10", "203.0.113.11"], 1]);
+    bed.until(() => bed.links.length === 3);
+    expect(bed.names.asked.length).toBe(2);
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.links.length === 4);
+    expect(bed.names.asked.length).toBe(3);
+  });
+
+  test("that does not resolve is asked for again, in few lines of the log; right again, it is found within the wait", () => {
+    const bed = new Bed({ config: NAMED });
+    bed.names.known.set("vpn.example", "the resolver blocks this name");
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.names.asked.length === 20);
+    const told = bed.lines.filter((line) => line.includes("link.unresolved"));
+    expect(told.length).toBeGreaterThanOrEqual(3);
+    expect(told.length).toBeLessThan(8);
+    bed.names.known.set("vpn.example", ["203.0.113.10"]);
+    const from = bed.now;
+    bed.until(() => bed.isUp);
+    expect(bed.now - from).toBeLessThan(10_000);
+  });
+});
+
+test("an address of the profile that cannot be a server's is never dialled", () => {
+  for (const host of ["0.0.0.0", "127.0.0.1", "255.255.255.255", "224.0.0.1", "198.51.100.9"]) {
+    const bed = new Bed({ config: { remotes: [{ ...REMOTE, host }] } });
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.now > 60_000);
+    expect(bed.links.length).toBe(0);
+    expect(bed.lines.some((line) => line.includes(`the remote ${host} is`))).toBe(true);
+  }
+});
+
+describe("a server that answers from another address", () => {
+  const FLOAT = { config: { link: { localPort: undefined, float: true } } };
+
+  test("is followed there once its packets prove that it is the server", () => {
+    const bed = new Bed(FLOAT);
+    bed.path = 1;
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.isUp);
+    expect([bed.link?.settled, bed.link?.sentTo.has(1)]).toEqual([1, true]);
+    expect(bed.lines.some((line) => line.includes("link.floated") && line.includes("203.0.113.99"))).toBe(true);
+  });
+
+  test("moves while the tunnel is up by data that only it can make; forged packets move nothing", () => {
+    const bed = new Bed({ ...FLOAT, push: [...PUSH, "ping 1"] });
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.isUp);
+    const { link } = bed;
+    for (const packet of ["300000000000", "4800000500000001ffffffffffffffffffffffffffffffff00", "28"])
+      bed.receive(Uint8Array.fromHex(packet), 1);
+    expect([link?.settled, link?.sentTo.has(1)]).toEqual([0, false]);
+    const sealed = link!.server.seal(bed.now, Uint8Array.of(0x45, ...Array(19).fill(0))) as Uint8Array;
+    bed.receive(sealed, 1);
+    expect(link?.settled).toBe(1);
+    expect(bed.delivered).toEqual([20]);
+    // The same again is a replay, from wherever it comes.
+    bed.receive(sealed, 0);
+    expect(link?.settled).toBe(1);
+  });
+
+  test("without float is named with that address", () => {
+    const bed = new Bed();
+    bed.isSilent = true;
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.links.length === 1);
+    bed.link!.seen = { ...NOTHING_SEEN, stranger: { address: address("203.0.113.11"), port: 1194 } };
+    bed.until(() => bed.lines.some((line) => line.includes("link.silent")));
+    expect(bed.lines.find((line) => line.includes("link.silent"))).toMatch(/203\.0\.113\.11:1194 instead: .*add float/);
+  });
+});
+
+test("a server whose key is another is told from one that is silent", () => {
+  const other = { ...TLS_AUTH, key: Uint8Array.from({ length: 256 }, (_, i) => i) } as ControlWrap;
+  const bed = new Bed({ wrap: TLS_AUTH, serverWrap: other });
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.link !== undefined);
+  // It drops what does not fit its own key; but its reset for somebody else may come here.
+  bed.receive(Uint8Array.of(8 << 3, ...Array(60).fill(7)));
+  bed.until(() => bed.lines.some((line) => line.includes("link.silent")));
+  expect(bed.lines.find((line) => line.includes("link.silent"))).toMatch(/does not fit the tls-auth key/);
+});
+
+test("a server that lets the session up and ends it at once is asked less and less often, in few lines of the log", () => {
+  const bed = new Bed();
+  bed.dialer.networkUp(bed.now);
+  const from = bed.now;
+  while (bed.now - from < 600_000) {
+    bed.until(() => bed.isUp || bed.now - from >= 600_000);
+    if (!bed.isUp) break;
+    for (let i = 0; i < 10; i++) bed.link?.server.say(`INFO,${i}`);
+    bed.link?.server.say("RESTART");
+    bed.until(() => !bed.isUp);
+  }
+  expect(bed.links.length).toBeLessThan(120);
+  expect(bed.lines.filter((line) => !line.startsWith("debug")).length).toBeLessThan(1000);
+});
+
+test("a clock that jumps by more than ping-restart, as after a suspension, means to connect anew at once", () => {
+  const bed = new Bed();
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  bed.now += 3_600_000;
+  const resumed = bed.now;
+  bed.until(() => bed.links.length === 2 && bed.isUp);
+  expect(bed.now - resumed).toBeLessThan(3000);
+  expect(bed.lines.some((line) => line.includes("tunnel.down") && line.includes("ping-timeout"))).toBe(true);
+});

@@ -1,0 +1,47 @@
+/**
+ * A link moves OpenVPN packets to and from paths. A path is the index of a remote address that the link has admitted; what
+ * comes from elsewhere costs no memory. The packets of a turn are rows of the slab, so a link is given batches and gives
+ * batches; control packets are few and go one by one. Framing is the business of the links over streams (protocol/stream.ts).
+ */
+import type { Batch } from "../lib/batch.ts";
+import type { Endpoint } from "../lib/endpoint.ts";
+import type { LinkProtocol } from "../protocol/config/types.ts";
+import type { LinkFacts } from "../protocol/session/association.ts";
+import type { Sightings } from "../protocol/session/sightings.ts";
+
+export interface Link extends LinkFacts {
+  /** The largest packet that the network below takes, its own headers included. */
+  readonly mtu: number;
+  /** Sends the rows, sealed in place and with HEADROOM in front, to a path; their bytes are the link's until it is flushed. */
+  send(now: number, path: number, rows: Batch): void;
+  /** Sends one packet, which is copied. */
+  sendPacket(now: number, path: number, packet: Uint8Array): void;
+  /** The peer has proved that it is at this path: what comes from there is expected from now on. */
+  settle(path: number): void;
+  /** The remote address of a path. */
+  endpoint(path: number): Endpoint;
+  /** What was seen of the network since the link was made, and dropped: hints for a person. */
+  sightings(): Omit<Sightings, "otherKey">;
+  close(): void;
+}
+
+export interface LinkReceiver {
+  /** Packets of one path, in the order of their arrival. They are the receiver's, to be opened in place, until it returns. */
+  handleRows(now: number, path: number, rows: Batch): void;
+}
+
+export interface LinkRequest {
+  readonly protocol: LinkProtocol;
+  readonly remote: Endpoint;
+  /** undefined: any. */
+  readonly localPort: number | undefined;
+  /** Packets from other addresses go to the receiver as well, as another path. */
+  readonly float: boolean;
+}
+
+export interface LinkFactory {
+  /** Path 0 is the remote. @returns why there is no link, in words */
+  open(request: LinkRequest, receiver: LinkReceiver): Link | string;
+  /** Why nothing can be sent to an address, in words that follow "is"; undefined: it can. */
+  refusal(address: Endpoint["address"]): string | undefined;
+}
