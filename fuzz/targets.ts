@@ -6,6 +6,7 @@ import { dhcp } from "./targets/dhcp.ts";
 import { disk } from "./targets/disk.ts";
 import { dns } from "./targets/dns.ts";
 import { frame } from "./targets/frame.ts";
+import { outlet } from "./targets/outlet.ts";
 import { session } from "./targets/session.ts";
 import { settings } from "./targets/settings.ts";
 import { stack } from "./targets/stack.ts";
@@ -13,6 +14,7 @@ import { stack } from "./targets/stack.ts";
 export const TARGETS: Readonly<Record<string, Target>> = {
   frame,
   stack,
+  outlet,
   dhcp,
   dns,
   control,

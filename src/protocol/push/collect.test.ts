@@ -72,3 +72,9 @@ test("what the server's options string shows to be set up otherwise there is tol
   expect(told("V4,comp-lzo,tls-server")).toContain("compression");
   expect(told("V4,comp-lzo,tls-server", "comp-lzo no")).toBe("");
 });
+
+test("a reply of very many short options is refused too", () => {
+  const reply = new PushReply();
+  expect(reply.add(part(new Array(4096).fill("a"), 2))).toBe(false);
+  expect(reply.add(part(["a"]))).toBe("the server pushed too many options");
+});

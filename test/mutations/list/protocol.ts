@@ -344,7 +344,7 @@ export const PROTOCOL = [
     ['    this.#timers.set("push-request", now + PUSH_REQUEST_MS);\n', "", "that a push request is repeated"],
     [
       "if (this.#infosLeft-- > 0) this.#events.push(event);",
-      "this.#events.push(event);",
+      "if (true as boolean) this.#events.push(event);",
       "the bound on texts of the server",
     ],
     [

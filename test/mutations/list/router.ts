@@ -133,13 +133,13 @@ export const ROUTER = [
       "that a half-open session is confirmed by a SYN alone",
     ],
     [
-      "if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;\n      session = this.#tcpOut",
-      "session = this.#tcpOut",
+      "if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;\n      key.insidePort",
+      "key.insidePort",
       "the TCP header of what goes out",
     ],
     [
-      "if (udpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;\n      session = table.findOutside",
-      "session = table.findOutside",
+      "if (udpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;\n      key.remotePort = udpSrcPort(d, l4);\n      session = table.findOutside",
+      "key.remotePort = udpSrcPort(d, l4);\n      session = table.findOutside",
       "the UDP header of what comes in",
     ],
     [
@@ -173,16 +173,16 @@ export const ROUTER = [
   ),
   ...mutationsOf(
     "netstack/nat/table.ts",
-    ["        this.remoteAddress[i] === remote &&\n", "", "filtering by the remote address (RFC 4787 REQ-8)"],
-    ["        this.remotePort[i] === remotePort &&\n", "", "filtering by the remote port"],
+    ["      this.#same(this.remote, i, key.remote) &&\n", "", "filtering by the remote address (RFC 4787 REQ-8)"],
+    ["      this.remotePort[i] === key.remotePort &&\n", "", "filtering by the remote port"],
     [
-      "        this.protocol[i] === protocol\n      ) {",
-      "        true\n      ) {",
+      "      this.protocol[i] === key.protocol &&\n      this.#same",
+      "      this.#same",
       "that TCP and UDP are different sessions",
     ],
     [
-      "if (now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;",
-      "return i;",
+      "if (i === 0 || now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;",
+      "if (i === 0 || true) return i;",
       "that an overdue session is not found",
     ],
     [
