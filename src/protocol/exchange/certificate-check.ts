@@ -7,7 +7,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension, X509Certificate } from "@peculiar/x509";
 import type { VerifyConfig } from "../config/types.ts";
-import type { CertificateProblem } from "../session/events.ts";
+import type { CertificateProblem } from "./failure.ts";
 
 const NS_CERT_TYPE = "2.16.840.1.113730.1.1";
 const EKU_SERVER = "1.3.6.1.5.5.7.3.1";

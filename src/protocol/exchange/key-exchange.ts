@@ -16,9 +16,9 @@ import { CONTROL_V1, SOFT_RESET_V1 } from "../control/opcode.ts";
 import type { ControlPacket } from "../control/packet.ts";
 import { Reliable } from "../control/reliable.ts";
 import type { TlsContext, TlsEngine } from "../ports.ts";
-import type { AssociationEnd, CertificateProblem } from "../session/events.ts";
 import { clientFirst, hardReset, otherSide, type Side } from "../side.ts";
 import { checkPeerCertificate } from "./certificate-check.ts";
+import type { CertificateProblem, ExchangeFailure } from "./failure.ts";
 import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH, type KeyDerivation, type KeySource } from "./key-derive.ts";
 import {
   type KeyMethodMessage,
@@ -46,7 +46,7 @@ export type KeyExchangeEvent =
   | { readonly kind: "tls-established"; readonly description: string; readonly warnings: readonly string[] }
   | { readonly kind: "done" }
   | { readonly kind: "message"; readonly message: ControlMessage }
-  | { readonly kind: "failed"; readonly end: AssociationEnd };
+  | { readonly kind: "failed"; readonly failure: ExchangeFailure };
 
 export class KeyExchange {
   readonly keyId: number;
@@ -57,7 +57,7 @@ export class KeyExchange {
   readonly #parts: ExchangeParts;
   readonly #events: KeyExchangeEvent[] = [];
   #state: KeyExchangeState = "reset";
-  #failure: AssociationEnd | undefined;
+  #failure: ExchangeFailure | undefined;
   #ownSource: KeySource | undefined;
   #tls: TlsEngine | undefined;
   #rejected: CertificateProblem | undefined;
@@ -84,7 +84,7 @@ export class KeyExchange {
     return this.#state;
   }
 
-  get failure(): AssociationEnd | undefined {
+  get failure(): ExchangeFailure | undefined {
     return this.#failure;
   }
 
@@ -236,11 +236,11 @@ export class KeyExchange {
     }
   }
 
-  #fail(end: AssociationEnd): void {
+  #fail(failure: ExchangeFailure): void {
     this.#state = "failed";
     if (this.#failure !== undefined) return;
-    this.#failure = end;
-    this.#events.push({ kind: "failed", end });
+    this.#failure = failure;
+    this.#events.push({ kind: "failed", failure });
   }
 
   #wipe(): void {

@@ -26,6 +26,7 @@ import type { KeyPlan } from "../data/key-plan.ts";
 import { KeySlots } from "../data/key-slots.ts";
 import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
 import { DROP_CONTROL_OVERSIZE, DROP_NONE, DROP_PACKET_EMPTY, DROP_SESSION_ENDED, SessionDrops } from "../drop.ts";
+import type { ExchangeFailure } from "../exchange/failure.ts";
 import type { KeyExchange, KeyExchangeEvent } from "../exchange/key-exchange.ts";
 import type { KeyMethodText } from "../exchange/key-method.ts";
 import { Rekey } from "../exchange/rekey.ts";
@@ -210,7 +211,7 @@ export class Association {
    * Makes the data key of an exchange that is done, and schedules the next renegotiation. The first key is sent with at once.
    * @returns why it cannot: TLS broke right behind the message that led here, so there is nothing to export keys from
    */
-  installKeys(now: number, plan: KeyPlan, exchange = this.#rekey.active): AssociationEnd | undefined {
+  installKeys(now: number, plan: KeyPlan, exchange = this.#rekey.active): ExchangeFailure | undefined {
     if (exchange === undefined) throw new Error("keys are installed after an exchange");
     if (exchange.failure !== undefined) return exchange.failure;
     const { slab, aead } = this.#ports;
@@ -403,8 +404,8 @@ export class Association {
         this.#events.push(event);
         return;
       case "failed":
-        if (isFirst) this.#over(event.end);
-        else if (exchange === this.#rekey.pending) this.#over(renegotiationFailed(event.end));
+        if (isFirst) this.#over(event.failure);
+        else if (exchange === this.#rekey.pending) this.#over(renegotiationFailed(event.failure));
         return;
     }
     event satisfies never;
@@ -500,7 +501,8 @@ function switchDelay({ handWindow, tranWindow, renegSec }: ControlConfig): numbe
   return Math.min(handWindow, tranWindow, renegSec.max > 0 ? renegSec.max / 2 : handWindow);
 }
 
-function renegotiationFailed(end: AssociationEnd): AssociationEnd {
-  if (end.kind === "certificate-rejected") return end;
-  return { kind: "renegotiation-failed", problem: end.kind === "tls-failed" ? end.failure.message : end.kind };
+function renegotiationFailed(failure: ExchangeFailure): AssociationEnd {
+  if (failure.kind === "certificate-rejected") return failure;
+  const problem = failure.kind === "tls-failed" ? failure.failure.message : failure.problem;
+  return { kind: "renegotiation-failed", problem };
 }

@@ -63,7 +63,7 @@ type Timer =
 
 export class ClientSession {
   readonly #config: ClientConfig;
-  readonly #link: Association;
+  readonly #association: Association;
   readonly #login: Login;
   readonly #timers = new Deadlines<Timer>();
   readonly #events: SessionEvent[] = [];
@@ -75,7 +75,7 @@ export class ClientSession {
   constructor(config: ClientConfig, ports: SessionPorts, start: ClientStart) {
     this.#config = config;
     this.#login = new Login(config.login, start.authToken);
-    this.#link = new Association("client", config, ports, start, () => ({
+    this.#association = new Association("client", config, ports, start, () => ({
       options: optionsString("client", config.data, config.tunnel, config.control.wrap, start.link.isStream),
       ...this.#login.next(),
       peerInfo: clientPeerInfo(config.data, config.tunnel, config.peerInfo),
@@ -92,11 +92,11 @@ export class ClientSession {
   }
 
   get drops(): SessionDrops {
-    return this.#link.drops;
+    return this.#association.drops;
   }
 
   get counters(): Association["counters"] {
-    return this.#link.counters;
+    return this.#association.counters;
   }
 
   /** What the server gave to log in with from now on. */
@@ -106,17 +106,17 @@ export class ClientSession {
 
   /** Packets so far that only the server can have made. */
   get proofs(): number {
-    return this.#link.proofs;
+    return this.#association.proofs;
   }
 
   /** Bytes that sealing adds to a packet. Once up. */
   get dataOverhead(): number {
-    return this.#link.dataOverhead;
+    return this.#association.dataOverhead;
   }
 
   /** Tunnel packets and bytes so far. */
   traffic(): Readonly<Traffic> {
-    return this.#link.traffic;
+    return this.#association.traffic;
   }
 
   start(now: number): void {
@@ -127,7 +127,7 @@ export class ClientSession {
     this.#timers.set("answer", now + retry.connectTimeout * 1000);
     this.#timers.set("handshake", now + control.handWindow * 1000);
     this.#timers.set("silence", now + SILENCE_MS);
-    this.#link.start(now);
+    this.#association.start(now);
   }
 
   /** Says goodbye where that was agreed on, then ends. */
@@ -139,8 +139,8 @@ export class ClientSession {
     const notices = Math.min(explicitExitNotify ?? this.#config.exitNotify, MAX_EXIT_NOTICES);
     if (notices === 0) return this.#end(now, { kind: "closed" });
     this.#move({ kind: "closing" });
-    if (ccExit) this.#link.sayLast(now, "EXIT", notices);
-    else this.#link.sayExit(now, notices);
+    if (ccExit) this.#association.sayLast(now, "EXIT", notices);
+    else this.#association.sayExit(now, notices);
     this.#settle(now);
   }
 
@@ -155,7 +155,7 @@ export class ClientSession {
    */
   handleBatch(now: number, datagrams: Batch, plain: Batch): void {
     for (let i = 0; i < datagrams.count; ) {
-      i = this.#link.handleRows(now, datagrams, i, datagrams.count, plain);
+      i = this.#association.handleRows(now, datagrams, i, datagrams.count, plain);
       this.#settle(now);
     }
     if (!this.#compressedTold && this.drops.values[~DROP_DATA_COMPRESSED]! > 0) {
@@ -166,20 +166,20 @@ export class ClientSession {
 
   /** Seals IP packets in place; the rows of `sealed` are datagrams for the link and start in the headroom of `plain`'s. */
   sealBatch(now: number, plain: Batch, sealed: Batch): void {
-    this.#link.sealBatch(now, plain, sealed);
+    this.#association.sealBatch(now, plain, sealed);
   }
 
   /** Does everything that is due. */
   handleTimeout(now: number): void {
     if (this.#state.kind === "ended") return;
-    this.#link.handleTimeout(now);
+    this.#association.handleTimeout(now);
     this.#settle(now);
     this.#handleTimers(now);
   }
 
   /** The next control packet or ping for the link. */
   pollTransmit(now: number): Uint8Array | undefined {
-    return this.#link.pollTransmit(now);
+    return this.#association.pollTransmit(now);
   }
 
   pollEvent(): SessionEvent | undefined {
@@ -188,12 +188,12 @@ export class ClientSession {
 
   /** When handleTimeout or pollTransmit wants to be called; in the past when at once, Infinity when never. */
   pollAt(): number {
-    return Math.min(this.#timers.next(), this.#link.pollAt());
+    return Math.min(this.#timers.next(), this.#association.pollAt());
   }
 
   /** Takes what happened on the association, in its order. */
   #settle(now: number): void {
-    for (let event = this.#link.poll(); event !== undefined; event = this.#link.poll()) {
+    for (let event = this.#association.poll(); event !== undefined; event = this.#association.poll()) {
       if (this.#state.kind !== "ended") this.#take(now, event);
     }
   }
@@ -228,14 +228,14 @@ export class ClientSession {
       this.#timers.set("push-wait", now + this.#config.control.handWindow * 1000);
       this.#requestPush(now);
     } else if (state.kind === "up") {
-      const failure = this.#link.installKeys(now, state.plan, exchange);
+      const failure = this.#association.installKeys(now, state.plan, exchange);
       if (failure !== undefined) return this.#end(now, failure);
       this.#events.push({ kind: "rekeyed", keyId: exchange.keyId, cipher: state.plan.cipher });
     }
   }
 
   #requestPush(now: number): void {
-    this.#link.say("PUSH_REQUEST");
+    this.#association.say("PUSH_REQUEST");
     this.#timers.set("push-request", now + PUSH_REQUEST_MS);
   }
 
@@ -278,7 +278,7 @@ export class ClientSession {
     if (state.kind !== "push") return;
     const complete = state.reply.add(message);
     if (complete === false) return;
-    const { peerOptions } = this.#link;
+    const { peerOptions } = this.#association;
     const pushed = typeof complete === "string" ? complete : state.reply.settle(pull, data, peerOptions);
     if (typeof pushed === "string") return this.#end(now, { kind: "push-rejected", problem: pushed });
     this.#open(now, pushed, peerOptions);
@@ -288,9 +288,9 @@ export class ClientSession {
     const { session, cipher, framing } = pushed;
     const peerId = session.peerId ?? PEER_ID_NONE;
     const plan: KeyPlan = { cipher, framing, peerId, derivation: session.keyDerivation };
-    const failure = this.#link.installKeys(now, plan);
+    const failure = this.#association.installKeys(now, plan);
     if (failure !== undefined) return this.#end(now, failure);
-    this.#link.keepAlive(now, pushedKeepalive(this.#config.keepalive, session));
+    this.#association.keepAlive(now, pushedKeepalive(this.#config.keepalive, session));
     this.#login.pushed(pushed);
     this.#timers.clearAll();
     this.#move({ kind: "up", pushed, plan });
@@ -315,14 +315,14 @@ export class ClientSession {
     const timers = this.#timers;
     const seconds = Math.round((now - this.#startedAt) / 1000);
     if (timers.expired("silence", now)) {
-      if (this.#link.isAnswered) this.#events.push({ kind: "stalled", seconds, phase: this.#link.phase });
+      if (this.#association.isAnswered) this.#events.push({ kind: "stalled", seconds, phase: this.#association.phase });
       else this.#events.push({ kind: "silence", seconds });
     }
     const isLate =
       timers.expired("answer", now) || timers.expired("handshake", now) || timers.expired("push-wait", now);
-    if (isLate && !this.#link.isAnswered) return this.#end(now, { kind: "no-answer", seconds });
+    if (isLate && !this.#association.isAnswered) return this.#end(now, { kind: "no-answer", seconds });
     if (isLate) {
-      return this.#end(now, { kind: "handshake-timeout", phase: this.#link.phase, silentSeconds: undefined });
+      return this.#end(now, { kind: "handshake-timeout", phase: this.#association.phase, silentSeconds: undefined });
     }
     if (timers.expired("push-request", now)) this.#requestPush(now);
   }
@@ -331,7 +331,7 @@ export class ClientSession {
     if (this.#state.kind === "ended") return;
     // Whatever happens while the goodbye is on its way, this side closed the session.
     const end: SessionEnd = this.#state.kind === "closing" ? { kind: "closed" } : cause;
-    this.#link.end(now);
+    this.#association.end(now);
     this.#timers.clearAll();
     this.#move({ kind: "ended", end });
     this.#events.push({ kind: "ended", end });

@@ -1,13 +1,7 @@
 /** What a session tells its owner. */
-import type { AeadName, TlsFailure } from "../ports.ts";
+import type { ExchangeFailure } from "../exchange/failure.ts";
+import type { AeadName } from "../ports.ts";
 import type { SessionState } from "./state.ts";
-
-/** A failed check of the peer's certificate beside the chain (remote-cert-tls, verify-x509-name, peer-fingerprint, ...). */
-export interface CertificateProblem {
-  /** The directive that was not met. */
-  readonly directive: string;
-  readonly problem: string;
-}
 
 /** Why an association is over, whichever side this is. */
 export type AssociationEnd =
@@ -16,10 +10,7 @@ export type AssociationEnd =
    * `silentSeconds` although it had something to acknowledge.
    */
   | { readonly kind: "handshake-timeout"; readonly phase: string; readonly silentSeconds: number | undefined }
-  | { readonly kind: "tls-failed"; readonly failure: TlsFailure }
-  | { readonly kind: "certificate-rejected"; readonly problem: CertificateProblem }
-  /** Own material or a negotiated value is unusable; trying again does not help. */
-  | { readonly kind: "unusable"; readonly directive: string; readonly problem: string }
+  | ExchangeFailure
   | { readonly kind: "ping-timeout"; readonly seconds: number; readonly exit: boolean }
   | { readonly kind: "inactive" }
   | { readonly kind: "session-timeout" }

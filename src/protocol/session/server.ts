@@ -98,7 +98,7 @@ export type ServerSessionEvent =
 
 export class ServerSession {
   readonly #config: ServerSessionConfig;
-  readonly #link: Association;
+  readonly #association: Association;
   /** The tunnel is up by then, or the client has had its time. */
   readonly #timers = new Deadlines<"handshake">();
   readonly #events: ServerSessionEvent[] = [];
@@ -107,7 +107,7 @@ export class ServerSession {
   /** @param start `resumed` where the client's first packet was answered without a session */
   constructor(config: ServerSessionConfig, ports: SessionPorts, start: AssociationStart) {
     this.#config = config;
-    this.#link = new Association("server", config, ports, start, () => ({
+    this.#association = new Association("server", config, ports, start, () => ({
       options: optionsString("server", config.data, config.tunnel, config.control.wrap, start.link.isStream),
       user: undefined,
       password: undefined,
@@ -120,19 +120,19 @@ export class ServerSession {
   }
 
   get drops(): SessionDrops {
-    return this.#link.drops;
+    return this.#association.drops;
   }
 
   get counters(): Association["counters"] {
-    return this.#link.counters;
+    return this.#association.counters;
   }
 
   get dataOverhead(): number {
-    return this.#link.dataOverhead;
+    return this.#association.dataOverhead;
   }
 
   traffic(): Readonly<Traffic> {
-    return this.#link.traffic;
+    return this.#association.traffic;
   }
 
   /** Before the client's first packet, or its second one where the first was answered without a session. */
@@ -140,7 +140,7 @@ export class ServerSession {
     if (this.#state.kind !== "idle") return;
     this.#move({ kind: "handshake" });
     this.#timers.set("handshake", now + this.#config.control.handWindow * 1000);
-    this.#link.start(now);
+    this.#association.start(now);
   }
 
   /** The answer to the event "login". Without one to answer it has no meaning. */
@@ -157,7 +157,7 @@ export class ServerSession {
         this.#refuse(now, verdict.reason, verdict.temporary);
         break;
       case "pending":
-        this.#link.say(`AUTH_PENDING,timeout ${verdict.seconds}`);
+        this.#association.say(`AUTH_PENDING,timeout ${verdict.seconds}`);
         if (state.kind === "login") this.#timers.set("handshake", now + verdict.seconds * 1000);
         break;
     }
@@ -166,12 +166,12 @@ export class ServerSession {
 
   /** Begins a renegotiation; in another state than up it has no meaning. */
   renegotiate(now: number): void {
-    if (this.#state.kind === "up") this.#link.renegotiate(now);
+    if (this.#state.kind === "up") this.#association.renegotiate(now);
   }
 
   /** Says something to the client over the control channel, once keys are exchanged. */
   say(message: string): void {
-    this.#link.say(message);
+    this.#association.say(message);
   }
 
   /** Says goodbye where that was agreed on, then ends. */
@@ -181,8 +181,8 @@ export class ServerSession {
     const { exitNotify } = this.#config;
     if (state.kind !== "up" || exitNotify === 0) return this.#end(now, { kind: "closed" });
     this.#move({ kind: "closing", end: { kind: "closed" } });
-    if (state.client.controlExit) this.#link.sayLast(now, "EXIT", exitNotify);
-    else this.#link.sayExit(now, exitNotify);
+    if (state.client.controlExit) this.#association.sayLast(now, "EXIT", exitNotify);
+    else this.#association.sayExit(now, exitNotify);
     this.#settle(now);
   }
 
@@ -194,26 +194,26 @@ export class ServerSession {
   /** The rows [from, end) of `datagrams` are from this client; as ClientSession.handleBatch. */
   handleRows(now: number, datagrams: Batch, from: number, end: number, plain: Batch): void {
     for (let i = from; i < end; ) {
-      i = this.#link.handleRows(now, datagrams, i, end, plain);
+      i = this.#association.handleRows(now, datagrams, i, end, plain);
       this.#settle(now);
     }
   }
 
   sealBatch(now: number, plain: Batch, sealed: Batch): void {
-    this.#link.sealBatch(now, plain, sealed);
+    this.#association.sealBatch(now, plain, sealed);
   }
 
   handleTimeout(now: number): void {
     if (this.#state.kind === "ended") return;
-    this.#link.handleTimeout(now);
+    this.#association.handleTimeout(now);
     this.#settle(now);
     if (this.#timers.expired("handshake", now)) {
-      this.#end(now, { kind: "handshake-timeout", phase: this.#link.phase, silentSeconds: undefined });
+      this.#end(now, { kind: "handshake-timeout", phase: this.#association.phase, silentSeconds: undefined });
     }
   }
 
   pollTransmit(now: number): Uint8Array | undefined {
-    return this.#link.pollTransmit(now);
+    return this.#association.pollTransmit(now);
   }
 
   pollEvent(): ServerSessionEvent | undefined {
@@ -221,11 +221,11 @@ export class ServerSession {
   }
 
   pollAt(): number {
-    return Math.min(this.#timers.next(), this.#link.pollAt());
+    return Math.min(this.#timers.next(), this.#association.pollAt());
   }
 
   #settle(now: number): void {
-    for (let event = this.#link.poll(); event !== undefined; event = this.#link.poll()) {
+    for (let event = this.#association.poll(); event !== undefined; event = this.#association.poll()) {
       if (this.#state.kind !== "ended") this.#take(now, event);
     }
   }
@@ -282,10 +282,10 @@ export class ServerSession {
   }
 
   #push(now: number, { client, plan, push }: ServerState & { kind: "configured" }): void {
-    const failure = this.#link.installKeys(now, plan);
+    const failure = this.#association.installKeys(now, plan);
     if (failure !== undefined) return this.#end(now, failure);
-    for (const message of push) this.#link.say(message);
-    this.#link.keepAlive(now, this.#config.keepalive);
+    for (const message of push) this.#association.say(message);
+    this.#association.keepAlive(now, this.#config.keepalive);
     this.#timers.clearAll();
     this.#move({ kind: "up", client, plan, renewed: undefined });
     this.#events.push({ kind: "up", cipher: plan.cipher, peerId: plan.peerId });
@@ -295,7 +295,7 @@ export class ServerSession {
     const { plan, renewed } = state;
     if (renewed === undefined) return;
     this.#state = { ...state, renewed: undefined };
-    const failure = this.#link.installKeys(now, plan, renewed);
+    const failure = this.#association.installKeys(now, plan, renewed);
     if (failure !== undefined) return this.#end(now, failure);
     this.#events.push({ kind: "rekeyed", keyId: renewed.keyId, cipher: plan.cipher });
   }
@@ -303,12 +303,12 @@ export class ServerSession {
   #refuse(now: number, reason: string, temporary?: TemporaryFailure): void {
     this.#move({ kind: "closing", end: { kind: "refused", reason } });
     this.#timers.clearAll();
-    this.#link.sayLast(now, authFailed(reason, temporary), REFUSED_S);
+    this.#association.sayLast(now, authFailed(reason, temporary), REFUSED_S);
   }
 
   #end(now: number, end: ServerSessionEnd): void {
     if (this.#state.kind === "ended") return;
-    this.#link.end(now);
+    this.#association.end(now);
     this.#timers.clearAll();
     this.#move({ kind: "ended", end });
     this.#events.push({ kind: "ended", end });

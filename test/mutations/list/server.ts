@@ -26,7 +26,7 @@ export const SERVER = [
       "if (plan === undefined) return;",
       "the word about no common cipher",
     ],
-    ["    this.#link.keepAlive(now, this.#config.keepalive);\n", "", "that a client that is gone is given up"],
+    ["    this.#association.keepAlive(now, this.#config.keepalive);\n", "", "that a client that is gone is given up"],
     ['if (message.kind === "exit") this.#end(now, { kind: "client-exit" });\n    else ', "", "EXIT of a client"],
     [
       '        return this.#end(now, { kind: "client-exit" });\n      case "over"',
