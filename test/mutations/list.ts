@@ -4,7 +4,16 @@ import { ROUTER } from "./list/router.ts";
 import { SERVER } from "./list/server.ts";
 import { SERVICES } from "./list/services.ts";
 import { STACK } from "./list/stack.ts";
+import { TLS } from "./list/tls.ts";
 import { WIRE } from "./list/wire.ts";
 import type { Mutation } from "./mutation.ts";
 
-export const MUTATIONS: readonly Mutation[] = [...PROTOCOL, ...SERVER, ...WIRE, ...STACK, ...ROUTER, ...SERVICES];
+export const MUTATIONS: readonly Mutation[] = [
+  ...PROTOCOL,
+  ...TLS,
+  ...SERVER,
+  ...WIRE,
+  ...STACK,
+  ...ROUTER,
+  ...SERVICES,
+];

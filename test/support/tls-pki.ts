@@ -31,9 +31,21 @@ sign() { openssl ca -config ca.cnf -batch -in server.csr -out $1.crt -notext "\$
 sign expired -startdate 20200101000000Z -enddate 20210101000000Z
 sign future -startdate 20400101000000Z -enddate 20410101000000Z
 sign revoked
-openssl ca -config ca.cnf -gencrl -out nobody.crl
+day() { date -u -d "$1" +%Y%m%d%H%M%SZ; }
+openssl ca -config ca.cnf -gencrl -crl_lastupdate $(day yesterday) -crl_nextupdate $(day "next month") -out nobody.crl
 openssl ca -config ca.cnf -revoke revoked.crt
 openssl ca -config ca.cnf -gencrl -out revoked.crl
+openssl ca -config ca.cnf -gencrl -crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z -out stale.crl
+cat nobody.crl revoked.crl > old-new.crl; cat revoked.crl nobody.crl > new-old.crl
+openssl x509 -in ca.crt -trustout -addtrust serverAuth -out ca-trusted.crt
+openssl x509 -in ca.crt -trustout -addreject serverAuth -out ca-rejecting.crt
+issuer=ca; for level in $(seq 17); do request level$level; openssl x509 -req -in level$level.csr -CA $issuer.crt -CAkey $issuer.key \
+  -set_serial $level -out level$level.crt -days 30 -extfile <(printf 'basicConstraints=critical,CA:true\\nkeyUsage=keyCertSign'); issuer=level$level; done
+leaf far serverAuth level17; leaf near serverAuth level14; cat level{1..17}.crt > levels.crt
+printf 'secret\\n' > secret.txt; cat ca.crt other.crt > both.crt
+{ cat ca.crt; printf -- '-----BEGIN CERTIFICATE-----\\nMAA=\\n-----END CERTIFICATE-----\\n'; } > half.crt
+openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out weak.key; openssl req -new -key weak.key -subj /CN=weak -out weak.csr
+openssl x509 -req -in weak.csr -CA ca.crt -CAkey ca.key -set_serial 88 -out weak.crt -days 30
 `;
 
 export function makeTlsPki(): TlsPki {

@@ -5,7 +5,7 @@ import { openLibrary, pointer } from "./library.ts";
 const { i32, ptr, u64, u64_fast } = FFIType;
 
 /** OPENSSL_INIT_NO_LOAD_CONFIG: what a machine's openssl.cnf or OPENSSL_CONF says changes nothing here. */
-export const NO_LOAD_CONFIG = 0x80;
+const NO_LOAD_CONFIG = 0x80;
 
 export interface Libcrypto {
   EVP_aes_256_gcm(): number;

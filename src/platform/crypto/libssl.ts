@@ -6,14 +6,13 @@
  */
 import { CString, FFIType } from "bun:ffi";
 import { NativeMemory } from "../sys/memory.ts";
-import { libcrypto, NO_LOAD_CONFIG } from "./libcrypto.ts";
+import { libcrypto } from "./libcrypto.ts";
 import { openLibrary, pointer } from "./library.ts";
 
 const { i32, ptr, i64_fast, u64_fast } = FFIType;
 const nothing = FFIType.void;
 
 interface Ssl {
-  OPENSSL_init_ssl(options: number, settings: number): number;
   TLS_method(): number;
   SSL_CTX_new(method: number): number;
   SSL_CTX_free(context: number): void;
@@ -268,7 +267,6 @@ export function openSsl(): OpenSsl {
     X509_verify_cert_error_string: { args: [i64_fast], returns: pointer },
   });
   const ssl = openLibrary<Ssl>("libssl.so.3", "TLS", {
-    OPENSSL_init_ssl: { args: [u64_fast, ptr], returns: i32 },
     TLS_method: { args: [], returns: pointer },
     SSL_CTX_new: { args: [ptr], returns: pointer },
     SSL_CTX_free: { args: [ptr], returns: nothing },
@@ -301,7 +299,6 @@ export function openSsl(): OpenSsl {
     SSL_get0_peer_certificate: { args: [ptr], returns: pointer },
     SSL_export_keying_material: { args: [ptr, ptr, u64_fast, ptr, u64_fast, ptr, u64_fast, i32], returns: i32 },
   });
-  if (ssl.OPENSSL_init_ssl(NO_LOAD_CONFIG, 0) !== 1) throw new Error("OpenSSL's libssl.so.3 does not start");
   loaded = new OpenSsl({ ...crypto, ...ssl });
   return loaded;
 }

@@ -38,9 +38,7 @@ export function checkTls(config: Pick<ClientConfig, "tls" | "verify" | "file">, 
 /** Authorities of the profile that no list is of. OpenVPN takes what they signed as not revoked. */
 function withoutList(dated: readonly Dated[]): Dated[] {
   const issuers = new Set(dated.filter(({ kind }) => kind === "list").map(({ name }) => name));
-  return dated.filter(
-    ({ directive, kind, name }) => directive === "ca" && kind === "certificate" && !issuers.has(name),
-  );
+  return dated.filter(({ isTrusted, name }) => isTrusted && !issuers.has(name));
 }
 
 const noList = ({ name }: Dated): string =>

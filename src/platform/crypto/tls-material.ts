@@ -27,6 +27,8 @@ export interface Dated {
   readonly material: Material;
   /** Of the certificate; of a list, who issued it. */
   readonly name: string;
+  /** The peer's chain may end at it. */
+  readonly isTrusted: boolean;
   /** Unix seconds; undefined where there is none, or it cannot be read. */
   readonly from: number | undefined;
   readonly until: number | undefined;
@@ -144,14 +146,15 @@ class Loader {
         const missing = own === 0 ? "certificate" : "private key";
         throw new UnusableTls("pkcs12", `the PKCS #12 file in ${material.label} holds no ${missing}`, material);
       }
-      this.#remember("pkcs12", material, own);
+      this.#remember("pkcs12", material, own, false);
       if (lib.SSL_CTX_use_certificate(this.#context, own) !== 1) throw this.#unusable("pkcs12", material, own);
       if (lib.SSL_CTX_use_PrivateKey(this.#context, key) !== 1)
         throw this.#mismatch("pkcs12", material, material.label);
       for (const x509 of others) {
-        this.#remember("pkcs12", material, x509);
         // Beside a ca, whose word alone counts, the others of the file only complete our own chain.
-        if (this.#p.ca === undefined) this.#trust(x509);
+        const isTrusted = this.#p.ca === undefined;
+        this.#remember("pkcs12", material, x509, isTrusted);
+        if (isTrusted) this.#trust(x509);
         else this.#sendAlong("pkcs12", material, x509);
       }
     } finally {
@@ -174,7 +177,7 @@ class Loader {
     const x509 = block.kind === "TRUSTED CERTIFICATE" ? this.#trusted(block.der) : this.#plain(block.der);
     if (x509 === 0) throw this.#unreadable(directive, material, nth(index, "certificate"), false);
     try {
-      this.#remember(directive, material, x509);
+      this.#remember(directive, material, x509, directive === "ca");
       use(x509);
     } finally {
       lib.X509_free(x509);
@@ -202,6 +205,7 @@ class Loader {
       this.dated.push({
         kind: "list",
         directive: "crl-verify",
+        isTrusted: false,
         material,
         name: this.#openssl.name(lib.X509_CRL_get_issuer(crl)),
         from: this.#time(lib.X509_CRL_get0_lastUpdate(crl)),
@@ -229,11 +233,12 @@ class Loader {
     throw this.#unusable(directive, material, x509);
   }
 
-  #remember(directive: string, material: Material, x509: number): void {
+  #remember(directive: string, material: Material, x509: number, isTrusted: boolean): void {
     const { lib } = this.#openssl;
     this.dated.push({
       kind: "certificate",
       directive,
+      isTrusted,
       material,
       name: this.#openssl.subject(x509),
       from: this.#time(lib.X509_get0_notBefore(x509)),

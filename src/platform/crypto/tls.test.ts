@@ -192,6 +192,71 @@ describe.each(["1.2", "1.3"] as const)("TLS %s", (version) => {
   });
 });
 
+describe("revocation lists", () => {
+  const revoked = { cert: file("revoked.crt") };
+
+  test("each list of a file counts, whichever comes first; the newest of an authority decides", () => {
+    for (const list of ["old-new.crl", "new-old.crl"]) {
+      const { c, end } = pair({ crl: file(list) }, revoked);
+      expect(c.failure).toMatchObject({ code: "CERT_REVOKED", certificate: { subject: "CN=server", depth: 0 } });
+      end();
+      const other = pair({ crl: file(list) });
+      expect([other.c.state, other.c.warnings]).toEqual(["established", []]);
+      other.end();
+    }
+  });
+
+  test("an authority without a list is a warning that names what cannot be seen", () => {
+    const deep = { cert: file("deep.crt"), key: file("deep.key"), extraCerts: file("sub.crt") };
+    const { c, end } = pair({ crl: file("nobody.crl") }, deep);
+    expect([c.state, c.warnings]).toEqual(["established", [expect.stringMatching(/whether CN=deep is revoked/)]]);
+    end();
+  });
+
+  test("an expired list refuses everybody", () => {
+    const { c, end } = pair({ crl: file("stale.crl") });
+    expect(c.failure?.code).toBe("CRL_HAS_EXPIRED");
+    end();
+  });
+});
+
+test("what is too weak is refused by the level of tls-cert-profile, and taken below it", () => {
+  const weak = { cert: file("weak.crt"), key: file("weak.key"), certProfile: "insecure" } as const;
+  const code = (certProfile: TlsParameters["certProfile"]): string => {
+    const { c, end } = pair({ certProfile }, weak);
+    end();
+    return c.failure?.code ?? "";
+  };
+  expect([code("insecure"), code("legacy"), code("preferred")]).toEqual(["", "", "EE_KEY_TOO_SMALL"]);
+});
+
+test("a trusted certificate is taken as ca, with what it may be trusted for", () => {
+  const outcome = (ca: string): string | undefined => {
+    const { c, end } = pair({ ca: file(ca) });
+    end();
+    return c.failure?.code;
+  };
+  expect(outcome("ca-trusted.crt")).toBeUndefined();
+  expect(outcome("ca-rejecting.crt")).toBe("CERT_REJECTED");
+});
+
+test("a chain of more than 16 certificates is refused, as by openvpn (MAX_CERT_DEPTH)", () => {
+  const levels = file("levels.crt");
+  const near = pair({}, { cert: file("near.crt"), key: file("near.key"), extraCerts: levels });
+  expect(near.c.peerCertificates()).toHaveLength(16);
+  near.end();
+  const { c, end } = pair({}, { cert: file("far.crt"), key: file("far.key"), extraCerts: levels });
+  expect(c.failure?.code).toBe("CERT_CHAIN_TOO_LONG");
+  end();
+});
+
+test("a server that shows no certificate is refused, even where the profile lets it choose such a suite", () => {
+  const anonymous = { maxVersion: "1.2", cipherList: "aNULL:@SECLEVEL=0" } as const;
+  const { c, end } = pair(anonymous, { ...anonymous, clientCert: "none" });
+  expect(c.failure).toMatchObject({ kind: "certificate", code: "NO_CERTIFICATE" });
+  end();
+});
+
 test("an intermediate certificate from extra-certs completes the chain, leaf first", () => {
   const deep = { cert: file("deep.crt"), key: file("deep.key") };
   const without = pair({}, deep);
@@ -311,6 +376,13 @@ test("PKCS #12 gives certificate, key and authority", () => {
   end();
 });
 
+test("beside a ca, the authorities of a PKCS #12 file vouch for nobody", () => {
+  const own = { cert: undefined, key: undefined, pkcs12: file("client.p12"), passphrase: "secret" };
+  const { c, end } = pair({ ...own, ca: file("other.crt") });
+  expect(c.failure?.code).toBe("SELF_SIGNED_CERT_IN_CHAIN");
+  end();
+});
+
 test("tls-cipher and tls-groups are heeded", () => {
   const { c, end } = pair({
     maxVersion: "1.2",
@@ -383,7 +455,7 @@ test("what the environment and a configuration file of OpenSSL say changes nothi
     console.log(c.state, c.failure?.kind, c.failure?.code);`;
   await Bun.write(
     join(pki.directory, "openssl.cnf"),
-    "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMaxProtocol = TLSv1.1\n",
+    "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nSignatureAlgorithms = RSA+SHA512\n",
   );
   const child = Bun.spawn([process.execPath, "-e", script], {
     stderr: "pipe",

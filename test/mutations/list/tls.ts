@@ -1,0 +1,69 @@
+/** Checks of certificates, lists and strength, and what keeps a TLS session from outliving them. */
+import { mutationsOf } from "../mutation.ts";
+
+export const TLS = [
+  ...mutationsOf(
+    "platform/crypto/tls.ts",
+    ["if (!ok && this.#parameters.verifyChain) {", "if (false) {", "the verdict on the peer's chain"],
+    ["if (depth >= MAX_DEPTH) {", "if (false) {", "the depth of a chain"],
+    [
+      "this.#accepted ??= this.#accept(chain.map((x509) => this.#openssl.der(x509)));",
+      "this.#accepted = true;",
+      "what the profile demands of the peer's certificate",
+    ],
+    ["if (this.#accepted) return true;", "return true;", "the refusal of a peer whom the profile does not want"],
+    [
+      "if (this.#wantsPeer && this.#accepted !== true) {",
+      "if (false) {",
+      "the refusal of a peer without a certificate",
+    ],
+    [
+      "if (code === X509_V_ERR_UNABLE_TO_GET_CRL) {",
+      "if (false) {",
+      "an authority without a list being a warning alone",
+    ],
+    [
+      "SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;",
+      "SSL_VERIFY_PEER;",
+      "a client's certificate that must be shown",
+    ],
+  ),
+  ...mutationsOf(
+    "platform/crypto/tls-material.ts",
+    [
+      "this.#openssl.lib.X509_STORE_set_flags(this.#store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);",
+      "",
+      "revocation lists",
+    ],
+    [
+      "for (const [index, block] of blocks.entries()) this.#list(material, block, index);",
+      "this.#list(material, blocks[0] as PemBlock, 0);",
+      "every list of a file",
+    ],
+
+    ["const isTrusted = this.#p.ca === undefined;", "const isTrusted = true;", "ca's word alone beside PKCS #12"],
+  ),
+  ...mutationsOf(
+    "platform/crypto/tls-settings.ts",
+    ["lib.SSL_CTX_set_security_level(context, LEVELS[p.certProfile]);", "", "tls-cert-profile"],
+    ["if (p.cipherSuites !== undefined) {", "if (false) {", "tls-ciphersuites"],
+    ["if (p.groups !== undefined) setGroups(openssl, context, p.groups);", "", "tls-groups"],
+    ["lib.SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, VERSIONS[p.minVersion], 0);", "", "tls-version-min"],
+    ["lib.SSL_CTX_ctrl(context, SSL_CTRL_SET_MAX_PROTO_VERSION, VERSIONS[p.maxVersion], 0);", "", "tls-version-max"],
+    ["lib.SSL_CTX_set_num_tickets(context, 0);", "", "no session that outlives a list"],
+  ),
+  ...mutationsOf("platform/crypto/libcrypto.ts", [
+    "loaded.OPENSSL_init_crypto(NO_LOAD_CONFIG, 0);",
+    "",
+    "a machine's openssl.cnf having no say",
+  ]),
+  ...mutationsOf(
+    "platform/crypto/tls-check.ts",
+    ["if (from !== undefined && from > now)", "if (false)", "the warning of what is not yet valid"],
+    [
+      "if (until === undefined || until >= now) return undefined;",
+      "return undefined;",
+      "the warning of what has expired",
+    ],
+  ),
+];
