@@ -1,10 +1,12 @@
 /** The appliance as a process on two interfaces of this machine or namespace. */
+
+import { BoundedLog } from "../lib/bounded-log.ts";
 import type { LogLevel } from "../lib/log.ts";
 import { checkInterface } from "../platform/dev/interface.ts";
 import type { ConsoleLog, LogFormat } from "../platform/log/console-log.ts";
 import type { LineSink } from "../platform/log/line-sink.ts";
 import { openProcessLog } from "../platform/log/process-log.ts";
-import { runLoop } from "../platform/loop.ts";
+import { monotonic, runLoop } from "../platform/loop.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
 import { interfaceIndex } from "../platform/sys/syscalls.ts";
@@ -76,6 +78,8 @@ class Native {
   readonly #options: NativeOptions;
   readonly #source: ConfigSource;
   readonly #log: ConsoleLog;
+  /** For what is looked at again and again. */
+  readonly #lost: BoundedLog;
   readonly #sink: LineSink;
   readonly #memory = new NativeMemory(ROUTER_PATH_BYTES);
   readonly #poller = new Poller();
@@ -87,6 +91,7 @@ class Native {
     this.#options = options;
     this.#source = source;
     this.#log = log;
+    this.#lost = new BoundedLog(log);
     this.#sink = sink;
     sink.attach(this.#poller);
   }
@@ -102,7 +107,7 @@ class Native {
         this.#lookForDanger();
         if (this.#unsafe.length === 0) await this.#runBetween();
       } catch (error) {
-        this.#log.write("error", "interface.lost", `${(error as Error).message}; I keep looking`);
+        this.#lost.write(monotonic(), "error", "interface.lost", `${(error as Error).message}; I keep looking`);
       }
       if (this.#leaving === undefined) await Bun.sleep(LOOK_EVERY_MS);
     }

@@ -141,7 +141,7 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   ChecksumPartialMalformed: "The device asked for a checksum outside the packet.",
   OutputTooLong: "A packet too long to be sent at all.",
   NotConfigured: "Nothing can be sent before this interface has an address.",
-  IcmpRateLimited: "An ICMP error or answer held back by the rate limit.",
+  IcmpRateLimited: "An ICMP error, an echo reply or a reset held back by the rate limit.",
   NatNoAddress: "The translator has no outside address yet.",
   FragmentMixedEcn: "Fragments of one packet, of which one was marked for congestion and another does not take marks.",
   GsoTooManySegments:

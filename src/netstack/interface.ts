@@ -34,7 +34,7 @@ export interface InterfacePolicy {
   readonly announce: boolean;
 }
 
-/** Our choices: errors a second, enough for many hosts and too few to amplify; of them at most a quarter for one host. */
+/** Our choices: errors and resets a second, enough for many hosts and too few to amplify; of them at most a quarter for one host. */
 const ERRORS_PER_SECOND = 200;
 const ERRORS_BURST = 100;
 const HOST_SHARE = 0.25;

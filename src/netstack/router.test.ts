@@ -32,6 +32,7 @@ import { udpChecksumValid } from "./wire/udp.ts";
 const LAN = "192.168.50.1";
 const HOST = "192.168.50.10";
 const TUN = "10.8.0.2";
+const EVERYBODY = "ff:ff:ff:ff:ff:ff";
 const SITE = "198.51.100.7";
 
 let bed: Bed;
@@ -135,8 +136,8 @@ describe("LAN to tunnel, without NAT", () => {
     );
     expect(tunnel.take()).toEqual([]);
     expect(lanLines()).toEqual([]);
-    expect(router.lan.drops.snapshot()).toEqual({ ForeignSource: 1, LanToLan: 1, Ipv4MartianDestination: 1 });
-    expect(lan.it.drops.snapshot()).toMatchObject({ Ipv4NotForUs: 1 });
+    expect(router.lan.drops.snapshot()).toEqual({ LanToLan: 1, Ipv4MartianDestination: 1 });
+    expect(lan.it.drops.snapshot()).toMatchObject({ ForeignSource: 1, Ipv4NotForUs: 1 });
     conserved();
   });
 
@@ -347,6 +348,65 @@ describe("LAN to tunnel, without NAT", () => {
   });
 });
 
+test("a foreign source gets nothing from the gateway itself either: no datagram to a socket, no answer (RFC 1812 5.3.8)", () => {
+  build(false);
+  open();
+  meet();
+  const heard: string[] = [];
+  for (const it of [lan.it, tunnelIt]) it.bindUdp(53, { onDatagram: (_now, src) => heard.push(`${src}`) });
+  for (const src of ["192.0.2.77", TUN, SITE])
+    fromLan(udp({ src, dst: LAN }, 1, 53, bytesOf(1)), icmp({ src, dst: LAN }, 8, 0, 1, bytesOf(1)));
+  fromTunnel(udp({ src: HOST, dst: TUN }, 1, 53, bytesOf(1)), icmp({ src: HOST, dst: TUN }, 8, 0, 1, bytesOf(1)));
+  expect([heard, lanLines(), tunnel.take()]).toEqual([[], [], []]);
+  expect(lan.it.drops.snapshot()).toMatchObject({ ForeignSource: 6 });
+  expect(tunnelIt.drops.snapshot()).toEqual({ TunnelForeignSource: 2 });
+  fromLan(udp({ src: HOST, dst: LAN }, 1, 53, bytesOf(1)));
+  // Who asks for an address has none.
+  lan.it.ingest(10, bed.receive(frame(udp({ src: "0.0.0.0", dst: "255.255.255.255" }, 1, 53, bytesOf(1)), EVERYBODY)));
+  expect(heard).toEqual([HOST, "0.0.0.0"]);
+});
+
+test("a peer whose fragments were not completed is told, and no other", () => {
+  build(false);
+  const routes = [
+    { network: cidr("10.8.0.10/32"), metric: 0, peer: 1 },
+    { network: cidr("10.8.0.11/32"), metric: 0, peer: 2 },
+  ];
+  router.openTunnel({ address: cidr(`${TUN}/24`), mtu: 1400, mssClamp: 0, routes, ownSourcesOnly: true });
+  const rx = bed.receive(ipv4({ src: "10.8.0.11", dst: TUN, protocol: 17, fragment: IPV4_MF }, bytesOf(64)));
+  rx.peer[0] = 2;
+  tunnelIt.ingest(0, rx);
+  tunnelIt.handleTimeout(tunnelIt.pollAt());
+  expect(tunnel.take().map(({ peer, view, bytes }) => [peer, printIpv4(view, 0, bytes.length)])).toEqual([
+    [2, expect.stringContaining(`${TUN} > 10.8.0.11 ttl 64 len 112 icmp type 11 code 1`)],
+  ]);
+});
+
+test("a super-frame that needs room for fragments is a drop where packets that were put together have taken it", () => {
+  build(true);
+  open(1400);
+  meet();
+  const last: Uint8Array[] = [];
+  for (let id = 1; id <= 8; id++) {
+    // The scratch of 512 KiB is full but for a few hundred bytes.
+    const whole = icmp({ src: SITE, dst: TUN, id }, 8, 0, 1, bytesOf(id < 8 ? 65_472 : 64_172)).slice(20);
+    for (let at = 0; at < whole.length; at += 1376) {
+      const piece = whole.slice(at, at + 1376);
+      const more = at + 1376 < whole.length;
+      const packet = ipv4({ src: SITE, dst: TUN, id, protocol: 1, fragment: (more ? IPV4_MF : 0) | (at >> 3) }, piece);
+      if (more) fromTunnel(packet);
+      else last.push(packet);
+    }
+  }
+  fromTunnel(...last);
+  tunnel.take();
+  const rx = bed.receive(frame(udp({ src: HOST, dst: SITE }, 1, 2, bytesOf(15_000))));
+  rx.gsoType[0] = GSO_UDP_L4;
+  rx.gsoSize[0] = 1472;
+  lan.it.ingest(10, rx);
+  expect(router.lan.drops.snapshot()).toEqual({ FragmentLimit: 1 });
+});
+
 describe("tunnel to LAN", () => {
   test("without NAT only LAN addresses pass; TTL - 1, Ethernet of host and gateway", () => {
     build(false);
@@ -363,7 +423,8 @@ describe("tunnel to LAN", () => {
     expect(sent.map((s) => printFrame(s.view, 0, s.bytes.length))).toEqual([
       `52:54:00:00:00:01 > ${HOST_MAC} ${SITE} > ${HOST} ttl 63 len 37 udp 1 > 2 len 9`,
     ]);
-    expect(router.tunnel.drops.snapshot()).toEqual({ TunnelNotForLan: 2, TunnelForeignSource: 1 });
+    expect(router.tunnel.drops.snapshot()).toEqual({ TunnelNotForLan: 2 });
+    expect(tunnelIt.drops.snapshot()).toEqual({ TunnelForeignSource: 1 });
     expect(lines(tunnel.take())[0]).toContain(`${TUN} > ${SITE} ttl 64 len 65 icmp type 3 code 3`);
     conserved();
   });

@@ -3,8 +3,8 @@
  * where, and a translator stands between the LAN and the tunnel. A side that is not given to the router, the client role's WAN,
  * cannot be reached through it: there is no entry that could lead there.
  *
- * The way of a packet, whichever side it comes from: source, TTL, route and matrix, checksums that the sender's kernel left
- * partial, fragments put together for the translator, size (all refusals quote the packet as it was sent), translation,
+ * The way of a packet, whichever side it comes from: source (of every packet that an interface of a side receives, also for this
+ * host), TTL, route and matrix, checksums that the sender's kernel left partial, fragments put together for the translator, size (all refusals quote the packet as it was sent), translation,
  * TTL - 1, MSS clamp; then in place, in fragments, or a super-frame in segments.
  *
  * By side, in packets (a super-frame is one): received = what was sent to another side + held + the sum of its drops.
@@ -115,6 +115,10 @@ export class Side implements Forwarder {
     face.v4.forwarder = this;
   }
 
+  checkSource(p: Packet): DropCode {
+    return this.#router.sourceAllowed(this, p) ? Drop.None : this.foreignSource;
+  }
+
   forward(now: number, p: Packet): void {
     this.counters.bump(RECEIVED);
     const drop = this.#router.pass(now, this, p);
@@ -192,7 +196,6 @@ export class Router {
   pass(now: number, from: Side, p: Packet): DropCode {
     const d = this.#slab.view;
     const routes = this.#routes;
-    if (!this.#sourceAllowed(from, p)) return from.foreignSource;
     if (ipv4Ttl(d, p.at) <= 1) {
       this.#tell(now, from, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_TTL, p);
       return Drop.Ipv4TtlExpired;
@@ -289,7 +292,8 @@ export class Router {
     return drop;
   }
 
-  #sourceAllowed(from: Side, p: Packet): boolean {
+  /** Whether the source of a packet is where its side's answers to it would go. */
+  sourceAllowed(from: Side, p: Packet): boolean {
     const routes = this.#routes;
     const back = routes.lookup(this.#slab.view, p.at + IPV4_SRC);
     if (back < 0) return !from.ownSourcesOnly;

@@ -239,7 +239,7 @@ test("a source that the peer has not is dropped and counted, whoever else has it
   fromPeer(1, from("10.8.0.2"));
   run();
   expect(onLan()).toEqual([]);
-  expect(path.router.tunnel.drops.snapshot()).toEqual({ TunnelForeignSource: 5 });
+  expect(path.tunnel.drops.snapshot()).toEqual({ TunnelForeignSource: 5 });
 });
 
 test("peers reach each other where policy says so, and only then", () => {

@@ -41,6 +41,8 @@ import { Reassembler } from "./reassembly.ts";
 
 /** Takes packets that are not for this host. */
 export interface Forwarder {
+  /** Why the source of `p` cannot be where it came from, or None: asked of every packet, whoever it is for. */
+  checkSource(p: Packet): DropCode;
   /**
    * `p` is checked (header, options, no martian; TTL not looked at). The forwarder counts what becomes of it. What it sends on
    * in place are received bytes; what it had put together ({@link Ip4.reassemble}) it copies.
@@ -91,7 +93,7 @@ export class Ip4 {
     this.udp = new Udp(slab, addressing, this.output, scratch, random);
     this.reassembler = new Reassembler(link.drops, (now, first) => this.#reassemblyTimeout(now, first));
     this.#icmp = new Icmp(slab, addressing, this.output, limits);
-    this.#tcp = new TcpResetter(slab, this.output);
+    this.#tcp = new TcpResetter(slab, this.output, limits.errors);
   }
 
   /** Handles the packet in a row, of which `avail` bytes are there. */
@@ -116,6 +118,11 @@ export class Ip4 {
     const broadcast = dst === -1 || own.isBroadcast(dst);
     if (srcTop === 127 || srcTop >= 224 || (srcTop === 0 && !(src === 0 && dst === -1))) return Drop.Ipv4MartianSource;
     if (src === own.address || own.isBroadcast(src)) return Drop.Ipv4MartianSource;
+    // A host that asks for an address has none yet.
+    if (this.forwarder !== undefined && src !== 0) {
+      const foreign = this.forwarder.checkSource(p);
+      if (foreign !== Drop.None) return foreign;
+    }
     if (!broadcast && !own.isOwn(dst)) {
       // What was broadcast on the link is not forwarded (RFC 1812 5.3.4).
       if (this.forwarder === undefined || !unicast || dstTop >= 224) return Drop.Ipv4NotForUs;
@@ -153,13 +160,16 @@ export class Ip4 {
 
   /** Tells the sender of fragments that the rest of them did not come (RFC 1122 3.3.2); behind a translator nobody is told whose it was. */
   #reassemblyTimeout(now: number, first: Uint8Array): void {
-    if (this.isTranslated) return;
+    if (this.isTranslated || !this.#policy.errors) return;
     const { mark } = this.#scratch;
     const at = this.#scratch.take(first.length);
     if (at < 0) return;
+    const p = this.#expired;
     this.#slab.bytes.set(first, at);
-    ip4Read(this.#slab.view, this.#expired, at);
-    this.sendError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_REASSEMBLY, 0, this.#expired);
+    ip4Read(this.#slab.view, p, at);
+    // Who sent them has the address now, or nobody is told.
+    p.neighbour = this.output.onLink(now, ipv4Src(this.#slab.view, at));
+    if (p.neighbour >= 0) this.sendError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_REASSEMBLY, 0, p);
     this.#scratch.reset(mark);
   }
 

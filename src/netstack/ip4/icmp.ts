@@ -20,6 +20,7 @@ import type { Ip4Output } from "./output.ts";
 const ICMP_ERROR_MAX = 576;
 
 export interface IcmpLimits {
+  /** Of errors, and of resets. */
   readonly errors: FairLimit;
   /** Of echo replies; undefined: none. */
   readonly echo: RateLimit | undefined;

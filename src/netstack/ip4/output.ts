@@ -109,6 +109,7 @@ export class Ip4Output {
     for (let i = 0; i < n; i++) {
       if (!fits) this.#scratch.reset(mark);
       const to = fits ? link.frame(headerLen + size) : this.#scratch.take(headerLen + size);
+      if (to < 0) return Drop.FragmentLimit;
       whole.at = to;
       whole.l4 = to + p.l4 - p.at;
       whole.len =

@@ -1,6 +1,6 @@
 /** TCP without connections: every segment is answered by a reset (RFC 9293 3.10.7.1), or by nothing. */
 
-import { RateLimit } from "../../lib/rate-limit.ts";
+import type { FairLimit } from "../../lib/rate-limit.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Ip4Output } from "../ip4/output.ts";
@@ -24,20 +24,19 @@ import {
   tcpSrcPort,
 } from "../wire/tcp.ts";
 
-/** Our choice: resets a second, like the ICMP errors (interface.ts). */
-const RESETS_PER_SECOND = 200;
-const RESETS_BURST = 100;
 const RESET_LEN = IPV4_HEADER_LEN + TCP_HEADER_LEN;
 
 export class TcpResetter {
   readonly #slab: Slab;
   readonly #output: Ip4Output;
-  readonly #limit = new RateLimit(RESETS_PER_SECOND, RESETS_BURST);
+  readonly #limit: FairLimit;
   readonly #reply = new Packet();
 
-  constructor(slab: Slab, output: Ip4Output) {
+  /** @param limit that of ICMP errors: a reset is one refusal more */
+  constructor(slab: Slab, output: Ip4Output, limit: FairLimit) {
     this.#slab = slab;
     this.#output = output;
+    this.#limit = limit;
   }
 
   /**
@@ -52,7 +51,7 @@ export class TcpResetter {
     if (bad !== Drop.None) return bad;
     if (!known && !tcpChecksumValid(d, p.l4, len, p.pseudo)) return Drop.TcpBadChecksum;
     if (silent || (tcpFlags(d, p.l4) & TCP_RST) !== 0) return Drop.TcpNoPort; // a reset is not answered
-    if (!this.#limit.take(now)) return Drop.IcmpRateLimited;
+    if (!this.#limit.take(now, ipv4Src(d, p.at))) return Drop.IcmpRateLimited;
     const out = this.#output;
     const neighbour = out.routeBack(now, p);
     if (neighbour === -Drop.NoRoute) return Drop.NoRoute;

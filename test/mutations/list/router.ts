@@ -4,7 +4,6 @@ import { mutationsOf } from "../mutation.ts";
 export const ROUTER = [
   ...mutationsOf(
     "netstack/router.ts",
-    ["if (!this.#sourceAllowed(from, p)) return from.foreignSource;", "", "the source check"],
     [
       "if (!from.ownSourcesOnly) return side === from.index || side === NOWHERE;",
       "if (!from.ownSourcesOnly) return true;",

@@ -18,6 +18,12 @@ export const STACK = [
   ),
   ...mutationsOf(
     "netstack/ip4/deliver.ts",
+    ["if (foreign !== Drop.None) return foreign;", "", "the source check"],
+    [
+      "if (p.neighbour >= 0) this.sendError",
+      "this.sendError",
+      "that only the peer that sent fragments is told of them",
+    ],
     ["if (dstTop === 127 || dstTop === 0) return Drop.Ipv4MartianDestination;", "", "martian destinations"],
     ["if (srcTop === 127 || srcTop >= 224 ||", "if (srcTop >= 224 ||", "loopback as the source"],
     ["if (srcTop === 127 || srcTop >= 224 ||", "if (srcTop === 127 ||", "multicast as the source"],
@@ -62,7 +68,11 @@ export const STACK = [
       "if (!this.#policy.echo) return Drop.IcmpUnwanted;",
       "that an echo to everybody is not answered",
     ],
-    ["if (this.isTranslated) return;", "", "that nobody behind a translator is told of lost fragments"],
+    [
+      "if (this.isTranslated || !this.#policy.errors) return;",
+      "",
+      "that nobody behind a translator is told of lost fragments",
+    ],
   ),
   ...mutationsOf(
     "netstack/ip4/icmp.ts",
@@ -114,7 +124,7 @@ export const STACK = [
       "if (silent) return",
       "that a reset is not answered by a reset (RFC 9293 3.10.7.1)",
     ],
-    ["if (!this.#limit.take(now)) return Drop.IcmpRateLimited;", "", "the limit of resets"],
+    ["if (!this.#limit.take(now, ipv4Src(d, p.at))) return Drop.IcmpRateLimited;", "", "the limit of resets"],
     ["const seq = acked ? tcpAck(d, tcp) : 0;", "const seq = 0;", "the sequence number of a reset"],
     ["+ ((flags & TCP_SYN) !== 0 ? 1 : 0)", "", "that a reset acknowledges the SYN"],
   ),
@@ -131,18 +141,18 @@ export const STACK = [
       "that without an address only DHCP hears",
     ],
     [
-      "src !== socket.peerWord || srcPort !== socket.peerPort || broadcast)",
-      "srcPort !== socket.peerPort || broadcast)",
+      "(src !== socket.peerWord || srcPort !== socket.peerPort)",
+      "srcPort !== socket.peerPort",
       "the address of the VPN server",
     ],
     [
-      "src !== socket.peerWord || srcPort !== socket.peerPort || broadcast)",
-      "src !== socket.peerWord || broadcast)",
+      "(src !== socket.peerWord || srcPort !== socket.peerPort)",
+      "src !== socket.peerWord",
       "the port of the VPN server",
     ],
     [
-      "src !== socket.peerWord || srcPort !== socket.peerPort || broadcast)",
-      "src !== socket.peerWord || srcPort !== socket.peerPort)",
+      "if (sink !== undefined && broadcast) return Drop.UdpWrongPeer;",
+      "",
       "that a broadcast is no packet of the VPN server",
     ],
     [
