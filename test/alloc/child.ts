@@ -37,7 +37,13 @@ for (let i = 0; i < WARM_UP_TURNS; i++) loopback.turn();
 const [before, back, gathered] = [loopback.lan.received, loopback.wan.returned, loopback.wan.gathered];
 writeSync(2, "FROM HERE\n");
 const start = performance.now();
-for (let i = 0; i < turns; i++) loopback.turn();
+let [turnStart, longest] = [start, 0];
+for (let i = 0; i < turns; i++) {
+  loopback.turn();
+  const end = performance.now();
+  longest = Math.max(longest, end - turnStart);
+  turnStart = end;
+}
 const ms = performance.now() - start;
 writeSync(2, "TO HERE\n");
 console.log(
@@ -46,6 +52,7 @@ console.log(
     returned: loopback.wan.returned - back,
     received: loopback.lan.received - before,
     gathered: loopback.wan.gathered - gathered,
+    longestTurnMs: longest,
     nsPerPacket: Math.round((ms * 1e6) / (2 * turns * PACKETS_PER_TURN)),
     wasted: kept !== undefined,
   }),

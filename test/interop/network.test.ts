@@ -1,6 +1,7 @@
 /** What the LAN gets through the tunnel, and what never leaves by the WAN. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import type { Capture } from "../support/world/capture.ts";
+import { iperfTcp } from "../support/world/iperf.ts";
 import { PATIENCE, until } from "../support/world/process.ts";
 import { GATEWAY, LAN_HOST, NOBODY, SITE, TUNNEL, WAN_GATEWAY, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
@@ -51,6 +52,18 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
       failed: [],
     });
   }, 130_000);
+
+  test("both ways at once: an upload and downloads get their share, and pings come back meanwhile", async () => {
+    const [upload, downloads, pings] = await Promise.all([
+      iperfTcp(world, "up", 8),
+      world.lanHost<{ ok: number }>("download", [SITE, 20 * MIB, 4], 100),
+      world.ping(SITE, 40, ["-i", "0.2"]),
+    ]);
+    expect(downloads).toMatchObject({ ok: 4, failed: [] });
+    expect(upload.bytes).toBeGreaterThan(MIB);
+    expect(upload.stall - upload.standstill).toBeLessThan(4);
+    expect(pings.back).toBeGreaterThanOrEqual(36);
+  }, 120_000);
 
   test("ten downloads at once", async () => {
     expect(await world.lanHost<{ ok: number }>("download", [SITE, 5 * MIB, 10], 100)).toMatchObject({
