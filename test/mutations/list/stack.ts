@@ -156,6 +156,11 @@ export const STACK = [
       "that a broadcast is no packet of the VPN server",
     ],
     [
+      "if (!sink.stranger(now, src, srcPort, p, len)) return Drop.UdpWrongPeer;",
+      "",
+      "that a stranger's datagram is refused where the session does not float",
+    ],
+    [
       "if (gso !== 0 && end - udp > gso * MAX_SEGMENTS) return Drop.GsoTooManySegments;",
       "",
       "the bound on datagrams of a super-frame for us",
