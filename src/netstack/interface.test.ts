@@ -84,6 +84,28 @@ describe("ARP", () => {
     expect(it.link.neighbors.size).toBe(0);
   });
 
+  test("a MAC that cannot be a host's in the body of ARP, and an answer that was sent to everybody, are not believed", () => {
+    start("lan");
+    it.link.neighbors.lookup(0, Int32Array.of(ip(HOST)), 0);
+    outlet.take();
+    const withSender = (sender: string): Uint8Array => {
+      const bytes = arp(2, HOST, GW);
+      bytes.set(Uint8Array.fromHex(sender), 14 + 8);
+      return bytes;
+    };
+    push(
+      withSender("01005e000001"),
+      withSender("000000000000"),
+      withSender(ROUTER_MAC.replaceAll(":", "")),
+      arp(2, HOST, GW, HOST_MAC, BROADCAST),
+    );
+    expect(drops()).toEqual({ ArpBadSender: 4 });
+    const known = (): boolean => it.link.neighbors.isKnown(it.link.neighbors.lookup(20, Int32Array.of(ip(HOST)), 0));
+    expect(known()).toBe(false);
+    push(arp(2, HOST, GW));
+    expect(known()).toBe(true);
+  });
+
   test("a neighbour that announces another MAC is asked for, and found at the new one when nobody answers from the old", () => {
     const moved = "52:54:00:00:00:98";
     const probes = (): string[] => out().filter((s) => s.includes(`who-has ${HOST}`));

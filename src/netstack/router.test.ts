@@ -324,6 +324,20 @@ describe("LAN to tunnel, without NAT", () => {
     expect(DROP_TEXT.GsoEncapsulated).toContain("tx-udp_tnl-segmentation off");
   });
 
+  test("a super-frame whose transport header does not fit, or of a kind that nobody sends here, is refused", () => {
+    const short = tcp({ src: HOST, dst: SITE }, { flags: TCP_ACK }, bytesOf(3000));
+    short[32] = 0x10; // 4 bytes of TCP header
+    const long = udp({ src: HOST, dst: SITE }, 7, 8, bytesOf(3000));
+    new DataView(long.buffer).setUint16(24, 4000);
+    const fine = tcp({ src: HOST, dst: SITE }, { flags: TCP_ACK }, bytesOf(3000));
+    const rx = bed.receive(...[short, long, fine].map((packet) => frame(packet)));
+    rx.gsoType.set([GSO_TCPV4, GSO_UDP_L4, 4]);
+    rx.gsoSize.fill(1000, 0, 3);
+    lan.it.ingest(10, rx);
+    expect(tunnel.take()).toEqual([]);
+    expect(router.lan.drops.snapshot()).toEqual({ GsoMalformed: 3 });
+  });
+
   test("an honest host is told although another one floods: errors are shared out by host", () => {
     router.closeTunnel();
     const told = (lines: string[]): number => lines.filter((line) => line.includes("> 192.168.50.11 ")).length;
@@ -446,6 +460,19 @@ describe("tunnel to LAN", () => {
     expect(router.tunnel.drops.snapshot()).toEqual({ NatNoMapping: 1, TunnelNotForLan: 2 });
     expect(lines(tunnel.take())).toEqual([`${TUN} > ${SITE} ttl 64 len 37 icmp type 0 code 0 id 0 seq 5`]);
     conserved();
+  });
+
+  test("behind the translator nobody in the tunnel is told of a TTL that ended or a host that is not there", () => {
+    build(true);
+    open();
+    const silent = "192.168.50.77";
+    fromLan(udp({ src: silent, dst: SITE }, 2, 1, bytesOf(9)));
+    tunnel.take();
+    fromTunnel(udp({ src: SITE, dst: TUN, ttl: 1 }, 1, 2, bytesOf(9)), udp({ src: SITE, dst: TUN }, 1, 2, bytesOf(9)));
+    for (let at = lan.it.pollAt(); at <= 4000; at = lan.it.pollAt()) lan.it.handleTimeout(at);
+    tunnelIt.ingest(3500, bed.receive(udp({ src: SITE, dst: TUN }, 1, 2, bytesOf(9))));
+    expect(router.tunnel.drops.snapshot()).toMatchObject({ Ipv4TtlExpired: 1, NeighborUnreachable: 1 });
+    expect(tunnel.take()).toEqual([]);
   });
 
   test("IPv6, damage, and packets of a closed tunnel are counted", () => {

@@ -226,13 +226,14 @@ describe.each([[1], [4]] as const)("addresses of %d words", (stride) => {
     expect(table.pollAt()).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test("guesses do not push out entries in use; the table is bounded", () => {
+  test("guesses do not push out what is in use; the table is bounded", () => {
     known();
-    for (let i = 0; i < 5000; i++) request(1, 0x0b000000 + i, i);
-    expect(table.size).toBe(1024);
-    expect(use(2, A)).toBe(1);
+    for (let i = 0; i < 1023; i++) use(1, 0x0b000000 + i); // asked for, but no answer yet
+    for (let i = 0; i < 5000; i++) expect(request(1, 0x0e000000 + i, i)).toBe("full");
+    expect([table.size, use(2, A), use(2, 0x0b000000)]).toEqual([1024, 1, "pending"]);
     expect(use(3, 0x0c000000)).toBe("pending"); // what is wanted finds room
     expect(table.size).toBe(1024);
+    expect(request(REACHABLE_MS + 2, 0x0e000000, 1)).toBe("learnt"); // in the place of what nobody uses any more
   });
 
   test("a scan pushes out itself, not who answers", () => {

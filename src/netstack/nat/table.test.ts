@@ -87,6 +87,38 @@ describe.each([[1], [4]] as const)("addresses of %d words", (stride) => {
     );
   });
 
+  test("a session is found by all of its key: in a table of few buckets too, nothing that differs in one part is it", () => {
+    const table = new NatTable(stride, 3, seededRandom(3));
+    const { key } = table;
+    aim(table, PROTO_UDP, 1, 1024, 0);
+    const i = table.create(0, STATE_UDP_NEW);
+    const add =
+      (words: Int32Array, k: number) =>
+      (n: number): void => {
+        words[k]! += n;
+      };
+    const changes: ((n: number) => void)[] = [
+      (n) => {
+        key.protocol += n;
+      },
+      (n) => {
+        key.insidePort += n;
+      },
+      (n) => {
+        key.remotePort += n;
+      },
+      ...Array.from({ length: stride }, (_, k) => add(key.inside, k)),
+      ...Array.from({ length: stride }, (_, k) => add(key.remote, k)),
+    ];
+    for (const change of changes) {
+      for (let n = 0; n < 100; n++) {
+        aim(table, PROTO_UDP, 1, 1024, 0);
+        change(n);
+        expect(table.find(1)).toBe(n === 0 ? i : 0);
+      }
+    }
+  });
+
   test("in a full table the host that has most gives way, its longest idle first", () => {
     const table = new NatTable(stride, 64, seededRandom(3));
     for (let i = 0; i < 64; i++) {
