@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { PATIENCE, until } from "../support/world/process.ts";
 import { AUTH } from "../support/world/profile.ts";
-import { GATEWAY, SITE, World } from "../support/world/world.ts";
+import { GATEWAY, SERVER_2, SITE, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
 
 setDefaultTimeout(180_000);
@@ -50,6 +50,17 @@ describe.skipIf(NO_WORLD || REFERENCE)("a router that cannot have its tunnel", (
     await subject.boot(world.config({ profile: world.profile({ ca: "ca-other" }) }));
     expect(await subject.says(/certificate.*(verif|trust|issuer|sign)|(verif|trust).*certificate/)).toMatch(/<?ca>?/);
     await closed();
+  });
+
+  test("a server that answers from another of its addresses is named with it, and followed where the profile has float", async () => {
+    // Bound to no address, it answers from the first one that it has.
+    await world.server({}, "server", "0.0.0.0");
+    await subject.boot(world.config({ profile: world.profile({ remotes: [SERVER_2] }) }));
+    const line = await subject.says(/no answer from 203\.0\.113\.11/);
+    expect(line).toMatch(/packets come from 203\.0\.113\.1:1194 instead.*float/);
+    await closed();
+    await subject.bootUp(world.config({ profile: world.profile({ remotes: [SERVER_2], lines: ["float"] }) }));
+    expect(subject.log()).toMatch(/link\.floated.*203\.0\.113\.1:1194/);
   });
 
   test("an expired server certificate is named as such", async () => {
