@@ -1,0 +1,109 @@
+import { beforeEach, expect, test } from "bun:test";
+import type { Batch } from "../../lib/batch.ts";
+import { addr, Bed, bytesOf, cidr, frame, icmp, side, udp } from "../../netstack/testing/bed.ts";
+import type { Link } from "../../tunnel/link.ts";
+import { UdpLinks } from "./udp-link.ts";
+
+const WAN = "203.0.113.50";
+const SERVER = "203.0.113.10";
+const OTHER = "203.0.113.11";
+
+let bed: Bed;
+let wan: ReturnType<typeof side>["it"];
+let links: UdpLinks;
+/** What the receiver got: path, and the first byte of each row. */
+let rows: [number, number[]][];
+
+beforeEach(() => {
+  bed = new Bed();
+  ({ it: wan } = side(bed, "wan"));
+  wan.configure({ address: cidr(`${WAN}/24`) });
+  links = new UdpLinks(wan, () => addr("192.168.50.1"));
+  rows = [];
+});
+
+function open(float: boolean): Link {
+  const receiver = {
+    handleRows: (_now: number, path: number, batch: Batch) =>
+      void rows.push([path, Array.from({ length: batch.count }, (_, i) => bed.slab.bytes[batch.at[i]!]!)]),
+  };
+  const remote = { address: addr(SERVER), port: 1194 };
+  const link = links.open({ protocol: "udp", remote, localPort: 5000, float }, receiver);
+  if (typeof link === "string") throw new Error(link);
+  return link;
+}
+
+const from = (src: string, mark: number, port = 1194, to = 5000): Uint8Array =>
+  frame(udp({ src, dst: WAN }, port, to, bytesOf(8, mark)));
+const receive = (...frames: Uint8Array[]): void => {
+  wan.ingest(0, bed.receive(...frames));
+  links.drain(0);
+};
+
+test("rows of the server come as path 0; others are named and left, without float", () => {
+  const link = open(false);
+  receive(from(SERVER, 1), from(OTHER, 2), from(SERVER, 3));
+  expect(rows).toEqual([[0, [1, 3]]]);
+  expect(`${link.sightings().stranger?.address}`).toBe(OTHER);
+});
+
+test("with float others are another path, in the order of arrival, and the server may settle there", () => {
+  const link = open(true);
+  receive(from(SERVER, 1), from(OTHER, 2, 7000), from(SERVER, 3));
+  expect(rows.splice(0)).toEqual([
+    [0, [1]],
+    [1, [2]],
+    [0, [3]],
+  ]);
+  expect(link.endpoint(1)).toEqual({ address: addr(OTHER), port: 7000 });
+  link.settle(1);
+  receive(from(OTHER, 4, 7000), from(SERVER, 5));
+  expect(rows).toEqual([
+    [1, [4]],
+    [0, [5]],
+  ]);
+});
+
+test("what the network says, damage, and other ports are seen since the link was made", () => {
+  receive(from(SERVER, 1, 1194, 9));
+  const link = open(false);
+  expect(link.sightings()).toMatchObject({ stranger: undefined, unreachable: undefined, damaged: 0, otherPort: 0 });
+  const damaged = from(SERVER, 2);
+  damaged[damaged.length - 1]! ^= 1;
+  receive(damaged, from(SERVER, 3, 1194, 9));
+  expect(link.sightings()).toMatchObject({ damaged: 1, otherPort: 1 });
+  const told = (code: number, dst = SERVER): string | undefined => {
+    const quoted = udp({ src: WAN, dst }, 5000, 1194, bytesOf(8));
+    receive(frame(icmp({ src: "203.0.113.1", dst: WAN }, 3, code, 0, quoted.subarray(0, 28))));
+    return link.sightings().unreachable;
+  };
+  expect(told(3, OTHER)).toBeUndefined();
+  expect([told(0), told(1), told(3), told(13)]).toEqual(["network", "host", "port", "prohibited"]);
+});
+
+test("a port that is in use, TCP, and addresses that are our own are refused in words", () => {
+  open(false);
+  const request = {
+    protocol: "udp",
+    remote: { address: addr(SERVER), port: 1194 },
+    localPort: 5000,
+    float: false,
+  } as const;
+  expect(links.open(request, { handleRows() {} })).toBe("the local port 5000 is in use");
+  expect(links.open({ ...request, protocol: "tcp" }, { handleRows() {} })).toBe("TCP is not available yet");
+  expect(["192.168.50.1", WAN, "203.0.113.255", SERVER].map((a) => links.refusal(addr(a)))).toEqual([
+    "our own address",
+    "our own address",
+    "the network's or the broadcast address of the WAN",
+    undefined,
+  ]);
+});
+
+test("a closed link hears nothing, and its port is free", () => {
+  open(true).close();
+  receive(from(SERVER, 1), from(OTHER, 2));
+  expect(rows).toEqual([]);
+  open(true);
+  links.closeAll();
+  open(true);
+});
