@@ -1,5 +1,6 @@
 /**
- * How the parts are joined: every arrow between devices, netstack and session is in this file.
+ * How the parts are joined: the arrows between devices and netstack are in this file; those between
+ * netstack and tunnel begin here, and go on in udp-link.ts and ../router-side.ts.
  *
  *   LAN device -> router -> tunnel outlet -> carrier (seals) -> link -> WAN interface -> WAN device
  *   WAN device -> WAN interface -> link -> session (opens) -> side -> router -> LAN interface -> LAN device

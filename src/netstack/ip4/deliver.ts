@@ -167,9 +167,9 @@ export class Ip4 {
     const p = this.#expired;
     this.#slab.bytes.set(first, at);
     ip4Read(this.#slab.view, p, at);
-    // Who sent them has the address now, or nobody is told.
+    // Who sent them may have gone: whoever has the address now is told.
     p.neighbour = this.output.onLink(now, ipv4Src(this.#slab.view, at));
-    if (p.neighbour >= 0) this.sendError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_REASSEMBLY, 0, p);
+    this.sendError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_REASSEMBLY, 0, p);
     this.#scratch.reset(mark);
   }
 

@@ -39,9 +39,6 @@ export class UdpSocket {
   /** The peer's IPv4 address as it stands in a header. */
   peerWord = 0;
   peerPort = 0;
-  /** Datagrams received and sent. */
-  received = 0;
-  sent = 0;
 
   constructor(port: number, receiver: UdpReceiver) {
     this.port = port;

@@ -116,7 +116,6 @@ export class Udp {
     let p = udp + UDP_HEADER_LEN;
     do {
       const len = Math.min(step, end - p);
-      socket.received++;
       if (sink === undefined) {
         socket.receiver.onDatagram(now, from, srcPort, p, len);
       } else if (isStranger) {
@@ -173,7 +172,6 @@ export class Udp {
     udpEmit(d, udp, socket.port, dstPort, payload.length);
     udpSetChecksum(d, udp, pseudoSum(src, dst, PROTO_UDP, 0));
     ipv4Emit(d, at, len, out.nextId(), 0, 64, PROTO_UDP, src, dst);
-    socket.sent++;
     return out.sendOwn(this.#out, at, neighbour);
   }
 
@@ -228,7 +226,6 @@ export class Udp {
       }
       for (i++; i < end; i++) link.extend(rows.at[i]!, rows.len[i]!);
     }
-    socket.sent += n;
   }
 }
 

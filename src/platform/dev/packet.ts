@@ -89,7 +89,7 @@ export const PACKET_DEVICE_BYTES =
 /**
  * Socket buffers. The kernel doubles what it is told and counts the true size of what lies there (skb->truesize: a small frame
  * counts 2 KiB and more). Of the 217 MiB that Linux leaves of 256, the program and its root file system take 160: a neighbour
- * that fills the buffers of both devices must get 6 of the rest, not 20.
+ * that fills the buffers of both devices must get 7 of the rest, not 20.
  */
 const RECEIVE_BUFFER = Math.min(8 << 20, Math.floor(totalmem() / 256));
 /** Also the queue of what a slow interface has not taken yet: nothing waits for it, so a turn's output must fit well. */

@@ -20,9 +20,9 @@ export const STACK = [
     "netstack/ip4/deliver.ts",
     ["if (foreign !== Drop.None) return foreign;", "", "the source check"],
     [
-      "if (p.neighbour >= 0) this.sendError",
-      "this.sendError",
-      "that only the peer that sent fragments is told of them",
+      "p.neighbour = this.output.onLink(now, ipv4Src(this.#slab.view, at));",
+      "",
+      "which peer is told of lost fragments",
     ],
     ["if (dstTop === 127 || dstTop === 0) return Drop.Ipv4MartianDestination;", "", "martian destinations"],
     ["if (srcTop === 127 || srcTop >= 224 ||", "if (srcTop >= 224 ||", "loopback as the source"],
