@@ -4,6 +4,7 @@ import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts"
 import { HARD_RESET_CLIENT_V2, HARD_RESET_SERVER_V2 } from "../../src/protocol/control/opcode.ts";
 import { type ControlPacket, controlEmit, controlRead } from "../../src/protocol/control/packet.ts";
 import { controlCrypto } from "../../src/protocol/control/protection.ts";
+import { GCM_RENEGOTIATE } from "../../src/protocol/data/aead-key.ts";
 import {
   SERVER_TRANSITIONS,
   type ServerSessionEvent,
@@ -171,6 +172,26 @@ describe("a renegotiation", () => {
       expect([sim.count("rekeyed"), peer.session.state, sim.end]).toEqual([1, "up", undefined]);
     },
   );
+
+  test("that waits for its verdict holds back any other, whoever would begin it: a verdict is about one login", () => {
+    // the client asks by the clock, the server because its key is worn and because it is told to
+    const keyUse = { received: GCM_RENEGOTIATE };
+    const { sim, peer } = up({ lines: ["reneg-sec 5 5"], peer: { start: { keyUse } } });
+    const renewals = (): number => peer.events.filter((e) => e.kind === "login" && e.isRenewal).length;
+    sim.sendData(packet(1));
+    expect(sim.run(5000, () => renewals() > 0)).toBe(true);
+    for (let n = 0; n < 30; n++) {
+      sim.sendData(packet(n));
+      peer.session.renegotiate(sim.now);
+      sim.run(1000);
+    }
+    expect([renewals(), peer.session.state, sim.end]).toEqual([1, "up", undefined]);
+    peer.session.decide(sim.now, ACCEPT);
+    expect(sim.run(10_000, () => renewals() > 1)).toBe(true);
+    peer.session.decide(sim.now, { kind: "reject", reason: "locked" });
+    sim.run(10_000);
+    expect(endOf(peer)).toEqual({ kind: "refused", reason: "locked" });
+  });
 
   test("that is refused ends the session with the reason", () => {
     const { sim, peer } = up();

@@ -129,6 +129,8 @@ export class Association {
   #keepalive: Keepalive | undefined;
   #goodbye: Goodbye | undefined;
   #hasKeys = false;
+  /** An exchange is done whose keys are not installed yet: the role decides on them, and no other one begins meanwhile. */
+  #owesKeys = false;
   #hasEnded = false;
   #exitTold = false;
   #controlSentAt = Number.NEGATIVE_INFINITY;
@@ -232,6 +234,7 @@ export class Association {
     this.#data.framing = plan.framing;
     this.#slots.install(key, now, exchange.startedAt);
     this.#hasKeys = true;
+    this.#owesKeys = false;
     this.#rekey.schedule(now);
     return undefined;
   }
@@ -240,8 +243,9 @@ export class Association {
     this.#keepalive = new Keepalive(config, now);
   }
 
-  /** Begins a renegotiation now. Only while none is under way. */
+  /** Begins a renegotiation now, unless one is under way or waits for its keys. */
   renegotiate(now: number): void {
+    if (!this.#mayRenegotiate || this.#rekey.pending !== undefined) return;
     this.#rekey.renegotiate(now);
     this.#advance(now);
   }
@@ -313,7 +317,7 @@ export class Association {
       this.#over(end);
       return;
     }
-    if (this.#mayRenegotiate && this.#rekey.isDue(now)) this.renegotiate(now);
+    if (this.#rekey.isDue(now)) this.renegotiate(now);
     const goodbye = this.#goodbye;
     if (goodbye === undefined) return;
     if (goodbye.kind === "control" && now >= goodbye.until) this.#over({ kind: "closed" });
@@ -355,7 +359,7 @@ export class Association {
   }
 
   get #mayRenegotiate(): boolean {
-    return this.#hasKeys && this.#goodbye === undefined;
+    return this.#hasKeys && !this.#owesKeys && this.#goodbye === undefined;
   }
 
   #handleData(now: number, at: number, len: number, plain: Batch): void {
@@ -398,6 +402,7 @@ export class Association {
           this.#rekey.promote(now);
           this.counters.bump(RENEGOTIATIONS);
         }
+        this.#owesKeys = true;
         this.#events.push({ kind: "exchanged", exchange });
         return;
       case "message":

@@ -64,10 +64,11 @@ export const SERVER = [
     "protocol/session/association.ts",
     ["resumed === undefined ? 0 : 1", "0", "the replay id of the answer without a session"],
     [
-      "this.#hasKeys && this.#goodbye === undefined",
-      "this.#hasKeys",
+      "this.#hasKeys && !this.#owesKeys && this.#goodbye === undefined",
+      "this.#hasKeys && !this.#owesKeys",
       "that no renegotiation begins during the goodbye",
     ],
+    ["        this.#owesKeys = true;\n", "", "that no renegotiation begins while the one before waits for its verdict"],
     ["if (exchange.failure !== undefined) return exchange.failure;", "", "that broken TLS makes no keys"],
   ),
   ...mutationsOf("protocol/session/keepalive.ts", [
