@@ -1,14 +1,22 @@
 /**
  * Certificates, keys, lists and TLS settings: what openvpn accepts or refuses against a server, we accept or refuse, and say
- * why. Each row is one handshake of the real client and one of ours with the same real server by the same profile.
+ * why. Each row is one handshake of the real client and one of ours with the same real server by the same profile; in the
+ * other direction, one of the real client with the real server and one with ours.
  */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CASES, type Case, fingerprintCases, SERVER_LINES } from "../support/certificates/cases.ts";
-import { OPENVPN, type Outcome, ownClient, RealServer, realClient } from "../support/certificates/sides.ts";
+import {
+  CASES,
+  type Case,
+  fingerprintCases,
+  SERVER_CASES,
+  SERVER_LINES,
+  type ServerCase,
+} from "../support/certificates/cases.ts";
+import { OPENVPN, type Outcome, OwnServer, ownClient, RealServer, realClient } from "../support/certificates/sides.ts";
 
 setDefaultTimeout(180_000);
 const AT_ONCE = 3;
@@ -68,4 +76,29 @@ describe.skipIf(!isThere)("beside the real openvpn", () => {
       if (c.says !== undefined) expect(own.words).toMatch(c.says);
     });
   }
+});
+
+/** The real client, with the real server and with ours. */
+async function bothServers(c: ServerCase): Promise<Record<string, Outcome["verdict"]>> {
+  const { ca = "ca", crl } = c;
+  const level = 'tls-cipher "DEFAULT:@SECLEVEL=0"';
+  const real = await RealServer.start(folder, [
+    ...[`ca ${ca}.crt`, "cert server.crt", "key server.key", "dh none"],
+    ...(crl === undefined ? [] : [`crl-verify ${crl}.crl`]),
+    ...(c.level0 ? [level] : []),
+  ]);
+  const own = await OwnServer.start(folder, (read) => ({
+    ca: read(`${ca}.crt`),
+    crl: crl === undefined ? undefined : read(`${crl}.crl`),
+    cipherList: c.level0 ? "DEFAULT:@SECLEVEL=0" : undefined,
+  }));
+  // the client takes everything of its own
+  const lines = ["ca ca.crt", `cert ${c.shows}.crt`, `key ${c.shows}.key`, level];
+  const [byReal, byOwn] = await Promise.all([real, own].map((server) => realClient(folder, server, lines)));
+  await Promise.all([real.end(), own.end()]);
+  return { real: (byReal as Outcome).verdict, own: (byOwn as Outcome).verdict };
+}
+
+test.skipIf(!isThere).each(SERVER_CASES)("a server's client: $verdict: $name", async (c) => {
+  expect(await bothServers(c)).toEqual({ real: c.verdict, own: c.verdict });
 });

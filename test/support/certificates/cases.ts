@@ -426,3 +426,33 @@ export const CASES: readonly Case[] = [
   ...SETTINGS,
   ...MATERIAL,
 ];
+
+/** A row of the other direction: what a server does with the certificate of the real client. */
+export interface ServerCase {
+  readonly name: string;
+  readonly verdict: "up" | "refused";
+  /** Certificate and key of the client, by name. */
+  readonly shows: string;
+  readonly level0?: true;
+  readonly crl?: string;
+  readonly ca?: string;
+}
+
+export const SERVER_CASES: readonly ServerCase[] = [
+  { name: "a client's certificate", verdict: "up", shows: "client" },
+  { name: "no usage at all", verdict: "up", shows: "plain" },
+  { name: "a server's certificate", verdict: "refused", shows: "server" },
+  { name: "another authority", verdict: "refused", shows: "client-other" },
+  { name: "two authorities", verdict: "up", shows: "client-other", ca: "both" },
+  { name: "expired", verdict: "refused", shows: "client-expired" },
+  { name: "not yet valid", verdict: "refused", shows: "client-future" },
+  { name: "a list without the certificate", verdict: "up", shows: "client", crl: "revoked" },
+  { name: "revoked", verdict: "refused", shows: "client-revoked", crl: "old-new" },
+  { name: "a list of another authority", verdict: "up", shows: "client-revoked", crl: "other" },
+  { name: "an expired list", verdict: "refused", shows: "client", crl: "expired" },
+  { name: "RSA", verdict: "up", shows: "own-rsa" },
+  { name: "Ed25519", verdict: "up", shows: "own-ed25519" },
+  { name: "RSA of 1,024 bits", verdict: "up", shows: "client-1024" },
+  { name: "a signature with SHA-1", verdict: "refused", shows: "client-sha1" },
+  { name: "a signature with SHA-1, where the server takes it", verdict: "up", shows: "client-sha1", level0: true },
+];

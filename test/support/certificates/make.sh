@@ -36,11 +36,11 @@ authority() {
   key $1 $3
   sign $1 $2 "basicConstraints=critical,CA:true\n${4:-keyUsage=keyCertSign,cRLSign}"
 }
-# dated NAME CA FROM UNTIL
+# dated NAME CA FROM UNTIL [EXTENSIONS]
 dated() {
   key $1
   openssl req -new -config empty.cnf -key $1.key -subj /CN=$1 -out $1.csr
-  openssl ca -config $2.cnf -batch -in $1.csr -out $1.crt -notext -startdate $3 -enddate $4 -extfile <(printf "$SERVER") 2>/dev/null
+  openssl ca -config $2.cnf -batch -in $1.csr -out $1.crt -notext -startdate $3 -enddate $4 -extfile <(printf "${5:-$SERVER}") 2>/dev/null
 }
 # register NAME: a database for lists of this authority
 register() {
@@ -90,6 +90,7 @@ openssl x509 -in ca.crt -trustout -addreject serverAuth -out ca-rejecting.crt
 
 key client; sign client ca "$CLIENT"
 key client-other; sign client-other other "$CLIENT"
+key client-sha1; sign client-sha1 ca "$CLIENT" -sha1; key client-1024 rsa:1024; sign client-1024 ca "$CLIENT"
 for kind in rsa:2048 ed25519; do key own-${kind%:*} $kind; sign own-${kind%:*} ca "$CLIENT"; done
 key own-deep; sign own-deep sub "$CLIENT"
 openssl x509 -in client.crt -trustout -addtrust clientAuth -out client-trusted.crt
@@ -118,11 +119,13 @@ dated expired ca 20200101000000Z 20210101000000Z
 dated future ca 20400101000000Z 20410101000000Z
 openssl x509 -in server.crt -signkey server.key -out self-signed.crt -days 30 2>/dev/null; cp server.key self-signed.key
 
-dated revoked ca 20200101000000Z 20400101000000Z
+dated client-expired ca 20200101000000Z 20210101000000Z "$CLIENT"
+dated client-future ca 20400101000000Z 20410101000000Z "$CLIENT"
+dated revoked ca 20200101000000Z 20400101000000Z; dated client-revoked ca 20200101000000Z 20400101000000Z "$CLIENT"
 # older by a day than the next one
 day() { date -u -d "$1" +%Y%m%d%H%M%SZ; }
 list nobody ca -crl_lastupdate $(day yesterday) -crl_nextupdate $(day "next month")
-revoke revoked ca; list revoked ca
+revoke revoked ca; revoke client-revoked ca; list revoked ca
 sed 's/\(R\t[0-9Z]*\t\)[0-9]*Z/\11611290150Z/' -i ca.index; list odd-time ca
 list expired ca -crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z
 list future ca -crl_lastupdate 20400101000000Z -crl_nextupdate 20400201000000Z

@@ -11,12 +11,14 @@ import { systemRandom } from "../../../src/platform/crypto/random.ts";
 import { libsslTls } from "../../../src/platform/crypto/tls.ts";
 import { checkTls } from "../../../src/platform/crypto/tls-check.ts";
 import { parseConfig } from "../../../src/protocol/config/parse.ts";
-import type { ClientConfig } from "../../../src/protocol/config/types.ts";
+import type { ClientConfig, Material } from "../../../src/protocol/config/types.ts";
 import { noblePrimitives } from "../../../src/protocol/control/noble-primitives.ts";
 import { nobleAead } from "../../../src/protocol/data/noble-aead.ts";
 import { tlsParameters } from "../../../src/protocol/exchange/tls-parameters.ts";
+import type { TlsParameters } from "../../../src/protocol/ports.ts";
 import { ClientSession } from "../../../src/protocol/session/client.ts";
 import { explainEnd } from "../../../src/protocol/session/explain.ts";
+import { OpenvpnPeer } from "../openvpn-peer.ts";
 
 export const OPENVPN = process.env["OPENVPN"] ?? Bun.which("openvpn") ?? "/usr/sbin/openvpn";
 
@@ -74,7 +76,7 @@ async function freePort(): Promise<number> {
 }
 
 /** A real server. `lines` come last. */
-export class RealServer {
+export class RealServer implements Server {
   readonly port: number;
   readonly #process: OpenvpnProcess;
 
@@ -110,11 +112,108 @@ export class RealServer {
   }
 }
 
-const profile = (server: RealServer, lines: readonly string[]): string =>
+/** What a client is tried with. */
+export interface Server {
+  readonly port: number;
+  readonly mark: number;
+  since(mark: number): string;
+  end(): Promise<void>;
+}
+
+/** Ours: the product's server session and TLS engine, with certificate and key "server". */
+export class OwnServer implements Server {
+  readonly port: number;
+  readonly mark = 0;
+  readonly #peer: OpenvpnPeer;
+  readonly #end: () => void;
+
+  private constructor(port: number, peer: OpenvpnPeer, end: () => void) {
+    this.port = port;
+    this.#peer = peer;
+    this.#end = end;
+  }
+
+  static async start(
+    folder: string,
+    change: (read: (name: string) => Material) => Partial<TlsParameters>,
+  ): Promise<OwnServer> {
+    const read = (name: string): Material => ({
+      label: name,
+      origin: { file: "server", line: 1 },
+      bytes: new Uint8Array(readFileSync(join(folder, name))),
+    });
+    const tls = libsslTls.context({
+      isServer: true,
+      clientCert: "require",
+      ca: read("ca.crt"),
+      cert: read("server.crt"),
+      key: read("server.key"),
+      extraCerts: undefined,
+      pkcs12: undefined,
+      passphrase: undefined,
+      crl: undefined,
+      minVersion: "1.2",
+      maxVersion: "1.3",
+      cipherList: undefined,
+      cipherSuites: undefined,
+      groups: undefined,
+      certProfile: "legacy",
+      verifyChain: true,
+      ...change(read),
+    });
+    const peer = new OpenvpnPeer({
+      wrap: { kind: "none" },
+      tls,
+      random: systemRandom,
+      cipher: "AES-256-GCM",
+      peerId: 1,
+      push: [],
+      ekm: true,
+      start: { unixSeconds: Math.floor(Date.now() / 1000) },
+    });
+    let client: { readonly port: number; readonly address: string } | undefined;
+    const flush = (): void => {
+      for (let p = peer.poll(performance.now()); p !== undefined; p = peer.poll(performance.now()))
+        if (client !== undefined) socket.send(p, client.port, client.address);
+    };
+    const socket = await Bun.udpSocket({
+      hostname: "127.0.0.1",
+      socket: {
+        error() {}, // a client that has left
+        data(_socket, bytes, port, address) {
+          client = { port, address };
+          peer.handle(performance.now(), Uint8Array.from(bytes));
+          flush();
+        },
+      },
+    });
+    const timer = setInterval(() => {
+      peer.handleTimeout(performance.now());
+      flush();
+    }, LOOK_EVERY_MS);
+    return new OwnServer(socket.port, peer, () => {
+      clearInterval(timer);
+      socket.close();
+      tls.close();
+    });
+  }
+
+  /** As the real one's log. */
+  since(_mark: number): string {
+    const ended = this.#peer.events.find((event) => event.kind === "ended");
+    return ended === undefined ? "" : `TLS Error: ${JSON.stringify(ended)}`;
+  }
+
+  async end(): Promise<void> {
+    this.#end();
+  }
+}
+
+const profile = (server: Server, lines: readonly string[]): string =>
   ["client", "dev tun", "proto udp", `remote 127.0.0.1 ${server.port}`, "nobind", ...lines].join("\n");
 
 /** The real client. */
-export async function realClient(folder: string, server: RealServer, lines: readonly string[]): Promise<Outcome> {
+export async function realClient(folder: string, server: Server, lines: readonly string[]): Promise<Outcome> {
   const file = `client-${server.port}.conf`;
   writeFileSync(join(folder, file), profile(server, lines));
   const mark = server.mark;
