@@ -477,3 +477,15 @@ test("a clock that jumps by more than ping-restart, as after a suspension, means
   expect(bed.now - resumed).toBeLessThan(3000);
   expect(bed.lines.some((line) => line.includes("tunnel.down") && line.includes("ping-timeout"))).toBe(true);
 });
+
+test("a pushed tun-mtu counts up to tun-mtu-max (man openvpn), and what is left of it is told", () => {
+  const base = clientConfig([], NO_WRAP);
+  const bed = new Bed({
+    push: [...PUSH, "tun-mtu 4000"],
+    config: { tunnel: { ...base.tunnel, mtuMax: 1600 } },
+  });
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  expect(bed.tunnel?.mtu).toBe(1600);
+  expect(bed.lines.filter((line) => line.includes("tun-mtu-max"))).toHaveLength(1);
+});

@@ -5,6 +5,7 @@ import { SERVER } from "./list/server.ts";
 import { SERVICES } from "./list/services.ts";
 import { STACK } from "./list/stack.ts";
 import { TLS } from "./list/tls.ts";
+import { TUNNEL } from "./list/tunnel.ts";
 import { WIRE } from "./list/wire.ts";
 import type { Mutation } from "./mutation.ts";
 
@@ -16,4 +17,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...STACK,
   ...ROUTER,
   ...SERVICES,
+  ...TUNNEL,
 ];

@@ -1,0 +1,42 @@
+/** How the dialer follows, leaves and comes back to a server. */
+import { mutationsOf } from "../mutation.ts";
+
+export const TUNNEL = [
+  ...mutationsOf(
+    "tunnel/dialer.ts",
+    [
+      "if (path !== attempt.path && session.proofs > proofs) this.#float(",
+      "if (path !== attempt.path) this.#float(",
+      "that only what is authentic moves the server's address",
+    ],
+    [
+      'if (now < this.#loginAt) this.#state = { kind: "backing-off", until: this.#loginAt };\n    else this.#next(now);',
+      "this.#next(now);",
+      "that a refused login waits although the network is another one",
+    ],
+    [
+      'address.isHost ? this.#options.links.refusal(address) : "no address of a host";',
+      "undefined as string | undefined;",
+      "that nothing is sent to addresses that no server can have",
+    ],
+    [
+      "if (this.#retry.hasAlternative) this.#leaveFor(now, attempt, event.seconds);\n        else",
+      "",
+      "that a silent server is left for another one",
+    ],
+    ["    this.#authToken = session.authToken;\n", "", "that the next session logs in with the token"],
+    ["    if (isOpen) this.#options.side.down(now);\n", "", "that the side is closed when the tunnel ends"],
+    ["    session.abandon(now);\n", "", "that an abandoned session lets go of its keys"],
+    ["const mtu = Math.min(wanted, own.mtuMax);", "const mtu = wanted;", "tun-mtu-max"],
+    ['if (state.kind === "backing-off" && now >= state.until) this.#next(now);\n    else', "", "the next attempt"],
+  ),
+  ...mutationsOf(
+    "appliance/wiring/udp-link.ts",
+    ["if (!this.#float) return false;", "", "that a server moves only where the profile has float"],
+    [
+      "type === ICMP_UNREACHABLE && dst.equals(address) && dstPort === port",
+      "type === ICMP_UNREACHABLE",
+      "that an ICMP error is about the server of now",
+    ],
+  ),
+];
