@@ -64,6 +64,8 @@ class FakeLink implements Link {
   isSilent = false;
   isOpen = true;
   settled = 0;
+  /** Packets of the tunnel that went out. */
+  sealed = 0;
 
   constructor(request: LinkRequest, receiver: LinkReceiver, server: OpenvpnPeer) {
     this.request = request;
@@ -72,7 +74,10 @@ class FakeLink implements Link {
     this.endpoints = [request.remote, { ...request.remote, address: address("203.0.113.99") }];
   }
 
-  send(): void {}
+  send(_now: number, path: number, rows: Batch): void {
+    this.sentTo.add(path);
+    this.sealed += rows.count;
+  }
 
   sendPacket(now: number, path: number, packet: Uint8Array): void {
     this.sentTo.add(path);
@@ -220,6 +225,13 @@ class Bed implements LinkFactory, TunnelSide {
     this.link?.receiver.handleRows(this.now, path, rows);
   }
 
+  /** The side sends a packet of so many bytes. */
+  send(len: number): void {
+    const rows = new Batch(1);
+    rows.push(AT, len);
+    this.tunnel?.send(this.now, rows);
+  }
+
   #newServer(): OpenvpnPeer {
     const random = this.#random;
     const { push = PUSH, wrap = NO_WRAP, serverWrap = wrap } = this.#options;
@@ -285,6 +297,10 @@ test("the side is told what the tunnel is; what it sends is sealed, and what com
   bed.until(() => bed.isUp);
   expect(bed.tunnel).toMatchObject({ mtu: 1400 });
   expect(bed.tunnel!.options.routes.map(({ network }) => `${network}`)).toEqual(["10.8.0.0/24", "10.1.0.0/16"]);
+  bed.send(40);
+  expect(bed.link?.sealed).toBe(1);
+  bed.receive(bed.link!.server.seal(bed.now, Uint8Array.of(0x45, ...Array(29).fill(0))) as Uint8Array);
+  expect(bed.delivered).toEqual([30]);
 });
 
 test("the local port that is in use is said, and tried again", () => {

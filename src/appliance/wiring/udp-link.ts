@@ -135,7 +135,9 @@ class UdpLink implements Link, DatagramSink {
     // In the order of arrival.
     this.drain(now);
     const path = 1 - this.#peer;
-    this.#endpoints[path] = { address: IpAddress.fromIpv4(src), port: srcPort };
+    const { address, port } = this.endpoint(path);
+    if (address.w3 !== src || port !== srcPort)
+      this.#endpoints[path] = { address: IpAddress.fromIpv4(src), port: srcPort };
     this.batch.push(at, len);
     this.#receiver.handleRows(now, path, this.batch);
     this.batch.clear();
