@@ -38,6 +38,7 @@ test("what the TLS library cannot work with is a problem at its line", () => {
   const cases: [string, string, RegExp, number][] = [
     ["cert client.crt\nkey other.key\n", "7: key", /other\.key does not belong to the certificate in client\.crt/, 1],
     ["askpass wrong.txt\npkcs12 locked.p12\n", "7: pkcs12", /the pass phrase \(askpass\) is wrong/, 1],
+    ["askpass endless.txt\npkcs12 locked.p12\n", "6: askpass", /endless\.txt: the pass phrase is too long/, 1],
     ["pkcs12 locked.p12\n", "6: pkcs12", /it needs a pass phrase/, 1],
     ["askpass wrong.txt\npkcs12 client.p12\n", "", /^$/, 0],
     [`tls-groups secp999\n${own}`, "6: tls-groups", /names what there is not: secp999/, 1],
@@ -47,6 +48,7 @@ test("what the TLS library cannot work with is a problem at its line", () => {
     for (const name of ["ca.crt", "client.crt", "client.key", "client.p12"])
       cpSync(join(CONFIGS, name), join(folder, name));
     writeFileSync(join(folder, "wrong.txt"), "nonsense\n");
+    writeFileSync(join(folder, "endless.txt"), "x".repeat(20_000));
     const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     writeFileSync(join(folder, "other.key"), privateKey.export({ type: "pkcs8", format: "pem" }));
     const locked = join(folder, "locked.p12");

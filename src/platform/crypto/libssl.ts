@@ -105,7 +105,7 @@ const NAME_FLAGS = (2 << 16) | 0x10 | 2;
 /** Bytes that one call moves; TLS records have 16 KiB at most. */
 const CHUNK = 16384;
 /** Behind the chunk: cells for what a call returns through a pointer. */
-export const CELLS = CHUNK;
+const CELLS = CHUNK;
 
 export type Libssl = Ssl & Crypto;
 

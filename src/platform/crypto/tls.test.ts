@@ -308,6 +308,40 @@ test("whom the owner refuses gets an alert, and neither side is established", ()
   }
 });
 
+test("each engine asks its own owner, also where one owner runs another handshake meanwhile", () => {
+  const asked: string[] = [];
+  const c = engine(client, () => {
+    asked.push("outer");
+    const inner = [
+      engine(client, () => asked.push("inner client") > 0),
+      engine(server, () => asked.push("inner server") > 0),
+    ];
+    settle(inner[0]!, inner[1]!);
+    for (const each of inner) each.close();
+    return true;
+  });
+  const s = engine(server, () => asked.push("server") > 0);
+  settle(c, s);
+  expect([c.state, s.state, asked]).toEqual([
+    "established",
+    "established",
+    ["outer", "inner client", "inner server", "server"],
+  ]);
+  c.close();
+  s.close();
+});
+
+test("an engine that its owner closes while it asks about the peer is not freed under the library's feet", () => {
+  const c: TlsEngine = engine(client, () => {
+    c.close();
+    return true;
+  });
+  const s = engine(server);
+  expect(() => settle(c, s)).toThrow("closed inside of its own call");
+  c.close();
+  s.close();
+});
+
 test("what the owner throws comes out of the call that fed the engine, not through the library", () => {
   const c = engine(client, () => {
     throw new Error("a bug of ours");

@@ -181,6 +181,7 @@ class LibsslEngine implements TlsEngine {
 
   close(): void {
     if (this.#ssl === 0) return;
+    assert(calling !== this, "a TLS engine is closed inside of its own call");
     if (!this.#isOver) this.state = "closed";
     this.#openssl.lib.SSL_free(this.#ssl); // and both BIOs
     this.#ssl = 0;

@@ -81,6 +81,9 @@ const list = (reader: Reader, name: string): string | undefined => reader.last(n
 
 const isEncrypted = (bytes: Uint8Array): boolean => /BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED/.test(decodeUtf8(bytes));
 
+/** OpenVPN's limit (its misc.h, USER_PASS_LEN). */
+const MAX_PASSPHRASE = 4095;
+
 function readPassphrase(reader: Reader): string | undefined {
   const line = reader.last("askpass");
   if (line === undefined) return undefined;
@@ -92,7 +95,10 @@ function readPassphrase(reader: Reader): string | undefined {
   }
   const found = content(reader, line);
   if (found === undefined) return undefined;
-  return twoRows(found.bytes)[0] ?? reader.problem(line, `${found.label} is empty`);
+  const [passphrase] = twoRows(found.bytes);
+  if (passphrase === undefined) return reader.problem(line, `${found.label} is empty`);
+  if (passphrase.length > MAX_PASSPHRASE) return reader.problem(line, `${found.label}: the pass phrase is too long`);
+  return passphrase;
 }
 
 const VERSIONS: readonly TlsVersion[] = ["1.0", "1.1", "1.2", "1.3"];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { DROP_CONTROL_ACKS, DROP_CONTROL_TRUNCATED, DROP_NONE } from "../drop.ts";
-import { ACK_V1, CONTROL_V1, HARD_RESET_CLIENT_V2, keyIdOf, nextKeyId, opcodeName, opcodeOf } from "./opcode.ts";
+import { ACK_V1, CONTROL_V1, HARD_RESET_CLIENT_V2, keyIdOf, nextKeyId, opcodeOf } from "./opcode.ts";
 import { type ControlPacket, controlCheck, controlEmit, controlRead, MAX_ACKS } from "./packet.ts";
 
 const hex = (text: string): Uint8Array => Uint8Array.fromHex(text.replace(/\s/g, ""));
@@ -83,13 +83,8 @@ test("any bytes that pass the check are read without a throw", () => {
   );
 });
 
-test("first byte, names, and the cycle of key ids", () => {
-  expect([opcodeOf(0x38), keyIdOf(0x3d), opcodeName(7), opcodeName(31)]).toEqual([
-    7,
-    5,
-    "HARD_RESET_CLIENT_V2",
-    "opcode 31",
-  ]);
+test("first byte, and the cycle of key ids", () => {
+  expect([opcodeOf(0x38), keyIdOf(0x3d)]).toEqual([7, 5]);
   const ids = [0];
   for (let i = 0; i < 8; i++) ids.push(nextKeyId(ids.at(-1)!));
   expect(ids).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 1]);

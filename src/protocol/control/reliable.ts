@@ -41,7 +41,6 @@ export class Reliable {
   #toAck: number[] = [];
   /** Acknowledged lately, latest first. */
   #acked: number[] = [];
-  retransmissions = 0;
 
   /** @param initialTimeout ms until the first retransmission @param firstId of the packets of both sides */
   constructor(initialTimeout: number, firstId = 0) {
@@ -82,7 +81,6 @@ export class Reliable {
     const due = this.#outgoing.find((p) => p.nextAt <= now);
     if (due === undefined) return undefined;
     if (isSent(due)) {
-      this.retransmissions++;
       due.timeout = Math.max(this.#initialTimeout, Math.min(due.timeout * 2, MAX_RETRANSMIT_MS));
     }
     due.sentAt = Math.min(due.sentAt, now);

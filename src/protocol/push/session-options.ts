@@ -3,6 +3,7 @@ import { printable, splitWords } from "../config/lexer.ts";
 import { decodeBase64 } from "../config/material.ts";
 import { decodeUtf8 } from "../config/utf8.ts";
 import type { CompressionFraming } from "../data/compression.ts";
+import { PEER_ID_NONE } from "../data/packet.ts";
 import type { AeadName } from "../ports.ts";
 
 export interface SessionOptions {
@@ -36,8 +37,6 @@ export interface SessionOptions {
 }
 
 const CIPHERS: readonly AeadName[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
-/** "None" on the wire. */
-const PEER_ID_NONE = 0xff_ffff;
 const INT32_MAX = 0x7fff_ffff;
 
 type Mutable = { -readonly [K in keyof SessionOptions]: SessionOptions[K] };

@@ -6,6 +6,12 @@ export const TLS = [
     "platform/crypto/tls.ts",
     ["if (!ok && this.#parameters.verifyChain) {", "if (false) {", "the verdict on the peer's chain"],
     ["if (depth >= MAX_DEPTH) {", "if (false) {", "the depth of a chain"],
+    ["    calling = this;\n", "    calling ??= this;\n", "that each engine asks its own owner"],
+    [
+      '    assert(calling !== this, "a TLS engine is closed inside of its own call");\n',
+      "",
+      "that nothing is freed under the library's feet",
+    ],
     [
       "this.#accepted ??= this.#accept(chain.map((x509) => this.#openssl.der(x509)));",
       "this.#accepted = true;",
