@@ -66,12 +66,13 @@ export const Drop = Object.freeze({
   ChecksumPartialMalformed: 58,
   OutputTooLong: 59,
   NotConfigured: 60,
-  IcmpRateLimited: 61,
+  RateLimited: 61,
   NatNoAddress: 62,
   FragmentMixedEcn: 63,
   GsoTooManySegments: 64,
   GsoEncapsulated: 65,
   TunnelForeignSource: 66,
+  ArpContradiction: 67,
 } as const);
 
 export type DropName = keyof typeof Drop;
@@ -141,7 +142,7 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   ChecksumPartialMalformed: "The device asked for a checksum outside the packet.",
   OutputTooLong: "A packet too long to be sent at all.",
   NotConfigured: "Nothing can be sent before this interface has an address.",
-  IcmpRateLimited: "An ICMP error, an echo reply or a reset held back by the rate limit.",
+  RateLimited: "An ICMP error, an echo reply or a reset held back by the rate limit.",
   NatNoAddress: "The translator has no outside address yet.",
   FragmentMixedEcn: "Fragments of one packet, of which one was marked for congestion and another does not take marks.",
   GsoTooManySegments:
@@ -149,6 +150,8 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   GsoEncapsulated:
     "A super-frame inside another packet (VXLAN, Geneve, GRE); on its sender: ethtool -K IF tx-udp_tnl-segmentation off tx-gre-segmentation off.",
   TunnelForeignSource: "From the tunnel with a source address of the LAN, or with one that the peer has not.",
+  ArpContradiction:
+    "An ARP reply with another MAC than the one that is known: a move, a duplicate address, or an attempt at spoofing; everybody is asked.",
 };
 
 /** Names in the order of the codes. */

@@ -177,6 +177,8 @@ describe("ARP", () => {
     it.ingest(5001, bed.receive(arp(2, HOST, GW, forger), arp(2, HOST, GW)));
     it.handleTimeout(5500);
     expect(conflicts).toEqual([`5500 ${HOST} ${HOST_MAC} ${forger}`]);
+    expect(it.drops.snapshot().ArpContradiction).toBe(1);
+    expect(it.drops.snapshot().ArpUnsolicited).toBeUndefined();
     outlet.take();
     it.ingest(5501, bed.receive(frame(icmp({ src: HOST, dst: GW }, 8, 0, 1, bytesOf(1)))));
     expect(out()[0]).toStartWith(`${ROUTER_MAC} > ${HOST_MAC} ${GW} > ${HOST}`);

@@ -173,7 +173,7 @@ describe("LAN to tunnel, without NAT", () => {
   test("errors are rate limited and come back with time", () => {
     for (let i = 0; i < 300; i++) fromLan(udp({ src: HOST, dst: "192.0.2.1" }, 1, 2, bytesOf(1)));
     expect(lanLines().length).toBe(25);
-    expect(lan.it.outDrops.snapshot().IcmpRateLimited).toBe(275);
+    expect(lan.it.outDrops.snapshot().RateLimited).toBe(275);
     // Path MTU discovery goes on, as in Linux (icmpv4_mask_allow).
     for (let i = 0; i < 3; i++) fromLan(udp({ src: HOST, dst: SITE, fragment: IPV4_DF }, 1, 2, bytesOf(1400)));
     expect(lanLines().length).toBe(3);

@@ -89,7 +89,7 @@ test("a burst of echo requests out of the tunnel is answered in bounds, one of S
   const answers = tunnel.take().length;
   expect(answers).toBeGreaterThan(100);
   expect(answers).toBeLessThanOrEqual(200);
-  expect(tunnelIt.drops.snapshot()).toEqual({ IcmpRateLimited: 1000 - answers });
+  expect(tunnelIt.drops.snapshot()).toEqual({ RateLimited: 1000 - answers });
   const lan = lanSide();
   const syns = Array.from({ length: 1000 }, (_, i) =>
     frame(tcp({ src: HOST, dst: LAN }, { srcPort: 1000 + i, flags: TCP_SYN }, bytesOf(0))),
@@ -98,7 +98,7 @@ test("a burst of echo requests out of the tunnel is answered in bounds, one of S
   const resets = lan.outlet.take().length;
   expect(resets).toBeGreaterThan(10);
   expect(resets).toBeLessThanOrEqual(25);
-  expect(lan.it.drops.snapshot()).toEqual({ IcmpRateLimited: 1000 - resets });
+  expect(lan.it.drops.snapshot()).toEqual({ RateLimited: 1000 - resets });
 });
 
 test("one host that causes errors without end leaves the others their share", () => {

@@ -43,7 +43,7 @@ export class Icmp {
   /** Answers the checked echo request in `p`; a long one is overwritten by its answer. */
   answerEcho(now: number, p: Packet): DropCode {
     const { echo } = this.#limits;
-    if (echo !== undefined && !echo.take(now)) return Drop.IcmpRateLimited;
+    if (echo !== undefined && !echo.take(now)) return Drop.RateLimited;
     const out = this.#output;
     const neighbour = out.routeBack(now, p);
     if (neighbour === -Drop.NoRoute) return Drop.NoRoute;
@@ -71,7 +71,7 @@ export class Icmp {
     // big is longer than what is said of it.
     const unlimited = type === ICMP_UNREACHABLE && code === UNREACHABLE_FRAGMENTATION_NEEDED;
     if (!unlimited && !this.#limits.errors.take(now, src)) {
-      out.countDrop(Drop.IcmpRateLimited);
+      out.countDrop(Drop.RateLimited);
       return false;
     }
     const to = out.link.frame(icmpErrorLen(p));

@@ -76,7 +76,8 @@ export class Arp {
       // Whom we asked, of the subnet or not (a route's gateway or destination may lie outside: RFC 3442), we had reason to.
       if (!unicast) return Drop.ArpBadSender;
       const claim = neighbors.onReply(now, this.#sender, 0, macHi, macLo);
-      return claim === "learnt" || claim === "confirmed" ? Drop.None : Drop.ArpUnsolicited;
+      if (claim === "conflicting") return Drop.ArpContradiction;
+      return claim === "unsolicited" ? Drop.ArpUnsolicited : Drop.None;
     }
     // A gateway may lie outside of the subnet (providers that lease a /32).
     const believable = ip !== 0 && (ip === own.gateway || (own.onLink(ip) && !own.isBroadcast(ip)));

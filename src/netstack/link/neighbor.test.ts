@@ -125,13 +125,35 @@ describe.each([[1], [4]] as const)("addresses of %d words", (stride) => {
       expectLog();
     });
 
-    test("a forged guess is found out in half a second by who answers", () => {
+    test("a forged guess is found out at the first answer", () => {
       request(0, A, 666);
       expect(use(10, A)).toBe(666);
-      expect(reply(11, A, 1)).toBe("conflicting");
+      expect(reply(11, A, 1)).toBe("learnt");
+      expect(use(12, A)).toBe(1);
       run(510);
       expectLog("ask 1 all");
       expect(use(511, A)).toBe(1);
+    });
+
+    test("a forged guess does not stay because its forger answers too, and the conflict is told", () => {
+      request(0, A, 666);
+      use(10, A);
+      reply(11, A, 1);
+      expect(reply(12, A, 666)).toBe("conflicting");
+      expect(use(13, A)).toBe(1);
+      run(510);
+      expectLog("ask 1 all", "conflict of 1 and 666 for 1");
+      expect(use(511, A)).toBe(1);
+    });
+
+    test("a request from who is just being asked for is a guess, although an answer was known before", () => {
+      known();
+      use(REACHABLE_MS, A);
+      run(REACHABLE_MS + 1000); // no answer to two requests
+      expect(request(REACHABLE_MS + 1001, A, 666)).toBe("learnt");
+      log = [];
+      expect(use(REACHABLE_MS + 1002, A)).toBe(666);
+      expectLog("ask 1 all");
     });
 
     test("a guess that nobody confirms is no neighbour any more after a second", () => {

@@ -13,8 +13,9 @@
  *        v                   |   +---- an answer ---- contested --- no answer to 2 requests --> incomplete
  *     failed --1 s--> asked  +------ a different claim -->
  *
- * *Contested*: everybody was asked, and the known MAC is used meanwhile. When the time for answers is over, the known MAC
- * stays if it is among those that answered, else the one that did is taken. Two that answered are a conflict, which is told.
+ * *Contested*: everybody was asked, and the known MAC is used meanwhile. When the time for answers is over, a MAC that was
+ * confirmed stays if it is among those that answered, else the one that did is taken. A guess has no such right: the first
+ * answer replaces it at once. Two that answered are a conflict, which is told.
  *
  * Every operation costs the same whatever the table holds: entries are in a list of their last use (those that have answered
  * apart from those that have not), whose head gives way or is forgotten, and in a list of what is waited for.
@@ -210,6 +211,13 @@ export class NeighborTable {
           this.#kept[n] = 1;
           return "confirmed";
         }
+        if (this.#rank[n] === UNCONFIRMED && this.#kept[n] === 0) {
+          // Of a guess nobody answered before: who merely asked us has no right over who is asked.
+          this.macHi[n] = macHi;
+          this.macLo[n] = macLo;
+          this.#kept[n] = 1;
+          return "learnt";
+        }
         if (this.#other[n] === 0) {
           this.#other[n] = 1;
           this.#otherHi[n] = macHi;
@@ -233,6 +241,8 @@ export class NeighborTable {
       if (this.macHi[n] === macHi && this.macLo[n] === macLo) return "confirmed";
       return this.#contradict(n, now);
     }
+    // A guess, whatever was known before.
+    this.#use(n, now, UNCONFIRMED);
     this.#settle(n, macHi, macLo, now);
     return "learnt";
   }

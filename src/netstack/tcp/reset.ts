@@ -51,7 +51,7 @@ export class TcpResetter {
     if (bad !== Drop.None) return bad;
     if (!known && !tcpChecksumValid(d, p.l4, len, p.pseudo)) return Drop.TcpBadChecksum;
     if (silent || (tcpFlags(d, p.l4) & TCP_RST) !== 0) return Drop.TcpNoPort; // a reset is not answered
-    if (!this.#limit.take(now, ipv4Src(d, p.at))) return Drop.IcmpRateLimited;
+    if (!this.#limit.take(now, ipv4Src(d, p.at))) return Drop.RateLimited;
     const out = this.#output;
     const neighbour = out.routeBack(now, p);
     if (neighbour === -Drop.NoRoute) return Drop.NoRoute;

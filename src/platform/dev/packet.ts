@@ -393,10 +393,13 @@ export class PacketDevice implements FrameDevice {
         case EMSGSIZE:
           counts[C.txTooLong]!++;
           break;
-        default:
-          // EINVAL: the kernel does not take this virtio header, of the first message that is left
+        case EINVAL:
+          // The kernel does not take this virtio header, of the first message that is left.
           if (this.#txGso[done] === GSO_UDP_L4) this.#udpGso = false;
-          counts[number === EINVAL ? C.txRefused : C.txErrors]!++;
+          counts[C.txRefused]!++;
+          break;
+        default:
+          counts[C.txErrors]!++;
       }
       done++;
     }

@@ -49,6 +49,16 @@ export const SERVICES = [
       "that the known MAC wins when both answer",
     ],
     [
+      "if (this.#rank[n] === UNCONFIRMED && this.#kept[n] === 0) {",
+      "if (false as boolean) {",
+      "that the first answer replaces a guess",
+    ],
+    [
+      "    this.#use(n, now, UNCONFIRMED);\n    this.#settle(n, macHi, macLo, now);",
+      "    this.#settle(n, macHi, macLo, now);",
+      "that a request while it is asked for is only a guess",
+    ],
+    [
       "if (this.#tries[n]! < REQUEST_TRIES) this.#request(n, now, 0xffff, -1);\n      else this.#fail(n, now);",
       "this.#request(n, now, 0xffff, -1);",
       "the end of asking",

@@ -77,7 +77,7 @@ export const STACK = [
   ...mutationsOf(
     "netstack/ip4/icmp.ts",
     [
-      "if (echo !== undefined && !echo.take(now)) return Drop.IcmpRateLimited;",
+      "if (echo !== undefined && !echo.take(now)) return Drop.RateLimited;",
       "",
       "the limit of echo replies into the tunnel",
     ],
@@ -124,7 +124,7 @@ export const STACK = [
       "if (silent) return",
       "that a reset is not answered by a reset (RFC 9293 3.10.7.1)",
     ],
-    ["if (!this.#limit.take(now, ipv4Src(d, p.at))) return Drop.IcmpRateLimited;", "", "the limit of resets"],
+    ["if (!this.#limit.take(now, ipv4Src(d, p.at))) return Drop.RateLimited;", "", "the limit of resets"],
     ["const seq = acked ? tcpAck(d, tcp) : 0;", "const seq = 0;", "the sequence number of a reset"],
     ["+ ((flags & TCP_SYN) !== 0 ? 1 : 0)", "", "that a reset acknowledges the SYN"],
   ),
