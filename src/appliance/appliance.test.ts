@@ -1,13 +1,14 @@
 import "reflect-metadata";
-import { afterEach, beforeEach, expect, mock, spyOn, test } from "bun:test";
+import { beforeEach, expect, spyOn, test } from "bun:test";
 import { clientConfig, NO_WRAP } from "../../test/support/client-config.ts";
 import { parseCidr } from "../lib/cidr.ts";
 import { Counters } from "../lib/counters.ts";
 import { parseIpv4 } from "../lib/ip.ts";
 import { parseMac } from "../lib/mac.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
-import { clock } from "../platform/loop.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
+import type { ClientConfig } from "../protocol/config/types.ts";
+import { Dialer } from "../tunnel/dialer.ts";
 import { Appliance } from "./appliance.ts";
 import type { LoadResult } from "./profile.ts";
 import { DEFAULT_SETTINGS, type Settings } from "./settings.ts";
@@ -17,9 +18,7 @@ import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 let now = 0;
 beforeEach(() => {
   now = 1000;
-  spyOn(clock, "now").mockImplementation(() => now);
 });
-afterEach(() => mock.restore());
 
 function appliance(first: LoadResult) {
   const logged: string[] = [];
@@ -37,14 +36,15 @@ function appliance(first: LoadResult) {
     counters: new Counters(["rxUnknownGso"]),
   });
   const [wan, lan] = [device("w0", "52:54:00:00:00:01"), device("l1", "52:54:00:00:00:02")];
-  const state = { loaded: first, logged, levels };
+  const state = { loaded: first, load: (): LoadResult => state.loaded, logged, levels };
   const subject = new Appliance({
     memory: new NativeMemory(ROUTER_PATH_BYTES),
     wan,
     lan,
     log: { enabled: () => true, write: (level, event, text) => void logged.push(`${level} ${event} ${text}`) },
+    now,
     loaded: first,
-    load: () => state.loaded,
+    load: () => state.load(),
     setLogLevel: (level) => void levels.push(level),
     mending: "",
   });
@@ -63,11 +63,13 @@ test("a reload takes the log level, and says which settings need a restart", () 
   const { subject, state, logged, levels } = appliance(ok(DEFAULT_SETTINGS));
   state.loaded = ok({ ...DEFAULT_SETTINGS, log: { level: "debug" } });
   subject.reconnect();
+  subject.control(now);
   expect(levels).toEqual(["info", "debug"]);
   expect(logged.filter((line) => /restart/.test(line))).toEqual([]);
   const lan = { ...DEFAULT_SETTINGS.lan, address: parseCidr("192.168.60.1/24")! };
   state.loaded = ok({ ...DEFAULT_SETTINGS, lan, vpn: { ...DEFAULT_SETTINGS.vpn, nat: false } });
   subject.reconnect();
+  subject.control(now);
   expect(logged.filter((line) => /restart/.test(line))).toEqual([
     "warn config.warning appliance.toml: lan, vpn.nat have changed and need a restart of the appliance; what it started with goes on",
   ]);
@@ -78,6 +80,7 @@ test("so does the one that follows on a broken appliance.toml, which the default
   const { subject, state, logged } = appliance(broken);
   state.loaded = ok({ ...DEFAULT_SETTINGS, wan: { ...DEFAULT_SETTINGS.wan, mtu: 1400 } });
   subject.reconnect();
+  subject.control(now);
   expect(logged.filter((line) => /restart/.test(line))).toHaveLength(1);
 });
 
@@ -96,6 +99,7 @@ test("a static WAN that was wrong is taken when it is mended, without a restart"
   };
   state.loaded = ok({ ...DEFAULT_SETTINGS, wan });
   subject.reconnect();
+  subject.control(now);
   expect(logged.filter((line) => /wan\.|link\.|restart/.test(line)).map((line) => line.split(" ")[1])).toEqual([
     "wan.configured",
     "link.resolving",
@@ -107,8 +111,8 @@ test("while it leaves, nobody makes it connect anew", () => {
   subject.leave("SIGTERM");
   state.loaded = ok({ ...DEFAULT_SETTINGS, log: { level: "debug" } });
   subject.reconnect();
-  expect(state.levels).toEqual(["info"]);
   subject.control(now);
+  expect(state.levels).toEqual(["info"]);
   expect(subject.done()).toBe(true);
 });
 
@@ -119,12 +123,12 @@ test("a failure is said once; one of a timer brings a new client after a while, 
   const connections = (): number => logged.filter((line) => /link\.resolving/.test(line)).length;
   subject.control(now);
   expect(connections()).toBe(1);
-  subject.failed(new Error("of a packet"), "receive");
+  subject.failed(now, new Error("of a packet"), "receive");
   now += 6000;
   subject.control(now);
   expect(connections()).toBe(1);
   const failure = new Error("of a timer");
-  for (let i = 0; i < 5; i++) subject.failed(failure, "control");
+  for (let i = 0; i < 5; i++) subject.failed(now, failure, "control");
   subject.control(now);
   expect(connections()).toBe(1);
   now += 6000;
@@ -134,12 +138,17 @@ test("a failure is said once; one of a timer brings a new client after a while, 
 });
 
 test("a failure that comes at each turn does not keep it from leaving", () => {
-  const { subject } = appliance(ok(DEFAULT_SETTINGS));
+  const { subject, wan } = appliance(ok(DEFAULT_SETTINGS));
   subject.leave("SIGTERM");
-  subject.failed(new Error("x"), "control");
+  const failing = (): never => {
+    throw new Error("x");
+  };
+  wan.linkUp = failing;
+  expect(() => subject.control(now)).toThrow("x");
+  subject.failed(now, new Error("x"), "control");
   expect(subject.done()).toBe(false);
   now += 10_000;
-  subject.failed(new Error("x"), "control");
+  subject.failed(now, new Error("x"), "control");
   expect(subject.done()).toBe(true);
 });
 
@@ -164,4 +173,86 @@ test("after the machine was suspended the first turn sees what has run out meanw
   now += 3_600_000; // as CLOCK_BOOTTIME shows it
   subject.control(now);
   expect(subject.pollAt()).toBeGreaterThan(now);
+});
+
+/** With a static WAN address: it connects at once. */
+function connecting(config: (good: ClientConfig) => ClientConfig = (good) => good) {
+  const address = parseCidr("203.0.113.5/24")!;
+  const wan = { ...DEFAULT_SETTINGS.wan, address, gateway: parseIpv4("203.0.113.1"), dns: [parseIpv4("203.0.113.1")!] };
+  const good = ok({ ...DEFAULT_SETTINGS, wan }) as LoadResult & { ok: true };
+  const it = appliance({ ...good, config: config(good.config) });
+  it.subject.control(now);
+  /** A turn of the loop. */
+  const turn = (): void => {
+    try {
+      it.subject.control(now);
+    } catch (error) {
+      it.subject.failed(now, error, "control");
+    }
+  };
+  return { ...it, turn, connections: () => it.logged.filter((line) => /link\.resolving/.test(line)).length };
+}
+
+test("a configuration that cannot be read again ends nothing: it connects anew with the one before", () => {
+  const { subject, state, logged, turn, connections } = connecting();
+  state.load = () => {
+    throw new Error("EIO");
+  };
+  subject.reconnect(); // in a signal handler, where nobody would catch it
+  expect(subject.pollAt()).toBeLessThan(now);
+  turn();
+  expect(logged.filter((line) => /internal\.error.*EIO/.test(line))).toHaveLength(1);
+  expect(connections()).toBe(1);
+  now += 6000;
+  turn();
+  expect(connections()).toBe(2);
+});
+
+test("a client that cannot be made is made again later, as often as that fails", () => {
+  let broken = false;
+  const { subject, turn, connections } = connecting((good) => ({
+    ...good,
+    get retry() {
+      if (broken) throw new Error("no client");
+      return good.retry;
+    },
+  }));
+  broken = true;
+  subject.failed(now, new Error("of a timer"), "control");
+  for (let i = 0; i < 3; i++) {
+    now += 6000;
+    turn();
+  }
+  expect(connections()).toBe(1);
+  broken = false;
+  now += 6000;
+  turn();
+  expect(connections()).toBe(2);
+});
+
+test("a goodbye that fails does not keep it from leaving, and is no error where it is asked for", () => {
+  const { subject, turn } = connecting();
+  const dialer = spyOn(Dialer.prototype, "leave").mockImplementation(() => {
+    throw new Error("no goodbye");
+  });
+  try {
+    subject.leave("power button");
+    turn();
+    turn();
+  } finally {
+    dialer.mockRestore();
+  }
+  expect(subject.done()).toBe(true);
+});
+
+test("statistics that are asked for come with the next turn, once", () => {
+  const { subject, logged, turn } = connecting();
+  const said = (): number => logged.filter((line) => /statistics\.memory/.test(line)).length;
+  turn();
+  expect(said()).toBe(0);
+  subject.askForStatistics();
+  expect(subject.pollAt()).toBeLessThan(now);
+  turn();
+  turn();
+  expect(said()).toBe(1);
 });

@@ -1,23 +1,26 @@
 /**
  * The appliance between two devices: configuration, data path, WAN address, tunnel. It never ends by itself: a problem
  * of the configuration is logged at its line and the LAN stays closed; what can get better by itself is tried again.
+ *
+ * Commands (leave, reconnect, askForStatistics) come from signal handlers and buttons, where nobody would catch an error: they are
+ * noted, and control() carries them out within the loop.
  */
 import { BoundedLog } from "../lib/bounded-log.ts";
 import type { Cidr } from "../lib/cidr.ts";
-import type { IpAddress } from "../lib/ip.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
-import { formatMac, type Mac } from "../lib/mac.ts";
 import { LibcryptoAead } from "../platform/crypto/aead.ts";
 import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import { DEVICE_TEXT } from "../platform/dev/packet.ts";
-import { monotonic, type Turns } from "../platform/loop.ts";
+import type { Part, Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
-import { type LoadResult, SETTINGS_FILE } from "./profile.ts";
+import { lanConflict, neighborConflict } from "./conflicts.ts";
+import type { LoadResult } from "./profile.ts";
+import { needRestart, sayLoaded } from "./reload.ts";
 import { RemoteResolver } from "./remote-resolver.ts";
 import { RouterSide } from "./router-side.ts";
 import type { Settings } from "./settings.ts";
@@ -30,6 +33,8 @@ export interface ApplianceOptions {
   readonly wan: FrameDevice;
   readonly lan: FrameDevice;
   readonly log: Log;
+  /** When it is made, by the clock of the loop. */
+  readonly now: number;
   /** The configuration that it starts with. */
   readonly loaded: LoadResult;
   /** Reads it again, at every reconnect that a person asks for. */
@@ -66,6 +71,10 @@ export class Appliance implements Turns {
   #linkLookAt = 0;
   readonly #saidUnknownGso = new Set<string>();
   #statisticsAt: number;
+  /** Commands that control() has not carried out yet. */
+  #reconnectWanted = false;
+  #leaveCause: string | undefined;
+  /** It says goodbye, until then at the latest. */
   #leaveBy = Number.POSITIVE_INFINITY;
   #done = false;
   #failure = { text: "", at: Number.NEGATIVE_INFINITY };
@@ -78,7 +87,7 @@ export class Appliance implements Turns {
     this.#options = options;
     this.#log = options.log;
     this.#heard = new BoundedLog(options.log);
-    const now = monotonic();
+    const { now } = options;
     this.#statisticsAt = now + STATISTICS_EVERY_MS;
     const { loaded } = options;
     const { settings } = loaded;
@@ -101,10 +110,11 @@ export class Appliance implements Turns {
       random: systemRandom,
       refuse: (address) => this.#path.links.refusal(address),
     });
-    this.#path.lan.link.arp.onConflict = (at, mac) => this.#sayLanConflict(at, mac);
+    this.#path.lan.link.arp.onConflict = (at, mac) =>
+      this.#heard.write(at, "warn", "lan.conflict", lanConflict(lan.address, mac));
     for (const side of [this.#path.wan, this.#path.lan])
       side.link.arp.onNeighborConflict = (at, address, kept, other) =>
-        this.#sayImpostor(at, side.name, address, kept, other);
+        this.#heard.write(at, "warn", `${side.name}.neighbor-conflict`, neighborConflict(address, kept, other));
     this.#path.lan.configure({ address: lan });
     this.#path.lan.link.probe();
     this.#log.write("info", "lan.configured", "", {
@@ -112,7 +122,7 @@ export class Appliance implements Turns {
       address: `${lan}`,
     });
     this.#uplink = this.#newUplink();
-    this.#config = this.#adopt(loaded);
+    this.#config = sayLoaded(this.#log, loaded, options.mending);
     this.#dialer = this.#newDialer();
     this.#path.flush(now);
   }
@@ -123,6 +133,8 @@ export class Appliance implements Turns {
 
   control(now: number): void {
     const path = this.#path;
+    if (this.#leaveCause !== undefined && !this.#isLeaving) this.#leave(now, this.#leaveCause);
+    if (this.#reconnectWanted) this.#reconnect(now);
     if (now >= this.#linkLookAt) this.#lookAtLinks(now);
     if (path.pollAt() <= now) path.handleTimeout(now);
     if (this.#uplink.pollAt() <= now) this.#uplink.handleTimeout(now);
@@ -130,14 +142,14 @@ export class Appliance implements Turns {
     this.#dialer?.poll(now);
     if (now >= this.#statisticsAt) {
       this.#statisticsAt = now + STATISTICS_EVERY_MS;
-      this.logStatistics();
+      logStatistics(this.#log, path, this.#dialer?.counters());
     }
     path.flush(now);
-    if (this.#leaveBy !== Number.POSITIVE_INFINITY && (this.#dialer?.left ?? true)) this.#finish();
-    else if (now >= this.#leaveBy) this.#finish();
+    if (this.#isLeaving && ((this.#dialer?.left ?? true) || now >= this.#leaveBy)) this.#finish(now);
   }
 
   pollAt(): number {
+    if (this.#reconnectWanted || (this.#leaveCause !== undefined && !this.#isLeaving)) return Number.NEGATIVE_INFINITY;
     return Math.min(
       this.#path.pollAt(),
       this.#uplink.pollAt(),
@@ -153,8 +165,7 @@ export class Appliance implements Turns {
     return this.#done;
   }
 
-  failed(error: unknown, during: "receive" | "control"): void {
-    const now = monotonic();
+  failed(now: number, error: unknown, during: Part): void {
     this.#path.discard();
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     // The same failure at every turn would fill the log.
@@ -163,76 +174,76 @@ export class Appliance implements Turns {
       this.#log.write("error", "internal.error", text);
     }
     if (now >= this.#leaveBy) this.#done = true;
-    // What a packet did is over with it; a timer or an event would do it again.
+    // A packet that failed is gone, but a timer or an event would fail again.
     else if (during === "control") this.#giveUpDialer(now);
   }
 
-  /** Says goodbye to the server and ends the loop. */
+  /** Command: say goodbye to the server and end. */
   leave(cause: string): void {
-    if (this.#leaveBy !== Number.POSITIVE_INFINITY) return;
-    const now = monotonic();
+    this.#leaveCause ??= cause;
+  }
+
+  /** Command: read the configuration again and connect anew. */
+  reconnect(): void {
+    this.#reconnectWanted = true;
+  }
+
+  /** Command: log the statistics, which are next due an hour later. */
+  askForStatistics(): void {
+    this.#statisticsAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Ends at once, without waiting for anything. */
+  stop(now: number, reason: string): void {
+    this.#dialer?.stop(now, reason);
+    this.#path.flush(now);
+  }
+
+  get #isLeaving(): boolean {
+    return this.#leaveBy !== Number.POSITIVE_INFINITY;
+  }
+
+  #leave(now: number, cause: string): void {
     this.#leaveBy = now + LEAVE_WITHIN_MS;
     this.#log.write("info", "shutdown", "", { cause });
     this.#dialer?.leave(now);
   }
 
-  /** Reads the configuration again and connects anew. */
-  reconnect(): void {
-    if (this.#leaveBy !== Number.POSITIVE_INFINITY) return;
-    const now = monotonic();
+  #reconnect(now: number): void {
+    this.#reconnectWanted = false;
+    if (this.#isLeaving) return;
     this.#log.write("info", "reconnect", "reading the configuration again and connecting anew");
     this.#dialer?.stop(now, "reconnect requested");
     const loaded = this.#options.load();
-    if (loaded.ok) this.#reload(loaded.settings);
-    this.#config = this.#adopt(loaded);
+    if (loaded.ok) this.#reload(now, loaded.settings);
+    this.#config = sayLoaded(this.#log, loaded, this.#options.mending);
     this.#revive(now);
   }
 
-  /** Ends at once, without waiting for anything. */
-  stop(reason: string): void {
-    this.#dialer?.stop(monotonic(), reason);
-    this.#path.flush(monotonic());
-  }
-
-  logStatistics(): void {
-    logStatistics(this.#log, this.#path, this.#dialer?.counters());
-  }
-
   /** Takes what can change while it runs, and says what cannot. */
-  #reload(settings: Settings): void {
+  #reload(now: number, settings: Settings): void {
     this.#options.setLogLevel(settings.log.level);
-    if (this.#settings.wan.address === "none") this.#mendUplink(settings.wan);
-    const fixed = ({ hostname, wan, lan, vpn }: Settings) => ({ hostname, wan, lan, "vpn.nat": vpn.nat });
-    const before = fixed(this.#settings);
-    const changed = Object.entries(fixed(settings)).filter(
-      ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name as keyof typeof before]),
-    );
-    if (changed.length === 0) return;
-    const names = changed.map(([name]) => name).join(", ");
-    this.#log.write(
-      "warn",
-      "config.warning",
-      `${SETTINGS_FILE}: ${names} have changed and need a restart of the appliance; what it started with goes on`,
-    );
+    if (this.#settings.wan.address === "none") this.#mendUplink(now, settings.wan);
+    const text = needRestart(this.#settings, settings);
+    if (text !== undefined) this.#log.write("warn", "config.warning", text);
   }
 
   /** The WAN had no address because of a problem in its settings, and now they are good. */
-  #mendUplink({ address, gateway, dns }: Settings["wan"]): void {
+  #mendUplink(now: number, { address, gateway, dns }: Settings["wan"]): void {
     this.#settings = { ...this.#settings, wan: { ...this.#settings.wan, address, gateway, dns } };
     this.#uplink = this.#newUplink();
-    if (this.#linkUp) this.#uplink.start(monotonic());
+    if (this.#linkUp) this.#uplink.start(now);
   }
 
   /** Closes the tunnel; a dialer that knows nothing of this one comes in its place. */
   #giveUpDialer(now: number): void {
     const dialer = this.#dialer;
-    if (dialer === undefined) return;
     this.#dialer = undefined;
     this.#reviveAt = now + REVIVE_AFTER_MS;
     try {
-      dialer.stop(now, "internal error");
+      dialer?.stop(now, "internal error");
     } catch {
-      // it is what failed: whatever it has not let go of, the LAN is closed
+      // The dialer itself is broken, so its tunnel and links are closed without it.
       this.#side.down();
       this.#path.links.closeAll();
     }
@@ -242,28 +253,6 @@ export class Appliance implements Turns {
     this.#reviveAt = Number.POSITIVE_INFINITY;
     this.#dialer = this.#newDialer();
     if (this.#path.wan.configured) this.#dialer?.networkUp(now);
-  }
-
-  /** Says what the configuration is worth; it, where it is good. */
-  #adopt(loaded: LoadResult): ClientConfig | undefined {
-    const log = this.#log;
-    for (const notice of loaded.notices) log.write("info", "config.notice", notice);
-    const say = (level: LogLevel, event: string, p: (typeof loaded.warnings)[number]): void =>
-      log.write(level, event, `${p.origin.file}:${p.origin.line}: ${p.directive}: ${p.problem}`);
-    for (const warning of loaded.warnings) say("warn", "config.warning", warning);
-    if (!loaded.ok) {
-      for (const problem of loaded.problems) say("error", "config.invalid", problem);
-      // Without a problem there is no configuration yet; whoever loads it has said so.
-      if (loaded.problems.length === 0) return undefined;
-      log.write(
-        "error",
-        "config.invalid",
-        `the LAN stays closed until the configuration is mended; ${this.#options.mending}`,
-        { problems: loaded.problems.length },
-      );
-      return undefined;
-    }
-    return loaded.config;
   }
 
   #newUplink(): Uplink {
@@ -331,32 +320,12 @@ export class Appliance implements Turns {
     }
   }
 
-  /** Two hosts answer for one address: one of them may be reading what is meant for the other. */
-  #sayImpostor(now: number, side: string, address: IpAddress, kept: Mac, other: Mac): void {
-    this.#heard.write(
-      now,
-      "warn",
-      `${side}.neighbor-conflict`,
-      `two hosts (${formatMac(kept)}, ${formatMac(other)}) answer for ${address}; packets go on to the first; find out whose the other is`,
-    );
-  }
-
   /** A flow whose every super-frame is lost looks to its sender as if the tunnel did not carry it: that must be said at once. */
   #sayUnknownGso({ name, counters }: FrameDevice): void {
     const lost = counters.snapshot()["rxUnknownGso"];
     if (lost === undefined || this.#saidUnknownGso.has(name)) return;
     this.#saidUnknownGso.add(name);
     this.#log.write("warn", "device.super-frames", DEVICE_TEXT.rxUnknownGso, { interface: name });
-  }
-
-  #sayLanConflict(now: number, mac: Mac): void {
-    const address = this.#settings.lan.address.address;
-    this.#heard.write(
-      now,
-      "warn",
-      "lan.conflict",
-      `another host (${formatMac(mac)}) uses our LAN address ${address}; give one of the two another one ([lan] address in appliance.toml)`,
-    );
   }
 
   #warnAboutOverlap(lan: Cidr): void {
@@ -370,10 +339,9 @@ export class Appliance implements Turns {
     );
   }
 
-  #finish(): void {
+  #finish(now: number): void {
     if (this.#done) return;
-    this.stop("shutdown");
-    const now = monotonic();
+    this.stop(now, "shutdown");
     this.#uplink.leave(now);
     this.#path.flush(now);
     this.#done = true;

@@ -2,6 +2,7 @@
 import type { LogLevel } from "../lib/log.ts";
 import { DevicePair } from "../platform/dev/pair.ts";
 import type { ConsoleLog } from "../platform/log/console-log.ts";
+import { monotonic } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { Poller } from "../platform/sys/poller.ts";
 import { Appliance } from "./appliance.ts";
@@ -31,7 +32,7 @@ export async function between<T>(options: BetweenOptions, run: (appliance: Appli
   options.memory.reset();
   const devices = DevicePair.open(options.wan, options.lan, options.memory, options.poller);
   try {
-    return await run(new Appliance({ ...options, wan: devices.wan, lan: devices.lan }));
+    return await run(new Appliance({ ...options, now: monotonic(), wan: devices.wan, lan: devices.lan }));
   } finally {
     devices.close();
   }

@@ -6,7 +6,7 @@ import { checkInterface } from "../platform/dev/interface.ts";
 import type { ConsoleLog, LogFormat } from "../platform/log/console-log.ts";
 import type { LineSink } from "../platform/log/line-sink.ts";
 import { openProcessLog } from "../platform/log/process-log.ts";
-import { monotonic, runLoop } from "../platform/loop.ts";
+import { monotonic, runLoop, type Turns } from "../platform/loop.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
 import { interfaceIndex } from "../platform/sys/syscalls.ts";
@@ -86,6 +86,8 @@ class Native {
   #appliance: Appliance | undefined;
   #leaving: string | undefined;
   #unsafe: readonly string[] = [];
+  /** It has had its interfaces: from then on nothing but a signal ends it. */
+  #hasRun = false;
 
   constructor(options: NativeOptions, source: ConfigSource, log: ConsoleLog, sink: LineSink) {
     this.#options = options;
@@ -100,13 +102,13 @@ class Native {
   async run(): Promise<void> {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#leave(signal));
     process.on("SIGUSR1", () => this.#appliance?.reconnect());
-    process.on("SIGUSR2", () => this.#appliance?.logStatistics());
-    await this.#runBetween();
+    process.on("SIGUSR2", () => this.#appliance?.askForStatistics());
     while (this.#leaving === undefined) {
       try {
-        this.#lookForDanger();
+        if (this.#hasRun) this.#lookForDanger();
         if (this.#unsafe.length === 0) await this.#runBetween();
       } catch (error) {
+        if (!this.#hasRun) throw error;
         this.#lost.write(monotonic(), "error", "interface.lost", `${(error as Error).message}; I keep looking`);
       }
       if (this.#leaving === undefined) await Bun.sleep(LOOK_EVERY_MS);
@@ -135,29 +137,33 @@ class Native {
       setLogLevel: (wanted: LogLevel) => log.setLevel(level ?? wanted),
     };
     const indices = new Map([wan, lan].map((name) => [name, interfaceIndex(name)]));
-    let look: ReturnType<typeof setInterval> | undefined;
     try {
       await between(options, async (appliance) => {
         this.#appliance = appliance;
+        this.#hasRun = true;
+        if (this.#leaving !== undefined) appliance.leave(this.#leaving);
         let replaced: string | undefined;
-        look = setInterval(() => {
-          this.#lookForDanger();
-          replaced ??= [...indices].find(([name, index]) => ![0, index].includes(interfaceIndex(name)))?.[0];
-        }, LOOK_EVERY_MS);
-        const turns = {
-          receive: (now: number) => appliance.receive(now),
-          control: (now: number) => appliance.control(now),
-          pollAt: () => appliance.pollAt(),
+        let lookAt = monotonic() + LOOK_EVERY_MS;
+        const turns: Turns = {
+          receive: (now) => appliance.receive(now),
+          control: (now) => {
+            appliance.control(now);
+            if (now < lookAt) return;
+            lookAt = now + LOOK_EVERY_MS;
+            this.#lookForDanger();
+            replaced = [...indices].find(([name, index]) => ![0, index].includes(interfaceIndex(name)))?.[0];
+          },
+          pollAt: () => Math.min(appliance.pollAt(), lookAt),
           done: () => appliance.done() || replaced !== undefined,
-          failed: (error: unknown, during: "receive" | "control") => appliance.failed(error, during),
+          failed: (now, error, during) => appliance.failed(now, error, during),
         };
-        await runLoop(turns, this.#poller, (bits) => this.#sink.onReady(bits));
+        const onReady = (bits: number): void => this.#sink.onReady(bits);
+        await runLoop(turns, { poller: this.#poller, clock: monotonic, onReady });
         if (appliance.done()) return;
         log.write("warn", "interface.replaced", `${replaced} was deleted and made anew; starting again with it`);
-        appliance.stop("an interface was made anew");
+        appliance.stop(monotonic(), "an interface was made anew");
       });
     } finally {
-      clearInterval(look);
       this.#appliance = undefined;
     }
   }

@@ -134,7 +134,7 @@ class Machine {
   }
 
   #statistics(): void {
-    if (this.#appliance !== undefined) this.#appliance.logStatistics();
+    if (this.#appliance !== undefined) this.#appliance.askForStatistics();
     else this.#log.write("info", "statistics", "nothing to count yet: the appliance waits for what it says above");
   }
 
@@ -205,7 +205,7 @@ class Machine {
         this.#appliance = appliance;
         if (this.#leaving !== undefined) appliance.leave(this.#leaving);
         const exchanged = await this.#loop(appliance, new CardWatch(log, nics, loaded.settings));
-        appliance.stop("the network cards or the config disk change");
+        appliance.stop(monotonic(), "the network cards or the config disk change");
         return exchanged;
       });
     } finally {
@@ -238,7 +238,7 @@ class Machine {
       },
       pollAt: () => Math.min(appliance.pollAt(), diskAt, cardsAt),
       done: () => appliance.done() || diskHasChanged || exchanged !== undefined,
-      failed: (error, during) => appliance.failed(error, during),
+      failed: (now, error, during) => appliance.failed(now, error, during),
     });
     return this.#leaving === undefined ? exchanged : undefined;
   }
@@ -258,7 +258,7 @@ class Machine {
       },
       pollAt: () => at,
       done: () => answer !== undefined || failure !== undefined || this.#leaving !== undefined,
-      failed: (error) => {
+      failed: (_now, error) => {
         failure = error;
       },
     });
@@ -267,10 +267,11 @@ class Machine {
   }
 
   #turns(turns: Turns): Promise<void> {
-    return runLoop(turns, this.#poller, (bits) => {
+    const onReady = (bits: number): void => {
       this.#sink.onReady(bits);
       this.#power.onReady(bits);
-    });
+    };
+    return runLoop(turns, { poller: this.#poller, clock: monotonic, onReady });
   }
 }
 

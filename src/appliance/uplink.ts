@@ -15,6 +15,7 @@ import { DhcpClient, type Lease } from "../netstack/dhcp4/client.ts";
 import { leaseConfig } from "../netstack/dhcp4/lease.ts";
 import type { EthernetInterface } from "../netstack/interface.ts";
 import type { InterfaceConfig } from "../netstack/ip4/addressing.ts";
+import { wanConflict } from "./conflicts.ts";
 import { ServiceHost } from "./service-host.ts";
 import type { Settings } from "./settings.ts";
 
@@ -181,8 +182,9 @@ export class Uplink {
 
   #conflict(now: number, mac: Mac): void {
     const host = formatMac(mac);
-    const other = `another host (${host}) uses our WAN address ${this.#wan.address?.address}`;
-    // Who has each address that we are given answers for all (a careless ARP proxy): declining would never end.
+    const other = wanConflict(this.#wan.address?.address, mac);
+    // A host that claims this address and the declined one too claims every address, as a badly set ARP proxy does. The next
+    // address would be declined as well, without end, so this one is kept.
     if (this.#dhcp !== undefined && now < this.#checkUntil && host !== this.#declinedFor) {
       this.#declinedFor = host;
       this.#dhcp.client.decline(now);

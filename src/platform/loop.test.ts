@@ -1,21 +1,44 @@
 import { expect, test } from "bun:test";
-import { runLoop } from "./loop.ts";
+import { type Part, runLoop, type Turns } from "./loop.ts";
 import type { Poller } from "./sys/poller.ts";
 
-test("the turn in which the end comes is the last: nothing sleeps until the next deadline", async () => {
+/** Runs turns that end after `ends` of them; how long it slept, and what failed. */
+async function run(ends: number, changes: Partial<Turns>, onReady?: (bits: number) => void) {
   const sleeps: number[] = [];
-  let done = false;
-  const turns = {
+  const failures: Part[] = [];
+  let turn = 0;
+  const turns: Turns = {
     receive: () => false,
-    control: () => {
-      done = true;
-    },
+    control: () => {},
     pollAt: () => Number.POSITIVE_INFINITY,
-    done: () => done,
-    failed: (error: unknown) => {
-      throw error;
-    },
+    done: () => turn >= ends,
+    failed: (_now, _error, during) => void failures.push(during),
+    ...changes,
   };
-  await runLoop(turns, { wait: (ms: number) => sleeps.push(ms) && 0 } as unknown as Poller);
-  expect(sleeps.filter((ms) => ms > 0)).toEqual([]);
+  const control = turns.control;
+  turns.control = (now) => {
+    turn++;
+    control(now);
+  };
+  const poller = { wait: (ms: number) => sleeps.push(ms) && 1 } as unknown as Poller;
+  await runLoop(turns, { poller, clock: () => 1000, ...(onReady && { onReady }) });
+  return { sleeps, failures };
+}
+
+const broken = (): never => {
+  throw new Error("broken");
+};
+
+test("the turn in which the end comes is the last: nothing sleeps until the next deadline", async () => {
+  expect((await run(1, {})).sleeps).toEqual([]);
+  expect((await run(2, {})).sleeps).toHaveLength(1);
+});
+
+test("after a packet that fails the loop does not sleep: those behind it are in the device's ring, which wakes no poll", async () => {
+  expect(await run(3, { receive: broken })).toEqual({ sleeps: [], failures: ["receive", "receive", "receive"] });
+});
+
+test("nothing that is thrown ends the loop, also not where other descriptors are looked at", async () => {
+  expect((await run(3, { control: broken })).failures).toEqual(["control", "control", "control"]);
+  expect((await run(3, {}, broken)).failures).toEqual(["ready", "ready"]);
 });

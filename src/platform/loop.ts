@@ -15,7 +15,20 @@ export interface Turns {
   /** The end has come. */
   done(): boolean;
   /** An error that a turn threw: our bug or a kernel that said no. The loop goes on. Must not throw. */
-  failed(error: unknown, during: "receive" | "control"): void;
+  failed(now: number, error: unknown, during: Part): void;
+}
+
+/** Parts of a turn that may fail: receive(), control(), and the looking at other descriptors. */
+export type Part = "receive" | "control" | "ready";
+
+/** Monotonic milliseconds. */
+export type Clock = () => number;
+
+export interface LoopOptions {
+  readonly poller: Poller;
+  readonly clock: Clock;
+  /** Gets the bits of {@link Poller.wait}: for descriptors that the turns do not read themselves. */
+  readonly onReady?: (bits: number) => void;
 }
 
 /** Longest time without a yield to the event loop (signal handlers run there). */
@@ -27,43 +40,50 @@ const eventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(res
 
 /**
  * Monotonic milliseconds, which go on while the machine is suspended: after it wakes up, whatever has run out meanwhile (leases,
- * neighbours, sessions) is seen at the first turn. An object, so that tests can put another clock in its place.
+ * neighbours, sessions) is seen at the first turn.
  */
-export const clock = { now: bootTime };
-export const monotonic = (): number => clock.now();
+export const monotonic: Clock = bootTime;
 
-/** @param onReady gets the bits of {@link Poller.wait}: for descriptors that `turns` does not read itself */
-export async function runLoop(turns: Turns, poller: Poller, onReady?: (bits: number) => void): Promise<void> {
-  let yielded = monotonic();
+/** Runs turns until the end has come. Nothing that they throw ends it. */
+export async function runLoop(turns: Turns, { poller, clock, onReady }: LoopOptions): Promise<void> {
+  const wait = (ms: number): number => {
+    const bits = poller.wait(ms);
+    try {
+      onReady?.(bits);
+    } catch (error) {
+      turns.failed(clock(), error, "ready");
+    }
+    return bits;
+  };
+  let yielded = clock();
   while (!turns.done()) {
-    const now = monotonic();
-    let active = false;
+    const now = clock();
+    // A failure leaves it true: the rest of what was read from the device wakes no poll.
+    let active = true;
     try {
       active = turns.receive(now);
     } catch (error) {
-      turns.failed(error, "receive");
+      turns.failed(now, error, "receive");
     }
     try {
       turns.control(now);
     } catch (error) {
-      turns.failed(error, "control");
+      turns.failed(now, error, "control");
       await Bun.sleep(FAILURE_PAUSE_MS);
     }
     if (now - yielded >= YIELD_EVERY_MS) {
       // Under load the loop never sleeps, so it looks here.
-      onReady?.(poller.wait(0));
+      wait(0);
       await eventLoop();
-      yielded = monotonic();
+      yielded = clock();
     } else if (!active) {
       // Before the sleep, not after it: what ends the sleep is most often a packet.
       await eventLoop();
-      yielded = monotonic();
+      yielded = clock();
       // The end may have come in this very turn.
       const timeout = turns.done() ? 0 : turns.pollAt() - yielded;
       if (timeout <= 0) continue;
-      const bits = poller.wait(timeout);
-      onReady?.(bits);
-      if ((bits & EVENT_LOOP) !== 0) await eventLoop();
+      if ((wait(timeout) & EVENT_LOOP) !== 0) await eventLoop();
     }
   }
 }

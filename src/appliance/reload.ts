@@ -1,0 +1,38 @@
+/** A configuration that was read, at the start or again: what is said of it, and what of it cannot be taken while the appliance runs. */
+import type { Log, LogLevel } from "../lib/log.ts";
+import type { ClientConfig } from "../protocol/config/types.ts";
+import { type LoadResult, SETTINGS_FILE } from "./profile.ts";
+import type { Settings } from "./settings.ts";
+
+/**
+ * Logs notices, warnings and problems, each at its line.
+ * @param mending how a mended configuration is taken
+ * @returns the configuration, or undefined when it has problems
+ */
+export function sayLoaded(log: Log, loaded: LoadResult, mending: string): ClientConfig | undefined {
+  for (const notice of loaded.notices) log.write("info", "config.notice", notice);
+  const say = (level: LogLevel, event: string, p: (typeof loaded.warnings)[number]): void =>
+    log.write(level, event, `${p.origin.file}:${p.origin.line}: ${p.directive}: ${p.problem}`);
+  for (const warning of loaded.warnings) say("warn", "config.warning", warning);
+  if (loaded.ok) return loaded.config;
+  for (const problem of loaded.problems) say("error", "config.invalid", problem);
+  // Without a problem there is no configuration yet; whoever loads it has said so.
+  if (loaded.problems.length > 0) {
+    log.write("error", "config.invalid", `the LAN stays closed until the configuration is mended; ${mending}`, {
+      problems: loaded.problems.length,
+    });
+  }
+  return undefined;
+}
+
+/** Names the settings that were changed but hold from the next start on; undefined when there are none. */
+export function needRestart(before: Settings, after: Settings): string | undefined {
+  const fixed = ({ hostname, wan, lan, vpn }: Settings) => ({ hostname, wan, lan, "vpn.nat": vpn.nat });
+  const old: Record<string, unknown> = fixed(before);
+  const changed = Object.entries(fixed(after)).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(old[name]),
+  );
+  if (changed.length === 0) return undefined;
+  const names = changed.map(([name]) => name).join(", ");
+  return `${SETTINGS_FILE}: ${names} have changed and need a restart of the appliance; what it started with goes on`;
+}
