@@ -24,11 +24,14 @@ export class KernelTun implements TunnelSide {
 
   up(_now: number, tunnel: OpenTunnel): string | undefined {
     const { address, peer, routes } = tunnel.options;
+    // Its routes go with it.
+    if (this.#tunnel !== undefined) this.down();
     try {
       this.#device.configure(address, peer, tunnel.mtu);
       for (const { network, metric } of routes) this.#route(network, metric);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
+      this.down();
       return `${this.#device.name}: ${error.message}`;
     }
     this.#tunnel = tunnel;

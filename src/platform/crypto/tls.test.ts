@@ -373,19 +373,35 @@ test("a server takes a client without a certificate where it is told to, and one
   ]);
 });
 
+/** Types of the handshake messages in TLS 1.2 records, up to the first one that is encrypted. */
+function clearMessages(records: Uint8Array): number[] {
+  const d = new DataView(records.buffer, records.byteOffset, records.byteLength);
+  const types: number[] = [];
+  for (let at = 0; at < records.length && records[at] === 22; at += 5 + d.getUint16(at + 3)) {
+    const end = at + 5 + d.getUint16(at + 3);
+    for (let message = at + 5; message < end; message += 4 + (d.getUint32(message) & 0xffffff))
+      types.push(records[message]!);
+  }
+  return types;
+}
+
 test("no session and no ticket is given to a client, so that nothing outlives a revocation list", () => {
   for (const version of ["1.2", "1.3"] as const) {
     const s = engine({ ...server, minVersion: version, maxVersion: version });
     const c = engine({ ...client, minVersion: version, maxVersion: version });
     let afterHandshake = 0;
+    const messages: number[] = [];
     for (let out = c.pull(); out !== undefined; out = c.pull()) {
       s.receive(out);
       const back = s.pull();
       if (back === undefined) break;
       if (s.state === "established" && version === "1.3") afterHandshake += back.length;
+      if (version === "1.2") messages.push(...clearMessages(back));
       c.receive(back);
     }
     expect([s.state, c.state, afterHandshake]).toEqual(["established", "established", 0]);
+    // a server's flight of TLS 1.2 (RFC 5246 7.4) has no NewSessionTicket (4, RFC 5077 3.3)
+    expect(messages).toEqual(version === "1.2" ? [2, 11, 12, 13, 14] : []);
     c.close();
     s.close();
   }

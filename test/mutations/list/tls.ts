@@ -52,6 +52,7 @@ export const TLS = [
   ...mutationsOf(
     "platform/crypto/tls-settings.ts",
     ["lib.SSL_CTX_set_security_level(context, LEVELS[p.certProfile]);", "", "tls-cert-profile"],
+    ["  lib.SSL_CTX_set_options(context, OPTIONS);\n", "", "no ticket of TLS 1.2 that outlives a list"],
     ["if (p.cipherSuites !== undefined) {", "if (false) {", "tls-ciphersuites"],
     ["if (p.groups !== undefined) setGroups(openssl, context, p.groups);", "", "tls-groups"],
     ["lib.SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, VERSIONS[p.minVersion], 0);", "", "tls-version-min"],

@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { Cidr } from "../lib/cidr.ts";
+import { type IpAddress, parseIp } from "../lib/ip.ts";
+import { slabOver } from "../lib/slab.ts";
+import type { TunDevice } from "../platform/dev/tun.ts";
+import { SysError } from "../platform/sys/errno.ts";
+import type { OpenTunnel } from "../tunnel/side.ts";
+import { KernelTun } from "./kernel-tun.ts";
+
+const ENETUNREACH = 101;
+
+/** What was asked of the device; the kernel takes no route to `refused`. */
+function deviceOf(calls: string[], refused = ""): TunDevice {
+  const device: Partial<TunDevice> = {
+    name: "tun9",
+    configure: (address) => void calls.push(`up ${address}`),
+    addRoute: (network) => {
+      if (`${network}` === refused) throw new SysError("ioctl", ENETUNREACH, refused);
+      calls.push(`route ${network}`);
+    },
+    takeDown: () => void calls.push("down"),
+  };
+  return device as TunDevice;
+}
+
+function tunnel(...networks: string[]): OpenTunnel {
+  const address = (text: string): IpAddress => parseIp(text) as IpAddress;
+  const routes = networks.map((network) => ({ network: new Cidr(address(network), 16), metric: 0 }));
+  const options = { address: new Cidr(address("10.8.0.2"), 24), peer: undefined, routes };
+  return { options, mtu: 1500, mssClamp: 0, send: () => {} } as unknown as OpenTunnel;
+}
+
+test("a tunnel whose routes the kernel refuses leaves nothing behind", () => {
+  const calls: string[] = [];
+  const side = new KernelTun(deviceOf(calls, "10.2.0.0/16"), slabOver(new ArrayBuffer(4096)));
+  expect(side.up(0, tunnel("10.1.0.0", "10.2.0.0"))).toContain("tun9: ");
+  expect(calls).toEqual(["up 10.8.0.2/24", "route 10.1.0.0/16", "down"]);
+});
+
+test("a tunnel that takes the place of another has only its own routes", () => {
+  const calls: string[] = [];
+  const side = new KernelTun(deviceOf(calls), slabOver(new ArrayBuffer(4096)));
+  side.up(0, tunnel("10.1.0.0"));
+  expect(side.up(0, tunnel("10.3.0.0"))).toBeUndefined();
+  expect(calls).toEqual(["up 10.8.0.2/24", "route 10.1.0.0/16", "down", "up 10.8.0.2/24", "route 10.3.0.0/16"]);
+});
