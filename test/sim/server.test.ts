@@ -193,6 +193,33 @@ describe("a renegotiation", () => {
     expect(endOf(peer)).toEqual({ kind: "refused", reason: "locked" });
   });
 
+  test("without a verdict ends the session after hand-window, or after the time that was asked for", () => {
+    for (const [pending, seconds] of [
+      [undefined, 60],
+      [200, 200],
+    ] as const) {
+      const { sim, peer } = up({ lines: ["reneg-sec 0"] });
+      peer.renegotiate(sim.now);
+      expect(sim.run(5000, () => peer.events.some((e) => e.kind === "login" && e.isRenewal))).toBe(true);
+      const asked = sim.now;
+      if (pending !== undefined) peer.session.decide(sim.now, { kind: "pending", seconds: pending });
+      sim.run(500_000, () => endOf(peer) !== undefined);
+      expect([endOf(peer), sim.now - asked]).toEqual([
+        expect.objectContaining({ kind: "handshake-timeout" }),
+        seconds * 1000,
+      ]);
+    }
+  });
+
+  test("that is decided has no deadline any more", () => {
+    const { sim, peer } = up({ lines: ["reneg-sec 0"] });
+    peer.renegotiate(sim.now);
+    expect(sim.run(5000, () => peer.events.some((e) => e.kind === "login" && e.isRenewal))).toBe(true);
+    peer.session.decide(sim.now, ACCEPT);
+    sim.run(200_000);
+    expect(endOf(peer)).toBeUndefined();
+  });
+
   test("that is refused ends the session with the reason", () => {
     const { sim, peer } = up();
     peer.renegotiate(sim.now);

@@ -99,7 +99,7 @@ export type ServerSessionEvent =
 export class ServerSession {
   readonly #config: ServerSessionConfig;
   readonly #association: Association;
-  /** The tunnel is up by then, or the client has had its time. */
+  /** By then the tunnel is up, or in a renegotiation the verdict is there. */
   readonly #timers = new Deadlines<"handshake">();
   readonly #events: ServerSessionEvent[] = [];
   #state: ServerState = { kind: "idle" };
@@ -139,7 +139,7 @@ export class ServerSession {
   start(now: number): void {
     if (this.#state.kind !== "idle") return;
     this.#move({ kind: "handshake" });
-    this.#timers.set("handshake", now + this.#config.control.handWindow * 1000);
+    this.#allow(now, this.#config.control.handWindow);
     this.#association.start(now);
   }
 
@@ -158,7 +158,7 @@ export class ServerSession {
         break;
       case "pending":
         this.#association.say(`AUTH_PENDING,timeout ${verdict.seconds}`);
-        if (state.kind === "login") this.#timers.set("handshake", now + verdict.seconds * 1000);
+        this.#allow(now, verdict.seconds);
         break;
     }
     this.#settle(now);
@@ -236,7 +236,7 @@ export class ServerSession {
       case "tls-established":
         return;
       case "exchanged":
-        return this.#handleExchanged(event.exchange);
+        return this.#handleExchanged(now, event.exchange);
       case "message":
         return this.#handleMessage(now, event.message);
       case "peer-exit":
@@ -247,7 +247,7 @@ export class ServerSession {
     event satisfies never;
   }
 
-  #handleExchanged(exchange: KeyExchange): void {
+  #handleExchanged(now: number, exchange: KeyExchange): void {
     const state = this.#state;
     const said = exchange.peerMessage;
     if (said === undefined) return;
@@ -256,6 +256,8 @@ export class ServerSession {
       this.#move({ kind: "login", exchange, client, asked: false });
     } else if (state.kind === "up") {
       this.#state = { ...state, renewed: exchange };
+      // The client goes over to the new key, which does not open anything here before the verdict.
+      this.#allow(now, this.#config.control.handWindow);
     } else return;
     const { user, password, peerInfo } = said;
     const login = { user, password, peerInfo, certificates: exchange.peerCertificates };
@@ -295,9 +297,14 @@ export class ServerSession {
     const { plan, renewed } = state;
     if (renewed === undefined) return;
     this.#state = { ...state, renewed: undefined };
+    this.#timers.clearAll();
     const failure = this.#association.installKeys(now, plan, renewed);
     if (failure !== undefined) return this.#end(now, failure);
     this.#events.push({ kind: "rekeyed", keyId: renewed.keyId, cipher: plan.cipher });
+  }
+
+  #allow(now: number, seconds: number): void {
+    this.#timers.set("handshake", now + seconds * 1000);
   }
 
   #refuse(now: number, reason: string, temporary?: TemporaryFailure): void {

@@ -6,21 +6,22 @@ export const SERVER = [
     "protocol/session/server.ts",
     ["    if (!isAsked) return;\n", "", "that only a login that waits is decided"],
     [
-      '    this.#timers.set("handshake", now + this.#config.control.handWindow * 1000);\n',
-      "",
+      '    this.#move({ kind: "handshake" });\n    this.#allow(now, this.#config.control.handWindow);\n',
+      '    this.#move({ kind: "handshake" });\n',
       "the end of a login that nobody decides",
     ],
-    [
-      'if (state.kind === "login") this.#timers.set("handshake", now + verdict.seconds * 1000);',
-      "",
-      "the longer wait for a verdict that is pending",
-    ],
+    ["        this.#allow(now, verdict.seconds);\n", "", "the longer wait for a verdict that is pending"],
     [
       '    this.#timers.clearAll();\n    this.#move({ kind: "up"',
       '    this.#move({ kind: "up"',
       "that a tunnel that is up has no deadline",
     ],
     ["      this.#state = { ...state, renewed: exchange };\n", "", "that a renegotiation waits for its verdict"],
+    [
+      "      this.#allow(now, this.#config.control.handWindow);\n",
+      "",
+      "the end of a renegotiation that nobody decides",
+    ],
     [
       "if (plan === undefined) return this.#refuse(now, NO_CIPHER);",
       "if (plan === undefined) return;",
