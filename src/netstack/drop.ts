@@ -73,6 +73,7 @@ export const Drop = Object.freeze({
   GsoEncapsulated: 65,
   TunnelForeignSource: 66,
   ArpContradiction: 67,
+  UdpStrangerLimit: 68,
 } as const);
 
 export type DropName = keyof typeof Drop;
@@ -152,6 +153,8 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   TunnelForeignSource: "From the tunnel with a source address of the LAN, or with one that the peer has not.",
   ArpContradiction:
     "An ARP reply with another MAC than the one that is known: a move, a duplicate address, or an attempt at spoofing; everybody is asked.",
+  UdpStrangerLimit:
+    "With float: more datagrams in one turn from elsewhere than the server than are looked at; a flood, or other software on that port.",
 };
 
 /** Names in the order of the codes. */

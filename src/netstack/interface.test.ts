@@ -406,9 +406,9 @@ describe("UDP sockets", () => {
         drained.push(batch.count);
         batch.clear();
       },
-      stranger: (_now: number, src: number, port: number, at: number, len: number) => {
+      stranger: (src: number, port: number, at: number, len: number) => {
         strangers.push([`${IpAddress.fromIpv4(src)}`, port, bed.slab.bytes[at], len]);
-        return port === 1195;
+        return port === 1195 ? Drop.None : Drop.UdpWrongPeer;
       },
     };
     const strangers: unknown[] = [];

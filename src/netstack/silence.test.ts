@@ -150,7 +150,7 @@ test("the VPN server's datagrams are those to our address: what comes to everybo
   const { bed, it } = lanSide();
   const batch = new Batch(4);
   const socket = it.bindUdp(1194, { onDatagram() {} });
-  socket?.collect({ batch, drain: () => batch.clear(), stranger: () => false }, addr(HOST), 1194);
+  socket?.collect({ batch, drain: () => batch.clear(), stranger: () => Drop.UdpWrongPeer }, addr(HOST), 1194);
   const datagram = (dst: string): Uint8Array => udp({ src: HOST, dst }, 1194, 1194, bytesOf(4));
   it.ingest(0, bed.receive(frame(datagram(LAN)), frame(datagram("255.255.255.255"), EVERYBODY)));
   expect([batch.count, it.drops.snapshot()]).toEqual([1, { UdpWrongPeer: 1 }]);

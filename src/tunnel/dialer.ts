@@ -222,7 +222,10 @@ export class Dialer {
     const { port, protocol } = remote;
     const link = links.open(
       { protocol, remote: { address, port }, ...config.link },
-      { handleRows: (at, path, rows) => this.#handleRows(at, attempt, path, rows) },
+      {
+        handleRows: (at, path, rows) => this.#handleRows(at, attempt, path, rows),
+        looksLikeAnswer: (at, len) => session.looksLikeAnswer(at, len),
+      },
     );
     if (typeof link === "string") {
       this.#heard.write(now, "error", "link.failed", link);

@@ -28,6 +28,11 @@ export interface Link extends LinkFacts {
 export interface LinkReceiver {
   /** Packets of one path, in the order of their arrival. They are the receiver's, to be opened in place, until it returns. */
   handleRows(now: number, path: number, rows: Batch): void;
+  /**
+   * Whether a packet that is not from the remote, `len` bytes at `at` of the slab, has the looks of its answer. Asked without
+   * float, for a hint; the packet is dropped whatever is said.
+   */
+  looksLikeAnswer(at: number, len: number): boolean;
 }
 
 export interface LinkRequest {

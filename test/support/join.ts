@@ -17,6 +17,7 @@ export function join(path: RouterPath, session: ClientSession, remote: Endpoint,
         session.handleBatch(now, rows, opened);
         path.deliver(now, opened, peer);
       },
+      looksLikeAnswer: () => false,
     },
   );
   if (typeof link === "string") throw new Error(link);

@@ -91,6 +91,7 @@ beforeEach(() => {
     handleRows: (_now, _path, rows) => {
       opened += rows.count;
     },
+    looksLikeAnswer: () => false,
   });
   path.setCarrier({
     send: (_now, rows) => {

@@ -1,5 +1,6 @@
-import { beforeEach, expect, test } from "bun:test";
+import { beforeEach, expect, spyOn, test } from "bun:test";
 import type { Batch } from "../../lib/batch.ts";
+import { IpAddress } from "../../lib/ip.ts";
 import { addr, Bed, bytesOf, cidr, frame, icmp, side, udp } from "../../netstack/testing/bed.ts";
 import type { Link } from "../../tunnel/link.ts";
 import { UdpLinks } from "./udp-link.ts";
@@ -7,12 +8,16 @@ import { UdpLinks } from "./udp-link.ts";
 const WAN = "203.0.113.50";
 const SERVER = "203.0.113.10";
 const OTHER = "203.0.113.11";
+/** What a datagram begins with that the receiver takes for an answer. */
+const ANSWER = 0x40;
 
 let bed: Bed;
 let wan: ReturnType<typeof side>["it"];
 let links: UdpLinks;
 /** What the receiver got: path, and the first byte of each row. */
 let rows: [number, number[]][];
+/** The path of a row that begins with this is settled. */
+let proof: number | undefined;
 
 beforeEach(() => {
   bed = new Bed();
@@ -20,16 +25,22 @@ beforeEach(() => {
   wan.configure({ address: cidr(`${WAN}/24`) });
   links = new UdpLinks(wan, () => addr("192.168.50.1"));
   rows = [];
+  proof = undefined;
 });
 
 function open(float: boolean): Link {
   const receiver = {
-    handleRows: (_now: number, path: number, batch: Batch) =>
-      void rows.push([path, Array.from({ length: batch.count }, (_, i) => bed.slab.bytes[batch.at[i]!]!)]),
+    handleRows: (_now: number, path: number, batch: Batch) => {
+      const marks = Array.from({ length: batch.count }, (_, i) => bed.slab.bytes[batch.at[i]!]!);
+      rows.push([path, marks]);
+      if (proof !== undefined && marks.includes(proof)) link.settle(path);
+    },
+    looksLikeAnswer: (at: number) => bed.slab.bytes[at] === ANSWER,
   };
   const remote = { address: addr(SERVER), port: 1194 };
-  const link = links.open({ protocol: "udp", remote, localPort: 5000, float }, receiver);
-  if (typeof link === "string") throw new Error(link);
+  const made = links.open({ protocol: "udp", remote, localPort: 5000, float }, receiver);
+  if (typeof made === "string") throw new Error(made);
+  const link = made;
   return link;
 }
 
@@ -40,28 +51,60 @@ const receive = (...frames: Uint8Array[]): void => {
   links.drain(0);
 };
 
-test("rows of the server come as path 0; others are named and left, without float", () => {
+test("rows of the server come as path 0, others are left without float; who seems to answer is named, the rest is counted", () => {
   const link = open(false);
-  receive(from(SERVER, 1), from(OTHER, 2), from(SERVER, 3));
+  receive(from(SERVER, 1), from("198.51.100.66", 2), from(SERVER, 3));
   expect(rows).toEqual([[0, [1, 3]]]);
-  expect(`${link.sightings().stranger?.address}`).toBe(OTHER);
+  expect(link.sightings()).toMatchObject({ stranger: undefined, others: 1 });
+  receive(from(OTHER, ANSWER, 7000), from("198.51.100.66", 2));
+  expect(link.sightings()).toMatchObject({ stranger: { address: addr(OTHER), port: 7000 }, others: 1 });
+  expect(wan.drops.snapshot()).toEqual({ UdpWrongPeer: 3 });
 });
 
-test("with float others are another path, in the order of arrival, and the server may settle there", () => {
+test("with float others are another path, behind the server's rows, and the server may settle there", () => {
   const link = open(true);
-  receive(from(SERVER, 1), from(OTHER, 2, 7000), from(SERVER, 3));
+  receive(from(SERVER, 1), from(OTHER, 2, 7000), from(OTHER, 3, 7000), from(SERVER, 4));
   expect(rows.splice(0)).toEqual([
-    [0, [1]],
-    [1, [2]],
-    [0, [3]],
+    [0, [1, 4]],
+    [1, [2, 3]],
   ]);
   expect(link.endpoint(1)).toEqual({ address: addr(OTHER), port: 7000 });
   link.settle(1);
+  expect([link.endpoint(0), link.endpoint(1)].map(({ address }) => `${address}`)).toEqual([SERVER, OTHER]);
   receive(from(OTHER, 4, 7000), from(SERVER, 5));
   expect(rows).toEqual([
     [1, [4]],
     [0, [5]],
   ]);
+});
+
+test("an address that becomes the server's within a turn is so for its rows behind those of a third one", () => {
+  const link = open(true);
+  proof = 2;
+  receive(from(SERVER, 1), from(OTHER, 2), from("198.51.100.66", 3), from(OTHER, 4));
+  expect(rows).toEqual([
+    [0, [1]],
+    [1, [2]],
+    [0, [3]],
+    [1, [4]],
+  ]);
+  expect(`${link.endpoint(1).address}`).toBe(OTHER);
+});
+
+test("strangers of a turn are bounded, cost one call for all that follow each other, and the server's rows nothing", () => {
+  open(true);
+  const frames = [...Array.from({ length: 300 }, () => from(OTHER, 7)), from(SERVER, 1)];
+  const addresses = spyOn(IpAddress, "fromIpv4");
+  receive(...frames);
+  expect(addresses).not.toHaveBeenCalled();
+  addresses.mockRestore();
+  expect(rows.splice(0).map(([path, marks]) => [path, marks.length])).toEqual([
+    [0, 1],
+    [1, 256],
+  ]);
+  expect(wan.drops.snapshot()).toEqual({ UdpStrangerLimit: 44 });
+  receive(from(OTHER, 8));
+  expect(rows).toEqual([[1, [8]]]);
 });
 
 test("what the network says, damage, and other ports are seen since the link was made", () => {
@@ -89,8 +132,10 @@ test("a port that is in use, TCP, and addresses that are our own are refused in 
     localPort: 5000,
     float: false,
   } as const;
-  expect(links.open(request, { handleRows() {} })).toBe("the local port 5000 is in use");
-  expect(links.open({ ...request, protocol: "tcp" }, { handleRows() {} })).toBe("TCP is not available yet");
+  expect(links.open(request, { handleRows() {}, looksLikeAnswer: () => false })).toBe("the local port 5000 is in use");
+  expect(links.open({ ...request, protocol: "tcp" }, { handleRows() {}, looksLikeAnswer: () => false })).toBe(
+    "TCP is not available yet",
+  );
   expect(["192.168.50.1", WAN, "203.0.113.255", SERVER].map((a) => links.refusal(addr(a)))).toEqual([
     "our own address",
     "our own address",

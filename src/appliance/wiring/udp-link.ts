@@ -2,7 +2,7 @@
 import { Batch } from "../../lib/batch.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
 import { IpAddress } from "../../lib/ip.ts";
-import { Drop } from "../../netstack/drop.ts";
+import { Drop, type DropCode } from "../../netstack/drop.ts";
 import type { EthernetInterface } from "../../netstack/interface.ts";
 import type { DatagramSink, UdpError, UdpSocket } from "../../netstack/socket/udp-socket.ts";
 import { ICMP_UNREACHABLE } from "../../netstack/wire/icmpv4.ts";
@@ -13,6 +13,8 @@ import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "../../tunnel/
 const OVERHEAD = 28;
 /** Datagrams that are handed over at once. */
 const ROWS = 1024;
+/** With float: datagrams from elsewhere than the peer in one turn, whose keys have to be tried. */
+const STRANGERS = 256;
 
 /** What the codes of "destination unreachable" say (RFC 792, RFC 1812 5.2.7.1); 4 is path MTU discovery. */
 const UNREACHABLE: readonly Sightings["unreachable"][] = Object.freeze([
@@ -49,12 +51,12 @@ export class UdpLinks implements LinkFactory {
 
   /** Hands over what was collected. Rows live until the device receives again. */
   drain(now: number): void {
-    for (const link of this.#open) link.drain(now);
+    for (const link of this.#open) link.endTurn(now);
   }
 
   /** Forgets what was collected. */
   discard(): void {
-    for (const link of this.#open) link.batch.clear();
+    for (const link of this.#open) link.discard();
   }
 
   closeAll(): void {
@@ -62,7 +64,10 @@ export class UdpLinks implements LinkFactory {
   }
 }
 
-/** Paths: the peer, and the last address beside it that something came from. */
+/**
+ * Paths: the peer, and the last address beside it that something came from. That one is words of a header while packets come;
+ * an endpoint is made of them when somebody asks.
+ */
 class UdpLink implements Link, DatagramSink {
   readonly overhead = OVERHEAD;
   readonly isStream = false;
@@ -71,13 +76,23 @@ class UdpLink implements Link, DatagramSink {
   readonly #receiver: LinkReceiver;
   readonly #float: boolean;
   readonly #closed: () => void;
-  readonly #endpoints: [Endpoint, Endpoint];
+  #remote: Endpoint;
   #socket: UdpSocket | undefined;
   /** The path of the peer: 0 or 1. */
   #peer = 0;
-  /** The last stranger, as it stands in headers. */
-  #strangerWord = 0;
-  #strangerPort = 0;
+  /** The other path, as it stands in headers. */
+  #otherWord = 0;
+  #otherPort = 0;
+  /** With float: what came from elsewhere in this turn, and from where. */
+  readonly #strangers = new Batch(STRANGERS);
+  readonly #words = new Int32Array(STRANGERS);
+  readonly #ports = new Uint16Array(STRANGERS);
+  /** Rows of one of them. */
+  readonly #run = new Batch(STRANGERS);
+  #strangersOfTurn = 0;
+  /** Without float: whether the other path is where an answer came from, and how many datagrams were none. */
+  #isAnsweredThence = false;
+  #others = 0;
   #unreachable: Sightings["unreachable"];
   readonly #before: { readonly damaged: number; readonly otherPort: number };
 
@@ -86,7 +101,7 @@ class UdpLink implements Link, DatagramSink {
     this.#receiver = receiver;
     this.#float = float;
     this.#closed = closed;
-    this.#endpoints = [remote, remote];
+    this.#remote = remote;
     this.#before = this.#drops();
   }
 
@@ -113,42 +128,58 @@ class UdpLink implements Link, DatagramSink {
   }
 
   settle(path: number): void {
-    this.#peer = path;
-    const { address, port } = this.endpoint(path);
-    this.#socket?.collect(this, address, port);
+    const before = this.#remote;
+    this.#remote = this.endpoint(path);
+    if (path !== this.#peer) {
+      this.#peer = path;
+      this.#otherWord = before.address.w3;
+      this.#otherPort = before.port;
+    }
+    this.#socket?.collect(this, this.#remote.address, this.#remote.port);
   }
 
   endpoint(path: number): Endpoint {
-    return this.#endpoints[path] as Endpoint;
+    if (path === this.#peer) return this.#remote;
+    return { address: IpAddress.fromIpv4(this.#otherWord), port: this.#otherPort };
   }
 
+  /** Hands over what was collected: the peer's rows, then those of each other address that follow each other. */
   drain(now: number): void {
-    if (this.batch.count === 0) return;
-    this.#receiver.handleRows(now, this.#peer, this.batch);
+    if (this.batch.count > 0) this.#receiver.handleRows(now, this.#peer, this.batch);
     this.batch.clear();
+    for (let i = 0; i < this.#strangers.count; ) i = this.#handOver(now, i);
+    this.#strangers.clear();
   }
 
-  stranger(now: number, src: number, srcPort: number, at: number, len: number): boolean {
-    this.#strangerWord = src;
-    this.#strangerPort = srcPort;
-    if (!this.#float) return false;
-    // In the order of arrival.
+  endTurn(now: number): void {
     this.drain(now);
-    const path = 1 - this.#peer;
-    const { address, port } = this.endpoint(path);
-    if (address.w3 !== src || port !== srcPort)
-      this.#endpoints[path] = { address: IpAddress.fromIpv4(src), port: srcPort };
-    this.batch.push(at, len);
-    this.#receiver.handleRows(now, path, this.batch);
+    this.#strangersOfTurn = 0;
+  }
+
+  discard(): void {
     this.batch.clear();
-    return true;
+    this.#strangers.clear();
+    this.#strangersOfTurn = 0;
+  }
+
+  stranger(src: number, srcPort: number, at: number, len: number): DropCode {
+    if (!this.#float) {
+      this.#see(src, srcPort, at, len);
+      return Drop.UdpWrongPeer;
+    }
+    if (this.#strangersOfTurn === STRANGERS) return Drop.UdpStrangerLimit;
+    this.#strangersOfTurn++;
+    const row = this.#strangers.push(at, len);
+    this.#words[row] = src;
+    this.#ports[row] = srcPort;
+    return Drop.None;
   }
 
   sightings(): Omit<Sightings, "otherKey"> {
     const { damaged, otherPort } = this.#drops();
-    const address = IpAddress.fromIpv4(this.#strangerWord);
     return {
-      stranger: address.isHost ? { address, port: this.#strangerPort } : undefined,
+      stranger: this.#isAnsweredThence ? this.endpoint(1 - this.#peer) : undefined,
+      others: this.#others,
       unreachable: this.#unreachable,
       damaged: damaged - this.#before.damaged,
       otherPort: otherPort - this.#before.otherPort,
@@ -159,8 +190,36 @@ class UdpLink implements Link, DatagramSink {
     this.#socket?.stopCollecting();
     if (this.#socket !== undefined) this.#wan.closeUdp(this.#socket);
     this.#socket = undefined;
-    this.batch.clear();
+    this.discard();
     this.#closed();
+  }
+
+  /** Rows of one stranger, from row `first` on. @returns the row behind them */
+  #handOver(now: number, first: number): number {
+    const word = this.#words[first]!;
+    const port = this.#ports[first]!;
+    const { at, len, count } = this.#strangers;
+    const run = this.#run;
+    let i = first;
+    run.clear();
+    for (; i < count && this.#words[i] === word && this.#ports[i] === port; i++) run.push(at[i]!, len[i]!);
+    // Rows before these may have made it the peer.
+    const isPeer = word === this.#remote.address.w3 && port === this.#remote.port;
+    if (!isPeer) {
+      this.#otherWord = word;
+      this.#otherPort = port;
+    }
+    this.#receiver.handleRows(now, isPeer ? this.#peer : 1 - this.#peer, run);
+    return i;
+  }
+
+  #see(src: number, srcPort: number, at: number, len: number): void {
+    if (this.#isAnsweredThence) return;
+    if (this.#receiver.looksLikeAnswer(at, len)) {
+      this.#isAnsweredThence = true;
+      this.#otherWord = src;
+      this.#otherPort = srcPort;
+    } else this.#others++;
   }
 
   #refused({ type, code, dst, dstPort }: UdpError): void {

@@ -1,6 +1,7 @@
 /** UDP sockets of an interface: datagrams by callback (control plane), or as rows of a batch (data path). */
 import type { Batch } from "../../lib/batch.ts";
 import type { IpAddress } from "../../lib/ip.ts";
+import type { DropCode } from "../drop.ts";
 
 /** An ICMP error that quotes a datagram of ours. Anybody can forge one: a hint, never a reason to end a session. */
 export interface UdpError {
@@ -26,10 +27,10 @@ export interface DatagramSink {
   /** The batch is full: handle all rows and empty it. */
   drain(now: number): void;
   /**
-   * A datagram that is not the peer's: `len` bytes at `at` of the slab, which are the collector's until it returns.
-   * @param src the address as it stands in the header @returns whether it was taken; else it counts as UdpWrongPeer
+   * A datagram that is not the peer's: `len` bytes at `at` of the slab, which are the collector's until the end of the turn.
+   * @param src the address as it stands in the header @returns None where it was taken
    */
-  stranger(now: number, src: number, srcPort: number, at: number, len: number): boolean;
+  stranger(src: number, srcPort: number, at: number, len: number): DropCode;
 }
 
 export class UdpSocket {

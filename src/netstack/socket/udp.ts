@@ -119,7 +119,8 @@ export class Udp {
       if (sink === undefined) {
         socket.receiver.onDatagram(now, from, srcPort, p, len);
       } else if (isStranger) {
-        if (!sink.stranger(now, src, srcPort, p, len)) return Drop.UdpWrongPeer;
+        const refused = sink.stranger(src, srcPort, p, len);
+        if (refused !== Drop.None) return refused;
       } else {
         if (sink.batch.room === 0) sink.drain(now);
         if (sink.batch.push(p, len) < 0) return Drop.UdpQueueFull;

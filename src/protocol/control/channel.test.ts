@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import type { ControlWrap, Material } from "../config/types.ts";
 import { DROP_CONTROL_REPLAY, DROP_CONTROL_SESSION_ID, DROP_CONTROL_UNEXPECTED, DROP_OPCODE_UNKNOWN } from "../drop.ts";
 import { type Side, tlsCryptKey } from "../side.ts";
 import { ControlChannel } from "./channel.ts";
@@ -15,6 +16,7 @@ const PEER = new Uint8Array(8).fill(2);
 const OTHER = new Uint8Array(8).fill(3);
 const window = { packets: 64, seconds: 15 };
 const KEY = Uint8Array.from({ length: 256 }, (_, i) => i);
+const MATERIAL = { bytes: KEY, label: "key" } as Material;
 
 /** Without a wrap: what is forged is taken apart by ids alone. */
 function channel(side: Side): ControlChannel {
@@ -83,6 +85,48 @@ describe("a client's channel", () => {
 
   test("what only a client sends is no opcode here, and is not looked into", () => {
     expect(channel("client").receive(forge(HARD_RESET_CLIENT_V2, answering), 0)).toBe(DROP_OPCODE_UNKNOWN);
+  });
+});
+
+describe("a packet from elsewhere has the looks of the server's answer", () => {
+  const looks = (packet: Uint8Array, client = channel("client")): boolean => {
+    const room = new Uint8Array(packet.length + 7);
+    room.set(packet, 3);
+    return client.looksLikeAnswer(room, 3, packet.length);
+  };
+  const wrapped = (wrap: ControlWrap, packet: Uint8Array): boolean => {
+    const at = (side: Side): Protection => ({
+      crypto: controlCrypto(wrap, side, noblePrimitives),
+      guard: new ReplayGuard(0, window),
+    });
+    const client = new ControlChannel({
+      side: "client",
+      ownSessionId: OWN,
+      protection: at("client"),
+      linkOverhead: 28,
+    });
+    return looks(at("server").crypto.seal(packet, 1, 1), client);
+  };
+  const auth: ControlWrap = { kind: "tls-auth", key: KEY, direction: undefined, digest: "SHA1", material: MATERIAL };
+  const crypt: ControlWrap = { kind: "tls-crypt", key: KEY, material: MATERIAL };
+
+  test("when it is a reset that names our session id, and only then", () => {
+    for (const through of [looks, (p: Uint8Array) => wrapped(auth, p)]) {
+      expect(through(forge(HARD_RESET_SERVER_V2, answering))).toBe(true);
+      expect(through(forge(HARD_RESET_SERVER_V2, { acks: [0], peerSessionId: OTHER }))).toBe(false);
+      expect(through(forge(HARD_RESET_SERVER_V2, { payload: new Uint8Array(40) }))).toBe(false);
+      expect(through(forge(HARD_RESET_CLIENT_V2, answering))).toBe(false);
+    }
+    expect(looks(forge(HARD_RESET_SERVER_V2, answering).subarray(0, 25))).toBe(false);
+    const many = forge(HARD_RESET_SERVER_V2, answering);
+    many[9] = 8;
+    expect(looks(many)).toBe(false); // more acknowledgements than there is room for
+  });
+
+  test("with tls-crypt by opcode and length, which is all that can be seen", () => {
+    expect(wrapped(crypt, forge(HARD_RESET_SERVER_V2, answering))).toBe(true);
+    expect(wrapped(crypt, forge(HARD_RESET_SERVER_V2))).toBe(false);
+    expect(wrapped(crypt, forge(HARD_RESET_CLIENT_V2, answering))).toBe(false);
   });
 });
 

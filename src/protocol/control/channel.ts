@@ -12,8 +12,10 @@ import {
 } from "../drop.ts";
 import { equalBytes } from "../equal.ts";
 import { hardReset, otherSide, type Side } from "../side.ts";
-import { ACK_V1, CONTROL_V1, KEY_ID_MASK, keyIdOf, opcodeOf, SOFT_RESET_V1 } from "./opcode.ts";
+import { ACK_V1, CONTROL_V1, firstByte, KEY_ID_MASK, keyIdOf, opcodeOf, SOFT_RESET_V1 } from "./opcode.ts";
 import {
+  ACK_LEN,
+  CONTROL_HEADER_LEN,
   CONTROL_OVERHEAD,
   type ControlPacket,
   controlCheck,
@@ -21,6 +23,8 @@ import {
   controlRead,
   MAX_ACKS,
   MAX_PIGGYBACK_ACKS,
+  PACKET_ID_LEN,
+  SESSION_ID_LEN,
 } from "./packet.ts";
 import type { Protection } from "./protection.ts";
 import type { Reliable } from "./reliable.ts";
@@ -56,6 +60,24 @@ export class ControlChannel {
   /** From now on packets of this key id are protected in another way, such as a tls-crypt key of its own. */
   protect(keyId: number, protection: Protection): void {
     this.#protections[keyId] = protection;
+  }
+
+  /**
+   * Whether a packet, of whomever, has the looks of the peer's first answer: the opcode of its reset and no less than its
+   * length; where they can be read, an acknowledgement and our session id, which nobody knows who does not see our packets.
+   * Nothing is authenticated or kept, and no replay id used up.
+   */
+  looksLikeAnswer(bytes: Uint8Array, at: number, len: number): boolean {
+    const { crypto } = this.#protections[0]!;
+    const acks = CONTROL_HEADER_LEN + crypto.overhead;
+    if (len < acks + 1 + ACK_LEN + SESSION_ID_LEN + PACKET_ID_LEN || bytes[at] !== firstByte(this.#peerReset, 0))
+      return false;
+    if (crypto.conceals) return true;
+    const count = bytes[at + acks]!;
+    const named = acks + 1 + ACK_LEN * count;
+    if (count === 0 || count > MAX_ACKS || named + SESSION_ID_LEN + PACKET_ID_LEN > len) return false;
+    for (let i = 0; i < SESSION_ID_LEN; i++) if (bytes[at + named + i] !== this.ownSessionId[i]) return false;
+    return true;
   }
 
   /** An authentic packet of this session, or the drop code. The first answer of the peer settles its session id. */

@@ -20,6 +20,8 @@ export interface ControlCrypto {
   readonly overhead: number;
   /** Whether packets carry a replay id, and prove that the sender has the key. */
   readonly authenticates: boolean;
+  /** Whether all after the session id is encrypted. */
+  readonly conceals: boolean;
   seal(plain: Uint8Array, id: number, time: number): Uint8Array;
   /** The packet's plain form, or the drop code. */
   open(packet: Uint8Array): Opened | number;

@@ -10,6 +10,9 @@ import { DROP_CONTROL_ACKS, DROP_CONTROL_TRUNCATED, DROP_NONE } from "../drop.ts
 import { ACK_V1, firstByte, keyIdOf, opcodeOf } from "./opcode.ts";
 
 export const SESSION_ID_LEN = 8;
+/** Of an acknowledgement, and of the packet's own id. */
+export const ACK_LEN = 4;
+export const PACKET_ID_LEN = 4;
 /** Opcode and own session id: what is never encrypted. */
 export const CONTROL_HEADER_LEN = 1 + SESSION_ID_LEN;
 /** Our choice, twice OpenVPN's own buffer: a longer datagram is refused before the work of looking into it. */

@@ -27,6 +27,7 @@ export function controlCrypto(wrap: ControlWrap, side: Side, primitives: Control
 const plainCrypto: ControlCrypto = {
   overhead: 0,
   authenticates: false,
+  conceals: false,
   seal: (plain) => plain,
   open: (packet) => ({ plain: packet, id: 0, time: 0 }),
 };

@@ -26,6 +26,7 @@ const DIGEST_LEN: Readonly<Record<DigestName, number>> = Object.freeze({
 
 export class TlsAuth implements ControlCrypto {
   readonly authenticates = true;
+  readonly conceals = false;
   readonly overhead: number;
   readonly #digest: DigestName;
   readonly #sendKey: Uint8Array;

@@ -29,6 +29,7 @@ interface DirectionKeys {
 
 export class TlsCrypt implements ControlCrypto {
   readonly authenticates = true;
+  readonly conceals = true;
   readonly overhead = REPLAY_ID_LEN + TAG_LEN;
   readonly #send: DirectionKeys;
   readonly #receive: DirectionKeys;

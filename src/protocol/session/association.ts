@@ -169,6 +169,11 @@ export class Association {
     return this.#channel.peerSessionId !== undefined;
   }
 
+  /** Whether `len` bytes at `at` of the slab, from anywhere, have the looks of the peer's first answer to us. */
+  looksLikeAnswer(at: number, len: number): boolean {
+    return this.#channel.looksLikeAnswer(this.#ports.slab.bytes, at, len);
+  }
+
   /** What the handshake waits for. */
   get phase(): string {
     return this.#rekey.active?.phase ?? "reset";

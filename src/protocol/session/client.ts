@@ -109,6 +109,11 @@ export class ClientSession {
     return this.#association.proofs;
   }
 
+  /** Whether `len` bytes at `at` of the slab, from anywhere, have the looks of the server's first answer to us. */
+  looksLikeAnswer(at: number, len: number): boolean {
+    return this.#association.looksLikeAnswer(at, len);
+  }
+
   /** Bytes that sealing adds to a packet. Once up. */
   get dataOverhead(): number {
     return this.#association.dataOverhead;

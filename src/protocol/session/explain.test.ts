@@ -81,7 +81,7 @@ test("what was seen on the way explains silence better than guesses", () => {
   const silence = (seen: Partial<Sightings>, lines = ""): string =>
     explainSilence(15, config(lines), PLACE, { ...NOTHING_SEEN, ...seen }).message;
   expect(silence({ stranger })).toMatch(
-    /packets come from 203\.0\.113\.11:1194 instead: .* add float .* 203\.0\.113\.11 as remote$/,
+    /an answer comes from 203\.0\.113\.11:1194 instead: .* add float .* 203\.0\.113\.11 as remote$/,
   );
   expect(silence({ otherKey: true }, `<tls-crypt>\n${KEY}\n</tls-crypt>\n`)).toMatch(
     /does not fit the tls-crypt key \(<tls-crypt> block\)/,
@@ -91,8 +91,8 @@ test("what was seen on the way explains silence better than guesses", () => {
   for (const seen of [{ stranger }, { unreachable: "host" } as const])
     expect(silence(seen)).not.toContain("blocked on the way");
   // Whatever else is on the network may have caused these.
-  expect(silence({ otherPort: 3, damaged: 2 })).toMatch(
-    /is down, .*; 2 datagrams came damaged .*; 3 datagrams came for ports/,
+  expect(silence({ others: 4, otherPort: 3, damaged: 2 })).toMatch(
+    /is down, .*; 4 datagrams came from others .*; 2 datagrams came damaged .*; 3 datagrams came for ports/,
   );
 });
 

@@ -3,8 +3,10 @@ import { type Endpoint, formatEndpoint } from "../../lib/endpoint.ts";
 import type { ControlWrap } from "../config/types.ts";
 
 export interface Sightings {
-  /** Datagrams came to our port from there, which is not where the server is. */
+  /** What has the looks of the server's answer to us came from there, which is not where the server is. */
   readonly stranger: Endpoint | undefined;
+  /** Datagrams to our port from elsewhere, whatever they were: anybody on the internet sends such. */
+  readonly others: number;
   /** What the network says of packets to the server (ICMP, RFC 1812 5.2.7.1). Anybody can forge it: a hint. */
   readonly unreachable: "network" | "host" | "port" | "prohibited" | undefined;
   /** Datagrams with a wrong checksum. */
@@ -17,6 +19,7 @@ export interface Sightings {
 
 export const NOTHING_SEEN: Sightings = {
   stranger: undefined,
+  others: 0,
   unreachable: undefined,
   damaged: 0,
   otherPort: 0,
@@ -37,7 +40,7 @@ export function explainSighting(seen: Sightings, wrap: ControlWrap): string | un
   if (seen.stranger !== undefined) {
     const { address } = seen.stranger;
     return (
-      `packets come from ${formatEndpoint(seen.stranger)} instead: if that is another address of the server, add float to ` +
+      `an answer comes from ${formatEndpoint(seen.stranger)} instead: if that is another address of the server, add float to ` +
       `the profile, or name ${address} as remote`
     );
   }
@@ -45,7 +48,10 @@ export function explainSighting(seen: Sightings, wrap: ControlWrap): string | un
 }
 
 /** What may have to do with it; empty: nothing. */
-export function aside({ damaged, otherPort }: Sightings): string {
-  const damage = damaged > 0 ? `; ${damaged} datagrams came damaged (wrong checksum)` : "";
-  return otherPort > 0 ? `${damage}; ${otherPort} datagrams came for ports that nobody here has` : damage;
+export function aside({ others, damaged, otherPort }: Sightings): string {
+  const said: string[] = [];
+  if (others > 0) said.push(`; ${others} datagrams came from others than the server, and were no answer of it`);
+  if (damaged > 0) said.push(`; ${damaged} datagrams came damaged (wrong checksum)`);
+  if (otherPort > 0) said.push(`; ${otherPort} datagrams came for ports that nobody here has`);
+  return said.join("");
 }

@@ -156,8 +156,8 @@ export const STACK = [
       "that a broadcast is no packet of the VPN server",
     ],
     [
-      "if (!sink.stranger(now, src, srcPort, p, len)) return Drop.UdpWrongPeer;",
-      "",
+      "if (refused !== Drop.None) return refused;\n      } else {",
+      "} else {",
       "that a stranger's datagram is refused where the session does not float",
     ],
     [

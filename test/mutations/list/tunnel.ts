@@ -32,7 +32,17 @@ export const TUNNEL = [
   ),
   ...mutationsOf(
     "appliance/wiring/udp-link.ts",
-    ["if (!this.#float) return false;", "", "that a server moves only where the profile has float"],
+    ["if (!this.#float) {", "if (false as boolean) {", "that a server moves only where the profile has float"],
+    [
+      "if (this.#strangersOfTurn === STRANGERS) return Drop.UdpStrangerLimit;",
+      "if (this.#strangers.room === 0) this.#strangers.clear();",
+      "the bound on datagrams from elsewhere in a turn",
+    ],
+    [
+      "if (this.#receiver.looksLikeAnswer(at, len)) {",
+      "if (len > 0) {",
+      "that any datagram from elsewhere is not the server's",
+    ],
     [
       "type === ICMP_UNREACHABLE && dst.equals(address) && dstPort === port",
       "type === ICMP_UNREACHABLE",
