@@ -134,11 +134,12 @@ export function summary(out: string): Counts | undefined {
   return { passed: count("pass"), failed: count("fail") + count("errors?"), skipped: count("skip") + count("todo") };
 }
 
-/** Types of the pure core, types of everything, and lint: one test each. */
+/** Types of the pure core, types of everything, lint, and no unfinished merge: one test each. */
 export async function checks(tally: Tally): Promise<void> {
   await program(tally, "types of the core", [`${ROOT}/node_modules/.bin/tsc`, "-p", "tsconfig.core.json"]);
   await program(tally, "types", [`${ROOT}/node_modules/.bin/tsc`, "-p", "tsconfig.json"]);
   await program(tally, "lint", [`${ROOT}/node_modules/.bin/biome`, "ci", "--colors=off"]);
+  await program(tally, "no unfinished merge", [process.execPath, "scripts/conflict-marks.ts"]);
 }
 
 /** Names what failed, prints the closing line and ends with the right status. */

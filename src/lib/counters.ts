@@ -22,8 +22,4 @@ export class Counters<Name extends string = string> {
     });
     return out;
   }
-
-  total(): number {
-    return this.values.reduce((a, b) => a + b, 0);
-  }
 }

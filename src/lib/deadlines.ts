@@ -9,11 +9,6 @@ export class Deadlines<Name extends string> {
     this.#at.set(name, at);
   }
 
-  /** Sets the deadline only if it becomes earlier. */
-  advance(name: Name, at: number): void {
-    if (at < this.at(name)) this.#at.set(name, at);
-  }
-
   clear(name: Name): void {
     this.#at.delete(name);
   }

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "bun:test";
+import { total } from "../../test/support/total.ts";
 import { GSO_TCPV4, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { seededRandom } from "../lib/random.ts";
 import { DROP_TEXT, Drop } from "./drop.ts";
@@ -78,8 +79,8 @@ const lanLines = (): string[] =>
 const conserved = (): void => {
   const v = { ...router.lan.counters.snapshot(), ...router.tunnel.counters.snapshot() };
   const n = (name: string): number => v[name] ?? 0;
-  expect(n("lanReceived")).toBe(n("toTunnel") + n("lanHeld") + router.lan.drops.total());
-  expect(n("tunnelReceived")).toBe(n("toLan") + router.tunnel.drops.total());
+  expect(n("lanReceived")).toBe(n("toTunnel") + n("lanHeld") + total(router.lan.drops));
+  expect(n("tunnelReceived")).toBe(n("toLan") + total(router.tunnel.drops));
 };
 
 describe("LAN to tunnel, without NAT", () => {

@@ -1,4 +1,5 @@
 /** What guards a session and what ends it in time: each test fails without the check or the timer that it names. */
+
 import { describe, expect, test } from "bun:test";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { NO_WRAP, PUSH, TLS_AUTH, TLS_CRYPT } from "../support/client-config.ts";
@@ -16,6 +17,7 @@ import {
 } from "../support/independent/wire.ts";
 import { unwrap, wrap } from "../support/independent/wrap.ts";
 import { independentWrap, packet, Sim, up } from "../support/sim.ts";
+import { total } from "../support/total.ts";
 
 const NO_ID = Buffer.alloc(8, 7);
 
@@ -85,9 +87,9 @@ describe("acknowledgements", () => {
     sim.peer.renegotiate(sim.now);
     sim.peer.mute = false;
     sim.run(10, () => false);
-    const before = sim.session.drops.total();
+    const before = total(sim.session.drops);
     for (const to of [NO_ID, server]) sim.deliver(encode(ack(server, to, [0, 1, 2])));
-    expect(sim.session.drops.total()).toBe(before + 2);
+    expect(total(sim.session.drops)).toBe(before + 2);
     expect(sim.run(10_000, () => sim.count("rekeyed") === 1)).toBe(true);
     expect(client.equals(server)).toBe(false);
     sim.expectFlow();

@@ -1,8 +1,10 @@
 /** When a key is replaced, what a renegotiation leaves behind, and keys that are nearly used up. */
+
 import { describe, expect, test } from "bun:test";
 import { GCM_RENEGOTIATE, PACKET_ID_RENEGOTIATE } from "../../src/protocol/data/aead-key.ts";
 import { PUSH } from "../support/client-config.ts";
 import { packet, SERVERS, type Sim, up } from "../support/sim.ts";
+import { total } from "../support/total.ts";
 
 const QUIET = ["topology subnet", "ifconfig 10.8.0.2 255.255.255.0", "ping 10"];
 const NO_TIMER = "reneg-sec 0";
@@ -84,7 +86,7 @@ test("a packet of the exchange before that comes late is read and acknowledged: 
     sim.run(100);
     const sent = sim.fromPeer.length;
     sim.run(9000);
-    expect([sim.session.drops.total(), sim.fromPeer.length]).toEqual([0, sent]);
+    expect([total(sim.session.drops), sim.fromPeer.length]).toEqual([0, sent]);
   }
 });
 

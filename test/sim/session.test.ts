@@ -1,4 +1,5 @@
 /** Whole sessions over a virtual network with virtual time: everything here is decided by a seed. */
+
 import { describe, expect, test } from "bun:test";
 import { randomBelow } from "../../src/lib/random.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
@@ -8,6 +9,7 @@ import type { SessionState } from "../../src/protocol/session/state.ts";
 import { NO_WRAP as NONE, PUSH, TLS_AUTH, TLS_CRYPT } from "../support/client-config.ts";
 import { unwrap } from "../support/independent/wrap.ts";
 import { independentWrap, LOSSY, packet, SERVERS, Sim, up } from "../support/sim.ts";
+import { total } from "../support/total.ts";
 
 describe.each(SERVERS)("handshakes with the %s server", (server) => {
   const wraps: [string, ControlWrap][] = [
@@ -232,12 +234,12 @@ describe("hostile packets", () => {
     const sim = up(4, { wrap });
     for (let i = 0; i < 5; i++) sim.expectFlow();
     const recorded = [...sim.fromPeer];
-    const before = { ...taken(sim), drops: sim.session.drops.total() };
+    const before = { ...taken(sim), drops: total(sim.session.drops) };
     for (let i = 0; i < 1000; i++) sim.deliver(hostile(sim, recorded));
     for (const bytes of recorded) sim.deliver(bytes);
     sim.run(100);
     // nothing was taken, nothing was answered
-    expect({ ...taken(sim), drops: sim.session.drops.total() }).toEqual({
+    expect({ ...taken(sim), drops: total(sim.session.drops) }).toEqual({
       ...before,
       drops: before.drops + 1000 + recorded.length,
     });
@@ -262,7 +264,7 @@ describe("hostile packets", () => {
       return sim.session.isUp;
     });
     expect(connected).toBe(true);
-    expect(sim.session.drops.total()).toBe(sent);
+    expect(total(sim.session.drops)).toBe(sent);
     sim.run(500);
     sim.expectFlow();
   });
@@ -289,7 +291,7 @@ describe("hostile packets", () => {
     expect(sim.run(10_000, reflect)).toBe(true);
     // each is a drop of its own, and nothing of the server's was one: none had to be said again
     expect(back).toBeGreaterThan(4);
-    expect(sim.session.drops.total()).toBe(back);
+    expect(total(sim.session.drops)).toBe(back);
     const ids = sim.fromPeer.map((bytes) => unwrap(independentWrap(wrap), "client", Buffer.from(bytes)).plain);
     const controls = ids.map(controlRead).filter((p) => p.packetId !== undefined);
     expect(new Set(controls.map((p) => p.packetId)).size).toBe(controls.length);
@@ -365,7 +367,7 @@ describe("hostile packets", () => {
         }),
       ).toBe(true);
       const { "datagrams-received": received = 0, "control-received": control = 0 } = sim.session.counters.snapshot();
-      expect(received).toBe(control + sim.session.drops.total());
+      expect(received).toBe(control + total(sim.session.drops));
       expect(sim.now - start).toBeLessThanOrEqual(120_000);
       const end = sim.end?.kind ?? "up";
       ends[end] = (ends[end] ?? 0) + 1;
