@@ -13,7 +13,7 @@ import { Poller } from "../platform/sys/poller.ts";
 import { RB_POWER_OFF, reboot, setHostname, sync } from "../platform/sys/syscalls.ts";
 import type { Appliance } from "./appliance.ts";
 import { between } from "./between.ts";
-import { diskMayStillCome } from "./disk/find.ts";
+import { diskIsOverdue } from "./disk/patience.ts";
 import { DiskSource } from "./disk/source.ts";
 import { CardWatch } from "./init/card-watch.ts";
 import { loadModules, modulesFolder } from "./init/modules.ts";
@@ -24,10 +24,6 @@ import type { LoadResult } from "./profile.ts";
 import type { Settings } from "./settings.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
-/** SCSI and ATA disks appear a moment after their drivers... */
-const DISK_PATIENCE_MS = 3000;
-/** ...and some are slow to spin up. Until then the LAN keeps quiet: the disk may give it another address than the default. */
-const SLOW_DISK_PATIENCE_MS = 15_000;
 const DISK_LOOK_EVERY_MS = 2000;
 /** While it is likely that one is about to appear. */
 const DISK_LOOK_SOON_MS = 100;
@@ -141,12 +137,10 @@ class Machine {
   /** The configuration of the disk, or the defaults when none appears in time. */
   async #firstConfiguration(): Promise<LoadResult> {
     const start = monotonic();
-    const patience = (): number => (diskMayStillCome() ? SLOW_DISK_PATIENCE_MS : DISK_PATIENCE_MS);
     const found = await this.#until(DISK_LOOK_SOON_MS, () => {
       const loaded = this.#disk.tryTake();
       if (loaded !== undefined) return loaded;
-      const waited = monotonic() - start;
-      return waited >= DISK_PATIENCE_MS && waited >= patience() ? "none" : undefined;
+      return diskIsOverdue(monotonic() - start) ? "none" : undefined;
     });
     return found === "none" ? this.#disk.take() : (found ?? this.#disk.taken);
   }

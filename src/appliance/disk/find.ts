@@ -73,9 +73,6 @@ export function findConfigDisk(): DiskSearch {
   return { disk: undefined, seen };
 }
 
-/** Whether a slow disk may appear: there is a SCSI or ATA controller, which may be looking still. */
-export const diskMayStillCome = (): boolean => entries("/sys/class/scsi_host").length > 0;
-
 /** Lets go of the config disk, so that it can be exchanged. */
 export function releaseConfigDisk(): void {
   try {

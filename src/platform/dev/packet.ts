@@ -5,7 +5,7 @@
  * Received frames lie in a ring of slots in the slab, with HEADROOM before and TAILROOM behind; the rows are valid
  * until the next receive(). Nothing is allocated per frame.
  */
-import { release as kernelRelease, totalmem } from "node:os";
+import { release as kernelRelease } from "node:os";
 import { type Batch, GSO_UDP_L4, MAX_PIECES, segmentsOf, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import type { Mac } from "../../lib/mac.ts";
@@ -15,33 +15,13 @@ import {
   ETH_P_ALL,
   MSG_DONTWAIT,
   MSG_TRUNC,
-  PACKET_IGNORE_OUTGOING,
   PACKET_STATISTICS,
-  PACKET_VNET_HDR,
-  SO_ATTACH_FILTER,
-  SO_RCVBUF,
-  SO_RCVBUFFORCE,
-  SO_SNDBUF,
-  SO_SNDBUFFORCE,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_RAW,
   SOL_PACKET,
-  SOL_SOCKET,
 } from "../sys/constants.ts";
-import {
-  check,
-  EAGAIN,
-  EINTR,
-  EINVAL,
-  EMSGSIZE,
-  ENETDOWN,
-  ENOBUFS,
-  ENODEV,
-  ENXIO,
-  EPERM,
-  SysError,
-} from "../sys/errno.ts";
+import { EAGAIN, EINTR, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, ENODEV, ENXIO, EPERM, SysError } from "../sys/errno.ts";
 import { errno, libc } from "../sys/libc.ts";
 import type { NativeMemory, Piece } from "../sys/memory.ts";
 import {
@@ -62,9 +42,10 @@ import {
   writeIovec,
   writePointer,
 } from "../sys/struct.ts";
-import { bind, close, interfaceIndex, setSocketOption, socket, socketOption } from "../sys/syscalls.ts";
+import { bind, close, interfaceIndex, socket, socketOption } from "../sys/syscalls.ts";
 import type { FrameDevice } from "./frame-device.ts";
 import { type InterfaceFacts, interfaceFacts, linkIsUp, setInterfaceUp } from "./interface.ts";
+import { configureSocket, VLAN_MARK } from "./packet-socket.ts";
 
 /** The largest frame: 64 KiB of IPv4 packet behind an Ethernet header (a super-frame). */
 const MAX_FRAME = 65550;
@@ -85,15 +66,6 @@ export const PACKET_DEVICE_BYTES =
   TX_MESSAGES * (VNET_CELL + MMSGHDR_BYTES) +
   TX_IOVECS * IOVEC_BYTES +
   4096;
-
-/**
- * Socket buffers. The kernel doubles what it is told and counts the true size of what lies there (skb->truesize: a small frame
- * counts 2 KiB and more). Of the 217 MiB that Linux leaves of 256, the program and its root file system take 160: a neighbour
- * that fills the buffers of both devices must get 7 of the rest, not 20.
- */
-const RECEIVE_BUFFER = Math.min(8 << 20, Math.floor(totalmem() / 256));
-/** Also the queue of what a slow interface has not taken yet: nothing waits for it, so a turn's output must fit well. */
-const SEND_BUFFER = RECEIVE_BUFFER;
 
 const DEVICE_COUNTERS = [
   "rxFrames",
@@ -178,7 +150,7 @@ export class PacketDevice implements FrameDevice {
     }
     try {
       if (!facts.up) setInterfaceUp(name, true);
-      configure(fd, memory);
+      configureSocket(fd, memory);
       bind(fd, sockaddrLl(ETH_P_ALL, facts.index), name);
       return new PacketDevice(fd, facts, memory);
     } catch (error) {
@@ -404,60 +376,6 @@ export class PacketDevice implements FrameDevice {
       done++;
     }
   }
-}
-
-function configure(fd: number, memory: NativeMemory): void {
-  setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
-  setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-  setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
-  setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
-  markVlanFrames(fd, memory);
-}
-
-/** The FORCE variant goes beyond net.core.rmem_max but needs CAP_NET_ADMIN. */
-function setBuffer(fd: number, force: number, plain: number, bytes: number): void {
-  try {
-    setSocketOption(fd, SOL_SOCKET, force, bytes);
-  } catch {
-    setSocketOption(fd, SOL_SOCKET, plain, bytes);
-  }
-}
-
-/** To what length the filter cuts frames of a VLAN: no frame is that short. */
-const VLAN_MARK = 1;
-
-/**
- * The kernel takes a VLAN tag out of the frame before a packet socket sees it, so a frame of another VLAN would pass for one
- * of ours. A classic BPF program (linux/filter.h, SKF_AD_VLAN_TAG_PRESENT, SKF_AD_VLAN_TAG) cuts every frame with a tag to
- * VLAN_MARK bytes, so that it is counted. A tag with the VLAN 0 is only a priority, and common on access networks: the frame
- * is an untagged one (IEEE 802.1Q 6.9).
- */
-function markVlanFrames(fd: number, memory: NativeMemory): void {
-  const LOAD_WORD = 0x20;
-  const AND = 0x54;
-  const JUMP_EQUAL = 0x15;
-  const RETURN = 0x06;
-  const SKF_AD = 0xfffff000;
-  const program = [
-    [LOAD_WORD, 0, 0, SKF_AD + 48],
-    [JUMP_EQUAL, 3, 0, 0],
-    [LOAD_WORD, 0, 0, SKF_AD + 44],
-    [AND, 0, 0, 0x0fff],
-    [JUMP_EQUAL, 0, 1, 0],
-    [RETURN, 0, 0, 0xffffffff],
-    [RETURN, 0, 0, VLAN_MARK],
-  ] as const;
-  const code = memory.take(program.length * 8);
-  program.forEach(([opcode, yes, no, k], i) => {
-    memory.view.setUint16(code.at + i * 8, opcode, true);
-    memory.view.setUint8(code.at + i * 8 + 2, yes);
-    memory.view.setUint8(code.at + i * 8 + 3, no);
-    memory.view.setUint32(code.at + i * 8 + 4, k, true);
-  });
-  const header = memory.take(16);
-  memory.view.setUint16(header.at, program.length, true);
-  writePointer(memory.view, header.at + 8, code.pointer);
-  check("setsockopt", libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, header.pointer, 16), "SO_ATTACH_FILTER");
 }
 
 /** Linux 6.2 added UDP segmentation to virtio headers of packet sockets. */
