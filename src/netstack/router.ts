@@ -3,9 +3,10 @@
  * where, and a translator stands between the LAN and the tunnel. A side that is not given to the router, the client role's WAN,
  * cannot be reached through it: there is no entry that could lead there.
  *
- * The way of a packet, whichever side it comes from: source (of every packet that an interface of a side receives, also for this
- * host), TTL, route and matrix, checksums that the sender's kernel left partial, fragments put together for the translator, size (all refusals quote the packet as it was sent), translation,
- * TTL - 1, MSS clamp; then in place, in fragments, or a super-frame in segments.
+ * The way of a packet, whichever side it comes from and whatever its size: source (of every packet that an interface of a side
+ * receives, also for this host), TTL, route and matrix, the form (checksums that the sender's kernel left partial are
+ * completed, headers of a super-frame are checked), fragments put together for the translator, size (all refusals quote the
+ * packet as it was sent), translation, TTL - 1, MSS clamp; then in place, in fragments, or a super-frame in segments.
  *
  * By side, in packets (a super-frame is one): received = what was sent to another side + held + the sum of its drops.
  */
@@ -216,14 +217,11 @@ export class Router {
     }
     const isOutbound = nat !== undefined && from.index === LAN && to.index === TUNNEL;
     const gsoType = p.gsoType & ~GSO_ECN;
-    if (gsoType === GSO_TCPV4 || gsoType === GSO_UDP_L4)
-      return this.#super(now, from, to, p, gsoType, isOutbound, routes.neighbour[route]!);
-    if (gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;
-    if ((p.flags & VNET_NEEDS_CSUM) !== 0) {
-      const bad = completeChecksum(d, p);
-      if (bad !== Drop.None) return bad;
-    }
-    p.setPlain();
+    const isTcpSuper = gsoType === GSO_TCPV4;
+    const isSuper = isTcpSuper || gsoType === GSO_UDP_L4;
+    if (!isSuper && gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;
+    const headerLen = isSuper ? this.#superHeaderLen(p, isTcpSuper) : this.#complete(p);
+    if (headerLen < 0) return -headerLen as DropCode;
     if (isOutbound && p.isFragment) {
       const drop = from.face.v4.reassemble(now, p);
       if (drop !== Drop.None) return drop;
@@ -232,7 +230,14 @@ export class Router {
         return Drop.None;
       }
     }
-    if (p.len > to.face.mtu && ipv4DontFragment(d, p.at)) return this.#tooBig(now, from, to, p);
+    const { mtu } = to.face;
+    let size = isSuper ? Math.max(1, Math.min(p.gsoSize, p.len - headerLen)) : p.len;
+    if (headerLen + size > mtu) {
+      if (ipv4DontFragment(d, p.at)) return this.#tooBig(now, from, to, p);
+      if (isTcpSuper) size = mtu - headerLen; // smaller segments do what fragments would
+      if (size <= 0) return Drop.GsoMalformed;
+    }
+    if (isSuper && segmentCount(p.len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;
     if (isInbound) {
       const refused = nat.inbound(now, p);
       if (refused !== Drop.None) return refused;
@@ -246,50 +251,39 @@ export class Router {
     this.#clamp(p);
     const { output } = to.face.v4;
     // What lies in a scratch is gone before the frame is sent; fragments are copied anyway.
-    if (p.isReassembled && p.len <= to.face.mtu) this.#copyTo(p, output.link.frame(p.len));
+    if (p.isReassembled && p.len <= mtu) this.#copyTo(p, output.link.frame(p.len));
     let neighbour = routes.neighbour[route]!;
     if (neighbour < 0) neighbour = output.onLink(now, ipv4Dst(d, p.at));
-    const drop = neighbour < 0 ? Drop.NeighborUnreachable : output.send(p, neighbour);
+    let drop: DropCode;
+    if (neighbour < 0) drop = Drop.NeighborUnreachable;
+    else if (isSuper) drop = output.sendSegments(p, headerLen, size, neighbour);
+    else drop = output.send(p, neighbour);
     if (drop === Drop.NeighborUnreachable) this.#tell(now, from, ICMP_UNREACHABLE, UNREACHABLE_HOST, p);
     else if (drop === Drop.None) to.counters.bump(SENT);
     return drop;
   }
 
-  /** A super-frame of a local sender, or one that the device coalesced: split while it is copied to the link. */
-  #super(
-    now: number,
-    from: Side,
-    to: Side,
-    p: Packet,
-    gsoType: number,
-    isOutbound: boolean,
-    neighbour: number,
-  ): DropCode {
+  /** An ordinary packet gets what its sender's kernel left to a device: 0, or minus a drop code. */
+  #complete(p: Packet): number {
+    if ((p.flags & VNET_NEEDS_CSUM) !== 0) {
+      const bad = completeChecksum(this.#slab.view, p);
+      if (bad !== Drop.None) return -bad;
+    }
+    p.setPlain();
+    return 0;
+  }
+
+  /**
+   * Bytes in front of the payload of a super-frame, of a local sender or one that the device coalesced, whose headers fit what
+   * it says of itself; or minus a drop code. It is split while it is copied to the link.
+   */
+  #superHeaderLen(p: Packet, isTcp: boolean): number {
     const d = this.#slab.view;
-    const isTcp = gsoType === GSO_TCPV4;
-    if (p.isFragment || p.gsoSize === 0) return Drop.GsoMalformed;
-    if (p.proto !== (isTcp ? PROTO_TCP : PROTO_UDP)) return Drop.GsoEncapsulated;
+    if (p.isFragment || p.gsoSize === 0) return -Drop.GsoMalformed;
+    if (p.proto !== (isTcp ? PROTO_TCP : PROTO_UDP)) return -Drop.GsoEncapsulated;
     const avail = p.at + p.len - p.l4;
-    if ((isTcp ? tcpCheck(d, p.l4, avail) : udpCheck(d, p.l4, avail)) !== Drop.None) return Drop.GsoMalformed;
-    const headerLen = isTcp ? tcpSuperHeaderLen(d, p) : udpSuperHeaderLen(p);
-    const { mtu } = to.face;
-    let size = Math.max(1, Math.min(p.gsoSize, p.len - headerLen));
-    if (headerLen + size > mtu) {
-      if (ipv4DontFragment(d, p.at)) return this.#tooBig(now, from, to, p);
-      if (isTcp) size = mtu - headerLen; // without DF smaller segments do what fragments would
-      if (size <= 0) return Drop.GsoMalformed;
-    }
-    if (segmentCount(p.len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;
-    if (isOutbound) {
-      const refused = this.#nat!.outbound(now, p);
-      if (refused !== Drop.None) return refused;
-    }
-    ipv4DecrementTtl(d, p.at);
-    const { output } = to.face.v4;
-    const hop = neighbour < 0 ? output.onLink(now, ipv4Dst(d, p.at)) : neighbour;
-    const drop = hop < 0 ? Drop.NeighborUnreachable : output.sendSegments(p, headerLen, size, hop);
-    if (drop === Drop.None) to.counters.bump(SENT);
-    return drop;
+    if ((isTcp ? tcpCheck(d, p.l4, avail) : udpCheck(d, p.l4, avail)) !== Drop.None) return -Drop.GsoMalformed;
+    return isTcp ? tcpSuperHeaderLen(d, p) : udpSuperHeaderLen(p);
   }
 
   /** Whether the source of a packet is where its side's answers to it would go. */

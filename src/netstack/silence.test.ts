@@ -237,6 +237,29 @@ test("segments of a super-frame through the translator have checksums over what 
     expect(tcpChecksumValid(view, 20, bytes.length - 20, pseudoSum(ip(TUN), ip(SITE), 6, 0))).toBe(true);
 });
 
+test("a super-frame out of the tunnel goes through the translator as any packet does, or is refused as one", () => {
+  const { bed, lan, lanOutlet, tunnelIt, tunnel, router } = routed(true);
+  lan.ingest(0, bed.receive(frame(tcp({ src: HOST, dst: SITE }, { flags: TCP_ACK, srcPort: 5000 }, bytesOf(8)))));
+  const port = tunnel.take()[0]!.view.getUint16(20);
+  const back = (dstPort: number): number[][] => {
+    const rx = bed.receive(tcp({ src: SITE, dst: TUN }, { flags: TCP_ACK, srcPort: 80, dstPort }, bytesOf(1000)));
+    rx.gsoType[0] = GSO_TCPV4;
+    rx.gsoSize[0] = 300;
+    rx.flags[0] = VNET_NEEDS_CSUM;
+    rx.csumStart[0] = 20;
+    rx.csumOffset[0] = 16;
+    tunnelIt.ingest(0, rx);
+    return lanOutlet.take().map(({ view, bytes }) => {
+      expect(tcpChecksumValid(view, 34, bytes.length - 34, pseudoSum(ip(SITE), ip(HOST), 6, 0))).toBe(true);
+      return [view.getInt32(30), view.getUint16(36), bytes.length - 54];
+    });
+  };
+  const to = [ip(HOST), 5000];
+  expect(back(port)).toEqual([300, 300, 300, 100].map((n) => [...to, n]));
+  expect(back(port ^ 1)).toEqual([]);
+  expect(router.tunnel.drops.snapshot()).toEqual({ NatNoMapping: 1 });
+});
+
 test("only a SYN's MSS is changed", () => {
   const { bed, lan, tunnel } = routed(false);
   const options = Uint8Array.of(2, 4, 0xff, 0xff);

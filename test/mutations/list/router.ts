@@ -17,11 +17,6 @@ export const ROUTER = [
     ["this.lan.ownSourcesOnly = true;", "", "that the LAN sends from its own addresses only"],
     ["if (ipv4Ttl(d, p.at) <= 1) {", "if (false as boolean) {", "the end of a packet's TTL"],
     ["    ipv4DecrementTtl(d, p.at);\n    this.#clamp(p);", "    this.#clamp(p);", "TTL - 1 of a packet"],
-    [
-      "    ipv4DecrementTtl(d, p.at);\n    const { output } = to.face.v4;\n    const hop",
-      "    const { output } = to.face.v4;\n    const hop",
-      "TTL - 1 of a super-frame",
-    ],
     ["if (refusal !== Drop.None) {", "if (refusal === Drop.NoRoute) {", "what the matrix and the routes refuse"],
     ["this.#policy[LAN * SIDES + LAN] = Drop.LanToLan;", "", "that the LAN does not go through us to itself"],
     [
@@ -54,11 +49,7 @@ export const ROUTER = [
       "const isOfLan = false;",
       "that the LAN wins over a route within it",
     ],
-    [
-      "if (p.len > to.face.mtu && ipv4DontFragment(d, p.at)) return this.#tooBig(now, from, to, p);",
-      "",
-      "fragmentation needed",
-    ],
+    ["if (ipv4DontFragment(d, p.at)) return this.#tooBig(now, from, to, p);", "", "fragmentation needed"],
     [
       "if (route < 0 || routes.side[route] !== LAN || routes.refusal[route] !== Drop.None) return Drop.TunnelNotForLan;",
       "",
@@ -66,12 +57,12 @@ export const ROUTER = [
     ],
     ["    this.#clamp(p);\n    const { output }", "    const { output }", "the MSS clamp"],
     [
-      "if (p.isFragment || p.gsoSize === 0) return Drop.GsoMalformed;",
+      "if (p.isFragment || p.gsoSize === 0) return -Drop.GsoMalformed;",
       "",
       "a super-frame with segments, and no fragment",
     ],
     [
-      "if (p.proto !== (isTcp ? PROTO_TCP : PROTO_UDP)) return Drop.GsoEncapsulated;",
+      "if (p.proto !== (isTcp ? PROTO_TCP : PROTO_UDP)) return -Drop.GsoEncapsulated;",
       "",
       "that a super-frame is what it says",
     ],
@@ -81,18 +72,27 @@ export const ROUTER = [
       "the transport header of a super-frame",
     ],
     [
-      "if (segmentCount(p.len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;",
+      "if (isSuper && segmentCount(p.len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;",
       "",
       "the bound on segments of a super-frame",
     ],
-    ["if (gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;", "", "unknown kinds of super-frames"],
+    [
+      "if (!isSuper && gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;",
+      "",
+      "unknown kinds of super-frames",
+    ],
+    [
+      "    if (isInbound) {\n",
+      "    if (isInbound && !isSuper) {\n",
+      "that a super-frame out of the tunnel is translated",
+    ],
     [
       "if (!from.face.v4.isTranslated) from.face.v4.sendError(",
       "from.face.v4.sendError(",
       "that nobody behind the translator's outside is told of errors",
     ],
     [
-      "      if (bad !== Drop.None) return bad;\n    }\n    p.setPlain();",
+      "      if (bad !== Drop.None) return -bad;\n    }\n    p.setPlain();",
       "    }\n    p.setPlain();",
       "partial checksums that cannot be completed",
     ],
