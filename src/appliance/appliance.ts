@@ -54,7 +54,7 @@ const SAY_FAILURE_AGAIN_MS = 60_000;
 export class Appliance implements Turns {
   readonly #options: ApplianceOptions;
   readonly #log: Log;
-  /** For what neighbours can cause at will. */
+  /** For warnings that neighbours can cause as often as they like: it bounds them. */
   readonly #heard: BoundedLog;
   readonly #path: RouterPath;
   readonly #aead: LibcryptoAead;
@@ -66,7 +66,7 @@ export class Appliance implements Turns {
   readonly #side: RouterSide;
   #dialer: Dialer | undefined;
   #linkUp = false;
-  /** undefined until the first look, which is no change. */
+  /** undefined until the first look: what that finds is no change. */
   #lanLinkUp: boolean | undefined;
   #linkLookAt = 0;
   readonly #saidUnknownGso = new Set<string>();
@@ -235,7 +235,7 @@ export class Appliance implements Turns {
     if (this.#linkUp) this.#uplink.start(now);
   }
 
-  /** Closes the tunnel; a dialer that knows nothing of this one comes in its place. */
+  /** Closes the tunnel. Later a new dialer, with none of the state that failed, takes the place of this one. */
   #giveUpDialer(now: number): void {
     const dialer = this.#dialer;
     this.#dialer = undefined;
@@ -320,7 +320,7 @@ export class Appliance implements Turns {
     }
   }
 
-  /** A flow whose every super-frame is lost looks to its sender as if the tunnel did not carry it: that must be said at once. */
+  /** A sender that loses every super-frame believes that the tunnel is broken, so it is said at the first one. */
   #sayUnknownGso({ name, counters }: FrameDevice): void {
     const lost = counters.snapshot()["rxUnknownGso"];
     if (lost === undefined || this.#saidUnknownGso.has(name)) return;

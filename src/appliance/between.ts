@@ -12,7 +12,7 @@ export interface BetweenOptions {
   /** Names of interfaces. */
   readonly wan: string;
   readonly lan: string;
-  /** Of the data path, which gets all of it anew: nobody may use a piece of before. */
+  /** Memory of the data path. All of it is taken back first: pieces that were taken from it before must not be used any more. */
   readonly memory: NativeMemory;
   readonly poller: Poller;
   readonly log: ConsoleLog;

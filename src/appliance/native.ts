@@ -32,7 +32,7 @@ export interface NativeOptions {
  * and whether an interface was deleted and made anew under its name.
  */
 const LOOK_EVERY_MS = 2000;
-/** For a reader of the log that is slow, before the process ends. */
+/** Before the process ends, a slow reader of the log gets this long for the last lines. */
 const LAST_WORDS_MS = 500;
 
 /** Runs until SIGTERM or SIGINT. Exit status 0; 1 when it could not start (said on stderr). */
@@ -78,7 +78,7 @@ class Native {
   readonly #options: NativeOptions;
   readonly #source: ConfigSource;
   readonly #log: ConsoleLog;
-  /** For what is looked at again and again. */
+  /** For a failure that each look finds again: it bounds the lines. */
   readonly #lost: BoundedLog;
   readonly #sink: LineSink;
   readonly #memory = new NativeMemory(ROUTER_PATH_BYTES);

@@ -25,12 +25,12 @@ import type { Settings } from "./settings.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
 const DISK_LOOK_EVERY_MS = 2000;
-/** While it is likely that one is about to appear. */
+/** The same while a disk is likely to appear at any moment. */
 const DISK_LOOK_SOON_MS = 100;
 const NIC_LOOK_EVERY_MS = 1000;
 const RETRY_AFTER_MS = 5000;
 const SAY_AGAIN_EVERY_MS = 60_000;
-/** For a console that is slow, before the machine goes off. */
+/** Before the machine goes off, a slow console gets this long for the last lines. */
 const LAST_WORDS_MS = 1000;
 
 /** Never returns. */
@@ -269,7 +269,7 @@ class Machine {
   }
 }
 
-/** Only a dying kernel may write between the lines of the log. */
+/** Lets the kernel write to the console only when it dies: its lines would stand between those of the log. */
 function silenceKernel(log: Log): void {
   try {
     writeFileSync("/proc/sys/kernel/printk", "3 4 1 3\n");

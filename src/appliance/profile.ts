@@ -24,7 +24,7 @@ export interface LoadOptions {
 }
 
 interface Loaded {
-  /** The defaults where appliance.toml is missing; of one with problems what is good, and no address for a WAN with problems. */
+  /** The defaults where appliance.toml is missing. Where it has problems, its good values; where one is about the WAN, that has no address. */
   readonly settings: Settings;
   readonly notices: readonly string[];
   readonly warnings: readonly ConfigProblem[];

@@ -19,10 +19,10 @@ import { wanConflict } from "./conflicts.ts";
 import { ServiceHost } from "./service-host.ts";
 import type { Settings } from "./settings.ts";
 
-/** How long after a lease was given somebody who has its address may take to say so (RFC 5227 ANNOUNCE_WAIT). */
+/** A host that has the leased address already may take this long to say so (RFC 5227 ANNOUNCE_WAIT). */
 const CHECK_MS = 2000;
 const SAY_WAITING_AFTER_MS = 10_000;
-/** So many changes of the lease at once, then one in this time. */
+/** A lease may change this often in a row, then once in this time. */
 const CHANGES = 5;
 const REST_MS = 15_000;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -55,19 +55,19 @@ export class Uplink {
   readonly #wan: EthernetInterface;
   readonly #settings: Settings["wan"];
   readonly #log: Log;
-  /** For what neighbours can cause at will. */
+  /** For warnings that neighbours can cause as often as they like: it bounds them. */
   readonly #heard: BoundedLog;
   readonly #events: UplinkEvents;
   /** Where the address comes by DHCP. */
   readonly #dhcp: Dhcp | undefined;
   readonly #changes = new RateLimit(1000 / REST_MS, CHANGES);
-  /** When a lease that came too early is asked for again. */
+  /** When a lease is asked for again, after it had changed too often. */
   #resumeAt = NEVER;
   #saidWaiting = false;
   #startedAt = 0;
   /** Until then a conflict means that the other host was there first. */
   #checkUntil = Number.NEGATIVE_INFINITY;
-  /** Because of whom the lease before was declined. */
+  /** MAC of the host that the lease before this one was declined for. */
   #declinedFor = "";
 
   constructor(options: UplinkOptions) {
@@ -165,7 +165,8 @@ export class Uplink {
     this.#say(config, dns, "dhcp");
     this.#saidWaiting = false;
     if (String(before) === String(after)) return this.#events.resolvers(dns);
-    // The check of RFC 2131 4.4.1, without the wait: hardly any address is in use, and a tunnel that had to begin anew is no harm.
+    // RFC 2131 4.4.1 has an address checked before it is used. Here it is used while it is checked, because it is rarely taken,
+    // and where it is, nothing worse happens than that the tunnel begins anew.
     wan.link.probe();
     this.#checkUntil = now + CHECK_MS;
     this.#events.up(now, dns);

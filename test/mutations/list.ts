@@ -1,4 +1,5 @@
 /** Every check that guards security and every timer, as the edit that takes it out. `npm run mutate` proves that a test sees each. */
+import { APPLIANCE } from "./list/appliance.ts";
 import { PROTOCOL } from "./list/protocol.ts";
 import { ROUTER } from "./list/router.ts";
 import { SERVER } from "./list/server.ts";
@@ -18,4 +19,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...ROUTER,
   ...SERVICES,
   ...TUNNEL,
+  ...APPLIANCE,
 ];

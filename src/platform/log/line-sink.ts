@@ -89,7 +89,7 @@ export class LineSink {
     else this.#queue.shift();
   }
 
-  /** Whoever read there has gone: that is no reason to stop. The next line tries again. */
+  /** The reader has gone. The router goes on without it, and the next line tries again. */
   #discard(): void {
     this.#queue.length = 0;
     this.#queued = 0;

@@ -45,7 +45,7 @@ export class NativeMemory implements Slab {
     return { pointer: this.pointer + at, at, length };
   }
 
-  /** Takes every piece back, for whoever comes next: the memory is as new. Nobody may use a piece of before. @throws SysError */
+  /** Takes every piece back, for whoever comes next: the memory is as new. Pieces that were taken before must not be used any more. @throws SysError */
   reset(): void {
     map(this.pointer, this.bytes.length, MAP_FIXED);
     this.#next = 0;

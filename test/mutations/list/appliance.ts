@@ -1,0 +1,40 @@
+/** The appliance and its loop: nothing that fails ends them, and they wait for what may still come. */
+import { mutationsOf } from "../mutation.ts";
+
+export const APPLIANCE = [
+  ...mutationsOf(
+    "platform/loop.ts",
+    ["let active = true;", "let active = false;", "that after a packet that fails the loop does not sleep"],
+    [
+      'turns.failed(clock(), error, "ready");',
+      "throw error;",
+      "that a descriptor whose reading fails does not end the loop",
+    ],
+    ["turns.done() ? 0 :", "", "that the turn in which the end comes is the last"],
+  ),
+  ...mutationsOf(
+    "appliance/appliance.ts",
+    [
+      "    this.#reviveAt = now + REVIVE_AFTER_MS;",
+      "    if (this.#dialer !== undefined) this.#reviveAt = now + REVIVE_AFTER_MS;",
+      "that a dialer that cannot be made is made again",
+    ],
+    [
+      "if (now >= this.#leaveBy) this.#done = true;",
+      "if (false as boolean) this.#done = true;",
+      "the end of a goodbye that fails",
+    ],
+    [
+      "    this.#reconnectWanted = false;\n    if (this.#isLeaving) return;",
+      "    this.#reconnectWanted = false;",
+      "that nobody connects anew while it leaves",
+    ],
+    ["    this.#reconnectWanted = false;\n", "", "that a reconnect is done once"],
+  ),
+  ...mutationsOf(
+    "appliance/disk/patience.ts",
+    ["if (waitedMs < DISK_PATIENCE_MS) return false;", "", "the wait for a config disk"],
+    ["waitedMs >= SLOW_DISK_PATIENCE_MS || !hasEntries(hosts)", "true", "the wait for a slow config disk"],
+    ["waitedMs >= SLOW_DISK_PATIENCE_MS || ", "", "the end of the wait for a slow config disk"],
+  ),
+];
