@@ -41,6 +41,7 @@ class CheckedOutlet implements Outlet {
   /** Whole packets that were sent, "host:number". */
   readonly sent: string[] = [];
   readonly #fragments = new Reassembler();
+  readonly #copies = new Arena(slab, COPY, COPY + 128 * 1024);
   udpGso = false;
 
   flush(): void {
@@ -58,10 +59,10 @@ class CheckedOutlet implements Outlet {
       if (ipv4Check(d, at + ETHERNET, len - ETHERNET) !== 0) throw new Error("a broken packet");
       let packet = at + ETHERNET;
       if (ipv4IsFragment(d, packet)) {
-        if (this.#fragments.offer(0, slab, packet) !== 0) throw new Error("fragments that do not fit");
-        if (this.#fragments.completeLen === 0) continue;
-        this.#fragments.copyOut(slab, COPY);
-        packet = COPY;
+        this.#copies.reset();
+        packet = this.#fragments.add(0, slab, packet, 0, this.#copies);
+        if (packet < 0) throw new Error("fragments that do not fit");
+        if (packet === 0) continue;
       }
       this.#read(d, packet);
     }

@@ -74,6 +74,7 @@ export const Drop = Object.freeze({
   TunnelForeignSource: 66,
   ArpContradiction: 67,
   UdpStrangerLimit: 68,
+  FragmentRepeated: 69,
 } as const);
 
 export type DropName = keyof typeof Drop;
@@ -110,7 +111,8 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   FragmentBadLength: "A fragment whose size is not a multiple of 8, or empty.",
   FragmentOverlap: "Fragments that overlap or contradict each other; the whole packet is refused (RFC 5722).",
   FragmentTooLong: "Fragments of a packet longer than 65,535 bytes: an attack.",
-  FragmentLimit: "More unfinished fragmented packets than we keep; the oldest of the busiest sender gave way.",
+  FragmentLimit:
+    "More unfinished fragmented packets than we keep; the oldest of those senders gave way that held the most.",
   FragmentTimeout: "A fragmented packet was never completed: loss on the way.",
   IcmpTruncated: "ICMP of fewer than 8 bytes.",
   IcmpBadChecksum: "The ICMP checksum is wrong: damage on the way.",
@@ -155,6 +157,7 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
     "An ARP reply with another MAC than the one that is known: a move, a duplicate address, or an attempt at spoofing; everybody is asked.",
   UdpStrangerLimit:
     "With float: more datagrams in one turn from elsewhere than the server than are looked at; a flood, or other software on that port.",
+  FragmentRepeated: "A fragment that was there already: a copy made on the way; harmless.",
 };
 
 /** Names in the order of the codes. */

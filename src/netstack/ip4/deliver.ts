@@ -143,7 +143,7 @@ export class Ip4 {
    * fragment when it was kept. A whole packet lies in the scratch until the next batch.
    */
   reassemble(now: number, p: Packet): DropCode {
-    const at = this.reassembler.add(now, this.#slab, p.at, this.#scratch);
+    const at = this.reassembler.add(now, this.#slab, p.at, p.neighbour, this.#scratch);
     if (at < 0) return -at as DropCode;
     if (at === 0) return Drop.None;
     // The row's fields are about the frame, not about what was put together from it.

@@ -1,7 +1,8 @@
 /**
- * IPv4 reassembly (RFC 791 3.2, RFC 815) with bounds: packets, bytes, fragments of a packet, time, and a fair share for
- * each source. Fragments that overlap are refused with their whole packet (RFC 5722, which is for IPv6; nothing honest
- * makes them); an exact repetition is ignored.
+ * IPv4 reassembly (RFC 791 3.2, RFC 815) with bounds: packets, bytes, fragments of a packet, time, and shares that
+ * neither a busy source nor a crowd of them exceeds. Fragments that overlap are refused with their whole packet (RFC 5722, which
+ * is for IPv6; nothing honest makes them); an exact repetition is dropped alone. Fragments are of one packet when they agree in
+ * source, destination, identification and protocol, and come from the same neighbour.
  */
 import type { Counters } from "../../lib/counters.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
@@ -40,13 +41,12 @@ interface Piece {
 
 /** What one sender holds here. */
 interface Source {
+  readonly word: number;
+  readonly neighbour: number;
   packets: number;
-  bytes: number;
 }
 
 class Partial {
-  readonly hash: number;
-  readonly src: number;
   readonly source: Source;
   readonly dst: number;
   readonly idProtocol: number;
@@ -63,9 +63,7 @@ class Partial {
   /** Refused: what still comes of it is dropped until it expires. */
   dead = false;
 
-  constructor(hash: number, src: number, source: Source, dst: number, idProtocol: number, expiresAt: number) {
-    this.hash = hash;
-    this.src = src;
+  constructor(source: Source, dst: number, idProtocol: number, expiresAt: number) {
     this.source = source;
     this.dst = dst;
     this.idProtocol = idProtocol;
@@ -80,17 +78,16 @@ class Partial {
 export type ReassemblyTimeout = (now: number, first: Uint8Array) => void;
 
 export class Reassembler {
-  /** Length of the packet that the last `offer` completed, else 0; fetch it with {@link copyOut} before the next offer. */
-  completeLen = 0;
   /** Packets that were given up while their fragments were kept: by the bounds (FragmentLimit), by time (FragmentTimeout). */
   readonly lost: Counters<DropName>;
 
   /** In the order of arrival, which is that of expiry. */
   readonly #partials: Partial[] = [];
-  /** Of each address with a packet in that list. */
-  readonly #sources = new Map<number, Source>();
+  /** What sources hold together that have so many packets each. */
+  readonly #held = new Float64Array(MAX_PACKETS + 1);
   readonly #onTimeout: ReassemblyTimeout;
   #bytes = 0;
+  /** What the last fragment completed. */
   #complete: Partial | undefined;
 
   constructor(lost: Counters<DropName> = dropCounters(), onTimeout: ReassemblyTimeout = () => {}) {
@@ -108,23 +105,19 @@ export class Reassembler {
 
   /**
    * Takes (copies) a fragment whose IPv4 header has been checked. Returns the offset of the packet that it completed, in
-   * `scratch`, 0 when it is kept, or minus a drop code.
+   * `scratch`, with a header that is no fragment's; 0 when it is kept; or minus a drop code.
+   * @param neighbour that it came from: peers of a tunnel may have the same addresses
    */
-  add(now: number, slab: Slab, at: number, scratch: Arena): number {
-    const drop = this.offer(now, slab, at);
+  add(now: number, slab: Slab, at: number, neighbour: number, scratch: Arena): number {
+    this.#complete = undefined;
+    const drop = this.#keep(now, slab, at, neighbour);
     if (drop !== Drop.None) return -drop;
-    if (this.completeLen === 0) return 0;
-    const whole = scratch.take(this.completeLen);
-    if (whole < 0) return -Drop.FragmentLimit;
-    this.copyOut(slab, whole);
-    return whole;
+    return this.#complete === undefined ? 0 : join(this.#complete, slab, scratch);
   }
 
-  /** Takes (copies) a fragment whose IPv4 header has been checked. None: kept or completing; else why it was refused. */
-  offer(now: number, slab: Slab, at: number): DropCode {
+  /** None: kept or completing; else why it was refused. */
+  #keep(now: number, slab: Slab, at: number, neighbour: number): DropCode {
     const d = slab.view;
-    this.completeLen = 0;
-    this.#complete = undefined;
     this.#expire(now);
     const headerLen = ipv4HeaderLen(d, at);
     const start = ipv4FragmentOffset(d, at);
@@ -133,7 +126,7 @@ export class Reassembler {
     const more = ipv4MoreFragments(d, at);
     if (len === 0 || (more && (len & 7) !== 0)) return Drop.FragmentBadLength;
     if (end + headerLen > IPV4_MAX_LEN) return Drop.FragmentTooLong;
-    const p = this.#find(d, at) ?? this.#start(now, d, at);
+    const p = this.#packetOf(now, d, at, neighbour);
     if (p.dead) return Drop.FragmentOverlap;
     if (p.pieces.length >= MAX_FRAGMENTS) return this.#kill(p, Drop.FragmentLimit);
 
@@ -145,7 +138,7 @@ export class Reassembler {
     while (i > 0 && (p.pieces[i - 1] as Piece).start >= start) i--;
     const before = p.pieces[i - 1];
     const after = p.pieces[i];
-    if (after !== undefined && after.start === start && after.end === end) return Drop.FragmentOverlap; // a repetition
+    if (after !== undefined && after.start === start && after.end === end) return Drop.FragmentRepeated;
     if ((before !== undefined && before.end > start) || (after !== undefined && after.start < end))
       return this.#kill(p, Drop.FragmentOverlap);
 
@@ -165,23 +158,10 @@ export class Reassembler {
       }
       this.#remove(p);
       this.#complete = p;
-      this.completeLen = p.total + p.header.length;
       return Drop.None;
     }
     while (this.#bytes > MAX_BYTES) this.#evict("bytes");
     return Drop.None;
-  }
-
-  /** Writes the completed packet (completeLen bytes) to `to`, with a header that is no fragment's. */
-  copyOut(slab: Slab, to: number): void {
-    const p = this.#complete as Partial;
-    const header = p.header as Uint8Array;
-    slab.bytes.set(header, to);
-    for (const piece of p.pieces) slab.bytes.set(piece.bytes, to + header.length + piece.start);
-    slab.view.setUint16(to + 2, this.completeLen);
-    slab.view.setUint16(to + 6, 0);
-    ipv4RefreshChecksum(slab.view, to);
-    this.#complete = undefined;
   }
 
   pollAt(): number {
@@ -206,40 +186,43 @@ export class Reassembler {
     return p.pieces.at(-1)?.end ?? 0;
   }
 
-  #find(d: DataView, at: number): Partial | undefined {
+  /** The packet that the fragment at `at` belongs to, a new one where it is the first. */
+  #packetOf(now: number, d: DataView, at: number, neighbour: number): Partial {
     const src = ipv4Src(d, at);
     const dst = ipv4Dst(d, at);
     const idProtocol = (ipv4Id(d, at) << 8) | ipv4Protocol(d, at);
-    const hash = src ^ (dst << 1) ^ Math.imul(idProtocol, 0x9e3779b1);
     const list = this.#partials;
     for (let i = list.length - 1; i >= 0; i--) {
       const p = list[i] as Partial;
-      if (p.hash === hash && p.src === src && p.dst === dst && p.idProtocol === idProtocol) return p;
+      const { source } = p;
+      if (p.idProtocol === idProtocol && source.word === src && p.dst === dst && source.neighbour === neighbour)
+        return p;
     }
-    return undefined;
-  }
-
-  #start(now: number, d: DataView, at: number): Partial {
-    const src = ipv4Src(d, at);
-    const dst = ipv4Dst(d, at);
-    const idProtocol = (ipv4Id(d, at) << 8) | ipv4Protocol(d, at);
-    const hash = src ^ (dst << 1) ^ Math.imul(idProtocol, 0x9e3779b1);
-    if (this.#partials.length >= MAX_PACKETS) this.#evict("packets");
-    const known = this.#sources.get(src);
-    const source = known ?? { packets: 0, bytes: 0 };
-    if (known === undefined) this.#sources.set(src, source);
+    if (list.length >= MAX_PACKETS) this.#evict("packets");
+    const source = this.#sourceOf(src, neighbour);
     source.packets++;
-    const p = new Partial(hash, src, source, dst, idProtocol, now + REASSEMBLY_MS);
-    this.#partials.push(p);
+    const p = new Partial(source, dst, idProtocol, now + REASSEMBLY_MS);
+    list.push(p);
     return p;
   }
 
-  /** Gives up the oldest packet of the source that holds the most of what is short. */
-  #evict(what: keyof Source): void {
-    let busiest: Source | undefined;
-    for (const source of this.#sources.values())
-      if (busiest === undefined || source[what] > busiest[what]) busiest = source;
-    const victim = this.#partials.find((p) => p.source === busiest);
+  #sourceOf(word: number, neighbour: number): Source {
+    for (const { source } of this.#partials) if (source.word === word && source.neighbour === neighbour) return source;
+    return { word, neighbour, packets: 0 };
+  }
+
+  /**
+   * Gives up the oldest packet of those sources that together hold the most of what is short, taken together by how many
+   * packets each of them has. So neither one source with many packets nor many sources with few each, as of a forger of
+   * addresses, push out who has another number of them.
+   */
+  #evict(what: "packets" | "bytes"): void {
+    const held = this.#held.fill(0);
+    // Each packet adds what is its own.
+    for (const p of this.#partials) held[p.source.packets]! += what === "packets" ? 1 : p.cost;
+    let most = 0;
+    for (let n = 1; n < held.length; n++) if (held[n]! > held[most]!) most = n;
+    const victim = this.#partials.find((p) => p.source.packets === most);
     if (victim === undefined) return;
     if (!victim.dead) this.lost.bump(Drop.FragmentLimit);
     this.#remove(victim);
@@ -257,14 +240,26 @@ export class Reassembler {
     this.#partials.splice(this.#partials.indexOf(p), 1);
     this.#account(p, -p.cost);
     p.source.packets--;
-    if (p.source.packets === 0) this.#sources.delete(p.src);
   }
 
   #account(p: Partial, bytes: number): void {
     p.cost += bytes;
-    p.source.bytes += bytes;
     this.#bytes += bytes;
   }
+}
+
+/** Writes a complete packet to the scratch: its offset there, or minus a drop code. */
+function join({ pieces, total, header: first }: Partial, slab: Slab, scratch: Arena): number {
+  const header = first as Uint8Array;
+  const len = header.length + total;
+  const to = scratch.take(len);
+  if (to < 0) return -Drop.FragmentLimit;
+  slab.bytes.set(header, to);
+  for (const piece of pieces) slab.bytes.set(piece.bytes, to + header.length + piece.start);
+  slab.view.setUint16(to + 2, len);
+  slab.view.setUint16(to + 6, 0);
+  ipv4RefreshChecksum(slab.view, to);
+  return to;
 }
 
 function concat(a: Uint8Array, b: Uint8Array): Uint8Array {

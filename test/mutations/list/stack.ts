@@ -212,7 +212,7 @@ export const STACK = [
     ["if ((before !== undefined && before.end > start) || (after", "if ((after", "overlap with the fragment before"],
     ["|| (after !== undefined && after.start < end))", ")", "overlap with the fragment behind"],
     ['while (this.#bytes > MAX_BYTES) this.#evict("bytes");', "", "the bound on bytes of fragments"],
-    ['if (this.#partials.length >= MAX_PACKETS) this.#evict("packets");', "", "the bound on packets in fragments"],
+    ['if (list.length >= MAX_PACKETS) this.#evict("packets");', "", "the bound on packets in fragments"],
     [
       "p !== undefined && p.expiresAt <= now; p",
       "p !== undefined && p.expiresAt <= now - 1e9; p",
@@ -224,15 +224,16 @@ export const STACK = [
       "fragments that disagree about ECN (RFC 3168 5.3)",
     ],
     [
-      "const victim = this.#partials.find((p) => p.source === busiest);",
+      "const victim = this.#partials.find((p) => p.source.packets === most);",
       "const victim = this.#partials[0];",
-      "that the busiest source of fragments gives way",
+      "that the sources that hold the most give way",
     ],
     [
-      "p.hash === hash && p.src === src && p.dst === dst && p.idProtocol === idProtocol",
-      "p.dst === dst && p.idProtocol === idProtocol",
+      "source.word === src && p.dst === dst && source.neighbour === neighbour",
+      "p.dst === dst && source.neighbour === neighbour",
       "that fragments of two sources are two packets",
     ],
+    ["p.dst === dst && source.neighbour === neighbour", "p.dst === dst", "that fragments of two peers are two packets"],
   ),
   ...mutationsOf(
     "netstack/offload/partial.ts",
