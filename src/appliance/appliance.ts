@@ -13,12 +13,12 @@ import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
-import { DEVICE_TEXT } from "../platform/dev/packet.ts";
 import type { Part, Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { lanConflict, neighborConflict } from "./conflicts.ts";
+import { LinkWatch } from "./link-watch.ts";
 import type { LoadResult } from "./profile.ts";
 import { needRestart, sayLoaded } from "./reload.ts";
 import { RemoteResolver } from "./remote-resolver.ts";
@@ -45,7 +45,6 @@ export interface ApplianceOptions {
 }
 
 const STATISTICS_EVERY_MS = 3_600_000;
-const LINK_LOOK_EVERY_MS = 1000;
 /** Longest goodbye: the exit notify and its repetitions. */
 const LEAVE_WITHIN_MS = 3000;
 const REVIVE_AFTER_MS = 5000;
@@ -65,11 +64,7 @@ export class Appliance implements Turns {
   readonly #resolver: RemoteResolver;
   readonly #side: RouterSide;
   #dialer: Dialer | undefined;
-  #linkUp = false;
-  /** undefined until the first look: what that finds is no change. */
-  #lanLinkUp: boolean | undefined;
-  #linkLookAt = 0;
-  readonly #saidUnknownGso = new Set<string>();
+  readonly #links: LinkWatch;
   #statisticsAt: number;
   /** Commands that control() has not carried out yet. */
   #reconnectWanted = false;
@@ -122,6 +117,10 @@ export class Appliance implements Turns {
       address: `${lan}`,
     });
     this.#uplink = this.#newUplink();
+    this.#links = new LinkWatch(this.#path, this.#log, {
+      wanUp: (at) => this.#uplink.start(at),
+      wanDown: (at) => this.#uplink.stop(at, "the WAN link is down"),
+    });
     this.#config = sayLoaded(this.#log, loaded, options.mending);
     this.#dialer = this.#newDialer();
     this.#path.flush(now);
@@ -135,7 +134,7 @@ export class Appliance implements Turns {
     const path = this.#path;
     if (this.#leaveCause !== undefined && !this.#isLeaving) this.#leave(now, this.#leaveCause);
     if (this.#reconnectWanted) this.#reconnect(now);
-    if (now >= this.#linkLookAt) this.#lookAtLinks(now);
+    if (now >= this.#links.pollAt()) this.#links.look(now);
     if (path.pollAt() <= now) path.handleTimeout(now);
     if (this.#uplink.pollAt() <= now) this.#uplink.handleTimeout(now);
     if (now >= this.#reviveAt) this.#revive(now);
@@ -154,7 +153,7 @@ export class Appliance implements Turns {
       this.#path.pollAt(),
       this.#uplink.pollAt(),
       this.#dialer?.pollAt() ?? Number.POSITIVE_INFINITY,
-      this.#linkLookAt,
+      this.#links.pollAt(),
       this.#statisticsAt,
       this.#reviveAt,
       this.#leaveBy,
@@ -232,7 +231,7 @@ export class Appliance implements Turns {
   #mendUplink(now: number, { address, gateway, dns }: Settings["wan"]): void {
     this.#settings = { ...this.#settings, wan: { ...this.#settings.wan, address, gateway, dns } };
     this.#uplink = this.#newUplink();
-    if (this.#linkUp) this.#uplink.start(now);
+    if (this.#links.wanUp) this.#uplink.start(now);
   }
 
   /** Closes the tunnel. Later a new dialer, with none of the state that failed, takes the place of this one. */
@@ -297,35 +296,6 @@ export class Appliance implements Turns {
       random: systemRandom,
       unixSeconds: () => Math.floor(Date.now() / 1000),
     });
-  }
-
-  #lookAtLinks(now: number): void {
-    this.#linkLookAt = now + LINK_LOOK_EVERY_MS;
-    const up = this.#path.wanDevice.linkUp();
-    if (up !== this.#linkUp) {
-      this.#linkUp = up;
-      this.#path.wan.linkChanged();
-      if (up) this.#uplink.start(now);
-      else this.#uplink.stop(now, "the WAN link is down");
-    }
-    for (const device of [this.#path.wanDevice, this.#path.lanDevice]) this.#sayUnknownGso(device);
-    const lanUp = this.#path.lanDevice.linkUp();
-    if (lanUp !== this.#lanLinkUp) {
-      if (this.#lanLinkUp !== undefined) {
-        this.#path.lan.linkChanged();
-        if (lanUp) this.#log.write("info", "lan.link-up", "the LAN link is up again");
-      }
-      this.#lanLinkUp = lanUp;
-      if (!lanUp) this.#log.write("warn", "lan.link-down", "the LAN link is down");
-    }
-  }
-
-  /** A sender that loses every super-frame believes that the tunnel is broken, so it is said at the first one. */
-  #sayUnknownGso({ name, counters }: FrameDevice): void {
-    const lost = counters.snapshot()["rxUnknownGso"];
-    if (lost === undefined || this.#saidUnknownGso.has(name)) return;
-    this.#saidUnknownGso.add(name);
-    this.#log.write("warn", "device.super-frames", DEVICE_TEXT.rxUnknownGso, { interface: name });
   }
 
   #warnAboutOverlap(lan: Cidr): void {
