@@ -3,21 +3,22 @@ import { Cidr } from "../lib/cidr.ts";
 import { type IpAddress, parseIp } from "../lib/ip.ts";
 import { slabOver } from "../lib/slab.ts";
 import type { TunDevice } from "../platform/dev/tun.ts";
-import { SysError } from "../platform/sys/errno.ts";
+import { EEXIST, SysError } from "../platform/sys/errno.ts";
 import type { OpenTunnel } from "../tunnel/side.ts";
 import { KernelTun } from "./kernel-tun.ts";
 
 const ENETUNREACH = 101;
 
 /** What was asked of the device; the kernel takes no route to `refused`. */
-function deviceOf(calls: string[], refused = ""): TunDevice {
+function deviceOf(calls: string[], refused = "", errno = ENETUNREACH): TunDevice {
   const device: Partial<TunDevice> = {
     name: "tun9",
     configure: (address) => void calls.push(`up ${address}`),
     addRoute: (network) => {
-      if (`${network}` === refused) throw new SysError("ioctl", ENETUNREACH, refused);
+      if (`${network}` === refused) throw new SysError("ioctl", errno, refused);
       calls.push(`route ${network}`);
     },
+    removeRoute: (network) => void calls.push(`no route ${network}`),
     takeDown: () => void calls.push("down"),
   };
   return device as TunDevice;
@@ -37,10 +38,29 @@ test("a tunnel whose routes the kernel refuses leaves nothing behind", () => {
   expect(calls).toEqual(["up 10.8.0.2/24", "route 10.1.0.0/16", "down"]);
 });
 
-test("a tunnel that takes the place of another has only its own routes", () => {
+test("a route of this device that is there already is the tunnel's", () => {
+  const calls: string[] = [];
+  const side = new KernelTun(deviceOf(calls, "10.2.0.0/16", EEXIST), slabOver(new ArrayBuffer(4096)));
+  expect(side.up(0, tunnel("10.1.0.0", "10.2.0.0"))).toBeUndefined();
+  expect(side.up(0, tunnel("10.1.0.0"))).toBeUndefined();
+  expect(calls).toEqual(["up 10.8.0.2/24", "route 10.1.0.0/16", "up 10.8.0.2/24", "no route 10.2.0.0/16"]);
+});
+
+test("a tunnel that takes the place of another has only its own routes; those of both are there all the time", () => {
+  const calls: string[] = [];
+  const side = new KernelTun(deviceOf(calls), slabOver(new ArrayBuffer(4096)));
+  side.up(0, tunnel("10.1.0.0", "10.2.0.0"));
+  calls.splice(0);
+  expect(side.up(0, tunnel("10.2.0.0", "10.3.0.0"))).toBeUndefined();
+  expect(calls).toEqual(["up 10.8.0.2/24", "route 10.3.0.0/16", "no route 10.1.0.0/16"]);
+});
+
+test("with another address everything is made anew: the kernel drops routes with the address", () => {
   const calls: string[] = [];
   const side = new KernelTun(deviceOf(calls), slabOver(new ArrayBuffer(4096)));
   side.up(0, tunnel("10.1.0.0"));
-  expect(side.up(0, tunnel("10.3.0.0"))).toBeUndefined();
-  expect(calls).toEqual(["up 10.8.0.2/24", "route 10.1.0.0/16", "down", "up 10.8.0.2/24", "route 10.3.0.0/16"]);
+  calls.splice(0);
+  const { options, ...rest } = tunnel("10.1.0.0");
+  side.up(0, { ...rest, options: { ...options, address: new Cidr(parseIp("10.8.0.3")!, 24) } });
+  expect(calls).toEqual(["down", "up 10.8.0.3/24", "route 10.1.0.0/16"]);
 });

@@ -1,9 +1,11 @@
 /** A tun device of the kernel as the plain side of a tunnel. */
 import { Batch } from "../lib/batch.ts";
+import { Cidr } from "../lib/cidr.ts";
 import type { Slab } from "../lib/slab.ts";
-import { clampMss } from "../netstack/offload/mss.ts";
+import { clampMssOfPacket } from "../netstack/offload/mss.ts";
 import type { TunDevice } from "../platform/dev/tun.ts";
-import { EEXIST, SysError } from "../platform/sys/errno.ts";
+import { EEXIST, ENODEV, SysError } from "../platform/sys/errno.ts";
+import type { TunnelRoute } from "../protocol/push/tunnel-options.ts";
 import type { OpenTunnel, TunnelSide } from "../tunnel/side.ts";
 
 const ROWS = 64;
@@ -15,6 +17,8 @@ export class KernelTun implements TunnelSide {
   readonly #view: DataView;
   readonly #packets = new Batch(ROWS);
   #tunnel: OpenTunnel | undefined;
+  /** Those that the kernel has from us, by network and metric. */
+  readonly #routes = new Map<string, TunnelRoute>();
 
   /** @param slab where the device's and the tunnel's packets lie */
   constructor(device: TunDevice, slab: Slab) {
@@ -23,24 +27,24 @@ export class KernelTun implements TunnelSide {
   }
 
   up(_now: number, tunnel: OpenTunnel): string | undefined {
-    const { address, peer, routes } = tunnel.options;
-    // Its routes go with it.
-    if (this.#tunnel !== undefined) this.down();
+    const { address, peer } = tunnel.options;
+    const device = this.#device;
     try {
-      this.#device.configure(address, peer, tunnel.mtu);
-      for (const { network, metric } of routes) this.#route(network, metric);
+      // With another address the kernel would drop some of the routes, and not say which.
+      if (this.#tunnel !== undefined && place(this.#tunnel) !== place(tunnel)) this.#takeDown();
+      device.configure(address, peer, tunnel.mtu);
+      this.#setRoutes(tunnel);
+      this.#tunnel = tunnel;
+      return undefined;
     } catch (error) {
+      this.#takeDown();
       if (!(error instanceof SysError)) throw error;
-      this.down();
-      return `${this.#device.name}: ${error.message}`;
+      return `${device.name}: ${error.message}`;
     }
-    this.#tunnel = tunnel;
-    return undefined;
   }
 
   down(): void {
-    this.#tunnel = undefined;
-    this.#device.takeDown();
+    this.#takeDown();
   }
 
   deliver(_now: number, rows: Batch): void {
@@ -61,28 +65,53 @@ export class KernelTun implements TunnelSide {
   #clamp(rows: Batch): void {
     const max = this.#tunnel?.mssClamp ?? 0;
     if (max === 0) return;
-    for (let i = 0; i < rows.count; i++) {
-      const tcp = tcpOf(this.#view, rows.at[i]!, rows.len[i]!);
-      if (tcp > 0) clampMss(this.#view, tcp, max);
+    for (let i = 0; i < rows.count; i++) clampMssOfPacket(this.#view, rows.at[i]!, rows.len[i]!, max);
+  }
+
+  /** Adds the routes of the tunnel that are not there yet, then removes those that are not among them. @throws SysError */
+  #setRoutes({ options }: OpenTunnel): void {
+    const device = this.#device;
+    // The device has a route to the tunnel's own network since it has its address.
+    const own = `${options.peer === undefined ? options.address.network : new Cidr(options.peer, 32)}`;
+    const wanted = new Map<string, TunnelRoute>();
+    for (const route of options.routes)
+      if (`${route.network.network}` !== own) wanted.set(`${route.network.network} metric ${route.metric}`, route);
+    for (const [name, route] of wanted) {
+      if (this.#routes.has(name)) continue;
+      this.#addRoute(route);
+      this.#routes.set(name, route);
+    }
+    for (const [name, route] of this.#routes) {
+      if (wanted.has(name)) continue;
+      device.removeRoute(route.network, route.metric);
+      this.#routes.delete(name);
     }
   }
 
-  /** The tunnel's own network has a route since the device has its address. */
-  #route(network: Parameters<TunDevice["addRoute"]>[0], metric: number): void {
+  /**
+   * Where another device has a route to the same network with the same metric, the kernel takes this one in front of it
+   * (net/ipv4/fib_trie.c, fib_table_insert), so that the tunnel's is the one that counts. EEXIST is about this very route, by this
+   * device: somebody else made it.
+   */
+  #addRoute({ network, metric }: TunnelRoute): void {
     try {
       this.#device.addRoute(network, metric);
     } catch (error) {
       if (!(error instanceof SysError) || error.errno !== EEXIST) throw error;
     }
   }
+
+  /** Nothing of the tunnel stays: address and routes go. */
+  #takeDown(): void {
+    this.#tunnel = undefined;
+    this.#routes.clear();
+    try {
+      this.#device.takeDown();
+    } catch (error) {
+      // Somebody deleted the device, and its address and routes with it.
+      if (!(error instanceof SysError) || error.errno !== ENODEV) throw error;
+    }
+  }
 }
 
-/** Offset of the whole TCP header of an IPv4 packet (RFC 791 3.1, RFC 9293 3.1) that is no later fragment; 0: there is none. */
-function tcpOf(d: DataView, at: number, len: number): number {
-  if (len < 40 || d.getUint8(at) >> 4 !== 4 || d.getUint8(at + 9) !== 6) return 0;
-  if ((d.getUint16(at + 6) & 0x1fff) !== 0) return 0;
-  const tcp = at + (d.getUint8(at) & 15) * 4;
-  if (tcp < at + 20 || tcp + 20 > at + len) return 0;
-  const end = tcp + (d.getUint8(tcp + 12) >> 4) * 4;
-  return end < tcp + 20 || end > at + len ? 0 : tcp;
-}
+const place = ({ options }: OpenTunnel): string => `${options.address} ${options.peer}`;

@@ -32,4 +32,37 @@ describe.skipIf(NO_WORLD)("a client on a tun device", () => {
     expect(await world.stop("client")).toBe(0);
     expect((await world.in("rt", ["ip", "link", "show", "tun-m"])).code).not.toBe(0);
   }, 120_000);
+
+  /** What each command left behind (test/support/kernel-tun-routes.ts). */
+  async function side(...commands: string[]): Promise<unknown[]> {
+    const script = join(import.meta.dir, "../support/kernel-tun-routes.ts");
+    await world.sh("rt", "ip route add 10.77.0.0/24 dev w0");
+    const { out } = await world.in("rt", [process.execPath, script, "tun-r", ...commands]);
+    await world.sh("rt", "ip route del 10.77.0.0/24 dev w0");
+    return out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+  }
+
+  test("a network that another device has a route to, with the same metric, is the tunnel's until it ends", async () => {
+    const steps = await side("up 10.66.0.2/24,10.66.0.0/24@0,10.77.0.0/24@0", "down");
+    expect(steps).toEqual([
+      { addresses: ["10.66.0.2/24"], routes: ["10.66.0.0/24", "10.77.0.0/24"], to: "tun-r" },
+      { addresses: [], routes: [], to: "w0" },
+    ]);
+  }, 60_000);
+
+  test("a tunnel in the place of another keeps the routes of both, loses those of the first, and may have another address", async () => {
+    const steps = await side(
+      "up 10.66.0.2/24,10.66.0.0/24@0,10.77.0.0/24@0,10.78.0.0/24@0",
+      "up 10.66.0.2/24,10.66.0.0/24@0,10.78.0.0/24@0,10.79.0.0/24@7",
+      "up 10.67.0.2/24,10.67.0.0/24@0,10.78.0.0/24@0",
+    );
+    expect(steps).toEqual([
+      { addresses: ["10.66.0.2/24"], routes: ["10.66.0.0/24", "10.77.0.0/24", "10.78.0.0/24"], to: "tun-r" },
+      { addresses: ["10.66.0.2/24"], routes: ["10.66.0.0/24", "10.78.0.0/24", "10.79.0.0/24 metric 7"], to: "w0" },
+      { addresses: ["10.67.0.2/24"], routes: ["10.67.0.0/24", "10.78.0.0/24"], to: "w0" },
+    ]);
+  }, 60_000);
 });

@@ -17,6 +17,7 @@ const IFF_TUN = 1;
 const IFF_NO_PI = 0x1000;
 /** linux/sockios.h */
 const SIOCADDRT = 0x890b;
+const SIOCDELRT = 0x890c;
 const SIOCSIFADDR = 0x8916;
 const SIOCSIFDSTADDR = 0x8918;
 const SIOCSIFNETMASK = 0x891c;
@@ -70,14 +71,9 @@ export class TunDevice {
   configure(address: Cidr, peer: IpAddress | undefined, mtu: number): void {
     const fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     try {
-      const set = (command: number, word: number): void => {
-        const request = ifreq(this.name);
-        sockaddrIn(request.view, IFREQ_DATA, word);
-        ioctlStruct(fd, command, request.bytes, this.name);
-      };
-      set(SIOCSIFADDR, address.address.w3);
-      if (peer !== undefined) set(SIOCSIFDSTADDR, peer.w3);
-      set(SIOCSIFNETMASK, prefixMask(address.prefix));
+      this.#set(fd, SIOCSIFADDR, address.address.w3);
+      if (peer !== undefined) this.#set(fd, SIOCSIFDSTADDR, peer.w3);
+      this.#set(fd, SIOCSIFNETMASK, prefixMask(address.prefix));
       const request = ifreq(this.name);
       request.view.setInt32(IFREQ_DATA, mtu, true);
       ioctlStruct(fd, SIOCSIFMTU, request.bytes, this.name);
@@ -87,25 +83,49 @@ export class TunDevice {
     setInterfaceUp(this.name, true);
   }
 
-  /** Routes a network into the device, once it is up. @throws SysError, EEXIST where the route is there */
+  /**
+   * Routes a network into the device, once it is up.
+   * @throws SysError, EEXIST where this device has this very route
+   */
   addRoute(network: Cidr, metric: number): void {
+    this.#route(SIOCADDRT, network, metric);
+  }
+
+  /** @throws SysError, ESRCH where there is no such route */
+  removeRoute(network: Cidr, metric: number): void {
+    this.#route(SIOCDELRT, network, metric);
+  }
+
+  #set(fd: number, command: number, word: number): void {
+    const request = ifreq(this.name);
+    sockaddrIn(request.view, IFREQ_DATA, word);
+    ioctlStruct(fd, command, request.bytes, this.name);
+  }
+
+  #route(command: number, network: Cidr, metric: number): void {
     const entry = new DataView(new ArrayBuffer(RTENTRY_BYTES));
     sockaddrIn(entry, RT_DST, network.network.address.w3);
     sockaddrIn(entry, RT_GENMASK, prefixMask(network.prefix));
     entry.setUint16(RT_FLAGS, RTF_UP, true);
-    // The kernel takes one off (net/ipv4/fib_frontend.c, rtentry_to_fib_config).
+    // The kernel subtracts 1 from it (net/ipv4/fib_frontend.c, rtentry_to_fib_config).
     entry.setInt16(RT_METRIC, Math.min(metric, 0x7ffe) + 1, true);
     writePointer(entry, RT_DEV, this.#name.pointer);
     const fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     try {
-      ioctlStruct(fd, SIOCADDRT, new Uint8Array(entry.buffer), `${network}`);
+      ioctlStruct(fd, command, new Uint8Array(entry.buffer), `${network}`);
     } finally {
       close(fd);
     }
   }
 
-  /** Takes the routes and the traffic away. */
+  /** Takes the address, the routes and the traffic away. @throws SysError, ENODEV where the device is gone */
   takeDown(): void {
+    const fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    try {
+      this.#set(fd, SIOCSIFADDR, 0);
+    } finally {
+      close(fd);
+    }
     setInterfaceUp(this.name, false);
   }
 

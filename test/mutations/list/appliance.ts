@@ -1,4 +1,4 @@
-/** The appliance and its loop: nothing that fails ends them, and they wait for what may still come. */
+/** The appliance, its loop and the tun device of the kernel: nothing that fails ends them, and nothing of a tunnel stays behind. */
 import { mutationsOf } from "../mutation.ts";
 
 export const APPLIANCE = [
@@ -36,5 +36,21 @@ export const APPLIANCE = [
     ["if (waitedMs < DISK_PATIENCE_MS) return false;", "", "the wait for a config disk"],
     ["waitedMs >= SLOW_DISK_PATIENCE_MS || !hasEntries(hosts)", "true", "the wait for a slow config disk"],
     ["waitedMs >= SLOW_DISK_PATIENCE_MS || ", "", "the end of the wait for a slow config disk"],
+  ),
+  ...mutationsOf(
+    "host/kernel-tun.ts",
+    ["|| error.errno !== EEXIST", "", "that a route which is there is the tunnel's"],
+    [
+      "      device.removeRoute(route.network, route.metric);\n",
+      "",
+      "the removal of routes that are the tunnel's no more",
+    ],
+    ["if (this.#routes.has(name)) continue;", "", "that a route which stays is not added again"],
+    ["      this.#takeDown();\n      if (!(error", "      if (!(error", "that a refused tunnel leaves nothing behind"],
+  ),
+  ...mutationsOf(
+    "netstack/offload/mss.ts",
+    ["if (ipv4Check(d, at, len) !== Drop.None) return;", "", "the check of a packet before its MSS is clamped"],
+    [" || ipv4FragmentOffset(d, at) !== 0", "", "that a later fragment has no MSS"],
   ),
 ];
