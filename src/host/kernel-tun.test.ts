@@ -3,7 +3,7 @@ import { Cidr } from "../lib/cidr.ts";
 import { type IpAddress, parseIp } from "../lib/ip.ts";
 import { slabOver } from "../lib/slab.ts";
 import type { TunDevice } from "../platform/dev/tun.ts";
-import { EEXIST, SysError } from "../platform/sys/errno.ts";
+import { EEXIST, EPERM, ESRCH, SysError } from "../platform/sys/errno.ts";
 import type { OpenTunnel } from "../tunnel/side.ts";
 import { KernelTun } from "./kernel-tun.ts";
 
@@ -63,4 +63,17 @@ test("with another address everything is made anew: the kernel drops routes with
   const { options, ...rest } = tunnel("10.1.0.0");
   side.up(0, { ...rest, options: { ...options, address: new Cidr(parseIp("10.8.0.3")!, 24) } });
   expect(calls).toEqual(["down", "up 10.8.0.3/24", "route 10.1.0.0/16"]);
+});
+
+test("a device that may not be changed is said, and a route that somebody else took away is none the less gone", () => {
+  const refuse = (errno: number) => (): never => {
+    throw new SysError("ioctl", errno, "tun9");
+  };
+  const [locked, robbed] = [deviceOf([]), deviceOf([])];
+  Object.assign(locked, { configure: refuse(EPERM), takeDown: refuse(EPERM) });
+  expect(new KernelTun(locked, slabOver(new ArrayBuffer(4096))).up(0, tunnel("10.1.0.0"))).toContain("tun9: ");
+  Object.assign(robbed, { removeRoute: refuse(ESRCH) });
+  const side = new KernelTun(robbed, slabOver(new ArrayBuffer(4096)));
+  side.up(0, tunnel("10.1.0.0"));
+  expect(side.up(0, tunnel("10.2.0.0"))).toBeUndefined();
 });

@@ -4,7 +4,7 @@ import { Cidr } from "../lib/cidr.ts";
 import type { Slab } from "../lib/slab.ts";
 import { clampMssOfPacket } from "../netstack/offload/mss.ts";
 import type { TunDevice } from "../platform/dev/tun.ts";
-import { EEXIST, ENODEV, SysError } from "../platform/sys/errno.ts";
+import { EEXIST, ENODEV, EPERM, ESRCH, SysError } from "../platform/sys/errno.ts";
 import type { TunnelRoute } from "../protocol/push/tunnel-options.ts";
 import type { OpenTunnel, TunnelSide } from "../tunnel/side.ts";
 
@@ -31,20 +31,24 @@ export class KernelTun implements TunnelSide {
     const device = this.#device;
     try {
       // With another address the kernel would drop some of the routes, and not say which.
-      if (this.#tunnel !== undefined && place(this.#tunnel) !== place(tunnel)) this.#takeDown();
+      if (this.#tunnel !== undefined && place(this.#tunnel) !== place(tunnel)) this.down();
       device.configure(address, peer, tunnel.mtu);
       this.#setRoutes(tunnel);
       this.#tunnel = tunnel;
       return undefined;
     } catch (error) {
-      this.#takeDown();
+      this.down();
       if (!(error instanceof SysError)) throw error;
       return `${device.name}: ${error.message}`;
     }
   }
 
+  /** Nothing of the tunnel stays: address and routes go. */
   down(): void {
-    this.#takeDown();
+    this.#tunnel = undefined;
+    this.#routes.clear();
+    // Of a device that somebody deleted nothing is left, and where we may change nothing we have changed nothing.
+    ignoring([ENODEV, EPERM], () => this.#device.takeDown());
   }
 
   deliver(_now: number, rows: Batch): void {
@@ -78,40 +82,26 @@ export class KernelTun implements TunnelSide {
       if (`${route.network.network}` !== own) wanted.set(`${route.network.network} metric ${route.metric}`, route);
     for (const [name, route] of wanted) {
       if (this.#routes.has(name)) continue;
-      this.#addRoute(route);
+      // Where another device has a route to the same network with the same metric, the kernel takes this one in front of it
+      // (net/ipv4/fib_trie.c, fib_table_insert). EEXIST is about this very route of this device, which somebody else made.
+      ignoring([EEXIST], () => device.addRoute(route.network, route.metric));
       this.#routes.set(name, route);
     }
     for (const [name, route] of this.#routes) {
       if (wanted.has(name)) continue;
-      device.removeRoute(route.network, route.metric);
+      ignoring([ESRCH], () => device.removeRoute(route.network, route.metric));
       this.#routes.delete(name);
-    }
-  }
-
-  /**
-   * Where another device has a route to the same network with the same metric, the kernel takes this one in front of it
-   * (net/ipv4/fib_trie.c, fib_table_insert), so that the tunnel's is the one that counts. EEXIST is about this very route, by this
-   * device: somebody else made it.
-   */
-  #addRoute({ network, metric }: TunnelRoute): void {
-    try {
-      this.#device.addRoute(network, metric);
-    } catch (error) {
-      if (!(error instanceof SysError) || error.errno !== EEXIST) throw error;
-    }
-  }
-
-  /** Nothing of the tunnel stays: address and routes go. */
-  #takeDown(): void {
-    this.#tunnel = undefined;
-    this.#routes.clear();
-    try {
-      this.#device.takeDown();
-    } catch (error) {
-      // Somebody deleted the device, and its address and routes with it.
-      if (!(error instanceof SysError) || error.errno !== ENODEV) throw error;
     }
   }
 }
 
 const place = ({ options }: OpenTunnel): string => `${options.address} ${options.peer}`;
+
+/** Ignores errors with these numbers. @throws SysError with any other */
+function ignoring(errnos: readonly number[], act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof SysError && errnos.includes(error.errno))) throw error;
+  }
+}

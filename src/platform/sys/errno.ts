@@ -2,6 +2,7 @@
 import { errno } from "./libc.ts";
 
 export const EPERM = 1;
+export const ESRCH = 3;
 export const ENOENT = 2;
 export const EINTR = 4;
 export const ENXIO = 6;
@@ -17,6 +18,7 @@ export const ENOBUFS = 105;
 const NAMES: Readonly<Record<number, string>> = {
   1: "EPERM",
   2: "ENOENT",
+  3: "ESRCH",
   4: "EINTR",
   5: "EIO",
   6: "ENXIO",

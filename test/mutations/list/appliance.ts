@@ -39,14 +39,16 @@ export const APPLIANCE = [
   ),
   ...mutationsOf(
     "host/kernel-tun.ts",
-    ["|| error.errno !== EEXIST", "", "that a route which is there is the tunnel's"],
+    ["ignoring([EEXIST],", "ignoring([],", "that a route which is there is the tunnel's"],
+    ["ignoring([ESRCH],", "ignoring([],", "that a route which is gone need not be removed"],
+    ["ignoring([ENODEV, EPERM],", "ignoring([],", "that a device which may not be changed is said"],
     [
-      "      device.removeRoute(route.network, route.metric);\n",
-      "",
+      "() => device.removeRoute(route.network, route.metric)",
+      "() => {}",
       "the removal of routes that are the tunnel's no more",
     ],
     ["if (this.#routes.has(name)) continue;", "", "that a route which stays is not added again"],
-    ["      this.#takeDown();\n      if (!(error", "      if (!(error", "that a refused tunnel leaves nothing behind"],
+    ["      this.down();\n      if (!(error", "      if (!(error", "that a refused tunnel leaves nothing behind"],
   ),
   ...mutationsOf(
     "netstack/offload/mss.ts",
