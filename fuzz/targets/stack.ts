@@ -68,7 +68,7 @@ function newStack(nat: boolean) {
     policy: { echo: true, errors: true, announce: false },
   });
   const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(3), limit: 64 }) : undefined;
-  const router = new Router({ slab: bed.slab, lan, tunnel: tunnelSide, nat: translator });
+  const router = new Router({ slab: bed.slab, lan, tunnel: tunnelSide, nat: translator, random: seededRandom(7) });
   lan.configure({ address: cidr(`${LAN}/24`) });
   const routes = [{ network: cidr("198.51.100.0/24"), metric: 0 }];
   router.openTunnel({ address: cidr(`${TUN}/24`), mtu: TUNNEL_MTU, mssClamp: 0, routes });

@@ -1,3 +1,5 @@
+import { mix } from "./hash.ts";
+
 /** Token buckets: `perSecond` on average, `burst` at once. */
 export class RateLimit {
   readonly #perMs: number;
@@ -50,8 +52,7 @@ export class FairLimit {
 
   /** @param host a word of its address */
   take(now: number, host: number): boolean {
-    const mixed = Math.imul(host ^ this.#seed, 0x9e3779b1);
-    const i = (mixed ^ (mixed >>> 15)) & (HOSTS - 1);
+    const i = mix(this.#seed, host) & (HOSTS - 1);
     const tokens = Math.min(this.#burst, this.#tokens[i]! + (now - this.#at[i]!) * this.#perMs);
     this.#at[i] = now;
     this.#tokens[i] = tokens;

@@ -63,7 +63,13 @@ const stack = (nat: boolean) => {
   const lan = side(bed, "lan");
   const tunnel = tunnelSide(bed);
   const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(3), limit: 512 }) : undefined;
-  const router = new Router({ slab: bed.slab, lan: lan.it, tunnel: tunnel.it, nat: translator });
+  const router = new Router({
+    slab: bed.slab,
+    lan: lan.it,
+    tunnel: tunnel.it,
+    nat: translator,
+    random: seededRandom(7),
+  });
   lan.it.configure({ address: cidr(`${LAN}/24`) });
   const routes = [{ network: cidr("198.51.100.0/24"), metric: 0 }];
   router.openTunnel({ address: cidr(`${TUN}/24`), mtu: 600, mssClamp: 0, routes });

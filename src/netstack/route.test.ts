@@ -25,7 +25,7 @@ describe.each([
     });
     fc.assert(
       fc.property(fc.array(route, { maxLength: 60 }), fc.array(address, { maxLength: 20 }), (routes, addresses) => {
-        const table = new RouteTable(stride);
+        const table = new RouteTable(stride, 99);
         const d = new DataView(new ArrayBuffer(32));
         for (const [i, r] of routes.entries()) {
           table.add(r.network, r.metric, to(i));
@@ -56,7 +56,7 @@ describe.each([
 });
 
 test("redirect-gateway def1's two halves cover everything, and an empty table nothing", () => {
-  const table = new RouteTable(1);
+  const table = new RouteTable(1, 99);
   const find = (a: string): number => table.find(Int32Array.of(parseIp(a)!.w3), 0);
   expect(find("0.0.0.1")).toBe(-1);
   table.add(parseCidr("0.0.0.0/1")!, 0, to(7));

@@ -6,6 +6,7 @@
  * first. What was looked up last is kept, by a hash of the address, since packets of one flow follow each other.
  */
 import { type Cidr, prefixMask } from "../lib/cidr.ts";
+import { mix, mixWords } from "../lib/hash.ts";
 import type { DropCode } from "./drop.ts";
 
 /** Where a route leads. */
@@ -37,11 +38,14 @@ export class RouteTable {
   #lengths: number[] = [];
   #masks = new Int32Array(0);
   readonly #key: Int32Array;
+  readonly #seed: number;
   readonly #keptWords: Int32Array;
   readonly #keptRoute = new Int32Array(KEPT).fill(-2);
 
-  constructor(stride: 1 | 4) {
+  /** @param seed int32, random: senders choose the addresses that are looked up */
+  constructor(stride: 1 | 4, seed: number) {
     this.stride = stride;
+    this.#seed = seed;
     this.#key = new Int32Array(stride);
     this.#keptWords = new Int32Array(KEPT * stride);
   }
@@ -78,9 +82,7 @@ export class RouteTable {
   /** The route to the address at `words[i]`, or -1. */
   find(words: Int32Array, i: number): number {
     const { stride } = this;
-    let h = 0;
-    for (let k = 0; k < stride; k++) h = Math.imul(h ^ words[i + k]!, 0x9e3779b1);
-    const slot = (h ^ (h >>> 15)) & (KEPT - 1);
+    const slot = mixWords(this.#seed, words, i, stride) & (KEPT - 1);
     const kept = slot * stride;
     let isKept = this.#keptRoute[slot] !== -2;
     for (let k = 0; k < stride && isKept; k++) isKept = this.#keptWords[kept + k] === words[i + k];
@@ -128,15 +130,13 @@ export class RouteTable {
   }
 
   #bucket(words: Int32Array, i: number, prefix: number): number {
-    let h = prefix;
-    for (let k = 0; k < this.stride; k++) h = Math.imul(h ^ words[i + k]!, 0x9e3779b1);
-    return (h ^ (h >>> 15)) & (this.#buckets.length - 1);
+    return mixWords(this.#seed ^ prefix, words, i, this.stride) & (this.#buckets.length - 1);
   }
 
   #bucketMasked(words: Int32Array, i: number, mask: number, prefix: number): number {
-    let h = prefix;
-    for (let k = 0; k < this.stride; k++) h = Math.imul(h ^ (words[i + k]! & this.#masks[mask + k]!), 0x9e3779b1);
-    return (h ^ (h >>> 15)) & (this.#buckets.length - 1);
+    let h = this.#seed ^ prefix;
+    for (let k = 0; k < this.stride; k++) h = mix(h, words[i + k]! & this.#masks[mask + k]!);
+    return h & (this.#buckets.length - 1);
   }
 
   /** Notes a prefix length that occurs. */

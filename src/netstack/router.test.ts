@@ -49,7 +49,7 @@ const build = (nat: boolean): void => {
   lan.outlet.take();
   ({ it: tunnelIt, outlet: tunnel } = tunnelSide(bed));
   const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(5) }) : undefined;
-  router = new Router({ slab: bed.slab, lan: lan.it, tunnel: tunnelIt, nat: translator });
+  router = new Router({ slab: bed.slab, lan: lan.it, tunnel: tunnelIt, nat: translator, random: seededRandom(7) });
 };
 
 const open = (mtu = 1400, mssClamp = 0): void => {

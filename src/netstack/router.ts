@@ -14,6 +14,7 @@ import { GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_UDP, GSO_UDP_L4, MAX_SEGMENTS, VNET_N
 import { Cidr } from "../lib/cidr.ts";
 import { Counters } from "../lib/counters.ts";
 import { IpAddress } from "../lib/ip.ts";
+import { type Random, randomBelow } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
 import type { EthernetInterface, Interface, TunnelInterface } from "./interface.ts";
@@ -52,6 +53,7 @@ export interface RouterOptions {
   readonly tunnel: TunnelInterface;
   /** From the LAN into the tunnel. */
   readonly nat: Nat | undefined;
+  readonly random: Random;
 }
 
 /** A network behind the tunnel. */
@@ -136,14 +138,15 @@ export class Router {
   readonly #tunnel: TunnelInterface;
   readonly #nat: Nat | undefined;
   readonly #sides: readonly Side[];
-  readonly #routes = new RouteTable(1);
+  readonly #routes: RouteTable;
   /** What may pass: [from * SIDES + to] is 0 or the code it is refused with. */
   readonly #policy = new Uint8Array(SIDES * SIDES);
   #open: TunnelConfig | undefined = undefined;
   #mss = 1460;
 
   /** Becomes the forwarder of both interfaces. */
-  constructor({ slab, lan, tunnel, nat }: RouterOptions) {
+  constructor({ slab, lan, tunnel, nat, random }: RouterOptions) {
+    this.#routes = new RouteTable(1, randomBelow(random, 2 ** 32) | 0);
     this.#slab = slab;
     this.#lan = lan;
     this.#tunnel = tunnel;
@@ -255,7 +258,7 @@ export class Router {
     let neighbour = routes.neighbour[route]!;
     if (neighbour < 0) neighbour = output.onLink(now, ipv4Dst(d, p.at));
     let drop: DropCode;
-    if (neighbour < 0) drop = Drop.NeighborUnreachable;
+    if (neighbour < 0) drop = -neighbour as DropCode;
     else if (isSuper) drop = output.sendSegments(p, headerLen, size, neighbour);
     else drop = output.send(p, neighbour);
     if (drop === Drop.NeighborUnreachable) this.#tell(now, from, ICMP_UNREACHABLE, UNREACHABLE_HOST, p);

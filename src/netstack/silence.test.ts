@@ -36,7 +36,7 @@ function routed(nat: boolean, peers?: readonly [string, string]) {
   const { bed, it, outlet } = lanSide();
   const { it: tunnelIt, outlet: tunnel } = tunnelSide(bed);
   const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(5) }) : undefined;
-  const router = new Router({ slab: bed.slab, lan: it, tunnel: tunnelIt, nat: translator });
+  const router = new Router({ slab: bed.slab, lan: it, tunnel: tunnelIt, nat: translator, random: seededRandom(7) });
   const routes =
     peers === undefined
       ? [{ network: cidr("198.51.100.0/24"), metric: 0 }]

@@ -99,7 +99,7 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
       random,
       policy: { echo: true, errors: true, announce: false },
     });
-    router = new Router({ slab: memory, lan, tunnel: side, nat });
+    router = new Router({ slab: memory, lan, tunnel: side, nat, random: seededRandom(7) });
     far.configure({ address: cidr("10.77.0.2/24") });
     lan.configure({ address: cidr("10.99.0.1/24") });
     const routes = [{ network: cidr("10.77.0.0/24"), metric: 0 }];

@@ -121,7 +121,7 @@ export class RouterPath {
       random,
       policy: { echo: true, errors: true, announce: false },
     });
-    this.router = new Router({ slab: memory, lan: this.lan, tunnel: this.tunnel, nat: this.nat });
+    this.router = new Router({ slab: memory, lan: this.lan, tunnel: this.tunnel, nat: this.nat, random });
     this.sessionScratch = arena(SCRATCH);
     this.links = new UdpLinks(this.wan, () => this.lan.address?.address);
   }

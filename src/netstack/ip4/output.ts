@@ -46,8 +46,7 @@ export class Ip4Output {
     const hop = own.nextHop(dst);
     if (hop === 0) return own.address === 0 ? -Drop.NotConfigured : -Drop.NoRoute;
     this.#hop[0] = hop;
-    const neighbour = this.link.resolve(now, this.#hop);
-    return neighbour < 0 ? -Drop.NeighborUnreachable : neighbour;
+    return reachable(this.link.resolve(now, this.#hop));
   }
 
   /** The same for a packet that answers `request`, whose source it goes to. */
@@ -55,14 +54,13 @@ export class Ip4Output {
     const hop = this.#addressing.nextHop(ipv4Src(this.#slab.view, request.at));
     if (hop === 0) return -Drop.NoRoute;
     this.#hop[0] = hop;
-    const neighbour = this.link.answerVia(now, request, this.#hop);
-    return neighbour < 0 ? -Drop.NeighborUnreachable : neighbour;
+    return reachable(this.link.answerVia(now, request, this.#hop));
   }
 
-  /** The neighbour on the link that has the address in `dst`, -1: it does not answer. */
+  /** The neighbour on the link that has the address `dst`, or minus a drop code (NeighborUnreachable). */
   onLink(now: number, dst: number): number {
     this.#hop[0] = dst;
-    return this.link.resolve(now, this.#hop);
+    return reachable(this.link.resolve(now, this.#hop));
   }
 
   /** Sends a packet: in place, or in fragments where it exceeds the MTU; TooBig where that is forbidden. */
@@ -128,3 +126,6 @@ export class Ip4Output {
     return drop;
   }
 }
+
+/** Above the link a neighbour that does not answer is minus its drop code, as every packet that goes no further. */
+const reachable = (neighbour: number): number => (neighbour < 0 ? -Drop.NeighborUnreachable : neighbour);

@@ -21,6 +21,7 @@
  * apart from those that have not), whose head gives way or is forgotten, and in a list of what is waited for.
  */
 import { Chains } from "../../lib/chains.ts";
+import { mixWords } from "../../lib/hash.ts";
 
 /** A packet that waits, with the vnet fields that it is to be sent with. */
 export interface Parked {
@@ -344,9 +345,7 @@ export class NeighborTable {
   }
 
   #hash(words: Int32Array, i: number): number {
-    let h = this.#seed;
-    for (let k = 0; k < this.stride; k++) h = Math.imul(h ^ words[i + k]!, 0x9e3779b1);
-    return (h ^ (h >>> 15)) & (BUCKETS - 1);
+    return mixWords(this.#seed, words, i, this.stride) & (BUCKETS - 1);
   }
 
   /** A new entry, 0 when there is no room. @param wanted for a packet; else a mere guess, for which nothing in use gives way */

@@ -25,6 +25,7 @@
  * the table ({@link UNCONFIRMED_SHARE}) is left to unconfirmed sessions, or whoever fills it with answered ones could keep
  * everybody else from beginning any.
  */
+import { mix, mixWords } from "../../lib/hash.ts";
 import type { Random } from "../../lib/random.ts";
 import { PORT_NONE, Ports } from "./ports.ts";
 
@@ -496,13 +497,7 @@ export class NatTable {
 
   /** Mixes the address at `words[at]` and a port into `start`: a protocol, or the hash of another endpoint. */
   #hash(start: number, words: Int32Array, at: number, port: number): number {
-    let h = this.#seed ^ start;
-    for (let k = 0; k < this.stride; k++) {
-      h = Math.imul(h ^ words[at + k]!, 0x9e3779b1);
-      h ^= h >>> 15;
-    }
-    h = Math.imul(h ^ port, 0x85ebca6b);
-    return h ^ (h >>> 13);
+    return mix(mixWords(this.#seed ^ start, words, at, this.stride), port);
   }
 }
 
