@@ -1,8 +1,7 @@
 /**
  * Hashing of words for tables in memory: a multiplication by 2^32 divided by the golden ratio (Knuth, The Art of Computer
- * Programming 3, 6.4), folded before and
- * after so that the low bits, which choose the place, depend on the high ones. Start with a random seed:
- * what is hashed is chosen by others, who must not know what falls into one place.
+ * Programming 3, 6.4), folded before and after so that the low bits, which choose the place, depend on the high ones. Start
+ * with a random seed: what is hashed is chosen by others, who must not know what falls into one place.
  */
 export function mix(hash: number, word: number): number {
   const sum = hash ^ word;
