@@ -21,7 +21,12 @@ function clone(to: string): void {
   mkdirSync(to, { recursive: true });
   sh('git ls-files -z -co --exclude-standard -- . ":!node_modules" | tar -c --null -T - | tar -x -C "$1"', to);
   // A link would lead both to one place.
-  sh('cp -al "$1" "$2" || cp -a "$1" "$2"', realpathSync(join(ROOT, "node_modules")), join(to, "node_modules"));
+  // On another file system no file can be linked, and what was begun is in the way.
+  sh(
+    'cp -al "$1" "$2" || { rm -rf "$2"; cp -a "$1" "$2"; }',
+    realpathSync(join(ROOT, "node_modules")),
+    join(to, "node_modules"),
+  );
 }
 
 /** Makes the image of a clone, with the words of `around` (a shell's) before it. */
