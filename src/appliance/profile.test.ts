@@ -58,7 +58,7 @@ test("one file that cannot be read is named itself, not appliance.toml, which no
 test("what the TLS library cannot work with is a problem of the profile, not of every attempt", () => {
   const lines = "auth-user-pass\r\ntls-groups secp999";
   expect(problems(load({ "a.ovpn": PROFILE.replace("auth-user-pass", lines), "auth.txt": AUTH }))).toEqual([
-    expect.stringMatching(/^a\.ovpn:5: tls-groups: .* names what there is not: secp999/),
+    expect.stringMatching(/^a\.ovpn:5: tls-groups: .* names what is unknown to OpenSSL: secp999/),
   ]);
 });
 

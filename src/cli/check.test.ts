@@ -41,7 +41,7 @@ test("what the TLS library cannot work with is a problem at its line", () => {
     ["askpass endless.txt\npkcs12 locked.p12\n", "6: askpass", /endless\.txt: the pass phrase is too long/, 1],
     ["pkcs12 locked.p12\n", "6: pkcs12", /it needs a pass phrase/, 1],
     ["askpass wrong.txt\npkcs12 client.p12\n", "", /^$/, 0],
-    [`tls-groups secp999\n${own}`, "6: tls-groups", /names what there is not: secp999/, 1],
+    [`tls-groups secp999\n${own}`, "6: tls-groups", /names what is unknown to OpenSSL: secp999/, 1],
     [`tls-cipher RC4-MD5\n${own}`, "6: tls-cipher", /no usable cipher in "RC4-MD5"/, 1],
   ];
   try {

@@ -11,7 +11,7 @@ export type { AssociationStart, SessionCounter, SessionPorts } from "./session/a
 export { ClientSession, type ClientStart } from "./session/client.ts";
 export type * from "./session/events.ts";
 export { type Explanation, explainEnd, explainSilence, explainStall, type Place } from "./session/explain.ts";
-export { type Outcome, RetryPolicy } from "./session/retry.ts";
+export { type AttemptOutcome, RetryPolicy } from "./session/retry.ts";
 export {
   type ClientLogin,
   ServerSession,

@@ -310,6 +310,26 @@ test("the local port that is in use is said, and tried again", () => {
   expect(bed.lines.filter((line) => line.includes("the local port 1 is in use")).length).toBeGreaterThan(2);
 });
 
+test("a name's address that cannot be a server's is passed over for its next one", () => {
+  const bed = new Bed({ config: { remotes: [{ ...REMOTE, host: "vpn.example" }] } });
+  bed.names.known.set("vpn.example", ["198.51.100.9", "192.0.2.1"]);
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  expect(bed.dialled).toEqual(["192.0.2.1"]);
+  expect(bed.names.asked).toEqual(["vpn.example"]);
+});
+
+test("a link that cannot be made costs one address of a name, not all of them", () => {
+  const config = { link: { localPort: 1, float: false }, remotes: [{ ...REMOTE, host: "vpn.example" }] };
+  const bed = new Bed({ config });
+  bed.names.known.set("vpn.example", ["192.0.2.1", "192.0.2.2"]);
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.names.asked.length === 2);
+  const askedAgain = bed.lines.findLastIndex((line) => line.includes("link.resolving"));
+  const before = bed.lines.slice(0, askedAgain);
+  expect(before.filter((line) => line.includes("the local port 1 is in use"))).toHaveLength(2);
+});
+
 test("the next session logs in with the token of the one before, also over a change of the network", () => {
   const bed = new Bed({ push: [...PUSH, "auth-token first"] });
   for (const password of ["pw", "first", "first"]) {

@@ -23,7 +23,7 @@ import { parseTunnelOptions } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
 import type { SessionEnd, SessionEvent } from "../protocol/session/events.ts";
 import { explainEnd, explainSilence, explainStall, type Place } from "../protocol/session/explain.ts";
-import { type Outcome, RetryPolicy } from "../protocol/session/retry.ts";
+import { type AttemptOutcome, RetryPolicy } from "../protocol/session/retry.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
 import type { Link, LinkFactory } from "./link.ts";
 import type { Resolver } from "./resolve.ts";
@@ -161,7 +161,7 @@ export class Dialer {
   #next(now: number): void {
     const { remote, address: index } = this.#retry.target();
     const literal = parseIp(remote.host);
-    if (literal !== undefined) return this.#connectTo(now, remote, literal);
+    if (literal !== undefined) return this.#connect(now, remote, literal);
     const known = this.#found?.remote === remote && index > 0 ? this.#found.addresses[index] : undefined;
     if (known !== undefined) return this.#connect(now, remote, known);
     this.#state = { kind: "resolving", remote, address: index };
@@ -200,14 +200,6 @@ export class Dialer {
     return this.#options.config.retry.remoteRandomHostname ? `${this.#randomLabel()}.${host}` : host;
   }
 
-  /** Connects to an address of the profile, unless it cannot be another host's. */
-  #connectTo(now: number, remote: Remote, address: IpAddress): void {
-    const refusal = address.isHost ? this.#options.links.refusal(address) : "no address of a host";
-    if (refusal === undefined) return this.#connect(now, remote, address);
-    this.#heard.write(now, "warn", "link.failed", `the remote ${address} is ${refusal}; nothing is sent there`);
-    this.#backOff(now, { kind: "resolve-failed" });
-  }
-
   /** As openvpn: six bytes in hexadecimal, so that no cache on the way knows the name. */
   #randomLabel(): string {
     const bytes = new Uint8Array(6);
@@ -215,7 +207,13 @@ export class Dialer {
     return bytes.toHex();
   }
 
+  /** Connects to an address, of the profile or of a name's, unless it cannot be another host's. */
   #connect(now: number, remote: Remote, address: IpAddress): void {
+    const refusal = address.isHost ? this.#options.links.refusal(address) : "no address of a host";
+    if (refusal !== undefined) {
+      this.#heard.write(now, "warn", "link.failed", `the remote ${address} is ${refusal}; nothing is sent there`);
+      return this.#backOff(now, { kind: "link-failed" });
+    }
     const { config, links, slab, aead, control, random, scratch } = this.#options;
     this.#tls ??= this.#options.tls.context(tlsParameters(config.tls, config.verify));
     const ports = { slab, aead, control, tls: this.#tls, random, scratch };
@@ -229,7 +227,7 @@ export class Dialer {
     );
     if (typeof link === "string") {
       this.#heard.write(now, "error", "link.failed", link);
-      return this.#backOff(now, { kind: "resolve-failed" });
+      return this.#backOff(now, { kind: "link-failed" });
     }
     const unixSeconds = this.#options.unixSeconds();
     const session = new ClientSession(config, ports, { link, unixSeconds, authToken: this.#authToken });
@@ -349,7 +347,7 @@ export class Dialer {
       mtu,
       routes: tunnel.routes.length,
       // What a person can give to the hosts of the LAN.
-      dns: tunnel.dns.servers.length === 0 ? undefined : tunnel.dns.servers.join(","),
+      dns: tunnel.dnsServers.length === 0 ? undefined : tunnel.dnsServers.join(","),
       server: formatEndpoint(link.endpoint(attempt.path)),
     });
   }
@@ -386,7 +384,7 @@ export class Dialer {
     this.#backOff(now, { kind: "no-answer", seconds });
   }
 
-  #backOff(now: number, outcome: Outcome): void {
+  #backOff(now: number, outcome: AttemptOutcome): void {
     const delay = this.#retry.ended(outcome, now);
     if (outcome.kind === "auth-failed") this.#loginAt = now + delay;
     this.#state = { kind: "backing-off", until: now + delay };

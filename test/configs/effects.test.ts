@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { DIRECTIVES } from "../../src/protocol/config/directives.ts";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
 import type { ClientConfig, ConfigResult } from "../../src/protocol/config/types.ts";
+import { parseTunnelOptions } from "../../src/protocol/push/tunnel-options.ts";
 
 const FOLDER = import.meta.dir;
 const SOURCE = join(FOLDER, "../../src");
@@ -19,7 +20,7 @@ const EXAMPLES: readonly (string | readonly [profile: string, line: string])[] =
   [BASE, "tls-client"],
   [`tls-client\n${BASE}`, "pull"],
   [CLIENT, "mode server"],
-  ["client\nremote 192.0.2.1\nca ca.crt\n", "dev tun3"],
+  ["client\nremote 192.0.2.1\nca ca.crt\n", "dev tun"],
   ["client\ndev office\nremote 192.0.2.1\nca ca.crt\n", "dev-type tun"],
   ...["remote 192.0.2.2", "proto udp4", "port 5", "rport 5", "lport 5", "bind", "float", "remote-random"],
   [`${CLIENT}lport 5\n`, "nobind"],
@@ -38,9 +39,11 @@ const EXAMPLES: readonly (string | readonly [profile: string, line: string])[] =
   ...["ncp-ciphers AES-128-GCM", "data-ciphers-fallback AES-256-CBC", "ncp-disable", "key-method 1", "auth SHA512"],
   ...["reneg-sec 60", "reneg-bytes 9", "reneg-pkts 9", "replay-window 128", "comp-lzo no", "compress", "fragment 1300"],
   ...["tun-mtu 1400", "tun-mtu-max 1700", "mssfix 1300", "ping 9", "ping-restart 9", "ping-exit 9", "keepalive 9 99"],
-  ...["inactive 9", "session-timeout 9", "explicit-exit-notify", "ifconfig 10.8.0.2 10.8.0.1", "topology subnet"],
-  ...["ifconfig-ipv6 fd00::2/64 fd00::1", "route 10.1.0.0 255.255.0.0", "route-ipv6 fd01::/64", "route-metric 9"],
-  ...["route-gateway 10.8.0.1", "route-ipv6-gateway fd00::1", "redirect-gateway", "redirect-private def1"],
+  ...["inactive 9", "session-timeout 9", "explicit-exit-notify", "ifconfig 10.8.0.2 10.8.0.1"],
+  [`${CLIENT}ifconfig 10.8.0.2 10.8.0.1\n`, "topology subnet"],
+  [`${CLIENT}route 10.1.0.0 255.255.0.0\n`, "route-metric 9"],
+  ...["ifconfig-ipv6 fd00::2/64 fd00::1", "route 10.1.0.0 255.255.0.0", "route-ipv6 fd01::/64"],
+  ...["route-gateway 10.8.0.1", "route-ipv6-gateway fd00::1", "redirect-gateway", "redirect-private ipv6"],
   ...["dhcp-option DNS 192.0.2.9", "dns server 1 address 192.0.2.9", "block-ipv6", "block-outside-dns"],
   ...["route-nopull", 'pull-filter ignore "route "', "setenv UV_A b"],
   [`${CLIENT}ignore-unknown-option other\nunknown\n`, "ignore-unknown-option unknown\nunknown"],
@@ -53,12 +56,20 @@ function read(name: string): Uint8Array | undefined {
 
 const parse = (text: string): ConfigResult<"client"> => parseConfig({ file: "f", text }, read, { roles: ["client"] });
 
-/** All that a person or the program can notice of it. */
+/**
+ * All that a person or the program can notice of it: what is told, and what the session and the tunnel become. The lines that
+ * a server may also push count by what becomes of them; the name of the device is only printed.
+ */
 function outcome(text: string): string {
   const result = parse(text);
   const told = [...(result.ok ? [] : result.problems), ...result.warnings].map((p) => `${p.directive}: ${p.problem}`);
-  const config = result.ok ? result.config : undefined;
-  return JSON.stringify([told, config], (_key, value) => (value instanceof Map ? [...value] : value));
+  if (!result.ok) return JSON.stringify(told);
+  const { tunnel, device: _, ...config } = result.config;
+  const { localOptions, ...sizes } = tunnel;
+  const isAddressed = localOptions.some(({ words }) => words[0] === "ifconfig");
+  const pushed = isAddressed ? [] : ["ifconfig 10.8.0.2 255.255.255.0"];
+  const made = parseTunnelOptions(pushed, localOptions, { lan: undefined });
+  return JSON.stringify([told, config, sizes, made], (_key, value) => (value instanceof Map ? [...value] : value));
 }
 
 test("each directive that counts as implemented changes something", () => {
@@ -97,4 +108,13 @@ test("each value of a client's configuration is read outside of what parses and 
     return !sources.some((source) => reading.test(source));
   });
   expect(unread).toEqual([]);
+});
+
+test("what the tunnel does not have yet is warned of at the first line of each kind", () => {
+  const lines = ["ifconfig-ipv6 fd00::2/64 fd00::1", "route-ipv6 fd01::/64", "dhcp-option DNS 192.0.2.9"];
+  const more = ["dhcp-option DOMAIN a.example", "dns search-domains b.example", "redirect-gateway def1 ipv6"];
+  const warned = (text: string): string[] => parse(text).warnings.map((w) => `${w.origin.line} ${w.directive}`);
+  const profile = `${CLIENT}remote-cert-tls server\n`;
+  expect(warned(`${profile}${[...lines, ...more].join("\n")}\n`)).toEqual(["6 ifconfig-ipv6", "9 dhcp-option"]);
+  expect(warned(`${profile}redirect-gateway def1 ipv6\nblock-ipv6\n`)).toEqual([]);
 });

@@ -23,7 +23,7 @@ export function checkTls(config: Pick<ClientConfig, "tls" | "verify" | "file">, 
     context = new LibsslContext(tlsParameters(tls, verify));
   } catch (error) {
     if (!(error instanceof UnusableTls)) throw error;
-    const origin = error.material?.origin ?? tls.origins?.[error.directive] ?? { file, line: 1 };
+    const origin = error.material?.origin ?? tls.origins[error.directive] ?? { file, line: 1 };
     return { problems: [{ origin, directive: error.directive, problem: error.problem }], warnings: [] };
   }
   context.close();

@@ -73,7 +73,7 @@ class Loader {
 
   authorities(material: Material): void {
     for (const [index, block] of pemBlocks("ca", material, AUTHORITY, "certificate").entries()) {
-      this.#certificate("ca", material, block, index, (x509) => this.#trust(x509));
+      this.#certificate("ca", material, block, index, (x509) => this.#trust("ca", material, x509));
     }
   }
 
@@ -154,7 +154,7 @@ class Loader {
         // Beside a ca, whose word alone counts, the others of the file only complete our own chain.
         const isTrusted = this.#p.ca === undefined;
         this.#remember("pkcs12", material, x509, isTrusted);
-        if (isTrusted) this.#trust(x509);
+        if (isTrusted) this.#trust("pkcs12", material, x509);
         else this.#sendAlong("pkcs12", material, x509);
       }
     } finally {
@@ -211,17 +211,19 @@ class Loader {
         from: this.#time(lib.X509_CRL_get0_lastUpdate(crl)),
         until: this.#time(lib.X509_CRL_get0_nextUpdate(crl)),
       });
-      lib.X509_STORE_add_crl(this.#store, crl);
+      if (lib.X509_STORE_add_crl(this.#store, crl) !== 1)
+        throw this.#unreadable("crl-verify", material, nth(index, "revocation list"), false);
     } finally {
       lib.X509_CRL_free(crl);
     }
   }
 
-  #trust(x509: number): void {
+  #trust(directive: string, material: Material, x509: number): void {
     const { lib } = this.#openssl;
-    lib.X509_STORE_add_cert(this.#store, x509);
+    if (lib.X509_STORE_add_cert(this.#store, x509) !== 1) throw this.#unusable(directive, material, x509);
     // What a client is told to show a certificate of.
-    if (this.#p.isServer) lib.SSL_CTX_add_client_CA(this.#context, x509);
+    if (this.#p.isServer && lib.SSL_CTX_add_client_CA(this.#context, x509) !== 1)
+      throw this.#unusable(directive, material, x509);
   }
 
   /** Sends a certificate along with our own. */

@@ -31,7 +31,12 @@ export function applySettings(openssl: OpenSsl, context: number, p: TlsParameter
   const { lib } = openssl;
   lib.ERR_clear_error();
   lib.SSL_CTX_set_security_level(context, LEVELS[p.certProfile]);
-  if (p.certProfile === "suiteb") lib.SSL_CTX_set_cipher_list(context, openssl.text("SUITEB128"));
+  if (p.certProfile === "suiteb")
+    refuse(
+      openssl,
+      lib.SSL_CTX_set_cipher_list(context, openssl.text("SUITEB128")),
+      () => new UnusableTls("tls-cert-profile", "suiteb is not available in this OpenSSL"),
+    );
   // Before material is loaded: @SECLEVEL in the list decides what is too weak.
   const ciphers = p.cipherList === undefined ? DEFAULT_CIPHERS : opensslNames(openssl, p.cipherList);
   refuse(openssl, lib.SSL_CTX_set_cipher_list(context, openssl.text(ciphers)), () => {
@@ -44,13 +49,22 @@ export function applySettings(openssl: OpenSsl, context: number, p: TlsParameter
     refuse(openssl, lib.SSL_CTX_set_ciphersuites(context, openssl.text(list.replaceAll("-", "_"))), () => {
       const known =
         "the suites of TLS 1.3 are TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, TLS_AES_128_GCM_SHA256";
-      return new UnusableTls("tls-ciphersuites", `"${printable(list)}" holds a suite that there is not; ${known}`);
+      return new UnusableTls(
+        "tls-ciphersuites",
+        `"${printable(list)}" holds a suite that is unknown to OpenSSL; ${known}`,
+      );
     });
   }
   if (p.groups !== undefined) setGroups(openssl, context, p.groups);
   lib.SSL_CTX_set_options(context, OPTIONS);
-  lib.SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, VERSIONS[p.minVersion], 0);
-  lib.SSL_CTX_ctrl(context, SSL_CTRL_SET_MAX_PROTO_VERSION, VERSIONS[p.maxVersion], 0);
+  const bound = (command: number, directive: string, version: TlsVersion): void =>
+    refuse(
+      openssl,
+      lib.SSL_CTX_ctrl(context, command, VERSIONS[version], 0),
+      () => new UnusableTls(directive, `OpenSSL does not take TLS ${version} as a bound`),
+    );
+  bound(SSL_CTRL_SET_MIN_PROTO_VERSION, "tls-version-min", p.minVersion);
+  bound(SSL_CTRL_SET_MAX_PROTO_VERSION, "tls-version-max", p.maxVersion);
   lib.SSL_CTX_ctrl(context, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, 0);
   // Every key exchange is a full handshake: a ticket or a session would outlive a revocation list.
   lib.SSL_CTX_ctrl(context, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, 0);
@@ -65,7 +79,8 @@ function setGroups(openssl: OpenSsl, context: number, list: string): void {
   if (accepts(list)) return;
   const unknown = list.split(":").filter((name) => !accepts(name));
   takeErrors(openssl);
-  const which = unknown.length === 0 ? "is not a list of groups" : `names what there is not: ${unknown.join(", ")}`;
+  const which =
+    unknown.length === 0 ? "is not a list of groups" : `names what is unknown to OpenSSL: ${unknown.join(", ")}`;
   const example = "X25519:secp256r1:secp384r1 for example would be usable";
   throw new UnusableTls("tls-groups", `"${printable(list)}" ${printable(which)}; ${example}`);
 }

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeTlsPki } from "../../../test/support/tls-pki.ts";
 import type { AcceptPeer, TlsEngine, TlsParameters } from "../../protocol/ports.ts";
+import { openSsl } from "./libssl.ts";
 import { libsslTls } from "./tls.ts";
 
 const pki = makeTlsPki();
@@ -472,8 +473,8 @@ test.each<[string, Partial<TlsParameters>, RegExp]>([
     /PKCS #12 file in client.p12/,
   ],
   ["no cipher", { cipherList: "TLS-RSA-EXPORT-WITH-RC4-40-MD5" }, /tls-cipher: there is no usable cipher/],
-  ["no suite", { cipherSuites: "TLS_SM4_GCM_SM3" }, /tls-ciphersuites: .* holds a suite that there is not/],
-  ["no group", { groups: "secp256r1:secp999" }, /tls-groups: .* names what there is not: secp999/],
+  ["no suite", { cipherSuites: "TLS_SM4_GCM_SM3" }, /tls-ciphersuites: .* holds a suite that is unknown to OpenSSL/],
+  ["no group", { groups: "secp256r1:secp999" }, /tls-groups: .* names what is unknown to OpenSSL: secp999/],
 ])("own material that cannot be used is refused at create, in words: %s", (_name, change, message) => {
   expect(() => libsslTls.context({ ...client, ...change })).toThrow(message);
 });
@@ -528,4 +529,35 @@ test("what is longer than a record arrives whole", () => {
   for (let part = c.read(); part !== undefined; part = c.read()) length += part.length;
   expect(length).toBe(60_000);
   end();
+});
+
+test("an error that another call left behind does not end a session", () => {
+  const { c, s, end } = pair();
+  const openssl = openSsl();
+  c.send(bytes("hello"));
+  const records = c.pull() as Uint8Array;
+  expect(openssl.withBio(bytes("no certificate"), (bio) => openssl.lib.d2i_X509_bio(bio, 0))).toBe(0);
+  s.receive(records);
+  expect([text(s.read()), s.state]).toEqual(["hello", "established"]);
+  end();
+});
+
+describe("what the library does not take makes no context", () => {
+  const crl = file("nobody.crl");
+  test.each([
+    ["X509_STORE_add_cert", undefined, client, /^ca: the certificate in .* cannot be used/],
+    ["X509_STORE_add_crl", undefined, { ...client, crl }, /^crl-verify: the revocation list in .* cannot be read/],
+    ["SSL_CTX_add_client_CA", undefined, server, /^ca: the certificate in .* cannot be used/],
+    ["SSL_CTX_ctrl", 123, client, /^tls-version-min: OpenSSL does not take TLS 1.2/],
+    ["SSL_CTX_ctrl", 124, client, /^tls-version-max: OpenSSL does not take TLS 1.3/],
+  ] as const)("%s %p", (name, command, parameters, problem) => {
+    const lib = openSsl().lib as unknown as Record<string, (...args: number[]) => number>;
+    const call = lib[name]!;
+    lib[name] = (...args) => (command === undefined || args[1] === command ? 0 : call(...args));
+    try {
+      expect(() => libsslTls.context(parameters)).toThrow(problem);
+    } finally {
+      lib[name] = call;
+    }
+  });
 });

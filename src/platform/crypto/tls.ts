@@ -230,7 +230,7 @@ class LibsslEngine implements TlsEngine {
 
   #refuse(code: number, certificate: NonNullable<TlsFailure["certificate"]>): false {
     const message = this.#openssl.string(this.#openssl.lib.X509_verify_cert_error_string(code));
-    this.#refused ??= { kind: "certificate", code: verifyCode(code), message, certificate };
+    this.#refused = { kind: "certificate", code: verifyCode(code), message, certificate };
     return false;
   }
 

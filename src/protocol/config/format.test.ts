@@ -13,7 +13,7 @@ const CA = new Uint8Array(readFileSync(new URL("../../../test/configs/ca.crt", i
 const meaning = (config: Config): unknown =>
   JSON.parse(
     JSON.stringify({ ...config, file: "" }, (key, value) =>
-      key === "origin" || key === "label" ? undefined : value instanceof Map ? [...value] : value,
+      ["origin", "origins", "label"].includes(key) ? undefined : value instanceof Map ? [...value] : value,
     ),
   );
 

@@ -69,13 +69,18 @@ export function resolveTls(reader: Reader, role: Role): TlsConfig {
     groups: list(reader, "tls-groups"),
     certProfile: certProfile(reader),
     origins: Object.fromEntries(
-      ["tls-cipher", "tls-ciphersuites", "tls-groups"].flatMap((name) => {
+      SETTINGS.flatMap((name) => {
         const line = reader.last(name)?.line;
         return line === undefined ? [] : [[name, report.origin(line)]];
       }),
     ),
   };
 }
+
+const SETTINGS = ["tls-cipher", "tls-ciphersuites", "tls-groups", "tls-cert-profile"].concat([
+  "tls-version-min",
+  "tls-version-max",
+]);
 
 const list = (reader: Reader, name: string): string | undefined => reader.last(name)?.words[1];
 

@@ -8,6 +8,7 @@ import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
 import type { LocalOption } from "./types.ts";
+import { unavailable } from "./unavailable.ts";
 import { isIpv6, isIpv6Cidr } from "./values.ts";
 
 /** Reports what openvpn refuses. @returns why the line is left out; undefined: it counts */
@@ -136,6 +137,7 @@ export function resolveLocalOptions(reader: Reader): LocalOption[] {
   }
   checkDnsAddresses(reader);
   found.sort((a, b) => a.line - b.line);
+  for (const { index, text } of unavailable(found.map(({ words }) => words))) reader.warn(found[index] as Line, text);
   return found.map((line) => ({ words: line.words, origin: reader.report.origin(line.line) }));
 }
 

@@ -69,7 +69,7 @@ describe.each(Object.entries(PROFILES) as [Role, string][])("a profile of the ro
 const meaning = (config: Config): unknown =>
   JSON.parse(
     JSON.stringify({ ...config, file: "" }, (key, value) =>
-      key === "origin" || key === "label" ? undefined : value instanceof Map ? [...value] : value,
+      ["origin", "origins", "label"].includes(key) ? undefined : value instanceof Map ? [...value] : value,
     ),
   );
 

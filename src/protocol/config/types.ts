@@ -57,7 +57,7 @@ export interface TlsConfig {
   /** Pass phrase of the key or the PKCS #12 file (askpass FILE). */
   readonly passphrase: string | undefined;
   /** The file that it comes from, as written; askpass has no block form. */
-  readonly passphraseFile?: string | undefined;
+  readonly passphraseFile: string | undefined;
   readonly crl: Material | undefined;
   readonly minVersion: TlsVersion;
   readonly maxVersion: TlsVersion;
@@ -66,8 +66,8 @@ export interface TlsConfig {
   readonly cipherSuites: string | undefined;
   readonly groups: string | undefined;
   readonly certProfile: TlsParameters["certProfile"];
-  /** Where tls-cipher, tls-ciphersuites and tls-groups stand, by these names. */
-  readonly origins?: Readonly<Record<string, Origin>>;
+  /** Where the settings (tls-cipher, tls-version-min, ...) stand, by directive; what is not written is not there. */
+  readonly origins: Readonly<Record<string, Origin>>;
 }
 
 export interface VerifyConfig {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseCidr } from "../../lib/cidr.ts";
 import { parseIpv4 } from "../../lib/ip.ts";
+import type { LocalOption } from "../config/types.ts";
 import { applyPullFilter } from "./pull-filter.ts";
 import { parseSessionOptions } from "./session-options.ts";
 import { parseTunnelOptions, type Tunnel } from "./tunnel-options.ts";
@@ -119,7 +120,7 @@ describe("options of the tunnel", () => {
     expect(routes([...options, "route 10.1.0.0 255.255.0.0"])).toEqual(["10.8.0.0/24", "10.1.0.0/16"]);
     expect(read(options)).toMatchObject({
       ok: true,
-      tunnel: { topology: "subnet", address: parseCidr("10.8.0.2/24")!, gateway: parseIpv4("10.8.0.1")! },
+      tunnel: { address: parseCidr("10.8.0.2/24")!, gateway: parseIpv4("10.8.0.1")! },
     });
   });
 
@@ -127,7 +128,7 @@ describe("options of the tunnel", () => {
     const result = read(["topology net30", "ifconfig 10.8.0.6 10.8.0.5"]);
     expect(result).toMatchObject({
       ok: true,
-      tunnel: { topology: "net30", address: parseCidr("10.8.0.6/32")!, peer: parseIpv4("10.8.0.5")! },
+      tunnel: { address: parseCidr("10.8.0.6/32")!, peer: parseIpv4("10.8.0.5")! },
     });
   });
 
@@ -215,7 +216,7 @@ describe("options of the tunnel", () => {
     const gateways = ["route-gateway 0.0.0.0", "route-gateway 224.0.0.1"];
     expect(said(...OWN, ...odd, ...gateways)).toHaveLength(5);
     expect(read([...OWN, ...odd, ...gateways])).toMatchObject({
-      tunnel: { gateway: parseIpv4("10.8.0.1"), dns: { servers: [] } },
+      tunnel: { gateway: parseIpv4("10.8.0.1"), dnsServers: [] },
     });
     expect(said(...OWN, "route 10.1.0.0 255.255.0.0 127.0.0.1")).toEqual([expect.stringContaining("not a gateway")]);
   });
@@ -264,8 +265,11 @@ describe("options of the tunnel", () => {
   });
 
   test("without topology a netmask means subnet (OpenVPN 2.7), a peer net30 (2.6)", () => {
-    expect(read(["ifconfig 10.8.0.2 255.255.255.0"])).toMatchObject({ ok: true, tunnel: { topology: "subnet" } });
-    expect(read(["ifconfig 10.8.0.6 10.8.0.5"])).toMatchObject({ ok: true, tunnel: { topology: "net30" } });
+    expect(read(["ifconfig 10.8.0.2 255.255.255.0"])).toMatchObject({
+      ok: true,
+      tunnel: { address: parseCidr("10.8.0.2/24")! },
+    });
+    expect(read(["ifconfig 10.8.0.6 10.8.0.5"])).toMatchObject({ ok: true, tunnel: { peer: parseIpv4("10.8.0.5")! } });
   });
 
   test("what NordVPN pushes (its log in a public issue): nothing to warn of, resolvers kept", () => {
@@ -276,8 +280,37 @@ describe("options of the tunnel", () => {
     const result = read(pushed);
     if (!result.ok) throw new Error(result.problem);
     expect(result.tunnel.notes).toEqual([]);
-    expect(result.tunnel.dns.servers.map(String)).toEqual(["103.86.96.100", "103.86.99.100"]);
+    expect(result.tunnel.dnsServers.map(String)).toEqual(["103.86.96.100", "103.86.99.100"]);
     expect(routes(pushed)).toEqual(["10.7.3.0/24", "0.0.0.0/0"]);
+  });
+
+  test("what is not available yet is said once of a kind, and not again of a kind that the profile has", () => {
+    const IPV6 = "pushed ifconfig-ipv6: IPv6 in the tunnel is not available yet; IPv6 of the LAN stays blocked";
+    const domains = ["dhcp-option DOMAIN a.example", "dhcp-option WINS 10.8.0.1", "dns search-domains b.example"];
+    const pushed = [...OWN, "ifconfig-ipv6 fd00::2/64 fd00::1", "route-ipv6 fd01::/64", ...domains];
+    const texts = (own: readonly LocalOption[]): string[] => {
+      const result = parseTunnelOptions(pushed, own, { lan: undefined });
+      return result.ok ? result.tunnel.notes.map(({ level, text }) => `${level} ${text}`) : [result.problem];
+    };
+    const [first, second, ...others] = texts([]);
+    expect([first, others]).toEqual([`warn ${IPV6}`, []]);
+    expect(second).toStartWith("warn pushed dhcp-option: resolvers and domains for the LAN are not available yet");
+    const origin = { file: "f", line: 1 };
+    expect(texts([{ words: ["route-ipv6", "fd02::/64"], origin }])).toEqual([second as string]);
+  });
+
+  test.each([
+    ["dhcp-option DNS 10.8.0.1", 0],
+    ["dhcp-option DISABLE-NBT", 0],
+    ["dhcp-option DNS6 fd00::1", 1],
+    ["dhcp-option DOMAIN-SEARCH a.example", 1],
+    ["dns server 1 address 10.8.0.1", 1],
+    ["route-ipv6-gateway fd00::1", 1],
+    ["redirect-gateway ipv6", 1],
+    ["redirect-gateway ipv6,block-ipv6", 0],
+  ] as const)("%s: %d warnings", (options, n) => {
+    const result = read([...OWN, ...options.split(",")]);
+    expect(result.ok && result.tunnel.notes.filter(({ level }) => level === "warn")).toHaveLength(n);
   });
 
   test("an unknown option is told of, its value is not", () => {

@@ -9,7 +9,8 @@ import { Cidr, maskPrefix } from "../../lib/cidr.ts";
 import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { printable, splitWords } from "../config/lexer.ts";
 import type { LocalOption } from "../config/types.ts";
-import { isIpv6, isIpv6Cidr } from "../config/values.ts";
+import { unavailable } from "../config/unavailable.ts";
+import { isIpv6 } from "../config/values.ts";
 
 /** A network that goes into the tunnel; its host bits are zero. */
 export interface TunnelRoute {
@@ -24,7 +25,6 @@ export interface Note {
 }
 
 export interface Tunnel {
-  readonly topology: "subnet" | "net30" | "p2p";
   /** This end's address, with the prefix of the tunnel's subnet with topology subnet, else 32. */
   readonly address: Cidr;
   /** The far end's address with net30 and p2p. */
@@ -35,24 +35,8 @@ export interface Tunnel {
   readonly mtu: number | undefined;
   /** The tunnel's own subnet or peer first, then the others in order; none twice. */
   readonly routes: readonly TunnelRoute[];
-  readonly dns: {
-    readonly servers: readonly IpAddress[];
-    readonly servers6: readonly string[];
-    readonly domain: string | undefined;
-    readonly searchDomains: readonly string[];
-    /** `dns` lines as words (they go before dhcp-option where understood). */
-    readonly lines: readonly (readonly string[])[];
-    /** Other dhcp-option lines as words: type, value. */
-    readonly other: readonly (readonly string[])[];
-  };
-  /** Kept for IPv6: nothing is routed for it yet. */
-  readonly ipv6: {
-    readonly address: string | undefined;
-    readonly peer: string | undefined;
-    readonly routes: readonly string[];
-    readonly redirect: boolean;
-    readonly block: boolean;
-  };
+  /** Resolvers behind the tunnel, in order. */
+  readonly dnsServers: readonly IpAddress[];
   readonly notes: readonly Note[];
 }
 
@@ -80,13 +64,20 @@ export function parseTunnelOptions(
   local: readonly LocalOption[],
   context: TunnelContext,
 ): TunnelResult {
-  const reading = new Reading(context);
+  const reading = new TunnelReading(context);
+  const lines = local.map(({ words }) => words);
   for (const { words, origin } of local) reading.take(words, `${origin.file}:${origin.line}: `);
   for (const option of pushed) {
     const words = splitWords(option);
     if (typeof words === "string") reading.note("warn", `pushed ${printable(/^\S*/.exec(option)![0])}: ${words}`);
-    else if (words[0] !== undefined) reading.take(words, "pushed ");
+    else if (words[0] !== undefined) {
+      reading.take(words, "pushed ");
+      lines.push(words);
+    }
   }
+  // What a line of the profile asks for was told of when the profile was read.
+  for (const { index, text } of unavailable(lines))
+    if (index >= local.length) reading.note("warn", `pushed ${printable(lines[index]?.[0] ?? "")}: ${text}`);
   return reading.finish();
 }
 
@@ -96,28 +87,18 @@ interface Pending {
   readonly from: string;
 }
 
-class Reading {
+class TunnelReading {
   readonly #context: TunnelContext;
   readonly #notes: Note[] = [];
   #unsaid = 0;
   readonly #routes: Pending[] = [];
   #ifconfig: Pending | undefined;
-  #topology: Tunnel["topology"] | undefined;
+  #topology: "subnet" | "net30" | "p2p" | undefined;
   #gateway: IpAddress | undefined;
   #metric = 0;
   #mtu: number | undefined;
   #redirect = false;
   readonly #servers: IpAddress[] = [];
-  readonly #servers6: string[] = [];
-  #domain: string | undefined;
-  readonly #searchDomains: string[] = [];
-  readonly #dnsLines: (readonly string[])[] = [];
-  readonly #dhcpOther: (readonly string[])[] = [];
-  #address6: string | undefined;
-  #peer6: string | undefined;
-  readonly #routes6: string[] = [];
-  #redirect6 = false;
-  #block6 = false;
 
   constructor(context: TunnelContext) {
     this.#context = context;
@@ -169,21 +150,8 @@ class Reading {
       case "dhcp-option":
         this.#takeDhcp(words, bad);
         break;
-      case "dns":
-        this.#dnsLines.push(words.slice(1));
-        break;
-      case "ifconfig-ipv6":
-        if (first !== undefined && (isIpv6Cidr(first) || isIpv6(first))) {
-          this.#address6 = first;
-          this.#peer6 = words[2];
-        } else bad("not an IPv6 address");
-        break;
-      case "route-ipv6":
-        if (first !== undefined && (isIpv6Cidr(first) || isIpv6(first))) this.#routes6.push(first);
-        else bad("not an IPv6 network");
-        break;
       case "block-ipv6":
-        this.#block6 = true;
+        this.note("debug", `${from}block-ipv6: IPv6 of the LAN never leaves`);
         break;
       case "block-outside-dns":
         this.note("debug", `${from}block-outside-dns: DNS of the LAN never leaves outside the tunnel`);
@@ -197,48 +165,28 @@ class Reading {
     let ipv4 = words[0] === "redirect-gateway";
     for (const flag of words.slice(1)) {
       if (flag === "!ipv4") ipv4 = false;
-      else if (flag === "ipv6") this.#redirect6 = true;
       else if (!REDIRECT_FLAGS.has(flag))
         this.note("info", `${from}${words[0]} ${printable(flag)}: unknown flag; ignored`);
-      else if (flag !== "def1")
+      else if (flag !== "def1" && flag !== "ipv6")
         this.note("debug", `${from}${words[0]} ${flag}: nothing of the LAN goes around the tunnel; ignored`);
     }
     if (ipv4) this.#redirect = true;
   }
 
-  #takeDhcp(words: readonly string[], bad: (why: string) => void): void {
-    const [, type, value] = words;
+  #takeDhcp([, type, value]: readonly string[], bad: (why: string) => void): void {
     if (type === undefined) return bad("no type");
-    switch (type.toUpperCase()) {
-      case "DNS":
-      case "DNS6": {
-        const server = parseIpv4(value ?? "");
-        if (server !== undefined && !server.isHost) bad("not a host's address");
-        else if (server !== undefined) {
-          if (!this.#servers.some((known) => known.equals(server))) this.#servers.push(server);
-        } else if (value !== undefined && isIpv6(value)) {
-          if (!this.#servers6.includes(value)) this.#servers6.push(value);
-        } else bad("not an address");
-        break;
-      }
-      case "DOMAIN":
-      case "ADAPTER_DOMAIN_SUFFIX":
-        if (value === undefined) bad("no domain");
-        else this.#domain = value;
-        break;
-      case "DOMAIN-SEARCH":
-        if (value === undefined) bad("no domain");
-        else this.#searchDomains.push(value);
-        break;
-      default:
-        this.#dhcpOther.push(words.slice(1));
-    }
+    if (!["DNS", "DNS6"].includes(type.toUpperCase())) return;
+    const server = parseIpv4(value ?? "");
+    if (server === undefined) {
+      if (!isIpv6(value ?? "")) bad("not an address");
+    } else if (!server.isHost) bad("not a host's address");
+    else if (!this.#servers.some((known) => known.equals(server))) this.#servers.push(server);
   }
 
   finish(): TunnelResult {
     const own = this.#ownAddress();
     if (typeof own === "string") return { ok: false, problem: own };
-    const { address, peer, topology } = own;
+    const { address, peer } = own;
     const { lan } = this.#context;
     if (peer !== undefined && lan?.contains(address.address))
       this.note(
@@ -256,41 +204,23 @@ class Reading {
     }
     // def1 exists to keep the host's own default route; the table here has no other, so one route says it.
     if (this.#redirect) routes.add(new Cidr(IpAddress.fromIpv4(0), 0), this.#metric, "redirect-gateway");
-    if (this.#address6 !== undefined || this.#routes6.length > 0 || (this.#redirect6 && !this.#block6)) {
-      this.note("info", "IPv6 in the tunnel is not available yet; IPv6 of the LAN stays blocked");
-    }
     if (this.#unsaid > 0)
       this.#notes.push({ level: "info", text: `${this.#unsaid} more notes on options are left out` });
     return {
       ok: true,
       tunnel: {
-        topology,
         address,
         peer,
         gateway,
         mtu: this.#mtu,
         routes: routes.list,
-        dns: {
-          servers: this.#servers,
-          servers6: this.#servers6,
-          domain: this.#domain,
-          searchDomains: this.#searchDomains,
-          lines: this.#dnsLines,
-          other: this.#dhcpOther,
-        },
-        ipv6: {
-          address: this.#address6,
-          peer: this.#peer6,
-          routes: this.#routes6,
-          redirect: this.#redirect6,
-          block: this.#block6,
-        },
+        dnsServers: this.#servers,
         notes: this.#notes,
       },
     };
   }
 
-  #ownAddress(): Pick<Tunnel, "address" | "peer" | "topology"> | string {
+  #ownAddress(): Pick<Tunnel, "address" | "peer"> | string {
     if (this.#ifconfig === undefined)
       return "no tunnel address: the server pushed no ifconfig and the profile has none";
     const { words, from } = this.#ifconfig;
@@ -307,10 +237,10 @@ class Reading {
     }
     if (topology === "subnet") {
       if (mask === undefined || mask === 0) return `${where}: ${second} is not a netmask, which topology subnet needs`;
-      return { address: new Cidr(address, mask), peer: undefined, topology };
+      return { address: new Cidr(address, mask), peer: undefined };
     }
     if (!second.isHost) return `${where}: ${second} cannot be the peer's address, which topology ${topology} needs`;
-    return { address: new Cidr(address, 32), peer: second, topology };
+    return { address: new Cidr(address, 32), peer: second };
   }
 
   /** route NETWORK [MASK [GATEWAY [METRIC]]]; "default" stands for a value left out. */
@@ -390,6 +320,7 @@ const metricOf = (word: string | undefined): number | undefined =>
 
 const REDIRECT_FLAGS: ReadonlySet<string> = new Set([
   "def1",
+  "ipv6",
   "local",
   "autolocal",
   "block-local",
@@ -422,7 +353,11 @@ const KNOWN_ELSEWHERE: ReadonlySet<string> = new Set([
   "persist-tun",
   "route-delay",
   "route-method",
+  // unavailable.ts
+  "ifconfig-ipv6",
+  "route-ipv6",
   "route-ipv6-gateway",
+  "dns",
   "register-dns",
   "ip-win32",
   "socket-flags",

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { seededRandom } from "../../lib/random.ts";
 import type { Remote } from "../config/types.ts";
-import { type Outcome, RetryPolicy } from "./retry.ts";
+import { type AttemptOutcome, RetryPolicy } from "./retry.ts";
 
 const remote = (host: string): Remote => ({
   host,
@@ -19,22 +19,22 @@ const policy = (
     { remoteRandom: more.remoteRandom ?? false, connectRetry: more.connectRetry },
     seededRandom(1),
   );
-const silence: Outcome = { kind: "no-answer", seconds: 60 };
+const silence: AttemptOutcome = { kind: "no-answer", seconds: 60 };
 const refused = (temporary?: {
   backoff: number | undefined;
   advance: "no" | "remote" | "addr" | undefined;
-}): Outcome => ({
+}): AttemptOutcome => ({
   kind: "auth-failed",
   reason: "",
   temporary,
   tokenRefused: false,
   challenge: undefined,
 });
-const ended = (p: RetryPolicy, outcome: Outcome): number => p.ended(outcome, HOUR);
+const ended = (p: RetryPolicy, outcome: AttemptOutcome): number => p.ended(outcome, HOUR);
 /** A tunnel is up, and ends an hour later. */
 const lasted = (p: RetryPolicy): void => p.succeeded(0);
 const HOUR = 3_600_000;
-const times = (p: RetryPolicy, outcome: Outcome, n: number): number[] =>
+const times = (p: RetryPolicy, outcome: AttemptOutcome, n: number): number[] =>
   Array.from({ length: n }, () => ended(p, outcome));
 const place = (p: RetryPolicy): string => `${p.target().remote.host}${p.target().address}`;
 /** Each wait is up to a quarter shorter than this. */
@@ -72,7 +72,7 @@ describe("refused credentials", () => {
   });
 
   test("a refused login token is no refusal of the password", () => {
-    expectJittered([ended(policy(), { ...refused(), tokenRefused: true } as Outcome)], [1000]);
+    expectJittered([ended(policy(), { ...refused(), tokenRefused: true } as AttemptOutcome)], [1000]);
   });
 
   test("TEMP: the server's backoff, and where it says", () => {
@@ -113,9 +113,16 @@ test("a name that does not resolve is left at once for the next remote", () => {
   expect(place(p)).toBe("b0");
 });
 
+test("an address to which there is no link is left for the next one of the name", () => {
+  const p = policy(["a", "b"]);
+  p.resolved(2);
+  expect(ended(p, { kind: "link-failed" })).toBe(500);
+  expect(place(p)).toBe("a1");
+});
+
 test("a server that restarts before the tunnel is up is asked less and less often", () => {
   const p = policy();
-  const restart: Outcome = { kind: "server-restart", message: "", nextRemote: false };
+  const restart: AttemptOutcome = { kind: "server-restart", message: "", nextRemote: false };
   expectJittered(times(p, restart, 4), [1000, 2000, 4000, 8000]);
   lasted(p);
   expectJittered(times(p, restart, 2), [1000, 1000]);
@@ -131,7 +138,7 @@ test("RESTART stays, RESTART with N goes on to the next remote", () => {
 
 test("a lost tunnel comes back soon, at the same place", () => {
   const p = policy(["a", "b"]);
-  const ends: Outcome[] = [
+  const ends: AttemptOutcome[] = [
     { kind: "ping-timeout", seconds: 60, exit: false },
     { kind: "server-exit" },
     { kind: "inactive" },
@@ -192,6 +199,6 @@ test("a login that is refused soon after it was accepted counts on: accounts get
 
 test("a server that says HALT is left alone for a minute, and longer each time", () => {
   const p = policy();
-  const halt: Outcome = { kind: "server-halt", message: "" };
+  const halt: AttemptOutcome = { kind: "server-halt", message: "" };
   expect(times(p, halt, 6).map((ms) => Math.round(ms / 60_000))).toEqual([1, 2, 4, 8, 15, 15]);
 });

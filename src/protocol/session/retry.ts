@@ -15,7 +15,8 @@ import { type Random, randomBelow } from "../../lib/random.ts";
 import type { Remote, RetryConfig } from "../config/types.ts";
 import type { SessionEnd } from "./events.ts";
 
-export type Outcome = SessionEnd | { readonly kind: "resolve-failed" };
+/** How an attempt ended: a session's end, or why there was none: the name has no address, or no link to this address could be made. */
+export type AttemptOutcome = SessionEnd | { readonly kind: "resolve-failed" | "link-failed" };
 
 const NEXT_REMOTE_MS = 500;
 const RECONNECT_MS = 1000;
@@ -80,7 +81,7 @@ export class RetryPolicy {
   }
 
   /** An attempt, or a tunnel that was up, has ended. @returns ms to wait before the next attempt at target() */
-  ended(outcome: Outcome, now: number): number {
+  ended(outcome: AttemptOutcome, now: number): number {
     const lasted = this.#upAt !== undefined && now - this.#upAt >= LASTED_MS;
     this.#upAt = undefined;
     if (lasted) {
@@ -106,6 +107,7 @@ export class RetryPolicy {
         return this.#again(lasted);
       case "no-answer":
       case "handshake-timeout":
+      case "link-failed":
       case "resolve-failed":
         return this.#advance(outcome.kind === "resolve-failed") ? this.#slowDown() : NEXT_REMOTE_MS;
       case "tls-failed":

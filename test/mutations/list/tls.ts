@@ -6,6 +6,7 @@ export const TLS = [
     "platform/crypto/tls.ts",
     ["if (!ok && this.#parameters.verifyChain) {", "if (false) {", "the verdict on the peer's chain"],
     ["if (depth >= MAX_DEPTH) {", "if (false) {", "the depth of a chain"],
+    ["    this.#openssl.lib.ERR_clear_error();\n", "", "that an error of another call is not this one's"],
     ["    calling = this;\n", "    calling ??= this;\n", "that each engine asks its own owner"],
     [
       '    assert(calling !== this, "a TLS engine is closed inside of its own call");\n',
@@ -36,6 +37,12 @@ export const TLS = [
   ),
   ...mutationsOf(
     "platform/crypto/tls-material.ts",
+    ["if (lib.X509_STORE_add_crl(this.#store, crl) !== 1)", "if (false)", "a list that is not taken"],
+    [
+      "if (lib.X509_STORE_add_cert(this.#store, x509) !== 1) throw",
+      "if (false) throw",
+      "an authority that is not taken",
+    ],
     [
       "this.#openssl.lib.X509_STORE_set_flags(this.#store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);",
       "",
@@ -55,8 +62,9 @@ export const TLS = [
     ["  lib.SSL_CTX_set_options(context, OPTIONS);\n", "", "no ticket of TLS 1.2 that outlives a list"],
     ["if (p.cipherSuites !== undefined) {", "if (false) {", "tls-ciphersuites"],
     ["if (p.groups !== undefined) setGroups(openssl, context, p.groups);", "", "tls-groups"],
-    ["lib.SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, VERSIONS[p.minVersion], 0);", "", "tls-version-min"],
-    ["lib.SSL_CTX_ctrl(context, SSL_CTRL_SET_MAX_PROTO_VERSION, VERSIONS[p.maxVersion], 0);", "", "tls-version-max"],
+    ['  bound(SSL_CTRL_SET_MIN_PROTO_VERSION, "tls-version-min", p.minVersion);\n', "", "tls-version-min"],
+    ['  bound(SSL_CTRL_SET_MAX_PROTO_VERSION, "tls-version-max", p.maxVersion);\n', "", "tls-version-max"],
+    ["      lib.SSL_CTX_ctrl(context, command, VERSIONS[version], 0),", "      1,", "a version that is not taken"],
     ["lib.SSL_CTX_set_num_tickets(context, 0);", "", "no session that outlives a list"],
   ),
   ...mutationsOf("platform/crypto/libcrypto.ts", [

@@ -20,6 +20,11 @@ export const TUNNEL = [
       "that nothing is sent to addresses that no server can have",
     ],
     [
+      'return this.#backOff(now, { kind: "link-failed" });\n    }\n    const unixSeconds',
+      'return this.#backOff(now, { kind: "resolve-failed" });\n    }\n    const unixSeconds',
+      "that a link that cannot be made costs one address",
+    ],
+    [
       "if (this.#retry.hasAlternative) this.#leaveFor(now, attempt, event.seconds);\n        else",
       "",
       "that a silent server is left for another one",
