@@ -20,6 +20,11 @@ function deviceOf(calls: string[], refused = "", errno = ENETUNREACH): TunDevice
     },
     removeRoute: (network) => void calls.push(`no route ${network}`),
     takeDown: () => void calls.push("down"),
+    receive: (batch) => {
+      batch.clear();
+      for (let i = 0; i < 3; i++) batch.push(64 + i * 100, 60);
+      return batch.count;
+    },
   };
   return device as TunDevice;
 }
@@ -76,4 +81,13 @@ test("a device that may not be changed is said, and a route that somebody else t
   const side = new KernelTun(robbed, slabOver(new ArrayBuffer(4096)));
   side.up(0, tunnel("10.1.0.0"));
   expect(side.up(0, tunnel("10.2.0.0"))).toBeUndefined();
+});
+
+test("packets of the kernel while there is no tunnel are counted under a name", () => {
+  const sent: number[] = [];
+  const side = new KernelTun(deviceOf([]), slabOver(new ArrayBuffer(4096)));
+  expect(side.receive(0)).toBe(true);
+  side.up(0, { ...tunnel("10.1.0.0"), send: (_now, rows) => void sent.push(rows.count) });
+  side.receive(0);
+  expect([sent, side.drops.snapshot()]).toEqual([[3], { "tunnel-closed": 3 }]);
 });

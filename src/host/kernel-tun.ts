@@ -1,21 +1,25 @@
 /** A tun device of the kernel as the plain side of a tunnel. */
 import { Batch } from "../lib/batch.ts";
 import { Cidr } from "../lib/cidr.ts";
+import { Counters } from "../lib/counters.ts";
 import type { Slab } from "../lib/slab.ts";
 import { clampMssOfPacket } from "../netstack/offload/mss.ts";
-import type { TunDevice } from "../platform/dev/tun.ts";
+import { TUN_DEVICE_SLOTS, type TunDevice } from "../platform/dev/tun.ts";
 import { EEXIST, ENODEV, EPERM, ESRCH, SysError } from "../platform/sys/errno.ts";
 import type { TunnelRoute } from "../protocol/push/tunnel-options.ts";
 import type { OpenTunnel, TunnelSide } from "../tunnel/side.ts";
 
-const ROWS = 64;
+/** Index into `drops`. */
+const TUNNEL_CLOSED = 0;
 
 export class KernelTun implements TunnelSide {
   /** The kernel has its own networks, and its own rules for which of them wins. */
   readonly lan = undefined;
+  /** Packets of the kernel that went nowhere: there was no tunnel. */
+  readonly drops = new Counters(["tunnel-closed"]);
   readonly #device: TunDevice;
   readonly #view: DataView;
-  readonly #packets = new Batch(ROWS);
+  readonly #packets = new Batch(TUN_DEVICE_SLOTS);
   #tunnel: OpenTunnel | undefined;
   /** Those that the kernel has from us, by network and metric. */
   readonly #routes = new Map<string, TunnelRoute>();
@@ -60,8 +64,12 @@ export class KernelTun implements TunnelSide {
   receive(now: number): boolean {
     const packets = this.#packets;
     if (this.#device.receive(packets) === 0) return false;
+    if (this.#tunnel === undefined) {
+      this.drops.values[TUNNEL_CLOSED]! += packets.count;
+      return true;
+    }
     this.#clamp(packets);
-    this.#tunnel?.send(now, packets);
+    this.#tunnel.send(now, packets);
     return true;
   }
 

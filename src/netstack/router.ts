@@ -57,21 +57,21 @@ export interface RouterOptions {
 }
 
 /** A network behind the tunnel. */
-export interface TunnelRoute {
+export interface RouterTunnelRoute {
   readonly network: Cidr;
   readonly metric: number;
   /** Which peer has it, 0 where there is but one. */
   readonly peer?: number;
 }
 
-export interface TunnelConfig {
+export interface RouterTunnel {
   /** Our own, with the prefix of the tunnel's subnet; 32 where there is only a peer. */
   readonly address: Cidr;
   /** Largest IP packet into the tunnel, at least 68. */
   readonly mtu: number;
   /** Largest TCP payload by configuration (mssfix), 0: what follows from the MTU. */
   readonly mssClamp: number;
-  readonly routes: readonly TunnelRoute[];
+  readonly routes: readonly RouterTunnelRoute[];
   /** Peers may send from those addresses only that are routed to them; else from any that is not of another side. */
   readonly ownSourcesOnly?: boolean;
   /** Peers reach each other. */
@@ -141,7 +141,7 @@ export class Router {
   readonly #routes: RouteTable;
   /** What may pass: [from * SIDES + to] is 0 or the code it is refused with. */
   readonly #policy = new Uint8Array(SIDES * SIDES);
-  #open: TunnelConfig | undefined = undefined;
+  #open: RouterTunnel | undefined = undefined;
   #mss = 1460;
 
   /** Becomes the forwarder of both interfaces. */
@@ -165,7 +165,7 @@ export class Router {
   }
 
   /** From now on packets go into the tunnel. A new address makes the translator forget, an unchanged one does not. */
-  openTunnel(config: TunnelConfig): void {
+  openTunnel(config: RouterTunnel): void {
     this.#open = config;
     const { address, mtu, mssClamp } = config;
     this.#tunnel.link.isOpen = true;

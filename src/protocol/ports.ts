@@ -19,7 +19,8 @@ export interface AeadKey {
   close(): void;
 }
 
-export type AeadName = "AES-256-GCM" | "AES-128-GCM" | "CHACHA20-POLY1305";
+export const AEAD_NAMES = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"] as const;
+export type AeadName = (typeof AEAD_NAMES)[number];
 
 export interface AeadFactory {
   /** @param key 32 or 16 bytes @param iv 12 bytes; both are copied. `use` says which of seal and open will be called. */

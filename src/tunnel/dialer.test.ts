@@ -114,7 +114,7 @@ interface BedOptions {
   readonly refusal?: string;
 }
 
-class Bed implements LinkFactory, TunnelSide {
+class DialerBed implements LinkFactory, TunnelSide {
   now = 1000;
   readonly dialer: Dialer;
   readonly names = new Names();
@@ -257,7 +257,7 @@ class Bed implements LinkFactory, TunnelSide {
 }
 
 test("a session that is given up lets go of its keys and its link: another network, none, a reload", () => {
-  const bed = new Bed();
+  const bed = new DialerBed();
   for (let i = 0; i < 5; i++) {
     bed.dialer.networkUp(bed.now);
     bed.until(() => bed.isUp);
@@ -273,7 +273,7 @@ test("a session that is given up lets go of its keys and its link: another netwo
 
 test("a dialer that is stopped says goodbye to the server, where the profile has explicit-exit-notify", () => {
   for (const exitNotify of [0, 1]) {
-    const bed = new Bed({ config: { exitNotify } });
+    const bed = new DialerBed({ config: { exitNotify } });
     bed.dialer.networkUp(bed.now);
     bed.until(() => bed.isUp);
     bed.dialer.stop(bed.now, "reload");
@@ -283,7 +283,7 @@ test("a dialer that is stopped says goodbye to the server, where the profile has
 
 test("so does one whose tunnel cannot be opened, because of the push or of the side", () => {
   for (const options of [{ push: PUSH.filter((option) => !option.startsWith("ifconfig")) }, { refusal: "no device" }]) {
-    const bed = new Bed(options);
+    const bed = new DialerBed(options);
     bed.dialer.networkUp(bed.now);
     bed.until(() => bed.links.length === 5 && bed.link === undefined);
     expect([bed.keys, bed.isUp]).toEqual([0, false]);
@@ -292,7 +292,7 @@ test("so does one whose tunnel cannot be opened, because of the push or of the s
 });
 
 test("the side is told what the tunnel is; what it sends is sealed, and what comes is opened and delivered", () => {
-  const bed = new Bed({ push: [...PUSH, "tun-mtu 1400", "route 10.1.0.0 255.255.0.0"] });
+  const bed = new DialerBed({ push: [...PUSH, "tun-mtu 1400", "route 10.1.0.0 255.255.0.0"] });
   bed.dialer.networkUp(bed.now);
   bed.until(() => bed.isUp);
   expect(bed.tunnel).toMatchObject({ mtu: 1400 });
@@ -304,14 +304,14 @@ test("the side is told what the tunnel is; what it sends is sealed, and what com
 });
 
 test("the local port that is in use is said, and tried again", () => {
-  const bed = new Bed({ config: { link: { localPort: 1, float: false } } });
+  const bed = new DialerBed({ config: { link: { localPort: 1, float: false } } });
   bed.dialer.networkUp(bed.now);
   bed.until(() => bed.now > 30_000);
   expect(bed.lines.filter((line) => line.includes("the local port 1 is in use")).length).toBeGreaterThan(2);
 });
 
 test("a name's address that cannot be a server's is passed over for its next one", () => {
-  const bed = new Bed({ config: { remotes: [{ ...REMOTE, host: "vpn.example" }] } });
+  const bed = new DialerBed({ config: { remotes: [{ ...REMOTE, host: "vpn.example" }] } });
   bed.names.known.set("vpn.example", ["198.51.100.9", "192.0.2.1"]);
   bed.dialer.networkUp(bed.now);
   bed.until(() => bed.isUp);
@@ -321,7 +321,7 @@ test("a name's address that cannot be a server's is passed over for its next one
 
 test("a link that cannot be made costs one address of a name, not all of them", () => {
   const config = { link: { localPort: 1, float: false }, remotes: [{ ...REMOTE, host: "vpn.example" }] };
-  const bed = new Bed({ config });
+  const bed = new DialerBed({ config });
   bed.names.known.set("vpn.example", ["192.0.2.1", "192.0.2.2"]);
   bed.dialer.networkUp(bed.now);
   bed.until(() => bed.names.asked.length === 2);
@@ -331,7 +331,7 @@ test("a link that cannot be made costs one address of a name, not all of them", 
 });
 
 test("the next session logs in with the token of the one before, also over a change of the network", () => {
-  const bed = new Bed({ push: [...PUSH, "auth-token first"] });
+  const bed = new DialerBed({ push: [...PUSH, "auth-token first"] });
   for (const password of ["pw", "first", "first"]) {
     bed.dialer.networkUp(bed.now);
     bed.until(() => bed.isUp);
@@ -340,7 +340,7 @@ test("the next session logs in with the token of the one before, also over a cha
 });
 
 test("a refused token is given up for the password at once; a refused password waits, whatever the network does", () => {
-  const bed = new Bed({ push: [...PUSH, "auth-token first"] });
+  const bed = new DialerBed({ push: [...PUSH, "auth-token first"] });
   bed.dialer.networkUp(bed.now);
   bed.until(() => bed.isUp);
   bed.dialer.networkUp(bed.now);
@@ -361,18 +361,18 @@ test("a refused token is given up for the password at once; a refused password w
 
 test("remote-random-hostname: each look-up is of another name below the remote's (man openvpn)", () => {
   const retry = { ...clientConfig([], NO_WRAP).retry, remoteRandomHostname: true };
-  const bed = new Bed({ config: { ...NAMED, retry } });
+  const bed = new DialerBed({ config: { ...NAMED, retry } });
   for (let i = 0; i < 3; i++) bed.dialer.networkUp(bed.now);
   expect(new Set(bed.names.asked).size).toBe(3);
   for (const host of bed.names.asked) expect(host).toMatch(/^[0-9a-f]{12}\.vpn\.example$/);
-  const fixed = new Bed({ config: { retry } });
+  const fixed = new DialerBed({ config: { retry } });
   fixed.dialer.networkUp(fixed.now);
   fixed.until(() => fixed.isUp);
 });
 
 describe("a server's name", () => {
   test("is asked for anew while the server is silent, and once its address has failed: where it leads then counts", () => {
-    const bed = new Bed({ config: NAMED });
+    const bed = new DialerBed({ config: NAMED });
     bed.names.known.set("vpn.example", ["203.0.113.10"]);
     bed.isSilent = true;
     bed.dialer.networkUp(bed.now);
@@ -385,7 +385,7 @@ describe("a server's name", () => {
   });
 
   test("that moved is found within 20 s of silence", () => {
-    const bed = new Bed({ config: NAMED });
+    const bed = new DialerBed({ config: NAMED });
     bed.names.known.set("vpn.example", ["203.0.113.10"]);
     bed.isSilent = true;
     const from = bed.now;
@@ -397,7 +397,7 @@ describe("a server's name", () => {
   });
 
   test("with several addresses: each is tried in the order of one answer, then it is asked for again; also in another network", () => {
-    const bed = new Bed({ config: NAMED });
+    const bed = new DialerBed({ config: NAMED });
     bed.names.known.set("vpn.example", ["203.0.113.10", "203.0.113.11"]);
     bed.isSilent = true;
     bed.dialer.networkUp(bed.now);
@@ -413,7 +413,7 @@ describe("a server's name", () => {
   });
 
   test("that does not resolve is asked for again, in few lines of the log; right again, it is found within the wait", () => {
-    const bed = new Bed({ config: NAMED });
+    const bed = new DialerBed({ config: NAMED });
     bed.names.known.set("vpn.example", "the resolver blocks this name");
     bed.dialer.networkUp(bed.now);
     bed.until(() => bed.names.asked.length === 20);
@@ -429,7 +429,7 @@ describe("a server's name", () => {
 
 test("an address of the profile that cannot be a server's is never dialled", () => {
   for (const host of ["0.0.0.0", "127.0.0.1", "255.255.255.255", "224.0.0.1", "198.51.100.9"]) {
-    const bed = new Bed({ config: { remotes: [{ ...REMOTE, host }] } });
+    const bed = new DialerBed({ config: { remotes: [{ ...REMOTE, host }] } });
     bed.dialer.networkUp(bed.now);
     bed.until(() => bed.now > 60_000);
     expect(bed.links.length).toBe(0);
@@ -441,7 +441,7 @@ describe("a server that answers from another address", () => {
   const FLOAT = { config: { link: { localPort: undefined, float: true } } };
 
   test("is followed there once its packets prove that it is the server", () => {
-    const bed = new Bed(FLOAT);
+    const bed = new DialerBed(FLOAT);
     bed.path = 1;
     bed.dialer.networkUp(bed.now);
     bed.until(() => bed.isUp);
@@ -450,7 +450,7 @@ describe("a server that answers from another address", () => {
   });
 
   test("moves while the tunnel is up by data that only it can make; forged packets move nothing", () => {
-    const bed = new Bed({ ...FLOAT, push: [...PUSH, "ping 1"] });
+    const bed = new DialerBed({ ...FLOAT, push: [...PUSH, "ping 1"] });
     bed.dialer.networkUp(bed.now);
     bed.until(() => bed.isUp);
     const { link } = bed;
@@ -467,7 +467,7 @@ describe("a server that answers from another address", () => {
   });
 
   test("without float is named with that address", () => {
-    const bed = new Bed();
+    const bed = new DialerBed();
     bed.isSilent = true;
     bed.dialer.networkUp(bed.now);
     bed.until(() => bed.links.length === 1);
@@ -479,7 +479,7 @@ describe("a server that answers from another address", () => {
 
 test("a server whose key is another is told from one that is silent", () => {
   const other = { ...TLS_AUTH, key: Uint8Array.from({ length: 256 }, (_, i) => i) } as ControlWrap;
-  const bed = new Bed({ wrap: TLS_AUTH, serverWrap: other });
+  const bed = new DialerBed({ wrap: TLS_AUTH, serverWrap: other });
   bed.dialer.networkUp(bed.now);
   bed.until(() => bed.link !== undefined);
   // It drops what does not fit its own key; but its reset for somebody else may come here.
@@ -489,7 +489,7 @@ test("a server whose key is another is told from one that is silent", () => {
 });
 
 test("a server that lets the session up and ends it at once is asked less and less often, in few lines of the log", () => {
-  const bed = new Bed();
+  const bed = new DialerBed();
   bed.dialer.networkUp(bed.now);
   const from = bed.now;
   while (bed.now - from < 600_000) {
@@ -504,7 +504,7 @@ test("a server that lets the session up and ends it at once is asked less and le
 });
 
 test("a clock that jumps by more than ping-restart, as after a suspension, means to connect anew at once", () => {
-  const bed = new Bed();
+  const bed = new DialerBed();
   bed.dialer.networkUp(bed.now);
   bed.until(() => bed.isUp);
   bed.now += 3_600_000;
@@ -516,7 +516,7 @@ test("a clock that jumps by more than ping-restart, as after a suspension, means
 
 test("a pushed tun-mtu counts up to tun-mtu-max (man openvpn), and what is left of it is told", () => {
   const base = clientConfig([], NO_WRAP);
-  const bed = new Bed({
+  const bed = new DialerBed({
     push: [...PUSH, "tun-mtu 4000"],
     config: { tunnel: { ...base.tunnel, mtuMax: 1600 } },
   });

@@ -62,7 +62,7 @@ interface Case {
 }
 
 /** One session over a socket, driven every 20 ms; the client is the real one. */
-class Bed {
+class ServerBed {
   readonly peer: OpenvpnPeer;
   readonly log: string;
   #client: Bun.Subprocess | undefined;
@@ -173,7 +173,7 @@ const CASES: readonly Case[] = [
 
 describe.each(CASES)("$wrap, $cipher, TLS $version", (c) => {
   test("comes up, carries data both ways, renews its keys by either side, and hears the client leave", async () => {
-    const bed = new Bed(c);
+    const bed = new ServerBed(c);
     const { peer } = bed;
     try {
       await bed.start(c.wrap, ["reneg-sec 6 6"]);
@@ -204,7 +204,7 @@ describe("what the client is told", () => {
   const c: Case = { wrap: "tls-crypt", cipher: "AES-256-GCM", version: "1.3" };
 
   test("a refused login, with the reason", async () => {
-    const bed = new Bed(c);
+    const bed = new ServerBed(c);
     bed.peer.withholdsPush = true;
     try {
       await bed.start(c.wrap);
@@ -221,7 +221,7 @@ describe("what the client is told", () => {
   });
 
   test("that it has to wait for the verdict, which then counts", async () => {
-    const bed = new Bed(c);
+    const bed = new ServerBed(c);
     bed.peer.withholdsPush = true;
     try {
       await bed.start(c.wrap);
@@ -236,7 +236,7 @@ describe("what the client is told", () => {
   });
 
   test("more than a message holds", async () => {
-    const bed = new Bed(c);
+    const bed = new ServerBed(c);
     bed.peer.withholdsPush = true;
     const routes = Array.from({ length: 120 }, (_, i) => `route 10.${i}.0.0 255.255.0.0`);
     try {
@@ -254,7 +254,7 @@ describe("what the client is told", () => {
   });
 
   test("that the server leaves", async () => {
-    const bed = new Bed(c, 3);
+    const bed = new ServerBed(c, 3);
     try {
       await bed.start(c.wrap);
       await until("the tunnel", () => bed.logged().includes("Initialization Sequence Completed"));

@@ -38,7 +38,7 @@ const MAC = { hi: 0x5254, lo: 0x00ab_cdef };
 const NAMES = ["", "discover", "offer", "request", "decline", "ack", "nak", "release"];
 
 /** A client in a dialogue with a scripted server. */
-class Dialogue {
+class DhcpDialogue {
   readonly client = new DhcpClient({ mac: MAC, hostname: "morgana", random: seededRandom(5) });
   now = 5_000;
   last: DhcpMessage | undefined;
@@ -113,7 +113,7 @@ class Dialogue {
 }
 
 test("discover, offer, request, ack: a lease with everything in it (RFC 2131 3.1)", () => {
-  const d = new Dialogue();
+  const d = new DhcpDialogue();
   d.client.start(d.now);
   expect(d.sent()).toEqual(["discover 0.0.0.0>255.255.255.255"]);
   const discover = d.last as DhcpMessage;
@@ -147,7 +147,7 @@ test("discover, offer, request, ack: a lease with everything in it (RFC 2131 3.1
 });
 
 test("a silent network is asked again after about 1.5 s, then 4, 8 and 16 s, each about a second off (RFC 2131 4.1), for ever", () => {
-  const d = new Dialogue();
+  const d = new DhcpDialogue();
   d.client.start(d.now);
   d.sent();
   for (const [wait, jitter] of [
@@ -167,7 +167,7 @@ test("a silent network is asked again after about 1.5 s, then 4, 8 and 16 s, eac
 });
 
 test("a request that is not answered is repeated, then the search starts anew", () => {
-  const d = new Dialogue();
+  const d = new DhcpDialogue();
   d.client.start(d.now);
   d.sent();
   d.reply(DHCP_OFFER);
@@ -182,7 +182,7 @@ test("a request that is not answered is repeated, then the search starts anew", 
 });
 
 test("renewing asks the server alone, rebinding everybody, and the end starts anew (RFC 2131 4.4.5)", () => {
-  const d = new Dialogue().bind();
+  const d = new DhcpDialogue().bind();
   expect(d.events()).toEqual(["bound 203.0.113.20"]);
   d.tick();
   expect([d.client.state, d.now]).toEqual(["renewing", 505_000]);
@@ -211,7 +211,7 @@ test("renewing asks the server alone, rebinding everybody, and the end starts an
 });
 
 test("a lease counts from the first request that its ack can answer, and a request tells the secs of its discover", () => {
-  const d = new Dialogue();
+  const d = new DhcpDialogue();
   d.client.start(d.now);
   d.sent();
   for (let i = 0; i < 3; i++) d.tick();
@@ -229,7 +229,7 @@ test("a lease counts from the first request that its ack can answer, and a reque
 });
 
 test("an ack that comes when its own lease has ended gives a lease that ends at once", () => {
-  const d = new Dialogue();
+  const d = new DhcpDialogue();
   d.client.start(d.now);
   d.sent();
   d.reply(DHCP_OFFER);
@@ -242,7 +242,7 @@ test("an ack that comes when its own lease has ended gives a lease that ends at 
 });
 
 test("another server may answer a rebinding, but not a renewing", () => {
-  const d = new Dialogue().bind();
+  const d = new DhcpDialogue().bind();
   d.tick();
   d.sent();
   const other: [number, Uint8Array] = [OPTION_SERVER_ID, dhcpInt32(ip("203.0.113.2"))];
@@ -262,7 +262,7 @@ test("a renewal with another address, gateway or resolver is a change", () => {
     [[[OPTION_DNS, dhcpInt32(ip("1.1.1.1"))]], {}],
   ];
   for (const [more, change] of changes) {
-    const d = new Dialogue().bind();
+    const d = new DhcpDialogue().bind();
     d.events();
     d.tick();
     d.sent();
@@ -272,7 +272,7 @@ test("a renewal with another address, gateway or resolver is a change", () => {
 });
 
 test("a nak takes the lease; a server that refuses again and again is asked less and less often", () => {
-  const d = new Dialogue().bind();
+  const d = new DhcpDialogue().bind();
   d.events();
   d.tick();
   d.sent();
@@ -294,7 +294,7 @@ test("a nak takes the lease; a server that refuses again and again is asked less
 });
 
 test("after a flap of the link the old lease is confirmed first (RFC 2131 3.2)", () => {
-  const d = new Dialogue().bind();
+  const d = new DhcpDialogue().bind();
   d.events();
   d.client.stop();
   expect([d.client.state, d.client.pollAt(), d.sent()]).toEqual(["stopped", Number.POSITIVE_INFINITY, []]);
@@ -317,7 +317,7 @@ test("after a flap of the link the old lease is confirmed first (RFC 2131 3.2)",
 });
 
 test("release and decline", () => {
-  const d = new Dialogue().bind();
+  const d = new DhcpDialogue().bind();
   d.client.release();
   expect([d.client.state, d.sent()]).toEqual(["stopped", ["release 203.0.113.20>203.0.113.1"]]);
   d.client.release();
@@ -336,7 +336,7 @@ test("release and decline", () => {
 });
 
 test("messages for others, forged or broken are refused by name and change nothing", () => {
-  const d = new Dialogue();
+  const d = new DhcpDialogue();
   d.client.start(d.now);
   d.sent();
   const asked = d.last as DhcpMessage;
@@ -384,7 +384,7 @@ test("messages for others, forged or broken are refused by name and change nothi
 
 test("lease times: none, without end, too short, and renewal times that make no sense", () => {
   const lease = (...more: [number, Uint8Array | undefined][]): number[] => {
-    const l = new Dialogue().bind(more).client.lease!;
+    const l = new DhcpDialogue().bind(more).client.lease!;
     return [l.t1, l.t2, l.expires].map((t) => (t - 5000) / 1000);
   };
   const none: [number, undefined][] = [
@@ -405,7 +405,7 @@ test("lease times: none, without end, too short, and renewal times that make no 
 });
 
 test("what is asked for is what has an effect: each requested option changes what the lease says", () => {
-  const d = new Dialogue();
+  const d = new DhcpDialogue();
   d.client.start(d.now);
   d.sent();
   const asked = [...(d.last?.options.get(55) ?? [])];
@@ -421,14 +421,16 @@ test("what is asked for is what has an effect: each requested option changes wha
     [OPTION_T2, dhcpInt32(800)],
   ]);
   expect(asked.sort()).toEqual([...values.keys()].sort());
-  const plain = JSON.stringify(new Dialogue().bind().client.lease);
+  const plain = JSON.stringify(new DhcpDialogue().bind().client.lease);
   for (const [code, value] of values)
-    expect(`${code} ${JSON.stringify(new Dialogue().bind([[code, value]]).client.lease)}`).not.toBe(`${code} ${plain}`);
+    expect(`${code} ${JSON.stringify(new DhcpDialogue().bind([[code, value]]).client.lease)}`).not.toBe(
+      `${code} ${plain}`,
+    );
 });
 
 test("after a long sleep a lease that ended is lost at once, one that goes on is renewed, and a search goes on", () => {
   const asleep = (ms: number): [string, string[], string[]] => {
-    const d = new Dialogue().bind();
+    const d = new DhcpDialogue().bind();
     d.events();
     d.advance(ms);
     return [d.client.state, d.events(), d.sent().map((s) => s.split(" ")[0] as string)];
@@ -437,7 +439,7 @@ test("after a long sleep a lease that ended is lost at once, one that goes on is
   expect(asleep(600_000)).toEqual(["renewing", [], ["request"]]);
   expect(asleep(900_000)).toEqual(["rebinding", [], ["request"]]);
   expect(asleep(40 * 86_400_000)).toEqual(["selecting", ["expired 203.0.113.20"], ["discover"]]);
-  const d = new Dialogue();
+  const d = new DhcpDialogue();
   d.client.start(d.now);
   d.sent();
   d.advance(40 * 86_400_000);
@@ -449,7 +451,7 @@ test("through a relay (giaddr): the server is elsewhere, and is asked directly w
   const far = ip("192.0.2.53");
   const relay = { giaddr: ip("203.0.113.1") };
   const id: [number, Uint8Array] = [OPTION_SERVER_ID, dhcpInt32(far)];
-  const d = new Dialogue();
+  const d = new DhcpDialogue();
   d.client.start(d.now);
   d.sent();
   d.reply(DHCP_OFFER, [id], relay);
@@ -465,7 +467,7 @@ test("through a relay (giaddr): the server is elsewhere, and is asked directly w
 
 test("a server that takes offers back by silence: another one is found within half a minute (RFC 2131 3.1.5)", () => {
   const bad: [number, Uint8Array] = [OPTION_SERVER_ID, dhcpInt32(ip("203.0.113.66"))];
-  const d = new Dialogue();
+  const d = new DhcpDialogue();
   d.client.start(d.now);
   d.sent();
   d.reply(DHCP_OFFER, [bad]);
@@ -480,7 +482,7 @@ test("a server that takes offers back by silence: another one is found within ha
 });
 
 test("classless routes replace the router (RFC 3442); odd masks, routers, resolvers and MTUs fall back", () => {
-  const lease = (...more: [number, Uint8Array | undefined][]) => new Dialogue().bind(more).client.lease;
+  const lease = (...more: [number, Uint8Array | undefined][]) => new DhcpDialogue().bind(more).client.lease;
   const routed = lease([OPTION_CLASSLESS_ROUTES, Uint8Array.of(8, 10, 203, 0, 113, 7, 0, 203, 0, 113, 8)]);
   expect(routed?.gateway).toBe(ip("203.0.113.8"));
   expect(routed?.routes).toHaveLength(2);
@@ -520,7 +522,7 @@ test("whatever arrives and however time passes: no throw, no busy loop, no lease
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const d = new Dialogue();
+      const d = new DhcpDialogue();
       d.client.start(d.now);
       d.sent();
       for (const s of steps) {
@@ -543,7 +545,7 @@ test("whatever arrives and however time passes: no throw, no busy loop, no lease
 });
 
 test("a NAK without a server identifier is none, also where anybody may answer", () => {
-  const d = new Dialogue().bind();
+  const d = new DhcpDialogue().bind();
   d.events();
   d.client.stop();
   d.client.start(d.now);

@@ -27,7 +27,7 @@ interface Reply {
   readonly addresses?: readonly Uint8Array[];
 }
 
-class Dialogue {
+class DnsDialogue {
   readonly client = new DnsClient({
     random: seededRandom(9),
     refuse: (address) => (address.equals(ip("192.168.50.1")) ? "our own address" : undefined),
@@ -83,7 +83,7 @@ const V4 = Uint8Array.of(198, 51, 100, 7);
 const V6 = Uint8Array.from({ length: 16 }, (_, i) => i);
 
 /** Asks for vpn.example and gives the two questions. */
-function ask(d: Dialogue): [Asked, Asked] {
+function ask(d: DnsDialogue): [Asked, Asked] {
   d.client.query(d.now, "VPN.example");
   const [a, aaaa, ...more] = d.asked();
   if (!a || !aaaa || more.length > 0) throw new Error("expected two questions");
@@ -97,7 +97,7 @@ const brief = (events: DnsEvent[]): string[] =>
   );
 
 test("both families are asked at once, with ids of their own; the answer has both", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   const [a, aaaa] = ask(d);
   expect(a.payload.slice(0, 2)).not.toEqual(aaaa.payload.slice(0, 2));
   expect(a.socket).toBe(aaaa.socket);
@@ -119,7 +119,7 @@ test("both families are asked at once, with ids of their own; the answer has bot
 test("with A there, AAAA that is empty, refused, broken or says that the name is not there is no failure", () => {
   for (const bad of [{}, { rcode: 2 }, { rcode: 3 }, { rcode: 4 }, { rcode: 5 }]) {
     for (const first of [true, false]) {
-      const d = new Dialogue();
+      const d = new DnsDialogue();
       const [a, aaaa] = ask(d);
       if (first) d.reply(aaaa, bad);
       d.reply(a, { addresses: [V4] });
@@ -131,7 +131,7 @@ test("with A there, AAAA that is empty, refused, broken or says that the name is
 });
 
 test("with AAAA there, A that is empty or refused by all is no failure either", () => {
-  const d = new Dialogue([S1]);
+  const d = new DnsDialogue([S1]);
   let [a, aaaa] = ask(d);
   d.reply(aaaa, { addresses: [V6] });
   d.reply(a, { rcode: 2 });
@@ -143,14 +143,14 @@ test("with AAAA there, A that is empty or refused by all is no failure either", 
 });
 
 test("a missing AAAA is waited for 300 ms, a missing A 2 s", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   const [a] = ask(d);
   d.now += 100;
   d.reply(a, { addresses: [V4] });
   expect(d.events()).toEqual([]);
   expect(d.tick()).toBe(300);
   expect(brief(d.events())).toEqual(["server 198.51.100.7 0"]);
-  const e = new Dialogue();
+  const e = new DnsDialogue();
   const [, aaaa] = ask(e);
   e.now += 100;
   e.reply(aaaa, { addresses: [V6] });
@@ -160,7 +160,7 @@ test("a missing AAAA is waited for 300 ms, a missing A 2 s", () => {
 });
 
 test("silent servers are asked in turn, 2 s each, longer from round to round, for 16 s in all", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   ask(d);
   const trace: string[] = [];
   const start = d.now;
@@ -176,7 +176,7 @@ test("silent servers are asked in turn, 2 s each, longer from round to round, fo
 });
 
 test("a late answer to an earlier attempt still counts", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   const [a] = ask(d);
   d.tick();
   d.reply(a, { addresses: [V4] });
@@ -185,7 +185,7 @@ test("a late answer to an earlier attempt still counts", () => {
 });
 
 test("a server that refuses is passed over at once; when all do, that is the failure", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   const [a, aaaa] = ask(d);
   d.reply(a, { rcode: 5 });
   d.reply(aaaa, { rcode: 5 });
@@ -199,7 +199,7 @@ test("a server that refuses is passed over at once; when all do, that is the fai
 });
 
 test("a server that refused is not asked again while another is only silent; its late refusal says nothing about that one", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   const [a, aaaa] = ask(d);
   d.tick();
   const [b, bbbb] = d.asked() as [Asked, Asked];
@@ -218,7 +218,7 @@ test("a server that refused is not asked again while another is only silent; its
 });
 
 test("A refused and AAAA never answered by the only server: refused, after one attempt", () => {
-  const d = new Dialogue([S1]);
+  const d = new DnsDialogue([S1]);
   const [a] = ask(d);
   d.reply(a, { rcode: 5 });
   expect(d.tick()).toBe(2000);
@@ -226,7 +226,7 @@ test("A refused and AAAA never answered by the only server: refused, after one a
 });
 
 test("EDNS0 that a server cannot read counts as its refusal", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   const [a, aaaa] = ask(d);
   d.reply(aaaa, {});
   d.reply(a, { truncated: true });
@@ -239,7 +239,7 @@ test("EDNS0 that a server cannot read counts as its refusal", () => {
 });
 
 test("a name that is not there, and one without addresses", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   for (const [ra, r6, reason] of [
     [{ rcode: 3 }, { rcode: 3 }, "nxdomain"],
     [{}, {}, "no-address"],
@@ -259,7 +259,7 @@ test("a name that is not there, and one without addresses", () => {
 });
 
 test("forged answers are refused by name: other id, server, socket, name, type (RFC 5452 9.1)", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   const [a] = ask(d);
   const reply = { addresses: [V4] };
   const otherId = { ...a, payload: a.payload.slice() };
@@ -279,7 +279,7 @@ test("forged answers are refused by name: other id, server, socket, name, type (
 });
 
 test("a truncated answer is used as far as it goes; an empty one is asked for again with EDNS0", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   const [a, aaaa] = ask(d);
   d.reply(aaaa, {});
   d.reply(a, { truncated: true });
@@ -290,7 +290,7 @@ test("a truncated answer is used as far as it goes; an empty one is asked for ag
 });
 
 test("what is empty and truncated even with EDNS0 says nothing about the name: another server is asked (RFC 2181 9)", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   const [a, aaaa] = ask(d);
   d.reply(aaaa, {});
   d.reply(a, { truncated: true });
@@ -302,7 +302,7 @@ test("what is empty and truncated even with EDNS0 says nothing about the name: a
 });
 
 test("a name is asked for each time; its last answer stands in for silent servers only, after 4 s, saying so", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   let [a, aaaa] = ask(d);
   d.reply(aaaa, {});
   d.reply(a, { addresses: [V4], ttl: 600 });
@@ -342,7 +342,7 @@ test("the last answer is remembered for a day past its TTL, of which at most an 
     [0x80000001, 24],
     [90_000, 25],
   ] as const) {
-    const d = new Dialogue();
+    const d = new DnsDialogue();
     const [a, aaaa] = ask(d);
     d.reply(aaaa, {});
     d.reply(a, { addresses: [V4], ttl });
@@ -367,7 +367,7 @@ test("addresses that no host can have are never given: a resolver that blocks na
     [[192, 168, 50, 1], "unusable", 'gives 192.168.50.1 for "VPN.example", which is our own address'],
   ];
   for (const [bytes, reason, text] of cases) {
-    const d = new Dialogue();
+    const d = new DnsDialogue();
     let [a, aaaa] = ask(d);
     d.reply(a, { addresses: [Uint8Array.from(bytes)] });
     d.reply(aaaa, { addresses: [new Uint8Array(16)] });
@@ -385,7 +385,7 @@ test("addresses that no host can have are never given: a resolver that blocks na
 });
 
 test("a bad name, no servers and too many questions fail at once", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   d.client.query(d.now, "no good");
   expect(brief(d.events())).toEqual(["bad-name"]);
   for (let i = 0; i < 33; i++) d.client.query(d.now, `n${i}.example`);
@@ -393,7 +393,7 @@ test("a bad name, no servers and too many questions fail at once", () => {
 });
 
 test("new servers are used from the next attempt on; cancelled queries send nothing more", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   ask(d);
   d.client.setServers([ip("10.0.0.9")]);
   d.tick();
@@ -414,7 +414,7 @@ test("every query ends with one event within 16 s, whatever is answered", () => 
   });
   fc.assert(
     fc.property(fc.array(move, { maxLength: 30 }), fc.integer({ min: 1, max: 4 }), (moves, servers) => {
-      const d = new Dialogue(Array.from({ length: servers }, (_, i) => IpAddress.fromIpv4(S1.w3 + i)));
+      const d = new DnsDialogue(Array.from({ length: servers }, (_, i) => IpAddress.fromIpv4(S1.w3 + i)));
       d.client.query(d.now, "vpn.example");
       const start = d.now;
       const open = d.asked();
@@ -437,7 +437,7 @@ test("every query ends with one event within 16 s, whatever is answered", () => 
 });
 
 test("of a name with more addresses than anybody needs the first 32 are taken; of names, the last 64", () => {
-  const d = new Dialogue();
+  const d = new DnsDialogue();
   const [a, aaaa] = ask(d);
   d.reply(a, { addresses: Array.from({ length: 40 }, (_, i) => Uint8Array.of(198, 51, 100, i + 1)) });
   d.reply(aaaa, {});

@@ -33,7 +33,7 @@ const MAX_FRAGMENTS = 192;
 /** What a fragment costs beside its bytes, roughly. */
 const OVERHEAD = 128;
 
-interface Piece {
+interface Extent {
   readonly start: number;
   readonly end: number;
   readonly bytes: Uint8Array;
@@ -52,7 +52,7 @@ class Partial {
   readonly idProtocol: number;
   readonly expiresAt: number;
   /** In the order of their offsets. */
-  pieces: Piece[] = [];
+  pieces: Extent[] = [];
   header: Uint8Array | undefined;
   /** Data bytes that are there, and in all (-1: the last fragment has not been seen). */
   have = 0;
@@ -135,7 +135,7 @@ export class Reassembler {
     } else if (p.total >= 0 && end > p.total) return this.#kill(p, Drop.FragmentOverlap);
 
     let i = p.pieces.length;
-    while (i > 0 && (p.pieces[i - 1] as Piece).start >= start) i--;
+    while (i > 0 && (p.pieces[i - 1] as Extent).start >= start) i--;
     const before = p.pieces[i - 1];
     const after = p.pieces[i];
     if (after !== undefined && after.start === start && after.end === end) return Drop.FragmentRepeated;

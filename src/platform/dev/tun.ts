@@ -33,12 +33,12 @@ const RT_DEV = 88;
 const RTF_UP = 1;
 
 /** Packets that are read at once, and the longest one. */
-const SLOTS = 32;
+export const TUN_DEVICE_SLOTS = 32;
 const MAX_PACKET = 65_535;
 const SLOT_BYTES = (HEADROOM + MAX_PACKET + TAILROOM + 63) & ~63;
 const NAME_BYTES = 16;
 
-export const TUN_DEVICE_BYTES = SLOTS * SLOT_BYTES + NAME_BYTES + 128;
+export const TUN_DEVICE_BYTES = TUN_DEVICE_SLOTS * SLOT_BYTES + NAME_BYTES + 128;
 
 export class TunDevice {
   readonly name: string;
@@ -55,7 +55,7 @@ export class TunDevice {
    */
   constructor(memory: NativeMemory, name: string) {
     this.#memory = memory;
-    this.#slots = memory.take(SLOTS * SLOT_BYTES, 64);
+    this.#slots = memory.take(TUN_DEVICE_SLOTS * SLOT_BYTES, 64);
     this.#name = memory.take(NAME_BYTES);
     this.fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     const request = ifreq(name);
@@ -132,7 +132,7 @@ export class TunDevice {
   /** Replaces the rows of `batch` by packets that wait; they are valid until the next call. @returns how many there are */
   receive(batch: Batch): number {
     batch.clear();
-    for (let slot = 0; slot < SLOTS && batch.room > 0; slot++) {
+    for (let slot = 0; slot < TUN_DEVICE_SLOTS && batch.room > 0; slot++) {
       const offset = slot * SLOT_BYTES + HEADROOM;
       const n = libc.read(this.fd, this.#slots.pointer + offset, MAX_PACKET);
       if (n <= 0) break;

@@ -1,17 +1,16 @@
 /** Ciphers, digests, sizes and compression: lines -> values. */
 import type { CompressionFraming } from "../data/compression.ts";
-import type { AeadName } from "../ports.ts";
+import { AEAD_NAMES, type AeadName } from "../ports.ts";
 import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
 import type { DataConfig, DigestName, MssFix, ReplayWindowConfig, TunnelConfig } from "./types.ts";
 
-const AEAD: readonly AeadName[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
 /** Ciphers of OpenVPN with OpenSSL that are not built: known, so that a mistyped name is told from them. */
 const OTHER_CIPHERS =
   /^(AES-192-GCM|AES-(128|192|256)-(CBC|CFB|CFB1|CFB8|OFB)|BF-(CBC|CFB|OFB)|CAST5-(CBC|CFB|OFB)|DES(-EDE3?|X)?-(CBC|CFB|CFB1|CFB8|OFB)|RC2(-40|-64)?-(CBC|CFB|OFB)|(CAMELLIA|ARIA)-(128|192|256)-(CBC|CFB|CFB1|CFB8|OFB|GCM)|(SEED|SM4)-(CBC|CFB|OFB))$/;
 const DIGESTS: readonly DigestName[] = ["SHA1", "SHA224", "SHA256", "SHA384", "SHA512", "MD5"];
 
-const isAead = (name: string): name is AeadName => (AEAD as readonly string[]).includes(name);
+const isAead = (name: string): name is AeadName => (AEAD_NAMES as readonly string[]).includes(name);
 
 /** The data channel. */
 export function resolveData(reader: Reader): DataConfig {
@@ -25,7 +24,7 @@ export function resolveData(reader: Reader): DataConfig {
 }
 
 function resolveCiphers(reader: Reader): Pick<DataConfig, "ciphers" | "fallbackCipher"> {
-  let ciphers: AeadName[] = [...AEAD];
+  let ciphers: AeadName[] = [...AEAD_NAMES];
   const lines = [...reader.all("data-ciphers"), ...reader.all("ncp-ciphers")].sort((a, b) => a.line - b.line);
   for (const line of lines) {
     const chosen: AeadName[] = [];
@@ -34,7 +33,7 @@ function resolveCiphers(reader: Reader): Pick<DataConfig, "ciphers" | "fallbackC
     for (const word of (line.words[1] as string).split(":").filter((w) => w !== "")) {
       const optional = word.startsWith("?");
       const name = (optional ? word.slice(1) : word).toUpperCase();
-      if (name === "DEFAULT") chosen.push(...AEAD);
+      if (name === "DEFAULT") chosen.push(...AEAD_NAMES);
       else if (isAead(name)) chosen.push(name);
       else if (OTHER_CIPHERS.test(name)) left.push(name);
       else if (!optional) reader.problem(line, `"${printable(word)}" is no cipher that OpenVPN knows`);
@@ -42,10 +41,10 @@ function resolveCiphers(reader: Reader): Pick<DataConfig, "ciphers" | "fallbackC
     if (chosen.length === 0) {
       reader.problem(
         line,
-        `none of ${AEAD.join(", ")} is in the list, and only these are available; remove the line if the server is 2.4 or newer`,
+        `none of ${AEAD_NAMES.join(", ")} is in the list, and only these are available; remove the line if the server is 2.4 or newer`,
       );
     } else {
-      if (left.length > 0) reader.warn(line, `left out: ${left.join(", ")}; only AEAD ciphers are available`);
+      if (left.length > 0) reader.warn(line, `left out: ${left.join(", ")}; only AEAD_NAMES ciphers are available`);
       ciphers = [...new Set(chosen)];
     }
   }

@@ -15,7 +15,8 @@ import { type ControlCrypto, type Opened, REPLAY_ID_LEN } from "./crypto.ts";
 import { CONTROL_HEADER_LEN } from "./packet.ts";
 import { hmacPart } from "./static-key.ts";
 
-const DIGEST_LEN: Readonly<Record<DigestName, number>> = Object.freeze({
+/** Bytes of a digest. */
+export const DIGEST_LEN: Readonly<Record<DigestName, number>> = Object.freeze({
   MD5: 16,
   SHA1: 20,
   SHA224: 28,

@@ -3,7 +3,9 @@
  * old servers compare with their own (they only warn). It announces nothing that is not implemented: a server really
  * changes the wire format for what it reads here. Source: OpenVPN's ssl.h (IV_PROTO) and ssl.c (push_peer_info).
  */
+import { version } from "../../../package.json";
 import type { ControlWrap, DataConfig, PeerInfoConfig, TunnelConfig } from "../config/types.ts";
+import { DIGEST_LEN } from "../control/tls-auth.ts";
 import { COMPRESSION_HEADER_LEN } from "../data/compression.ts";
 import type { Side } from "../side.ts";
 
@@ -22,11 +24,9 @@ export const IV_PROTO =
   IV_PROTO_CC_EXIT_NOTIFY |
   IV_PROTO_AUTH_FAIL_TEMP;
 
-export const VERSION = "morgana-0.1.0";
-
 export function clientPeerInfo(data: DataConfig, tunnel: TunnelConfig, peerInfo: PeerInfoConfig): string {
   const lines = [
-    `IV_VER=${VERSION}`,
+    `IV_VER=morgana-${version}`,
     "IV_PLAT=linux",
     `IV_MTU=${tunnel.mtuMax}`,
     // two AEAD ciphers or more can be negotiated; IV_CIPHERS says which
@@ -43,7 +43,6 @@ export function clientPeerInfo(data: DataConfig, tunnel: TunnelConfig, peerInfo:
 
 /** What the frame grows by, as old peers compute it for their link-mtu (OpenVPN's mtu.c, calc_options_string_link_mtu). */
 const AEAD_LINK_OVERHEAD = 49;
-const DIGEST_LEN = { MD5: 16, SHA1: 20, SHA224: 28, SHA256: 32, SHA384: 48, SHA512: 64, none: 0 } as const;
 const BLOCK_LEN: Readonly<Record<string, number>> = {
   "BF-CBC": 8,
   "AES-128-CBC": 16,
@@ -72,7 +71,8 @@ export function optionsString(
   const aead = block === undefined;
   const framed = data.framing !== "none";
   const overhead =
-    (aead ? AEAD_LINK_OVERHEAD : 1 + DIGEST_LEN[data.auth] + block + 4 + block) + (framed ? COMPRESSION_HEADER_LEN : 0);
+    (aead ? AEAD_LINK_OVERHEAD : 1 + (data.auth === "none" ? 0 : DIGEST_LEN[data.auth]) + block + 4 + block) +
+    (framed ? COMPRESSION_HEADER_LEN : 0);
   return [
     "V4",
     "dev-type tun",

@@ -3,7 +3,7 @@ import { printable } from "../config/lexer.ts";
 import type { PullFilter } from "../config/types.ts";
 
 export type FilterResult =
-  | { readonly ok: true; readonly options: readonly string[]; readonly ignored: readonly string[] }
+  | { readonly ok: true; readonly options: readonly string[] }
   /** A `pull-filter reject` matched: the session ends and is tried again. */
   | { readonly ok: false; readonly problem: string };
 
@@ -31,7 +31,6 @@ export function applyPullFilter(
   routeNoPull: boolean,
 ): FilterResult {
   const kept: string[] = [];
-  const ignored: string[] = [];
   for (const option of options) {
     const filter = filters.find((f) => option.startsWith(f.prefix));
     if (filter?.action === "reject") {
@@ -41,9 +40,9 @@ export function applyPullFilter(
       };
     }
     const barred = routeNoPull && NO_PULL.has(nameOf(option));
-    (filter?.action === "ignore" || barred ? ignored : kept).push(option);
+    if (filter?.action !== "ignore" && !barred) kept.push(option);
   }
-  return { ok: true, options: kept, ignored };
+  return { ok: true, options: kept };
 }
 
 /** Only the name: the values may be secret (auth-token). */

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { parseCidr } from "../../lib/cidr.ts";
 import { parseIpv4 } from "../../lib/ip.ts";
 import type { LocalOption } from "../config/types.ts";
+import { PEER_ID_NONE } from "../data/packet.ts";
 import { applyPullFilter } from "./pull-filter.ts";
 import { parseSessionOptions } from "./session-options.ts";
 import { parseTunnelOptions, type Tunnel } from "./tunnel-options.ts";
@@ -19,7 +20,6 @@ describe("pull-filter (man openvpn)", () => {
     expect(applyPullFilter([...PUSHED, "route 10.2.0.0 255.255.0.0"], filters, false)).toEqual({
       ok: true,
       options: [PUSHED[0]!, PUSHED[2]!, PUSHED[3]!],
-      ignored: [PUSHED[1]!, "route 10.2.0.0 255.255.0.0"],
     });
   });
 
@@ -58,7 +58,7 @@ describe("options of the session", () => {
 
   test("an old server pushes none of it: DATA_V1, its own cipher, the PRF", () => {
     expect(parseSessionOptions([])).toMatchObject({
-      peerId: undefined,
+      peerId: PEER_ID_NONE,
       cipher: undefined,
       keyDerivation: "prf",
       ccExit: false,

@@ -4,11 +4,11 @@ import { decodeBase64 } from "../config/material.ts";
 import { decodeUtf8 } from "../config/utf8.ts";
 import type { CompressionFraming } from "../data/compression.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
-import type { AeadName } from "../ports.ts";
+import { AEAD_NAMES, type AeadName } from "../ports.ts";
 
 export interface SessionOptions {
-  /** undefined: DATA_V1 packets, without peer id. */
-  readonly peerId: number | undefined;
+  /** PEER_ID_NONE: DATA_V1 packets, without peer id. */
+  readonly peerId: number;
   /** undefined: the server did not negotiate, its own `cipher` applies. */
   readonly cipher: AeadName | undefined;
   readonly keyDerivation: "ekm" | "prf";
@@ -36,7 +36,6 @@ export interface SessionOptions {
   readonly ignored: readonly string[];
 }
 
-const CIPHERS: readonly AeadName[] = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"];
 const INT32_MAX = 0x7fff_ffff;
 
 type Mutable = { -readonly [K in keyof SessionOptions]: SessionOptions[K] };
@@ -47,12 +46,12 @@ type Mutable = { -readonly [K in keyof SessionOptions]: SessionOptions[K] };
  */
 export function parseSessionOptions(
   options: readonly string[],
-  offered: readonly AeadName[] = CIPHERS,
+  offered: readonly AeadName[] = AEAD_NAMES,
 ): SessionOptions {
   const problems: string[] = [];
   const ignored: string[] = [];
   const out: Mutable = {
-    peerId: undefined,
+    peerId: PEER_ID_NONE,
     cipher: undefined,
     keyDerivation: "prf",
     ccExit: false,
@@ -91,12 +90,11 @@ function take(
   };
   switch (name) {
     case "peer-id": {
-      const id = number(0, PEER_ID_NONE, problems);
-      out.peerId = id === PEER_ID_NONE ? undefined : id;
+      out.peerId = number(0, PEER_ID_NONE, problems) ?? out.peerId;
       break;
     }
     case "cipher": {
-      const cipher = CIPHERS.find((c) => c === value?.toUpperCase());
+      const cipher = AEAD_NAMES.find((c) => c === value?.toUpperCase());
       if (cipher !== undefined && offered.includes(cipher)) out.cipher = cipher;
       else problems.push(`cipher ${printable(value ?? "")}: not among those offered (${offered.join(", ")})`);
       break;

@@ -15,7 +15,6 @@ import type { ClientConfig } from "../config/types.ts";
 import type { ControlMessage } from "../control/message.ts";
 import type { Traffic } from "../data/channel.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
-import { PEER_ID_NONE } from "../data/packet.ts";
 import { DROP_DATA_COMPRESSED, type SessionDrops } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
@@ -291,7 +290,7 @@ export class ClientSession {
 
   #open(now: number, pushed: Pushed, peerOptions: string): void {
     const { session, cipher, framing } = pushed;
-    const peerId = session.peerId ?? PEER_ID_NONE;
+    const { peerId } = session;
     const plan: KeyPlan = { cipher, framing, peerId, derivation: session.keyDerivation };
     const failure = this.#association.installKeys(now, plan);
     if (failure !== undefined) return this.#end(now, failure);
