@@ -17,6 +17,7 @@ import type { Part, Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
+import { DialHistory } from "../tunnel/history.ts";
 import { lanConflict, neighborConflict } from "./conflicts.ts";
 import { LinkWatch } from "./link-watch.ts";
 import type { LoadResult } from "./profile.ts";
@@ -76,6 +77,8 @@ export class Appliance implements Turns {
   /** When a dialer takes the place of one that failed. */
   #reviveAt = Number.POSITIVE_INFINITY;
   #config: ClientConfig | undefined;
+  /** Of #config: a dialer that takes the place of one that failed goes on where that one was. */
+  #history: DialHistory | undefined;
 
   /** Reads the configuration and brings the LAN up; everything else happens in the loop. */
   constructor(options: ApplianceOptions) {
@@ -215,6 +218,7 @@ export class Appliance implements Turns {
     this.#dialer?.stop(now, "reconnect requested");
     const loaded = this.#options.load();
     if (loaded.ok) this.#reload(now, loaded.settings);
+    this.#history = undefined;
     this.#config = sayLoaded(this.#log, loaded, this.#options.mending);
     this.#revive(now);
   }
@@ -234,7 +238,7 @@ export class Appliance implements Turns {
     if (this.#links.wanUp) this.#uplink.start(now);
   }
 
-  /** Closes the tunnel. Later a new dialer, with none of the state that failed, takes the place of this one. */
+  /** Closes the tunnel. Later a new dialer takes the place of this one, and knows only the history of its attempts. */
   #giveUpDialer(now: number): void {
     const dialer = this.#dialer;
     this.#dialer = undefined;
@@ -245,6 +249,7 @@ export class Appliance implements Turns {
       // The dialer itself is broken, so its tunnel and links are closed without it.
       this.#side.down();
       this.#path.links.closeAll();
+      dialer?.discard(now);
     }
   }
 
@@ -282,8 +287,10 @@ export class Appliance implements Turns {
   #newDialer(): Dialer | undefined {
     const config = this.#config;
     if (config === undefined) return undefined;
+    this.#history ??= new DialHistory(config, systemRandom);
     return new Dialer({
       config,
+      history: this.#history,
       side: this.#side,
       links: this.#path.links,
       resolver: this.#resolver,

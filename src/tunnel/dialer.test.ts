@@ -11,9 +11,10 @@ import { Arena, slabOver } from "../lib/slab.ts";
 import type { ClientConfig, ControlWrap } from "../protocol/config/types.ts";
 import { noblePrimitives } from "../protocol/control/noble-primitives.ts";
 import { nobleAead } from "../protocol/data/noble-aead.ts";
-import type { AeadFactory } from "../protocol/ports.ts";
+import type { AeadFactory, TlsContextFactory } from "../protocol/ports.ts";
 import { NOTHING_SEEN } from "../protocol/session/sightings.ts";
 import { Dialer } from "./dialer.ts";
+import { DialHistory } from "./history.ts";
 import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "./link.ts";
 import type { Resolution, Resolver } from "./resolve.ts";
 import type { OpenTunnel, TunnelSide } from "./side.ts";
@@ -116,15 +117,16 @@ interface BedOptions {
 
 class DialerBed implements LinkFactory, TunnelSide {
   now = 1000;
-  readonly dialer: Dialer;
+  dialer: Dialer;
   readonly names = new Names();
   /** All of them, open or not. */
   readonly links: FakeLink[] = [];
   readonly lines: string[] = [];
   readonly lan = undefined;
   readonly delivered: number[] = [];
-  /** Keys that were made and not closed. */
+  /** Keys that were made and not closed, and contexts of TLS. */
   keys = 0;
+  contexts = 0;
   isSilent = false;
   /** Where the server answers from. */
   path = 0;
@@ -132,16 +134,33 @@ class DialerBed implements LinkFactory, TunnelSide {
   readonly #slab = slabOver(new ArrayBuffer(4 * SCRATCH));
   readonly #options: BedOptions;
   readonly #random = seededRandom(1);
+  readonly #config: ClientConfig;
+  readonly #history: DialHistory;
 
   constructor(options: BedOptions = {}) {
     this.#options = options;
+    this.#config = { ...clientConfig([], options.wrap ?? NO_WRAP), remotes: [REMOTE], ...options.config };
+    this.#history = new DialHistory(this.#config, this.#random);
+    this.dialer = this.#newDialer();
+  }
+
+  /** As after an internal error: another dialer, which knows what the one before knew. */
+  replaceDialer(): void {
+    this.dialer.discard(this.now);
+    this.down();
+    for (const link of this.links) link.close();
+    this.dialer = this.#newDialer();
+  }
+
+  #newDialer(): Dialer {
     const log: Log = {
       enabled: () => true,
       write: (level, event, text, fields = {}) =>
         this.lines.push(`${level} ${event} ${JSON.stringify(fields)} ${text}`),
     };
-    this.dialer = new Dialer({
-      config: { ...clientConfig([], options.wrap ?? NO_WRAP), remotes: [REMOTE], ...options.config },
+    return new Dialer({
+      config: this.#config,
+      history: this.#history,
       side: this,
       links: this,
       resolver: this.names,
@@ -149,7 +168,7 @@ class DialerBed implements LinkFactory, TunnelSide {
       scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),
       aead: this.#counting(nobleAead(this.#slab)),
       control: noblePrimitives,
-      tls: fakeTls(this.#random, CERTIFICATE),
+      tls: this.#countingContexts(fakeTls(this.#random, CERTIFICATE)),
       log,
       random: this.#random,
       unixSeconds: () => 1_700_000_000,
@@ -240,6 +259,16 @@ class DialerBed implements LinkFactory, TunnelSide {
     return new OpenvpnPeer({ wrap: far, tls: fakeTlsContext(true, random, CERTIFICATE), random, ...keys });
   }
 
+  #countingContexts(tls: TlsContextFactory): TlsContextFactory {
+    return {
+      context: (parameters) => {
+        this.contexts++;
+        const context = tls.context(parameters);
+        return { engine: (accept) => context.engine(accept), close: () => void this.contexts-- };
+      },
+    };
+  }
+
   #counting(aead: AeadFactory): AeadFactory {
     return {
       create: (...of) => {
@@ -268,7 +297,8 @@ test("a session that is given up lets go of its keys and its link: another netwo
   bed.dialer.networkUp(bed.now);
   bed.until(() => bed.isUp);
   bed.dialer.stop(bed.now, "reload");
-  expect([bed.keys, bed.links.length, bed.link, bed.isUp]).toEqual([0, 6, undefined, false]);
+  expect([bed.keys, bed.contexts]).toEqual([0, 0]);
+  expect([bed.links.length, bed.link, bed.isUp]).toEqual([6, undefined, false]);
 });
 
 test("a dialer that is stopped says goodbye to the server, where the profile has explicit-exit-notify", () => {
@@ -337,6 +367,28 @@ test("the next session logs in with the token of the one before, also over a cha
     bed.until(() => bed.isUp);
     expect(bed.password).toBe(password);
   }
+});
+
+test("a dialer that takes the place of a failed one waits as that one would have, and logs in with its token", () => {
+  const bed = new DialerBed({ push: [...PUSH, "auth-token first"] });
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  bed.replaceDialer();
+  expect([bed.keys, bed.contexts]).toEqual([0, 0]);
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  expect(bed.password).toBe("first");
+
+  const refused = new DialerBed();
+  refused.dialer.networkUp(refused.now);
+  refused.until(() => refused.isUp);
+  refused.link?.server.say("AUTH_FAILED");
+  refused.until(() => !refused.isUp);
+  const refusedAt = refused.now;
+  refused.replaceDialer();
+  refused.dialer.networkUp(refused.now);
+  refused.until(() => refused.links.length === 2);
+  expect(refused.now - refusedAt).toBeGreaterThanOrEqual(59_000);
 });
 
 test("a refused token is given up for the password at once; a refused password waits, whatever the network does", () => {

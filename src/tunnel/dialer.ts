@@ -18,13 +18,13 @@ import { tunnelMss } from "../protocol/data/mtu.ts";
 import { DROP_CONTROL_AUTHENTICATION } from "../protocol/drop.ts";
 import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
 import type { AeadFactory, ControlPrimitives, TlsContext, TlsContextFactory } from "../protocol/ports.ts";
-import type { AuthToken } from "../protocol/push/collect.ts";
 import { parseTunnelOptions } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
 import type { SessionEnd, SessionEvent } from "../protocol/session/events.ts";
 import { explainEnd, explainSilence, explainStall, type Place } from "../protocol/session/explain.ts";
-import { type AttemptOutcome, RetryPolicy } from "../protocol/session/retry.ts";
+import type { AttemptOutcome } from "../protocol/session/retry.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
+import type { DialHistory } from "./history.ts";
 import type { Link, LinkFactory } from "./link.ts";
 import type { Resolver } from "./resolve.ts";
 import type { TunnelSide } from "./side.ts";
@@ -38,6 +38,8 @@ const SAID = [6, 64] as const;
 
 export interface DialerOptions {
   readonly config: ClientConfig;
+  /** Of this configuration. */
+  readonly history: DialHistory;
   readonly side: TunnelSide;
   readonly links: LinkFactory;
   readonly resolver: Resolver;
@@ -68,7 +70,7 @@ export class Dialer {
   readonly #heard: BoundedLog;
   /** For what a server can say without end. */
   readonly #said: BoundedLog;
-  readonly #retry: RetryPolicy;
+  readonly #history: DialHistory;
   readonly #opened = new Batch(ROWS);
   readonly #sealed = new Batch(ROWS);
   /** The addresses of the remote whose turn it is: walked through in their order, then its name is asked for anew. */
@@ -76,17 +78,13 @@ export class Dialer {
   #state: State = { kind: "waiting" };
   /** Of all sessions; made for the first one, closed when this dialer has stopped. */
   #tls: TlsContext | undefined;
-  /** Of the last session: the next one logs in with it, as openvpn does, for the sake of one-time passwords. */
-  #authToken: AuthToken | undefined;
-  /** Until then a refusal of the login is heeded, whatever the network does. */
-  #loginAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: DialerOptions) {
     this.#options = options;
     this.#log = options.log;
     this.#heard = new BoundedLog(options.log, ...HEARD);
     this.#said = new BoundedLog(options.log, ...SAID);
-    this.#retry = new RetryPolicy(options.config.remotes, options.config.retry, options.random);
+    this.#history = options.history;
   }
 
   /** The goodbye is said, or there was nobody to say it to. */
@@ -99,8 +97,8 @@ export class Dialer {
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
     this.#abandon(now, "the WAN address changed");
     this.#found = undefined;
-    this.#retry.reset();
-    if (now < this.#loginAt) this.#state = { kind: "backing-off", until: this.#loginAt };
+    this.#history.retry.reset();
+    if (now < this.#history.loginAt) this.#state = { kind: "backing-off", until: this.#history.loginAt };
     else this.#next(now);
   }
 
@@ -133,6 +131,20 @@ export class Dialer {
     this.#setStopped();
   }
 
+  /** For a dialer that has failed in its own stop(): the keys of its session and TLS are closed, nothing else is touched. */
+  discard(now: number): void {
+    const state = this.#state;
+    try {
+      if ("attempt" in state) {
+        this.#history.authToken = state.attempt.session.authToken;
+        state.attempt.session.abandon(now);
+      }
+    } catch {
+      // What failed before may fail here again; TLS is closed all the same.
+    }
+    this.#setStopped();
+  }
+
   pollAt(): number {
     const state = this.#state;
     const own =
@@ -159,7 +171,7 @@ export class Dialer {
 
   /** The next attempt, now: which remote is due is the policy's word. */
   #next(now: number): void {
-    const { remote, address: index } = this.#retry.target();
+    const { remote, address: index } = this.#history.retry.target();
     const literal = parseIp(remote.host);
     if (literal !== undefined) return this.#connect(now, remote, literal);
     const known = this.#found?.remote === remote && index > 0 ? this.#found.addresses[index] : undefined;
@@ -176,7 +188,7 @@ export class Dialer {
       if (result.note !== undefined) this.#heard.write(at, "warn", "link.resolved", result.note, { host });
       const { addresses } = result;
       this.#found = { remote, addresses };
-      this.#retry.resolved(addresses.length);
+      this.#history.retry.resolved(addresses.length);
       this.#connect(at, remote, addresses[index % addresses.length] as IpAddress);
     });
   }
@@ -230,7 +242,7 @@ export class Dialer {
       return this.#backOff(now, { kind: "link-failed" });
     }
     const unixSeconds = this.#options.unixSeconds();
-    const session = new ClientSession(config, ports, { link, unixSeconds, authToken: this.#authToken });
+    const session = new ClientSession(config, ports, { link, unixSeconds, authToken: this.#history.authToken });
     const attempt = new Attempt(remote, address, link, session);
     this.#state = { kind: "connecting", attempt };
     this.#log.write("info", "link.connecting", "", { ...attempt.where(), protocol });
@@ -281,7 +293,7 @@ export class Dialer {
         const { message } = explainSilence(event.seconds, this.#options.config, this.#place(attempt), attempt.seen());
         log.write("warn", "link.silent", message, attempt.where());
         // Somebody else may answer; without an alternative the same server is asked on, unless its name has moved.
-        if (this.#retry.hasAlternative) this.#leaveFor(now, attempt, event.seconds);
+        if (this.#history.retry.hasAlternative) this.#leaveFor(now, attempt, event.seconds);
         else this.#askAgain(now, attempt, event.seconds);
         return;
       }
@@ -339,7 +351,7 @@ export class Dialer {
     this.#state = { kind: "up", attempt };
     // When this one ends, the name may have moved.
     this.#found = undefined;
-    this.#retry.succeeded(now);
+    this.#history.retry.succeeded(now);
     this.#log.write("info", "tunnel.up", "", {
       address: `${tunnel.peer === undefined ? tunnel.address : tunnel.address.address}`,
       peer: (tunnel.gateway ?? tunnel.peer)?.toString(),
@@ -385,8 +397,8 @@ export class Dialer {
   }
 
   #backOff(now: number, outcome: AttemptOutcome): void {
-    const delay = this.#retry.ended(outcome, now);
-    if (outcome.kind === "auth-failed") this.#loginAt = now + delay;
+    const delay = this.#history.retry.ended(outcome, now);
+    if (outcome.kind === "auth-failed") this.#history.loginAt = now + delay;
     this.#state = { kind: "backing-off", until: now + delay };
     if (delay >= 2000) this.#log.write("info", "link.waiting", "", { seconds: Math.round(delay / 100) / 10 });
   }
@@ -401,7 +413,7 @@ export class Dialer {
   }
 
   #release(now: number, { session, link, isOpen }: Attempt): void {
-    this.#authToken = session.authToken;
+    this.#history.authToken = session.authToken;
     // Where it has not ended by itself: its keys and its TLS are not the collector's.
     session.abandon(now);
     if (isOpen) this.#options.side.down(now);

@@ -2,12 +2,11 @@
  * 10,000 handshakes that somebody on the way breaks: nothing crashes, nothing throws, nothing stays in memory. What OpenSSL has
  * allocated is read from the C library, of whose heap it is nearly the only user.
  */
-import { dlopen, FFIType } from "bun:ffi";
 import { afterAll, expect, test } from "bun:test";
 import { type Random, randomBelow, seededRandom } from "../../src/lib/random.ts";
 import { libsslTls } from "../../src/platform/crypto/tls.ts";
-import { NativeMemory } from "../../src/platform/sys/memory.ts";
 import type { TlsContext, TlsEngine, TlsParameters } from "../../src/protocol/ports.ts";
+import { allocated } from "../support/c-heap.ts";
 import { makeTlsPki } from "../support/tls-pki.ts";
 
 const HANDSHAKES = 10_000;
@@ -88,18 +87,6 @@ function breakOne(client: TlsContext, server: TlsContext, random: Random): strin
   for (const side of sides) side.close();
   return seen.join(" / ");
 }
-
-/** Bytes that are allocated from the C library. */
-function allocated(): number {
-  // A structure of ten size_t that is returned by value: the caller passes its place as if it were the first argument (x86-64).
-  const mallinfo2 = libc.symbols.mallinfo2 as unknown as (place: number) => void;
-  mallinfo2(place.pointer);
-  return Number(place.view.getBigUint64(UORDBLKS, true)) + Number(place.view.getBigUint64(HBLKHD, true));
-}
-const place = new NativeMemory(4096);
-const libc = dlopen("libc.so.6", { mallinfo2: { args: [FFIType.ptr], returns: FFIType.void } });
-const HBLKHD = 4 * 8;
-const UORDBLKS = 7 * 8;
 
 test.skipIf(process.arch !== "x64")(
   "broken handshakes crash nothing and leave nothing behind",

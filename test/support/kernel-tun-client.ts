@@ -20,6 +20,7 @@ import { NativeMemory } from "../../src/platform/sys/memory.ts";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
 import { NOTHING_SEEN } from "../../src/protocol/session/sightings.ts";
 import { Dialer } from "../../src/tunnel/dialer.ts";
+import { DialHistory } from "../../src/tunnel/history.ts";
 import type { Link, LinkReceiver } from "../../src/tunnel/link.ts";
 
 const [profile, login, device] = process.argv.slice(2) as [string, string, string];
@@ -59,6 +60,7 @@ const log: Log = {
 };
 const dialer = new Dialer({
   config: result.config,
+  history: new DialHistory(result.config, systemRandom),
   side,
   links: {
     refusal: () => undefined,

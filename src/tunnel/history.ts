@@ -1,0 +1,20 @@
+/**
+ * What a dialer knows of its attempts so far. It belongs to the profile, not to the dialer: one that takes the place of a
+ * dialer that failed goes on where that one was, so that our own errors shorten no wait that a server is owed.
+ */
+import type { Random } from "../lib/random.ts";
+import type { ClientConfig } from "../protocol/config/types.ts";
+import type { AuthToken } from "../protocol/push/collect.ts";
+import { RetryPolicy } from "../protocol/session/retry.ts";
+
+export class DialHistory {
+  readonly retry: RetryPolicy;
+  /** Of the last session: the next one logs in with it, as openvpn does, for the sake of one-time passwords. */
+  authToken: AuthToken | undefined;
+  /** Until then a refusal of the login is heeded, whatever the network does. */
+  loginAt = Number.NEGATIVE_INFINITY;
+
+  constructor({ remotes, retry }: Pick<ClientConfig, "remotes" | "retry">, random: Random) {
+    this.retry = new RetryPolicy(remotes, retry, random);
+  }
+}
