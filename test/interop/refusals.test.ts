@@ -57,7 +57,7 @@ describe.skipIf(NO_WORLD || REFERENCE)("a router that cannot have its tunnel", (
     await world.server({}, "server", "0.0.0.0");
     await subject.boot(world.config({ profile: world.profile({ remotes: [SERVER_2] }) }));
     const line = await subject.says(/no answer from 203\.0\.113\.11/);
-    expect(line).toMatch(/packets come from 203\.0\.113\.1:1194 instead.*float/);
+    expect(line).toMatch(/an answer comes from 203\.0\.113\.1:1194 instead.*float/);
     await closed();
     await subject.bootUp(world.config({ profile: world.profile({ remotes: [SERVER_2], lines: ["float"] }) }));
     expect(subject.log()).toMatch(/link\.floated.*203\.0\.113\.1:1194/);
