@@ -3,7 +3,7 @@ import { afterAll, expect, test } from "bun:test";
 import { libsslTls } from "../../src/platform/crypto/tls.ts";
 import type { TlsParameters } from "../../src/protocol/ports.ts";
 import { allocated } from "../support/c-heap.ts";
-import { makeTlsPki } from "../support/tls-pki.ts";
+import { makeTlsPki, TLS_DEFAULTS } from "../support/tls-pki.ts";
 
 const TIMES = 500;
 const ROUNDS = 4;
@@ -15,22 +15,11 @@ afterAll(() => pki.remove());
 const file = pki.material;
 
 const CLIENT: TlsParameters = {
+  ...TLS_DEFAULTS,
   isServer: false,
   ca: file("ca.crt"),
   cert: file("client.crt"),
   key: file("client.key"),
-  extraCerts: undefined,
-  pkcs12: undefined,
-  passphrase: undefined,
-  crl: undefined,
-  minVersion: "1.2",
-  maxVersion: "1.3",
-  cipherList: undefined,
-  cipherSuites: undefined,
-  groups: undefined,
-  certProfile: "legacy",
-  clientCert: "require",
-  verifyChain: true,
 };
 const PKCS12 = { cert: undefined, key: undefined, passphrase: "secret", pkcs12: file("client.p12") };
 

@@ -7,7 +7,7 @@ import { type Random, randomBelow, seededRandom } from "../../src/lib/random.ts"
 import { libsslTls } from "../../src/platform/crypto/tls.ts";
 import type { TlsContext, TlsEngine, TlsParameters } from "../../src/protocol/ports.ts";
 import { allocated } from "../support/c-heap.ts";
-import { makeTlsPki } from "../support/tls-pki.ts";
+import { makeTlsPki, TLS_DEFAULTS } from "../support/tls-pki.ts";
 
 const HANDSHAKES = 10_000;
 /** Until then caches of the library and of the C library's heap fill. */
@@ -22,19 +22,11 @@ const file = pki.material;
 function contexts(): TlsContext[][] {
   return (["1.2", "1.3"] as const).map((version) => {
     const common = {
+      ...TLS_DEFAULTS,
       ca: file("ca.crt"),
-      extraCerts: undefined,
-      pkcs12: undefined,
-      passphrase: undefined,
       crl: file("nobody.crl"),
       minVersion: version,
       maxVersion: version,
-      cipherList: undefined,
-      cipherSuites: undefined,
-      groups: undefined,
-      certProfile: "legacy",
-      clientCert: "require",
-      verifyChain: true,
     } as const;
     const client: TlsParameters = { ...common, isServer: false, cert: file("client.crt"), key: file("client.key") };
     const server: TlsParameters = { ...common, isServer: true, cert: file("server.crt"), key: file("server.key") };

@@ -8,7 +8,7 @@ import { libsslTls } from "../../src/platform/crypto/tls.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import type { AeadName, TlsParameters, TlsVersion } from "../../src/protocol/ports.ts";
 import { OpenvpnPeer } from "../support/openvpn-peer.ts";
-import { makeTlsPki, type TlsPki } from "../support/tls-pki.ts";
+import { makeTlsPki, TLS_DEFAULTS, type TlsPki } from "../support/tls-pki.ts";
 
 const openvpn = process.env["OPENVPN"] ?? "/usr/sbin/openvpn";
 const PING = Uint8Array.fromHex("2a187bf3641eb4cb07ed2d0a981fc748");
@@ -26,24 +26,14 @@ beforeAll(() => {
 afterAll(() => pki.remove());
 
 function serverTls(version: TlsVersion): TlsParameters {
-  const none = undefined;
   return {
+    ...TLS_DEFAULTS,
     isServer: true,
-    clientCert: "require",
     ca: pki.material("ca.crt"),
     cert: pki.material("server.crt"),
     key: pki.material("server.key"),
-    extraCerts: none,
-    pkcs12: none,
-    passphrase: none,
-    crl: none,
     minVersion: version,
     maxVersion: version,
-    cipherList: none,
-    cipherSuites: none,
-    groups: none,
-    certProfile: "legacy",
-    verifyChain: true,
   };
 }
 

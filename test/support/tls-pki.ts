@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Material } from "../../src/protocol/config/types.ts";
+import type { TlsParameters } from "../../src/protocol/ports.ts";
 
 export interface TlsPki {
   readonly directory: string;
@@ -62,3 +63,22 @@ export function makeTlsPki(): TlsPki {
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
+
+/** What a profile says that says nothing about TLS; a test adds its material and what it is about. */
+export const TLS_DEFAULTS = {
+  ca: undefined,
+  cert: undefined,
+  key: undefined,
+  extraCerts: undefined,
+  pkcs12: undefined,
+  passphrase: undefined,
+  crl: undefined,
+  minVersion: "1.2",
+  maxVersion: "1.3",
+  cipherList: undefined,
+  cipherSuites: undefined,
+  groups: undefined,
+  certProfile: "legacy",
+  clientCert: "require",
+  verifyChain: true,
+} as const satisfies Omit<TlsParameters, "isServer">;

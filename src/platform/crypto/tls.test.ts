@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { makeTlsPki } from "../../../test/support/tls-pki.ts";
+import { makeTlsPki, TLS_DEFAULTS } from "../../../test/support/tls-pki.ts";
 import type { AcceptPeer, TlsEngine, TlsParameters } from "../../protocol/ports.ts";
 import { openSsl } from "./libssl.ts";
 import { libsslTls } from "./tls.ts";
@@ -11,19 +11,8 @@ afterAll(() => pki.remove());
 const file = pki.material;
 
 const common = {
+  ...TLS_DEFAULTS,
   ca: file("ca.crt"),
-  extraCerts: undefined,
-  pkcs12: undefined,
-  passphrase: undefined,
-  crl: undefined,
-  minVersion: "1.2",
-  maxVersion: "1.3",
-  cipherList: undefined,
-  cipherSuites: undefined,
-  groups: undefined,
-  certProfile: "legacy",
-  clientCert: "require",
-  verifyChain: true,
 } as const;
 const client: TlsParameters = { ...common, isServer: false, cert: file("client.crt"), key: file("client.key") };
 const server: TlsParameters = { ...common, isServer: true, cert: file("server.crt"), key: file("server.key") };

@@ -19,6 +19,7 @@ import type { TlsParameters } from "../../../src/protocol/ports.ts";
 import { ClientSession } from "../../../src/protocol/session/client.ts";
 import { explainEnd } from "../../../src/protocol/session/explain.ts";
 import { OpenvpnPeer } from "../openvpn-peer.ts";
+import { TLS_DEFAULTS } from "../tls-pki.ts";
 
 export const OPENVPN = process.env["OPENVPN"] ?? Bun.which("openvpn") ?? "/usr/sbin/openvpn";
 
@@ -141,22 +142,11 @@ export class OwnServer implements Server {
       bytes: new Uint8Array(readFileSync(join(folder, name))),
     });
     const tls = libsslTls.context({
+      ...TLS_DEFAULTS,
       isServer: true,
-      clientCert: "require",
       ca: read("ca.crt"),
       cert: read("server.crt"),
       key: read("server.key"),
-      extraCerts: undefined,
-      pkcs12: undefined,
-      passphrase: undefined,
-      crl: undefined,
-      minVersion: "1.2",
-      maxVersion: "1.3",
-      cipherList: undefined,
-      cipherSuites: undefined,
-      groups: undefined,
-      certProfile: "legacy",
-      verifyChain: true,
       ...change(read),
     });
     const peer = new OpenvpnPeer({
