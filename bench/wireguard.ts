@@ -3,10 +3,11 @@ import { generateKeyPairSync } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Daemon, run, until } from "../test/support/world/process.ts";
-import { ROOT } from "../test/support/world/router.ts";
-import { GATEWAY, SERVER, TUNNEL, type World } from "../test/support/world/world.ts";
+import { clearKernelRouter, forwardByKernel, ROOT } from "../test/support/world/router.ts";
+import { SERVER, TUNNEL, type World } from "../test/support/world/world.ts";
 
-const MODULE = "golang.zx2c4.com/wireguard@latest";
+/** One version, so that figures of different days can be compared. */
+const MODULE = "golang.zx2c4.com/wireguard@v0.0.0-20260522210424-ecfc5a8d5446";
 const TOOLS = join(ROOT, "dist/tools");
 const PORT = 51820;
 
@@ -20,40 +21,48 @@ export async function findWireguard(): Promise<string | undefined> {
   console.error(`building wireguard-go from ${MODULE}`);
   const { code, out } = await run(["env", `GOBIN=${TOOLS}`, "go", "install", MODULE], 180);
   if (code === 0) return built;
-  console.error(`no wireguard-go: ${out.trim().split("\n").at(-1)}`);
+  console.error(`no wireguard-go, so its column is missing: ${whyNot(out)}; WIREGUARD_GO= takes a binary`);
   return undefined;
 }
 
-/** Both ends with fresh keys; the process of the router's end. */
-export async function startWireguard(world: World, binary: string): Promise<Daemon> {
+/** What `go install` failed for, in words. */
+export function whyNot(out: string): string {
+  const last = out.trim().split("\n").at(-1) ?? "";
+  const needs = /requires go >= ([\d.]+)/.exec(out)?.[1] ?? /module requires Go ([\d.]+)/.exec(out)?.[1];
+  if (needs !== undefined) return `it needs Go ${needs} or newer, and this Go may not fetch that (GOTOOLCHAIN)`;
+  if (/GOTOOLCHAIN|toolchain not available/.test(out)) return `the Go that it needs cannot be fetched (${last})`;
+  if (
+    /dial tcp|lookup |i\/o timeout|proxyconnect|connection refused|GOPROXY|Forbidden|404 Not Found|\(ended after/.test(
+      out,
+    )
+  )
+    return `the Go module proxy cannot be reached (${last})`;
+  return last;
+}
+
+/** Both ends with fresh keys. */
+export async function startWireguard(world: World, binary: string): Promise<{ router: Daemon; far: Daemon }> {
   await world.stop("server"); // it has the same tunnel network
-  const [near, far] = [keyPair(), keyPair()];
+  const [near, other] = [keyPair(), keyPair()];
   // The control sockets share one folder over all namespaces, so the interfaces need names of this run.
   const [nearName, farName] = [`wgr${process.pid}`, `wgs${process.pid}`];
   const router = world.start("router", "rt", [binary, "-f", nearName]);
-  world.start("wireguard-far", "net", [binary, "-f", farName]);
-  await configure(farName, far.secret, near.open, "10.8.0.2/32", undefined);
-  await configure(nearName, near.secret, far.open, "0.0.0.0/0", `${SERVER}:${PORT}`);
+  const far = world.start("wireguard-far", "net", [binary, "-f", farName]);
+  await configure(farName, other.secret, near.open, "10.8.0.2/32", undefined);
+  await configure(nearName, near.secret, other.open, "0.0.0.0/0", `${SERVER}:${PORT}`);
   await world.sh("net", `ip addr add ${TUNNEL}/24 dev ${farName}; ip link set ${farName} mtu 1420 up`);
+  await forwardByKernel(world, nearName);
   await world.sh(
     "rt",
-    `ip addr replace 203.0.113.50/24 dev w0; ip addr replace ${GATEWAY}/24 dev l1; echo 1 > /proc/sys/net/ipv4/ip_forward
-     ip addr add 10.8.0.2/24 dev ${nearName}; ip link set ${nearName} mtu 1420 up; ip route replace default via ${TUNNEL}
-     nft add table ip mg; nft flush table ip mg
-     nft 'add chain ip mg post { type nat hook postrouting priority 100; }'; nft add rule ip mg post oifname ${nearName} masquerade
-     nft 'add chain ip mg clamp { type filter hook forward priority 0; }'
-     nft add rule ip mg clamp tcp flags syn tcp option maxseg size set rt mtu`,
+    `ip addr add 10.8.0.2/24 dev ${nearName}; ip link set ${nearName} mtu 1420 up; ip route replace default via ${TUNNEL}
+     iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu`,
   );
-  return router;
+  return { router, far };
 }
 
 export async function stopWireguard(world: World): Promise<void> {
-  await world.stop("router");
   await world.stop("wireguard-far");
-  await world.sh(
-    "rt",
-    "ip addr flush dev w0; ip addr flush dev l1; echo 0 > /proc/sys/net/ipv4/ip_forward; nft delete table ip mg",
-  );
+  await clearKernelRouter(world);
 }
 
 function keyPair(): { secret: string; open: string } {

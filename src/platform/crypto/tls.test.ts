@@ -479,7 +479,7 @@ test("the right pass phrase opens a locked key", () => {
 });
 
 test("what the environment and a configuration file of OpenSSL say changes nothing", async () => {
-  const here = (path: string) => JSON.stringify(new URL(path, import.meta.url).pathname);
+  const here = (path: string) => JSON.stringify(join(import.meta.dir, path));
   const script = `
     import { readFileSync } from "node:fs";
     import { libsslTls } from ${here("./tls.ts")};

@@ -11,6 +11,8 @@ export interface TcpRun {
   readonly standstill: number;
 }
 
+export type Way = "up" | "down";
+
 interface Interval {
   readonly sum: { readonly bits_per_second: number };
 }
@@ -19,13 +21,14 @@ interface Report {
   readonly intervals: readonly Interval[];
   readonly end: {
     readonly sum_received?: { readonly bits_per_second: number; readonly bytes: number };
+    readonly sum_received_bidir_reverse?: { readonly bits_per_second: number };
     readonly sum?: { readonly bits_per_second: number; readonly lost_percent: number };
   };
   readonly error?: string;
 }
 
 /** One TCP connection for some seconds; `down` is toward the LAN. */
-export async function iperfTcp(world: World, way: "up" | "down", seconds: number): Promise<TcpRun> {
+export async function iperfTcp(world: World, way: Way, seconds: number): Promise<TcpRun> {
   const watch = watchMachine();
   const report = await iperf(world, ["-t", `${seconds}`, ...(way === "down" ? ["-R"] : [])], seconds);
   const rates = report.intervals.map((interval) => interval.sum.bits_per_second / 1e6);
@@ -54,16 +57,28 @@ function watchMachine(): () => number {
   };
 }
 
-/** UDP datagrams of `size` bytes at a rate toward the web host; what was lost, in per cent. */
-export async function iperfUdp(
-  world: World,
-  mbit: number,
-  size: number,
-  seconds: number,
-): Promise<{ mbit: number; lossPercent: number }> {
-  const report = await iperf(world, ["-u", "-b", `${mbit}M`, "-l", `${size}`, "-t", `${seconds}`], seconds);
-  const { bits_per_second = 0, lost_percent = 100 } = report.end.sum ?? {};
-  return { mbit: (bits_per_second / 1e6) * (1 - lost_percent / 100), lossPercent: lost_percent };
+/** One TCP connection each way at once: Mbit/s. */
+export async function iperfBoth(world: World, seconds: number): Promise<{ up: number; down: number }> {
+  const { end } = await iperf(world, ["-t", `${seconds}`, "--bidir"], seconds);
+  return {
+    up: (end.sum_received?.bits_per_second ?? 0) / 1e6,
+    down: (end.sum_received_bidir_reverse?.bits_per_second ?? 0) / 1e6,
+  };
+}
+
+export interface UdpRun {
+  /** Of payload that left the sender, and that arrived. */
+  readonly sentMbit: number;
+  readonly mbit: number;
+  readonly lossPercent: number;
+}
+
+/** UDP datagrams of `size` bytes of payload at a rate in Mbit/s; 0: as fast as the sender can. */
+export async function iperfUdp(world: World, way: Way, size: number, rate: number, seconds: number): Promise<UdpRun> {
+  const options = ["-u", "-b", `${rate}M`, "-l", `${size}`, "-t", `${seconds}`, ...(way === "down" ? ["-R"] : [])];
+  const { bits_per_second = 0, lost_percent = 100 } = (await iperf(world, options, seconds)).end.sum ?? {};
+  const sentMbit = bits_per_second / 1e6;
+  return { sentMbit, mbit: sentMbit * (1 - lost_percent / 100), lossPercent: lost_percent };
 }
 
 async function iperf(world: World, options: readonly string[], seconds: number): Promise<Report> {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { answered, lastAnswered, unanswered } from "./ping.ts";
+import { answered, lastAnswered, roundTrips, unanswered } from "./ping.ts";
 
 const OUT = `PING 10.8.0.1 (10.8.0.1) 56(84) bytes of data.
 64 bytes from 10.8.0.1: icmp_seq=1 ttl=64 time=0.5 ms
@@ -13,4 +13,9 @@ test("what is counted are answers, each request once, and of the requests that w
   expect([answered(OUT, 5), answered(OUT, 4), answered("", 3)]).toEqual([3, 2, 0]);
   expect([lastAnswered(OUT), lastAnswered("")]).toEqual([5, 0]);
   expect([unanswered(OUT), unanswered("")]).toEqual([2, 0]);
+});
+
+test("round trips are sorted, the first answer counts, and none is for ever", () => {
+  expect(roundTrips(OUT, 5)).toEqual([0.5, 0.5, 0.5, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  expect(roundTrips(OUT, 1)).toEqual([0.5]);
 });

@@ -18,10 +18,10 @@ export function morgana(compiled = false): string[] {
 export function startNative(
   world: World,
   config: string,
-  options: { compiled?: boolean; more?: readonly string[] } = {},
+  options: { compiled?: boolean; binary?: string | undefined; more?: readonly string[] } = {},
 ): Daemon {
   const argv = [
-    ...morgana(options.compiled),
+    ...(options.binary === undefined ? morgana(options.compiled) : [options.binary]),
     "appliance",
     "--wan",
     "w0",
@@ -39,15 +39,7 @@ export function startNative(
  * server by address.
  */
 export async function startKernelRouter(world: World, config: string): Promise<Daemon> {
-  await world.sh(
-    "rt",
-    `ip addr replace 203.0.113.50/24 dev w0; ip addr replace ${GATEWAY}/24 dev l1; ip route replace default via 203.0.113.1
-     echo 1 > /proc/sys/net/ipv4/ip_forward
-     if command -v nft >/dev/null; then
-       nft add table ip mg; nft flush table ip mg
-       nft 'add chain ip mg post { type nat hook postrouting priority 100; }'; nft add rule ip mg post oifname tun-r masquerade
-     else iptables -t nat -F POSTROUTING; iptables -t nat -A POSTROUTING -o tun-r -j MASQUERADE; fi`,
-  );
+  await forwardByKernel(world, "tun-r");
   const profile = readdirSync(config).find((name) => name.endsWith(".ovpn"))!;
   const text = readFileSync(join(config, profile), "utf8")
     .replaceAll(SERVER_NAME, SERVER)
@@ -63,13 +55,23 @@ export async function startKernelRouter(world: World, config: string): Promise<D
   ]);
 }
 
-/** Undoes what `startKernelRouter` told the kernel. */
+/** Tells the kernel in the router's place its addresses, to forward, and to translate the LAN to the address of the tunnel's interface. */
+export async function forwardByKernel(world: World, tunnel: string): Promise<void> {
+  await world.sh(
+    "rt",
+    `ip addr replace 203.0.113.50/24 dev w0; ip addr replace ${GATEWAY}/24 dev l1; ip route replace default via 203.0.113.1
+     echo 1 > /proc/sys/net/ipv4/ip_forward
+     iptables -t nat -F POSTROUTING; iptables -t nat -A POSTROUTING -o ${tunnel} -j MASQUERADE`,
+  );
+}
+
+/** Stops the router's program and undoes `forwardByKernel`. */
 export async function clearKernelRouter(world: World): Promise<void> {
   await world.stop("router");
   await world.sh(
     "rt",
     `ip addr flush dev w0; ip addr flush dev l1; echo 0 > /proc/sys/net/ipv4/ip_forward
-     if command -v nft >/dev/null; then nft delete table ip mg; else iptables -t nat -F POSTROUTING; fi`,
+     iptables -t nat -F POSTROUTING; iptables -t mangle -F FORWARD`,
   );
 }
 
