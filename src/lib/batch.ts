@@ -8,6 +8,7 @@ export const VNET_DATA_VALID = 2;
 export const GSO_NONE = 0;
 export const GSO_TCPV4 = 1;
 export const GSO_UDP = 3;
+export const GSO_TCPV6 = 4;
 export const GSO_UDP_L4 = 5;
 /** Bit in gsoType: the TCP flow uses ECN (CWR only on the first segment). */
 export const GSO_ECN = 0x80;

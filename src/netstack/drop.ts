@@ -75,6 +75,27 @@ export const Drop = Object.freeze({
   ArpContradiction: 67,
   UdpStrangerLimit: 68,
   FragmentRepeated: 69,
+  Ipv6Truncated: 70,
+  Ipv6BadVersion: 71,
+  Ipv6BadLength: 72,
+  Ipv6BadExtension: 73,
+  Ipv6ChainTooLong: 74,
+  Ipv6RoutingHeader: 75,
+  Ipv6BadOption: 76,
+  Ipv6MartianSource: 77,
+  Ipv6MartianDestination: 78,
+  Ipv6NotForUs: 79,
+  Ipv6Unconfigured: 80,
+  Ipv6UnknownProtocol: 81,
+  Ipv6HopLimitExpired: 82,
+  FragmentIncompleteChain: 83,
+  UdpNoChecksum: 84,
+  NdNotLocal: 85,
+  NdBadFormat: 86,
+  NdNotForUs: 87,
+  NdUnsolicited: 88,
+  NdConflict: 89,
+  NdContradiction: 90,
 } as const);
 
 export type DropName = keyof typeof Drop;
@@ -158,6 +179,29 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   UdpStrangerLimit:
     "With float: more datagrams in one turn from elsewhere than the server than are looked at; a flood, or other software on that port.",
   FragmentRepeated: "A fragment that was there already: a copy made on the way; harmless.",
+  Ipv6Truncated: "Less than an IPv6 header in the frame.",
+  Ipv6BadVersion: "The IP version is not 6 although the frame says IPv6.",
+  Ipv6BadLength: "The IPv6 payload length is more than the frame holds.",
+  Ipv6BadExtension: "IPv6 extension headers that do not fit the packet, or with two fragment headers.",
+  Ipv6ChainTooLong: "More than 8 IPv6 extension headers, or more than 512 bytes of them: made up to hide something.",
+  Ipv6RoutingHeader: "A packet with a route of its own (routing header); refused (RFC 5095).",
+  Ipv6BadOption: "IPv6 options that do not parse, or one that we do not know and whose sender wants it refused then.",
+  Ipv6MartianSource: "An IPv6 source address that cannot be: multicast, loopback, none, IPv4-mapped, or our own.",
+  Ipv6MartianDestination: "An IPv6 destination address that cannot be: loopback, none, IPv4-mapped, or within a host.",
+  Ipv6NotForUs: "An IPv6 packet for another host, or to a group that we do not listen to.",
+  Ipv6Unconfigured: "IPv6 that arrived before this interface had such an address.",
+  Ipv6UnknownProtocol: "For an IPv6 address of ours, but no transport protocol that we speak.",
+  Ipv6HopLimitExpired: "The hop limit ended here: a traceroute, or a routing loop.",
+  FragmentIncompleteChain: "A first IPv6 fragment without the transport header: made up to hide it (RFC 7112).",
+  UdpNoChecksum: "UDP over IPv6 without a checksum, which IPv6 does not allow.",
+  NdNotLocal: "Neighbour discovery from beyond the link (its hop limit is not 255), or in fragments: an attack.",
+  NdBadFormat: "A message of neighbour discovery that is not as it has to be.",
+  NdNotForUs: "Neighbour discovery about an address that is not ours; normal.",
+  NdUnsolicited:
+    "A neighbour advertisement that nobody asked for: an announcement, or an attempt at spoofing; it is not learnt.",
+  NdConflict: "Another host claims an IPv6 address of ours: look for a duplicate address on that network.",
+  NdContradiction:
+    "A neighbour advertisement with another MAC than the one that is known: a move, a duplicate address, or an attempt at spoofing; everybody is asked.",
 };
 
 /** Names in the order of the codes. */

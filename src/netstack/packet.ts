@@ -6,16 +6,20 @@
 import { type Batch, GSO_NONE } from "../lib/batch.ts";
 
 export class Packet {
+  /** Of IPv6, else of IPv4. Who fills a record sets it; a record of one family alone has it from the start. */
+  isV6: boolean;
   /** Offset of the IP header in the slab; bytes of the packet from there, as the header says. */
   at = 0;
   len = 0;
   /** Offset of the transport header; in a later fragment, of its data. */
   l4 = 0;
-  /** Transport protocol. */
+  /** Transport protocol; ICMP is another one in each family. */
   proto = 0;
   /** What a transport checksum knows of IP: the sum of the addresses and the protocol, without the length. */
   pseudo = 0;
   isFragment = false;
+  /** IPv6: offset of the fragment header, 0: there is none. */
+  fragmentAt = 0;
   /** It was put together from fragments, and lies in a scratch: who sends it on copies it. */
   isReassembled = false;
   /** Index of the neighbour on its link that it came from; 0 where the link does not say. */
@@ -28,6 +32,10 @@ export class Packet {
   hdrLen = 0;
   csumStart = 0;
   csumOffset = 0;
+
+  constructor(isV6 = false) {
+    this.isV6 = isV6;
+  }
 
   /** Nothing is left to a device: checksums are complete, and it is no super-frame. */
   setPlain(): void {

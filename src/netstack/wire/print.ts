@@ -20,6 +20,7 @@ import {
   ETHERNET_HEADER_LEN,
   ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
   etherCheck,
   etherDstHi,
   etherDstLo,
@@ -38,6 +39,18 @@ import {
   icmpType,
 } from "./icmpv4.ts";
 import {
+  ICMPV6_ECHO_REPLY,
+  ICMPV6_ECHO_REQUEST,
+  ICMPV6_HEADER_LEN,
+  icmpv6Check,
+  icmpv6Code,
+  icmpv6EchoId,
+  icmpv6EchoSeq,
+  icmpv6IsError,
+  icmpv6Rest,
+  icmpv6Type,
+} from "./icmpv6.ts";
+import {
   IPV4_HEADER_LEN,
   ipv4Check,
   ipv4DontFragment,
@@ -55,6 +68,35 @@ import {
   PROTO_TCP,
   PROTO_UDP,
 } from "./ipv4.ts";
+import {
+  IPV6_DST,
+  IPV6_HEADER_LEN,
+  IPV6_SRC,
+  ipv6Address,
+  ipv6Check,
+  ipv6HopLimit,
+  ipv6NextHeader,
+  ipv6TotalLen,
+  PROTO_ICMPV6,
+} from "./ipv6.ts";
+import { EXT_FRAGMENT, ExtensionChain, fragmentId, fragmentMore, fragmentOffset } from "./ipv6-ext.ts";
+import {
+  NDP_ADVERT,
+  NDP_OPTION_SOURCE_MAC,
+  NDP_OPTION_TARGET_MAC,
+  NDP_OVERRIDE,
+  NDP_ROUTER,
+  NDP_ROUTER_ADVERT,
+  NDP_ROUTER_SOLICIT,
+  NDP_SOLICITED,
+  NDP_TARGET,
+  ndpCheck,
+  ndpFlags,
+  ndpIsType,
+  ndpMacHi,
+  ndpMacLo,
+  ndpOption,
+} from "./ndp.ts";
 import { tcpAck, tcpCheck, tcpDstPort, tcpFlags, tcpHeaderLen, tcpSeq, tcpSrcPort, tcpWindow } from "./tcp.ts";
 import { tcpMssAt } from "./tcp-options.ts";
 import { UDP_HEADER_LEN, udpCheck, udpDstPort, udpLen, udpSrcPort } from "./udp.ts";
@@ -76,6 +118,8 @@ function printPayload(d: DataView, at: number, len: number, type: number): strin
       return printArp(d, at, len);
     case ETHERTYPE_IPV4:
       return printIpv4(d, at, len);
+    case ETHERTYPE_IPV6:
+      return printIpv6(d, at, len);
     default:
       return `type 0x${type.toString(16).padStart(4, "0")} len ${len}`;
   }
@@ -117,6 +161,68 @@ export function printIpv4(d: DataView, at: number, avail: number): string {
     default:
       return `${head} proto ${ipv4Protocol(d, at)}`;
   }
+}
+
+/** The IPv6 packet at `at`, of which `avail` bytes are there. */
+export function printIpv6(d: DataView, at: number, avail: number): string {
+  const bad = ipv6Check(d, at, avail);
+  if (bad !== Drop.None) return refused(bad, avail);
+  const total = ipv6TotalLen(d, at);
+  const head = `${ipv6Address(d, at + IPV6_SRC)} > ${ipv6Address(d, at + IPV6_DST)} hops ${ipv6HopLimit(d, at)}`;
+  const chain = new ExtensionChain();
+  const broken = chain.walk(d, at, total);
+  if (broken !== Drop.None) return `${head} len ${total} ${DROP_NAMES[broken]}`;
+  const { l4, proto, fragmentAt } = chain;
+  const offset = fragmentAt === 0 ? 0 : fragmentOffset(d, fragmentAt);
+  const more = fragmentAt !== 0 && fragmentMore(d, fragmentAt);
+  const fragment =
+    fragmentAt === 0 ? "" : ` frag id ${(fragmentId(d, fragmentAt) >>> 0).toString(16)} ${offset}${more ? "+" : ""}`;
+  const first = ipv6NextHeader(d, at);
+  const options = first === proto || (fragmentAt !== 0 && first === EXT_FRAGMENT) ? "" : ` ext ${first}`;
+  const line = `${head}${fragment}${options} len ${total}`;
+  if (offset > 0) return line;
+  const len = at + total - l4;
+  switch (proto) {
+    case PROTO_UDP:
+      return `${line} ${printUdp(d, l4, len, more)}`;
+    case PROTO_TCP:
+      return `${line} ${printTcp(d, l4, len)}`;
+    case PROTO_ICMPV6:
+      return `${line} ${printIcmpv6(d, at, l4, len)}`;
+    default:
+      return `${line} proto ${proto}`;
+  }
+}
+
+function printIcmpv6(d: DataView, ip: number, at: number, len: number): string {
+  const bad = icmpv6Check(d, at, len, 0, false);
+  if (bad !== Drop.None) return `icmp6 ${refused(bad, len)}`;
+  const type = icmpv6Type(d, at);
+  if (ndpIsType(type)) return printNdp(d, ip, at, len);
+  const head = `icmp6 type ${type} code ${icmpv6Code(d, at)}`;
+  if (type === ICMPV6_ECHO_REQUEST || type === ICMPV6_ECHO_REPLY)
+    return `${head} id ${icmpv6EchoId(d, at)} seq ${icmpv6EchoSeq(d, at)}`;
+  if (!icmpv6IsError(type)) return head;
+  const quote = at + ICMPV6_HEADER_LEN;
+  if (len - ICMPV6_HEADER_LEN < IPV6_HEADER_LEN) return `${head} no quote`;
+  return `${head} rest ${icmpv6Rest(d, at)} about ${ipv6Address(d, quote + IPV6_SRC)} > ${ipv6Address(d, quote + IPV6_DST)} next ${ipv6NextHeader(d, quote)}`;
+}
+
+const NDP_NAMES = ["router-solicit", "router-advert", "solicit", "advert", "redirect"];
+
+function printNdp(d: DataView, ip: number, at: number, len: number): string {
+  const type = icmpv6Type(d, at);
+  const name = `nd ${NDP_NAMES[type - NDP_ROUTER_SOLICIT]}`;
+  const bad = ndpCheck(d, ip, at, len);
+  if (bad !== Drop.None) return `${name} ${refused(bad, len)}`;
+  const macs = [NDP_OPTION_SOURCE_MAC, NDP_OPTION_TARGET_MAC].map((kind) => ndpOption(d, at, len, kind));
+  const from = macs.map((p) => (p < 0 ? "" : ` mac ${formatMac({ hi: ndpMacHi(d, p), lo: ndpMacLo(d, p) })}`)).join("");
+  if (type === NDP_ROUTER_SOLICIT || type === NDP_ROUTER_ADVERT) return `${name}${from}`;
+  const flags = ndpFlags(d, at);
+  const letter = (bit: number, text: string): string => ((flags & bit) !== 0 ? text : "");
+  const said =
+    type === NDP_ADVERT ? ` ${letter(NDP_ROUTER, "R")}${letter(NDP_SOLICITED, "S")}${letter(NDP_OVERRIDE, "O")}` : "";
+  return `${name} ${ipv6Address(d, at + NDP_TARGET)}${said}${from}`;
 }
 
 function printUdp(d: DataView, at: number, len: number, fragment: boolean): string {
