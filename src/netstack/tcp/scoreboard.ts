@@ -1,0 +1,506 @@
+/**
+ * What is under way, SND.UNA to SND.NXT: ranges in the order of the sequence, each with the time at which it was sent last and
+ * its state, and over them RACK's detection of losses (RFC 8985; SACK: RFC 2018, 2883). No object a segment: rows of arrays.
+ * Read first: RFC 8985 6.2, whose names are kept.
+ *
+ *   sent --> under way --SACK--> sacked            pipe = bytes under way (RFC 6675 4)
+ *                |  ^
+ *            lost|  |sent again (resent stays set)
+ *                v  |
+ *               lost
+ *
+ * For each acceptable ACK: `acknowledge`, then `detect` where the peer knows SACK; then the results of both are read.
+ */
+import { seqDiff, seqLess, seqLessEq } from "../../lib/seq32.ts";
+
+const SACKED = 1;
+const LOST = 2;
+/** Sent more than once. */
+const RESENT = 4;
+
+const FIRST_CAPACITY = 16;
+/** What a connection with nothing under way keeps at most. */
+const IDLE_CAPACITY = 64;
+/** Rows that one call may add: two for each SACK block, and one. */
+const SPARE_ROWS = 10;
+/** What an ACK may split ranges into; what is sent again, and new data, may go beyond, in that order, so that it is always noted. */
+const MAX_BY_SACK = 960;
+const MAX_BY_RESENDING = 1024;
+const MAX_ROWS = 1280;
+
+/** RFC 8985 4.1: DupThresh of RFC 5681. */
+const DUP_THRESH = 3;
+/** RFC 8985 6.2 step 4: recoveries that a wider window outlasts. */
+const REO_WND_PERSIST = 16;
+/** Rows of one round trip at most, by sending alone: what is sent within a fraction of it shares a row. */
+const ROWS_A_ROUND_TRIP = 64;
+const MAX_GRAIN = 4;
+
+export class Scoreboard {
+  // Row i is [end of row i - 1, #end[i]); the first begins at #una. Rows are those from #first up to #behind.
+  #end = new Int32Array(FIRST_CAPACITY);
+  #sentAt = new Float64Array(FIRST_CAPACITY);
+  #state = new Uint8Array(FIRST_CAPACITY);
+  #first = 0;
+  #behind = 0;
+  #una = 0;
+  #nxt = 0;
+  #mss = 536;
+  #pipe = 0;
+  #sacked = 0;
+  #lost = 0;
+  /** Bytes that duplicate ACKs without SACK stand for (RFC 5681 3.2). */
+  #guessed = 0;
+  /** Nothing before it is lost. */
+  #lostFrom = 0;
+  /** Sent within so many ms is sent at once. */
+  #grain = 0;
+
+  // RACK (RFC 8985 5.2)
+  #xmitAt = Number.NEGATIVE_INFINITY;
+  #endSeq = 0;
+  #rtt = 0;
+  #minRtt = 0;
+  #fack = 0;
+  #fackBefore = 0;
+  #reordering = false;
+  #reoWnd = 0;
+  #reoWndMult = 1;
+  #reoWndPersist = 0;
+  #dsackRound = 0;
+  #isDsackRound = false;
+
+  // Results of the last ACK.
+  /** Bytes that it acknowledged or SACKed first (RFC 6937: DeliveredData). */
+  delivered = 0;
+  /** ms since the oldest of these that was sent only once was sent, for the RTO; -1: there is none (Karn). */
+  rtt = -1;
+  /** The same of the newest: without a peer's delay, for congestion control and the least RTT. */
+  rttLatest = -1;
+  /** It reported a duplicate (RFC 2883), [duplicateLeft, duplicateRight). */
+  hasDuplicate = false;
+  duplicateLeft = 0;
+  duplicateRight = 0;
+  /** Bytes that the last `detect` found to be lost. */
+  newlyLost = 0;
+  /** When `detect` has to be called again although no ACK came (RFC 8985 6.2 step 5); Infinity: not. */
+  reoTimeoutAt = Number.POSITIVE_INFINITY;
+
+  /** What `findLost` found: [nextLost, nextLostEnd). */
+  nextLost = 0;
+  nextLostEnd = 0;
+
+  /** Bytes that are in the network as far as we know: sent, not SACKed, not lost (RFC 6675 4). */
+  get pipe(): number {
+    return Math.max(0, this.#pipe - this.#guessed);
+  }
+
+  get sacked(): number {
+    return this.#sacked;
+  }
+
+  /** Bytes that are lost and were not sent again since. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  get reorderingSeen(): boolean {
+    return this.#reordering;
+  }
+
+  /** Nothing is under way. */
+  get isEmpty(): boolean {
+    return this.#first === this.#behind;
+  }
+
+  /** The peer SACKed the first bytes and does not acknowledge them: it gave them up (RFC 2018 8). */
+  get hasReneged(): boolean {
+    return !this.isEmpty && (this.#state[this.#first]! & SACKED) !== 0;
+  }
+
+  /** When what is first under way was sent last; Infinity: nothing is. */
+  get firstSentAt(): number {
+    return this.isEmpty ? Number.POSITIVE_INFINITY : this.#sentAt[this.#first]!;
+  }
+
+  /** Whether what is first under way was sent more than once. */
+  get firstResent(): boolean {
+    return !this.isEmpty && (this.#state[this.#first]! & RESENT) !== 0;
+  }
+
+  /** Begins anew at `seq`. */
+  reset(seq: number, mss: number): void {
+    this.#empty(seq);
+    this.#nxt = seq;
+    this.#fack = seq;
+    this.#endSeq = seq;
+    this.#mss = mss;
+    this.#xmitAt = Number.NEGATIVE_INFINITY;
+    this.#reordering = false;
+    this.#reoWndMult = 1;
+    this.#isDsackRound = false;
+    this.reoTimeoutAt = Number.POSITIVE_INFINITY;
+  }
+
+  setMss(mss: number): void {
+    this.#mss = mss;
+  }
+
+  /** Sequence numbers from SND.NXT to `end` were sent for the first time. */
+  sent(now: number, end: number): void {
+    this.#provide();
+    this.#pipe += seqDiff(end, this.#nxt);
+    this.#nxt = end;
+    const last = this.#behind - 1;
+    const joins = last >= this.#first && this.#state[last] === 0 && now - this.#sentAt[last]! <= this.#grain;
+    if (joins || !this.#insert(this.#behind, MAX_ROWS)) {
+      // With no row left it joins the last one, whatever that is: to take back a SACK or a loss costs sending again at worst.
+      const row = this.#behind - 1;
+      this.#revive(row);
+      this.#end[row] = end;
+      if (!joins) this.#sentAt[row] = now;
+      return;
+    }
+    const row = this.#behind - 1;
+    this.#end[row] = end;
+    this.#sentAt[row] = now;
+    this.#state[row] = 0;
+  }
+
+  /** [start, end) was sent again. */
+  resent(now: number, start: number, end: number): void {
+    this.#provide();
+    let row = this.#rowOf(start);
+    if (row < this.#behind && seqLess(this.#startOf(row), start) && this.#split(row, start, MAX_BY_RESENDING)) row++;
+    const from = row;
+    for (; row < this.#behind && seqLess(this.#startOf(row), end); row++) {
+      if ((this.#state[row]! & SACKED) !== 0) continue;
+      // Where it cannot be split all of the row counts as sent again: what was not is lost later.
+      if (seqLess(end, this.#end[row]!)) this.#split(row, end, MAX_BY_RESENDING);
+      this.#revive(row);
+      this.#state[row] = RESENT;
+      this.#sentAt[row] = now;
+    }
+    this.#join(from - 1, row);
+  }
+
+  /**
+   * An ACK.
+   * @param una SEG.ACK, acceptable
+   * @param sack left and right of each of `count` SACK blocks, as they came
+   * @param echoedAt when the timestamp that it echoes was sent, in ms, rounded down; -1: there is none
+   */
+  acknowledge(now: number, una: number, sack: Int32Array, count: number, echoedAt: number): void {
+    this.delivered = 0;
+    this.rtt = -1;
+    this.rttLatest = -1;
+    this.#provide();
+    this.#fackBefore = this.#fack;
+    this.#noteDuplicate(una, sack, count);
+    this.#advance(now, una, echoedAt);
+    for (let i = this.hasDuplicate ? 1 : 0; i < count; i++) this.#sack(now, sack[2 * i]!, sack[2 * i + 1]!, echoedAt);
+  }
+
+  /** A duplicate ACK of a peer without SACK: one segment has arrived, nobody knows which (RFC 5681 3.2 step 4). */
+  guess(): void {
+    const more = Math.min(this.#mss, this.#pipe - this.#guessed);
+    this.#guessed += more;
+    this.delivered += more;
+  }
+
+  /** RACK: deems lost what was sent long enough before something that has arrived (RFC 8985 6.2 steps 4 and 5). */
+  detect(now: number, srtt: number, minRtt: number, inRecovery: boolean): void {
+    this.newlyLost = 0;
+    this.reoTimeoutAt = Number.POSITIVE_INFINITY;
+    this.#minRtt = minRtt;
+    this.#grain = minRtt === Number.POSITIVE_INFINITY ? 0 : Math.min(minRtt / ROWS_A_ROUND_TRIP, MAX_GRAIN);
+    this.#updateReoWnd(srtt, minRtt, inRecovery);
+    // What is left was sent after all that has arrived: the usual case.
+    if (this.isEmpty || (this.#sacked === 0 && !this.firstResent && this.firstSentAt >= this.#xmitAt)) return;
+    let timeout = 0;
+    for (let row = this.#first; row < this.#behind; row++) {
+      if ((this.#state[row]! & (SACKED | LOST)) !== 0) continue;
+      if (!sentAfter(this.#xmitAt, this.#endSeq, this.#sentAt[row]!, this.#end[row]!)) continue;
+      const remaining = this.#sentAt[row]! + this.#rtt + this.#reoWnd - now;
+      if (remaining <= 0) this.#lose(row);
+      else if (remaining > timeout) timeout = remaining;
+    }
+    if (timeout > 0) this.reoTimeoutAt = now + timeout;
+  }
+
+  /** Recovery is over: counts how long a wider reordering window lasts (RFC 8985 6.2 step 4). */
+  recovered(): void {
+    if (this.#reoWndPersist > 0 && --this.#reoWndPersist === 0) this.#reoWndMult = 1;
+  }
+
+  /** The first segment is lost: three duplicate ACKs, or a partial one, of a peer without SACK (RFC 6582 3.2). */
+  loseFirst(): void {
+    this.newlyLost = 0;
+    if (this.isEmpty) return;
+    this.#provide();
+    this.#loseSegment();
+  }
+
+  /**
+   * The retransmission timer went off: the first segment is lost, and whatever RACK's time is over for (RFC 8985 6.3). Where the peer has
+   * reneged everything is, and its SACKs are forgotten (RFC 2018 8).
+   */
+  timeOut(now: number): void {
+    this.newlyLost = 0;
+    this.#guessed = 0;
+    if (this.isEmpty) return;
+    this.#provide();
+    const all = this.hasReneged;
+    for (let row = this.#first; row < this.#behind; row++) {
+      if (all && (this.#state[row]! & SACKED) !== 0) this.#revive(row);
+      if (all || this.#sentAt[row]! + this.#rtt + this.#reoWnd <= now) this.#lose(row);
+    }
+    this.#loseSegment();
+  }
+
+  /** Finds the first bytes that are lost and not sent again yet: [nextLost, nextLostEnd). */
+  findLost(): boolean {
+    if (this.#lost === 0) return false;
+    let row = this.#rowOf(this.#lostFrom);
+    while (row < this.#behind && (this.#state[row]! & LOST) === 0) row++;
+    if (row === this.#behind) return false;
+    this.nextLost = this.#startOf(row);
+    this.#lostFrom = this.nextLost;
+    while (row + 1 < this.#behind && (this.#state[row + 1]! & LOST) !== 0) row++;
+    this.nextLostEnd = this.#end[row]!;
+    return true;
+  }
+
+  /** RFC 2883 4: the first block tells of a duplicate when it is below the acknowledgement or within the second block. */
+  #noteDuplicate(una: number, sack: Int32Array, count: number): void {
+    this.hasDuplicate = false;
+    if (count === 0) return;
+    const left = sack[0]!;
+    const right = sack[1]!;
+    if (!seqLess(left, right)) return;
+    const isBelow = seqLessEq(right, una);
+    if (!isBelow && !(count > 1 && seqLessEq(sack[2]!, left) && seqLessEq(right, sack[3]!))) return;
+    this.hasDuplicate = true;
+    this.duplicateLeft = left;
+    this.duplicateRight = right;
+  }
+
+  #sack(now: number, left: number, right: number, echoedAt: number): void {
+    if (seqLess(left, this.#una) || !seqLess(left, right) || seqLess(this.#nxt, right)) return;
+    let row = this.#rowOf(left);
+    const from = row;
+    if (seqLess(this.#startOf(row), left)) {
+      // Bytes of a row that cannot be split are not noted: they are sent again at worst.
+      if ((this.#state[row]! & SACKED) === 0) {
+        const wasSplit = this.#split(row, left, MAX_BY_SACK);
+        if (!wasSplit && seqLessEq(right, this.#end[row]!)) return;
+      }
+      row++;
+      if (seqLessEq(right, this.#startOf(row))) return;
+    }
+    for (; row < this.#behind && seqLess(this.#startOf(row), right); row++) {
+      if ((this.#state[row]! & SACKED) !== 0) continue;
+      if (seqLess(right, this.#end[row]!) && !this.#split(row, right, MAX_BY_SACK)) break;
+      this.#deliver(now, row, this.#end[row]!, echoedAt);
+      if ((this.#state[row]! & LOST) !== 0) this.#lost -= this.#lenOf(row);
+      else this.#pipe -= this.#lenOf(row);
+      this.#sacked += this.#lenOf(row);
+      this.#state[row] = SACKED;
+    }
+    this.#join(from - 1, row);
+  }
+
+  #advance(now: number, una: number, echoedAt: number): void {
+    if (!seqLess(this.#una, una)) return;
+    this.#guessed = 0;
+    while (this.#first < this.#behind && seqLess(this.#una, una)) {
+      const row = this.#first;
+      const end = seqLess(una, this.#end[row]!) ? una : this.#end[row]!;
+      const len = seqDiff(end, this.#una);
+      const state = this.#state[row]!;
+      if ((state & SACKED) !== 0) this.#sacked -= len;
+      else {
+        this.#deliver(now, row, end, echoedAt);
+        if ((state & LOST) !== 0) this.#lost -= len;
+        else this.#pipe -= len;
+      }
+      this.#una = end;
+      if (end === this.#end[row]) this.#first++;
+    }
+    if (this.isEmpty) this.#empty(una);
+    else if (seqLess(this.#lostFrom, una)) this.#lostFrom = una;
+  }
+
+  /** Bytes of a row up to `end` have arrived, and were not known to have before (RFC 8985 6.2 steps 2 and 3). */
+  #deliver(now: number, row: number, end: number, echoedAt: number): void {
+    this.delivered += seqDiff(end, this.#startOf(row));
+    const sentAt = this.#sentAt[row]!;
+    const rtt = now - sentAt;
+    if (seqLess(this.#fack, end)) this.#fack = end;
+    if ((this.#state[row]! & RESENT) !== 0) {
+      // It may be the first copy that has arrived: then this tells nothing about the last one.
+      if (echoedAt >= 0 ? echoedAt < Math.floor(sentAt) : rtt < this.#minRtt) return;
+    } else {
+      if (rtt > this.rtt) this.rtt = rtt;
+      if (this.rttLatest < 0 || rtt < this.rttLatest) this.rttLatest = rtt;
+      if (seqLess(end, this.#fackBefore)) this.#reordering = true;
+    }
+    if (!sentAfter(sentAt, end, this.#xmitAt, this.#endSeq)) return;
+    this.#xmitAt = sentAt;
+    this.#endSeq = end;
+    this.#rtt = rtt;
+  }
+
+  #updateReoWnd(srtt: number, minRtt: number, inRecovery: boolean): void {
+    if (this.hasDuplicate && !(this.#isDsackRound && seqLess(this.#una, this.#dsackRound))) {
+      this.#isDsackRound = true;
+      this.#dsackRound = this.#nxt;
+      this.#reoWndMult++;
+      this.#reoWndPersist = REO_WND_PERSIST;
+    }
+    const noWait = !this.#reordering && (inRecovery || this.#sacked >= DUP_THRESH * this.#mss);
+    this.#reoWnd = noWait || minRtt === Number.POSITIVE_INFINITY ? 0 : Math.min((this.#reoWndMult * minRtt) / 4, srtt);
+  }
+
+  #lose(row: number): void {
+    const state = this.#state[row]!;
+    if ((state & (SACKED | LOST)) !== 0) return;
+    const len = this.#lenOf(row);
+    this.#pipe -= len;
+    this.#lost += len;
+    this.newlyLost += len;
+    this.#state[row] = state | LOST;
+    const start = this.#startOf(row);
+    if (seqLess(start, this.#lostFrom) || this.#lost === len) this.#lostFrom = start;
+  }
+
+  /** The first segment is lost. */
+  #loseSegment(): void {
+    const row = this.#first;
+    if ((this.#state[row]! & LOST) !== 0) return;
+    const end = (this.#una + this.#mss) | 0;
+    if (seqLess(end, this.#end[row]!)) this.#split(row, end, MAX_BY_RESENDING);
+    this.#lose(row);
+  }
+
+  /** The row is under way. */
+  #revive(row: number): void {
+    const state = this.#state[row]!;
+    const len = this.#lenOf(row);
+    if ((state & SACKED) !== 0) this.#sacked -= len;
+    else if ((state & LOST) !== 0) this.#lost -= len;
+    else return;
+    this.#pipe += len;
+    this.#state[row] = state & RESENT;
+  }
+
+  #startOf(row: number): number {
+    return row === this.#first ? this.#una : this.#end[row - 1]!;
+  }
+
+  #lenOf(row: number): number {
+    return seqDiff(this.#end[row]!, this.#startOf(row));
+  }
+
+  /** The row that holds `seq`, or the one behind the last. */
+  #rowOf(seq: number): number {
+    let low = this.#first;
+    let high = this.#behind;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (seqLessEq(this.#end[middle]!, seq)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Makes two rows of one, the second from `seq` on; false: there are `max` rows. */
+  #split(row: number, seq: number, max: number): boolean {
+    if (!this.#insert(row, max)) return false;
+    this.#end[row] = seq;
+    this.#sentAt[row] = this.#sentAt[row + 1]!;
+    this.#state[row] = this.#state[row + 1]!;
+    return true;
+  }
+
+  /** Makes place for a row in front of `row`; false: there are `max` rows. */
+  #insert(row: number, max: number): boolean {
+    if (this.#behind - this.#first >= max) return false;
+    this.#move(row, row + 1);
+    this.#behind++;
+    return true;
+  }
+
+  /** Moves the rows from `from` on to `to`. */
+  #move(from: number, to: number): void {
+    this.#end.copyWithin(to, from, this.#behind);
+    this.#sentAt.copyWithin(to, from, this.#behind);
+    this.#state.copyWithin(to, from, this.#behind);
+  }
+
+  /** Sees to it that the arrays have room for what one call adds, so that rows keep their index during the call. */
+  #provide(): void {
+    const capacity = this.#end.length;
+    const rows = this.#behind - this.#first;
+    if (this.#behind + SPARE_ROWS <= capacity) return;
+    if (2 * rows + SPARE_ROWS > capacity) return this.#resize(2 * capacity);
+    this.#move(this.#first, 0);
+    this.#first = 0;
+    this.#behind = rows;
+  }
+
+  #resize(capacity: number): void {
+    const from = this.#first;
+    const to = this.#behind;
+    const end = new Int32Array(capacity);
+    const sentAt = new Float64Array(capacity);
+    const state = new Uint8Array(capacity);
+    end.set(this.#end.subarray(from, to));
+    sentAt.set(this.#sentAt.subarray(from, to));
+    state.set(this.#state.subarray(from, to));
+    this.#end = end;
+    this.#sentAt = sentAt;
+    this.#state = state;
+    this.#first = 0;
+    this.#behind = to - from;
+  }
+
+  /** Of the rows from `from` to `to`, neighbours that are alike and were sent at once become one. */
+  #join(from: number, to: number): void {
+    let kept = Math.max(from, this.#first);
+    const last = Math.min(to, this.#behind - 1);
+    for (let row = kept + 1; row <= last; row++) {
+      const state = this.#state[row]!;
+      const sentAt = this.#sentAt[row]!;
+      const isAlike =
+        state === this.#state[kept]! &&
+        ((state & SACKED) !== 0 || Math.abs(sentAt - this.#sentAt[kept]!) <= this.#grain);
+      if (!isAlike) {
+        kept++;
+        this.#state[kept] = state;
+        this.#sentAt[kept] = sentAt;
+      } else if (sentAt > this.#sentAt[kept]!) this.#sentAt[kept] = sentAt;
+      this.#end[kept] = this.#end[row]!;
+    }
+    if (kept >= last) return;
+    this.#move(last + 1, kept + 1);
+    this.#behind -= last - kept;
+  }
+
+  /** Nothing is under way from `una` on. Arrays that grew are given back. */
+  #empty(una: number): void {
+    this.#una = una;
+    this.#lostFrom = una;
+    this.#first = 0;
+    this.#behind = 0;
+    this.#pipe = 0;
+    this.#sacked = 0;
+    this.#lost = 0;
+    this.#guessed = 0;
+    if (this.#end.length > IDLE_CAPACITY) this.#resize(FIRST_CAPACITY);
+  }
+}
+
+/** RFC 8985 6.2: whether the first of two was sent after the second. */
+const sentAfter = (at1: number, end1: number, at2: number, end2: number): boolean =>
+  at1 > at2 || (at1 === at2 && seqLess(end2, end1));
