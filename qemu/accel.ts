@@ -58,10 +58,14 @@ export async function findAccel(choice: AccelChoice, kernel: string): Promise<Ac
   return choice === "kvm" ? kvm("host") : TCG;
 }
 
+/** In front of a command: it ends when whoever started it does, however that ends (prctl(2), PR_SET_PDEATHSIG). */
+export const DIES_WITH_US: readonly string[] = ["setpriv", "--pdeathsig", "KILL"];
+
 /** Boots `kernel` alone; true when it gets as far as its panic. */
 export async function guestRuns(accel: Accel, kernel: string, firstLineMs = FIRST_LINE_MS): Promise<boolean> {
   const child = Bun.spawn(
     [
+      ...DIES_WITH_US,
       "qemu-system-x86_64",
       ...["-machine", "q35", "-accel", accel.accel, "-cpu", accel.cpu, "-m", "256", "-nodefaults", "-display", "none"],
       ...["-no-reboot", "-serial", "stdio", "-kernel", kernel, "-append", "console=ttyS0 earlyprintk=ttyS0 panic=-1"],

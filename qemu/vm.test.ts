@@ -1,11 +1,13 @@
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { until } from "../test/support/world/process.ts";
 import { findAccel, parseAccel, TCG } from "./accel.ts";
 import { type MachineSpec, qemuArguments } from "./arguments.ts";
 import { startVm, vmProblem } from "./vm.ts";
 
+const KERNEL = join(import.meta.dir, "../dist/morgana-kernel");
 const directory = mkdtempSync(join(tmpdir(), "morgana-qemu-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
@@ -41,6 +43,32 @@ test("an image that is missing is said", async () => {
   expect(vmProblem(directory)).toMatch(/npm run image/);
   await expect(startVm({ dist: directory, accel: "tcg" })).rejects.toThrow("npm run image");
 });
+
+test.skipIf(vmProblem() !== undefined)(
+  "QEMU ends with a program that is killed while it tries an accelerator",
+  async () => {
+    const script = `
+    import { guestRuns, TCG } from ${JSON.stringify(join(import.meta.dir, "accel.ts"))};
+    await guestRuns({ ...TCG, accel: "tcg" }, ${JSON.stringify(KERNEL)}, 1e9);
+  `;
+    const program = Bun.spawn([process.execPath, "-e", script]);
+    let qemu = "";
+    const isQemu = (pid: string): boolean => readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("qemu");
+    const started = (): boolean => {
+      const children = readFileSync(`/proc/${program.pid}/task/${program.pid}/children`, "utf8");
+      qemu = children.split(" ").find((pid) => pid !== "" && isQemu(pid)) ?? "";
+      return qemu !== "";
+    };
+    expect(await until(started, PATIENCE_MS / 1000)).toBeDefined();
+    // Stopped, it cannot end by itself.
+    process.kill(Number(qemu), "SIGSTOP");
+    program.kill("SIGKILL");
+    await program.exited;
+    const gone = await until(() => !existsSync(`/proc/${qemu}`), 20);
+    if (gone === undefined) process.kill(Number(qemu), "SIGKILL");
+    expect(gone).toBeDefined();
+  },
+);
 
 test.skipIf(vmProblem() !== undefined || Bun.which("xorriso") === null)(
   "a booted machine: a key on the console asks for statistics, the power button switches off",

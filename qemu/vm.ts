@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type AccelChoice, accelFromEnvironment, findAccel } from "./accel.ts";
+import { type AccelChoice, accelFromEnvironment, DIES_WITH_US, findAccel } from "./accel.ts";
 import {
   type Boot,
   cardId,
@@ -89,7 +89,12 @@ export async function startVm(options: VmOptions = {}): Promise<RunningVm> {
       qmp: socket,
     });
     const inNamespace = options.netns === undefined ? [] : ["ip", "netns", "exec", options.netns];
-    const vm = new RunningVm([...inNamespace, "qemu-system-x86_64", ...argv], folder, accel.kind, options);
+    const vm = new RunningVm(
+      [...DIES_WITH_US, ...inNamespace, "qemu-system-x86_64", ...argv],
+      folder,
+      accel.kind,
+      options,
+    );
     await vm.ready(socket);
     return vm;
   } catch (error) {
