@@ -42,6 +42,8 @@ export const FIGURES: readonly Figure[] = [
 export type Round = Readonly<Record<string, number>>;
 
 export interface Length {
+  /** Of TCP each way before anything is measured. */
+  readonly warmUpSeconds: number;
   /** Of each TCP run. */
   readonly seconds: number;
   /** Rates that are tried for each UDP figure, and seconds of each. */
@@ -54,7 +56,8 @@ export async function measure(world: World, contender: Contender, length: Length
   try {
     const ends = await contender.start();
     if ((await world.tunnelUp(30, SITE)) === undefined) throw new Error(`no tunnel:\n${ends.log().slice(-1500)}`);
-    await iperfTcp(world, "up", 1); // the first second warms up the just-in-time compiler and the ARP caches
+    // The just-in-time compiler works for seconds after the first packets, on the processors that are measured.
+    for (const way of ["up", "down"] as const) await iperfTcp(world, way, length.warmUpSeconds);
     const idle = await pings(world, 2);
     const up = await loaded(world, ends, "up", length.seconds);
     const down = await loaded(world, ends, "down", length.seconds);

@@ -43,7 +43,12 @@ if (!(rounds >= 1 && seconds >= 1)) {
   console.error("bench: --rounds and --seconds take a number from 1 on");
   process.exit(2);
 }
-const length = { seconds, probes: quick ? 4 : 6, probeSeconds: Math.min(seconds, quick ? 1 : 2) };
+const length = {
+  warmUpSeconds: quick ? 2 : 5,
+  seconds,
+  probes: quick ? 4 : 6,
+  probeSeconds: Math.min(seconds, quick ? 1 : 2),
+};
 /** Benchmarks without a network, each a process of its own: they would share their profiles and heap. */
 const PARTS = ["aead", "data-channel", "turn", "control"];
 
