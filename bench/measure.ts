@@ -7,6 +7,8 @@ import type { Contender, Ends } from "./contenders.ts";
 
 export const UDP_LOSS_PERCENT = 1;
 const PING_EVERY_S = 0.01;
+/** Mbit/s that every contender carries: the same load for all, where a saturated one is more for the faster. */
+const SAME_LOAD = 250;
 
 interface Figure {
   readonly key: string;
@@ -32,6 +34,8 @@ export const FIGURES: readonly Figure[] = [
   figure("loadUpP99", "ping, saturated upload, p99", "ms", 2),
   figure("loadDownP50", "ping, saturated download, p50", "ms", 2),
   figure("loadDownP99", "ping, saturated download, p99", "ms", 2),
+  figure("sameUpP50", `ping, upload of ${SAME_LOAD} Mbit/s, p50`, "ms", 2),
+  figure("sameUpP99", `ping, upload of ${SAME_LOAD} Mbit/s, p99`, "ms", 2),
   figure("routerUp", "router, CPU s/GB up", "s", 2),
   figure("routerDown", "router, CPU s/GB down", "s", 2),
   figure("serverUp", "server process, CPU s/GB up", "s", 2),
@@ -61,6 +65,7 @@ export async function measure(world: World, contender: Contender, length: Length
     const idle = await pings(world, 2);
     const up = await loaded(world, ends, "up", length.seconds);
     const down = await loaded(world, ends, "down", length.seconds);
+    const same = await loaded(world, ends, "up", length.seconds, SAME_LOAD);
     const both = await iperfBoth(world, length.seconds);
     const udp = (way: Way, size: number): Promise<number> => udpLimit(world, way, size, length);
     const thousands = (mbit: number): number => (mbit * 1000) / 8 / 64;
@@ -79,6 +84,8 @@ export async function measure(world: World, contender: Contender, length: Length
       loadUpP99: percentile(up.rtt, 0.99),
       loadDownP50: percentile(down.rtt, 0.5),
       loadDownP99: percentile(down.rtt, 0.99),
+      sameUpP50: percentile(same.rtt, 0.5),
+      sameUpP99: percentile(same.rtt, 0.99),
       routerUp: up.router,
       routerDown: down.router,
       serverUp: up.server,
@@ -107,9 +114,10 @@ async function loaded(
   ends: Ends,
   way: Way,
   seconds: number,
+  rate = 0,
 ): Promise<{ mbit: number; rtt: number[]; router: number; server: number }> {
   const before = [cpuSeconds(ends.router), cpuSeconds(ends.server)] as const;
-  const load = iperfTcp(world, way, seconds);
+  const load = iperfTcp(world, way, seconds, rate);
   // Not while the connection grows.
   const rtt = Bun.sleep(300).then(() => pings(world, seconds - 0.5));
   const [{ mbit, bytes }, sorted] = await Promise.all([load, rtt]);

@@ -24,5 +24,5 @@ test("each figure stands beside its ratio to the first contender's; what failed 
   ).split("\n");
   expect(lines).toHaveLength(FIGURES.length + 1);
   expect(lines[0]!.trim().split(/\s+/)).toEqual(["openvpn", "morgana", "base", "wireguard-go"]);
-  expect(lines[1]!.slice(37).trim().split(/\s+/)).toEqual(["100", "200", "2.00", "-", "-", "lost", "lost"]);
+  expect(lines[1]!.slice(41).trim().split(/\s+/)).toEqual(["100", "200", "2.00", "-", "-", "lost", "lost"]);
 });

@@ -11,7 +11,7 @@ export function median(values: readonly number[]): number {
 export function table(results: ReadonlyMap<string, readonly Round[]>): string {
   const names = [...results.keys()];
   const lines = [
-    ["".padEnd(30), "".padEnd(7), ...names.map((name) => name.padStart(12).padEnd(19))].join("").trimEnd(),
+    ["".padEnd(34), "".padEnd(7), ...names.map((name) => name.padStart(12).padEnd(19))].join("").trimEnd(),
   ];
   for (const { key, title, unit, digits } of FIGURES) {
     const figures = names.map((name) => median(results.get(name)!.map((round) => round[key]!)));
@@ -19,7 +19,7 @@ export function table(results: ReadonlyMap<string, readonly Round[]>): string {
       const ratio = index === 0 ? "" : number(figure / figures[0]!, 2);
       return number(figure, digits).padStart(12) + ratio.padStart(7);
     });
-    lines.push([title.padEnd(30), unit.padEnd(7), ...cells].join("").trimEnd());
+    lines.push([title.padEnd(34), unit.padEnd(7), ...cells].join("").trimEnd());
   }
   return lines.join("\n");
 }

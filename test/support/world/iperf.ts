@@ -27,10 +27,11 @@ interface Report {
   readonly error?: string;
 }
 
-/** One TCP connection for some seconds; `down` is toward the LAN. */
-export async function iperfTcp(world: World, way: Way, seconds: number): Promise<TcpRun> {
+/** One TCP connection for some seconds; `down` is toward the LAN. rate: in Mbit/s; 0: as fast as it can. */
+export async function iperfTcp(world: World, way: Way, seconds: number, rate = 0): Promise<TcpRun> {
   const watch = watchMachine();
-  const report = await iperf(world, ["-t", `${seconds}`, ...(way === "down" ? ["-R"] : [])], seconds);
+  const options = ["-t", `${seconds}`, "-b", `${rate}M`, ...(way === "down" ? ["-R"] : [])];
+  const report = await iperf(world, options, seconds);
   const rates = report.intervals.map((interval) => interval.sum.bits_per_second / 1e6);
   const gaps = rates.map((rate) => (rate < 0.1 ? "0" : " ")).join("");
   return {
