@@ -96,6 +96,14 @@ export const Drop = Object.freeze({
   NdUnsolicited: 88,
   NdConflict: 89,
   NdContradiction: 90,
+  TcpUnacceptable: 91,
+  TcpOldTimestamp: 92,
+  TcpNoTimestamp: 93,
+  TcpMaybeForged: 94,
+  TcpNoAck: 95,
+  TcpBadAck: 96,
+  TcpBacklogFull: 97,
+  TcpNoMemory: 98,
 } as const);
 
 export type DropName = keyof typeof Drop;
@@ -202,6 +210,14 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   NdConflict: "Another host claims an IPv6 address of ours: look for a duplicate address on that network.",
   NdContradiction:
     "A neighbour advertisement with another MAC than the one that is known: a move, a duplicate address, or an attempt at spoofing; everybody is asked.",
+  TcpUnacceptable: "A TCP segment outside of the receive window: late, sent again, or a guess; it was answered.",
+  TcpOldTimestamp: "A TCP segment older than what has arrived since (RFC 7323 5); it was answered.",
+  TcpNoTimestamp: "A TCP segment without the timestamp that both sides agreed on (RFC 7323 3.2).",
+  TcpMaybeForged: "A TCP reset or SYN in the window that does not fit exactly; the peer was asked (RFC 5961).",
+  TcpNoAck: "A TCP segment of a connection without an acknowledgement; nothing honest sends one.",
+  TcpBadAck: "A TCP segment that acknowledges what was never sent, or what was long ago.",
+  TcpBacklogFull: "A TCP connection that somebody wants to begin while more wait than are taken.",
+  TcpNoMemory: "TCP data for which there is no buffer; the peer sends it again.",
 };
 
 /** Names in the order of the codes. */

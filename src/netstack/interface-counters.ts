@@ -12,6 +12,7 @@ export const INTERFACE_COUNTERS = [
   "fragments",
   "answeredUnreachable",
   "forwarded",
+  "tcp",
 ] as const;
 export type InterfaceCounter = (typeof INTERFACE_COUNTERS)[number];
 
@@ -27,5 +28,7 @@ export const FRAGMENTS = 7;
 export const ANSWERED_UNREACHABLE = 8;
 /** Handed to the forwarder, which counts what becomes of them. */
 export const FORWARDED = 9;
+/** For a connection or a listener. */
+export const TCP = 10;
 
 export const interfaceCounters = (): Counters<InterfaceCounter> => new Counters(INTERFACE_COUNTERS);

@@ -24,6 +24,7 @@ import { EthernetLink, type EthernetLinkOptions } from "./link/ethernet.ts";
 import type { LinkLayer, NetworkLayer } from "./link/layer.ts";
 import { TunnelLink } from "./link/tunnel.ts";
 import type { UdpReceiver, UdpSocket } from "./socket/udp-socket.ts";
+import { Tcp, type TcpOptions } from "./tcp/tcp.ts";
 
 export interface InterfacePolicy {
   /** Answer echo requests. */
@@ -76,6 +77,8 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
   /** The address is another one now, or gone. */
   onAddress: () => void = () => {};
 
+  readonly #slab: Slab;
+  readonly #random: Random;
   readonly #scratch: Arena;
   readonly #policy: InterfacePolicy;
 
@@ -85,6 +88,8 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
     this.name = options.name;
     this.link = link;
     this.outDrops = link.drops;
+    this.#slab = slab;
+    this.#random = random;
     this.#scratch = scratch;
     this.#policy = policy;
     const seed = randomBelow(random, 2 ** 32) | 0;
@@ -117,6 +122,7 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
   configure(config: InterfaceConfig): void {
     if (this.v4.addressing.configure(config)) {
       this.link.forget();
+      this.v4.tcp?.addressesChanged();
       this.onAddress();
     }
     this.link.limitMtu(config.mtu);
@@ -127,6 +133,7 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
     this.link.forget();
     this.link.limitMtu(undefined);
     this.v4.addressing.unconfigure();
+    this.v4.tcp?.addressesChanged();
     this.onAddress();
   }
 
@@ -155,13 +162,28 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
     this.v4.udp.sendBatch(now, socket, dst, dstPort, rows);
   }
 
-  pollAt(): number {
-    return Math.min(this.link.pollAt(), this.v4.reassembler.pollAt());
+  /** Connections and listeners on this interface; undefined until they are opened. */
+  get tcp(): Tcp | undefined {
+    return this.v4.tcp;
   }
 
+  /** From now on connections can be made and accepted here. */
+  openTcp(options: TcpOptions): Tcp {
+    const tcp = new Tcp(this.#slab, this.#random, this.v4.tcpPort, undefined, options);
+    this.v4.tcp = tcp;
+    return tcp;
+  }
+
+  pollAt(): number {
+    const below = Math.min(this.link.pollAt(), this.v4.reassembler.pollAt());
+    return this.v4.tcp === undefined ? below : Math.min(below, this.v4.tcp.pollAt());
+  }
+
+  /** Does what is due, and sends what the connections have to send. */
   handleTimeout(now: number): void {
     this.link.handleTimeout(now);
     this.v4.reassembler.handleTimeout(now);
+    this.v4.tcp?.handleTimeout(now);
   }
 
   /** Handles a received batch. What it hands on aliases the batch's memory (or the scratch) until the next call. */
@@ -175,6 +197,7 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
       const drop = this.link.receive(now, rx, row, this);
       if (drop !== Drop.None) this.drops.bump(drop);
     }
+    this.v4.tcp?.transmit(now);
   }
 
   ip4(now: number, rx: Batch, row: number, at: number, avail: number, unicast: boolean): DropCode {

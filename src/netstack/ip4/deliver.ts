@@ -14,6 +14,7 @@ import {
   FORWARDED,
   FRAGMENTS,
   ICMP_ERRORS,
+  TCP,
   TCP_RESET,
   UDP,
 } from "../interface-counters.ts";
@@ -21,6 +22,7 @@ import type { LinkLayer } from "../link/layer.ts";
 import { Packet } from "../packet.ts";
 import { Udp } from "../socket/udp.ts";
 import { TcpResetter } from "../tcp/reset.ts";
+import type { Tcp } from "../tcp/tcp.ts";
 import {
   ICMP_ECHO_REQUEST,
   ICMP_TIME_EXCEEDED,
@@ -38,6 +40,7 @@ import { ip4Check, ip4Read } from "./check.ts";
 import { Icmp, type IcmpLimits } from "./icmp.ts";
 import { Ip4Output } from "./output.ts";
 import { Reassembler } from "./reassembly.ts";
+import { Ip4TcpPort, ip4QuotesTcp } from "./tcp-port.ts";
 
 /** Takes packets that are not for this host. */
 export interface Forwarder {
@@ -72,13 +75,16 @@ export class Ip4 {
   forwarder: Forwarder | undefined = undefined;
   /** Our address is a translator's outside: but for echo requests, what comes to it is the forwarder's. */
   isTranslated = false;
+  /** Connections and listeners; undefined: every segment is refused. */
+  tcp: Tcp | undefined = undefined;
+  readonly tcpPort: Ip4TcpPort;
 
   readonly #slab: Slab;
   readonly #scratch: Arena;
   readonly #policy: Ip4Options["policy"];
   readonly #counters: Counters;
   readonly #icmp: Icmp;
-  readonly #tcp: TcpResetter;
+  readonly #resetter: TcpResetter;
   readonly #in = new Packet();
   readonly #expired = new Packet();
 
@@ -93,7 +99,8 @@ export class Ip4 {
     this.udp = new Udp(slab, addressing, this.output, scratch, random);
     this.reassembler = new Reassembler(link.drops, (now, first) => this.#reassemblyTimeout(now, first));
     this.#icmp = new Icmp(slab, addressing, this.output, limits);
-    this.#tcp = new TcpResetter(slab, this.output, limits.errors);
+    this.#resetter = new TcpResetter(slab, this.output, limits.errors);
+    this.tcpPort = new Ip4TcpPort(slab, addressing, this.output);
   }
 
   /** Handles the packet in a row, of which `avail` bytes are there. */
@@ -197,10 +204,19 @@ export class Ip4 {
       case PROTO_ICMP:
         return this.#icmpIn(now, p, broadcast, known);
       case PROTO_TCP:
-        return this.#handled(this.#tcp.receive(now, p, broadcast || !this.#policy.errors, known), TCP_RESET);
+        return this.#tcpIn(now, p, broadcast, known);
       default:
         return this.#unreachable(now, p, UNREACHABLE_PROTOCOL, Drop.Ipv4UnknownProtocol);
     }
+  }
+
+  /** RFC 9293 3.10.7: what no connection has is answered by a reset, where policy allows. */
+  #tcpIn(now: number, p: Packet, broadcast: boolean, known: boolean): DropCode {
+    if (this.tcp !== undefined && !broadcast) {
+      const drop = this.tcp.receive(now, p, this.tcpPort, known);
+      if (drop !== Drop.TcpNoPort) return this.#handled(drop, TCP);
+    }
+    return this.#handled(this.#resetter.receive(now, p, broadcast || !this.#policy.errors, known), TCP_RESET);
   }
 
   #icmpIn(now: number, p: Packet, broadcast: boolean, known: boolean): DropCode {
@@ -209,7 +225,11 @@ export class Ip4 {
     const bad = icmpCheck(d, p.l4, len, !known);
     if (bad !== Drop.None) return bad;
     const type = icmpType(d, p.l4);
-    if (icmpIsError(type)) return this.#handled(this.udp.receiveError(now, p.l4, len), ICMP_ERRORS);
+    if (icmpIsError(type)) {
+      const isTcp = this.tcp !== undefined && ip4QuotesTcp(d, p.l4, len);
+      const drop = isTcp ? this.tcpPort.receiveError(this.tcp, p.l4) : this.udp.receiveError(now, p.l4, len);
+      return this.#handled(drop, ICMP_ERRORS);
+    }
     if (type !== ICMP_ECHO_REQUEST) return Drop.IcmpBadType;
     if (!this.#policy.echo || broadcast) return Drop.IcmpUnwanted;
     return this.#handled(this.#icmp.answerEcho(now, p), ECHO);

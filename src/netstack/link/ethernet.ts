@@ -141,10 +141,15 @@ export class EthernetLink implements LinkLayer, NeighborPort {
   }
 
   takesUdpGso(neighbour: number, rows: number): boolean {
+    return this.#outlet.udpGso === true && this.gathers(neighbour, rows);
+  }
+
+  gathers(neighbour: number, rows: number): boolean {
     const outlet = this.#outlet;
     // What waits is kept packet by packet.
-    if (outlet.udpGso !== true || !this.neighbors.isKnown(neighbour)) return false;
-    if (outlet.batch.room < rows) outlet.flush();
+    if (!this.neighbors.isKnown(neighbour)) return false;
+    // The frame of the headers is taken next: that must not flush what follows.
+    if (outlet.batch.room < rows + SPARE_ROWS) outlet.flush();
     return outlet.batch.room >= rows;
   }
 

@@ -31,7 +31,12 @@ export interface LinkLayer {
   output(p: Packet, neighbour: number): DropCode;
   /** Whether a UDP super-frame (GSO_UDP_L4) of so many rows can be sent to the neighbour now. */
   takesUdpGso(neighbour: number, rows: number): boolean;
-  /** Continues the packet that was output last; before that one {@link takesUdpGso} has said that there is room. */
+  /**
+   * Whether a packet of so many rows can be sent to the neighbour now: gathered from its pieces, and, where it is a TCP super-frame,
+   * split by the device.
+   */
+  gathers(neighbour: number, rows: number): boolean;
+  /** Continues the packet that was output last; before that one {@link takesUdpGso} or {@link gathers} has said that there is room. */
   extend(at: number, len: number): void;
   /** The interface has another address, or none: what was known of the neighbours is forgotten. */
   forget(): void;

@@ -66,6 +66,10 @@ export class TunnelLink implements LinkLayer {
     return false;
   }
 
+  gathers(): boolean {
+    return false;
+  }
+
   extend(): void {}
 
   forget(): void {}

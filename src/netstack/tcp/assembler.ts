@@ -5,7 +5,7 @@
 import { seqLess, seqLessEq } from "../../lib/seq32.ts";
 
 /** Bytes that would make one range more are refused, and have to come again. */
-export const MAX_RANGES = 32;
+export const MAX_RANGES = 128;
 /** left, right, and when it changed last, as a count of changes. */
 const STRIDE = 3;
 const NOTHING = new Int32Array(0);

@@ -258,6 +258,16 @@ export class Scoreboard {
     this.#loseSegment();
   }
 
+  /** The path does not carry segments of this size: everything under way is lost. */
+  loseAll(): void {
+    for (let row = this.#first; row < this.#behind; row++) this.#lose(row);
+  }
+
+  /** The loss was none: what was not sent again yet is under way. */
+  reviveLost(): void {
+    for (let row = this.#first; row < this.#behind; row++) if ((this.#state[row]! & LOST) !== 0) this.#revive(row);
+  }
+
   /** Finds the first bytes that are lost and not sent again yet: [nextLost, nextLostEnd). */
   findLost(): boolean {
     if (this.#lost === 0) return false;
