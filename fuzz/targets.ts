@@ -3,10 +3,12 @@ import type { Target } from "./target.ts";
 import { config } from "./targets/config.ts";
 import { control, controlMessage, push } from "./targets/control.ts";
 import { dhcp } from "./targets/dhcp.ts";
+import { dhcp6 } from "./targets/dhcp6.ts";
 import { disk } from "./targets/disk.ts";
 import { dns } from "./targets/dns.ts";
 import { frame } from "./targets/frame.ts";
 import { outlet } from "./targets/outlet.ts";
+import { routerAdvert } from "./targets/router-advert.ts";
 import { session } from "./targets/session.ts";
 import { settings } from "./targets/settings.ts";
 import { stack } from "./targets/stack.ts";
@@ -16,6 +18,8 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   stack,
   outlet,
   dhcp,
+  dhcp6,
+  "router-advert": routerAdvert,
   dns,
   control,
   "control-message": controlMessage,

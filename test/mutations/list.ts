@@ -1,5 +1,6 @@
 /** Every check that guards security and every timer, as the edit that takes it out. `npm run mutate` proves that a test sees each. */
 import { APPLIANCE } from "./list/appliance.ts";
+import { AUTOCONF } from "./list/autoconf.ts";
 import { PROTOCOL } from "./list/protocol.ts";
 import { ROUTER } from "./list/router.ts";
 import { SERVER } from "./list/server.ts";
@@ -18,6 +19,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...STACK,
   ...ROUTER,
   ...SERVICES,
+  ...AUTOCONF,
   ...TUNNEL,
   ...APPLIANCE,
 ];
