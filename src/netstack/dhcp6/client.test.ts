@@ -59,7 +59,7 @@ const RAPID: Option = [14, new Uint8Array()];
 const GOOD: Option[] = [ia(500, 800, [iaAddress(ADDRESS)]), DNS];
 
 /** A client in a dialogue with scripted servers. */
-class Dialogue {
+class Dhcp6Dialogue {
   readonly client: Dhcp6Client;
   now = 5_000;
   last: Dhcp6Message | undefined;
@@ -139,7 +139,7 @@ class Dialogue {
 }
 
 test("solicit, advertise, request, reply: a lease with everything in it (RFC 8415 18.2.1, 18.2.2, 18.2.10.1)", () => {
-  const d = new Dialogue();
+  const d = new Dhcp6Dialogue();
   d.client.start(d.now, "stateful");
   expect(d.sent()).toEqual([]);
   expect(d.tick()).toBeLessThanOrEqual(1000); // SOL_MAX_DELAY
@@ -175,13 +175,13 @@ test("solicit, advertise, request, reply: a lease with everything in it (RFC 841
 
 test("of several offers the one with the highest preference is taken after the first interval, of equal ones the first; 255 at once (RFC 8415 18.2.1, 18.2.9)", () => {
   const preference = (n: number): Option => [7, Uint8Array.of(n)];
-  const d = new Dialogue().solicit();
+  const d = new Dhcp6Dialogue().solicit();
   d.reply(ADVERTISE, [...GOOD, preference(3)], OTHER);
   d.reply(ADVERTISE, [...GOOD, preference(3)], SERVER);
   d.reply(ADVERTISE, GOOD, SERVER);
   d.tick();
   expect(d.sent()).toEqual([`request to 2 ${ADDRESS}`]);
-  const e = new Dialogue().solicit();
+  const e = new Dhcp6Dialogue().solicit();
   e.reply(ADVERTISE, [...GOOD, preference(254)], OTHER);
   expect(e.sent()).toEqual([]);
   e.reply(ADVERTISE, [...GOOD, preference(255)], SERVER);
@@ -189,7 +189,7 @@ test("of several offers the one with the highest preference is taken after the f
 });
 
 test("a silent network is asked again after 1, 2, 4 ... 3600 s, each a tenth off, for ever; the elapsed time grows (RFC 8415 15, 18.2.1)", () => {
-  const d = new Dialogue().solicit();
+  const d = new Dhcp6Dialogue().solicit();
   const [xid, at] = [d.last?.xid, d.now];
   let rt = 0;
   for (let i = 0; i < 20; i++) {
@@ -210,7 +210,7 @@ test("a silent network is asked again after 1, 2, 4 ... 3600 s, each a tenth off
 
 test("SOL_MAX_RT of a server that has nothing to give is heeded, from 60 to 86400 s (RFC 8415 18.2.9, 21.24)", () => {
   const longest = (...values: number[]): number => {
-    const d = new Dialogue().solicit();
+    const d = new Dhcp6Dialogue().solicit();
     for (const v of values)
       expect(d.reply(ADVERTISE, [ia(0, 0, [status(2)]), [82, Uint8Array.from(uint32(v))]])).toBe("refused");
     let wait = 0;
@@ -223,7 +223,7 @@ test("SOL_MAX_RT of a server that has nothing to give is heeded, from 60 to 8640
 });
 
 test("a request without an answer is repeated 10 times within half a minute's pauses, then there is a new search (RFC 8415 18.2.2)", () => {
-  const d = new Dialogue().solicit();
+  const d = new Dhcp6Dialogue().solicit();
   d.reply(ADVERTISE, GOOD);
   let sent: string[] = [];
   for (let i = 0; i < 11; i++) {
@@ -241,7 +241,7 @@ test("a request without an answer is repeated 10 times within half a minute's pa
 });
 
 test("who refuses what was offered is asked again later each time, at most every minute", () => {
-  const d = new Dialogue().solicit();
+  const d = new Dhcp6Dialogue().solicit();
   const waits: number[] = [];
   for (let i = 0; i < 9; i++) {
     d.reply(ADVERTISE, [...GOOD, [7, Uint8Array.of(255)]]);
@@ -258,14 +258,14 @@ test("who refuses what was offered is asked again later each time, at most every
 });
 
 test("rapid commit: a reply to a solicit counts with the option only (RFC 8415 18.2.10)", () => {
-  const d = new Dialogue().solicit();
+  const d = new Dhcp6Dialogue().solicit();
   expect(d.reply(REPLY, GOOD)).toBe("unexpected");
   expect(d.reply(REPLY, [...GOOD, RAPID])).toBeUndefined();
   expect(d.events()).toEqual([`bound ${ADDRESS}`]);
 });
 
 test("messages that are not meant for us, from nobody or not to be are ignored by name (RFC 8415 16)", () => {
-  const d = new Dialogue();
+  const d = new Dhcp6Dialogue();
   expect(d.feed(Uint8Array.of(2, 0, 0, 0))).toBe("unexpected"); // stopped
   d.client.start(d.now, "stateful");
   expect(d.feed(Uint8Array.of(2, 0, 0, 0))).toBe("unexpected"); // nothing was asked yet
@@ -291,7 +291,7 @@ test("messages that are not meant for us, from nobody or not to be are ignored b
 });
 
 test("addresses that no host can have, of one link, of IPv4, without time or with times that cannot be are not taken (RFC 8415 21.4, 21.6)", () => {
-  const offer = (...options: Option[]): string | undefined => new Dialogue().solicit().reply(ADVERTISE, options);
+  const offer = (...options: Option[]): string | undefined => new Dhcp6Dialogue().solicit().reply(ADVERTISE, options);
   for (const bad of ["ff02::1", "::1", "::", "fe80::5", "::ffff:192.0.2.1"])
     expect([bad, offer(ia(0, 0, [iaAddress(bad)]))]).toEqual([bad, "no-address"]);
   expect(offer(ia(0, 0, [iaAddress(ADDRESS, 0, 0)]))).toBe("no-address");
@@ -307,7 +307,7 @@ test("addresses that no host can have, of one link, of IPv4, without time or wit
 
 test("T1 and T2 that the server leaves to us are 0.5 and 0.8 of the preferred lifetime; for ever is for ever (RFC 8415 14.2, 21.4)", () => {
   const times = (option: Option): number[] => {
-    const d = new Dialogue().bind([option]);
+    const d = new Dhcp6Dialogue().bind([option]);
     const { t1, t2, preferredUntil, expires } = d.client.lease!;
     return [t1, t2, preferredUntil, expires].map((at) => (at - d.now) / 1000);
   };
@@ -323,7 +323,7 @@ test("T1 and T2 that the server leaves to us are 0.5 and 0.8 of the preferred li
 });
 
 test("at T1 the server is asked to renew, at T2 all are, and at the end the lease is lost (RFC 8415 18.2.4, 18.2.5)", () => {
-  const d = new Dialogue().bind();
+  const d = new Dhcp6Dialogue().bind();
   const from = d.now;
   d.tick();
   expect(d.now).toBe(from + 500_000);
@@ -348,7 +348,7 @@ test("at T1 the server is asked to renew, at T2 all are, and at the end the leas
 });
 
 test("a renewal may bring other DNS servers, or another address in the place of one that ended (RFC 8415 18.2.10.1)", () => {
-  const d = new Dialogue().bind();
+  const d = new Dhcp6Dialogue().bind();
   d.tick();
   d.sent();
   d.reply(REPLY, [ia(500, 800, [iaAddress(ADDRESS)])]);
@@ -365,7 +365,7 @@ test("a renewal may bring other DNS servers, or another address in the place of 
 });
 
 test("a lifetime of 0 ends the lease at once; an answer that says nothing of it does not (RFC 8415 18.2.10.1)", () => {
-  const d = new Dialogue().bind();
+  const d = new Dhcp6Dialogue().bind();
   d.tick();
   d.sent();
   expect(d.reply(REPLY, [ia(500, 800, [])])).toBe("no-address");
@@ -376,7 +376,7 @@ test("a lifetime of 0 ends the lease at once; an answer that says nothing of it 
 });
 
 test("a server that has forgotten us is asked for the same address, which is used meanwhile (RFC 8415 18.2.10.1)", () => {
-  const d = new Dialogue().bind();
+  const d = new Dhcp6Dialogue().bind();
   d.tick();
   d.sent();
   expect(d.reply(REPLY, [ia(0, 0, [status(3)])])).toBe("refused");
@@ -394,7 +394,7 @@ test("a server that has forgotten us is asked for the same address, which is use
 });
 
 test("an address that another host has is declined, four times within 15 s unless the server answers, and another one asked for (RFC 8415 18.2.8)", () => {
-  const d = new Dialogue().bind();
+  const d = new Dhcp6Dialogue().bind();
   d.client.decline(d.now);
   const at = d.now;
   const sent = d.sent();
@@ -406,7 +406,7 @@ test("an address that another host has is declined, four times within 15 s unles
   expect(d.now - at).toBeGreaterThan(10_000);
   d.tick();
   expect(d.sent()).toEqual(["solicit"]);
-  const e = new Dialogue().bind();
+  const e = new Dhcp6Dialogue().bind();
   e.client.decline(e.now);
   e.sent();
   expect(e.reply(REPLY, [status(0)])).toBeUndefined();
@@ -414,8 +414,8 @@ test("an address that another host has is declined, four times within 15 s unles
 });
 
 test("a lease outlives a flap: confirmed, or not contradicted within 10 s, it goes on; not on this link it is lost (RFC 8415 18.2.3)", () => {
-  const flap = (): Dialogue => {
-    const d = new Dialogue().bind();
+  const flap = (): Dhcp6Dialogue => {
+    const d = new Dhcp6Dialogue().bind();
     d.client.stop();
     expect([d.client.pollAt(), d.client.pollTransmit()]).toEqual([Number.POSITIVE_INFINITY, undefined]);
     d.client.start(d.now, "stateful");
@@ -440,20 +440,20 @@ test("a lease outlives a flap: confirmed, or not contradicted within 10 s, it go
 });
 
 test("the end: one RELEASE for what is used, none for what is not (RFC 8415 18.2.7)", () => {
-  const d = new Dialogue().bind();
+  const d = new Dhcp6Dialogue().bind();
   d.client.release();
   expect(d.sent()).toEqual([`release to 1 ${ADDRESS}`]);
   expect([...(d.last as Dhcp6Message).options.keys()]).toEqual([1, 2, 8, 3]);
   expect(d.client.state).toBe("stopped");
   d.client.release();
   expect(d.sent()).toEqual([]);
-  const e = new Dialogue().solicit();
+  const e = new Dhcp6Dialogue().solicit();
   e.client.release();
   expect(e.sent()).toEqual([]);
 });
 
 test("stateless: DNS servers without an address, again after the refresh time of a day, or what the server says from 600 s on (RFC 8415 18.2.6, 21.23)", () => {
-  const d = new Dialogue();
+  const d = new Dhcp6Dialogue();
   const refresh = (s: number): Option => [32, Uint8Array.from(uint32(s))];
   d.client.start(d.now, "stateless");
   d.tick();
@@ -488,7 +488,7 @@ test("DNS servers that cannot be are left out, doubles as well, and there are at
     "2001:db8::1",
     ...[2, 3, 4, 5, 6, 7, 8, 9].map((n) => `2001:db8::${n}`),
   ];
-  const d = new Dialogue().bind([GOOD[0] as Option, [23, Uint8Array.from(list.flatMap(bytes))]]);
+  const d = new Dhcp6Dialogue().bind([GOOD[0] as Option, [23, Uint8Array.from(list.flatMap(bytes))]]);
   expect(d.client.lease?.dns.join(" ")).toBe(
     "fe80::53 2001:db8::1 2001:db8::2 2001:db8::3 2001:db8::4 2001:db8::5 2001:db8::6 2001:db8::7",
   );
@@ -515,7 +515,7 @@ test("whatever the time and the messages: it asks for a time that is to come, an
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), fc.nat(), (steps, seed) => {
-      const d = new Dialogue(seed);
+      const d = new Dhcp6Dialogue(seed);
       for (const s of steps) {
         if (s.kind === "start") d.client.start(d.now, s.mode);
         else if (s.kind === "stop") d.client.stop();

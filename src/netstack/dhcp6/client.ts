@@ -61,13 +61,13 @@ import { clientMessage6 } from "./message.ts";
 import {
   CONFIRM_PLAN,
   DECLINE_PLAN,
-  Exchange,
   INFORMATION_PLAN,
   REBIND_PLAN,
   RENEW_PLAN,
   REQUEST_PLAN,
   type RetransmissionPlan,
   SOLICIT_PLAN,
+  Transaction,
 } from "./retransmission.ts";
 
 export type { Dhcp6Info, Lease6 } from "./lease.ts";
@@ -131,23 +131,23 @@ type State =
   | {
       readonly kind: "soliciting";
       readonly search: Search;
-      readonly exchange: Exchange;
+      readonly exchange: Transaction;
       readonly best: Offer | undefined;
     }
   /** With a lease that is in force, and of which its server does not know any more. */
   | {
       readonly kind: "requesting";
       readonly search: Search;
-      readonly exchange: Exchange;
+      readonly exchange: Transaction;
       readonly offer: Offer;
       readonly lease: Lease6 | undefined;
     }
-  | { readonly kind: "confirming"; readonly lease: Lease6; readonly exchange: Exchange }
-  | { readonly kind: "renewing"; readonly lease: Lease6; readonly exchange: Exchange }
-  | { readonly kind: "rebinding"; readonly lease: Lease6; readonly exchange: Exchange }
+  | { readonly kind: "confirming"; readonly lease: Lease6; readonly exchange: Transaction }
+  | { readonly kind: "renewing"; readonly lease: Lease6; readonly exchange: Transaction }
+  | { readonly kind: "rebinding"; readonly lease: Lease6; readonly exchange: Transaction }
   | { readonly kind: "bound"; readonly lease: Lease6 }
-  | { readonly kind: "declining"; readonly declined: Lease6; readonly exchange: Exchange }
-  | { readonly kind: "informing"; readonly exchange: Exchange }
+  | { readonly kind: "declining"; readonly declined: Lease6; readonly exchange: Transaction }
+  | { readonly kind: "informing"; readonly exchange: Transaction }
   | { readonly kind: "informed"; readonly refreshAt: number };
 
 export type Dhcp6State = State["kind"];
@@ -201,7 +201,7 @@ export class Dhcp6Client implements UdpService {
     this.stop();
     if (lease === undefined || !wasUsed) return;
     this.#state = { kind: "stopped", lease: undefined };
-    const { xid } = new Exchange(0, this.#random, DECLINE_PLAN);
+    const { xid } = new Transaction(0, this.#random, DECLINE_PLAN);
     this.#push(DHCP6_RELEASE, xid, 0, lease);
   }
 
@@ -390,7 +390,7 @@ export class Dhcp6Client implements UdpService {
   #leaseOf(
     m: Dhcp6Message,
     serverId: Uint8Array,
-    exchange: Exchange,
+    exchange: Transaction,
     wish: IpAddress | undefined,
   ): Lease6 | LeaseRefusal6 | "refused" | "no-ia" {
     if (dhcp6Status(m.options) !== STATUS6_SUCCESS) return "refused";
@@ -452,8 +452,8 @@ export class Dhcp6Client implements UdpService {
     if (state.kind === "informing") state.exchange.mrt = this.#infMaxRt;
   }
 
-  #exchange(now: number, plan: RetransmissionPlan, wait = 0): Exchange {
-    return new Exchange(now, this.#random, plan, wait);
+  #exchange(now: number, plan: RetransmissionPlan, wait = 0): Transaction {
+    return new Transaction(now, this.#random, plan, wait);
   }
 
   /** Sends the message of the current state and sets when it is repeated. */

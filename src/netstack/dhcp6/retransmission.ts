@@ -29,7 +29,7 @@ export const INFORMATION_PLAN = plan(1000, 3_600_000, { maxDelay: 1000 });
 export const DECLINE_PLAN = plan(1000, Number.POSITIVE_INFINITY, { mrc: 4 });
 
 /** One message and its repetitions. */
-export class Exchange {
+export class Transaction {
   /** 24 bits */
   readonly xid: number;
   readonly plan: RetransmissionPlan;

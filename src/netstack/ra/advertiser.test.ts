@@ -19,7 +19,7 @@ const LINK: AdvertisedLink = {
   mtu: 1400,
 };
 
-class Dialogue {
+class AdvertiserDialogue {
   readonly router: RouterAdvertiser;
   now = 1000;
   last: RouterAdvert | undefined;
@@ -57,8 +57,8 @@ class Dialogue {
   }
 
   /** After the burst, far from the next advertisement. */
-  static idle(seed = 3): Dialogue {
-    const d = new Dialogue(seed);
+  static idle(seed = 3): AdvertiserDialogue {
+    const d = new AdvertiserDialogue(seed);
     d.router.start(d.now, OWN, LINK);
     d.pass(40);
     return d;
@@ -66,7 +66,7 @@ class Dialogue {
 }
 
 test("an advertisement has all that a host needs (RFC 4861 6.2.3, RFC 8106 5)", () => {
-  const d = new Dialogue();
+  const d = new AdvertiserDialogue();
   d.router.start(d.now, OWN, LINK);
   d.router.handleTimeout(d.now);
   d.take();
@@ -88,7 +88,7 @@ test("an advertisement has all that a host needs (RFC 4861 6.2.3, RFC 8106 5)", 
 });
 
 test("three at once, 16 s apart, then one every 198 to 600 s (RFC 4861 6.2.4)", () => {
-  const d = new Dialogue();
+  const d = new AdvertiserDialogue();
   expect(d.router.pollAt()).toBe(Number.POSITIVE_INFINITY);
   d.router.start(d.now, OWN, LINK);
   const [a, b, c, ...rest] = d.pass(20_000);
@@ -101,7 +101,7 @@ test("three at once, 16 s apart, then one every 198 to 600 s (RFC 4861 6.2.4)", 
 });
 
 test("the lost way out is told at once, and three times; without it the prefix stays (RFC 4861 6.2.4)", () => {
-  const d = Dialogue.idle();
+  const d = AdvertiserDialogue.idle();
   d.router.update(d.now, { ...LINK, isDefaultRouter: false });
   expect(d.pass(40)).toEqual([0, 16, 32]);
   expect(d.last).toMatchObject({ lifetime: 0, prefixes: [{ valid: 5400 }], rdnss: [{ lifetime: 1800 }] });
@@ -113,7 +113,7 @@ test("the lost way out is told at once, and three times; without it the prefix s
 });
 
 test("what changes all the time is told every 3 s (RFC 4861 6.2.4, MIN_DELAY_BETWEEN_RAS)", () => {
-  const d = Dialogue.idle();
+  const d = AdvertiserDialogue.idle();
   const sent: number[] = [];
   for (let i = 0; i < 100; i++) {
     d.router.update(d.now, { ...LINK, isDefaultRouter: i % 2 === 0 });
@@ -123,7 +123,7 @@ test("what changes all the time is told every 3 s (RFC 4861 6.2.4, MIN_DELAY_BET
 });
 
 test("a solicitation is answered within half a second, any number of them every 3 s (RFC 4861 6.2.6)", () => {
-  const d = Dialogue.idle();
+  const d = AdvertiserDialogue.idle();
   expect(d.solicit()).toBeUndefined();
   const [first] = d.pass(1);
   expect(first).toBeLessThanOrEqual(0.5);
@@ -136,7 +136,7 @@ test("a solicitation is answered within half a second, any number of them every 
   for (const [i, at] of sent.entries())
     if (i > 0) expect(at - (sent[i - 1] as number)).toBeGreaterThanOrEqual(3 - 1e-9);
   // Solicitations do not end a burst, and one that is due soon anyway is not put off.
-  const e = new Dialogue();
+  const e = new AdvertiserDialogue();
   e.router.start(e.now, OWN, LINK);
   e.pass(15.9);
   e.solicit();
@@ -144,7 +144,7 @@ test("a solicitation is answered within half a second, any number of them every 
 });
 
 test("what is no solicitation is not answered, nor is one before the start", () => {
-  const d = new Dialogue();
+  const d = new AdvertiserDialogue();
   expect(d.solicit()).toBe("stopped");
   d.router.start(d.now, OWN, LINK);
   d.pass(40);
@@ -155,7 +155,7 @@ test("what is no solicitation is not answered, nor is one before the start", () 
 });
 
 test("the end is told once: no router, no DNS server; not where nothing was ever told (RFC 4861 6.2.5)", () => {
-  const d = Dialogue.idle();
+  const d = AdvertiserDialogue.idle();
   d.router.stop();
   expect(d.take()).toBe(1);
   expect(d.last).toMatchObject({
@@ -167,21 +167,21 @@ test("the end is told once: no router, no DNS server; not where nothing was ever
   expect([d.router.pollAt(), d.solicit()]).toEqual([Number.POSITIVE_INFINITY, "stopped"]);
   d.router.stop();
   expect(d.take()).toBe(0);
-  const e = new Dialogue();
+  const e = new AdvertiserDialogue();
   e.router.start(e.now, OWN, LINK);
   e.router.stop();
   expect(e.take()).toBe(0);
 });
 
 test("what is not there is not told", () => {
-  const d = new Dialogue();
+  const d = new AdvertiserDialogue();
   d.router.start(d.now, OWN, { prefix: undefined, isDefaultRouter: false, dns: [], domains: [], mtu: undefined });
   d.pass(0);
   expect(d.last).toMatchObject({ lifetime: 0, prefixes: [], rdnss: [], dnssl: [], mtu: undefined });
 });
 
 test("our own host machine takes an address, a router and a DNS server from it, and loses the router with the tunnel", () => {
-  const d = new Dialogue();
+  const d = new AdvertiserDialogue();
   const host = new RouterDiscovery({
     mac: { hi: 2, lo: 7 },
     prf: () => Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8),
@@ -218,7 +218,7 @@ test("at least 3 s lie between two advertisements, whatever happens", () => {
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), fc.nat(), (steps, seed) => {
-      const d = new Dialogue(seed);
+      const d = new AdvertiserDialogue(seed);
       d.router.start(d.now, OWN, LINK);
       let last = Number.NEGATIVE_INFINITY;
       for (const s of steps) {

@@ -35,7 +35,7 @@ const prefix = (text: string, more: Partial<AdvertisedPrefix> = {}): AdvertisedP
 });
 
 /** A host, and routers that speak to it. */
-class Dialogue {
+class HostDialogue {
   readonly host: RouterDiscovery;
   now = 1000;
 
@@ -44,8 +44,8 @@ class Dialogue {
   }
 
   /** Its link-local address is its own. */
-  static up(): Dialogue {
-    const d = new Dialogue();
+  static up(): HostDialogue {
+    const d = new HostDialogue();
     d.host.start(d.now);
     d.accept();
     d.events();
@@ -118,7 +118,7 @@ class Dialogue {
 }
 
 test("start: a link-local address that nobody has, then solicitations from it to all routers (RFC 4862 5.3, RFC 4861 6.3.7)", () => {
-  const d = new Dialogue();
+  const d = new HostDialogue();
   expect([d.host.pollAt(), d.host.config.addresses]).toEqual([Number.POSITIVE_INFINITY, []]);
   d.host.start(d.now);
   expect(d.events()).toEqual(["changed"]);
@@ -136,7 +136,7 @@ test("start: a link-local address that nobody has, then solicitations from it to
 });
 
 test("where no router answers, solicitations go on after 4, 8, 16 s ... an hour, each a tenth off (RFC 7559 2)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   const sent = d.pass(30_000);
   const waits = sent.map((at, i) => at - (sent[i - 1] ?? 0)).slice(1);
   expect(waits.length).toBeGreaterThan(12);
@@ -148,7 +148,7 @@ test("where no router answers, solicitations go on after 4, 8, 16 s ... an hour,
 });
 
 test("they end with a default router, not with one that is none (RFC 7559 2)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   d.pass(1);
   d.advert(ONE, { lifetime: 0, prefixes: [prefix("2001:db8:1::/64")] });
   expect(d.pass(20).length).toBe(2);
@@ -157,7 +157,7 @@ test("they end with a default router, not with one that is none (RFC 7559 2)", (
 });
 
 test("what is no advertisement, our own, and what comes after the end does not count", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   expect(d.advert(`${d.host.config.addresses[0]?.address.address}`)).toBe("own");
   expect(d.host.handleAdvertisement(d.now, ip(ONE), Uint8Array.of(134, 0, 0, 0))).toBe("truncated");
   expect(d.gateway).toBe("undefined");
@@ -168,7 +168,7 @@ test("what is no advertisement, our own, and what comes after the end does not c
 });
 
 test("a flood of advertisements is cut to 10 a second", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   const heard = (): number => Array.from({ length: 100 }, () => d.advert(ONE)).filter((x) => x === undefined).length;
   expect(heard()).toBe(20);
   d.wait(1);
@@ -176,7 +176,7 @@ test("a flood of advertisements is cut to 10 a second", () => {
 });
 
 test("all of it is told once, and again when something is another (RFC 4861 6.3.4)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   const all = {
     hopLimit: 57,
     mtu: 1400,
@@ -204,7 +204,7 @@ test("all of it is told once, and again when something is another (RFC 4861 6.3.
 });
 
 test("an MTU below 1280 or above the link's does not count (RFC 4861 6.3.4)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   for (const mtu of [1279, 1501, 9000, 0xffff_ffff]) d.advert(ONE, { mtu });
   expect(d.host.config.mtu).toBeUndefined();
   d.advert(ONE, { mtu: 1280 });
@@ -244,7 +244,7 @@ test("addresses are the same after every start, others in another network, with 
 });
 
 test("an address lives as long as it is said, deprecated at first, and then ends (RFC 4862 5.5.4)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   d.advert(ONE, { prefixes: [prefix("2001:db8:1::/64")] });
   expect(d.addresses).toEqual(["2001:db8:1::/64 tentative"]);
   d.accept();
@@ -261,7 +261,7 @@ test("an address lives as long as it is said, deprecated at first, and then ends
 });
 
 test("no address comes from a prefix without A, of another length than 64, preferred for longer than valid, link-local, or that cannot be (RFC 4862 5.5.3)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   const bad = [
     prefix("2001:db8:1::/64", { autonomous: false }),
     prefix("2001:db8:2::/63"),
@@ -283,7 +283,7 @@ test("no address comes from a prefix without A, of another length than 64, prefe
 });
 
 test("the two-hour rule: nobody cuts the life of an address to less than that (RFC 4862 5.5.3 e)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   const say = (valid: number, preferred = 0): void => {
     d.advert(ONE, { prefixes: [prefix("2001:db8:1::/64", { valid, preferred, onLink: false })] });
   };
@@ -310,7 +310,7 @@ test("the two-hour rule: nobody cuts the life of an address to less than that (R
 });
 
 test("an address that is taken gives way to the next, at most three times; after five minutes there is another attempt (RFC 7217 6)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   d.advert(ONE, { lifetime: 65_535, prefixes: [prefix("2001:db8:1::/64", { preferred: 4 * HOUR })] });
   d.events();
   const seen = new Set<string>();
@@ -337,7 +337,7 @@ test("an address that is taken gives way to the next, at most three times; after
 });
 
 test("without a link-local address nobody is asked for routers (RFC 4862 5.4.5)", () => {
-  const d = new Dialogue();
+  const d = new HostDialogue();
   d.host.start(d.now);
   for (let i = 0; i < 4; i++) d.host.taken(d.now, d.host.config.addresses[0]!.address.address);
   expect(d.host.config.addresses).toEqual([]);
@@ -350,7 +350,7 @@ test("without a link-local address nobody is asked for routers (RFC 4862 5.4.5)"
 });
 
 test("of several routers the one with the higher preference is taken, of equal ones the first; it is lost with its lifetime (RFC 4191 3.2, RFC 4861 6.3.6)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   d.advert(ONE, { preference: 0 });
   d.advert(TWO, { preference: 0, lifetime: 9000 });
   expect(d.gateway).toBe(ONE);
@@ -368,7 +368,7 @@ test("of several routers the one with the higher preference is taken, of equal o
 });
 
 test("a router that does not answer is left for another one; where none answers each has its turn, and routers are asked for (RFC 4861 6.3.6)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   d.advert(ONE, { preference: 1 });
   d.advert(TWO);
   d.pass(1);
@@ -388,7 +388,7 @@ test("a router that does not answer is left for another one; where none answers 
 });
 
 test("a route option for ::/0 counts before the header, others are routes of the best router (RFC 4191 3.1)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   const route = (text: string, preference: Preference, lifetime: number) => ({
     prefix: parseCidr(text)!,
     preference,
@@ -411,7 +411,7 @@ test("a route option for ::/0 counts before the header, others are routes of the
 });
 
 test("DNS servers each have a lifetime, 0 ends it; those that cannot be are left out (RFC 8106 5.1, 6.2)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   const say = (router: string, lifetime: number, ...servers: string[]): void => {
     d.advert(router, { rdnss: [{ servers: servers.map(ip), lifetime }] });
   };
@@ -428,7 +428,7 @@ test("DNS servers each have a lifetime, 0 ends it; those that cannot be are left
 });
 
 test("M and O start DHCPv6, and it goes on until the link starts anew (RFC 4861 4.2)", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   const dhcp = (): string[] => d.events().filter((e) => e !== "changed");
   d.advert(ONE, { other: true });
   expect(dhcp()).toEqual(["dhcp stateless"]);
@@ -443,7 +443,7 @@ test("M and O start DHCPv6, and it goes on until the link starts anew (RFC 4861 
 });
 
 test("stop forgets what was learnt, and start begins anew with the same addresses", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   const all = {
     mtu: 1400,
     hopLimit: 3,
@@ -470,7 +470,7 @@ test("stop forgets what was learnt, and start begins anew with the same addresse
 });
 
 test("tables are bounded, and who fills them does not push out what is in use", () => {
-  const d = Dialogue.up();
+  const d = HostDialogue.up();
   const forged = (i: number): string => `fe80::bad:${i.toString(16)}`;
   d.advert(ONE, { prefixes: [prefix("2001:db8:1::/64")], rdnss: [{ servers: [ip("2001:db8::1")], lifetime: 600 }] });
   for (let i = 0; i < 300; i++) {
@@ -536,7 +536,7 @@ test("whatever routers say and whenever: times are to come, lists bounded, addre
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const d = Dialogue.up();
+      const d = HostDialogue.up();
       for (const s of steps) {
         if (s.kind === "advert") {
           const prefixes = s.prefixes.map(({ n, ...rest }) => prefix(`2001:db8:0:${n}::/64`, rest));

@@ -101,7 +101,7 @@ export const AUTOCONF = [
       "the end of an address",
     ],
     ["if (entry.onLinkUntil <= now) entry.onLinkUntil = 0;", "", "the end of a prefix"],
-    ["if (victim === undefined) return undefined;", "if (victim === undefined) break;", "the bound of the prefixes"],
+    ["if (this.#entries.length >= MAX_PREFIXES) {", "if (false as boolean) {", "the bound of the prefixes"],
   ),
   ...mutationsOf(
     "netstack/ra/fairness.ts",
