@@ -57,7 +57,7 @@ export const push: Target = {
     const session = parseSessionOptions(options);
     if (typeof session !== "string")
       for (const text of session.ignored) seen(text.replace(/[^ a-z]/g, "").slice(0, 30));
-    const tunnel = parseTunnelOptions(options, [], { serverAddress: IpAddress.fromIpv4(1), lan: LAN });
+    const tunnel = parseTunnelOptions(options, [], { serverAddress: IpAddress.fromIpv4(1), lan: [LAN] });
     seen(
       JSON.stringify(tunnel)
         .replace(/[0-9a-f.:]{2,}/g, "#")

@@ -101,7 +101,7 @@ export class Appliance implements Turns {
     });
     this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
-    this.#side = new RouterSide(this.#path, lan);
+    this.#side = new RouterSide(this.#path, [lan]);
     this.#resolver = new RemoteResolver({
       wan: this.#path.wan,
       slab: options.memory,

@@ -5,18 +5,22 @@ import type { OpenTunnel, TunnelSide } from "../tunnel/side.ts";
 import type { RouterPath } from "./wiring/router.ts";
 
 export class RouterSide implements TunnelSide {
-  readonly lan: Cidr;
+  readonly lan: readonly Cidr[];
   readonly #path: RouterPath;
 
-  constructor(path: RouterPath, lan: Cidr) {
+  constructor(path: RouterPath, lan: readonly Cidr[]) {
     this.#path = path;
     this.lan = lan;
   }
 
-  up(_now: number, tunnel: OpenTunnel): undefined {
+  up(_now: number, tunnel: OpenTunnel): string | undefined {
     const { options, mtu, mssClamp } = tunnel;
+    const { address } = options;
+    if (address === undefined) return "the tunnel has IPv6 alone, which is not available yet";
     this.#path.setCarrier(tunnel);
-    this.#path.router.openTunnel({ address: options.address, mtu, mssClamp, routes: options.routes });
+    const routes = options.routes.filter(({ network }) => network.isIpv4);
+    this.#path.router.openTunnel({ address, mtu, mssClamp, routes });
+    return undefined;
   }
 
   down(): void {

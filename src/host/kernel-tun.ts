@@ -6,7 +6,7 @@ import type { Slab } from "../lib/slab.ts";
 import { clampMssOfPacket } from "../netstack/offload/mss.ts";
 import { TUN_DEVICE_SLOTS, type TunDevice } from "../platform/dev/tun.ts";
 import { EEXIST, ENODEV, EPERM, ESRCH, SysError } from "../platform/sys/errno.ts";
-import type { TunnelRoute } from "../protocol/push/tunnel-options.ts";
+import type { TunnelRoute } from "../protocol/push/tunnel-routes.ts";
 import type { OpenTunnel, TunnelSide } from "../tunnel/side.ts";
 
 /** Index into `drops`. */
@@ -14,7 +14,7 @@ const TUNNEL_CLOSED = 0;
 
 export class KernelTun implements TunnelSide {
   /** The kernel has its own networks, and its own rules for which of them wins. */
-  readonly lan = undefined;
+  readonly lan = [];
   /** Packets of the kernel that went nowhere: there was no tunnel. */
   readonly drops = new Counters(["tunnel-closed"]);
   readonly #device: TunDevice;
@@ -33,6 +33,7 @@ export class KernelTun implements TunnelSide {
   up(_now: number, tunnel: OpenTunnel): string | undefined {
     const { address, peer } = tunnel.options;
     const device = this.#device;
+    if (address === undefined) return "a tunnel of IPv6 alone is not available yet";
     try {
       // With another address the kernel would drop some of the routes, and not say which.
       if (this.#tunnel !== undefined && place(this.#tunnel) !== place(tunnel)) this.down();
@@ -84,10 +85,11 @@ export class KernelTun implements TunnelSide {
   #setRoutes({ options }: OpenTunnel): void {
     const device = this.#device;
     // The device has a route to the tunnel's own network since it has its address.
-    const own = `${options.peer === undefined ? options.address.network : new Cidr(options.peer, 32)}`;
+    const own = `${options.peer === undefined ? options.address?.network : new Cidr(options.peer, 32)}`;
     const wanted = new Map<string, TunnelRoute>();
     for (const route of options.routes)
-      if (`${route.network.network}` !== own) wanted.set(`${route.network.network} metric ${route.metric}`, route);
+      if (route.network.isIpv4 && `${route.network.network}` !== own)
+        wanted.set(`${route.network.network} metric ${route.metric}`, route);
     for (const [name, route] of wanted) {
       if (this.#routes.has(name)) continue;
       // Where another device has a route to the same network with the same metric, the kernel takes this one in front of it

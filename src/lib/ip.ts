@@ -59,6 +59,11 @@ export class IpAddress {
     return this.isIpv4 ? this.w3 >>> 28 === 14 : this.w0 >>> 24 === 0xff;
   }
 
+  /** 169.254.0.0/16 (RFC 3927) or fe80::/10 (RFC 4291 2.5.6). */
+  get isLinkLocal(): boolean {
+    return this.isIpv4 ? this.w3 >>> 16 === 0xa9fe : this.w0 >>> 22 === 0x3fa;
+  }
+
   /**
    * Whether a host can have it: neither unspecified, loopback nor multicast, and of IPv4 neither "this network" nor
    * reserved (0/8 and 240/4, RFC 6890 2.2.2). Whether it is the broadcast address of a subnet only the subnet knows.

@@ -122,7 +122,7 @@ class DialerBed implements LinkFactory, TunnelSide {
   /** All of them, open or not. */
   readonly links: FakeLink[] = [];
   readonly lines: string[] = [];
-  readonly lan = undefined;
+  readonly lan = [];
   readonly delivered: number[] = [];
   /** Keys that were made and not closed, and contexts of TLS. */
   keys = 0;

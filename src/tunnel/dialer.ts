@@ -18,7 +18,7 @@ import { tunnelMss } from "../protocol/data/mtu.ts";
 import { DROP_CONTROL_AUTHENTICATION } from "../protocol/drop.ts";
 import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
 import type { AeadFactory, ControlPrimitives, TlsContext, TlsContextFactory } from "../protocol/ports.ts";
-import { parseTunnelOptions } from "../protocol/push/tunnel-options.ts";
+import { parseTunnelOptions, withoutIpv6 } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
 import type { SessionEnd, SessionEvent } from "../protocol/session/events.ts";
 import { explainEnd, explainSilence, explainStall, type Place } from "../protocol/session/explain.ts";
@@ -32,6 +32,8 @@ import type { TunnelSide } from "./side.ts";
 const NEVER = Number.POSITIVE_INFINITY;
 /** Rows that are opened or sealed at once. */
 const ROWS = 1024;
+/** RFC 8200 5. */
+const IPV6_LEAST_MTU = 1280;
 /** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says. */
 const HEARD = [1, 3] as const;
 const SAID = [6, 64] as const;
@@ -332,12 +334,16 @@ export class Dialer {
     const context = { serverAddress: link.endpoint(attempt.path).address, lan: side.lan };
     const result = parseTunnelOptions(event.options, own.localOptions, context);
     if (!result.ok) return this.#ended(now, attempt, { kind: "push-rejected", problem: result.problem });
-    const { tunnel } = result;
-    for (const note of tunnel.notes) this.#said.write(now, note.level, "tunnel.option", note.text);
-    const wanted = tunnel.mtu ?? own.mtu;
+    for (const note of result.tunnel.notes) this.#said.write(now, note.level, "tunnel.option", note.text);
+    const wanted = result.tunnel.mtu ?? own.mtu;
     const mtu = Math.min(wanted, own.mtuMax);
     if (mtu < wanted) {
       const text = `the server pushes tun-mtu ${wanted}; ${mtu} is the most that tun-mtu-max allows, and what is used`;
+      this.#said.write(now, "warn", "tunnel.option", text);
+    }
+    const { tunnel } = mtu >= IPV6_LEAST_MTU ? result : { tunnel: withoutIpv6(result.tunnel) };
+    if (tunnel !== result.tunnel) {
+      const text = `packets of IPv6 need an MTU of ${IPV6_LEAST_MTU}, and the tunnel's is ${mtu}: none go through it`;
       this.#said.write(now, "warn", "tunnel.option", text);
     }
     const problem = side.up(now, {
@@ -353,7 +359,8 @@ export class Dialer {
     this.#found = undefined;
     this.#history.retry.succeeded(now);
     this.#log.write("info", "tunnel.up", "", {
-      address: `${tunnel.peer === undefined ? tunnel.address : tunnel.address.address}`,
+      address: (tunnel.peer === undefined ? tunnel.address : tunnel.address?.address)?.toString(),
+      address6: tunnel.address6?.toString(),
       peer: (tunnel.gateway ?? tunnel.peer)?.toString(),
       cipher: event.cipher,
       mtu,

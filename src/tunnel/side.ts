@@ -14,8 +14,8 @@ export interface OpenTunnel {
 }
 
 export interface TunnelSide {
-  /** The network that is on this side, which wins over the tunnel's routes; undefined: there is none. */
-  readonly lan: Cidr | undefined;
+  /** The networks that are on this side, of both families, which win over the tunnel's routes. */
+  readonly lan: readonly Cidr[];
   /** A tunnel is open. It takes the place of the one before, which may be open still. @returns why it cannot be used, in words */
   up(now: number, tunnel: OpenTunnel): string | undefined;
   /** There is no tunnel any more. */

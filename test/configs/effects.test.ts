@@ -68,7 +68,7 @@ function outcome(text: string): string {
   const { localOptions, ...sizes } = tunnel;
   const isAddressed = localOptions.some(({ words }) => words[0] === "ifconfig");
   const pushed = isAddressed ? [] : ["ifconfig 10.8.0.2 255.255.255.0"];
-  const made = parseTunnelOptions(pushed, localOptions, { lan: undefined });
+  const made = parseTunnelOptions(pushed, localOptions, { lan: [] });
   return JSON.stringify([told, config, sizes, made], (_key, value) => (value instanceof Map ? [...value] : value));
 }
 

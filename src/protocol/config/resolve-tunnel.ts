@@ -2,7 +2,7 @@
  * The tunnel's own lines that a server may also push: checked here for form, given meaning after the push. What openvpn
  * refuses is a problem; what it goes on with, as we do where it is pushed, is left out with a warning.
  */
-import { maskPrefix } from "../../lib/cidr.ts";
+import { maskPrefix, parseCidr } from "../../lib/cidr.ts";
 import { parseIpv4 } from "../../lib/ip.ts";
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
@@ -26,7 +26,10 @@ const CHECKS: Readonly<Record<string, Check>> = {
     return undefined;
   },
   "ifconfig-ipv6"([, local = "", remote = ""], refuse) {
-    if (!isIpv6Cidr(local) && !isIpv6(local)) refuse(`${shown(local)} is no IPv6 address`);
+    const own = parseCidr(local);
+    if (!isIpv6(local) && own?.isIpv4 !== false) refuse(`${shown(local)} is no IPv6 address`);
+    else if (own !== undefined && (own.prefix < 64 || own.prefix > 124))
+      refuse(`a prefix has 64 to 124 bits, not ${own.prefix}`);
     if (!isIpv6(remote)) refuse(`${shown(remote)} is no IPv6 address`);
     return undefined;
   },

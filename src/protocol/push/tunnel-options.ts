@@ -5,18 +5,14 @@
  * Differs from OpenVPN on purpose: there is no way around the tunnel for the LAN, so net_gateway is refused and the
  * flags local, autolocal, bypass-dhcp, bypass-dns and block-local have nothing to act on.
  */
-import { Cidr, maskPrefix } from "../../lib/cidr.ts";
-import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
+import { Cidr } from "../../lib/cidr.ts";
+import { IpAddress, parseIpv4, parseIpv6 } from "../../lib/ip.ts";
 import { printable, splitWords } from "../config/lexer.ts";
 import type { LocalOption } from "../config/types.ts";
 import { unavailable } from "../config/unavailable.ts";
 import { isIpv6 } from "../config/values.ts";
-
-/** A network that goes into the tunnel; its host bits are zero. */
-export interface TunnelRoute {
-  readonly network: Cidr;
-  readonly metric: number;
-}
+import { addressIpv6Of, addressOf, type Topology, type TunnelAddress } from "./tunnel-address.ts";
+import { metricOf, type RouteContext, Routes, routeIpv6Of, routeOf, type TunnelRoute } from "./tunnel-routes.ts";
 
 /** Something to tell about an option: "warn" where a person should act, "info" and "debug" where not. */
 export interface Note {
@@ -25,15 +21,17 @@ export interface Note {
 }
 
 export interface Tunnel {
-  /** This end's address, with the prefix of the tunnel's subnet with topology subnet, else 32. */
-  readonly address: Cidr;
+  /** This end's IPv4 address, with the prefix of the tunnel's subnet with topology subnet, else 32; undefined: it has IPv6 alone. */
+  readonly address: Cidr | undefined;
+  /** This end's IPv6 address, with the prefix of the tunnel's subnet; undefined: no IPv6 goes through the tunnel. */
+  readonly address6: Cidr | undefined;
   /** The far end's address with net30 and p2p. */
   readonly peer: IpAddress | undefined;
   /** route-gateway, or the peer. */
   readonly gateway: IpAddress | undefined;
   /** tun-mtu where pushed. */
   readonly mtu: number | undefined;
-  /** The tunnel's own subnet or peer first, then the others in order; none twice. */
+  /** Of both families: the tunnel's own subnets or peer first, then the others in order; none twice. */
   readonly routes: readonly TunnelRoute[];
   /** Resolvers behind the tunnel, in order. */
   readonly dnsServers: readonly IpAddress[];
@@ -47,16 +45,13 @@ export type TunnelResult =
 export interface TunnelContext {
   /** Where the server is, for remote_host. */
   readonly serverAddress?: IpAddress;
-  /** The gateway's address on the LAN, with the LAN's prefix; undefined: this side has no network of its own. */
-  readonly lan: Cidr | undefined;
+  /** The networks of this side, of both families, with its addresses there. */
+  readonly lan: readonly Cidr[];
 }
 
-/** More routes than this are left out, with a warning. */
-const MAX_ROUTES = 4096;
 /** Our choice: a server can push thousands of options at each connection, and each note is a line of the log. */
 const MAX_NOTES = 64;
 const MIN_TUN_MTU = 100;
-const MAX_METRIC = 0x7fff_ffff;
 
 /** @param pushed after the pull filters; @param local TunnelConfig.localOptions. Never throws. */
 export function parseTunnelOptions(
@@ -81,6 +76,12 @@ export function parseTunnelOptions(
   return reading.finish();
 }
 
+/** The same tunnel for IPv4 alone. The tunnel itself where it has no IPv6. */
+export function withoutIpv6(tunnel: Tunnel): Tunnel {
+  if (tunnel.address6 === undefined) return tunnel;
+  return { ...tunnel, address6: undefined, routes: tunnel.routes.filter(({ network }) => network.isIpv4) };
+}
+
 /** Lines that need all others to be read first. */
 interface Pending {
   readonly words: readonly string[];
@@ -93,11 +94,14 @@ class TunnelReading {
   #unsaid = 0;
   readonly #routes: Pending[] = [];
   #ifconfig: Pending | undefined;
-  #topology: "subnet" | "net30" | "p2p" | undefined;
+  #ifconfigIpv6: Pending | undefined;
+  #topology: Topology | undefined;
   #gateway: IpAddress | undefined;
   #metric = 0;
   #mtu: number | undefined;
   #redirect = false;
+  #redirectIpv6 = false;
+  #blockIpv6 = false;
   readonly #servers: IpAddress[] = [];
 
   constructor(context: TunnelContext) {
@@ -116,6 +120,9 @@ class TunnelReading {
       case "ifconfig":
         this.#ifconfig = { words, from };
         break;
+      case "ifconfig-ipv6":
+        this.#ifconfigIpv6 = { words, from };
+        break;
       case "topology":
         if (first === "subnet" || first === "net30" || first === "p2p") this.#topology = first;
         else bad("not subnet, net30 or p2p");
@@ -127,6 +134,7 @@ class TunnelReading {
         break;
       }
       case "route":
+      case "route-ipv6":
         if (first === undefined) bad("no network");
         else this.#routes.push({ words, from });
         break;
@@ -137,6 +145,10 @@ class TunnelReading {
         else this.#gateway = gateway;
         break;
       }
+      case "route-ipv6-gateway":
+        // The tunnel has one way, whatever its far end is called.
+        if (parseIpv6(first ?? "") === undefined) bad("not an IPv6 address");
+        break;
       case "route-metric": {
         const metric = metricOf(first);
         if (metric !== undefined) this.#metric = metric;
@@ -151,7 +163,7 @@ class TunnelReading {
         this.#takeDhcp(words, bad);
         break;
       case "block-ipv6":
-        this.note("debug", `${from}block-ipv6: IPv6 of the LAN never leaves`);
+        this.#blockIpv6 = true;
         break;
       case "block-outside-dns":
         this.note("debug", `${from}block-outside-dns: DNS of the LAN never leaves outside the tunnel`);
@@ -165,9 +177,10 @@ class TunnelReading {
     let ipv4 = words[0] === "redirect-gateway";
     for (const flag of words.slice(1)) {
       if (flag === "!ipv4") ipv4 = false;
+      else if (flag === "ipv6") this.#redirectIpv6 = true;
       else if (!REDIRECT_FLAGS.has(flag))
         this.note("info", `${from}${words[0]} ${printable(flag)}: unknown flag; ignored`);
-      else if (flag !== "def1" && flag !== "ipv6")
+      else if (flag !== "def1")
         this.note("debug", `${from}${words[0]} ${flag}: nothing of the LAN goes around the tunnel; ignored`);
     }
     if (ipv4) this.#redirect = true;
@@ -186,30 +199,31 @@ class TunnelReading {
   finish(): TunnelResult {
     const own = this.#ownAddress();
     if (typeof own === "string") return { ok: false, problem: own };
-    const { address, peer } = own;
+    const address6 = this.#ownAddressIpv6();
+    const { address, peer } = own ?? { address: undefined, peer: undefined };
+    if (address === undefined && address6 === undefined)
+      return { ok: false, problem: "no tunnel address: the server pushed no ifconfig and the profile has none" };
     const { lan } = this.#context;
-    if (peer !== undefined && lan?.contains(address.address))
+    // A subnet that is the LAN's as well is told of as a route.
+    const inside = peer === undefined ? undefined : lan.find((own) => own.contains(address!.address));
+    if (inside !== undefined)
       this.note(
         "warn",
-        `the tunnel's address ${address.address} is of the LAN ${lan.network}; on the LAN, the LAN wins`,
+        `the tunnel's address ${address!.address} is of the LAN ${inside.network}; on the LAN, the LAN wins`,
       );
     const gateway = this.#gateway ?? peer;
-    const routes = new Routes(this.#context.lan, (text) => this.note("warn", text));
-    routes.add(peer === undefined ? address : new Cidr(peer, 32), 0, "the tunnel's own network");
-    for (const { words, from } of this.#routes) {
-      const text = `${from}${printable(words.join(" "))}`;
-      const route = this.#route(words, gateway);
-      if (typeof route === "string") this.note("warn", `${text}: ${route}; ignored`);
-      else routes.add(route.network, route.metric, text);
-    }
-    // def1 exists to keep the host's own default route; the table here has no other, so one route says it.
-    if (this.#redirect) routes.add(new Cidr(IpAddress.fromIpv4(0), 0), this.#metric, "redirect-gateway");
+    const routes = new Routes(lan, (text) => this.note("warn", text));
+    if (address !== undefined)
+      routes.add(peer === undefined ? address : new Cidr(peer, 32), 0, "the tunnel's own network");
+    if (address6 !== undefined) routes.add(address6, 0, "the tunnel's own IPv6 network");
+    this.#addRoutes(routes, { gateway, hasIpv4: address !== undefined, hasIpv6: address6 !== undefined });
     if (this.#unsaid > 0)
       this.#notes.push({ level: "info", text: `${this.#unsaid} more notes on options are left out` });
     return {
       ok: true,
       tunnel: {
         address,
+        address6,
         peer,
         gateway,
         mtu: this.#mtu,
@@ -220,103 +234,59 @@ class TunnelReading {
     };
   }
 
-  #ownAddress(): Pick<Tunnel, "address" | "peer"> | string {
-    if (this.#ifconfig === undefined)
-      return "no tunnel address: the server pushed no ifconfig and the profile has none";
+  /** Undefined where no line gives one. @returns a sentence where the tunnel cannot be used */
+  #ownAddress(): TunnelAddress | string | undefined {
+    if (this.#ifconfig === undefined) return undefined;
     const { words, from } = this.#ifconfig;
-    const where = `${from}${printable(words.join(" "))}`;
-    const address = parseIpv4(words[1] ?? "");
-    const second = parseIpv4(words[2] ?? "");
-    if (address === undefined || second === undefined) return `${where}: not two IPv4 addresses`;
-    if (!address.isHost) return `${where}: ${address} cannot be a host's address`;
-    const mask = maskPrefix(second.w3);
-    let topology = this.#topology;
-    if (topology === undefined) {
-      // OpenVPN 2.6 assumes net30 then, 2.7 subnet; a netmask is never a peer's address.
-      topology = second.w3 >>> 24 === 255 && mask !== undefined ? "subnet" : "net30";
-    }
-    if (topology === "subnet") {
-      if (mask === undefined || mask === 0) return `${where}: ${second} is not a netmask, which topology subnet needs`;
-      return { address: new Cidr(address, mask), peer: undefined };
-    }
-    if (!second.isHost) return `${where}: ${second} cannot be the peer's address, which topology ${topology} needs`;
-    return { address: new Cidr(address, 32), peer: second };
+    const own = addressOf(words, this.#topology);
+    return typeof own === "string" ? `${from}${printable(words.join(" "))}: ${own}` : own;
   }
 
-  /** route NETWORK [MASK [GATEWAY [METRIC]]]; "default" stands for a value left out. */
-  #route(words: readonly string[], vpnGateway: IpAddress | undefined): TunnelRoute | string {
-    const [, network, mask, gateway] = words.map((w) => (w === "default" ? "" : w));
-    let target: IpAddress | undefined;
-    if (network === "net_gateway") return "net_gateway is outside the tunnel";
-    if (network === "vpn_gateway") {
-      if (vpnGateway === undefined) return "the tunnel has no gateway (route-gateway)";
-      target = vpnGateway;
-    } else if (network === "remote_host") {
-      if (this.#context.serverAddress === undefined) return "the server's address is not known";
-      target = this.#context.serverAddress;
-    } else {
-      // Word 1 may be "default" only in the sense of the default route nowhere in OpenVPN: it must be an address.
-      target = parseIpv4(network ?? "");
-      if (target === undefined) return "not an IPv4 network (names are not looked up)";
+  /** As with openvpn, IPv6 that cannot be used leaves a tunnel of IPv4 alone. */
+  #ownAddressIpv6(): Cidr | undefined {
+    const pending = this.#ifconfigIpv6;
+    if (this.#blockIpv6) {
+      this.note("debug", "block-ipv6: no IPv6 goes through the tunnel");
+      return undefined;
     }
-    let prefix: number | undefined = 32;
-    if (mask !== undefined && mask !== "") {
-      const value = parseIpv4(mask);
-      prefix = value === undefined ? undefined : maskPrefix(value.w3);
-      if (prefix === undefined) return `${printable(mask)} is not a netmask`;
+    if (pending === undefined) return undefined;
+    const own = addressIpv6Of(pending.words);
+    if (typeof own !== "string") return own;
+    this.note("warn", `${pending.from}${printable(pending.words.join(" "))}: ${own}; no IPv6 goes through the tunnel`);
+    return undefined;
+  }
+
+  #addRoutes(
+    routes: Routes,
+    { gateway, hasIpv4, hasIpv6 }: { gateway: IpAddress | undefined; hasIpv4: boolean; hasIpv6: boolean },
+  ): void {
+    const { serverAddress, lan } = this.#context;
+    const context: RouteContext = { gateway, serverAddress, lan, metric: this.#metric };
+    let isUnusable = false;
+    for (const { words, from } of this.#routes) {
+      const isIpv6 = words[0] === "route-ipv6";
+      if (isIpv6 && !hasIpv6) {
+        isUnusable = true;
+        continue;
+      }
+      const text = `${from}${printable(words.join(" "))}`;
+      const route = isIpv6 ? routeIpv6Of(words, context) : hasIpv4 ? routeOf(words, context) : NO_IPV4;
+      if (typeof route === "string") this.note("warn", `${text}: ${route}; ignored`);
+      else routes.add(route.network, route.metric, text);
     }
-    if (gateway === "net_gateway" || gateway === "remote_host") {
-      return `${gateway} is outside the tunnel, and nothing of the LAN goes there`;
-    }
-    if (gateway !== undefined && gateway !== "" && gateway !== "vpn_gateway") {
-      const address = parseIpv4(gateway);
-      if (address?.isHost !== true) return `${printable(gateway)} is not a gateway`;
-      if (this.#context.lan?.contains(address)) return `the gateway ${gateway} is in the LAN`;
-    }
-    const metric = words[4] === undefined || words[4] === "default" ? this.#metric : metricOf(words[4]);
-    if (metric === undefined) return `${printable(words[4] ?? "")} is not a metric`;
-    if (target.isMulticast || (target.isLoopback && prefix >= 8)) return "not a network that can be routed";
-    return { network: new Cidr(target, prefix).network, metric };
+    // def1, and the parts of IPv6's default route, exist to keep the host's own one; the table here has no other.
+    if (this.#redirect && hasIpv4) routes.add(new Cidr(IpAddress.fromIpv4(0), 0), this.#metric, "redirect-gateway");
+    if (this.#redirectIpv6 && hasIpv6)
+      routes.add(new Cidr(new IpAddress(0, 0, 0, 0), 0), this.#metric, "redirect-gateway ipv6");
+    if ((isUnusable || this.#redirectIpv6) && !hasIpv6 && !this.#blockIpv6)
+      this.note(
+        "info",
+        "IPv6 is routed into the tunnel, but the tunnel has no IPv6 address (ifconfig-ipv6): it is refused",
+      );
   }
 }
 
-/** The routes so far: a network that comes again keeps its place and the lower metric. */
-class Routes {
-  readonly #lan: TunnelContext["lan"];
-  readonly #warn: (text: string) => void;
-  readonly #index = new Map<string, number>();
-  readonly list: TunnelRoute[] = [];
-  #tooMany = false;
-
-  constructor(lan: TunnelContext["lan"], warn: (text: string) => void) {
-    this.#lan = lan;
-    this.#warn = warn;
-  }
-
-  add(route: Cidr, metric: number, text: string): void {
-    const { network } = route;
-    const key = `${network}`;
-    const at = this.#index.get(key);
-    if (at !== undefined) {
-      if (metric < this.list[at]!.metric) this.list[at] = { network, metric };
-      return;
-    }
-    if (this.list.length === MAX_ROUTES) {
-      if (!this.#tooMany) this.#warn(`more than ${MAX_ROUTES} routes: ${text} and those behind it are ignored`);
-      this.#tooMany = true;
-      return;
-    }
-    const lan = this.#lan;
-    // A default route (or half of it) covers every LAN and surprises nobody.
-    if (lan !== undefined && network.prefix > 1 && network.overlaps(lan))
-      this.#warn(`${text}: ${network} overlaps the LAN ${lan.network}; the LAN wins`);
-    this.#index.set(key, this.list.length);
-    this.list.push({ network, metric });
-  }
-}
-
-const metricOf = (word: string | undefined): number | undefined =>
-  word !== undefined && /^\d{1,10}$/.test(word) && Number(word) <= MAX_METRIC ? Number(word) : undefined;
+const NO_IPV4 = "the tunnel has no IPv4 address";
 
 const REDIRECT_FLAGS: ReadonlySet<string> = new Set([
   "def1",
@@ -354,9 +324,6 @@ const KNOWN_ELSEWHERE: ReadonlySet<string> = new Set([
   "route-delay",
   "route-method",
   // unavailable.ts
-  "ifconfig-ipv6",
-  "route-ipv6",
-  "route-ipv6-gateway",
   "dns",
   "register-dns",
   "ip-win32",
