@@ -9,7 +9,7 @@ import { CONNECTED, type Connection, WRITABLE } from "./connection.ts";
 import { CONGESTION_ECHOES, RECOVERIES, UNDONE } from "./counters.ts";
 import type { Engine } from "./engine.ts";
 import type { Segment } from "./segment.ts";
-import { armTailProbe, hasUnsent, payloadOf, stampOf } from "./send.ts";
+import { armTailProbe, payloadOf, stampOf } from "./send.ts";
 import { ESTABLISHED } from "./state.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -61,16 +61,18 @@ export function acknowledge(e: Engine, c: Connection, now: number, seg: Segment)
   if (lost > 0) onLoss(e, c);
   if (c.hasEcn && seg.has(TCP_ECE)) slowDown(e, c);
   if (c.isProbing) settleProbe(c, ack, isDuplicate);
-  if (board.delivered > 0 || congestion.inRecovery) {
+  // A duplicate without SACK outside of recovery is no reason to send more (RFC 5681 3.2 step 1).
+  if ((board.delivered > 0 && (isNew || c.hasSack)) || congestion.inRecovery) {
     const advanced = isNew && lost === 0;
     congestion.onAck(now, board.delivered, board.rttLatest, rtt.srtt, c.una, c.nxt, board.pipe, advanced);
   }
   if (wasRecovering && !congestion.inRecovery) board.recovered();
   if (isNew) armTailProbe(c, now);
 
-  // A window that opened, or another answer from one that stays closed: the peer is there (RFC 9293 3.8.6.1).
-  if (c.una === c.nxt && hasUnsent(c) && !c.isReleased) c.tries = 0;
-  if (wasClosed && c.wnd > 0 && c.una === c.nxt) c.retransmitAt = NEVER;
+  if (wasClosed && c.wnd > 0 && c.una === c.nxt) {
+    c.retransmitAt = NEVER;
+    c.tries = 0;
+  }
   if (c.wantsRoom && acked > 0 && c.writable >= c.sendLimit >> 2) {
     c.wantsRoom = false;
     e.notify(c, WRITABLE);

@@ -19,8 +19,8 @@ const LOST = 2;
 const RESENT = 4;
 
 const FIRST_CAPACITY = 16;
-/** What a connection with nothing under way keeps at most. */
-const IDLE_CAPACITY = 64;
+/** Arrays of boards that became empty, for those that begin to send: an idle connection has none. So many at most. */
+const SPARES = 256;
 /** Rows that one call may add: two for each SACK block, and one. */
 const SPARE_ROWS = 10;
 /** What an ACK may split ranges into; what is sent again, and new data, may go beyond, in that order, so that it is always noted. */
@@ -36,11 +36,28 @@ const REO_WND_PERSIST = 16;
 const ROWS_A_ROUND_TRIP = 64;
 const MAX_GRAIN = 4;
 
+/** The arrays of a board. */
+class Rows {
+  readonly end: Int32Array;
+  readonly sentAt: Float64Array;
+  readonly state: Uint8Array;
+
+  constructor(capacity: number) {
+    this.end = new Int32Array(capacity);
+    this.sentAt = new Float64Array(capacity);
+    this.state = new Uint8Array(capacity);
+  }
+}
+
+const NO_ROWS = new Rows(0);
+const spares: Rows[] = [];
+
 export class Scoreboard {
   // Row i is [end of row i - 1, #end[i]); the first begins at #una. Rows are those from #first up to #behind.
-  #end = new Int32Array(FIRST_CAPACITY);
-  #sentAt = new Float64Array(FIRST_CAPACITY);
-  #state = new Uint8Array(FIRST_CAPACITY);
+  #rows = NO_ROWS;
+  #end = NO_ROWS.end;
+  #sentAt = NO_ROWS.sentAt;
+  #state = NO_ROWS.state;
   #first = 0;
   #behind = 0;
   #una = 0;
@@ -453,6 +470,7 @@ export class Scoreboard {
     const capacity = this.#end.length;
     const rows = this.#behind - this.#first;
     if (this.#behind + SPARE_ROWS <= capacity) return;
+    if (capacity === 0) return this.#hold(spares.pop() ?? new Rows(FIRST_CAPACITY));
     if (2 * rows + SPARE_ROWS > capacity) return this.#resize(2 * capacity);
     this.#move(this.#first, 0);
     this.#first = 0;
@@ -462,17 +480,20 @@ export class Scoreboard {
   #resize(capacity: number): void {
     const from = this.#first;
     const to = this.#behind;
-    const end = new Int32Array(capacity);
-    const sentAt = new Float64Array(capacity);
-    const state = new Uint8Array(capacity);
-    end.set(this.#end.subarray(from, to));
-    sentAt.set(this.#sentAt.subarray(from, to));
-    state.set(this.#state.subarray(from, to));
-    this.#end = end;
-    this.#sentAt = sentAt;
-    this.#state = state;
+    const rows = new Rows(capacity);
+    rows.end.set(this.#end.subarray(from, to));
+    rows.sentAt.set(this.#sentAt.subarray(from, to));
+    rows.state.set(this.#state.subarray(from, to));
+    this.#hold(rows);
     this.#first = 0;
     this.#behind = to - from;
+  }
+
+  #hold(rows: Rows): void {
+    this.#rows = rows;
+    this.#end = rows.end;
+    this.#sentAt = rows.sentAt;
+    this.#state = rows.state;
   }
 
   /** Of the rows from `from` to `to`, neighbours that are alike and were sent at once become one. */
@@ -497,7 +518,7 @@ export class Scoreboard {
     this.#behind -= last - kept;
   }
 
-  /** Nothing is under way from `una` on. Arrays that grew are given back. */
+  /** Nothing is under way from `una` on. */
   #empty(una: number): void {
     this.#una = una;
     this.#lostFrom = una;
@@ -507,7 +528,9 @@ export class Scoreboard {
     this.#sacked = 0;
     this.#lost = 0;
     this.#guessed = 0;
-    if (this.#end.length > IDLE_CAPACITY) this.#resize(FIRST_CAPACITY);
+    if (this.#rows === NO_ROWS) return;
+    if (this.#end.length === FIRST_CAPACITY && spares.length < SPARES) spares.push(this.#rows);
+    this.#hold(NO_ROWS);
   }
 }
 

@@ -93,7 +93,8 @@ function handshakeTimeout(e: Engine, c: Connection, now: number): void {
 function windowTimeout(e: Engine, c: Connection, now: number): void {
   c.retransmitAt = NEVER;
   if (!hasUnsent(c)) return;
-  if (c.tries === 0) c.owedSince = now;
+  // As long as the peer answers, the window may stay closed; not where nobody is left who waits for it.
+  if (c.tries === 0 || (c.heardAt > c.owedSince && !c.isReleased)) c.owedSince = now;
   else if (now - c.owedSince >= c.userTimeout) return giveUp(e, c, now);
   c.tries++;
   if (seqDiff((c.una + c.wnd) | 0, c.nxt) > 0 && sendWhatFits(e, c, now)) return;

@@ -43,7 +43,7 @@ export interface DialogueOptions extends Omit<TcpOptions, "pool"> {
 
 export class Dialogue {
   now = 10_000;
-  readonly bed = new Bed(24);
+  readonly bed: Bed;
   readonly it: EthernetInterface;
   readonly outlet: RecordingOutlet;
   readonly tcp: Tcp;
@@ -62,10 +62,12 @@ export class Dialogue {
 
   constructor(options: DialogueOptions = {}, name: "lan" | "wan" = "lan") {
     const { mtu = 1500, pages = 512, pageSize = 4096 } = options;
+    const regions = Math.ceil((pages * pageSize) / (512 * 1024));
+    this.bed = new Bed(6 + regions);
     const { it, outlet } = side(this.bed, name, mtu);
     this.it = it;
     this.outlet = outlet;
-    const region = this.bed.arena(Math.ceil((pages * pageSize) / (512 * 1024)));
+    const region = this.bed.arena(regions);
     this.pool = new PagePool(this.bed.slab, region.start, pageSize, pages);
     it.configure({ address: cidr(`${US}/24`) });
     this.tcp = it.openTcp({ pool: this.pool, ...options });
@@ -73,10 +75,11 @@ export class Dialogue {
     this.#queue = [];
   }
 
-  /** An established connection that we began, in which the peer's SYN had these options. */
-  connected(options: ConnectionOptions = {}, syn = "win 60000 mss 1460 ws 0 sackok ts"): Connection {
+  /** An established connection that we began, in which the peer's SYN had these options and came after `rtt` ms. */
+  connected(options: ConnectionOptions = {}, syn = "win 60000 mss 1460 ws 0 sackok ts", rtt = 0): Connection {
     const c = this.connect(options);
     this.expect("S 0");
+    this.advance(rtt);
     this.push(`S. 0 ack 1 ${syn}`);
     this.expect(". 1 ack 1");
     this.nothing();
@@ -117,6 +120,11 @@ export class Dialogue {
     this.#written += taken;
     this.send();
     return taken;
+  }
+
+  /** What is written next is the beginning of the pattern: for another connection. */
+  rewind(): void {
+    this.#written = 0;
   }
 
   /** Reads `n` bytes, which have to be the pattern from `from` on. */

@@ -139,6 +139,8 @@ export class TcpPair {
   now = 1000;
   readonly a: Host;
   readonly b: Host;
+  /** Nothing gets through any more. */
+  cut = false;
   /** Frames that went over the link. */
   carried = 0;
   readonly #options: LinkOptions;
@@ -282,10 +284,12 @@ export class TcpPair {
     const isArp = bytes[12] === 0x08 && bytes[13] === 0x06;
     const { delay = 1, rate = Number.POSITIVE_INFINITY, queue = Number.POSITIVE_INFINITY } = o;
     let copy = bytes;
+    if (this.cut) return;
     if (!isArp) {
       if (o.blackHole !== undefined && bytes.length - ETHERNET_HEADER_LEN > o.blackHole) return;
       if (o.loss !== undefined && this.#random() < o.loss) return;
-      if (o.corrupt !== undefined && this.#random() < o.corrupt) {
+      // Damage within a machine, where the checksum is not there yet, nobody could see.
+      if (o.corrupt !== undefined && flags === 0 && this.#random() < o.corrupt) {
         copy = Uint8Array.from(bytes);
         const bit = Math.floor(this.#random() * 8 * (copy.length - ETHERNET_HEADER_LEN)) + 8 * ETHERNET_HEADER_LEN;
         copy[bit >> 3]! ^= 1 << (bit & 7);
