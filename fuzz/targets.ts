@@ -3,6 +3,7 @@ import type { Target } from "./target.ts";
 import { config } from "./targets/config.ts";
 import { control, controlMessage, push } from "./targets/control.ts";
 import { dhcp } from "./targets/dhcp.ts";
+import { dhcpServer } from "./targets/dhcp-server.ts";
 import { dhcp6 } from "./targets/dhcp6.ts";
 import { disk } from "./targets/disk.ts";
 import { dns } from "./targets/dns.ts";
@@ -20,6 +21,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   dhcp,
   dhcp6,
   "router-advert": routerAdvert,
+  "dhcp-server": dhcpServer,
   dns,
   control,
   "control-message": controlMessage,

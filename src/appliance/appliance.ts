@@ -19,6 +19,7 @@ import type { ClientConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { DialHistory } from "../tunnel/history.ts";
 import { lanConflict, neighborConflict } from "./conflicts.ts";
+import { LanDhcp } from "./lan-dhcp.ts";
 import { LinkWatch } from "./link-watch.ts";
 import type { LoadResult } from "./profile.ts";
 import { needRestart, sayLoaded } from "./reload.ts";
@@ -60,6 +61,8 @@ export class Appliance implements Turns {
   readonly #aead: LibcryptoAead;
   readonly #control = new LibcryptoPrimitives();
   #uplink: Uplink;
+  /** undefined: off. */
+  readonly #dhcp: LanDhcp | undefined;
   /** Those that it started with: interfaces and NAT stay as they are until it ends. */
   #settings: Settings;
   readonly #resolver: RemoteResolver;
@@ -119,6 +122,8 @@ export class Appliance implements Turns {
       interface: options.lan.name,
       address: `${lan}`,
     });
+    this.#dhcp = this.#newDhcp();
+    this.#dhcp?.start(now);
     this.#uplink = this.#newUplink();
     this.#links = new LinkWatch(this.#path, this.#log, {
       wanUp: (at) => this.#uplink.start(at),
@@ -140,11 +145,12 @@ export class Appliance implements Turns {
     if (now >= this.#links.pollAt()) this.#links.look(now);
     if (path.pollAt() <= now) path.handleTimeout(now);
     if (this.#uplink.pollAt() <= now) this.#uplink.handleTimeout(now);
+    if (this.#dhcp !== undefined && this.#dhcp.pollAt() <= now) this.#dhcp.handleTimeout(now);
     if (now >= this.#reviveAt) this.#revive(now);
     this.#dialer?.poll(now);
     if (now >= this.#statisticsAt) {
       this.#statisticsAt = now + STATISTICS_EVERY_MS;
-      logStatistics(this.#log, path, this.#dialer?.counters());
+      logStatistics(this.#log, path, this.#dialer?.counters(), this.#dhcp);
     }
     path.flush(now);
     if (this.#isLeaving && ((this.#dialer?.left ?? true) || now >= this.#leaveBy)) this.#finish(now);
@@ -155,6 +161,7 @@ export class Appliance implements Turns {
     return Math.min(
       this.#path.pollAt(),
       this.#uplink.pollAt(),
+      this.#dhcp?.pollAt() ?? Number.POSITIVE_INFINITY,
       this.#dialer?.pollAt() ?? Number.POSITIVE_INFINITY,
       this.#links.pollAt(),
       this.#statisticsAt,
@@ -281,6 +288,24 @@ export class Appliance implements Turns {
           this.#dialer?.networkDown(now, reason);
         },
       },
+    });
+  }
+
+  #newDhcp(): LanDhcp | undefined {
+    const { memory, lan, log } = this.#options;
+    const { hostname, lan: settings } = this.#settings;
+    if (settings.dhcp === undefined) return undefined;
+    return new LanDhcp({
+      lan: this.#path.lan,
+      mac: lan.mac,
+      address: settings.address,
+      hostname,
+      settings: settings.dhcp,
+      tunnelMtu: () => this.#path.tunnel.mtu,
+      nameService: undefined,
+      slab: memory,
+      log,
+      random: systemRandom,
     });
   }
 

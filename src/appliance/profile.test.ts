@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openConfigSource } from "./config-source.ts";
 import { type ConfigReader, type LoadOptions, type LoadResult, loadProfile } from "./profile.ts";
-import { DEFAULT_SETTINGS } from "./settings.ts";
+import { DEFAULT_SETTINGS, withoutDhcp } from "./settings.ts";
 
 const CONFIGS = join(import.meta.dir, "../../test/configs");
 const CA = readFileSync(join(CONFIGS, "ca.crt"), "utf8");
@@ -106,7 +106,7 @@ test("files that nothing takes are named: a wrong name is seen, and not taken fo
     list: () => ["A.OVPN", "AUTH.TXT"],
     read: (name) => disk(good).read(name.toLowerCase()),
   };
-  expect(loadProfile(reader)).toMatchObject({ ok: true, notices: [expect.stringContaining("DHCP")] });
+  expect(loadProfile(reader)).toMatchObject({ ok: true, notices: [expect.stringContaining("DNS service")] });
 });
 
 test("problems of both files are reported at once, with the defaults for what could not be read", () => {
@@ -116,7 +116,7 @@ test("problems of both files are reported at once, with the defaults for what co
     "auth.txt": AUTH,
   });
   expect(problems(result).map((p) => p.split(" ")[0])).toEqual(["appliance.toml:2:", "a.ovpn:3:"]);
-  expect(result.settings).toEqual(DEFAULT_SETTINGS);
+  expect(result.settings).toEqual(withoutDhcp(DEFAULT_SETTINGS));
 });
 
 test("a static WAN with a problem, or one that cannot be read, has no address: it is not asked for by DHCP", () => {

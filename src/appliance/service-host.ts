@@ -3,6 +3,7 @@
  * what it has to send, and tells the loop when it is due. Whoever owns the service gives it commands, says so with wake(),
  * and gets its events from poll().
  */
+import type { Mac } from "../lib/mac.ts";
 import type { Slab } from "../lib/slab.ts";
 import type { Interface } from "../netstack/interface.ts";
 import type { Datagram, UdpService } from "../netstack/service.ts";
@@ -12,6 +13,8 @@ export interface ServiceHostOptions {
   readonly iface: Pick<Interface, "bindUdp" | "closeUdp" | "sendUdp">;
   readonly slab: Pick<Slab, "bytes">;
   readonly service: UdpService;
+  /** The neighbour with a MAC, for a service that sends to some. */
+  readonly station?: (mac: Mac) => number;
   /** Looks at the service's events. It comes before what the service sends, which may depend on what is done about them. */
   readonly onEvents: (now: number) => void;
   /** Told of datagrams that the service ignored, and why. */
@@ -40,16 +43,17 @@ export class ServiceHost {
 
   /** Lets the service do what is due, and sends what it has. */
   poll(now: number): void {
-    const { iface, service, onEvents } = this.#options;
+    const { iface, service, station, onEvents } = this.#options;
     this.#isFresh = false;
     if (service.pollAt() <= now) service.handleTimeout(now);
     onEvents(now);
     this.#bind();
     for (let datagram = service.pollTransmit(); datagram !== undefined; datagram = service.pollTransmit()) {
-      const { peer, payload } = datagram;
+      const { peer, mac, payload } = datagram;
       const socket = this.#bound.get(datagram.socket);
+      const neighbour = mac && station?.(mac);
       // Without a free port it is lost, as on the way; the service repeats it.
-      if (socket !== undefined) iface.sendUdp(now, socket, peer.address, peer.port, payload);
+      if (socket !== undefined) iface.sendUdp(now, socket, peer.address, peer.port, payload, neighbour);
     }
   }
 

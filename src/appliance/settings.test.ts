@@ -4,6 +4,7 @@ import { type Cidr, parseCidr } from "../lib/cidr.ts";
 import { type IpAddress, parseIpv4 } from "../lib/ip.ts";
 import { parseMac } from "../lib/mac.ts";
 import { DEFAULT_SETTINGS, parseSettings, type Settings } from "./settings.ts";
+import type { DhcpSettings } from "./settings-dhcp.ts";
 
 const good = (text: string): Settings => {
   const result = parseSettings("appliance.toml", text);
@@ -24,7 +25,7 @@ address = "dhcp"
 mtu = 1500
 [lan]
 address = "192.168.50.1/24"
-dhcp = false
+dhcp = true
 dns = false
 [vpn]
 nat = true
@@ -54,6 +55,7 @@ test("every key takes its value", () => {
 wan = { mac = "52:54:00:12:34:56", address = "203.0.113.5/24", gateway = "203.0.113.1", dns = ["9.9.9.9", "1.1.1.1"], mtu = 1400 }
 lan.mac = "52-54-00-12-34-57"
 lan.address = "10.1.0.1/16"
+lan.dhcp = { first = "10.1.9.1", last = "10.1.9.99", lease = 600, reserve = { "52:54:00:12:34:99" = "10.1.0.9" } }
 vpn.config = "sub/office.ovpn"
 vpn.nat = false
 log.level = "debug"
@@ -67,7 +69,16 @@ log.level = "debug"
       dns: [parseIpv4("9.9.9.9") as IpAddress, parseIpv4("1.1.1.1") as IpAddress],
       mtu: 1400,
     },
-    lan: { mac: parseMac("52:54:00:12:34:57"), address: parseCidr("10.1.0.1/16") as Cidr },
+    lan: {
+      mac: parseMac("52:54:00:12:34:57"),
+      address: parseCidr("10.1.0.1/16") as Cidr,
+      dhcp: {
+        first: parseIpv4("10.1.9.1") as IpAddress,
+        last: parseIpv4("10.1.9.99") as IpAddress,
+        leaseSeconds: 600,
+        reservations: [{ mac: parseMac("52:54:00:12:34:99")!, address: parseIpv4("10.1.0.9")! }],
+      },
+    },
     vpn: { config: "sub/office.ovpn", nat: false },
     log: { level: "debug" },
   });
@@ -82,12 +93,30 @@ test("a WAN address of its own network (/32) has its gateway outside, as a lease
 
 test("the services that are on by default but not built give one notice, unless they are turned off", () => {
   const notices = (text: string): string[] => (parseSettings("f", text) as { notices: string[] }).notices;
-  expect(notices("")).toEqual([expect.stringContaining("DHCP and DNS service on the LAN")]);
-  expect(notices('[lan]\naddress = "10.1.2.3/16"')[0]).toMatch(
-    /an address of 10\.1\.0\.0\/16, the gateway 10\.1\.2\.3 /,
-  );
-  expect(notices("[lan]\ndhcp = false")).toEqual([expect.stringContaining("DNS service on the LAN")]);
-  expect(notices("[lan]\ndhcp = false\ndns = false")).toEqual([]);
+  expect(notices("")).toEqual([expect.stringContaining("DNS service on the LAN")]);
+  expect(notices("[lan]\ndns = false")).toEqual([]);
+});
+
+test("the pool is 100 to 200 of the LAN, the upper half of a small one, and the other address of a /30", () => {
+  const pool = (lan: string, dhcp = "dhcp = true"): string => {
+    const { first, last, leaseSeconds } = good(`[lan]\naddress = "${lan}"\n${dhcp}`).lan.dhcp as DhcpSettings;
+    return `${first}-${last} ${leaseSeconds}`;
+  };
+  expect(pool("192.168.50.1/24")).toBe("192.168.50.100-192.168.50.200 3600");
+  expect(pool("10.1.2.3/16", "")).toBe("10.1.0.100-10.1.0.200 3600");
+  expect(pool("192.168.50.1/25")).toBe("192.168.50.64-192.168.50.126 3600");
+  expect(pool("192.168.50.129/29")).toBe("192.168.50.132-192.168.50.134 3600");
+  expect(pool("192.168.50.1/30")).toBe("192.168.50.2-192.168.50.2 3600");
+  expect(pool("192.168.50.2/30")).toBe("192.168.50.1-192.168.50.1 3600");
+  expect(pool("192.168.50.1/24", 'dhcp = { first = "192.168.50.150" }')).toBe("192.168.50.150-192.168.50.200 3600");
+  expect(good("[lan]\ndhcp = false").lan.dhcp).toBeUndefined();
+});
+
+test("where something is wrong with the LAN nobody is given a lease: it would outlive the mistake", () => {
+  const dhcp = (text: string): unknown => parseSettings("f", text).settings.lan.dhcp;
+  expect(dhcp("[wan]\nmtu = 5")).toEqual(DEFAULT_SETTINGS.lan.dhcp);
+  for (const text of ["[lan]\nx = 1", "[lan]\ndhcp = 5", '[lan]\naddress = "x"', "[lan"])
+    expect(dhcp(text)).toBeUndefined();
 });
 
 describe("problems have a line", () => {
@@ -106,9 +135,51 @@ describe("problems have a line", () => {
     ['[vpn]\nconfig = "../x"', ["2: vpn.config:"]],
     ['[log]\nlevel = "loud"', ["2: log.level:"]],
     ['[log]\nsyslog = "192.168.50.10"', ["2: log.syslog: not available yet"]],
-    ["[lan]\ndhcp = true", ["2: lan.dhcp: not available yet"]],
-    ['[lan]\ndhcp = { first = "192.168.50.9" }', ["2: lan.dhcp: not available yet"]],
-    ['[lan]\ndhcp = "yes"', ["2: lan.dhcp: must be"]],
+    ['[lan]\ndhcp = "yes"', ["2: lan.dhcp: must be true, false, or a table"]],
+    ["[lan]\ndhcp = { from = 1 }", ["2: lan.dhcp: unknown key from; dhcp has first, last, lease, reserve"]],
+    ["[lan]\ndhcp = { first = 1 }", ["2: lan.dhcp: first must be an address in quotes"]],
+    ['[lan]\ndhcp = { first = "x" }', ['2: lan.dhcp: first: "x" is no IPv4 address']],
+    [
+      '[lan]\ndhcp = { last = "192.168.51.9" }',
+      ["2: lan.dhcp: last: 192.168.51.9 is outside of the LAN 192.168.50.0/24"],
+    ],
+    [
+      '[lan]\ndhcp = { last = "192.168.50.255" }',
+      ["2: lan.dhcp: last: 192.168.50.255 is the network's or the broadcast"],
+    ],
+    [
+      '[lan]\ndhcp = { last = "192.168.50.99" }',
+      ["2: lan.dhcp: the pool's last address 192.168.50.99 is before its first"],
+    ],
+    [
+      '[lan]\ndhcp = { first = "192.168.50.1" }',
+      ["2: lan.dhcp: the gateway's own address 192.168.50.1 is in the pool"],
+    ],
+    [
+      '[lan]\naddress = "10.0.0.1/8"\ndhcp = { first = "10.0.1.0", last = "10.0.17.0" }',
+      ["3: lan.dhcp: the pool has 4097 addresses; there can be 4096"],
+    ],
+    ['[lan]\ndhcp = { lease = "1h" }', ["2: lan.dhcp: lease must be a whole number of seconds"]],
+    ["[lan]\ndhcp = { lease = 59 }", ["2: lan.dhcp: lease: 59 s is not between 60 and"]],
+    ["[lan]\ndhcp = { reserve = 5 }", ["2: lan.dhcp: reserve must be a table"]],
+    ['[lan]\ndhcp = { reserve = { "x" = "192.168.50.9" } }', ['2: lan.dhcp: reserve: "x" is no MAC address']],
+    [
+      '[lan]\ndhcp = { reserve = { "52:54:00:12:34:56" = "192.168.51.9" } }',
+      ["2: lan.dhcp: reserve: 192.168.51.9 is outside of the LAN"],
+    ],
+    [
+      '[lan]\ndhcp = { reserve = { "52:54:00:12:34:56" = "192.168.50.1" } }',
+      ["2: lan.dhcp: reserve: 192.168.50.1 is for 52:54:00:12:34:56 and for the gateway"],
+    ],
+    [
+      '[lan]\ndhcp = { reserve = { "52:54:00:12:34:56" = "192.168.50.9", "52-54-00-12-34-56" = "192.168.50.8" } }',
+      ["2: lan.dhcp: reserve: 52:54:00:12:34:56 has two reservations"],
+    ],
+    [
+      '[lan]\ndhcp = { reserve = { "52:54:00:12:34:56" = "192.168.50.9", "52:54:00:12:34:57" = "192.168.50.9" } }',
+      ["2: lan.dhcp: reserve: 192.168.50.9 is for 52:54:00:12:34:57 and for 52:54:00:12:34:56"],
+    ],
+    ['[lan]\naddress = "x"\ndhcp = { first = "192.168.50.1" }', ["2: lan.address:"]],
     ["[lan]\n\ndns = true", ["3: lan.dns: not available yet"]],
     ['[lan]\naddress = "192.168.50.1"', ["2: lan.address:"]],
     ['[lan]\naddress = "192.168.50.0/24"', ["2: lan.address: 192.168.50.0 is the network's"]],

@@ -6,8 +6,10 @@ import { type AST, ParseError, parseTOML } from "toml-eslint-parser";
 import { Cidr, parseCidr } from "../lib/cidr.ts";
 import { type IpAddress, parseIpv4 } from "../lib/ip.ts";
 import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
-import { type Mac, parseMac } from "../lib/mac.ts";
+import type { Mac } from "../lib/mac.ts";
 import type { ConfigProblem } from "../protocol/config/types.ts";
+import { type DhcpSettings, defaultDhcp, readDhcp } from "./settings-dhcp.ts";
+import { Bad, listed, shown, unicast, unicastMac } from "./settings-values.ts";
 
 export interface Settings {
   readonly hostname: string;
@@ -26,6 +28,8 @@ export interface Settings {
     /** Which NIC; undefined: the second. */
     readonly mac: Mac | undefined;
     readonly address: Cidr;
+    /** undefined: no DHCP server; also where something is wrong with the LAN's settings, as wrong leases outlive the mistake. */
+    readonly dhcp: DhcpSettings | undefined;
   };
   readonly vpn: {
     /** File name of the profile; undefined: the only one that is there. */
@@ -44,10 +48,12 @@ export type SettingsResult =
       readonly problems: ConfigProblem[];
     };
 
+const DEFAULT_LAN = new Cidr(parseIpv4("192.168.50.1") as IpAddress, 24);
+
 export const DEFAULT_SETTINGS: Settings = {
   hostname: "morgana",
   wan: { mac: undefined, address: "dhcp", gateway: undefined, dns: [], mtu: 1500 },
-  lan: { mac: undefined, address: new Cidr(parseIpv4("192.168.50.1") as IpAddress, 24) },
+  lan: { mac: undefined, address: DEFAULT_LAN, dhcp: defaultDhcp(DEFAULT_LAN) },
   vpn: { config: undefined, nat: true },
   log: { level: "info" },
 };
@@ -83,20 +89,27 @@ export function parseSettings(file: string, text: string | undefined): SettingsR
     const line = syntaxLine(error, text ?? "");
     const row = text?.split("\n")[line - 1] ?? "";
     const problems = [problem(file, line, "syntax", `${error.message}${quotesHint(row)}`)];
-    return { ok: false, settings: withoutWan(DEFAULT_SETTINGS), problems };
+    return { ok: false, settings: withoutWan(withoutDhcp(DEFAULT_SETTINGS)), problems };
   }
   const settings = reading.settings();
   if (reading.problems.length > 0) {
     const problems = reading.problems.sort((a, b) => a.origin.line - b.origin.line);
-    return { ok: false, settings: reading.hasFailed("wan") ? withoutWan(settings) : settings, problems };
+    const withWan = reading.hasFailed("wan") ? withoutWan(settings) : settings;
+    return { ok: false, settings: reading.hasFailed("lan") ? withoutDhcp(withWan) : withWan, problems };
   }
-  return { ok: true, settings, notices: reading.notices(settings.lan.address), configLine: reading.line("vpn.config") };
+  return { ok: true, settings, notices: reading.notices(), configLine: reading.line("vpn.config") };
 }
 
 /** An address that nobody meant must not be used: not a wrong one, and not one by DHCP in the place of a static one. */
 const withoutWan = (settings: Settings): Settings => ({
   ...settings,
   wan: { ...settings.wan, address: "none", gateway: undefined },
+});
+
+/** Leases that nobody meant must not be given: hosts keep them for longer than the mistake is there. */
+export const withoutDhcp = (settings: Settings): Settings => ({
+  ...settings,
+  lan: { ...settings.lan, dhcp: undefined },
 });
 
 /** The parser notices that a line ends too early at the start of the next one; a person looks for it in the line itself. */
@@ -172,6 +185,7 @@ class Reading {
 
   settings(): Settings {
     const defaults = DEFAULT_SETTINGS;
+    const lan = this.#string("lan.address", (t) => hostCidr(t, 30));
     const settings: Settings = {
       hostname: this.#string("hostname", hostName) ?? defaults.hostname,
       wan: {
@@ -183,7 +197,8 @@ class Reading {
       },
       lan: {
         mac: this.#string("lan.mac", unicastMac),
-        address: this.#string("lan.address", (t) => hostCidr(t, 30)) ?? defaults.lan.address,
+        address: lan ?? defaults.lan.address,
+        dhcp: this.#failed.has("lan.address") ? undefined : this.#dhcp(lan ?? defaults.lan.address),
       },
       vpn: { config: this.#string("vpn.config", fileName), nat: this.#boolean("vpn.nat") ?? defaults.vpn.nat },
       log: { level: this.#string("log.level", logLevel) ?? defaults.log.level },
@@ -194,27 +209,22 @@ class Reading {
   }
 
   /** Services of the LAN that are on by default but not built yet. */
-  notices(lan: Cidr): string[] {
-    const off = [!this.#values.has("lan.dhcp") && "DHCP", !this.#values.has("lan.dns") && "DNS"].filter(
-      (s) => s !== false,
-    );
-    if (off.length === 0) return [];
+  notices(): string[] {
+    if (this.#values.has("lan.dns")) return [];
     return [
-      `${off.join(" and ")} service on the LAN is not available yet and is off; give LAN hosts by hand an address of ` +
-        `${lan.network}, the gateway ${lan.address} and a DNS server behind the tunnel`,
+      "DNS service on the LAN is not available yet and is off; give LAN hosts by hand a DNS server behind the tunnel",
     ];
   }
 
+  #dhcp(lan: Cidr): DhcpSettings | undefined {
+    return readDhcp(this.#values.get("lan.dhcp"), lan, (text, line) => this.fail("lan.dhcp", text, line));
+  }
+
   #refuseUnbuilt(): void {
-    for (const key of ["lan.dhcp", "lan.dns"]) {
-      const node = this.#values.get(key);
-      if (node === undefined) continue;
-      if (node.type === "TOMLValue" && node.kind === "boolean") {
-        if (node.value) this.fail(key, "not available yet; write false");
-      } else if (node.type === "TOMLInlineTable" && key === "lan.dhcp")
-        this.fail(key, "not available yet; write false");
-      else this.fail(key, "must be true or false");
-    }
+    const dns = this.#values.get("lan.dns");
+    if (dns?.type === "TOMLValue" && dns.kind === "boolean") {
+      if (dns.value) this.fail("lan.dns", "not available yet; write false");
+    } else if (dns !== undefined) this.fail("lan.dns", "must be true or false");
     if (this.#string("log.syslog", unicast) !== undefined)
       this.fail("log.syslog", "not available yet; remove the line");
   }
@@ -297,11 +307,6 @@ class Reading {
   }
 }
 
-/** What is wrong with one value. */
-class Bad extends Error {}
-
-const listed = (names: Iterable<string>): string => [...names].join(", ");
-
 /** The keys of the table that `key` is in. */
 function knownBeside(key: string): string {
   const table = key.split(".")[0] as string;
@@ -312,26 +317,10 @@ function knownBeside(key: string): string {
   return `[${table}] has ${listed(names)}`;
 }
 
-/** Text of the file as it may stand in a message. */
-const shown = (text: string): string => JSON.stringify(text.slice(0, 60)).slice(1, -1);
-
 function hostName(text: string): string {
   if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(text))
     throw new Bad(`"${shown(text)}" is no host name (letters, digits, dashes)`);
   return text;
-}
-
-function unicastMac(text: string): Mac {
-  const mac = parseMac(text);
-  if (mac === undefined) throw new Bad(`"${shown(text)}" is no MAC address such as 52:54:00:12:34:56`);
-  if ((mac.hi & 0x100) !== 0 || (mac.hi === 0 && mac.lo === 0)) throw new Bad("is no MAC address of a NIC");
-  return mac;
-}
-
-function unicast(text: string): IpAddress {
-  const value = parseIpv4(text);
-  if (value === undefined || !value.isHost) throw new Bad(`"${shown(text)}" is no IPv4 address of a host`);
-  return value;
 }
 
 function hostCidr(text: string, maxPrefix: number): Cidr {

@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import type { Counters } from "../lib/counters.ts";
 import type { Log } from "../lib/log.ts";
+import { DHCP_SERVER_DROPS, type DhcpServerDrop } from "../netstack/dhcp4/server-drops.ts";
 import { DROP_TEXT, type DropName } from "../netstack/drop.ts";
 import { DEVICE_TEXT } from "../platform/dev/packet.ts";
 import { type SessionDrop, sessionDropText } from "../protocol/drop.ts";
@@ -13,7 +14,13 @@ import type { RouterPath } from "./wiring/router.ts";
 
 type Fields = Record<string, number>;
 
-export function logStatistics(log: Log, path: RouterPath, session: Fields | undefined): void {
+/** @param dhcp the LAN's server, where it is on */
+export function logStatistics(
+  log: Log,
+  path: RouterPath,
+  session: Fields | undefined,
+  dhcp?: { readonly use: Fields; readonly drops: Counters },
+): void {
   const write = (part: string, ...parts: Fields[]): void => {
     const fields: Fields = Object.assign({}, ...parts);
     log.write("info", `statistics.${part}`, "", fields);
@@ -53,6 +60,7 @@ export function logStatistics(log: Log, path: RouterPath, session: Fields | unde
     path.unsent > 0 ? { unsent: path.unsent } : {},
   );
   if (nat) write("nat", { mappings: nat.size }, nat.counters.snapshot() as Fields);
+  if (dhcp) write("dhcp", dhcp.use, dropFields("drop", dhcp.drops));
   if (session) write("session", session);
   const available = availableKiB();
   write(
@@ -78,7 +86,10 @@ function lossText(field: string, count: number): string | undefined {
   const device = DEVICE_TEXT[field as keyof typeof DEVICE_TEXT];
   if (device !== undefined) return device;
   const name = /drop\.(.+)$/i.exec(field)?.[1];
-  return name && (DROP_TEXT[name as DropName] ?? sessionDropText(name as SessionDrop));
+  if (name === undefined) return undefined;
+  return (
+    DROP_TEXT[name as DropName] ?? DHCP_SERVER_DROPS[name as DhcpServerDrop] ?? sessionDropText(name as SessionDrop)
+  );
 }
 
 function dropFields(prefix: string, drops: Counters): Fields {

@@ -153,8 +153,15 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
   }
 
   /** Sends a datagram of the control plane: {@link Udp.send}. */
-  sendUdp(now: number, socket: UdpSocket, dst: IpAddress, dstPort: number, payload: Uint8Array): DropCode {
-    return this.v4.udp.send(now, socket, dst, dstPort, payload);
+  sendUdp(
+    now: number,
+    socket: UdpSocket,
+    dst: IpAddress,
+    dstPort: number,
+    payload: Uint8Array,
+    neighbour?: number,
+  ): DropCode {
+    return this.v4.udp.send(now, socket, dst, dstPort, payload, neighbour);
   }
 
   /** Sends payloads of the data path to one peer, in place: {@link Udp.sendBatch}. */

@@ -4,12 +4,15 @@
  * there may be something in pollTransmit() and in its events, if it has any.
  */
 import type { Endpoint } from "../lib/endpoint.ts";
+import type { Mac } from "../lib/mac.ts";
 
 export interface Datagram {
   /** Through which of the service's sockets. */
   readonly socket: number;
   /** Where it comes from, or goes to. */
   readonly peer: Endpoint;
+  /** Of one to send: the MAC of its receiver, where the address is not to be asked for, as the host does not have it yet. */
+  readonly mac?: Mac;
   /** The receiver's own. */
   readonly payload: Uint8Array;
 }

@@ -1,13 +1,13 @@
 /** The configuration as the machine's disks hold it now, and what was last made of it. */
 import type { Log } from "../../lib/log.ts";
 import { type LoadResult, loadProfile } from "../profile.ts";
-import { DEFAULT_SETTINGS } from "../settings.ts";
+import { DEFAULT_SETTINGS, withoutDhcp } from "../settings.ts";
 import { type ConfigDisk, findConfigDisk, releaseConfigDisk } from "./find.ts";
 
 /** Only for a disk that is not there: the LAN address answers, nothing else does. */
 const NO_CONFIGURATION: LoadResult = {
   ok: false,
-  settings: DEFAULT_SETTINGS,
+  settings: withoutDhcp(DEFAULT_SETTINGS),
   notices: [],
   warnings: [],
   problems: [],

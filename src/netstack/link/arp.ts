@@ -26,12 +26,17 @@ const DEFEND_MS = 10_000;
 /** Another host, with that MAC, claims our address. May take the address away. */
 export type ConflictHandler = (now: number, mac: Mac) => void;
 
+/** A host with that MAC says that it has the address (an IPv4 header's word). Anybody can say so. */
+export type HeardHandler = (now: number, address: number, macHi: number, macLo: number) => void;
+
 /** Two MACs answered for the address of a neighbour; `kept` is what it has, and goes on to have. */
 export type NeighborConflictHandler = (now: number, address: IpAddress, kept: Mac, other: Mac) => void;
 
 export class Arp {
   onConflict: ConflictHandler | undefined = undefined;
   onNeighborConflict: NeighborConflictHandler | undefined = undefined;
+  /** Told of what every request and answer says of its sender, whomever it is for. */
+  onHeard: HeardHandler | undefined = undefined;
   readonly #slab: Slab;
   readonly #addressing: Addressing;
   readonly #link: EthernetLink;
@@ -66,6 +71,8 @@ export class Arp {
       this.defend(now);
       return Drop.ArpConflict;
     }
+    // The sender of a probe (RFC 5227 2.1.1) has no address.
+    if (ip !== 0) this.onHeard?.(now, ip, macHi, macLo);
     const { neighbors } = link;
     this.#sender[0] = ip;
     if (arpTargetIp(d, at) !== own.address) {

@@ -185,10 +185,13 @@ export class EthernetLink implements LinkLayer, NeighborPort {
     this.#arp(at, ARP_REQUEST, 0xffff, -1, this.#addressing.address, this.#addressing.address);
   }
 
-  /** Asks for our own address as somebody without one: nobody's cache is changed by it (RFC 5227 2.1.1). Who has it is told to `arp.onConflict`. */
-  probe(): void {
+  /**
+   * Asks for an address as somebody without one: nobody's cache is changed by it (RFC 5227 2.1.1). Who has our own, which is the
+   * default, is told to `arp.onConflict`, who has another one to `arp.onHeard`.
+   */
+  probe(address = this.#addressing.address): void {
     const at = this.frame(ETHERNET_HEADER_LEN + ARP_LEN);
-    this.#arp(at, ARP_REQUEST, 0xffff, -1, this.#addressing.address, 0);
+    this.#arp(at, ARP_REQUEST, 0xffff, -1, address, 0);
   }
 
   solicit(n: number, macHi: number, macLo: number): void {

@@ -71,6 +71,9 @@ const MAX_PARKED_BYTES_ALL = 1024 * 1024;
 
 /** The neighbour that is everybody on the link, by the broadcast MAC. */
 export const EVERYBODY = 0;
+/** The neighbour that {@link NeighborTable.station} gives. */
+const STATION = MAX_ENTRIES + 1;
+const PLACES = MAX_ENTRIES + 2;
 
 const FREE = 0;
 const INCOMPLETE = 1;
@@ -95,13 +98,13 @@ export class NeighborTable {
   /** Words of the addresses. */
   readonly words: Int32Array;
   /** By neighbour: first two octets, last four. */
-  readonly macHi = new Int32Array(MAX_ENTRIES + 1);
-  readonly macLo = new Int32Array(MAX_ENTRIES + 1);
+  readonly macHi = new Int32Array(PLACES);
+  readonly macLo = new Int32Array(PLACES);
   size = 0;
 
   readonly #port: NeighborPort;
   readonly #seed: number;
-  readonly #state = new Uint8Array(MAX_ENTRIES + 1);
+  readonly #state = new Uint8Array(PLACES);
   /** When a request was unanswered for long enough, a failure is over, or (reachable) a use confirms. */
   readonly #at = new Float64Array(MAX_ENTRIES + 1);
   readonly #tries = new Uint8Array(MAX_ENTRIES + 1);
@@ -145,6 +148,13 @@ export class NeighborTable {
   isKnown(n: number): boolean {
     const state = this.#state[n]!;
     return state === REACHABLE || state === PROBING || state === CONTESTED;
+  }
+
+  /** A neighbour by its MAC alone, which nothing is remembered of: good until the next call. */
+  station(macHi: number, macLo: number): number {
+    this.macHi[STATION] = macHi;
+    this.macLo[STATION] = macLo;
+    return STATION;
   }
 
   /** The neighbour with the address at `words[i]`, or -1: it does not answer. Asks where it has to. */
@@ -283,6 +293,7 @@ export class NeighborTable {
     this.#last = 0;
     this.#state.fill(FREE);
     this.#state[EVERYBODY] = REACHABLE;
+    this.#state[STATION] = REACHABLE;
     this.macHi[EVERYBODY] = 0xffff;
     this.macLo[EVERYBODY] = -1;
     this.#uses.clear();

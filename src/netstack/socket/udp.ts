@@ -155,14 +155,23 @@ export class Udp {
     return Drop.None;
   }
 
-  /** Sends a datagram of the control plane (copied). An unconfigured interface can broadcast, from 0.0.0.0. */
-  send(now: number, socket: UdpSocket, to: IpAddress, dstPort: number, payload: Uint8Array): DropCode {
+  /**
+   * Sends a datagram of the control plane (copied). An unconfigured interface can broadcast, from 0.0.0.0.
+   * @param neighbour who gets it, where it is not whoever answers for the address
+   */
+  send(
+    now: number,
+    socket: UdpSocket,
+    to: IpAddress,
+    dstPort: number,
+    payload: Uint8Array,
+    neighbour = this.#output.route(now, to.w3),
+  ): DropCode {
     const out = this.#output;
     const src = this.#addressing.address;
     const dst = to.w3;
     const len = HEADERS_LEN + payload.length;
     if (len > IPV4_MAX_LEN) return out.countDrop(Drop.OutputTooLong);
-    const neighbour = out.route(now, dst);
     if (neighbour === -Drop.NoRoute || neighbour === -Drop.NotConfigured) return out.countDrop(-neighbour as DropCode);
     if (neighbour === out.link.everybody && len > out.link.mtu) return out.countDrop(Drop.TooBig);
     const at = len <= out.link.mtu ? out.link.frame(len) : this.#scratch.take(len);
