@@ -13,10 +13,12 @@ import { routerAdvert } from "./targets/router-advert.ts";
 import { session } from "./targets/session.ts";
 import { settings } from "./targets/settings.ts";
 import { stack } from "./targets/stack.ts";
+import { tcp } from "./targets/tcp.ts";
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   frame,
   stack,
+  tcp,
   outlet,
   dhcp,
   dhcp6,

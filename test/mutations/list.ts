@@ -6,6 +6,7 @@ import { ROUTER } from "./list/router.ts";
 import { SERVER } from "./list/server.ts";
 import { SERVICES } from "./list/services.ts";
 import { STACK } from "./list/stack.ts";
+import { TCP } from "./list/tcp.ts";
 import { TLS } from "./list/tls.ts";
 import { TUNNEL } from "./list/tunnel.ts";
 import { WIRE } from "./list/wire.ts";
@@ -17,6 +18,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...SERVER,
   ...WIRE,
   ...STACK,
+  ...TCP,
   ...ROUTER,
   ...SERVICES,
   ...AUTOCONF,
