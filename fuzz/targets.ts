@@ -7,6 +7,7 @@ import { dhcpServer } from "./targets/dhcp-server.ts";
 import { dhcp6 } from "./targets/dhcp6.ts";
 import { disk } from "./targets/disk.ts";
 import { dns } from "./targets/dns.ts";
+import { dnsForwarder } from "./targets/dns-forwarder.ts";
 import { frame } from "./targets/frame.ts";
 import { outlet } from "./targets/outlet.ts";
 import { routerAdvert } from "./targets/router-advert.ts";
@@ -25,6 +26,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   "router-advert": routerAdvert,
   "dhcp-server": dhcpServer,
   dns,
+  "dns-forwarder": dnsForwarder,
   control,
   "control-message": controlMessage,
   push,

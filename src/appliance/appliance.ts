@@ -20,6 +20,7 @@ import { Dialer } from "../tunnel/dialer.ts";
 import { DialHistory } from "../tunnel/history.ts";
 import { lanConflict, neighborConflict } from "./conflicts.ts";
 import { LanDhcp } from "./lan-dhcp.ts";
+import { LanDns } from "./lan-dns.ts";
 import { LinkWatch } from "./link-watch.ts";
 import type { LoadResult } from "./profile.ts";
 import { needRestart, sayLoaded } from "./reload.ts";
@@ -49,6 +50,8 @@ export interface ApplianceOptions {
 const STATISTICS_EVERY_MS = 3_600_000;
 /** Longest goodbye: the exit notify and its repetitions. */
 const LEAVE_WITHIN_MS = 3000;
+/** Without a DHCP server nobody tells the names of the LAN's hosts. */
+const NO_HOSTS = { addressesOf: () => [], nameOf: () => undefined };
 const REVIVE_AFTER_MS = 5000;
 const SAY_FAILURE_AGAIN_MS = 60_000;
 
@@ -67,6 +70,8 @@ export class Appliance implements Turns {
   #settings: Settings;
   readonly #resolver: RemoteResolver;
   readonly #side: RouterSide;
+  /** undefined: off. */
+  readonly #dns: LanDns | undefined;
   #dialer: Dialer | undefined;
   readonly #links: LinkWatch;
   #statisticsAt: number;
@@ -104,7 +109,6 @@ export class Appliance implements Turns {
     });
     this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
-    this.#side = new RouterSide(this.#path, [lan]);
     this.#resolver = new RemoteResolver({
       wan: this.#path.wan,
       slab: options.memory,
@@ -124,6 +128,11 @@ export class Appliance implements Turns {
     });
     this.#dhcp = this.#newDhcp();
     this.#dhcp?.start(now);
+    this.#dns = this.#newDns();
+    this.#side = new RouterSide(this.#path, [lan], (at, tunnel) => {
+      if (tunnel === undefined) this.#dns?.tunnelDown(at);
+      else this.#dns?.tunnelUp(at, tunnel);
+    });
     this.#uplink = this.#newUplink();
     this.#links = new LinkWatch(this.#path, this.#log, {
       wanUp: (at) => this.#uplink.start(at),
@@ -148,9 +157,10 @@ export class Appliance implements Turns {
     if (this.#dhcp !== undefined && this.#dhcp.pollAt() <= now) this.#dhcp.handleTimeout(now);
     if (now >= this.#reviveAt) this.#revive(now);
     this.#dialer?.poll(now);
+    if (this.#dns !== undefined && this.#dns.pollAt() <= now) this.#dns.poll(now);
     if (now >= this.#statisticsAt) {
       this.#statisticsAt = now + STATISTICS_EVERY_MS;
-      logStatistics(this.#log, path, this.#dialer?.counters(), this.#dhcp);
+      logStatistics(this.#log, path, this.#dialer?.counters(), this.#dhcp, this.#dns);
     }
     path.flush(now);
     if (this.#isLeaving && ((this.#dialer?.left ?? true) || now >= this.#leaveBy)) this.#finish(now);
@@ -164,6 +174,7 @@ export class Appliance implements Turns {
       this.#dhcp?.pollAt() ?? Number.POSITIVE_INFINITY,
       this.#dialer?.pollAt() ?? Number.POSITIVE_INFINITY,
       this.#links.pollAt(),
+      this.#dns?.pollAt() ?? Number.POSITIVE_INFINITY,
       this.#statisticsAt,
       this.#reviveAt,
       this.#leaveBy,
@@ -254,7 +265,7 @@ export class Appliance implements Turns {
       dialer?.stop(now, "internal error");
     } catch {
       // The dialer itself is broken, so its tunnel and links are closed without it.
-      this.#side.down();
+      this.#side.down(now);
       this.#path.links.closeAll();
       dialer?.discard(now);
     }
@@ -302,10 +313,25 @@ export class Appliance implements Turns {
       hostname,
       settings: settings.dhcp,
       tunnelMtu: () => this.#path.tunnel.mtu,
-      nameService: undefined,
+      nameService: settings.dns && { server: settings.address.address, domain: settings.dns.domain },
       slab: memory,
       log,
       random: systemRandom,
+    });
+  }
+
+  #newDns(): LanDns | undefined {
+    const { hostname, lan: settings } = this.#settings;
+    if (settings.dns === undefined) return undefined;
+    return new LanDns({
+      lan: this.#path.lan,
+      tunnel: this.#path.tunnel,
+      slab: this.#options.memory,
+      random: systemRandom,
+      log: this.#log,
+      hostname,
+      settings: settings.dns,
+      hosts: this.#dhcp?.names ?? NO_HOSTS,
     });
   }
 

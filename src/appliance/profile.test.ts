@@ -31,7 +31,7 @@ test("a profile alone on the disk is enough, under any name", () => {
       settings: DEFAULT_SETTINGS,
       config: { file: name, login: { user: "ann" } },
     });
-    expect(result.notices).toHaveLength(1);
+    expect(result.notices).toEqual([]);
   }
 });
 
@@ -106,7 +106,7 @@ test("files that nothing takes are named: a wrong name is seen, and not taken fo
     list: () => ["A.OVPN", "AUTH.TXT"],
     read: (name) => disk(good).read(name.toLowerCase()),
   };
-  expect(loadProfile(reader)).toMatchObject({ ok: true, notices: [expect.stringContaining("DNS service")] });
+  expect(loadProfile(reader)).toMatchObject({ ok: true, notices: [] });
 });
 
 test("problems of both files are reported at once, with the defaults for what could not be read", () => {

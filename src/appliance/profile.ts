@@ -51,7 +51,7 @@ export function loadProfile(reader: ConfigReader, options: LoadOptions = {}): Lo
   const idle = visible(reader.list()).filter((name) => !PROFILE.test(name) && !used.has(foldedName(name)));
   if (idle.length === 0) return result;
   const notice = `not used: ${named(idle.sort())}; what counts is ${SETTINGS_FILE}, ${CREDENTIALS_FILE}, the OpenVPN file and the files that it names`;
-  return { ...result, notices: [...result.notices, notice] };
+  return { ...result, notices: [notice] };
 }
 
 /** FAT and Joliet find auth.txt by any case, and list it as it was written. */
@@ -61,7 +61,6 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   const toml = options.single === undefined ? reader.read(SETTINGS_FILE) : undefined;
   const parsed = parseSettings(SETTINGS_FILE, toml && decodeUtf8(toml));
   const { settings } = parsed;
-  const notices = parsed.ok ? parsed.notices : [];
   const problems: ConfigProblem[] = parsed.ok ? [] : [...parsed.problems];
 
   const line = parsed.ok ? parsed.configLine : 1;
@@ -70,13 +69,13 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   if (options.single !== undefined && bytes === undefined) {
     const text = "cannot be read: it is gone, no plain file, larger than 4 MiB, or this user may not read it";
     problems.push({ origin: { file: options.single, line: 1 }, directive: "file", problem: text });
-    return { ok: false, settings, notices, warnings: [], problems };
+    return { ok: false, settings, notices: [], warnings: [], problems };
   }
   if (typeof name !== "string" || bytes === undefined) {
     const text = typeof name === "string" ? `the file "${name}" is not there` : name.problem;
     // A broken appliance.toml may have named it.
     if (parsed.ok) problems.push({ origin: { file: SETTINGS_FILE, line }, directive: "vpn.config", problem: text });
-    return { ok: false, settings, notices, warnings: [], problems };
+    return { ok: false, settings, notices: [], warnings: [], problems };
   }
 
   const auth = reader.read(CREDENTIALS_FILE);
@@ -89,8 +88,8 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
     : { problems: [], warnings: [] };
   const warnings = [...result.warnings, ...tls.warnings];
   problems.push(...(result.ok ? tls.problems : result.problems));
-  if (result.ok && problems.length === 0) return { ok: true, settings, notices, warnings, config: result.config };
-  return { ok: false, settings, notices, warnings, problems };
+  if (result.ok && problems.length === 0) return { ok: true, settings, notices: [], warnings, config: result.config };
+  return { ok: false, settings, notices: [], warnings, problems };
 }
 
 const PROFILE = /\.(ovpn|conf)$/i;

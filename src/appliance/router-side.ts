@@ -1,31 +1,37 @@
 /** The router between LAN and tunnel as the plain side of a tunnel. */
 import type { Batch } from "../lib/batch.ts";
 import type { Cidr } from "../lib/cidr.ts";
+import type { Tunnel } from "../protocol/push/tunnel-options.ts";
 import type { OpenTunnel, TunnelSide } from "../tunnel/side.ts";
 import type { RouterPath } from "./wiring/router.ts";
 
 export class RouterSide implements TunnelSide {
   readonly lan: readonly Cidr[];
   readonly #path: RouterPath;
+  readonly #changed: (now: number, tunnel: Tunnel | undefined) => void;
 
-  constructor(path: RouterPath, lan: readonly Cidr[]) {
+  /** @param changed told of each tunnel that is open, and that there is none any more */
+  constructor(path: RouterPath, lan: readonly Cidr[], changed: (now: number, tunnel: Tunnel | undefined) => void) {
     this.#path = path;
     this.lan = lan;
+    this.#changed = changed;
   }
 
-  up(_now: number, tunnel: OpenTunnel): string | undefined {
+  up(now: number, tunnel: OpenTunnel): string | undefined {
     const { options, mtu, mssClamp } = tunnel;
     const { address } = options;
     if (address === undefined) return "the tunnel has IPv6 alone, which is not available yet";
     this.#path.setCarrier(tunnel);
     const routes = options.routes.filter(({ network }) => network.isIpv4);
     this.#path.router.openTunnel({ address, mtu, mssClamp, routes });
+    this.#changed(now, options);
     return undefined;
   }
 
-  down(): void {
+  down(now: number): void {
     this.#path.router.closeTunnel();
     this.#path.setCarrier(undefined);
+    this.#changed(now, undefined);
   }
 
   deliver(now: number, rows: Batch): void {

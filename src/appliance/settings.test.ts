@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type Cidr, parseCidr } from "../lib/cidr.ts";
-import { type IpAddress, parseIpv4 } from "../lib/ip.ts";
+import { type IpAddress, parseIp, parseIpv4 } from "../lib/ip.ts";
 import { parseMac } from "../lib/mac.ts";
 import { DEFAULT_SETTINGS, parseSettings, type Settings } from "./settings.ts";
 import type { DhcpSettings } from "./settings-dhcp.ts";
@@ -26,7 +26,7 @@ mtu = 1500
 [lan]
 address = "192.168.50.1/24"
 dhcp = true
-dns = false
+dns = true
 [vpn]
 nat = true
 [log]
@@ -56,6 +56,7 @@ wan = { mac = "52:54:00:12:34:56", address = "203.0.113.5/24", gateway = "203.0.
 lan.mac = "52-54-00-12-34-57"
 lan.address = "10.1.0.1/16"
 lan.dhcp = { first = "10.1.9.1", last = "10.1.9.99", lease = 600, reserve = { "52:54:00:12:34:99" = "10.1.0.9" } }
+lan.dns = false
 vpn.config = "sub/office.ovpn"
 vpn.nat = false
 log.level = "debug"
@@ -78,6 +79,7 @@ log.level = "debug"
         leaseSeconds: 600,
         reservations: [{ mac: parseMac("52:54:00:12:34:99")!, address: parseIpv4("10.1.0.9")! }],
       },
+      dns: undefined,
     },
     vpn: { config: "sub/office.ovpn", nat: false },
     log: { level: "debug" },
@@ -89,12 +91,6 @@ test("a WAN address of its own network (/32) has its gateway outside, as a lease
     address: parseCidr("203.0.113.60/32"),
     gateway: parseIpv4("198.51.100.254"),
   });
-});
-
-test("the services that are on by default but not built give one notice, unless they are turned off", () => {
-  const notices = (text: string): string[] => (parseSettings("f", text) as { notices: string[] }).notices;
-  expect(notices("")).toEqual([expect.stringContaining("DNS service on the LAN")]);
-  expect(notices("[lan]\ndns = false")).toEqual([]);
 });
 
 test("the pool is 100 to 200 of the LAN, the upper half of a small one, and the other address of a /30", () => {
@@ -117,6 +113,18 @@ test("where something is wrong with the LAN nobody is given a lease: it would ou
   expect(dhcp("[wan]\nmtu = 5")).toEqual(DEFAULT_SETTINGS.lan.dhcp);
   for (const text of ["[lan]\nx = 1", "[lan]\ndhcp = 5", '[lan]\naddress = "x"', "[lan"])
     expect(dhcp(text)).toBeUndefined();
+});
+
+test("DNS for the LAN: on by default, off, or with servers and domains of its own", () => {
+  const dns = (text: string) => good(`[lan]\n${text}`).lan.dns;
+  const usual = { servers: [], domain: "lan", private: [] };
+  expect(["", "dns = true", "dns = {}"].map(dns)).toEqual([usual, usual, usual]);
+  expect(dns("dns = false")).toBeUndefined();
+  expect(dns('dns = { servers = ["9.9.9.9", "2620:fe::fe"], domain = "Home.", private = [".Corp.example"] }')).toEqual({
+    servers: [parseIp("9.9.9.9") as IpAddress, parseIp("2620:fe::fe") as IpAddress],
+    domain: "home",
+    private: ["corp.example"],
+  });
 });
 
 describe("problems have a line", () => {
@@ -180,7 +188,15 @@ describe("problems have a line", () => {
       ["2: lan.dhcp: reserve: 192.168.50.9 is for 52:54:00:12:34:57 and for 52:54:00:12:34:56"],
     ],
     ['[lan]\naddress = "x"\ndhcp = { first = "192.168.50.1" }', ["2: lan.address:"]],
-    ["[lan]\n\ndns = true", ["3: lan.dns: not available yet"]],
+    ['[lan]\n\ndns = "yes"', ["3: lan.dns: must be true, false, or a table"]],
+    ['[lan]\ndns = { server = ["9.9.9.9"] }', ["2: lan.dns: unknown key server; dns has servers, domain, private"]],
+    ['[lan]\ndns = { servers = "9.9.9.9" }', ["2: lan.dns: servers must be a list"]],
+    ['[lan]\ndns = { servers = ["9.9.9.9", "x", 5] }', ['2: lan.dns: "x" is no', "2: lan.dns: servers must be a list"]],
+    ['[lan]\ndns = { servers = ["127.0.0.1"] }', ['2: lan.dns: "127.0.0.1" is no address of a host']],
+    ["[lan]\ndns = { domain = 5 }", ["2: lan.dns: domain must be a string"]],
+    ['[lan]\ndns = { domain = "a b" }', ['2: lan.dns: "a b" is no domain']],
+    ['[lan]\ndns = { domain = "my.onion" }', ['2: lan.dns: "my.onion" cannot be the domain of hosts']],
+    ['[lan]\ndns = { private = ["a..b"] }', ['2: lan.dns: "a..b" is no domain']],
     ['[lan]\naddress = "192.168.50.1"', ["2: lan.address:"]],
     ['[lan]\naddress = "192.168.50.0/24"', ["2: lan.address: 192.168.50.0 is the network's"]],
     ['[lan]\naddress = "192.168.50.255/24"', ["2: lan.address: 192.168.50.255 is the network's or the broadcast"]],

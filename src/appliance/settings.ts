@@ -9,6 +9,7 @@ import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
 import type { Mac } from "../lib/mac.ts";
 import type { ConfigProblem } from "../protocol/config/types.ts";
 import { type DhcpSettings, defaultDhcp, readDhcp } from "./settings-dhcp.ts";
+import { DEFAULT_DNS, type DnsSettings, readDns } from "./settings-dns.ts";
 import { Bad, listed, shown, unicast, unicastMac } from "./settings-values.ts";
 
 export interface Settings {
@@ -30,6 +31,8 @@ export interface Settings {
     readonly address: Cidr;
     /** undefined: no DHCP server; also where something is wrong with the LAN's settings, as wrong leases outlive the mistake. */
     readonly dhcp: DhcpSettings | undefined;
+    /** What is answered to DNS questions of the LAN; undefined: nothing is. */
+    readonly dns: DnsSettings | undefined;
   };
   readonly vpn: {
     /** File name of the profile; undefined: the only one that is there. */
@@ -40,7 +43,7 @@ export interface Settings {
 }
 
 export type SettingsResult =
-  | { readonly ok: true; readonly settings: Settings; readonly notices: string[]; readonly configLine: number }
+  | { readonly ok: true; readonly settings: Settings; readonly configLine: number }
   | {
       readonly ok: false;
       /** What could be read, the defaults for the rest; where something is wrong with the WAN it has no address. */
@@ -53,7 +56,7 @@ const DEFAULT_LAN = new Cidr(parseIpv4("192.168.50.1") as IpAddress, 24);
 export const DEFAULT_SETTINGS: Settings = {
   hostname: "morgana",
   wan: { mac: undefined, address: "dhcp", gateway: undefined, dns: [], mtu: 1500 },
-  lan: { mac: undefined, address: DEFAULT_LAN, dhcp: defaultDhcp(DEFAULT_LAN) },
+  lan: { mac: undefined, address: DEFAULT_LAN, dhcp: defaultDhcp(DEFAULT_LAN), dns: DEFAULT_DNS },
   vpn: { config: undefined, nat: true },
   log: { level: "info" },
 };
@@ -97,7 +100,7 @@ export function parseSettings(file: string, text: string | undefined): SettingsR
     const withWan = reading.hasFailed("wan") ? withoutWan(settings) : settings;
     return { ok: false, settings: reading.hasFailed("lan") ? withoutDhcp(withWan) : withWan, problems };
   }
-  return { ok: true, settings, notices: reading.notices(), configLine: reading.line("vpn.config") };
+  return { ok: true, settings, configLine: reading.line("vpn.config") };
 }
 
 /** An address that nobody meant must not be used: not a wrong one, and not one by DHCP in the place of a static one. */
@@ -199,6 +202,7 @@ class Reading {
         mac: this.#string("lan.mac", unicastMac),
         address: lan ?? defaults.lan.address,
         dhcp: this.#failed.has("lan.address") ? undefined : this.#dhcp(lan ?? defaults.lan.address),
+        dns: readDns(this.#values.get("lan.dns"), (text, line) => this.fail("lan.dns", text, line)),
       },
       vpn: { config: this.#string("vpn.config", fileName), nat: this.#boolean("vpn.nat") ?? defaults.vpn.nat },
       log: { level: this.#string("log.level", logLevel) ?? defaults.log.level },
@@ -208,23 +212,11 @@ class Reading {
     return settings;
   }
 
-  /** Services of the LAN that are on by default but not built yet. */
-  notices(): string[] {
-    if (this.#values.has("lan.dns")) return [];
-    return [
-      "DNS service on the LAN is not available yet and is off; give LAN hosts by hand a DNS server behind the tunnel",
-    ];
-  }
-
   #dhcp(lan: Cidr): DhcpSettings | undefined {
     return readDhcp(this.#values.get("lan.dhcp"), lan, (text, line) => this.fail("lan.dhcp", text, line));
   }
 
   #refuseUnbuilt(): void {
-    const dns = this.#values.get("lan.dns");
-    if (dns?.type === "TOMLValue" && dns.kind === "boolean") {
-      if (dns.value) this.fail("lan.dns", "not available yet; write false");
-    } else if (dns !== undefined) this.fail("lan.dns", "must be true or false");
     if (this.#string("log.syslog", unicast) !== undefined)
       this.fail("log.syslog", "not available yet; remove the line");
   }

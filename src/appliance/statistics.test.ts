@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { Counters } from "../lib/counters.ts";
+import { Dns, dnsCounters } from "../netstack/dns/forwarder-counters.ts";
 import { Drop, dropCounters } from "../netstack/drop.ts";
 import { logStatistics } from "./statistics.ts";
 import type { RouterPath } from "./wiring/router.ts";
@@ -22,6 +23,9 @@ test("each kind of drop has a record with its sentence, after the record of its 
   router.lan.drops.bump(Drop.TunnelClosed);
   router.lan.drops.bump(Drop.TunnelClosed);
   const path = { wanDevice, lanDevice: device, wan, lan, tunnel, router, nat: undefined, unsent: 0 };
+  const dns = dnsCounters();
+  dns.bump(Dns.Cached);
+  dns.bump(Dns.WrongId);
   logStatistics(
     {
       enabled: () => true,
@@ -29,6 +33,8 @@ test("each kind of drop has a record with its sentence, after the record of its 
     },
     path as unknown as RouterPath,
     { sealed: 1, "drop.data-replay": 4 },
+    undefined,
+    { counters: dns, cacheBytes: 9 },
   );
   expect(lines.slice(0, -1)).toEqual([
     'statistics.wan {"kernelReceived":3,"kernelDropped":2,"rxVlan":1,"drop.Ipv6":1} ',
@@ -43,5 +49,7 @@ test("each kind of drop has a record with its sentence, after the record of its 
     expect.stringMatching(/^statistics\.drop {"part":"router","lanDrop\.TunnelClosed":2} The tunnel is down;/),
     'statistics.session {"sealed":1,"drop.data-replay":4} ',
     expect.stringMatching(/^statistics\.drop {"part":"session","drop\.data-replay":4} the data packet's id was seen/),
+    'statistics.dns {"cacheBytes":9,"cached":1,"dnsDrop.WrongId":1} ',
+    expect.stringMatching(/^statistics\.drop {"part":"dns","dnsDrop\.WrongId":1} An answer with the wrong id/),
   ]);
 });

@@ -7,19 +7,22 @@ import { readFileSync } from "node:fs";
 import type { Counters } from "../lib/counters.ts";
 import type { Log } from "../lib/log.ts";
 import { DHCP_SERVER_DROPS, type DhcpServerDrop } from "../netstack/dhcp4/server-drops.ts";
+import { DNS_TEXT, type DnsName } from "../netstack/dns/forwarder-counters.ts";
 import { DROP_TEXT, type DropName } from "../netstack/drop.ts";
 import { DEVICE_TEXT } from "../platform/dev/packet.ts";
 import { type SessionDrop, sessionDropText } from "../protocol/drop.ts";
+import type { LanDns } from "./lan-dns.ts";
 import type { RouterPath } from "./wiring/router.ts";
 
 type Fields = Record<string, number>;
 
-/** @param dhcp the LAN's server, where it is on */
+/** @param dhcp,dns the LAN's server and forwarder, where they are on */
 export function logStatistics(
   log: Log,
   path: RouterPath,
   session: Fields | undefined,
-  dhcp?: { readonly use: Fields; readonly drops: Counters },
+  dhcp: { readonly use: Fields; readonly drops: Counters } | undefined,
+  dns: Pick<LanDns, "counters" | "cacheBytes"> | undefined,
 ): void {
   const write = (part: string, ...parts: Fields[]): void => {
     const fields: Fields = Object.assign({}, ...parts);
@@ -62,6 +65,7 @@ export function logStatistics(
   if (nat) write("nat", { mappings: nat.size }, nat.counters.snapshot() as Fields);
   if (dhcp) write("dhcp", dhcp.use, dropFields("drop", dhcp.drops));
   if (session) write("session", session);
+  if (dns) write("dns", { cacheBytes: dns.cacheBytes }, dnsFields(dns.counters));
   const available = availableKiB();
   write(
     "memory",
@@ -87,6 +91,7 @@ function lossText(field: string, count: number): string | undefined {
   if (device !== undefined) return device;
   const name = /drop\.(.+)$/i.exec(field)?.[1];
   if (name === undefined) return undefined;
+  if (field.startsWith("dnsDrop.")) return DNS_TEXT[name as DnsName];
   return (
     DROP_TEXT[name as DropName] ?? DHCP_SERVER_DROPS[name as DhcpServerDrop] ?? sessionDropText(name as SessionDrop)
   );
@@ -95,5 +100,13 @@ function lossText(field: string, count: number): string | undefined {
 function dropFields(prefix: string, drops: Counters): Fields {
   const fields: Fields = {};
   for (const [name, count] of Object.entries(drops.snapshot())) fields[`${prefix}.${name}`] = count as number;
+  return fields;
+}
+
+/** Of the forwarder: those with a sentence are failures, the others what was answered. */
+function dnsFields(counters: Counters): Fields {
+  const fields: Fields = {};
+  for (const [name, count] of Object.entries(counters.snapshot()))
+    fields[DNS_TEXT[name as DnsName] === undefined ? name.toLowerCase() : `dnsDrop.${name}`] = count as number;
   return fields;
 }

@@ -7,6 +7,7 @@ import type { TunnelInterface } from "./interface.ts";
 import { Nat } from "./nat/nat.ts";
 import { Router } from "./router.ts";
 import {
+  addr,
   arp,
   Bed,
   bytesOf,
@@ -461,6 +462,44 @@ describe("tunnel to LAN", () => {
     expect(router.tunnel.drops.snapshot()).toEqual({ NatNoMapping: 1, TunnelNotForLan: 2 });
     expect(lines(tunnel.take())).toEqual([`${TUN} > ${SITE} ttl 64 len 37 icmp type 0 code 0 id 0 seq 5`]);
     conserved();
+  });
+
+  test("with NAT: a socket of the tunnel has a port that the translator gives to nobody, whoever comes first; the tunnel's other ports are not ours", () => {
+    build(true);
+    open();
+    meet();
+    const heard: string[] = [];
+    const receiver = { onDatagram: (_now: number, src: unknown, port: number) => void heard.push(`${src}:${port}`) };
+    const socket = tunnelIt.bindUdp(5000, receiver)!;
+    const at = (sent: Sent | undefined): number => sent!.view.getUint16(20);
+    fromLan(udp({ src: HOST, dst: SITE }, 5000, 53, bytesOf(8)));
+    const lanPort = at(tunnel.take()[0]);
+    expect(lanPort).not.toBe(5000);
+    fromLan(udp({ src: HOST, dst: SITE }, 6000, 53, bytesOf(8)));
+    tunnel.take();
+    expect(tunnelIt.bindUdp(6000, receiver)).toBeUndefined();
+    expect(tunnelIt.sendUdp(1, socket, addr(SITE), 53, bytesOf(8))).toBe(Drop.None);
+    expect(at(tunnel.take()[0])).toBe(5000);
+    fromTunnel(
+      udp({ src: SITE, dst: TUN }, 53, 5000, bytesOf(8)),
+      udp({ src: SITE, dst: TUN }, 53, lanPort, bytesOf(8)),
+    );
+    expect(heard).toEqual([`${SITE}:53`]);
+    expect(lanLines()).toEqual([expect.stringContaining(`${SITE} > ${HOST} ttl 63 len 36 udp 53 > 5000 len 8`)]);
+    // Another address makes the translator forget, but not what is the host's.
+    router.openTunnel({
+      address: cidr("10.8.0.9/24"),
+      mtu: 1400,
+      mssClamp: 0,
+      routes: [{ network: cidr("0.0.0.0/0"), metric: 0 }],
+    });
+    fromLan(udp({ src: HOST, dst: SITE }, 5000, 53, bytesOf(8)));
+    expect(at(tunnel.take()[0])).not.toBe(5000);
+    tunnelIt.closeUdp(socket);
+    fromTunnel(udp({ src: SITE, dst: "10.8.0.9" }, 53, 5000, bytesOf(8)));
+    expect([heard.length, tunnel.take(), lanLines()]).toEqual([1, [], []]);
+    fromLan(udp({ src: "192.168.50.11", dst: SITE }, 5000, 53, bytesOf(8)));
+    expect(at(tunnel.take()[0])).toBe(5000);
   });
 
   test("behind the translator nobody in the tunnel is told of a TTL that ended or a host that is not there", () => {

@@ -159,6 +159,7 @@ export class Router {
     // Behind the translator the LAN has no addresses that the tunnel could know; what belongs to a mapping is not asked here.
     this.#policy[TUNNEL * SIDES + LAN] = nat === undefined ? Drop.None : Drop.TunnelNotForLan;
     tunnel.v4.isTranslated = nat !== undefined;
+    tunnel.v4.udp.owner = nat;
     tunnel.link.peerOf = (hop) => this.#peerOf(hop);
     lan.onAddress = () => this.#rebuild();
     this.#rebuild();

@@ -18,6 +18,7 @@ import { tunnelMss } from "../protocol/data/mtu.ts";
 import { DROP_CONTROL_AUTHENTICATION } from "../protocol/drop.ts";
 import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
 import type { AeadFactory, ControlPrimitives, TlsContext, TlsContextFactory } from "../protocol/ports.ts";
+import type { TunnelDns } from "../protocol/push/dns-options.ts";
 import { parseTunnelOptions, withoutIpv6 } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
 import type { SessionEnd, SessionEvent } from "../protocol/session/events.ts";
@@ -30,6 +31,8 @@ import type { Resolver } from "./resolve.ts";
 import type { TunnelSide } from "./side.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
+/** The usual port of a resolver, which goes without saying. */
+const DNS_PORT = 53;
 /** Rows that are opened or sealed at once. */
 const ROWS = 1024;
 /** RFC 8200 5. */
@@ -365,8 +368,7 @@ export class Dialer {
       cipher: event.cipher,
       mtu,
       routes: tunnel.routes.length,
-      // What a person can give to the hosts of the LAN.
-      dns: tunnel.dnsServers.length === 0 ? undefined : tunnel.dnsServers.join(","),
+      dns: dnsText(tunnel.dns),
       server: formatEndpoint(link.endpoint(attempt.path)),
     });
   }
@@ -465,4 +467,11 @@ class Attempt {
     const otherKey = this.session.drops.values[~DROP_CONTROL_AUTHENTICATION]! > 0;
     return { ...this.link.sightings(), otherKey };
   }
+}
+
+/** The resolvers that the tunnel brought, undefined when there are none. */
+function dnsText({ servers }: TunnelDns): string | undefined {
+  const all = servers.flatMap(({ addresses }) => addresses);
+  if (all.length === 0) return undefined;
+  return all.map((a) => (a.port === DNS_PORT ? `${a.address}` : formatEndpoint(a))).join(",");
 }

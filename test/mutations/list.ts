@@ -1,6 +1,7 @@
 /** Every check that guards security and every timer, as the edit that takes it out. `npm run mutate` proves that a test sees each. */
 import { APPLIANCE } from "./list/appliance.ts";
 import { AUTOCONF } from "./list/autoconf.ts";
+import { DNS } from "./list/dns.ts";
 import { PROTOCOL } from "./list/protocol.ts";
 import { ROUTER } from "./list/router.ts";
 import { SERVER } from "./list/server.ts";
@@ -22,6 +23,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...ROUTER,
   ...SERVICES,
   ...AUTOCONF,
+  ...DNS,
   ...TUNNEL,
   ...APPLIANCE,
 ];

@@ -35,6 +35,7 @@ import {
   UNREACHABLE_PROTOCOL,
 } from "../wire/icmpv4.ts";
 import { ipv4Dst, ipv4Src, PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
+import { UDP_HEADER_LEN, udpDstPort } from "../wire/udp.ts";
 import type { Addressing } from "./addressing.ts";
 import { ip4Check, ip4Read } from "./check.ts";
 import { Icmp, type IcmpLimits } from "./icmp.ts";
@@ -73,7 +74,7 @@ export class Ip4 {
   readonly udp: Udp;
   readonly reassembler: Reassembler;
   forwarder: Forwarder | undefined = undefined;
-  /** Our address is a translator's outside: but for echo requests, what comes to it is the forwarder's. */
+  /** Our address is a translator's outside: but for echo requests and our own sockets, what comes to it is the forwarder's. */
   isTranslated = false;
   /** Connections and listeners; undefined: every segment is refused. */
   tcp: Tcp | undefined = undefined;
@@ -141,7 +142,7 @@ export class Ip4 {
       if (drop !== Drop.None) return drop;
       if (p.isFragment) return this.#handled(Drop.None, FRAGMENTS);
     }
-    if (this.isTranslated && !this.#isEchoRequest(p)) return this.#forward(now, p, mark);
+    if (this.isTranslated && !this.#isEchoRequest(p) && !this.#isForSocket(p)) return this.#forward(now, p, mark);
     return this.#deliver(now, p, broadcast);
   }
 
@@ -190,6 +191,12 @@ export class Ip4 {
 
   #isEchoRequest(p: Packet): boolean {
     return p.proto === PROTO_ICMP && p.at + p.len > p.l4 && this.#slab.view.getUint8(p.l4) === ICMP_ECHO_REQUEST;
+  }
+
+  /** Whether the port of a datagram is one of our own, which the translator does not give out. */
+  #isForSocket(p: Packet): boolean {
+    const avail = p.at + p.len - p.l4;
+    return p.proto === PROTO_UDP && avail >= UDP_HEADER_LEN && this.udp.isBound(udpDstPort(this.#slab.view, p.l4));
   }
 
   #deliver(now: number, p: Packet, broadcast: boolean): DropCode {

@@ -147,6 +147,16 @@ export class Nat {
     return flushed;
   }
 
+  /** Keeps an outside port for a socket of this host, whatever the outside address is. @returns false: a session has it */
+  reserve(protocol: number, port: number): boolean {
+    return this.#table.reserve(protocol, port);
+  }
+
+  /** Gives a reserved port back. */
+  release(protocol: number, port: number): void {
+    this.#table.release(protocol, port);
+  }
+
   /** Removes what is overdue. */
   handleTimeout(now: number): void {
     this.#table.expire(now, EXPIRE_AT_ONCE);

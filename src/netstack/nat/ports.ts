@@ -1,11 +1,13 @@
 /**
- * Outside ports (and ICMP echo identifiers) of the translator: which are taken, and by which binding.
+ * Outside ports (and ICMP echo identifiers) of the translator: which are taken, by which binding or by this host itself.
  * A port is kept when it is free; else any free one from 1024 on, from a random start (RFC 6056 3.3.1).
  */
 import type { Random } from "../../lib/random.ts";
 import { PROTO_ICMP, PROTO_TCP } from "../wire/ipv4.ts";
 
 export const PORT_NONE = 0;
+/** Of a port that is no binding's: this host's own sockets have it. */
+const RESERVED = -1;
 const FIRST_DYNAMIC = 1024;
 const PORTS = 65536;
 const POOL = 256;
@@ -23,14 +25,23 @@ export class Ports {
     this.#random = random;
   }
 
+  /** Forgets all bindings; what is reserved stays so. */
   clear(): void {
-    this.#tcp.fill(PORT_NONE);
-    this.#udp.fill(PORT_NONE);
-    this.#icmp.fill(PORT_NONE);
+    for (const ports of [this.#tcp, this.#udp, this.#icmp])
+      for (let port = 0; port < PORTS; port++) if (ports[port] !== RESERVED) ports[port] = PORT_NONE;
   }
 
+  /** The binding of a port, PORT_NONE where it has none. */
   binding(protocol: number, port: number): number {
-    return this.#of(protocol)[port]!;
+    return Math.max(PORT_NONE, this.#of(protocol)[port]!);
+  }
+
+  /** Keeps a port for this host, until put(). @returns false: it is taken */
+  reserve(protocol: number, port: number): boolean {
+    const ports = this.#of(protocol);
+    if (ports[port] !== PORT_NONE) return false;
+    ports[port] = RESERVED;
+    return true;
   }
 
   /** Takes `wish`, or another port, for a binding; -1 when all are taken. Port 0 is an identifier with ICMP only. */

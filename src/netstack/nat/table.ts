@@ -233,6 +233,16 @@ export class NatTable {
     return 0;
   }
 
+  /** Keeps an outside port for this host: {@link Ports.reserve}. */
+  reserve(protocol: number, port: number): boolean {
+    return this.#ports.reserve(protocol, port);
+  }
+
+  /** Gives a reserved port back. */
+  release(protocol: number, port: number): void {
+    this.#ports.put(protocol, port);
+  }
+
   /** The session of an outside port and the key's remote endpoint, or 0; the key's inside endpoint becomes that of the port. */
   findOutside(now: number, outsidePort: number): number {
     const { key } = this;

@@ -54,7 +54,17 @@ const HEADERS_LEN = IPV4_HEADER_LEN + UDP_HEADER_LEN;
 /** UDP_MAX_SEGMENTS of Linux before 6.9 (include/linux/udp.h). */
 const SENT_SEGMENTS = 64;
 
+/** Who else gives out ports of the interface's address, as its translator does. */
+export interface PortOwner {
+  /** Takes a port for a socket. @returns false: it is in use */
+  reserve(protocol: number, port: number): boolean;
+  release(protocol: number, port: number): void;
+}
+
 export class Udp {
+  /** Asked before a port is bound. */
+  owner: PortOwner | undefined = undefined;
+
   readonly #slab: Slab;
   readonly #addressing: Addressing;
   readonly #output: Ip4Output;
@@ -77,16 +87,28 @@ export class Udp {
     let chosen = port;
     for (let tries = 0; chosen === 0 && tries < 100; tries++) {
       const candidate = EPHEMERAL_FIRST + randomBelow(this.#random, EPHEMERAL_COUNT);
-      if (!this.#sockets.has(candidate)) chosen = candidate;
+      if (this.#isFree(candidate)) chosen = candidate;
     }
-    if (chosen === 0 || this.#sockets.has(chosen)) return undefined;
+    if (chosen === 0 || (port !== 0 && !this.#isFree(port))) return undefined;
     const socket = new UdpSocket(chosen, receiver);
     this.#sockets.set(chosen, socket);
     return socket;
   }
 
   close(socket: UdpSocket): void {
-    if (this.#sockets.get(socket.port) === socket) this.#sockets.delete(socket.port);
+    if (this.#sockets.get(socket.port) !== socket) return;
+    this.#sockets.delete(socket.port);
+    this.owner?.release(PROTO_UDP, socket.port);
+  }
+
+  /** Whether a socket has the port. */
+  isBound(port: number): boolean {
+    return this.#sockets.has(port);
+  }
+
+  /** Whether nobody has the port; it is the socket's then. */
+  #isFree(port: number): boolean {
+    return !this.#sockets.has(port) && this.owner?.reserve(PROTO_UDP, port) !== false;
   }
 
   /**

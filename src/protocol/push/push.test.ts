@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parseCidr } from "../../lib/cidr.ts";
+import { formatEndpoint } from "../../lib/endpoint.ts";
 import { parseIpv4 } from "../../lib/ip.ts";
 import type { LocalOption } from "../config/types.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
@@ -217,7 +218,7 @@ describe("options of the tunnel", () => {
     const gateways = ["route-gateway 0.0.0.0", "route-gateway 224.0.0.1"];
     expect(said(...OWN, ...odd, ...gateways)).toHaveLength(5);
     expect(read([...OWN, ...odd, ...gateways])).toMatchObject({
-      tunnel: { gateway: parseIpv4("10.8.0.1"), dnsServers: [] },
+      tunnel: { gateway: parseIpv4("10.8.0.1"), dns: { servers: [] } },
     });
     expect(said(...OWN, "route 10.1.0.0 255.255.0.0 127.0.0.1")).toEqual([expect.stringContaining("not a gateway")]);
   });
@@ -352,37 +353,147 @@ describe("options of the tunnel", () => {
     const result = read(pushed);
     if (!result.ok) throw new Error(result.problem);
     expect(result.tunnel.notes).toEqual([]);
-    expect(result.tunnel.dnsServers.map(String)).toEqual(["103.86.96.100", "103.86.99.100"]);
+    expect(result.tunnel.dns.servers.map(({ addresses }) => addresses.map(({ address }) => `${address}`))).toEqual([
+      ["103.86.96.100", "103.86.99.100"],
+    ]);
     expect(routes(pushed)).toEqual(["10.7.3.0/24", "0.0.0.0/0"]);
   });
 
   test("what is not available yet is said once of a kind, and not again of a kind that the profile has", () => {
     const IPV6 = "pushed ifconfig-ipv6: IPv6 in the tunnel is not available yet; IPv6 of the LAN stays blocked";
-    const domains = ["dhcp-option DOMAIN a.example", "dhcp-option WINS 10.8.0.1", "dns search-domains b.example"];
-    const pushed = [...OWN, "ifconfig-ipv6 fd00::2/64 fd00::1", "route-ipv6 fd01::/64", ...domains];
+    const DOT = "pushed dns: DNS over TLS or HTTPS is not available; the server is not asked";
+    const more = ["dns server 0 address 10.8.0.1", "dns server 0 transport DoT", "dns server 1 transport DoH"];
+    const pushed = [...OWN, "ifconfig-ipv6 fd00::2/64 fd00::1", "route-ipv6 fd01::/64", ...more];
     const texts = (own: readonly LocalOption[]): string[] => {
       const result = parseTunnelOptions(pushed, own, { lan: [] });
       return result.ok ? result.tunnel.notes.map(({ level, text }) => `${level} ${text}`) : [result.problem];
     };
-    const [first, second, ...others] = texts([]);
-    expect([first, others]).toEqual([`warn ${IPV6}`, []]);
-    expect(second).toStartWith("warn pushed dhcp-option: resolvers and domains for the LAN are not available yet");
+    expect(texts([])).toEqual([`warn ${IPV6}`, `warn ${DOT}`]);
     const origin = { file: "f", line: 1 };
-    expect(texts([{ words: ["route-ipv6", "fd02::/64"], origin }])).toEqual([second as string]);
+    expect(texts([{ words: ["route-ipv6", "fd02::/64"], origin }])).toEqual([`warn ${DOT}`]);
   });
 
   test.each([
     ["dhcp-option DNS 10.8.0.1", 0],
     ["dhcp-option DISABLE-NBT", 0],
     ["dhcp-option DNS6 fd00::1", 1],
-    ["dhcp-option DOMAIN-SEARCH a.example", 1],
-    ["dns server 1 address 10.8.0.1", 1],
+    ["dhcp-option DOMAIN-SEARCH a.example", 0],
+    ["dhcp-option WINS 10.8.0.9", 0],
+    ["dns server 1 address 10.8.0.1", 0],
+    ["dns server 1 address fd00::1", 1],
+    ["dns server 1 address fd00::1 10.8.0.1", 0],
     ["route-ipv6-gateway fd00::1", 1],
     ["redirect-gateway ipv6", 1],
     ["redirect-gateway ipv6,block-ipv6", 0],
   ] as const)("%s: %d warnings", (options, n) => {
     const result = read([...OWN, ...options.split(",")]);
     expect(result.ok && result.tunnel.notes.filter(({ level }) => level === "warn")).toHaveLength(n);
+  });
+
+  describe("resolvers", () => {
+    const dns = (pushed: readonly string[], own: readonly string[] = []) => {
+      const origin = { file: "f", line: 1 };
+      const local = own.map((line) => ({ words: line.split(" "), origin }));
+      const result = parseTunnelOptions([...OWN, ...pushed], local, { lan: [] });
+      if (!result.ok) throw new Error(result.problem);
+      const { servers, searchDomains } = result.tunnel.dns;
+      const lines = servers.map(({ addresses, domains, transport, serverName }) =>
+        [addresses.map(formatEndpoint).join(" "), domains.join(" "), transport, serverName].join("; "),
+      );
+      return { lines, searchDomains, bad: result.tunnel.notes.filter(({ text }) => text.endsWith("ignored")).length };
+    };
+
+    test("of dhcp-option are one server for all names, in order, none twice", () => {
+      const pushed = ["dhcp-option DNS 10.8.0.1", "dhcp-option dns 10.8.0.2", "dhcp-option DNS6 fd00::1"];
+      expect(dns([...pushed, "dhcp-option DNS 10.8.0.1"]).lines).toEqual([
+        "10.8.0.1:53 10.8.0.2:53 [fd00::1]:53; ; plain; ",
+      ]);
+    });
+
+    test("domains come from dhcp-option and dns search-domains", () => {
+      const pushed = [
+        "dhcp-option DOMAIN A.example",
+        "dhcp-option DOMAIN-SEARCH .b.example",
+        "dhcp-option ADAPTER_DOMAIN_SUFFIX c.example.",
+      ];
+      expect(
+        dns([...pushed, "dns search-domains d.example a.example"], ["dns search-domains e.example"]).searchDomains,
+      ).toEqual([..."e.example a.example b.example c.example d.example".split(" ")]);
+    });
+
+    test("of dns server come by number, the lowest first, each with its domains, transport and name", () => {
+      const pushed = [
+        "dns server 7 address 10.8.0.7:5353 [fd00::7]:54 fd00::8",
+        "dns server -1 address 10.8.0.3",
+        "dns server -1 resolve-domains corp.example lab.example",
+        "dns server 7 transport DoT",
+        "dns server 7 sni dns.example",
+        "dns server 7 dnssec yes",
+        "dns server 9 resolve-domains nobody.example",
+      ];
+      expect(dns(pushed)).toEqual({
+        lines: [
+          "10.8.0.3:53; corp.example lab.example; plain; ",
+          "10.8.0.7:5353 [fd00::7]:54 [fd00::8]:853; ; DoT; dns.example",
+        ],
+        searchDomains: [],
+        bad: 0,
+      });
+    });
+
+    test("a pushed server takes the place of the profile's of that number", () => {
+      const own = [
+        "dns server 1 address 10.1.0.1",
+        "dns server 1 resolve-domains a.example",
+        "dns server 2 address 10.1.0.2",
+      ];
+      const pushed = ["dns server 1 address 10.2.0.1", "dns server 1 address 10.2.0.2"];
+      expect(dns(pushed, own).lines).toEqual(["10.2.0.1:53 10.2.0.2:53; ; plain; ", "10.1.0.2:53; ; plain; "]);
+    });
+
+    test("dns server replaces dhcp-option DNS, but for what only split domains are asked", () => {
+      const old = "dhcp-option DNS 10.8.0.1";
+      const split = ["dns server 1 address 10.8.0.2", "dns server 1 resolve-domains corp.example"];
+      expect(dns([old, ...split]).lines).toEqual(["10.8.0.2:53; corp.example; plain; ", "10.8.0.1:53; ; plain; "]);
+      expect(dns([old, "dns server 1 address 10.8.0.2"]).lines).toEqual(["10.8.0.2:53; ; plain; "]);
+    });
+
+    test.each([
+      "dns",
+      "dns frobnicate",
+      "dns server",
+      "dns server 128 address 10.8.0.1",
+      "dns server x address 10.8.0.1",
+      "dns server 1",
+      "dns server 1 address",
+      "dns server 1 address banana",
+      "dns server 1 address 10.8.0.1:0",
+      "dns server 1 address 10.8.0.1:65536",
+      "dns server 1 address 127.0.0.1",
+      "dns server 1 address 224.0.0.1",
+      "dns server 1 transport carrier-pigeon",
+      "dns server 1 colour blue",
+      "dns server 1 resolve-domains a..b",
+      "dns search-domains",
+      "dns search-domains a_b-.example",
+      "dhcp-option DNS ::1",
+      "dhcp-option DOMAIN",
+    ])("%s is named, and ignored", (line) => {
+      expect(dns([line])).toEqual({ lines: [], searchDomains: [], bad: 1 });
+    });
+
+    test("what a server can push has bounds: 16 servers of 8 addresses and 64 domains each", () => {
+      const many = (n: number, text: (i: number) => string): string[] => Array.from({ length: n }, (_, i) => text(i));
+      expect(dns(many(20, (i) => `dns server ${i} address 10.8.0.${i + 1}`)).lines).toHaveLength(16);
+      const [line] = dns(many(12, (i) => `dns server 1 address 10.8.0.${i + 1}`)).lines;
+      expect(line?.split(" ").filter((word) => word.includes(":53"))).toHaveLength(8);
+      expect(dns(many(80, (i) => `dns search-domains d${i}.example`)).searchDomains).toHaveLength(64);
+      expect(
+        dns(many(12, (i) => `dhcp-option DNS 10.8.0.${i + 1}`))
+          .lines[0]?.split(" ")
+          .filter((w) => w.includes(":53")),
+      ).toHaveLength(8);
+    });
   });
 
   test("an unknown option is told of, its value is not", () => {

@@ -10,7 +10,7 @@ import { IpAddress, parseIpv4, parseIpv6 } from "../../lib/ip.ts";
 import { printable, splitWords } from "../config/lexer.ts";
 import type { LocalOption } from "../config/types.ts";
 import { unavailable } from "../config/unavailable.ts";
-import { isIpv6 } from "../config/values.ts";
+import { DnsReading, type TunnelDns } from "./dns-options.ts";
 import { addressIpv6Of, addressOf, type Topology, type TunnelAddress } from "./tunnel-address.ts";
 import { metricOf, type RouteContext, Routes, routeIpv6Of, routeOf, type TunnelRoute } from "./tunnel-routes.ts";
 
@@ -33,8 +33,8 @@ export interface Tunnel {
   readonly mtu: number | undefined;
   /** Of both families: the tunnel's own subnets or peer first, then the others in order; none twice. */
   readonly routes: readonly TunnelRoute[];
-  /** Resolvers behind the tunnel, in order. */
-  readonly dnsServers: readonly IpAddress[];
+  /** Resolvers behind the tunnel, and the domains that names are looked for in. */
+  readonly dns: TunnelDns;
   readonly notes: readonly Note[];
 }
 
@@ -61,12 +61,12 @@ export function parseTunnelOptions(
 ): TunnelResult {
   const reading = new TunnelReading(context);
   const lines = local.map(({ words }) => words);
-  for (const { words, origin } of local) reading.take(words, `${origin.file}:${origin.line}: `);
+  for (const { words, origin } of local) reading.take(words, `${origin.file}:${origin.line}: `, false);
   for (const option of pushed) {
     const words = splitWords(option);
     if (typeof words === "string") reading.note("warn", `pushed ${printable(/^\S*/.exec(option)![0])}: ${words}`);
     else if (words[0] !== undefined) {
-      reading.take(words, "pushed ");
+      reading.take(words, "pushed ", true);
       lines.push(words);
     }
   }
@@ -102,7 +102,7 @@ class TunnelReading {
   #redirect = false;
   #redirectIpv6 = false;
   #blockIpv6 = false;
-  readonly #servers: IpAddress[] = [];
+  readonly #dns = new DnsReading();
 
   constructor(context: TunnelContext) {
     this.#context = context;
@@ -113,7 +113,7 @@ class TunnelReading {
     else this.#unsaid++;
   }
 
-  take(words: readonly string[], from: string): void {
+  take(words: readonly string[], from: string, isPushed: boolean): void {
     const [name, first] = words;
     const bad = (why: string) => this.note("warn", `${from}${printable(words.join(" "))}: ${why}; ignored`);
     switch (name) {
@@ -160,7 +160,10 @@ class TunnelReading {
         this.#takeRedirect(words, from);
         break;
       case "dhcp-option":
-        this.#takeDhcp(words, bad);
+        this.#dns.takeDhcp(words, bad);
+        break;
+      case "dns":
+        this.#dns.take(words, isPushed, bad);
         break;
       case "block-ipv6":
         this.#blockIpv6 = true;
@@ -184,16 +187,6 @@ class TunnelReading {
         this.note("debug", `${from}${words[0]} ${flag}: nothing of the LAN goes around the tunnel; ignored`);
     }
     if (ipv4) this.#redirect = true;
-  }
-
-  #takeDhcp([, type, value]: readonly string[], bad: (why: string) => void): void {
-    if (type === undefined) return bad("no type");
-    if (!["DNS", "DNS6"].includes(type.toUpperCase())) return;
-    const server = parseIpv4(value ?? "");
-    if (server === undefined) {
-      if (!isIpv6(value ?? "")) bad("not an address");
-    } else if (!server.isHost) bad("not a host's address");
-    else if (!this.#servers.some((known) => known.equals(server))) this.#servers.push(server);
   }
 
   finish(): TunnelResult {
@@ -228,7 +221,7 @@ class TunnelReading {
         gateway,
         mtu: this.#mtu,
         routes: routes.list,
-        dnsServers: this.#servers,
+        dns: this.#dns.finish(),
         notes: this.#notes,
       },
     };
@@ -324,7 +317,6 @@ const KNOWN_ELSEWHERE: ReadonlySet<string> = new Set([
   "route-delay",
   "route-method",
   // unavailable.ts
-  "dns",
   "register-dns",
   "ip-win32",
   "socket-flags",

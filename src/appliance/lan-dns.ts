@@ -1,0 +1,178 @@
+/**
+ * DNS for the LAN: the forwarder between port 53 of the LAN's interface and sockets of the tunnel's. It has no other way out, so no question
+ * of the LAN can leave by the WAN. Which servers are asked follows from the settings or from what the tunnel brought; those that the
+ * tunnel does not lead to are named and not asked.
+ */
+import { BoundedLog } from "../lib/bounded-log.ts";
+import type { Cidr } from "../lib/cidr.ts";
+import type { Counters } from "../lib/counters.ts";
+import { type Endpoint, formatEndpoint } from "../lib/endpoint.ts";
+import type { IpAddress } from "../lib/ip.ts";
+import type { Log } from "../lib/log.ts";
+import type { Random } from "../lib/random.ts";
+import type { Slab } from "../lib/slab.ts";
+import { DnsForwarder, type ForwarderEvent } from "../netstack/dns/forwarder.ts";
+import { type HostNames, LocalNames } from "../netstack/dns/names.ts";
+import type { DnsServerGroup } from "../netstack/dns/upstreams.ts";
+import type { Interface } from "../netstack/interface.ts";
+import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
+import { DNS_PORT } from "../netstack/wire/dns.ts";
+import type { Tunnel } from "../protocol/push/tunnel-options.ts";
+import { SETTINGS_FILE } from "./profile.ts";
+import { ServiceHost } from "./service-host.ts";
+import type { DnsSettings } from "./settings-dns.ts";
+
+export interface LanDnsOptions {
+  readonly lan: Pick<Interface, "address" | "bindUdp" | "sendUdp">;
+  readonly tunnel: Pick<Interface, "address" | "bindUdp" | "closeUdp" | "sendUdp">;
+  readonly slab: Slab;
+  readonly random: Random;
+  readonly log: Log;
+  readonly hostname: string;
+  readonly settings: DnsSettings;
+  readonly hosts: HostNames;
+}
+
+const NAME_ONE = `name one in ${SETTINGS_FILE}: [lan] dns = { servers = ["..."] }`;
+const NO_TUNNEL =
+  "a host of the LAN asks for a name, and there is no tunnel; it is told that there is no answer until there is one";
+
+export class LanDns {
+  readonly #options: LanDnsOptions;
+  /** For what hosts of the LAN can cause as often as they like. */
+  readonly #heard: BoundedLog;
+  readonly #forwarder: DnsForwarder;
+  readonly #host: ServiceHost;
+  readonly #socket: UdpSocket | undefined;
+  /** Why there is nobody to ask, and what helps. */
+  #remedy = NO_TUNNEL;
+
+  constructor(options: LanDnsOptions) {
+    const { lan, tunnel, slab, random, hostname, settings, hosts } = options;
+    this.#options = options;
+    this.#heard = new BoundedLog(options.log);
+    const networks = (): Cidr[] => (lan.address === undefined ? [] : [lan.address]);
+    const names = new LocalNames({ hostname, domain: settings.domain, hosts, networks });
+    const isOfLan = (address: IpAddress): boolean => networks().some((network) => network.contains(address));
+    this.#forwarder = new DnsForwarder({ random, names, isOfLan });
+    this.#host = new ServiceHost({
+      iface: tunnel,
+      slab,
+      service: this.#forwarder,
+      onEvents: (now) => this.#drain(now),
+      onIgnored: (now, { peer }, reason) =>
+        this.#heard.write(now, "debug", "dns.ignored", reason, { server: formatEndpoint(peer) }),
+    });
+    this.#socket = lan.bindUdp(DNS_PORT, {
+      onDatagram: (now, src, srcPort, at, len) => this.#ask(now, src, srcPort, at, len),
+    });
+  }
+
+  get counters(): Counters {
+    return this.#forwarder.counters;
+  }
+
+  get cacheBytes(): number {
+    return this.#forwarder.cacheBytes;
+  }
+
+  /** A tunnel is open: its servers are asked, or those of the settings. */
+  tunnelUp(now: number, tunnel: Tunnel): void {
+    const { log, settings } = this.#options;
+    const groups: DnsServerGroup[] = [];
+    const wanted: DnsServerGroup[] =
+      settings.servers.length > 0
+        ? [{ domains: [], servers: settings.servers.map((address) => ({ address, port: DNS_PORT })) }]
+        : tunnel.dns.servers
+            .filter(({ transport }) => transport === "plain")
+            .map(({ domains, addresses }) => ({ domains, servers: addresses }));
+    for (const { domains, servers } of wanted) {
+      const usable = servers.filter((server) => this.#isUsable(server, tunnel));
+      if (usable.length > 0) groups.push({ domains, servers: usable });
+    }
+    this.#forwarder.setServers(now, groups, [...settings.private, ...tunnel.dns.searchDomains]);
+    this.#host.wake();
+    if (groups.some(({ domains }) => domains.length === 0)) {
+      const text = (group: DnsServerGroup): string =>
+        [...group.domains, ...group.servers.map(formatEndpoint)].join(" ");
+      log.write("info", "dns.configured", "", { servers: groups.map(text).join(", "), domain: settings.domain });
+      return;
+    }
+    this.#remedy =
+      wanted.length === 0
+        ? `the tunnel brought no DNS server; ${NAME_ONE}`
+        : `the tunnel brought no DNS server that can be asked for every name; ${NAME_ONE}`;
+    log.write("warn", "dns.no-server", this.#remedy);
+  }
+
+  /** There is no tunnel any more. */
+  tunnelDown(now: number): void {
+    this.#remedy = NO_TUNNEL;
+    this.#forwarder.setServers(now, [], []);
+    this.#host.wake();
+  }
+
+  pollAt(): number {
+    return this.#host.pollAt();
+  }
+
+  poll(now: number): void {
+    this.#host.poll(now);
+  }
+
+  /** Says of a server why it is not asked, and whether it is. */
+  #isUsable({ address }: Endpoint, tunnel: Tunnel): boolean {
+    const { lan, log } = this.#options;
+    if (!address.isIpv4) return false; // said where IPv6 in the tunnel is said to be missing
+    let why: string | undefined;
+    if (tunnel.address?.address.equals(address) || lan.address?.address.equals(address)) why = "is this gateway itself";
+    else if (lan.address?.contains(address))
+      why = `is in the LAN ${lan.address.network}, and the tunnel cannot lead there`;
+    else if (!tunnel.routes.some(({ network }) => network.contains(address)))
+      why = "is in no network that the tunnel leads to; the server can push a route to it";
+    if (why !== undefined)
+      log.write("warn", "dns.server-unusable", `the DNS server ${address} ${why}; it is not asked`);
+    return why === undefined;
+  }
+
+  #ask(now: number, src: IpAddress, srcPort: number, at: number, len: number): void {
+    const forwarder = this.#forwarder;
+    const answer = forwarder.ask(now, src, srcPort, 0, this.#options.slab.bytes, at, len);
+    if (answer > 0) this.#send(now, src, srcPort, forwarder.reply.subarray(0, answer));
+    if (forwarder.hasWork) this.#host.wake();
+  }
+
+  #send(now: number, to: IpAddress, port: number, message: Uint8Array): void {
+    if (this.#socket !== undefined) this.#options.lan.sendUdp(now, this.#socket, to, port, message);
+  }
+
+  #drain(now: number): void {
+    const forwarder = this.#forwarder;
+    for (let answer = forwarder.pollAnswer(); answer !== undefined; answer = forwarder.pollAnswer())
+      this.#send(now, answer.to, answer.port, answer.message);
+    for (let event = forwarder.pollEvent(); event !== undefined; event = forwarder.pollEvent()) this.#say(now, event);
+  }
+
+  #say(now: number, event: ForwarderEvent): void {
+    const say = (name: string, text: string): void => this.#heard.write(now, "warn", name, text);
+    switch (event.kind) {
+      case "no-server":
+        return say("dns.no-server", this.#remedy);
+      case "server-down":
+        return say(
+          "dns.server-down",
+          `the DNS server ${event.server} behind the tunnel does not answer; another one is asked where there is one`,
+        );
+      case "server-up":
+        return this.#heard.write(now, "info", "dns.server-up", `the DNS server ${event.server} answers again`);
+      case "private-answer":
+        return say(
+          "dns.private-answer",
+          `${event.name} has a private address, says the DNS server ${event.server}; it is refused, because a page of the internet ` +
+            `could reach into the LAN so. If the name is yours: [lan] dns = { private = ["its domain"] } in ${SETTINGS_FILE}`,
+        );
+      default:
+        event satisfies never;
+    }
+  }
+}
