@@ -123,7 +123,11 @@ test("a lease is never taken back before its end; those that no host was seen to
   const addresses = [1, 2, 3].map((n) => lease(p, n, n));
   expect(p.choose(59_000, client(p, 9), 0)).toBe(0);
   p.heard(ip(addresses[1]!), 0x5254, 2);
-  p.heard(ip(addresses[2]!), 0x5254, 99); // another host
+  for (const [hi, lo] of [
+    [0x5254, 99],
+    [0x5255, 3],
+  ] as const)
+    p.heard(ip(addresses[2]!), hi, lo); // other hosts
   expect(p.unused(60_000, 9)).toEqual([]);
   expect(p.unused(60_003, 9).map((b) => formatIpv4(b.address))).toEqual([addresses[0]!, addresses[2]!]);
   expect(p.unused(60_003, 1)).toHaveLength(1);

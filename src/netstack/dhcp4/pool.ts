@@ -77,6 +77,13 @@ const HARDWARE_ETHERNET = "\u0001";
 
 type Leased = Binding & { isUsed: boolean };
 
+/** Who had an address last. */
+interface Former {
+  readonly client: Client;
+  /** The client has said itself that it does not use it any more. */
+  readonly isReleased: boolean;
+}
+
 export class AddressPool implements LeaseNames {
   readonly #first: number;
   readonly #size: number;
@@ -92,8 +99,8 @@ export class AddressPool implements LeaseNames {
   readonly #aside = new Map<number, number>();
   /** By place in the pool: 1 while it was never leased. */
   readonly #fresh: Uint8Array;
-  /** Addresses that were leased before, with the client that had them; those that were unused the longest in front. */
-  readonly #past = new Map<number, string>();
+  /** Addresses that were leased before; those that were unused the longest in front. */
+  readonly #past = new Map<number, Former>();
   readonly #pastOf = new Map<string, number>();
   readonly #names = new Map<string, number>();
 
@@ -233,8 +240,11 @@ export class AddressPool implements LeaseNames {
     return binding;
   }
 
-  /** The client does not want it any more, or its time is over. */
-  end({ client, address, isLease, name }: Binding): void {
+  /**
+   * The client does not want it any more, or its time is over.
+   * @param isReleased the client has said so
+   */
+  end({ client, address, isLease, name }: Binding, isReleased = false): void {
     this.#clients.delete(client.id);
     if (!isLease) {
       this.#offers.delete(address);
@@ -243,7 +253,7 @@ export class AddressPool implements LeaseNames {
     this.#leases.delete(address);
     if (name !== undefined) this.#names.delete(name);
     if (this.#place(address) >= this.#size || this.#kept.has(address)) return;
-    this.#past.set(address, client.id);
+    this.#past.set(address, { client, isReleased });
     this.#pastOf.set(client.id, address);
   }
 
@@ -259,6 +269,12 @@ export class AddressPool implements LeaseNames {
   heard(address: number, macHi: number, macLo: number): void {
     const lease = this.#leases.get(address);
     if (lease?.client.mac.lo === macLo && lease.client.mac.hi === macHi) lease.isUsed = true;
+  }
+
+  /** Whether the host with that MAC is the one that released the free address. */
+  isReleasedBy(address: number, macHi: number, macLo: number): boolean {
+    const former = this.#past.get(address);
+    return former?.isReleased === true && former.client.mac.hi === macHi && former.client.mac.lo === macLo;
   }
 
   /** Up to `count` leases of the pool that nobody was seen to use, the oldest first. */
@@ -325,10 +341,10 @@ export class AddressPool implements LeaseNames {
   }
 
   #forgetPast(address: number): void {
-    const id = this.#past.get(address);
-    if (id === undefined) return;
+    const former = this.#past.get(address);
+    if (former === undefined) return;
     this.#past.delete(address);
-    if (this.#pastOf.get(id) === address) this.#pastOf.delete(id);
+    if (this.#pastOf.get(former.client.id) === address) this.#pastOf.delete(former.client.id);
   }
 }
 

@@ -29,6 +29,7 @@ import {
   OPTION_HOSTNAME,
   OPTION_LEASE_TIME,
   OPTION_MAX_MESSAGE,
+  OPTION_MESSAGE,
   OPTION_MESSAGE_TYPE,
   OPTION_MTU,
   OPTION_PARAMETER_LIST,
@@ -418,6 +419,8 @@ test("rebooting with the right address: ack; with another one of this network or
   for (const wrong of [other, "192.168.50.7", "192.168.50.1", "192.168.50.255", "10.0.0.9"]) {
     d.say(1, DHCP_REQUEST, [want(wrong)]);
     expect(d.sent()).toEqual(["nak 0.0.0.0>255.255.255.255"]);
+    const why = wrong.startsWith("192.168.50.") ? "not an address for this client" : "not an address of this network";
+    expect(new TextDecoder().decode(d.last?.options.get(OPTION_MESSAGE))).toBe(why);
   }
   d.say(9, DHCP_REQUEST, [want(address)]);
   expect(d.sent()).toEqual(["nak 0.0.0.0>255.255.255.255"]);
@@ -513,6 +516,7 @@ test("a released address goes to whoever needs it, last of all; nobody can relea
   const address = d.lease(1);
   expect(d.say(2, DHCP_RELEASE, [server()], { ciaddr: address })).toBe("not-its");
   expect(d.say(1, DHCP_RELEASE, [server()], { ciaddr: address, from: "192.168.50.66" })).toBe("not-its");
+  expect(d.say(1, DHCP_RELEASE, [server()], { ciaddr: "192.168.50.66" })).toBe("not-its");
   expect(d.say(1, DHCP_RELEASE, [server("192.168.50.254")], { ciaddr: address })).toBe("other-server");
   d.events();
   expect(d.say(1, DHCP_RELEASE, [server()], { ciaddr: address })).toBeUndefined();
@@ -520,6 +524,27 @@ test("a released address goes to whoever needs it, last of all; nobody can relea
   const others = [2, 3, 4].map((n) => d.lease(n));
   expect(others).not.toContain(address);
   expect(d.lease(5)).toBe(address);
+});
+
+test("a host that still answers for the address that it released is no conflict; another host that answers is", () => {
+  const d = new LanDialogue({ last: ip("192.168.50.100") }).serving();
+  const address = d.lease(1);
+  const probed = (n: number, from: number): boolean => {
+    d.say(n, DHCP_DISCOVER);
+    return d.hears(address, mac(from));
+  };
+  d.say(1, DHCP_RELEASE, [server()], { ciaddr: address });
+  expect(probed(2, 1)).toBe(false);
+  d.advance(500);
+  expect(d.sent()).toEqual([`offer ${address}>${address} mac`]);
+  d.advance(11_000);
+  expect(probed(3, 9)).toBe(true);
+  // One whose lease ran out has not said so.
+  const e = new LanDialogue({ last: ip("192.168.50.100") }).serving();
+  e.lease(1);
+  e.advance(3_700_000);
+  e.say(2, DHCP_DISCOVER);
+  expect(e.hears(address, mac(1))).toBe(true);
 });
 
 test("inform: the parameters without an address and a time, to whoever is on the LAN (RFC 2131 4.3.5)", () => {

@@ -177,6 +177,8 @@ export class DhcpServer implements UdpService {
       if (check.purpose === "reclaim") this.#checks.delete(address);
       return false;
     }
+    // Many a client says first that it does not use an address any more, and takes it off its interface later, or never.
+    if (this.#pool.isReleasedBy(address, macHi, macLo)) return false;
     this.#conflict(now, check, { hi: macHi, lo: macLo });
     return true;
   }
@@ -338,7 +340,7 @@ export class DhcpServer implements UdpService {
     const bound = this.#pool.find(client);
     if (!this.#isForUs(m)) return "other-server";
     if (bound?.isLease !== true || bound.address !== m.ciaddr || source !== m.ciaddr) return "not-its";
-    this.#withdraw(bound);
+    this.#withdraw(bound, true);
     this.#events.push({ kind: "released", lease: bound });
     return undefined;
   }
@@ -388,9 +390,9 @@ export class DhcpServer implements UdpService {
     this.#transmits.push(serverReply(SERVER, lan, facts(), m, type, grant, text));
   }
 
-  #withdraw(bound: Binding): void {
+  #withdraw(bound: Binding, isReleased = false): void {
     this.#checks.delete(bound.address);
-    this.#pool.end(bound);
+    this.#pool.end(bound, isReleased);
   }
 
   #isForUs(m: DhcpMessage): boolean {

@@ -32,6 +32,49 @@ export const APPLIANCE = [
     ["    this.#reconnectWanted = false;\n", "", "that a reconnect is done once"],
   ),
   ...mutationsOf(
+    "appliance/settings-dhcp.ts",
+    ["if (size < 1) this.#fail(", "if (false as boolean) this.#fail(", "a pool that ends before it begins"],
+    ["else if (size > MAX_POOL)", "else if (false as boolean)", "the bound on the pool"],
+    ["else if (place >= 0 && place < size)", "else if (false as boolean)", "the gateway in the pool"],
+    ["if (!this.#lan.contains(address)) throw", "if (false as boolean) throw", "an address outside of the LAN"],
+    ["if (this.#lan.isNetworkOrBroadcast(address))", "if (false as boolean)", "the broadcast address in the pool"],
+    [
+      "if (found.some((r) => r.mac.hi === mac.hi && r.mac.lo === mac.lo))",
+      "if (false as boolean)",
+      "a MAC that has two reservations",
+    ],
+    ["else if (owner !== undefined) this", "else if (false as boolean) this", "an address that is reserved twice"],
+    ["if (node.value < LEASE.min || node.value > LEASE.max)", "if (false as boolean)", "the bounds on a lease"],
+  ),
+  ...mutationsOf(
+    "appliance/settings.ts",
+    [
+      'reading.hasFailed("lan") ? withoutDhcp(withWan) : withWan',
+      "withWan",
+      "that leases are not given where the LAN's settings are wrong",
+    ],
+    [
+      "withoutWan(withoutDhcp(DEFAULT_SETTINGS))",
+      "withoutWan(DEFAULT_SETTINGS)",
+      "that no leases are given where the settings cannot be read",
+    ],
+  ),
+  ...mutationsOf(
+    "appliance/lan-dhcp.ts",
+    [
+      "      if (this.#server.heard(now, word, hi, lo)) this.#host.wake();\n",
+      "",
+      "that ARP tells the DHCP server who has an address",
+    ],
+    [
+      "      station: ({ hi, lo }) => lan.link.neighbors.station(hi, lo),\n",
+      "",
+      "that a client without an address is answered without ARP",
+    ],
+    ["link.probe(word);", "void link;", "that everybody is asked for an address before it is offered"],
+    ["mtu: tunnelMtu() < lan.mtu ? tunnelMtu() : undefined,", "mtu: undefined,", "the tunnel's MTU for LAN hosts"],
+  ),
+  ...mutationsOf(
     "appliance/disk/patience.ts",
     ["if (waitedMs < DISK_PATIENCE_MS) return false;", "", "the wait for a config disk"],
     ["waitedMs >= SLOW_DISK_PATIENCE_MS || !hasEntries(hosts)", "true", "the wait for a slow config disk"],

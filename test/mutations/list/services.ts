@@ -100,6 +100,16 @@ export const SERVICES = [
   ...mutationsOf(
     "netstack/dhcp4/pool.ts",
     ["this.#kept.add(gateway);", "", "that our own address is never given"],
+    [
+      "return former?.isReleased === true && ",
+      "return former !== undefined && ",
+      "that who lost a lease and uses it on is a conflict",
+    ],
+    [
+      "former.client.mac.hi === macHi && former.client.mac.lo === macLo",
+      "true",
+      "that only the host that released an address may still answer for it",
+    ],
     ["      this.#kept.add(address);\n", "", "that a reserved address is nobody else's"],
     ["isUsed: isSame && before.isUsed,", "isUsed: false,", "that a renewed lease is still known to be used"],
     ["since: isSame ? before.since : now,", "since: now,", "that an unused lease is not young again after a renewal"],
@@ -195,6 +205,11 @@ export const SERVICES = [
     ],
     [" || source !== m.ciaddr", "", "that an address is released only from itself"],
     ["bound.address !== m.ciaddr || ", "", "that only what one has is released"],
+    [
+      "if (this.#pool.isReleasedBy(address, macHi, macLo)) return false;",
+      "",
+      "that a host which released an address may be slow to take it off",
+    ],
     [
       "if (bound === undefined || bound.address !== requestedAddress(m))",
       "if (bound === undefined)",
