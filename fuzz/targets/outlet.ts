@@ -8,7 +8,8 @@ import type { Outlet } from "../../src/lib/outlet.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { Arena, slabOver } from "../../src/lib/slab.ts";
 import { ethernetInterface } from "../../src/netstack/interface.ts";
-import { Reassembler } from "../../src/netstack/ip4/reassembly.ts";
+import { IPV4_FRAGMENTS } from "../../src/netstack/ip4/fragment.ts";
+import { Reassembler } from "../../src/netstack/reassembly.ts";
 import { addr, arp, cidr, ip, mac, ROUTER_MAC } from "../../src/netstack/testing/bed.ts";
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, etherType } from "../../src/netstack/wire/ethernet.ts";
 import { ipv4Check, ipv4HeaderLen, ipv4IsFragment, ipv4TotalLen } from "../../src/netstack/wire/ipv4.ts";
@@ -40,7 +41,7 @@ class CheckedOutlet implements Outlet {
   readonly arena = new MortalArena(slab, ARENA, END);
   /** Whole packets that were sent, "host:number". */
   readonly sent: string[] = [];
-  readonly #fragments = new Reassembler();
+  readonly #fragments = new Reassembler(IPV4_FRAGMENTS);
   readonly #copies = new Arena(slab, COPY, COPY + 128 * 1024);
   udpGso = false;
 

@@ -13,6 +13,8 @@ export const INTERFACE_COUNTERS = [
   "answeredUnreachable",
   "forwarded",
   "tcp",
+  "neighborDiscovery",
+  "listeners",
 ] as const;
 export type InterfaceCounter = (typeof INTERFACE_COUNTERS)[number];
 
@@ -30,5 +32,9 @@ export const ANSWERED_UNREACHABLE = 8;
 export const FORWARDED = 9;
 /** For a connection or a listener. */
 export const TCP = 10;
+/** Solicitations and advertisements of neighbours and routers. */
+export const NEIGHBOR_DISCOVERY = 11;
+/** Questions what groups we listen to. */
+export const LISTENERS = 12;
 
 export const interfaceCounters = (): Counters<InterfaceCounter> => new Counters(INTERFACE_COUNTERS);

@@ -406,8 +406,8 @@ describe("UDP sockets", () => {
         drained.push(batch.count);
         batch.clear();
       },
-      stranger: (src: number, port: number, at: number, len: number) => {
-        strangers.push([`${IpAddress.fromIpv4(src)}`, port, bed.slab.bytes[at], len]);
+      stranger: (src: Int32Array, port: number, at: number, len: number) => {
+        strangers.push([`${IpAddress.fromIpv4(src[3]!)}`, port, bed.slab.bytes[at], len]);
         return port === 1195 ? Drop.None : Drop.UdpWrongPeer;
       },
     };

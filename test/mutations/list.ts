@@ -2,6 +2,7 @@
 import { APPLIANCE } from "./list/appliance.ts";
 import { AUTOCONF } from "./list/autoconf.ts";
 import { DNS } from "./list/dns.ts";
+import { IP6 } from "./list/ip6.ts";
 import { PROTOCOL } from "./list/protocol.ts";
 import { ROUTER } from "./list/router.ts";
 import { SERVER } from "./list/server.ts";
@@ -20,6 +21,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...WIRE,
   ...STACK,
   ...TCP,
+  ...IP6,
   ...ROUTER,
   ...SERVICES,
   ...AUTOCONF,

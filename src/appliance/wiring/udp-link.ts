@@ -65,8 +65,8 @@ export class UdpLinks implements LinkFactory {
 }
 
 /**
- * Paths: the peer, and the last address beside it that something came from. That one is words of a header while packets come;
- * an endpoint is made of them when somebody asks.
+ * Paths: the peer, and the last address beside it that something came from. That one is the words of an address while packets
+ * come; an endpoint is made of them when somebody asks.
  */
 class UdpLink implements Link, DatagramSink {
   readonly overhead = OVERHEAD;
@@ -80,12 +80,12 @@ class UdpLink implements Link, DatagramSink {
   #socket: UdpSocket | undefined;
   /** The path of the peer: 0 or 1. */
   #peer = 0;
-  /** The other path, as it stands in headers. */
-  #otherWord = 0;
+  /** The other path. */
+  readonly #other = new Int32Array(4);
   #otherPort = 0;
   /** With float: what came from elsewhere in this turn, and from where. */
   readonly #strangers = new Batch(STRANGERS);
-  readonly #words = new Int32Array(STRANGERS);
+  readonly #words = new Int32Array(4 * STRANGERS);
   readonly #ports = new Uint16Array(STRANGERS);
   /** Rows of one of them. */
   readonly #run = new Batch(STRANGERS);
@@ -132,7 +132,7 @@ class UdpLink implements Link, DatagramSink {
     this.#remote = this.endpoint(path);
     if (path !== this.#peer) {
       this.#peer = path;
-      this.#otherWord = before.address.w3;
+      this.#other.set(wordsOf(before.address));
       this.#otherPort = before.port;
     }
     this.#socket?.collect(this, this.#remote.address, this.#remote.port);
@@ -140,7 +140,8 @@ class UdpLink implements Link, DatagramSink {
 
   endpoint(path: number): Endpoint {
     if (path === this.#peer) return this.#remote;
-    return { address: IpAddress.fromIpv4(this.#otherWord), port: this.#otherPort };
+    const [w0, w1, w2, w3] = this.#other;
+    return { address: new IpAddress(w0!, w1!, w2!, w3!), port: this.#otherPort };
   }
 
   /** Hands over what was collected: the peer's rows, then those of each other address that follow each other. */
@@ -162,7 +163,7 @@ class UdpLink implements Link, DatagramSink {
     this.#strangersOfTurn = 0;
   }
 
-  stranger(src: number, srcPort: number, at: number, len: number): DropCode {
+  stranger(src: Int32Array, srcPort: number, at: number, len: number): DropCode {
     if (!this.#float) {
       this.#see(src, srcPort, at, len);
       return Drop.UdpWrongPeer;
@@ -170,7 +171,7 @@ class UdpLink implements Link, DatagramSink {
     if (this.#strangersOfTurn === STRANGERS) return Drop.UdpStrangerLimit;
     this.#strangersOfTurn++;
     const row = this.#strangers.push(at, len);
-    this.#words[row] = src;
+    this.#words.set(src, 4 * row);
     this.#ports[row] = srcPort;
     return Drop.None;
   }
@@ -196,28 +197,30 @@ class UdpLink implements Link, DatagramSink {
 
   /** Rows of one stranger, from row `first` on. @returns the row behind them */
   #handOver(now: number, first: number): number {
-    const word = this.#words[first]!;
+    const words = this.#words;
+    const from = 4 * first;
     const port = this.#ports[first]!;
     const { at, len, count } = this.#strangers;
     const run = this.#run;
     let i = first;
     run.clear();
-    for (; i < count && this.#words[i] === word && this.#ports[i] === port; i++) run.push(at[i]!, len[i]!);
+    for (; i < count && same(words, 4 * i, from) && this.#ports[i] === port; i++) run.push(at[i]!, len[i]!);
     // Rows before these may have made it the peer.
-    const isPeer = word === this.#remote.address.w3 && port === this.#remote.port;
+    const { address, port: remotePort } = this.#remote;
+    const isPeer = port === remotePort && wordsOf(address).every((word, k) => word === words[from + k]);
     if (!isPeer) {
-      this.#otherWord = word;
+      for (let k = 0; k < 4; k++) this.#other[k] = words[from + k]!;
       this.#otherPort = port;
     }
     this.#receiver.handleRows(now, isPeer ? this.#peer : 1 - this.#peer, run);
     return i;
   }
 
-  #see(src: number, srcPort: number, at: number, len: number): void {
+  #see(src: Int32Array, srcPort: number, at: number, len: number): void {
     if (this.#isAnsweredThence) return;
     if (this.#receiver.looksLikeAnswer(at, len)) {
       this.#isAnsweredThence = true;
-      this.#otherWord = src;
+      this.#other.set(src);
       this.#otherPort = srcPort;
     } else this.#others++;
   }
@@ -232,3 +235,12 @@ class UdpLink implements Link, DatagramSink {
     return { damaged: drops.values[Drop.UdpBadChecksum]!, otherPort: drops.values[Drop.UdpNoPort]! };
   }
 }
+
+const wordsOf = ({ w0, w1, w2, w3 }: IpAddress): readonly number[] => [w0, w1, w2, w3];
+
+/** Whether the addresses at two places of the words are the same. */
+const same = (words: Int32Array, a: number, b: number): boolean =>
+  words[a + 3] === words[b + 3] &&
+  words[a + 2] === words[b + 2] &&
+  words[a + 1] === words[b + 1] &&
+  words[a] === words[b];

@@ -4,10 +4,9 @@
  */
 import { type Batch, GSO_ECN, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import type { Counters } from "../../lib/counters.ts";
-import type { Random } from "../../lib/random.ts";
-import { randomBelow } from "../../lib/random.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
+import type { Forwarder } from "../forwarder.ts";
 import {
   ANSWERED_UNREACHABLE,
   ECHO,
@@ -20,7 +19,8 @@ import {
 } from "../interface-counters.ts";
 import type { LinkLayer } from "../link/layer.ts";
 import { Packet } from "../packet.ts";
-import { Udp } from "../socket/udp.ts";
+import { Reassembler } from "../reassembly.ts";
+import type { Udp } from "../socket/udp.ts";
 import { TcpResetter } from "../tcp/reset.ts";
 import type { Tcp } from "../tcp/tcp.ts";
 import {
@@ -38,29 +38,19 @@ import { ipv4Dst, ipv4Src, PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4
 import { UDP_HEADER_LEN, udpDstPort } from "../wire/udp.ts";
 import type { Addressing } from "./addressing.ts";
 import { ip4Check, ip4Read } from "./check.ts";
+import { IPV4_FRAGMENTS } from "./fragment.ts";
 import { Icmp, type IcmpLimits } from "./icmp.ts";
-import { Ip4Output } from "./output.ts";
-import { Reassembler } from "./reassembly.ts";
+import type { Ip4Output } from "./output.ts";
 import { Ip4TcpPort, ip4QuotesTcp } from "./tcp-port.ts";
-
-/** Takes packets that are not for this host. */
-export interface Forwarder {
-  /** Why the source of `p` cannot be where it came from, or None: asked of every packet, whoever it is for. */
-  checkSource(p: Packet): DropCode;
-  /**
-   * `p` is checked (header, options, no martian; TTL not looked at). The forwarder counts what becomes of it. What it sends on
-   * in place are received bytes; what it had put together ({@link Ip4.reassemble}) it copies.
-   */
-  forward(now: number, p: Packet): void;
-}
 
 export interface Ip4Options {
   readonly slab: Slab;
   readonly addressing: Addressing;
   readonly link: LinkLayer;
+  readonly output: Ip4Output;
+  readonly udp: Udp;
   /** Packets that are put together, and long ones of our own. */
   readonly scratch: Arena;
-  readonly random: Random;
   readonly policy: { readonly echo: boolean; readonly errors: boolean };
   readonly limits: IcmpLimits;
   readonly counters: Counters;
@@ -90,18 +80,18 @@ export class Ip4 {
   readonly #expired = new Packet();
 
   constructor(options: Ip4Options) {
-    const { slab, addressing, link, scratch, random, limits } = options;
+    const { slab, addressing, link, output, scratch, limits } = options;
     this.addressing = addressing;
+    this.output = output;
+    this.udp = options.udp;
     this.#slab = slab;
     this.#scratch = scratch;
     this.#policy = options.policy;
     this.#counters = options.counters;
-    this.output = new Ip4Output(slab, addressing, link, scratch, randomBelow(random, 0x10000));
-    this.udp = new Udp(slab, addressing, this.output, scratch, random);
-    this.reassembler = new Reassembler(link.drops, (now, first) => this.#reassemblyTimeout(now, first));
+    this.reassembler = new Reassembler(IPV4_FRAGMENTS, link.drops, (now, first) => this.#reassemblyTimeout(now, first));
     this.#icmp = new Icmp(slab, addressing, this.output, limits);
-    this.#resetter = new TcpResetter(slab, this.output, limits.errors);
     this.tcpPort = new Ip4TcpPort(slab, addressing, this.output);
+    this.#resetter = new TcpResetter(slab, this.tcpPort, limits.errors);
   }
 
   /** Handles the packet in a row, of which `avail` bytes are there. */

@@ -1,16 +1,53 @@
-/** IPv4 fragmentation (RFC 791 3.2): pieces of a packet copied elsewhere, one call a piece. */
+/** IPv4 fragments (RFC 791 3.2): how they are read, and pieces of a packet copied elsewhere, one call a piece. */
 import type { Slab } from "../../lib/slab.ts";
+import type { FragmentFormat } from "../reassembly.ts";
 import {
+  ECN_CE,
   IPV4_DF,
+  IPV4_DST,
   IPV4_HEADER_LEN,
+  IPV4_MAX_LEN,
   IPV4_MF,
   IPV4_OPTION_END,
   IPV4_OPTION_NOP,
+  IPV4_SRC,
+  IPV4_TOS,
+  ipv4Ecn,
   ipv4FragmentField,
+  ipv4FragmentOffset,
   ipv4HeaderLen,
+  ipv4Id,
+  ipv4MoreFragments,
+  ipv4Protocol,
   ipv4RefreshChecksum,
   ipv4TotalLen,
 } from "../wire/ipv4.ts";
+
+/** Fragments of one packet agree in the protocol as well (RFC 791 2.3). */
+export const IPV4_FRAGMENTS: FragmentFormat = {
+  stride: 1,
+  src: IPV4_SRC,
+  dst: IPV4_DST,
+  maxLen: IPV4_MAX_LEN,
+  read(d, at, f) {
+    f.headerLen = ipv4HeaderLen(d, at);
+    f.dataAt = at + f.headerLen;
+    f.len = ipv4TotalLen(d, at) - f.headerLen;
+    f.start = ipv4FragmentOffset(d, at);
+    f.isLast = !ipv4MoreFragments(d, at);
+    f.id = (ipv4Id(d, at) << 8) | ipv4Protocol(d, at);
+    f.ecn = ipv4Ecn(d, at);
+  },
+  header: (slab, at, headerLen) => slab.bytes.slice(at, at + headerLen),
+  mark(header) {
+    header[IPV4_TOS]! |= ECN_CE;
+  },
+  finish(d, at, len) {
+    d.setUint16(at + 2, len);
+    d.setUint16(at + 6, 0);
+    ipv4RefreshChecksum(d, at);
+  },
+};
 
 /** Data bytes of each fragment but the last. */
 const dataPerFragment = (headerLen: number, mtu: number): number => (mtu - headerLen) & ~7;

@@ -43,6 +43,7 @@ const LEAST_MTU = 552;
 
 export class Ip4TcpPort implements IpPort {
   readonly link: LinkLayer;
+  readonly isV6 = false;
   readonly headerLen = IPV4_HEADER_LEN;
   readonly gsoType = GSO_TCPV4;
   readonly leastMtu = LEAST_MTU;
@@ -56,6 +57,10 @@ export class Ip4TcpPort implements IpPort {
     this.#addressing = addressing;
     this.#output = output;
     this.link = output.link;
+  }
+
+  get mtu(): number {
+    return this.link.mtu;
   }
 
   addresses(p: Packet, tuple: Int32Array): void {
@@ -92,6 +97,7 @@ export class Ip4TcpPort implements IpPort {
     const id = this.#output.nextId(packets);
     ipv4Emit(d, to, len, id, IPV4_DF, 64, PROTO_TCP, words[at + 3]!, words[at + 7]!, ecn);
     out.setPlain();
+    out.isV6 = false;
     ip4Read(d, out, to);
   }
 

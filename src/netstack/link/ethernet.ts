@@ -1,5 +1,5 @@
 /**
- * Ethernet below an interface (RFC 894): which frames are for us, ARP, the header in place, packets that wait for a
+ * Ethernet below an interface (RFC 894, RFC 2464): which frames are for us, ARP, the header in place, packets that wait for a
  * neighbour, and TCP packets that continue one another joined to super-frames.
  *
  * Frames that are made here come from `arena`, which nobody else takes from. When it or the outlet's batch is full, the
@@ -9,9 +9,11 @@ import { type Batch, GSO_NONE, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import type { Counters } from "../../lib/counters.ts";
 import type { Mac } from "../../lib/mac.ts";
 import type { Outlet } from "../../lib/outlet.ts";
+import { type Random, randomBelow } from "../../lib/random.ts";
 import { type Arena, HEADROOM, type Slab, TAILROOM } from "../../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "../drop.ts";
 import type { Addressing } from "../ip4/addressing.ts";
+import type { Ip6Addressing } from "../ip6/addressing.ts";
 import { TcpCoalescer } from "../offload/coalesce.ts";
 import { Packet } from "../packet.ts";
 import { ARP_LEN, ARP_REPLY, ARP_REQUEST, arpEmit } from "../wire/arp.ts";
@@ -31,12 +33,15 @@ import {
   isGroupMac,
 } from "../wire/ethernet.ts";
 import { PROTO_TCP } from "../wire/ipv4.ts";
+import { IPV6_DST } from "../wire/ipv6.ts";
 import { Arp } from "./arp.ts";
 import type { LinkLayer, NetworkLayer } from "./layer.ts";
+import { GROUP_MAC_HI, Nd, type NdLink } from "./nd.ts";
 import { EVERYBODY, type NeighborPort, NeighborTable, type Parked } from "./neighbor.ts";
 
-/** Rows that are kept free beside the one that is made, for ARP requests that it may cause. */
+/** Rows that are kept free beside the one that is made, for questions about neighbours that it may cause; bytes of each. */
 const SPARE_ROWS = 4;
+const SPARE_BYTES = 256;
 
 export interface EthernetLinkOptions {
   readonly slab: Slab;
@@ -45,14 +50,14 @@ export interface EthernetLinkOptions {
   readonly arena: Arena;
   readonly mac: Mac;
   readonly mtu: number;
-  /** int32, random: of the neighbours' hash. */
-  readonly seed: number;
+  readonly random: Random;
 }
 
-export class EthernetLink implements LinkLayer, NeighborPort {
+export class EthernetLink implements LinkLayer, NeighborPort, NdLink {
   readonly everybody = EVERYBODY;
   readonly neighbors: NeighborTable;
   readonly arp: Arp;
+  readonly nd: Nd;
   readonly macHi: number;
   readonly macLo: number;
   mtu: number;
@@ -67,7 +72,9 @@ export class EthernetLink implements LinkLayer, NeighborPort {
   readonly #addressing: Addressing;
   readonly #released = new Packet();
 
-  constructor({ slab, outlet, arena, mac, mtu, seed }: EthernetLinkOptions, addressing: Addressing) {
+  constructor(options: EthernetLinkOptions, addressing: Addressing, addressing6: Ip6Addressing) {
+    const { slab, outlet, arena, mac, mtu, random } = options;
+    const seed = (): number => randomBelow(random, 2 ** 32) | 0;
     this.#slab = slab;
     this.#coalescer = new TcpCoalescer(slab, outlet.batch);
     this.#outlet = outlet;
@@ -77,8 +84,9 @@ export class EthernetLink implements LinkLayer, NeighborPort {
     this.macLo = mac.lo;
     this.mtu = mtu;
     this.#mtuMax = mtu;
-    this.neighbors = new NeighborTable(1, seed, this);
+    this.neighbors = new NeighborTable(1, seed(), this);
     this.arp = new Arp(slab, addressing, this);
+    this.nd = new Nd(slab, addressing6, this, seed(), random);
   }
 
   receive(now: number, rx: Batch, row: number, up: NetworkLayer): DropCode {
@@ -98,11 +106,12 @@ export class EthernetLink implements LinkLayer, NeighborPort {
       return Drop.EtherBadSource;
     }
     const type = etherType(d, at);
-    if (!unicast && !isBroadcastMac(dstHi, dstLo)) return type === ETHERTYPE_IPV6 ? Drop.Ipv6 : Drop.EtherNotForUs;
+    if (!unicast && !isBroadcastMac(dstHi, dstLo) && !(type === ETHERTYPE_IPV6 && dstHi === GROUP_MAC_HI))
+      return Drop.EtherNotForUs;
     const packet = at + ETHERNET_HEADER_LEN;
     const avail = len - ETHERNET_HEADER_LEN;
     if (type === ETHERTYPE_IPV4) return up.ip4(now, rx, row, packet, avail, unicast);
-    if (type === ETHERTYPE_IPV6) return Drop.Ipv6;
+    if (type === ETHERTYPE_IPV6) return up.ip6(now, rx, row, packet, avail, unicast);
     if (type !== ETHERTYPE_ARP) return Drop.EtherUnknownType;
     const drop = this.arp.receive(now, packet, avail, unicast);
     if (drop === Drop.None) up.arp();
@@ -115,7 +124,10 @@ export class EthernetLink implements LinkLayer, NeighborPort {
 
   frame(len: number): number {
     const outlet = this.#outlet;
-    if (outlet.batch.room <= SPARE_ROWS || this.#arena.room < len + HEADROOM + TAILROOM + 8 + SPARE_ROWS * 256) {
+    if (
+      outlet.batch.room <= SPARE_ROWS ||
+      this.#arena.room < len + HEADROOM + TAILROOM + 8 + SPARE_ROWS * SPARE_BYTES
+    ) {
       outlet.flush();
       this.#arena.reset();
     }
@@ -123,16 +135,17 @@ export class EthernetLink implements LinkLayer, NeighborPort {
   }
 
   resolve(now: number, hop: Int32Array): number {
-    return this.neighbors.lookup(now, hop, 0);
+    return (hop.length === 1 ? this.neighbors : this.nd.neighbors).lookup(now, hop, 0);
   }
 
   answerVia(now: number, _request: Packet, hop: Int32Array): number {
-    return this.neighbors.lookup(now, hop, 0);
+    return this.resolve(now, hop);
   }
 
   output(p: Packet, neighbour: number): DropCode {
+    if (p.isV6) return this.#output6(p, neighbour);
     const { neighbors } = this;
-    if (!neighbors.isKnown(neighbour)) return this.#park(p, neighbour);
+    if (!neighbors.isKnown(neighbour)) return this.#park(p, neighbour, neighbors);
     const plainTcp = p.proto === PROTO_TCP && p.flags === 0 && p.gsoType === GSO_NONE;
     if (plainTcp && this.#coalescer.join(p)) return Drop.None;
     this.#push(p, neighbors.macHi[neighbour]!, neighbors.macLo[neighbour]!);
@@ -140,14 +153,15 @@ export class EthernetLink implements LinkLayer, NeighborPort {
     return Drop.None;
   }
 
-  takesUdpGso(neighbour: number, rows: number): boolean {
-    return this.#outlet.udpGso === true && this.gathers(neighbour, rows);
+  takesUdpGso(neighbour: number, rows: number, isV6: boolean): boolean {
+    return this.#outlet.udpGso === true && this.gathers(neighbour, rows, isV6);
   }
 
-  gathers(neighbour: number, rows: number): boolean {
+  gathers(neighbour: number, rows: number, isV6: boolean): boolean {
     const outlet = this.#outlet;
+    const { neighbors } = isV6 ? this.nd : this;
     // What waits is kept packet by packet.
-    if (!this.neighbors.isKnown(neighbour)) return false;
+    if (!neighbors.isKnown(neighbour)) return false;
     // The frame of the headers is taken next: that must not flush what follows.
     if (outlet.batch.room < rows + SPARE_ROWS) outlet.flush();
     return outlet.batch.room >= rows;
@@ -165,12 +179,13 @@ export class EthernetLink implements LinkLayer, NeighborPort {
   }
 
   pollAt(): number {
-    return Math.min(this.neighbors.pollAt(), this.arp.pollAt());
+    return Math.min(this.neighbors.pollAt(), this.arp.pollAt(), this.nd.pollAt());
   }
 
   handleTimeout(now: number): void {
     this.neighbors.handleTimeout(now);
     this.arp.handleTimeout(now);
+    this.nd.handleTimeout(now);
   }
 
   /** Answers an ARP request. */
@@ -196,19 +211,24 @@ export class EthernetLink implements LinkLayer, NeighborPort {
 
   solicit(n: number, macHi: number, macLo: number): void {
     if (this.#addressing.address === 0) return;
-    const outlet = this.#outlet;
-    // Within the spare rows of a frame that is under way, so that this one is not flushed away from under it.
-    if (outlet.batch.room === 0 || this.#arena.room < 256) {
-      outlet.flush();
-      this.#arena.reset();
-    }
-    const at = this.#arena.take(ETHERNET_HEADER_LEN + ARP_LEN);
+    const at = this.#spareFrame(ETHERNET_HEADER_LEN + ARP_LEN);
     this.#arp(at, ARP_REQUEST, macHi, macLo, this.neighbors.words[n]!, this.#addressing.address);
   }
 
-  release(n: number, parked: readonly Parked[]): void {
-    const { macHi, macLo } = this.neighbors;
+  frame6(len: number, spare: boolean): number {
+    const whole = ETHERNET_HEADER_LEN + len;
+    return (spare ? this.#spareFrame(whole) : this.frame(whole)) + ETHERNET_HEADER_LEN;
+  }
+
+  send6(at: number, len: number, macHi: number, macLo: number): void {
+    const start = at - ETHERNET_HEADER_LEN;
+    etherEmit(this.#slab.view, start, macHi, macLo, this.macHi, this.macLo, ETHERTYPE_IPV6);
+    this.#outlet.batch.push(start, ETHERNET_HEADER_LEN + len);
+  }
+
+  release(n: number, parked: readonly Parked[], { macHi, macLo } = this.neighbors, isV6 = false): void {
     const p = this.#released;
+    p.isV6 = isV6;
     for (const { bytes, ...vnet } of parked) {
       p.at = this.frame(bytes.length);
       p.len = bytes.length;
@@ -226,8 +246,29 @@ export class EthernetLink implements LinkLayer, NeighborPort {
     this.arp.neighborConflict(now, n, otherHi, otherLo);
   }
 
-  #park(p: Packet, neighbour: number): DropCode {
-    const { neighbors } = this;
+  /** In IPv6 everybody is a group: its MAC is in the destination (RFC 2464 7). */
+  #output6(p: Packet, neighbour: number): DropCode {
+    const { neighbors } = this.nd;
+    if (neighbour === EVERYBODY) {
+      this.#push(p, GROUP_MAC_HI, this.#slab.view.getInt32(p.at + IPV6_DST + 12));
+      return Drop.None;
+    }
+    if (!neighbors.isKnown(neighbour)) return this.#park(p, neighbour, neighbors);
+    this.#push(p, neighbors.macHi[neighbour]!, neighbors.macLo[neighbour]!);
+    return Drop.None;
+  }
+
+  /** Within the spare rows of a frame that is under way, so that this one is not flushed away from under it. */
+  #spareFrame(len: number): number {
+    const outlet = this.#outlet;
+    if (outlet.batch.room === 0 || this.#arena.room < SPARE_BYTES) {
+      outlet.flush();
+      this.#arena.reset();
+    }
+    return this.#arena.take(len);
+  }
+
+  #park(p: Packet, neighbour: number, neighbors: NeighborTable): DropCode {
     if (!neighbors.hasRoomFor(neighbour, p.len)) return Drop.NeighborPendingFull;
     const { flags, gsoType, gsoSize, hdrLen, csumStart, csumOffset } = p;
     const bytes = this.#slab.bytes.slice(p.at, p.at + p.len);
@@ -250,7 +291,7 @@ export class EthernetLink implements LinkLayer, NeighborPort {
     // The packet's own bytes stay as they are: nothing is taken from the arena before the push.
     if (batch.room === 0) this.#outlet.flush();
     const start = p.at - ETHERNET_HEADER_LEN;
-    etherEmit(this.#slab.view, start, macHi, macLo, this.macHi, this.macLo, ETHERTYPE_IPV4);
+    etherEmit(this.#slab.view, start, macHi, macLo, this.macHi, this.macLo, p.isV6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
     const i = batch.push(start, p.len + ETHERNET_HEADER_LEN);
     batch.flags[i] = p.flags;
     if ((p.flags & VNET_NEEDS_CSUM) !== 0) {

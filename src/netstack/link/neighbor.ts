@@ -42,6 +42,8 @@ export interface NeighborPort {
   release(n: number, parked: readonly Parked[]): void;
   /** `n` does not answer: what waited is lost. */
   abandon(n: number, parked: readonly Parked[]): void;
+  /** `n` does not answer any more; told once for each time that it was asked in vain. */
+  failed?(now: number, n: number): void;
   /** Two answered for the address of `n`: the MAC that it has, and another one. */
   conflict(now: number, n: number, otherHi: number, otherLo: number): void;
 }
@@ -161,7 +163,7 @@ export class NeighborTable {
   lookup(now: number, words: Int32Array, i: number): number {
     let n = this.#last;
     if (n === 0 || !this.#has(n, words, i)) {
-      n = this.#find(words, i);
+      n = this.find(words, i);
       if (n === 0) {
         n = this.#add(now, words, i, true);
         if (n === 0) return -1;
@@ -206,7 +208,7 @@ export class NeighborTable {
 
   /** An answer to us: the address at `words[i]` is said to be at that MAC. The caller has checked that both can be. */
   onReply(now: number, words: Int32Array, i: number, macHi: number, macLo: number): Claim {
-    const n = this.#find(words, i);
+    const n = this.find(words, i);
     if (n === 0) return "unsolicited";
     const same = this.macHi[n] === macHi && this.macLo[n] === macLo;
     switch (this.#state[n]) {
@@ -244,7 +246,7 @@ export class NeighborTable {
 
   /** A request to us from the address at `words[i]`. */
   onRequest(now: number, words: Int32Array, i: number, macHi: number, macLo: number): Claim {
-    let n = this.#find(words, i);
+    let n = this.find(words, i);
     if (n === 0) {
       n = this.#add(now, words, i, false);
       if (n === 0) return "full";
@@ -263,7 +265,7 @@ export class NeighborTable {
    * asked for (an announcement after a failover or a move, RFC 5227 3).
    */
   onClaim(now: number, words: Int32Array, i: number, macHi: number, macLo: number): void {
-    const n = this.#find(words, i);
+    const n = this.find(words, i);
     if (n !== 0 && this.isKnown(n) && (this.macHi[n] !== macHi || this.macLo[n] !== macLo)) this.#contradict(n, now);
   }
 
@@ -341,9 +343,11 @@ export class NeighborTable {
     this.#at[n] = now + FAILED_MS;
     this.#use(n, now, UNCONFIRMED);
     this.#abandon(n);
+    this.#port.failed?.(now, n);
   }
 
-  #find(words: Int32Array, i: number): number {
+  /** The neighbour with the address at `words[i]`, 0: nothing is known of it. */
+  find(words: Int32Array, i: number): number {
     let n = this.#buckets[this.#hash(words, i)]!;
     while (n !== 0 && !this.#has(n, words, i)) n = this.#hashNext[n]!;
     return n;

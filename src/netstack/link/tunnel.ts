@@ -18,6 +18,7 @@ export class TunnelLink implements LinkLayer {
   /** Whether anybody is at the other end. */
   isOpen = false;
   readonly everybody = -1;
+  readonly nd = undefined;
   readonly drops: Counters<DropName> = dropCounters();
   /** Which peer has an address, -1: none. The router's table knows. */
   peerOf: (hop: Int32Array) => number = () => -1;
@@ -33,9 +34,9 @@ export class TunnelLink implements LinkLayer {
   receive(now: number, rx: Batch, row: number, up: NetworkLayer): DropCode {
     const at = rx.at[row]!;
     const len = rx.len[row]!;
-    if (len > 0 && this.#slab.view.getUint8(at) >> 4 === 6) return Drop.Ipv6;
     if (!this.isOpen) return Drop.TunnelClosed;
-    return up.ip4(now, rx, row, at, len, true);
+    const isV6 = len > 0 && this.#slab.view.getUint8(at) >> 4 === 6;
+    return isV6 ? up.ip6(now, rx, row, at, len, true) : up.ip4(now, rx, row, at, len, true);
   }
 
   limitMtu(mtu = IPV4_MAX_LEN): void {

@@ -5,10 +5,10 @@ import type { DropCode } from "../drop.ts";
 
 /** An ICMP error that quotes a datagram of ours. Anybody can forge one: a hint, never a reason to end a session. */
 export interface UdpError {
-  /** ICMP type and code. */
+  /** Type and code of ICMP, or of ICMPv6 where `dst` is IPv6. */
   readonly type: number;
   readonly code: number;
-  /** Next-hop MTU of "fragmentation needed", else 0. */
+  /** Next-hop MTU of "fragmentation needed" or "packet too big", else 0. */
   readonly mtu: number;
   /** Whom the quoted datagram was sent to. */
   readonly dst: IpAddress;
@@ -28,17 +28,19 @@ export interface DatagramSink {
   drain(now: number): void;
   /**
    * A datagram that is not the peer's: `len` bytes at `at` of the slab, which are the collector's until the end of the turn.
-   * @param src the address as it stands in the header @returns None where it was taken
+   * @param src the four words of an {@link IpAddress}, which are somebody else's when it returns @returns None where it was taken
    */
-  stranger(src: number, srcPort: number, at: number, len: number): DropCode;
+  stranger(src: Int32Array, srcPort: number, at: number, len: number): DropCode;
 }
 
 export class UdpSocket {
   readonly port: number;
   readonly receiver: UdpReceiver;
   sink: DatagramSink | undefined = undefined;
-  /** The peer's IPv4 address as it stands in a header. */
+  /** The peer's address as it stands in a header: of IPv4 a word, of IPv6 four. */
+  isPeerV6 = false;
   peerWord = 0;
+  readonly peerWords = new Int32Array(4);
   peerPort = 0;
 
   constructor(port: number, receiver: UdpReceiver) {
@@ -49,7 +51,9 @@ export class UdpSocket {
   /** From now on datagrams of this peer go to `sink`, and others are strangers to it. */
   collect(sink: DatagramSink, peer: IpAddress, peerPort: number): void {
     this.sink = sink;
+    this.isPeerV6 = !peer.isIpv4;
     this.peerWord = peer.w3;
+    this.peerWords.set([peer.w0, peer.w1, peer.w2, peer.w3]);
     this.peerPort = peerPort;
   }
 

@@ -8,9 +8,10 @@ import { type Random, randomBelow } from "../../lib/random.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Addressing } from "../ip4/addressing.ts";
-import type { Ip4Output } from "../ip4/output.ts";
+import type { Ip6Addressing } from "../ip6/addressing.ts";
+import type { PathMtu } from "../ip6/pmtu.ts";
+import { type IpOutput, IpPath } from "../output.ts";
 import { Packet } from "../packet.ts";
-import { pseudoSum } from "../wire/checksum.ts";
 import { DHCP_CLIENT_PORT } from "../wire/dhcpv4.ts";
 import {
   ICMP_HEADER_LEN,
@@ -20,16 +21,27 @@ import {
   icmpType,
   UNREACHABLE_FRAGMENTATION_NEEDED,
 } from "../wire/icmpv4.ts";
+import { ICMPV6_HEADER_LEN, ICMPV6_TOO_BIG, icmpv6Code, icmpv6Rest, icmpv6Type } from "../wire/icmpv6.ts";
 import {
   IPV4_HEADER_LEN,
   IPV4_MAX_LEN,
   ipv4Dst,
-  ipv4Emit,
   ipv4HeaderLen,
   ipv4Protocol,
   ipv4Src,
   PROTO_UDP,
 } from "../wire/ipv4.ts";
+import {
+  IPV6_DST,
+  IPV6_HEADER_LEN,
+  IPV6_SRC,
+  ipv6Address,
+  ipv6IsWords,
+  ipv6NextHeader,
+  ipv6ReadWords,
+  ipv6TotalLen,
+} from "../wire/ipv6.ts";
+import { EXT_FRAGMENT, FRAGMENT_HEADER_LEN, fragmentOffset } from "../wire/ipv6-ext.ts";
 import {
   UDP_CHECKSUM_OFFSET,
   UDP_HEADER_LEN,
@@ -37,6 +49,7 @@ import {
   udpChecksumValid,
   udpDstPort,
   udpEmit,
+  udpHasChecksum,
   udpLen,
   udpSetChecksum,
   udpSetPartialChecksum,
@@ -50,7 +63,6 @@ const EPHEMERAL_COUNT = 28232;
 
 /** What a collector needs no address value for. */
 const NOBODY = IpAddress.fromIpv4(0);
-const HEADERS_LEN = IPV4_HEADER_LEN + UDP_HEADER_LEN;
 /** UDP_MAX_SEGMENTS of Linux before 6.9 (include/linux/udp.h). */
 const SENT_SEGMENTS = 64;
 
@@ -61,25 +73,41 @@ export interface PortOwner {
   release(protocol: number, port: number): void;
 }
 
+export interface UdpOptions {
+  readonly slab: Slab;
+  readonly addressing: Addressing;
+  readonly addressing6: Ip6Addressing;
+  readonly output: IpOutput;
+  readonly pathMtu: PathMtu;
+  /** The interface's: long datagrams are built there, beside the arena that their fragments go to. */
+  readonly scratch: Arena;
+  readonly random: Random;
+}
+
 export class Udp {
   /** Asked before a port is bound. */
   owner: PortOwner | undefined = undefined;
 
   readonly #slab: Slab;
   readonly #addressing: Addressing;
-  readonly #output: Ip4Output;
+  readonly #addressing6: Ip6Addressing;
+  readonly #output: IpOutput;
+  readonly #pathMtu: PathMtu;
   readonly #scratch: Arena;
   readonly #random: Random;
   readonly #sockets = new Map<number, UdpSocket>();
   readonly #out = new Packet();
+  readonly #path = new IpPath();
+  readonly #words = new Int32Array(4);
 
-  /** @param scratch the interface's: long datagrams are built there, beside the arena that their fragments go to */
-  constructor(slab: Slab, addressing: Addressing, output: Ip4Output, scratch: Arena, random: Random) {
-    this.#slab = slab;
-    this.#addressing = addressing;
-    this.#output = output;
-    this.#scratch = scratch;
-    this.#random = random;
+  constructor(options: UdpOptions) {
+    this.#slab = options.slab;
+    this.#addressing = options.addressing;
+    this.#addressing6 = options.addressing6;
+    this.#output = options.output;
+    this.#pathMtu = options.pathMtu;
+    this.#scratch = options.scratch;
+    this.#random = options.random;
   }
 
   /** Binds a port, or a random free one for 0; undefined when the port is taken. */
@@ -121,27 +149,29 @@ export class Udp {
     const udp = packet.l4;
     const bad = udpCheck(d, udp, packet.at + packet.len - udp);
     if (bad !== Drop.None) return bad;
-    const src = ipv4Src(d, packet.at);
+    const { isV6 } = packet;
+    if (isV6 && !known && !udpHasChecksum(d, udp)) return Drop.UdpNoChecksum; // RFC 8200 8.1
     if (!known && gso === 0 && !udpChecksumValid(d, udp, packet.pseudo)) return Drop.UdpBadChecksum;
     const socket = this.#sockets.get(udpDstPort(d, udp));
     // Without an address only a DHCP client (RFC 2131 4.1) may hear.
-    if (this.#addressing.address === 0 && udpDstPort(d, udp) !== DHCP_CLIENT_PORT) return Drop.Ipv4Unconfigured;
+    if (!isV6 && this.#addressing.address === 0 && udpDstPort(d, udp) !== DHCP_CLIENT_PORT)
+      return Drop.Ipv4Unconfigured;
     if (socket === undefined) return Drop.UdpNoPort;
     const srcPort = udpSrcPort(d, udp);
     const sink = socket.sink;
-    const isStranger = sink !== undefined && (src !== socket.peerWord || srcPort !== socket.peerPort);
+    const isStranger = sink !== undefined && (srcPort !== socket.peerPort || !this.#isPeer(packet, socket));
     if (sink !== undefined && broadcast) return Drop.UdpWrongPeer;
     const end = udp + udpLen(d, udp);
     if (gso !== 0 && end - udp > gso * MAX_SEGMENTS) return Drop.GsoTooManySegments;
     const step = gso === 0 ? IPV4_MAX_LEN : gso;
-    const from = sink === undefined ? IpAddress.fromIpv4(src) : NOBODY;
+    const from = sink !== undefined ? NOBODY : this.#source(packet);
     let p = udp + UDP_HEADER_LEN;
     do {
       const len = Math.min(step, end - p);
       if (sink === undefined) {
         socket.receiver.onDatagram(now, from, srcPort, p, len);
       } else if (isStranger) {
-        const refused = sink.stranger(src, srcPort, p, len);
+        const refused = sink.stranger(this.#sourceWords(packet), srcPort, p, len);
         if (refused !== Drop.None) return refused;
       } else {
         if (sink.batch.room === 0) sink.drain(now);
@@ -177,34 +207,63 @@ export class Udp {
     return Drop.None;
   }
 
+  /** The same of the checked ICMPv6 error at `icmp`. What is too big for a path is noted (RFC 8201). */
+  receiveError6(now: number, icmp: number, len: number): DropCode {
+    const d = this.#slab.view;
+    const quote = icmp + ICMPV6_HEADER_LEN;
+    const quoted = len - ICMPV6_HEADER_LEN;
+    if (quoted < IPV6_HEADER_LEN || d.getUint8(quote) >> 4 !== 6) return Drop.IcmpBadQuote;
+    let proto = ipv6NextHeader(d, quote);
+    let udp = quote + IPV6_HEADER_LEN;
+    // Our own packets have no header in front of UDP but that of a fragment.
+    if (proto === EXT_FRAGMENT && quoted >= IPV6_HEADER_LEN + FRAGMENT_HEADER_LEN) {
+      if (fragmentOffset(d, udp) !== 0) return Drop.IcmpBadQuote;
+      proto = d.getUint8(udp);
+      udp += FRAGMENT_HEADER_LEN;
+    }
+    if (proto !== PROTO_UDP || udp + UDP_HEADER_LEN > quote + quoted) return Drop.IcmpBadQuote;
+    if (!this.#addressing6.isOwn(d, quote + IPV6_SRC)) return Drop.IcmpBadQuote;
+    const socket = this.#sockets.get(udpSrcPort(d, udp));
+    if (socket === undefined) return Drop.IcmpBadQuote;
+    const type = icmpv6Type(d, icmp);
+    const mtu = type === ICMPV6_TOO_BIG ? icmpv6Rest(d, icmp) : 0;
+    if (type === ICMPV6_TOO_BIG) {
+      // No path refuses what is no larger than it takes: whoever says so has not seen the packet.
+      if (ipv6TotalLen(d, quote) <= mtu) return Drop.IcmpBadQuote;
+      ipv6ReadWords(d, quote + IPV6_DST, this.#words, 0);
+      this.#pathMtu.lower(now, this.#words, mtu);
+    }
+    const dst = ipv6Address(d, quote + IPV6_DST);
+    socket.receiver.onError?.(now, { type, code: icmpv6Code(d, icmp), mtu, dst, dstPort: udpDstPort(d, udp) });
+    return Drop.None;
+  }
+
   /**
-   * Sends a datagram of the control plane (copied). An unconfigured interface can broadcast, from 0.0.0.0.
-   * @param neighbour who gets it, where it is not whoever answers for the address
+   * Sends a datagram of the control plane (copied). An interface without an IPv4 address can broadcast, from 0.0.0.0.
+   * @param via the neighbour that gets it, where it is not whoever answers for the address
    */
-  send(
-    now: number,
-    socket: UdpSocket,
-    to: IpAddress,
-    dstPort: number,
-    payload: Uint8Array,
-    neighbour = this.#output.route(now, to.w3),
-  ): DropCode {
+  send(now: number, socket: UdpSocket, to: IpAddress, dstPort: number, payload: Uint8Array, via?: number): DropCode {
     const out = this.#output;
-    const src = this.#addressing.address;
-    const dst = to.w3;
-    const len = HEADERS_LEN + payload.length;
+    const path = this.#path;
+    const none = out.open(path, to);
+    if (none !== Drop.None) return out.countDrop(none);
+    const { headerLen } = path;
+    const udpLength = UDP_HEADER_LEN + payload.length;
+    const len = headerLen + udpLength;
     if (len > IPV4_MAX_LEN) return out.countDrop(Drop.OutputTooLong);
+    const neighbour = via ?? out.route(now, path);
     if (neighbour === -Drop.NoRoute || neighbour === -Drop.NotConfigured) return out.countDrop(-neighbour as DropCode);
-    if (neighbour === out.link.everybody && len > out.link.mtu) return out.countDrop(Drop.TooBig);
-    const at = len <= out.link.mtu ? out.link.frame(len) : this.#scratch.take(len);
+    const mtu = out.mtu(now, path);
+    if (neighbour === out.link.everybody && len > mtu) return out.countDrop(Drop.TooBig);
+    const at = len <= mtu ? out.link.frame(len) : this.#scratch.take(len);
     if (at < 0) return out.countDrop(Drop.OutputTooLong);
     const d = this.#slab.view;
-    const udp = at + IPV4_HEADER_LEN;
+    const udp = at + headerLen;
     this.#slab.bytes.set(payload, udp + UDP_HEADER_LEN);
     udpEmit(d, udp, socket.port, dstPort, payload.length);
-    udpSetChecksum(d, udp, pseudoSum(src, dst, PROTO_UDP, 0));
-    ipv4Emit(d, at, len, out.nextId(), 0, 64, PROTO_UDP, src, dst);
-    return out.sendOwn(this.#out, at, neighbour);
+    udpSetChecksum(d, udp, path.pseudo(PROTO_UDP));
+    out.header(path, at, udpLength, PROTO_UDP);
+    return out.sendOwn(now, this.#out, path, at, neighbour);
   }
 
   /**
@@ -215,56 +274,84 @@ export class Udp {
   sendBatch(now: number, socket: UdpSocket, to: IpAddress, dstPort: number, rows: Batch): void {
     const out = this.#output;
     const { link } = out;
+    const path = this.#path;
     const n = rows.count;
-    const src = this.#addressing.address;
-    const dst = to.w3;
-    const neighbour = out.route(now, dst);
+    const none = out.open(path, to);
+    const neighbour = none === Drop.None ? out.route(now, path) : -none;
     if (neighbour < 0) {
       link.drops.values[-neighbour]! += n;
       return;
     }
     const d = this.#slab.view;
-    const pseudo = pseudoSum(src, dst, PROTO_UDP, 0);
-    const max = link.mtu - HEADERS_LEN;
+    const { isV6, headerLen } = path;
+    const pseudo = path.pseudo(PROTO_UDP);
+    const headersLen = headerLen + UDP_HEADER_LEN;
+    const max = out.mtu(now, path) - headersLen;
     const p = this.#out;
+    p.isV6 = isV6;
     p.proto = PROTO_UDP;
     p.pseudo = pseudo;
     p.isFragment = false;
+    p.fragmentAt = 0;
     for (let i = 0; i < n; ) {
       const size = rows.len[i]!;
-      let end = size > 0 && size <= max ? runEnd(rows, i) : i + 1;
-      if (end > i + 1 && !link.takesUdpGso(neighbour, end - i)) end = i + 1;
+      let end = size > 0 && size <= max ? runEnd(rows, i, headersLen) : i + 1;
+      if (end > i + 1 && !link.takesUdpGso(neighbour, end - i, isV6)) end = i + 1;
       const payload = (end - i - 1) * size + rows.len[end - 1]!;
       const udp = rows.at[i]! - UDP_HEADER_LEN;
-      const at = udp - IPV4_HEADER_LEN;
+      const at = udp - headerLen;
       udpEmit(d, udp, socket.port, dstPort, payload);
-      ipv4Emit(d, at, HEADERS_LEN + payload, out.nextId(end - i), 0, 64, PROTO_UDP, src, dst);
+      out.header(path, at, UDP_HEADER_LEN + payload, PROTO_UDP, end - i);
       p.at = at;
       p.l4 = udp;
-      p.len = HEADERS_LEN + size;
+      p.len = headersLen + size;
       if (size <= max) {
         udpSetPartialChecksum(d, udp, pseudo);
         p.flags = VNET_NEEDS_CSUM;
         p.gsoType = end > i + 1 ? GSO_UDP_L4 : GSO_NONE;
         p.gsoSize = size;
-        p.hdrLen = HEADERS_LEN;
-        p.csumStart = IPV4_HEADER_LEN;
+        p.hdrLen = headersLen;
+        p.csumStart = headerLen;
         p.csumOffset = UDP_CHECKSUM_OFFSET;
         out.countDrop(link.output(p, neighbour));
       } else {
         udpSetChecksum(d, udp, pseudo);
-        p.setPlain();
-        out.countDrop(out.send(p, neighbour));
+        out.sendOwn(now, p, path, at, neighbour);
       }
       for (i++; i < end; i++) link.extend(rows.at[i]!, rows.len[i]!);
     }
   }
+
+  #isPeer({ at, isV6 }: Packet, socket: UdpSocket): boolean {
+    const d = this.#slab.view;
+    if (isV6 !== socket.isPeerV6) return false;
+    return isV6 ? ipv6IsWords(d, at + IPV6_SRC, socket.peerWords, 0) : ipv4Src(d, at) === socket.peerWord;
+  }
+
+  /** As the words of an address value: of IPv4 the mapped one. */
+  #sourceWords({ at, isV6 }: Packet): Int32Array {
+    const d = this.#slab.view;
+    const words = this.#words;
+    if (isV6) ipv6ReadWords(d, at + IPV6_SRC, words, 0);
+    else {
+      words[0] = 0;
+      words[1] = 0;
+      words[2] = 0xffff;
+      words[3] = ipv4Src(d, at);
+    }
+    return words;
+  }
+
+  #source({ at, isV6 }: Packet): IpAddress {
+    const d = this.#slab.view;
+    return isV6 ? ipv6Address(d, at + IPV6_SRC) : IpAddress.fromIpv4(ipv4Src(d, at));
+  }
 }
 
 /** Where the run of payloads that can be one super-frame ends: all of one size, but for the last, which may be shorter. */
-function runEnd(rows: Batch, first: number): number {
+function runEnd(rows: Batch, first: number, headersLen: number): number {
   const size = rows.len[first]!;
-  const limit = Math.min(rows.count, first + SENT_SEGMENTS, first + Math.floor((IPV4_MAX_LEN - HEADERS_LEN) / size));
+  const limit = Math.min(rows.count, first + SENT_SEGMENTS, first + Math.floor((IPV4_MAX_LEN - headersLen) / size));
   let end = first + 1;
   while (end < limit && rows.len[end] === size) end++;
   if (end < limit && rows.len[end]! > 0 && rows.len[end]! < size) end++;

@@ -325,4 +325,4 @@ const asksForEcn = (seg: Segment): boolean => seg.has(TCP_ECE) && seg.has(TCP_CW
 /** What a SYN-ACK says of the window: not scaled (RFC 7323 2.2). */
 const windowOf = (listener: Listener): number => Math.min(0xffff, listener.window);
 
-const mssOf = (ip: IpPort): number => ip.link.mtu - ip.headerLen - 20;
+const mssOf = (ip: IpPort): number => ip.mtu - ip.headerLen - 20;

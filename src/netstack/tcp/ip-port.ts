@@ -1,10 +1,13 @@
-/** What TCP needs of IP below it, the same for both families: ip4/tcp-port.ts. Addresses are words of a tuple (flows.ts). */
+/** What TCP needs of IP below it, the same for both families: ip4/tcp-port.ts, ip6/tcp-port.ts. Addresses are words of a tuple (flows.ts). */
 import type { DropCode } from "../drop.ts";
 import type { LinkLayer } from "../link/layer.ts";
 import type { Packet } from "../packet.ts";
 
 export interface IpPort {
   readonly link: LinkLayer;
+  readonly isV6: boolean;
+  /** Largest packet on the link. */
+  readonly mtu: number;
   /** Bytes of the header that `emit` writes. */
   readonly headerLen: number;
   /** GSO_TCPV4 or GSO_TCPV6. */

@@ -1,11 +1,10 @@
 /** TCP without connections: every segment is answered by a reset (RFC 9293 3.10.7.1), or by nothing. */
 
+import { mixWords } from "../../lib/hash.ts";
 import type { FairLimit } from "../../lib/rate-limit.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
-import type { Ip4Output } from "../ip4/output.ts";
 import { Packet } from "../packet.ts";
-import { IPV4_HEADER_LEN, ipv4Dst, ipv4Emit, ipv4Src, PROTO_TCP } from "../wire/ipv4.ts";
 import {
   TCP_ACK,
   TCP_FIN,
@@ -23,19 +22,20 @@ import {
   tcpSetChecksum,
   tcpSrcPort,
 } from "../wire/tcp.ts";
-
-const RESET_LEN = IPV4_HEADER_LEN + TCP_HEADER_LEN;
+import { TUPLE_REMOTE, TUPLE_WORDS } from "./flows.ts";
+import type { IpPort } from "./ip-port.ts";
 
 export class TcpResetter {
   readonly #slab: Slab;
-  readonly #output: Ip4Output;
+  readonly #ip: IpPort;
   readonly #limit: FairLimit;
   readonly #reply = new Packet();
+  readonly #tuple = new Int32Array(TUPLE_WORDS);
 
   /** @param limit that of ICMP errors: a reset is one refusal more */
-  constructor(slab: Slab, output: Ip4Output, limit: FairLimit) {
+  constructor(slab: Slab, ip: IpPort, limit: FairLimit) {
     this.#slab = slab;
-    this.#output = output;
+    this.#ip = ip;
     this.#limit = limit;
   }
 
@@ -51,19 +51,28 @@ export class TcpResetter {
     if (bad !== Drop.None) return bad;
     if (!known && !tcpChecksumValid(d, p.l4, len, p.pseudo)) return Drop.TcpBadChecksum;
     if (silent || (tcpFlags(d, p.l4) & TCP_RST) !== 0) return Drop.TcpNoPort; // a reset is not answered
-    if (!this.#limit.take(now, ipv4Src(d, p.at))) return Drop.RateLimited;
-    const out = this.#output;
-    const neighbour = out.routeBack(now, p);
+    const ip = this.#ip;
+    const tuple = this.#tuple;
+    ip.addresses(p, tuple);
+    // The host as ICMP's errors name it: it has one share of both.
+    const host = ip.isV6 ? mixWords(0, tuple, TUPLE_REMOTE, 4) : tuple[TUPLE_REMOTE + 3]!;
+    if (!this.#limit.take(now, host)) return Drop.RateLimited;
+    const neighbour = ip.routeBack(now, p);
     if (neighbour === -Drop.NoRoute) return Drop.NoRoute;
-    const to = out.link.frame(RESET_LEN);
-    emitReset(d, p, to, out.nextId());
-    out.sendOwn(this.#reply, to, neighbour);
+    if (neighbour < 0) {
+      ip.link.drops.bump(-neighbour as DropCode);
+      return Drop.None;
+    }
+    const to = ip.link.frame(ip.headerLen + TCP_HEADER_LEN);
+    resetEmit(d, p, to + ip.headerLen);
+    ip.emit(this.#reply, to, ip.headerLen + TCP_HEADER_LEN, 0, tuple, 0, 1);
+    ip.send(this.#reply, neighbour);
     return Drop.None;
   }
 }
 
-/** Writes the reset for the checked segment to `to`. */
-function emitReset(d: DataView, p: Packet, to: number, id: number): void {
+/** Writes the reset for the checked segment to `out`. */
+function resetEmit(d: DataView, p: Packet, out: number): void {
   const tcp = p.l4;
   const flags = tcpFlags(d, tcp);
   const data = p.at + p.len - tcp - tcpHeaderLen(d, tcp);
@@ -72,8 +81,6 @@ function emitReset(d: DataView, p: Packet, to: number, id: number): void {
   const seq = acked ? tcpAck(d, tcp) : 0;
   const ack = acked ? 0 : (tcpSeq(d, tcp) + segLen) | 0;
   const reply = acked ? TCP_RST : TCP_RST | TCP_ACK;
-  const out = to + IPV4_HEADER_LEN;
   tcpEmit(d, out, tcpDstPort(d, tcp), tcpSrcPort(d, tcp), seq, ack, TCP_HEADER_LEN, reply, 0);
   tcpSetChecksum(d, out, TCP_HEADER_LEN, p.pseudo); // both ways the same
-  ipv4Emit(d, to, RESET_LEN, id, 0, 64, PROTO_TCP, ipv4Dst(d, p.at), ipv4Src(d, p.at));
 }

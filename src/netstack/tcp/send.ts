@@ -79,7 +79,7 @@ export function sendSyn(e: Engine, c: Connection, now: number): void {
   const isAnswer = c.stateCode === SYN_RECEIVED;
   const { writer: w } = e;
   const at = c.row * TUPLE_WORDS;
-  w.mss = c.ip.link.mtu - c.ip.headerLen - TCP_HEADER_BYTES;
+  w.mss = c.ip.mtu - c.ip.headerLen - TCP_HEADER_BYTES;
   w.windowScale = !isAnswer || c.hasScale ? c.rcvShift : -1;
   w.sackPermitted = !isAnswer || c.hasSack;
   w.hasTimestamps = !isAnswer || c.hasTimestamps;

@@ -141,7 +141,7 @@ export class Tcp {
     c.nxt = seqAdd(c.iss, 1);
     c.sendBase = c.nxt;
     c.board.reset(c.nxt, c.mss);
-    c.pathMtu = ip.link.mtu;
+    c.pathMtu = ip.mtu;
     c.hasEcn = options.ecn ?? false;
     c.hasSack = true;
     c.hasTimestamps = true;
@@ -303,7 +303,7 @@ export class Tcp {
     c.tsRecentAt = now;
     c.tsOffset = shake.tsOffset;
     c.peerMss = shake.mss;
-    c.pathMtu = ip.link.mtu;
+    c.pathMtu = ip.mtu;
     fitMss(c);
     c.tries = shake.wasLate ? 1 : 0;
     const { options } = this.#segment;

@@ -117,7 +117,7 @@ export class SegmentWriter {
   ): void {
     const { link } = ip;
     const rows = piecesOf(ring, offset, len);
-    if (!link.gathers(neighbour, rows + 1)) {
+    if (!link.gathers(neighbour, rows + 1, ip.isV6)) {
       for (let done = 0; done < len; done += mss) {
         const n = Math.min(mss, len - done);
         const last = done + n === len;

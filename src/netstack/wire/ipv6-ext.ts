@@ -108,7 +108,8 @@ const isExtension = (proto: number): boolean =>
   proto === EXT_FRAGMENT ||
   proto === EXT_AUTHENTICATION;
 
-function extensionLen(d: DataView, at: number, kind: number): number {
+/** Bytes of the extension header of a kind at `at`. */
+export function extensionLen(d: DataView, at: number, kind: number): number {
   if (kind === EXT_FRAGMENT) return FRAGMENT_HEADER_LEN;
   const len = d.getUint8(at + 1);
   return kind === EXT_AUTHENTICATION ? (len + 2) << 2 : (len + 1) << 3;

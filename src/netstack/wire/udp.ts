@@ -26,6 +26,9 @@ export const udpSrcPort = (d: DataView, at: number): number => d.getUint16(at + 
 export const udpDstPort = (d: DataView, at: number): number => d.getUint16(at + DST_PORT);
 export const udpLen = (d: DataView, at: number): number => d.getUint16(at + LEN);
 
+/** Whether the sender made a checksum; over IPv6 it must (RFC 8200 8.1). */
+export const udpHasChecksum = (d: DataView, at: number): boolean => d.getUint16(at + CHECKSUM) !== 0;
+
 /** Whether the checksum of a checked datagram holds; 0 means that the sender made none. */
 export function udpChecksumValid(d: DataView, at: number, pseudo: number): boolean {
   if (d.getUint16(at + CHECKSUM) === 0) return true;

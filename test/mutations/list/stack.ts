@@ -6,8 +6,8 @@ export const STACK = [
     "netstack/link/ethernet.ts",
     ["if (isGroupMac(srcHi)) return Drop.EtherBadSource;", "", "the refusal of a group MAC as the sender"],
     [
-      "if (!unicast && !isBroadcastMac(dstHi, dstLo)) return",
-      "if (false as boolean) return",
+      "if (!unicast && !isBroadcastMac(dstHi, dstLo) && !(type === ETHERTYPE_IPV6 && dstHi === GROUP_MAC_HI))",
+      "if (false as boolean)",
       "the destination MAC of a frame",
     ],
     [
@@ -124,7 +124,7 @@ export const STACK = [
       "if (silent) return",
       "that a reset is not answered by a reset (RFC 9293 3.10.7.1)",
     ],
-    ["if (!this.#limit.take(now, ipv4Src(d, p.at))) return Drop.RateLimited;", "", "the limit of resets"],
+    ["if (!this.#limit.take(now, host)) return Drop.RateLimited;", "", "the limit of resets"],
     ["const seq = acked ? tcpAck(d, tcp) : 0;", "const seq = 0;", "the sequence number of a reset"],
     ["+ ((flags & TCP_SYN) !== 0 ? 1 : 0)", "", "that a reset acknowledges the SYN"],
   ),
@@ -136,18 +136,18 @@ export const STACK = [
       "the checksum of a datagram for us",
     ],
     [
-      "if (this.#addressing.address === 0 && udpDstPort(d, udp) !== DHCP_CLIENT_PORT) return Drop.Ipv4Unconfigured;",
-      "",
+      "if (!isV6 && this.#addressing.address === 0 && udpDstPort(d, udp) !== DHCP_CLIENT_PORT)",
+      "if (false as boolean)",
       "that without an address only DHCP hears",
     ],
     [
-      "(src !== socket.peerWord || srcPort !== socket.peerPort)",
+      "(srcPort !== socket.peerPort || !this.#isPeer(packet, socket))",
       "srcPort !== socket.peerPort",
       "the address of the VPN server",
     ],
     [
-      "(src !== socket.peerWord || srcPort !== socket.peerPort)",
-      "src !== socket.peerWord",
+      "(srcPort !== socket.peerPort || !this.#isPeer(packet, socket))",
+      "!this.#isPeer(packet, socket)",
       "the port of the VPN server",
     ],
     [
@@ -170,6 +170,23 @@ export const STACK = [
       "if (ipv4Protocol(d, quote) !== PROTO_UDP)",
       "that an error quotes a packet of ours",
     ],
+    ["if (isV6 && !known && !udpHasChecksum(d, udp)) return Drop.UdpNoChecksum;", "", "the checksum of UDP over IPv6"],
+    [
+      "if (!this.#addressing6.isOwn(d, quote + IPV6_SRC)) return Drop.IcmpBadQuote;",
+      "",
+      "that an ICMPv6 error quotes a packet of ours",
+    ],
+    [
+      "if (ipv6TotalLen(d, quote) <= mtu) return Drop.IcmpBadQuote;",
+      "",
+      "that what is too big is larger than what fits",
+    ],
+    [
+      "proto !== PROTO_UDP || udp + UDP_HEADER_LEN > quote + quoted",
+      "proto !== PROTO_UDP",
+      "the length of what an ICMPv6 error quotes",
+    ],
+    ["if (fragmentOffset(d, udp) !== 0) return Drop.IcmpBadQuote;", "", "that a quoted fragment is the first one"],
     [
       "quoted < headerLen + UDP_HEADER_LEN) return Drop.IcmpBadQuote;",
       "false) return Drop.IcmpBadQuote;",
@@ -177,14 +194,14 @@ export const STACK = [
     ],
   ),
   ...mutationsOf(
-    "netstack/ip4/reassembly.ts",
+    "netstack/reassembly.ts",
     [
-      "if (len === 0 || (more && (len & 7) !== 0)) return",
+      "if (len === 0 || (!isLast && (len & 7) !== 0)) return",
       "if (len === 0) return",
       "the length of a fragment that is not the last",
     ],
     [
-      "if (end + headerLen > IPV4_MAX_LEN) return Drop.FragmentTooLong;",
+      "if (end + f.headerLen > format.maxLen) return Drop.FragmentTooLong;",
       "",
       "a packet of fragments within 65,535 bytes",
     ],
@@ -229,11 +246,11 @@ export const STACK = [
       "that the sources that hold the most give way",
     ],
     [
-      "source.word === src && p.dst === dst && source.neighbour === neighbour",
-      "p.dst === dst && source.neighbour === neighbour",
+      "return source.neighbour === neighbour && isAt(",
+      "return source.neighbour === neighbour || isAt(",
       "that fragments of two sources are two packets",
     ],
-    ["p.dst === dst && source.neighbour === neighbour", "p.dst === dst", "that fragments of two peers are two packets"],
+    ["return source.neighbour === neighbour && isAt(", "return isAt(", "that fragments of two peers are two packets"],
   ),
   ...mutationsOf(
     "netstack/offload/partial.ts",

@@ -1,30 +1,16 @@
 /**
- * IPv4 reassembly (RFC 791 3.2, RFC 815) with bounds: packets, bytes, fragments of a packet, time, and shares that
- * neither a busy source nor a crowd of them exceeds. Fragments that overlap are refused with their whole packet (RFC 5722, which
- * is for IPv6; nothing honest makes them); an exact repetition is dropped alone. Fragments are of one packet when they agree in
- * source, destination, identification and protocol, and come from the same neighbour.
+ * Reassembly of fragments (RFC 791 3.2, RFC 815, RFC 8200 4.5) with bounds: packets, bytes, fragments of a packet, time, and
+ * shares that neither a busy source nor a crowd of them exceeds. Fragments that overlap are refused with their whole packet
+ * (RFC 5722; of IPv4 nothing honest makes them either); an exact repetition is dropped alone. Fragments are of one packet when they
+ * agree in source, destination and identification, and come from the same neighbour; what else a family asks for is part of
+ * its identification. One instance a family, by its {@link FragmentFormat}.
  */
-import type { Counters } from "../../lib/counters.ts";
-import type { Arena, Slab } from "../../lib/slab.ts";
-import { Drop, type DropCode, type DropName, dropCounters } from "../drop.ts";
-import {
-  ECN_CE,
-  ECN_NOT_ECT,
-  IPV4_MAX_LEN,
-  IPV4_TOS,
-  ipv4Dst,
-  ipv4Ecn,
-  ipv4FragmentOffset,
-  ipv4HeaderLen,
-  ipv4Id,
-  ipv4MoreFragments,
-  ipv4Protocol,
-  ipv4RefreshChecksum,
-  ipv4Src,
-  ipv4TotalLen,
-} from "../wire/ipv4.ts";
+import type { Counters } from "../lib/counters.ts";
+import type { Arena, Slab } from "../lib/slab.ts";
+import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
+import { ECN_CE, ECN_NOT_ECT } from "./wire/ipv4.ts";
 
-/** Our choice within the 15 s of RFC 791 and the 60 s of RFC 1122 3.3.2. */
+/** Our choice within the 15 s of RFC 791 and the 60 s of RFC 1122 3.3.2 and RFC 8200 4.5. */
 export const REASSEMBLY_MS = 20_000;
 const MAX_PACKETS = 128;
 const MAX_BYTES = 2 * 1024 * 1024;
@@ -32,6 +18,39 @@ const MAX_BYTES = 2 * 1024 * 1024;
 const MAX_FRAGMENTS = 192;
 /** What a fragment costs beside its bytes, roughly. */
 const OVERHEAD = 128;
+
+/** One fragment, as a family's format reads it. A record that is reused. */
+export class Fragment {
+  /** Of its data in the packet's, in bytes. */
+  start = 0;
+  isLast = false;
+  /** Where its data is, and its bytes. */
+  dataAt = 0;
+  len = 0;
+  /** Of the header that a whole packet has in front of the data. */
+  headerLen = 0;
+  /** RFC 3168 5. */
+  ecn = 0;
+  /** What its siblings have too, as an exact number. */
+  id = 0;
+}
+
+/** What a family's fragments have of their own. Packets have been checked. */
+export interface FragmentFormat {
+  /** Words of an address, and where in the header source and destination are. */
+  readonly stride: 1 | 4;
+  readonly src: number;
+  readonly dst: number;
+  /** Bytes of a packet at most. */
+  readonly maxLen: number;
+  read(d: DataView, at: number, fragment: Fragment): void;
+  /** The header of the first fragment at `at`, but for what makes it one's. */
+  header(slab: Slab, at: number, headerLen: number): Uint8Array;
+  /** Marks a header: congestion experienced. */
+  mark(header: Uint8Array): void;
+  /** Gives the header at `at`, of a packet that was put together, its length. */
+  finish(d: DataView, at: number, len: number): void;
+}
 
 interface Extent {
   readonly start: number;
@@ -41,19 +60,21 @@ interface Extent {
 
 /** What one sender holds here. */
 interface Source {
-  readonly word: number;
+  readonly words: Int32Array;
   readonly neighbour: number;
   packets: number;
 }
 
 class Partial {
   readonly source: Source;
-  readonly dst: number;
-  readonly idProtocol: number;
+  readonly dst: Int32Array;
+  readonly id: number;
   readonly expiresAt: number;
   /** In the order of their offsets. */
   pieces: Extent[] = [];
+  /** Of a whole packet, and of fragment 0 as it came. */
   header: Uint8Array | undefined;
+  first: Uint8Array | undefined;
   /** Data bytes that are there, and in all (-1: the last fragment has not been seen). */
   have = 0;
   total = -1;
@@ -63,17 +84,17 @@ class Partial {
   /** Refused: what still comes of it is dropped until it expires. */
   dead = false;
 
-  constructor(source: Source, dst: number, idProtocol: number, expiresAt: number) {
+  constructor(source: Source, dst: Int32Array, id: number, expiresAt: number) {
     this.source = source;
     this.dst = dst;
-    this.idProtocol = idProtocol;
+    this.id = id;
     this.expiresAt = expiresAt;
   }
 }
 
 /**
  * Told of each packet that was given up for the time, of which fragment 0 is there: whether its sender hears of it is the
- * side's policy (RFC 1122 3.3.2: time exceeded, code 1). `first` is that fragment as it came.
+ * side's policy (RFC 1122 3.3.2, RFC 8200 4.5: time exceeded, code 1). `first` is that fragment as it came.
  */
 export type ReassemblyTimeout = (now: number, first: Uint8Array) => void;
 
@@ -85,12 +106,19 @@ export class Reassembler {
   readonly #partials: Partial[] = [];
   /** What sources hold together that have so many packets each. */
   readonly #held = new Float64Array(MAX_PACKETS + 1);
+  readonly #format: FragmentFormat;
   readonly #onTimeout: ReassemblyTimeout;
+  readonly #fragment = new Fragment();
   #bytes = 0;
   /** What the last fragment completed. */
   #complete: Partial | undefined;
 
-  constructor(lost: Counters<DropName> = dropCounters(), onTimeout: ReassemblyTimeout = () => {}) {
+  constructor(
+    format: FragmentFormat,
+    lost: Counters<DropName> = dropCounters(),
+    onTimeout: ReassemblyTimeout = () => {},
+  ) {
+    this.#format = format;
     this.lost = lost;
     this.#onTimeout = onTimeout;
   }
@@ -104,7 +132,7 @@ export class Reassembler {
   }
 
   /**
-   * Takes (copies) a fragment whose IPv4 header has been checked. Returns the offset of the packet that it completed, in
+   * Takes (copies) a fragment whose headers have been checked. Returns the offset of the packet that it completed, in
    * `scratch`, with a header that is no fragment's; 0 when it is kept; or minus a drop code.
    * @param neighbour that it came from: peers of a tunnel may have the same addresses
    */
@@ -112,25 +140,25 @@ export class Reassembler {
     this.#complete = undefined;
     const drop = this.#keep(now, slab, at, neighbour);
     if (drop !== Drop.None) return -drop;
-    return this.#complete === undefined ? 0 : join(this.#complete, slab, scratch);
+    return this.#complete === undefined ? 0 : this.#join(this.#complete, slab, scratch);
   }
 
   /** None: kept or completing; else why it was refused. */
   #keep(now: number, slab: Slab, at: number, neighbour: number): DropCode {
     const d = slab.view;
     this.#expire(now);
-    const headerLen = ipv4HeaderLen(d, at);
-    const start = ipv4FragmentOffset(d, at);
-    const len = ipv4TotalLen(d, at) - headerLen;
+    const format = this.#format;
+    const f = this.#fragment;
+    format.read(d, at, f);
+    const { start, len, isLast } = f;
     const end = start + len;
-    const more = ipv4MoreFragments(d, at);
-    if (len === 0 || (more && (len & 7) !== 0)) return Drop.FragmentBadLength;
-    if (end + headerLen > IPV4_MAX_LEN) return Drop.FragmentTooLong;
-    const p = this.#packetOf(now, d, at, neighbour);
+    if (len === 0 || (!isLast && (len & 7) !== 0)) return Drop.FragmentBadLength;
+    if (end + f.headerLen > format.maxLen) return Drop.FragmentTooLong;
+    const p = this.#packetOf(now, d, at, f.id, neighbour);
     if (p.dead) return Drop.FragmentOverlap;
     if (p.pieces.length >= MAX_FRAGMENTS) return this.#kill(p, Drop.FragmentLimit);
 
-    if (!more) {
+    if (isLast) {
       if ((p.total >= 0 && p.total !== end) || this.#lastEnd(p) > end) return this.#kill(p, Drop.FragmentOverlap);
     } else if (p.total >= 0 && end > p.total) return this.#kill(p, Drop.FragmentOverlap);
 
@@ -142,19 +170,21 @@ export class Reassembler {
     if ((before !== undefined && before.end > start) || (after !== undefined && after.start < end))
       return this.#kill(p, Drop.FragmentOverlap);
 
-    if (!more) p.total = end;
-    const from = at + headerLen;
-    p.pieces.splice(i, 0, { start, end, bytes: slab.bytes.slice(from, from + len) });
-    if (start === 0) p.header = slab.bytes.slice(at, at + headerLen);
-    p.ecn |= 1 << ipv4Ecn(d, at);
+    if (isLast) p.total = end;
+    p.pieces.splice(i, 0, { start, end, bytes: slab.bytes.slice(f.dataAt, f.dataAt + len) });
+    if (start === 0) {
+      p.first = slab.bytes.slice(at, f.dataAt);
+      p.header = format.header(slab, at, f.headerLen);
+    }
+    p.ecn |= 1 << f.ecn;
     p.have += len;
     this.#account(p, len + OVERHEAD);
     if (p.have === p.total && p.header !== undefined) {
-      if (p.total + p.header.length > IPV4_MAX_LEN) return this.#kill(p, Drop.FragmentTooLong);
+      if (p.total + p.header.length > format.maxLen) return this.#kill(p, Drop.FragmentTooLong);
       // RFC 3168 5.3: a mark on one fragment is one on the packet, unless another says that its sender does not know marks.
       if ((p.ecn & (1 << ECN_CE)) !== 0) {
         if ((p.ecn & (1 << ECN_NOT_ECT)) !== 0) return this.#kill(p, Drop.FragmentMixedEcn);
-        p.header[IPV4_TOS]! |= ECN_CE;
+        format.mark(p.header);
       }
       this.#remove(p);
       this.#complete = p;
@@ -178,8 +208,20 @@ export class Reassembler {
       if (p.dead) continue;
       this.lost.bump(Drop.FragmentTimeout);
       const data = p.pieces[0]?.bytes;
-      if (p.header !== undefined && data !== undefined) this.#onTimeout(now, concat(p.header, data));
+      if (p.first !== undefined && data !== undefined) this.#onTimeout(now, concat(p.first, data));
     }
+  }
+
+  /** Writes a complete packet to the scratch: its offset there, or minus a drop code. */
+  #join({ pieces, total, header: first }: Partial, slab: Slab, scratch: Arena): number {
+    const header = first as Uint8Array;
+    const len = header.length + total;
+    const to = scratch.take(len);
+    if (to < 0) return -Drop.FragmentLimit;
+    slab.bytes.set(header, to);
+    for (const piece of pieces) slab.bytes.set(piece.bytes, to + header.length + piece.start);
+    this.#format.finish(slab.view, to, len);
+    return to;
   }
 
   #lastEnd(p: Partial): number {
@@ -187,28 +229,27 @@ export class Reassembler {
   }
 
   /** The packet that the fragment at `at` belongs to, a new one where it is the first. */
-  #packetOf(now: number, d: DataView, at: number, neighbour: number): Partial {
-    const src = ipv4Src(d, at);
-    const dst = ipv4Dst(d, at);
-    const idProtocol = (ipv4Id(d, at) << 8) | ipv4Protocol(d, at);
+  #packetOf(now: number, d: DataView, at: number, id: number, neighbour: number): Partial {
+    const { stride, src, dst } = this.#format;
     const list = this.#partials;
     for (let i = list.length - 1; i >= 0; i--) {
       const p = list[i] as Partial;
-      const { source } = p;
-      if (p.idProtocol === idProtocol && source.word === src && p.dst === dst && source.neighbour === neighbour)
-        return p;
+      if (p.id === id && isAt(d, at + dst, p.dst) && this.#isFrom(p.source, d, at, neighbour)) return p;
     }
     if (list.length >= MAX_PACKETS) this.#evict("packets");
-    const source = this.#sourceOf(src, neighbour);
+    const source = list.find((p) => this.#isFrom(p.source, d, at, neighbour))?.source ?? {
+      words: wordsAt(d, at + src, stride),
+      neighbour,
+      packets: 0,
+    };
     source.packets++;
-    const p = new Partial(source, dst, idProtocol, now + REASSEMBLY_MS);
+    const p = new Partial(source, wordsAt(d, at + dst, stride), id, now + REASSEMBLY_MS);
     list.push(p);
     return p;
   }
 
-  #sourceOf(word: number, neighbour: number): Source {
-    for (const { source } of this.#partials) if (source.word === word && source.neighbour === neighbour) return source;
-    return { word, neighbour, packets: 0 };
+  #isFrom(source: Source, d: DataView, at: number, neighbour: number): boolean {
+    return source.neighbour === neighbour && isAt(d, at + this.#format.src, source.words);
   }
 
   /**
@@ -232,6 +273,7 @@ export class Reassembler {
     this.#account(p, -p.cost);
     p.pieces = [];
     p.header = undefined;
+    p.first = undefined;
     p.dead = true;
     return why;
   }
@@ -248,18 +290,12 @@ export class Reassembler {
   }
 }
 
-/** Writes a complete packet to the scratch: its offset there, or minus a drop code. */
-function join({ pieces, total, header: first }: Partial, slab: Slab, scratch: Arena): number {
-  const header = first as Uint8Array;
-  const len = header.length + total;
-  const to = scratch.take(len);
-  if (to < 0) return -Drop.FragmentLimit;
-  slab.bytes.set(header, to);
-  for (const piece of pieces) slab.bytes.set(piece.bytes, to + header.length + piece.start);
-  slab.view.setUint16(to + 2, len);
-  slab.view.setUint16(to + 6, 0);
-  ipv4RefreshChecksum(slab.view, to);
-  return to;
+const wordsAt = (d: DataView, at: number, stride: number): Int32Array =>
+  Int32Array.from({ length: stride }, (_, k) => d.getInt32(at + 4 * k));
+
+function isAt(d: DataView, at: number, words: Int32Array): boolean {
+  for (let k = 0; k < words.length; k++) if (d.getInt32(at + 4 * k) !== words[k]) return false;
+  return true;
 }
 
 function concat(a: Uint8Array, b: Uint8Array): Uint8Array {

@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { total } from "../../../test/support/total.ts";
-import { Arena, slabOver } from "../../lib/slab.ts";
-import { Drop, type DropCode } from "../drop.ts";
-import { bytesOf, ipv4 } from "../testing/bed.ts";
-import { IPV4_MF, ipv4Check, ipv4RefreshChecksum, ipv4TotalLen } from "../wire/ipv4.ts";
-import { fragmentCopy, fragmentCount } from "./fragment.ts";
+import { total } from "../../test/support/total.ts";
+import { Arena, slabOver } from "../lib/slab.ts";
+import { Drop, type DropCode } from "./drop.ts";
+import { fragmentCopy, fragmentCount, IPV4_FRAGMENTS } from "./ip4/fragment.ts";
 import { REASSEMBLY_MS, Reassembler } from "./reassembly.ts";
+import { bytesOf, ipv4 } from "./testing/bed.ts";
+import { IPV4_MF, ipv4Check, ipv4RefreshChecksum, ipv4TotalLen } from "./wire/ipv4.ts";
 
 const SRC = "10.0.0.1";
 const DST = "10.0.0.2";
@@ -57,7 +57,7 @@ describe("reassembly", () => {
           for (let from = 0; from < size; from += unit * 8)
             pieces.push(piece(data, from, Math.min(size, from + unit * 8)));
           fc.pre(pieces.length > 1 && pieces.length <= 190);
-          const r = new Reassembler();
+          const r = new Reassembler(IPV4_FRAGMENTS);
           const left = new Set(pieces.keys());
           const send = (i: number): void => {
             const drop = offer(r, pieces[i]!);
@@ -78,7 +78,7 @@ describe("reassembly", () => {
     const fragment = fc.record({ from: fc.nat(7), units: fc.integer({ min: 1, max: 3 }), last: fc.boolean() });
     fc.assert(
       fc.property(fc.array(fragment, { maxLength: 12 }), (list) => {
-        const r = new Reassembler();
+        const r = new Reassembler(IPV4_FRAGMENTS);
         const map = new Uint8Array(11);
         const seen = new Set<string>();
         let end = -1;
@@ -118,7 +118,7 @@ describe("reassembly", () => {
   });
 
   test("an overlap refuses the whole packet until its time is over (RFC 5722)", () => {
-    const r = new Reassembler();
+    const r = new Reassembler(IPV4_FRAGMENTS);
     const data = bytesOf(64);
     expect(offer(r, piece(data, 0, 32))).toBe(Drop.None);
     expect(offer(r, piece(data, 24, 64))).toBe(Drop.FragmentOverlap);
@@ -130,7 +130,7 @@ describe("reassembly", () => {
   });
 
   test("empty, uneven and overlong fragments are refused by name", () => {
-    const r = new Reassembler();
+    const r = new Reassembler(IPV4_FRAGMENTS);
     const make = (fragment: number, n: number): Uint8Array =>
       ipv4({ src: SRC, dst: DST, protocol: 17, fragment }, bytesOf(n));
     expect(offer(r, make(IPV4_MF, 0))).toBe(Drop.FragmentBadLength);
@@ -141,7 +141,7 @@ describe("reassembly", () => {
 
   test("a congestion mark on any fragment is one on the packet; beside a fragment that takes none it is refused (RFC 3168 5.3)", () => {
     const marked = (first: number, second: number): [DropCode, number] => {
-      const r = new Reassembler();
+      const r = new Reassembler(IPV4_FRAGMENTS);
       const data = bytesOf(64);
       const mark = (packet: Uint8Array, ecn: number): Uint8Array => {
         packet[1] = 0x28 | ecn;
@@ -160,7 +160,7 @@ describe("reassembly", () => {
   });
 
   test("an unfinished packet ends with its time", () => {
-    const r = new Reassembler();
+    const r = new Reassembler(IPV4_FRAGMENTS);
     offer(r, piece(bytesOf(64), 0, 32), 5);
     expect(r.pollAt()).toBe(5 + REASSEMBLY_MS);
     r.handleTimeout(r.pollAt());
@@ -173,7 +173,7 @@ describe("reassembly", () => {
   });
 
   test("a flood of one source is bounded and costs another source nothing", () => {
-    const r = new Reassembler();
+    const r = new Reassembler(IPV4_FRAGMENTS);
     const data = bytesOf(3000);
     offer(r, piece(data, 0, 1480, 1, "10.0.0.9"));
     for (let id = 0; id < 3000; id++) offer(r, piece(data, 0, 1480, id));
@@ -190,7 +190,7 @@ describe("reassembly", () => {
   });
 
   test("a packet in more pieces than an MTU of 576 makes is refused", () => {
-    const r = new Reassembler();
+    const r = new Reassembler(IPV4_FRAGMENTS);
     const data = bytesOf(1616);
     for (let n = 0; n < 192; n++) expect(offer(r, piece(data, 8 * n, 8 * n + 8))).toBe(Drop.None);
     expect(offer(r, piece(data, 8 * 192, 8 * 193))).toBe(Drop.FragmentLimit);
@@ -198,7 +198,7 @@ describe("reassembly", () => {
   });
 
   test("a flood of tiny fragments from many sources does not pick out the packet that has the most bytes", () => {
-    const r = new Reassembler();
+    const r = new Reassembler(IPV4_FRAGMENTS);
     const data = bytesOf(3000);
     const source = (i: number): string => `10.1.${i >> 8}.${i & 255}`;
     for (let i = 0; i < 1000; i++) offer(r, piece(data, 0, 8, 1, source(i)));
@@ -209,7 +209,7 @@ describe("reassembly", () => {
   });
 
   test("what was refused for an overlap is not counted again when it gives way", () => {
-    const r = new Reassembler();
+    const r = new Reassembler(IPV4_FRAGMENTS);
     const data = bytesOf(64);
     offer(r, piece(data, 0, 32));
     expect(offer(r, piece(data, 8, 64))).toBe(Drop.FragmentOverlap);
@@ -219,7 +219,7 @@ describe("reassembly", () => {
   });
 
   test("the same id from another host, to another host or of another protocol is another packet", () => {
-    const r = new Reassembler();
+    const r = new Reassembler(IPV4_FRAGMENTS);
     const data = bytesOf(64);
     offer(r, piece(data, 0, 32, 1, "10.0.0.3"));
     offer(r, piece(data, 32, 64, 1, "10.0.0.4"));
@@ -235,7 +235,7 @@ describe("reassembly", () => {
   test.each([1, 2, 3])(
     "a crowd of sources with %d packets each does not push out who has another number of them",
     (each) => {
-      const r = new Reassembler();
+      const r = new Reassembler(IPV4_FRAGMENTS);
       const data = bytesOf(3000);
       const ids = [11, 12, 13, 14, 15];
       for (const id of ids) offer(r, piece(data, 0, 1480, id, "10.0.0.9"));
@@ -259,7 +259,7 @@ describe("fragmentation", () => {
         slab.bytes.set(packet, source);
         const n = fragmentCount(slab.view, source, mtu);
         fc.pre(packet.length > mtu && n <= 190);
-        const r = new Reassembler();
+        const r = new Reassembler(IPV4_FRAGMENTS);
         for (let i = 0; i < n; i++) {
           const len = fragmentCopy(slab, source, i, mtu, AT);
           expect(len).toBeLessThanOrEqual(mtu);

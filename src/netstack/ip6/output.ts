@@ -1,0 +1,106 @@
+/** The way out of an interface for IPv6: next hop, neighbour, path MTU, fragments of our own packets. */
+import type { Slab } from "../../lib/slab.ts";
+import { Drop, type DropCode } from "../drop.ts";
+import type { LinkLayer } from "../link/layer.ts";
+import { Packet } from "../packet.ts";
+import { IPV6_DST, IPV6_MIN_MTU, IPV6_SRC, ipv6ReadWords } from "../wire/ipv6.ts";
+import { ExtensionChain } from "../wire/ipv6-ext.ts";
+import type { Ip6Addressing } from "./addressing.ts";
+import { ip6Read } from "./check.ts";
+import { fragmentCopy, fragmentCount } from "./fragment.ts";
+import { PathMtu } from "./pmtu.ts";
+
+export class Ip6Output {
+  readonly link: LinkLayer;
+  readonly pathMtu = new PathMtu();
+  readonly #slab: Slab;
+  readonly #addressing: Ip6Addressing;
+  readonly #hop = new Int32Array(4);
+  readonly #dst = new Int32Array(4);
+  readonly #piece = new Packet(true);
+  readonly #chain = new ExtensionChain();
+  #id: number;
+
+  /** @param firstId int32, of the identifications of fragments */
+  constructor(slab: Slab, addressing: Ip6Addressing, link: LinkLayer, firstId: number) {
+    this.#slab = slab;
+    this.#addressing = addressing;
+    this.link = link;
+    this.#id = firstId;
+  }
+
+  /** Largest IPv6 packet on the link; a link that takes less than every link must is given what it must (RFC 8200 5). */
+  get mtu(): number {
+    return Math.max(IPV6_MIN_MTU, Math.min(this.link.mtu, this.#addressing.mtu));
+  }
+
+  /** Where a packet of ours for `dst` goes: a neighbour, or minus a drop code (NoRoute, NotConfigured, NeighborUnreachable). */
+  route(now: number, dst: Int32Array): number {
+    if (dst[0]! >>> 24 === 0xff) return this.link.everybody < 0 ? -Drop.NoRoute : this.link.everybody;
+    const own = this.#addressing;
+    if (!own.nextHop(dst, this.#hop)) return own.isOn ? -Drop.NoRoute : -Drop.NotConfigured;
+    return reachable(this.link.resolve(now, this.#hop));
+  }
+
+  /** The same for a packet that answers `request`, whose source it goes to. */
+  routeBack(now: number, request: Packet): number {
+    ipv6ReadWords(this.#slab.view, request.at + IPV6_SRC, this.#hop, 0);
+    if (!this.#addressing.nextHop(this.#hop, this.#hop)) return -Drop.NoRoute;
+    return reachable(this.link.answerVia(now, request, this.#hop));
+  }
+
+  /** The neighbour on the link that has the address at that place, or minus a drop code (NeighborUnreachable). */
+  onLink(now: number, at: number): number {
+    ipv6ReadWords(this.#slab.view, at, this.#hop, 0);
+    return reachable(this.link.resolve(now, this.#hop));
+  }
+
+  /** Sends on a packet in place; TooBig where it exceeds the MTU: nobody fragments on the way (RFC 8200 5). */
+  send(p: Packet, neighbour: number): DropCode {
+    return p.len > this.mtu ? Drop.TooBig : this.link.output(p, neighbour);
+  }
+
+  /** Largest packet of ours to `dst`. */
+  mtuTo(now: number, dst: Int32Array): number {
+    return Math.min(this.mtu, this.pathMtu.get(now, dst));
+  }
+
+  /**
+   * Sends a packet of our own that was just written to `at`, in fragments where its path takes no packet of its length, and
+   * counts it where it is lost.
+   */
+  sendOwn(now: number, p: Packet, at: number, neighbour: number): DropCode {
+    p.setPlain();
+    const drop = ip6Read(this.#slab.view, p, this.#chain, at);
+    if (drop !== Drop.None) return this.countDrop(drop);
+    if (neighbour < 0) return this.countDrop(-neighbour as DropCode);
+    ipv6ReadWords(this.#slab.view, at + IPV6_DST, this.#dst, 0);
+    const mtu = this.mtuTo(now, this.#dst);
+    return this.countDrop(p.len <= mtu ? this.link.output(p, neighbour) : this.#fragment(p, neighbour, mtu));
+  }
+
+  /** Counts a packet that was refused on the way out (None counts nothing), and hands the code back. */
+  countDrop(drop: DropCode): DropCode {
+    if (drop !== Drop.None) this.link.drops.bump(drop);
+    return drop;
+  }
+
+  #fragment(p: Packet, neighbour: number, mtu: number): DropCode {
+    const { link } = this;
+    const piece = this.#piece;
+    const n = fragmentCount(p.len, mtu);
+    this.#id = (this.#id + 1) | 0;
+    piece.setPlain();
+    for (let i = 0; i < n; i++) {
+      const to = link.frame(mtu);
+      fragmentCopy(this.#slab, p.at, i, mtu, this.#id, to);
+      ip6Read(this.#slab.view, piece, this.#chain, to);
+      const drop = link.output(piece, neighbour);
+      if (drop !== Drop.None) return drop;
+    }
+    return Drop.None;
+  }
+}
+
+/** Above the link a neighbour that does not answer is minus its drop code. */
+const reachable = (neighbour: number): number => (neighbour < 0 ? -Drop.NeighborUnreachable : neighbour);
