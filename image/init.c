@@ -1,6 +1,6 @@
 /*
  * /init of the image: mounts what the C library and Bun need before they can start, gives the process a console, and
- * becomes /morgana, which so is process 1. No C library: this file is all that runs.
+ * becomes /morgana, which so is process 1 and is told that the machine is its own. No C library: this file is all that runs.
  *
  * The environment is its own: the kernel hands unknown words of its command line to process 1 as environment
  * variables, and some (BUN_OPTIONS, LD_PRELOAD) would decide what is run.
@@ -47,7 +47,8 @@ static void mount(const char *type, const char *where, long flags) {
 }
 
 __attribute__((noreturn, used)) static void start(void) {
-  static char *const arguments[] = {"/morgana", 0};
+  /* src/main.ts knows the word: only from here may it take the machine over. */
+  static char *const arguments[] = {"/morgana", "boot-this-machine", 0};
   /*
    * The collector waits longer the more memory a machine has, but most of a small one's holds the root file system: 32 MiB
    * are what the program may think that there are. It then collects after some 6 MiB of garbage instead of 12, which costs

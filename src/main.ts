@@ -1,13 +1,19 @@
 /**
- * The one entry: as PID 1 the machine is ours and the appliance boots, else the first argument is a subcommand. What
+ * The one entry: the first argument is a subcommand, or the word by which the image's stub hands over its machine. What
  * a subcommand needs is loaded only when it runs, so that --version and --help stay quick.
  */
 import { HELP, usageError, version } from "./cli/help.ts";
 
+/**
+ * What image/init.c says, and nobody else: this machine is ours, to mount, to name and to switch off. The process id alone says
+ * nothing: whatever a container or a PID namespace starts first is PID 1 as well.
+ */
+const BOOT = "boot-this-machine";
+
 const [subcommand, ...rest] = process.argv.slice(2);
 
 async function main(): Promise<number> {
-  if (process.pid === 1) {
+  if (subcommand === BOOT && process.pid === 1) {
     await import("reflect-metadata");
     const { bootAppliance } = await import("./appliance/pid1.ts");
     return bootAppliance(version);

@@ -11,7 +11,7 @@ usage: morgana check [--client|--server] FILE
   check      parse and validate an OpenVPN file; prints the resolved configuration
   appliance  route the LAN interface through the tunnel that PATH describes
 
-Booted as PID 1 of its own machine, morgana is the appliance: NICs and config disk are found by themselves.
+As the image of its own machine (npm run image) it boots by itself, and finds NICs and config disk.
 `;
 
 /** Says what is wrong with the command line; exit status 2. */
