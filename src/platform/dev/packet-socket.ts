@@ -1,7 +1,9 @@
 /** The socket of a packet device: its options (packet(7)), the size of its buffers, and the filter that marks frames of a VLAN. */
 import { totalmem } from "node:os";
 import {
+  PACKET_ADD_MEMBERSHIP,
   PACKET_IGNORE_OUTGOING,
+  PACKET_MR_ALLMULTI,
   PACKET_VNET_HDR,
   SO_ATTACH_FILTER,
   SO_RCVBUF,
@@ -26,14 +28,33 @@ const RECEIVE_BUFFER = Math.min(8 << 20, Math.floor(totalmem() / 256));
 /** Also the queue of what a slow interface has not taken yet: nothing waits for it, so a turn's output must fit well. */
 const SEND_BUFFER = RECEIVE_BUFFER;
 
-/** Sets what the socket is to do before it is bound. @param memory for the filter @throws SysError */
-export function configureSocket(fd: number, memory: NativeMemory): void {
+/**
+ * Sets what the socket is to do before it is bound.
+ * @param index of the interface @param memory for what the kernel reads @throws SysError
+ */
+export function configureSocket(fd: number, index: number, memory: NativeMemory): void {
   setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
   setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
   setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
   setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
+  hearGroups(fd, index, memory);
   markVlanFrames(fd, memory);
 }
+
+/**
+ * What is sent to groups comes in, whatever the interface filters: neighbours of IPv6 are found by their groups (RFC 4861 7.2.2),
+ * which our kernel has not joined. It ends with the socket.
+ */
+function hearGroups(fd: number, index: number, memory: NativeMemory): void {
+  const request = memory.take(PACKET_MREQ_BYTES);
+  memory.view.setInt32(request.at, index, true);
+  memory.view.setUint16(request.at + 4, PACKET_MR_ALLMULTI, true);
+  const done = libc.setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, request.pointer, PACKET_MREQ_BYTES);
+  check("setsockopt", done, "PACKET_ADD_MEMBERSHIP");
+}
+
+/** struct packet_mreq of linux/if_packet.h: index, type, length and bytes of an address. */
+const PACKET_MREQ_BYTES = 16;
 
 /** The FORCE variant goes beyond net.core.rmem_max but needs CAP_NET_ADMIN. */
 function setBuffer(fd: number, force: number, plain: number, bytes: number): void {

@@ -150,7 +150,7 @@ export class PacketDevice implements FrameDevice {
     }
     try {
       if (!facts.up) setInterfaceUp(name, true);
-      configureSocket(fd, memory);
+      configureSocket(fd, facts.index, memory);
       bind(fd, sockaddrLl(ETH_P_ALL, facts.index), name);
       return new PacketDevice(fd, facts, memory);
     } catch (error) {
