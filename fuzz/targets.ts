@@ -9,6 +9,7 @@ import { disk } from "./targets/disk.ts";
 import { dns } from "./targets/dns.ts";
 import { dnsForwarder } from "./targets/dns-forwarder.ts";
 import { frame } from "./targets/frame.ts";
+import { ip6 } from "./targets/ip6.ts";
 import { outlet } from "./targets/outlet.ts";
 import { routerAdvert } from "./targets/router-advert.ts";
 import { session } from "./targets/session.ts";
@@ -19,6 +20,7 @@ import { tcp } from "./targets/tcp.ts";
 export const TARGETS: Readonly<Record<string, Target>> = {
   frame,
   stack,
+  ip6,
   tcp,
   outlet,
   dhcp,
