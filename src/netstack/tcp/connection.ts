@@ -185,8 +185,9 @@ export class Connection {
   /** CE was seen: ECE until the peer's CWR (RFC 3168 6.1.3). */
   echoesCongestion = false;
   readonly receiveLimit: number;
-  /** Auto-tuning of the window: consumed since `tuneAt`; RTT as the receiver sees it. */
+  /** Auto-tuning of the window: consumed since `tuneAt`, and in the time before; RTT as the receiver sees it. */
   consumed = 0;
+  consumedBefore = 0;
   /** Something was consumed since the last look at the window. */
   wasRead = false;
   tuneAt = 0;

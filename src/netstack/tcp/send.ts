@@ -36,6 +36,11 @@ export function transmit(e: Engine, c: Connection, now: number): boolean {
   if (!isSynchronized(c.stateCode)) return false;
   if (c.isReleased && c.stateCode === FIN_WAIT_2 && c.lingerAt === NEVER) c.lingerAt = now + LINGER_MS;
   tuneWindow(c, now);
+  if (c.pathMtu > c.ip.link.mtu) {
+    // The network has said that it takes less (DHCP option 26, router advertisement).
+    c.pathMtu = c.ip.link.mtu;
+    fitMss(c);
+  }
   const neighbour = routeOf(e, c, now);
   let isMore = false;
   if (neighbour >= 0) {
@@ -332,8 +337,12 @@ function tuneWindow(c: Connection, now: number): void {
   const rtt = c.rcvRtt > 0 ? c.rcvRtt : c.rtt.srtt;
   if (rtt === 0 || now - c.tuneAt < rtt) return;
   const ring = c.receiveRing;
-  const wanted = Math.min(c.receiveLimit, 2 * c.consumed + 16 * c.rcvMss);
+  let wanted = 2 * c.consumed + 16 * c.rcvMss;
+  // A sender that is still in slow start sends that much more the next time.
+  if (c.consumedBefore > 0 && c.consumed > c.consumedBefore) wanted *= Math.min(c.consumed / c.consumedBefore, 2);
+  wanted = Math.min(c.receiveLimit, Math.floor(wanted));
   if (wanted > ring.capacity) ring.capacity = wanted;
+  c.consumedBefore = c.consumed;
   c.consumed = 0;
   c.tuneAt = now;
 }
