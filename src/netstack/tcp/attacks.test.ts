@@ -136,6 +136,9 @@ describe("SYN flood (RFC 4987)", () => {
     const listener = t.listen();
     t.push("S 0 win 60000");
     t.take();
+    t.push("R. 1 ack 1");
+    expect(listener.waiting).toBe(0);
+    t.nothing();
     t.push(". 1 ack 2", ". 2 ack 1");
     expect(t.take()).toHaveLength(2);
     t.advance(129_000);

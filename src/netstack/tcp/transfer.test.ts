@@ -104,6 +104,13 @@ describe("what comes in", () => {
     t.expect(". 1 ack 3001 win 3000");
   });
 
+  test("what lies beyond the right edge is cut off, although there would be memory", () => {
+    const t = new Dialogue();
+    t.connected({}, "win 60000 mss 1460 sackok");
+    t.push(". 65001:66401 ack 1");
+    t.expect(". 1 ack 1 win 65535 sack 65001:65536");
+  });
+
   test("into a closed window nothing goes, but its acknowledgement counts and it is answered (RFC 9293 3.8.6.1)", () => {
     const t = new Dialogue();
     const c = t.connected({ receiveBuffer: 2000 }, "win 60000 mss 1000");
@@ -176,6 +183,11 @@ describe("what comes in", () => {
     t.take();
     t.push("P. 12:20 ack 1", "P. 6:30 ack 1");
     expect(c.readable).toBe(10);
+    const [t2, c2] = plain();
+    t2.push("F. 101 ack 1");
+    t2.push("P. 1:201 ack 1");
+    expect(c2.readable).toBe(100);
+    expect(c2.state).toBe("CLOSE-WAIT");
   });
 
   test("a mark is echoed until the peer has slowed down (RFC 3168 6.1.3)", () => {
