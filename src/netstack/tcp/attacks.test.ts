@@ -158,6 +158,15 @@ describe("SYN flood (RFC 4987)", () => {
     }
     expect(listener.waiting).toBe(1);
     expect(t.tcp.census.connections).toBe(1);
+    const queue = new Dialogue({ halfOpen: 0 });
+    const short = queue.listen({ backlog: 2 });
+    const acks = [1, 2, 3].map((port) => {
+      queue.peerPort = port;
+      queue.push("S 0 win 60000");
+      return queue.frameOf(". 1 ack 1");
+    });
+    for (const ack of acks) queue.it.ingest(queue.now, queue.bed.receive(ack));
+    expect(short.waiting).toBe(2);
   });
 
   test("a million SYNs make no object and no growth", () => {

@@ -262,8 +262,9 @@ describe("the peer begins", () => {
     const listener = t.listen();
     t.push("S 0 win 60000");
     t.expect("S. 0 ack 1");
-    t.push("S 1000 win 60000");
+    for (let seq = 1000; seq < 1100; seq++) t.push(`S ${seq} win 60000`);
     t.expect(". 1 ack 1");
+    t.nothing();
     t.advance(500);
     t.push(". 100000:100010 ack 1");
     t.expect(". 1 ack 1");
@@ -285,11 +286,17 @@ describe("the peer begins", () => {
     const listener = t.listen({ backlog: 1 });
     t.push("S 0 win 60000");
     t.expect("S. 0 ack 1");
+    const first = t.iss;
     t.peerPort = 5001;
     t.push("S 0 win 60000");
     t.expect("S. 0 ack 1");
     t.push(". 1 ack 1");
     expect(listener.waiting).toBe(1);
+    t.peerPort = 5000;
+    t.iss = first;
+    t.push(". 1 ack 1");
+    expect(listener.waiting).toBe(1);
+    expect(t.tcp.census).toEqual({ connections: 1, halfOpen: 1, timeWait: 0 });
     t.peerPort = 5002;
     t.push("S 0 win 60000");
     t.nothing();

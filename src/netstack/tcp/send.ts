@@ -245,7 +245,6 @@ function sendNew(e: Engine, c: Connection, now: number, neighbour: number, budge
     if (c.una === c.nxt && now - c.sentAt > c.rtt.rto) congestion.onIdle(now, c.rtt.rto);
     const room = congestion.room(board.pipe);
     let n = Math.max(0, Math.min(waiting, window, limit));
-    if (room < Math.min(n, payload)) break;
     if (room < n) n = room - (room % payload);
     if (n < waiting || !mayBeSmall(c)) {
       // Whole segments, unless the window of the peer is smaller than two of them (RFC 9293 3.8.6.2.1).

@@ -129,11 +129,23 @@ describe("what comes in", () => {
     const c = t.connected({ receiveBuffer: 4000 }, "win 60000 mss 1000");
     t.push(". 1:2001 ack 1", ". 2001:4001 ack 1");
     t.expect(". 1 ack 4001 win 0");
-    for (let i = 0; i < 19; i++) t.read(c, 100, i * 100);
+    for (let i = 0; i < 9; i++) t.read(c, 100, i * 100);
+    t.nothing();
+    // Nor when it is asked for.
+    t.push(". 4001:4002 ack 1");
+    t.expect(". 1 ack 4001 win 0");
+    for (let i = 9; i < 19; i++) t.read(c, 100, i * 100);
     t.nothing();
     t.read(c, 100, 1900);
     t.expect(". 1 ack 4001 win 2000");
     t.nothing();
+  });
+
+  test("a scaled window is rounded so that its right edge does not move back (RFC 7323 2.4)", () => {
+    const t = new Dialogue();
+    t.connected({}, "win 60000 mss 1000 ws 0");
+    t.push("P. 1:2 ack 1");
+    t.expect(". 1 ack 2 win 2048");
   });
 
   test("the right edge of the window never moves back (RFC 9293 3.8.6)", () => {
@@ -552,8 +564,9 @@ describe("TIME-WAIT", () => {
   test("FIN again: answered, and the time begins anew", () => {
     const t = waiting(false);
     t.advance(50_000);
-    t.push("F. 1 ack 2");
+    for (let i = 0; i < 100; i++) t.push("F. 1 ack 2");
     t.expect(". 2 ack 2");
+    t.nothing();
     t.advance(59_000);
     expect(t.tcp.census.timeWait).toBe(1);
     t.advance(1000);

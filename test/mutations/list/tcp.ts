@@ -144,7 +144,7 @@ export const TCP = [
       "that the window does not shrink by rounding",
     ],
     ["c.noDelay || c.finWanted || seqLessEq(c.smallEnd, c.una);", "true;", "Nagle's algorithm"],
-    ["if (room < Math.min(n, payload)) break;", "", "the congestion window for new data"],
+    ["if (room < n) n = room - (room % payload);", "", "the congestion window for new data"],
     ["if (room <= 0) break;", "", "the congestion window for what is sent again"],
     ["congestion.onIdle(now, c.rtt.rto);", "{}", "the restart after idle time"],
     ["c.lingerAt = now + LINGER_MS;", "", "the timer of FIN-WAIT-2"],
