@@ -60,7 +60,7 @@ function carry(link: LinkOptions, up: number, down: number, options: ConnectionO
   const pair = new TcpPair(link);
   const listener = pair.b.tcp.listen(PORT, options);
   const start = pair.now;
-  const a = pair.a.tcp.connect(pair.now, { address: addr("10.0.0.2"), port: PORT }, options);
+  const a = pair.a.tcp.connect(pair.now, { address: pair.address, port: PORT }, options);
   if (typeof a === "string") throw new Error(a);
   const near = new Stream(a, up, down, 2);
   let b: Connection | undefined;
@@ -108,6 +108,9 @@ describe("every byte arrives once and in order", () => {
     "an MTU of 9000": { mtu: 9000, delay: 5, loss: 0.02 },
     "a slow link with a short queue": { delay: 20, rate: 500, queue: 30_000 },
     "a long fat one": { delay: 100, rate: 5000, queue: 500_000 },
+    IPv6: { family: 6, delay: 10, loss: 0.02, reorder: 0.1, corrupt: 0.01 },
+    "IPv6 and its least MTU": { family: 6, mtu: 1280, delay: 10, loss: 0.02 },
+    "IPv6, super-frames and marks": { family: 6, delay: 10, superFrames: true, loss: 0.02, mark: 0.05 },
     "pages of 512 bytes, and few": { delay: 5, loss: 0.02, pages: 64, pageSize: 512 },
   };
   for (const [name, link] of Object.entries(links))
@@ -121,6 +124,7 @@ describe("every byte arrives once and in order", () => {
     const chance = (max: number) => fc.double({ min: 0, max, noNaN: true });
     const link = fc.record({
       seed: fc.integer({ min: 1, max: 1 << 20 }),
+      family: fc.constantFrom(4 as const, 6 as const),
       mtu: fc.constantFrom(576, 1280, 1500, 9000),
       delay: fc.constantFrom(0, 1, 20, 150),
       loss: chance(0.15),
@@ -152,7 +156,7 @@ describe("when it cannot go on", () => {
   test("a link that is cut: both sides say so", () => {
     const pair = new TcpPair({ delay: 5, loss: 0 });
     const listener = pair.b.tcp.listen(PORT, { userTimeout: 20_000 });
-    const a = pair.a.tcp.connect(pair.now, { address: addr("10.0.0.2"), port: PORT }, { userTimeout: 20_000 });
+    const a = pair.a.tcp.connect(pair.now, { address: pair.address, port: PORT }, { userTimeout: 20_000 });
     if (typeof a === "string" || listener === undefined) throw new Error();
     let b: Connection | undefined;
     pair.run(() => {
@@ -169,7 +173,7 @@ describe("when it cannot go on", () => {
   test("nobody there, and nobody listening", () => {
     const pair = new TcpPair({ delay: 5 });
     const gone = pair.a.tcp.connect(pair.now, { address: addr("10.0.0.9"), port: PORT }, { userTimeout: 10_000 });
-    const closed = pair.a.tcp.connect(pair.now, { address: addr("10.0.0.2"), port: PORT });
+    const closed = pair.a.tcp.connect(pair.now, { address: pair.address, port: PORT });
     if (typeof gone === "string" || typeof closed === "string") throw new Error();
     pair.run(() => gone.end !== undefined && closed.end !== undefined);
     expect([gone.end, closed.end]).toEqual(["unreachable", "refused"]);
@@ -188,7 +192,7 @@ describe("many", () => {
     const listener = pair.b.tcp.listen(PORT, { backlog: 64 });
     if (listener === undefined) throw new Error();
     const clients = Array.from({ length: 20 }, () => {
-      const c = pair.a.tcp.connect(pair.now, { address: addr("10.0.0.2"), port: PORT });
+      const c = pair.a.tcp.connect(pair.now, { address: pair.address, port: PORT });
       if (typeof c === "string") throw new Error(c);
       return { c, stream: new Stream(c, 40_000, 0, 2) };
     });
@@ -219,7 +223,7 @@ describe("many", () => {
     const listener = pair.b.tcp.listen(PORT, { backlog: 2100 });
     if (listener === undefined) throw new Error();
     const open = (): Connection => {
-      const c = pair.a.tcp.connect(pair.now, { address: addr("10.0.0.2"), port: PORT });
+      const c = pair.a.tcp.connect(pair.now, { address: pair.address, port: PORT });
       if (typeof c === "string") throw new Error(c);
       c.writeBytes(Uint8Array.of(1, 2, 3));
       return c;

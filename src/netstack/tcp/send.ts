@@ -36,9 +36,9 @@ export function transmit(e: Engine, c: Connection, now: number): boolean {
   if (!isSynchronized(c.stateCode)) return false;
   if (c.isReleased && c.stateCode === FIN_WAIT_2 && c.lingerAt === NEVER) c.lingerAt = now + LINGER_MS;
   tuneWindow(c, now);
-  if (c.pathMtu > c.ip.link.mtu) {
+  if (c.pathMtu > c.ip.mtu) {
     // The network has said that it takes less (DHCP option 26, router advertisement).
-    c.pathMtu = c.ip.link.mtu;
+    c.pathMtu = c.ip.mtu;
     fitMss(c);
   }
   const neighbour = routeOf(e, c, now);

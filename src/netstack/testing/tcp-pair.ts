@@ -2,21 +2,20 @@
  * For tests: two whole stacks on one link that delays, drops, repeats, reorders and damages frames, from a seed, in virtual time.
  * Everything between them is bytes of Ethernet frames.
  */
-import { Batch, GSO_ECN, GSO_NONE, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import { Batch, GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6 } from "../../lib/batch.ts";
+import { type IpAddress, parseIp } from "../../lib/ip.ts";
 import type { Outlet } from "../../lib/outlet.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { Arena, HEADROOM, type Slab, slabOver, TAILROOM } from "../../lib/slab.ts";
 import { type EthernetInterface, ethernetInterface } from "../interface.ts";
-import { ip4Read } from "../ip4/check.ts";
-import { completeChecksum } from "../offload/partial.ts";
-import { segmentCount, tcpSegmentCopy, tcpSuperHeaderLen } from "../offload/split.ts";
-import { Packet } from "../packet.ts";
 import { PagePool } from "../tcp/pages.ts";
 import type { Tcp, TcpOptions } from "../tcp/tcp.ts";
 import { ETHERNET_HEADER_LEN } from "../wire/ethernet.ts";
 import { cidr, mac } from "./bed.ts";
 
 export interface LinkOptions {
+  /** 6: both hosts have an IPv6 address as well, which is ready when the pair is. */
+  readonly family?: 4 | 6;
   readonly mtu?: number;
   /** One way, ms. */
   readonly delay?: number;
@@ -42,11 +41,8 @@ export interface LinkOptions {
   readonly tcp?: Omit<TcpOptions, "pool">;
 }
 
-interface Frame {
-  readonly at: number;
-  readonly order: number;
-  readonly to: Host;
-  readonly bytes: Uint8Array;
+/** Of a row (lib/batch.ts). */
+interface Vnet {
   readonly flags: number;
   readonly gsoType: number;
   readonly gsoSize: number;
@@ -55,6 +51,14 @@ interface Frame {
   readonly csumOffset: number;
 }
 
+interface Frame extends Vnet {
+  readonly at: number;
+  readonly order: number;
+  readonly to: Host;
+  readonly bytes: Uint8Array;
+}
+
+const PLAIN: Vnet = { flags: 0, gsoType: GSO_NONE, gsoSize: 0, hdrLen: 0, csumStart: 0, csumOffset: 0 };
 const ROWS = 256;
 const RX_BYTES = 24 << 20;
 const TX_BYTES = 4 << 20;
@@ -109,6 +113,11 @@ export class Host {
     this.pool = new PagePool(slab, at, pageSize, pages);
     this.tcp = this.it.openTcp({ pool: this.pool, ...options.tcp });
     this.it.configure({ address: cidr(address) });
+    if (options.family === 6)
+      this.it.configure6(0, {
+        addresses: [{ address: cidr(`fd00::${address.slice(7, 8)}/64`) }],
+        onLink: [cidr("fd00::/64")],
+      });
   }
 
   /** Hands over frames as a device does. */
@@ -163,6 +172,13 @@ export class TcpPair {
     const send = (host: Host): void => this.#take(host);
     this.a = new Host("10.0.0.1/24", "52:54:00:00:00:0a", options, seed * 2 + 1, send);
     this.b = new Host("10.0.0.2/24", "52:54:00:00:00:0b", options, seed * 2 + 2, send);
+    // Until nobody has objected to the addresses (RFC 4862 5.4).
+    if (options.family === 6) this.pass(5000);
+  }
+
+  /** Where b is, in the family of the pair. */
+  get address(): IpAddress {
+    return parseIp(this.#options.family === 6 ? "fd00::2" : "10.0.0.2") as IpAddress;
   }
 
   /** The next thing that happens; false: nothing will. */
@@ -227,61 +243,63 @@ export class TcpPair {
         bytes.set(host.slab.bytes.subarray(b.at[row]!, b.at[row]! + b.len[row]!), end);
         end += b.len[row]!;
       }
-      const p = new Packet();
-      const slab = slabOver(bytes.buffer);
-      const isIp = slab.view.getUint16(HEADROOM + 12) === 0x0800;
-      if (isIp) {
-        ip4Read(slab.view, p, HEADROOM + ETHERNET_HEADER_LEN);
-        p.setRow(Object.assign(new Batch(1), { at: [HEADROOM] }) as unknown as Batch, 0, p.at);
-        p.flags = b.flags[first]!;
-        p.gsoType = b.gsoType[first]!;
-        p.gsoSize = b.gsoSize[first]!;
-        p.hdrLen = b.hdrLen[first]! - ETHERNET_HEADER_LEN;
-        p.csumStart = b.csumStart[first]! - ETHERNET_HEADER_LEN;
-        p.csumOffset = b.csumOffset[first]!;
-      }
       const frame = bytes.subarray(HEADROOM, HEADROOM + len);
+      const slab = slabOver(bytes.buffer);
       this.onFrame(host, frame);
-      if (isIp && p.gsoType !== GSO_NONE && this.#options.superFrames !== true) this.#split(to, slab, p);
+      const vnet: Vnet = {
+        flags: b.flags[first]!,
+        gsoType: b.gsoType[first]!,
+        gsoSize: b.gsoSize[first]!,
+        hdrLen: b.hdrLen[first]!,
+        csumStart: b.csumStart[first]!,
+        csumOffset: b.csumOffset[first]!,
+      };
+      if (this.#options.superFrames === true || vnet.flags === 0) this.#send(to, frame, vnet);
+      else if (vnet.gsoType === GSO_NONE) {
+        sumUp(slab.view, HEADROOM, len, vnet.csumStart);
+        this.#send(to, frame, PLAIN);
+      } else this.#split(to, slab.view, frame, vnet);
+    }
+  }
+
+  /** Does what a device does with a TCP super-frame of either family (virtio 1.2 5.1.6.2). */
+  #split(to: Host, d: DataView, frame: Uint8Array, { gsoType, gsoSize, csumStart }: Vnet): void {
+    const isV6 = (gsoType & ~GSO_ECN) === GSO_TCPV6;
+    if (!isV6 && (gsoType & ~GSO_ECN) !== GSO_TCPV4) throw new Error(`super-frame of kind ${gsoType}`);
+    const headerLen = csumStart + (d.getUint8(HEADROOM + csumStart + 12) >> 4) * 4;
+    for (let at = headerLen, i = 0; at < frame.length; at += gsoSize, i++) {
+      const n = Math.min(gsoSize, frame.length - at);
+      const part = new Uint8Array(headerLen + n);
+      part.set(frame.subarray(0, headerLen));
+      part.set(frame.subarray(at, at + n), headerLen);
+      const v = new DataView(part.buffer);
+      const ip = ETHERNET_HEADER_LEN;
+      if (isV6) v.setUint16(ip + 4, part.length - ip - 40);
       else {
-        if (isIp && p.gsoType === GSO_NONE && (p.flags & VNET_NEEDS_CSUM) !== 0 && this.#options.superFrames !== true) {
-          completeChecksum(slab.view, p);
-          p.flags = 0;
-        }
-        const head = isIp ? ETHERNET_HEADER_LEN : 0;
-        this.#send(to, frame, p.flags, p.gsoType, p.gsoSize, p.hdrLen + head, p.csumStart + head, p.csumOffset);
+        v.setUint16(ip + 2, part.length - ip);
+        v.setUint16(ip + 4, v.getUint16(ip + 4) + i);
+        v.setUint16(ip + 10, 0);
+        v.setUint16(ip + 10, ~onesSum(v, ip, csumStart - ip, 0) & 0xffff);
       }
+      v.setUint32(csumStart + 4, v.getUint32(csumStart + 4) + at - headerLen);
+      let flags = v.getUint8(csumStart + 13);
+      if (i > 0) flags &= ~0x80; // CWR: once (RFC 3168 6.1.2)
+      if (at + n < frame.length) flags &= ~0x09; // FIN, PSH: last
+      v.setUint8(csumStart + 13, flags);
+      const addresses = isV6 ? 32 : 8;
+      const pseudo = onesSum(v, csumStart - addresses, addresses, 6 + part.length - csumStart);
+      v.setUint16(csumStart + 16, pseudo);
+      sumUp(v, 0, part.length, csumStart);
+      this.#send(to, part, PLAIN);
     }
   }
 
-  #split(to: Host, slab: Slab, p: Packet): void {
-    const headerLen = tcpSuperHeaderLen(slab.view, p);
-    const size = p.gsoSize;
-    const n = segmentCount(p.len, headerLen, size);
-    if ((p.gsoType & ~GSO_ECN) !== 1) throw new Error(`super-frame of kind ${p.gsoType}`);
-    const room = slabOver(new ArrayBuffer(slab.bytes.length + HEADROOM + headerLen + size));
-    room.bytes.set(slab.bytes);
-    const at = slab.bytes.length + ETHERNET_HEADER_LEN;
-    for (let i = 0; i < n; i++) {
-      const len = tcpSegmentCopy(room, p, headerLen, size, i, at);
-      room.bytes.copyWithin(at - ETHERNET_HEADER_LEN, HEADROOM, HEADROOM + ETHERNET_HEADER_LEN);
-      this.#send(to, room.bytes.slice(at - ETHERNET_HEADER_LEN, at + len), 0, 0, 0, 0, 0, 0);
-    }
-  }
-
-  #send(
-    to: Host,
-    bytes: Uint8Array,
-    flags: number,
-    gsoType: number,
-    gsoSize: number,
-    hdrLen: number,
-    csumStart: number,
-    csumOffset: number,
-  ): void {
+  #send(to: Host, bytes: Uint8Array, vnet: Vnet): void {
     const o = this.#options;
     this.carried++;
-    const isArp = bytes[12] === 0x08 && bytes[13] === 0x06;
+    // Addresses are found out without harm: what is tried is TCP.
+    const isArp = (bytes[12] === 0x08 && bytes[13] === 0x06) || (bytes[12] === 0x86 && bytes[20] !== 6);
+    const isV6 = bytes[12] === 0x86;
     const { delay = 1, rate = Number.POSITIVE_INFINITY, queue = Number.POSITIVE_INFINITY } = o;
     let copy = bytes;
     if (this.cut) return;
@@ -289,14 +307,16 @@ export class TcpPair {
       if (o.blackHole !== undefined && bytes.length - ETHERNET_HEADER_LEN > o.blackHole) return;
       if (o.loss !== undefined && this.#random() < o.loss) return;
       // Damage within a machine, where the checksum is not there yet, nobody could see.
-      if (o.corrupt !== undefined && flags === 0 && this.#random() < o.corrupt) {
+      if (o.corrupt !== undefined && vnet.flags === 0 && this.#random() < o.corrupt) {
         copy = Uint8Array.from(bytes);
         const bit = Math.floor(this.#random() * 8 * (copy.length - ETHERNET_HEADER_LEN)) + 8 * ETHERNET_HEADER_LEN;
         copy[bit >> 3]! ^= 1 << (bit & 7);
       }
-      if (o.mark !== undefined && (copy[15]! & 3) === 2 && this.#random() < o.mark) {
+      const ecn = isV6 ? (copy[15]! >> 4) & 3 : copy[15]! & 3;
+      if (o.mark !== undefined && ecn === 2 && this.#random() < o.mark) {
         copy = Uint8Array.from(copy);
-        mark(copy);
+        if (isV6) copy[15]! |= 0x30;
+        else mark(copy);
       }
     }
     let free = Math.max(this.now, this.#freeAt.get(to) ?? 0);
@@ -304,10 +324,9 @@ export class TcpPair {
     free += bytes.length / rate;
     this.#freeAt.set(to, free);
     const late = o.reorder !== undefined && this.#random() < o.reorder ? this.#random() * (o.reorderMs ?? 5) : 0;
-    const vnet = { to, flags, gsoType, gsoSize, hdrLen, csumStart, csumOffset };
-    this.#queue.push({ ...vnet, at: free + delay + late, order: this.#order++, bytes: copy });
+    this.#queue.push({ ...vnet, to, at: free + delay + late, order: this.#order++, bytes: copy });
     if (!isArp && o.duplicate !== undefined && this.#random() < o.duplicate)
-      this.#queue.push({ ...vnet, at: free + delay + this.#random() * 3, order: this.#order++, bytes: copy });
+      this.#queue.push({ ...vnet, to, at: free + delay + this.#random() * 3, order: this.#order++, bytes: copy });
   }
 }
 
@@ -319,4 +338,19 @@ function mark(frame: Uint8Array): void {
   const sum = (~d.getUint16(24) & 0xffff) + (~before & 0xffff) + (before | 3);
   const folded = (sum & 0xffff) + (sum >>> 16);
   d.setUint16(24, ~((folded & 0xffff) + (folded >>> 16)) & 0xffff);
+}
+
+/** RFC 1071, word by word. */
+function onesSum(d: DataView, at: number, len: number, start: number): number {
+  let sum = start;
+  for (let i = 0; i + 1 < len; i += 2) sum += d.getUint16(at + i);
+  if (len % 2 === 1) sum += d.getUint8(at + len - 1) << 8;
+  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
+  return sum;
+}
+
+/** Completes the checksum of a frame of `len` bytes at `at`, whose field holds what the pseudo-header adds. */
+function sumUp(d: DataView, at: number, len: number, csumStart: number): void {
+  const sum = onesSum(d, at + csumStart, len - csumStart, 0);
+  d.setUint16(at + csumStart + 16, ~sum & 0xffff);
 }
