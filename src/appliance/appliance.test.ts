@@ -84,6 +84,39 @@ test("so does the one that follows on a broken appliance.toml, which the default
   expect(logged.filter((line) => /restart/.test(line))).toHaveLength(1);
 });
 
+test("a reload with problems names them, and the session that runs goes on; the next good one is taken", () => {
+  const { subject, state, logged, turn, connections } = connecting();
+  const stopped = spyOn(Dialer.prototype, "stop");
+  try {
+    expect(connections()).toBe(1);
+    const mark = logged.length;
+    const origin = { file: "a.ovpn", line: 7 };
+    const settings = { ...DEFAULT_SETTINGS, log: { level: "debug" as const } };
+    const bad = { ok: false as const, settings, notices: [], warnings: [] };
+    for (const problems of [[{ origin, directive: "cipher", problem: "is wrong" }], []]) {
+      state.loaded = { ...bad, problems };
+      subject.reconnect();
+      turn();
+    }
+    expect(logged.slice(mark).map((line) => line.replace(/;.*/, ""))).toEqual([
+      "info reconnect reading the configuration again, and connecting anew when it is good",
+      "error config.invalid a.ovpn:7: cipher: is wrong",
+      "error config.invalid nothing is taken of it, and the tunnel goes on with the configuration before",
+      "info reconnect reading the configuration again, and connecting anew when it is good",
+      "error config.invalid nothing is taken of it, and the tunnel goes on with the configuration before",
+    ]);
+    expect(stopped).not.toHaveBeenCalled();
+    expect(state.levels).toEqual(["info"]);
+    state.loaded = ok(settings);
+    subject.reconnect();
+    turn();
+    expect(stopped).toHaveBeenCalledTimes(1);
+    expect([connections(), state.levels]).toEqual([2, ["info", "debug"]]);
+  } finally {
+    stopped.mockRestore();
+  }
+});
+
 test("a static WAN that was wrong is taken when it is mended, without a restart", () => {
   const none = { ...DEFAULT_SETTINGS, wan: { ...DEFAULT_SETTINGS.wan, address: "none" as const } };
   const { subject, state, logged } = appliance({ ok: false, settings: none, notices: [], warnings: [], problems: [] });

@@ -138,7 +138,7 @@ export class Appliance implements Turns {
       wanUp: (at) => this.#uplink.start(at),
       wanDown: (at) => this.#uplink.stop(at, "the WAN link is down"),
     });
-    this.#config = sayLoaded(this.#log, loaded, options.mending);
+    this.#config = sayLoaded(this.#log, loaded, options.mending, undefined);
     this.#dialer = this.#newDialer();
     this.#path.flush(now);
   }
@@ -203,7 +203,7 @@ export class Appliance implements Turns {
     this.#leaveCause ??= cause;
   }
 
-  /** Command: read the configuration again and connect anew. */
+  /** Command: read the configuration again and connect anew with it; with problems in it what runs goes on. */
   reconnect(): void {
     this.#reconnectWanted = true;
   }
@@ -232,12 +232,13 @@ export class Appliance implements Turns {
   #reconnect(now: number): void {
     this.#reconnectWanted = false;
     if (this.#isLeaving) return;
-    this.#log.write("info", "reconnect", "reading the configuration again and connecting anew");
-    this.#dialer?.stop(now, "reconnect requested");
+    this.#log.write("info", "reconnect", "reading the configuration again, and connecting anew when it is good");
     const loaded = this.#options.load();
-    if (loaded.ok) this.#reload(now, loaded.settings);
+    this.#config = sayLoaded(this.#log, loaded, this.#options.mending, this.#config);
+    if (!loaded.ok) return;
+    this.#dialer?.stop(now, "reconnect requested");
+    this.#reload(now, loaded.settings);
     this.#history = undefined;
-    this.#config = sayLoaded(this.#log, loaded, this.#options.mending);
     this.#revive(now);
   }
 

@@ -100,8 +100,9 @@ class Native {
 
   /** @throws Error in words when it cannot start; what happens to the interfaces later is waited for */
   async run(): Promise<void> {
+    // As PID 1 of a container it would get none of them without a handler.
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#leave(signal));
-    process.on("SIGUSR1", () => this.#appliance?.reconnect());
+    for (const signal of ["SIGUSR1", "SIGHUP"] as const) process.on(signal, () => this.#appliance?.reconnect());
     process.on("SIGUSR2", () => this.#appliance?.askForStatistics());
     while (this.#leaving === undefined) {
       try {
@@ -133,7 +134,7 @@ class Native {
       log,
       loaded: load(),
       load,
-      mending: "then restart the appliance, or send it SIGUSR1",
+      mending: "then send the appliance SIGHUP or SIGUSR1, or restart it",
       setLogLevel: (wanted: LogLevel) => log.setLevel(level ?? wanted),
     };
     const indices = new Map([wan, lan].map((name) => [name, interfaceIndex(name)]));

@@ -7,9 +7,15 @@ import type { Settings } from "./settings.ts";
 /**
  * Logs notices, warnings and problems, each at its line.
  * @param mending how a mended configuration is taken
- * @returns the configuration, or undefined when it has problems
+ * @param current what runs and goes on where the one that was read has problems
+ * @returns the configuration to go on with: the one that was read, or the current one
  */
-export function sayLoaded(log: Log, loaded: LoadResult, mending: string): ClientConfig | undefined {
+export function sayLoaded(
+  log: Log,
+  loaded: LoadResult,
+  mending: string,
+  current: ClientConfig | undefined,
+): ClientConfig | undefined {
   for (const notice of loaded.notices) log.write("info", "config.notice", notice);
   const say = (level: LogLevel, event: string, p: (typeof loaded.warnings)[number]): void =>
     log.write(level, event, `${p.origin.file}:${p.origin.line}: ${p.directive}: ${p.problem}`);
@@ -17,12 +23,16 @@ export function sayLoaded(log: Log, loaded: LoadResult, mending: string): Client
   if (loaded.ok) return loaded.config;
   for (const problem of loaded.problems) say("error", "config.invalid", problem);
   // Without a problem there is no configuration yet; whoever loads it has said so.
-  if (loaded.problems.length > 0) {
+  const problems = loaded.problems.length;
+  if (current !== undefined) {
+    const text = `nothing is taken of it, and the tunnel goes on with the configuration before; mend it, ${mending}`;
+    log.write("error", "config.invalid", text, { problems });
+  } else if (problems > 0) {
     log.write("error", "config.invalid", `the LAN stays closed until the configuration is mended; ${mending}`, {
-      problems: loaded.problems.length,
+      problems,
     });
   }
-  return undefined;
+  return current;
 }
 
 /** Names the settings that were changed but hold from the next start on; undefined when there are none. */

@@ -12,7 +12,8 @@ const HELP = `usage: morgana appliance --wan IF --lan IF --config PATH [--log-le
   --log-level    error, warn, info (default; overrides appliance.toml) or debug
   --log-format   text (default) or json, one record a line
 
-Signals: SIGTERM and SIGINT leave, SIGUSR1 reconnects (and reads the configuration again), SIGUSR2 logs statistics.
+Signals: SIGHUP and SIGUSR1 read the configuration again and connect anew (with problems in it what runs goes on),
+SIGUSR2 logs statistics, SIGTERM and SIGINT leave.
 `;
 
 export async function appliance(argv: string[]): Promise<number> {

@@ -1,6 +1,8 @@
 /** The two devices that the appliance stands between, watched by its poller. */
 import type { NativeMemory } from "../sys/memory.ts";
 import type { Poller } from "../sys/poller.ts";
+import { claimInterface } from "./claim.ts";
+import { interfaceFacts } from "./interface.ts";
 import { PacketDevice } from "./packet.ts";
 
 export class DevicePair {
@@ -8,28 +10,38 @@ export class DevicePair {
   readonly lan: PacketDevice;
   readonly #poller: Poller;
   readonly #bits: readonly number[];
+  readonly #release: () => void;
 
-  /** Opens both or none. @param wan,lan names of interfaces @throws Error in words, SysError */
+  /** Opens both or none, for this process alone. @param wan,lan names of interfaces @throws Error in words, SysError */
   static open(wan: string, lan: string, memory: NativeMemory, poller: Poller): DevicePair {
-    const first = PacketDevice.open(wan, memory);
+    const undo: (() => void)[] = [];
+    const release = (): void => {
+      for (const step of undo.reverse()) step();
+    };
     try {
-      return new DevicePair(first, PacketDevice.open(lan, memory), poller);
+      for (const name of [wan, lan]) undo.push(claimInterface(name, interfaceFacts(name).index));
+      const first = PacketDevice.open(wan, memory);
+      undo.push(() => first.close());
+      const second = PacketDevice.open(lan, memory);
+      undo.push(() => second.close());
+      return new DevicePair(first, second, poller, release);
     } catch (error) {
-      first.close();
+      release();
       throw error;
     }
   }
 
-  private constructor(wan: PacketDevice, lan: PacketDevice, poller: Poller) {
+  /** @param release closes the devices and lets go of the interfaces */
+  private constructor(wan: PacketDevice, lan: PacketDevice, poller: Poller, release: () => void) {
     this.wan = wan;
     this.lan = lan;
     this.#poller = poller;
+    this.#release = release;
     this.#bits = [poller.add(wan.fd), poller.add(lan.fd)];
   }
 
   close(): void {
     for (const bit of this.#bits) this.#poller.remove(bit);
-    this.wan.close();
-    this.lan.close();
+    this.#release();
   }
 }

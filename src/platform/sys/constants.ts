@@ -1,4 +1,5 @@
 /** Numbers of the Linux ABI (asm-generic; the same on x86-64 and arm64). */
+export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_NETLINK = 16;
 export const AF_PACKET = 17;

@@ -12,8 +12,14 @@ export const APPLIANCE = [
     ],
     ["turns.done() ? 0 :", "", "that the turn in which the end comes is the last"],
   ),
+  ...mutationsOf("platform/dev/claim.ts", [
+    "bind(fd, abstractAddress(nameOf(index)), name);",
+    "",
+    "that an interface is one router's alone",
+  ]),
   ...mutationsOf(
     "appliance/appliance.ts",
+    ["    if (!loaded.ok) return;\n", "", "that a reload with problems leaves the session that runs alone"],
     [
       "    this.#reviveAt = now + REVIVE_AFTER_MS;",
       "    if (this.#dialer !== undefined) this.#reviveAt = now + REVIVE_AFTER_MS;",
