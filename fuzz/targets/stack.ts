@@ -6,6 +6,7 @@ import { GSO_NONE, VNET_NEEDS_CSUM } from "../../src/lib/batch.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { Drop } from "../../src/netstack/drop.ts";
 import { ethernetInterface, tunnelInterface } from "../../src/netstack/interface.ts";
+import { NAT_IPV4 } from "../../src/netstack/nat/ip4.ts";
 import { Nat } from "../../src/netstack/nat/nat.ts";
 import { Router } from "../../src/netstack/router.ts";
 import {
@@ -67,11 +68,13 @@ function newStack(nat: boolean) {
     random: seededRandom(2),
     policy: { echo: true, errors: true, announce: false },
   });
-  const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(3), limit: 64 }) : undefined;
+  const translator = nat
+    ? new Nat({ family: NAT_IPV4, slab: bed.slab, random: seededRandom(3), limit: 64 })
+    : undefined;
   const router = new Router({ slab: bed.slab, lan, tunnel: tunnelSide, nat: translator, random: seededRandom(7) });
   lan.configure({ address: cidr(`${LAN}/24`) });
   const routes = [{ network: cidr("198.51.100.0/24"), metric: 0 }];
-  router.openTunnel({ address: cidr(`${TUN}/24`), mtu: TUNNEL_MTU, mssClamp: 0, routes });
+  router.openTunnel(0, { address: cidr(`${TUN}/24`), mtu: TUNNEL_MTU, mssClamp: 0, routes });
   return { lan, tunnelSide, router };
 }
 

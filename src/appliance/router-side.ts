@@ -17,15 +17,12 @@ export class RouterSide implements TunnelSide {
     this.#changed = changed;
   }
 
-  up(now: number, tunnel: OpenTunnel): string | undefined {
-    const { options, mtu, mssClamp } = tunnel;
-    const { address } = options;
-    if (address === undefined) return "the tunnel has IPv6 alone, which is not available yet";
+  up(now: number, tunnel: OpenTunnel): undefined {
+    const { mtu, mssClamp } = tunnel;
+    const { address, address6, routes } = tunnel.options;
     this.#path.setCarrier(tunnel);
-    const routes = options.routes.filter(({ network }) => network.isIpv4);
-    this.#path.router.openTunnel({ address, mtu, mssClamp, routes });
-    this.#changed(now, options);
-    return undefined;
+    this.#path.router.openTunnel(now, { address, address6, mtu, mssClamp, routes });
+    this.#changed(now, tunnel.options);
   }
 
   down(now: number): void {

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { total } from "../../test/support/total.ts";
 import { VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { seededRandom } from "../lib/random.ts";
+import { NAT_IPV4 } from "./nat/ip4.ts";
 import { Nat } from "./nat/nat.ts";
 import { Router } from "./router.ts";
 import { arp, Bed, bytesOf, cidr, frame, icmp, ipv4, side, tcp, tunnelSide, udp } from "./testing/bed.ts";
@@ -62,7 +63,9 @@ const stack = (nat: boolean) => {
   const bed = new Bed();
   const lan = side(bed, "lan");
   const tunnel = tunnelSide(bed);
-  const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(3), limit: 512 }) : undefined;
+  const translator = nat
+    ? new Nat({ family: NAT_IPV4, slab: bed.slab, random: seededRandom(3), limit: 512 })
+    : undefined;
   const router = new Router({
     slab: bed.slab,
     lan: lan.it,
@@ -72,7 +75,7 @@ const stack = (nat: boolean) => {
   });
   lan.it.configure({ address: cidr(`${LAN}/24`) });
   const routes = [{ network: cidr("198.51.100.0/24"), metric: 0 }];
-  router.openTunnel({ address: cidr(`${TUN}/24`), mtu: 600, mssClamp: 0, routes });
+  router.openTunnel(0, { address: cidr(`${TUN}/24`), mtu: 600, mssClamp: 0, routes });
   return { bed, lan, tunnel, router };
 };
 

@@ -180,12 +180,14 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
     }
     this.v6.changed(now);
     this.#tcp?.addressesChanged();
+    this.onAddress();
   }
 
   unconfigure6(): void {
     this.link.nd?.forget();
     this.v6.unconfigure();
     this.#tcp?.addressesChanged();
+    this.onAddress();
   }
 
   /** The link was lost or came back: what was known of the neighbours may be wrong. */

@@ -4,6 +4,7 @@ import { GSO_TCPV4, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { seededRandom } from "../lib/random.ts";
 import { DROP_TEXT, Drop } from "./drop.ts";
 import type { TunnelInterface } from "./interface.ts";
+import { NAT_IPV4 } from "./nat/ip4.ts";
 import { Nat } from "./nat/nat.ts";
 import { Router } from "./router.ts";
 import {
@@ -49,7 +50,7 @@ const build = (nat: boolean): void => {
   lan.it.configure({ address: cidr(`${LAN}/24`) });
   lan.outlet.take();
   ({ it: tunnelIt, outlet: tunnel } = tunnelSide(bed));
-  const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(5) }) : undefined;
+  const translator = nat ? new Nat({ family: NAT_IPV4, slab: bed.slab, random: seededRandom(5) }) : undefined;
   router = new Router({ slab: bed.slab, lan: lan.it, tunnel: tunnelIt, nat: translator, random: seededRandom(7) });
 };
 
@@ -58,7 +59,7 @@ const open = (mtu = 1400, mssClamp = 0): void => {
     { network: cidr("198.51.100.0/24"), metric: 0 },
     { network: cidr("10.8.0.0/24"), metric: 0 },
   ];
-  router.openTunnel({ address: cidr(`${TUN}/24`), mtu, mssClamp, routes });
+  router.openTunnel(0, { address: cidr(`${TUN}/24`), mtu, mssClamp, routes });
 };
 
 /** The host becomes known to the gateway, as it is once it has asked for the gateway's MAC. */
@@ -388,7 +389,7 @@ test("a peer whose fragments were not completed is told, and no other", () => {
     { network: cidr("10.8.0.10/32"), metric: 0, peer: 1 },
     { network: cidr("10.8.0.11/32"), metric: 0, peer: 2 },
   ];
-  router.openTunnel({ address: cidr(`${TUN}/24`), mtu: 1400, mssClamp: 0, routes, ownSourcesOnly: true });
+  router.openTunnel(0, { address: cidr(`${TUN}/24`), mtu: 1400, mssClamp: 0, routes, ownSourcesOnly: true });
   const rx = bed.receive(ipv4({ src: "10.8.0.11", dst: TUN, protocol: 17, fragment: IPV4_MF }, bytesOf(64)));
   rx.peer[0] = 2;
   tunnelIt.ingest(0, rx);
@@ -566,7 +567,7 @@ describe("tunnel to LAN", () => {
 
 test("a LAN host that has the tunnel's address keeps it: the gateway does not answer for it", () => {
   build(false);
-  router.openTunnel({ address: cidr(`${HOST}/32`), mtu: 1400, mssClamp: 0, routes: [] });
+  router.openTunnel(0, { address: cidr(`${HOST}/32`), mtu: 1400, mssClamp: 0, routes: [] });
   meet();
   fromLan(icmp({ src: "192.168.50.11", dst: HOST }, 8, 0, 1, bytesOf(8)));
   expect(lan.outlet.take()).toEqual([]);

@@ -1,5 +1,5 @@
 /**
- * Forwarding between sides (RFC 1812 5): one table says where a destination is, one matrix what may pass from where to
+ * Forwarding between sides (RFC 1812 5, RFC 8200): one table a family says where a destination is, one matrix what may pass from where to
  * where, and a translator stands between the LAN and the tunnel. A side that is not given to the router, the client role's WAN,
  * cannot be reached through it: there is no entry that could lead there.
  *
@@ -10,40 +10,24 @@
  *
  * By side, in packets (a super-frame is one): received = what was sent to another side + held + the sum of its drops.
  */
-import { GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_UDP, GSO_UDP_L4, MAX_SEGMENTS, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { GSO_ECN, GSO_NONE, GSO_UDP, GSO_UDP_L4, MAX_SEGMENTS, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { Cidr } from "../lib/cidr.ts";
 import { Counters } from "../lib/counters.ts";
 import { IpAddress } from "../lib/ip.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
+import { type Family, type IcmpError, IPV4, IPV6 } from "./family.ts";
 import type { Forwarder } from "./forwarder.ts";
 import type { EthernetInterface, Interface, TunnelInterface } from "./interface.ts";
+import { wordsOf } from "./ip6/addressing.ts";
 import type { Nat } from "./nat/nat.ts";
 import { clampMss } from "./offload/mss.ts";
 import { completeChecksum } from "./offload/partial.ts";
 import { segmentCount, tcpSuperHeaderLen, udpSuperHeaderLen } from "./offload/split.ts";
 import type { Packet } from "./packet.ts";
 import { RouteTable, type RouteTarget } from "./route.ts";
-import {
-  ICMP_TIME_EXCEEDED,
-  ICMP_UNREACHABLE,
-  TIME_EXCEEDED_TTL,
-  UNREACHABLE_FRAGMENTATION_NEEDED,
-  UNREACHABLE_HOST,
-  UNREACHABLE_NET,
-} from "./wire/icmpv4.ts";
-import {
-  IPV4_DST,
-  IPV4_SRC,
-  ipv4DecrementTtl,
-  ipv4DontFragment,
-  ipv4Dst,
-  ipv4FragmentOffset,
-  ipv4Ttl,
-  PROTO_TCP,
-  PROTO_UDP,
-} from "./wire/ipv4.ts";
+import { PROTO_TCP, PROTO_UDP } from "./wire/ipv4.ts";
 import { tcpCheck } from "./wire/tcp.ts";
 import { udpCheck } from "./wire/udp.ts";
 
@@ -51,8 +35,9 @@ export interface RouterOptions {
   readonly slab: Slab;
   readonly lan: EthernetInterface;
   readonly tunnel: TunnelInterface;
-  /** From the LAN into the tunnel. */
+  /** From the LAN into the tunnel, of each family. */
   readonly nat: Nat | undefined;
+  readonly nat6?: Nat | undefined;
   readonly random: Random;
 }
 
@@ -65,9 +50,11 @@ export interface RouterTunnelRoute {
 }
 
 export interface RouterTunnel {
-  /** Our own, with the prefix of the tunnel's subnet; 32 where there is only a peer. */
-  readonly address: Cidr;
-  /** Largest IP packet into the tunnel, at least 68. */
+  /** Our own IPv4 address, with the prefix of the tunnel's subnet; 32 where there is only a peer. Undefined: the tunnel has none. */
+  readonly address: Cidr | undefined;
+  /** Our own IPv6 address, with the prefix of the tunnel's subnet; undefined: no IPv6 goes through the tunnel. */
+  readonly address6?: Cidr | undefined;
+  /** Largest IP packet into the tunnel, at least 68, and 1280 with IPv6. */
   readonly mtu: number;
   /** Largest TCP payload by configuration (mssfix), 0: what follows from the MTU. */
   readonly mssClamp: number;
@@ -88,9 +75,13 @@ const RECEIVED = 0;
 const HELD = 1;
 const SENT = 2;
 
-/** RFC 3927 2.7: link-local stays on its link. */
+/** RFC 3927 2.7: link-local stays on its link. That of IPv6 never comes as far as a router. */
 const LINK_LOCAL = new Cidr(IpAddress.fromIpv4(0xa9fe0000), 16);
 const EVERYWHERE = new Cidr(IpAddress.fromIpv4(0), 0);
+const EVERYWHERE6 = new Cidr(new IpAddress(0, 0, 0, 0), 0);
+/** Bytes of IP and TCP headers: what an MSS leaves out of an MTU. */
+const HEADERS = 40;
+const HEADERS6 = 60;
 
 /** A side of the router: an interface, and what became of the packets that came from it. */
 export class Side implements Forwarder {
@@ -116,6 +107,7 @@ export class Side implements Forwarder {
     this.noRoute = noRoute;
     this.counters = new Counters([`${name}Received`, `${name}Held`, `to${name[0]?.toUpperCase()}${name.slice(1)}`]);
     face.v4.forwarder = this;
+    face.v6.forwarder = this;
   }
 
   checkSource(p: Packet): DropCode {
@@ -136,21 +128,20 @@ export class Router {
   readonly #slab: Slab;
   readonly #lan: EthernetInterface;
   readonly #tunnel: TunnelInterface;
-  readonly #nat: Nat | undefined;
+  readonly #ipv4: Half;
+  readonly #ipv6: Half;
   readonly #sides: readonly Side[];
-  readonly #routes: RouteTable;
   /** What may pass: [from * SIDES + to] is 0 or the code it is refused with. */
   readonly #policy = new Uint8Array(SIDES * SIDES);
   #open: RouterTunnel | undefined = undefined;
-  #mss = 1460;
 
   /** Becomes the forwarder of both interfaces. */
-  constructor({ slab, lan, tunnel, nat, random }: RouterOptions) {
-    this.#routes = new RouteTable(1, randomBelow(random, 2 ** 32) | 0);
+  constructor({ slab, lan, tunnel, nat, nat6, random }: RouterOptions) {
+    this.#ipv4 = new Half(IPV4, nat, randomBelow(random, 2 ** 32) | 0);
+    this.#ipv6 = new Half(IPV6, nat6, randomBelow(random, 2 ** 32) | 0);
     this.#slab = slab;
     this.#lan = lan;
     this.#tunnel = tunnel;
-    this.#nat = nat;
     this.lan = new Side(this, LAN, lan, Drop.ForeignSource, Drop.NoRoute);
     this.lan.ownSourcesOnly = true;
     this.tunnel = new Side(this, TUNNEL, tunnel, Drop.TunnelForeignSource, Drop.TunnelNotForLan);
@@ -159,24 +150,34 @@ export class Router {
     // Behind the translator the LAN has no addresses that the tunnel could know; what belongs to a mapping is not asked here.
     this.#policy[TUNNEL * SIDES + LAN] = nat === undefined ? Drop.None : Drop.TunnelNotForLan;
     tunnel.v4.isTranslated = nat !== undefined;
-    tunnel.v4.udp.owner = nat;
+    tunnel.v4.udp.owners = [nat, nat6].filter((translator) => translator !== undefined);
+    tunnel.v6.isTranslated = nat6 !== undefined;
     tunnel.link.peerOf = (hop) => this.#peerOf(hop);
     lan.onAddress = () => this.#rebuild();
     this.#rebuild();
   }
 
   /** From now on packets go into the tunnel. A new address makes the translator forget, an unchanged one does not. */
-  openTunnel(config: RouterTunnel): void {
+  openTunnel(now: number, config: RouterTunnel): void {
     this.#open = config;
-    const { address, mtu, mssClamp } = config;
-    this.#tunnel.link.isOpen = true;
+    const { address, address6, mtu, mssClamp } = config;
+    const tunnel = this.#tunnel;
+    tunnel.link.isOpen = true;
     // Every peer is a neighbour.
-    this.#tunnel.configure({ address, mtu, routes: [{ network: EVERYWHERE, gateway: undefined }] });
-    const fits = mtu - 40;
-    this.#mss = mssClamp > 0 ? Math.min(mssClamp, fits) : fits;
+    if (address === undefined) tunnel.unconfigure();
+    else tunnel.configure({ address, mtu, routes: [{ network: EVERYWHERE, gateway: undefined }] });
+    tunnel.link.limitMtu(mtu);
+    const routes = [{ network: EVERYWHERE6, gateway: undefined }];
+    if (address6 === undefined) tunnel.unconfigure6();
+    else tunnel.configure6(now, { addresses: [{ address: address6 }], routes, mtu });
+    // mssfix is about IPv4; the header of IPv6 is longer (OpenVPN's mss.c, mss_fixup_ipv6).
+    const most = mssClamp > 0 ? Math.min(mssClamp + HEADERS, mtu) : mtu;
+    this.#ipv4.mss = most - HEADERS;
+    this.#ipv6.mss = most - HEADERS6;
     this.tunnel.ownSourcesOnly = config.ownSourcesOnly === true;
     this.#policy[TUNNEL * SIDES + TUNNEL] = config.peerToPeer === true ? Drop.None : Drop.TunnelNotForLan;
-    this.#nat?.setAddress(address.address.w3);
+    if (address !== undefined) this.#ipv4.nat?.setAddress(address.address);
+    if (address6 !== undefined) this.#ipv6.nat?.setAddress(address6.address);
     this.#rebuild();
   }
 
@@ -185,59 +186,63 @@ export class Router {
     this.#open = undefined;
     this.#tunnel.link.isOpen = false;
     this.#tunnel.unconfigure();
+    this.#tunnel.unconfigure6();
     this.#rebuild();
   }
 
-  /** Of the translator; the interfaces have their own. */
+  /** Of the translators; the interfaces have their own. */
   pollAt(): number {
-    return this.#nat?.pollAt() ?? Number.POSITIVE_INFINITY;
+    return Math.min(this.#ipv4.pollAt(), this.#ipv6.pollAt());
   }
 
   handleTimeout(now: number): void {
-    this.#nat?.handleTimeout(now);
+    this.#ipv4.nat?.handleTimeout(now);
+    this.#ipv6.nat?.handleTimeout(now);
   }
 
   /** Sends on a packet that came from a side: None, or why not. */
   pass(now: number, from: Side, p: Packet): DropCode {
     const d = this.#slab.view;
-    const routes = this.#routes;
-    if (ipv4Ttl(d, p.at) <= 1) {
-      this.#tell(now, from, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_TTL, p);
-      return Drop.Ipv4TtlExpired;
+    const half = p.isV6 ? this.#ipv6 : this.#ipv4;
+    const { routes, family, nat } = half;
+    const source = p.isV6 ? from.face.v6 : from.face.v4;
+    const dst = p.at + family.dstAt;
+    if (family.hopLimit(d, p.at) <= 1) {
+      this.#tell(now, from, family.errors.expired, p);
+      return family.expired;
     }
-    const nat = this.#nat;
-    const isInbound = nat !== undefined && from.index === TUNNEL && ipv4Dst(d, p.at) === nat.address;
+    const isInbound = nat !== undefined && from.index === TUNNEL && nat.isOutside(d, dst);
     let route = -1;
     let to = this.lan;
     if (!isInbound) {
-      route = routes.lookup(d, p.at + IPV4_DST);
-      const refusal = this.#refusal(from, route);
+      route = routes.lookup(d, dst);
+      const refusal = this.#refusal(from, half, route);
       if (refusal !== Drop.None) {
-        if (refusal === Drop.NoRoute || refusal === Drop.TunnelClosed)
-          this.#tell(now, from, ICMP_UNREACHABLE, UNREACHABLE_NET, p);
+        if (refusal === Drop.NoRoute || refusal === Drop.TunnelClosed) this.#tell(now, from, family.errors.noRoute, p);
         return refusal;
       }
       to = this.#sides[routes.side[route]!]!;
     }
     const isOutbound = nat !== undefined && from.index === LAN && to.index === TUNNEL;
     const gsoType = p.gsoType & ~GSO_ECN;
-    const isTcpSuper = gsoType === GSO_TCPV4;
+    const isTcpSuper = gsoType === family.tcpSuper;
     const isSuper = isTcpSuper || gsoType === GSO_UDP_L4;
     if (!isSuper && gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;
     const headerLen = isSuper ? this.#superHeaderLen(p, isTcpSuper) : this.#complete(p);
     if (headerLen < 0) return -headerLen as DropCode;
     if (isOutbound && p.isFragment) {
-      const drop = from.face.v4.reassemble(now, p);
+      const drop = source.reassemble(now, p);
       if (drop !== Drop.None) return drop;
       if (p.isFragment) {
         from.counters.bump(HELD);
         return Drop.None;
       }
     }
-    const { mtu } = to.face;
+    const { output } = p.isV6 ? to.face.v6 : to.face.v4;
+    const { mtu } = output;
     let size = isSuper ? Math.max(1, Math.min(p.gsoSize, p.len - headerLen)) : p.len;
     if (headerLen + size > mtu) {
-      if (ipv4DontFragment(d, p.at)) return this.#tooBig(now, from, to, p);
+      if (!family.mayFragment(d, p.at)) return this.#tooBig(now, from, family, mtu, p);
       if (isTcpSuper) size = mtu - headerLen; // smaller segments do what fragments would
       if (size <= 0) return Drop.GsoMalformed;
     }
@@ -245,24 +250,23 @@ export class Router {
     if (isInbound) {
       const refused = nat.inbound(now, p);
       if (refused !== Drop.None) return refused;
-      route = routes.lookup(d, p.at + IPV4_DST);
+      route = routes.lookup(d, p.at + family.dstAt);
       if (route < 0 || routes.side[route] !== LAN || routes.refusal[route] !== Drop.None) return Drop.TunnelNotForLan;
     } else if (isOutbound) {
       const refused = nat.outbound(now, p);
       if (refused !== Drop.None) return refused;
     }
-    ipv4DecrementTtl(d, p.at);
-    this.#clamp(p);
-    const { output } = to.face.v4;
+    family.countHop(d, p.at);
+    this.#clamp(p, half);
     // What lies in a scratch is gone before the frame is sent; fragments are copied anyway.
     if (p.isReassembled && p.len <= mtu) this.#copyTo(p, output.link.frame(p.len));
     let neighbour = routes.neighbour[route]!;
-    if (neighbour < 0) neighbour = output.onLink(now, ipv4Dst(d, p.at));
+    if (neighbour < 0) neighbour = output.onLink(now, p.at + family.dstAt);
     let drop: DropCode;
     if (neighbour < 0) drop = -neighbour as DropCode;
     else if (isSuper) drop = output.sendSegments(p, headerLen, size, neighbour);
     else drop = output.send(p, neighbour);
-    if (drop === Drop.NeighborUnreachable) this.#tell(now, from, ICMP_UNREACHABLE, UNREACHABLE_HOST, p);
+    if (drop === Drop.NeighborUnreachable) this.#tell(now, from, family.errors.unreachable, p);
     else if (drop === Drop.None) to.counters.bump(SENT);
     return drop;
   }
@@ -292,8 +296,8 @@ export class Router {
 
   /** Whether the source of a packet is where its side's answers to it would go. */
   sourceAllowed(from: Side, p: Packet): boolean {
-    const routes = this.#routes;
-    const back = routes.lookup(this.#slab.view, p.at + IPV4_SRC);
+    const { routes, family } = p.isV6 ? this.#ipv6 : this.#ipv4;
+    const back = routes.lookup(this.#slab.view, p.at + family.srcAt);
     if (back < 0) return !from.ownSourcesOnly;
     const side = routes.side[back]!;
     if (!from.ownSourcesOnly) return side === from.index || side === NOWHERE;
@@ -302,27 +306,29 @@ export class Router {
   }
 
   /** Why a packet from that side may not take the route (-1: there is none), or None. */
-  #refusal(from: Side, route: number): DropCode {
+  #refusal(from: Side, { routes }: Half, route: number): DropCode {
     if (route < 0) return from.noRoute;
-    const refusal = this.#routes.refusal[route]!;
+    const refusal = routes.refusal[route]!;
     if (refusal !== Drop.None) return refusal as DropCode;
-    return this.#policy[from.index * SIDES + this.#routes.side[route]!]! as DropCode;
+    return this.#policy[from.index * SIDES + routes.side[route]!]! as DropCode;
   }
 
   /** Tells the sender, where it is known: behind the translator it is not. */
-  #tell(now: number, from: Side, type: number, code: number, p: Packet): void {
-    if (!from.face.v4.isTranslated) from.face.v4.sendError(now, type, code, 0, p);
+  #tell(now: number, from: Side, [type, code]: IcmpError, p: Packet): void {
+    const source = p.isV6 ? from.face.v6 : from.face.v4;
+    if (!source.isTranslated) source.sendError(now, type, code, 0, p);
   }
 
-  #tooBig(now: number, from: Side, to: Side, p: Packet): DropCode {
-    from.face.v4.sendError(now, ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED, to.face.mtu, p);
+  #tooBig(now: number, from: Side, { errors }: Family, mtu: number, p: Packet): DropCode {
+    const [type, code] = errors.tooBig;
+    (p.isV6 ? from.face.v6 : from.face.v4).sendError(now, type, code, mtu, p);
     return Drop.TooBig;
   }
 
-  #clamp(p: Packet): void {
+  #clamp(p: Packet, { family, mss }: Half): void {
     const d = this.#slab.view;
-    if (p.proto !== PROTO_TCP || ipv4FragmentOffset(d, p.at) !== 0) return;
-    if (tcpCheck(d, p.l4, p.at + p.len - p.l4) === Drop.None) clampMss(d, p.l4, this.#mss);
+    if (p.proto !== PROTO_TCP || !family.hasTransport(d, p)) return;
+    if (tcpCheck(d, p.l4, p.at + p.len - p.l4) === Drop.None) clampMss(d, p.l4, mss);
   }
 
   #copyTo(p: Packet, to: number): void {
@@ -332,43 +338,86 @@ export class Router {
   }
 
   #peerOf(hop: Int32Array): number {
-    const route = this.#routes.find(hop, 0);
-    return route >= 0 && this.#routes.side[route] === TUNNEL ? this.#routes.neighbour[route]! : -1;
+    const { routes } = hop.length === 1 ? this.#ipv4 : this.#ipv6;
+    const route = routes.find(hop, 0);
+    return route >= 0 && routes.side[route] === TUNNEL ? routes.neighbour[route]! : -1;
   }
 
-  /** Makes the table anew: an address or the tunnel has changed. */
+  /** Makes the tables anew: an address or the tunnel has changed. */
   #rebuild(): void {
-    const routes = this.#routes;
     const lan = this.#lan.address;
-    const open = this.#open;
-    const own = open?.address.address;
-    const to = (side: number, neighbour: number, refusal: DropCode = Drop.None): RouteTarget => ({
-      side,
-      neighbour,
-      refusal,
-    });
-    routes.clear();
-    if (lan !== undefined) {
-      // Of a network that both sides claim to have the LAN's is first.
-      routes.add(lan.network, -1, to(LAN, -1));
-      // Neither the gateway itself nor everybody at once can be sent to from elsewhere.
-      const { prefix } = this.#lan.v4.addressing;
-      const host = (word: number): Cidr => new Cidr(IpAddress.fromIpv4(word), 32);
-      const notForwarded = [lan.address.w3];
-      if (prefix < 31) notForwarded.push(lan.network.address.w3, this.#lan.v4.addressing.broadcast);
-      for (const word of notForwarded) routes.add(host(word), -1, to(LAN, -1, Drop.TunnelNotForLan));
-    }
-    routes.add(LINK_LOCAL, -1, to(NOWHERE, -1, Drop.Ipv4MartianDestination));
-    if (open === undefined) routes.add(EVERYWHERE, 0, to(NOWHERE, -1, Drop.TunnelClosed));
-    else {
-      for (const { network, metric, peer = 0 } of open.routes) {
-        const isOfLan = lan !== undefined && lan.prefix <= network.prefix && lan.overlaps(network);
-        if (!isOfLan) routes.add(network, metric, to(TUNNEL, peer));
-      }
-    }
+    const { prefix, broadcast } = this.#lan.v4.addressing;
+    const lans = lan === undefined ? [] : [lan];
+    // Neither the gateway itself nor everybody at once can be sent to from elsewhere.
+    const notForwarded = lan === undefined ? [] : [lan.address];
+    if (lan !== undefined && prefix < 31) notForwarded.push(lan.network.address, IpAddress.fromIpv4(broadcast));
+    this.#ipv4.routes.clear();
+    this.#ipv4.routes.add(LINK_LOCAL, -1, target(NOWHERE, -1, Drop.Ipv4MartianDestination));
+    this.#fill(this.#ipv4, lans, notForwarded, this.#open?.address, EVERYWHERE);
+
+    const { addresses } = this.#lan.v6.addressing;
+    const own6 = addresses.filter(({ value }) => !value.isLinkLocal);
+    const lans6 = own6.map(({ value, prefix: bits }) => new Cidr(value, bits));
+    // The network's own address is any router on it (RFC 4291 2.6.1).
+    const notForwarded6 = own6.map(({ value }) => value).concat(lans6.map(({ network }) => network.address));
+    this.#ipv6.routes.clear();
+    this.#fill(this.#ipv6, lans6, notForwarded6, this.#open?.address6, EVERYWHERE6);
+
     // This host answers on each side for its address on the other; behind the translator the LAN's is not known, and the LAN wins.
+    const own = this.#open?.address?.address;
     const isOfLan = own !== undefined && lan?.contains(own) === true;
     this.#lan.v4.addressing.others = own === undefined || isOfLan ? [] : [own.w3];
-    this.#tunnel.v4.addressing.others = lan === undefined || this.#nat !== undefined ? [] : [lan.address.w3];
+    this.#tunnel.v4.addressing.others = lan === undefined || this.#ipv4.nat !== undefined ? [] : [lan.address.w3];
+    const inTunnel = this.#open?.address6?.address;
+    const isOfLan6 = inTunnel !== undefined && lans6.some((network) => network.contains(inTunnel));
+    this.#lan.v6.addressing.others = inTunnel === undefined || isOfLan6 ? [] : [wordsOf(inTunnel)];
+    this.#tunnel.v6.addressing.others = this.#ipv6.nat !== undefined ? [] : own6.map(({ words }) => words);
+  }
+
+  /** @param own the tunnel's address of the family; undefined: nothing of it goes through the tunnel */
+  #fill(
+    { routes }: Half,
+    lans: readonly Cidr[],
+    notForwarded: readonly IpAddress[],
+    own: Cidr | undefined,
+    everywhere: Cidr,
+  ): void {
+    // Of a network that both sides claim to have the LAN's is first.
+    for (const { network } of lans) routes.add(network, -1, target(LAN, -1));
+    for (const host of notForwarded) routes.add(new Cidr(host, host.bits), -1, target(LAN, -1, Drop.TunnelNotForLan));
+    const open = this.#open;
+    if (open === undefined) routes.add(everywhere, 0, target(NOWHERE, -1, Drop.TunnelClosed));
+    else if (own !== undefined) {
+      for (const { network, metric, peer = 0 } of open.routes) {
+        if (network.isIpv4 !== everywhere.isIpv4) continue;
+        const isOfLan = lans.some((lan) => lan.prefix <= network.prefix && lan.overlaps(network));
+        if (!isOfLan) routes.add(network, metric, target(TUNNEL, peer));
+      }
+    }
   }
 }
+
+/** What the router has for one family. */
+class Half {
+  readonly family: Family;
+  readonly routes: RouteTable;
+  readonly nat: Nat | undefined;
+  /** What a SYN that crosses the tunnel may announce at most. */
+  mss = 1220;
+
+  constructor(family: Family, nat: Nat | undefined, seed: number) {
+    this.family = family;
+    this.routes = new RouteTable(family.stride, seed);
+    this.nat = nat;
+  }
+
+  pollAt(): number {
+    return this.nat?.pollAt() ?? Number.POSITIVE_INFINITY;
+  }
+}
+
+const target = (side: number, neighbour: number, refusal: DropCode = Drop.None): RouteTarget => ({
+  side,
+  neighbour,
+  refusal,
+});

@@ -4,6 +4,7 @@ import { Batch, GSO_TCPV4, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { seededRandom } from "../lib/random.ts";
 import { Drop } from "./drop.ts";
 import { ip4Check } from "./ip4/check.ts";
+import { NAT_IPV4 } from "./nat/ip4.ts";
 import { Nat } from "./nat/nat.ts";
 import { Packet } from "./packet.ts";
 import { Router } from "./router.ts";
@@ -35,13 +36,13 @@ function lanSide(gateway?: string) {
 function routed(nat: boolean, peers?: readonly [string, string]) {
   const { bed, it, outlet } = lanSide();
   const { it: tunnelIt, outlet: tunnel } = tunnelSide(bed);
-  const translator = nat ? new Nat({ slab: bed.slab, random: seededRandom(5) }) : undefined;
+  const translator = nat ? new Nat({ family: NAT_IPV4, slab: bed.slab, random: seededRandom(5) }) : undefined;
   const router = new Router({ slab: bed.slab, lan: it, tunnel: tunnelIt, nat: translator, random: seededRandom(7) });
   const routes =
     peers === undefined
       ? [{ network: cidr("198.51.100.0/24"), metric: 0 }]
       : peers.map((network, peer) => ({ network: cidr(network), metric: 0, peer: peer + 1 }));
-  router.openTunnel({
+  router.openTunnel(0, {
     address: cidr(`${TUN}/24`),
     mtu: 1400,
     mssClamp: 0,

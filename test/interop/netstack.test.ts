@@ -10,6 +10,7 @@ import { seededRandom } from "../../src/lib/random.ts";
 import { Arena } from "../../src/lib/slab.ts";
 import { type EthernetInterface, ethernetInterface, tunnelInterface } from "../../src/netstack/interface.ts";
 import { ip4Read } from "../../src/netstack/ip4/check.ts";
+import { NAT_IPV4 } from "../../src/netstack/nat/ip4.ts";
 import { Nat } from "../../src/netstack/nat/nat.ts";
 import { segmentCount, tcpSegmentCopy, tcpSuperHeaderLen } from "../../src/netstack/offload/split.ts";
 import { Packet } from "../../src/netstack/packet.ts";
@@ -90,7 +91,7 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
         tunnel.arena.reset();
       },
     };
-    const nat = new Nat({ slab: memory, random, limit: 1000 });
+    const nat = new Nat({ family: NAT_IPV4, slab: memory, random, limit: 1000 });
     const side = tunnelInterface({
       slab: memory,
       outlet: tunnel,
@@ -103,7 +104,7 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
     far.configure({ address: cidr("10.77.0.2/24") });
     lan.configure({ address: cidr("10.99.0.1/24") });
     const routes = [{ network: cidr("10.77.0.0/24"), metric: 0 }];
-    router.openTunnel({ address: cidr("10.77.0.2/24"), mtu: 1400, mssClamp: 0, routes });
+    router.openTunnel(0, { address: cidr("10.77.0.2/24"), mtu: 1400, mssClamp: 0, routes });
     const rx = new Batch(64);
     const arps = new Batch(64);
     // every frame of a receive may be a super-frame

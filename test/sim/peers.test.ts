@@ -143,7 +143,7 @@ function connect(index: number): ClientSession {
 }
 
 const open = (peerToPeer = false): void =>
-  path.router.openTunnel({
+  path.router.openTunnel(0, {
     address: cidr(`${GATEWAY}/24`),
     mtu: 1400,
     mssClamp: 0,
@@ -274,7 +274,7 @@ test("a socket of the tunnel's side reaches peers by their routes, and hears the
 
 test("a peer whose link is gone is not spoken to; the others are", () => {
   path.setCarrier(undefined, 2);
-  path.router.openTunnel({
+  path.router.openTunnel(0, {
     address: cidr(`${GATEWAY}/24`),
     mtu: 1400,
     mssClamp: 0,

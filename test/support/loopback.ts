@@ -105,7 +105,7 @@ export class Loopback {
     this.#handshake(memory, peer);
     join(path, this.session, { address: addr(SERVER), port: SERVER_PORT });
     const routes = [{ network: cidr("0.0.0.0/0"), metric: 0 }];
-    path.router.openTunnel({ address: cidr("10.8.0.2/24"), mtu: 1500, mssClamp: 0, routes });
+    path.router.openTunnel(0, { address: cidr("10.8.0.2/24"), mtu: 1500, mssClamp: 0, routes });
     this.turn(); // addresses are resolved
   }
 

@@ -99,7 +99,7 @@ beforeEach(() => {
     },
   });
   const routes = [{ network: cidr("0.0.0.0/0"), metric: 0 }];
-  path.router.openTunnel({ address: cidr("10.8.0.2/24"), mtu: 1500, mssClamp: 0, routes });
+  path.router.openTunnel(0, { address: cidr("10.8.0.2/24"), mtu: 1500, mssClamp: 0, routes });
   lan.offer(1, arp(ARP_REQUEST, HOST, "192.168.50.1", HOST_MAC));
   path.receive(0);
   [sealed, opened] = [0, 0];

@@ -18,6 +18,9 @@ import {
   type TunnelInterface,
   tunnelInterface,
 } from "../../netstack/interface.ts";
+import type { NatFamily } from "../../netstack/nat/family.ts";
+import { NAT_IPV4 } from "../../netstack/nat/ip4.ts";
+import { NAT_IPV6 } from "../../netstack/nat/ip6.ts";
 import { Nat } from "../../netstack/nat/nat.ts";
 import { Router } from "../../netstack/router.ts";
 import type { FrameDevice } from "../../platform/dev/frame-device.ts";
@@ -33,6 +36,7 @@ const INTERFACE_ARENA = 512 * KIB;
 const SCRATCH = 256 * KIB;
 const ROWS = 1024;
 const NAT_LIMIT = 32768;
+const NAT6_LIMIT = 16384;
 /**
  * What a turn takes of each device at most, in packets (about 1 us each): neither side waits longer for the other, however the
  * frames are made. No less than MAX_SEGMENTS, so that any frame gets through.
@@ -61,6 +65,7 @@ export class RouterPath {
   readonly lan: EthernetInterface;
   readonly tunnel: TunnelInterface;
   readonly nat: Nat | undefined;
+  readonly nat6: Nat | undefined;
   readonly router: Router;
   /** For what a session makes by itself (pings). */
   readonly sessionScratch: Arena;
@@ -112,7 +117,10 @@ export class RouterPath {
       random,
       policy: { echo: true, errors: true, announce: true },
     });
-    this.nat = options.nat ? new Nat({ slab: memory, random, limit: NAT_LIMIT }) : undefined;
+    const translator = (family: NatFamily, limit: number): Nat | undefined =>
+      options.nat ? new Nat({ family, slab: memory, random, limit }) : undefined;
+    this.nat = translator(NAT_IPV4, NAT_LIMIT);
+    this.nat6 = translator(NAT_IPV6, NAT6_LIMIT);
     this.tunnel = tunnelInterface({
       slab: memory,
       outlet: this.#tunnelOut,
@@ -121,7 +129,14 @@ export class RouterPath {
       random,
       policy: { echo: true, errors: true, announce: false },
     });
-    this.router = new Router({ slab: memory, lan: this.lan, tunnel: this.tunnel, nat: this.nat, random });
+    this.router = new Router({
+      slab: memory,
+      lan: this.lan,
+      tunnel: this.tunnel,
+      nat: this.nat,
+      nat6: this.nat6,
+      random,
+    });
     this.sessionScratch = arena(SCRATCH);
     this.links = new UdpLinks(this.wan, () => this.lan.address?.address);
   }

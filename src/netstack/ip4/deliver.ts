@@ -34,7 +34,7 @@ import {
   UNREACHABLE_PORT,
   UNREACHABLE_PROTOCOL,
 } from "../wire/icmpv4.ts";
-import { ipv4Dst, ipv4Src, PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
+import { IPV4_SRC, ipv4Dst, ipv4Src, PROTO_ICMP, PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { UDP_HEADER_LEN, udpDstPort } from "../wire/udp.ts";
 import type { Addressing } from "./addressing.ts";
 import { ip4Check, ip4Read } from "./check.ts";
@@ -166,7 +166,7 @@ export class Ip4 {
     this.#slab.bytes.set(first, at);
     ip4Read(this.#slab.view, p, at);
     // Who sent them may have gone: whoever has the address now is told.
-    p.neighbour = this.output.onLink(now, ipv4Src(this.#slab.view, at));
+    p.neighbour = this.output.onLink(now, at + IPV4_SRC);
     this.sendError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_REASSEMBLY, 0, p);
     this.#scratch.reset(mark);
   }

@@ -57,9 +57,14 @@ export class Ip4Output {
     return reachable(this.link.answerVia(now, request, this.#hop));
   }
 
-  /** The neighbour on the link that has the address `dst`, or minus a drop code (NeighborUnreachable). */
-  onLink(now: number, dst: number): number {
-    this.#hop[0] = dst;
+  /** Largest packet that leaves whole. */
+  get mtu(): number {
+    return this.link.mtu;
+  }
+
+  /** The neighbour on the link that has the address at that place, or minus a drop code (NeighborUnreachable). */
+  onLink(now: number, at: number): number {
+    this.#hop[0] = this.#slab.view.getInt32(at);
     return reachable(this.link.resolve(now, this.#hop));
   }
 

@@ -80,6 +80,7 @@ import {
   ndpCheck,
   ndpIsType,
 } from "../wire/ndp.ts";
+import { UDP_HEADER_LEN, udpDstPort } from "../wire/udp.ts";
 import { type Ip6Addressing, wordsOf } from "./addressing.ts";
 import { ip6Check, ip6Read } from "./check.ts";
 import { IPV6_FRAGMENTS } from "./fragment.ts";
@@ -322,8 +323,12 @@ export class Ip6 {
 
   /** Whether a packet is this host's although its address is a translator's. */
   #isForHost(p: Packet): boolean {
-    if (p.proto !== PROTO_ICMPV6 || p.at + p.len <= p.l4) return false;
-    const type = this.#slab.view.getUint8(p.l4);
+    const avail = p.at + p.len - p.l4;
+    const d = this.#slab.view;
+    // A port of our own is one that the translator does not give out.
+    if (p.proto === PROTO_UDP) return avail >= UDP_HEADER_LEN && this.#udp.isBound(udpDstPort(d, p.l4));
+    if (p.proto !== PROTO_ICMPV6 || avail <= 0) return false;
+    const type = d.getUint8(p.l4);
     return type === ICMPV6_ECHO_REQUEST || ndpIsType(type) || type === ICMPV6_MLD_QUERY;
   }
 

@@ -2,7 +2,9 @@
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { LinkLayer } from "../link/layer.ts";
+import { segmentCount, tcpSegmentCopy, udpSegmentCopy } from "../offload/split.ts";
 import { Packet } from "../packet.ts";
+import { PROTO_TCP } from "../wire/ipv4.ts";
 import { IPV6_DST, IPV6_MIN_MTU, IPV6_SRC, ipv6ReadWords } from "../wire/ipv6.ts";
 import { ExtensionChain } from "../wire/ipv6-ext.ts";
 import type { Ip6Addressing } from "./addressing.ts";
@@ -58,6 +60,26 @@ export class Ip6Output {
   /** Sends on a packet in place; TooBig where it exceeds the MTU: nobody fragments on the way (RFC 8200 5). */
   send(p: Packet, neighbour: number): DropCode {
     return p.len > this.mtu ? Drop.TooBig : this.link.output(p, neighbour);
+  }
+
+  /** Sends a TCP or UDP super-packet as packets of `size` payload bytes that fit the MTU, copied, with complete checksums. */
+  sendSegments(p: Packet, headerLen: number, size: number, neighbour: number): DropCode {
+    const { link } = this;
+    const segment = this.#piece;
+    const n = segmentCount(p.len, headerLen, size);
+    segment.setPlain();
+    segment.proto = p.proto;
+    segment.pseudo = p.pseudo;
+    segment.isFragment = false;
+    for (let i = 0; i < n; i++) {
+      const to = link.frame(headerLen + size);
+      segment.at = to;
+      segment.l4 = to + p.l4 - p.at;
+      segment.len = (p.proto === PROTO_TCP ? tcpSegmentCopy : udpSegmentCopy)(this.#slab, p, headerLen, size, i, to);
+      const drop = link.output(segment, neighbour);
+      if (drop !== Drop.None) return drop;
+    }
+    return Drop.None;
   }
 
   /** Largest packet of ours to `dst`. */

@@ -143,8 +143,12 @@ export class EthernetLink implements LinkLayer, NeighborPort, NdLink {
   }
 
   output(p: Packet, neighbour: number): DropCode {
-    if (p.isV6) return this.#output6(p, neighbour);
-    const { neighbors } = this;
+    const neighbors = p.isV6 ? this.nd.neighbors : this.neighbors;
+    if (p.isV6 && neighbour === EVERYBODY) {
+      // In IPv6 everybody is a group: its MAC is in the destination (RFC 2464 7).
+      this.#push(p, GROUP_MAC_HI, this.#slab.view.getInt32(p.at + IPV6_DST + 12));
+      return Drop.None;
+    }
     if (!neighbors.isKnown(neighbour)) return this.#park(p, neighbour, neighbors);
     const plainTcp = p.proto === PROTO_TCP && p.flags === 0 && p.gsoType === GSO_NONE;
     if (plainTcp && this.#coalescer.join(p)) return Drop.None;
@@ -244,18 +248,6 @@ export class EthernetLink implements LinkLayer, NeighborPort, NdLink {
 
   conflict(now: number, n: number, otherHi: number, otherLo: number): void {
     this.arp.neighborConflict(now, n, otherHi, otherLo);
-  }
-
-  /** In IPv6 everybody is a group: its MAC is in the destination (RFC 2464 7). */
-  #output6(p: Packet, neighbour: number): DropCode {
-    const { neighbors } = this.nd;
-    if (neighbour === EVERYBODY) {
-      this.#push(p, GROUP_MAC_HI, this.#slab.view.getInt32(p.at + IPV6_DST + 12));
-      return Drop.None;
-    }
-    if (!neighbors.isKnown(neighbour)) return this.#park(p, neighbour, neighbors);
-    this.#push(p, neighbors.macHi[neighbour]!, neighbors.macLo[neighbour]!);
-    return Drop.None;
   }
 
   /** Within the spare rows of a frame that is under way, so that this one is not flushed away from under it. */

@@ -1,5 +1,6 @@
 /** The translator lets in what was asked for and nothing else, also where two sessions fall into one bucket. */
 import { expect, test } from "bun:test";
+import { IpAddress } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { slabOver } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
@@ -8,6 +9,7 @@ import { Packet } from "../packet.ts";
 import { bytesOf, icmp, ip, tcp, udp } from "../testing/bed.ts";
 import { ipv4Src } from "../wire/ipv4.ts";
 import { TCP_ACK, TCP_SYN, tcpSrcPort } from "../wire/tcp.ts";
+import { NAT_IPV4 } from "./ip4.ts";
 import { Nat } from "./nat.ts";
 
 const HOST = "192.168.50.10";
@@ -17,8 +19,8 @@ const AT = 256;
 
 function translator(seed: number, limit: number) {
   const slab = slabOver(new ArrayBuffer(4096));
-  const nat = new Nat({ slab, random: seededRandom(seed), limit });
-  nat.setAddress(ip(TUN));
+  const nat = new Nat({ family: NAT_IPV4, slab, random: seededRandom(seed), limit });
+  nat.setAddress(IpAddress.fromIpv4(ip(TUN)));
   const p = new Packet();
   const read = (packet: Uint8Array): Packet => {
     slab.bytes.set(packet, AT);

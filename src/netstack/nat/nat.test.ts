@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { parseIpv4 } from "../../lib/ip.ts";
+import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { type Slab, slabOver } from "../../lib/slab.ts";
 import { DROP_NAMES, Drop } from "../drop.ts";
@@ -31,6 +31,7 @@ import {
 } from "../wire/ipv4.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, tcpChecksumValid, tcpEmit, tcpSetChecksum } from "../wire/tcp.ts";
 import { UDP_CHECKSUM_OFFSET, udpChecksumValid, udpDstPort, udpEmit, udpSetChecksum, udpSrcPort } from "../wire/udp.ts";
+import { NAT_IPV4 } from "./ip4.ts";
 import { Nat } from "./nat.ts";
 import { Ports } from "./ports.ts";
 import { STATE_UDP, STATE_UDP_NEW, TIMEOUT_MS } from "./table.ts";
@@ -57,8 +58,8 @@ class Bench {
   readonly #packet = new Packet();
 
   constructor(limit = 64) {
-    this.nat = new Nat({ slab: this.slab, random: seededRandom(7), limit });
-    this.nat.setAddress(EXTERNAL);
+    this.nat = new Nat({ family: NAT_IPV4, slab: this.slab, random: seededRandom(7), limit });
+    this.nat.setAddress(IpAddress.fromIpv4(EXTERNAL));
     this.slab.bytes.fill(0xa5);
   }
 
@@ -350,7 +351,7 @@ test("other protocols, echo replies that nobody asked for, and no outside addres
   expect(name(b.outbound(len))).toBe("NatNoMapping");
   len = b.packet(PROTO_ICMP, at(HOST, 0), at(REMOTE, 1), 0, 13);
   expect(name(b.outbound(len))).toBe("NatUnsupported");
-  b.nat.setAddress(0);
+  b.nat.setAddress(undefined);
   expect(name(b.send(PROTO_UDP, at(HOST, 5000), at(REMOTE, 53)))).toBe("NatNoAddress");
   expect(b.nat.size).toBe(0);
 });
@@ -384,8 +385,8 @@ test("no packet of any length and content throws, reads past its end, or changes
     }
   }
   const view = new Guarded(b.slab.bytes.buffer as ArrayBuffer);
-  const nat = new Nat({ slab: { bytes: b.slab.bytes, view }, random: seededRandom(1), limit: 16 });
-  nat.setAddress(EXTERNAL);
+  const nat = new Nat({ family: NAT_IPV4, slab: { bytes: b.slab.bytes, view }, random: seededRandom(1), limit: 16 });
+  nat.setAddress(IpAddress.fromIpv4(EXTERNAL));
   const seen = new Set<string>();
   fc.assert(
     fc.property(
@@ -435,13 +436,13 @@ test("a host that scans takes from itself: the established flows of another stay
     expect(b.send(PROTO_TCP, at(HOST, 30000), at(ip("100.64.0.0") + i, 80), TCP_SYN)).toBe(Drop.None);
   }
   expect(b.nat.size).toBe(256);
-  expect(b.nat.sessionsOf(OTHER)).toBe(20);
-  expect(b.nat.sessionsOf(HOST)).toBe(236);
+  expect(b.nat.sessionsOf(IpAddress.fromIpv4(OTHER))).toBe(20);
+  expect(b.nat.sessionsOf(IpAddress.fromIpv4(HOST))).toBe(236);
   for (let i = 0; i < 20; i++) expect(b.receive(PROTO_TCP, at(REMOTE, 443), at(EXTERNAL, 2000 + i))).toBe(Drop.None);
   expect(b.receive(PROTO_TCP, at(REMOTE, 22), at(EXTERNAL, 1999))).toBe(Drop.None);
   // The other host can still open new ones: the scanner gives way.
   expect(b.send(PROTO_TCP, at(OTHER, 3000), at(REMOTE, 80), TCP_SYN)).toBe(Drop.None);
-  expect(b.nat.sessionsOf(HOST)).toBe(235);
+  expect(b.nat.sessionsOf(IpAddress.fromIpv4(HOST))).toBe(235);
 });
 
 /** Opens a TCP connection that the other side confirms. */
@@ -461,7 +462,7 @@ test("what nobody answers gives way first, from however many sources it comes: c
     const source = at(ip("192.168.50.11") + (i % 240), 1024 + Math.floor(i / 240));
     expect(b.send(PROTO_TCP, source, at(ROUTER, 80), TCP_SYN)).toBe(Drop.None);
   }
-  expect([b.nat.size, b.nat.sessionsOf(HOST)]).toEqual([2048, 300]);
+  expect([b.nat.size, b.nat.sessionsOf(IpAddress.fromIpv4(HOST))]).toEqual([2048, 300]);
   // The honest host begins another one meanwhile, and has the time to finish that.
   b.send(PROTO_TCP, at(HOST, 30_000), at(REMOTE, 443), TCP_SYN);
   const outside = b.source();
@@ -473,12 +474,12 @@ test("what nobody answers gives way first, from however many sources it comes: c
 test("who fills the table with answered flows does not keep others from beginning new ones", () => {
   const b = new Bench(256);
   for (let i = 0; i < 256; i++) connect(b, at(OTHER, 20_000 + i), at(REMOTE, 443));
-  expect(b.nat.sessionsOf(OTHER)).toBe(256);
+  expect(b.nat.sessionsOf(IpAddress.fromIpv4(OTHER))).toBe(256);
   // Sixteen at once, each before the first of them is answered.
   for (let i = 0; i < 16; i++) b.send(PROTO_TCP, at(HOST, 5000 + i), at(REMOTE, 80), TCP_SYN);
   for (let i = 0; i < 16; i++)
     expect(b.receive(PROTO_TCP, at(REMOTE, 80), at(EXTERNAL, 5000 + i), TCP_SYN | TCP_ACK)).toBe(Drop.None);
-  expect([b.nat.sessionsOf(HOST), b.nat.sessionsOf(OTHER)]).toEqual([16, 240]);
+  expect([b.nat.sessionsOf(IpAddress.fromIpv4(HOST)), b.nat.sessionsOf(IpAddress.fromIpv4(OTHER))]).toEqual([16, 240]);
 });
 
 test("2,000 UDP flows and 300 TCP connections are held at once", () => {
@@ -637,9 +638,9 @@ test("a port is free again after its last session, and a new address forgets all
   expect(b.nat.size).toBe(1);
   b.send(PROTO_UDP, at(OTHER, 5000), at(REMOTE, 80));
   expect(b.source().port).not.toBe(5000);
-  expect(b.nat.setAddress(EXTERNAL)).toBe(false);
+  expect(b.nat.setAddress(IpAddress.fromIpv4(EXTERNAL))).toBe(false);
   expect(b.nat.size).toBe(2);
-  expect(b.nat.setAddress(ip("10.8.0.7"))).toBe(true);
+  expect(b.nat.setAddress(IpAddress.fromIpv4(ip("10.8.0.7")))).toBe(true);
   expect([b.nat.size, b.nat.pollAt()]).toEqual([0, Number.POSITIVE_INFINITY]);
   b.send(PROTO_UDP, at(OTHER, 5000), at(REMOTE, 80));
   expect(b.source()).toEqual(at(ip("10.8.0.7"), 5000));
@@ -711,7 +712,9 @@ test("against a plain map: random traffic, time and table pressure", () => {
           const key = `${from.address} ${from.port} ${remote.address} ${remote.port}`;
           if (!flows.has(key) && flows.size === limit) {
             const evictedBefore = b.nat.counters.snapshot().evicted ?? 0;
-            const before = new Map([...flows.values()].map((f) => [f.host, b.nat.sessionsOf(f.host)]));
+            const before = new Map(
+              [...flows.values()].map((f) => [f.host, b.nat.sessionsOf(IpAddress.fromIpv4(f.host))]),
+            );
             expect(b.send(PROTO_UDP, from, remote)).toBe(Drop.None);
             expect(b.nat.counters.snapshot().evicted).toBe(evictedBefore + 1);
             // Which one: of the unanswered where they are more than their share, of the host that has most, the longest idle.
@@ -722,7 +725,7 @@ test("against a plain map: random traffic, time and table pressure", () => {
             for (const [, f] of rank) counts.set(f.host, (counts.get(f.host) ?? 0) + 1);
             const most = Math.max(...counts.values());
             const losers = [...before]
-              .filter(([host, n]) => b.nat.sessionsOf(host) === n - (host === from.address ? 0 : 1))
+              .filter(([host, n]) => b.nat.sessionsOf(IpAddress.fromIpv4(host)) === n - (host === from.address ? 0 : 1))
               .filter(([host]) => counts.get(host) === most);
             const loser = losers.find(([host]) => host !== from.address) ?? losers[0];
             expect(loser).toBeDefined();

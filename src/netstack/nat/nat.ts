@@ -1,51 +1,23 @@
 /**
- * Address and port translation of the LAN to one outside address, for TCP, UDP and ICMP echo, and for ICMP errors
- * about them (RFC 3022; RFC 4787, RFC 5382, RFC 5508, RFC 7857 for behaviour).
+ * Address and port translation of the LAN to one outside address of either family, for TCP, UDP and ICMP echo, and for ICMP
+ * errors about them (RFC 3022; RFC 4787, RFC 5382, RFC 5508, RFC 7857 for behaviour).
  *
- * Precondition of outbound() and inbound(): one whole IPv4 packet (never a fragment: the router reassembles first),
- * whose IPv4 header was checked. The transport header is checked here. Rewritten in place; on a
+ * Precondition of outbound() and inbound(): one whole packet of the translator's family (never a fragment: the router reassembles
+ * first), whose IP header was checked. The transport header is checked here. Rewritten in place; on a
  * drop nothing was changed. The router makes its own ICMP errors to LAN senders before it calls outbound(), because
  * they must quote the packet as the sender knows it.
  */
 import { Counters } from "../../lib/counters.ts";
+import type { IpAddress } from "../../lib/ip.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Packet } from "../packet.ts";
-import {
-  ICMP_ECHO_REPLY,
-  ICMP_ECHO_REQUEST,
-  ICMP_PARAMETER_PROBLEM,
-  ICMP_TIME_EXCEEDED,
-  ICMP_UNREACHABLE,
-  icmpCheck,
-  icmpEchoId,
-  icmpType,
-} from "../wire/icmpv4.ts";
-import {
-  ipv4Dst,
-  ipv4PseudoSum,
-  ipv4RewriteDst,
-  ipv4RewriteSrc,
-  ipv4Src,
-  PROTO_ICMP,
-  PROTO_TCP,
-  PROTO_UDP,
-} from "../wire/ipv4.ts";
+import { ICMP_HEADER_LEN } from "../wire/icmpv4.ts";
+import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { TCP_FIN, TCP_RST, TCP_SYN, tcpCheck, tcpDstPort, tcpFlags, tcpSrcPort } from "../wire/tcp.ts";
 import { udpCheck, udpDstPort, udpSrcPort } from "../wire/udp.ts";
-import {
-  QUOTED_ECHO_IN,
-  QUOTED_ECHO_OUT,
-  quoteCheck,
-  quoteDst,
-  quoteDstPort,
-  quoteProtocol,
-  quoteSrc,
-  quoteSrcPort,
-  rewriteQuote,
-} from "./icmp-error.ts";
-import { rewriteEndpoint } from "./rewrite.ts";
+import { type NatFamily, Quote } from "./family.ts";
 import {
   NatTable,
   STATE_ICMP,
@@ -88,6 +60,7 @@ const PORTS_CHANGED = 7;
 const FLUSHES = 8;
 
 export interface NatOptions {
+  readonly family: NatFamily;
   readonly slab: Slab;
   readonly random: Random;
   /** Sessions, NAT_DEFAULT_LIMIT unless given. */
@@ -96,13 +69,20 @@ export interface NatOptions {
 
 export class Nat {
   readonly #view: DataView;
+  readonly #family: NatFamily;
   readonly #table: NatTable;
   readonly #counters = new Counters<NatCounterName>(COUNTER_NAMES);
-  #external = 0;
+  /** The outside address; undefined where there is none, and #external, its words, mean nothing. */
+  #address: IpAddress | undefined = undefined;
+  readonly #external: Int32Array;
+  readonly #quote = new Quote();
 
   constructor(options: NatOptions) {
     this.#view = options.slab.view;
-    this.#table = new NatTable(1, options.limit ?? NAT_DEFAULT_LIMIT, options.random);
+    const { family } = options;
+    this.#family = family;
+    this.#external = new Int32Array(family.stride);
+    this.#table = new NatTable(family.stride, options.limit ?? NAT_DEFAULT_LIMIT, options.random);
   }
 
   /** Sessions. */
@@ -114,14 +94,17 @@ export class Nat {
     return this.#table.limit;
   }
 
-  /** The outside address (int32), 0 when there is none. */
-  get address(): number {
-    return this.#external;
+  /** Whether the address at that place is the outside address. */
+  isOutside(d: DataView, at: number): boolean {
+    if (this.#address === undefined) return false;
+    const own = this.#external;
+    for (let k = 0; k < own.length; k++) if (d.getInt32(at + 4 * k) !== own[k]) return false;
+    return true;
   }
 
   /** Sessions of one LAN host. */
-  sessionsOf(host: number): number {
-    return this.#table.sessionsOf(Int32Array.of(host));
+  sessionsOf(host: IpAddress): number {
+    return this.#table.sessionsOf(wordsOf(host, this.#family.stride));
   }
 
   /** Totals since the start: packets each way, sessions created, expired, evicted, ... */
@@ -134,13 +117,15 @@ export class Nat {
   }
 
   /**
-   * Sets the outside address (0: none for now, everything is refused). Another one than before forgets all sessions,
+   * Sets the outside address (undefined: none for now, everything is refused). Another one than before forgets all sessions,
    * the same one keeps them.
    * @returns whether sessions were forgotten
    */
-  setAddress(external: number): boolean {
-    if (external === this.#external) return false;
-    this.#external = external;
+  setAddress(address: IpAddress | undefined): boolean {
+    const before = this.#address;
+    if (address === undefined ? before === undefined : before?.equals(address) === true) return false;
+    this.#address = address;
+    if (address !== undefined) this.#external.set(wordsOf(address, this.#family.stride));
     const flushed = this.#table.size > 0;
     if (flushed) this.#counters.bump(FLUSHES);
     this.#table.clear();
@@ -169,14 +154,15 @@ export class Nat {
 
   /** A packet of a LAN host that goes into the tunnel: its source becomes the outside address and a port. */
   outbound(now: number, p: Packet): DropCode {
-    if (this.#external === 0) return Drop.NatNoAddress;
+    if (this.#address === undefined) return Drop.NatNoAddress;
     const d = this.#view;
+    const family = this.#family;
     const { at, l4, proto: protocol } = p;
     const avail = at + p.len - l4;
     const { key } = this.#table;
     key.protocol = protocol;
-    key.inside[0] = ipv4Src(d, at);
-    key.remote[0] = ipv4Dst(d, at);
+    readWords(d, at + family.srcAt, key.inside);
+    readWords(d, at + family.dstAt, key.remote);
     let session: number;
     if (protocol === PROTO_TCP) {
       if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
@@ -188,21 +174,21 @@ export class Nat {
       key.insidePort = udpSrcPort(d, l4);
       key.remotePort = udpDstPort(d, l4);
       session = this.#plainOut(now, STATE_UDP_NEW);
-    } else if (protocol === PROTO_ICMP) {
-      if (icmpCheck(d, l4, avail, false) !== Drop.None) return Drop.NatMalformed;
-      const type = icmpType(d, l4);
-      if (isTranslatedError(type)) return this.#errorOut(now, at, l4, avail);
-      if (type === ICMP_ECHO_REPLY) return Drop.NatNoMapping; // nobody outside can have asked
-      if (type !== ICMP_ECHO_REQUEST) return Drop.NatUnsupported;
-      key.insidePort = icmpEchoId(d, l4);
+    } else if (protocol === family.icmp) {
+      if (avail < ICMP_HEADER_LEN) return Drop.NatMalformed;
+      const type = d.getUint8(l4);
+      if (family.isTranslatedError(type)) return this.#errorOut(now, at, l4, avail);
+      if (type === family.echoReply) return Drop.NatNoMapping; // nobody outside can have asked
+      if (type !== family.echoRequest) return Drop.NatUnsupported;
+      key.insidePort = d.getUint16(l4 + ECHO_ID);
       key.remotePort = 0;
       session = this.#plainOut(now, STATE_ICMP);
     } else {
       return Drop.NatUnsupported;
     }
     if (session <= 0) return Drop.NatTableFull;
-    rewriteEndpoint(d, at, l4, protocol, true, this.#external, this.#table.outsidePort[session]!);
-    p.pseudo = ipv4PseudoSum(d, at);
+    family.rewriteEndpoint(d, at, l4, protocol, true, this.#external, 0, this.#table.outsidePort[session]!);
+    p.pseudo = family.pseudo(d, at, protocol);
     this.#counters.bump(OUT);
     return Drop.None;
   }
@@ -210,14 +196,14 @@ export class Nat {
   /** A packet from the tunnel: passes only as an answer; its destination becomes the LAN host and its port. */
   inbound(now: number, p: Packet): DropCode {
     const d = this.#view;
+    const family = this.#family;
     const { at, l4, proto: protocol } = p;
     const avail = at + p.len - l4;
-    const dst = ipv4Dst(d, at);
-    if (this.#external === 0 || dst !== this.#external) return Drop.NatNoMapping;
+    if (!this.isOutside(d, at + family.dstAt)) return Drop.NatNoMapping;
     const table = this.#table;
     const { key } = table;
     key.protocol = protocol;
-    key.remote[0] = ipv4Src(d, at);
+    readWords(d, at + family.srcAt, key.remote);
     let session: number;
     if (protocol === PROTO_TCP) {
       if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
@@ -231,21 +217,22 @@ export class Nat {
       session = table.findOutside(now, udpDstPort(d, l4));
       if (session === 0) return Drop.NatNoMapping;
       table.touch(now, session, STATE_UDP);
-    } else if (protocol === PROTO_ICMP) {
-      if (icmpCheck(d, l4, avail, false) !== Drop.None) return Drop.NatMalformed;
-      const type = icmpType(d, l4);
-      if (isTranslatedError(type)) return this.#errorIn(now, at, l4, avail);
-      if (type === ICMP_ECHO_REQUEST) return Drop.NatNoMapping;
-      if (type !== ICMP_ECHO_REPLY) return Drop.NatUnsupported;
+    } else if (protocol === family.icmp) {
+      if (avail < ICMP_HEADER_LEN) return Drop.NatMalformed;
+      const type = d.getUint8(l4);
+      if (family.isTranslatedError(type)) return this.#errorIn(now, at, l4, avail);
+      if (type === family.echoRequest) return Drop.NatNoMapping;
+      if (type !== family.echoReply) return Drop.NatUnsupported;
       key.remotePort = 0;
-      session = table.findOutside(now, icmpEchoId(d, l4));
+      session = table.findOutside(now, d.getUint16(l4 + ECHO_ID));
       if (session === 0) return Drop.NatNoMapping;
       table.touch(now, session, STATE_ICMP);
     } else {
       return Drop.NatUnsupported;
     }
-    rewriteEndpoint(d, at, l4, protocol, false, table.inside[session]!, table.insidePort[session]!);
-    p.pseudo = ipv4PseudoSum(d, at);
+    const inside = session * family.stride;
+    family.rewriteEndpoint(d, at, l4, protocol, false, table.inside, inside, table.insidePort[session]!);
+    p.pseudo = family.pseudo(d, at, protocol);
     this.#counters.bump(IN);
     return Drop.None;
   }
@@ -315,19 +302,22 @@ export class Nat {
   /** An error of a LAN host about a packet that came in: quotes it with the LAN host as destination. */
   #errorOut(now: number, at: number, icmp: number, len: number): DropCode {
     const d = this.#view;
-    const bad = quoteCheck(d, icmp, len, QUOTED_ECHO_IN);
+    const family = this.#family;
+    const quote = this.#quote;
+    // It quotes a packet that came in.
+    const bad = family.readQuote(d, icmp, len, family.echoReply, quote);
     if (bad !== Drop.None) return bad;
     const table = this.#table;
     const { key } = table;
-    key.protocol = quoteProtocol(d, icmp);
-    key.inside[0] = quoteDst(d, icmp);
-    key.insidePort = quoteDstPort(d, icmp);
-    key.remote[0] = quoteSrc(d, icmp);
-    key.remotePort = key.protocol === PROTO_ICMP ? 0 : quoteSrcPort(d, icmp);
+    key.protocol = quote.proto;
+    readWords(d, quote.at + family.dstAt, key.inside);
+    key.insidePort = quote.dstPort;
+    readWords(d, quote.at + family.srcAt, key.remote);
+    key.remotePort = quote.proto === family.icmp ? 0 : quote.srcPort;
     const session = table.find(now);
     if (session === 0) return Drop.IcmpBadQuote;
-    rewriteQuote(d, icmp, len, false, this.#external, table.outsidePort[session]!);
-    ipv4RewriteSrc(d, at, this.#external);
+    family.rewriteQuote(d, icmp, len, quote, false, this.#external, 0, table.outsidePort[session]!);
+    family.rewriteAddress(d, at, icmp, true, this.#external, 0);
     this.#counters.bump(ERRORS_OUT);
     return Drop.None;
   }
@@ -335,24 +325,33 @@ export class Nat {
   /** An error from outside about a packet that went out: quotes it with the outside address as source. It ends no session (RFC 5508 REQ-6). */
   #errorIn(now: number, at: number, icmp: number, len: number): DropCode {
     const d = this.#view;
-    const bad = quoteCheck(d, icmp, len, QUOTED_ECHO_OUT);
+    const family = this.#family;
+    const quote = this.#quote;
+    // It quotes a packet that went out.
+    const bad = family.readQuote(d, icmp, len, family.echoRequest, quote);
     if (bad !== Drop.None) return bad;
-    if (quoteSrc(d, icmp) !== this.#external) return Drop.IcmpBadQuote;
+    if (!this.isOutside(d, quote.at + family.srcAt)) return Drop.IcmpBadQuote;
     const table = this.#table;
     const { key } = table;
-    key.protocol = quoteProtocol(d, icmp);
-    key.remote[0] = quoteDst(d, icmp);
-    key.remotePort = key.protocol === PROTO_ICMP ? 0 : quoteDstPort(d, icmp);
-    const session = table.findOutside(now, quoteSrcPort(d, icmp));
+    key.protocol = quote.proto;
+    readWords(d, quote.at + family.dstAt, key.remote);
+    key.remotePort = quote.proto === family.icmp ? 0 : quote.dstPort;
+    const session = table.findOutside(now, quote.srcPort);
     if (session === 0) return Drop.IcmpBadQuote;
-    const inside = table.inside[session]!;
-    rewriteQuote(d, icmp, len, true, inside, table.insidePort[session]!);
-    ipv4RewriteDst(d, at, inside);
+    const inside = session * family.stride;
+    family.rewriteQuote(d, icmp, len, quote, true, table.inside, inside, table.insidePort[session]!);
+    family.rewriteAddress(d, at, icmp, false, table.inside, inside);
     this.#counters.bump(ERRORS_IN);
     return Drop.None;
   }
 }
 
-/** Redirect and source quench end here: they would only be of use to an attacker (RFC 6633; RFC 5508 10). */
-const isTranslatedError = (type: number): boolean =>
-  type === ICMP_UNREACHABLE || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETER_PROBLEM;
+/** Offset of an echo's identifier, in ICMP and ICMPv6; their headers have one length. */
+const ECHO_ID = 4;
+
+function readWords(d: DataView, at: number, words: Int32Array): void {
+  for (let k = 0; k < words.length; k++) words[k] = d.getInt32(at + 4 * k);
+}
+
+const wordsOf = ({ w0, w1, w2, w3 }: IpAddress, stride: 1 | 4): Int32Array =>
+  stride === 1 ? Int32Array.of(w3) : Int32Array.of(w0, w1, w2, w3);

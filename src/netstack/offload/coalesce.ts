@@ -1,14 +1,14 @@
 /**
  * TCP packets of one flow that follow each other, joined to a super-frame for the LAN: fewer frames for the device and the
  * LAN host, and fewer acknowledgements back. What may be joined is what Linux's GRO joins (net/ipv4/tcp_offload.c), with one
- * thing less: DF must be set. Without it a router further on may fragment, and the identifications, which the device counts
+ * thing less: DF must be set in IPv4. Without it a router further on may fragment, and the identifications, which the device counts
  * up anew from the first segment's, would have to be those of the packets.
  *
  * Nothing moves. The headers of the first packet speak for all, and the payloads of the others are rows that continue its
  * frame (Batch.more). They may differ from the first in sequence number, PSH and IP identification only, and the last one in
  * length. Each checksum is verified before, since the device makes new ones for the segments.
  */
-import { type Batch, GSO_TCPV4, MAX_PIECES, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import { type Batch, GSO_TCPV4, GSO_TCPV6, MAX_PIECES, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop } from "../drop.ts";
 import type { Packet } from "../packet.ts";
@@ -21,6 +21,7 @@ import {
   ipv4SetTotalLen,
   PROTO_TCP,
 } from "../wire/ipv4.ts";
+import { IPV6_HEADER_LEN, IPV6_MAX_PAYLOAD, ipv6SameKind, ipv6SetPayloadLen } from "../wire/ipv6.ts";
 import {
   TCP_ACK,
   TCP_CHECKSUM_OFFSET,
@@ -38,9 +39,11 @@ import {
 export class TcpCoalescer {
   readonly #slab: Slab;
   readonly #batch: Batch;
-  /** The first packet of the frame that may grow, or -1; its row, its headers, and the payload bytes of each segment. */
+  /** The first packet of the frame that may grow, or -1; its row, family and headers, and the payload bytes of each segment. */
   #head = -1;
   #row = 0;
+  #isV6 = false;
+  #ipLen = 0;
   #headerLen = 0;
   #size = 0;
   /** Bytes of the whole as an IP packet. */
@@ -63,12 +66,15 @@ export class TcpCoalescer {
     const batch = this.#batch;
     const row = batch.count - 1;
     if (row < 0 || batch.at[row] !== p.at - ETHERNET_HEADER_LEN) return;
-    if (p.proto !== PROTO_TCP || p.l4 - p.at !== IPV4_HEADER_LEN || p.isFragment) return;
-    if (!ipv4DontFragment(d, p.at)) return;
-    if (tcpCheck(d, p.l4, p.len - IPV4_HEADER_LEN) !== Drop.None || tcpFlags(d, p.l4) !== TCP_ACK) return;
-    const headerLen = IPV4_HEADER_LEN + tcpHeaderLen(d, p.l4);
+    const ipLen = p.isV6 ? IPV6_HEADER_LEN : IPV4_HEADER_LEN;
+    if (p.proto !== PROTO_TCP || p.l4 - p.at !== ipLen || p.isFragment) return;
+    if (!p.isV6 && !ipv4DontFragment(d, p.at)) return;
+    if (tcpCheck(d, p.l4, p.len - ipLen) !== Drop.None || tcpFlags(d, p.l4) !== TCP_ACK) return;
+    const headerLen = ipLen + tcpHeaderLen(d, p.l4);
     if (p.len === headerLen) return;
     this.#head = p.at;
+    this.#isV6 = p.isV6;
+    this.#ipLen = ipLen;
     this.#row = row;
     this.#headerLen = headerLen;
     this.#size = p.len - headerLen;
@@ -81,21 +87,22 @@ export class TcpCoalescer {
   /** Joins the plain packet to the last frame. False: it cannot, and has to be sent by itself. */
   join(p: Packet): boolean {
     const head = this.#head;
-    if (head < 0) return false;
+    if (head < 0 || p.isV6 !== this.#isV6) return false;
     const d = this.#slab.view;
     const batch = this.#batch;
     const payload = p.len - this.#headerLen;
-    const tcp = p.at + IPV4_HEADER_LEN;
-    const headTcp = head + IPV4_HEADER_LEN;
+    const ipLen = this.#ipLen;
+    const tcp = p.at + ipLen;
+    const headTcp = head + ipLen;
     if (
       payload <= 0 ||
       payload > this.#size ||
-      this.#len + payload > IPV4_MAX_LEN ||
+      this.#len + payload > (p.isV6 ? IPV6_HEADER_LEN + IPV6_MAX_PAYLOAD : IPV4_MAX_LEN) ||
       batch.generation !== this.#generation ||
       batch.count !== this.#end ||
       batch.room === 0 ||
       this.#end - this.#row === MAX_PIECES ||
-      !ipv4SameKind(d, head, p.at) ||
+      !(p.isV6 ? ipv6SameKind(d, head, p.at) : ipv4SameKind(d, head, p.at)) ||
       tcpSeq(d, tcp) !== this.#nextSeq ||
       !tcpSameFlow(d, headTcp, tcp) ||
       (tcpFlags(d, tcp) & ~TCP_PSH) !== TCP_ACK
@@ -103,16 +110,17 @@ export class TcpCoalescer {
       return false;
     const { pseudo } = p; // the head's too: addresses and protocol are the same
     const isFirst = this.#len === this.#headerLen + this.#size;
-    if (isFirst && !tcpChecksumValid(d, headTcp, this.#len - IPV4_HEADER_LEN, pseudo)) {
+    if (isFirst && !tcpChecksumValid(d, headTcp, this.#len - ipLen, pseudo)) {
       this.#head = -1;
       return false;
     }
-    if (!tcpChecksumValid(d, tcp, p.len - IPV4_HEADER_LEN, pseudo)) return false;
+    if (!tcpChecksumValid(d, tcp, p.len - ipLen, pseudo)) return false;
     if (isFirst) this.#describe();
     this.#len += payload;
     this.#nextSeq = (this.#nextSeq + payload) | 0;
-    ipv4SetTotalLen(d, head, this.#len);
-    tcpSetPartialChecksum(d, headTcp, this.#len - IPV4_HEADER_LEN, pseudo);
+    if (p.isV6) ipv6SetPayloadLen(d, head, this.#len - ipLen);
+    else ipv4SetTotalLen(d, head, this.#len);
+    tcpSetPartialChecksum(d, headTcp, this.#len - ipLen, pseudo);
     batch.more[this.#end - 1] = 1;
     batch.push(p.at + this.#headerLen, payload);
     this.#end++;
@@ -128,9 +136,9 @@ export class TcpCoalescer {
     const batch = this.#batch;
     const row = this.#row;
     batch.flags[row] = VNET_NEEDS_CSUM;
-    batch.csumStart[row] = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN;
+    batch.csumStart[row] = ETHERNET_HEADER_LEN + this.#ipLen;
     batch.csumOffset[row] = TCP_CHECKSUM_OFFSET;
-    batch.gsoType[row] = GSO_TCPV4;
+    batch.gsoType[row] = this.#isV6 ? GSO_TCPV6 : GSO_TCPV4;
     batch.gsoSize[row] = this.#size;
     batch.hdrLen[row] = ETHERNET_HEADER_LEN + this.#headerLen;
   }

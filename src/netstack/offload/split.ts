@@ -5,6 +5,7 @@
 import type { Slab } from "../../lib/slab.ts";
 import type { Packet } from "../packet.ts";
 import { ipv4Id, ipv4RefreshChecksum } from "../wire/ipv4.ts";
+import { IPV6_HEADER_LEN, ipv6SetPayloadLen } from "../wire/ipv6.ts";
 import {
   TCP_CWR,
   TCP_FIN,
@@ -47,7 +48,7 @@ export function tcpSegmentCopy(
   if (!last) flags &= ~(TCP_FIN | TCP_PSH);
   tcpSetFlags(d, tcp, flags);
   tcpSetSeq(d, tcp, (tcpSeq(d, tcp) + start) | 0);
-  finishIpv4(d, to, headerLen + len, index);
+  finishIp(d, p.isV6, to, headerLen + len, index);
   tcpSetChecksum(d, tcp, headerLen + len - (p.l4 - p.at), p.pseudo);
   return headerLen + len;
 }
@@ -65,7 +66,7 @@ export function udpSegmentCopy(
   const len = payloadCopy(slab, p, headerLen, size, index, to);
   const udp = to + p.l4 - p.at;
   d.setUint16(udp + 4, UDP_HEADER_LEN + len);
-  finishIpv4(d, to, headerLen + len, index);
+  finishIp(d, p.isV6, to, headerLen + len, index);
   udpSetChecksum(d, udp, p.pseudo);
   return headerLen + len;
 }
@@ -79,7 +80,9 @@ function payloadCopy(slab: Slab, p: Packet, headerLen: number, size: number, ind
   return len;
 }
 
-function finishIpv4(d: DataView, to: number, totalLen: number, index: number): void {
+/** Length of one segment, and what tells it from the others. */
+function finishIp(d: DataView, isV6: boolean, to: number, totalLen: number, index: number): void {
+  if (isV6) return ipv6SetPayloadLen(d, to, totalLen - IPV6_HEADER_LEN);
   d.setUint16(to + 2, totalLen);
   d.setUint16(to + 4, (ipv4Id(d, to) + index) & 0xffff);
   ipv4RefreshChecksum(d, to);

@@ -85,8 +85,8 @@ export interface UdpOptions {
 }
 
 export class Udp {
-  /** Asked before a port is bound. */
-  owner: PortOwner | undefined = undefined;
+  /** All of them are asked before a port is bound. */
+  owners: readonly PortOwner[] = [];
 
   readonly #slab: Slab;
   readonly #addressing: Addressing;
@@ -126,7 +126,7 @@ export class Udp {
   close(socket: UdpSocket): void {
     if (this.#sockets.get(socket.port) !== socket) return;
     this.#sockets.delete(socket.port);
-    this.owner?.release(PROTO_UDP, socket.port);
+    for (const owner of this.owners) owner.release(PROTO_UDP, socket.port);
   }
 
   /** Whether a socket has the port. */
@@ -136,7 +136,11 @@ export class Udp {
 
   /** Whether nobody has the port; it is the socket's then. */
   #isFree(port: number): boolean {
-    return !this.#sockets.has(port) && this.owner?.reserve(PROTO_UDP, port) !== false;
+    if (this.#sockets.has(port)) return false;
+    const { owners } = this;
+    const refused = owners.findIndex((owner) => !owner.reserve(PROTO_UDP, port));
+    for (let i = 0; i < refused; i++) owners[i]!.release(PROTO_UDP, port);
+    return refused < 0;
   }
 
   /**

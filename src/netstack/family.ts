@@ -1,0 +1,88 @@
+/** What the router does differently in each family. Addresses are places in a header, or words. */
+import { GSO_TCPV4, GSO_TCPV6 } from "../lib/batch.ts";
+import { Drop, type DropCode } from "./drop.ts";
+import type { Packet } from "./packet.ts";
+import {
+  ICMP_TIME_EXCEEDED,
+  ICMP_UNREACHABLE,
+  TIME_EXCEEDED_TTL,
+  UNREACHABLE_FRAGMENTATION_NEEDED,
+  UNREACHABLE_HOST,
+  UNREACHABLE_NET,
+} from "./wire/icmpv4.ts";
+import {
+  ICMPV6_TIME_EXCEEDED,
+  ICMPV6_TOO_BIG,
+  ICMPV6_UNREACHABLE,
+  TIME_EXCEEDED6_HOP_LIMIT,
+  UNREACHABLE6_ADDRESS,
+  UNREACHABLE6_NO_ROUTE,
+} from "./wire/icmpv6.ts";
+import { IPV4_DST, IPV4_SRC, ipv4DecrementTtl, ipv4DontFragment, ipv4FragmentOffset, ipv4Ttl } from "./wire/ipv4.ts";
+import { IPV6_DST, IPV6_SRC, ipv6DecrementHopLimit, ipv6HopLimit } from "./wire/ipv6.ts";
+import { fragmentOffset } from "./wire/ipv6-ext.ts";
+
+/** Type and code of an error. */
+export type IcmpError = readonly [type: number, code: number];
+
+export interface Family {
+  readonly stride: 1 | 4;
+  /** Offsets of the addresses in a header. */
+  readonly srcAt: number;
+  readonly dstAt: number;
+  /** gsoType of a TCP super-frame. */
+  readonly tcpSuper: number;
+  /** The code of a packet whose TTL or hop limit ends here. */
+  readonly expired: DropCode;
+  readonly errors: {
+    readonly expired: IcmpError;
+    readonly noRoute: IcmpError;
+    /** The next host does not answer. */
+    readonly unreachable: IcmpError;
+    /** Its third word is the MTU. */
+    readonly tooBig: IcmpError;
+  };
+  hopLimit(d: DataView, at: number): number;
+  /** One hop less; it must not be 0. */
+  countHop(d: DataView, at: number): void;
+  /** Whether a router may make fragments of it. */
+  mayFragment(d: DataView, at: number): boolean;
+  /** Whether the transport header is there: it is whole, or the first fragment. */
+  hasTransport(d: DataView, p: Packet): boolean;
+}
+
+export const IPV4: Family = {
+  stride: 1,
+  srcAt: IPV4_SRC,
+  dstAt: IPV4_DST,
+  tcpSuper: GSO_TCPV4,
+  expired: Drop.Ipv4TtlExpired,
+  errors: {
+    expired: [ICMP_TIME_EXCEEDED, TIME_EXCEEDED_TTL],
+    noRoute: [ICMP_UNREACHABLE, UNREACHABLE_NET],
+    unreachable: [ICMP_UNREACHABLE, UNREACHABLE_HOST],
+    tooBig: [ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED],
+  },
+  hopLimit: ipv4Ttl,
+  countHop: ipv4DecrementTtl,
+  mayFragment: (d, at) => !ipv4DontFragment(d, at),
+  hasTransport: (d, p) => ipv4FragmentOffset(d, p.at) === 0,
+};
+
+export const IPV6: Family = {
+  stride: 4,
+  srcAt: IPV6_SRC,
+  dstAt: IPV6_DST,
+  tcpSuper: GSO_TCPV6,
+  expired: Drop.Ipv6HopLimitExpired,
+  errors: {
+    expired: [ICMPV6_TIME_EXCEEDED, TIME_EXCEEDED6_HOP_LIMIT],
+    noRoute: [ICMPV6_UNREACHABLE, UNREACHABLE6_NO_ROUTE],
+    unreachable: [ICMPV6_UNREACHABLE, UNREACHABLE6_ADDRESS],
+    tooBig: [ICMPV6_TOO_BIG, 0],
+  },
+  hopLimit: ipv6HopLimit,
+  countHop: ipv6DecrementHopLimit,
+  mayFragment: () => false, // RFC 8200 5
+  hasTransport: (d, p) => p.fragmentAt === 0 || fragmentOffset(d, p.fragmentAt) === 0,
+};

@@ -1,0 +1,64 @@
+/** Ports, echo identifiers and checksums of a transport header, where the translator reads and writes them. */
+import { checksumUpdate16 } from "../wire/checksum.ts";
+import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
+import { TCP_CHECKSUM_OFFSET } from "../wire/tcp.ts";
+import { UDP_CHECKSUM_OFFSET } from "../wire/udp.ts";
+import type { Quote } from "./family.ts";
+
+const SRC_PORT = 0;
+const DST_PORT = 2;
+/** The same place in ICMP and ICMPv6, as that of their checksums. */
+const ECHO_ID = 4;
+export const ICMP_CHECKSUM = 2;
+
+/** Offset of the field that is the port of the source or of the destination, or the identifier of an echo. */
+export const portOffset = (proto: number, isSource: boolean): number =>
+  proto === PROTO_TCP || proto === PROTO_UDP ? (isSource ? SRC_PORT : DST_PORT) : ECHO_ID;
+
+export const checksumOffset = (proto: number): number =>
+  proto === PROTO_TCP ? TCP_CHECKSUM_OFFSET : proto === PROTO_UDP ? UDP_CHECKSUM_OFFSET : ICMP_CHECKSUM;
+
+/** Writes the port into the header at `l4`; `check` is its checksum, with what has changed so far. @returns the checksum */
+export function putPort(
+  d: DataView,
+  l4: number,
+  proto: number,
+  isSource: boolean,
+  port: number,
+  check: number,
+): number {
+  const at = l4 + portOffset(proto, isSource);
+  const before = d.getUint16(at);
+  d.setUint16(at, port);
+  return checksumUpdate16(check, before, port);
+}
+
+/** A UDP checksum that comes out as 0 is written as its other form, as 0 means that there is none (RFC 768). */
+export const wireChecksum = (proto: number, check: number): number =>
+  proto === PROTO_UDP && check === 0 ? 0xffff : check;
+
+/**
+ * The same in a quoted header, perhaps cut at `end`, with its own checksum where that is there. `check` is the error's, with what has
+ * changed so far; `before` and `after` are the sums of the address that has changed where the pseudo-header counts, else 0.
+ * @returns the error's checksum
+ */
+export function putQuotedPort(
+  d: DataView,
+  end: number,
+  { proto, l4 }: Quote,
+  isSource: boolean,
+  port: number,
+  check: number,
+  before: number,
+  after: number,
+): number {
+  const portBefore = d.getUint16(l4 + portOffset(proto, isSource));
+  const withPort = putPort(d, l4, proto, isSource, port, check);
+  const at = l4 + checksumOffset(proto);
+  if (at + 2 > end) return withPort;
+  const quoted = d.getUint16(at);
+  if (proto === PROTO_UDP && quoted === 0) return withPort; // the sender made none (RFC 768)
+  const updated = wireChecksum(proto, checksumUpdate16(checksumUpdate16(quoted, before, after), portBefore, port));
+  d.setUint16(at, updated);
+  return checksumUpdate16(withPort, quoted, updated);
+}
