@@ -131,8 +131,6 @@ export class Router {
   readonly #ipv4: Half;
   readonly #ipv6: Half;
   readonly #sides: readonly Side[];
-  /** What may pass: [from * SIDES + to] is 0 or the code it is refused with. */
-  readonly #policy = new Uint8Array(SIDES * SIDES);
   #open: RouterTunnel | undefined = undefined;
 
   /** Becomes the forwarder of both interfaces. */
@@ -146,9 +144,6 @@ export class Router {
     this.lan.ownSourcesOnly = true;
     this.tunnel = new Side(this, TUNNEL, tunnel, Drop.TunnelForeignSource, Drop.TunnelNotForLan);
     this.#sides = [this.lan, this.tunnel];
-    this.#policy[LAN * SIDES + LAN] = Drop.LanToLan;
-    // Behind the translator the LAN has no addresses that the tunnel could know; what belongs to a mapping is not asked here.
-    this.#policy[TUNNEL * SIDES + LAN] = nat === undefined ? Drop.None : Drop.TunnelNotForLan;
     tunnel.v4.isTranslated = nat !== undefined;
     tunnel.v4.udp.owners = [nat, nat6].filter((translator) => translator !== undefined);
     tunnel.v6.isTranslated = nat6 !== undefined;
@@ -175,7 +170,8 @@ export class Router {
     this.#ipv4.mss = most - HEADERS;
     this.#ipv6.mss = most - HEADERS6;
     this.tunnel.ownSourcesOnly = config.ownSourcesOnly === true;
-    this.#policy[TUNNEL * SIDES + TUNNEL] = config.peerToPeer === true ? Drop.None : Drop.TunnelNotForLan;
+    for (const { policy } of [this.#ipv4, this.#ipv6])
+      policy[TUNNEL * SIDES + TUNNEL] = config.peerToPeer === true ? Drop.None : Drop.TunnelNotForLan;
     if (address !== undefined) this.#ipv4.nat?.setAddress(address.address);
     if (address6 !== undefined) this.#ipv6.nat?.setAddress(address6.address);
     this.#rebuild();
@@ -306,11 +302,11 @@ export class Router {
   }
 
   /** Why a packet from that side may not take the route (-1: there is none), or None. */
-  #refusal(from: Side, { routes }: Half, route: number): DropCode {
+  #refusal(from: Side, { routes, policy }: Half, route: number): DropCode {
     if (route < 0) return from.noRoute;
     const refusal = routes.refusal[route]!;
     if (refusal !== Drop.None) return refusal as DropCode;
-    return this.#policy[from.index * SIDES + routes.side[route]!]! as DropCode;
+    return policy[from.index * SIDES + routes.side[route]!]! as DropCode;
   }
 
   /** Tells the sender, where it is known: behind the translator it is not. */
@@ -402,6 +398,8 @@ class Half {
   readonly family: Family;
   readonly routes: RouteTable;
   readonly nat: Nat | undefined;
+  /** What may pass: [from * SIDES + to] is 0 or the code it is refused with. */
+  readonly policy = new Uint8Array(SIDES * SIDES);
   /** What a SYN that crosses the tunnel may announce at most. */
   mss = 1220;
 
@@ -409,6 +407,10 @@ class Half {
     this.family = family;
     this.routes = new RouteTable(family.stride, seed);
     this.nat = nat;
+    this.policy[LAN * SIDES + LAN] = Drop.LanToLan;
+    // Behind the translator the LAN has no addresses that the tunnel could know; what belongs to a mapping is not asked here.
+    this.policy[TUNNEL * SIDES + LAN] = nat === undefined ? Drop.None : Drop.TunnelNotForLan;
+    this.policy[TUNNEL * SIDES + TUNNEL] = Drop.TunnelNotForLan;
   }
 
   pollAt(): number {
