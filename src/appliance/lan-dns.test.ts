@@ -2,6 +2,7 @@
 import { beforeEach, expect, test } from "bun:test";
 import { seededRandom } from "../lib/random.ts";
 import type { TunnelInterface } from "../netstack/interface.ts";
+import { NAT_IPV4 } from "../netstack/nat/ip4.ts";
 import { Nat } from "../netstack/nat/nat.ts";
 import { Router } from "../netstack/router.ts";
 import { arp, Bed, cidr, frame, ip, type RecordingOutlet, side, tunnelSide, udp } from "../netstack/testing/bed.ts";
@@ -30,7 +31,7 @@ function build(settings: Partial<DnsSettings> = {}): void {
   lan = side(bed, "lan");
   lan.it.configure({ address: cidr(`${GATEWAY}/24`) });
   ({ it: tunnelIt, outlet: tunnel } = tunnelSide(bed));
-  const nat = new Nat({ slab: bed.slab, random: seededRandom(5) });
+  const nat = new Nat({ family: NAT_IPV4, slab: bed.slab, random: seededRandom(5) });
   router = new Router({ slab: bed.slab, lan: lan.it, tunnel: tunnelIt, nat, random: seededRandom(7) });
   logged = [];
   dns = new LanDns({
@@ -61,7 +62,7 @@ function up(...pushed: string[]): void {
   });
   if (!result.ok) throw new Error(result.problem);
   const options: Tunnel = result.tunnel;
-  router.openTunnel({ address: options.address!, mtu: 1400, mssClamp: 0, routes: options.routes });
+  router.openTunnel(0, { address: options.address!, mtu: 1400, mssClamp: 0, routes: options.routes });
   dns.tunnelUp(now, options);
   dns.poll(now);
 }

@@ -488,7 +488,7 @@ describe("tunnel to LAN", () => {
     expect(heard).toEqual([`${SITE}:53`]);
     expect(lanLines()).toEqual([expect.stringContaining(`${SITE} > ${HOST} ttl 63 len 36 udp 53 > 5000 len 8`)]);
     // Another address makes the translator forget, but not what is the host's.
-    router.openTunnel({
+    router.openTunnel(0, {
       address: cidr("10.8.0.9/24"),
       mtu: 1400,
       mssClamp: 0,
