@@ -48,7 +48,7 @@ function appliance(first: LoadResult) {
     setLogLevel: (level) => void levels.push(level),
     mending: "",
   });
-  return { subject, ...state, state, wan };
+  return { subject, ...state, state, wan, lan };
 }
 
 const ok = (settings: Settings): LoadResult => ({
@@ -137,6 +137,23 @@ test("a static WAN that was wrong is taken when it is mended, without a restart"
     "wan.configured",
     "link.resolving",
   ]);
+});
+
+test("when the LAN's link comes back, another DHCP server is looked for before leases are given again", () => {
+  const { subject, logged, lan } = appliance(ok(DEFAULT_SETTINGS));
+  const run = (ms: number): void => {
+    for (const end = now + ms; now < end; now += 100) subject.control(now);
+  };
+  const serving = (): number => logged.filter((line) => line.startsWith("info lan.dhcp ")).length;
+  run(5000);
+  expect(serving()).toBe(1);
+  lan.linkUp = () => false;
+  run(2000);
+  lan.linkUp = () => true;
+  run(2000);
+  expect([serving(), logged.filter((line) => /lan\.link-up/.test(line)).length]).toEqual([1, 1]);
+  run(4000);
+  expect(serving()).toBe(2);
 });
 
 test("while it leaves, nobody makes it connect anew", () => {

@@ -137,6 +137,7 @@ export class Appliance implements Turns {
     this.#links = new LinkWatch(this.#path, this.#log, {
       wanUp: (at) => this.#uplink.start(at),
       wanDown: (at) => this.#uplink.stop(at, "the WAN link is down"),
+      lanUp: (at) => this.#dhcp?.start(at),
     });
     this.#config = sayLoaded(this.#log, loaded, options.mending, undefined);
     this.#dialer = this.#newDialer();

@@ -6,10 +6,12 @@ import type { RouterPath } from "./wiring/router.ts";
 
 const LOOK_EVERY_MS = 1000;
 
-/** What the owner does about the WAN's link. The LAN's address does not depend on a link. */
+/** What the owner does about the links. The LAN's address does not depend on one. */
 export interface LinkEvents {
   wanUp(now: number): void;
   wanDown(now: number): void;
+  /** The LAN's link is back: something else may be plugged in now. */
+  lanUp(now: number): void;
 }
 
 export class LinkWatch {
@@ -42,7 +44,7 @@ export class LinkWatch {
     const { wanDevice, lanDevice } = this.#path;
     this.#lookAtWan(now, wanDevice.linkUp());
     for (const device of [wanDevice, lanDevice]) this.#sayUnknownGso(device);
-    this.#lookAtLan(lanDevice.linkUp());
+    this.#lookAtLan(now, lanDevice.linkUp());
   }
 
   #lookAtWan(now: number, up: boolean): void {
@@ -53,11 +55,14 @@ export class LinkWatch {
     else this.#events.wanDown(now);
   }
 
-  #lookAtLan(up: boolean): void {
+  #lookAtLan(now: number, up: boolean): void {
     if (up === this.#lanUp) return;
     if (this.#lanUp !== undefined) {
       this.#path.lan.linkChanged();
-      if (up) this.#log.write("info", "lan.link-up", "the LAN link is up again");
+      if (up) {
+        this.#log.write("info", "lan.link-up", "the LAN link is up again");
+        this.#events.lanUp(now);
+      }
     }
     this.#lanUp = up;
     if (!up) this.#log.write("warn", "lan.link-down", "the LAN link is down");

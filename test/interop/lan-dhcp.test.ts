@@ -68,7 +68,7 @@ case $what in
   deconfig|RELEASE|EXPIRE) ip -4 addr flush dev $interface; exit 0;;
   *) exit 0;;
 esac
-echo "$what $a mask=$m router=$r time=\${new_dhcp_lease_time:-$lease} server=\${new_dhcp_server_identifier:-$serverid}" >> "$LEASES"
+echo "$what $a mask=$m router=$r dns=\${new_domain_name_servers:-$dns} time=\${new_dhcp_lease_time:-$lease} server=\${new_dhcp_server_identifier:-$serverid}" >> "$LEASES"
 `,
     );
     chmodSync(script, 0o755);
@@ -210,7 +210,7 @@ describe.skipIf(NO_WORLD || REFERENCE)("DHCP on the LAN", () => {
     const client = lan.udhcpc("a");
     const first = await lan.next("a");
     expect(first.line).toMatch(
-      /^bound 192\.168\.50\.10[01] mask=255\.255\.255\.0 router=192\.168\.50\.1 time=600 server=192\.168\.50\.1$/,
+      /^bound 192\.168\.50\.10[01] mask=255\.255\.255\.0 router=192\.168\.50\.1 dns=192\.168\.50\.1 time=600 server=192\.168\.50\.1$/,
     );
     expect(await lan.says(/lease\.given .*/)).toContain(`address=${first.address} mac=52:54:00:00:60:01 name=host-a`);
     client.signal("SIGUSR1");

@@ -253,6 +253,20 @@ test("while it serves it looks every ten minutes; who answers then is named, and
   expect(d.sent().length).toBeGreaterThan(0);
 });
 
+test("when the link comes back it looks before it serves, and the leases are as they were", () => {
+  const d = new LanDialogue().serving();
+  const address = d.lease(1);
+  d.server.start(d.now);
+  expect([d.server.state, d.say(2, DHCP_DISCOVER)]).toEqual(["looking", "looking"]);
+  d.sent();
+  rivalOffer(d);
+  expect(d.server.state).toBe("off");
+  d.advance(70_000);
+  d.sent();
+  d.say(1, DHCP_REQUEST, [], { ciaddr: address });
+  expect(d.sent()).toEqual([`ack ${address}>${address} mac`]);
+});
+
 test("a stranger's offer is heard only while it looks", () => {
   const d = new LanDialogue();
   d.server.start(d.now);

@@ -155,11 +155,10 @@ export class DhcpServer implements UdpService {
     return { leases, offers, setAside: setAsides };
   }
 
-  /** Looks for another server, and serves where there is none. */
+  /** The link is there, and nobody knows what is on it: looks for another server, and serves where there is none. Leases stay. */
   start(now: number): void {
-    this.#lookAt = NEVER;
-    this.#search.start(now);
-    this.#ask(now);
+    this.#state = "looking";
+    this.#look(now);
   }
 
   handle(now: number, datagram: Datagram): DhcpServerDrop | undefined {
@@ -185,7 +184,7 @@ export class DhcpServer implements UdpService {
 
   handleTimeout(now: number): void {
     this.#pool.expire(now);
-    if (now >= this.#lookAt) this.start(now);
+    if (now >= this.#lookAt) this.#look(now);
     this.#ask(now);
     if (this.#search.isInVain(now)) this.#foundNobody(now);
     for (const check of this.#checks.values()) {
@@ -212,6 +211,12 @@ export class DhcpServer implements UdpService {
 
   pollEvent(): DhcpServerEvent | undefined {
     return this.#events.shift();
+  }
+
+  #look(now: number): void {
+    this.#lookAt = NEVER;
+    this.#search.start(now);
+    this.#ask(now);
   }
 
   #ask(now: number): void {

@@ -37,6 +37,11 @@ export const APPLIANCE = [
     ],
     ["    this.#reconnectWanted = false;\n", "", "that a reconnect is done once"],
   ),
+  ...mutationsOf("appliance/link-watch.ts", [
+    "        this.#events.lanUp(now);\n",
+    "",
+    "that another DHCP server is looked for when the LAN's link comes back",
+  ]),
   ...mutationsOf(
     "appliance/settings-dhcp.ts",
     ["if (size < 1) this.#fail(", "if (false as boolean) this.#fail(", "a pool that ends before it begins"],

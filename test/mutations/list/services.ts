@@ -159,6 +159,11 @@ export const SERVICES = [
   ),
   ...mutationsOf(
     "netstack/dhcp4/server.ts",
+    [
+      'this.#state = "looking";\n    this.#look(now);',
+      "this.#look(now);",
+      "that nobody is served before it is known what the link leads to",
+    ],
     ['if (this.#state !== "serving") return this.#state;', "", "that nobody is served beside another server"],
     ['if (m.op !== BOOT_REQUEST) return "not-a-request";', "", "that a reply is not served"],
     ['if (m.giaddr !== 0) return "relayed";', "", "that relays are refused"],
