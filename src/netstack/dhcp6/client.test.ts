@@ -275,6 +275,7 @@ test("messages that are not meant for us, from nobody or not to be are ignored b
   expect(d.reply(ADVERTISE, GOOD, SERVER, [[2, none]])).toBe("no-server-id");
   expect(d.reply(ADVERTISE, GOOD, SERVER, [[1, none]])).toBe("wrong-client");
   expect(d.reply(ADVERTISE, GOOD, SERVER, [[1, OTHER]])).toBe("wrong-client");
+  expect(d.reply(ADVERTISE, GOOD, none)).toBe("no-server-id");
   expect(d.reply(1, GOOD)).toBe("unexpected");
   const message = dhcp6Build({ type: ADVERTISE, xid: (d.last as Dhcp6Message).xid ^ 1, options: dhcp6Options(GOOD) });
   expect(d.feed(message)).toBe("wrong-xid");
@@ -345,6 +346,12 @@ test("at T1 the server is asked to renew, at T2 all are, and at the end the leas
   expect(d.events()).toEqual([`expired ${ADDRESS}`]);
   d.tick();
   expect(d.sent()).toEqual([`solicit ${ADDRESS}`]);
+});
+
+test("of a lease whose renewal was slept through all servers are asked at once (RFC 8415 18.2.5)", () => {
+  const d = new Dhcp6Dialogue().bind();
+  d.to(d.client.lease!.t2);
+  expect(d.sent()).toEqual([`rebind ${ADDRESS}`]);
 });
 
 test("a renewal may bring other DNS servers, or another address in the place of one that ended (RFC 8415 18.2.10.1)", () => {

@@ -508,6 +508,19 @@ test("tables are bounded, and who fills them does not push out what is in use", 
   expect(d.host.config.dns.join(" ")).toContain("2001:db8::2");
 });
 
+test("a full list of routers takes only better ones, and never loses the one in use", () => {
+  const d = HostDialogue.up();
+  const router = (i: number): string => `fe80::${i}`;
+  for (let i = 1; i <= 8; i++) d.advert(router(i));
+  d.advert(router(9)); // no better than those that are there
+  d.advert(router(10), { preference: 1 });
+  expect(d.gateway).toBe("fe80::10"); // in the place of the second
+  d.advert(router(10), { lifetime: 0 });
+  expect(d.gateway).toBe(ONE);
+  d.advert(ONE, { lifetime: 0 });
+  expect(d.gateway).toBe(THREE);
+});
+
 test("whatever routers say and whenever: times are to come, lists bounded, addresses in prefixes, the gateway one that spoke", () => {
   const router = fc.constantFrom(ONE, TWO, THREE, "fe80::4", "fe80::5");
   const lifetime = fc.oneof(fc.nat(20), fc.constant(Number.POSITIVE_INFINITY), fc.nat(20_000));
