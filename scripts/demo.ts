@@ -144,6 +144,7 @@ function wan(tally: Tally): void {
   const kinds: readonly [Kind, string][] = [
     ["openvpn", "OpenVPN"],
     ["arp", "ARP"],
+    ["nd", "IPv6 neighbour and router discovery"],
     ["dhcp", "DHCP"],
     ["dns", "DNS for the remote"],
     ["other", "anything else"],

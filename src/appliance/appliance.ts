@@ -8,6 +8,7 @@
 import { BoundedLog } from "../lib/bounded-log.ts";
 import type { Cidr } from "../lib/cidr.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
+import type { AddressPrf } from "../netstack/ra/stable-address.ts";
 import { LibcryptoAead } from "../platform/crypto/aead.ts";
 import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
@@ -19,16 +20,19 @@ import type { ClientConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { DialHistory } from "../tunnel/history.ts";
 import { lanConflict, neighborConflict } from "./conflicts.ts";
+import { ownPrf } from "./identity.ts";
 import { LanDhcp } from "./lan-dhcp.ts";
 import { LanDns } from "./lan-dns.ts";
+import { Lan6, ownNetwork } from "./lan6.ts";
 import { LinkWatch } from "./link-watch.ts";
 import type { LoadResult } from "./profile.ts";
 import { needRestart, sayLoaded } from "./reload.ts";
 import { RemoteResolver } from "./remote-resolver.ts";
 import { RouterSide } from "./router-side.ts";
 import type { Settings } from "./settings.ts";
+import { AutoSource6, type Source6, StaticSource6 } from "./source6.ts";
 import { logStatistics } from "./statistics.ts";
-import { Uplink } from "./uplink.ts";
+import { Uplinks } from "./uplinks.ts";
 import { RouterPath } from "./wiring/router.ts";
 
 export interface ApplianceOptions {
@@ -63,15 +67,18 @@ export class Appliance implements Turns {
   readonly #path: RouterPath;
   readonly #aead: LibcryptoAead;
   readonly #control = new LibcryptoPrimitives();
-  #uplink: Uplink;
   /** undefined: off. */
   readonly #dhcp: LanDhcp | undefined;
+  #uplink: Uplinks;
+  /** Undefined: no IPv6 on the LAN. */
+  readonly #lan6: Lan6 | undefined;
   /** Those that it started with: interfaces and NAT stay as they are until it ends. */
   #settings: Settings;
   readonly #resolver: RemoteResolver;
   readonly #side: RouterSide;
   /** undefined: off. */
   readonly #dns: LanDns | undefined;
+  readonly #prf: AddressPrf;
   #dialer: Dialer | undefined;
   readonly #links: LinkWatch;
   #statisticsAt: number;
@@ -109,6 +116,8 @@ export class Appliance implements Turns {
     });
     this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
+    this.#prf = ownPrf([options.wan.mac, options.lan.mac], settings.hostname);
+    const lan6 = this.#lanNetwork6();
     this.#resolver = new RemoteResolver({
       wan: this.#path.wan,
       slab: options.memory,
@@ -128,11 +137,15 @@ export class Appliance implements Turns {
     });
     this.#dhcp = this.#newDhcp();
     this.#dhcp?.start(now);
-    this.#dns = this.#newDns();
-    this.#side = new RouterSide(this.#path, [lan], (at, tunnel) => {
+    this.#dns = this.#newDns(lan6);
+    this.#side = new RouterSide(this.#path, lan6 === undefined ? [lan] : [lan, lan6], (at, tunnel) => {
       if (tunnel === undefined) this.#dns?.tunnelDown(at);
       else this.#dns?.tunnelUp(at, tunnel);
     });
+    this.#lan6 = lan6 && this.#newLan6(lan6);
+    const { dns } = settings.lan;
+    if (lan6 !== undefined && dns !== undefined) this.#lan6?.tell(now, { dns: [lan6.address], domains: [dns.domain] });
+    this.#lan6?.start(now);
     this.#uplink = this.#newUplink();
     this.#links = new LinkWatch(this.#path, this.#log, {
       wanUp: (at) => this.#uplink.start(at),
@@ -156,12 +169,14 @@ export class Appliance implements Turns {
     if (path.pollAt() <= now) path.handleTimeout(now);
     if (this.#uplink.pollAt() <= now) this.#uplink.handleTimeout(now);
     if (this.#dhcp !== undefined && this.#dhcp.pollAt() <= now) this.#dhcp.handleTimeout(now);
+    if (this.#lan6 !== undefined && this.#lan6.pollAt() <= now) this.#lan6.handleTimeout(now);
     if (now >= this.#reviveAt) this.#revive(now);
     this.#dialer?.poll(now);
     if (this.#dns !== undefined && this.#dns.pollAt() <= now) this.#dns.poll(now);
     if (now >= this.#statisticsAt) {
       this.#statisticsAt = now + STATISTICS_EVERY_MS;
-      logStatistics(this.#log, path, this.#dialer?.counters(), this.#dhcp, this.#dns);
+      const ipv6 = { ...this.#uplink.counters, ...this.#lan6?.counters };
+      logStatistics(this.#log, path, this.#dialer?.counters(), this.#dhcp, this.#dns, ipv6);
     }
     path.flush(now);
     if (this.#isLeaving && ((this.#dialer?.left ?? true) || now >= this.#leaveBy)) this.#finish(now);
@@ -173,6 +188,7 @@ export class Appliance implements Turns {
       this.#path.pollAt(),
       this.#uplink.pollAt(),
       this.#dhcp?.pollAt() ?? Number.POSITIVE_INFINITY,
+      this.#lan6?.pollAt() ?? Number.POSITIVE_INFINITY,
       this.#dialer?.pollAt() ?? Number.POSITIVE_INFINITY,
       this.#links.pollAt(),
       this.#dns?.pollAt() ?? Number.POSITIVE_INFINITY,
@@ -252,8 +268,8 @@ export class Appliance implements Turns {
   }
 
   /** The WAN had no address because of a problem in its settings, and now they are good. */
-  #mendUplink(now: number, { address, gateway, dns }: Settings["wan"]): void {
-    this.#settings = { ...this.#settings, wan: { ...this.#settings.wan, address, gateway, dns } };
+  #mendUplink(now: number, { address, gateway, address6, gateway6, dns }: Settings["wan"]): void {
+    this.#settings = { ...this.#settings, wan: { ...this.#settings.wan, address, gateway, address6, gateway6, dns } };
     this.#uplink = this.#newUplink();
     if (this.#links.wanUp) this.#uplink.start(now);
   }
@@ -276,26 +292,28 @@ export class Appliance implements Turns {
   #revive(now: number): void {
     this.#reviveAt = Number.POSITIVE_INFINITY;
     this.#dialer = this.#newDialer();
-    if (this.#path.wan.configured) this.#dialer?.networkUp(now);
+    if (this.#uplink.isUp) this.#dialer?.networkUp(now);
   }
 
-  #newUplink(): Uplink {
+  #newUplink(): Uplinks {
     const { memory, wan, log } = this.#options;
     const settings = this.#settings;
-    return new Uplink({
+    const source = this.#newSource6();
+    return new Uplinks({
       wan: this.#path.wan,
       settings,
       slab: memory,
       mac: wan.mac,
       log,
       random: systemRandom,
+      ipv6: source && { wan: this.#path.wan, source, log, heard: this.#heard },
+      usesIpv6: () => this.#path.links.useIpv6,
       events: {
-        up: (now, dns) => {
-          this.#warnAboutOverlap(settings.lan.address);
-          this.#resolver.setServers(dns);
+        up: (now) => {
+          this.#warnAboutOverlap();
           this.#dialer?.networkUp(now);
         },
-        resolvers: (dns) => this.#resolver.setServers(dns),
+        resolvers: (servers) => this.#resolver.setServers(servers),
         down: (now, reason) => {
           log.write("warn", "wan.lost", reason);
           this.#dialer?.networkDown(now, reason);
@@ -322,11 +340,13 @@ export class Appliance implements Turns {
     });
   }
 
-  #newDns(): LanDns | undefined {
+  /** @param lan6 our IPv6 address on the LAN and its network */
+  #newDns(lan6: Cidr | undefined): LanDns | undefined {
     const { hostname, lan: settings } = this.#settings;
     if (settings.dns === undefined) return undefined;
     return new LanDns({
       lan: this.#path.lan,
+      lan6,
       tunnel: this.#path.tunnel,
       slab: this.#options.memory,
       random: systemRandom,
@@ -335,6 +355,28 @@ export class Appliance implements Turns {
       settings: settings.dns,
       hosts: this.#dhcp?.names ?? NO_HOSTS,
     });
+  }
+
+  #newSource6(): Source6 | undefined {
+    const { memory, wan } = this.#options;
+    const { address6, gateway6 } = this.#settings.wan;
+    if (address6 === "off") return undefined;
+    const prf = this.#prf;
+    if (address6 !== "auto") return gateway6 && new StaticSource6(address6, gateway6, wan.mac, prf);
+    const own = { wan: this.#path.wan, slab: memory, mac: wan.mac, prf };
+    return new AutoSource6({ ...own, random: systemRandom, heard: this.#heard });
+  }
+
+  /** The gateway's IPv6 address on the LAN and its network; undefined: there is none. */
+  #lanNetwork6(): Cidr | undefined {
+    const { address6 } = this.#settings.lan;
+    if (address6 === "off") return undefined;
+    return address6 === "auto" ? ownNetwork(this.#prf) : address6;
+  }
+
+  #newLan6(address: Cidr): Lan6 {
+    const own = { lan: this.#path.lan, mac: this.#options.lan.mac, address, prf: this.#prf };
+    return new Lan6({ ...own, random: systemRandom, log: this.#log, heard: this.#heard });
   }
 
   #newDialer(): Dialer | undefined {
@@ -358,20 +400,22 @@ export class Appliance implements Turns {
     });
   }
 
-  #warnAboutOverlap(lan: Cidr): void {
+  #warnAboutOverlap(): void {
     const wan = this.#path.wan.address;
-    if (wan?.overlaps(lan) !== true) return;
-    this.#log.write(
-      "warn",
-      "wan.overlap",
-      "the WAN network overlaps the LAN; give the LAN another network in appliance.toml ([lan] address)",
-      { wan: `${wan}`, lan: `${lan}` },
-    );
+    const lan = this.#settings.lan.address;
+    if (wan?.overlaps(lan) === true)
+      this.#log.write(
+        "warn",
+        "wan.overlap",
+        "the WAN network overlaps the LAN; give the LAN another network in appliance.toml ([lan] address)",
+        { wan: `${wan}`, lan: `${lan}` },
+      );
   }
 
   #finish(now: number): void {
     if (this.#done) return;
     this.stop(now, "shutdown");
+    this.#lan6?.leave(now);
     this.#uplink.leave(now);
     this.#path.flush(now);
     this.#done = true;

@@ -6,11 +6,13 @@ import { NAT_IPV4 } from "../netstack/nat/ip4.ts";
 import { Nat } from "../netstack/nat/nat.ts";
 import { Router } from "../netstack/router.ts";
 import { arp, Bed, cidr, frame, ip, type RecordingOutlet, side, tunnelSide, udp } from "../netstack/testing/bed.ts";
-import { A, decodeDns, encodeDns, ipv4, QR, RA } from "../netstack/testing/dns.ts";
+import { frame6, HOST_LL, solicit6, udp6 } from "../netstack/testing/bed6.ts";
+import { A, AAAA, decodeDns, encodeDns, ipv4, QR, RA } from "../netstack/testing/dns.ts";
 import { parseTunnelOptions, type Tunnel } from "../protocol/push/tunnel-options.ts";
 import { LanDns } from "./lan-dns.ts";
 import { DEFAULT_DNS, type DnsSettings } from "./settings-dns.ts";
 
+const GATEWAY6 = "fd12:3456:789a::1";
 const HOST = "192.168.50.2";
 const GATEWAY = "192.168.50.1";
 const TUN = "10.8.0.2";
@@ -36,6 +38,7 @@ function build(settings: Partial<DnsSettings> = {}): void {
   logged = [];
   dns = new LanDns({
     lan: lan.it,
+    lan6: cidr(`${GATEWAY6}/64`),
     tunnel: tunnelIt,
     slab: bed.slab,
     random: seededRandom(9),
@@ -124,6 +127,29 @@ test("a question goes into the tunnel, from the tunnel's address and a random po
   expect(asked()).toEqual([]);
   expect(dns.counters.snapshot()).toMatchObject({ Asked: 3, Cached: 1, Forwarded: 1, Answered: 1 });
   expect(dns.cacheBytes).toBeGreaterThan(100);
+});
+
+test("a host asks by IPv6 as well, from the LAN's network or its link-local address; the gateway's name has both addresses", () => {
+  lan.it.configure6(now, {
+    addresses: [{ address: cidr(`${GATEWAY6}/64`) }],
+    onLink: [cidr(`${GATEWAY6}/64`).network],
+  });
+  for (let at = lan.it.pollAt(); at <= now + 3000; at = lan.it.pollAt()) lan.it.handleTimeout(at);
+  now += 3000;
+  const askFrom = (src: string): unknown[] => {
+    lan.it.ingest(now, bed.receive(solicit6(GATEWAY6, { src })));
+    lan.outlet.take();
+    const query = encodeDns({ id: 7, name: "morgana.lan", type: AAAA });
+    lan.it.ingest(now, bed.receive(frame6(udp6({ src, dst: GATEWAY6 }, 4000, 53, query))));
+    if (dns.pollAt() <= now) dns.poll(now);
+    return lan.outlet
+      .take()
+      .filter(({ view }) => view.getUint16(12) === 0x86dd && view.getUint8(20) === 17)
+      .map(({ bytes }) => decodeDns(bytes.slice(62)).answers.length);
+  };
+  expect(askFrom("fd12:3456:789a::77")).toEqual([1]);
+  expect(askFrom(HOST_LL)).toEqual([1]);
+  expect(askFrom("2001:db8::77")).toEqual([]);
 });
 
 test("without a tunnel, before and after: SERVFAIL at once, nothing leaves, and the log says so once", () => {

@@ -4,10 +4,10 @@
  * tunnel does not lead to are named and not asked.
  */
 import { BoundedLog } from "../lib/bounded-log.ts";
-import type { Cidr } from "../lib/cidr.ts";
+import { Cidr } from "../lib/cidr.ts";
 import type { Counters } from "../lib/counters.ts";
 import { type Endpoint, formatEndpoint } from "../lib/endpoint.ts";
-import type { IpAddress } from "../lib/ip.ts";
+import { IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
@@ -24,6 +24,8 @@ import type { DnsSettings } from "./settings-dns.ts";
 
 export interface LanDnsOptions {
   readonly lan: Pick<Interface, "address" | "bindUdp" | "sendUdp">;
+  /** Our IPv6 address on the LAN and its network; undefined: there is none. */
+  readonly lan6: Cidr | undefined;
   readonly tunnel: Pick<Interface, "address" | "bindUdp" | "closeUdp" | "sendUdp">;
   readonly slab: Slab;
   readonly random: Random;
@@ -33,6 +35,7 @@ export interface LanDnsOptions {
   readonly hosts: HostNames;
 }
 
+const LINK_LOCAL = new Cidr(new IpAddress(0xfe80_0000, 0, 0, 0), 10);
 const NAME_ONE = `name one in ${SETTINGS_FILE}: [lan] dns = { servers = ["..."] }`;
 const NO_TUNNEL =
   "a host of the LAN asks for a name, and there is no tunnel; it is told that there is no answer until there is one";
@@ -48,12 +51,14 @@ export class LanDns {
   #remedy = NO_TUNNEL;
 
   constructor(options: LanDnsOptions) {
-    const { lan, tunnel, slab, random, hostname, settings, hosts } = options;
+    const { lan, lan6, tunnel, slab, random, hostname, settings, hosts } = options;
     this.#options = options;
     this.#heard = new BoundedLog(options.log);
-    const networks = (): Cidr[] => (lan.address === undefined ? [] : [lan.address]);
+    const networks = (): Cidr[] => [lan.address, lan6].filter((network) => network !== undefined);
     const names = new LocalNames({ hostname, domain: settings.domain, hosts, networks });
-    const isOfLan = (address: IpAddress): boolean => networks().some((network) => network.contains(address));
+    // A link-local source is of the LAN as well: it came by it.
+    const isOfLan = (address: IpAddress): boolean =>
+      [...networks(), LINK_LOCAL].some((network) => network.contains(address));
     this.#forwarder = new DnsForwarder({ random, names, isOfLan });
     this.#host = new ServiceHost({
       iface: tunnel,

@@ -22,10 +22,12 @@ test("no file, an empty file and the documented defaults are the same", () => {
   const written = `\ufeffhostname = "morgana"
 [wan]
 address = "dhcp"
+address6 = "auto"
 mtu = 1500
 [lan]
 address = "192.168.50.1/24"
 dhcp = true
+address6 = "auto"
 dns = true
 [vpn]
 nat = true
@@ -52,11 +54,12 @@ test("text without quotes, another word for true, and an unknown name come with 
 
 test("every key takes its value", () => {
   const text = `hostname = "gate-1"
-wan = { mac = "52:54:00:12:34:56", address = "203.0.113.5/24", gateway = "203.0.113.1", dns = ["9.9.9.9", "1.1.1.1"], mtu = 1400 }
+wan = { mac = "52:54:00:12:34:56", address = "203.0.113.5/24", gateway = "203.0.113.1", address6 = "2001:db8::5/64", gateway6 = "fe80::1", dns = ["9.9.9.9", "2620:fe::9"], mtu = 1400 }
 lan.mac = "52-54-00-12-34-57"
 lan.address = "10.1.0.1/16"
 lan.dhcp = { first = "10.1.9.1", last = "10.1.9.99", lease = 600, reserve = { "52:54:00:12:34:99" = "10.1.0.9" } }
 lan.dns = false
+lan.address6 = "fd12:3456:789a:1::1/64"
 vpn.config = "sub/office.ovpn"
 vpn.nat = false
 log.level = "debug"
@@ -67,7 +70,9 @@ log.level = "debug"
       mac: parseMac("52:54:00:12:34:56"),
       address: parseCidr("203.0.113.5/24") as Cidr,
       gateway: parseIpv4("203.0.113.1"),
-      dns: [parseIpv4("9.9.9.9") as IpAddress, parseIpv4("1.1.1.1") as IpAddress],
+      address6: parseCidr("2001:db8::5/64") as Cidr,
+      gateway6: parseIp("fe80::1"),
+      dns: [parseIp("9.9.9.9") as IpAddress, parseIp("2620:fe::9") as IpAddress],
       mtu: 1400,
     },
     lan: {
@@ -80,6 +85,7 @@ log.level = "debug"
         reservations: [{ mac: parseMac("52:54:00:12:34:99")!, address: parseIpv4("10.1.0.9")! }],
       },
       dns: undefined,
+      address6: parseCidr("fd12:3456:789a:1::1/64") as Cidr,
     },
     vpn: { config: "sub/office.ovpn", nat: false },
     log: { level: "debug" },

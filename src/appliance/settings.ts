@@ -4,10 +4,11 @@
  */
 import { type AST, ParseError, parseTOML } from "toml-eslint-parser";
 import { Cidr, parseCidr } from "../lib/cidr.ts";
-import { type IpAddress, parseIpv4 } from "../lib/ip.ts";
+import { type IpAddress, parseIp, parseIpv4 } from "../lib/ip.ts";
 import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
 import type { Mac } from "../lib/mac.ts";
 import type { ConfigProblem } from "../protocol/config/types.ts";
+import { type Address6, gateway6, gateway6Problem, lanAddress6, wanAddress6 } from "./settings-address6.ts";
 import { type DhcpSettings, defaultDhcp, readDhcp } from "./settings-dhcp.ts";
 import { DEFAULT_DNS, type DnsSettings, readDns } from "./settings-dns.ts";
 import { Bad, listed, shown, unicast, unicastMac } from "./settings-values.ts";
@@ -21,7 +22,10 @@ export interface Settings {
     readonly address: "dhcp" | Cidr | "none";
     /** Set exactly where the address is static. */
     readonly gateway: IpAddress | undefined;
-    /** Empty: from DHCP. */
+    readonly address6: Address6;
+    /** Set exactly where the IPv6 address is static. */
+    readonly gateway6: IpAddress | undefined;
+    /** Empty: from the network. */
     readonly dns: readonly IpAddress[];
     readonly mtu: number;
   };
@@ -33,6 +37,7 @@ export interface Settings {
     readonly dhcp: DhcpSettings | undefined;
     /** What is answered to DNS questions of the LAN; undefined: nothing is. */
     readonly dns: DnsSettings | undefined;
+    readonly address6: Address6;
   };
   readonly vpn: {
     /** File name of the profile; undefined: the only one that is there. */
@@ -55,8 +60,16 @@ const DEFAULT_LAN = new Cidr(parseIpv4("192.168.50.1") as IpAddress, 24);
 
 export const DEFAULT_SETTINGS: Settings = {
   hostname: "morgana",
-  wan: { mac: undefined, address: "dhcp", gateway: undefined, dns: [], mtu: 1500 },
-  lan: { mac: undefined, address: DEFAULT_LAN, dhcp: defaultDhcp(DEFAULT_LAN), dns: DEFAULT_DNS },
+  wan: {
+    mac: undefined,
+    address: "dhcp",
+    gateway: undefined,
+    address6: "auto",
+    gateway6: undefined,
+    dns: [],
+    mtu: 1500,
+  },
+  lan: { mac: undefined, address: DEFAULT_LAN, address6: "auto", dhcp: defaultDhcp(DEFAULT_LAN), dns: DEFAULT_DNS },
   vpn: { config: undefined, nat: true },
   log: { level: "info" },
 };
@@ -66,10 +79,13 @@ const KEYS: ReadonlySet<string> = new Set([
   "wan.mac",
   "wan.address",
   "wan.gateway",
+  "wan.address6",
+  "wan.gateway6",
   "wan.dns",
   "wan.mtu",
   "lan.mac",
   "lan.address",
+  "lan.address6",
   "lan.dhcp",
   "lan.dns",
   "vpn.config",
@@ -106,7 +122,7 @@ export function parseSettings(file: string, text: string | undefined): SettingsR
 /** An address that nobody meant must not be used: not a wrong one, and not one by DHCP in the place of a static one. */
 const withoutWan = (settings: Settings): Settings => ({
   ...settings,
-  wan: { ...settings.wan, address: "none", gateway: undefined },
+  wan: { ...settings.wan, address: "none", gateway: undefined, address6: "off", gateway6: undefined },
 });
 
 /** Leases that nobody meant must not be given: hosts keep them for longer than the mistake is there. */
@@ -195,6 +211,8 @@ class Reading {
         mac: this.#string("wan.mac", unicastMac),
         address: this.#string("wan.address", wanAddress) ?? (this.#values.has("wan.address") ? "none" : "dhcp"),
         gateway: this.#string("wan.gateway", unicast),
+        address6: this.#string("wan.address6", wanAddress6) ?? defaults.wan.address6,
+        gateway6: this.#string("wan.gateway6", gateway6),
         dns: this.#addresses("wan.dns"),
         mtu: this.#integer("wan.mtu", MTU.min, MTU.max) ?? defaults.wan.mtu,
       },
@@ -203,6 +221,7 @@ class Reading {
         address: lan ?? defaults.lan.address,
         dhcp: this.#failed.has("lan.address") ? undefined : this.#dhcp(lan ?? defaults.lan.address),
         dns: readDns(this.#values.get("lan.dns"), (text, line) => this.fail("lan.dns", text, line)),
+        address6: this.#string("lan.address6", lanAddress6) ?? defaults.lan.address6,
       },
       vpn: { config: this.#string("vpn.config", fileName), nat: this.#boolean("vpn.nat") ?? defaults.vpn.nat },
       log: { level: this.#string("log.level", logLevel) ?? defaults.log.level },
@@ -233,9 +252,19 @@ class Reading {
         this.fail(key, "the networks of LAN and WAN overlap");
       }
     }
+    this.#crossCheck6(wan, lan);
     if (wan.mac && lan.mac && wan.mac.hi === lan.mac.hi && wan.mac.lo === lan.mac.lo) {
       this.fail("lan.mac", "is the same as wan.mac");
     }
+  }
+
+  #crossCheck6(wan: Settings["wan"], lan: Settings["lan"]): void {
+    if (this.#failed.has("wan.address6") || this.#failed.has("wan.gateway6")) return;
+    const wrong = gateway6Problem(wan.address6, wan.gateway6);
+    if (wrong !== undefined)
+      this.fail("wan.gateway6", wrong, this.line(this.#values.has("wan.gateway6") ? "wan.gateway6" : "wan.address6"));
+    if (typeof wan.address6 === "string" || typeof lan.address6 === "string") return;
+    if (wan.address6.overlaps(lan.address6)) this.fail("lan.address6", "the networks of LAN and WAN overlap");
   }
 
   #checkGateway(own: Cidr, gateway: IpAddress | undefined): void {
@@ -274,7 +303,7 @@ class Reading {
     const values: IpAddress[] = [];
     for (const element of node.elements) {
       const isString = element.type === "TOMLValue" && element.kind === "string";
-      const value = isString ? parseIpv4(element.value) : undefined;
+      const value = isString ? parseIp(element.value) : undefined;
       if (!isString) this.fail(key, wrong, element.loc.start.line);
       else if (value === undefined || !value.isHost)
         this.fail(key, `${shown(element.value)} is no address of a host`, element.loc.start.line);

@@ -35,6 +35,7 @@ test("each kind of drop has a record with its sentence, after the record of its 
     { sealed: 1, "drop.data-replay": 4 },
     undefined,
     { counters: dns, cacheBytes: 9 },
+    { wanAdverts: 2 },
   );
   expect(lines.slice(0, -1)).toEqual([
     'statistics.wan {"kernelReceived":3,"kernelDropped":2,"rxVlan":1,"drop.Ipv6":1} ',
@@ -47,6 +48,7 @@ test("each kind of drop has a record with its sentence, after the record of its 
     "statistics.tunnel {} ",
     'statistics.router {"lanDrop.TunnelClosed":2} ',
     expect.stringMatching(/^statistics\.drop {"part":"router","lanDrop\.TunnelClosed":2} The tunnel is down;/),
+    'statistics.ipv6 {"wanAdverts":2} ',
     'statistics.session {"sealed":1,"drop.data-replay":4} ',
     expect.stringMatching(/^statistics\.drop {"part":"session","drop\.data-replay":4} the data packet's id was seen/),
     'statistics.dns {"cacheBytes":9,"cached":1,"dnsDrop.WrongId":1} ',

@@ -16,13 +16,17 @@ import type { RouterPath } from "./wiring/router.ts";
 
 type Fields = Record<string, number>;
 
-/** @param dhcp,dns the LAN's server and forwarder, where they are on */
+/**
+ * @param dhcp,dns the LAN's server and forwarder, where they are on
+ * @param ipv6 messages of router discovery and DHCPv6, by side
+ */
 export function logStatistics(
   log: Log,
   path: RouterPath,
   session: Fields | undefined,
   dhcp: { readonly use: Fields; readonly drops: Counters } | undefined,
   dns: Pick<LanDns, "counters" | "cacheBytes"> | undefined,
+  ipv6: Fields = {},
 ): void {
   const write = (part: string, ...parts: Fields[]): void => {
     const fields: Fields = Object.assign({}, ...parts);
@@ -64,6 +68,7 @@ export function logStatistics(
   );
   if (nat) write("nat", { mappings: nat.size }, nat.counters.snapshot() as Fields);
   if (dhcp) write("dhcp", dhcp.use, dropFields("drop", dhcp.drops));
+  if (Object.keys(ipv6).length > 0) write("ipv6", ipv6);
   if (session) write("session", session);
   if (dns) write("dns", { cacheBytes: dns.cacheBytes }, dnsFields(dns.counters));
   const available = availableKiB();

@@ -149,7 +149,7 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
   });
 
   test.skipIf(REFERENCE)(
-    "all this time the WAN carried ARP, DHCP, DNS for the remote and OpenVPN, and nothing else",
+    "all this time the WAN carried ARP, IPv6 discovery, DHCP, DNS for the remote and OpenVPN, and nothing else",
     async () => {
       await world.tempt();
       const tally = await world.tally(capture);
@@ -159,6 +159,7 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
       expect(tally.sent.dhcp).toBeGreaterThanOrEqual(2);
       expect(tally.sent.dns).toBeGreaterThanOrEqual(1);
       expect(tally.sent.arp).toBeGreaterThanOrEqual(1);
+      expect(tally.sent.nd).toBeGreaterThanOrEqual(1);
     },
   );
 

@@ -3,6 +3,7 @@ import { APPLIANCE } from "./list/appliance.ts";
 import { AUTOCONF } from "./list/autoconf.ts";
 import { DNS } from "./list/dns.ts";
 import { IP6 } from "./list/ip6.ts";
+import { IPV6_APPLIANCE } from "./list/ipv6-appliance.ts";
 import { PROTOCOL } from "./list/protocol.ts";
 import { ROUTER } from "./list/router.ts";
 import { SERVER } from "./list/server.ts";
@@ -28,4 +29,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...DNS,
   ...TUNNEL,
   ...APPLIANCE,
+  ...IPV6_APPLIANCE,
 ];

@@ -1,7 +1,8 @@
 import { beforeEach, expect, spyOn, test } from "bun:test";
 import type { Batch } from "../../lib/batch.ts";
-import { IpAddress } from "../../lib/ip.ts";
+import { IpAddress, parseIp } from "../../lib/ip.ts";
 import { addr, Bed, bytesOf, cidr, frame, icmp, side, udp } from "../../netstack/testing/bed.ts";
+import { addr6, frame6, icmp6, udp6 } from "../../netstack/testing/bed6.ts";
 import type { Link } from "../../tunnel/link.ts";
 import { UdpLinks } from "./udp-link.ts";
 
@@ -142,6 +143,31 @@ test("a port that is in use, TCP, and addresses that are our own are refused in 
     "the network's or the broadcast address of the WAN",
     undefined,
   ]);
+});
+
+test("a server at an IPv6 address: its own overhead and MTU, refusals of ICMPv6, and only where the WAN has IPv6", () => {
+  const [server, own] = ["2001:db8:1::10", "2001:db8:2::5"];
+  const remote = { address: addr6(server), port: 1194 };
+  const refusal = (text: string): string | undefined => links.refusal(parseIp(text)!);
+  expect(refusal(server)).toBe("of IPv6, and the WAN has no IPv6 address");
+  wan.unconfigure();
+  expect(refusal(SERVER)).toBe("of IPv4, and the WAN has no IPv4 address");
+  wan.configure6(0, { addresses: [{ address: cidr(`${own}/64`) }], gateway: addr6("fe80::99"), mtu: 1400 });
+  for (let at = wan.pollAt(); at < 5000; at = wan.pollAt()) wan.handleTimeout(at);
+  expect([refusal(server), refusal(own)]).toEqual([undefined, "our own address"]);
+  expect(links.useIpv6).toBe(false);
+  const heard: number[] = [];
+  const receiver = {
+    handleRows: (_now: number, path: number, batch: Batch) => void heard.push(path, batch.count),
+    looksLikeAnswer: () => false,
+  };
+  const link = links.open({ protocol: "udp", remote, localPort: 5000, float: false }, receiver) as Link;
+  expect([links.useIpv6, link.overhead, link.mtu]).toEqual([true, 48, 1400]);
+  receive(frame6(udp6({ src: server, dst: own }, 1194, 5000, bytesOf(8, 1))));
+  expect(heard).toEqual([0, 1]);
+  const quote = udp6({ src: own, dst: server }, 5000, 1194, bytesOf(8, 1));
+  receive(frame6(icmp6({ src: server, dst: own }, 1, 4, 0, quote)));
+  expect(link.sightings().unreachable).toBe("port");
 });
 
 test("a closed link hears nothing, and its port is free", () => {

@@ -4,13 +4,15 @@ import type { Endpoint } from "../../lib/endpoint.ts";
 import { IpAddress } from "../../lib/ip.ts";
 import { Drop, type DropCode } from "../../netstack/drop.ts";
 import type { EthernetInterface } from "../../netstack/interface.ts";
+import type { OwnAddress } from "../../netstack/ip6/addressing.ts";
 import type { DatagramSink, UdpError, UdpSocket } from "../../netstack/socket/udp-socket.ts";
 import { ICMP_UNREACHABLE } from "../../netstack/wire/icmpv4.ts";
+import { ICMPV6_UNREACHABLE } from "../../netstack/wire/icmpv6.ts";
 import type { Sightings } from "../../protocol/session/sightings.ts";
 import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
 
-/** IPv4 and UDP in front of every packet. */
-const OVERHEAD = 28;
+/** IP and UDP in front of every packet. */
+const OVERHEAD = { ipv4: 28, ipv6: 48 };
 /** Datagrams that are handed over at once. */
 const ROWS = 1024;
 /** With float: datagrams from elsewhere than the peer in one turn, whose keys have to be tried. */
@@ -21,6 +23,13 @@ const UNREACHABLE: readonly Sightings["unreachable"][] = Object.freeze([
   ...(["network", "host", undefined, "port", undefined, undefined, "network", "host"] as const),
   ...([undefined, "prohibited", "prohibited", "network", "host", "prohibited"] as const),
 ]);
+
+/** The same of ICMPv6 (RFC 4443 3.1). */
+const UNREACHABLE6: readonly Sightings["unreachable"][] = Object.freeze([
+  ...(["network", "prohibited", undefined, "host", "port", "prohibited", "prohibited"] as const),
+]);
+/** An address of the internet, which is sent to from our own that counts. */
+const ELSEWHERE = Int32Array.of(0x2000_0000, 0, 0, 0);
 
 export class UdpLinks implements LinkFactory {
   readonly #wan: EthernetInterface;
@@ -44,9 +53,24 @@ export class UdpLinks implements LinkFactory {
 
   refusal(address: IpAddress): string | undefined {
     const own = this.#wan.address;
+    const { addresses, source } = this.#ipv6();
+    if (address.isIpv4 && own === undefined) return "of IPv4, and the WAN has no IPv4 address";
+    if (!address.isIpv4 && source === undefined) return "of IPv6, and the WAN has no IPv6 address";
+    if (addresses.some(({ value }) => value.equals(address))) return "our own address";
     if (this.#lan()?.equals(address) === true || own?.address.equals(address) === true) return "our own address";
     if (own?.isNetworkOrBroadcast(address) === true) return "the network's or the broadcast address of the WAN";
     return undefined;
+  }
+
+  /** Our IPv6 addresses, and the one that packets to the internet come from. */
+  #ipv6(): { addresses: readonly OwnAddress[]; source: OwnAddress | undefined } {
+    const { addressing } = this.#wan.v6;
+    return { addresses: addressing.addresses, source: addressing.source(ELSEWHERE) };
+  }
+
+  /** Whether any of them has an IPv6 address at its far end. */
+  get useIpv6(): boolean {
+    return [...this.#open].some((link) => link.isIpv6);
   }
 
   /** Hands over what was collected. Rows live until the device receives again. */
@@ -69,7 +93,7 @@ export class UdpLinks implements LinkFactory {
  * come; an endpoint is made of them when somebody asks.
  */
 class UdpLink implements Link, DatagramSink {
-  readonly overhead = OVERHEAD;
+  readonly overhead: number;
   readonly isStream = false;
   readonly batch = new Batch(ROWS);
   readonly #wan: EthernetInterface;
@@ -102,11 +126,16 @@ class UdpLink implements Link, DatagramSink {
     this.#float = float;
     this.#closed = closed;
     this.#remote = remote;
+    this.overhead = remote.address.isIpv4 ? OVERHEAD.ipv4 : OVERHEAD.ipv6;
     this.#before = this.#drops();
   }
 
   get mtu(): number {
-    return this.#wan.mtu;
+    return this.isIpv6 ? Math.min(this.#wan.link.mtu, this.#wan.v6.addressing.mtu) : this.#wan.mtu;
+  }
+
+  get isIpv6(): boolean {
+    return !this.#remote.address.isIpv4;
   }
 
   /** @returns whether the port is free */
@@ -227,7 +256,9 @@ class UdpLink implements Link, DatagramSink {
 
   #refused({ type, code, dst, dstPort }: UdpError): void {
     const { address, port } = this.endpoint(this.#peer);
-    if (type === ICMP_UNREACHABLE && dst.equals(address) && dstPort === port) this.#unreachable = UNREACHABLE[code];
+    if (!dst.equals(address) || dstPort !== port) return;
+    if (dst.isIpv4 && type === ICMP_UNREACHABLE) this.#unreachable = UNREACHABLE[code];
+    if (!dst.isIpv4 && type === ICMPV6_UNREACHABLE) this.#unreachable = UNREACHABLE6[code];
   }
 
   #drops(): { damaged: number; otherPort: number } {

@@ -17,6 +17,7 @@ import { IpAddress } from "../../lib/ip.ts";
 import type { Mac } from "../../lib/mac.ts";
 import type { Random } from "../../lib/random.ts";
 import { RateLimit } from "../../lib/rate-limit.ts";
+import type { NextHopRoute } from "../ip4/addressing.ts";
 import {
   type RouterAdvert,
   type RouterDiscoveryRefusal,
@@ -25,7 +26,7 @@ import {
 } from "../wire/router-advert.ts";
 import { type HostAddress, Prefixes } from "./prefixes.ts";
 import { Resolvers } from "./resolvers.ts";
-import { type Route, Routers } from "./routers.ts";
+import { Routers } from "./routers.ts";
 import { Solicitor } from "./solicitor.ts";
 import { type AddressPrf, stableAddress } from "./stable-address.ts";
 
@@ -44,7 +45,7 @@ export interface HostConfig {
   /** Prefixes whose hosts are neighbours. */
   readonly onLink: readonly Cidr[];
   readonly gateway: IpAddress | undefined;
-  readonly routes: readonly Route[];
+  readonly routes: readonly NextHopRoute[];
   /** Undefined: the link's. */
   readonly mtu: number | undefined;
   /** Undefined: not said. */

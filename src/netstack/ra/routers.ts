@@ -4,6 +4,7 @@
  */
 import { Cidr } from "../../lib/cidr.ts";
 import { IpAddress } from "../../lib/ip.ts";
+import type { NextHopRoute } from "../ip4/addressing.ts";
 import { PREFERENCE_LOW, type Preference, type RouterAdvert } from "../wire/router-advert.ts";
 
 // Our choices.
@@ -19,11 +20,6 @@ interface Entry {
   readonly router: IpAddress;
   preference: Preference;
   until: number;
-}
-
-export interface Route {
-  readonly network: Cidr;
-  readonly gateway: IpAddress;
 }
 
 export class Routers {
@@ -44,7 +40,7 @@ export class Routers {
   }
 
   /** The best router of each prefix but the default. */
-  get routes(): Route[] {
+  get routes(): NextHopRoute[] {
     const best = new Map<string, Entry>();
     for (const entry of this.#entries) {
       if (entry.prefix.prefix === 0) continue;

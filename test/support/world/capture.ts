@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { inUserNamespace } from "./privilege.ts";
 import type { Daemon } from "./process.ts";
 
-export type Kind = "arp" | "dhcp" | "dns" | "openvpn" | "other";
+export type Kind = "arp" | "nd" | "dhcp" | "dns" | "openvpn" | "other";
 
 /** What a WAN may carry for one router. Addresses as dotted text. */
 export interface Expectation {
@@ -64,7 +64,7 @@ export function captureCommand(device: string, path: string): string[] {
 /** Sorts the frames of a classic pcap file; a record that is cut off at the end is left for the next time. */
 export function sortFrames(file: Uint8Array, expectation: Expectation): Tally {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  const zero = (): Record<Kind, number> => ({ arp: 0, dhcp: 0, dns: 0, openvpn: 0, other: 0 });
+  const zero = (): Record<Kind, number> => ({ arp: 0, nd: 0, dhcp: 0, dns: 0, openvpn: 0, other: 0 });
   const sent = zero();
   const received = zero();
   const odd: string[] = [];
@@ -95,6 +95,7 @@ function kindOf(frame: Uint8Array, answer: boolean, expected: Expectation, fragm
     const sender = dotted(frame, 28);
     return answer || sender === "0.0.0.0" || sender.startsWith(expected.network) ? "arp" : "other";
   }
+  if (type === 0x86dd) return kindOf6(frame, answer);
   if (type !== 0x0800 || frame[23] !== 17) return "other";
   const near = answer ? 30 : 26;
   const far = dotted(frame, answer ? 26 : 30);
@@ -113,6 +114,19 @@ function kindOf(frame: Uint8Array, answer: boolean, expected: Expectation, fragm
     return "openvpn";
   }
   return "other";
+}
+
+/** Neighbour discovery (RFC 4861: hop limit 255; a router advertisement is an answer only) and DHCPv6. */
+function kindOf6(frame: Uint8Array, answer: boolean): Kind {
+  if (frame.length < 62) return "other";
+  const [next, hops, type] = [frame[20], frame[21], frame[54] as number];
+  if (next === 58 && hops === 255) {
+    const isOurs = type === 133 || type === 135 || type === 136;
+    return isOurs || (answer && type === 134) ? "nd" : "other";
+  }
+  const port = (at: number): number => ((frame[at] as number) << 8) | (frame[at + 1] as number);
+  const [near, far] = answer ? [port(56), port(54)] : [port(54), port(56)];
+  return next === 17 && near === 546 && far === 547 ? "dhcp" : "other";
 }
 
 /** The name of the first question of a DNS message at `at`, in lower case without the last dot. */
