@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
-import { IpAddress } from "../lib/ip.ts";
+import { IpAddress, parseIp } from "../lib/ip.ts";
 import { seededRandom } from "../lib/random.ts";
 import { slabOver } from "../lib/slab.ts";
 import type { Interface } from "../netstack/interface.ts";
+import type { UdpReceiver } from "../netstack/socket/udp-socket.ts";
 import type { Resolution } from "../tunnel/resolve.ts";
 import { RemoteResolver } from "./remote-resolver.ts";
 
@@ -28,4 +29,56 @@ test("a question is due at once, and so is the answer that is there already", ()
   expect([resolver.pollAt() <= 1000, sent]).toEqual([true, 0]);
   resolver.poll(1000);
   expect([resolver.pollAt() > 1000, sent]).toEqual([true, 2]);
+});
+
+/** The answer to a query with these addresses, of the family that it asks for. */
+function answer(query: Uint8Array, addresses: readonly IpAddress[]): Uint8Array {
+  const type = query[query.length - 3] as number;
+  const fitting = addresses.filter(({ isIpv4 }) => isIpv4 === (type === 1));
+  const records = fitting.flatMap(({ isIpv4, w0, w1, w2, w3 }) => {
+    const words = isIpv4 ? [w3] : [w0, w1, w2, w3];
+    const data = words.flatMap((w) => [(w >>> 24) & 255, (w >>> 16) & 255, (w >>> 8) & 255, w & 255]);
+    return [0xc0, 12, 0, type, 0, 1, 0, 0, 0, 60, 0, data.length, ...data];
+  });
+  const out = Uint8Array.of(...query, ...records);
+  out.set([0x81, 0x80], 2);
+  out.set([0, fitting.length, 0, 0, 0, 0], 6);
+  return out;
+}
+
+test("addresses come in turn of IPv6 and IPv4; a proto of one family gets those, and the others are no use to it (RFC 8305 4)", () => {
+  const slab = slabOver(new ArrayBuffer(2048));
+  const addresses = ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map((text) => parseIp(text) as IpAddress);
+  const resolve = (family: "any" | "ipv4" | "ipv6", known: readonly IpAddress[]): string => {
+    let receiver: UdpReceiver | undefined;
+    const sent: Uint8Array[] = [];
+    const wan = {
+      bindUdp: (_port: number, to: UdpReceiver) => {
+        receiver = to;
+        return {};
+      },
+      closeUdp: () => {},
+      sendUdp: (_now: number, _socket: unknown, _dst: unknown, _port: number, payload: Uint8Array) =>
+        sent.push(payload),
+    } as unknown as Interface;
+    const resolver = new RemoteResolver({ wan, slab, random: seededRandom(1), refuse: () => undefined });
+    const server = parseIp("2001:db8::53") as IpAddress;
+    resolver.setServers([server]);
+    let result = "";
+    resolver.resolve(1000, "vpn.example", family, (_now, r) => {
+      result = r.ok ? r.addresses.join(" ") : r.text;
+    });
+    resolver.poll(1000);
+    for (const query of sent.splice(0)) {
+      const reply = answer(query, known);
+      slab.bytes.set(reply);
+      receiver?.onDatagram(1001, server, 53, 0, reply.length);
+    }
+    resolver.poll(1001);
+    return result;
+  };
+  expect(resolve("any", addresses)).toBe("2001:db8::1 192.0.2.1 192.0.2.2");
+  expect(resolve("ipv4", addresses)).toBe("192.0.2.1 192.0.2.2");
+  expect(resolve("ipv6", addresses)).toBe("2001:db8::1");
+  expect(resolve("ipv6", addresses.slice(0, 2))).toBe("vpn.example has no address of the family that proto asks for");
 });

@@ -16,10 +16,16 @@ export interface RemoteResolverOptions {
   readonly refuse: (address: IpAddress) => string | undefined;
 }
 
+interface Wanted {
+  readonly id: number;
+  readonly family: AddressFamily;
+  readonly done: (now: number, result: Resolution) => void;
+}
+
 export class RemoteResolver implements Resolver {
   readonly #dns: DnsClient;
   readonly #host: ServiceHost;
-  #wanted: { readonly id: number; readonly done: (now: number, result: Resolution) => void } | undefined;
+  #wanted: Wanted | undefined;
 
   constructor({ wan, slab, random, refuse }: RemoteResolverOptions) {
     this.#dns = new DnsClient({ random, refuse });
@@ -30,10 +36,10 @@ export class RemoteResolver implements Resolver {
     this.#dns.setServers(servers);
   }
 
-  /** Asks for IPv4 addresses: a remote that has to be IPv6 does not get past the profile. */
-  resolve(now: number, name: string, _family: AddressFamily, done: (now: number, result: Resolution) => void): void {
+  /** The addresses come in turn of IPv6 and IPv4, so that a family that leads nowhere costs one attempt (RFC 8305 4). */
+  resolve(now: number, name: string, family: AddressFamily, done: (now: number, result: Resolution) => void): void {
     this.cancel();
-    this.#wanted = { id: this.#dns.query(now, name), done };
+    this.#wanted = { id: this.#dns.query(now, name), family, done };
     this.#host.wake();
   }
 
@@ -58,10 +64,21 @@ export class RemoteResolver implements Resolver {
       const wanted = this.#wanted;
       if (wanted?.id !== event.id) continue;
       this.#wanted = undefined;
-      if (event.kind === "failed") wanted.done(now, { ok: false, text: event.text });
-      else if (event.ipv4.length > 0) wanted.done(now, { ok: true, addresses: event.ipv4, note: event.stale });
-      else
-        wanted.done(now, { ok: false, text: `${event.name} has only IPv6 addresses, which this version cannot use` });
+      if (event.kind === "failed") {
+        wanted.done(now, { ok: false, text: event.text });
+        continue;
+      }
+      const addresses = inTurn(wanted.family === "ipv4" ? [] : event.ipv6, wanted.family === "ipv6" ? [] : event.ipv4);
+      if (addresses.length > 0) wanted.done(now, { ok: true, addresses, note: event.stale });
+      else wanted.done(now, { ok: false, text: `${event.name} has no address of the family that proto asks for` });
     }
   }
+}
+
+/** One of the first list, one of the second, and so on. */
+function inTurn(first: readonly IpAddress[], second: readonly IpAddress[]): IpAddress[] {
+  const all: IpAddress[] = [];
+  for (let i = 0; i < Math.max(first.length, second.length); i++)
+    for (const address of [first[i], second[i]]) if (address !== undefined) all.push(address);
+  return all;
 }

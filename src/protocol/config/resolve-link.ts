@@ -135,9 +135,6 @@ function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remo
   }
   const { protocol, family } = transport;
   if (protocol === "tcp") unusable.push({ line: transport.line ?? line, reason: NO_TCP });
-  else if (family === "ipv6")
-    unusable.push({ line: transport.line ?? line, reason: "IPv6 on the WAN is not available yet" });
-  else if (address === "ipv6") unusable.push({ line, reason: "IPv6 on the WAN is not available yet" });
   else remotes.push({ host, port, protocol, family, origin: reader.report.origin(line.line) });
 }
 

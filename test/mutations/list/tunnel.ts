@@ -54,10 +54,16 @@ export const TUNNEL = [
       "if (len > 0) {",
       "that any datagram from elsewhere is not the server's",
     ],
+    ["if (!dst.equals(address) || dstPort !== port) return;", "", "that an ICMP error is about the server of now"],
     [
-      "type === ICMP_UNREACHABLE && dst.equals(address) && dstPort === port",
-      "type === ICMP_UNREACHABLE",
-      "that an ICMP error is about the server of now",
+      "if (!address.isIpv4 && source === undefined) return",
+      "if (false as boolean) return",
+      "that a server of IPv6 needs IPv6 on the WAN",
+    ],
+    [
+      "if (address.isIpv4 && own === undefined) return",
+      "if (false as boolean) return",
+      "that a server of IPv4 needs IPv4 on the WAN",
     ],
   ),
 ];
