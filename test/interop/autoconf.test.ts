@@ -205,7 +205,12 @@ describe.skipIf(!ready)("IPv6 by the network", () => {
       };
       const kea = {
         Dhcp6: {
-          "interfaces-config": { interfaces: ["b1"] },
+          "data-directory": folder,
+          "interfaces-config": {
+            interfaces: ["b1"],
+            "service-sockets-max-retries": 50,
+            "service-sockets-retry-wait-time": 100,
+          },
           "lease-database": { type: "memfile", persist: true, name: `${folder}/leases.csv`, "lfc-interval": 0 },
           "preferred-lifetime": 20,
           "valid-lifetime": 30,
@@ -217,7 +222,6 @@ describe.skipIf(!ready)("IPv6 by the network", () => {
         },
       };
       const radvdProcess = server;
-      world.run("b", "mkdir -p /run/kea");
       serve(
         `env KEA_PIDFILE_DIR=${folder} KEA_LOCKFILE_DIR=none kea-dhcp6 -c ${file("kea.json", JSON.stringify(kea))}`,
       );
@@ -242,8 +246,8 @@ describe.skipIf(!ready)("IPv6 by the network", () => {
       }
       uplink.leave(performance.now());
       side.outlet.flush();
-      while (!/,30,|,0,/.test(lines().at(-1) ?? "") || (lines().at(-1) ?? "").split(",")[2] !== "0")
-        await Bun.sleep(10);
+      // One that is given back is written with no lifetime left.
+      while (lines().at(-1)?.split(",")[2] !== "0") await Bun.sleep(10);
       await stop();
       radvdProcess?.kill();
       await radvdProcess?.exited;
