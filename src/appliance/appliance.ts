@@ -314,10 +314,8 @@ export class Appliance implements Turns {
           this.#dialer?.networkUp(now);
         },
         resolvers: (servers) => this.#resolver.setServers(servers),
-        down: (now, reason) => {
-          log.write("warn", "wan.lost", reason);
-          this.#dialer?.networkDown(now, reason);
-        },
+        lost: (reason) => log.write("warn", "wan.lost", reason),
+        down: (now, reason) => this.#dialer?.networkDown(now, reason),
       },
     });
   }

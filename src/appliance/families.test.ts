@@ -13,6 +13,7 @@ class Network {
     this.families = new Families(fixed, () => this.usesIpv6, {
       up: () => void this.log.push("up"),
       resolvers: (servers) => void this.log.push(`dns ${servers.join(" ")}`),
+      lost: (reason) => void this.log.push(`lost ${reason}`),
       down: (_now, reason) => void this.log.push(`down ${reason}`),
     });
   }
@@ -33,13 +34,13 @@ test("the first family that is up is a network, the last that goes is its end; D
   expect(n.take()).toEqual(["dns 9.9.9.9 2001:db8::53", "up"]);
   v4.resolvers([ip("1.1.1.1")]);
   v6.down(3, "six");
-  expect(n.take()).toEqual(["dns 1.1.1.1 2001:db8::53"]);
+  expect(n.take()).toEqual(["dns 1.1.1.1 2001:db8::53", "lost six"]);
   v4.down(4, "four");
-  expect([n.take(), n.families.isUp]).toEqual([["dns 2001:db8::53", "down four"], false]);
+  expect([n.take(), n.families.isUp]).toEqual([["dns 2001:db8::53", "lost four", "down four"], false]);
   v6.up(5);
   n.take();
   v6.down(6, "six");
-  expect(n.take()).toEqual(["down six"]);
+  expect(n.take()).toEqual(["lost six", "down six"]);
 });
 
 test("a tunnel by one family does not begin anew for what the other one does, and goes to the other one when its own is gone", () => {
@@ -51,17 +52,27 @@ test("a tunnel by one family does not begin anew for what the other one does, an
   v6.up(3);
   v6.down(4, "six");
   v6.up(5);
-  expect(n.take()).toEqual([]);
+  expect(n.take()).toEqual(["lost six"]);
   v4.down(6, "four");
-  expect(n.take()).toEqual(["dns ", "up"]);
+  expect(n.take()).toEqual(["dns ", "lost four", "up"]);
   n.usesIpv6 = true;
   v4.up(7, []);
   v4.down(8, "four");
   v4.up(9, []);
-  expect(n.take()).toEqual(["dns ", "dns ", "dns "]);
+  expect(n.take()).toEqual(["dns ", "dns ", "lost four", "dns "]);
   v6.up(10); // another address
   v6.down(11, "six");
-  expect(n.take()).toEqual(["up", "up"]);
+  expect(n.take()).toEqual(["up", "lost six", "up"]);
+});
+
+test("a link that takes both families with it is one loss", () => {
+  const n = new Network();
+  n.families.v4.up(1, []);
+  n.families.v6.up(1);
+  n.take();
+  n.families.v6.down(2, "the WAN link is down");
+  n.families.v4.down(2, "the WAN link is down");
+  expect(n.take()).toEqual(["lost the WAN link is down", "dns ", "down the WAN link is down"]);
 });
 
 test("DNS servers of the file count alone", () => {

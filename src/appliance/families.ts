@@ -12,6 +12,9 @@ export interface NetworkEvents {
   up(now: number): void;
   /** Other DNS servers; told before up(). */
   resolvers(servers: readonly IpAddress[]): void;
+  /** A family is gone, and why; told once where both go for one reason. */
+  lost(reason: string): void;
+  /** There is no network any more. */
   down(now: number, reason: string): void;
 }
 
@@ -22,6 +25,8 @@ export class Families {
   #isUp6 = false;
   #dns4: readonly IpAddress[] = [];
   #dns6: readonly IpAddress[] = [];
+  /** What was told last, and when. */
+  #lost = { at: Number.NEGATIVE_INFINITY, reason: "" };
 
   /**
    * @param fixed the DNS servers of the file, which count alone
@@ -33,6 +38,10 @@ export class Families {
       this.#dns6 = dns6;
       events.resolvers(fixed.length > 0 ? fixed : [...dns4, ...dns6]);
     };
+    const lost = (at: number, reason: string): void => {
+      if (this.#lost.at !== at || this.#lost.reason !== reason) events.lost(reason);
+      this.#lost = { at, reason };
+    };
     this.v4 = {
       up: (now, dns) => {
         this.#isUp4 = true;
@@ -43,6 +52,7 @@ export class Families {
       down: (now, reason) => {
         this.#isUp4 = false;
         tell([], this.#dns6);
+        lost(now, reason);
         if (!this.#isUp6) events.down(now, reason);
         else if (!usesIpv6()) events.up(now);
       },
@@ -55,6 +65,7 @@ export class Families {
       resolvers: (dns) => tell(this.#dns4, dns),
       down: (now, reason) => {
         this.#isUp6 = false;
+        lost(now, reason);
         if (!this.#isUp4) events.down(now, reason);
         else if (usesIpv6()) events.up(now);
       },
