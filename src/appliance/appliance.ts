@@ -373,7 +373,8 @@ export class Appliance implements Turns {
   }
 
   #newLan6(address: Cidr): Lan6 {
-    const own = { lan: this.#path.lan, mac: this.#options.lan.mac, address, prf: this.#prf };
+    const { name: device, mac } = this.#options.lan;
+    const own = { lan: this.#path.lan, device, mac, address, prf: this.#prf };
     return new Lan6({ ...own, random: systemRandom, log: this.#log, heard: this.#heard });
   }
 

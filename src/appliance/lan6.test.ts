@@ -29,7 +29,7 @@ class LanSide6 {
       write: (_level, event, message, fields) => void this.log.push(`${event} ${message}${fields?.["address"] ?? ""}`),
     };
     const address = ownNetwork(PRF);
-    const own = { lan: this.it, mac: mac(ROUTER_MAC), address, prf: PRF, random: seededRandom(5) };
+    const own = { lan: this.it, device: "eth1", mac: mac(ROUTER_MAC), address, prf: PRF, random: seededRandom(5) };
     this.lan = new Lan6({ ...own, log: sink, heard: new BoundedLog(sink) });
   }
 

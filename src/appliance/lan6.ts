@@ -21,6 +21,8 @@ const RETRIES = 3;
 
 export interface Lan6Options {
   readonly lan: EthernetInterface;
+  /** The device's name, for the log. */
+  readonly device: string;
   readonly mac: Mac;
   /** Of the gateway, with the /64 of its hosts. */
   readonly address: Cidr;
@@ -74,9 +76,9 @@ export class Lan6 {
   }
 
   start(now: number): void {
-    const { lan, log, address } = this.#options;
+    const { device, log, address } = this.#options;
     this.#configure(now);
-    log.write("info", "lan.configured", "", { interface: lan.name, address: `${address}` });
+    log.write("info", "lan.configured", "", { interface: device, address: `${address}` });
   }
 
   /** What the hosts are told from now on. */

@@ -20,6 +20,7 @@ import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/platform/dev/packet
 import { NativeMemory } from "../../src/platform/sys/memory.ts";
 import { canMakeNamespaces, makeVethWorld, type VethWorld } from "../support/veth.ts";
 
+const DNSMASQ = "--no-daemon --port=0 --conf-file=/dev/null --user=root --leasefile-ro --interface=b1 --log-dhcp";
 const REGION = 1 << 18;
 const PATH = `${process.env["PATH"]}:/usr/sbin:/sbin`;
 const ready =
@@ -99,6 +100,16 @@ describe.skipIf(!ready)("IPv6 by the network", () => {
   const serve = (command: string): void => {
     server = world.spawn("b", command.split(" "));
   };
+  /** Until the server's log has these words. */
+  const told = async (words: string): Promise<void> => {
+    const decoder = new TextDecoder();
+    let text = "";
+    for await (const chunk of (server as Bun.Subprocess<"pipe", "pipe", "pipe">).stderr) {
+      text += decoder.decode(chunk);
+      if (text.includes(words)) return;
+    }
+    throw new Error(`the server did not say ${words}: ${text}`);
+  };
   const stop = async (signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> => {
     server?.kill(signal);
     await server?.exited;
@@ -129,14 +140,10 @@ describe.skipIf(!ready)("IPv6 by the network", () => {
     let side: Side;
     let uplink: Uplink6;
 
-    beforeAll(() => {
-      side = new Side("wan", "b0");
-    });
-
-    /** A new uplink on the link, and turns until a line of the log begins so. */
+    /** A new interface and uplink on the link, and turns until lines of the log begin so. */
     const start = (): void => {
       log.length = 0;
-      side.iface.unconfigure6();
+      side = new Side("wan", "b0");
       const source = new AutoSource6({
         wan: side.iface,
         slab: side.memory,
@@ -183,13 +190,21 @@ describe.skipIf(!ready)("IPv6 by the network", () => {
     test("dnsmasq, stateless: DNS servers by DHCPv6 beside an address of our own", async () => {
       const ra =
         "--enable-ra --dhcp-range=2001:db8:1::,ra-stateless,64,600 --dhcp-option=option6:dns-server,[2001:db8:1::54]";
-      serve(
-        `dnsmasq --no-daemon --port=0 --conf-file=/dev/null --user=root --leasefile-ro --interface=b1 ${ra} --ra-param=b1,4,60`,
-      );
+      serve(`dnsmasq ${DNSMASQ} ${ra} --ra-param=b1,4,60`);
       start();
       await until("up", "dns 2001:db8:1::54");
       expect(addresses().filter((a) => a.startsWith("2001:db8:1:") && a.endsWith(" usable"))).toHaveLength(1);
-      uplink.stop(performance.now(), "stopped");
+      await told("DHCPINFORMATION-REQUEST(b1)");
+      await stop();
+    }, 30_000);
+
+    test("dnsmasq, stateful: its address, committed at once", async () => {
+      const ra = "--enable-ra --dhcp-range=2001:db8:1::1000,2001:db8:1::10ff,64,1h --ra-param=b1,4,60";
+      serve(`dnsmasq ${DNSMASQ} ${ra}`);
+      start();
+      await until("up");
+      expect(addresses().filter((a) => a.startsWith("2001:db8:1::10") && a.endsWith(" usable"))).toHaveLength(1);
+      await told("DHCPREPLY(b1)");
       await stop();
     }, 30_000);
 
@@ -262,6 +277,7 @@ describe.skipIf(!ready)("IPv6 by the network", () => {
       const side = new Side("lan", "c0");
       const own = {
         lan: side.iface,
+        device: "c0",
         mac: side.device.mac,
         address: NETWORK,
         prf,

@@ -149,13 +149,18 @@ test("a server at an IPv6 address: its own overhead and MTU, refusals of ICMPv6,
   const [server, own] = ["2001:db8:1::10", "2001:db8:2::5"];
   const remote = { address: addr6(server), port: 1194 };
   const refusal = (text: string): string | undefined => links.refusal(parseIp(text)!);
-  expect(refusal(server)).toBe("of IPv6, and the WAN has no IPv6 address");
+  const tick = (until: number): void => {
+    for (let at = wan.pollAt(); at < until; at = wan.pollAt()) wan.handleTimeout(at);
+  };
+  expect([refusal(server), links.useIpv6]).toEqual(["of IPv6, and the WAN has no IPv6 address", true]);
+  wan.configure6(0, { addresses: [{ address: cidr("fe80::5/64") }], gateway: addr6("fe80::99") });
+  tick(5000);
+  expect(refusal(server)).toBe("of IPv6, and the WAN has no IPv6 address"); // a link-local one is none
   wan.unconfigure();
   expect(refusal(SERVER)).toBe("of IPv4, and the WAN has no IPv4 address");
-  wan.configure6(0, { addresses: [{ address: cidr(`${own}/64`) }], gateway: addr6("fe80::99"), mtu: 1400 });
-  for (let at = wan.pollAt(); at < 5000; at = wan.pollAt()) wan.handleTimeout(at);
+  wan.configure6(5000, { addresses: [{ address: cidr(`${own}/64`) }], gateway: addr6("fe80::99"), mtu: 1400 });
+  tick(10_000);
   expect([refusal(server), refusal(own)]).toEqual([undefined, "our own address"]);
-  expect(links.useIpv6).toBe(false);
   const heard: number[] = [];
   const receiver = {
     handleRows: (_now: number, path: number, batch: Batch) => void heard.push(path, batch.count),
@@ -168,6 +173,8 @@ test("a server at an IPv6 address: its own overhead and MTU, refusals of ICMPv6,
   const quote = udp6({ src: own, dst: server }, 5000, 1194, bytesOf(8, 1));
   receive(frame6(icmp6({ src: server, dst: own }, 1, 4, 0, quote)));
   expect(link.sightings().unreachable).toBe("port");
+  link.close();
+  expect(links.useIpv6).toBe(false);
 });
 
 test("a closed link hears nothing, and its port is free", () => {

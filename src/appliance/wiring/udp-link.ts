@@ -36,6 +36,8 @@ export class UdpLinks implements LinkFactory {
   /** Addresses of the other side of the router, where no remote can be. */
   readonly #lan: () => IpAddress | undefined;
   readonly #open = new Set<UdpLink>();
+  /** A server at an IPv6 address was refused, because there was none of ours. */
+  #lacksIpv6 = false;
 
   constructor(wan: EthernetInterface, lan: () => IpAddress | undefined) {
     this.#wan = wan;
@@ -45,6 +47,7 @@ export class UdpLinks implements LinkFactory {
   open(request: LinkRequest, receiver: LinkReceiver): Link | string {
     const { protocol, localPort } = request;
     if (protocol !== "udp") return "TCP is not available yet";
+    this.#lacksIpv6 = false;
     const link = new UdpLink(this.#wan, request, receiver, () => this.#open.delete(link));
     if (!link.bind(localPort ?? 0)) return `the local port ${localPort} is in use`;
     this.#open.add(link);
@@ -55,7 +58,10 @@ export class UdpLinks implements LinkFactory {
     const own = this.#wan.address;
     const { addresses, source } = this.#ipv6();
     if (address.isIpv4 && own === undefined) return "of IPv4, and the WAN has no IPv4 address";
-    if (!address.isIpv4 && source === undefined) return "of IPv6, and the WAN has no IPv6 address";
+    if (!address.isIpv4 && source === undefined) {
+      this.#lacksIpv6 = true;
+      return "of IPv6, and the WAN has no IPv6 address";
+    }
     if (addresses.some(({ value }) => value.equals(address))) return "our own address";
     if (this.#lan()?.equals(address) === true || own?.address.equals(address) === true) return "our own address";
     if (own?.isNetworkOrBroadcast(address) === true) return "the network's or the broadcast address of the WAN";
@@ -65,12 +71,15 @@ export class UdpLinks implements LinkFactory {
   /** Our IPv6 addresses, and the one that packets to the internet come from. */
   #ipv6(): { addresses: readonly OwnAddress[]; source: OwnAddress | undefined } {
     const { addressing } = this.#wan.v6;
-    return { addresses: addressing.addresses, source: addressing.source(ELSEWHERE) };
+    const source = addressing.source(ELSEWHERE);
+    // From a link-local address nobody beyond the link can be reached.
+    const isGlobal = source !== undefined && source.value.w0 >>> 22 !== 0x3fa;
+    return { addresses: addressing.addresses, source: isGlobal ? source : undefined };
   }
 
-  /** Whether any of them has an IPv6 address at its far end. */
+  /** Whether any of them has an IPv6 address at its far end, or the last one that was wanted was to have one. */
   get useIpv6(): boolean {
-    return [...this.#open].some((link) => link.isIpv6);
+    return this.#lacksIpv6 || [...this.#open].some((link) => link.isIpv6);
   }
 
   /** Hands over what was collected. Rows live until the device receives again. */

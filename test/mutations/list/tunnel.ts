@@ -56,10 +56,16 @@ export const TUNNEL = [
     ],
     ["if (!dst.equals(address) || dstPort !== port) return;", "", "that an ICMP error is about the server of now"],
     [
-      "if (!address.isIpv4 && source === undefined) return",
-      "if (false as boolean) return",
+      "if (!address.isIpv4 && source === undefined) {",
+      "if (false as boolean) {",
       "that a server of IPv6 needs IPv6 on the WAN",
     ],
+    [
+      "source: isGlobal ? source : undefined",
+      "source",
+      "that nothing leaves for the internet from a link-local address",
+    ],
+    ["this.#lacksIpv6 = true;", "", "that an IPv6 address that comes later is news for a tunnel that wants one"],
     [
       "if (address.isIpv4 && own === undefined) return",
       "if (false as boolean) return",
