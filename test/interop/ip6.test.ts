@@ -9,6 +9,9 @@ import type { Outlet } from "../../src/lib/outlet.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import { Arena } from "../../src/lib/slab.ts";
 import { type EthernetInterface, ethernetInterface } from "../../src/netstack/interface.ts";
+import type { Connection } from "../../src/netstack/tcp/connection.ts";
+import { PagePool } from "../../src/netstack/tcp/pages.ts";
+import type { Tcp } from "../../src/netstack/tcp/tcp.ts";
 import { cidr } from "../../src/netstack/testing/bed.ts";
 import { addr6 } from "../../src/netstack/testing/bed6.ts";
 import { PACKET_DEVICE_BYTES, PacketDevice } from "../../src/platform/dev/packet.ts";
@@ -21,11 +24,14 @@ const OWN = "2001:db8::1";
 const HOST = "2001:db8::2";
 const OWN_LL = "fe80::1:1";
 const REGION = 1 << 20;
+const PAGES = 1024;
+const PAGE = 4096;
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 describe.skipIf(!canMakeNamespaces)("IPv6 beside the Linux kernel", () => {
   let world: VethWorld;
   let it: EthernetInterface;
+  let tcp: Tcp;
   let step: () => void;
   let now = 1;
   const events: string[] = [];
@@ -34,7 +40,7 @@ describe.skipIf(!canMakeNamespaces)("IPv6 beside the Linux kernel", () => {
   beforeAll(() => {
     world = makeVethWorld("ip6");
     world.run("b", `sysctl -qw net.ipv6.conf.b1.disable_ipv6=0; ip -6 addr add ${HOST}/64 dev b1 nodad`);
-    const memory = new NativeMemory(PACKET_DEVICE_BYTES + 3 * REGION);
+    const memory = new NativeMemory(PACKET_DEVICE_BYTES + 3 * REGION + PAGES * PAGE);
     const device = PacketDevice.open("b0", memory);
     poller.add(device.fd);
     const arena = (): Arena => {
@@ -61,6 +67,7 @@ describe.skipIf(!canMakeNamespaces)("IPv6 beside the Linux kernel", () => {
       random: seededRandom(1),
       policy: { echo: true, errors: true, announce: true },
     });
+    tcp = it.openTcp({ pool: new PagePool(memory, memory.take(PAGES * PAGE, 64).at, PAGE, PAGES) });
     it.link.nd.events = {
       onUsable: (_now, { value }) => events.push(`usable ${value}`),
       onTaken: (_now, { value }) => events.push(`taken ${value}`),
@@ -73,7 +80,7 @@ describe.skipIf(!canMakeNamespaces)("IPv6 beside the Linux kernel", () => {
       now = performance.now();
       device.receive(rx, MAX_SEGMENTS);
       it.ingest(now, rx);
-      if (it.pollAt() <= now) it.handleTimeout(now);
+      it.handleTimeout(now);
       outlet.flush();
     };
   });
@@ -160,6 +167,41 @@ describe.skipIf(!canMakeNamespaces)("IPv6 beside the Linux kernel", () => {
     expect(await inB(`python3 -c '${REFUSED}'`)).toBe("udp Connection refused\ntcp Connection refused\n");
   });
 
+  test("a megabyte each way over connections that either side begins", async () => {
+    const sent = new Uint8Array(1 << 20).map((_, i) => (i * 7 + (i >> 8)) & 0xff);
+    const server = world.spawn("b", ["python3", "-c", TCP_ECHO]);
+    await until(() => world.run("b", "cat /proc/net/tcp6").includes(":138A "));
+    const ours = tcp.connect(now, { address: addr6(HOST), port: 5002 }) as Connection;
+    const back = new Uint8Array(sent.length);
+    let [out, got] = [0, 0];
+    await until(() => {
+      if (ours.state === "ESTABLISHED") out += ours.writeBytes(sent.subarray(out));
+      got += ours.read(back.subarray(got));
+      return got === sent.length || ours.end !== undefined;
+    });
+    expect([ours.end, Buffer.compare(back, sent)]).toEqual([undefined, 0]);
+    ours.close();
+    server.kill();
+    const listener = tcp.listen(5003)!;
+    const client = inB(`python3 -c '${TCP_CLIENT}'`);
+    let text: string | undefined;
+    void client.then((all) => {
+      text = all;
+    });
+    let theirs: Connection | undefined;
+    const buffer = new Uint8Array(65536);
+    let waiting = new Uint8Array(0);
+    await until(() => {
+      theirs ??= listener.accept();
+      if (theirs === undefined) return false;
+      if (waiting.length === 0) waiting = buffer.slice(0, theirs.read(buffer));
+      waiting = waiting.slice(theirs.writeBytes(waiting));
+      if (theirs.isFinished) theirs.close();
+      return text !== undefined;
+    });
+    expect(text).toBe(`same True ${OWN}\n`);
+  });
+
   test("the kernel tells us of its closed port", async () => {
     const told: string[] = [];
     const onError = (_now: number, { type, code, dst }: { type: number; code: number; dst: unknown }) =>
@@ -202,6 +244,27 @@ for name, kind in ("udp", socket.SOCK_DGRAM), ("tcp", socket.SOCK_STREAM):
     try:
         s.connect(("${OWN}", 9)); s.send(b"x"); s.recv(1)
     except OSError as e: print(name, e.strerror)
+`;
+
+const TCP_ECHO = `
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_STREAM); s.bind(("::", 5002)); s.listen(); c, a = s.accept()
+while True:
+    data = c.recv(65536)
+    if not data: break
+    c.sendall(data)
+`;
+
+const TCP_CLIENT = `
+import socket, threading, os
+c = socket.create_connection(("${OWN}", 5003), 10)
+data = os.urandom(1 << 20); got = b""
+threading.Thread(target=lambda: c.sendall(data)).start()
+while len(got) < len(data):
+    more = c.recv(65536)
+    if not more: break
+    got += more
+print("same", got == data, c.getpeername()[0])
 `;
 
 /** Sends a general query (RFC 3810 5.1) and prints the groups of the report that comes. */

@@ -47,6 +47,7 @@ export class Ip4TcpPort implements IpPort {
   readonly headerLen = IPV4_HEADER_LEN;
   readonly gsoType = GSO_TCPV4;
   readonly leastMtu = LEAST_MTU;
+  readonly defaultMss = 536;
   readonly #slab: Slab;
   readonly #addressing: Addressing;
   readonly #output: Ip4Output;

@@ -160,17 +160,27 @@ export class Ip6Addressing {
   /** Whom to hand a packet for `dst` to, by the longest prefix: written to `hop` (which may be `dst`). False: no way. */
   nextHop(dst: Int32Array, hop: Int32Array): boolean {
     if (!this.isOn) return false;
-    const way = isLinkLocal(dst) ? ON_LINK : this.#hops.find(({ network, prefix }) => inPrefix(dst, network, prefix));
+    const way = this.#way(dst);
     if (way === undefined) return false;
-    hop.set(way.gateway ?? dst);
+    const next = way.gateway ?? dst;
+    for (let k = 0; k < 4; k++) hop[k] = next[k]!;
     return true;
   }
 
   /** Whether an address is a neighbour's. */
   onLink(words: Int32Array): boolean {
-    if (isLinkLocal(words)) return true;
-    const way = this.#hops.find(({ network, prefix }) => inPrefix(words, network, prefix));
+    const way = this.#way(words);
     return way !== undefined && way.gateway === undefined;
+  }
+
+  /** The longest prefix that an address is of; a closure for each packet would be garbage. */
+  #way(words: Int32Array): Hop | undefined {
+    if (isLinkLocal(words)) return ON_LINK;
+    for (let i = 0; i < this.#hops.length; i++) {
+      const way = this.#hops[i] as Hop;
+      if (inPrefix(words, way.network, way.prefix)) return way;
+    }
+    return undefined;
   }
 
   /** The address of ours that a packet to `dst` comes from (RFC 6724 5); undefined: none that could. */

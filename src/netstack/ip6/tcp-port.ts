@@ -44,6 +44,7 @@ export class Ip6TcpPort implements IpPort {
   readonly headerLen = IPV6_HEADER_LEN;
   readonly gsoType = GSO_TCPV6;
   readonly leastMtu = IPV6_MIN_MTU;
+  readonly defaultMss = 1220;
   readonly #slab: Slab;
   readonly #addressing: Ip6Addressing;
   readonly #output: Ip6Output;

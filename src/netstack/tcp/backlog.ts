@@ -28,7 +28,6 @@ const NEVER = Number.POSITIVE_INFINITY;
 const FIRST_WAIT_MS = 1000;
 const MAX_TRIES = 5;
 const CHALLENGE_MS = 500;
-const DEFAULT_MSS = 536;
 /** Bits of a row's options. */
 const STAMPS = 1;
 const SACK = 2;
@@ -40,7 +39,7 @@ const NO_SCALE = -1;
 export class Handshake {
   iss = 0;
   irs = 0;
-  mss = DEFAULT_MSS;
+  mss = 536;
   /** -1: windows are not scaled. */
   windowScale = NO_SCALE;
   hasTimestamps = false;
@@ -128,7 +127,7 @@ export class Backlog {
     e.counters.bump(HALF_OPEN);
     this.#iss[row] = beyond === undefined ? isn : seqMax(isn, seqAdd(beyond, 0x10000));
     this.#irs[row] = seg.seq;
-    this.#mss[row] = options.mss === 0 ? DEFAULT_MSS : options.mss;
+    this.#mss[row] = options.mss === 0 ? ip.defaultMss : options.mss;
     this.#scale[row] = options.windowScale;
     this.#bits[row] =
       (options.hasTimestamps ? STAMPS : 0) |
@@ -289,7 +288,7 @@ export class Backlog {
     const { writer: w, counters } = this.#engine;
     const { options } = seg;
     const hasEcn = asksForEcn(seg) && options.hasTimestamps;
-    const iss = this.#cookies.issue(now, tuple, seg.seq, options.mss === 0 ? DEFAULT_MSS : options.mss);
+    const iss = this.#cookies.issue(now, tuple, seg.seq, options.mss === 0 ? ip.defaultMss : options.mss);
     w.mss = mssOf(ip);
     w.hasTimestamps = options.hasTimestamps;
     // Without timestamps there is no room for them in what comes back.

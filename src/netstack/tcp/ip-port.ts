@@ -14,6 +14,8 @@ export interface IpPort {
   readonly gsoType: number;
   /** Every network takes packets of this size (RFC 791, RFC 8200 5): no path MTU below it is believed. */
   readonly leastMtu: number;
+  /** MSS of a peer that says none (RFC 9293 3.7.1). */
+  readonly defaultMss: number;
   /** Writes both addresses of a received packet into a tuple: ours, then the peer's. */
   addresses(p: Packet, tuple: Int32Array): void;
   /** Writes the address that we would send to the tuple's peer from; false: there is none. */

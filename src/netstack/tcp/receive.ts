@@ -41,7 +41,6 @@ const PAWS_MS = 24 * 24 * 3600 * 1000;
 const DELAYED_ACK_MS = 40;
 /** RFC 5961 7: challenges of one connection are at least so far apart (Linux: tcp_invalid_ratelimit). */
 const CHALLENGE_MS = 500;
-const DEFAULT_MSS = 536;
 
 /** What becomes of a connection whose FIN and the peer's have both been acknowledged (time-wait.ts). */
 export interface TimeWaitEntry {
@@ -107,7 +106,7 @@ function agree(c: Connection, now: number, { options }: Segment): void {
   c.hasTimestamps = options.hasTimestamps;
   c.tsRecent = options.hasTimestamps ? options.tsVal : 0;
   c.tsRecentAt = now;
-  c.peerMss = options.mss === 0 ? DEFAULT_MSS : options.mss;
+  c.peerMss = options.mss === 0 ? c.ip.defaultMss : options.mss;
   fitMss(c);
 }
 
