@@ -299,7 +299,7 @@ export class Ip6 {
 
   /** Tells the sender of fragments that the rest of them did not come; behind a translator nobody is told whose it was. */
   #reassemblyTimeout(now: number, first: Uint8Array): void {
-    if (this.isTranslated || !this.#policy.errors) return;
+    if (this.isTranslated) return;
     const { mark } = this.#scratch;
     const at = this.#scratch.take(first.length);
     if (at < 0) return;

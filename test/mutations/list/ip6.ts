@@ -42,11 +42,7 @@ export const IP6 = [
       "",
       "that only what is for us is told of a bad chain",
     ],
-    [
-      "if (this.isTranslated || !this.#policy.errors) return;",
-      "if (this.isTranslated) return;",
-      "that the WAN does not tell of lost fragments",
-    ],
+    ["if (this.isTranslated) return;", "", "that behind a translator nobody is told of lost fragments"],
     [
       "nd === undefined || p.isReassembled || p.fragmentAt !== 0",
       "nd === undefined",
