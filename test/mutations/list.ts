@@ -10,6 +10,7 @@ import { SERVER } from "./list/server.ts";
 import { SERVICES } from "./list/services.ts";
 import { STACK } from "./list/stack.ts";
 import { TCP } from "./list/tcp.ts";
+import { TCP_PARTS } from "./list/tcp-parts.ts";
 import { TLS } from "./list/tls.ts";
 import { TUNNEL } from "./list/tunnel.ts";
 import { WIRE } from "./list/wire.ts";
@@ -23,6 +24,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...STACK,
   ...TCP,
   ...IP6,
+  ...TCP_PARTS,
   ...ROUTER,
   ...SERVICES,
   ...AUTOCONF,

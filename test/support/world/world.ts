@@ -10,6 +10,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { badLinkCommand, type LinkFaults } from "./bad-link.ts";
 import { Capture, captureCommand, type Expectation, type Tally } from "./capture.ts";
 import type { FloodKind } from "./flood.ts";
 import { addNamespace, inside, removeNamespace, removeStale } from "./namespaces.ts";
@@ -43,16 +44,6 @@ export interface WorldOptions {
   readonly wan?: "bridge" | "cable";
   /** MTU of the link to the web host. */
   readonly webMtu?: number;
-}
-
-export interface LinkFaults {
-  readonly loss?: number;
-  readonly delay?: number;
-  readonly jitter?: number;
-  readonly reorder?: number;
-  readonly duplicate?: number;
-  readonly corrupt?: number;
-  readonly seed?: number;
 }
 
 let worlds = 0;
@@ -359,14 +350,7 @@ export class World {
   async badLink<T>(faults: LinkFaults, body: () => Promise<T>): Promise<T> {
     await this.wanOffload("off");
     await this.sh("mid", "ip link set m0 nomaster; ip link set m1 nomaster");
-    const options = Object.entries(faults).flatMap(([name, value]) => [`--${name}`, `${value}`]);
-    const link = this.start("bad-link", "mid", [
-      process.execPath,
-      join(import.meta.dir, "bad-link.ts"),
-      "m0",
-      "m1",
-      ...options,
-    ]);
+    const link = this.start("bad-link", "mid", badLinkCommand("m0", "m1", faults));
     try {
       if ((await link.says(/ready/, PATIENCE)) === undefined)
         throw new Error(`the bad link did not start: ${link.log()}`);

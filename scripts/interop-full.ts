@@ -1,0 +1,112 @@
+/**
+ * `npm run interop:full -- [--only WORD] [--jobs N] [--kernel] [--seed n]`: the tables that `npm test` takes a choice of, whole. Our TCP
+ * on every network of the grid, as client and as listener, sending and receiving, beside the Linux kernel in our place on the same
+ * links in the same run: Mbit/s, the ratio, and the geometric mean of all ratios. --kernel judges the judge: the kernel is measured
+ * against itself. Exit status 1 where bytes were wrong or a connection hung.
+ */
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { type Cell, cells } from "../test/support/tcp/grid.ts";
+import { type Host, TcpPath } from "../test/support/tcp/path.ts";
+import type { Kind, Outcome } from "../test/support/tcp/transfer.ts";
+import { becomePrivileged } from "../test/support/world/privilege.ts";
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string", multiple: true },
+    jobs: { type: "string" },
+    kernel: { type: "boolean", default: false },
+    seed: { type: "string", default: "1" },
+  },
+});
+await becomePrivileged();
+
+/** What is measured must not be what the processors of this machine can do: long round trips leave them idle. */
+const JOBS = Number(values.jobs ?? Math.max(1, availableParallelism()));
+/** Time of one transfer: some tens of round trips. */
+const measureMs = (cell: Cell): number => (cell.delay === 0 ? 2000 : cell.delay === 20 ? 3000 : 10_000);
+const PATIENCE_S = 60;
+const judged: Host = values.kernel ? "kernel" : "own";
+
+interface Row {
+  readonly cell: Cell;
+  readonly send: readonly [number, number];
+  readonly receive: readonly [number, number];
+}
+
+const problems: string[] = [];
+const rows: Row[] = [];
+const chosen = cells().filter(
+  (cell) => values.only === undefined || values.only.every((word) => cell.name.includes(word)),
+);
+// Those that keep the processors busy come alone.
+await workOff(
+  chosen.filter((cell) => cell.delay === 0),
+  1,
+);
+await workOff(
+  chosen.filter((cell) => cell.delay > 0),
+  JOBS,
+);
+
+const all = rows.flatMap((row) => [row.send, row.receive]).map(([kernel, own]) => own / kernel);
+const counted = all.filter((ratio) => ratio > 0 && Number.isFinite(ratio));
+const mean = Math.exp(counted.reduce((sum, ratio) => sum + Math.log(ratio), 0) / Math.max(1, counted.length));
+for (const problem of problems) console.log(problem);
+console.log(
+  `geometric mean of ${counted.length} ratios: ${mean.toFixed(2)}; least ${Math.min(...all).toFixed(2)}; ${problems.length} problems`,
+);
+process.exit(problems.length === 0 ? 0 : 1);
+
+/** Measures cells, `jobs` at a time, each on a path of its own. */
+async function workOff(list: readonly Cell[], jobs: number): Promise<void> {
+  const left = [...list];
+  const worker = async (): Promise<void> => {
+    if (left.length === 0) return;
+    const path = await TcpPath.create();
+    try {
+      await path.serve("b", "kernel");
+      for (let cell = left.shift(); cell !== undefined; cell = left.shift()) {
+        const row = await measure(path, cell);
+        rows.push(row);
+        print(row);
+      }
+    } finally {
+      await path.close();
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
+}
+
+/** The kernel and the judged one alternate. Every second cell the judged one is the listener. */
+async function measure(path: TcpPath, cell: Cell): Promise<Row> {
+  await path.become(cell.mtu, { ...cell.faults, seed: Number(values.seed) });
+  const isListener = cells().findIndex((other) => other.name === cell.name) % 2 === 1;
+  const rates: number[] = [];
+  for (const host of ["kernel", judged] as const) {
+    await path.use(host);
+    const server = isListener ? await path.serve("a", host) : undefined;
+    for (const isSending of [true, false]) {
+      const amount = { ms: measureMs(cell) };
+      const kind: Kind = isSending !== isListener ? "put" : "get";
+      const outcome = isListener
+        ? await path.fromB(kind, amount, PATIENCE_S)
+        : await path.fromA(host, kind, amount, PATIENCE_S);
+      note(cell, `${host} ${isListener ? "listens" : "connects"} and ${isSending ? "sends" : "receives"}`, outcome);
+      rates.push((outcome.bytes * 8) / 1000 / outcome.ms);
+    }
+    await server?.stop();
+  }
+  const [kernelSends = 0, kernelReceives = 0, ownSends = 0, ownReceives = 0] = rates;
+  return { cell, send: [kernelSends, ownSends], receive: [kernelReceives, ownReceives] };
+}
+
+function note(cell: Cell, what: string, { problem }: Outcome): void {
+  if (problem !== undefined) problems.push(`${cell.name}: ${what}: ${problem}`);
+}
+
+function print({ cell, send, receive }: Row): void {
+  const part = ([kernel, own]: readonly [number, number]): string =>
+    `${kernel.toFixed(2).padStart(9)} ${own.toFixed(2).padStart(9)} ${(own / kernel).toFixed(2).padStart(6)}`;
+  console.log(`${cell.name.padEnd(48)} sends ${part(send)}   receives ${part(receive)}`);
+}

@@ -1,0 +1,57 @@
+/** The networks that TCP is judged on: every combination of what a link may do, and a choice in which every pair occurs. */
+import type { LinkFaults } from "../world/bad-link.ts";
+
+export interface Cell {
+  readonly name: string;
+  readonly mtu: number;
+  readonly delay: number;
+  readonly faults: LinkFaults;
+}
+
+const LOSS = [0, 1, 5] as const;
+const DELAY = [0, 20, 200] as const;
+const MTU = [576, 1500, 9000] as const;
+const OTHER: readonly (readonly [string, LinkFaults])[] = [
+  ["-", {}],
+  ["reorder", { reorder: 5 }],
+  ["duplicate", { duplicate: 2 }],
+  ["corrupt", { corrupt: 1 }],
+];
+const SIZES = [LOSS.length, DELAY.length, OTHER.length, MTU.length];
+
+/** All 108. */
+export const cells = (): Cell[] => choices().map(cellOf);
+
+/** Some of them, so that every two values of different kinds meet in one. */
+export function pairwise(): Cell[] {
+  const wanted = new Set(choices().flatMap(pairsOf));
+  const chosen: number[][] = [];
+  const gain = (choice: readonly number[]): number => pairsOf(choice).filter((pair) => wanted.has(pair)).length;
+  while (wanted.size > 0) {
+    const best = choices().reduce((a, b) => (gain(b) > gain(a) ? b : a));
+    chosen.push(best);
+    for (const pair of pairsOf(best)) wanted.delete(pair);
+  }
+  return chosen.map(cellOf);
+}
+
+function choices(): number[][] {
+  return SIZES.reduce<number[][]>(
+    (lists, size) => lists.flatMap((list) => Array.from({ length: size }, (_, i) => [...list, i])),
+    [[]],
+  );
+}
+
+const pairsOf = (choice: readonly number[]): string[] =>
+  choice.flatMap((x, i) => choice.slice(i + 1).map((y, j) => `${i}=${x} ${i + 1 + j}=${y}`));
+
+function cellOf(choice: readonly number[]): Cell {
+  const [loss, delay, other, mtu] = choice as [number, number, number, number];
+  const [name, faults] = OTHER[other]!;
+  return {
+    name: `loss ${LOSS[loss]} %, delay ${DELAY[delay]} ms, ${name}, MTU ${MTU[mtu]}`,
+    mtu: MTU[mtu]!,
+    delay: DELAY[delay]!,
+    faults: { loss: LOSS[loss]!, delay: DELAY[delay]!, ...faults },
+  };
+}
