@@ -43,9 +43,13 @@ export function acknowledge(e: Engine, c: Connection, now: number, seg: Segment)
   }
   const lost = board.newlyLost;
 
+  // Where acknowledgements were lost the echo is younger than the oldest data, and where it is of the first copy it may be much older (Karn).
   let sample = board.rtt;
-  if (sample < 0 && isNew && hasEcho && options.tsEcr !== 0) sample = Math.max(0, now - echoedAt);
-  if (sample >= 0) rtt.sample(now, sample, Math.max(1, Math.ceil(seqDiff(c.nxt, before) / (2 * c.mss))));
+  if (isNew && hasEcho && options.tsEcr !== 0 && (sample >= 0 || board.resentArrived)) {
+    const echo = Math.max(0, now - echoedAt);
+    if (sample < 0 || echo < sample) sample = echo;
+  }
+  if (sample >= 0) rtt.sample(now, sample);
 
   if (isNew) {
     takeBack(c, ack);

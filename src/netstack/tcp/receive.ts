@@ -39,6 +39,11 @@ const NEVER = Number.POSITIVE_INFINITY;
 const PAWS_MS = 24 * 24 * 3600 * 1000;
 /** Our choice within the 500 ms of RFC 9293 3.8.6.3, as Linux's TCP_DELACK_MIN. */
 const DELAYED_ACK_MS = 40;
+/**
+ * Our choice: segments that are acknowledged one by two, and none late, after something was lost: where one acknowledgement speaks for a
+ * whole batch and is lost too, the peer waits for its timers.
+ */
+const QUICK_AFTER_LOSS = 4096;
 /** RFC 5961 7: challenges of one connection are at least so far apart (Linux: tcp_invalid_ratelimit). */
 const CHALLENGE_MS = 500;
 
@@ -87,8 +92,8 @@ function inSynSent(e: Engine, c: Connection, now: number, seg: Segment, end: Tim
     return Drop.None;
   }
   c.una = ack;
-  if (c.tries === 0) c.rtt.sample(now, now - c.sentAt, 1);
-  else if (c.hasTimestamps) c.rtt.sample(now, (stampOf(c, now) - options.tsEcr) >>> 0, 1);
+  if (c.tries === 0) c.rtt.sample(now, now - c.sentAt);
+  else if (c.hasTimestamps) c.rtt.sample(now, (stampOf(c, now) - options.tsEcr) >>> 0);
   establish(e, c, now);
   e.counters.bump(OPENED);
   c.ackWanted = true;
@@ -198,7 +203,7 @@ function becomesEstablished(e: Engine, c: Connection, now: number, seg: Segment)
     return false;
   }
   c.una = seg.ack;
-  if (c.tries === 0) c.rtt.sample(now, now - c.sentAt, 1);
+  if (c.tries === 0) c.rtt.sample(now, now - c.sentAt);
   c.wnd = (seg.window << c.sndShift) >>> 0;
   c.maxWnd = c.wnd;
   c.wl1 = seg.seq;
@@ -258,7 +263,7 @@ function takeText(e: Engine, c: Connection, now: number, seg: Segment, end: Time
   }
   if (arrived > 0) {
     e.notify(c, READABLE);
-    acknowledgeSoon(c, now, arrived, seg);
+    acknowledgeSoon(e, c, now, arrived, seg);
   }
   if (c.end === undefined) e.touch(c);
   return drop;
@@ -272,6 +277,7 @@ function store(e: Engine, c: Connection, now: number, seg: Segment, segEnd: numb
   if (old > 0) {
     const known = seqLess(segEnd, c.rcvNxt) ? segEnd : c.rcvNxt;
     if (c.hasSack) assembler.duplicate(seq, known);
+    c.quickAcks = QUICK_AFTER_LOSS;
     c.ackWanted = true;
     if (old >= seg.len) {
       e.counters.bump(DUPLICATES);
@@ -302,14 +308,13 @@ function store(e: Engine, c: Connection, now: number, seg: Segment, segEnd: numb
     return Drop.None;
   }
   e.counters.bump(OUT_OF_ORDER);
-  const ranges = assembler.count;
   if (!assembler.add(seq, stored)) {
     c.ackWanted = true;
     return Drop.TcpNoMemory;
   }
-  // RFC 5681 4.2: at once, each of them where the peer counts them; where SACK says what is there, those of one batch together.
-  if (!c.hasSack || assembler.count !== ranges) sendAck(e, c, now);
-  else c.ackWanted = true;
+  // RFC 5681 4.2: at once, and each of them: the one that is lost is not the only one.
+  c.quickAcks = QUICK_AFTER_LOSS;
+  sendAck(e, c, now);
   return Drop.None;
 }
 
@@ -329,11 +334,12 @@ function takeFin(e: Engine, c: Connection, now: number, end: TimeWaitEntry): voi
 }
 
 /** RFC 5681 4.2, RFC 9293 3.8.6.3: at least every second full segment, and none waits long. */
-function acknowledgeSoon(c: Connection, now: number, arrived: number, seg: Segment): void {
+function acknowledgeSoon(e: Engine, c: Connection, now: number, arrived: number, seg: Segment): void {
   c.unacked += arrived;
   if (c.quickAcks > 0) {
     c.quickAcks--;
-    c.ackWanted = true;
+    if (c.unacked >= 2 * c.rcvMss) sendAck(e, c, now);
+    else c.ackWanted = true;
   } else if (c.unacked >= 2 * c.rcvMss || seg.len > seg.pieceLen) {
     c.ackWanted = true;
   } else if (c.ackAt === NEVER) {

@@ -26,6 +26,7 @@ export class Rtt {
   #least = Number.POSITIVE_INFINITY;
   #leastBefore = Number.POSITIVE_INFINITY;
   #turnAt = Number.NEGATIVE_INFINITY;
+  #sampledAt = 0;
 
   /** The least RTT of the last minutes (RFC 8985 6.2 step 1); Infinity: there is no sample. */
   get minRtt(): number {
@@ -33,10 +34,10 @@ export class Rtt {
   }
 
   /**
-   * A measured round trip. It ends the back-off.
-   * @param perRoundTrip samples that are expected in one, at least 1, so that many do not make it forget faster (RFC 7323 4.2)
+   * A measured round trip. It ends the back-off. Samples weigh by the time since the one before, so that those of one round
+   * trip weigh as one, however many there are (RFC 7323 4.2).
    */
-  sample(now: number, rtt: number, perRoundTrip: number): void {
+  sample(now: number, rtt: number): void {
     if (now >= this.#turnAt) {
       const follows = now < this.#turnAt + MIN_RTT_HALF_WINDOW;
       this.#leastBefore = follows ? this.#least : Number.POSITIVE_INFINITY;
@@ -47,9 +48,11 @@ export class Rtt {
       this.srtt = Math.max(rtt, Number.MIN_VALUE);
       this.rttvar = rtt / 2;
     } else {
-      this.rttvar += (BETA / perRoundTrip) * (Math.abs(this.srtt - rtt) - this.rttvar);
-      this.srtt += (ALPHA / perRoundTrip) * (rtt - this.srtt);
+      const weight = Math.min(1, (now - this.#sampledAt) / Math.min(this.srtt, Math.max(rtt, Number.MIN_VALUE)));
+      this.rttvar += BETA * weight * (Math.abs(this.srtt - rtt) - this.rttvar);
+      this.srtt += ALPHA * weight * (rtt - this.srtt);
     }
+    this.#sampledAt = now;
     this.rto = Math.min(this.srtt + Math.max(K * this.rttvar, MIN_MARGIN), MAX_RTO);
   }
 

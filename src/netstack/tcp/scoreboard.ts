@@ -36,6 +36,9 @@ const REO_WND_PERSIST = 16;
 const ROWS_A_ROUND_TRIP = 64;
 const MAX_GRAIN = 4;
 
+/** What is acknowledged together with a hole that was mended may have arrived long before (Linux: tcp_clean_rtx_queue). */
+const AMBIGUOUS = -2;
+
 /** The arrays of a board. */
 class Rows {
   readonly end: Int32Array;
@@ -84,16 +87,18 @@ export class Scoreboard {
   #reoWnd = 0;
   #reoWndMult = 1;
   #reoWndPersist = 0;
-  #dsackRound = 0;
-  #isDsackRound = false;
+  /** NaN: there is none. */
+  #dsackRound = Number.NaN;
 
   // Results of the last ACK.
   /** Bytes that it acknowledged or SACKed first (RFC 6937: DeliveredData). */
   delivered = 0;
-  /** ms since the oldest of these that was sent only once was sent, for the RTO; -1: there is none (Karn). */
+  /** ms since the oldest of these that was sent only once was sent, for the RTO; negative: there is none (Karn). */
   rtt = -1;
   /** The same of the newest: without a peer's delay, for congestion control and the least RTT. */
   rttLatest = -1;
+  /** Something that was sent again has arrived as that, as the echoed timestamp says: it is no older than this. */
+  resentArrived = false;
   /** It reported a duplicate (RFC 2883), [duplicateLeft, duplicateRight). */
   hasDuplicate = false;
   duplicateLeft = 0;
@@ -155,7 +160,7 @@ export class Scoreboard {
     this.#xmitAt = Number.NEGATIVE_INFINITY;
     this.#reordering = false;
     this.#reoWndMult = 1;
-    this.#isDsackRound = false;
+    this.#dsackRound = Number.NaN;
     this.reoTimeoutAt = Number.POSITIVE_INFINITY;
   }
 
@@ -213,6 +218,7 @@ export class Scoreboard {
     this.rttLatest = -1;
     this.#provide();
     this.#fackBefore = this.#fack;
+    this.resentArrived = false;
     this.#noteDuplicate(una, sack, count);
     this.#advance(now, una, echoedAt);
     for (let i = this.hasDuplicate ? 1 : 0; i < count; i++) this.#sack(now, sack[2 * i]!, sack[2 * i + 1]!, echoedAt);
@@ -365,11 +371,16 @@ export class Scoreboard {
     const rtt = now - sentAt;
     if (seqLess(this.#fack, end)) this.#fack = end;
     if ((this.#state[row]! & RESENT) !== 0) {
+      this.rtt = AMBIGUOUS;
+      this.rttLatest = AMBIGUOUS;
       // It may be the first copy that has arrived: then this tells nothing about the last one.
       if (echoedAt >= 0 ? echoedAt < Math.floor(sentAt) : rtt < this.#minRtt) return;
+      this.resentArrived = echoedAt >= 0;
     } else {
-      if (rtt > this.rtt) this.rtt = rtt;
-      if (this.rttLatest < 0 || rtt < this.rttLatest) this.rttLatest = rtt;
+      if (this.rtt !== AMBIGUOUS) {
+        if (rtt > this.rtt) this.rtt = rtt;
+        if (this.rttLatest < 0 || rtt < this.rttLatest) this.rttLatest = rtt;
+      }
       if (seqLess(end, this.#fackBefore)) this.#reordering = true;
     }
     if (!sentAfter(sentAt, end, this.#xmitAt, this.#endSeq)) return;
@@ -379,8 +390,7 @@ export class Scoreboard {
   }
 
   #updateReoWnd(srtt: number, minRtt: number, inRecovery: boolean): void {
-    if (this.hasDuplicate && !(this.#isDsackRound && seqLess(this.#una, this.#dsackRound))) {
-      this.#isDsackRound = true;
+    if (this.hasDuplicate && (Number.isNaN(this.#dsackRound) || !seqLess(this.#una, this.#dsackRound))) {
       this.#dsackRound = this.#nxt;
       this.#reoWndMult++;
       this.#reoWndPersist = REO_WND_PERSIST;

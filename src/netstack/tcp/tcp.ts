@@ -307,9 +307,9 @@ export class Tcp {
     fitMss(c);
     c.tries = shake.wasLate ? 1 : 0;
     const { options } = this.#segment;
-    if (shake.sentAt >= 0 && !shake.wasLate) c.rtt.sample(now, now - shake.sentAt, 1);
+    if (shake.sentAt >= 0 && !shake.wasLate) c.rtt.sample(now, now - shake.sentAt);
     else if (c.hasTimestamps && options.hasTimestamps && shake.sentAt >= 0)
-      c.rtt.sample(now, (stampOf(c, now) - options.tsEcr) >>> 0, 1);
+      c.rtt.sample(now, (stampOf(c, now) - options.tsEcr) >>> 0);
     establish(e, c, now);
     e.counters.bump(ACCEPTED);
     listener.push(c);

@@ -94,10 +94,38 @@ describe("what comes in", () => {
     t.read(c, 160);
   });
 
+  test("every second full segment is acknowledged at the beginning and for a while after loss, also within a batch (RFC 5681 4.2)", () => {
+    const t = new Dialogue();
+    const c = t.connected({}, "win 60000 mss 1000 sackok");
+    const batch = (first: number, n: number): string[] =>
+      Array.from({ length: n }, (_, i) => `. ${first + 1000 * i}:${first + 1000 * (i + 1)} ack 1`);
+    t.push(...batch(1, 4));
+    t.expect(". 1 ack 2001");
+    t.expect(". 1 ack 4001");
+    for (let first = 4001; first < 44_001; first += 4000) {
+      t.push(...batch(first, 4));
+      t.take();
+    }
+    t.push(...batch(44_001, 4));
+    t.expect(". 1 ack 48001");
+    t.nothing();
+    t.push(". 49001:50001 ack 1", ". 50001:51001 ack 1");
+    t.expect(". 1 ack 48001 sack 49001:50001");
+    t.expect(". 1 ack 48001 sack 49001:51001");
+    t.push(...batch(48_001, 1));
+    t.expect(". 1 ack 51001");
+    t.push(...batch(51_001, 5));
+    t.expect(". 1 ack 53001");
+    t.expect(". 1 ack 55001");
+    t.expect(". 1 ack 56001");
+    t.read(c, 56_000);
+  });
+
   test("only what the window has room for is taken (RFC 9293 3.10.7.4)", () => {
     const t = new Dialogue();
     const c = t.connected({ receiveBuffer: 3000 }, "win 60000 mss 1000");
     t.push(". 1:1001 ack 1", ". 1001:2001 ack 1", ". 2001:4001 ack 1");
+    t.expect(". 1 ack 2001 win 1000");
     t.expect(". 1 ack 3001 win 0");
     expect(c.readable).toBe(3000);
     t.read(c, 3000);
