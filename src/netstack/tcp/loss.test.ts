@@ -37,6 +37,16 @@ describe("retransmission timeout (RFC 6298)", () => {
     t.nothing();
   });
 
+  test("what is first under way has the whole time again when it is sent again", () => {
+    const [t, c] = begin(MODERN);
+    t.write(c, 5000);
+    t.take();
+    t.advance(30);
+    t.push(". 1 ack 1 sack 1001:5001");
+    t.expect(". 1:1001");
+    expect(t.after(". 1:1001")).toBeCloseTo(c.rtt.rto / 2, 3);
+  });
+
   test("what was sent twice measures nothing: the back-off stays until something new is acknowledged (Karn, 5.5)", () => {
     const [t, c] = begin(PLAIN);
     t.write(c, 100);

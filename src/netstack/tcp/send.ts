@@ -171,7 +171,8 @@ export function sendRange(e: Engine, c: Connection, now: number, neighbour: numb
     c.board.resent(now, start, end);
   }
   c.congestion.onSent(now, n, c.board.pipe);
-  if (c.retransmitAt === NEVER) c.retransmitAt = now + c.rtt.rto;
+  // What is first under way gets the whole time again when it is sent again (Linux: tcp_xmit_retransmit_queue).
+  if (c.retransmitAt === NEVER || start === c.una) c.retransmitAt = Math.min(now + c.rtt.rto, c.owedSince + c.patience);
 }
 
 /** When the tail loss probe is due (RFC 8985 7.2), after new data or an acknowledgement. */

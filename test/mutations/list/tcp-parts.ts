@@ -55,6 +55,11 @@ export const TCP_PARTS = [
     ["if (seqLess(end, this.#fackBefore)) this.#reordering = true;", "", "that reordering is seen"],
     ["const all = this.hasReneged;", "const all = false;", "that a peer that reneges gets all again"],
   ),
+  ...mutationsOf("netstack/tcp/send.ts", [
+    "c.retransmitAt === NEVER || start === c.una",
+    "c.retransmitAt === NEVER",
+    "that what is sent again has the whole RTO again",
+  ]),
   ...mutationsOf("netstack/tcp/receive.ts", [
     "  c.quickAcks = QUICK_AFTER_LOSS;\n  sendAck",
     "  sendAck",
