@@ -4,16 +4,17 @@
  */
 import { dirname, isAbsolute, join, normalize } from "node:path";
 import { checkTls } from "../platform/crypto/tls-check.ts";
+import { printable } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
 import type { ClientConfig, ConfigProblem } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
-import { parseSettings, type Settings } from "./settings.ts";
+import { parseSettings, type Settings, unreadableSettings } from "./settings.ts";
 
 export interface ConfigReader {
   /** Names of the files at the top; the order does not matter. */
   list(): readonly string[];
-  /** Content of a file by its name relative to the top; undefined where it is missing or unreadable. */
-  read(name: string): Uint8Array | undefined;
+  /** Content of a file by its name relative to the top. A string: why it cannot be read; undefined: it is not there. */
+  read(name: string): Uint8Array | string | undefined;
 }
 
 export interface LoadOptions {
@@ -40,7 +41,7 @@ const CREDENTIALS_FILE = "auth.txt";
 /** Reads everything and reports the problems of both files at once. Never throws for what a file holds. */
 export function loadProfile(reader: ConfigReader, options: LoadOptions = {}): LoadResult {
   const used = new Set<string>();
-  const read = (name: string): Uint8Array | undefined => {
+  const read: ConfigReader["read"] = (name) => {
     const bytes = reader.read(name);
     if (bytes !== undefined) used.add(foldedName(name));
     return bytes;
@@ -59,29 +60,32 @@ const foldedName = (name: string): string => normalize(name).toLowerCase();
 
 function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   const toml = options.single === undefined ? reader.read(SETTINGS_FILE) : undefined;
-  const parsed = parseSettings(SETTINGS_FILE, toml && decodeUtf8(toml));
+  const parsed =
+    typeof toml === "string"
+      ? unreadableSettings(SETTINGS_FILE, toml)
+      : parseSettings(SETTINGS_FILE, toml && decodeUtf8(toml));
   const { settings } = parsed;
   const problems: ConfigProblem[] = parsed.ok ? [] : [...parsed.problems];
 
   const line = parsed.ok ? parsed.configLine : 1;
   const name = options.single ?? settings.vpn.config ?? onlyProfile(reader.list());
   const bytes = typeof name === "string" ? reader.read(name) : undefined;
-  if (options.single !== undefined && bytes === undefined) {
-    const text = "cannot be read: it is gone, no plain file, larger than 4 MiB, or this user may not read it";
-    problems.push({ origin: { file: options.single, line: 1 }, directive: "file", problem: text });
+  if (options.single !== undefined && !(bytes instanceof Uint8Array)) {
+    const problem = bytes ?? "is not there any more";
+    problems.push({ origin: { file: options.single, line: 1 }, directive: "file", problem });
     return { ok: false, settings, notices: [], warnings: [], problems };
   }
-  if (typeof name !== "string" || bytes === undefined) {
-    const text = typeof name === "string" ? `the file "${name}" is not there` : name.problem;
+  if (typeof name !== "string" || !(bytes instanceof Uint8Array)) {
+    const text = typeof name === "string" ? `the file "${printable(name)}" ${bytes ?? "is not there"}` : name.problem;
     // A broken appliance.toml may have named it.
     if (parsed.ok) problems.push({ origin: { file: SETTINGS_FILE, line }, directive: "vpn.config", problem: text });
     return { ok: false, settings, notices: [], warnings: [], problems };
   }
 
   const auth = reader.read(CREDENTIALS_FILE);
-  const result = parseConfig({ file: name, text: decodeUtf8(bytes) }, (file) => readBeside(reader, name, file), {
+  const result = parseConfig({ file: name, text: bytes }, (file) => readBeside(reader, name, file), {
     roles: ["client"],
-    defaultCredentials: auth && { text: decodeUtf8(auth), label: CREDENTIALS_FILE },
+    defaultCredentials: auth === undefined ? undefined : { label: CREDENTIALS_FILE, ...contentOf(auth) },
   });
   const tls = result.ok
     ? checkTls(result.config, options.unixSeconds ?? Math.floor(Date.now() / 1000))
@@ -91,6 +95,9 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   if (result.ok && problems.length === 0) return { ok: true, settings, notices: [], warnings, config: result.config };
   return { ok: false, settings, notices: [], warnings, problems };
 }
+
+const contentOf = (file: Uint8Array | string): { text: string } | { unreadable: string } =>
+  typeof file === "string" ? { unreadable: file } : { text: decodeUtf8(file) };
 
 const PROFILE = /\.(ovpn|conf)$/i;
 
@@ -116,7 +123,7 @@ function onlyProfile(names: readonly string[]): string | { readonly problem: str
 }
 
 /** Files are relative to the profile and stay inside the configuration. */
-function readBeside(reader: ConfigReader, profile: string, name: string): Uint8Array | undefined {
+function readBeside(reader: ConfigReader, profile: string, name: string): Uint8Array | string | undefined {
   if (isAbsolute(name)) return undefined;
   const path = normalize(join(dirname(profile), name));
   return path.startsWith("..") ? undefined : reader.read(path);

@@ -282,3 +282,38 @@ test("never throws", () => {
     { numRuns: 500 },
   );
 });
+
+test("what is nested deeper than the parser can bear, or larger than a person writes, is a problem at its line", () => {
+  const hostile: [string, string][] = [
+    [`hostname = "a"\nx = ${"[".repeat(15_000)}${"]".repeat(15_000)}\n`, "2: syntax: lists and tables within"],
+    [`x = ${"{a=".repeat(7500)}1${"}".repeat(7500)}\n`, "1: syntax: lists and tables within"],
+    [`[wan]\nmtu = ${"9".repeat(200_000)}\n`, "1: file: larger than 32 KiB"],
+    [`# ${"[".repeat(20)}\nx = '''\n${"[".repeat(20)}'''\ny = ${"[".repeat(17)}`, "4: syntax: lists and tables within"],
+  ];
+  for (const [text, wanted] of hostile) {
+    const result = parseSettings("appliance.toml", text);
+    const found = result.ok ? [] : result.problems.map((p) => `${p.origin.line}: ${p.directive}: ${p.problem}`);
+    expect(found).toEqual([expect.stringContaining(wanted)]);
+    expect(result.settings.wan.address).toBe("none");
+  }
+  // Of brackets in strings and comments there may be any number.
+  const harmless = `# ${"[".repeat(99)}\n[vpn]\nconfig = "${"[{".repeat(20)}"\n`;
+  expect(parseSettings("appliance.toml", harmless).ok).toBe(true);
+});
+
+test("the largest hostile text within the bound is over in a second, and its problems are a thousand and their number", () => {
+  const most = 32 * 1024;
+  const texts = ["k=1\n", "[a]\n", "a.", "[[", '"""\\', "'''", "x=[\n", "x=9", "{a="].map((part) =>
+    part.repeat(Math.floor(most / part.length)),
+  );
+  texts.push(`x=${"9".repeat(most - 2)}`, Array.from({ length: 3500 }, (_, i) => `k${i}=1`).join("\n"));
+  for (const text of texts) {
+    const before = process.cpuUsage();
+    const result = parseSettings("appliance.toml", text);
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(1000);
+    expect(result.ok).toBe(false);
+    if (!result.ok) expect(result.problems.length).toBeLessThanOrEqual(1001);
+  }
+  const last = parseSettings("appliance.toml", texts.at(-1) as string);
+  expect(last.ok ? "" : last.problems.at(-1)?.problem).toBe("and 2500 more problems");
+});

@@ -7,10 +7,12 @@ import { Cidr, parseCidr } from "../lib/cidr.ts";
 import { type IpAddress, parseIp, parseIpv4 } from "../lib/ip.ts";
 import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
 import type { Mac } from "../lib/mac.ts";
+import { ProblemList } from "../protocol/config/problem-list.ts";
 import type { ConfigProblem } from "../protocol/config/types.ts";
 import { type Address6, gateway6, gateway6Problem, lanAddress6, wanAddress6 } from "./settings-address6.ts";
 import { type DhcpSettings, defaultDhcp, readDhcp } from "./settings-dhcp.ts";
 import { DEFAULT_DNS, type DnsSettings, readDns } from "./settings-dns.ts";
+import { tooDeepAt } from "./settings-nesting.ts";
 import { Bad, listed, shown, unicast, unicastMac } from "./settings-values.ts";
 
 export interface Settings {
@@ -98,26 +100,45 @@ const TABLES: ReadonlySet<string> = new Set(["wan", "lan", "vpn", "log"]);
 /** The smallest MTU that every IPv4 host must take (RFC 1122 3.3.3), and the largest of Ethernet with jumbo frames. */
 const MTU = { min: 576, max: 9000 };
 
+/** Our choices: all keys with hundreds of addresses and domains are less. The parser calls itself for each level. */
+const MAX_CHARACTERS = 32 * 1024;
+const MAX_NESTING = 16;
+
 /** @param text undefined where there is no file: the defaults */
 export function parseSettings(file: string, text: string | undefined): SettingsResult {
+  const toml = (text ?? "").replace(/^\ufeff/, "");
+  if (toml.length > MAX_CHARACTERS) return unusable(file, 1, "file", `larger than ${MAX_CHARACTERS / 1024} KiB`);
+  const deep = tooDeepAt(toml, MAX_NESTING);
+  if (deep !== undefined)
+    return unusable(file, deep, "syntax", `lists and tables within one another, more than ${MAX_NESTING} deep`);
   const reading = new Reading(file);
   try {
-    reading.collect(parseTOML((text ?? "").replace(/^\ufeff/, ""), { tomlVersion: "1.0" }));
+    reading.collect(parseTOML(toml, { tomlVersion: "1.0" }));
   } catch (error) {
-    if (!(error instanceof ParseError)) throw error;
-    const line = syntaxLine(error, text ?? "");
-    const row = text?.split("\n")[line - 1] ?? "";
-    const problems = [problem(file, line, "syntax", `${error.message}${quotesHint(row)}`)];
-    return { ok: false, settings: withoutWan(withoutDhcp(DEFAULT_SETTINGS)), problems };
+    // Whatever else the parser throws is for what the file holds as well.
+    if (!(error instanceof ParseError)) return unusable(file, 1, "syntax", `cannot be parsed: ${error}`);
+    const line = syntaxLine(error, toml);
+    const row = toml.split("\n")[line - 1] ?? "";
+    return unusable(file, line, "syntax", `${error.message}${quotesHint(row)}`);
   }
   const settings = reading.settings();
-  if (reading.problems.length > 0) {
-    const problems = reading.problems.sort((a, b) => a.origin.line - b.origin.line);
+  if (reading.problems.count > 0) {
+    const problems = reading.problems.list();
     const withWan = reading.hasFailed("wan") ? withoutWan(settings) : settings;
     return { ok: false, settings: reading.hasFailed("lan") ? withoutDhcp(withWan) : withWan, problems };
   }
   return { ok: true, settings, configLine: reading.line("vpn.config") };
 }
+
+/** @param why as the end of a sentence that begins with the file's name */
+export const unreadableSettings = (file: string, why: string): SettingsResult => unusable(file, 1, "file", why);
+
+/** Nothing of the file counts, and nobody knows what it should say. */
+const unusable = (file: string, line: number, what: string, text: string): SettingsResult => ({
+  ok: false,
+  settings: withoutWan(withoutDhcp(DEFAULT_SETTINGS)),
+  problems: [problem(file, line, what, text)],
+});
 
 /** An address that nobody meant must not be used: not a wrong one, and not one by DHCP in the place of a static one. */
 const withoutWan = (settings: Settings): Settings => ({
@@ -156,7 +177,7 @@ const problem = (file: string, line: number, directive: string, text: string): C
 });
 
 class Reading {
-  readonly problems: ConfigProblem[] = [];
+  readonly problems = new ProblemList("problems");
   readonly #failed = new Set<string>();
   readonly #values = new Map<string, AST.TOMLContentNode>();
   readonly #file: string;
@@ -176,7 +197,7 @@ class Reading {
 
   fail(key: string, text: string, line = this.line(key)): undefined {
     this.#failed.add(key);
-    this.problems.push(problem(this.#file, line, key, text));
+    this.problems.add(problem(this.#file, line, key, text));
   }
 
   collect(program: AST.TOMLProgram): void {

@@ -3,6 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { readFileOrPipe } from "../platform/sys/file.ts";
 
 const ROOT = join(import.meta.dir, "../..");
 const CONFIGS = join(ROOT, "test/configs");
@@ -94,4 +95,35 @@ test("--help on stdout, status 0", () => {
   const { status, out } = check("--help");
   expect(out).toContain("usage: morgana check");
   expect(status).toBe(0);
+});
+
+test("a FIFO that nobody writes to is waited for, and not for ever", () => {
+  const folder = mkdtempSync(join(tmpdir(), "morgana-check-"));
+  const path = join(folder, "x.ovpn");
+  try {
+    Bun.spawnSync(["mkfifo", path]);
+    expect(readFileOrPipe(path, 100, 20)).toBe("is a pipe that nobody has written to for 0.02 s");
+    const writer = Bun.spawn(["sh", "-c", `exec 3>'${path}'; printf client >&3; sleep 0.1; printf ' # more' >&3`]);
+    expect(new TextDecoder().decode(readFileOrPipe(path, 100, 10_000) as Uint8Array)).toBe("client # more");
+    writer.kill();
+    expect(readFileOrPipe("/dev/zero", 1 << 20, 10_000)).toBe("is larger than 1 MiB");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a file's name reaches the terminal without its control characters", () => {
+  const folder = mkdtempSync(join(tmpdir(), "morgana-check-"));
+  try {
+    const file = join(folder, "\u001b[31mevil\n\u202e.ovpn");
+    writeFileSync(file, "bogus\n");
+    const { err, status } = check(file);
+    expect(err).toContain("/?[31mevil??.ovpn:1: ");
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+    expect(err).not.toMatch(/[\u001b\u202e]/);
+    expect(status).toBe(1);
+    expect(check(join(folder, "\u001b[31m")).err).not.toContain("\u001b");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -1,11 +1,12 @@
 /** `morgana check`: parse and validate one OpenVPN file, print what it resolves to. */
-import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { parseArgs } from "node:util";
 import { checkTls } from "../platform/crypto/tls-check.ts";
+import { readFileOrPipe, readPlainFile } from "../platform/sys/file.ts";
 import { formatConfig } from "../protocol/config/format.ts";
-import { printable } from "../protocol/config/lexer.ts";
+import { oneLine } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
+import type { DefaultCredentials } from "../protocol/config/resolve-client.ts";
 import type { ConfigProblem } from "../protocol/config/types.ts";
 import { usageError } from "./help.ts";
 
@@ -18,9 +19,10 @@ stdout: the resolved configuration as a valid OpenVPN file, secrets included. st
 line, as FILE:LINE: directive: problem. Exit status: 0 valid, 1 problems, 2 wrong usage or unreadable file.
 `;
 
-/** Far above any profile with its certificates; a device or a wrong file is not read to the end. */
+/** Far above any list of revoked certificates; a device or a wrong file is not read to the end. */
 const MAX_FILE = 4 << 20;
-const TOO_LARGE = `larger than ${MAX_FILE >> 20} MiB`;
+/** How long a pipe may be silent. */
+const PATIENCE_MS = 10_000;
 
 /** @returns the exit status */
 export async function check(argv: string[]): Promise<number> {
@@ -43,25 +45,15 @@ export async function check(argv: string[]): Promise<number> {
   const file = files[0];
   if (file === undefined || files.length > 1) return usageError("check: exactly one FILE is needed");
   if (values.client && values.server) return usageError("check: --client and --server exclude each other");
-  let text: string;
-  try {
-    text = new TextDecoder().decode(readAny(file));
-  } catch (error) {
-    return usageError(`check: ${printable(file)}: ${inWords(error)}`);
-  }
-  const beside = (name: string): Uint8Array | undefined => {
-    try {
-      return readRegular(isAbsolute(name) ? name : join(dirname(file), name));
-    } catch {
-      // Missing and unreadable are the same to the profile: the problem names the file.
-      return undefined;
-    }
-  };
+  const text = readFileOrPipe(file, MAX_FILE, PATIENCE_MS);
+  if (typeof text === "string") return usageError(`check: ${oneLine(file)} ${text}`);
+  const beside = (name: string): Uint8Array | string | undefined =>
+    readPlainFile(isAbsolute(name) ? name : join(dirname(file), name), MAX_FILE);
   const auth = beside("auth.txt");
   const result = parseConfig({ file, text }, beside, {
     roles: ["client"],
     expected: values.client ? "client" : values.server ? "server" : undefined,
-    defaultCredentials: auth && { text: new TextDecoder().decode(auth), label: "auth.txt" },
+    defaultCredentials: auth === undefined ? undefined : credentials(auth),
   });
   const tls = result.ok
     ? checkTls(result.config, Math.floor(Date.now() / 1000))
@@ -77,40 +69,11 @@ export async function check(argv: string[]): Promise<number> {
   return 0;
 }
 
+const credentials = (file: Uint8Array | string): DefaultCredentials => ({
+  label: "auth.txt",
+  ...(typeof file === "string" ? { unreadable: file } : { text: new TextDecoder().decode(file) }),
+});
+
 /** FILE:LINE: directive: problem */
 const formatProblem = ({ origin, directive, problem }: ConfigProblem): string =>
-  `${origin.file}:${origin.line}: ${directive}: ${problem}`;
-
-function readRegular(path: string): Uint8Array {
-  const stat = statSync(path);
-  if (!stat.isFile()) throw new Error("not a file");
-  if (stat.size > MAX_FILE) throw new Error(TOO_LARGE);
-  return readFileSync(path);
-}
-
-/** Also a pipe (/dev/stdin), up to MAX_FILE. */
-function readAny(path: string): Uint8Array {
-  const fd = openSync(path, "r");
-  try {
-    const bytes = new Uint8Array(MAX_FILE + 1);
-    let length = 0;
-    for (let n = 1; n > 0 && length < bytes.length; length += n) {
-      n = readSync(fd, bytes, length, Math.min(1 << 16, bytes.length - length), null);
-    }
-    if (length > MAX_FILE) throw new Error(TOO_LARGE);
-    return bytes.subarray(0, length);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-const WORDS: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
-  EISDIR: "is a directory; name the OpenVPN file in it",
-  EACCES: "may not be read by this user",
-};
-
-function inWords(error: unknown): string {
-  const { code, message } = error as { code?: string; message: string };
-  return (code === undefined ? undefined : WORDS[code]) ?? message;
-}
+  oneLine(`${origin.file}:${origin.line}: ${directive}: ${problem}`);

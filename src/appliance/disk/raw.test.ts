@@ -33,7 +33,8 @@ const padded = (text: string, size = 4096): Uint8Array => {
   bytes.set(new TextEncoder().encode(text));
   return bytes;
 };
-const text = (bytes: Uint8Array | undefined): string | undefined => bytes && new TextDecoder().decode(bytes);
+const text = (file: Uint8Array | string | undefined): string | undefined =>
+  file instanceof Uint8Array ? new TextDecoder().decode(file) : file;
 const archive = (format: string): Uint8Array =>
   new Uint8Array(Bun.spawnSync(["tar", `--format=${format}`, "-c", "-C", folder, "."]).stdout);
 
@@ -45,18 +46,39 @@ function mendChecksum(tar: Uint8Array): void {
 }
 
 for (const format of ["ustar", "gnu", "pax", "oldgnu"]) {
-  test(`tar, format ${format}: files by their names, links and folders left out`, () => {
+  test(`tar, format ${format}: files by their names, folders left out, of a link that it is one`, () => {
     const found = read(archive(format));
     expect(found?.kind).toBe("tar");
     const { reader } = found!;
-    expect([...reader.list()].sort()).toEqual(["empty", "office.ovpn", "schlüssel.pem"]);
+    expect([...reader.list()].sort()).toEqual(["empty", "link", "office.ovpn", "schlüssel.pem"]);
     expect(text(reader.read("office.ovpn"))).toBe(PROFILE);
     expect(reader.read("keys/ta.key")).toHaveLength(1500);
     expect(text(reader.read(LONG))).toBe("long");
     expect(reader.read("empty")).toHaveLength(0);
-    expect(reader.read("link")).toBeUndefined();
+    expect(reader.read("link")).toBe("is a link or a device in the archive, not a plain file");
   });
 }
+
+test("a file that the archive cannot give is named with the reason: it is not as if it were not there", () => {
+  const header = (name: string, bytes: number): Uint8Array => {
+    const tar = new Uint8Array(512 * 3);
+    const put = (where: number, word: string): void => tar.set(new TextEncoder().encode(word), where);
+    put(0, name);
+    put(124, bytes.toString(8).padStart(11, "0"));
+    put(156, "0");
+    put(257, "ustar\u000000");
+    mendChecksum(tar);
+    return tar;
+  };
+  const cut = header("appliance.toml", 2048);
+  expect(readTar(cut.length, at(cut))?.get("appliance.toml")).toBe("is cut off: the archive ends in it");
+  const large = header("appliance.toml", 5 << 20);
+  expect(
+    readTar(8 << 20, (from, length) => (from < 512 ? large.slice(from, from + length) : undefined))?.get(
+      "appliance.toml",
+    ),
+  ).toBe("is larger than 4 MiB");
+});
 
 test("names that lead out of the archive are not there", () => {
   const tar = Bun.spawnSync(["tar", "-cP", "--transform=s,^,../,", "-C", folder, "office.ovpn"]).stdout;

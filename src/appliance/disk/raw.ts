@@ -12,6 +12,9 @@ const MAX_MEMBERS = 1024;
 const BLOCK = 512;
 const MAX_NAME = 4096;
 
+const NOT_PLAIN = "is a link or a device in the archive, not a plain file";
+const CUT_OFF = "is cut off: the archive ends in it";
+
 export interface RawConfig {
   readonly kind: "file" | "tar";
   readonly reader: ConfigReader;
@@ -31,7 +34,7 @@ export function readRaw(name: string, size: number, readAt: ReadAt): RawConfig |
   return { kind: "file", reader: mapReader(new Map([[name, content]])), options: { single: name } };
 }
 
-function mapReader(files: ReadonlyMap<string, Uint8Array>): ConfigReader {
+function mapReader(files: ReadonlyMap<string, Uint8Array | string>): ConfigReader {
   return {
     list: () => [...files.keys()].filter((name) => !name.includes("/")),
     read: (name) => files.get(name),
@@ -65,11 +68,11 @@ function isText(bytes: Uint8Array): boolean {
 }
 
 /**
- * Regular files by their normalised name; the last of a name wins, as tar does. undefined: no archive. A damaged or
- * truncated one yields what comes before the damage.
+ * Files by their normalised name, with their content or why there is none; the last of a name wins, as tar does. undefined: no
+ * archive. A damaged or truncated one yields what comes before the damage.
  */
-export function readTar(size: number, readAt: ReadAt): Map<string, Uint8Array> | undefined {
-  const files = new Map<string, Uint8Array>();
+export function readTar(size: number, readAt: ReadAt): Map<string, Uint8Array | string> | undefined {
+  const files = new Map<string, Uint8Array | string>();
   let at = 0;
   let total = 0;
   let longName: string | undefined;
@@ -83,7 +86,11 @@ export function readTar(size: number, readAt: ReadAt): Map<string, Uint8Array> |
     // Links, folders and devices have no data, whatever their size says.
     const stored = "123456".includes(type) ? 0 : length;
     at += BLOCK;
-    if (stored === undefined || stored > size - at) return files;
+    const name = extended ? undefined : safeName(longName ?? headerName(header));
+    if (stored === undefined || stored > size - at) {
+      if (name !== undefined) files.set(name, CUT_OFF);
+      return files;
+    }
     if (type === "x" || type === "L") {
       const data = stored <= MAX_FILE ? readAt(at, stored) : undefined;
       if (data === undefined) return files;
@@ -95,14 +102,17 @@ export function readTar(size: number, readAt: ReadAt): Map<string, Uint8Array> |
         if (paxSize !== undefined && /^\d{1,15}$/.test(paxSize)) longSize = Number(paxSize);
       }
     } else if (!extended) {
-      if (type === "0" || type === "\0" || type === "7") {
-        const name = safeName(longName ?? headerName(header));
-        if (name !== undefined && stored <= MAX_FILE && total + stored <= MAX_TOTAL) {
-          const data = readAt(at, stored);
-          if (data === undefined) return files;
-          files.set(name, data);
-          total += stored;
-        }
+      const isPlain = type === "0" || type === "\0" || type === "7";
+      if (name === undefined || type === "5") {
+        // What leads out of the archive, and folders, which are in the names of their files.
+      } else if (!isPlain) files.set(name, NOT_PLAIN);
+      else if (stored > MAX_FILE) files.set(name, `is larger than ${MAX_FILE >> 20} MiB`);
+      else if (total + stored > MAX_TOTAL) files.set(name, `is behind more than ${MAX_TOTAL >> 20} MiB of other files`);
+      else {
+        const data = readAt(at, stored);
+        files.set(name, data ?? CUT_OFF);
+        if (data === undefined) return files;
+        total += stored;
       }
       longName = undefined;
       longSize = undefined;

@@ -28,10 +28,16 @@ export interface LexProblem {
 /** Words beyond these are ignored, and a longer word is an error, as OpenVPN does it. */
 const MAX_WORDS = 16;
 const MAX_WORD_BYTES = 256;
+/** Our choice, twice what a megabyte of keys and certificates has. */
+const MAX_ROWS = 32_768;
 
 /** All lines that hold a directive, and every problem of syntax. Never throws. */
 export function lex(text: string): { lines: Line[]; problems: LexProblem[]; isCutShort: boolean } {
   const rows = (text.startsWith("\ufeff") ? text.slice(1) : text).split("\n");
+  if (rows.length > MAX_ROWS) {
+    const problem = `more than ${MAX_ROWS} lines`;
+    return { lines: [], problems: [{ line: MAX_ROWS + 1, directive: "file", problem }], isCutShort: true };
+  }
   const problems: LexProblem[] = [];
   const next = { row: 0 };
   const lines = lexRows(rows, next, undefined, problems);
@@ -140,10 +146,13 @@ export function splitWords(row: string): string[] | string {
 const isSpace = (c: string): boolean => c === " " || (c >= "\t" && c <= "\r");
 const isControl = (c: string): boolean => (c < " " && c !== "\t") || c === "\x7f";
 
-/** Text of a file as it may stand in a message: one line, no control characters. */
-export const printable = (text: string): string =>
+/** Text of a file as it may stand in a message: short, one line, no control characters. */
+export const printable = (text: string): string => oneLine(text.slice(0, 80));
+
+/** Without what moves a terminal's cursor, colours or reorders its text. */
+export const oneLine = (text: string): string =>
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
-  text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, "?").slice(0, 80);
+  text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, "?");
 
 /** A word as it must be written to be read back. */
 export function quoteWord(word: string): string {

@@ -22,6 +22,7 @@ export function content(reader: Reader, line: Line): Content | undefined {
   }
   const name = line.words[1] as string;
   const bytes = reader.readFile(name);
+  if (typeof bytes === "string") return reader.problem(line, `the file "${printable(name)}" ${bytes}`);
   if (bytes === undefined) {
     return reader.problem(
       line,
@@ -172,7 +173,8 @@ export function formatStaticKey(key: Uint8Array): string {
 /** First and second row of a credentials file, without all CR at their ends (OpenVPN's chomp). A missing row is undefined. */
 export function twoRows(bytes: Uint8Array): [string | undefined, string | undefined] {
   const text = decodeUtf8(bytes).replace(/^\ufeff+/, "");
-  const rows = text.split("\n").map((row) => row.replace(/\r+$/, ""));
+  // One more than wanted: behind the last row there may be an empty one, which is none.
+  const rows = text.split("\n", 3).map((row) => row.replace(/\r+$/, ""));
   if (rows.at(-1) === "") rows.pop();
   return [rows[0], rows[1]];
 }

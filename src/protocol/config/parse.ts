@@ -16,7 +16,8 @@ import { resolveTls, resolveVerify } from "./resolve-tls.ts";
 import { resolveLocalOptions } from "./resolve-tunnel.ts";
 import { type Decision, decideRole, NOT_AVAILABLE, PROFILE_OF } from "./role.ts";
 import { plainLine, type Selection, selectLines, shownName } from "./select.ts";
-import type { Config, ConfigOf, ConfigProblem, ConfigResult, Role } from "./types.ts";
+import type { Config, ConfigOf, ConfigResult, Role } from "./types.ts";
+import { decodeUtf8 } from "./utf8.ts";
 
 export interface ParseOptions<R extends Role> {
   /** The roles that the caller can play; a profile of another one is a problem at the line that decides it. */
@@ -27,13 +28,26 @@ export interface ParseOptions<R extends Role> {
   readonly defaultCredentials?: DefaultCredentials | undefined;
 }
 
+/**
+ * Characters or bytes of a profile. The largest honest ones hold thousands of routes, some 35 characters each, and certificates of a few
+ * KiB; lists of revoked certificates can be larger, and may lie in a file of their own.
+ */
+const MAX_PROFILE = 1 << 20;
+const TOO_LARGE =
+  "larger than 1 MiB, so it is no profile; if it holds a long list (crl-verify), put that into a file beside it";
+
 export function parseConfig<R extends Role = Role>(
-  source: { readonly file: string; readonly text: string },
+  source: { readonly file: string; readonly text: string | Uint8Array },
   readFile: ReadFile,
   options: ParseOptions<R> = {},
 ): ConfigResult<R> {
   const report = new Report(source.file);
-  const { lines, problems, isCutShort } = lex(source.text);
+  const { text } = source;
+  if (text.length > MAX_PROFILE) {
+    report.problem(1, "file", TOO_LARGE);
+    return { ok: false, problems: report.problems.list(), warnings: [] };
+  }
+  const { lines, problems, isCutShort } = lex(typeof text === "string" ? text : decodeUtf8(text));
   report.isCutShort = isCutShort;
   report.lookForMarks(lines);
   for (const { line, directive, problem } of problems) report.problem(line, shownName(directive), problem);
@@ -46,10 +60,9 @@ export function parseConfig<R extends Role = Role>(
     selection,
     defaultCredentials: options.defaultCredentials,
   });
-  const byLine = (a: ConfigProblem, b: ConfigProblem): number => a.origin.line - b.origin.line;
-  const warnings = report.warnings.sort(byLine);
-  if (config === undefined || report.problems.length > 0)
-    return { ok: false, problems: report.problems.sort(byLine), warnings };
+  const warnings = report.warnings.list();
+  if (config === undefined || report.problems.count > 0)
+    return { ok: false, problems: report.problems.list(), warnings };
   // checkRole lets no other role through.
   return { ok: true, config: config as ConfigOf<R>, warnings };
 }

@@ -2,16 +2,15 @@
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
 import { explainMark } from "./marks.ts";
-import type { ConfigProblem, Origin } from "./types.ts";
+import { ProblemList } from "./problem-list.ts";
+import type { Origin } from "./types.ts";
 
-export type ReadFile = (name: string) => Uint8Array | undefined;
-
-/** Enough for a person; a file that is no profile at all has one on every line. */
-const MAX_PROBLEMS = 1000;
+/** A file's content. A string: why it cannot be read, as the end of a sentence that begins with its name; undefined: it is not there. */
+export type ReadFile = (name: string) => Uint8Array | string | undefined;
 
 export class Report {
-  readonly problems: ConfigProblem[] = [];
-  readonly warnings: ConfigProblem[] = [];
+  readonly problems = new ProblemList("problems");
+  readonly warnings = new ProblemList("warnings");
   /** The end of the file was not understood (a block is open): nothing can be called missing. */
   isCutShort = false;
   readonly #file: string;
@@ -34,7 +33,7 @@ export class Report {
 
   /** A directive that should be somewhere; silent where one was refused, since that is the problem then. */
   missing(directive: string, text: string): void {
-    if (this.isCutShort || this.problems.some((p) => p.directive === directive)) return;
+    if (this.isCutShort || this.problems.has(directive)) return;
     this.problem(1, directive, `missing: ${text}`);
   }
 
@@ -45,15 +44,15 @@ export class Report {
   problem(line: number, directive: string, problem: string): undefined {
     // A line that two values depend on is read twice.
     const key = `${line} ${directive} ${problem}`;
-    if (this.#seen.has(key) || this.#seen.size >= MAX_PROBLEMS) return;
+    if (this.#seen.has(key)) return;
     this.#seen.add(key);
     const hint = this.#hints.get(line);
     const text = hint === undefined ? problem : `${problem}; ${hint}`;
-    this.problems.push({ origin: this.origin(line), directive: printable(directive), problem: text });
+    this.problems.add({ origin: this.origin(line), directive: printable(directive), problem: text });
   }
 
   warn(line: number, directive: string, problem: string): undefined {
-    this.warnings.push({ origin: this.origin(line), directive: printable(directive), problem });
+    this.warnings.add({ origin: this.origin(line), directive: printable(directive), problem });
   }
 }
 

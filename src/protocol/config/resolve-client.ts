@@ -40,25 +40,27 @@ export function resolvePull(reader: Reader): PullConfig {
 /** OpenVPN's limit for each of the two. */
 const MAX_USER_PASS = 4095;
 
-export interface DefaultCredentials {
-  /** Content of the file that serves a bare auth-user-pass. */
-  readonly text: string;
-  /** Its name, for messages: "auth.txt". */
-  readonly label: string;
-}
+/** The file that serves a bare auth-user-pass: its content, or why it cannot be read; and its name, for messages: "auth.txt". */
+export type DefaultCredentials = { readonly label: string } & (
+  | { readonly text: string }
+  | { readonly unreadable: string }
+);
 
 export function resolveLogin(reader: Reader, fallback: DefaultCredentials | undefined): Credentials | undefined {
   const line = reader.all("auth-user-pass").findLast((l) => l.block !== undefined) ?? reader.last("auth-user-pass");
   if (line === undefined) return undefined;
   const named =
     line.block === undefined && line.words[1] !== "stdin" && line.words[1] !== INLINE ? line.words[1] : undefined;
-  let found: { label: string; bytes: Uint8Array } | undefined;
+  let found: { label: string; bytes: Uint8Array | string } | undefined;
   if (line.block !== undefined) found = { label: "<auth-user-pass> block", bytes: encodeUtf8(line.block) };
   else {
     const bytes = named === undefined ? undefined : reader.readFile(named);
     // Providers name files that exist on their own machines only: then the default serves too.
-    if (named !== undefined && bytes) found = { label: named, bytes };
-    else if (fallback) found = { label: fallback.label, bytes: encodeUtf8(fallback.text) };
+    if (named !== undefined && bytes !== undefined) found = { label: printable(named), bytes };
+    else if (fallback) {
+      const bytes = "text" in fallback ? encodeUtf8(fallback.text) : fallback.unreadable;
+      found = { label: fallback.label, bytes };
+    }
   }
   if (found === undefined) {
     const missing = named === undefined ? "no user and password" : `the file "${printable(named)}" is not there`;
@@ -67,6 +69,7 @@ export function resolveLogin(reader: Reader, fallback: DefaultCredentials | unde
       `${missing}; put auth.txt (user in the first row, password in the second) beside the profile, or give it as block`,
     );
   }
+  if (typeof found.bytes === "string") return reader.problem(line, `the file "${found.label}" ${found.bytes}`);
   const [user, password] = twoRows(found.bytes);
   if (!user) return reader.problem(line, `${found.label}: the first row, the user, is empty`);
   if (password === undefined) return reader.problem(line, `${found.label}: the second row, the password, is missing`);

@@ -56,7 +56,7 @@ export function resolveRemotes(reader: Reader, connections: readonly Line[]): Re
   });
   const remotes: Remote[] = [];
   const unusable: Unusable[] = [];
-  const problemsBefore = reader.report.problems.length;
+  const problemsBefore = reader.report.problems.count;
   for (const line of reader.all("remote")) {
     if (connections.length === 0) addRemote(reader, line, defaults, remotes, unusable);
     else {
@@ -90,7 +90,7 @@ export function resolveRemotes(reader: Reader, connections: readonly Line[]): Re
       const remedy = reason === NO_TCP ? "; take the UDP profile of the same server, where there is one" : "";
       reader.problem(line, `${reason}, and no other remote is left${remedy}`);
     }
-  } else if (reader.report.problems.length === problemsBefore) {
+  } else if (reader.report.problems.count === problemsBefore) {
     reader.report.missing("remote", "no server is named");
   }
   return remotes;

@@ -109,4 +109,19 @@ export const APPLIANCE = [
     ["if (ipv4Check(d, at, len) !== Drop.None) return;", "", "the check of a packet before its MSS is clamped"],
     [" || ipv4FragmentOffset(d, at) !== 0", "", "that a later fragment has no MSS"],
   ),
+  ...mutationsOf(
+    "appliance/settings.ts",
+    ["if (toml.length > MAX_CHARACTERS)", "if (false as boolean)", "the bound on the size of appliance.toml"],
+    ["if (deep !== undefined)", "if (false as boolean)", "the bound on the nesting of appliance.toml"],
+  ),
+  ...mutationsOf("appliance/config-source.ts", [
+    "name === single ? undefined : leadsOut(folder, path)",
+    "undefined",
+    "that a link does not lead out of the folder",
+  ]),
+  ...mutationsOf("platform/sys/file.ts", [
+    "if (total > max) return",
+    "if (false as boolean) return",
+    "the bound on what is read of a file",
+  ]),
 ];

@@ -407,4 +407,19 @@ export const PROTOCOL = [
       "that a pushed reneg-sec is told",
     ],
   ),
+  ...mutationsOf("protocol/config/problem-list.ts", [
+    "if (this.#listed.length < MAX_LISTED) this",
+    "this",
+    "the bound on the problems of a file",
+  ]),
+  ...mutationsOf("protocol/config/parse.ts", [
+    "if (text.length > MAX_PROFILE)",
+    "if (false as boolean)",
+    "the bound on the size of a profile",
+  ]),
+  ...mutationsOf("protocol/config/lexer.ts", [
+    "if (rows.length > MAX_ROWS)",
+    "if (false as boolean)",
+    "the bound on the lines of a profile",
+  ]),
 ];
