@@ -490,6 +490,7 @@ describe("errors about our own datagrams", () => {
     d.push(tooBig(1300, ours(1400).slice(0, 47)), tooBig(1300, ours(1400).fill(0x40, 0, 1)));
     d.push(tooBig(1300, tcp6({ src: OWN, dst: FAR }, 2, bytesOf(1400))));
     const [, later] = fragments6(ours(3000), 1448);
+    later!.set([0, 9, 0, 7], 48); // data that looks like our ports
     d.push(tooBig(1300, later!));
     expect(told).toEqual([]);
     expect(d.drops()).toEqual({ IcmpBadQuote: 7 });
