@@ -4,7 +4,7 @@
  * - getters: `state`, `end`, `remote`, `localPort`, `readable`, `writable`, `isFinished`;
  * - what came in: `readable` bytes lie in the slab, in pieces: `peekAt` and `peekRun` say where, `consume` gives the room back (`read`
  *   does all three);
- * - commands: `write`, `writeBytes`, `shutdown`, `close`, `abort`, `consume`. None of them sends: that is done, for all connections that were
+ * - commands: `write`, `writeBytes`, `shutdown`, `close`, `abort`, `consume`. None of them sends, nor does `connect`: that is done, for all connections that were
  *   touched, by the end of {@link Interface.ingest} or by `handleTimeout`, and until then `pollAt` is 0;
  * - what happened: `takeEvents` has the bits since the last call; {@link Tcp.pollReady} names the connections that have any. When `ENDED`
  *   is among them, `end` says why.

@@ -1,6 +1,7 @@
 /** How connections begin: RFC 9293 3.5 and 3.10.7.2 to 3.10.7.4, RFC 5961, RFC 6298 5, RFC 7323 2 and 3, RFC 3168 6.1.1. */
 import { describe, expect, test } from "bun:test";
-import { Dialogue } from "../testing/tcp-dialogue.ts";
+import { addr } from "../testing/bed.ts";
+import { Dialogue, PEER } from "../testing/tcp-dialogue.ts";
 import { CONNECTED, ENDED } from "./connection.ts";
 
 describe("we begin", () => {
@@ -16,6 +17,19 @@ describe("we begin", () => {
     expect(c.takeEvents() & CONNECTED).toBe(CONNECTED);
     expect(t.tcp.pollReady()).toBe(c);
     expect(t.tcp.pollReady()).toBeUndefined();
+  });
+
+  test("the command alone sends nothing, but wants to be called at once: whoever sleeps until then does not sleep", () => {
+    const t = new Dialogue();
+    const c = t.tcp.connect(t.now, { address: addr(PEER), port: 80 });
+    t.nothing();
+    expect(t.it.pollAt()).toBe(0);
+    t.send();
+    t.expect("S 0");
+    expect(t.it.pollAt()).toBeGreaterThan(t.now);
+    if (typeof c === "string") throw new Error(c);
+    c.abort();
+    expect(t.it.pollAt()).toBe(0);
   });
 
   test("what the peer does not offer is not used (RFC 7323 2.2, RFC 2018 2); without MSS segments have 536 bytes (RFC 9293 3.7.1)", () => {
@@ -57,6 +71,17 @@ describe("we begin", () => {
     expect(c.end).toBeUndefined();
     t.advance(1);
     expect(c.end).toBe("timed-out");
+  });
+
+  test("aborted before it was sent: nothing is sent", () => {
+    const t = new Dialogue();
+    const c = t.tcp.connect(t.now, { address: addr(PEER), port: 80 });
+    if (typeof c === "string") throw new Error(c);
+    c.abort();
+    t.send();
+    t.nothing();
+    expect(c.end).toBe("aborted");
+    expect(t.tcp.census.connections).toBe(0);
   });
 
   test("a reset that acknowledges the SYN: refused (RFC 9293 3.10.7.3)", () => {

@@ -33,6 +33,12 @@ export function transmit(e: Engine, c: Connection, now: number): boolean {
     e.finish(c, "aborted");
     return false;
   }
+  if (c.stateCode === SYN_SENT && c.retransmitAt === NEVER) {
+    c.owedSince = now;
+    sendSyn(e, c, now);
+    c.retransmitAt = now + c.rtt.rto;
+    e.arm(c);
+  }
   if (!isSynchronized(c.stateCode)) return false;
   if (c.isReleased && c.stateCode === FIN_WAIT_2 && c.lingerAt === NEVER) c.lingerAt = now + LINGER_MS;
   tuneWindow(c, now);

@@ -37,7 +37,7 @@ import { Listener, type ListenerOptions } from "./listener.ts";
 import type { PagePool } from "./pages.ts";
 import { receive } from "./receive.ts";
 import { Segment } from "./segment.ts";
-import { fitMss, sendSyn, stampOf, transmit } from "./send.ts";
+import { fitMss, stampOf, transmit } from "./send.ts";
 import { SYN_RECEIVED, SYN_SENT } from "./state.ts";
 import { TimeWait } from "./time-wait.ts";
 import { handleDue } from "./timers.ts";
@@ -147,10 +147,7 @@ export class Tcp {
     c.hasTimestamps = true;
     c.hasScale = true;
     c.tsOffset = e.stampOffsetOf(tuple, 0);
-    c.owedSince = now;
-    sendSyn(e, c, now);
-    c.retransmitAt = now + c.rtt.rto;
-    e.arm(c);
+    e.touch(c);
     return c;
   }
 

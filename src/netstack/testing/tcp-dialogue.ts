@@ -93,7 +93,7 @@ export class Dialogue {
     const c = this.tcp.connect(this.now, { address: addr(PEER), port: PEER_PORT }, options);
     if (typeof c === "string") throw new Error(c);
     this.localPort = c.localPort;
-    this.#collect();
+    this.send();
     return c;
   }
 
