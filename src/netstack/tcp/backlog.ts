@@ -7,7 +7,7 @@ import type { Random } from "../../lib/random.ts";
 import { seqAdd, seqDiff, seqLess, seqMax } from "../../lib/seq32.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Packet } from "../packet.ts";
-import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SYN } from "../wire/tcp.ts";
+import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_HEADER_LEN, TCP_RST, TCP_SYN } from "../wire/tcp.ts";
 import {
   ACCEPT_OVERFLOWS,
   CHALLENGES,
@@ -54,7 +54,7 @@ export class Handshake {
 }
 
 /** Makes the connection of a handshake, undefined: there is no room. `row` is its own then. */
-export type Promote = (now: number, listener: Listener, ip: IpPort, row: number, shake: Handshake) => boolean;
+type Promote = (now: number, listener: Listener, ip: IpPort, row: number, shake: Handshake) => boolean;
 
 export class Backlog {
   readonly #engine: Engine;
@@ -324,4 +324,4 @@ const asksForEcn = (seg: Segment): boolean => seg.has(TCP_ECE) && seg.has(TCP_CW
 /** What a SYN-ACK says of the window: not scaled (RFC 7323 2.2). */
 const windowOf = (listener: Listener): number => Math.min(0xffff, listener.window);
 
-const mssOf = (ip: IpPort): number => ip.mtu - ip.headerLen - 20;
+const mssOf = (ip: IpPort): number => ip.mtu - ip.headerLen - TCP_HEADER_LEN;

@@ -10,7 +10,7 @@ export const TUPLE_WORDS = 9;
 export const TUPLE_REMOTE = 4;
 export const TUPLE_PORTS = 8;
 
-export const FLOW_FREE = 0;
+const FLOW_FREE = 0;
 export const FLOW_CONNECTION = 1;
 export const FLOW_HALF_OPEN = 2;
 export const FLOW_TIME_WAIT = 3;

@@ -48,7 +48,7 @@ const QUICK_AFTER_LOSS = 4096;
 const CHALLENGE_MS = 500;
 
 /** What becomes of a connection whose FIN and the peer's have both been acknowledged (time-wait.ts). */
-export interface TimeWaitEntry {
+interface TimeWaitEntry {
   enterTimeWait(c: Connection, now: number): void;
 }
 

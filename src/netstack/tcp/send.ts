@@ -5,7 +5,7 @@
 
 import { seqDiff, seqLess, seqLessEq, seqMax, seqMin } from "../../lib/seq32.ts";
 import { Drop } from "../drop.ts";
-import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN } from "../wire/tcp.ts";
+import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_HEADER_LEN, TCP_PSH, TCP_RST, TCP_SYN } from "../wire/tcp.ts";
 import { tcpSackRoom, tcpSegmentOptionsLen } from "../wire/tcp-options.ts";
 import type { Connection } from "./connection.ts";
 import { RESETS_SENT, RETRANSMITTED } from "./counters.ts";
@@ -22,8 +22,8 @@ const LINGER_MS = 60_000;
 /** RFC 8985 7.2: a single segment may be acknowledged late (TLP.max_ack_delay). */
 const MAX_ACK_DELAY_MS = 200;
 const FIRST_PROBE_MS = 1000;
-/** RFC 9293 3.4: MSS of who does not say. */
-const TCP_HEADER_BYTES = 20;
+/** Our choice: a peer that wants less than that in a segment wants to keep us busy (Linux: TCP_MIN_SND_MSS, 48). */
+const LEAST_MSS = 64;
 
 /** Sends what the connection may send now. True: it would send more, but others have their turn. */
 export function transmit(e: Engine, c: Connection, now: number): boolean {
@@ -72,7 +72,7 @@ export const payloadOf = (c: Connection): number => c.mss - tcpSegmentOptionsLen
 
 /** MTU of the path and the peer's MSS decide how large segments are. */
 export function fitMss(c: Connection): void {
-  c.mss = Math.max(64, Math.min(c.peerMss, c.pathMtu - c.ip.headerLen - TCP_HEADER_BYTES));
+  c.mss = Math.max(LEAST_MSS, Math.min(c.peerMss, c.pathMtu - c.ip.headerLen - TCP_HEADER_LEN));
   c.congestion.setMss(payloadOf(c));
   c.board.setMss(payloadOf(c));
 }
@@ -90,7 +90,7 @@ export function sendSyn(e: Engine, c: Connection, now: number): void {
   const isAnswer = c.stateCode === SYN_RECEIVED;
   const { writer: w } = e;
   const at = c.row * TUPLE_WORDS;
-  w.mss = c.ip.mtu - c.ip.headerLen - TCP_HEADER_BYTES;
+  w.mss = c.ip.mtu - c.ip.headerLen - TCP_HEADER_LEN;
   w.windowScale = !isAnswer || c.hasScale ? c.rcvShift : -1;
   w.sackPermitted = !isAnswer || c.hasSack;
   w.hasTimestamps = !isAnswer || c.hasTimestamps;
@@ -131,7 +131,7 @@ export function sendReset(e: Engine, c: Connection, now: number): void {
 }
 
 /** Sends [start, start + n) again, or for the first time when it begins at SND.NXT; FIN is the number behind the data. */
-export function sendRange(e: Engine, c: Connection, now: number, neighbour: number, start: number, n: number): void {
+function sendRange(e: Engine, c: Connection, now: number, neighbour: number, start: number, n: number): void {
   const isNew = start === c.nxt;
   const { writer: w, flows } = e;
   const end = (start + n) | 0;

@@ -29,5 +29,3 @@ export const isSynchronized = (state: number): boolean => state >= ESTABLISHED;
 /** Data of the peer may still come. */
 export const mayReceive = (state: number): boolean =>
   state === ESTABLISHED || state === FIN_WAIT_1 || state === FIN_WAIT_2;
-/** Our data and FIN have a place to go to: the handshake is over and something may still be unacknowledged. */
-export const maySend = (state: number): boolean => state >= ESTABLISHED && state !== FIN_WAIT_2;

@@ -52,7 +52,7 @@ export interface TcpOptions {
 }
 
 /** Why a connection cannot even be tried: there is no address to send from, no free port, or the table is full. */
-export type ConnectProblem = "no-address" | "no-port" | "full";
+type ConnectProblem = "no-address" | "no-port" | "full";
 
 /** What the network says of a segment of ours (RFC 1122 4.2.3.9, RFC 5461). */
 export const ERROR_SOFT = 0;

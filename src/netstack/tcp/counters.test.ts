@@ -1,0 +1,8 @@
+import { expect, test } from "bun:test";
+import { TCP_TEXT } from "./counters.ts";
+
+test("docs/netstack.md lists every counter with its sentence", async () => {
+  const text = await Bun.file(new URL("../../../docs/netstack.md", import.meta.url)).text();
+  const rows = [...text.slice(text.indexOf("## Counters")).matchAll(/^\| `(\w+)` *\| (.*?) *\|$/gm)];
+  expect(Object.fromEntries(rows.map(([, name, sentence]) => [name, sentence]))).toEqual({ ...TCP_TEXT });
+});
