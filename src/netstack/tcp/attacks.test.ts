@@ -96,6 +96,24 @@ describe("blind in the window (RFC 5961)", () => {
   });
 });
 
+describe("where policy is silence", () => {
+  test("resets are sent for connections of ours only", () => {
+    const t = new Dialogue({}, "wan");
+    const c = t.connected({}, PLAIN);
+    t.peerPort = 5001;
+    t.push("S 0 win 60000", ". 5 ack 9");
+    t.nothing();
+    t.listen();
+    t.localPort = 80;
+    t.push(". 5 ack 9");
+    t.nothing();
+    c.abort();
+    t.send();
+    t.expect("R. 1 ack 1");
+    t.nothing();
+  });
+});
+
 describe("SYN flood (RFC 4987)", () => {
   test("with a full backlog the answer is a cookie, and its acknowledgement a connection with all its options", () => {
     const t = new Dialogue({ halfOpen: 2 });
