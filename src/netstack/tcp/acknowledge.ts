@@ -60,8 +60,8 @@ export function acknowledge(e: Engine, c: Connection, now: number, seg: Segment)
     if (seqLess(c.smallEnd, ack)) c.smallEnd = ack;
     if (seqLess(c.recover, ack)) c.recover = ack;
     c.retransmitAt = c.una === c.nxt ? NEVER : now + rtt.rto;
-    if (c.canUndo && c.hasResent) undo(e, c, seg);
   }
+  if (c.canUndo && c.hasResent && wasNoLoss(c, seg, isNew)) undo(e, c);
   if (lost > 0) onLoss(e, c);
   if (c.hasEcn && seg.has(TCP_ECE)) slowDown(e, c);
   if (c.isProbing) settleProbe(c, ack, isDuplicate);
@@ -104,8 +104,10 @@ function slowDown(e: Engine, c: Connection): void {
 
 /** From now on what was sent again may turn out to be unnecessary. */
 export function beginUndo(c: Connection): void {
-  c.canUndo = c.hasTimestamps;
+  c.canUndo = true;
   c.hasResent = false;
+  c.isStampJudged = !c.hasTimestamps;
+  c.undoBytes = 0;
 }
 
 /** The handshake is over. */
@@ -163,10 +165,26 @@ function takeBack(c: Connection, ack: number): void {
   c.sendBase = (c.sendBase + n) | 0;
 }
 
-/** RFC 3522: the peer answers to what was sent before we sent anything again, so the first copy had arrived, or was only late. */
-function undo(e: Engine, c: Connection, seg: Segment): void {
+/**
+ * Whether what was deemed lost had only been late: the first new acknowledgement answers to what was sent before anything was sent
+ * again (RFC 3522), or everything that was sent again is reported to have been there already (RFC 3708).
+ */
+function wasNoLoss(c: Connection, seg: Segment, isNew: boolean): boolean {
+  const { board } = c;
+  if (isNew && !c.isStampJudged) {
+    c.isStampJudged = true;
+    if (seg.options.hasTimestamps && seqLess(seg.options.tsEcr, c.undoStamp)) return true;
+  }
+  // What the network has repeated by itself tells nothing.
+  if (!board.hasDuplicate || seqLess(board.duplicateLeft, c.undoFrom) || seqLess(c.undoTo, board.duplicateRight))
+    return false;
+  c.undoBytes -= seqDiff(board.duplicateRight, board.duplicateLeft);
+  return c.undoBytes <= 0;
+}
+
+/** As if nothing had happened (RFC 4015). */
+function undo(e: Engine, c: Connection): void {
   c.canUndo = false;
-  if (!seg.options.hasTimestamps || !seqLess(seg.options.tsEcr, c.undoStamp)) return;
   c.congestion.undo();
   c.board.reviveLost();
   c.recover = c.una;

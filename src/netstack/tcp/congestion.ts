@@ -145,7 +145,6 @@ export class Congestion {
     }
     if (this.#state === "timed-out" && isEpisodeOver) {
       this.#state = "open";
-      this.#canUndo = false;
     }
     if (delivered === 0) return;
     if (this.cwnd < this.ssthresh) this.#slowStart(delivered, rtt, isRoundOver);
@@ -297,7 +296,6 @@ export class Congestion {
   #recovered(): void {
     this.cwnd = Math.max(this.ssthresh, this.#mss);
     this.#state = "open";
-    this.#canUndo = false;
   }
 
   /** RFC 6937 3.1 with the slow-start bound where recovery makes progress, and the conservative one where more is lost. */

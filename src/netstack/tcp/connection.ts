@@ -151,10 +151,16 @@ export class Connection {
   recover = 0;
   /** Acknowledgements in a row that acknowledged nothing new. */
   dupAcks = 0;
-  /** Loss that may turn out to be none (RFC 3522): whether it was acted upon, whether anything was sent again since, and TSval of the first. */
+  /** Loss was acted upon that may turn out to be none. */
   canUndo = false;
+  /** Since then: whether anything was sent again, TSval of the first of it, whether that has told already (RFC 3522). */
   hasResent = false;
   undoStamp = 0;
+  isStampJudged = false;
+  /** What was sent again, from where to where, and how many bytes of it no D-SACK tells of (RFC 3708). */
+  undoFrom = 0;
+  undoTo = 0;
+  undoBytes = 0;
   /** Tail loss probe (RFC 8985 7): SND.NXT when it was sent, whether one is out, and whether it repeated data. */
   probeEnd = 0;
   isProbing = false;

@@ -212,6 +212,25 @@ describe("loss that is found before a timeout", () => {
     expect(t.tcp.counters.snapshot().undone).toBe(1);
   });
 
+  test("or everything that was sent again is reported to have been there (RFC 3708), all of it", () => {
+    const [t, c] = begin("win 60000 mss 1000 sackok");
+    t.write(c, 8000);
+    t.take();
+    const { cwnd } = c.congestion;
+    t.advance(20);
+    t.push(". 1 ack 1 sack 2001:8001");
+    t.expect(". 1:2001 ack 1");
+    t.push(". 1 ack 8001");
+    expect(c.congestion.cwnd).toBeLessThan(cwnd);
+    t.push(". 1 ack 8001 sack 1:1001");
+    // What was not sent again was repeated by the network.
+    t.push(". 1 ack 8001 sack 2001:8001");
+    expect(c.congestion.cwnd).toBeLessThan(cwnd);
+    t.push(". 1 ack 8001 sack 1001:2001");
+    expect(c.congestion.cwnd).toBeGreaterThanOrEqual(cwnd);
+    expect(t.tcp.counters.snapshot().undone).toBe(1);
+  });
+
   test("a timeout that was too early is undone, and nothing more is sent again", () => {
     const [t, c] = begin(MODERN);
     t.write(c, 8000);

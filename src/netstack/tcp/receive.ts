@@ -369,6 +369,8 @@ function answerOutside(e: Engine, c: Connection, now: number, seg: Segment): voi
   if (c.hasSack && seg.len > 0 && seqLessEq(seqAdd(seg.seq, seg.len), c.rcvNxt)) {
     e.counters.bump(DUPLICATES);
     c.assembler.duplicate(seg.seq, seqAdd(seg.seq, seg.len));
+    // Each by itself: who sent it again has to hear of every one (RFC 2883 4, RFC 3708).
+    return sendAck(e, c, now);
   }
   c.ackWanted = true;
   if (c.stateCode === SYN_RECEIVED) sendAck(e, c, now);

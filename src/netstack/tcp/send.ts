@@ -173,7 +173,12 @@ function sendRange(e: Engine, c: Connection, now: number, neighbour: number, sta
     if (!c.hasResent) {
       c.hasResent = true;
       c.undoStamp = stampOf(c, now);
+      c.undoFrom = start;
+      c.undoTo = end;
     }
+    c.undoFrom = seqMin(c.undoFrom, start);
+    c.undoTo = seqMax(c.undoTo, end);
+    c.undoBytes += len;
     c.board.resent(now, start, end);
   }
   c.congestion.onSent(now, n, c.board.pipe);

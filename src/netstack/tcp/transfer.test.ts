@@ -121,6 +121,17 @@ describe("what comes in", () => {
     t.read(c, 56_000);
   });
 
+  test("of what was there already each is reported, also when they come together (RFC 2883 4)", () => {
+    const t = new Dialogue();
+    t.connected();
+    t.push("P. 1:101 ack 1");
+    t.expect(". 1 ack 101");
+    t.push("P. 1:51 ack 1", "P. 51:101 ack 1");
+    t.expect(". 1 ack 101 sack 1:51");
+    t.expect(". 1 ack 101 sack 51:101");
+    t.nothing();
+  });
+
   test("only what the window has room for is taken (RFC 9293 3.10.7.4)", () => {
     const t = new Dialogue();
     const c = t.connected({ receiveBuffer: 3000 }, "win 60000 mss 1000");

@@ -26,6 +26,8 @@ export interface LinkOptions {
   /** Chance that a frame is late by up to `reorderMs`. */
   readonly reorder?: number;
   readonly reorderMs?: number;
+  /** Chance that a frame overtakes all others: it leaves without the delay. */
+  readonly overtake?: number;
   /** Frames of the same turn are handed over whole (as veth does), or split. */
   readonly superFrames?: boolean;
   /** Packets larger than that vanish without a word. */
@@ -324,7 +326,8 @@ export class TcpPair {
     free += bytes.length / rate;
     this.#freeAt.set(to, free);
     const late = o.reorder !== undefined && this.#random() < o.reorder ? this.#random() * (o.reorderMs ?? 5) : 0;
-    this.#queue.push({ ...vnet, to, at: free + delay + late, order: this.#order++, bytes: copy });
+    const wait = !isArp && o.overtake !== undefined && this.#random() < o.overtake ? 0 : delay + late;
+    this.#queue.push({ ...vnet, to, at: free + wait, order: this.#order++, bytes: copy });
     if (!isArp && o.duplicate !== undefined && this.#random() < o.duplicate)
       this.#queue.push({ ...vnet, to, at: free + delay + this.#random() * 3, order: this.#order++, bytes: copy });
   }

@@ -98,7 +98,7 @@ export const TCP = [
       "restarting the retransmission timer (RFC 6298 5.2, 5.3)",
     ],
     [
-      "if (!seg.options.hasTimestamps || !seqLess(seg.options.tsEcr, c.undoStamp)) return;",
+      "if (seg.options.hasTimestamps && seqLess(seg.options.tsEcr, c.undoStamp)) return true;",
       "",
       "which loss was none (RFC 3522)",
     ],
@@ -106,6 +106,15 @@ export const TCP = [
       "c.congestion.onLoss(c.una, c.nxt, board.pipe);\n  }\n}",
       "}\n}",
       "that a loss which a probe repaired counts (RFC 8985 7.4)",
+    ],
+  ),
+  ...mutationsOf(
+    "netstack/tcp/acknowledge.ts",
+    ["return c.undoBytes <= 0;", "return true;", "that all that was sent again has to be reported (RFC 3708)"],
+    [
+      "seqLess(board.duplicateLeft, c.undoFrom) || seqLess(c.undoTo, board.duplicateRight)",
+      "(false as boolean)",
+      "that only what was sent again counts as reported (RFC 3708)",
     ],
   ),
   ...mutationsOf(
