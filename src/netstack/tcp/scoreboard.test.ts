@@ -153,7 +153,7 @@ describe("RACK (RFC 8985)", () => {
     expect(board.reorderingSeen).toBe(false);
   });
 
-  test("a duplicate widens the window, once in a round trip, for 16 recoveries (6.2 step 4)", () => {
+  test("a duplicate widens the window by a quarter of SRTT, once in a round trip, for 16 recoveries (6.2 step 4)", () => {
     const reoOf = (board: Scoreboard, now: number): number => {
       board.sent(now, 1010);
       board.sent(now, 1020);
@@ -169,7 +169,7 @@ describe("RACK (RFC 8985)", () => {
       for (let i = 0; i < recoveries; i++) board.recovered();
       return reoOf(board, 100);
     };
-    expect([seen(0), seen(15), seen(16)]).toEqual([20, 20, 10]);
+    expect([seen(0), seen(15), seen(16)]).toEqual([22.5, 22.5, 10]);
   });
 
   test("a retransmission is lost too when something that was sent after it arrives", () => {

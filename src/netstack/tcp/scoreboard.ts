@@ -395,8 +395,11 @@ export class Scoreboard {
       this.#reoWndMult++;
       this.#reoWndPersist = REO_WND_PERSIST;
     }
+    // Differs from RFC 8985 6.2 step 4, which widens by min_RTT / 4: where frames overtake others by far, min_RTT is that of those that
+    // did, and no multiple of it is enough. SRTT is the same where nothing overtakes.
     const noWait = !this.#reordering && (inRecovery || this.#sacked >= DUP_THRESH * this.#mss);
-    this.#reoWnd = noWait || minRtt === Number.POSITIVE_INFINITY ? 0 : Math.min((this.#reoWndMult * minRtt) / 4, srtt);
+    this.#reoWnd =
+      noWait || minRtt === Number.POSITIVE_INFINITY ? 0 : Math.min((minRtt + (this.#reoWndMult - 1) * srtt) / 4, srtt);
   }
 
   #lose(row: number): void {
