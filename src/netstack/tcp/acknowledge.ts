@@ -61,7 +61,7 @@ export function acknowledge(e: Engine, c: Connection, now: number, seg: Segment)
     if (seqLess(c.recover, ack)) c.recover = ack;
     c.retransmitAt = c.una === c.nxt ? NEVER : now + rtt.rto;
   }
-  if (c.canUndo && c.hasResent && wasNoLoss(c, seg, isNew)) undo(e, c);
+  if (c.canUndo && c.undoFrom !== c.undoTo && wasNoLoss(c, seg, isNew)) undo(e, c);
   if (lost > 0) onLoss(e, c);
   if (c.hasEcn && seg.has(TCP_ECE)) slowDown(e, c);
   if (c.isProbing) settleProbe(c, ack, isDuplicate);
@@ -105,8 +105,9 @@ function slowDown(e: Engine, c: Connection): void {
 /** From now on what was sent again may turn out to be unnecessary. */
 export function beginUndo(c: Connection): void {
   c.canUndo = true;
-  c.hasResent = false;
-  c.isStampJudged = !c.hasTimestamps;
+  c.undoFrom = 0;
+  c.undoTo = 0;
+  c.hasUndoStamp = false;
   c.undoBytes = 0;
 }
 
@@ -171,8 +172,8 @@ function takeBack(c: Connection, ack: number): void {
  */
 function wasNoLoss(c: Connection, seg: Segment, isNew: boolean): boolean {
   const { board } = c;
-  if (isNew && !c.isStampJudged) {
-    c.isStampJudged = true;
+  if (isNew && c.hasUndoStamp) {
+    c.hasUndoStamp = false;
     if (seg.options.hasTimestamps && seqLess(seg.options.tsEcr, c.undoStamp)) return true;
   }
   // What the network has repeated by itself tells nothing.

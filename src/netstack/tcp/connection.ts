@@ -13,6 +13,8 @@
  * acknowledge.ts (what comes in), send.ts (what goes out), timers.ts. They are public for these files alone.
  *
  * Sequence numbers are int32 (lib/seq32.ts), times monotonic ms, sizes bytes.
+ *
+ * The engine keeps the fields of an object in steps: one more can cost an idle connection hundreds of bytes (attacks.test.ts has the bound).
  */
 import type { Endpoint } from "../../lib/endpoint.ts";
 import type { Slab } from "../../lib/slab.ts";
@@ -115,14 +117,11 @@ export class Connection {
   readonly noDelay: boolean;
   readonly keepalive: ConnectionOptions["keepalive"];
   userTimeout: number;
-  /** The application reads no more: data that still comes is answered by a reset. */
-  isReadClosed = false;
-  /** The application has let go of it. */
+  /** The owner has let go of it: data that still comes is answered by a reset. */
   isReleased = false;
   isAborted = false;
 
   // --- sending ---
-  iss = 0;
   /** SND.UNA, SND.NXT (nothing beyond was ever sent), SND.WND, SND.WL1, SND.WL2; the largest window ever. */
   una = 0;
   nxt = 0;
@@ -153,11 +152,10 @@ export class Connection {
   dupAcks = 0;
   /** Loss was acted upon that may turn out to be none. */
   canUndo = false;
-  /** Since then: whether anything was sent again, TSval of the first of it, whether that has told already (RFC 3522). */
-  hasResent = false;
+  /** TSval of the first that was sent again since then, until it has told (RFC 3522). */
   undoStamp = 0;
-  isStampJudged = false;
-  /** What was sent again, from where to where, and how many bytes of it no D-SACK tells of (RFC 3708). */
+  hasUndoStamp = false;
+  /** What was sent again since then, from where to where (nothing, where both are the same), and how many bytes of it no D-SACK tells of (RFC 3708). */
   undoFrom = 0;
   undoTo = 0;
   undoBytes = 0;
@@ -171,7 +169,6 @@ export class Connection {
   cwrWanted = false;
 
   // --- receiving ---
-  irs = 0;
   rcvNxt = 0;
   /** Right edge of the window as it was advertised. */
   rcvAdv = 0;
@@ -338,7 +335,6 @@ export class Connection {
    * comes, the peer is told by a reset that it was not read (RFC 9293 3.6.1, RFC 2525 2.17).
    */
   close(): void {
-    this.isReadClosed = true;
     this.isReleased = true;
     if (this.readable > 0) this.isAborted = true;
     this.shutdown();
@@ -349,7 +345,6 @@ export class Connection {
   /** Breaks it off: the peer gets a reset, what was not sent is gone. */
   abort(): void {
     this.isReleased = true;
-    this.isReadClosed = true;
     this.isAborted = true;
     if (this.end === undefined) this.#host.touch(this);
     else this.freeMemory();

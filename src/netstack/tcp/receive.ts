@@ -73,7 +73,6 @@ function inSynSent(e: Engine, c: Connection, now: number, seg: Segment, end: Tim
     return Drop.None;
   }
   if (!seg.has(TCP_SYN)) return Drop.TcpUnacceptable;
-  c.irs = seg.seq;
   c.rcvNxt = seqAdd(seg.seq, 1);
   c.receiveBase = c.rcvNxt;
   // It comes to a window that was not scaled, of the size that our SYN had.
@@ -128,7 +127,13 @@ function inOthers(e: Engine, c: Connection, now: number, seg: Segment, end: Time
     }
   }
   // The answer to our SYN when both began at once is not new, but its ACK is.
-  if (c.stateCode === SYN_RECEIVED && seg.has(TCP_SYN) && seg.has(TCP_ACK) && seg.seq === c.irs && !isReset) {
+  if (
+    c.stateCode === SYN_RECEIVED &&
+    seg.has(TCP_SYN) &&
+    seg.has(TCP_ACK) &&
+    seqAdd(seg.seq, 1) === c.rcvNxt &&
+    !isReset
+  ) {
     seg.seq = c.rcvNxt;
     seg.flags &= ~TCP_SYN;
     seg.span--;
@@ -242,7 +247,7 @@ function takeText(e: Engine, c: Connection, now: number, seg: Segment, end: Time
     e.touch(c);
     return Drop.None;
   }
-  if (c.isReadClosed && seqLess(c.rcvNxt, segEnd)) {
+  if (c.isReleased && seqLess(c.rcvNxt, segEnd)) {
     // Nobody will read it, and the peer must not think otherwise (RFC 9293 3.6.1, RFC 2525 2.17).
     sendReset(e, c, now);
     e.finish(c, "aborted");

@@ -100,7 +100,7 @@ export function sendSyn(e: Engine, c: Connection, now: number): void {
   // A SYN that had to be sent again asks for no ECN: the path may drop those that do (RFC 3168 6.1.1.1).
   const ecn = isAnswer ? (c.hasEcn ? TCP_ECE : 0) : c.hasEcn && c.tries === 0 ? TCP_ECE | TCP_CWR : 0;
   const flags = (isAnswer ? TCP_SYN | TCP_ACK : TCP_SYN) | ecn;
-  w.syn(c.ip, neighbour, e.flows.words, at, c.iss, isAnswer ? c.rcvNxt : 0, flags, window);
+  w.syn(c.ip, neighbour, e.flows.words, at, c.una, isAnswer ? c.rcvNxt : 0, flags, window);
   c.rcvAdv = (c.rcvNxt + window) | 0;
   c.lastAckSent = c.rcvNxt;
   c.sentAt = now;
@@ -170,8 +170,8 @@ function sendRange(e: Engine, c: Connection, now: number, neighbour: number, sta
     c.board.sent(now, end);
   } else {
     e.counters.values[RETRANSMITTED]! += Math.max(1, Math.ceil(len / payload));
-    if (!c.hasResent) {
-      c.hasResent = true;
+    if (c.undoFrom === c.undoTo) {
+      c.hasUndoStamp = c.hasTimestamps;
       c.undoStamp = stampOf(c, now);
       c.undoFrom = start;
       c.undoTo = end;
@@ -332,7 +332,7 @@ function advertise(c: Connection): number {
 function isWindowUpdateDue(c: Connection): boolean {
   if (!c.wasRead) return false;
   c.wasRead = false;
-  if (c.finSeen || c.isReadClosed) return false;
+  if (c.finSeen || c.isReleased) return false;
   const open = seqDiff(c.rcvAdv, c.rcvNxt);
   const { capacity } = c.receiveRing;
   if (open >= capacity >> 1) return false;

@@ -136,9 +136,8 @@ export class Tcp {
     const c = new Connection(e, ip, e.pool, remote, port, options);
     this.#adopt(c, row);
     c.stateCode = SYN_SENT;
-    c.iss = e.isnOf(now, tuple, 0);
-    c.una = c.iss;
-    c.nxt = seqAdd(c.iss, 1);
+    c.una = e.isnOf(now, tuple, 0);
+    c.nxt = seqAdd(c.una, 1);
     c.sendBase = c.nxt;
     c.board.reset(c.nxt, c.mss);
     c.pathMtu = ip.mtu;
@@ -278,12 +277,10 @@ export class Tcp {
     const c = new Connection(e, ip, e.pool, { address, port: ports & 0xffff }, ports >>> 16, listener.options);
     e.flows.kind[row] = FLOW_CONNECTION;
     this.#adopt(c, row);
-    c.iss = shake.iss;
     c.nxt = seqAdd(shake.iss, 1);
     c.una = c.nxt;
     c.sendBase = c.nxt;
     c.board.reset(c.nxt, c.mss);
-    c.irs = shake.irs;
     // The segment that ends the handshake says what the window is.
     c.wl1 = shake.irs;
     c.rcvNxt = seqAdd(shake.irs, 1);

@@ -64,7 +64,7 @@ export const TCP = [
     ["if (c.finSeen && seqLess(c.finSeq, right)) right = c.finSeq;", "", "that data behind FIN is not taken"],
     ["c.ackAt = now + DELAYED_ACK_MS;", "", "the timer of delayed acknowledgements"],
     [
-      "if (c.isReadClosed && seqLess(c.rcvNxt, segEnd)) {",
+      "if (c.isReleased && seqLess(c.rcvNxt, segEnd)) {",
       "if (false as boolean) {",
       "the reset for data that nobody reads",
     ],
