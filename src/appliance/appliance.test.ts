@@ -30,6 +30,7 @@ function appliance(first: LoadResult) {
     udpGso: false,
     drained: true,
     linkUp: () => true,
+    mtuNow: () => 1500,
     receive: () => 0,
     send: () => {},
     statistics: () => ({ received: 0, dropped: 0 }),

@@ -1,4 +1,4 @@
-/** Looks at the two links once a second, as nothing else tells when a cable is pulled, and says what the operator should know of them. */
+/** Looks at the two links once a second, as nothing else tells when a cable is pulled or an MTU is set, and says what the operator should know of them. */
 import type { Log } from "../lib/log.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import { DEVICE_TEXT } from "../platform/dev/packet.ts";
@@ -14,8 +14,10 @@ export interface LinkEvents {
   lanUp(now: number): void;
 }
 
+type Watched = Pick<RouterPath, "wan" | "lan" | "wanDevice" | "lanDevice" | "setMtu">;
+
 export class LinkWatch {
-  readonly #path: Pick<RouterPath, "wan" | "lan" | "wanDevice" | "lanDevice">;
+  readonly #path: Watched;
   readonly #log: Log;
   readonly #events: LinkEvents;
   readonly #saidUnknownGso = new Set<string>();
@@ -23,11 +25,13 @@ export class LinkWatch {
   /** undefined until the first look: what that finds is no change. */
   #lanUp: boolean | undefined;
   #lookAt = 0;
+  readonly #mtu: { wan: number; lan: number };
 
-  constructor(path: Pick<RouterPath, "wan" | "lan" | "wanDevice" | "lanDevice">, log: Log, events: LinkEvents) {
+  constructor(path: Watched, log: Log, events: LinkEvents) {
     this.#path = path;
     this.#log = log;
     this.#events = events;
+    this.#mtu = { wan: path.wanDevice.mtu, lan: path.lanDevice.mtu };
   }
 
   /** As the last look saw it. */
@@ -44,6 +48,8 @@ export class LinkWatch {
     const { wanDevice, lanDevice } = this.#path;
     this.#lookAtWan(now, wanDevice.linkUp());
     for (const device of [wanDevice, lanDevice]) this.#sayUnknownGso(device);
+    this.#lookAtMtu("wan", wanDevice);
+    this.#lookAtMtu("lan", lanDevice);
     this.#lookAtLan(now, lanDevice.linkUp());
   }
 
@@ -53,6 +59,20 @@ export class LinkWatch {
     this.#path.wan.linkChanged();
     if (up) this.#events.wanUp(now);
     else this.#events.wanDown(now);
+  }
+
+  /** The kernel refuses what is larger, whoever has made the MTU smaller; what is smaller than it need be is slow. */
+  #lookAtMtu(side: "wan" | "lan", device: FrameDevice): void {
+    const mtu = device.mtuNow();
+    const before = this.#mtu[side];
+    if (mtu === undefined || mtu === before) return;
+    this.#mtu[side] = mtu;
+    this.#path.setMtu(side, mtu);
+    const text =
+      mtu < before
+        ? "the interface's MTU was made smaller: larger packets are sent in parts, or refused with the size that fits"
+        : "the interface's MTU was made larger";
+    this.#log.write(mtu < before ? "warn" : "info", `${side}.mtu`, text, { interface: device.name, mtu, before });
   }
 
   #lookAtLan(now: number, up: boolean): void {

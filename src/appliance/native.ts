@@ -176,6 +176,9 @@ class Native {
         this.#log.write("error", "interface.unsafe", `the LAN may leak: ${refusal}`);
       }
     }
+    for (const refusal of this.#unsafe) {
+      if (!found.includes(refusal)) this.#log.write("info", "interface.safe", `no longer so: ${refusal}`);
+    }
     this.#unsafe = found;
   }
 }

@@ -266,6 +266,19 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
     await world.sh("lan", `ip addr del ${GATEWAY}/32 dev lo`);
   });
 
+  test.skipIf(REFERENCE)(
+    "an MTU that is made smaller while the router runs is followed: downloads and uploads go on",
+    async () => {
+      await subject.bootUp();
+      await world.sh("rt", "ip link set l1 mtu 1000; ip link set w0 mtu 1300");
+      expect(await subject.says(/lan\.mtu/, 10)).toContain("before=1500");
+      await subject.says(/wan\.mtu/, 10);
+      expect(await world.lanHost<{ ok: number }>("download", [SITE, MIB, 1], 30)).toMatchObject({ ok: 1, failed: [] });
+      expect(await world.lanHost<{ ok: number }>("upload", [SITE, MIB, 1])).toEqual({ ok: 1 });
+      await world.sh("rt", "ip link set l1 mtu 1500; ip link set w0 mtu 1500");
+    },
+  );
+
   test.skipIf(REFERENCE)("forwarding that is turned on while the router runs is named as a leak", async () => {
     const forward = (on: 0 | 1): Promise<unknown> => world.sh("rt", `echo ${on} > /proc/sys/net/ipv4/ip_forward`);
     await subject.boot();
@@ -274,5 +287,6 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
     const line = await subject.says(/interface\.unsafe.*l1.*forwarding=0/, 10);
     expect(line).toContain("the kernel forwards IPv4 packets from it");
     await forward(0);
+    expect(await subject.says(/interface\.safe.*l1.*forwarding=0/, 10)).toContain("no longer so");
   });
 });

@@ -88,6 +88,7 @@ class Wire implements FrameDevice {
   }
 
   linkUp = () => true;
+  mtuNow = (): number => this.mtu;
   statistics = () => ({ received: 0, dropped: 0 });
 }
 

@@ -169,6 +169,10 @@ abstract class End implements FrameDevice {
     return true;
   }
 
+  mtuNow(): number {
+    return this.mtu;
+  }
+
   statistics(): { received: number; dropped: number } {
     return { received: 0, dropped: 0 };
   }

@@ -66,6 +66,7 @@ class Tap implements FrameDevice {
 
   send(): void {}
   linkUp = () => true;
+  mtuNow = (): number => this.mtu;
   statistics = () => ({ received: 0, dropped: 0 });
 }
 
@@ -168,4 +169,18 @@ test("the work of a frame: its segments, or what an ordinary MTU makes of it", (
   expect(segmentsOf(1000, GSO_TCPV4, 100)).toBe(10);
   expect(segmentsOf(65_550, GSO_TCPV4, 1)).toBe(MAX_SEGMENTS);
   expect(segmentsOf(65_550, GSO_UDP_L4, 0)).toBe(MAX_SEGMENTS);
+});
+
+test("another MTU of a device is the interface's from then on, on the WAN never more than settings and lease say", () => {
+  path.setMtu("lan", 1000);
+  path.setMtu("wan", 1300);
+  expect([path.lan.mtu, path.wan.mtu]).toEqual([1000, 1300]);
+  path.wan.link.limitMtu(1400);
+  expect(path.wan.mtu).toBe(1300);
+  path.setMtu("wan", 9000);
+  expect(path.wan.mtu).toBe(1400);
+  path.wan.link.limitMtu(undefined);
+  expect(path.wan.mtu).toBe(1500);
+  path.setMtu("lan", 9000);
+  expect(path.lan.mtu).toBe(9000);
 });

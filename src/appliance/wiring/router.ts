@@ -72,6 +72,7 @@ export class RouterPath {
   readonly links: UdpLinks;
   /** LAN packets that found no carrier although the tunnel was open. */
   unsent = 0;
+  readonly #wanMtu: number;
   #now = 0;
   /** By peer of the tunnel (Batch.peer): where its packets go. */
   readonly #carriers: (Carrier | undefined)[] = [];
@@ -88,6 +89,7 @@ export class RouterPath {
     const { memory, random } = options;
     this.wanDevice = options.wan;
     this.lanDevice = options.lan;
+    this.#wanMtu = options.wanMtu;
     const arena = (bytes: number): Arena => {
       const piece = memory.take(bytes, 64);
       return new Arena(memory, piece.at, piece.at + piece.length);
@@ -139,6 +141,11 @@ export class RouterPath {
     });
     this.sessionScratch = arena(SCRATCH);
     this.links = new UdpLinks(this.wan, () => this.lan.address?.address);
+  }
+
+  /** What each interface takes now: what its device does, on the WAN at most what the settings say. */
+  setMtu(side: "wan" | "lan", mtu: number): void {
+    this[side].link.setMtu(side === "wan" ? Math.min(mtu, this.#wanMtu) : mtu);
   }
 
   /** What carries the packets for a peer from now on; undefined closes the way. A client has one peer, 0. */

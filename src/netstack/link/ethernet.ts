@@ -63,8 +63,9 @@ export class EthernetLink implements LinkLayer, NeighborPort, NdLink {
   mtu: number;
   readonly drops: Counters<DropName> = dropCounters();
 
-  /** Of the device. */
-  readonly #mtuMax: number;
+  /** Of the device, and what the network has said; packets are no larger than either. */
+  #mtuMax: number;
+  #mtuLimit = Number.POSITIVE_INFINITY;
   readonly #slab: Slab;
   readonly #coalescer: TcpCoalescer;
   readonly #outlet: Outlet;
@@ -87,6 +88,12 @@ export class EthernetLink implements LinkLayer, NeighborPort, NdLink {
     this.neighbors = new NeighborTable(1, seed(), this);
     this.arp = new Arp(slab, addressing, this);
     this.nd = new Nd(slab, addressing6, this, seed(), random);
+  }
+
+  /** The device takes packets of another size from now on. */
+  setMtu(mtu: number): void {
+    this.#mtuMax = mtu;
+    this.mtu = Math.min(mtu, this.#mtuLimit);
   }
 
   receive(now: number, rx: Batch, row: number, up: NetworkLayer): DropCode {
@@ -118,7 +125,8 @@ export class EthernetLink implements LinkLayer, NeighborPort, NdLink {
     return drop;
   }
 
-  limitMtu(mtu = this.#mtuMax): void {
+  limitMtu(mtu = Number.POSITIVE_INFINITY): void {
+    this.#mtuLimit = mtu;
     this.mtu = Math.min(mtu, this.#mtuMax);
   }
 

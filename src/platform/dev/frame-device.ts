@@ -21,6 +21,8 @@ export interface FrameDevice {
   send(batch: Batch): void;
   /** Administratively up and with carrier. */
   linkUp(): boolean;
+  /** The largest packet that the interface takes now: `mtu` is what it was at the start. undefined: it is gone. */
+  mtuNow(): number | undefined;
   /** What the kernel had for the device: frames handed over, and frames that found no room. */
   statistics(): { readonly received: number; readonly dropped: number };
   readonly counters: Counters;

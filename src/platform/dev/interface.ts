@@ -66,6 +66,17 @@ export function linkIsUp(fd: number, name: string): boolean {
   }
 }
 
+/** @param fd any socket @returns undefined when the interface is gone */
+export function linkMtu(fd: number, name: string): number | undefined {
+  try {
+    const request = ifreq(name);
+    ioctlStruct(fd, SIOCGIFMTU, request.bytes, name);
+    return request.view.getInt32(IFREQ_DATA, true);
+  } catch {
+    return undefined; // ENODEV: it was removed
+  }
+}
+
 /** @throws Error in words when that needs a privilege */
 export function setInterfaceUp(name: string, up: boolean): void {
   withSocket((fd) => {

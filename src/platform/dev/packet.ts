@@ -44,7 +44,7 @@ import {
 } from "../sys/struct.ts";
 import { bind, close, interfaceIndex, socket, socketOption } from "../sys/syscalls.ts";
 import type { FrameDevice } from "./frame-device.ts";
-import { type InterfaceFacts, interfaceFacts, linkIsUp, setInterfaceUp } from "./interface.ts";
+import { type InterfaceFacts, interfaceFacts, linkIsUp, linkMtu, setInterfaceUp } from "./interface.ts";
 import { configureSocket, VLAN_MARK } from "./packet-socket.ts";
 
 /** The largest frame: 64 KiB of IPv4 packet behind an Ethernet header (a super-frame). */
@@ -287,6 +287,11 @@ export class PacketDevice implements FrameDevice {
   /** Administratively up and with carrier; false when another interface has its name now. Cheap, for a look each second. */
   linkUp(): boolean {
     return interfaceIndex(this.name) === this.index && linkIsUp(this.fd, this.name);
+  }
+
+  /** As cheap; undefined when the interface is gone, or another one has its name. */
+  mtuNow(): number | undefined {
+    return interfaceIndex(this.name) === this.index ? linkMtu(this.fd, this.name) : undefined;
   }
 
   /** What the kernel had for this socket since it was opened: frames handed over, and frames that found no room. */
