@@ -176,7 +176,7 @@ export class Appliance implements Turns {
     if (now >= this.#statisticsAt) {
       this.#statisticsAt = now + STATISTICS_EVERY_MS;
       const ipv6 = { ...this.#uplink.counters, ...this.#lan6?.counters };
-      logStatistics(this.#log, path, this.#dialer?.counters(), this.#dhcp, this.#dns, ipv6);
+      logStatistics(this.#log, path, this.#dialer?.counters(), this.#dhcp, this.#dns, ipv6, this.#uplink.drops);
     }
     path.flush(now);
     if (this.#isLeaving && ((this.#dialer?.left ?? true) || now >= this.#leaveBy)) this.#finish(now);

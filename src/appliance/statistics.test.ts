@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { Counters } from "../lib/counters.ts";
+import { DhcpClientDrops } from "../netstack/dhcp4/client-drops.ts";
 import { Dns, dnsCounters } from "../netstack/dns/forwarder-counters.ts";
 import { Drop, dropCounters } from "../netstack/drop.ts";
 import { logStatistics } from "./statistics.ts";
@@ -26,6 +27,8 @@ test("each kind of drop has a record with its sentence, after the record of its 
   const dns = dnsCounters();
   dns.bump(Dns.Cached);
   dns.bump(Dns.WrongId);
+  const lease = new DhcpClientDrops();
+  lease.count("other-address");
   logStatistics(
     {
       enabled: () => true,
@@ -36,6 +39,7 @@ test("each kind of drop has a record with its sentence, after the record of its 
     undefined,
     { counters: dns, cacheBytes: 9 },
     { wanAdverts: 2 },
+    lease,
   );
   expect(lines.slice(0, -1)).toEqual([
     'statistics.wan {"kernelReceived":3,"kernelDropped":2,"rxVlan":1,"drop.Ipv6":1} ',
@@ -49,6 +53,8 @@ test("each kind of drop has a record with its sentence, after the record of its 
     'statistics.router {"lanDrop.TunnelClosed":2} ',
     expect.stringMatching(/^statistics\.drop {"part":"router","lanDrop\.TunnelClosed":2} The tunnel is down;/),
     'statistics.ipv6 {"wanAdverts":2} ',
+    'statistics.lease {"leaseDrop.other-address":1} ',
+    expect.stringMatching(/^statistics\.drop {"part":"lease","leaseDrop\.other-address":1} A DHCP answer that would/),
     'statistics.session {"sealed":1,"drop.data-replay":4} ',
     expect.stringMatching(/^statistics\.drop {"part":"session","drop\.data-replay":4} the data packet's id was seen/),
     'statistics.dns {"cacheBytes":9,"cached":1,"dnsDrop.WrongId":1} ',

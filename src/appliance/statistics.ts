@@ -6,6 +6,7 @@
 import { readFileSync } from "node:fs";
 import type { Counters } from "../lib/counters.ts";
 import type { Log } from "../lib/log.ts";
+import { DHCP_CLIENT_DROPS, type DhcpDrop } from "../netstack/dhcp4/client-drops.ts";
 import { DHCP_SERVER_DROPS, type DhcpServerDrop } from "../netstack/dhcp4/server-drops.ts";
 import { DNS_TEXT, type DnsName } from "../netstack/dns/forwarder-counters.ts";
 import { DROP_TEXT, type DropName } from "../netstack/drop.ts";
@@ -19,6 +20,7 @@ type Fields = Record<string, number>;
 /**
  * @param dhcp,dns the LAN's server and forwarder, where they are on
  * @param ipv6 messages of router discovery and DHCPv6, by side
+ * @param lease of the WAN's DHCP client, where there is one
  */
 export function logStatistics(
   log: Log,
@@ -27,6 +29,7 @@ export function logStatistics(
   dhcp: { readonly use: Fields; readonly drops: Counters } | undefined,
   dns: Pick<LanDns, "counters" | "cacheBytes"> | undefined,
   ipv6: Fields = {},
+  lease?: Counters,
 ): void {
   const write = (part: string, ...parts: Fields[]): void => {
     const fields: Fields = Object.assign({}, ...parts);
@@ -67,6 +70,7 @@ export function logStatistics(
     path.unsent > 0 ? { unsent: path.unsent } : {},
   );
   if (nat) write("nat", { mappings: nat.size }, nat.counters.snapshot() as Fields);
+  if (lease) write("lease", dropFields("leaseDrop", lease));
   if (dhcp) write("dhcp", dhcp.use, dropFields("drop", dhcp.drops));
   if (Object.keys(ipv6).length > 0) write("ipv6", ipv6);
   if (session) write("session", session);
@@ -96,6 +100,7 @@ function lossText(field: string, count: number): string | undefined {
   if (device !== undefined) return device;
   const name = /drop\.(.+)$/i.exec(field)?.[1];
   if (name === undefined) return undefined;
+  if (field.startsWith("leaseDrop.")) return DHCP_CLIENT_DROPS[name as DhcpDrop];
   if (field.startsWith("dnsDrop.")) return DNS_TEXT[name as DnsName];
   return (
     DROP_TEXT[name as DropName] ?? DHCP_SERVER_DROPS[name as DhcpServerDrop] ?? sessionDropText(name as SessionDrop)

@@ -47,7 +47,7 @@ class Wan {
     ({ it: this.it, outlet: this.outlet } = side(this.bed, "wan"));
     this.uplink = new Uplink({
       wan: this.it,
-      settings: { hostname: "gate", wan: { ...DEFAULT_SETTINGS.wan, ...settings } },
+      settings: { ...DEFAULT_SETTINGS, hostname: "gate", wan: { ...DEFAULT_SETTINGS.wan, ...settings } },
       slab: this.bed.slab,
       mac: mac(ROUTER_MAC),
       log: {
@@ -198,16 +198,14 @@ describe("DHCP through the interface", () => {
     wan.it.ingest(wan.now, wan.bed.receive(arp(1, SERVER, "203.0.113.21")));
     wan.sent();
     expect(load()).toEqual(["203.0.113.21 50"]);
-    // A renewal that brings another one at once.
+    // A renewal that would bring another one at once changes nothing, and is said.
     wan.advance(500_000);
     wan.reply(DHCP_ACK, [], { yiaddr: ip("203.0.113.22") });
-    wan.it.ingest(wan.now, wan.bed.receive(arp(1, SERVER, "203.0.113.22")));
-    wan.sent();
-    expect(load()).toEqual(["203.0.113.22 50"]);
+    expect(load()).toEqual(["203.0.113.21 50"]);
+    expect(wan.log.at(-1)).toMatch(/^dhcp\.refused asked to prolong the lease, a DHCP server gives another address/);
     expect(wan.log.filter((line) => /^(up|down)/.test(line)).map((line) => line.split(" ")[0])).toEqual([
       "up",
       "down",
-      "up",
       "up",
     ]);
   });
@@ -221,6 +219,37 @@ describe("DHCP through the interface", () => {
     wan.advance(500_000);
     wan.reply(DHCP_ACK, [[OPTION_DNS, int32("1.1.1.1")]]);
     expect(wan.log).toEqual([`wan.configured ${ADDRESS}/24`, "resolvers 1.1.1.1"]);
+  });
+
+  test("without an address after 10 s it is said whether a server answers, and what is the matter with its offer", () => {
+    const said = (answer: (wan: Wan) => void): string | undefined => {
+      const wan = new Wan();
+      wan.uplink.start(wan.now);
+      wan.sent();
+      answer(wan);
+      wan.advance(11_000);
+      return wan.log.filter((line) => line.startsWith("wan.waiting")).join();
+    };
+    expect(said(() => {})).toMatch(/no DHCP server answers/);
+    expect(said((wan) => wan.reply(DHCP_OFFER, [[OPTION_SERVER_ID, int32("0.0.0.0")]]))).toMatch(
+      /a DHCP server answers on the WAN, but its offer does not say whose it is/,
+    );
+    expect(said((wan) => wan.reply(DHCP_OFFER, [], { yiaddr: ip("192.168.50.7") }))).toMatch(
+      /but the address that it offers is of the LAN's network/,
+    );
+    expect(
+      said((wan) => {
+        wan.reply(DHCP_OFFER);
+        wan.reply(DHCP_NAK);
+      }),
+    ).toMatch(/but it refuses the address that it has offered/);
+    expect(said((wan) => wan.reply(DHCP_OFFER))).toMatch(/but after its offer it says nothing more/);
+  });
+
+  test("a resolver that is our own LAN address is left out, with a warning", () => {
+    const wan = new Wan().bind([[OPTION_DNS, int32("192.168.50.1")]]);
+    expect(wan.log).toContainEqual(expect.stringMatching(/^wan\.left-out the DHCP server names 192\.168\.50\.1 as/));
+    expect(wan.log).toContain("up 0 mtu 1500 dns ");
   });
 
   test("after a server that is silent, and one whose offers lead nowhere, a good one is heard within 17 s", () => {

@@ -6,12 +6,14 @@
  * changes in a row a lease is looked at again only every {@link REST_MS}.
  */
 import { BoundedLog } from "../lib/bounded-log.ts";
-import { IpAddress } from "../lib/ip.ts";
+import { brief } from "../lib/brief.ts";
+import type { Counters } from "../lib/counters.ts";
+import { formatIpv4, IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import { formatMac, type Mac } from "../lib/mac.ts";
 import type { Random } from "../lib/random.ts";
 import { RateLimit } from "../lib/rate-limit.ts";
-import { DhcpClient, type Lease } from "../netstack/dhcp4/client.ts";
+import { DhcpClient, type DhcpTrouble, type Lease } from "../netstack/dhcp4/client.ts";
 import { leaseConfig } from "../netstack/dhcp4/lease.ts";
 import type { EthernetInterface } from "../netstack/interface.ts";
 import type { InterfaceConfig } from "../netstack/ip4/addressing.ts";
@@ -27,6 +29,26 @@ const CHANGES = 5;
 const REST_MS = 15_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
+const NO_ANSWER =
+  "no DHCP server answers on the WAN; check the cable or the first NIC, or set [wan] address in appliance.toml";
+const OTHER_LAN = "is of the LAN's network; give the LAN another one ([lan] address in appliance.toml)";
+/** What is the matter with a server that answers. */
+const TROUBLE: Readonly<Record<DhcpTrouble, string>> = {
+  "no-server-id": "its offer does not say whose it is (option 54), and is not taken",
+  "bad-address": "the address that it offers cannot be a host's",
+  "lan-address": `the address that it offers ${OTHER_LAN}`,
+  "lan-gateway": `the gateway that it offers ${OTHER_LAN}`,
+  refuses: "it refuses the address that it has offered",
+  silent: "after its offer it says nothing more",
+};
+/** Answers that a person should hear of at once. */
+const REFUSED: Readonly<Record<string, string>> = {
+  "lan-address": `the address that a DHCP server gives ${OTHER_LAN}; refused`,
+  "lan-gateway": `the gateway that a DHCP server gives ${OTHER_LAN}; refused`,
+  "other-address":
+    "asked to prolong the lease, a DHCP server gives another address (RFC 2131 4.4.5); refused, the lease goes on",
+};
+
 /** What the owner does about the WAN. */
 export interface UplinkEvents {
   /** There is an address (again), or it, its gateway or its MTU changed: everything that used the old one starts anew. */
@@ -38,7 +60,7 @@ export interface UplinkEvents {
 
 export interface UplinkOptions {
   readonly wan: EthernetInterface;
-  readonly settings: Pick<Settings, "hostname" | "wan">;
+  readonly settings: Pick<Settings, "hostname" | "wan"> & { readonly lan: Pick<Settings["lan"], "address"> };
   readonly slab: { readonly bytes: Uint8Array };
   readonly mac: Mac;
   readonly log: Log;
@@ -79,16 +101,26 @@ export class Uplink {
     this.#events = options.events;
     wan.link.arp.onConflict = (now, mac) => this.#conflict(now, mac);
     if (settings.wan.address !== "dhcp") return;
-    const client = new DhcpClient({ mac: options.mac, hostname: settings.hostname, random: options.random });
+    const { hostname, lan } = settings;
+    const client = new DhcpClient({ mac: options.mac, hostname, lan: lan.address, random: options.random });
     const host = new ServiceHost({
       iface: wan,
       slab,
       service: client,
       onEvents: (now) => this.#handleEvents(now, client),
-      onIgnored: (now, { peer }, reason) =>
-        this.#heard.write(now, "debug", "dhcp.ignored", reason, { server: `${peer.address}` }),
+      onIgnored: (now, { peer }, reason) => {
+        const server = `${peer.address}`;
+        const text = REFUSED[reason];
+        if (text === undefined) this.#heard.write(now, "debug", "dhcp.ignored", reason, { server });
+        else this.#heard.write(now, "warn", "dhcp.refused", text, { server });
+      },
     });
     this.#dhcp = { client, host };
+  }
+
+  /** What the DHCP client ignored; undefined: the address is static. */
+  get drops(): Counters | undefined {
+    return this.#dhcp?.client.drops;
   }
 
   /** The link is there. */
@@ -133,11 +165,9 @@ export class Uplink {
     this.#dhcp?.host.poll(now);
     if (now < this.#sayWaitingAt) return;
     this.#saidWaiting = true;
-    this.#log.write(
-      "warn",
-      "wan.waiting",
-      "no DHCP server answers on the WAN; check the cable or the first NIC, or set [wan] address in appliance.toml",
-    );
+    const trouble = this.#dhcp?.client.trouble;
+    const text = trouble === undefined ? NO_ANSWER : `a DHCP server answers on the WAN, but ${TROUBLE[trouble]}`;
+    this.#log.write("warn", "wan.waiting", text);
   }
 
   get #sayWaitingAt(): number {
@@ -163,6 +193,11 @@ export class Uplink {
     const after = [wan.address?.toString(), wan.gateway?.toString(), wan.mtu];
     const dns = this.#settings.dns.length > 0 ? this.#settings.dns : lease.dns.map(IpAddress.fromIpv4);
     this.#say(config, dns, "dhcp");
+    if (lease.leftOut.length > 0) {
+      const named = brief(lease.leftOut.map(formatIpv4));
+      const text = `the DHCP server names ${named} as router or resolver, which is of the LAN's network; it is left out`;
+      this.#heard.write(now, "warn", "wan.left-out", text);
+    }
     this.#saidWaiting = false;
     if (String(before) === String(after)) return this.#events.resolvers(dns);
     // RFC 2131 4.4.1 has an address checked before it is used. Here it is used while it is checked, because it is rarely taken,

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import { type Cidr, parseCidr } from "../../lib/cidr.ts";
 import { formatIpv4, IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
 import {
@@ -37,9 +38,11 @@ const ADDRESS = ip("203.0.113.20");
 const MAC = { hi: 0x5254, lo: 0x00ab_cdef };
 const NAMES = ["", "discover", "offer", "request", "decline", "ack", "nak", "release"];
 
+const LAN = parseCidr("192.168.50.1/24") as Cidr;
+
 /** A client in a dialogue with a scripted server. */
 class DhcpDialogue {
-  readonly client = new DhcpClient({ mac: MAC, hostname: "morgana", random: seededRandom(5) });
+  readonly client = new DhcpClient({ mac: MAC, hostname: "morgana", lan: LAN, random: seededRandom(5) });
   now = 5_000;
   last: DhcpMessage | undefined;
 
@@ -138,6 +141,7 @@ test("discover, offer, request, ack: a lease with everything in it (RFC 2131 3.1
       dns: [ip("9.9.9.9")],
       mtu: 1400,
       serverId: SERVER,
+      leftOut: [],
       t1: 5_000 + 500_000,
       t2: 5_000 + 875_000,
       expires: 5_000 + 1_000_000,
@@ -255,9 +259,8 @@ test("another server may answer a rebinding, but not a renewing", () => {
   expect(d.client.lease?.serverId).toBe(ip("203.0.113.2"));
 });
 
-test("a renewal with another address, gateway or resolver is a change", () => {
+test("a renewal with another gateway or resolver is a change", () => {
   const changes: [[number, Uint8Array][], Partial<DhcpMessage>][] = [
-    [[], { yiaddr: ip("203.0.113.21") }],
     [[[OPTION_ROUTER, dhcpInt32(ip("203.0.113.254"))]], {}],
     [[[OPTION_DNS, dhcpInt32(ip("1.1.1.1"))]], {}],
   ];
@@ -269,6 +272,54 @@ test("a renewal with another address, gateway or resolver is a change", () => {
     d.reply(DHCP_ACK, more, change);
     expect(d.events()[0]?.split(" ")[0]).toBe("changed");
   }
+});
+
+test("an ACK that would change the address of a lease is refused and counted: the lease goes on to its end (RFC 2131 4.4.5)", () => {
+  const d = new DhcpDialogue().bind();
+  d.tick();
+  d.sent();
+  expect(d.reply(DHCP_ACK, [], { yiaddr: ip("203.0.113.21") })).toBe("other-address");
+  expect([d.client.state, d.client.lease?.address]).toEqual(["renewing", ADDRESS]);
+  expect(d.reply(DHCP_ACK)).toBeUndefined();
+  while (d.client.state !== "rebinding") d.tick();
+  d.sent();
+  expect(d.reply(DHCP_ACK, [], { yiaddr: ip("203.0.113.21") })).toBe("other-address");
+  // And after a flap of the link, when the lease is asked for again.
+  d.client.stop();
+  d.client.start(d.now);
+  d.sent();
+  expect(d.reply(DHCP_ACK, [], { yiaddr: ip("203.0.113.21") })).toBe("other-address");
+  expect(d.client.drops.snapshot()).toEqual({ "other-address": 3 });
+  expect(d.events()).toEqual(["bound 203.0.113.20", "renewed 203.0.113.20"]);
+});
+
+test("an address of the LAN's network is refused by name, and so is a gateway of it where there is no other; our own resolver is left out", () => {
+  const d = new DhcpDialogue();
+  d.client.start(d.now);
+  d.sent();
+  expect(d.reply(DHCP_OFFER, [], { yiaddr: ip("192.168.50.77") })).toBe("lan-address");
+  expect(d.client.trouble).toBe("lan-address");
+  const inLan: [number, Uint8Array] = [OPTION_ROUTER, dhcpInt32(ip("192.168.50.1"))];
+  expect(d.reply(DHCP_OFFER, [inLan])).toBe("lan-gateway");
+  d.reply(DHCP_OFFER);
+  d.sent();
+  expect(d.client.trouble).toBe("silent");
+  const both = (...texts: string[]): Uint8Array => Uint8Array.from(texts.flatMap((text) => [...dhcpInt32(ip(text))]));
+  d.reply(DHCP_ACK, [
+    [OPTION_ROUTER, both("192.168.50.9", "203.0.113.1", "203.0.113.2")],
+    [OPTION_DNS, both("192.168.50.1", "9.9.9.9")],
+  ]);
+  expect(d.client.trouble).toBeUndefined();
+  expect(d.client.lease).toMatchObject({
+    gateway: SERVER,
+    routes: [{ network: 0, prefix: 0, gateway: SERVER }],
+    dns: [ip("9.9.9.9")],
+    leftOut: [ip("192.168.50.9"), ip("192.168.50.1")],
+  });
+  d.tick();
+  d.sent();
+  expect(d.reply(DHCP_ACK, [inLan])).toBe("lan-gateway");
+  expect(d.client.lease?.gateway).toBe(SERVER);
 });
 
 test("a nak takes the lease; a server that refuses again and again is asked less and less often", () => {

@@ -12,6 +12,7 @@
  * do; it does not wait 1 to 10 s before its first message (4.4.1), as hardly any client does; and what a server did not
  * confirm after a flap of the link is not used on (3.2 leaves that open).
  */
+import type { Cidr } from "../../lib/cidr.ts";
 import { IpAddress } from "../../lib/ip.ts";
 import type { Mac } from "../../lib/mac.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
@@ -28,7 +29,6 @@ import {
   DHCP_REQUEST,
   DHCP_SERVER_PORT,
   type DhcpMessage,
-  type DhcpRefusal,
   dhcpAddresses,
   dhcpInt32,
   dhcpNumber,
@@ -37,32 +37,26 @@ import {
   OPTION_REQUESTED_ADDRESS,
   OPTION_SERVER_ID,
 } from "../wire/dhcpv4.ts";
+import { DhcpClientDrops, type DhcpDrop } from "./client-drops.ts";
 import { type Lease, type LeaseRefusal, leaseDiffers, leaseFrom } from "./lease.ts";
 import { clientMessage } from "./message.ts";
 
 export type { Lease } from "./lease.ts";
 
-/** Why a message was ignored. */
-export type DhcpDrop =
-  | DhcpRefusal
-  | LeaseRefusal
-  | "wrong-port"
-  | "not-a-reply"
-  | "wrong-xid"
-  | "wrong-client"
-  | "no-type"
-  | "wrong-server"
-  | "unexpected";
+/** Why a server that answers has given no lease: what it offers is refused, it refuses that itself, or it falls silent. */
+export type DhcpTrouble = LeaseRefusal | "refuses" | "silent";
 
 /**
  * bound: there is a lease (the first, or again after start); renewed: prolonged, nothing else new; changed: prolonged
- * with another address, route, resolver or MTU; expired, nak: the lease given here must not be used any more.
+ * with another route, resolver or MTU; expired, nak: the lease given here must not be used any more.
  */
 export type DhcpEvent = { readonly kind: "bound" | "renewed" | "changed" | "expired" | "nak"; readonly lease: Lease };
 
 export interface DhcpOptions {
   readonly mac: Mac;
   readonly hostname?: string | undefined;
+  /** Our address and network on the other side, of which no lease can be. */
+  readonly lan?: Cidr | undefined;
   readonly random: Random;
 }
 
@@ -129,9 +123,12 @@ export type DhcpState = State["kind"];
 
 export class DhcpClient implements UdpService {
   readonly sockets = SOCKETS;
+  readonly drops = new DhcpClientDrops();
   readonly #mac: Mac;
   readonly #hostname: string | undefined;
+  readonly #lan: Cidr | undefined;
   readonly #random: Random;
+  #trouble: DhcpTrouble | undefined;
   #state: State = { kind: "stopped", lease: undefined, wish: 0 };
   readonly #transmits: Datagram[] = [];
   readonly #events: DhcpEvent[] = [];
@@ -140,6 +137,7 @@ export class DhcpClient implements UdpService {
     this.#mac = options.mac;
     this.#random = options.random;
     this.#hostname = options.hostname;
+    this.#lan = options.lan;
   }
 
   get state(): DhcpState {
@@ -151,9 +149,15 @@ export class DhcpClient implements UdpService {
     return "lease" in this.#state ? this.#state.lease : undefined;
   }
 
+  /** What came of the last answer since start(); undefined: there was none, or it was good. */
+  get trouble(): DhcpTrouble | undefined {
+    return this.#trouble;
+  }
+
   /** The link is up: asks to keep the lease that there was (INIT-REBOOT), or for a new one. */
   start(now: number): void {
     if (this.#state.kind !== "stopped") this.stop();
+    this.#trouble = undefined;
     const { lease, wish } = this.#state as State & { readonly kind: "stopped" };
     if (lease !== undefined && lease.expires > now) this.#ask(now, "rebooting", lease);
     else this.#discover(now, { wish, naks: 0 });
@@ -192,7 +196,13 @@ export class DhcpClient implements UdpService {
   }
 
   /** A message to port 68. Who its sender is says nothing (relays); the server identifier counts. */
-  handle(now: number, { peer, payload }: Datagram): DhcpDrop | undefined {
+  handle(now: number, datagram: Datagram): DhcpDrop | undefined {
+    const drop = this.#handle(now, datagram);
+    if (drop !== undefined) this.drops.count(drop);
+    return drop;
+  }
+
+  #handle(now: number, { peer, payload }: Datagram): DhcpDrop | undefined {
     const state = this.#state;
     if (!("exchange" in state)) return "unexpected";
     if (peer.port !== DHCP_SERVER_PORT) return "wrong-port";
@@ -279,7 +289,8 @@ export class DhcpClient implements UdpService {
 
   /** An offer: the first that is good is taken. */
   #take(now: number, state: State & { readonly kind: "selecting" }, m: DhcpMessage): DhcpDrop | undefined {
-    const offered = leaseFrom(m, now);
+    const offered = leaseFrom(m, now, 0, this.#lan);
+    this.#trouble = typeof offered === "string" ? offered : "silent";
     if (typeof offered === "string") return offered;
     const { search, exchange } = state;
     exchange.attempt = 0;
@@ -290,9 +301,12 @@ export class DhcpClient implements UdpService {
   }
 
   #acknowledged(state: Asking, m: DhcpMessage): DhcpDrop | undefined {
-    const lease = leaseFrom(m, state.exchange.requestedAt, randomBelow(this.#random, 1000) / 1000);
+    const lease = leaseFrom(m, state.exchange.requestedAt, randomBelow(this.#random, 1000) / 1000, this.#lan);
     if (typeof lease === "string") return lease;
     if (!isAnswerOf(state, lease.serverId)) return "wrong-server";
+    // A server prolongs the lease that it is asked for or refuses that (RFC 2131 4.4.5); it gives no other one.
+    if (state.kind !== "requesting" && lease.address !== state.lease.address) return "other-address";
+    this.#trouble = undefined;
     this.#state = { kind: "bound", lease };
     const isNew = state.kind === "requesting";
     const kind = isNew ? "bound" : leaseDiffers(state.lease, lease) ? "changed" : KINDS[state.kind];
@@ -310,6 +324,7 @@ export class DhcpClient implements UdpService {
       return undefined;
     }
     // A server that refuses what it offered would keep both of us busy without pause.
+    this.#trouble = "refuses";
     const { naks } = state.search;
     this.#discover(now, { wish: 0, naks: naks + 1 }, Math.min((2 ** naks - 1) * 1000, NAK_WAIT_MAX));
     return undefined;

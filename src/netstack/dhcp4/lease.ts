@@ -30,13 +30,15 @@ export interface Lease {
   /** Option 26; undefined where it is not given, or less than what every host must take (576, RFC 1122 3.3.3). */
   readonly mtu: number | undefined;
   readonly serverId: number;
+  /** Routers and resolvers that were named and cannot be, because they are of the LAN: int32. */
+  readonly leftOut: readonly number[];
   /** Absolute times in ms when renewing, rebinding and the end are due; Infinity for a lease without end. */
   readonly t1: number;
   readonly t2: number;
   readonly expires: number;
 }
 
-export type LeaseRefusal = "no-server-id" | "bad-address";
+export type LeaseRefusal = "no-server-id" | "bad-address" | "lan-address" | "lan-gateway";
 
 const INFINITE = 0xffffffff;
 /** Our choices: a lease without a time, the shortest that is believed (a lease of 0 s would make us ask without pause). */
@@ -51,8 +53,9 @@ const MAX_ROUTES = 64;
 /**
  * @param from when the request was sent: the lease counts from there (RFC 2131 4.4.1)
  * @param fuzz 0 to 1: how much of {@link FUZZ} times that we choose ourselves come earlier
+ * @param lan our address and network on the other side, of which neither our address here nor a gateway can be
  */
-export function leaseFrom(message: DhcpMessage, from: number, fuzz = 0): Lease | LeaseRefusal {
+export function leaseFrom(message: DhcpMessage, from: number, fuzz = 0, lan?: Cidr): Lease | LeaseRefusal {
   const serverId = dhcpAddresses(message, OPTION_SERVER_ID)?.[0];
   if (serverId === undefined || !isHost(serverId)) return "no-server-id";
   const address = message.yiaddr;
@@ -60,18 +63,29 @@ export function leaseFrom(message: DhcpMessage, from: number, fuzz = 0): Lease |
   const prefix = prefixOf(message, address);
   const subnet = new Cidr(IpAddress.fromIpv4(address), prefix);
   if (subnet.isNetworkOrBroadcast(subnet.address)) return "bad-address";
+  const isOfLan = (a: number): boolean => lan?.contains(IpAddress.fromIpv4(a)) === true;
+  if (isOfLan(address)) return "lan-address";
   /** Whether it can be another host's. */
   const isOther = (a: number): boolean =>
     isHost(a) && a !== address && !subnet.isNetworkOrBroadcast(IpAddress.fromIpv4(a));
-  const routes = routesOf(message, isOther);
+  const named = routesOf(message, isOther);
+  const usable = named.filter((r) => !isOfLan(r.gateway));
+  const routes = usable.filter(
+    (r, i) => usable.findIndex((o) => o.network === r.network && o.prefix === r.prefix) === i,
+  );
+  // Without a gateway the lease would be of no use, and one that prolongs another would take its gateway away.
+  if (usable.length < named.length && defaultOf(routes) === undefined) return "lan-gateway";
+  const resolvers = [...new Set(dhcpAddresses(message, OPTION_DNS) ?? [])].filter(isOther);
+  const isOwn = (a: number): boolean => a === lan?.address.w3;
   return {
     address,
     prefix,
-    gateway: routes.find((r) => r.prefix === 0 && r.gateway !== 0)?.gateway,
+    gateway: defaultOf(routes),
     routes,
-    dns: [...new Set(dhcpAddresses(message, OPTION_DNS) ?? [])].filter(isOther).slice(0, MAX_DNS),
+    dns: resolvers.filter((a) => !isOwn(a)).slice(0, MAX_DNS),
     mtu: mtuOf(message),
     serverId,
+    leftOut: [...named.map((r) => r.gateway).filter(isOfLan), ...resolvers.filter(isOwn)],
     ...times(message, from, fuzz),
   };
 }
@@ -107,11 +121,15 @@ function prefixOf(message: DhcpMessage, address: number): number {
   return first < 128 ? 8 : first < 192 ? 16 : 24;
 }
 
+const defaultOf = (routes: readonly DhcpRoute[]): number | undefined =>
+  routes.find((r) => r.prefix === 0 && r.gateway !== 0)?.gateway;
+
+/** With option 3 one for each router, of which the first counts. */
 function routesOf(message: DhcpMessage, isOther: (a: number) => boolean): DhcpRoute[] {
   const classless = dhcpClasslessRoutes(message);
   if (classless) return classless.filter((r) => r.gateway === 0 || isOther(r.gateway)).slice(0, MAX_ROUTES);
-  const gateway = dhcpAddresses(message, OPTION_ROUTER)?.find(isOther);
-  return gateway === undefined ? [] : [{ network: 0, prefix: 0, gateway }];
+  const gateways = dhcpAddresses(message, OPTION_ROUTER)?.filter(isOther) ?? [];
+  return gateways.slice(0, MAX_ROUTES).map((gateway) => ({ network: 0, prefix: 0, gateway }));
 }
 
 function mtuOf(message: DhcpMessage): number | undefined {
