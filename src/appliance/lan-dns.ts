@@ -4,6 +4,7 @@
  * tunnel does not lead to are named and not asked.
  */
 import { BoundedLog } from "../lib/bounded-log.ts";
+import { brief } from "../lib/brief.ts";
 import { Cidr } from "../lib/cidr.ts";
 import type { Counters } from "../lib/counters.ts";
 import { type Endpoint, formatEndpoint } from "../lib/endpoint.ts";
@@ -99,8 +100,8 @@ export class LanDns {
     this.#host.wake();
     if (groups.some(({ domains }) => domains.length === 0)) {
       const text = (group: DnsServerGroup): string =>
-        [...group.domains, ...group.servers.map(formatEndpoint)].join(" ");
-      log.write("info", "dns.configured", "", { servers: groups.map(text).join(", "), domain: settings.domain });
+        [brief(group.domains, " "), ...group.servers.map(formatEndpoint)].join(" ").trimStart();
+      log.write("info", "dns.configured", "", { servers: brief(groups.map(text), ", "), domain: settings.domain });
       return;
     }
     this.#remedy =

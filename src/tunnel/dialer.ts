@@ -8,6 +8,8 @@
  */
 import { Batch } from "../lib/batch.ts";
 import { BoundedLog } from "../lib/bounded-log.ts";
+import { brief } from "../lib/brief.ts";
+import type { Cidr } from "../lib/cidr.ts";
 import { formatEndpoint } from "../lib/endpoint.ts";
 import { type IpAddress, parseIp } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
@@ -37,7 +39,7 @@ const DNS_PORT = 53;
 const ROWS = 1024;
 /** RFC 8200 5. */
 const IPV6_LEAST_MTU = 1280;
-/** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says. */
+/** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says or does. */
 const HEARD = [1, 3] as const;
 const SAID = [6, 64] as const;
 
@@ -73,7 +75,7 @@ export class Dialer {
   readonly #log: Log;
   /** For what resolvers and networks can cause at will. */
   readonly #heard: BoundedLog;
-  /** For what a server can say without end. */
+  /** For what a server can say, or have us say, without end. */
   readonly #said: BoundedLog;
   readonly #history: DialHistory;
   readonly #opened = new Batch(ROWS);
@@ -250,7 +252,7 @@ export class Dialer {
     const session = new ClientSession(config, ports, { link, unixSeconds, authToken: this.#history.authToken });
     const attempt = new Attempt(remote, address, link, session);
     this.#state = { kind: "connecting", attempt };
-    this.#log.write("info", "link.connecting", "", { ...attempt.where(), protocol });
+    this.#said.write(now, "info", "link.connecting", "", { ...attempt.where(), protocol });
     attempt.session.start(now);
     this.#drive(now, attempt);
   }
@@ -308,7 +310,7 @@ export class Dialer {
         return;
       }
       case "tls-established":
-        log.write("info", "tls.established", "", { ...attempt.where(), tls: event.description });
+        this.#said.write(now, "info", "tls.established", "", { ...attempt.where(), tls: event.description });
         return;
       case "auth-pending":
         log.write("info", "auth.pending", "the server waits for another step of the login", { seconds: event.seconds });
@@ -368,7 +370,7 @@ export class Dialer {
       cipher: event.cipher,
       mtu,
       routes: tunnel.routes.length,
-      dns: dnsText(tunnel.dns),
+      dns: dnsText(tunnel.dns, side.lan),
       server: formatEndpoint(link.endpoint(attempt.path)),
     });
   }
@@ -387,7 +389,7 @@ export class Dialer {
     const wasUp = state === "up" || state === "leaving";
     const { level, message } = explainEnd(end, this.#options.config, this.#place(attempt), attempt.seen());
     if (wasUp) this.#log.write(level, "tunnel.down", message, { reason: end.kind });
-    else this.#log.write(level, "link.failed", message, { ...attempt.where(), reason: end.kind });
+    else this.#said.write(now, level, "link.failed", message, { ...attempt.where(), reason: end.kind });
     this.#release(now, attempt);
     if (state === "leaving") this.#setStopped();
     else this.#backOff(now, end);
@@ -469,9 +471,10 @@ class Attempt {
   }
 }
 
-/** The resolvers that the tunnel brought, undefined when there are none. */
-function dnsText({ servers }: TunnelDns): string | undefined {
+/** The resolvers that the tunnel brought, undefined when there are none. What is of this side the tunnel does not lead to. */
+function dnsText({ servers }: TunnelDns, lan: readonly Cidr[]): string | undefined {
   const all = servers.flatMap(({ addresses }) => addresses);
-  if (all.length === 0) return undefined;
-  return all.map((a) => (a.port === DNS_PORT ? `${a.address}` : formatEndpoint(a))).join(",");
+  const beyond = all.filter(({ address }) => !lan.some((own) => own.contains(address)));
+  if (beyond.length === 0) return undefined;
+  return brief(beyond.map((a) => (a.port === DNS_PORT ? `${a.address}` : formatEndpoint(a))));
 }

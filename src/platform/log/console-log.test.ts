@@ -64,3 +64,27 @@ test("control characters from outside are escaped in both formats, wherever they
     );
   }
 });
+
+test("a text without measure is cut with its number, so that the line still finds room in the queue behind", () => {
+  for (const format of ["text", "json"] as const) {
+    const { log, lines } = recorder(format);
+    const long = "\u202e".repeat(1_000_000);
+    log.write("info", "tunnel.up", long, {
+      dns: long,
+      mtu: 1500,
+      a: long,
+      b: long,
+      c: long,
+      d: long,
+      e: long,
+      f: long,
+    });
+    expect(lines[0]).toContain("[... 995904 characters more]");
+    expect(lines[0]).toContain("[... 998976 characters more]");
+    expect(lines[0]).toMatch(/mtu"?[=:]1500/);
+    expect(new TextEncoder().encode(lines[0]).length).toBeLessThan(64 * 1024);
+    log.write("info", "tunnel.up", "x".repeat(4096), { dns: "y".repeat(1024) });
+    expect(lines[1]).toContain(`${"y".repeat(1024)}${format === "text" ? " " : '"'}`);
+    expect(lines[1]).not.toContain("characters more");
+  }
+});

@@ -4,7 +4,8 @@
  *     2026-01-01T00:00:00.000Z info tunnel.up address=10.8.0.2 cipher=AES-256-GCM the tunnel is up
  *     {"time":"2026-01-01T00:00:00.000Z","level":"info","event":"tunnel.up","address":"10.8.0.2","message":"the tunnel is up"}
  *
- * Whatever came from outside cannot start a line, move the cursor or reorder the text: control characters are escaped.
+ * Whatever came from outside cannot start a line, move the cursor or reorder the text: control characters are escaped. Nor can it
+ * make a line so long that it finds no room in what lies behind (line-sink.ts): a longer text is cut, and says so.
  */
 import { LOG_LEVELS, type Log, type LogFields, type LogLevel } from "../../lib/log.ts";
 
@@ -43,13 +44,34 @@ export class ConsoleLog implements Log {
   write(level: LogLevel, event: string, message: string, fields: LogFields = {}): void {
     if (!this.enabled(level)) return;
     const time = new Date(this.#clock()).toISOString();
+    const [short, some] = withinBounds(message, fields);
     const line =
-      this.#format === "json"
-        ? jsonLine(time, level, event, message, fields)
-        : textLine(time, level, event, message, fields);
+      this.#format === "json" ? jsonLine(time, level, event, short, some) : textLine(time, level, event, short, some);
     this.#write(`${line}\n`);
   }
 }
+
+/**
+ * Our choices, in characters: of the message, of one field, of all texts of a record. An escaped character takes up to six, so that
+ * with its numbers a line stays below the 64 KiB of the queue.
+ */
+const MAX_MESSAGE = 4096;
+const MAX_FIELD = 1024;
+const MAX_TEXTS = 8192;
+
+function withinBounds(message: string, fields: LogFields): readonly [string, LogFields] {
+  let left = MAX_TEXTS - Math.min(message.length, MAX_MESSAGE);
+  const some = Object.entries(fields).map(([name, value]) => {
+    if (typeof value !== "string") return [name, value];
+    const text = cut(value, Math.min(MAX_FIELD, left));
+    left = Math.max(0, left - text.length);
+    return [name, text];
+  });
+  return [cut(message, MAX_MESSAGE), Object.fromEntries(some)];
+}
+
+const cut = (text: string, most: number): string =>
+  text.length <= most ? text : `${text.slice(0, most)}[... ${text.length - most} characters more]`;
 
 function textLine(time: string, level: LogLevel, event: string, message: string, fields: LogFields): string {
   const words = [time, level, escapeControls(event)];

@@ -209,6 +209,14 @@ describe("options of the tunnel", () => {
     },
   );
 
+  test("a tunnel address that is the network's or the broadcast address is taken, as openvpn takes it, with a warning", () => {
+    for (const last of [0, 255])
+      expect(warnings(["topology subnet", `ifconfig 10.8.0.${last} 255.255.255.0`])).toEqual([
+        expect.stringMatching(/is the network's or the broadcast address of \/24/),
+      ]);
+    expect(warnings(["topology subnet", "ifconfig 10.8.0.0 255.255.255.254"])).toEqual([]);
+  });
+
   test("a tunnel address of the LAN is named, the LAN wins; addresses that no host can have are not taken", () => {
     const said = (...options: string[]): string[] => warnings(options);
     expect(said("ifconfig 192.168.1.77 10.8.0.5", "topology net30")).toEqual([

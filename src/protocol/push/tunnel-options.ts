@@ -204,6 +204,11 @@ class TunnelReading {
         "warn",
         `the tunnel's address ${address!.address} is of the LAN ${inside.network}; on the LAN, the LAN wins`,
       );
+    if (peer === undefined && address?.isNetworkOrBroadcast(address.address) === true)
+      this.note(
+        "warn",
+        `the tunnel's address ${address.address} is the network's or the broadcast address of /${address.prefix}; others there may not answer it`,
+      );
     const gateway = this.#gateway ?? peer;
     const routes = new Routes(lan, (text) => this.note("warn", text));
     if (address !== undefined)

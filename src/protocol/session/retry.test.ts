@@ -84,13 +84,17 @@ describe("refused credentials", () => {
     expect(place(p)).toBe("a1");
     ended(p, refused({ backoff: 1, advance: "remote" }));
     expect(place(p)).toBe("b0");
-    expectJittered([ended(p, refused({ backoff: undefined, advance: undefined }))], [1000]);
+    expectJittered([ended(p, refused({ backoff: undefined, advance: undefined }))], [8000]);
   });
 
-  test("TEMP: a backoff of nothing or of years is bounded", () => {
-    const p = policy();
-    expect(ended(p, refused({ backoff: 0, advance: undefined }))).toBe(1000);
-    expect(ended(p, refused({ backoff: 999_999_999, advance: undefined }))).toBe(900_000);
+  test("TEMP: a backoff of nothing, or a short one, is no leave to log in without end: the wait grows; one of years is bounded", () => {
+    for (const backoff of [undefined, 0, 1]) {
+      const p = policy();
+      const waits = times(p, refused({ backoff, advance: undefined }), 6);
+      waits[0] = Math.min(waits[0] as number, 1000);
+      expectJittered(waits, [1000, 2000, 4000, 8000, 8000, 8000]);
+    }
+    expect(ended(policy(), refused({ backoff: 999_999_999, advance: undefined }))).toBe(900_000);
   });
 });
 

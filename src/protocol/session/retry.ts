@@ -129,9 +129,9 @@ export class RetryPolicy {
     }
     if (temporary.advance === "remote") this.#nextRemote();
     else if (temporary.advance === "addr") this.#advance(false);
-    if (temporary.backoff === undefined) return this.#slowDown();
-    // OpenVPN bounds the server's word too: neither a busy loop nor a client that never comes back.
-    return Math.min(Math.max(temporary.backoff * 1000, RECONNECT_MS), AUTH_MAX_MS);
+    // OpenVPN bounds the server's word too: neither a busy loop nor a client that never comes back. A word that is shorter than
+    // our own wait, which grows, would have us log in without end.
+    return Math.min(Math.max((temporary.backoff ?? 0) * 1000, this.#slowDown()), AUTH_MAX_MS);
   }
 
   /** On to the next address, or the next remote. True when that begins a new round. */

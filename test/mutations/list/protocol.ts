@@ -422,4 +422,9 @@ export const PROTOCOL = [
     "if (false as boolean)",
     "the bound on the lines of a profile",
   ]),
+  ...mutationsOf("protocol/session/retry.ts", [
+    "Math.max((temporary.backoff ?? 0) * 1000, this.#slowDown())",
+    "(temporary.backoff ?? 0) * 1000",
+    "that a backoff of 0 grows",
+  ]),
 ];

@@ -375,4 +375,20 @@ export const SERVICES = [
     ],
     ['if (d.getUint16(QDCOUNT) !== 1) return "bad-question";', "", "one question in a DNS answer"],
   ),
+  ...mutationsOf("netstack/dhcp4/client.ts", [
+    'if (state.kind !== "requesting" && lease.address !== state.lease.address) return "other-address";',
+    "",
+    "that a renewal does not change the address",
+  ]),
+  ...mutationsOf(
+    "netstack/dhcp4/lease.ts",
+    ['if (isOfLan(address)) return "lan-address";', "", "that no lease is of the LAN's network"],
+    [".filter((r) => !isOfLan(r.gateway))", "", "that no gateway is of the LAN's network"],
+    ["resolvers.filter((a) => !isOwn(a))", "resolvers", "that we are not our own resolver"],
+  ),
+  ...mutationsOf("appliance/link-watch.ts", [
+    "this.#path.setMtu(side, mtu);",
+    "",
+    "that an MTU which is set while it runs is followed",
+  ]),
 ];
