@@ -1,4 +1,5 @@
 /** The WAN in both families, as one: what they amount to is in families.ts. */
+import type { Counters } from "../lib/counters.ts";
 import { Families, type NetworkEvents } from "./families.ts";
 import { Uplink, type UplinkOptions } from "./uplink.ts";
 import { Uplink6, type Uplink6Options } from "./uplink6.ts";
@@ -31,6 +32,11 @@ export class Uplinks {
   /** Of IPv6: what was heard and what of it was ignored. */
   get counters(): Readonly<Record<string, number>> {
     return this.#v6?.counters ?? {};
+  }
+
+  /** What the DHCP client ignored; undefined: the address is static. */
+  get drops(): Counters | undefined {
+    return this.#v4.drops;
   }
 
   /** The link is there. */

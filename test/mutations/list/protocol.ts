@@ -364,22 +364,6 @@ export const PROTOCOL = [
     "that a refused token is forgotten",
   ]),
   ...mutationsOf(
-    "protocol/session/retry.ts",
-    [
-      'grown(AUTH_FIRST_MS, AUTH_MAX_MS, this.#refusals - 1);\n      case "server-restart"',
-      '0;\n      case "server-restart"',
-      "the wait after HALT",
-    ],
-    ["      this.#refusals++;\n      return grown(", "      return grown(", "that refusals wait longer each time"],
-    [
-      "Math.min(Math.max(temporary.backoff * 1000, RECONNECT_MS), AUTH_MAX_MS)",
-      "temporary.backoff * 1000",
-      "the bounds of the server's backoff",
-    ],
-    ["Math.round(ms - randomBelow(this.#random, Math.max(1, Math.floor(ms / 4))))", "ms", "the jitter of retries"],
-    ["Math.min(max, first * 2 ** Math.min(times, 20))", "first", "the growth of waits"],
-  ),
-  ...mutationsOf(
     "protocol/push/collect.ts",
     ["this.#options.length > MAX_OPTIONS ||", "", "the most options of a push reply"],
     ["|| this.#characters > MAX_CHARACTERS)", ")", "the longest push reply"],
