@@ -5,13 +5,11 @@
  *   base           another checkout's Morgana, with --base: before and after within the same hour
  *   wireguard-go   at both ends, where one is found (WIREGUARD_GO=) or can be built
  * All but the last talk to the same real openvpn server. Figures are medians over the rounds; trust the ratios, not the digits.
- *
- *   npm run bench -- [--quick] [--rounds 3] [--seconds 5] [--base DIR] [--cipher AES-256-GCM] [--json] [--no-wireguard] [--no-vm] [--no-parts]
  */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { build } from "../scripts/build-binary.ts";
+import { commandLine } from "../scripts/command-line.ts";
 import { iperfTcp } from "../test/support/world/iperf.ts";
 import { becomePrivileged, missingTools } from "../test/support/world/privilege.ts";
 import { run } from "../test/support/world/process.ts";
@@ -23,26 +21,30 @@ import { FIGURES, measure, type Round, UDP_LOSS_PERCENT } from "./measure.ts";
 import { median, table } from "./report.ts";
 import { findWireguard } from "./wireguard.ts";
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: "boolean", default: false },
-    rounds: { type: "string" },
-    seconds: { type: "string" },
-    base: { type: "string" },
-    cipher: { type: "string", default: "AES-256-GCM" },
-    json: { type: "boolean", default: false },
-    "no-wireguard": { type: "boolean", default: false },
-    "no-vm": { type: "boolean", default: false },
-    "no-parts": { type: "boolean", default: false },
-  },
+const USAGE = `usage: npm run bench [-- OPTION...]
+
+  --quick           three minutes: one round, 2 s each
+  --rounds N        3 where it is not quick
+  --seconds N       of each measurement: 5 where it is not quick
+  --base DIR        beside another checkout's Morgana, in the same rounds
+  --cipher NAME     AES-256-GCM
+  --json            the figures of every round in place of the tables
+  --no-wireguard, --no-vm, --no-parts   without these
+`;
+const { values, number } = commandLine(USAGE, {
+  quick: { type: "boolean", default: false },
+  rounds: { type: "string" },
+  seconds: { type: "string" },
+  base: { type: "string" },
+  cipher: { type: "string", default: "AES-256-GCM" },
+  json: { type: "boolean", default: false },
+  "no-wireguard": { type: "boolean", default: false },
+  "no-vm": { type: "boolean", default: false },
+  "no-parts": { type: "boolean", default: false },
 });
 const { cipher, quick } = values;
-const rounds = Number(values.rounds ?? (quick ? 1 : 3));
-const seconds = Number(values.seconds ?? (quick ? 2 : 5));
-if (!(rounds >= 1 && seconds >= 1)) {
-  console.error("bench: --rounds and --seconds take a number from 1 on");
-  process.exit(2);
-}
+const rounds = number("rounds", 1) ?? (quick ? 1 : 3);
+const seconds = number("seconds", 1) ?? (quick ? 2 : 5);
 const length = {
   warmUpSeconds: quick ? 2 : 5,
   seconds,

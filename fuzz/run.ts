@@ -4,28 +4,30 @@
  * test` runs it again; with --grow also those that reached something new.
  */
 import { writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
+import { commandLine } from "../scripts/command-line.ts";
 import { seededRandom } from "../src/lib/random.ts";
 import { mutate } from "./mutate.ts";
 import { corpus, corpusOf, type Target } from "./target.ts";
 import { TARGETS } from "./targets.ts";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    seed: { type: "string", default: "1" },
-    seconds: { type: "string", default: "20" },
-    grow: { type: "boolean", default: false },
-  },
-});
-const chosen =
-  positionals[0] === "all"
-    ? Object.entries(TARGETS)
-    : Object.entries(TARGETS).filter(([name]) => name === positionals[0]);
-if (chosen.length === 0) {
-  console.error(`usage: npm run fuzz -- all|${Object.keys(TARGETS).join("|")} [--seed N] [--seconds N] [--grow]`);
-  process.exit(2);
-}
+const USAGE = `usage: npm run fuzz -- TARGET|all [--seed N] [--seconds N] [--grow]
+
+  TARGET        ${Object.keys(TARGETS).join(" ")}
+  --seed N      1; the same number is the same run
+  --seconds N   20, of each target
+  --grow        keeps in the corpus what reached something new
+`;
+const isTarget = (word: string, index: number): boolean =>
+  index === 0 && (word === "all" || Object.hasOwn(TARGETS, word));
+const { values, words, refuse, number } = commandLine(
+  USAGE,
+  { seed: { type: "string" }, seconds: { type: "string" }, grow: { type: "boolean", default: false } },
+  isTarget,
+);
+const wanted = words[0] ?? refuse(`which target? all, or one of ${Object.keys(TARGETS).join(" ")}`);
+const seed = number("seed", 0) ?? 1;
+const seconds = number("seconds", 1) ?? 20;
+const chosen = Object.entries(TARGETS).filter(([name]) => wanted === "all" || name === wanted);
 
 const MOST_FAILURES = 10;
 let failures = 0;
@@ -37,8 +39,8 @@ function fuzz(name: string, target: Target): number {
   const pool = corpus(name).map(({ bytes }) => bytes);
   for (const input of pool) target.run(input, (what) => reached.add(what));
   const atStart = reached.size;
-  const random = seededRandom(Number(values.seed));
-  const end = performance.now() + Number(values.seconds) * 1000;
+  const random = seededRandom(seed);
+  const end = performance.now() + seconds * 1000;
   let runs = 0;
   let found = 0;
   while (performance.now() < end && found < MOST_FAILURES) {
@@ -64,7 +66,7 @@ function fuzz(name: string, target: Target): number {
     console.log(file, problem);
   }
   console.log(
-    `${name}: ${runs} inputs, ${reached.size} things reached (${atStart} by the corpus), ${found} failures (seed ${values.seed})`,
+    `${name}: ${runs} inputs, ${reached.size} things reached (${atStart} by the corpus), ${found} failures (seed ${seed})`,
   );
   return found;
 }

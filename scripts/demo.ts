@@ -1,12 +1,7 @@
 /**
  * `npm run demo`: the main job in one command. A LAN host, a router, a real openvpn server and a web server in network namespaces; the router
  * is the appliance, booted in QEMU. Shows that the LAN reaches the web server through the tunnel and that nothing else was on the WAN.
- *
- *   npm run demo -- [--native] [--keep] [--role client]
- *     --native   the appliance as a process on the same interfaces instead of a VM
- *     --keep     leave it running until Ctrl-C
  */
-import { parseArgs } from "node:util";
 import type { Kind, Tally } from "../test/support/world/capture.ts";
 import { iperfTcp } from "../test/support/world/iperf.ts";
 import { becomePrivileged, inUserNamespace } from "../test/support/world/privilege.ts";
@@ -14,21 +9,22 @@ import { until } from "../test/support/world/process.ts";
 import { startNative } from "../test/support/world/router.ts";
 import { startVm, Vm } from "../test/support/world/vm.ts";
 import { GATEWAY, SERVER, SITE, TUNNEL, World } from "../test/support/world/world.ts";
+import { commandLine } from "./command-line.ts";
 import { ROOT } from "./steps.ts";
 
-const { values } = parseArgs({
-  options: {
-    native: { type: "boolean", default: false },
-    keep: { type: "boolean", default: false },
-    role: { type: "string", default: "client" },
-  },
+const USAGE = `usage: npm run demo [-- [--native] [--keep] [--role client]]
+
+  --native   the appliance as a process on the same interfaces instead of a VM
+  --keep     leave it running until Ctrl-C
+`;
+
+const { values, refuse } = commandLine(USAGE, {
+  native: { type: "boolean", default: false },
+  keep: { type: "boolean", default: false },
+  role: { type: "string", default: "client" },
 });
-if (values.role !== "client") {
-  console.error(
-    values.role === "server" ? "demo: --role server: not available yet" : `demo: --role ${values.role}: no such role`,
-  );
-  process.exit(2);
-}
+if (values.role !== "client")
+  refuse(`--role ${values.role}: ${values.role === "server" ? "not available yet" : "no such role"}`);
 
 const MIB = 1 << 20;
 const PINGS = 20;
@@ -151,6 +147,8 @@ function wan(tally: Tally): void {
   ];
   for (const [kind, title] of kinds)
     rows.push([`WAN packets: ${title}`, `${tally.sent[kind]} from the router, ${tally.received[kind]} to it`]);
+  // Nothing but the router's own must leave it; what its neighbours say is theirs.
+  if (tally.strays.length > 0) rows.push(["  that came to it", `${tally.strays.join("; ")}: not answered`]);
   if (tally.sent.other > 0) problems.push(`on the WAN and should not be: ${tally.odd.join("; ")}`);
   if (tally.sent.openvpn === 0) problems.push("the capture on the WAN saw no OpenVPN packet");
 }
@@ -175,7 +173,7 @@ function followLog(read: () => string): { stop(): void } {
     const end = log.lastIndexOf("\n") + 1;
     for (const line of log.slice(at, end).split("\n")) {
       if (/\b(link|tls|tunnel|wan|lan|config|shutdown)\b\.?[a-z]*/.test(line))
-        console.log(`             | ${line.trim().slice(0, 160)}`);
+        console.log(`             | ${shortened(line.trim(), 160)}`);
     }
     at = Math.max(at, end);
   };
@@ -186,6 +184,11 @@ function followLog(read: () => string): { stop(): void } {
       look();
     },
   };
+}
+
+/** Cut between two words where it is longer. */
+function shortened(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, text.lastIndexOf(" ", most - 4) + 1)}...`;
 }
 
 function table(): void {

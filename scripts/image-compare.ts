@@ -8,10 +8,16 @@ import { differences, differingAssembly } from "../image/compare.ts";
 import { debianFiles, machineApt, PINS, readPins } from "../image/debian.ts";
 import { byAssembler, byLinuxkit, ingredients } from "../image/make.ts";
 import { BINARY, build, DIST } from "./build-binary.ts";
+import { commandLine } from "./command-line.ts";
 import { linuxkit } from "./linuxkit.ts";
 import { ROOT } from "./steps.ts";
 
-const other = process.argv[2];
+const USAGE = `usage: npm run image:compare [-- DIST]
+
+  DIST   another folder that npm run image filled: names the inputs and the files in which dist/ differs from it.
+         Without it: the image by LinuxKit (LINUXKIT=, else on the PATH) beside the assembler's
+`;
+const other = commandLine(USAGE, {}, (_word, index) => index === 0).words[0];
 try {
   const found = other === undefined ? await assemblers() : differences(DIST, other);
   for (const line of found) console.log(line);

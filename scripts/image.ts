@@ -14,31 +14,36 @@ import { makeDisks } from "../image/disk.ts";
 import { formatInputs, imageInputs } from "../image/inputs.ts";
 import { byAssembler, byLinuxkit, compress, ingredients, initrd } from "../image/make.ts";
 import { BINARY, binaryInputs, build, DIST } from "./build-binary.ts";
+import { commandLine } from "./command-line.ts";
 import { linuxkit } from "./linuxkit.ts";
 import { lock } from "./lock.ts";
 import { ROOT } from "./steps.ts";
 
 /** Kernel and root file system together. */
 const LIMIT_BYTES = 64_000_000;
-const update = process.argv.includes("--update");
-const quick = process.argv.includes("--quick");
+const USAGE = `usage: npm run image [-- [--disk] [--quick] [--update]]
+
+  --disk     also dist/morgana.iso and dist/morgana.qcow2, which boot by themselves
+  --quick    a bigger image in a few seconds, for trying things out
+  --update   pins the Debian packages that are served now
+`;
+const { update, quick, disk } = commandLine(USAGE, {
+  update: { type: "boolean", default: false },
+  quick: { type: "boolean", default: false },
+  disk: { type: "boolean", default: false },
+}).values;
 /** 19 takes 40 s where 9 takes 2, but is what keeps below the limit with room to grow. */
 const LEVEL = quick ? 3 : 19;
 const INPUTS = join(DIST, FILES.inputs);
 const OUT = [FILES.kernel, FILES.initrd, FILES.cmdline].map((name) => join(DIST, name)) as [string, string, string];
 
-const unknown = process.argv.slice(2).filter((word) => !["--update", "--quick", "--disk"].includes(word));
-if (unknown.length > 0) {
-  console.error(`usage: npm run image [-- --update] [--quick] [--disk]; unknown: ${unknown.join(" ")}`);
-  process.exit(2);
-}
 try {
   const unlock = await lock(join(DIST, ".image.lock"));
   try {
     if (update) pinWhatIsServed();
     await build();
     make();
-    if (process.argv.includes("--disk")) disks();
+    if (disk) disks();
   } finally {
     unlock();
   }

@@ -5,24 +5,31 @@
  * against itself. Exit status 1 where bytes were wrong or a connection hung.
  */
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
 import { type Cell, cells } from "../test/support/tcp/grid.ts";
 import { type Host, TcpPath } from "../test/support/tcp/path.ts";
 import type { Kind, Outcome } from "../test/support/tcp/transfer.ts";
 import { becomePrivileged } from "../test/support/world/privilege.ts";
+import { commandLine } from "./command-line.ts";
 
-const { values } = parseArgs({
-  options: {
-    only: { type: "string", multiple: true },
-    jobs: { type: "string" },
-    kernel: { type: "boolean", default: false },
-    seed: { type: "string", default: "1" },
-  },
+const USAGE = `usage: npm run interop:full [-- [--only WORD]... [--jobs N] [--kernel] [--seed N]]
+
+  --only WORD   the networks whose names hold the word, and each other one that is given
+  --jobs N      at once: as many as there are processors
+  --kernel      judges the judge: the kernel beside itself
+  --seed N      1; of the links' dice
+`;
+const { values, number } = commandLine(USAGE, {
+  only: { type: "string", multiple: true },
+  jobs: { type: "string" },
+  kernel: { type: "boolean", default: false },
+  seed: { type: "string" },
 });
+const wantedJobs = number("jobs", 1);
+const seed = number("seed", 0) ?? 1;
 await becomePrivileged();
 
 /** What is measured must not be what the processors of this machine can do: long round trips leave them idle. */
-const JOBS = Number(values.jobs ?? Math.max(1, availableParallelism()));
+const JOBS = wantedJobs ?? Math.max(1, availableParallelism());
 /** Time of one transfer: some tens of round trips. */
 const measureMs = (cell: Cell): number => (cell.delay === 0 ? 2000 : cell.delay === 20 ? 3000 : 10_000);
 const PATIENCE_S = 60;
@@ -80,7 +87,7 @@ async function workOff(list: readonly Cell[], jobs: number): Promise<void> {
 
 /** The kernel and the judged one alternate. Every second cell the judged one is the listener. */
 async function measure(path: TcpPath, cell: Cell): Promise<Row> {
-  await path.become(cell.mtu, { ...cell.faults, seed: Number(values.seed) });
+  await path.become(cell.mtu, { ...cell.faults, seed: seed });
   const isListener = cells().findIndex((other) => other.name === cell.name) % 2 === 1;
   const rates: number[] = [];
   for (const host of ["kernel", judged] as const) {

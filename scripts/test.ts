@@ -5,15 +5,12 @@
  */
 import { Glob } from "bun";
 import { canMakeNamespaces, privileged, userNamespaceProblem } from "../test/support/world/privilege.ts";
+import { commandLine } from "./command-line.ts";
 import { bunTest, checks, endWithMe, finish, newTally, program, programBeside, ROOT } from "./steps.ts";
 
 const STEPS = ["check", "unit", "image", "interop", "system"] as const;
-const chosen = process.argv.slice(2);
-const unknown = chosen.filter((name) => !STEPS.some((step) => step === name));
-if (unknown.length > 0) {
-  console.error(`usage: npm test [-- ${STEPS.join("|")} ...]; unknown: ${unknown.join(" ")}`);
-  process.exit(2);
-}
+const USAGE = `usage: npm test [-- ${STEPS.join("|")} ...]\n\nEvery test, or only those steps.`;
+const chosen = commandLine(USAGE, {}, (word) => STEPS.some((step) => step === word)).words;
 const wanted = (step: (typeof STEPS)[number]): boolean => chosen.length === 0 || chosen.includes(step);
 
 const tally = newTally();

@@ -40,12 +40,12 @@ async function main(): Promise<number> {
     }
     case "client":
     case "genkey":
-      return usageError(`${subcommand}: not available in this version`);
+      return usageError(undefined, `${subcommand}: not available in this version`);
     case undefined:
       process.stderr.write(HELP);
       return 2;
     default:
-      return usageError(`unknown subcommand "${subcommand}"`);
+      return usageError(undefined, `unknown subcommand "${subcommand}"`);
   }
 }
 

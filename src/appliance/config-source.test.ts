@@ -56,7 +56,7 @@ test("files of the kernel that have no end, and such that would be waited for, a
     // Named by the operator, so that it is followed.
     expect(problems(join(path, "x.ovpn"))).toEqual([
       expect.stringMatching(
-        /^x\.ovpn:1: file: (is larger than 4 MiB|may not be read|has nothing to read|cannot be read)/,
+        /^x\.ovpn:0: file: (is larger than 4 MiB|may not be read|has nothing to read|cannot be read)/,
       ),
     ]);
   }

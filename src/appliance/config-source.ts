@@ -19,7 +19,7 @@ export interface ConfigSource {
 export function openConfigSource(path: string): ConfigSource {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw new Error(`there is no file or folder "${path}"`);
-  if (stat.isDirectory()) return { reader: folderReader(path), options: {} };
+  if (stat.isDirectory()) return { reader: folderReader(path), options: { place: path } };
   const single = basename(path);
   return { reader: folderReader(dirname(path), single), options: { single } };
 }

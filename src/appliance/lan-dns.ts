@@ -160,7 +160,7 @@ export class LanDns {
   }
 
   #say(now: number, event: ForwarderEvent): void {
-    const say = (name: string, text: string): void => this.#heard.write(now, "warn", name, text);
+    const say = (name: string, text: string): void => void this.#heard.write(now, "warn", name, text);
     switch (event.kind) {
       case "no-server":
         return say("dns.no-server", this.#remedy);
@@ -170,7 +170,7 @@ export class LanDns {
           `the DNS server ${event.server} behind the tunnel does not answer; another one is asked where there is one`,
         );
       case "server-up":
-        return this.#heard.write(now, "info", "dns.server-up", `the DNS server ${event.server} answers again`);
+        return void this.#heard.write(now, "info", "dns.server-up", `the DNS server ${event.server} answers again`);
       case "private-answer":
         return say(
           "dns.private-answer",

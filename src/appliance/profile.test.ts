@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { formatProblem } from "../protocol/config/problem.ts";
 import { openConfigSource } from "./config-source.ts";
 import { type ConfigReader, type LoadOptions, type LoadResult, loadProfile } from "./profile.ts";
 import { DEFAULT_SETTINGS, withoutDhcp } from "./settings.ts";
@@ -51,10 +52,6 @@ test("auth.txt serves a bare auth-user-pass, and one whose file is not there", (
   ]);
 });
 
-test("one file that cannot be read is named itself, not appliance.toml, which nobody looks at then", () => {
-  expect(problems(load({}, { single: "a.ovpn" }))).toEqual(["a.ovpn:1: file: is not there any more"]);
-});
-
 test("what the TLS library cannot work with is a problem of the profile, not of every attempt", () => {
   const lines = "auth-user-pass\r\ntls-groups secp999";
   expect(problems(load({ "a.ovpn": PROFILE.replace("auth-user-pass", lines), "auth.txt": AUTH }))).toEqual([
@@ -75,6 +72,27 @@ test("vpn.config chooses the profile; its files are relative to it and stay on t
   expect(problems(load(outside))).toEqual([expect.stringMatching(/^office\/a\.ovpn:4: ca: the file .* is not there/)]);
   const missing = load({ "appliance.toml": toml });
   expect(problems(missing)).toEqual(['appliance.toml:4: vpn.config: the file "office/a.ovpn" is not there']);
+});
+
+test("what is wrong with the folder names the folder, and no line of a file that need not exist", () => {
+  const said = (result: LoadResult): string[] => (result.ok ? [] : result.problems.map(formatProblem));
+  const none = load({}, openConfigSource(CONFIGS).options);
+  expect(said(none)).toEqual([expect.stringMatching(/test\/configs: vpn\.config: there is no OpenVPN file/)]);
+  const two = load({ "b.ovpn": PROFILE, "a.conf": PROFILE, "appliance.toml": "" }, { place: "the config disk (vda)" });
+  expect(said(two)).toEqual([
+    expect.stringMatching(/^the config disk \(vda\): vpn\.config: there are 2 OpenVPN files/),
+  ]);
+  expect(said(load({}, { single: "a.ovpn" }))).toEqual([
+    expect.stringMatching(/^a\.ovpn: file: is not there any more/),
+  ]);
+});
+
+test("CR alone ends a line, as Macs wrote it: of the profile, auth.txt and appliance.toml", () => {
+  const old = (text: string): string => text.replace(/\r?\n/g, "\r");
+  const files = { "a.ovpn": PROFILE, "auth.txt": AUTH, "appliance.toml": '[log]\nlevel = "debug"\n' };
+  const macs = Object.fromEntries(Object.entries(files).map(([name, text]) => [name, old(text)]));
+  expect(load(macs)).toEqual(load(files));
+  expect(load(macs)).toMatchObject({ ok: true, settings: { log: { level: "debug" } } });
 });
 
 test("none or several profiles is one clear problem", () => {
@@ -151,6 +169,6 @@ test("one file given by itself takes no appliance.toml from beside it, but the f
 test("a folder with several profiles and no appliance.toml says so", () => {
   const { reader, options } = openConfigSource(CONFIGS);
   expect(problems(loadProfile(reader, options))).toEqual([
-    expect.stringMatching(/^appliance\.toml:1: vpn\.config: there are \d+ OpenVPN files/),
+    expect.stringMatching(/test\/configs:0: vpn\.config: there are \d+ OpenVPN files/),
   ]);
 });

@@ -20,6 +20,8 @@ export interface ConfigReader {
 export interface LoadOptions {
   /** The configuration is this one OpenVPN file: appliance.toml is not looked for. */
   readonly single?: string | undefined;
+  /** What messages call the folder, such as its path. */
+  readonly place?: string;
   /** The wall clock, which the dates of certificates are compared with; default: now. */
   readonly unixSeconds?: number;
 }
@@ -72,13 +74,15 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   const bytes = typeof name === "string" ? reader.read(name) : undefined;
   if (options.single !== undefined && !(bytes instanceof Uint8Array)) {
     const problem = bytes ?? "is not there any more";
-    problems.push({ origin: { file: options.single, line: 1 }, directive: "file", problem });
+    problems.push({ origin: { file: options.single, line: 0 }, directive: "file", problem });
     return { ok: false, settings, notices: [], warnings: [], problems };
   }
   if (typeof name !== "string" || !(bytes instanceof Uint8Array)) {
     const text = typeof name === "string" ? `the file "${printable(name)}" ${bytes ?? "is not there"}` : name.problem;
+    const isNamed = settings.vpn.config !== undefined;
+    const origin = isNamed ? { file: SETTINGS_FILE, line } : { file: options.place ?? "the configuration", line: 0 };
     // A broken appliance.toml may have named it.
-    if (parsed.ok) problems.push({ origin: { file: SETTINGS_FILE, line }, directive: "vpn.config", problem: text });
+    if (parsed.ok) problems.push({ origin, directive: "vpn.config", problem: text });
     return { ok: false, settings, notices: [], warnings: [], problems };
   }
 

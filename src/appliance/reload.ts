@@ -1,5 +1,6 @@
 /** A configuration that was read, at the start or again: what is said of it, and what of it cannot be taken while the appliance runs. */
-import type { Log, LogLevel } from "../lib/log.ts";
+import type { Log } from "../lib/log.ts";
+import { formatProblem, inOrder } from "../protocol/config/problem.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
 import { type LoadResult, SETTINGS_FILE } from "./profile.ts";
 import type { Settings } from "./settings.ts";
@@ -17,11 +18,9 @@ export function sayLoaded(
   current: ClientConfig | undefined,
 ): ClientConfig | undefined {
   for (const notice of loaded.notices) log.write("info", "config.notice", notice);
-  const say = (level: LogLevel, event: string, p: (typeof loaded.warnings)[number]): void =>
-    log.write(level, event, `${p.origin.file}:${p.origin.line}: ${p.directive}: ${p.problem}`);
-  for (const warning of loaded.warnings) say("warn", "config.warning", warning);
+  for (const { isWarning, found } of inOrder(loaded.warnings, loaded.ok ? [] : loaded.problems))
+    log.write(isWarning ? "warn" : "error", isWarning ? "config.warning" : "config.invalid", formatProblem(found));
   if (loaded.ok) return loaded.config;
-  for (const problem of loaded.problems) say("error", "config.invalid", problem);
   // Without a problem there is no configuration yet; whoever loads it has said so.
   const problems = loaded.problems.length;
   if (current !== undefined) {

@@ -229,8 +229,11 @@ describe("problems have a line", () => {
     ['[wan]\naddress = "203.0.113.5/24"\ngateway = "203.0.113.255"', ["3: wan.gateway: is the network's"]],
     [
       '[wan]\naddress = "192.168.5.5/16"\ngateway = "192.168.0.1"',
-      ["2: wan.address: the networks of LAN and WAN overlap"],
+      [
+        "2: wan.address: the networks of LAN (192.168.50.1/24) and WAN (192.168.5.5/16) overlap; give the LAN another one",
+      ],
     ],
+    ["[wan]\rmtu = 1400\r[lan]\rmtu = 1\r", ["4: lan.mtu: unknown key"]],
     ['wan.mac = "52:54:00:12:34:56"\nlan.mac = "52:54:00:12:34:56"', ["2: lan.mac: is the same"]],
     ['hostname = "a"\nhostname = "b"', ["2: syntax:"]],
     ["[wan]\nmtu = \n", ["2: syntax:"]],

@@ -7,6 +7,7 @@ import { Cidr, parseCidr } from "../lib/cidr.ts";
 import { type IpAddress, parseIp, parseIpv4 } from "../lib/ip.ts";
 import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
 import type { Mac } from "../lib/mac.ts";
+import { withLineFeeds } from "../protocol/config/line-ends.ts";
 import { ProblemList } from "../protocol/config/problem-list.ts";
 import type { ConfigProblem } from "../protocol/config/types.ts";
 import { type Address6, gateway6, gateway6Problem, lanAddress6, wanAddress6 } from "./settings-address6.ts";
@@ -106,7 +107,7 @@ const MAX_NESTING = 16;
 
 /** @param text undefined where there is no file: the defaults */
 export function parseSettings(file: string, text: string | undefined): SettingsResult {
-  const toml = (text ?? "").replace(/^\ufeff/, "");
+  const toml = withLineFeeds(text ?? "").replace(/^\ufeff/, "");
   if (toml.length > MAX_CHARACTERS) return unusable(file, 1, "file", `larger than ${MAX_CHARACTERS / 1024} KiB`);
   const deep = tooDeepAt(toml, MAX_NESTING);
   if (deep !== undefined)
@@ -270,7 +271,8 @@ class Reading {
       this.#checkGateway(wan.address, wan.gateway);
       if (wan.address.overlaps(lan.address) && !this.#failed.has("lan.address")) {
         const key = this.#values.has("lan.address") ? "lan.address" : "wan.address";
-        this.fail(key, "the networks of LAN and WAN overlap");
+        const remedy = "give the LAN another one, below [lan]: address";
+        this.fail(key, `the networks of LAN (${lan.address}) and WAN (${wan.address}) overlap; ${remedy}`);
       }
     }
     this.#crossCheck6(wan, lan);

@@ -32,7 +32,7 @@ export async function appliance(argv: string[]): Promise<number> {
       },
     }).values;
   } catch (error) {
-    return usageError(`appliance: ${(error as Error).message}`);
+    return usageError("appliance", `${(error as Error).message}`);
   }
   if (values["help"]) {
     process.stdout.write(HELP);
@@ -40,15 +40,15 @@ export async function appliance(argv: string[]): Promise<number> {
   }
   const { wan, lan, config } = values;
   if (typeof wan !== "string" || typeof lan !== "string" || typeof config !== "string") {
-    return usageError("appliance: --wan, --lan and --config are all needed");
+    return usageError("appliance", "--wan, --lan and --config are all needed");
   }
-  if (wan === lan) return usageError("appliance: --wan and --lan must be two interfaces");
+  if (wan === lan) return usageError("appliance", "--wan and --lan must be two interfaces");
   const level = values["log-level"];
   if (level !== undefined && !LOG_LEVELS.includes(level as LogLevel)) {
-    return usageError(`appliance: --log-level is one of ${LOG_LEVELS.join(", ")}`);
+    return usageError("appliance", `--log-level is one of ${LOG_LEVELS.join(", ")}`);
   }
   const format = values["log-format"] ?? "text";
-  if (format !== "text" && format !== "json") return usageError("appliance: --log-format is text or json");
+  if (format !== "text" && format !== "json") return usageError("appliance", "--log-format is text or json");
   const { runNative } = await import("../appliance/native.ts");
   return runNative({ version, wan, lan, config, level: level as LogLevel | undefined, format });
 }

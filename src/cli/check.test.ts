@@ -82,6 +82,20 @@ test("wrong usage and unreadable files: status 2", () => {
   }
 });
 
+test("whoever misuses a subcommand is sent to its own help", () => {
+  expect(check("--nope").err).toEndWith('\nTry "morgana check --help".\n');
+  const wrong = Bun.spawnSync([process.execPath, join(ROOT, "src/main.ts"), "appliance"]);
+  expect(wrong.stderr.toString()).toEndWith('\nTry "morgana appliance --help".\n');
+  const none = Bun.spawnSync([process.execPath, join(ROOT, "src/main.ts"), "nonsense"]);
+  expect(none.stderr.toString()).toEndWith('\nTry "morgana --help".\n');
+});
+
+test("warnings and problems come in the order of the lines", () => {
+  const lines = check("bad/together.ovpn").err.matchAll(/^bad\/together\.ovpn:(\d+): .*?(\(warning\))?$/gm);
+  const found = [...lines].map(([, line, warning]) => ({ line: Number(line), warning: warning !== undefined }));
+  expect(found.map(({ line }) => line)).toEqual(found.map(({ line }) => line).sort((a, b) => a - b));
+});
+
 test("a device without end is not read to its end, and a pipe is read", () => {
   expect(check("/dev/zero")).toMatchObject({ status: 2, err: expect.stringContaining("larger than 4 MiB") });
   const piped = Bun.spawnSync([process.execPath, join(ROOT, "src/main.ts"), "check", "/dev/stdin"], {

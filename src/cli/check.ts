@@ -6,8 +6,8 @@ import { readFileOrPipe, readPlainFile } from "../platform/sys/file.ts";
 import { formatConfig } from "../protocol/config/format.ts";
 import { oneLine } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
+import { formatProblem, inOrder } from "../protocol/config/problem.ts";
 import type { DefaultCredentials } from "../protocol/config/resolve-client.ts";
-import type { ConfigProblem } from "../protocol/config/types.ts";
 import { usageError } from "./help.ts";
 
 const HELP = `usage: morgana check [--client|--server] FILE
@@ -36,17 +36,17 @@ export async function check(argv: string[]): Promise<number> {
     } as const;
     ({ values, positionals: files } = parseArgs({ args: argv, strict: true, allowPositionals: true, options }));
   } catch (error) {
-    return usageError(`check: ${(error as Error).message}`);
+    return usageError("check", `${(error as Error).message}`);
   }
   if (values.help) {
     process.stdout.write(HELP);
     return 0;
   }
   const file = files[0];
-  if (file === undefined || files.length > 1) return usageError("check: exactly one FILE is needed");
-  if (values.client && values.server) return usageError("check: --client and --server exclude each other");
+  if (file === undefined || files.length > 1) return usageError("check", "exactly one FILE is needed");
+  if (values.client && values.server) return usageError("check", "--client and --server exclude each other");
   const text = readFileOrPipe(file, MAX_FILE, PATIENCE_MS);
-  if (typeof text === "string") return usageError(`check: ${oneLine(file)} ${text}`);
+  if (typeof text === "string") return usageError("check", `${oneLine(file)} ${text}`);
   const beside = (name: string): Uint8Array | string | undefined =>
     readPlainFile(isAbsolute(name) ? name : join(dirname(file), name), MAX_FILE);
   const auth = beside("auth.txt");
@@ -58,10 +58,8 @@ export async function check(argv: string[]): Promise<number> {
   const tls = result.ok
     ? checkTls(result.config, Math.floor(Date.now() / 1000))
     : { problems: result.problems, warnings: [] };
-  for (const warning of [...result.warnings, ...tls.warnings]) {
-    process.stderr.write(`${formatProblem(warning)} (warning)\n`);
-  }
-  for (const problem of tls.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+  for (const { isWarning, found } of inOrder([...result.warnings, ...tls.warnings], tls.problems))
+    process.stderr.write(`${oneLine(formatProblem(found))}${isWarning ? " (warning)" : ""}\n`);
   if (!result.ok || tls.problems.length > 0) return 1;
   process.stdout.write(
     `# ${basename(file).replace(/[^ -~]/g, "?")}, resolved by morgana check\n${formatConfig(result.config)}`,
@@ -73,7 +71,3 @@ const credentials = (file: Uint8Array | string): DefaultCredentials => ({
   label: "auth.txt",
   ...(typeof file === "string" ? { unreadable: file } : { text: new TextDecoder().decode(file) }),
 });
-
-/** FILE:LINE: directive: problem */
-const formatProblem = ({ origin, directive, problem }: ConfigProblem): string =>
-  oneLine(`${origin.file}:${origin.line}: ${directive}: ${problem}`);

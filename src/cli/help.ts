@@ -15,7 +15,8 @@ As the image of its own machine (npm run image) it boots by itself, and finds NI
 `;
 
 /** Says what is wrong with the command line; exit status 2. */
-export function usageError(problem: string): number {
-  process.stderr.write(`morgana: ${problem}\nTry "morgana --help".\n`);
+export function usageError(subcommand: string | undefined, problem: string): number {
+  const [start, command] = subcommand === undefined ? ["", ""] : [`${subcommand}: `, `${subcommand} `];
+  process.stderr.write(`morgana: ${start}${problem}\nTry "morgana ${command}--help".\n`);
   return 2;
 }

@@ -18,18 +18,19 @@ export class BoundedLog {
     this.#burst = burst;
   }
 
-  /** As {@link Log.write}; `event` is a constant, so that they are few. */
-  write(now: number, level: LogLevel, event: string, message: string, fields: LogFields = {}): void {
-    if (!this.#log.enabled(level)) return;
+  /** As {@link Log.write}; `event` is a constant, so that they are few. @returns whether it was written: not held back */
+  write(now: number, level: LogLevel, event: string, message: string, fields: LogFields = {}): boolean {
+    if (!this.#log.enabled(level)) return false;
     const known = this.#events.get(event);
     const state = known ?? { limit: new RateLimit(this.#perMinute / 60, this.#burst), held: 0 };
     if (known === undefined) this.#events.set(event, state);
     if (!state.limit.take(now)) {
       state.held++;
-      return;
+      return false;
     }
     const held = state.held === 0 ? undefined : state.held;
     state.held = 0;
     this.#log.write(level, event, message, held === undefined ? fields : { ...fields, "held-back": held });
+    return true;
   }
 }

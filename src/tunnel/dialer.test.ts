@@ -472,6 +472,11 @@ describe("a server's name", () => {
     const told = bed.lines.filter((line) => line.includes("link.unresolved"));
     expect(told.length).toBeGreaterThanOrEqual(3);
     expect(told.length).toBeLessThan(8);
+    // Whoever looks at the last lines sees why.
+    bed.until(() => bed.lines.at(-1)!.includes("link.waiting"));
+    expect(bed.lines.slice(-4).join("\n")).toContain("the resolver blocks this name");
+    const said = bed.lines.filter((line) => line.includes("the resolver blocks this name"));
+    expect(said.length).toBe(bed.lines.filter((line) => /link\.(unresolved|waiting .*blocks)/.test(line)).length);
     bed.names.known.set("vpn.example", ["203.0.113.10"]);
     const from = bed.now;
     bed.until(() => bed.isUp);

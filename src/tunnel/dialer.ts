@@ -189,8 +189,8 @@ export class Dialer {
     this.#options.resolver.resolve(now, host, remote.family, (at, result) => {
       if (this.#state.kind !== "resolving" || this.#state.remote !== remote) return;
       if (!result.ok) {
-        this.#heard.write(at, "warn", "link.unresolved", result.text, { host });
-        return this.#backOff(at, { kind: "resolve-failed" });
+        const said = this.#heard.write(at, "warn", "link.unresolved", result.text, { host });
+        return this.#backOff(at, { kind: "resolve-failed" }, said ? "" : result.text);
       }
       if (result.note !== undefined) this.#heard.write(at, "warn", "link.resolved", result.note, { host });
       const { addresses } = result;
@@ -230,8 +230,9 @@ export class Dialer {
   #connect(now: number, remote: Remote, address: IpAddress): void {
     const refusal = address.isHost ? this.#options.links.refusal(address) : "no address of a host";
     if (refusal !== undefined) {
-      this.#heard.write(now, "warn", "link.failed", `the remote ${address} is ${refusal}; nothing is sent there`);
-      return this.#backOff(now, { kind: "link-failed" });
+      const text = `the remote ${address} is ${refusal}; nothing is sent there`;
+      const said = this.#heard.write(now, "warn", "link.failed", text);
+      return this.#backOff(now, { kind: "link-failed" }, said ? "" : text);
     }
     const { config, links, slab, aead, control, random, scratch } = this.#options;
     this.#tls ??= this.#options.tls.context(tlsParameters(config.tls, config.verify));
@@ -245,8 +246,8 @@ export class Dialer {
       },
     );
     if (typeof link === "string") {
-      this.#heard.write(now, "error", "link.failed", link);
-      return this.#backOff(now, { kind: "link-failed" });
+      const said = this.#heard.write(now, "error", "link.failed", link);
+      return this.#backOff(now, { kind: "link-failed" }, said ? "" : link);
     }
     const unixSeconds = this.#options.unixSeconds();
     const session = new ClientSession(config, ports, { link, unixSeconds, authToken: this.#history.authToken });
@@ -407,11 +408,12 @@ export class Dialer {
     this.#backOff(now, { kind: "no-answer", seconds });
   }
 
-  #backOff(now: number, outcome: AttemptOutcome): void {
+  /** @param unsaid why, where the line that says it was held back: whoever looks at the last lines sees it here */
+  #backOff(now: number, outcome: AttemptOutcome, unsaid = ""): void {
     const delay = this.#history.retry.ended(outcome, now);
     if (outcome.kind === "auth-failed") this.#history.loginAt = now + delay;
     this.#state = { kind: "backing-off", until: now + delay };
-    if (delay >= 2000) this.#log.write("info", "link.waiting", "", { seconds: Math.round(delay / 100) / 10 });
+    if (delay >= 2000) this.#log.write("info", "link.waiting", unsaid, { seconds: Math.round(delay / 100) / 10 });
   }
 
   /** Forgets what is under way, without a word to the server. */

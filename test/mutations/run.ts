@@ -6,7 +6,7 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname } from "node:path";
-import { parseArgs } from "node:util";
+import { commandLine } from "../../scripts/command-line.ts";
 import { MUTATIONS } from "./list.ts";
 import { type Mutation, mutated, mutationProblem } from "./mutation.ts";
 import { type TestFiles, testFiles } from "./reach.ts";
@@ -17,13 +17,18 @@ const PRIVILEGED = ["test/support/world/", "test/support/veth.ts"];
 /** A mutation may make the code loop for ever; the slowest test file takes a few seconds. */
 const HANGS_AFTER_MS = 240_000;
 
-const { values } = parseArgs({
-  options: {
-    only: { type: "string", multiple: true },
-    jobs: { type: "string" },
-    list: { type: "boolean", default: false },
-  },
+const USAGE = `usage: npm run mutate [-- [--only WORD]... [--jobs N] [--list]]
+
+  --only WORD   those whose file or description holds the word
+  --jobs N      at once: as many as there are processors
+  --list        names them, and runs nothing
+`;
+const { values, number } = commandLine(USAGE, {
+  only: { type: "string", multiple: true },
+  jobs: { type: "string" },
+  list: { type: "boolean", default: false },
 });
+const wantedJobs = number("jobs", 1);
 const only = values.only;
 const name = (m: Mutation): string => `${m.file}: ${m.takesOut}`;
 const chosen = MUTATIONS.filter((m) => only === undefined || only.some((word) => name(m).includes(word)));
@@ -101,7 +106,7 @@ async function judge(tree: string, tests: TestFiles, mutation: Mutation): Promis
   }
 }
 
-const jobs = Math.min(Number(values.jobs ?? availableParallelism()), chosen.length);
+const jobs = Math.min(wantedJobs ?? availableParallelism(), chosen.length);
 const tests = await testFiles(ROOT, FOLDERS, PRIVILEGED);
 const trees = Array.from({ length: jobs }, (_, i) => `${scratch}/${i}`);
 for (const tree of trees) copyTree(tree);

@@ -60,7 +60,7 @@ export class DiskSource {
     if (before?.device !== disk.device || before.content !== disk.content) {
       this.#log.write("info", "disk.found", "", { device: disk.device, content: disk.content });
     }
-    const loaded = loadProfile(disk.reader, disk.options);
+    const loaded = loadProfile(disk.reader, { place: `the config disk (${disk.device})`, ...disk.options });
     releaseConfigDisk();
     return loaded;
   }

@@ -53,6 +53,19 @@ describe("words (behaviour of OpenVPN's option parser)", () => {
 });
 
 describe("lines", () => {
+  test("a web page that was saved as a profile is named, once, at its first line", () => {
+    for (const start of ["<!DOCTYPE html>", "<html lang=en>", "<!-- saved -->", '<?xml version="1.0"?>', "  <HTML>"]) {
+      const { lines, problems, isCutShort } = lex(`\n\n${start}\n<head>\n<title>Sign in</title>\nclient\n`);
+      expect([lines, problems.length, isCutShort]).toEqual([[], 1, true]);
+      expect(problems[0]).toMatchObject({
+        line: 3,
+        directive: "file",
+        problem: expect.stringMatching(/^looks like a web page/),
+      });
+    }
+    expect(lex("<ca>\nx\n</ca>\n# <html>\n").problems).toEqual([]);
+  });
+
   test("keep their numbers over blanks, comments, CR LF, a byte order mark and a missing final newline", () => {
     const { lines, problems } = lex("\ufeff# one\r\n\r\n--dev tun\r\n  verb 3");
     expect(problems).toEqual([]);

@@ -3,6 +3,7 @@
  * words apart by white space, quoted with '..' or "..", backslash escapes outside '..'; `<tag>` ... `</tag>` holds the
  * content of a file; `<connection>` ... `</connection>` holds directives of one remote.
  */
+import { withLineFeeds } from "./line-ends.ts";
 import { encodeUtf8 } from "./utf8.ts";
 
 export interface Line {
@@ -33,22 +34,34 @@ const MAX_ROWS = 32_768;
 
 /** All lines that hold a directive, and every problem of syntax. Never throws. */
 export function lex(text: string): { lines: Line[]; problems: LexProblem[]; isCutShort: boolean } {
-  const rows = (text.startsWith("\ufeff") ? text.slice(1) : text).split("\n");
-  if (rows.length > MAX_ROWS) {
-    const problem = `more than ${MAX_ROWS} lines`;
-    return { lines: [], problems: [{ line: MAX_ROWS + 1, directive: "file", problem }], isCutShort: true };
-  }
+  const rows = withLineFeeds(text.startsWith("\ufeff") ? text.slice(1) : text).split("\n");
+  if (rows.length > MAX_ROWS) return wholeFile(MAX_ROWS + 1, `more than ${MAX_ROWS} lines`);
+  const first = rows.findIndex((row) => row.trim() !== "");
+  if (first >= 0 && WEB_PAGE.test(rows[first]!)) return wholeFile(first + 1, IS_WEB_PAGE);
   const problems: LexProblem[] = [];
   const next = { row: 0 };
   const lines = lexRows(rows, next, undefined, problems);
   const binary = problems.find((p) => rows[p.line - 1]!.includes("\0"));
   if (binary !== undefined) {
-    // Nearly each row of it is a problem, and none of them says what is wrong.
-    const problem = "holds bytes that are not text; if it is a profile, it was saved as UTF-16: save it as UTF-8";
-    return { lines: [], problems: [{ line: binary.line, directive: "file", problem }], isCutShort: true };
+    return wholeFile(
+      binary.line,
+      "holds bytes that are not text; if it is a profile, it was saved as UTF-16: save it as UTF-8",
+    );
   }
   return { lines, problems, isCutShort: problems.some((p) => p.isCutShort === true) };
 }
+
+/** How HTML begins; no block has such a name. */
+const WEB_PAGE = /^\s*<(!doctype\s|!--|html\b|head\b|\?xml\b)/i;
+const IS_WEB_PAGE =
+  "looks like a web page (HTML): the page of a login or an error was saved in the profile's place; download the profile itself, signed in";
+
+/** Nearly each row of such a file is a problem, and none of them says what is wrong. */
+const wholeFile = (line: number, problem: string): ReturnType<typeof lex> => ({
+  lines: [],
+  problems: [{ line, directive: "file", problem }],
+  isCutShort: true,
+});
 
 /** Reads rows until `</closing>` or the end. */
 function lexRows(rows: string[], next: { row: number }, closing: string | undefined, problems: LexProblem[]): Line[] {

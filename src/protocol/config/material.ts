@@ -1,6 +1,7 @@
 /** Contents of blocks and of files that a profile names: PEM, static keys, user and password. */
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
+import { withLineFeeds } from "./line-ends.ts";
 import type { Reader } from "./reader.ts";
 import type { Material } from "./types.ts";
 import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
@@ -172,7 +173,7 @@ export function formatStaticKey(key: Uint8Array): string {
 
 /** First and second row of a credentials file, without all CR at their ends (OpenVPN's chomp). A missing row is undefined. */
 export function twoRows(bytes: Uint8Array): [string | undefined, string | undefined] {
-  const text = decodeUtf8(bytes).replace(/^\ufeff+/, "");
+  const text = withLineFeeds(decodeUtf8(bytes)).replace(/^\ufeff+/, "");
   // One more than wanted: behind the last row there may be an empty one, which is none.
   const rows = text.split("\n", 3).map((row) => row.replace(/\r+$/, ""));
   if (rows.at(-1) === "") rows.pop();

@@ -9,6 +9,7 @@ import type { AeadName, TlsParameters, TlsVersion } from "../ports.ts";
 /** Where a value came from, for messages: `office.ovpn:12` and what stands there. */
 export interface Origin {
   readonly file: string;
+  /** Counted from 1; 0: the whole of it. */
   readonly line: number;
 }
 

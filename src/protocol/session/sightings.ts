@@ -27,10 +27,11 @@ export const NOTHING_SEEN: Sightings = {
 };
 
 const UNREACHABLE: Readonly<Record<NonNullable<Sightings["unreachable"]>, string>> = {
-  network: "the network says that there is no way to it",
-  host: "the network says that there is no such host",
-  port: "its host says that nothing listens on that port: the server does not run, or has another port",
-  prohibited: "a firewall on the way says that it is blocked",
+  network:
+    "a router on the way reports that it knows no way to that network; check the remote, and what connects the WAN to the internet",
+  host: "a router on the way reports that it cannot reach that host: it is switched off, or the remote is wrong",
+  port: "that host reports that nothing listens on that port: the server does not run, or has another port",
+  prohibited: "a firewall on the way reports that it lets nothing through to it",
 };
 
 /** What explains the silence; undefined: nothing that was seen does. */

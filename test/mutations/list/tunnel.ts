@@ -20,8 +20,8 @@ export const TUNNEL = [
       "that nothing is sent to addresses that no server can have",
     ],
     [
-      'return this.#backOff(now, { kind: "link-failed" });\n    }\n    const unixSeconds',
-      'return this.#backOff(now, { kind: "resolve-failed" });\n    }\n    const unixSeconds',
+      'return this.#backOff(now, { kind: "link-failed" }, said ? "" : link);\n    }\n    const unixSeconds',
+      'return this.#backOff(now, { kind: "resolve-failed" }, said ? "" : link);\n    }\n    const unixSeconds',
       "that a link that cannot be made costs one address",
     ],
     [

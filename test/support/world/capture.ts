@@ -25,6 +25,8 @@ export interface Tally {
   readonly openvpnBytes: number;
   /** The first few frames from the router that should not be there, in words. */
   readonly odd: readonly string[];
+  /** The first few of those to the router that no exchange of its own explains, in words. */
+  readonly strays: readonly string[];
 }
 
 export class Capture {
@@ -68,6 +70,7 @@ export function sortFrames(file: Uint8Array, expectation: Expectation): Tally {
   const sent = zero();
   const received = zero();
   const odd: string[] = [];
+  const strays: string[] = [];
   const fragments = new Set<string>();
   let openvpnBytes = 0;
   const little = file.length < 24 || [0xa1b2c3d4, 0xa1b23c4d].includes(view.getUint32(0, true));
@@ -82,9 +85,10 @@ export function sortFrames(file: Uint8Array, expectation: Expectation): Tally {
     const kind = kindOf(frame, answer, expectation, fragments);
     (answer ? received : sent)[kind]++;
     if (kind === "openvpn") openvpnBytes += full;
-    if (kind === "other" && !answer && odd.length < 10) odd.push(describeFrame(frame));
+    const strange = answer ? strays : odd;
+    if (kind === "other" && strange.length < 10) strange.push(describeFrame(frame));
   }
-  return { sent, received, openvpnBytes, odd };
+  return { sent, received, openvpnBytes, odd, strays };
 }
 
 function kindOf(frame: Uint8Array, answer: boolean, expected: Expectation, fragments: Set<string>): Kind {
@@ -145,7 +149,8 @@ function describeFrame(frame: Uint8Array): string {
   const udp = 14 + (frame[14]! & 15) * 4;
   const ports = (frame[23] === 6 || frame[23] === 17) && frame.length >= udp + 4;
   const port = (at: number): string => (ports ? `:${(frame[at]! << 8) | frame[at + 1]!}` : "");
-  return `IPv4 protocol ${frame[23]}, ${dotted(frame, 26)}${port(udp)} > ${dotted(frame, 30)}${port(udp + 2)}`;
+  const protocol = { 1: "ICMP", 6: "TCP", 17: "UDP" }[frame[23]!] ?? `IPv4 protocol ${frame[23]}`;
+  return `${protocol}, ${dotted(frame, 26)}${port(udp)} > ${dotted(frame, 30)}${port(udp + 2)}`;
 }
 
 const dotted = (frame: Uint8Array, at: number): string => frame.subarray(at, at + 4).join(".");
