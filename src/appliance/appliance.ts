@@ -141,6 +141,7 @@ export class Appliance implements Turns {
     this.#side = new RouterSide(this.#path, lan6 === undefined ? [lan] : [lan, lan6], (at, tunnel) => {
       if (tunnel === undefined) this.#dns?.tunnelDown(at);
       else this.#dns?.tunnelUp(at, tunnel);
+      this.#lan6?.tell(at, { isDefaultRouter: tunnel?.address6 !== undefined });
     });
     this.#lan6 = lan6 && this.#newLan6(lan6);
     const { dns } = settings.lan;

@@ -128,12 +128,13 @@ export class LanDns {
 
   /** Says of a server why it is not asked, and whether it is. */
   #isUsable({ address }: Endpoint, tunnel: Tunnel): boolean {
-    const { lan, log } = this.#options;
-    if (!address.isIpv4) return false; // said where IPv6 in the tunnel is said to be missing
+    const { lan, lan6, log } = this.#options;
+    const lans = [lan.address, lan6].filter((network) => network !== undefined);
+    const own = [tunnel.address, tunnel.address6, ...lans];
+    const inside = lans.find((network) => network.contains(address));
     let why: string | undefined;
-    if (tunnel.address?.address.equals(address) || lan.address?.address.equals(address)) why = "is this gateway itself";
-    else if (lan.address?.contains(address))
-      why = `is in the LAN ${lan.address.network}, and the tunnel cannot lead there`;
+    if (own.some((ours) => ours?.address.equals(address) === true)) why = "is this gateway itself";
+    else if (inside !== undefined) why = `is in the LAN ${inside.network}, and the tunnel cannot lead there`;
     else if (!tunnel.routes.some(({ network }) => network.contains(address)))
       why = "is in no network that the tunnel leads to; the server can push a route to it";
     if (why !== undefined)

@@ -46,7 +46,7 @@ test("each kind of drop has a record with its sentence, after the record of its 
     expect.stringMatching(/^statistics\.drop {"part":"wan","kernelDropped":2} Frames came faster than/),
     expect.stringMatching(/^statistics\.drop {"part":"wan","rxVlan":1} Frames of a VLAN;/),
     expect.stringMatching(
-      /^statistics\.drop {"part":"wan","drop\.Ipv6":1} IPv6 on the LAN or WAN; it is not forwarded/,
+      /^statistics\.drop {"part":"wan","drop\.Ipv6":1} IPv6 on an interface that has no IPv6 address/,
     ),
     'statistics.lan {"kernelReceived":3,"kernelDropped":0} ',
     "statistics.tunnel {} ",

@@ -116,7 +116,7 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   EtherNotForUs: "A frame for another station; normal on a hub, a bridge that floods, or with multicast.",
   EtherBadSource: "The frame's source is a group address or our own MAC: a loop, or a forged frame.",
   EtherUnknownType: "Neither IPv4, ARP nor IPv6 (VLAN tags, spanning tree, LLDP); nothing here speaks it.",
-  Ipv6: "IPv6 on the LAN or WAN; it is not forwarded, so that it cannot leak beside the tunnel.",
+  Ipv6: "IPv6 on an interface that has no IPv6 address: nothing of it is heard.",
   ArpTruncated: "An ARP packet that was cut short.",
   ArpBadFormat: "ARP for something other than IPv4 over Ethernet.",
   ArpBadSender: "ARP from a group or zero MAC or our own, or an answer that was sent to everybody.",

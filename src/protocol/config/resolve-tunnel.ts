@@ -140,7 +140,8 @@ export function resolveLocalOptions(reader: Reader): LocalOption[] {
   }
   checkDnsAddresses(reader);
   found.sort((a, b) => a.line - b.line);
-  for (const { index, text } of unavailable(found.map(({ words }) => words))) reader.warn(found[index] as Line, text);
+  const missing = unavailable(found.map(({ words }) => words));
+  if (missing !== undefined) reader.warn(found[missing.index] as Line, missing.text);
   return found.map((line) => ({ words: line.words, origin: reader.report.origin(line.line) }));
 }
 

@@ -148,8 +148,7 @@ describe("options of the tunnel", () => {
   const warnings = (options: readonly string[]): string[] => {
     const result = read(options);
     if (!result.ok) throw new Error(result.problem);
-    const said = result.tunnel.notes.filter((n) => n.level === "warn").map((n) => n.text);
-    return said.filter((text) => !text.includes("not available yet"));
+    return result.tunnel.notes.filter((n) => n.level === "warn").map((n) => n.text);
   };
 
   test.each([
@@ -367,35 +366,16 @@ describe("options of the tunnel", () => {
     expect(routes(pushed)).toEqual(["10.7.3.0/24", "0.0.0.0/0"]);
   });
 
-  test("what is not available yet is said once of a kind, and not again of a kind that the profile has", () => {
-    const IPV6 = "pushed ifconfig-ipv6: IPv6 in the tunnel is not available yet; IPv6 of the LAN stays blocked";
+  test("DNS over TLS or HTTPS is not available, which is said once, and not where the profile asks for it", () => {
     const DOT = "pushed dns: DNS over TLS or HTTPS is not available; the server is not asked";
     const more = ["dns server 0 address 10.8.0.1", "dns server 0 transport DoT", "dns server 1 transport DoH"];
-    const pushed = [...OWN, "ifconfig-ipv6 fd00::2/64 fd00::1", "route-ipv6 fd01::/64", ...more];
     const texts = (own: readonly LocalOption[]): string[] => {
-      const result = parseTunnelOptions(pushed, own, { lan: [] });
+      const result = parseTunnelOptions([...OWN, ...more], own, { lan: [] });
       return result.ok ? result.tunnel.notes.map(({ level, text }) => `${level} ${text}`) : [result.problem];
     };
-    expect(texts([])).toEqual([`warn ${IPV6}`, `warn ${DOT}`]);
+    expect(texts([])).toEqual([`warn ${DOT}`]);
     const origin = { file: "f", line: 1 };
-    expect(texts([{ words: ["route-ipv6", "fd02::/64"], origin }])).toEqual([`warn ${DOT}`]);
-  });
-
-  test.each([
-    ["dhcp-option DNS 10.8.0.1", 0],
-    ["dhcp-option DISABLE-NBT", 0],
-    ["dhcp-option DNS6 fd00::1", 1],
-    ["dhcp-option DOMAIN-SEARCH a.example", 0],
-    ["dhcp-option WINS 10.8.0.9", 0],
-    ["dns server 1 address 10.8.0.1", 0],
-    ["dns server 1 address fd00::1", 1],
-    ["dns server 1 address fd00::1 10.8.0.1", 0],
-    ["route-ipv6-gateway fd00::1", 1],
-    ["redirect-gateway ipv6", 1],
-    ["redirect-gateway ipv6,block-ipv6", 0],
-  ] as const)("%s: %d warnings", (options, n) => {
-    const result = read([...OWN, ...options.split(",")]);
-    expect(result.ok && result.tunnel.notes.filter(({ level }) => level === "warn")).toHaveLength(n);
+    expect(texts([{ words: ["dns", "server", "3", "transport", "DoT"], origin }])).toEqual([]);
   });
 
   describe("resolvers", () => {

@@ -71,8 +71,8 @@ export function parseTunnelOptions(
     }
   }
   // What a line of the profile asks for was told of when the profile was read.
-  for (const { index, text } of unavailable(lines))
-    if (index >= local.length) reading.note("warn", `pushed ${printable(lines[index]?.[0] ?? "")}: ${text}`);
+  const missing = unavailable(lines);
+  if (missing !== undefined && missing.index >= local.length) reading.note("warn", `pushed dns: ${missing.text}`);
   return reading.finish();
 }
 

@@ -218,7 +218,7 @@ export const DNS = [
   ...mutationsOf(
     "appliance/lan-dns.ts",
     [
-      'if (tunnel.address?.address.equals(address) || lan.address?.address.equals(address)) why = "is this gateway itself";\n    else if',
+      'if (own.some((ours) => ours?.address.equals(address) === true)) why = "is this gateway itself";\n    else if',
       "if",
       "that this gateway is not its own server",
     ],
