@@ -45,8 +45,8 @@ export interface Family {
   hopLimit(d: DataView, at: number): number;
   /** One hop less; it must not be 0. */
   countHop(d: DataView, at: number): void;
-  /** Whether a router may make fragments of it. */
-  mayFragment(d: DataView, at: number): boolean;
+  /** Whether a router may make fragments of it that fit the MTU. */
+  mayFragment(d: DataView, p: Packet, mtu: number): boolean;
   /** Whether the transport header is there: it is whole, or the first fragment. */
   hasTransport(d: DataView, p: Packet): boolean;
 }
@@ -65,7 +65,7 @@ export const IPV4: Family = {
   },
   hopLimit: ipv4Ttl,
   countHop: ipv4DecrementTtl,
-  mayFragment: (d, at) => !ipv4DontFragment(d, at),
+  mayFragment: (d, p) => !ipv4DontFragment(d, p.at),
   hasTransport: (d, p) => ipv4FragmentOffset(d, p.at) === 0,
 };
 
@@ -83,6 +83,7 @@ export const IPV6: Family = {
   },
   hopLimit: ipv6HopLimit,
   countHop: ipv6DecrementHopLimit,
-  mayFragment: () => false, // RFC 8200 5
+  // RFC 8200 5: its sender alone, and where it did, what it made passes in the same form.
+  mayFragment: (_d, p, mtu) => p.isReassembled && p.fragmentLen <= mtu,
   hasTransport: (d, p) => p.fragmentAt === 0 || fragmentOffset(d, p.fragmentAt) === 0,
 };

@@ -22,6 +22,8 @@ export class Packet {
   fragmentAt = 0;
   /** It was put together from fragments, and lies in a scratch: who sends it on copies it. */
   isReassembled = false;
+  /** IPv6, of a packet that was put together: no fragment of it, on the way further, may be larger. */
+  fragmentLen = 0;
   /** Index of the neighbour on its link that it came from; 0 where the link does not say. */
   neighbour = 0;
 

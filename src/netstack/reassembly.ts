@@ -78,6 +78,8 @@ class Partial {
   /** Data bytes that are there, and in all (-1: the last fragment has not been seen). */
   have = 0;
   total = -1;
+  /** The largest of its fragments, with their headers. */
+  largest = 0;
   cost = 0;
   /** The ECN codepoints that were seen, a bit for each. */
   ecn = 0;
@@ -110,6 +112,8 @@ export class Reassembler {
   readonly #onTimeout: ReassemblyTimeout;
   readonly #fragment = new Fragment();
   #bytes = 0;
+  /** The largest fragment, as a packet, of the packet that was completed last. */
+  largest = 0;
   /** What the last fragment completed. */
   #complete: Partial | undefined;
 
@@ -177,6 +181,7 @@ export class Reassembler {
       p.header = format.header(slab, at, f.headerLen);
     }
     p.ecn |= 1 << f.ecn;
+    p.largest = Math.max(p.largest, f.dataAt - at + len);
     p.have += len;
     this.#account(p, len + OVERHEAD);
     if (p.have === p.total && p.header !== undefined) {
@@ -188,6 +193,7 @@ export class Reassembler {
       }
       this.#remove(p);
       this.#complete = p;
+      this.largest = p.largest;
       return Drop.None;
     }
     while (this.#bytes > MAX_BYTES) this.#evict("bytes");

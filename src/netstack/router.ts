@@ -236,9 +236,10 @@ export class Router {
     }
     const { output } = p.isV6 ? to.face.v6 : to.face.v4;
     const { mtu } = output;
+    const whole = output.mtuFor(p);
     let size = isSuper ? Math.max(1, Math.min(p.gsoSize, p.len - headerLen)) : p.len;
-    if (headerLen + size > mtu) {
-      if (!family.mayFragment(d, p.at)) return this.#tooBig(now, from, family, mtu, p);
+    if (headerLen + size > whole) {
+      if (!family.mayFragment(d, p, mtu)) return this.#tooBig(now, from, family, mtu, p);
       if (isTcpSuper) size = mtu - headerLen; // smaller segments do what fragments would
       if (size <= 0) return Drop.GsoMalformed;
     }
@@ -255,7 +256,7 @@ export class Router {
     family.countHop(d, p.at);
     this.#clamp(p, half);
     // What lies in a scratch is gone before the frame is sent; fragments are copied anyway.
-    if (p.isReassembled && p.len <= mtu) this.#copyTo(p, output.link.frame(p.len));
+    if (p.isReassembled && p.len <= whole) this.#copyTo(p, output.link.frame(p.len));
     let neighbour = routes.neighbour[route]!;
     if (neighbour < 0) neighbour = output.onLink(now, p.at + family.dstAt);
     let drop: DropCode;

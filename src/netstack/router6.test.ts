@@ -306,14 +306,31 @@ describe("with a translator", () => {
     expect([`${ipv6Address(sent!.view, 8)}`, `${ipv6Address(sent!.view, 48 + 24)}`]).toEqual([TUN, TUN]);
   });
 
-  test("fragments of a LAN host are put together, and then larger than the tunnel takes: the host is told", () => {
-    const whole = udp6({ src: HOST, dst: SITE }, 5000, 53, bytesOf(1300));
-    const pieces = fragments6(whole, 1024);
+  test("fragments of a LAN host are put together, translated, and leave in fragments no larger than they were", () => {
+    const whole = udp6({ src: HOST, dst: SITE }, 5000, 53, bytesOf(3000));
+    const pieces = fragments6(whole, 1232);
     fromLan(pieces[0]!);
     expect(tunnel.take()).toEqual([]);
-    fromLan(pieces[1]!);
-    expect(inTunnel()).toHaveLength(1);
+    fromLan(...pieces.slice(1));
+    const sent = tunnel.take();
+    expect(sent.map(({ bytes }) => bytes.length)).toEqual([1280, 1280, 592]);
+    for (const { view } of sent) expect(`${ipv6Address(view, 8)}`).toBe(TUN);
     conserved();
+    // And back, where the LAN would take more.
+    fromTunnel(...fragments6(udp6({ src: SITE, dst: TUN }, 53, 5000, bytesOf(3000)), 1232));
+    const back = onLan();
+    expect(back.map(({ bytes }) => bytes.length)).toEqual([1280, 1280, 592]);
+    for (const { view } of back) expect(`${ipv6Address(view, 24)}`).toBe(HOST);
+  });
+
+  test("a small packet that came in fragments is whole afterwards, and fragments that the tunnel does not take are told of", () => {
+    fromLan(...fragments6(udp6({ src: HOST, dst: SITE }, 5000, 53, bytesOf(900)), 512));
+    expect(inTunnel()).toHaveLength(1);
+    const large = fragments6(udp6({ src: HOST, dst: SITE }, 5000, 53, bytesOf(2000)), 1440, 2);
+    lan.ingest(lan.bed.receive(...large.map((packet) => frame6(packet))));
+    const [told] = onLan();
+    expect([told!.bytes[40], icmpv6Rest(told!.view, 40)]).toEqual([2, 1400]);
+    expect(tunnel.take()).toEqual([]);
   });
 
   test("another tunnel address forgets the sessions, the same one keeps them; a protocol that is not known is refused", () => {

@@ -57,8 +57,12 @@ export class Ip4Output {
     return reachable(this.link.answerVia(now, request, this.#hop));
   }
 
-  /** Largest packet that leaves whole. */
   get mtu(): number {
+    return this.link.mtu;
+  }
+
+  /** Largest packet that leaves whole. */
+  mtuFor(_p: Packet): number {
     return this.link.mtu;
   }
 

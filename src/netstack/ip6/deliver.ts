@@ -48,6 +48,7 @@ import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import {
   IPV6_DST,
   IPV6_HEADER_LEN,
+  IPV6_MIN_MTU,
   IPV6_SRC,
   ipv6Address,
   ipv6Emit,
@@ -213,6 +214,7 @@ export class Ip6 {
     p.setPlain();
     const drop = ip6Read(this.#slab.view, p, this.#chain, at);
     p.isReassembled = true;
+    p.fragmentLen = Math.max(IPV6_MIN_MTU, this.reassembler.largest);
     return drop;
   }
 

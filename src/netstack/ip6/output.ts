@@ -5,7 +5,7 @@ import type { LinkLayer } from "../link/layer.ts";
 import { segmentCount, tcpSegmentCopy, udpSegmentCopy } from "../offload/split.ts";
 import { Packet } from "../packet.ts";
 import { PROTO_TCP } from "../wire/ipv4.ts";
-import { IPV6_DST, IPV6_MIN_MTU, IPV6_SRC, ipv6ReadWords } from "../wire/ipv6.ts";
+import { IPV6_DST, IPV6_HEADER_LEN, IPV6_MIN_MTU, IPV6_SRC, ipv6ReadWords } from "../wire/ipv6.ts";
 import { ExtensionChain } from "../wire/ipv6-ext.ts";
 import type { Ip6Addressing } from "./addressing.ts";
 import { ip6Read } from "./check.ts";
@@ -57,9 +57,20 @@ export class Ip6Output {
     return reachable(this.link.resolve(now, this.#hop));
   }
 
-  /** Sends on a packet in place; TooBig where it exceeds the MTU: nobody fragments on the way (RFC 8200 5). */
+  /** Largest packet that leaves whole. One that came in fragments leaves in fragments no larger than those: they fit its path. */
+  mtuFor(p: Packet): number {
+    return p.isReassembled ? Math.min(this.mtu, p.fragmentLen) : this.mtu;
+  }
+
+  /**
+   * Sends on a packet in place. Nobody fragments on the way (RFC 8200 5), but what came in fragments, and was put together for the
+   * translator, leaves in fragments again; else TooBig.
+   */
   send(p: Packet, neighbour: number): DropCode {
-    return p.len > this.mtu ? Drop.TooBig : this.link.output(p, neighbour);
+    const mtu = this.mtuFor(p);
+    if (p.len <= mtu) return this.link.output(p, neighbour);
+    const isAlone = p.l4 === p.at + IPV6_HEADER_LEN;
+    return p.isReassembled && isAlone ? this.#fragment(p, neighbour, mtu) : Drop.TooBig;
   }
 
   /** Sends a TCP or UDP super-packet as packets of `size` payload bytes that fit the MTU, copied, with complete checksums. */

@@ -49,7 +49,7 @@ export const ROUTER = [
       "const isOfLan = false;",
       "that the LAN wins over a route within it",
     ],
-    ["if (!family.mayFragment(d, p.at)) return this.#tooBig(now, from, family, mtu, p);", "", "fragmentation needed"],
+    ["if (!family.mayFragment(d, p, mtu)) return this.#tooBig(now, from, family, mtu, p);", "", "fragmentation needed"],
     [
       "if (route < 0 || routes.side[route] !== LAN || routes.refusal[route] !== Drop.None) return Drop.TunnelNotForLan;",
       "",
@@ -182,11 +182,15 @@ export const ROUTER = [
     ],
     ["d.getUint8(at) >> 4 !== 6", "false as boolean", "the version of a quoted packet"],
   ),
-  ...mutationsOf("netstack/family.ts", [
-    "mayFragment: () => false, // RFC 8200 5",
-    "mayFragment: () => true,",
-    "that no router fragments IPv6",
-  ]),
+  ...mutationsOf(
+    "netstack/family.ts",
+    [
+      "mayFragment: (_d, p, mtu) => p.isReassembled && p.fragmentLen <= mtu,",
+      "mayFragment: () => true,",
+      "that no router fragments IPv6",
+    ],
+    ["p.isReassembled && p.fragmentLen <= mtu,", "p.isReassembled,", "that fragments which do not fit are told of"],
+  ),
   ...mutationsOf(
     "netstack/nat/table.ts",
     ["      this.#same(this.remote, i, key.remote) &&\n", "", "filtering by the remote address (RFC 4787 REQ-8)"],
