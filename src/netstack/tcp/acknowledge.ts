@@ -9,7 +9,7 @@ import { CONNECTED, type Connection, WRITABLE } from "./connection.ts";
 import { CONGESTION_ECHOES, RECOVERIES, UNDONE } from "./counters.ts";
 import type { Engine } from "./engine.ts";
 import type { Segment } from "./segment.ts";
-import { armTailProbe, payloadOf, stampOf } from "./send.ts";
+import { armTailProbe, payloadOf, sendAllowed, stampOf } from "./send.ts";
 import { ESTABLISHED } from "./state.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -32,6 +32,7 @@ export function acknowledge(e: Engine, c: Connection, now: number, seg: Segment)
   const isDuplicate = ack === before && isPureDuplicate(c, seg);
   updateWindow(c, seg);
 
+  const unused = congestion.inRecovery ? 0 : congestion.room(board.pipe);
   if (isNew) c.una = ack;
   board.acknowledge(now, c.una, options.sack, c.hasSack ? options.sackCount : 0, echoedAt);
   const wasRecovering = congestion.inRecovery;
@@ -61,8 +62,11 @@ export function acknowledge(e: Engine, c: Connection, now: number, seg: Segment)
     if (seqLess(c.recover, ack)) c.recover = ack;
     c.retransmitAt = c.una === c.nxt ? NEVER : now + rtt.rto;
   }
-  if (c.canUndo && c.undoFrom !== c.undoTo && wasNoLoss(c, seg, isNew)) undo(e, c);
-  if (lost > 0) onLoss(e, c);
+  if (c.canUndo && wasNoLoss(c, seg, isNew)) undo(e, c);
+  if (lost > 0) {
+    sendAllowed(e, c, now, unused);
+    onLoss(e, c);
+  }
   if (c.hasEcn && seg.has(TCP_ECE)) slowDown(e, c);
   if (c.isProbing) settleProbe(c, ack, isDuplicate);
   // A duplicate without SACK outside of recovery is no reason to send more (RFC 5681 3.2 step 1).
@@ -98,11 +102,12 @@ export function onLoss(e: Engine, c: Connection): void {
 function slowDown(e: Engine, c: Connection): void {
   if (!c.congestion.onLoss(c.una, c.nxt, c.board.pipe)) return;
   c.recover = c.nxt;
+  c.canUndo = false;
   c.cwrWanted = true;
   e.counters.bump(CONGESTION_ECHOES);
 }
 
-/** From now on what was sent again may turn out to be unnecessary. */
+/** From now on the loss may turn out to be none. */
 export function beginUndo(c: Connection): void {
   c.canUndo = true;
   c.undoFrom = 0;
@@ -167,11 +172,12 @@ function takeBack(c: Connection, ack: number): void {
 }
 
 /**
- * Whether what was deemed lost had only been late: the first new acknowledgement answers to what was sent before anything was sent
- * again (RFC 3522), or everything that was sent again is reported to have been there already (RFC 3708).
+ * Whether what was deemed lost had only been late: it has arrived before any of it was sent again; or the first new acknowledgement answers
+ * to what was sent before that (RFC 3522); or everything that was sent again is reported to have been there already (RFC 3708).
  */
 function wasNoLoss(c: Connection, seg: Segment, isNew: boolean): boolean {
   const { board } = c;
+  if (c.undoFrom === c.undoTo) return isNew && board.lost === 0;
   if (isNew && c.hasUndoStamp) {
     c.hasUndoStamp = false;
     if (seg.options.hasTimestamps && seqLess(seg.options.tsEcr, c.undoStamp)) return true;

@@ -1,5 +1,6 @@
 /** What happens when segments do not arrive, and when nothing does: RFC 5681, 6298, 6582, 8985, 3522, 4821, RFC 9293 3.8. */
 import { describe, expect, test } from "bun:test";
+import { seqDiff } from "../../lib/seq32.ts";
 import { Dialogue } from "../testing/tcp-dialogue.ts";
 import type { Connection, ConnectionOptions } from "./connection.ts";
 import { ENDED } from "./connection.ts";
@@ -229,6 +230,36 @@ describe("loss that is found before a timeout", () => {
     t.push(". 1 ack 8001 sack 1001:2001");
     expect(c.congestion.cwnd).toBeGreaterThanOrEqual(cwnd);
     expect(t.tcp.counters.snapshot().undone).toBe(1);
+  });
+
+  test("a loss that was none is undone when all of it arrives before any was sent again, also without timestamps", () => {
+    const [t, c] = begin("win 60000 mss 1000 sackok");
+    t.write(c, 8000);
+    t.take();
+    t.advance(20);
+    const { cwnd } = c.congestion;
+    t.push(". 1 ack 1 sack 3001:7001", ". 1 ack 7001");
+    t.nothing();
+    expect(c.congestion.cwnd).toBeGreaterThanOrEqual(cwnd);
+    expect(c.congestion.ssthresh).toBe(Number.POSITIVE_INFINITY);
+    expect(t.tcp.counters.snapshot()).toMatchObject({ recoveries: 1, undone: 1 });
+  });
+
+  test("what the window allowed before a loss was found is sent, also when both come in one batch", () => {
+    const alone = begin(MODERN);
+    const together = begin(MODERN);
+    const sent = [alone, together].map(([t, c], i) => {
+      const first = c.nxt;
+      t.write(c, 40_000);
+      t.take();
+      t.advance(20);
+      const acks = [". 1 ack 4001", ". 1 ack 4001 sack 5001:9001"];
+      if (i === 0) for (const ack of acks) t.push(ack);
+      else t.push(...acks);
+      return seqDiff(c.nxt, first);
+    });
+    expect(sent[1]).toBe(sent[0]!);
+    expect(sent[0]).toBeGreaterThan(15_000);
   });
 
   test("a timeout that was too early is undone, and nothing more is sent again", () => {

@@ -51,7 +51,7 @@ export function transmit(e: Engine, c: Connection, now: number): boolean {
   let isMore = false;
   if (neighbour >= 0) {
     let budget = sendLost(e, c, now, neighbour, TURN_BYTES);
-    if (budget > 0) budget = sendNew(e, c, now, neighbour, budget);
+    if (budget > 0) budget = sendNew(e, c, now, neighbour, budget, Number.POSITIVE_INFINITY);
     isMore = budget <= 0;
     if (c.ackWanted || isWindowUpdateDue(c)) sendAckTo(e, c, now, neighbour);
   }
@@ -244,8 +244,17 @@ function sendLost(e: Engine, c: Connection, now: number, neighbour: number, budg
   return left;
 }
 
-/** Sends new data and FIN, and returns what is left of the budget. */
-function sendNew(e: Engine, c: Connection, now: number, neighbour: number, budget: number): number {
+/**
+ * Sends at most `bytes` of new data: what the window allowed before the acknowledgement that tells of a loss, and what would have been
+ * sent by then, were acknowledgements not handled in batches.
+ */
+export function sendAllowed(e: Engine, c: Connection, now: number, bytes: number): void {
+  const neighbour = bytes >= payloadOf(c) ? routeOf(e, c, now) : -1;
+  if (neighbour >= 0) sendNew(e, c, now, neighbour, TURN_BYTES, bytes);
+}
+
+/** Sends new data and FIN, `most` bytes at most, and returns what is left of the budget. */
+function sendNew(e: Engine, c: Connection, now: number, neighbour: number, budget: number, most: number): number {
   const { board, congestion } = c;
   const payload = payloadOf(c);
   const limit = e.writer.superLimit(c.ip, payload);
@@ -255,7 +264,7 @@ function sendNew(e: Engine, c: Connection, now: number, neighbour: number, budge
     const waiting = seqDiff(c.dataEnd, c.nxt);
     const window = seqDiff((c.una + c.wnd) | 0, c.nxt);
     if (c.una === c.nxt && now - c.sentAt > c.rtt.rto) congestion.onIdle(now, c.rtt.rto);
-    const room = congestion.room(board.pipe);
+    const room = Math.min(congestion.room(board.pipe), most - (budget - left));
     let n = Math.max(0, Math.min(waiting, window, limit));
     if (room < n) n = room - (room % payload);
     if (n < waiting || !mayBeSmall(c)) {

@@ -55,6 +55,15 @@ export const TCP_PARTS = [
     ["if (seqLess(end, this.#fackBefore)) this.#reordering = true;", "", "that reordering is seen"],
     ["const all = this.hasReneged;", "const all = false;", "that a peer that reneges gets all again"],
   ),
+  ...mutationsOf(
+    "netstack/tcp/acknowledge.ts",
+    ["    sendAllowed(e, c, now, unused);\n", "", "that what was allowed before a loss is sent"],
+    [
+      "return isNew && board.lost === 0;",
+      "return false;",
+      "that a loss that was none is undone when nothing was sent again",
+    ],
+  ),
   ...mutationsOf("netstack/tcp/send.ts", [
     "c.retransmitAt === NEVER || start === c.una",
     "c.retransmitAt === NEVER",
