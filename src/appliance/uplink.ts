@@ -38,7 +38,7 @@ const TROUBLE: Readonly<Record<DhcpTrouble, string>> = {
   "bad-address": "the address that it offers cannot be a host's",
   "lan-address": `the address that it offers ${OTHER_LAN}`,
   "lan-gateway": `the gateway that it offers ${OTHER_LAN}`,
-  refuses: "it refuses the address that it has offered",
+  refuses: "it refuses (DHCPNAK) what it is asked for, or what it has offered itself",
   silent: "after its offer it says nothing more",
 };
 /** Answers that a person should hear of at once. */

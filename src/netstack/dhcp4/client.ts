@@ -213,7 +213,11 @@ export class DhcpClient implements UdpService {
     if (m.chaddr.hi !== this.#mac.hi || m.chaddr.lo !== this.#mac.lo) return "wrong-client";
     const type = dhcpNumber(m, OPTION_MESSAGE_TYPE, 1);
     if (type === undefined) return "no-type";
-    if (state.kind === "selecting") return type === DHCP_OFFER ? this.#take(now, state, m) : "unexpected";
+    if (state.kind === "selecting") {
+      if (type === DHCP_OFFER) return this.#take(now, state, m);
+      if (type === DHCP_NAK) this.#trouble = "refuses";
+      return "unexpected";
+    }
     if (type === DHCP_ACK) return this.#acknowledged(state, m);
     if (type === DHCP_NAK) return this.#refused(now, state, m);
     return "unexpected";
