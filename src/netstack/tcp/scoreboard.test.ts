@@ -160,9 +160,10 @@ describe("RACK (RFC 8985)", () => {
       ack(board, now + 50, 1000, [[1010, 1020]]);
       return board.reoTimeoutAt - now - 50;
     };
-    const seen = (recoveries: number): number => {
+    const seen = (recoveries: number, resends = 1): number => {
       const board = boardAt(0);
       board.sent(0, 1000);
+      for (let i = 0; i < resends; i++) board.resent(10, 0, 10);
       ack(board, 50, 500, [[0, 10]]);
       ack(board, 51, 500, [[20, 30]]);
       ack(board, 52, 1000);
@@ -170,6 +171,8 @@ describe("RACK (RFC 8985)", () => {
       return reoOf(board, 100);
     };
     expect([seen(0), seen(15), seen(16)]).toEqual([22.5, 22.5, 10]);
+    // The network has repeated it.
+    expect(seen(0, 0)).toBe(10);
   });
 
   test("a retransmission is lost too when something that was sent after it arrives", () => {

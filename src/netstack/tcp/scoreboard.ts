@@ -87,6 +87,8 @@ export class Scoreboard {
   #reoWnd = 0;
   #reoWndMult = 1;
   #reoWndPersist = 0;
+  /** How often something was sent again of which no duplicate was reported. */
+  #resends = 0;
   /** NaN: there is none. */
   #dsackRound = Number.NaN;
 
@@ -160,6 +162,7 @@ export class Scoreboard {
     this.#xmitAt = Number.NEGATIVE_INFINITY;
     this.#reordering = false;
     this.#reoWndMult = 1;
+    this.#resends = 0;
     this.#dsackRound = Number.NaN;
     this.reoTimeoutAt = Number.POSITIVE_INFINITY;
   }
@@ -191,6 +194,7 @@ export class Scoreboard {
 
   /** [start, end) was sent again. */
   resent(now: number, start: number, end: number): void {
+    this.#resends++;
     this.#provide();
     let row = this.#rowOf(start);
     if (row < this.#behind && seqLess(this.#startOf(row), start) && this.#split(row, start, MAX_BY_RESENDING)) row++;
@@ -390,7 +394,10 @@ export class Scoreboard {
   }
 
   #updateReoWnd(srtt: number, minRtt: number, inRecovery: boolean): void {
-    if (this.hasDuplicate && (Number.isNaN(this.#dsackRound) || !seqLess(this.#una, this.#dsackRound))) {
+    // What the network repeats by itself is none of ours (as in Linux: tcp_dsack_seen).
+    const isOurs = this.hasDuplicate && this.#resends > 0;
+    if (isOurs) this.#resends--;
+    if (isOurs && (Number.isNaN(this.#dsackRound) || !seqLess(this.#una, this.#dsackRound))) {
       this.#dsackRound = this.#nxt;
       this.#reoWndMult++;
       this.#reoWndPersist = REO_WND_PERSIST;

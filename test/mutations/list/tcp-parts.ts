@@ -50,6 +50,7 @@ export const TCP_PARTS = [
       "",
       "RACK's look for the first copy",
     ],
+    ["this.hasDuplicate && this.#resends > 0", "this.hasDuplicate", "that duplicates of the network make no patience"],
     ["if (timeout > 0) this.reoTimeoutAt = now + timeout;", "", "RACK's reordering timer"],
     ["noWait || minRtt === Number.POSITIVE_INFINITY ? 0 :", "", "that three segments prove a loss at once"],
     ["if (seqLess(end, this.#fackBefore)) this.#reordering = true;", "", "that reordering is seen"],
