@@ -255,6 +255,7 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
       expect(await world.refuses(SITE)).toBe(true);
       await world.tempt();
       expect((await world.tally(before)).odd).toEqual([]);
+      await world.server();
     },
   );
 

@@ -45,6 +45,7 @@ export const ACCEPTED: readonly Directive[] = [
   silent("user", "cspk", 1, 1),
   silent("group", "cspk", 1, 1),
   silent("tun-ipv6", "cspk", 0, 0),
+  silent("route-ipv6-gateway", "cspk", 1, 1),
   silent("iproute", "cspk", 1, 1),
   silent("dev-node", "cspk", 1, 1),
   silent("ifconfig-nowarn", "cspk", 0, 0),

@@ -103,7 +103,6 @@ export const USED: readonly Directive[] = [
   used("route", "cspk", 1, 4),
   used("route-ipv6", "cspk", 1, 3),
   used("route-gateway", "cspk", 1, 1),
-  used("route-ipv6-gateway", "cspk", 1, 1),
   used("route-metric", "cspk", 1, 1),
   used("redirect-gateway", "cpk", 0, 8),
   used("redirect-private", "cpk", 0, 8),

@@ -58,10 +58,6 @@ const CHECKS: Readonly<Record<string, Check>> = {
     if (parseIpv4(gateway) === undefined) refuse(`${shown(gateway)} is no IPv4 address`);
     return undefined;
   },
-  "route-ipv6-gateway"([, gateway = ""], refuse) {
-    if (!isIpv6(gateway)) refuse(`${shown(gateway)} is no IPv6 address`);
-    return undefined;
-  },
   "route-metric"([, metric]) {
     return isMetric(metric) ? undefined : `${shown(metric)} is no metric`;
   },

@@ -6,7 +6,7 @@
  * flags local, autolocal, bypass-dhcp, bypass-dns and block-local have nothing to act on.
  */
 import { Cidr } from "../../lib/cidr.ts";
-import { IpAddress, parseIpv4, parseIpv6 } from "../../lib/ip.ts";
+import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { printable, splitWords } from "../config/lexer.ts";
 import type { LocalOption } from "../config/types.ts";
 import { unavailable } from "../config/unavailable.ts";
@@ -145,10 +145,6 @@ class TunnelReading {
         else this.#gateway = gateway;
         break;
       }
-      case "route-ipv6-gateway":
-        // The tunnel has one way, whatever its far end is called.
-        if (parseIpv6(first ?? "") === undefined) bad("not an IPv6 address");
-        break;
       case "route-metric": {
         const metric = metricOf(first);
         if (metric !== undefined) this.#metric = metric;
@@ -317,6 +313,8 @@ const KNOWN_ELSEWHERE: ReadonlySet<string> = new Set([
   "sndbuf",
   "rcvbuf",
   "tun-ipv6",
+  // The tunnel has one way, whatever its far end is called.
+  "route-ipv6-gateway",
   "persist-key",
   "persist-tun",
   "route-delay",
