@@ -166,6 +166,35 @@ describe("SYN flood (RFC 4987)", () => {
     expect(t.tcp.counters.snapshot().cookiesRefused).toBe(3);
   });
 
+  test("of a cookie's first segments the first may be lost: nothing is said to the second until it has come again", () => {
+    const t = new Dialogue({ halfOpen: 0 });
+    const listener = t.listen();
+    t.push("S 0 win 60000");
+    t.take();
+    t.push("P. 11:21 ack 1");
+    t.nothing();
+    t.push("P. 1:11 ack 1");
+    expect(listener.waiting).toBe(1);
+  });
+
+  test("who was answered by a cookie, and asked again when there was room, may acknowledge either answer", () => {
+    const t = new Dialogue({ halfOpen: 1 });
+    const listener = t.listen();
+    t.peerPort = 1;
+    t.push("S 0 win 60000");
+    const reset = t.frameOf("R 1");
+    t.peerPort = 5000;
+    t.push("S 0 win 60000");
+    const ack = t.frameOf(". 1 ack 1");
+    t.it.ingest(t.now, t.bed.receive(reset));
+    t.push("S 0 win 60000");
+    expect(t.tcp.census.halfOpen).toBe(1);
+    t.take();
+    t.it.ingest(t.now, t.bed.receive(ack));
+    t.nothing();
+    expect([listener.waiting, t.tcp.census]).toEqual([1, { connections: 1, halfOpen: 0, timeWait: 0 }]);
+  });
+
   test("cookies do not go around the bounds", () => {
     const t = new Dialogue({ halfOpen: 0, connections: 1 });
     const listener = t.listen();

@@ -35,6 +35,9 @@ const ECN = 4;
 const SCALE = 8;
 const NO_SCALE = -1;
 
+/** In the place of a row: {@link Backlog.cookie}. */
+export const LATER = -1;
+
 /** What both sides know of each other when the handshake is over. */
 export class Handshake {
   iss = 0;
@@ -201,7 +204,17 @@ export class Backlog {
     return true;
   }
 
-  /** An acknowledgement of nothing that is known here: it may answer a cookie. The row of the connection that it makes, 0: it does not. */
+  /** Whether a segment for a half-open row acknowledges a cookie that was the answer before there was a row. */
+  answersCookie(now: number, row: number, tuple: Int32Array, seg: Segment): boolean {
+    if (!seg.has(TCP_ACK) || seg.has(TCP_SYN) || seg.has(TCP_RST) || seg.ack === seqAdd(this.#iss[row]!, 1))
+      return false;
+    return this.#cookies.check(now, tuple, (seg.seq - 1) | 0, (seg.ack - 1) | 0) !== 0;
+  }
+
+  /**
+   * An acknowledgement of nothing that is known here: it may answer a cookie. The row of the connection that it makes; 0: it does
+   * not; {@link LATER}: it may, when it comes again, so that nothing is said.
+   */
   cookie(now: number, listener: Listener, tuple: Int32Array, seg: Segment, ip: IpPort): number {
     const e = this.#engine;
     const { options } = seg;
@@ -210,14 +223,15 @@ export class Backlog {
     const mss = this.#cookies.check(now, tuple, irs, iss);
     if (mss === 0) {
       e.counters.bump(COOKIES_REFUSED);
-      return 0;
+      // Only the first segment has the peer's ISN in it. It may be lost, and is sent again after those behind it.
+      return seg.len > 0 && this.#cookies.isLive(now) ? LATER : 0;
     }
     if (!listener.hasRoom) {
       e.counters.bump(ACCEPT_OVERFLOWS);
-      return 0;
+      return LATER;
     }
     const row = e.flows.add(tuple, FLOW_HALF_OPEN);
-    if (row === 0) return 0;
+    if (row === 0) return LATER;
     const shake = this.#shake;
     shake.iss = iss;
     shake.irs = irs;
@@ -232,7 +246,7 @@ export class Backlog {
     shake.sentAt = -1;
     if (!this.#promote(now, listener, ip, row, shake)) {
       e.flows.remove(row);
-      return 0;
+      return LATER;
     }
     e.counters.bump(COOKIES_ACCEPTED);
     return row;

@@ -53,13 +53,18 @@ export class SynCookies {
    * @param iss SEG.ACK - 1
    */
   check(now: number, tuple: Int32Array, peerIsn: number, iss: number): number {
-    if (now - this.#issuedAt >= 2 * SLOT_MS) return 0;
+    if (!this.isLive(now)) return 0;
     const n = this.#load(tuple, peerIsn);
     const cookie = iss ^ this.#mask.hash(this.#words, 0, n);
     const top = cookie >>> 24;
     const age = (slotOf(now) - (top >> 3)) & (SLOTS - 1);
     if (age > 1 || (cookie & MAC_MASK) !== this.#macOf(n, top)) return 0;
     return MSS_CLASSES[top & 7]!;
+  }
+
+  /** Whether one that was given out may still come back. */
+  isLive(now: number): boolean {
+    return now - this.#issuedAt < 2 * SLOT_MS;
   }
 
   #load(tuple: Int32Array, peerIsn: number): number {

@@ -19,7 +19,7 @@ import { Drop, type DropCode } from "../drop.ts";
 import type { Packet } from "../packet.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, tcpCheck, tcpChecksumValid } from "../wire/tcp.ts";
 import { establish } from "./acknowledge.ts";
-import { Backlog, type Handshake } from "./backlog.ts";
+import { Backlog, type Handshake, LATER } from "./backlog.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import {
   ACCEPTED,
@@ -176,6 +176,10 @@ export class Tcp {
     if (row === 0) return this.#unknown(now, seg, ip, p, undefined);
     switch (e.flows.kind[row]) {
       case FLOW_HALF_OPEN:
+        if (this.#backlog.answersCookie(now, row, tuple, seg)) {
+          this.#backlog.remove(row);
+          return this.#unknown(now, seg, ip, p, undefined);
+        }
         if (!this.#backlog.segment(now, row, this.#listeners.get(seg.localPort), seg, ip, p)) return Drop.None;
         break;
       case FLOW_TIME_WAIT:
@@ -259,6 +263,7 @@ export class Tcp {
     if (seg.has(TCP_ACK)) {
       const row = seg.has(TCP_SYN) ? 0 : this.#backlog.cookie(now, listener, tuple, seg, ip);
       if (row === 0) return Drop.TcpNoPort;
+      if (row === LATER) return Drop.TcpBacklogFull;
       const e = this.#engine;
       return receive(e, e.connections[row]!, now, seg, this.#timeWait);
     }

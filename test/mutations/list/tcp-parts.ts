@@ -119,7 +119,7 @@ export const TCP_PARTS = [
   ),
   ...mutationsOf(
     "netstack/tcp/syn-cookie.ts",
-    ["if (now - this.#issuedAt >= 2 * SLOT_MS) return 0;", "", "that no cookie is good when none was given out"],
+    ["if (!this.isLive(now)) return 0;", "", "that no cookie is good when none was given out"],
     ["age > 1 || ", "", "the age of a cookie"],
     ["(cookie & MAC_MASK) !== this.#macOf(n, top)", "false", "the MAC of a cookie"],
     ["this.#words[n] = peerIsn;", "this.#words[n] = 0;", "that a cookie is for one SYN"],

@@ -176,9 +176,14 @@ export const TCP = [
       "the bound on what waits to be accepted",
     ],
     [
-      "if (!listener.hasRoom) {\n      e.counters.bump(ACCEPT_OVERFLOWS);\n      return 0;\n    }",
+      "if (!listener.hasRoom) {\n      e.counters.bump(ACCEPT_OVERFLOWS);\n      return LATER;\n    }",
       "",
       "the bound on what waits to be accepted, for cookies",
+    ],
+    [
+      "return seg.len > 0 && this.#cookies.isLive(now) ? LATER : 0;",
+      "return 0;",
+      "that a segment ahead of a cookie's first is not reset",
     ],
     [
       "if (seg.seq === rcvNxt) this.remove(row);",
