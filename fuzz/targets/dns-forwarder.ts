@@ -65,9 +65,9 @@ export const dnsForwarder: Target = {
     const hosts = { addressesOf: (label: string) => (label === "h" ? HOSTS.slice(0, 1) : []), nameOf: () => "h" };
     const names = new LocalNames({ hostname: "morgana", domain: "lan", hosts, networks: () => [LAN] });
     const isOfLan = (a: IpAddress): boolean => LAN.contains(a);
-    const forwarder = new DnsForwarder({ random: seededRandom(9), names, isOfLan });
+    const forwarder = new DnsForwarder({ random: seededRandom(9), names, isOfLan, canDial: true });
     let now = 1000;
-    let asked: Datagram[] = [];
+    let asked: (Datagram & { readonly isDialed?: boolean })[] = [];
     let questions = 0;
     let attempts = 0;
     let openUntil = now;
@@ -80,6 +80,11 @@ export const dnsForwarder: Target = {
       for (let t = forwarder.pollTransmit(); t !== undefined; t = forwarder.pollTransmit()) {
         attempts++;
         asked = [t, ...asked].slice(0, 8);
+      }
+      for (let id = forwarder.pollHangUp(); id !== undefined; id = forwarder.pollHangUp()) seen("hang up");
+      for (let d = forwarder.pollDial(); d !== undefined; d = forwarder.pollDial()) {
+        attempts++;
+        asked = [{ socket: d.id, peer: d.server, payload: d.question, isDialed: true }, ...asked].slice(0, 8);
       }
       for (let a = forwarder.pollAnswer(); a !== undefined; a = forwarder.pollAnswer()) check(a.message, a.stream);
       for (let e = forwarder.pollEvent(); e !== undefined; e = forwarder.pollEvent()) seen(e.kind);
@@ -159,6 +164,11 @@ export const dnsForwarder: Target = {
           answer[11] = hasOpt ? 1 : 0;
           if (decisions.below(8) === 1) answer[0] = answer[0]! ^ 1;
           if (decisions.below(8) === 1) for (let i = 12; i < end - 4; i++) answer[i] = answer[i]! | 0x20;
+          if (question.isDialed === true) {
+            if (decisions.below(4) === 1) forwarder.handleDialEnd(now, question.socket);
+            else forwarder.handleMessage(now, question.socket, answer);
+            break;
+          }
           const peer = decisions.below(8) === 1 ? (SERVERS[1] as (typeof SERVERS)[0]) : question.peer;
           seen(String(forwarder.handle(now, { socket: question.socket, peer, payload: answer })));
         }

@@ -347,6 +347,8 @@ export class Appliance implements Turns {
       lan: this.#path.lan,
       lan6,
       tunnel: this.#path.tunnel,
+      lanTcp: this.#path.lanTcp,
+      tunnelTcp: this.#path.tunnelTcp,
       slab: this.#options.memory,
       random: systemRandom,
       log: this.#log,

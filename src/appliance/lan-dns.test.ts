@@ -1,10 +1,12 @@
 /** DNS for the LAN as it is joined: frames of hosts in, packets into the tunnel out; which servers count, and what the log says. */
 import { beforeEach, expect, test } from "bun:test";
 import { seededRandom } from "../lib/random.ts";
+import { slabOver } from "../lib/slab.ts";
 import type { TunnelInterface } from "../netstack/interface.ts";
 import { NAT_IPV4 } from "../netstack/nat/ip4.ts";
 import { Nat } from "../netstack/nat/nat.ts";
 import { Router } from "../netstack/router.ts";
+import { PagePool } from "../netstack/tcp/pages.ts";
 import { arp, Bed, cidr, frame, ip, type RecordingOutlet, side, tunnelSide, udp } from "../netstack/testing/bed.ts";
 import { frame6, HOST_LL, solicit6, udp6 } from "../netstack/testing/bed6.ts";
 import { A, AAAA, decodeDns, encodeDns, ipv4, QR, RA } from "../netstack/testing/dns.ts";
@@ -36,10 +38,14 @@ function build(settings: Partial<DnsSettings> = {}): void {
   const nat = new Nat({ family: NAT_IPV4, slab: bed.slab, random: seededRandom(5) });
   router = new Router({ slab: bed.slab, lan: lan.it, tunnel: tunnelIt, nat, random: seededRandom(7) });
   logged = [];
+  const slab = slabOver(new ArrayBuffer(1 << 16));
+  const pool = new PagePool(slab, 0, 4096, 16);
   dns = new LanDns({
     lan: lan.it,
     lan6: cidr(`${GATEWAY6}/64`),
     tunnel: tunnelIt,
+    lanTcp: lan.it.openTcp({ pool }),
+    tunnelTcp: tunnelIt.openTcp({ pool }),
     slab: bed.slab,
     random: seededRandom(9),
     log: {

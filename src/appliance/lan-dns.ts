@@ -17,8 +17,10 @@ import { type HostNames, LocalNames } from "../netstack/dns/names.ts";
 import type { DnsServerGroup } from "../netstack/dns/upstreams.ts";
 import type { Interface } from "../netstack/interface.ts";
 import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
+import type { Tcp } from "../netstack/tcp/tcp.ts";
 import { DNS_PORT } from "../netstack/wire/dns.ts";
 import type { Tunnel } from "../protocol/push/tunnel-options.ts";
+import { DnsDials, DnsStreams } from "./dns-streams.ts";
 import { SETTINGS_FILE } from "./profile.ts";
 import { ServiceHost } from "./service-host.ts";
 import type { DnsSettings } from "./settings-dns.ts";
@@ -28,6 +30,8 @@ export interface LanDnsOptions {
   /** Our IPv6 address on the LAN and its network; undefined: there is none. */
   readonly lan6: Cidr | undefined;
   readonly tunnel: Pick<Interface, "address" | "bindUdp" | "closeUdp" | "sendUdp">;
+  readonly lanTcp: Tcp;
+  readonly tunnelTcp: Tcp;
   readonly slab: Slab;
   readonly random: Random;
   readonly log: Log;
@@ -47,6 +51,8 @@ export class LanDns {
   readonly #heard: BoundedLog;
   readonly #forwarder: DnsForwarder;
   readonly #host: ServiceHost;
+  readonly #streams: DnsStreams;
+  readonly #dials: DnsDials;
   readonly #socket: UdpSocket | undefined;
   /** Why there is nobody to ask, and what helps. */
   #remedy = NO_TUNNEL;
@@ -60,7 +66,7 @@ export class LanDns {
     // A link-local source is of the LAN as well: it came by it.
     const isOfLan = (address: IpAddress): boolean =>
       [...networks(), LINK_LOCAL].some((network) => network.contains(address));
-    this.#forwarder = new DnsForwarder({ random, names, isOfLan });
+    this.#forwarder = new DnsForwarder({ random, names, isOfLan, canDial: true });
     this.#host = new ServiceHost({
       iface: tunnel,
       slab,
@@ -68,6 +74,14 @@ export class LanDns {
       onEvents: (now) => this.#drain(now),
       onIgnored: (now, { peer }, reason) =>
         this.#heard.write(now, "debug", "dns.ignored", reason, { server: formatEndpoint(peer) }),
+    });
+    this.#streams = new DnsStreams(options.lanTcp, (now, from, port, stream, message) => {
+      const answer = this.#forwarder.ask(now, from, port, stream, message, 0, message.length);
+      return answer > 0 ? this.#forwarder.reply.subarray(0, answer) : undefined;
+    });
+    this.#dials = new DnsDials(options.tunnelTcp, {
+      message: (now, id, message) => this.#forwarder.handleMessage(now, id, message),
+      ended: (now, id) => this.#forwarder.handleDialEnd(now, id),
     });
     this.#socket = lan.bindUdp(DNS_PORT, {
       onDatagram: (now, src, srcPort, at, len) => this.#ask(now, src, srcPort, at, len),
@@ -119,10 +133,12 @@ export class LanDns {
   }
 
   pollAt(): number {
-    return this.#host.pollAt();
+    return Math.min(this.#host.pollAt(), this.#streams.pollAt(), this.#dials.pollAt());
   }
 
   poll(now: number): void {
+    this.#dials.poll(now);
+    this.#streams.poll(now);
     this.#host.poll(now);
   }
 
@@ -155,8 +171,13 @@ export class LanDns {
 
   #drain(now: number): void {
     const forwarder = this.#forwarder;
-    for (let answer = forwarder.pollAnswer(); answer !== undefined; answer = forwarder.pollAnswer())
-      this.#send(now, answer.to, answer.port, answer.message);
+    for (let id = forwarder.pollHangUp(); id !== undefined; id = forwarder.pollHangUp()) this.#dials.hangUp(id);
+    for (let dial = forwarder.pollDial(); dial !== undefined; dial = forwarder.pollDial())
+      this.#dials.dial(now, dial.id, dial.server, dial.question);
+    for (let answer = forwarder.pollAnswer(); answer !== undefined; answer = forwarder.pollAnswer()) {
+      if (answer.stream === 0) this.#send(now, answer.to, answer.port, answer.message);
+      else this.#streams.answer(now, answer.stream, answer.message);
+    }
     for (let event = forwarder.pollEvent(); event !== undefined; event = forwarder.pollEvent()) this.#say(now, event);
   }
 

@@ -2,11 +2,14 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { total } from "../../test/support/total.ts";
 import { GSO_TCPV4, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { seededRandom } from "../lib/random.ts";
+import { slabOver } from "../lib/slab.ts";
 import { DROP_TEXT, Drop } from "./drop.ts";
 import type { TunnelInterface } from "./interface.ts";
 import { NAT_IPV4 } from "./nat/ip4.ts";
 import { Nat } from "./nat/nat.ts";
 import { Router } from "./router.ts";
+import type { Connection } from "./tcp/connection.ts";
+import { PagePool } from "./tcp/pages.ts";
 import {
   addr,
   arp,
@@ -501,6 +504,38 @@ describe("tunnel to LAN", () => {
     expect([heard.length, tunnel.take(), lanLines()]).toEqual([1, [], []]);
     fromLan(udp({ src: "192.168.50.11", dst: SITE }, 5000, 53, bytesOf(8)));
     expect(at(tunnel.take()[0])).toBe(5000);
+  });
+
+  test("with NAT: a TCP connection of our own into the tunnel has a port that the translator gives to nobody, until it has ended", () => {
+    bed = new Bed();
+    lan = side(bed, "lan");
+    lan.it.configure({ address: cidr(`${LAN}/24`) });
+    ({ it: tunnelIt, outlet: tunnel } = tunnelSide(bed));
+    const nat = new Nat({ slab: bed.slab, family: NAT_IPV4, random: seededRandom(5) });
+    router = new Router({ slab: bed.slab, lan: lan.it, tunnel: tunnelIt, nat, random: seededRandom(7) });
+    const pool = new PagePool(slabOver(new ArrayBuffer(1 << 16)), 0, 4096, 16);
+    const connections = tunnelIt.openTcp({ pool });
+    connections.owners = [nat];
+    open();
+    meet();
+    const c = connections.connect(10, { address: addr(SITE), port: 53 }) as Connection;
+    const syn = tunnel.take()[0]!;
+    const port = syn.view.getUint16(20);
+    fromLan(udp({ src: HOST, dst: SITE }, port, 53, bytesOf(8)));
+    expect(tunnel.take()[0]!.view.getUint16(20)).toBe(port);
+    fromLan(tcp({ src: HOST, dst: SITE }, { srcPort: port, dstPort: 53, seq: 1, flags: TCP_SYN }, bytesOf(0)));
+    expect(tunnel.take()[0]!.view.getUint16(20)).not.toBe(port);
+    const seq = tcpSeq(syn.view, 20);
+    const answer = { srcPort: 53, dstPort: port, seq: 9, ack: seq + 1, flags: TCP_SYN | TCP_ACK };
+    fromTunnel(tcp({ src: SITE, dst: TUN }, answer, bytesOf(0)));
+    expect([c.state, router.tunnel.drops.snapshot()]).toEqual(["ESTABLISHED", {}]);
+    c.abort();
+    tunnelIt.handleTimeout(10);
+    tunnel.take();
+    fromLan(
+      tcp({ src: "192.168.50.11", dst: SITE }, { srcPort: port, dstPort: 53, seq: 1, flags: TCP_SYN }, bytesOf(0)),
+    );
+    expect(tunnel.take()[0]!.view.getUint16(20)).toBe(port);
   });
 
   test("behind the translator nobody in the tunnel is told of a TTL that ended or a host that is not there", () => {

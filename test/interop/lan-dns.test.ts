@@ -74,6 +74,16 @@ describe.skipIf(NO_WORLD || REFERENCE)("DNS for a LAN", () => {
     expect([big.flags.includes("tc"), big.size <= 1232]).toEqual([true, true]);
   });
 
+  test("what is longer comes by TCP, from the server by TCP too, and from the cache; who asks by UDP falls over by itself", async () => {
+    for (const more of [["+tcp"], [], ["+tcp", "+keepopen", "www.example"]]) {
+      const { out } = await dig("big.example", "TXT", "+short", ...more);
+      for (let i = 0; i < 8; i++) expect(out).toContain(String(i).repeat(200));
+    }
+    expect(names.questions("big.example")).toBeLessThanOrEqual(3);
+    expect((await dig("nothere.example", "+tcp")).status).toBe("NXDOMAIN");
+    expect((await dig("ANY", "example", "+tcp")).status).toBe("REFUSED");
+  });
+
   test("the gateway's own name, its address backwards, and names that must not leave are answered here", async () => {
     expect(await short("morgana.lan")).toEqual([GATEWAY]);
     expect(await short("-x", GATEWAY)).toEqual(["morgana.lan."]);
@@ -112,8 +122,10 @@ describe.skipIf(NO_WORLD || REFERENCE)("DNS for a LAN", () => {
     await world.stop("named");
     await world.stop("server", "SIGKILL");
     expect(await until(async () => await world.refuses(TUNNEL), 40)).toBeDefined();
-    const lost = await dig("www.example");
-    expect([lost.status, lost.seconds < 2]).toEqual(["SERVFAIL", true]);
+    for (const more of ["+notcp", "+tcp"]) {
+      const lost = await dig("www.example", more);
+      expect([lost.status, lost.seconds < 2]).toEqual(["SERVFAIL", true]);
+    }
     await subject.says(/dns\.no-server.*there is no tunnel/);
     expect(await short("morgana.lan")).toEqual([GATEWAY]);
     await world.server();

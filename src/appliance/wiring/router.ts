@@ -23,6 +23,8 @@ import { NAT_IPV4 } from "../../netstack/nat/ip4.ts";
 import { NAT_IPV6 } from "../../netstack/nat/ip6.ts";
 import { Nat } from "../../netstack/nat/nat.ts";
 import { Router } from "../../netstack/router.ts";
+import { PagePool } from "../../netstack/tcp/pages.ts";
+import type { Tcp } from "../../netstack/tcp/tcp.ts";
 import type { FrameDevice } from "../../platform/dev/frame-device.ts";
 import { PACKET_DEVICE_BYTES, RX_SLOTS } from "../../platform/dev/packet.ts";
 import type { NativeMemory } from "../../platform/sys/memory.ts";
@@ -43,8 +45,14 @@ const NAT6_LIMIT = 16384;
  */
 const TURN_SEGMENTS = MAX_SEGMENTS;
 
+/** What the TCP of the LAN and the tunnel buffer: DNS alone. */
+const TCP_PAGE = 4 * KIB;
+const TCP_PAGES = 512;
+const TCP_ROWS = { connections: 256, halfOpen: 64, timeWait: 256 };
+
 /** Native memory for both devices, all arenas and the sessions' scratch. */
-export const ROUTER_PATH_BYTES = 2 * PACKET_DEVICE_BYTES + TUNNEL_ARENA + 2 * INTERFACE_ARENA + 4 * SCRATCH + 64 * KIB;
+export const ROUTER_PATH_BYTES =
+  2 * PACKET_DEVICE_BYTES + TUNNEL_ARENA + 2 * INTERFACE_ARENA + 4 * SCRATCH + (TCP_PAGES + 1) * TCP_PAGE + 64 * KIB;
 
 /** Seals packets of the tunnel and sends them. */
 export type Carrier = Pick<OpenTunnel, "send">;
@@ -66,6 +74,8 @@ export class RouterPath {
   readonly tunnel: TunnelInterface;
   readonly nat: Nat | undefined;
   readonly nat6: Nat | undefined;
+  readonly lanTcp: Tcp;
+  readonly tunnelTcp: Tcp;
   readonly router: Router;
   /** For what a session makes by itself (pings). */
   readonly sessionScratch: Arena;
@@ -131,6 +141,10 @@ export class RouterPath {
       random,
       policy: { echo: true, errors: true, announce: false },
     });
+    const pool = new PagePool(memory, memory.take(TCP_PAGES * TCP_PAGE, 64).at, TCP_PAGE, TCP_PAGES);
+    this.lanTcp = this.lan.openTcp({ pool, ...TCP_ROWS });
+    this.tunnelTcp = this.tunnel.openTcp({ pool, ...TCP_ROWS });
+    this.tunnelTcp.owners = [this.nat, this.nat6].filter((translator) => translator !== undefined);
     this.router = new Router({
       slab: memory,
       lan: this.lan,

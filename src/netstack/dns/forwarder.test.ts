@@ -360,6 +360,82 @@ describe("room", () => {
   });
 });
 
+describe("what a server cut off", () => {
+  const CUT = { flags: QR | RD | RA | TC, answers: [a()] };
+  const long = {
+    answers: [
+      { name: "@", type: A, ttl: 300, data: WEB },
+      { name: "@", type: TXT, ttl: 300, data: new Uint8Array(3000) },
+    ],
+  };
+
+  /** Two hosts that ask the same, one by UDP and one by TCP; the server says that there is more. */
+  function cut(): [DnsBed, SentQuestion] {
+    const bed = new DnsBed({ canDial: true });
+    bed.ask(question({ id: 1 }));
+    bed.ask(question({ id: 2 }), HOST2, 5000, 4);
+    bed.answer(bed.one(), CUT);
+    const [dial, ...more] = bed.dials();
+    expect([more, bed.sent()]).toEqual([[], []]);
+    return [bed, dial as SentQuestion];
+  }
+
+  test("is asked for by TCP, at the same server, for who came by TCP; who came by UDP is told at once (RFC 5625 6.2)", () => {
+    const [bed, dial] = cut();
+    expect(bed.given()).toMatchObject([{ id: 1, flags: QR | RD | RA | TC, answers: [] }]);
+    expect(dial).toMatchObject({ to: S1, type: A });
+    bed.message(dial, long);
+    expect(bed.given()).toMatchObject([{ id: 2, stream: 4, answers: [{ type: A }, { type: TXT }] }]);
+    expect(bed.ask(question({ id: 3 }), HOST, 1, 9)).toMatchObject({ id: 3, answers: [{ type: A }, { type: TXT }] });
+    expect((bed.ask(question({ edns: {} }))?.flags ?? 0) & TC).toBe(TC);
+    expect(bed.hangUps()).toEqual([dial.socket]);
+  });
+
+  test("is not asked for by TCP where only UDP waits", () => {
+    const bed = new DnsBed({ canDial: true });
+    bed.ask(question());
+    bed.answer(bed.one(), CUT);
+    expect([bed.dials(), bed.given().length]).toEqual([[], 1]);
+  });
+
+  test("another id, question or letters by TCP are no answer either: the next server is asked", () => {
+    for (const lie of [{ id: 0 }, { name: "other.example" }, { name: NAME }]) {
+      const [bed, dial] = cut();
+      bed.given();
+      bed.message(dial, { ...long, ...lie });
+      expect(bed.given()).toEqual([]);
+      const next = [...bed.dials(), ...bed.sent()];
+      expect(next).toHaveLength(1);
+    }
+  });
+
+  test("a server that is not there by TCP: the next one is asked, and in the end the host is told", () => {
+    const [bed, dial] = cut();
+    bed.given();
+    bed.forwarder.handleDialEnd(bed.now, dial.socket);
+    expect(bed.one().to).toBe(S2);
+    bed.forwarder.handleDialEnd(bed.now, dial.socket);
+    bed.pass(5000);
+    expect(bed.given()).toMatchObject([{ id: 2, rcode: 2, stream: 4 }]);
+  });
+
+  test("silence by TCP costs 3 s", () => {
+    const [bed] = cut();
+    bed.pass(2999);
+    expect(bed.sent()).toEqual([]);
+    bed.pass(1);
+    expect(bed.one().to).toBe(S2);
+  });
+
+  test("nothing more is put or kept once nobody waits", () => {
+    const bed = new DnsBed({ canDial: true });
+    bed.ask(question(), HOST, 1, 4);
+    bed.answer(bed.one(), CUT);
+    bed.forwarder.setServers(bed.now, [], []);
+    expect([bed.dials(), bed.hangUps(), bed.given()]).toMatchObject([[], [], [{ rcode: 2, stream: 4 }]]);
+  });
+});
+
 describe("servers", () => {
   test("one that does not answer costs a second, then the next is asked; a late answer counts", () => {
     const [bed, sent] = asked();

@@ -40,6 +40,15 @@ export interface DnsForwarderOptions {
   readonly names: LocalNames;
   /** Whether an address is of the LAN: nobody else is answered. */
   readonly isOfLan: (address: IpAddress) => boolean;
+  /** Whether somebody carries out pollDial(). */
+  readonly canDial?: boolean;
+}
+
+/** A question for a server by TCP. What comes of it is told to handleMessage() or handleDialEnd(). */
+export interface Dial {
+  readonly id: number;
+  readonly server: Endpoint;
+  readonly question: Uint8Array;
 }
 
 /** An answer that was not there when the question came. */
@@ -62,6 +71,8 @@ export type ForwarderEvent =
 /** Who asks waits for 5 s (resolv.conf(5), timeout), and should hear of a failure before that. */
 const TOTAL_LIMIT = 4500;
 const MAX_ATTEMPTS = 6;
+/** A handshake and an answer; who waits came by TCP, and is patient. */
+const DIAL_TIMEOUT = 3000;
 /** RFC 9520 3.2 asks for 1 s at least. */
 const FAILURE_TTL = 5;
 const REFUSED_TTL = 30;
@@ -104,6 +115,9 @@ export class DnsForwarder implements UdpService {
   #transmits: Datagram[] = [];
   #answers: DeferredAnswer[] = [];
   #events: ForwarderEvent[] = [];
+  readonly #canDial: boolean;
+  #dials: Dial[] = [];
+  #hangUps: number[] = [];
   /** Whether there is anybody to ask. */
   #isOpen = false;
   #lastSocket = 0;
@@ -111,11 +125,12 @@ export class DnsForwarder implements UdpService {
   readonly #pool = new Uint8Array(RANDOM_POOL);
   #poolAt = RANDOM_POOL;
 
-  constructor({ random, names, isOfLan }: DnsForwarderOptions) {
+  constructor({ random, names, isOfLan, canDial = false }: DnsForwarderOptions) {
     const seed = (): number => randomBelow(random, 2 ** 32) | 0;
     this.#random = random;
     this.#names = names;
     this.#isOfLan = isOfLan;
+    this.#canDial = canDial;
     this.#cache = new AnswerCache({ seed: seed() });
     this.#flights = new InFlight(seed());
     this.#questions = new FairLimit(QUESTIONS, QUESTIONS / 4, SHARE, seed());
@@ -130,7 +145,8 @@ export class DnsForwarder implements UdpService {
 
   /** Whether pollAnswer(), pollTransmit() or pollEvent() has something. */
   get hasWork(): boolean {
-    return this.#answers.length > 0 || this.#transmits.length > 0 || this.#events.length > 0;
+    const { length } = this.#answers;
+    return length > 0 || [this.#transmits, this.#events, this.#dials, this.#hangUps].some((list) => list.length > 0);
   }
 
   /**
@@ -216,6 +232,16 @@ export class DnsForwarder implements UdpService {
     return this.#events.shift();
   }
 
+  /** A question to put to a server by TCP, or undefined. */
+  pollDial(): Dial | undefined {
+    return this.#dials.shift();
+  }
+
+  /** The number of a dial that nobody needs any more, or undefined. */
+  pollHangUp(): number | undefined {
+    return this.#hangUps.shift();
+  }
+
   pollTransmit(): Datagram | undefined {
     return this.#transmits.shift();
   }
@@ -229,7 +255,7 @@ export class DnsForwarder implements UdpService {
       if (now >= flight.endsAt) this.#unanswered(now, flight);
       else if (now >= flight.attemptEndsAt) {
         const last = flight.attempts.at(-1);
-        if (last?.upstream.wasSilent(now)) this.#tell({ kind: "server-down", server: last.upstream.name });
+        if (last?.upstream.wasSilent(now) === true) this.#tell({ kind: "server-down", server: last.upstream.name });
         this.#attempt(now, flight);
       }
     }
@@ -242,6 +268,27 @@ export class DnsForwarder implements UdpService {
     const attempt = this.#attempts.get(socket);
     if (attempt === undefined) return this.#ignore(Dns.Unexpected);
     if (!isFrom(attempt.upstream.server, peer)) return this.#wrong(now, attempt, Dns.WrongServer);
+    return this.#read(now, attempt, payload);
+  }
+
+  /** What a server said by TCP; the connection is closed. */
+  handleMessage(now: number, id: number, payload: Uint8Array): void {
+    const attempt = this.#attempts.get(id);
+    if (attempt === undefined) return;
+    this.#read(now, attempt, payload);
+    // There is nothing more to come from it, whatever it said.
+    if (this.#attempts.has(id)) this.handleDialEnd(now, id);
+  }
+
+  /** A server could not be reached by TCP, or said nothing. */
+  handleDialEnd(now: number, id: number): void {
+    const attempt = this.#attempts.get(id);
+    if (attempt === undefined) return;
+    this.#attempts.delete(id);
+    if (attempt.flight.attempts.at(-1) === attempt) this.#attempt(now, attempt.flight);
+  }
+
+  #read(now: number, attempt: Attempt, payload: Uint8Array): string | undefined {
     const view = this.#answer;
     const form = view.read(new DataView(payload.buffer, payload.byteOffset, payload.length), payload.length);
     if (form === "unreadable") return this.#ignore(Dns.BadAnswer);
@@ -276,8 +323,9 @@ export class DnsForwarder implements UdpService {
       if (flight.attempts.at(-1) === attempt) this.#attempt(now, flight);
       return;
     }
-    if (upstream.answered(now - attempt.sentAt)) this.#tell({ kind: "server-up", server: upstream.name });
-    if (view.isTruncated) return this.#endTruncated(flight);
+    if (!attempt.isDialed && upstream.answered(now - attempt.sentAt))
+      this.#tell({ kind: "server-up", server: upstream.name });
+    if (view.isTruncated) return this.#truncated(now, attempt);
     if (view.isPrivate && !this.#mayBePrivate(flight.labels)) {
       this.#tell({ kind: "private-answer", name: flight.labels.join("."), server: upstream.name });
       return this.#endFailed(now, flight, Dns.PrivateAnswer, REFUSED_TTL);
@@ -342,28 +390,49 @@ export class DnsForwarder implements UdpService {
     if (next === undefined || flight.attempts.length >= MAX_ATTEMPTS) return this.#unanswered(now, flight);
     flight.asked.push(next);
     next.asked(now);
-    this.#send(now, flight, next, next.hasEdns(now), next.mixesCase(now));
+    this.#send(now, flight, next, next.hasEdns(now), next.mixesCase(now), false);
   }
 
   /** The same server again, otherwise; the socket of before is closed. */
   #askAgain(now: number, attempt: Attempt, hasEdns: boolean, mixesCase: boolean): void {
-    const { flight, upstream } = attempt;
+    const { flight, upstream, isDialed } = attempt;
     this.#close(attempt);
     if (flight.attempts.length >= MAX_ATTEMPTS) return;
-    this.#send(now, flight, upstream, hasEdns, mixesCase);
+    this.#send(now, flight, upstream, hasEdns, mixesCase, isDialed);
   }
 
-  #send(now: number, flight: Flight, upstream: Upstream, hasEdns: boolean, mixesCase: boolean): void {
+  #send(
+    now: number,
+    flight: Flight,
+    upstream: Upstream,
+    hasEdns: boolean,
+    mixesCase: boolean,
+    isDialed: boolean,
+  ): void {
     const socket = ++this.#lastSocket;
     const id = (this.#randomByte() << 8) | this.#randomByte();
     const sent = this.#question(flight, id, hasEdns, mixesCase);
-    const attempt: Attempt = { flight, socket, upstream, id, sent, sentAt: now, hasEdns, mixesCase, wrong: 0 };
+    const attempt: Attempt = {
+      flight,
+      socket,
+      upstream,
+      id,
+      sent,
+      sentAt: now,
+      hasEdns,
+      mixesCase,
+      isDialed,
+      wrong: 0,
+    };
     flight.attempts.push(attempt);
-    flight.attemptEndsAt = Math.min(now + upstream.timeout, flight.endsAt);
+    flight.attemptEndsAt = Math.min(now + (isDialed ? DIAL_TIMEOUT : upstream.timeout), flight.endsAt);
     this.#due(flight);
     this.#attempts.set(socket, attempt);
-    this.sockets.set(socket, 0);
-    this.#transmits.push({ socket, peer: upstream.server, payload: sent });
+    if (isDialed) this.#dials.push({ id: socket, server: upstream.server, question: sent });
+    else {
+      this.sockets.set(socket, 0);
+      this.#transmits.push({ socket, peer: upstream.server, payload: sent });
+    }
   }
 
   /** The question as a server is asked, with letters that are capitals or not by chance (0x20), so that an answer proves that its sender saw it. */
@@ -419,7 +488,19 @@ export class DnsForwarder implements UdpService {
     this.#cache.put(now, hash, this.reply.slice(0, len), nameEnd, type, key, NO_TTLS, ttl, host);
   }
 
-  /** The server has more to say than fits into UDP. */
+  /** The server has more to say than fits into UDP: so it is told who asked by UDP, and for the others it is asked by TCP (RFC 5625 6.2). */
+  #truncated(now: number, attempt: Attempt): void {
+    const { flight } = attempt;
+    const streams = flight.waiters.filter(({ stream }) => stream !== 0);
+    if (!this.#canDial || attempt.isDialed || streams.length === 0) return this.#endTruncated(flight);
+    for (const waiter of flight.waiters)
+      if (waiter.stream === 0) this.#answerLater(waiter, this.#writer.truncated(waiter, waiter.message));
+    flight.waiters.splice(0, flight.waiters.length, ...streams);
+    this.#close(attempt);
+    if (flight.attempts.length < MAX_ATTEMPTS)
+      this.#send(now, flight, attempt.upstream, attempt.hasEdns, attempt.mixesCase, true);
+  }
+
   #endTruncated(flight: Flight): void {
     if (!this.#remove(flight)) return;
     this.counters.bump(Dns.Truncated);
@@ -451,8 +532,14 @@ export class DnsForwarder implements UdpService {
     return true;
   }
 
-  #close({ socket }: Attempt): void {
-    this.#attempts.delete(socket);
+  #close({ socket, isDialed }: Attempt): void {
+    if (!this.#attempts.delete(socket)) return;
+    if (isDialed) {
+      const unsent = this.#dials.findIndex(({ id }) => id === socket);
+      if (unsent >= 0) this.#dials.splice(unsent, 1);
+      else this.#hangUps.push(socket);
+      return;
+    }
     this.sockets.delete(socket);
     const unsent = this.#transmits.findIndex((datagram) => datagram.socket === socket);
     if (unsent >= 0) this.#transmits.splice(unsent, 1);

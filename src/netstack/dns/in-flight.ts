@@ -35,6 +35,8 @@ export interface Attempt {
   readonly sentAt: number;
   readonly hasEdns: boolean;
   readonly mixesCase: boolean;
+  /** By TCP: `socket` is the number of the dial. */
+  readonly isDialed: boolean;
   /** Answers with the wrong id or question that came to its socket. */
   wrong: number;
 }

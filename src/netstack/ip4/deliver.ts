@@ -183,8 +183,9 @@ export class Ip4 {
     return p.proto === PROTO_ICMP && p.at + p.len > p.l4 && this.#slab.view.getUint8(p.l4) === ICMP_ECHO_REQUEST;
   }
 
-  /** Whether the port of a datagram is one of our own, which the translator does not give out. */
+  /** Whether a packet is for a socket or a connection of our own, whose ports the translator does not give out. */
   #isForSocket(p: Packet): boolean {
+    if (p.proto === PROTO_TCP) return this.tcp?.has(p, this.tcpPort) === true;
     const avail = p.at + p.len - p.l4;
     return p.proto === PROTO_UDP && avail >= UDP_HEADER_LEN && this.udp.isBound(udpDstPort(this.#slab.view, p.l4));
   }

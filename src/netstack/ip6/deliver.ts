@@ -329,6 +329,7 @@ export class Ip6 {
     const d = this.#slab.view;
     // A port of our own is one that the translator does not give out.
     if (p.proto === PROTO_UDP) return avail >= UDP_HEADER_LEN && this.#udp.isBound(udpDstPort(d, p.l4));
+    if (p.proto === PROTO_TCP) return this.tcp?.has(p, this.tcpPort) === true;
     if (p.proto !== PROTO_ICMPV6 || avail <= 0) return false;
     const type = d.getUint8(p.l4);
     return type === ICMPV6_ECHO_REQUEST || ndpIsType(type) || type === ICMPV6_MLD_QUERY;

@@ -12,6 +12,7 @@ import type { Ip6Addressing } from "../ip6/addressing.ts";
 import type { PathMtu } from "../ip6/pmtu.ts";
 import { type IpOutput, IpPath } from "../output.ts";
 import { Packet } from "../packet.ts";
+import type { PortOwner } from "../port-owner.ts";
 import { DHCP_CLIENT_PORT } from "../wire/dhcpv4.ts";
 import {
   ICMP_HEADER_LEN,
@@ -65,13 +66,6 @@ const EPHEMERAL_COUNT = 28232;
 const NOBODY = IpAddress.fromIpv4(0);
 /** UDP_MAX_SEGMENTS of Linux before 6.9 (include/linux/udp.h). */
 const SENT_SEGMENTS = 64;
-
-/** Who else gives out ports of the interface's address, as its translator does. */
-export interface PortOwner {
-  /** Takes a port for a socket. @returns false: it is in use */
-  reserve(protocol: number, port: number): boolean;
-  release(protocol: number, port: number): void;
-}
 
 export interface UdpOptions {
   readonly slab: Slab;

@@ -103,6 +103,11 @@ export class Engine implements ConnectionHost {
     return c;
   }
 
+  /** Whether a connection has events that nobody took. */
+  get hasReady(): boolean {
+    return this.#firstReady !== undefined;
+  }
+
   /** Tells the heap when the connection wants to be called. A deadline that moved away is found out when it is due. */
   arm(c: Connection): void {
     if (c.row === 0) return;

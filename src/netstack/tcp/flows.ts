@@ -24,6 +24,8 @@ export class FlowTable {
   /** In a bucket, or among the free rows. */
   readonly #next: Int32Array;
   readonly #seed: number;
+  /** Told of the local port of each row that is removed. */
+  onRemoved: ((port: number) => void) | undefined = undefined;
   #free: number;
   #count = 0;
 
@@ -77,6 +79,7 @@ export class FlowTable {
     for (let r = this.#buckets[bucket]!; r !== row; r = this.#next[r]!) before = r;
     if (before === 0) this.#buckets[bucket] = this.#next[row]!;
     else this.#next[before] = this.#next[row]!;
+    this.onRemoved?.(this.words[row * TUPLE_WORDS + TUPLE_PORTS]! >>> 16);
     this.kind[row] = FLOW_FREE;
     this.#next[row] = this.#free;
     this.#free = row;

@@ -17,7 +17,19 @@ import { seqAdd, seqLess } from "../../lib/seq32.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Packet } from "../packet.ts";
-import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, tcpCheck, tcpChecksumValid } from "../wire/tcp.ts";
+import type { PortOwner } from "../port-owner.ts";
+import { PROTO_TCP } from "../wire/ipv4.ts";
+import {
+  TCP_ACK,
+  TCP_FIN,
+  TCP_HEADER_LEN,
+  TCP_RST,
+  TCP_SYN,
+  tcpCheck,
+  tcpChecksumValid,
+  tcpDstPort,
+  tcpSrcPort,
+} from "../wire/tcp.ts";
 import { establish } from "./acknowledge.ts";
 import { Backlog, type Handshake, LATER } from "./backlog.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
@@ -80,6 +92,9 @@ export class Tcp {
   readonly #listeners = new Map<number, Listener>();
   readonly #tuple = new Int32Array(TUPLE_WORDS);
   readonly #segment = new Segment();
+  /** Ports that were reserved with their owner. */
+  readonly #reserved = new Set<number>();
+  #owners: readonly PortOwner[] = [];
 
   /** @param v4,v6 IP of the interface */
   constructor(slab: Slab, random: Random, v4: IpPort, v6: IpPort | undefined, options: TcpOptions) {
@@ -94,6 +109,28 @@ export class Tcp {
       this.#promote(now, listener, ip, row, shake),
     );
     this.#timeWait = new TimeWait(this.#engine, timeWait);
+  }
+
+  /** All of them are asked before a port is taken to connect from. */
+  set owners(owners: readonly PortOwner[]) {
+    this.#owners = owners;
+    this.#engine.flows.onRemoved = (port) => {
+      if (this.#reserved.delete(port)) this.#release(port, owners.length);
+    };
+  }
+
+  /** Whether {@link pollReady} has a connection. */
+  get isReady(): boolean {
+    return this.#engine.hasReady;
+  }
+
+  /** Whether a packet that came is of a connection here; nothing of it is checked but that its ports are there. */
+  has(p: Packet, ip: IpPort): boolean {
+    if (p.at + p.len - p.l4 < TCP_HEADER_LEN) return false;
+    const d = this.#slab.view;
+    ip.addresses(p, this.#tuple);
+    this.#tuple[TUPLE_PORTS] = (tcpDstPort(d, p.l4) << 16) | tcpSrcPort(d, p.l4);
+    return this.#engine.flows.find(this.#tuple) !== 0;
   }
 
   get counters(): Counters<TcpCounter> {
@@ -132,7 +169,10 @@ export class Tcp {
     const port = this.#freePort(tuple, remote.port);
     if (port === 0) return "no-port";
     const row = e.flows.add(tuple, FLOW_CONNECTION);
-    if (row === 0) return "full";
+    if (row === 0) {
+      if (this.#reserved.delete(port)) this.#release(port, this.#owners.length);
+      return "full";
+    }
     const c = new Connection(e, ip, e.pool, remote, port, options);
     this.#adopt(c, row);
     c.stateCode = SYN_SENT;
@@ -328,9 +368,21 @@ export class Tcp {
     for (let tries = 0; tries < EPHEMERAL_TRIES; tries++) {
       const port = EPHEMERAL_FIRST + randomBelow(this.#random, EPHEMERAL_COUNT);
       tuple[TUPLE_PORTS] = (port << 16) | remotePort;
-      if (!this.#listeners.has(port) && this.#engine.flows.find(tuple) === 0) return port;
+      if (this.#listeners.has(port) || this.#engine.flows.find(tuple) !== 0) continue;
+      if (this.#owners.length === 0) return port;
+      const refused = this.#owners.findIndex((owner) => !owner.reserve(PROTO_TCP, port));
+      if (refused >= 0) this.#release(port, refused);
+      else {
+        this.#reserved.add(port);
+        return port;
+      }
     }
     return 0;
+  }
+
+  /** Gives a port back to the first `count` of its owners. */
+  #release(port: number, count: number): void {
+    for (let i = 0; i < count; i++) this.#owners[i]!.release(PROTO_TCP, port);
   }
 
   /** RFC 1191, RFC 8201: what is under way is sent again in segments that fit, and that is no congestion. */

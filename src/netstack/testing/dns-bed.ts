@@ -44,6 +44,7 @@ export class DnsBed {
       readonly servers?: readonly DnsServerGroup[];
       readonly privateDomains?: readonly string[];
       readonly seed?: number;
+      readonly canDial?: boolean;
     } = {},
   ) {
     const lan = parseCidr(options.lan ?? "192.168.50.1/24") as Cidr;
@@ -52,6 +53,7 @@ export class DnsBed {
       random: seededRandom(options.seed ?? 5),
       names: new LocalNames({ hostname: "Morgana", domain, hosts, networks: () => [lan] }),
       isOfLan: (address) => lan.contains(address),
+      canDial: options.canDial ?? false,
     });
     const servers = options.servers ?? [{ domains: [], servers: [server(S1), server(S2)] }];
     this.forwarder.setServers(this.now, servers, options.privateDomains ?? []);
@@ -75,6 +77,29 @@ export class DnsBed {
     for (let t = this.forwarder.pollTransmit(); t !== undefined; t = this.forwarder.pollTransmit())
       all.push({ ...decodeDns(t.payload), socket: t.socket, to: `${t.peer.address}`, bytes: t.payload });
     return all;
+  }
+
+  /** What servers are asked by TCP. */
+  dials(): SentQuestion[] {
+    const all: SentQuestion[] = [];
+    for (let t = this.forwarder.pollDial(); t !== undefined; t = this.forwarder.pollDial())
+      all.push({ ...decodeDns(t.question), socket: t.id, to: `${t.server.address}`, bytes: t.question });
+    return all;
+  }
+
+  /** Dials that nobody needs any more. */
+  hangUps(): number[] {
+    const all: number[] = [];
+    for (let id = this.forwarder.pollHangUp(); id !== undefined; id = this.forwarder.pollHangUp()) all.push(id);
+    return all;
+  }
+
+  /** What a server says by TCP. */
+  message(asked: SentQuestion, message: DnsMessage): this {
+    const flags = QR | RA | (asked.flags & 0x0130);
+    const bytes = encodeDns({ id: asked.id, name: asked.name, type: asked.type, flags, ...message });
+    this.forwarder.handleMessage(this.now, asked.socket, bytes);
+    return this;
   }
 
   /** The one question that was sent. */

@@ -61,14 +61,14 @@ export const DNS = [
       "if (false as boolean) {",
       "that a public name has no private address (rebinding)",
     ],
-    ["if (view.isTruncated) return this.#endTruncated(flight);", "", "that what was cut off is not taken as whole"],
+    ["if (view.isTruncated) return this.#truncated(now, attempt);", "", "that what was cut off is not taken as whole"],
     [
       "if (now >= flight.endsAt) this.#unanswered(now, flight);\n      else if (now >= flight.attemptEndsAt) {",
       "if (now >= flight.attemptEndsAt) {",
       "the end of a question",
     ],
     [
-      "flight.attemptEndsAt = Math.min(now + upstream.timeout, flight.endsAt);",
+      "flight.attemptEndsAt = Math.min(now + (isDialed ? DIAL_TIMEOUT : upstream.timeout), flight.endsAt);",
       "flight.attemptEndsAt = flight.endsAt;",
       "the wait for one server",
     ],
@@ -227,5 +227,30 @@ export const DNS = [
       "false",
       "that only servers behind the tunnel are asked",
     ],
+  ),
+  ...mutationsOf(
+    "appliance/dns-streams.ts",
+    [" || ofHost >= MAX_STREAMS_OF_HOST", "", "the bound on DNS connections of one host"],
+    ["if (now >= served.idleAt) this.#close(served);", "{}", "that an idle DNS connection is closed"],
+    [
+      "if (served.stream.send(message)) return;",
+      "served.stream.send(message);\n    if (true as boolean) return;",
+      "that who does not read is broken off",
+    ],
+    ["dial?.stream.connection.abort();", "", "that a dial is ended with its question"],
+  ),
+  ...mutationsOf("netstack/dns/stream.ts", [
+    "if (len < DNS_HEADER_LEN || len > this.#longest) {",
+    "if (len < DNS_HEADER_LEN) {",
+    "the longest message by TCP",
+  ]),
+  ...mutationsOf(
+    "netstack/tcp/tcp.ts",
+    [
+      "if (refused >= 0) this.#release(port, refused);\n      else {",
+      "if (port > 0) {",
+      "that a port of the translator is not connected from",
+    ],
+    ["if (this.#reserved.delete(port)) this.#release(port, owners.length);", "", "that a port is given back"],
   ),
 ];
