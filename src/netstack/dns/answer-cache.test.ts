@@ -116,6 +116,26 @@ test("a host that asks for names without end pushes out its own, the one used th
   ]);
 });
 
+test("entries with one hash are told apart by type, bits and name", () => {
+  const cache = new AnswerCache({ seed: 1 });
+  const kinds = [
+    ["a.example", 1, 0],
+    ["a.example", 28, 0],
+    ["a.example", 1, 8],
+    ["b.example", 1, 0],
+    ["ab.example", 1, 0],
+  ] as const;
+  for (const [mark, [name, type, key]] of kinds.entries()) {
+    const bytes = message(name, mark);
+    cache.put(0, 5, bytes, end(bytes), type, key, NO_TTLS, 60, 1);
+  }
+  for (const [mark, [name, type, key]] of kinds.entries()) {
+    const bytes = message(name);
+    expect(cache.message(cache.find(0, 5, bytes, end(bytes), type, key)).at(-1)).toBe(mark);
+  }
+  expect([cache.size, cache.find(0, 5, message("c.example"), 23, 1, 0)]).toEqual([5, 0]);
+});
+
 test("an answer longer than 16 KiB is not kept", () => {
   const cache = new AnswerCache({ seed: 3 });
   put(cache, 0, "long", 1, 0, 1, 60, 1, 16_384);

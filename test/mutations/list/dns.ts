@@ -41,7 +41,6 @@ export const DNS = [
       'if (form === "whole" && !this.#isQuestionOf(payload, attempt, false)) {',
       "the capitals of an answer",
     ],
-    ["if (this.#answer.nameEnd !== nameEnd) return false;", "", "the length of an answer's name"],
     [
       "for (let i = nameEnd; i < nameEnd + 4; i++) if (payload[i] !== sent[i]) return false;",
       "",
