@@ -519,6 +519,7 @@ describe("tunnel to LAN", () => {
     open();
     meet();
     const c = connections.connect(10, { address: addr(SITE), port: 53 }) as Connection;
+    tunnelIt.handleTimeout(10);
     const syn = tunnel.take()[0]!;
     const port = syn.view.getUint16(20);
     fromLan(udp({ src: HOST, dst: SITE }, port, 53, bytesOf(8)));
