@@ -17,7 +17,7 @@ export const DNS_UDP_LEN = 512;
 export const DNS_MAX_LEN = 65_535;
 /** RFC 1035 2.3.4: a label, and a name with its length bytes. */
 const MAX_LABEL = 63;
-export const DNS_MAX_NAME = 255;
+const DNS_MAX_NAME = 255;
 /** A pointer may lead to a pointer; each leads back, but a kilobyte of them is nobody's name. */
 const MAX_POINTERS = 64;
 
@@ -35,18 +35,12 @@ export const DNS_DO = 0x8000;
 
 export const DnsType = Object.freeze({
   A: 1,
-  CNAME: 5,
   SOA: 6,
   PTR: 12,
   AAAA: 28,
-  DNAME: 39,
   OPT: 41,
-  RRSIG: 46,
   SVCB: 64,
   HTTPS: 65,
-  TSIG: 250,
-  IXFR: 251,
-  ANY: 255,
 } as const);
 export const DNS_CLASS_IN = 1;
 
