@@ -30,7 +30,7 @@ import {
 } from "./testing/bed.ts";
 import { checksum, pseudoSum } from "./wire/checksum.ts";
 import { icmpNextHopMtu } from "./wire/icmpv4.ts";
-import { IPV4_DF, IPV4_MF, ipv4Check, ipv4Dst, ipv4Src, ipv4Ttl } from "./wire/ipv4.ts";
+import { IPV4_DF, IPV4_MF, ipv4Check, ipv4Dst, ipv4Src, ipv4Ttl, PROTO_TCP } from "./wire/ipv4.ts";
 import { printFrame, printIpv4 } from "./wire/print.ts";
 import { TCP_ACK, TCP_CWR, TCP_FIN, TCP_PSH, TCP_SYN, tcpChecksumValid, tcpFlags, tcpSeq } from "./wire/tcp.ts";
 import { udpChecksumValid } from "./wire/udp.ts";
@@ -537,6 +537,8 @@ describe("tunnel to LAN", () => {
       tcp({ src: "192.168.50.11", dst: SITE }, { srcPort: port, dstPort: 53, seq: 1, flags: TCP_SYN }, bytesOf(0)),
     );
     expect(tunnel.take()[0]!.view.getUint16(20)).toBe(port);
+    for (let taken = 32_768; taken < 61_000; taken++) nat.reserve(PROTO_TCP, taken);
+    expect(connections.connect(10, { address: addr(SITE), port: 53 })).toBe("no-port");
   });
 
   test("behind the translator nobody in the tunnel is told of a TTL that ended or a host that is not there", () => {
