@@ -38,7 +38,7 @@ const INTERFACE_ARENA = 512 * KIB;
 const SCRATCH = 256 * KIB;
 const ROWS = 1024;
 const NAT_LIMIT = 32768;
-const NAT6_LIMIT = 16384;
+const NAT6_LIMIT = 8192;
 /**
  * What a turn takes of each device at most, in packets (about 1 us each): neither side waits longer for the other, however the
  * frames are made. No less than MAX_SEGMENTS, so that any frame gets through.
