@@ -64,7 +64,7 @@ export class Lan6 {
       onUsable: (now, { value }) => this.#usable(now, value),
       onTaken: (now, { value }, otherMac) => {
         heard.write(now, "warn", "lan.conflict", lanConflict(value, otherMac));
-        if (value.w0 >>> 22 !== 0x3fa || this.#taken >= RETRIES) return;
+        if (!value.isLinkLocal || this.#taken >= RETRIES) return;
         this.#taken++;
         this.#configure(now);
       },
@@ -111,7 +111,7 @@ export class Lan6 {
   }
 
   #usable(now: number, address: IpAddress): void {
-    if (address.w0 >>> 22 !== 0x3fa) return;
+    if (!address.isLinkLocal) return;
     this.#advertiser.start(now, address, this.#link);
     this.#isFresh = true;
   }

@@ -38,7 +38,7 @@ export function gateway6Problem(address: Address6, gateway: IpAddress | undefine
   }
   if (gateway === undefined) return "missing: a static address6 needs it";
   if (gateway.equals(address.address)) return "is the appliance's own address";
-  if (isLinkLocal(gateway) || address.prefix === 128 || address.contains(gateway)) return undefined;
+  if (gateway.isLinkLocal || address.prefix === 128 || address.contains(gateway)) return undefined;
   return `${gateway} is neither in the subnet of wan.address6 nor link-local; where the provider really gives such a one, the address is ${address.address}/128`;
 }
 
@@ -48,12 +48,9 @@ function hostCidr6(text: string, example: string): Cidr {
     throw new Bad(`"${shown(text)}" is none of "auto", "off", and an address with prefix such as ${example}`);
   const { address, prefix } = cidr;
   if (prefix < 3) throw new Bad(`the prefix /${prefix} is not between /3 and /128`);
-  if (!address.isHost || isLinkLocal(address))
-    throw new Bad(`${address} is no address of a host that others can reach`);
+  if (!address.isHost || address.isLinkLocal) throw new Bad(`${address} is no address of a host that others can reach`);
   // The address of all routers of the subnet (RFC 4291 2.6.1); a /127 has none (RFC 6164).
   if (prefix < 127 && cidr.network.address.equals(address))
     throw new Bad(`${address} is the network's own address; a host has another one`);
   return cidr;
 }
-
-const isLinkLocal = ({ w0 }: IpAddress): boolean => w0 >>> 22 === 0x3fa;

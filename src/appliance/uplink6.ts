@@ -146,7 +146,7 @@ export class Uplink6 {
   #settle(now: number): void {
     const { addressing } = this.#wan.v6;
     const address = addressing.source(ELSEWHERE)?.value;
-    if (address === undefined || addressing.gateway === undefined || address.w0 >>> 22 === 0x3fa) {
+    if (address === undefined || addressing.gateway === undefined || address.isLinkLocal) {
       const what = addressing.gateway === undefined ? "no IPv6 router is left on the WAN" : "the IPv6 address ended";
       return this.#withdraw(now, what);
     }

@@ -11,7 +11,7 @@ export function maskPrefix(mask: number): number | undefined {
 }
 
 /** Mask of word `i` (0 to 3) of an address of 128 bits. */
-const wordMask = (prefix: number, i: number): number => prefixMask(Math.min(32, Math.max(0, prefix - 32 * i)));
+export const wordMask = (prefix: number, i: number): number => prefixMask(Math.min(32, Math.max(0, prefix - 32 * i)));
 
 export class Cidr {
   /** Host bits are kept. */

@@ -83,6 +83,9 @@ export class IpAddress {
   }
 }
 
+/** The four words, as tables and packets of IPv6 have them. */
+export const wordsOf = ({ w0, w1, w2, w3 }: IpAddress): Int32Array => Int32Array.of(w0, w1, w2, w3);
+
 /** Reads "192.0.2.1" (four decimal octets, no leading zeros) or a text form of RFC 4291 2.2, without a zone; else undefined. */
 export function parseIp(text: string): IpAddress | undefined {
   if (!text.includes(":")) {

@@ -5,6 +5,7 @@
  * agree in source, destination and identification, and come from the same neighbour; what else a family asks for is part of
  * its identification. One instance a family, by its {@link FragmentFormat}.
  */
+import { concat } from "../lib/bytes.ts";
 import type { Counters } from "../lib/counters.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
@@ -302,11 +303,4 @@ const wordsAt = (d: DataView, at: number, stride: number): Int32Array =>
 function isAt(d: DataView, at: number, words: Int32Array): boolean {
   for (let k = 0; k < words.length; k++) if (d.getInt32(at + 4 * k) !== words[k]) return false;
   return true;
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const out = new Uint8Array(a.length + b.length);
-  out.set(a);
-  out.set(b, a.length);
-  return out;
 }

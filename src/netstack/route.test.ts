@@ -1,10 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Cidr, parseCidr } from "../lib/cidr.ts";
-import { IpAddress, parseIp } from "../lib/ip.ts";
+import { IpAddress, parseIp, wordsOf } from "../lib/ip.ts";
 import { RouteTable, type RouteTarget } from "./route.ts";
 
-const wordsOf = ({ w0, w1, w2, w3 }: IpAddress): Int32Array => Int32Array.of(w0, w1, w2, w3);
 const to = (neighbour: number): RouteTarget => ({ side: neighbour % 3, neighbour, refusal: 0 });
 
 /** Addresses that share long prefixes, so that many routes cover one. */

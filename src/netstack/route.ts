@@ -5,7 +5,7 @@
  * One hash over (network, prefix length) holds all routes; a look-up asks it once for each length that occurs, the longest
  * first. What was looked up last is kept, by a hash of the address, since packets of one flow follow each other.
  */
-import { type Cidr, prefixMask } from "../lib/cidr.ts";
+import { type Cidr, wordMask } from "../lib/cidr.ts";
 import { mix, mixWords } from "../lib/hash.ts";
 import type { DropCode } from "./drop.ts";
 
@@ -143,9 +143,8 @@ export class RouteTable {
   #note(prefix: number): void {
     if (this.#lengths.includes(prefix)) return;
     this.#lengths = [...this.#lengths, prefix].sort((a, b) => b - a);
-    const word = (length: number, k: number): number => prefixMask(Math.min(32, Math.max(0, length - 32 * k)));
     this.#masks = Int32Array.from(
-      this.#lengths.flatMap((n) => Array.from({ length: this.stride }, (_, k) => word(n, k))),
+      this.#lengths.flatMap((n) => Array.from({ length: this.stride }, (_, k) => wordMask(n, k))),
     );
   }
 

@@ -13,14 +13,15 @@
 import { GSO_ECN, GSO_NONE, GSO_UDP, GSO_UDP_L4, MAX_SEGMENTS, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { Cidr } from "../lib/cidr.ts";
 import { Counters } from "../lib/counters.ts";
-import { IpAddress } from "../lib/ip.ts";
+import { IpAddress, wordsOf } from "../lib/ip.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
 import { type Family, type IcmpError, IPV4, IPV6 } from "./family.ts";
 import type { Forwarder } from "./forwarder.ts";
 import type { EthernetInterface, Interface, TunnelInterface } from "./interface.ts";
-import { wordsOf } from "./ip6/addressing.ts";
+import type { Ip4 } from "./ip4/deliver.ts";
+import type { Ip6 } from "./ip6/deliver.ts";
 import type { Nat } from "./nat/nat.ts";
 import { clampMss } from "./offload/mss.ts";
 import { completeChecksum } from "./offload/partial.ts";
@@ -201,7 +202,7 @@ export class Router {
     const d = this.#slab.view;
     const half = p.isV6 ? this.#ipv6 : this.#ipv4;
     const { routes, family, nat } = half;
-    const source = p.isV6 ? from.face.v6 : from.face.v4;
+    const source = ipOf(from.face, p);
     const dst = p.at + family.dstAt;
     if (family.hopLimit(d, p.at) <= 1) {
       this.#tell(now, from, family.errors.expired, p);
@@ -234,7 +235,7 @@ export class Router {
         return Drop.None;
       }
     }
-    const { output } = p.isV6 ? to.face.v6 : to.face.v4;
+    const { output } = ipOf(to.face, p);
     const { mtu } = output;
     const whole = output.mtuFor(p);
     let size = isSuper ? Math.max(1, Math.min(p.gsoSize, p.len - headerLen)) : p.len;
@@ -312,13 +313,13 @@ export class Router {
 
   /** Tells the sender, where it is known: behind the translator it is not. */
   #tell(now: number, from: Side, [type, code]: IcmpError, p: Packet): void {
-    const source = p.isV6 ? from.face.v6 : from.face.v4;
+    const source = ipOf(from.face, p);
     if (!source.isTranslated) source.sendError(now, type, code, 0, p);
   }
 
   #tooBig(now: number, from: Side, { errors }: Family, mtu: number, p: Packet): DropCode {
     const [type, code] = errors.tooBig;
-    (p.isV6 ? from.face.v6 : from.face.v4).sendError(now, type, code, mtu, p);
+    ipOf(from.face, p).sendError(now, type, code, mtu, p);
     return Drop.TooBig;
   }
 
@@ -418,6 +419,9 @@ class Half {
     return this.nat?.pollAt() ?? Number.POSITIVE_INFINITY;
   }
 }
+
+/** What an interface has for the packet's family. */
+const ipOf = ({ v4, v6 }: Interface, p: Packet): Ip4 | Ip6 => (p.isV6 ? v6 : v4);
 
 const target = (side: number, neighbour: number, refusal: DropCode = Drop.None): RouteTarget => ({
   side,

@@ -1,7 +1,7 @@
 /** Links over UDP sockets of the WAN. */
 import { Batch } from "../../lib/batch.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
-import { IpAddress } from "../../lib/ip.ts";
+import { IpAddress, wordsOf } from "../../lib/ip.ts";
 import { Drop, type DropCode } from "../../netstack/drop.ts";
 import type { EthernetInterface } from "../../netstack/interface.ts";
 import type { OwnAddress } from "../../netstack/ip6/addressing.ts";
@@ -73,7 +73,7 @@ export class UdpLinks implements LinkFactory {
     const { addressing } = this.#wan.v6;
     const source = addressing.source(ELSEWHERE);
     // From a link-local address nobody beyond the link can be reached.
-    const isGlobal = source !== undefined && source.value.w0 >>> 22 !== 0x3fa;
+    const isGlobal = source !== undefined && !source.value.isLinkLocal;
     return { addresses: addressing.addresses, source: isGlobal ? source : undefined };
   }
 
@@ -275,8 +275,6 @@ class UdpLink implements Link, DatagramSink {
     return { damaged: drops.values[Drop.UdpBadChecksum]!, otherPort: drops.values[Drop.UdpNoPort]! };
   }
 }
-
-const wordsOf = ({ w0, w1, w2, w3 }: IpAddress): readonly number[] => [w0, w1, w2, w3];
 
 /** Whether the addresses at two places of the words are the same. */
 const same = (words: Int32Array, a: number, b: number): boolean =>

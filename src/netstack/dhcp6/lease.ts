@@ -92,4 +92,4 @@ const isGood = ({ address, preferred, valid, status }: Dhcp6Address): boolean =>
   preferred <= valid &&
   !address.isIpv4 &&
   address.isHost &&
-  address.w0 >>> 22 !== 0x3fa;
+  !address.isLinkLocal;

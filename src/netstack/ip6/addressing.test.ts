@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Cidr } from "../../lib/cidr.ts";
-import { IpAddress } from "../../lib/ip.ts";
+import { IpAddress, wordsOf } from "../../lib/ip.ts";
 import { cidr } from "../testing/bed.ts";
 import { addr6, words6 } from "../testing/bed6.ts";
-import { Ip6Addressing, type Ip6Config, MAX_ADDRESSES, wordsOf } from "./addressing.ts";
+import { Ip6Addressing, type Ip6Config, MAX_ADDRESSES } from "./addressing.ts";
 
 const placed = (text: string): DataView => {
   const d = new DataView(new ArrayBuffer(16));

@@ -3,8 +3,8 @@
  * default one; which groups it listens to; which of its addresses a packet is sent from (select.ts). How long an address or a
  * router is good is known to who configures it (ra/, dhcp6/), who says anew what is so when something ends.
  */
-import { Cidr, prefixMask } from "../../lib/cidr.ts";
-import { IpAddress } from "../../lib/ip.ts";
+import { Cidr, wordMask } from "../../lib/cidr.ts";
+import { IpAddress, wordsOf } from "../../lib/ip.ts";
 import type { NextHopRoute } from "../ip4/addressing.ts";
 import { ipv6IsWords } from "../wire/ipv6.ts";
 import { ndpIsSolicitedNode } from "../wire/ndp.ts";
@@ -71,8 +71,6 @@ interface Hop {
 export const MAX_ADDRESSES = 16;
 const MAX_PREFIXES = 32;
 const DEFAULT_HOP_LIMIT = 64;
-
-export const wordsOf = ({ w0, w1, w2, w3 }: IpAddress): Int32Array => Int32Array.of(w0, w1, w2, w3);
 
 export class Ip6Addressing {
   addresses: readonly OwnAddress[] = [];
@@ -208,9 +206,6 @@ const ON_LINK: Hop = { network: new Int32Array(4), prefix: 10, gateway: undefine
 
 const isAt = (own: Int32Array, words: Int32Array, i: number): boolean =>
   own[3] === words[i + 3] && own[2] === words[i + 2] && own[1] === words[i + 1] && own[0] === words[i];
-
-/** Mask of word `k` (0 to 3) of an address. */
-const wordMask = (prefix: number, k: number): number => prefixMask(Math.min(32, Math.max(0, prefix - 32 * k)));
 
 /** Whether an address is of a network. */
 function inPrefix(words: Int32Array, network: Int32Array, prefix: number): boolean {

@@ -5,7 +5,7 @@
  */
 import { type Batch, GSO_ECN, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import type { Counters } from "../../lib/counters.ts";
-import type { IpAddress } from "../../lib/ip.ts";
+import { type IpAddress, wordsOf } from "../../lib/ip.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Forwarder } from "../forwarder.ts";
@@ -82,7 +82,7 @@ import {
   ndpIsType,
 } from "../wire/ndp.ts";
 import { UDP_HEADER_LEN, udpDstPort } from "../wire/udp.ts";
-import { type Ip6Addressing, wordsOf } from "./addressing.ts";
+import type { Ip6Addressing } from "./addressing.ts";
 import { ip6Check, ip6Read } from "./check.ts";
 import { IPV6_FRAGMENTS } from "./fragment.ts";
 import { Icmp6 } from "./icmp.ts";

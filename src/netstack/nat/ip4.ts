@@ -26,11 +26,10 @@ import {
   ipv4RewriteDst,
   ipv4RewriteSrc,
   PROTO_ICMP,
-  PROTO_TCP,
   PROTO_UDP,
 } from "../wire/ipv4.ts";
 import type { NatFamily, Quote } from "./family.ts";
-import { checksumOffset, ICMP_CHECKSUM, portOffset, putPort, putQuotedPort, wireChecksum } from "./l4.ts";
+import { checksumOffset, ICMP_CHECKSUM, putPort, putQuotedPort, readTransport, wireChecksum } from "./l4.ts";
 
 const IPV4_CHECKSUM = 10;
 /** RFC 792: 64 bits of the quoted packet's data. */
@@ -92,17 +91,7 @@ function readQuote(d: DataView, icmp: number, len: number, echo: number, quote: 
   const headerLen = ipv4HeaderLen(d, at);
   if (headerLen < IPV4_HEADER_LEN || len < ICMP_HEADER_LEN + headerLen + MIN_QUOTED) return Drop.IcmpBadQuote;
   if ((ipv4FragmentField(d, at) & IPV4_OFFSET_MASK) !== 0) return Drop.IcmpBadQuote;
-  const proto = ipv4Protocol(d, at);
-  const l4 = at + headerLen;
-  if (proto === PROTO_ICMP) {
-    if (d.getUint8(l4) !== echo) return Drop.IcmpBadQuote;
-  } else if (proto !== PROTO_TCP && proto !== PROTO_UDP) return Drop.NatUnsupported;
-  quote.proto = proto;
-  quote.at = at;
-  quote.l4 = l4;
-  quote.srcPort = d.getUint16(l4 + portOffset(proto, true));
-  quote.dstPort = d.getUint16(l4 + portOffset(proto, false));
-  return Drop.None;
+  return readTransport(d, quote, ipv4Protocol(d, at), at, at + headerLen, PROTO_ICMP, echo);
 }
 
 function rewriteQuote(

@@ -16,11 +16,10 @@ import {
   ICMPV6_TOO_BIG,
   ICMPV6_UNREACHABLE,
 } from "../wire/icmpv6.ts";
-import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { IPV6_DST, IPV6_HEADER_LEN, IPV6_SRC, ipv6PseudoSum, ipv6PutWords, PROTO_ICMPV6 } from "../wire/ipv6.ts";
 import { ExtensionChain, fragmentOffset } from "../wire/ipv6-ext.ts";
 import type { NatFamily, Quote } from "./family.ts";
-import { checksumOffset, ICMP_CHECKSUM, portOffset, putPort, putQuotedPort, wireChecksum } from "./l4.ts";
+import { checksumOffset, ICMP_CHECKSUM, putPort, putQuotedPort, readTransport, wireChecksum } from "./l4.ts";
 
 const ADDRESS_LEN = 16;
 /** Ports and identifiers are in the first 8 bytes of every transport header that is translated. */
@@ -80,18 +79,10 @@ function readQuote(d: DataView, icmp: number, len: number, echo: number, quote: 
   const quoted = len - ICMPV6_HEADER_LEN;
   if (quoted < IPV6_HEADER_LEN + MIN_QUOTED || d.getUint8(at) >> 4 !== 6) return Drop.IcmpBadQuote;
   if (chain.walk(d, at, quoted) !== Drop.None) return Drop.IcmpBadQuote;
-  const { proto, l4, fragmentAt } = chain;
+  const { l4, fragmentAt } = chain;
   if (l4 + MIN_QUOTED > at + quoted) return Drop.IcmpBadQuote;
   if (fragmentAt !== 0 && fragmentOffset(d, fragmentAt) !== 0) return Drop.IcmpBadQuote;
-  if (proto === PROTO_ICMPV6) {
-    if (d.getUint8(l4) !== echo) return Drop.IcmpBadQuote;
-  } else if (proto !== PROTO_TCP && proto !== PROTO_UDP) return Drop.NatUnsupported;
-  quote.proto = proto;
-  quote.at = at;
-  quote.l4 = l4;
-  quote.srcPort = d.getUint16(l4 + portOffset(proto, true));
-  quote.dstPort = d.getUint16(l4 + portOffset(proto, false));
-  return Drop.None;
+  return readTransport(d, quote, chain.proto, at, l4, PROTO_ICMPV6, echo);
 }
 
 function rewriteQuote(
@@ -106,7 +97,8 @@ function rewriteQuote(
 ): void {
   const addressAt = quote.at + (isSource ? IPV6_SRC : IPV6_DST);
   const before = sumBytes(d, addressAt, ADDRESS_LEN);
-  const check = putAddress(d, addressAt, words, i, d.getUint16(icmp + ICMP_CHECKSUM));
+  ipv6PutWords(d, addressAt, words, i);
   const after = sumBytes(d, addressAt, ADDRESS_LEN);
+  const check = checksumUpdate16(d.getUint16(icmp + ICMP_CHECKSUM), before, after);
   d.setUint16(icmp + ICMP_CHECKSUM, putQuotedPort(d, icmp + len, quote, isSource, port, check, before, after));
 }

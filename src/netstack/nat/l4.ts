@@ -1,4 +1,5 @@
 /** Ports, echo identifiers and checksums of a transport header, where the translator reads and writes them. */
+import { Drop, type DropCode } from "../drop.ts";
 import { checksumUpdate16 } from "../wire/checksum.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { TCP_CHECKSUM_OFFSET } from "../wire/tcp.ts";
@@ -12,7 +13,7 @@ const ECHO_ID = 4;
 export const ICMP_CHECKSUM = 2;
 
 /** Offset of the field that is the port of the source or of the destination, or the identifier of an echo. */
-export const portOffset = (proto: number, isSource: boolean): number =>
+const portOffset = (proto: number, isSource: boolean): number =>
   proto === PROTO_TCP || proto === PROTO_UDP ? (isSource ? SRC_PORT : DST_PORT) : ECHO_ID;
 
 export const checksumOffset = (proto: number): number =>
@@ -38,7 +39,31 @@ export const wireChecksum = (proto: number, check: number): number =>
   proto === PROTO_UDP && check === 0 ? 0xffff : check;
 
 /**
- * The same in a quoted header, perhaps cut at `end`, with its own checksum where that is there. `check` is the error's, with what has
+ * Reads the transport header at `l4` of the packet at `at` that an error quotes: of TCP, UDP, or of an echo with the type `echo`.
+ * Its first 8 bytes are there. @param icmp protocol number of the family's ICMP
+ */
+export function readTransport(
+  d: DataView,
+  quote: Quote,
+  proto: number,
+  at: number,
+  l4: number,
+  icmp: number,
+  echo: number,
+): DropCode {
+  if (proto === icmp) {
+    if (d.getUint8(l4) !== echo) return Drop.IcmpBadQuote;
+  } else if (proto !== PROTO_TCP && proto !== PROTO_UDP) return Drop.NatUnsupported;
+  quote.proto = proto;
+  quote.at = at;
+  quote.l4 = l4;
+  quote.srcPort = d.getUint16(l4 + portOffset(proto, true));
+  quote.dstPort = d.getUint16(l4 + portOffset(proto, false));
+  return Drop.None;
+}
+
+/**
+ * {@link putPort} in a quoted header, perhaps cut at `end`, with its own checksum where that is there. `check` is the error's, with what has
  * changed so far; `before` and `after` are the sums of the address that has changed where the pseudo-header counts, else 0.
  * @returns the error's checksum
  */

@@ -8,7 +8,7 @@
  * they must quote the packet as the sender knows it.
  */
 import { Counters } from "../../lib/counters.ts";
-import type { IpAddress } from "../../lib/ip.ts";
+import { type IpAddress, wordsOf } from "../../lib/ip.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
@@ -104,7 +104,7 @@ export class Nat {
 
   /** Sessions of one LAN host. */
   sessionsOf(host: IpAddress): number {
-    return this.#table.sessionsOf(wordsOf(host, this.#family.stride));
+    return this.#table.sessionsOf(keyOf(host, this.#family.stride));
   }
 
   /** Totals since the start: packets each way, sessions created, expired, evicted, ... */
@@ -125,7 +125,7 @@ export class Nat {
     const before = this.#address;
     if (address === undefined ? before === undefined : before?.equals(address) === true) return false;
     this.#address = address;
-    if (address !== undefined) this.#external.set(wordsOf(address, this.#family.stride));
+    if (address !== undefined) this.#external.set(keyOf(address, this.#family.stride));
     const flushed = this.#table.size > 0;
     if (flushed) this.#counters.bump(FLUSHES);
     this.#table.clear();
@@ -353,5 +353,5 @@ function readWords(d: DataView, at: number, words: Int32Array): void {
   for (let k = 0; k < words.length; k++) words[k] = d.getInt32(at + 4 * k);
 }
 
-const wordsOf = ({ w0, w1, w2, w3 }: IpAddress, stride: 1 | 4): Int32Array =>
-  stride === 1 ? Int32Array.of(w3) : Int32Array.of(w0, w1, w2, w3);
+const keyOf = (address: IpAddress, stride: 1 | 4): Int32Array =>
+  stride === 1 ? Int32Array.of(address.w3) : wordsOf(address);

@@ -146,4 +146,4 @@ export class Routers {
 }
 
 const isRoutable = ({ address }: Cidr): boolean =>
-  !address.isIpv4 && !address.isMulticast && !address.isLoopback && address.w0 >>> 22 !== 0x3fa;
+  !address.isIpv4 && !address.isMulticast && !address.isLoopback && !address.isLinkLocal;

@@ -9,7 +9,7 @@ import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
 import type { LocalOption } from "./types.ts";
 import { unavailable } from "./unavailable.ts";
-import { isIpv6, isIpv6Cidr } from "./values.ts";
+import { IFCONFIG_IPV6_BITS, isIpv6, isIpv6Cidr } from "./values.ts";
 
 /** Reports what openvpn refuses. @returns why the line is left out; undefined: it counts */
 type Check = (words: readonly string[], refuse: (problem: string) => void) => string | undefined;
@@ -27,9 +27,10 @@ const CHECKS: Readonly<Record<string, Check>> = {
   },
   "ifconfig-ipv6"([, local = "", remote = ""], refuse) {
     const own = parseCidr(local);
+    const bits = IFCONFIG_IPV6_BITS;
     if (!isIpv6(local) && own?.isIpv4 !== false) refuse(`${shown(local)} is no IPv6 address`);
-    else if (own !== undefined && (own.prefix < 64 || own.prefix > 124))
-      refuse(`a prefix has 64 to 124 bits, not ${own.prefix}`);
+    else if (own !== undefined && (own.prefix < bits.least || own.prefix > bits.most))
+      refuse(`a prefix has ${bits.least} to ${bits.most} bits, not ${own.prefix}`);
     if (!isIpv6(remote)) refuse(`${shown(remote)} is no IPv6 address`);
     return undefined;
   },

@@ -2,6 +2,9 @@
 import { parseCidr } from "../../lib/cidr.ts";
 import { parseIpv6 } from "../../lib/ip.ts";
 
+/** Prefix lengths of ifconfig-ipv6 that OpenVPN takes (options.c), and the one that it assumes. */
+export const IFCONFIG_IPV6_BITS = { least: 64, most: 124, usual: 64 } as const;
+
 export const isIpv6 = (text: string): boolean => parseIpv6(text) !== undefined;
 
 export const isIpv6Cidr = (text: string): boolean => text.includes(":") && parseCidr(text) !== undefined;

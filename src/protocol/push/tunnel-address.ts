@@ -1,6 +1,7 @@
 /** The addresses of this end: `ifconfig` with its topology, and `ifconfig-ipv6` (man openvpn; OpenVPN's options.c, tun.c). */
 import { Cidr, maskPrefix, parseCidr } from "../../lib/cidr.ts";
 import { type IpAddress, parseIpv4, parseIpv6 } from "../../lib/ip.ts";
+import { IFCONFIG_IPV6_BITS } from "../config/values.ts";
 
 export type Topology = "subnet" | "net30" | "p2p";
 
@@ -28,16 +29,13 @@ export function addressOf(words: readonly string[], told: Topology | undefined):
   return { address: new Cidr(address, 32), peer: second };
 }
 
-/** What OpenVPN takes (options.c, ifconfig-ipv6), and what it assumes. */
-const IPV6_BITS = { least: 64, most: 124, usual: 64 } as const;
-
 /** ifconfig-ipv6 LOCAL[/BITS] REMOTE. @returns the address with its prefix, or why it cannot be one */
 export function addressIpv6Of([, local = "", remote = ""]: readonly string[]): Cidr | string {
   const alone = parseIpv6(local);
-  const own = alone === undefined ? parseCidr(local) : new Cidr(alone, IPV6_BITS.usual);
+  const own = alone === undefined ? parseCidr(local) : new Cidr(alone, IFCONFIG_IPV6_BITS.usual);
   if (own === undefined || own.isIpv4) return "not an IPv6 address with its prefix length";
-  if (own.prefix < IPV6_BITS.least || own.prefix > IPV6_BITS.most)
-    return `a prefix has ${IPV6_BITS.least} to ${IPV6_BITS.most} bits, not ${own.prefix}`;
+  if (own.prefix < IFCONFIG_IPV6_BITS.least || own.prefix > IFCONFIG_IPV6_BITS.most)
+    return `a prefix has ${IFCONFIG_IPV6_BITS.least} to ${IFCONFIG_IPV6_BITS.most} bits, not ${own.prefix}`;
   if (!own.address.isHost || own.address.isLinkLocal) return `${own.address} cannot be a host's address`;
   return parseIpv6(remote) === undefined ? "the far end has no IPv6 address" : own;
 }

@@ -227,7 +227,7 @@ export const AUTOCONF = [
     "netstack/dhcp6/lease.ts",
     ['if (ia.t1 > 0 && ia.t2 > 0 && ia.t1 > ia.t2) return "bad-times";', "", "that T1 is not later than T2"],
     ["  preferred <= valid &&\n", "", "that preferred is not longer than valid"],
-    ["  address.isHost &&\n  address.w0 >>> 22 !== 0x3fa;", "  address.isHost;", "that a lease is not link-local"],
+    ["  address.isHost &&\n  !address.isLinkLocal;", "  address.isHost;", "that a lease is not link-local"],
     ["  address.isHost &&\n", "", "that a host can have the address"],
     ["  valid > 0 &&\n", "", "that a lease without time is none"],
     ["const valid = Math.max(given.valid, MIN_LEASE_S);", "const valid = given.valid;", "the shortest lease"],

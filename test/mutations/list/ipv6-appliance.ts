@@ -7,12 +7,12 @@ export const IPV6_APPLIANCE = [
     ["if (isOther && !this.#changes.take(now)) return this.#rest(now);", "", "the limit of changes"],
     ["    this.#resumeAt = now + REST_MS;\n", "", "that it is looked at again after a rest"],
     [
-      "address === undefined || addressing.gateway === undefined || address.w0 >>> 22 === 0x3fa",
-      "address === undefined || address.w0 >>> 22 === 0x3fa",
+      "address === undefined || addressing.gateway === undefined || address.isLinkLocal",
+      "address === undefined || address.isLinkLocal",
       "that an address needs a way out",
     ],
     [
-      "addressing.gateway === undefined || address.w0 >>> 22 === 0x3fa",
+      "addressing.gateway === undefined || address.isLinkLocal",
       "addressing.gateway === undefined",
       "that a link-local address is none",
     ],
@@ -46,9 +46,9 @@ export const IPV6_APPLIANCE = [
   ...mutationsOf(
     "appliance/settings-address6.ts",
     ["if (cidr.prefix !== LAN_PREFIX)", "if (false as boolean)", "the length of the LAN's prefix"],
-    ["if (!address.isHost || isLinkLocal(address))", "if (!address.isHost)", "that a static address is not link-local"],
+    ["if (!address.isHost || address.isLinkLocal)", "if (!address.isHost)", "that a static address is not link-local"],
     [
-      "if (isLinkLocal(gateway) || address.prefix === 128 || address.contains(gateway)) return undefined;",
+      "if (gateway.isLinkLocal || address.prefix === 128 || address.contains(gateway)) return undefined;",
       "if (true as boolean) return undefined;",
       "that the gateway can be reached",
     ],

@@ -169,11 +169,14 @@ export const ROUTER = [
       "",
       "that a later fragment is not quoted",
     ],
-    ["if (d.getUint8(l4) !== echo) return Drop.IcmpBadQuote;", "", "the kind of echo that is quoted"],
   ),
+  ...mutationsOf("netstack/nat/l4.ts", [
+    "if (d.getUint8(l4) !== echo) return Drop.IcmpBadQuote;",
+    "",
+    "the kind of echo that is quoted",
+  ]),
   ...mutationsOf(
     "netstack/nat/ip6.ts",
-    ["if (d.getUint8(l4) !== echo) return Drop.IcmpBadQuote;", "", "the kind of echo that is quoted"],
     ["if (l4 + MIN_QUOTED > at + quoted) return Drop.IcmpBadQuote;", "", "the length of a quoted packet"],
     [
       "if (fragmentAt !== 0 && fragmentOffset(d, fragmentAt) !== 0) return Drop.IcmpBadQuote;",
