@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatProblem } from "../protocol/config/problem.ts";
 import { openConfigSource } from "./config-source.ts";
@@ -9,6 +10,7 @@ import { DEFAULT_SETTINGS, withoutDhcp } from "./settings.ts";
 const CONFIGS = join(import.meta.dir, "../../test/configs");
 const CA = readFileSync(join(CONFIGS, "ca.crt"), "utf8");
 const PROFILE = `client\r\ndev tun\r\nremote vpn.example 1194\r\nauth-user-pass\r\n<ca>\r\n${CA}</ca>\r\n`;
+const OFFICE = { "appliance.toml": '[vpn]\nconfig = "office/a.ovpn"\n' };
 const AUTH = "ann\r\ncorrect horse\r\n";
 
 function disk(files: Record<string, string>): ConfigReader {
@@ -72,6 +74,39 @@ test("vpn.config chooses the profile; its files are relative to it and stay on t
   expect(problems(load(outside))).toEqual([expect.stringMatching(/^office\/a\.ovpn:4: ca: the file .* is not there/)]);
   const missing = load({ "appliance.toml": toml });
   expect(problems(missing)).toEqual(['appliance.toml:4: vpn.config: the file "office/a.ovpn" is not there']);
+});
+
+test("absolute paths lead to what lies beside the profile, and never out of the folder", () => {
+  const profile = "client\ndev tun\nremote a.example\nremote-cert-tls server\nca /etc/openvpn/acme/ca.crt\n";
+  const taken = load({ "office/a.ovpn": profile, "office/acme/ca.crt": CA, "office/ca.crt": "other", ...OFFICE });
+  expect(taken).toMatchObject({ ok: true, config: { tls: { ca: { label: "acme/ca.crt" } } } });
+  expect(taken.warnings.map(formatProblem)).toEqual([
+    'office/a.ovpn:5: ca: "acme/ca.crt" beside the profile is taken for "/etc/openvpn/acme/ca.crt"',
+  ]);
+  // It lies on the disk, and not beside the profile.
+  expect(problems(load({ "office/a.ovpn": profile, "ca.crt": CA, ...OFFICE }))).toEqual([
+    expect.stringMatching(
+      /^office\/a\.ovpn:5: ca: the file .* is not there; put it beside the profile \(as "ca\.crt"\)/,
+    ),
+  ]);
+});
+
+test("a link beside the profile that leads out of the folder is not followed, whatever path the profile has", () => {
+  const folder = mkdtempSync(join(tmpdir(), "morgana-profile-"));
+  try {
+    symlinkSync(join(CONFIGS, "ca.crt"), join(folder, "ca.crt"));
+    for (const path of ["ca.crt", join(CONFIGS, "ca.crt"), "/etc/ca.crt"]) {
+      writeFileSync(join(folder, "a.ovpn"), `client\ndev tun\nremote a.example\nca ${path}\n`);
+      for (const place of [folder, join(folder, "a.ovpn")]) {
+        const { reader, options } = openConfigSource(place);
+        expect(problems(loadProfile(reader, options))).toEqual([
+          expect.stringMatching(/^a\.ovpn:4: ca: the file ".*ca\.crt" is a link out of the folder/),
+        ]);
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("what is wrong with the folder names the folder, and no line of a file that need not exist", () => {

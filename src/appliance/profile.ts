@@ -2,7 +2,7 @@
  * A configuration as it lies on a config disk: appliance.toml, one OpenVPN file, the files that it names, auth.txt.
  * Everything is read through a ConfigReader, so that a folder, a mounted disk and a single file are the same here.
  */
-import { dirname, isAbsolute, join, normalize } from "node:path";
+import { dirname, join, normalize } from "node:path";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { printable } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
@@ -126,9 +126,8 @@ function onlyProfile(names: readonly string[]): string | { readonly problem: str
   return { problem: `${problem}; to take the first, ${remedy(profiles[0] as string)}` };
 }
 
-/** Files are relative to the profile and stay inside the configuration. */
+/** Names are relative to the profile (beside.ts), and lead nowhere but into the configuration. */
 function readBeside(reader: ConfigReader, profile: string, name: string): Uint8Array | string | undefined {
-  if (isAbsolute(name)) return undefined;
   const path = normalize(join(dirname(profile), name));
   return path.startsWith("..") ? undefined : reader.read(path);
 }

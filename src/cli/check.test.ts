@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readFileOrPipe } from "../platform/sys/file.ts";
@@ -61,6 +61,26 @@ test("what the TLS library cannot work with is a problem at its line", () => {
       if (start !== "") expect(err).toStartWith(`${file}:${start}: `);
       expect([status, out === ""]).toEqual([wanted, wanted === 1]);
     }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("files are looked for where the appliance looks: beside the profile, and not where an absolute path or a link leads", () => {
+  const folder = mkdtempSync(join(tmpdir(), "morgana-check-"));
+  const file = join(folder, "a.ovpn");
+  const profile = (ca: string): void =>
+    writeFileSync(file, `client\ndev tun\nremote 192.0.2.1\nremote-cert-tls server\nca ${ca}\n`);
+  try {
+    profile(join(CONFIGS, "ca.crt"));
+    expect(check(file)).toMatchObject({ status: 1, err: expect.stringContaining(":5: ca: the file ") });
+    symlinkSync(join(CONFIGS, "ca.crt"), join(folder, "ca.crt"));
+    expect(check(file)).toMatchObject({ status: 1, err: expect.stringContaining("is a link out of the folder") });
+    rmSync(join(folder, "ca.crt"));
+    cpSync(join(CONFIGS, "ca.crt"), join(folder, "ca.crt"));
+    const { status, err } = check(file);
+    expect(err).toBe(`${file}:5: ca: "ca.crt" beside the profile is taken for "${CONFIGS}/ca.crt" (warning)\n`);
+    expect(status).toBe(0);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -1,8 +1,10 @@
 /** `morgana check`: parse and validate one OpenVPN file, print what it resolves to. */
-import { basename, dirname, isAbsolute, join } from "node:path";
+import { basename, dirname, join, normalize } from "node:path";
 import { parseArgs } from "node:util";
+import { folderReader } from "../appliance/config-source.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { readFileOrPipe, readPlainFile } from "../platform/sys/file.ts";
+import type { ReadFile } from "../protocol/config/beside.ts";
 import { formatConfig } from "../protocol/config/format.ts";
 import { oneLine } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
@@ -12,8 +14,8 @@ import { usageError } from "./help.ts";
 
 const HELP = `usage: morgana check [--client|--server] FILE
 
-Parses and validates an OpenVPN file and the files that it names (relative to itself; auth.txt beside it serves a
-bare auth-user-pass). --client and --server say which role it must have.
+Parses and validates an OpenVPN file and the files that it names, which lie beside it (of an absolute path the longest
+tail that lies there is taken; auth.txt serves a bare auth-user-pass). --client and --server say which role it must have.
 
 stdout: the resolved configuration as a valid OpenVPN file, secrets included. stderr: warnings and problems, one a
 line, as FILE:LINE: directive: problem. Exit status: 0 valid, 1 problems, 2 wrong usage or unreadable file.
@@ -47,8 +49,7 @@ export async function check(argv: string[]): Promise<number> {
   if (values.client && values.server) return usageError("check", "--client and --server exclude each other");
   const text = readFileOrPipe(file, MAX_FILE, PATIENCE_MS);
   if (typeof text === "string") return usageError("check", `${oneLine(file)} ${text}`);
-  const beside = (name: string): Uint8Array | string | undefined =>
-    readPlainFile(isAbsolute(name) ? name : join(dirname(file), name), MAX_FILE);
+  const beside = filesBeside(file);
   const auth = beside("auth.txt");
   const result = parseConfig({ file, text }, beside, {
     roles: ["client"],
@@ -65,6 +66,13 @@ export async function check(argv: string[]): Promise<number> {
     `# ${basename(file).replace(/[^ -~]/g, "?")}, resolved by morgana check\n${formatConfig(result.config)}`,
   );
   return 0;
+}
+
+/** What the appliance would read too. A name with ".." may: a profile can lie in a folder of its config disk. */
+function filesBeside(file: string): ReadFile {
+  const folder = dirname(file);
+  const inside = folderReader(folder);
+  return (name) => (normalize(name).startsWith("..") ? readPlainFile(join(folder, name), MAX_FILE) : inside.read(name));
 }
 
 const credentials = (file: Uint8Array | string): DefaultCredentials => ({

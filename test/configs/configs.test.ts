@@ -237,24 +237,20 @@ describe("valid profiles", () => {
     ]);
   });
 
-  test("a file outside the folder is warned about, as the appliance will not find it; where it is missing, the path is the remedy", () => {
-    const text = `client\ndev tun\nremote 192.0.2.1\nca /etc/ca.crt\nremote-cert-tls server\nauth-user-pass\n`;
-    const read = (found: boolean): ConfigResult =>
-      parseConfig({ file: "f", text }, () => (found ? readable(join(FOLDER, "ca.crt")) : undefined), {
-        defaultCredentials: { text: "ann\nx\n", label: "auth.txt" },
-      });
-    expect(shown(read(true).warnings)).toEqual([
-      expect.stringMatching(/^f:4: ca: lies outside .* beside the profile$/),
+  test("an absolute path is looked for beside the profile, which is told; where it is missing, the name is the remedy", () => {
+    const text = `client\ndev tun\nremote 192.0.2.1\nca /etc/x/ca.crt\nremote-cert-tls server\nauth-user-pass /etc/login.txt\n`;
+    const result = parse(FOLDER, "f", text);
+    expect(accepted(result)).toMatchObject({ tls: { ca: { label: "ca.crt" } }, login: { label: "login.txt" } });
+    expect(shown(result.warnings)).toEqual([
+      'f:4: ca: "ca.crt" beside the profile is taken for "/etc/x/ca.crt"',
+      'f:6: auth-user-pass: "login.txt" beside the profile is taken for "/etc/login.txt"',
     ]);
-    const missing = read(false);
-    expect(missing.ok ? [] : shown(missing.problems)).toEqual([expect.stringMatching(/^f:4: ca: .* without the path/)]);
-    const windows = parseConfig(
-      { file: "f", text: text.replace("/etc/ca.crt", '"C:\\\\My VPN\\\\ca.crt"') },
-      () => undefined,
-    );
-    expect(windows.ok ? [] : shown(windows.problems)).toContainEqual(
-      expect.stringMatching(/^f:4: ca: the file "C:\\My VPN\\ca\.crt" .* without the path/),
-    );
+    for (const path of ["/etc/x/none.crt", '"C:\\\\My VPN\\\\none.crt"']) {
+      const missing = parse(FOLDER, "f", text.replace("/etc/x/ca.crt", path));
+      expect(missing.ok ? [] : shown(missing.problems)).toEqual([
+        expect.stringMatching(/^f:4: ca: the file ".*" is not there; put it beside the profile \(as "none\.crt"\)/),
+      ]);
+    }
   });
 
   test("where another program logs is ignored with a warning", () => {

@@ -1,4 +1,5 @@
 /** Contents of blocks and of files that a profile names: PEM, static keys, user and password. */
+import { baseName, isAbsolutePath } from "./beside.ts";
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
 import { withLineFeeds } from "./line-ends.ts";
@@ -12,35 +13,26 @@ export const INLINE = "[inline]";
 export interface Content {
   readonly label: string;
   readonly bytes: Uint8Array;
-  /** Line of the first byte within the profile, where it is a block. */
-  readonly firstLine: number | undefined;
 }
 
 /** The content behind one line: its block, or the file that its first parameter names. Reports a missing file. */
 export function content(reader: Reader, line: Line): Content | undefined {
   if (line.block !== undefined) {
-    return { label: `<${line.words[0]}> block`, bytes: encodeUtf8(line.block), firstLine: line.line + 1 };
+    return { label: `<${line.words[0]}> block`, bytes: encodeUtf8(line.block) };
   }
   const name = line.words[1] as string;
-  const bytes = reader.readFile(name);
-  if (typeof bytes === "string") return reader.problem(line, `the file "${printable(name)}" ${bytes}`);
-  if (bytes === undefined) {
+  const file = reader.file(line, name);
+  if (file === undefined) {
+    const wanted =
+      isAbsolutePath(name) && baseName(name) !== "" ? ` (as ${JSON.stringify(printable(baseName(name)))})` : "";
     return reader.problem(
       line,
-      `the file "${printable(name)}" is not there; put it beside the profile${isOutside(name) ? " and write its name without the path" : ""}, or give it as block`,
+      `the file "${printable(name)}" is not there; put it beside the profile${wanted}, or give it as block`,
     );
   }
-  // The appliance reads nothing from elsewhere; `check` runs where the file may be.
-  if (isOutside(name))
-    reader.warn(
-      line,
-      "lies outside the folder of the profile, where the appliance does not look; put it beside the profile",
-    );
-  return { label: name, bytes, firstLine: undefined };
+  if (typeof file.content === "string") return reader.problem(line, `the file "${printable(name)}" ${file.content}`);
+  return { label: file.name, bytes: file.content };
 }
-
-/** Also a path of Windows. With "..", it may still be on the disk: a profile can lie in a folder of it. */
-const isOutside = (name: string): boolean => /^([A-Za-z]:)?[\\/]/.test(name);
 
 /** The line of a material directive that counts: the last one that is not the placeholder "[inline]". */
 export const materialLine = (reader: Reader, name: string): Line | undefined =>

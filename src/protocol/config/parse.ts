@@ -5,8 +5,9 @@
  * text -> lines (lexer.ts) -> the role (role.ts) -> the lines that count for it, by the table of directives (select.ts) ->
  * the parts of its configuration (resolve-*.ts)
  */
+import type { ReadFile } from "./beside.ts";
 import { lex, printable } from "./lexer.ts";
-import { Reader, type ReadFile, Report } from "./reader.ts";
+import { Reader, Report } from "./reader.ts";
 import { type DefaultCredentials, resolveLogin, resolvePull, resolveRetry } from "./resolve-client.ts";
 import { resolveControl, resolveSecret } from "./resolve-control.ts";
 import { resolveData, resolveSizes } from "./resolve-data.ts";

@@ -1,12 +1,10 @@
 /** Access to the lines of one file by directive, with strict values; collects problems instead of stopping at the first. */
+import { type Beside, findBeside, type ReadFile } from "./beside.ts";
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
 import { explainMark } from "./marks.ts";
 import { ProblemList } from "./problem-list.ts";
 import type { Origin } from "./types.ts";
-
-/** A file's content. A string: why it cannot be read, as the end of a sentence that begins with its name; undefined: it is not there. */
-export type ReadFile = (name: string) => Uint8Array | string | undefined;
 
 export class Report {
   readonly problems = new ProblemList("problems");
@@ -78,6 +76,14 @@ export class Reader {
       if (same) same.push(line);
       else this.#lines.set(name, [line]);
     }
+  }
+
+  /** The file that a line names; where it is found under another name than the profile says, that is told. */
+  file(line: Line, name: string): Beside | undefined {
+    const found = findBeside(this.readFile, name);
+    if (found !== undefined && found.name !== name)
+      this.warn(line, `"${printable(found.name)}" beside the profile is taken for "${printable(name)}"`);
+    return found;
   }
 
   all(name: string): readonly Line[] {

@@ -54,9 +54,9 @@ export function resolveLogin(reader: Reader, fallback: DefaultCredentials | unde
   let found: { label: string; bytes: Uint8Array | string } | undefined;
   if (line.block !== undefined) found = { label: "<auth-user-pass> block", bytes: encodeUtf8(line.block) };
   else {
-    const bytes = named === undefined ? undefined : reader.readFile(named);
+    const file = named === undefined ? undefined : reader.file(line, named);
     // Providers name files that exist on their own machines only: then the default serves too.
-    if (named !== undefined && bytes !== undefined) found = { label: printable(named), bytes };
+    if (file !== undefined) found = { label: printable(file.name), bytes: file.content };
     else if (fallback) {
       const bytes = "text" in fallback ? encodeUtf8(fallback.text) : fallback.unreadable;
       found = { label: fallback.label, bytes };
