@@ -253,6 +253,43 @@ describe("valid profiles", () => {
     }
   });
 
+  test("programs that guard nothing are ignored with a warning; those that decide something are refused", () => {
+    const scripts = ["up /etc/openvpn/up.sh", "down x", "route-up x", "route-pre-down x", "ipchange x", "dns-updown x"];
+    const others = ["management /run/x unix", "management-hold", "route-noexec", "ifconfig-noexec", "cd /etc/openvpn"];
+    const lines = [...scripts, ...others, "tls-export-cert /tmp", "keying-material-exporter EXPORTER-x 32"];
+    expect(silentOrNot(lines.join("\n"))).toEqual(lines.map((line) => line.split(" ")[0] as string));
+    const plugin = "plugin /usr/lib/x86_64-linux-gnu/openvpn/plugins/openvpn-plugin-";
+    expect(silentOrNot(`script-security 2\nchroot /var/empty\nup-restart\n${plugin}down-root.so x`)).toEqual([]);
+    for (const line of [`${plugin}auth-pam.so login`, "tls-verify x", "management-client-auth"]) {
+      const result = parse(FOLDER, "x.ovpn", `client\ndev tun\nremote 192.0.2.1\nca ca.crt\n${line}\n`);
+      expect(result.ok ? [] : result.problems.map(({ directive }) => directive)).toEqual([
+        line.split(" ")[0] as string,
+      ]);
+    }
+  });
+
+  test("without client, or without dev, where nothing else is possible: a warning", () => {
+    const rest = "remote 192.0.2.1\nca ca.crt\nremote-cert-tls server\n";
+    const told = (text: string): string[] => {
+      const result = parse(FOLDER, "x.ovpn", text);
+      accepted(result);
+      return shown(result.warnings);
+    };
+    const noClient = [
+      expect.stringMatching(/^x\.ovpn:1: client: missing: .*; a client's profile is taken to be meant$/),
+    ];
+    expect(told(`dev tun\n${rest}`)).toEqual(noClient);
+    expect(told("dev tun\n<connection>\nremote 192.0.2.1\n</connection>\nca ca.crt\nremote-cert-tls server\n")).toEqual(
+      noClient,
+    );
+    expect(told(`client\n${rest}`)).toEqual(["x.ovpn:1: dev: missing: dev tun is taken to be meant"]);
+    // Without a remote, or without anybody to trust, it may be anything.
+    for (const line of rest.split("\n").slice(0, 2)) {
+      const result = parse(FOLDER, "x.ovpn", `dev tun\n${rest.replace(`${line}\n`, "")}`);
+      expect(result.ok ? [] : result.problems.map(({ directive }) => directive)).toContain("client");
+    }
+  });
+
   test("where another program logs is ignored with a warning", () => {
     expect(silentOrNot("daemon\nlog-append /var/log/x.log\nstatus /var/log/x 10")).toEqual([
       "daemon",

@@ -39,6 +39,8 @@ export interface Directive {
   readonly text: string;
   /** May stand as `<name>` block. */
   readonly inline: boolean;
+  /** All lines of it count; of others the last. */
+  readonly addsUp: boolean;
   readonly inConnection: InConnection;
   /** What the first parameter can be; undefined: anything, or checked where it is read. */
   readonly values: readonly string[] | undefined;
@@ -54,7 +56,7 @@ const IN_CONNECTION: Readonly<Record<string, InConnection>> = { c: "used", o: "i
 
 /**
  * @param roles c = client, s = server, p = point-to-point with TLS, k = static key
- * @param marks e = passed over elsewhere, i = inline block; inside <connection>: c = used, o = ignored, l = later, r = rules the remote out
+ * @param marks e = passed over elsewhere, i = inline block, a = lines add up; inside <connection>: c = used, o = ignored, l = later, r = rules the remote out
  */
 export function row(
   name: string,
@@ -76,6 +78,7 @@ export function row(
     max,
     text,
     inline: marks.includes("i"),
+    addsUp: marks.includes("a"),
     inConnection,
     values: more.values,
     harmless: more.harmless,

@@ -13,6 +13,11 @@ const warned = (
   more?: More,
 ): Directive => row(name, roles, "warn", min, max, marks, text, more);
 
+const SETS_ITSELF = "ignored: no program is run; addresses and routes are set, and the LAN's DNS answered, without one";
+/** Scripts of Linux profiles that set the resolver of the machine itself, which has no use for one: nothing is lost. */
+const RESOLVER_SCRIPT = /(^|\/)update-(resolv-conf|systemd-resolved)(\.sh)?$/;
+const NO_READER = "ignored: only scripts and plugins would read it";
+const NO_MANAGEMENT = "ignored: there is no management interface; the log and SIGUSR2 tell the state";
 const NO_LOG_FILE = "ignored: the log is on the console";
 
 export const ACCEPTED: readonly Directive[] = [
@@ -40,10 +45,11 @@ export const ACCEPTED: readonly Directive[] = [
   silent("prng", "cspk", 1, 2),
   silent("preresolve", "cspk", 0, 0),
   silent("ip-remote-hint", "cspk", 1, 1),
-  silent("script-security", "cspk", 1, 2),
   silent("tmp-dir", "cspk", 1, 1),
   silent("user", "cspk", 1, 1),
   silent("group", "cspk", 1, 1),
+  silent("chroot", "cspk", 1, 1),
+  silent("setcon", "cspk", 1, 1),
   silent("tun-ipv6", "cspk", 0, 0),
   silent("route-ipv6-gateway", "cspk", 1, 1),
   silent("iproute", "cspk", 1, 1),
@@ -62,6 +68,7 @@ export const ACCEPTED: readonly Directive[] = [
   silent("replay-persist", "cspk", 1, 1),
   silent("setenv-safe", "cspk", 1, 2),
   silent("force-tls-key-material-export", "cspk", 0, 0),
+  silent("allow-deprecated-insecure-static-crypto", "cspk", 0, 0),
   // Another program's log.
   silent("verb", "cspk", 1, 1),
   silent("mute", "cspk", 1, 1),
@@ -87,7 +94,7 @@ export const ACCEPTED: readonly Directive[] = [
   silent("allow-nonadmin", "cspk", 0, 1),
   silent("windows-driver", "cspk", 1, 1),
   silent("service", "cspk", 1, 2),
-  silent("block-local", "cspk", 0, 0),
+  silent("msg-channel", "cspk", 1, 1),
 
   warned("local", "cspk", 1, 1, "ignored: the WAN interface's address is used", "c"),
   warned("multihome", "cspk", 0, 0, "ignored: there is one WAN address"),
@@ -134,7 +141,7 @@ export const ACCEPTED: readonly Directive[] = [
     },
   ),
   warned("auth-nocache", "c", 0, 0, "ignored: user and password stay in memory, to log in again without a person", "e"),
-  warned("x509-track", "cspk", 1, 1, "ignored: there are no scripts that could read it"),
+  warned("x509-track", "cspk", 1, 1, NO_READER),
   warned("static-challenge", "c", 2, 2, "ignored: nobody is there to answer it", "e"),
   warned("dh", "cpk", 1, 1, "ignored: only a server uses it", "i"),
   warned("lladdr", "cspk", 1, 1, "ignored: it serves tap devices"),
@@ -145,4 +152,29 @@ export const ACCEPTED: readonly Directive[] = [
   warned("status", "cspk", 1, 2, "ignored: there is no status file; SIGUSR2, or a key on the console, logs statistics"),
   warned("status-version", "cspk", 1, 1, "ignored: there is no status file", "", { values: ["1", "2", "3"] }),
   silent("writepid", "cspk", 1, 1),
+
+  // Programs of others that guard nothing, and what comes in their place.
+  ...["up", "down", "dns-updown"].map((name) =>
+    warned(name, "cspk", 1, 15, SETS_ITSELF, "", { harmless: RESOLVER_SCRIPT }),
+  ),
+  ...["route-up", "route-pre-down"].map((name) => warned(name, "cspk", 1, 15, SETS_ITSELF)),
+  warned("ipchange", "cspk", 1, 15, "ignored: no program is run; the log names the server's address (tunnel.up)"),
+  warned("tls-export-cert", "csp", 1, 1, "ignored: the certificate of the peer is not written to a file", "e"),
+  silent("script-security", "cspk", 1, 2),
+  ...["up-delay", "up-restart", "down-pre"].map((name) => silent(name, "cspk", 0, 0)),
+  warned("foreign-option", "cspk", 1, 15, NO_READER),
+  warned("keying-material-exporter", "csp", 2, 2, NO_READER),
+  warned(
+    "route-noexec",
+    "cspk",
+    0,
+    0,
+    "ignored: the tunnel's routes are the router's; route-nopull and pull-filter keep pushed ones out",
+  ),
+  warned("ifconfig-noexec", "cspk", 0, 0, "ignored: the tunnel's address is always set"),
+  warned("route-table", "cspk", 1, 1, "ignored: the router has one table, and the tunnel's routes are in it"),
+  warned("cd", "cspk", 1, 1, "ignored: files are looked for beside the profile"),
+  ...["", "-client", "-client-group", "-client-user", "-forget-disconnect", "-hold", "-log-cache"]
+    .concat(["-query-passwords", "-query-proxy", "-query-remote", "-signal", "-up-down"])
+    .map((suffix) => warned(`management${suffix}`, "cspk", 0, 15, NO_MANAGEMENT)),
 ];

@@ -6,15 +6,12 @@ const later = (name: string, roles: string, what: string, marks = ""): Directive
 /** Of any profile. */
 const refused = (name: string, remedy: string): Directive => row(name, "cspk", "refused", 0, 15, "", remedy);
 
-const NO_SCRIPTS = "the appliance runs no scripts and has no shell; remove the line";
-/** Scripts of Linux profiles that set the resolver of the machine itself, which has no use for one: nothing is lost. */
-const RESOLVER_SCRIPT = /(^|\/)update-(resolv-conf|systemd-resolved)(\.sh)?$/;
-const NO_MANAGEMENT =
-  "there is no management interface; the log on the console and SIGUSR2 tell the state; remove the line";
+const NO_PLUGIN =
+  "no plugin is loaded; where it decides who may connect, that has to be done otherwise; where not, remove the line";
+/** It only lets `down` run as root. */
+const DOWN_ROOT = /(^|\/)openvpn-(plugin-)?down-root(\.so)?$/;
 const NO_SMARTCARD =
   "the appliance reads no smart card or system key store; give cert and key (or pkcs12) as files or blocks";
-const NO_DAEMON = "the appliance is the only program of its machine; remove the line";
-const STANDALONE = "is a command, not a configuration; remove the line";
 
 export const REFUSED: readonly Directive[] = [
   // The wire would differ, or security would be less than the profile asks for.
@@ -27,46 +24,42 @@ export const REFUSED: readonly Directive[] = [
   later("http-proxy-override", "cpk", "not available yet (it needs TCP)", "c"),
   later("socks-proxy", "cpk", "not available yet", "r"),
   later("socks-proxy-retry", "cpk", "not available yet", "c"),
-  later("client-nat", "cspk", "not available yet"),
   later("proto-force", "cspk", "not available yet; write proto udp"),
-  later("capath", "csp", "a directory of CAs is not available; put the CA certificates into one file or block for ca"),
-  later("keying-material-exporter", "csp", "not available yet"),
-  later("no-replay", "cspk", "replay protection cannot be turned off; remove the line"),
-  later(
+  refused("capath", "a directory of CAs is not read; put the CA certificates into one file or block for ca"),
+  refused(
+    "client-nat",
+    "addresses inside the tunnel are not translated one to one; let the server translate them, and remove the line",
+  ),
+  refused("no-replay", "replay protection cannot be turned off; remove the line"),
+  refused("no-iv", "was removed from OpenVPN; remove the line"),
+  refused("mtu-dynamic", "was removed from OpenVPN; fragment took its place"),
+  refused(
     "tls-remote",
-    "csp",
     "was removed from OpenVPN; write verify-x509-name NAME name, with the common name of the server's certificate",
   ),
-  later("no-iv", "cspk", "was removed from OpenVPN; remove the line"),
-  later("auth-token", "cspk", "is pushed by a server, never written in a profile; remove the line"),
-  later("auth-token-user", "cspk", "is pushed by a server, never written in a profile; remove the line"),
-  later("peer-id", "cspk", "is pushed by a server, never written in a profile; remove the line"),
-  later("protocol-flags", "cspk", "is pushed by a server, never written in a profile; remove the line"),
-  later("key-derivation", "cspk", "is pushed by a server, never written in a profile; remove the line"),
-  later("push-continuation", "cspk", "is pushed by a server, never written in a profile; remove the line"),
-
-  ...["up", "down"].map((name) => row(name, "cspk", "refused", 0, 15, "", NO_SCRIPTS, { harmless: RESOLVER_SCRIPT })),
-  ...["ipchange", "route-up", "route-pre-down", "tls-verify", "tls-export-cert", "client-crresponse"].map((name) =>
-    refused(name, NO_SCRIPTS),
+  ...["auth-token", "auth-token-user", "peer-id", "protocol-flags", "key-derivation", "push-continuation"].map((name) =>
+    refused(name, "is pushed by a server, never written in a profile; remove the line"),
   ),
-  ...["up-delay", "up-restart", "down-pre"].map((name) => row(name, "cspk", "silent", 0, 0)),
-  refused("route-noexec", "routes are always the tunnel's; use route-nopull or pull-filter instead"),
-  refused("ifconfig-noexec", "the tunnel's address is always set; remove the line"),
-  refused("plugin", "the appliance loads no plugins; remove the line"),
 
-  ...["", "-client", "-client-auth", "-client-group", "-client-user", "-client-pf", "-forget-disconnect", "-hold"]
-    .concat(["-log-cache", "-query-passwords", "-query-proxy", "-query-remote", "-signal", "-up-down"])
-    .map((suffix) => refused(`management${suffix}`, NO_MANAGEMENT)),
+  // What they decide would be left undecided.
+  refused(
+    "tls-verify",
+    "no program is run; say by remote-cert-tls, verify-x509-name or peer-fingerprint who the peer must be",
+  ),
+  refused("client-crresponse", "no program is run, and this one decides who may connect; remove the line"),
+  row("plugin", "cspk", "refused", 0, 15, "", NO_PLUGIN, { harmless: DOWN_ROOT }),
+  ...["management-client-auth", "management-client-pf"].map((name) =>
+    refused(name, "there is no management interface that could decide who may connect; remove the line"),
+  ),
   ...["management-external-cert", "management-external-key", "cryptoapicert", "pkcs11-id", "pkcs11-id-management"]
     .concat(["pkcs11-providers", "pkcs11-cert-private", "pkcs11-pin-cache", "pkcs11-private-mode"])
     .concat(["pkcs11-protected-authentication"])
     .map((name) => refused(name, NO_SMARTCARD)),
 
-  ...["inetd", "setcon", "chroot", "cd", "msg-channel"].map((name) => refused(name, NO_DAEMON)),
-  refused("config", "put everything into one file; files are not included"),
-
+  refused("inetd", "the appliance is the only program of its machine; remove the line"),
+  refused("config", "files are not included; put everything into one file"),
   ...["genkey", "mktun", "rmtun", "show-ciphers", "show-curves", "show-digests", "show-engines", "show-groups"]
     .concat(["show-tls", "show-gateway", "show-adapters", "show-net", "show-valid-subnets", "show-pkcs11-ids"])
-    .concat(["test-crypto", "help", "version"])
-    .map((name) => refused(name, STANDALONE)),
+    .concat(["test-crypto", "help", "version", "rdns-internal"])
+    .map((name) => refused(name, "is a command, not a configuration; remove the line")),
 ];

@@ -16,7 +16,9 @@ export const USED: readonly Directive[] = [
   used("dev-type", "cspk", 1, 1),
 
   // The way to the server
-  used("remote", "cpk", 1, 3, "c"),
+  used("remote", "cpk", 1, 3, "ac"),
+  // As a block it is taken apart by the lexer; this is the form that stands in place of one.
+  row("connection", "cpk", "silent", 1, 1, "", "", { values: ["[inline]"] }),
   used("proto", "cspk", 1, 1, "c"),
   used("port", "cspk", 1, 1, "c"),
   used("rport", "cpk", 1, 1, "ec"),
@@ -55,8 +57,8 @@ export const USED: readonly Directive[] = [
   used("ns-cert-type", "csp", 1, 1),
   used("verify-x509-name", "csp", 1, 2),
   used("x509-username-field", "csp", 1, 15, "e"),
-  used("verify-hash", "csp", 1, 2, "ei"),
-  used("peer-fingerprint", "csp", 1, 1, "ei"),
+  used("verify-hash", "csp", 1, 2, "aei"),
+  used("peer-fingerprint", "csp", 1, 1, "aei"),
 
   // TLS
   used("tls-version-min", "csp", 1, 2, "e"),
@@ -100,20 +102,20 @@ export const USED: readonly Directive[] = [
   used("ifconfig", "cspk", 2, 2),
   used("ifconfig-ipv6", "cspk", 2, 2),
   used("topology", "cspk", 1, 1),
-  used("route", "cspk", 1, 4),
-  used("route-ipv6", "cspk", 1, 3),
+  used("route", "cspk", 1, 4, "a"),
+  used("route-ipv6", "cspk", 1, 3, "a"),
   used("route-gateway", "cspk", 1, 1),
   used("route-metric", "cspk", 1, 1),
-  used("redirect-gateway", "cpk", 0, 8),
-  used("redirect-private", "cpk", 0, 8),
-  used("dhcp-option", "cpk", 1, 3, "e"),
-  used("dns", "cpk", 1, 15, "e"),
+  used("redirect-gateway", "cpk", 0, 8, "a"),
+  used("redirect-private", "cpk", 0, 8, "a"),
+  used("dhcp-option", "cpk", 1, 3, "ae"),
+  used("dns", "cpk", 1, 15, "ae"),
   used("block-ipv6", "cspk", 0, 0),
   used("block-outside-dns", "cpk", 0, 0),
   used("route-nopull", "c", 0, 0, "e"),
-  used("pull-filter", "c", 2, 2, "e"),
+  used("pull-filter", "c", 2, 2, "ae"),
 
   // About the file itself
-  used("setenv", "cspk", 1, 15),
-  used("ignore-unknown-option", "cspk", 1, 15),
+  used("setenv", "cspk", 1, 15, "a"),
+  used("ignore-unknown-option", "cspk", 1, 15, "a"),
 ];

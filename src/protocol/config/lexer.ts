@@ -17,6 +17,9 @@ export interface Line {
   readonly nested?: readonly Line[];
 }
 
+/** What an old form of a profile writes in place of a file name; the block that follows counts. */
+export const INLINE = "[inline]";
+
 export interface LexProblem {
   readonly line: number;
   /** The first word of the line as far as it could be read. */

@@ -1,14 +1,10 @@
 /** Contents of blocks and of files that a profile names: PEM, static keys, user and password. */
 import { baseName, isAbsolutePath } from "./beside.ts";
-import type { Line } from "./lexer.ts";
-import { printable } from "./lexer.ts";
+import { INLINE, type Line, printable } from "./lexer.ts";
 import { withLineFeeds } from "./line-ends.ts";
 import type { Reader } from "./reader.ts";
 import type { Material } from "./types.ts";
 import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
-
-/** What an old form of a profile writes in place of a file name; the block that follows counts. */
-export const INLINE = "[inline]";
 
 export interface Content {
   readonly label: string;

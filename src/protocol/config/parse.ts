@@ -55,9 +55,10 @@ export function parseConfig<R extends Role = Role>(
   const plain = lines.map(plainLine);
   const decision = decideRole(plain);
   const selection = selectLines(plain, decision.role, report);
-  checkRole(decision, options, report);
+  const reader = new Reader(report, readFile, selection.lines);
+  checkRole(decision, options, reader, reader.all("remote").length + selection.connections.length);
   const config = resolve(source.file, decision.role, {
-    reader: new Reader(report, readFile, selection.lines),
+    reader,
     selection,
     defaultCredentials: options.defaultCredentials,
   });
@@ -68,15 +69,28 @@ export function parseConfig<R extends Role = Role>(
   return { ok: true, config: config as ConfigOf<R>, warnings };
 }
 
-function checkRole<R extends Role>({ role, line }: Decision, options: ParseOptions<R>, report: Report): void {
+function checkRole<R extends Role>(
+  decision: Decision,
+  options: ParseOptions<R>,
+  reader: Reader,
+  remotes: number,
+): void {
+  const { role } = decision;
+  const { report } = reader;
   const { roles, expected } = options;
-  if (line === undefined) report.missing("client", "neither client nor tls-client says what this end is");
-  const { line: at, words } = line ?? { line: 1, words: [role] };
+  if (decision.line === undefined) {
+    const text = "neither client nor tls-client says what this end is";
+    // Nothing else is possible with these.
+    const isClient = remotes > 0 && ["ca", "pkcs12", "peer-fingerprint"].some((name) => reader.has(name));
+    if (isClient) report.warn(1, "client", `missing: ${text}; a client's profile is taken to be meant`);
+    else report.missing("client", text);
+  }
+  const { line, words } = decision.line ?? { line: 1, words: [role] };
   const directive = words[0] as string;
   if (expected !== undefined && expected !== role)
-    report.problem(at, directive, `this is ${PROFILE_OF[role]}, where ${PROFILE_OF[expected]} is expected`);
+    report.problem(line, directive, `this is ${PROFILE_OF[role]}, where ${PROFILE_OF[expected]} is expected`);
   else if (role !== "client" && roles !== undefined && !(roles as readonly Role[]).includes(role))
-    report.problem(at, directive, NOT_AVAILABLE[role]);
+    report.problem(line, directive, NOT_AVAILABLE[role]);
 }
 
 /** What the resolvers read from. */
@@ -135,7 +149,8 @@ function resolveDevice(reader: Reader): string {
   if (type === "tap" && typeLine) reader.problem(typeLine, "tap (Ethernet through the tunnel) is not available");
   const line = reader.last("dev");
   if (line === undefined) {
-    reader.report.missing("dev", "write dev tun");
+    // Nothing else is carried, and OpenVPN 2.7.6 takes it so.
+    reader.report.warn(1, "dev", "missing: dev tun is taken to be meant");
     return "tun";
   }
   const name = line.words[1] as string;

@@ -119,10 +119,16 @@ export class Reader {
     return value;
   }
 
+  /** The lines of directives that say one thing by several names, in file order. */
+  allOf(names: readonly string[]): Line[] {
+    return names.flatMap((name) => this.all(name)).sort((a, b) => a.line - b.line);
+  }
+
   /** The value of a directive with one number, each occurrence checked; `fallback` where it is not written. */
-  int(name: string, fallback: number, range: Range = SECONDS): number {
+  int(names: string | readonly string[], fallback: number, range: Range = SECONDS): number {
     let value = fallback;
-    for (const line of this.all(name)) value = this.number(line, 1, range) ?? value;
+    const lines = typeof names === "string" ? this.all(names) : this.allOf(names);
+    for (const line of lines) value = this.number(line, 1, range) ?? value;
     return value;
   }
 

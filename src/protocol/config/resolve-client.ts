@@ -1,6 +1,6 @@
 /** A client's own: when it tries again, and its login: lines -> values. */
-import { printable } from "./lexer.ts";
-import { INLINE, twoRows } from "./material.ts";
+import { INLINE, printable } from "./lexer.ts";
+import { twoRows } from "./material.ts";
 import type { Reader } from "./reader.ts";
 import type { Credentials, PullConfig, PullFilter, RetryConfig } from "./types.ts";
 import { encodeUtf8 } from "./utf8.ts";
@@ -11,8 +11,7 @@ const CONNECT_TIMEOUT = 120;
 export function resolveRetry(reader: Reader): RetryConfig {
   return {
     connectRetry: resolveConnectRetry(reader),
-    connectTimeout:
-      reader.int("connect-timeout", reader.int("server-poll-timeout", CONNECT_TIMEOUT)) || CONNECT_TIMEOUT,
+    connectTimeout: reader.int(["connect-timeout", "server-poll-timeout"], CONNECT_TIMEOUT) || CONNECT_TIMEOUT,
     remoteRandom: reader.has("remote-random"),
     remoteRandomHostname: reader.has("remote-random-hostname"),
   };

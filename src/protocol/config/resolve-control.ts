@@ -1,6 +1,6 @@
 /** The control channel, and keys that both ends have: lines -> values. */
-import type { Line } from "./lexer.ts";
-import { INLINE, materialLine, staticKey } from "./material.ts";
+import { INLINE, type Line } from "./lexer.ts";
+import { materialLine, staticKey } from "./material.ts";
 import { type Reader, SECONDS } from "./reader.ts";
 import type { ControlConfig, ControlWrap, DigestName, ReplayWindowConfig, Role, StaticKey } from "./types.ts";
 

@@ -3,6 +3,7 @@ import type { Directive } from "./directive.ts";
 import { findDirective } from "./directives.ts";
 import { type Line, printable } from "./lexer.ts";
 import type { Report } from "./reader.ts";
+import { warnOfRepeats } from "./repeats.ts";
 import { PROFILE_OF } from "./role.ts";
 import type { Role } from "./types.ts";
 
@@ -41,6 +42,8 @@ export interface Selection {
 export function selectLines(lines: readonly PlainLine[], role: Role, report: Report): Selection {
   const selector = new Selector(role, report);
   for (const line of lines) selector.take(line);
+  for (const same of [selector.lines, ...selector.connections.map(({ nested = [] }) => nested)])
+    warnOfRepeats(same, role, report);
   return selector;
 }
 
