@@ -16,6 +16,7 @@ import { session } from "./targets/session.ts";
 import { settings } from "./targets/settings.ts";
 import { stack } from "./targets/stack.ts";
 import { tcp } from "./targets/tcp.ts";
+import { wrappedKey } from "./targets/wrapped-key.ts";
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   frame,
@@ -30,6 +31,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   dns,
   "dns-forwarder": dnsForwarder,
   control,
+  "wrapped-key": wrappedKey,
   "control-message": controlMessage,
   push,
   session,

@@ -9,6 +9,7 @@ import { formatConfig } from "../../src/protocol/config/format.ts";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
 import type { ClientConfig, Config, ConfigProblem, ConfigResult, Role } from "../../src/protocol/config/types.ts";
 import { encodeUtf8 } from "../../src/protocol/config/utf8.ts";
+import vectors from "../vectors/tls-crypt-v2.json";
 
 const FOLDER = import.meta.dir;
 const OPENVPN =
@@ -145,6 +146,40 @@ describe("valid profiles", () => {
       "7 server-poll-timeout",
       "8 tun-mtu-max",
     ]);
+  });
+
+  test("wrapped-key.ovpn: the client's key and the wrapped one, and what a file may be instead", () => {
+    const good = readFileSync(join(FOLDER, "v2.key"), "utf8");
+    const read = (file: string, more = ""): ClientResult =>
+      parseConfig(
+        {
+          file: "x.ovpn",
+          text: `client\ndev tun\nremote vpn\npeer-fingerprint ${"00:".repeat(31)}00\ntls-crypt-v2 v2.key\n${more}`,
+        },
+        (name) => encodeUtf8(name === "v2.key" ? file : readFileSync(join(FOLDER, name), "utf8")),
+        { roles: ["client"] },
+      );
+    const problems = (file: string, more?: string): string[] => {
+      const result = read(file, more);
+      return result.ok ? [] : shown(result.problems);
+    };
+    const { wrap } = accepted(read(`text around it\n${good}`)).control;
+    const key = Uint8Array.from({ length: 256 }, (_, i) => i);
+    expect(wrap).toMatchObject({ kind: "tls-crypt-v2", key, wrapped: Uint8Array.fromHex(vectors.wrapped[0]!.key) });
+    expect(accepted(parse(FOLDER, "wrapped-key.ovpn")).control.wrap).toMatchObject({ key });
+    expect(problems(good, "tls-crypt ta.key")).toEqual([
+      "x.ovpn:5: tls-crypt-v2: cannot stand beside tls-crypt; a server uses one of them",
+    ]);
+    expect(problems(good.replaceAll("client", "server"))[0]).toContain("it is the server's key");
+    expect(problems(readFileSync(join(FOLDER, "ta.key"), "utf8"))[0]).toContain(
+      "it is a key for tls-auth or tls-crypt",
+    );
+    for (const bad of [
+      good.replace(/\n[\s\S]*\n(?=---)/, "\nAAAA\n"),
+      good.replace("A", "!"),
+      good.replace("AA", "A".repeat(1026)),
+    ])
+      expect(problems(bad)[0]).toContain("the key in it is damaged or incomplete");
   });
 
   test("old-words-bom.ovpn: old and lower-case words get their meaning of today", () => {

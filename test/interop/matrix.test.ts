@@ -36,6 +36,15 @@ describe.skipIf(NO_WORLD)("a tunnel to openvpn", () => {
     }
   }
 
+  for (const cookie of ["force-cookie", "allow-noncookie"] as const) {
+    test(`tls-crypt-v2, a server with ${cookie}`, async () => {
+      const server = await world.server({ control: "tls-crypt-v2", cookie });
+      await subject.bootUp(world.config({ profile: world.profile({ control: "tls-crypt-v2" }) }));
+      expect((await world.ping(SITE, 3, ["-i", "0.05"])).back).toBe(3);
+      expect(server.log()).toContain("using tls-crypt-v2 key");
+    });
+  }
+
   test("tls-auth with a chosen digest, and without a key direction", async () => {
     await world.server({ control: "tls-auth", lines: ["auth SHA512"] });
     await subject.bootUp(world.config({ profile: world.profile({ control: "tls-auth", lines: ["auth SHA512"] }) }));

@@ -6,8 +6,9 @@ import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { CONTROL_V1, HARD_RESET_SERVER_V2, SOFT_RESET_V1 } from "../../src/protocol/control/opcode.ts";
 import { controlEmit, controlRead } from "../../src/protocol/control/packet.ts";
 import type { SessionState } from "../../src/protocol/session/state.ts";
-import { NO_WRAP as NONE, PUSH, TLS_AUTH, TLS_CRYPT } from "../support/client-config.ts";
-import { unwrap } from "../support/independent/wrap.ts";
+import { NO_WRAP as NONE, PUSH, SERVER_KEY, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2 } from "../support/client-config.ts";
+import { encode } from "../support/independent/wire.ts";
+import { unwrap, wrap, wrapClientKey } from "../support/independent/wrap.ts";
 import { independentWrap, LOSSY, packet, SERVERS, Sim, up } from "../support/sim.ts";
 import { total } from "../support/total.ts";
 
@@ -16,6 +17,7 @@ describe.each(SERVERS)("handshakes with the %s server", (server) => {
     ["none", NONE],
     ["tls-auth", TLS_AUTH],
     ["tls-crypt", TLS_CRYPT],
+    ["tls-crypt-v2", TLS_CRYPT_V2],
   ];
   for (const [name, wrap] of wraps) {
     for (const ekm of server === "product" ? [true] : [true, false]) {
@@ -30,11 +32,64 @@ describe.each(SERVERS)("handshakes with the %s server", (server) => {
 
   test("30 seeds of a network that loses, doubles and reorders", () => {
     for (let seed = 1; seed <= 30; seed++) {
-      const sim = up(seed, { server, link: LOSSY, wrap: wraps[seed % 3]![1] });
+      const sim = up(seed, { server, link: LOSSY, wrap: wraps[seed % wraps.length]![1] });
       sim.link = { loss: 0, duplicate: 0, jitter: 0 };
       sim.run(20_000);
       sim.expectFlow();
     }
+  });
+});
+
+describe("tls-crypt-v2 with a server that keeps nothing of the first packet", () => {
+  const options = { wrap: TLS_CRYPT_V2, cookie: true };
+
+  test("the wrapped key goes with the reset and the packet behind it, and nothing else goes before that has arrived", () => {
+    const sim = up(1, options);
+    sim.expectFlow();
+    expect(sim.session.drops.snapshot()).toEqual({});
+  });
+
+  test("60 seeds of a network that loses, doubles and reorders", () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const sim = up(seed, { ...options, link: LOSSY });
+      sim.link = { loss: 0, duplicate: 0, jitter: 0 };
+      sim.run(20_000);
+      sim.expectFlow();
+    }
+  });
+
+  test("with the largest wrapped key the packets are no larger than others", () => {
+    const wrapped = Uint8Array.from(wrapClientKey(SERVER_KEY, TLS_CRYPT_V2.key, new Uint8Array(734)));
+    const sim = up(2, { ...options, wrap: { ...TLS_CRYPT_V2, wrapped } });
+    sim.expectFlow();
+  });
+
+  test("a reset that breaks the format ends the session; types that are not known are passed over", () => {
+    const answer = (payload: number[]): Sim => {
+      const sim = new Sim(1, options);
+      sim.session.start(sim.now);
+      sim.run(10);
+      const key = independentWrap(TLS_CRYPT_V2);
+      const reset = unwrap(key, "server", Buffer.from(sim.toPeer[0]!.subarray(0, 54)));
+      const from = Buffer.alloc(8, 7);
+      const fields = {
+        keyId: 0,
+        from,
+        acks: [0],
+        to: reset.plain.subarray(1, 9),
+        id: 0,
+        payload: Buffer.from(payload),
+      };
+      sim.deliver(wrap(key, "server", 1, 0, encode({ opcode: HARD_RESET_SERVER_V2, ...fields })));
+      sim.run(0);
+      return sim;
+    };
+    const opcodes = (sim: Sim): number[] => sim.toPeer.map((p) => p[0]! >> 3);
+    for (const bad of [[0], [0, 1, 0], [0, 1, 0, 2, 0], [0, 1, 0, 1, 1], [0, 9, 0, 4, 1, 2, 3]])
+      expect(answer(bad).end).toMatchObject({ kind: "unusable" });
+    expect(opcodes(answer([0, 9, 0, 1, 5]))).toEqual([10, 4]);
+    expect(opcodes(answer([0, 9, 0, 1, 5, 0, 1, 0, 2, 0x80, 3]))).toEqual([10, 11]);
+    expect(opcodes(answer([0, 1, 0, 2, 0xff, 0xfe]))).toEqual([10, 4]);
   });
 });
 

@@ -14,11 +14,11 @@ import type { AuthToken } from "../../src/protocol/push/collect.ts";
 import { ClientSession, type ClientStart } from "../../src/protocol/session/client.ts";
 import type { SessionEnd, SessionEvent } from "../../src/protocol/session/events.ts";
 import type { SessionState } from "../../src/protocol/session/state.ts";
-import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
+import { CERTIFICATE, clientConfig, PUSH, SERVER_KEY, TLS_CRYPT } from "./client-config.ts";
 import { fakeTlsContext } from "./fake-tls.ts";
 import type { PeerTls } from "./independent/exchange.ts";
 import { IndependentServer } from "./independent/server.ts";
-import type { Wrap } from "./independent/wrap.ts";
+import type { ServerWrap, Wrap } from "./independent/wrap.ts";
 import { OpenvpnPeer, type PeerOptions } from "./openvpn-peer.ts";
 import { sessionTap } from "./pcap-tap.ts";
 
@@ -67,8 +67,9 @@ export class Sim {
   readonly moves: SessionState[] = [];
   readonly received: Uint8Array[] = [];
   readonly sentAt: number[] = [];
-  /** Everything that the peer sent. */
+  /** Everything that the peer sent, and that was sent to it. */
   readonly fromPeer: Uint8Array[] = [];
+  readonly toPeer: Uint8Array[] = [];
   readonly random: Random;
   readonly #slab = slabOver(new ArrayBuffer(16_384));
   readonly #tap = sessionTap();
@@ -82,6 +83,8 @@ export class Sim {
       link?: Partial<Link>;
       peer?: Partial<PeerOptions>;
       server?: ServerKind;
+      /** With tls-crypt-v2: the independent server keeps nothing of the first packet. */
+      cookie?: boolean;
       /** Instead of TLS without cryptography; the server is the independent one. */
       tls?: { readonly client: TlsContext; readonly server: () => PeerTls };
       authToken?: AuthToken;
@@ -120,7 +123,10 @@ export class Sim {
       ekm: true,
       ...options.peer,
     };
-    this.peer = options.server === "product" ? new OpenvpnPeer(peer) : independentServer(peer, options.tls?.server);
+    this.peer =
+      options.server === "product"
+        ? new OpenvpnPeer(peer)
+        : independentServer(peer, options.cookie ?? false, options.tls?.server);
   }
 
   get end(): SessionEnd | undefined {
@@ -233,7 +239,7 @@ export class Sim {
   }
 
   #send(toPeer: boolean, bytes: Uint8Array): void {
-    if (!toPeer) this.fromPeer.push(bytes);
+    (toPeer ? this.toPeer : this.fromPeer).push(bytes);
     this.#tap.outer(this.now, toPeer, bytes);
     const { loss, duplicate, jitter } = this.link;
     const copies = this.#chance(duplicate) ? 2 : 1;
@@ -248,10 +254,10 @@ export class Sim {
   }
 }
 
-function independentServer(options: PeerOptions, createTls?: () => PeerTls): IndependentServer {
+function independentServer(options: PeerOptions, isStateless: boolean, createTls?: () => PeerTls): IndependentServer {
   const { wrap, tls, random, cipher, peerId, push, ekm } = options;
   return new IndependentServer({
-    wrap: independentWrap(wrap),
+    wrap: serverWrap(wrap, isStateless),
     createTls: createTls ?? (() => tls.engine(() => true)),
     random: (length) => {
       const bytes = new Uint8Array(length);
@@ -265,10 +271,13 @@ function independentServer(options: PeerOptions, createTls?: () => PeerTls): Ind
   });
 }
 
+const serverWrap = (wrap: ControlWrap, cookie: boolean): Wrap | ServerWrap =>
+  wrap.kind === "tls-crypt-v2" ? { kind: wrap.kind, serverKey: SERVER_KEY, cookie } : independentWrap(wrap);
+
 /** @param wrap of the side that wraps */
 export function independentWrap(wrap: ControlWrap): Wrap {
   if (wrap.kind === "none") return { kind: "none" };
-  if (wrap.kind === "tls-crypt") return { kind: "tls-crypt", key: wrap.key };
+  if (wrap.kind === "tls-crypt" || wrap.kind === "tls-crypt-v2") return { kind: "tls-crypt", key: wrap.key };
   return { kind: "tls-auth", key: wrap.key, direction: wrap.direction, digest: wrap.digest };
 }
 

@@ -15,7 +15,7 @@ const NO_SMARTCARD =
 
 export const REFUSED: readonly Directive[] = [
   // The wire would differ, or security would be less than the profile asks for.
-  later("tls-crypt-v2", "csp", "not available yet; ask for a profile with tls-crypt or tls-auth", "ic"),
+  later("tls-crypt-v2", "sp", "not available yet", "ic"),
   later("http-proxy", "cpk", "not available yet (it needs TCP)", "r"),
   later("http-proxy-option", "cpk", "not available yet (it needs TCP)", "c"),
   later("http-proxy-user-pass", "cpk", "not available yet (it needs TCP)", "ic"),

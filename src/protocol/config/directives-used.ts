@@ -46,6 +46,8 @@ export const USED: readonly Directive[] = [
   used("tls-auth", "csp", 1, 2, "il"),
   // OpenVPN passes over a direction, which only tls-auth has.
   used("tls-crypt", "csp", 1, 2, "il"),
+  // OpenVPN passes over the second value, which only a server heeds.
+  used("tls-crypt-v2", "c", 1, 2, "il"),
   used("key-direction", "cspk", 1, 1, "l"),
 
   // Who the server must be, and who we are

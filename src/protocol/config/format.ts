@@ -1,6 +1,7 @@
 /** A resolved configuration -> an OpenVPN file that says the same with every default written out and every file inline. */
 import { quoteWord } from "./lexer.ts";
 import { encodeBase64, formatStaticKey } from "./material.ts";
+import { formatTlsCryptV2Key } from "./tls-crypt-v2-key.ts";
 import type {
   ClientConfig,
   Config,
@@ -186,6 +187,7 @@ function writeTls(out: Output, tls: TlsConfig): void {
 function writeWrap(out: Output, wrap: ControlWrap): void {
   if (wrap.kind === "tls-auth") writeStaticKey(out, "tls-auth", wrap);
   else if (wrap.kind === "tls-crypt") out.block("tls-crypt", formatStaticKey(wrap.key));
+  else if (wrap.kind === "tls-crypt-v2") out.block("tls-crypt-v2", formatTlsCryptV2Key(wrap));
 }
 
 function writeStaticKey(out: Output, name: string, { key, direction }: StaticKey): void {

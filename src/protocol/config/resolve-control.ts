@@ -2,7 +2,11 @@
 import { INLINE, type Line } from "./lexer.ts";
 import { materialLine, staticKey } from "./material.ts";
 import { type Reader, SECONDS } from "./reader.ts";
+import { tlsCryptV2Key } from "./tls-crypt-v2-key.ts";
 import type { ControlConfig, ControlWrap, DigestName, ReplayWindowConfig, Role, StaticKey } from "./types.ts";
+
+/** The directives with a key for control packets. */
+const WRAPS = ["tls-auth", "tls-crypt", "tls-crypt-v2"] as const;
 
 /** @param digest `auth`, which tls-auth uses as well */
 export function resolveControl(
@@ -24,25 +28,29 @@ export function resolveControl(
 }
 
 function resolveWrap(reader: Reader, digest: DigestName | "none"): ControlWrap {
-  for (const name of ["tls-auth", "tls-crypt"]) {
+  for (const name of WRAPS) {
     const line = reader.last(name);
     if (line && !materialLine(reader, name))
       reader.problem(line, `${INLINE} stands for a <${name}> block, which is missing`);
   }
   const stray = reader.last("key-direction");
   if (stray && !reader.has("tls-auth")) reader.warn(stray, "ignored: it belongs to tls-auth");
-  const auth = materialLine(reader, "tls-auth");
-  const crypt = materialLine(reader, "tls-crypt");
-  if (auth && crypt) reader.problem(crypt, "cannot stand beside tls-auth; a server uses one of them");
-  if (crypt) {
-    const key = staticKey(reader, crypt);
-    if (key) return { kind: "tls-crypt", ...key };
-  } else if (auth) {
-    const key = directedKey(reader, "tls-auth", auth);
-    if (digest === "none") reader.problem(auth, "needs a digest; auth is none");
-    else if (key) return { kind: "tls-auth", digest, ...key };
+  const [line, other] = WRAPS.flatMap((name) => materialLine(reader, name) ?? []);
+  // So does openvpn refuse a client's profile.
+  if (line && other) reader.problem(other, `cannot stand beside ${line.words[0]}; a server uses one of them`);
+  return (line && wrapOf(reader, line, digest)) ?? { kind: "none" };
+}
+
+function wrapOf(reader: Reader, line: Line, digest: DigestName | "none"): ControlWrap | undefined {
+  const name = line.words[0];
+  if (name === "tls-crypt-v2") return tlsCryptV2Key(reader, line);
+  if (name === "tls-crypt") {
+    const key = staticKey(reader, line);
+    return key && { kind: "tls-crypt", ...key };
   }
-  return { kind: "none" };
+  const key = directedKey(reader, "tls-auth", line);
+  if (digest === "none") return reader.problem(line, "needs a digest; auth is none");
+  return key && { kind: "tls-auth", digest, ...key };
 }
 
 /** `secret`. */

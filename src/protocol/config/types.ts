@@ -47,7 +47,14 @@ export interface StaticKey {
 export type ControlWrap =
   | { readonly kind: "none" }
   | (StaticKey & { readonly kind: "tls-auth"; readonly digest: DigestName })
-  | { readonly kind: "tls-crypt"; readonly key: Uint8Array; readonly material: Material };
+  | { readonly kind: "tls-crypt"; readonly key: Uint8Array; readonly material: Material }
+  /** `wrapped`: the key as the server wrapped it for itself, which is sent to it. */
+  | {
+      readonly kind: "tls-crypt-v2";
+      readonly key: Uint8Array;
+      readonly wrapped: Uint8Array;
+      readonly material: Material;
+    };
 
 export interface TlsConfig {
   readonly ca: Material | undefined;

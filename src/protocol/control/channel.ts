@@ -3,6 +3,7 @@
  * a packet may touch a key exchange. Packets of another session, without authentication or repeated are named drops and
  * change nothing.
  */
+import { concat } from "../../lib/bytes.ts";
 import {
   DROP_CONTROL_REPLAY,
   DROP_CONTROL_SESSION_ID,
@@ -12,7 +13,17 @@ import {
 } from "../drop.ts";
 import { equalBytes } from "../equal.ts";
 import { hardReset, otherSide, type Side } from "../side.ts";
-import { ACK_V1, CONTROL_V1, firstByte, KEY_ID_MASK, keyIdOf, opcodeOf, SOFT_RESET_V1 } from "./opcode.ts";
+import {
+  ACK_V1,
+  CONTROL_V1,
+  CONTROL_WKC_V1,
+  firstByte,
+  HARD_RESET_CLIENT_V3,
+  KEY_ID_MASK,
+  keyIdOf,
+  opcodeOf,
+  SOFT_RESET_V1,
+} from "./opcode.ts";
 import {
   ACK_LEN,
   CONTROL_HEADER_LEN,
@@ -28,6 +39,7 @@ import {
 } from "./packet.ts";
 import type { Protection } from "./protection.ts";
 import type { Reliable } from "./reliable.ts";
+import { splitWrappedKey } from "./wrapped-key.ts";
 
 /** Largest control packet with the headers of the link, as OpenVPN 2.6 (max-packet-size 1250). */
 const MAX_CONTROL_PACKET = 1250;
@@ -36,24 +48,33 @@ export interface ControlChannelOptions {
   readonly side: Side;
   readonly ownSessionId: Uint8Array;
   readonly protection: Protection;
+  /** tls-crypt-v2: the client's key as the server wrapped it. It goes with a client's first packets. */
+  readonly wrappedKey?: Uint8Array | undefined;
   /** Bytes of the headers below (IP, UDP). */
   readonly linkOverhead: number;
 }
+
+const carriesWrappedKey = (opcode: number): boolean => opcode === HARD_RESET_CLIENT_V3 || opcode === CONTROL_WKC_V1;
 
 export class ControlChannel {
   readonly ownSessionId: Uint8Array;
   peerSessionId: Uint8Array | undefined;
   /** Bytes of TLS that fit into one packet. */
   readonly maxPayload: number;
+  readonly wrappedKey: Uint8Array | undefined;
+  /** The opcodes of the packets that begin the session: this side's and the peer's. */
+  readonly reset: number;
+  readonly peerReset: number;
   readonly #side: Side;
-  readonly #peerReset: number;
   readonly #protections: Protection[];
 
-  constructor({ side, ownSessionId, protection, linkOverhead }: ControlChannelOptions) {
+  constructor({ side, ownSessionId, protection, wrappedKey, linkOverhead }: ControlChannelOptions) {
     this.ownSessionId = ownSessionId;
     this.maxPayload = MAX_CONTROL_PACKET - linkOverhead - protection.crypto.overhead - CONTROL_OVERHEAD;
     this.#side = side;
-    this.#peerReset = hardReset(otherSide(side));
+    this.wrappedKey = wrappedKey;
+    this.reset = hardReset(side, wrappedKey !== undefined);
+    this.peerReset = hardReset(otherSide(side), wrappedKey !== undefined);
     this.#protections = new Array(KEY_ID_MASK + 1).fill(protection);
   }
 
@@ -70,7 +91,7 @@ export class ControlChannel {
   looksLikeAnswer(bytes: Uint8Array, at: number, len: number): boolean {
     const { crypto } = this.#protections[0]!;
     const acks = CONTROL_HEADER_LEN + crypto.overhead;
-    if (len < acks + 1 + ACK_LEN + SESSION_ID_LEN + PACKET_ID_LEN || bytes[at] !== firstByte(this.#peerReset, 0))
+    if (len < acks + 1 + ACK_LEN + SESSION_ID_LEN + PACKET_ID_LEN || bytes[at] !== firstByte(this.peerReset, 0))
       return false;
     if (crypto.conceals) return true;
     const count = bytes[at + acks]!;
@@ -83,17 +104,22 @@ export class ControlChannel {
   /** An authentic packet of this session, or the drop code. The first answer of the peer settles its session id. */
   receive(bytes: Uint8Array, now: number): ControlPacket | number {
     const opcode = opcodeOf(bytes[0]!);
-    const isReset = opcode === this.#peerReset;
-    if (opcode !== CONTROL_V1 && opcode !== ACK_V1 && opcode !== SOFT_RESET_V1 && !isReset) {
+    const isReset = opcode === this.peerReset;
+    const isWrapped = opcode === CONTROL_WKC_V1 && this.#side === "server" && this.wrappedKey !== undefined;
+    if (opcode !== CONTROL_V1 && opcode !== ACK_V1 && opcode !== SOFT_RESET_V1 && !isReset && !isWrapped) {
       return DROP_OPCODE_UNKNOWN;
     }
+    // The key in it is in use already; whoever sends another one has not sealed with this one.
+    const split = carriesWrappedKey(opcode) ? splitWrappedKey(bytes) : { packet: bytes };
+    if (typeof split === "number") return split;
     const { crypto, guard } = this.#protections[keyIdOf(bytes[0]!)]!;
-    const opened = crypto.open(bytes);
+    const opened = crypto.open(split.packet);
     if (typeof opened === "number") return opened;
     if (crypto.authenticates && !guard.check(opened, now)) return DROP_CONTROL_REPLAY;
     const drop = controlCheck(opened.plain);
     if (drop !== DROP_NONE) return drop;
-    const packet = controlRead(opened.plain);
+    const read = controlRead(opened.plain);
+    const packet = isWrapped ? { ...read, opcode: CONTROL_V1 } : read;
     if (packet.peerSessionId !== undefined && !equalBytes(packet.peerSessionId, this.ownSessionId)) {
       return DROP_CONTROL_SESSION_ID;
     }
@@ -129,6 +155,9 @@ export class ControlChannel {
       payload: due?.payload ?? new Uint8Array(0),
     });
     const { crypto, guard } = this.#protections[keyId]!;
-    return crypto.seal(plain, guard.next(), guard.time);
+    const sealed = crypto.seal(plain, guard.next(), guard.time);
+    return this.wrappedKey !== undefined && carriesWrappedKey(opcodeOf(plain[0]!))
+      ? concat(sealed, this.wrappedKey)
+      : sealed;
   }
 }

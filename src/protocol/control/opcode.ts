@@ -7,6 +7,10 @@ export const DATA_V1 = 6;
 export const HARD_RESET_CLIENT_V2 = 7;
 export const HARD_RESET_SERVER_V2 = 8;
 export const DATA_V2 = 9;
+/** As HARD_RESET_CLIENT_V2, of a client with a tls-crypt-v2 key, whose wrapped form stands at the end of the packet. */
+export const HARD_RESET_CLIENT_V3 = 10;
+/** As CONTROL_V1, with the wrapped tls-crypt-v2 key at its end. */
+export const CONTROL_WKC_V1 = 11;
 
 /** Key ids are 0 for the first key of a session and cycle through 1..7 after it. */
 export const KEY_ID_MASK = 7;

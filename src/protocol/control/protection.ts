@@ -20,6 +20,7 @@ export function controlCrypto(wrap: ControlWrap, side: Side, primitives: Control
     case "tls-auth":
       return new TlsAuth(wrap.key, wrap.direction, wrap.digest, primitives);
     case "tls-crypt":
+    case "tls-crypt-v2":
       return new TlsCrypt(wrap.key, tlsCryptKey(side), primitives);
   }
 }

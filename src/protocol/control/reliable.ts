@@ -7,6 +7,7 @@
  * repeated where there is room, retransmission with doubling timeout and at once after 3 later packets were
  * acknowledged. Source: OpenVPN's reliable.h.
  */
+import { CONTROL_WKC_V1 } from "./opcode.ts";
 import { MAX_ACKS } from "./packet.ts";
 
 export const SEND_WINDOW = 6;
@@ -50,7 +51,15 @@ export class Reliable {
   }
 
   get sendRoom(): number {
-    return SEND_WINDOW - this.#outgoing.length;
+    return this.#introducesItself ? 0 : SEND_WINDOW - this.#outgoing.length;
+  }
+
+  /**
+   * The packet that lets the server begin to keep anything is on its way. Until it is known to have arrived, another one would
+   * come to somebody who cannot read it; so there is none, nor an acknowledgement alone.
+   */
+  get #introducesItself(): boolean {
+    return this.#outgoing[0]?.opcode === CONTROL_WKC_V1;
   }
 
   /** Everything that was queued is acknowledged. */
@@ -124,7 +133,7 @@ export class Reliable {
   }
 
   get acksPending(): boolean {
-    return this.#toAck.length > 0;
+    return this.#toAck.length > 0 && !this.#introducesItself;
   }
 
   /** Up to `max` ids to put into a packet that goes out now; repeats recent ones when there is room. */

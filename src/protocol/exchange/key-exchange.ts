@@ -11,12 +11,13 @@ import { concat } from "../../lib/bytes.ts";
 import type { Random } from "../../lib/random.ts";
 import type { ControlConfig, VerifyConfig } from "../config/types.ts";
 import type { ControlChannel } from "../control/channel.ts";
+import { earlyNegotiationRead } from "../control/early-negotiation.ts";
 import { type ControlMessage, ControlMessages } from "../control/message.ts";
-import { CONTROL_V1, SOFT_RESET_V1 } from "../control/opcode.ts";
+import { CONTROL_V1, CONTROL_WKC_V1, SOFT_RESET_V1 } from "../control/opcode.ts";
 import type { ControlPacket } from "../control/packet.ts";
 import { Reliable } from "../control/reliable.ts";
 import type { TlsContext, TlsEngine } from "../ports.ts";
-import { clientFirst, hardReset, otherSide, type Side } from "../side.ts";
+import { clientFirst, otherSide, type Side } from "../side.ts";
 import { checkPeerCertificate } from "./certificate-check.ts";
 import type { CertificateProblem, ExchangeFailure } from "./failure.ts";
 import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH, type KeyDerivation, type KeySource } from "./key-derive.ts";
@@ -48,6 +49,9 @@ export type KeyExchangeEvent =
   | { readonly kind: "message"; readonly message: ControlMessage }
   | { readonly kind: "failed"; readonly failure: ExchangeFailure };
 
+/** As OpenVPN: a packet with a large wrapped key carries so much of TLS, though it becomes larger than it should be. */
+const LEAST_PAYLOAD = 16;
+
 export class KeyExchange {
   readonly keyId: number;
   readonly startedAt: number;
@@ -61,7 +65,10 @@ export class KeyExchange {
   #ownSource: KeySource | undefined;
   #tls: TlsEngine | undefined;
   #rejected: CertificateProblem | undefined;
+  /** TLS records, not yet in packets. */
   #toSend: Uint8Array[] = [];
+  /** The next packet carries the wrapped tls-crypt-v2 key: the server kept nothing of the first one. */
+  #owesWrappedKey = false;
   readonly #messages = new ControlMessages();
   #plain: Uint8Array = new Uint8Array(0);
   /** The peer has sent something of TLS. */
@@ -148,9 +155,15 @@ export class KeyExchange {
   #takePackets(): void {
     for (let packet = this.reliable.take(); packet !== undefined; packet = this.reliable.take()) {
       if (this.#state === "reset") {
-        const isReset = packet.opcode === SOFT_RESET_V1 || packet.opcode === hardReset(otherSide(this.#parts.side));
-        if (!isReset) {
+        const { side, channel } = this.#parts;
+        if (packet.opcode !== SOFT_RESET_V1 && packet.opcode !== channel.peerReset) {
           return this.#fail({ kind: "unusable", directive: "remote", problem: "the peer did not start with a reset" });
+        }
+        if (side === "client" && channel.wrappedKey !== undefined) {
+          const early = earlyNegotiationRead(packet.payload);
+          if (early === undefined)
+            return this.#fail({ kind: "unusable", directive: "remote", problem: "the server's reset is malformed" });
+          this.#owesWrappedKey = early.resendWrappedKey && this.keyId === 0;
         }
         this.#startTls();
       } else if (packet.opcode === CONTROL_V1 && packet.payload.length > 0) {
@@ -225,14 +238,17 @@ export class KeyExchange {
 
   /** What TLS wants sent becomes packets, as many as the send window takes. */
   #fillWindow(): void {
-    const max = this.#parts.channel.maxPayload;
     for (let records = this.#tls?.pull(); records !== undefined; records = this.#tls?.pull()) {
-      for (let at = 0; at < records.length; at += max) this.#toSend.push(records.slice(at, at + max));
+      if (records.length > 0) this.#toSend.push(records);
     }
+    const { maxPayload, wrappedKey } = this.#parts.channel;
     while (this.reliable.sendRoom > 0) {
-      const payload = this.#toSend.shift();
-      if (payload === undefined) break;
-      this.reliable.queue(CONTROL_V1, payload);
+      const records = this.#toSend.shift();
+      if (records === undefined) break;
+      const size = this.#owesWrappedKey ? Math.max(LEAST_PAYLOAD, maxPayload - (wrappedKey?.length ?? 0)) : maxPayload;
+      this.reliable.queue(this.#owesWrappedKey ? CONTROL_WKC_V1 : CONTROL_V1, records.slice(0, size));
+      this.#owesWrappedKey = false;
+      if (records.length > size) this.#toSend.unshift(records.subarray(size));
     }
   }
 

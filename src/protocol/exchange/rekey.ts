@@ -7,7 +7,6 @@ import { randomBelow } from "../../lib/random.ts";
 import { nextKeyId, SOFT_RESET_V1 } from "../control/opcode.ts";
 import type { ControlPacket } from "../control/packet.ts";
 import { DROP_CONTROL_KEY_ID, DROP_CONTROL_UNEXPECTED, DROP_CONTROL_WINDOW, DROP_NONE } from "../drop.ts";
-import { hardReset } from "../side.ts";
 import { type ExchangeParts, KeyExchange } from "./key-exchange.ts";
 
 /** Our choice: a peer that begins one renegotiation after the other is heard once a second. It repeats its reset until then. */
@@ -44,7 +43,7 @@ export class Rekey {
 
   /** A client's first exchange begins with its reset, a server's with the client's. */
   start(now: number): void {
-    if (this.#parts.side === "client") this.#begin(hardReset("client"), now);
+    if (this.#parts.side === "client") this.#begin(this.#parts.channel.reset, now);
   }
 
   /** A server's first exchange, whose resets were exchanged without keeping anything. */
@@ -103,7 +102,7 @@ export class Rekey {
    */
   handle(now: number, packet: ControlPacket, mayRenegotiate: boolean): number {
     let exchange = this.#live.find((e) => e.keyId === packet.keyId);
-    if (exchange === undefined && this.#active === undefined) exchange = this.#begin(hardReset(this.#parts.side), now);
+    if (exchange === undefined && this.#active === undefined) exchange = this.#begin(this.#parts.channel.reset, now);
     if (exchange === undefined) {
       if (packet.opcode !== SOFT_RESET_V1) return DROP_CONTROL_KEY_ID;
       const expected = this.#active !== undefined && packet.keyId === nextKeyId(this.#active.keyId);

@@ -15,6 +15,7 @@ import type { Arena, Slab } from "../../lib/slab.ts";
 import type { ControlConfig, DataConfig, KeepaliveConfig, VerifyConfig } from "../config/types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
 import { ControlChannel } from "../control/channel.ts";
+import { EARLY_NEGOTIATION_ID } from "../control/early-negotiation.ts";
 import type { ControlMessage } from "../control/message.ts";
 import { DATA_V1, DATA_V2, opcodeOf } from "../control/opcode.ts";
 import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "../control/packet.ts";
@@ -150,13 +151,15 @@ export class Association {
     this.#config = config;
     this.#ports = ports;
     this.#start = start;
-    const protection = {
-      crypto: controlCrypto(control.wrap, side, ports.control),
-      // The answer without a session had id 1.
-      guard: new ReplayGuard(start.unixSeconds, control.replayWindow, resumed === undefined ? 0 : 1),
-    };
+    const { wrap } = control;
+    const wrappedKey = wrap.kind === "tls-crypt-v2" ? wrap.wrapped : undefined;
+    const crypto = controlCrypto(wrap, side, ports.control);
+    const firstId = side === "client" && wrappedKey !== undefined ? EARLY_NEGOTIATION_ID : 0;
+    // The answer without a session had id 1.
+    const guard = new ReplayGuard(start.unixSeconds, control.replayWindow, resumed === undefined ? firstId : 1);
     const ownSessionId = resumed?.ownSessionId ?? freshSessionId(random);
-    const channel = new ControlChannel({ side, ownSessionId, protection, linkOverhead: link.overhead });
+    const protection = { crypto, guard };
+    const channel = new ControlChannel({ side, ownSessionId, protection, wrappedKey, linkOverhead: link.overhead });
     channel.peerSessionId = resumed?.peerSessionId;
     this.#channel = channel;
     this.#slots = new KeySlots(control.tranWindow * 1000, switchDelay(control) * 1000);

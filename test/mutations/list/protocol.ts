@@ -45,16 +45,34 @@ export const PROTOCOL = [
       "",
       "the peer's session id",
     ],
+    ["    if (drop !== DROP_NONE) return drop;\n    const read", "    const read", "the format of a control packet"],
     [
-      "    if (drop !== DROP_NONE) return drop;\n    const packet",
-      "    const packet",
-      "the format of a control packet",
-    ],
-    [
-      "if (opcode !== CONTROL_V1 && opcode !== ACK_V1 && opcode !== SOFT_RESET_V1 && !isReset) {",
+      "if (opcode !== CONTROL_V1 && opcode !== ACK_V1 && opcode !== SOFT_RESET_V1 && !isReset && !isWrapped) {",
       "if (false as boolean) {",
       "the opcodes that a session knows",
     ],
+    [
+      'opcode === CONTROL_WKC_V1 && this.#side === "server" && this.wrappedKey !== undefined;',
+      "opcode === CONTROL_WKC_V1;",
+      "that only a server with a tls-crypt-v2 client takes a wrapped key",
+    ],
+  ),
+  ...mutationsOf(
+    "protocol/control/wrapped-key.ts",
+    ["if (!equalConstantTime(mac, tag)) return undefined;", "", "the tag of a wrapped key"],
+    ["if (readUint16(length) !== wrapped.length) return undefined;", "", "the length of a wrapped key, inside"],
+    [
+      "if (length < MIN_WRAPPED_LEN || length > MAX_WRAPPED_LEN) return DROP_CONTROL_AUTHENTICATION;",
+      "",
+      "the bounds of a wrapped key's length",
+    ],
+    ["if (at < CONTROL_HEADER_LEN) return DROP_CONTROL_TRUNCATED;", "", "the packet in front of a wrapped key"],
+  ),
+  ...mutationsOf(
+    "protocol/control/early-negotiation.ts",
+    ["if (at + 4 > payload.length) return undefined;", "", "the head of a value in a reset"],
+    ["if (at + length > payload.length) return undefined;", "", "the length of a value in a reset"],
+    ["if (length !== 2) return undefined;", "", "the length of the flags in a reset"],
   ),
   ...mutationsOf(
     "protocol/control/packet.ts",
@@ -136,7 +154,17 @@ export const PROTOCOL = [
       "&& ++earlier.overtaken < 0) {",
       "the retransmission of what was overtaken",
     ],
-    ["return SEND_WINDOW - this.#outgoing.length;", "return 100;", "the send window"],
+    ["SEND_WINDOW - this.#outgoing.length;", "100;", "the send window"],
+    [
+      "return this.#introducesItself ? 0 : SEND_WINDOW",
+      "return SEND_WINDOW",
+      "that nothing follows a packet with the wrapped key before it has arrived",
+    ],
+    [
+      "return this.#toAck.length > 0 && !this.#introducesItself;",
+      "return this.#toAck.length > 0;",
+      "that no acknowledgement goes alone before the wrapped key has arrived",
+    ],
   ),
   ...mutationsOf(
     "protocol/control/message.ts",
@@ -240,7 +268,16 @@ export const PROTOCOL = [
   ),
   ...mutationsOf(
     "protocol/exchange/key-exchange.ts",
-    ["        if (!isReset) {", "        if (false as boolean) {", "that an exchange begins with a reset"],
+    [
+      "if (packet.opcode !== SOFT_RESET_V1 && packet.opcode !== channel.peerReset) {",
+      "if (false as boolean) {",
+      "that an exchange begins with a reset",
+    ],
+    [
+      "early.resendWrappedKey && this.keyId === 0;",
+      "false;",
+      "that the wrapped key is sent again where the server asks for it",
+    ],
     ["return this.#rejected === undefined;", "return true;", "the verdict on the peer's certificate"],
     ['if (tls.state === "failed" || tls.state === "closed") {', "if (false as boolean) {", "the end of TLS"],
   ),

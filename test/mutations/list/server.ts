@@ -63,7 +63,7 @@ export const SERVER = [
   ]),
   ...mutationsOf(
     "protocol/session/association.ts",
-    ["resumed === undefined ? 0 : 1", "0", "the replay id of the answer without a session"],
+    ["resumed === undefined ? firstId : 1", "firstId", "the replay id of the answer without a session"],
     [
       "this.#hasKeys && !this.#owesKeys && this.#goodbye === undefined",
       "this.#hasKeys && !this.#owesKeys",

@@ -42,12 +42,15 @@ export class Exchange {
   readonly #timeoutMs: number;
   #waiting: { readonly opcode: number; readonly payload: Buffer }[] = [];
   #flying: Sent[] = [];
-  #nextId = 0;
-  #expected = 0;
+  #nextId: number;
+  #expected: number;
   readonly #early = new Map<number, { readonly opcode: number; readonly payload: Buffer }>();
 
-  constructor(keyId: number, tls: PeerTls, timeoutMs: number) {
+  /** @param firstId of the packets of both sides: 1 where their resets are gone by */
+  constructor(keyId: number, tls: PeerTls, timeoutMs: number, firstId = 0) {
     this.keyId = keyId;
+    this.#nextId = firstId;
+    this.#expected = firstId;
     this.tls = tls;
     this.#timeoutMs = timeoutMs;
   }

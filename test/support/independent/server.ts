@@ -11,18 +11,20 @@ import { decodeClientMessage, EXPORTER_LABEL, encodeServerMessage, KEY_BLOCK, ke
 import {
   ACK,
   CONTROL,
+  CONTROL_WKC,
   type ControlPacket,
   DATA_V1,
   DATA_V2,
   decode,
   encode,
   HARD_RESET_CLIENT,
+  HARD_RESET_CLIENT_WKC,
   HARD_RESET_SERVER,
   keyId,
   opcode,
   SOFT_RESET,
 } from "./wire.ts";
-import { unwrap, type Wrap, wrap } from "./wrap.ts";
+import { type Opened, type ServerWrap, takeClientKey, unwrap, type Wrap, wrap } from "./wrap.ts";
 
 const PING = Buffer.from("2a187bf3641eb4cb07ed2d0a981fc748", "hex");
 /** A message of the options consistency check, 6: the client leaves. */
@@ -30,10 +32,12 @@ const EXIT = Buffer.from("287f346bd4ef7a812d56b8d3afc5459c06", "hex");
 /** IV_PROTO: the client can derive its keys by the TLS exporter. */
 const TLS_KEY_EXPORT = 8;
 const LARGEST_CONTROL = 1250 - 28;
+/** The payload of a reset that asks for the wrapped key again: type 1, length 2, flag 1. */
+const RESEND_WKC = Buffer.from([0, 1, 0, 2, 0, 1]);
 const RETRANSMIT_MS = 2000;
 
 export interface IndependentOptions {
-  readonly wrap: Wrap;
+  readonly wrap: Wrap | ServerWrap;
   readonly createTls: () => PeerTls;
   readonly random: (length: number) => Uint8Array;
   readonly cipher: CipherName;
@@ -67,6 +71,10 @@ export class IndependentServer {
   readonly #options: IndependentOptions;
   readonly #session: Buffer;
   #client: Buffer | undefined;
+  /** With tls-crypt-v2, the client's own. */
+  #clientKey: Buffer | undefined;
+  /** Answers for which nothing is kept. */
+  readonly #stateless: Uint8Array[] = [];
   /** Latest first. */
   #exchanges: Exchange[] = [];
   #replayId = 0;
@@ -144,6 +152,8 @@ export class IndependentServer {
   /** The next packet for the client. */
   poll(now: number): Uint8Array | undefined {
     if (this.mute) return undefined;
+    const reset = this.#stateless.shift();
+    if (reset !== undefined) return reset;
     for (const exchange of this.#exchanges) {
       const due = exchange.due(now);
       if (due === undefined && exchange.toAck.length === 0) continue;
@@ -162,6 +172,7 @@ export class IndependentServer {
   }
 
   pollAt(): number {
+    if (this.#stateless.length > 0 && !this.mute) return Number.NEGATIVE_INFINITY;
     return this.mute
       ? Number.POSITIVE_INFINITY
       : Math.min(Number.POSITIVE_INFINITY, ...this.#exchanges.map((e) => e.dueAt()));
@@ -180,7 +191,7 @@ export class IndependentServer {
 
   #control(bytes: Buffer): void {
     if (bytes.length > LARGEST_CONTROL) throw new Error(`a control packet of ${bytes.length} bytes`);
-    const { plain, replay } = unwrap(this.#options.wrap, "server", bytes);
+    const { plain, replay } = this.#open(bytes);
     if (replay !== undefined) {
       const text = bytes.toString("latin1");
       const before = this.#replaySeen.get(replay.id);
@@ -191,12 +202,9 @@ export class IndependentServer {
       if (replay.time !== this.#clientTime) throw new Error("the time of the replay ids changed within a session");
     }
     const packet = decode(plain);
-    if (this.#client === undefined) {
-      const isFirst = packet.opcode === HARD_RESET_CLIENT && packet.keyId === 0 && packet.id === 0;
-      if (!isFirst || packet.acks.length > 0)
-        throw new Error("the first packet is no reset, or acknowledges something");
-      this.#client = packet.from;
-    }
+    if (this.#client === undefined && this.#isStateless && packet.opcode === this.#firstOpcode)
+      return this.#answerStateless(packet, bytes, replay);
+    this.#client ??= this.#meet(packet);
     if (!packet.from.equals(this.#client)) throw new Error("a packet of another session");
     if (packet.to !== undefined && !packet.to.equals(this.#session))
       throw new Error("acknowledgements for another session");
@@ -204,10 +212,66 @@ export class IndependentServer {
     exchange?.acknowledged(packet.acks, this.isForgiving);
     if (exchange === undefined || packet.id === undefined) return;
     for (const { opcode: op, payload } of exchange.arrived(packet.id, packet.opcode, packet.payload)) {
-      if (op === CONTROL) exchange.tls.receive(payload);
-      else if (op !== (exchange.keyId === 0 ? HARD_RESET_CLIENT : SOFT_RESET))
+      if (op === CONTROL || op === CONTROL_WKC) exchange.tls.receive(payload);
+      else if (op !== (exchange.keyId === 0 ? this.#firstOpcode : SOFT_RESET))
         throw new Error(`opcode ${op} in a session`);
     }
+  }
+
+  get #firstOpcode(): number {
+    return this.#options.wrap.kind === "tls-crypt-v2" ? HARD_RESET_CLIENT_WKC : HARD_RESET_CLIENT;
+  }
+
+  get #isStateless(): boolean {
+    return this.#options.wrap.kind === "tls-crypt-v2" && this.#options.wrap.cookie;
+  }
+
+  #open(bytes: Buffer): Opened {
+    const how = this.#options.wrap;
+    if (how.kind !== "tls-crypt-v2") return unwrap(how, "server", bytes);
+    if (opcode(bytes) !== HARD_RESET_CLIENT_WKC && opcode(bytes) !== CONTROL_WKC) {
+      if (this.#clientKey === undefined) throw new Error("a packet of a client whose key is not known");
+      return unwrap({ kind: "tls-crypt", key: this.#clientKey }, "server", bytes);
+    }
+    const { packet, key } = takeClientKey(how.serverKey, bytes);
+    if (opcode(bytes) === CONTROL_WKC && !how.cookie) throw new Error("the wrapped key comes again, unasked");
+    if (opcode(bytes) === CONTROL_WKC || !how.cookie) this.#clientKey = key;
+    return unwrap({ kind: "tls-crypt", key }, "server", packet);
+  }
+
+  /** The client's first packet that something is kept of. @returns its session id */
+  #meet(packet: ControlPacket): Buffer {
+    if (this.#isStateless) {
+      const answers = packet.opcode === CONTROL_WKC && packet.keyId === 0 && packet.id === 1;
+      if (!answers || packet.acks.join() !== "0" || !packet.to?.equals(this.#session))
+        throw new Error("what follows the reset is not packet 1, or does not acknowledge the reset alone");
+      // The answer had replay id 1.
+      this.#replayId = 1;
+      this.#exchanges = [new Exchange(0, this.#options.createTls(), RETRANSMIT_MS, 1)];
+    } else {
+      const isFirst = packet.opcode === this.#firstOpcode && packet.keyId === 0 && packet.id === 0;
+      if (!isFirst || packet.acks.length > 0)
+        throw new Error("the first packet is no reset, or acknowledges something");
+    }
+    return packet.from;
+  }
+
+  #answerStateless(packet: ControlPacket, bytes: Buffer, replay: Opened["replay"]): void {
+    const how = this.#options.wrap;
+    if (how.kind !== "tls-crypt-v2") return;
+    if (((replay?.id ?? 0) & 0xff000000) >>> 0 !== 0x0f000000)
+      throw new Error("the client does not say that it reads what the reset asks for");
+    const { key } = takeClientKey(how.serverKey, bytes);
+    const reset = {
+      opcode: HARD_RESET_SERVER,
+      keyId: 0,
+      from: this.#session,
+      acks: [0],
+      to: packet.from,
+      id: 0,
+      payload: RESEND_WKC,
+    };
+    this.#stateless.push(wrap({ kind: "tls-crypt", key }, "server", 1, this.#time, encode(reset)));
   }
 
   /** The client begins an exchange, or repeats itself on a key id that is gone. */
@@ -286,7 +350,9 @@ export class IndependentServer {
   }
 
   #wrap(packet: ControlPacket): Uint8Array {
-    return Uint8Array.from(wrap(this.#options.wrap, "server", ++this.#replayId, this.#time, encode(packet)));
+    const how = this.#options.wrap;
+    const own: Wrap = how.kind === "tls-crypt-v2" ? { kind: "tls-crypt", key: this.#clientKey as Buffer } : how;
+    return Uint8Array.from(wrap(own, "server", ++this.#replayId, this.#time, encode(packet)));
   }
 
   #lastWithKeys(): Exchange | undefined {

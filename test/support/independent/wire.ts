@@ -12,6 +12,8 @@ export const DATA_V1 = 6;
 export const HARD_RESET_CLIENT = 7;
 export const HARD_RESET_SERVER = 8;
 export const DATA_V2 = 9;
+export const HARD_RESET_CLIENT_WKC = 10;
+export const CONTROL_WKC = 11;
 
 export interface ControlPacket {
   readonly opcode: number;

@@ -20,6 +20,35 @@ export type Wrap =
     }
   | { readonly kind: "tls-crypt"; readonly key: Uint8Array };
 
+/**
+ * tls-crypt-v2 of a server: 128 bytes, 64 of the cipher's key and 64 of the HMAC's, of which the first 32 are used. `cookie`:
+ * nothing is kept of a client's first packet.
+ */
+export interface ServerWrap {
+  readonly kind: "tls-crypt-v2";
+  readonly serverKey: Uint8Array;
+  readonly cookie: boolean;
+}
+
+/** tag (32)  AES-256-CTR of key (256) and metadata  length of all (2);  tag = HMAC-SHA256 over length, key, metadata */
+export function wrapClientKey(serverKey: Uint8Array, key: Uint8Array, metadata: Uint8Array): Buffer {
+  const length = Buffer.alloc(2);
+  length.writeUInt16BE(290 + metadata.length);
+  const plain = Buffer.concat([key, metadata]);
+  const tag = createHmac("sha256", serverKey.subarray(64, 96)).update(length).update(plain).digest();
+  return Buffer.concat([tag, ctr(serverKey.subarray(0, 32), tag, plain), length]);
+}
+
+/** Parts a packet from the wrapped key at its end. Throws where it has none of this server's. */
+export function takeClientKey(serverKey: Uint8Array, packet: Buffer): { packet: Buffer; key: Buffer } {
+  const at = packet.length - packet.readUInt16BE(packet.length - 2);
+  const wrapped = packet.subarray(at);
+  const plain = ctr(serverKey.subarray(0, 32), wrapped.subarray(0, 32), wrapped.subarray(32, -2));
+  const again = wrapClientKey(serverKey, plain.subarray(0, 256), plain.subarray(256));
+  if (!again.equals(wrapped)) throw new Error("the wrapped key is not of this server");
+  return { packet: packet.subarray(0, at), key: plain.subarray(0, 256) };
+}
+
 export interface Opened {
   readonly plain: Buffer;
   /** undefined without a wrap. */

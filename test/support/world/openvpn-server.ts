@@ -1,13 +1,15 @@
 /** A real openvpn server of the world, and its configuration. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { CertificateName } from "./pki.ts";
+import { type CertificateName, V2_SERVER_KEY } from "./pki.ts";
 
-export type ControlProtection = "plain" | "tls-auth" | "tls-crypt";
+export type ControlProtection = "plain" | "tls-auth" | "tls-crypt" | "tls-crypt-v2";
 
 export interface ServerOptions {
   readonly port: number;
   readonly control: ControlProtection;
+  /** With tls-crypt-v2: whether a client must answer to a server that keeps nothing of its first packet. */
+  readonly cookie: "force-cookie" | "allow-noncookie";
   readonly certificate: CertificateName;
   /** `tls-version-min` and `tls-version-max`, as in "1.3". */
   readonly tls?: string;
@@ -25,6 +27,7 @@ export interface ServerOptions {
 export const SERVER_DEFAULTS: ServerOptions = {
   port: 1194,
   control: "tls-crypt",
+  cookie: "force-cookie",
   certificate: "server",
   ciphers: "AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305",
   topology: "subnet",
@@ -61,6 +64,7 @@ export function writeServerConfig(dir: string, name: string, address: string, op
     "dh none",
     ...(options.control === "tls-crypt" ? ["tls-crypt static.key"] : []),
     ...(options.control === "tls-auth" ? ["tls-auth static.key 0"] : []),
+    ...(options.control === "tls-crypt-v2" ? [`tls-crypt-v2 ${V2_SERVER_KEY} ${options.cookie}`] : []),
     ...(options.tls === undefined ? [] : [`tls-version-min ${options.tls}`, `tls-version-max ${options.tls}`]),
     "keepalive 2 10",
     ...(options.password ? ["script-security 2", `auth-user-pass-verify ${check} via-file`, `tmp-dir ${dir}`] : []),

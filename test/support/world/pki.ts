@@ -12,6 +12,10 @@ const DAY = 86_400_000;
 const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 
+/** Files with the keys of tls-crypt-v2. */
+export const V2_SERVER_KEY = "v2-server.key";
+export const V2_CLIENT_KEY = "v2-client.key";
+
 /** Name of a certificate: `ca` signed all but `ca-other`; `server-as-client` has the client's extended key usage. */
 export type CertificateName =
   | "ca"
@@ -54,6 +58,16 @@ export async function makePki(dir: string): Promise<void> {
   });
   writeFileSync(join(dir, "crl.pem"), `${crl.toString("pem")}\n`);
   for (const name of ["static", "static-other"]) writeFileSync(join(dir, `${name}.key`), staticKey(), { mode: 0o600 });
+  makeV2Keys(dir);
+}
+
+function makeV2Keys(cwd: string): void {
+  const openvpn = (...args: string[]) => {
+    const result = Bun.spawnSync([process.env["OPENVPN"] ?? "/usr/sbin/openvpn", ...args], { cwd });
+    if (!result.success) throw new Error(`openvpn ${args.join(" ")}: ${result.stdout}`);
+  };
+  openvpn("--genkey", "tls-crypt-v2-server", V2_SERVER_KEY);
+  openvpn("--tls-crypt-v2", V2_SERVER_KEY, "--genkey", "tls-crypt-v2-client", V2_CLIENT_KEY);
 }
 
 async function authority(dir: string, name: string): Promise<Authority> {

@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ControlProtection, PASSWORD, USER } from "./openvpn-server.ts";
-import type { CertificateName } from "./pki.ts";
+import { type CertificateName, V2_CLIENT_KEY } from "./pki.ts";
 
 export interface ProfileOptions {
   /** Each `HOST [PORT]`; the port defaults to 1194. */
@@ -53,9 +53,14 @@ export function profileText(pki: string, changes: Partial<ProfileOptions> = {}):
     ...block("ca", `${options.ca}.crt`),
     ...block("cert", `${options.certificate}.crt`),
     ...block("key", `${options.certificate}.key`),
-    ...(options.control === "plain" ? [] : block(options.control, `${options.staticKey}.key`)),
+    ...controlKey(options).flatMap((file) => block(options.control, file)),
   ];
   return `${lines.join("\r\n")}\r\n`;
+}
+
+function controlKey({ control, staticKey }: ProfileOptions): string[] {
+  if (control === "plain") return [];
+  return [control === "tls-crypt-v2" ? V2_CLIENT_KEY : `${staticKey}.key`];
 }
 
 export interface ConfigFiles {
