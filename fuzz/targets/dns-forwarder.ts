@@ -65,7 +65,7 @@ export const dnsForwarder: Target = {
     const hosts = { addressesOf: (label: string) => (label === "h" ? HOSTS.slice(0, 1) : []), nameOf: () => "h" };
     const names = new LocalNames({ hostname: "morgana", domain: "lan", hosts, networks: () => [LAN] });
     const isOfLan = (a: IpAddress): boolean => LAN.contains(a);
-    const forwarder = new DnsForwarder({ random: seededRandom(9), names, isOfLan, canDial: true });
+    const forwarder = new DnsForwarder({ random: seededRandom(9), names, isOfLan });
     let now = 1000;
     let asked: (Datagram & { readonly isDialed?: boolean })[] = [];
     let questions = 0;
@@ -77,12 +77,13 @@ export const dnsForwarder: Target = {
       seen(`rcode ${answer[3]! & 15} ${answer[2]! & 2} ${Math.min(answer[7]!, 2)} ${Math.min(answer[9]!, 2)}`);
     };
     const drain = (): void => {
-      for (let t = forwarder.pollTransmit(); t !== undefined; t = forwarder.pollTransmit()) {
+      for (let t = forwarder.asking.pollTransmit(); t !== undefined; t = forwarder.asking.pollTransmit()) {
         attempts++;
         asked = [t, ...asked].slice(0, 8);
       }
-      for (let id = forwarder.pollHangUp(); id !== undefined; id = forwarder.pollHangUp()) seen("hang up");
-      for (let d = forwarder.pollDial(); d !== undefined; d = forwarder.pollDial()) {
+      for (let id = forwarder.asking.pollHangUp(); id !== undefined; id = forwarder.asking.pollHangUp())
+        seen("hang up");
+      for (let d = forwarder.asking.pollDial(); d !== undefined; d = forwarder.asking.pollDial()) {
         attempts++;
         asked = [{ socket: d.id, peer: d.server, payload: d.question, isDialed: true }, ...asked].slice(0, 8);
       }
@@ -90,10 +91,10 @@ export const dnsForwarder: Target = {
       for (let e = forwarder.pollEvent(); e !== undefined; e = forwarder.pollEvent()) seen(e.kind);
     };
     const pass = (until: number): void => {
-      while (forwarder.pollAt() <= until) {
-        now = Math.max(now, forwarder.pollAt());
-        forwarder.handleTimeout(now);
-        if (forwarder.pollAt() <= now) throw new Error(`asks again for ${forwarder.pollAt()} at ${now}`);
+      while (forwarder.asking.pollAt() <= until) {
+        now = Math.max(now, forwarder.asking.pollAt());
+        forwarder.asking.handleTimeout(now);
+        if (forwarder.asking.pollAt() <= now) throw new Error(`asks again for ${forwarder.asking.pollAt()} at ${now}`);
         drain();
       }
       now = until;
@@ -165,19 +166,19 @@ export const dnsForwarder: Target = {
           if (decisions.below(8) === 1) answer[0] = answer[0]! ^ 1;
           if (decisions.below(8) === 1) for (let i = 12; i < end - 4; i++) answer[i] = answer[i]! | 0x20;
           if (question.isDialed === true) {
-            if (decisions.below(4) === 1) forwarder.handleDialEnd(now, question.socket);
-            else forwarder.handleMessage(now, question.socket, answer);
+            if (decisions.below(4) === 1) forwarder.asking.handleDialEnd(now, question.socket);
+            else forwarder.asking.handleMessage(now, question.socket, answer);
             break;
           }
           const peer = decisions.below(8) === 1 ? (SERVERS[1] as (typeof SERVERS)[0]) : question.peer;
-          seen(String(forwarder.handle(now, { socket: question.socket, peer, payload: answer })));
+          seen(String(forwarder.asking.handle(now, { socket: question.socket, peer, payload: answer })));
         }
       }
       drain();
     }
     if (attempts > questions * MOST_ATTEMPTS) throw new Error(`${attempts} questions to servers for ${questions}`);
     pass(Math.max(now, openUntil));
-    if (forwarder.sockets.size > 0) throw new Error("a question without end");
+    if (forwarder.asking.sockets.size > 0) throw new Error("a question without end");
     for (const name of Object.keys(forwarder.counters.snapshot())) seen(name);
   },
 };

@@ -355,6 +355,8 @@ export class Appliance implements Turns {
       hostname,
       settings: settings.dns,
       hosts: this.#dhcp?.names ?? NO_HOSTS,
+      tls: libsslTls,
+      authorities: () => this.#config?.tls.ca,
     });
   }
 

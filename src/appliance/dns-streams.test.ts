@@ -1,12 +1,12 @@
-/** DNS over TCP between two whole stacks: what a host sees that asks, and what becomes of a question for a server. */
+/** DNS over TCP between two whole stacks: what a host sees that asks. */
 import { describe, expect, test } from "bun:test";
 import { concat } from "../lib/bytes.ts";
 import { parseIp } from "../lib/ip.ts";
 import { DnsStream } from "../netstack/dns/stream.ts";
 import type { Connection } from "../netstack/tcp/connection.ts";
-import { encodeDns, QR, u16 } from "../netstack/testing/dns.ts";
+import { encodeDns, u16 } from "../netstack/testing/dns.ts";
 import { TcpPair } from "../netstack/testing/tcp-pair.ts";
-import { DnsDials, DnsStreams } from "./dns-streams.ts";
+import { DnsStreams } from "./dns-streams.ts";
 
 const SERVER = { address: parseIp("10.0.0.2")!, port: 53 };
 const framed = (...messages: Uint8Array[]): Uint8Array =>
@@ -134,69 +134,5 @@ describe("a host that asks by TCP", () => {
     const more = lan.connect();
     lan.run();
     expect(more.end).toBeUndefined();
-  });
-});
-
-describe("a question for a server by TCP", () => {
-  /** The gateway (a) and a server (b). */
-  function world() {
-    const pair = new TcpPair();
-    const events: string[] = [];
-    const dials = new DnsDials(pair.a.tcp, {
-      message: (_now, id, message) => void events.push(`${id} message ${message.length}`),
-      ended: (_now, id) => void events.push(`${id} ended`),
-    });
-    const run = (): void => {
-      pair.a.outlet.flush();
-      for (let i = 0; i < 50; i++) {
-        pair.pass(1);
-        if (dials.pollAt() <= pair.now) dials.poll(pair.now);
-      }
-    };
-    return { pair, dials, events, run };
-  }
-
-  test("is put, and its answer taken whole, in whatever pieces it comes; then the connection is closed", () => {
-    const { pair, dials, events, run } = world();
-    const listener = pair.b.tcp.listen(53)!;
-    dials.dial(pair.now, 7, SERVER, question(9));
-    run();
-    const c = listener.accept()!;
-    expect(idOf(new DnsStream(c, 1000).next()!)).toBe(9);
-    const answer = framed(concat(encodeDns({ id: 9, flags: QR, name: "www.example" }), new Uint8Array(20_000)));
-    c.writeBytes(answer.slice(0, 3));
-    run();
-    expect(events).toEqual([]);
-    c.writeBytes(answer.slice(3));
-    run();
-    expect(events).toEqual([`7 message ${answer.length - 2}`]);
-    expect(c.isFinished).toBe(true);
-  });
-
-  test("that nobody takes, or that is answered by nothing, has ended", () => {
-    const { pair, dials, events, run } = world();
-    dials.dial(pair.now, 1, SERVER, question(9));
-    run();
-    const listener = pair.b.tcp.listen(53)!;
-    dials.dial(pair.now, 2, SERVER, question(9));
-    run();
-    listener.accept()!.close();
-    run();
-    dials.dial(pair.now, 3, SERVER, question(9));
-    run();
-    listener.accept()!.writeBytes(Uint8Array.of(0, 3));
-    run();
-    expect(events).toEqual(["1 ended", "2 ended", "3 ended"]);
-  });
-
-  test("that nobody waits for any more is broken off, without a word", () => {
-    const { pair, dials, events, run } = world();
-    const listener = pair.b.tcp.listen(53)!;
-    dials.dial(pair.now, 1, SERVER, question(9));
-    run();
-    dials.hangUp(1);
-    dials.hangUp(2);
-    run();
-    expect([listener.accept()!.end, events]).toEqual(["reset", []]);
   });
 });

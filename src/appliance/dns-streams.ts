@@ -1,15 +1,10 @@
-/**
- * DNS over TCP (RFC 7766) beside the forwarder: connections of LAN hosts to port 53, and those to servers that have more to say
- * than a datagram takes. Each side is the only one that uses the TCP of its interface.
- */
-import type { Endpoint } from "../lib/endpoint.ts";
+/** DNS over TCP (RFC 7766) for the LAN: connections of its hosts to port 53. It is the only one that uses the TCP of its interface. */
 import type { IpAddress } from "../lib/ip.ts";
 import { DnsStream } from "../netstack/dns/stream.ts";
-import { CONNECTED, type Connection, ENDED, FINISHED } from "../netstack/tcp/connection.ts";
+import { type Connection, ENDED, FINISHED } from "../netstack/tcp/connection.ts";
 import type { Listener } from "../netstack/tcp/listener.ts";
 import type { Tcp } from "../netstack/tcp/tcp.ts";
 import { DNS_PORT } from "../netstack/wire/dns.ts";
-import { DNS_MAX_LEN } from "../netstack/wire/dns-message.ts";
 
 /** Our choices. RFC 7766 6.2.3 leaves it open how long a connection may be idle, "of the order of a few seconds". */
 const IDLE_MS = 10_000;
@@ -17,13 +12,12 @@ const MAX_STREAMS = 128;
 const MAX_STREAMS_OF_HOST = 16;
 const LONGEST_QUESTION = 1500;
 const SERVED = { noDelay: true, receiveBuffer: 16_384, sendBuffer: 262_144, userTimeout: IDLE_MS, backlog: 32 };
-const DIALED = { noDelay: true, receiveBuffer: 131_072, sendBuffer: 16_384, userTimeout: IDLE_MS };
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** A connection of a host. */
 interface Served {
   readonly id: number;
-  readonly stream: DnsStream;
+  readonly stream: DnsStream<Connection>;
   /** Questions that were not answered yet. */
   open: number;
   /** The host sends no more. */
@@ -115,58 +109,5 @@ export class DnsStreams {
   #close({ id, stream }: Served): void {
     this.#served.delete(id);
     stream.connection.close();
-  }
-}
-
-/** What comes of the question that was put to a server by TCP. */
-export interface DialEvents {
-  message(now: number, id: number, message: Uint8Array): void;
-  /** There is no answer: it could not be reached, or said nothing of use. */
-  ended(now: number, id: number): void;
-}
-
-export class DnsDials {
-  readonly #tcp: Tcp;
-  readonly #events: DialEvents;
-  readonly #dials = new Map<number, { readonly stream: DnsStream; readonly question: Uint8Array }>();
-
-  constructor(tcp: Tcp, events: DialEvents) {
-    this.#tcp = tcp;
-    this.#events = events;
-  }
-
-  pollAt(): number {
-    return this.#tcp.isReady ? Number.NEGATIVE_INFINITY : NEVER;
-  }
-
-  dial(now: number, id: number, server: Endpoint, question: Uint8Array): void {
-    const connection = this.#tcp.connect(now, server, DIALED);
-    if (typeof connection === "string") return this.#events.ended(now, id);
-    connection.user = id;
-    this.#dials.set(id, { stream: new DnsStream(connection, DNS_MAX_LEN), question });
-  }
-
-  /** Nobody waits for an answer any more. */
-  hangUp(id: number): void {
-    const dial = this.#dials.get(id);
-    this.#dials.delete(id);
-    dial?.stream.connection.abort();
-  }
-
-  poll(now: number): void {
-    for (let c = this.#tcp.pollReady(); c !== undefined; c = this.#tcp.pollReady()) {
-      const events = c.takeEvents();
-      const id = c.user as number;
-      const dial = this.#dials.get(id);
-      if (dial === undefined) continue;
-      const { stream, question } = dial;
-      if ((events & CONNECTED) !== 0) stream.send(question);
-      const message = stream.next();
-      if (message === undefined && !stream.isBroken && (events & (FINISHED | ENDED)) === 0) continue;
-      this.#dials.delete(id);
-      c.close();
-      if (message === undefined) this.#events.ended(now, id);
-      else this.#events.message(now, id, message);
-    }
   }
 }

@@ -1,5 +1,5 @@
 /** DNS for the LAN as it is joined: frames of hosts in, packets into the tunnel out; which servers count, and what the log says. */
-import { beforeEach, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import { seededRandom } from "../lib/random.ts";
 import { slabOver } from "../lib/slab.ts";
 import type { TunnelInterface } from "../netstack/interface.ts";
@@ -10,6 +10,8 @@ import { PagePool } from "../netstack/tcp/pages.ts";
 import { arp, Bed, cidr, frame, ip, type RecordingOutlet, side, tunnelSide, udp } from "../netstack/testing/bed.ts";
 import { frame6, HOST_LL, solicit6, udp6 } from "../netstack/testing/bed6.ts";
 import { A, AAAA, decodeDns, encodeDns, ipv4, QR, RA } from "../netstack/testing/dns.ts";
+import { libsslTls } from "../platform/crypto/tls.ts";
+import type { Material } from "../protocol/config/types.ts";
 import { parseTunnelOptions, type Tunnel } from "../protocol/push/tunnel-options.ts";
 import { LanDns } from "./lan-dns.ts";
 import { DEFAULT_DNS, type DnsSettings } from "./settings-dns.ts";
@@ -30,7 +32,9 @@ let dns: LanDns;
 let logged: string[];
 let now = 0;
 
-function build(settings: Partial<DnsSettings> = {}): void {
+const CA: Material = { label: "<ca>", origin: { file: "f", line: 1 }, bytes: new Uint8Array(0) };
+
+function build(settings: Partial<DnsSettings> = {}, hasCa = true): void {
   bed = new Bed();
   lan = side(bed, "lan");
   lan.it.configure({ address: cidr(`${GATEWAY}/24`) });
@@ -56,6 +60,8 @@ function build(settings: Partial<DnsSettings> = {}): void {
     hostname: "morgana",
     settings: { ...DEFAULT_DNS, ...settings },
     hosts: { addressesOf: () => [], nameOf: () => undefined },
+    tls: libsslTls,
+    authorities: () => (hasCa ? CA : undefined),
   });
   now = 1000;
   // The host's MAC is known, as it is once it has asked for the gateway's.
@@ -189,6 +195,38 @@ test.each([
   expect(logged[0]).toStartWith(`warn dns.server-unusable the DNS server ${server} ${why}`);
   ask("a.example");
   expect([told()[0]?.rcode, asked()]).toEqual([2, []]);
+});
+
+describe("a server that is to be asked over TLS", () => {
+  const DOT = [`dns server 0 address ${SERVER}`, "dns server 0 transport DoT"];
+
+  test("is asked by TCP at port 853, and by nothing else", () => {
+    up(...DOT);
+    expect(logged).toEqual([`info dns.configured  tls://${SERVER}:853`]);
+    ask("a.example");
+    tunnelIt.handleTimeout(now);
+    const sent = tunnel.take().map(({ view }) => [view.getUint8(9), view.getInt32(16), view.getUint16(22)]);
+    expect(sent).toEqual([[6, ip(SERVER), 853]]);
+  });
+
+  test("with a name, where there is no authority to check that with: named, and not asked", () => {
+    build({}, false);
+    up(...DOT, "dns server 0 sni dns.example");
+    expect(logged[0]).toStartWith(
+      `warn dns.server-unusable the DNS server ${SERVER} is to prove itself as dns.example (sni), and there is no certificate authority`,
+    );
+    ask("a.example");
+    expect([told()[0]?.rcode, tunnel.take()]).toEqual([2, []]);
+  });
+
+  test("or HTTPS, which is not spoken here: named, and not asked in another way", () => {
+    up(`dns server 0 address ${SERVER}`, "dns server 0 transport DoH");
+    expect(logged[0]).toStartWith(
+      `warn dns.server-unusable the DNS server ${SERVER} is to be asked over HTTPS (transport DoH)`,
+    );
+    ask("a.example");
+    expect([told()[0]?.rcode, tunnel.take()]).toEqual([2, []]);
+  });
 });
 
 test("servers of the settings are asked in the place of those that the tunnel brings", () => {

@@ -14,13 +14,17 @@ import type { Random } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
 import { DnsForwarder, type ForwarderEvent } from "../netstack/dns/forwarder.ts";
 import { type HostNames, LocalNames } from "../netstack/dns/names.ts";
-import type { DnsServerGroup } from "../netstack/dns/upstreams.ts";
+import { type DnsServerGroup, type DnsTls, upstreamName } from "../netstack/dns/upstreams.ts";
 import type { Interface } from "../netstack/interface.ts";
 import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
 import type { Tcp } from "../netstack/tcp/tcp.ts";
 import { DNS_PORT } from "../netstack/wire/dns.ts";
+import type { Material } from "../protocol/config/types.ts";
+import type { TlsContextFactory, TlsFailure } from "../protocol/ports.ts";
 import type { Tunnel } from "../protocol/push/tunnel-options.ts";
-import { DnsDials, DnsStreams } from "./dns-streams.ts";
+import { DnsDials } from "./dns-dials.ts";
+import { DnsStreams } from "./dns-streams.ts";
+import { DnsTlsContexts } from "./dns-tls.ts";
 import { SETTINGS_FILE } from "./profile.ts";
 import { ServiceHost } from "./service-host.ts";
 import type { DnsSettings } from "./settings-dns.ts";
@@ -38,6 +42,9 @@ export interface LanDnsOptions {
   readonly hostname: string;
   readonly settings: DnsSettings;
   readonly hosts: HostNames;
+  readonly tls: TlsContextFactory;
+  /** Who may sign the certificates of DNS servers: those that the profile trusts. */
+  readonly authorities: () => Material | undefined;
 }
 
 const LINK_LOCAL = new Cidr(new IpAddress(0xfe80_0000, 0, 0, 0), 10);
@@ -53,6 +60,7 @@ export class LanDns {
   readonly #host: ServiceHost;
   readonly #streams: DnsStreams;
   readonly #dials: DnsDials;
+  readonly #tls: DnsTlsContexts;
   readonly #socket: UdpSocket | undefined;
   /** Why there is nobody to ask, and what helps. */
   #remedy = NO_TUNNEL;
@@ -66,11 +74,11 @@ export class LanDns {
     // A link-local source is of the LAN as well: it came by it.
     const isOfLan = (address: IpAddress): boolean =>
       [...networks(), LINK_LOCAL].some((network) => network.contains(address));
-    this.#forwarder = new DnsForwarder({ random, names, isOfLan, canDial: true });
+    this.#forwarder = new DnsForwarder({ random, names, isOfLan });
     this.#host = new ServiceHost({
       iface: tunnel,
       slab,
-      service: this.#forwarder,
+      service: this.#forwarder.asking,
       onEvents: (now) => this.#drain(now),
       onIgnored: (now, { peer }, reason) =>
         this.#heard.write(now, "debug", "dns.ignored", reason, { server: formatEndpoint(peer) }),
@@ -79,10 +87,21 @@ export class LanDns {
       const answer = this.#forwarder.ask(now, from, port, stream, message, 0, message.length);
       return answer > 0 ? this.#forwarder.reply.subarray(0, answer) : undefined;
     });
-    this.#dials = new DnsDials(options.tunnelTcp, {
-      message: (now, id, message) => this.#forwarder.handleMessage(now, id, message),
-      ended: (now, id) => this.#forwarder.handleDialEnd(now, id),
-    });
+    const tls = new DnsTlsContexts(options.tls, options.authorities);
+    this.#tls = tls;
+    const { asking } = this.#forwarder;
+    const dialEvents = {
+      message: (now: number, id: number, message: Uint8Array) => asking.handleMessage(now, id, message),
+      ended: (now: number, id: number) => asking.handleDialEnd(now, id),
+      refused: (now: number, server: string, { name }: DnsTls, failure: TlsFailure) =>
+        void this.#heard.write(
+          now,
+          "warn",
+          "dns.tls-failed",
+          `the DNS server ${server} cannot be asked over TLS: ${tls.explain(name, failure)}; it is not asked in the clear either`,
+        ),
+    };
+    this.#dials = new DnsDials(options.tunnelTcp, dialEvents, (how) => tls.engine(how));
     this.#socket = lan.bindUdp(DNS_PORT, {
       onDatagram: (now, src, srcPort, at, len) => this.#ask(now, src, srcPort, at, len),
     });
@@ -99,22 +118,20 @@ export class LanDns {
   /** A tunnel is open: its servers are asked, or those of the settings. */
   tunnelUp(now: number, tunnel: Tunnel): void {
     const { log, settings } = this.#options;
-    const groups: DnsServerGroup[] = [];
-    const wanted: DnsServerGroup[] =
-      settings.servers.length > 0
-        ? [{ domains: [], servers: settings.servers.map((address) => ({ address, port: DNS_PORT })) }]
-        : tunnel.dns.servers
-            .filter(({ transport }) => transport === "plain")
-            .map(({ domains, addresses }) => ({ domains, servers: addresses }));
-    for (const { domains, servers } of wanted) {
-      const usable = servers.filter((server) => this.#isUsable(server, tunnel));
-      if (usable.length > 0) groups.push({ domains, servers: usable });
-    }
+    const wanted = settings.servers.length > 0 ? [ofSettings(settings)] : this.#ofTunnel(tunnel);
+    const groups = wanted
+      .map((group) => ({
+        ...group,
+        servers: group.servers.filter((server) => this.#isUsable(server, group.tls, tunnel)),
+      }))
+      .filter(({ servers }) => servers.length > 0);
     this.#forwarder.setServers(now, groups, [...settings.private, ...tunnel.dns.searchDomains]);
     this.#host.wake();
     if (groups.some(({ domains }) => domains.length === 0)) {
       const text = (group: DnsServerGroup): string =>
-        [brief(group.domains, " "), ...group.servers.map(formatEndpoint)].join(" ").trimStart();
+        [brief(group.domains, " "), ...group.servers.map((server) => upstreamName(server, group.tls))]
+          .join(" ")
+          .trimStart();
       log.write("info", "dns.configured", "", { servers: brief(groups.map(text), ", "), domain: settings.domain });
       return;
     }
@@ -129,6 +146,7 @@ export class LanDns {
   tunnelDown(now: number): void {
     this.#remedy = NO_TUNNEL;
     this.#forwarder.setServers(now, [], []);
+    this.#dials.closeAll(now);
     this.#host.wake();
   }
 
@@ -142,9 +160,22 @@ export class LanDns {
     this.#host.poll(now);
   }
 
+  /** What the tunnel brought; of a transport that there is none of, it says so. */
+  #ofTunnel({ dns }: Tunnel): DnsServerGroup[] {
+    const groups: DnsServerGroup[] = [];
+    for (const { addresses, domains, transport, serverName } of dns.servers) {
+      if (transport !== "DoH")
+        groups.push({ domains, servers: addresses, tls: transport === "DoT" ? { name: serverName } : undefined });
+      else
+        for (const { address } of addresses)
+          this.#sayUnusable(address, "is to be asked over HTTPS (transport DoH), which this router does not speak");
+    }
+    return groups;
+  }
+
   /** Says of a server why it is not asked, and whether it is. */
-  #isUsable({ address }: Endpoint, tunnel: Tunnel): boolean {
-    const { lan, lan6, log } = this.#options;
+  #isUsable({ address }: Endpoint, tls: DnsTls | undefined, tunnel: Tunnel): boolean {
+    const { lan, lan6 } = this.#options;
     const lans = [lan.address, lan6].filter((network) => network !== undefined);
     const own = [tunnel.address, tunnel.address6, ...lans];
     const inside = lans.find((network) => network.contains(address));
@@ -153,9 +184,13 @@ export class LanDns {
     else if (inside !== undefined) why = `is in the LAN ${inside.network}, and the tunnel cannot lead there`;
     else if (!tunnel.routes.some(({ network }) => network.contains(address)))
       why = "is in no network that the tunnel leads to; the server can push a route to it";
-    if (why !== undefined)
-      log.write("warn", "dns.server-unusable", `the DNS server ${address} ${why}; it is not asked`);
+    else if (tls !== undefined) why = this.#tls.problem(tls);
+    if (why !== undefined) this.#sayUnusable(address, why);
     return why === undefined;
+  }
+
+  #sayUnusable(address: IpAddress, why: string): void {
+    this.#options.log.write("warn", "dns.server-unusable", `the DNS server ${address} ${why}; it is not asked`);
   }
 
   #ask(now: number, src: IpAddress, srcPort: number, at: number, len: number): void {
@@ -171,9 +206,9 @@ export class LanDns {
 
   #drain(now: number): void {
     const forwarder = this.#forwarder;
-    for (let id = forwarder.pollHangUp(); id !== undefined; id = forwarder.pollHangUp()) this.#dials.hangUp(id);
-    for (let dial = forwarder.pollDial(); dial !== undefined; dial = forwarder.pollDial())
-      this.#dials.dial(now, dial.id, dial.server, dial.question);
+    const { asking } = forwarder;
+    for (let id = asking.pollHangUp(); id !== undefined; id = asking.pollHangUp()) this.#dials.hangUp(now, id);
+    for (let dial = asking.pollDial(); dial !== undefined; dial = asking.pollDial()) this.#dials.dial(now, dial);
     for (let answer = forwarder.pollAnswer(); answer !== undefined; answer = forwarder.pollAnswer()) {
       if (answer.stream === 0) this.#send(now, answer.to, answer.port, answer.message);
       else this.#streams.answer(now, answer.stream, answer.message);
@@ -204,3 +239,8 @@ export class LanDns {
     }
   }
 }
+
+const ofSettings = ({ servers }: DnsSettings): DnsServerGroup => ({
+  domains: [],
+  servers: servers.map((address) => ({ address, port: DNS_PORT })),
+});

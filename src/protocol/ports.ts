@@ -100,8 +100,12 @@ export interface TlsEngine {
 
 /** What all TLS sessions of a configuration have in common: own material, the peer's authority, settings. */
 export interface TlsContext {
-  /** @param accept asked once for a chain that holds; not for a client that shows no certificate and need not */
-  engine(accept: AcceptPeer): TlsEngine;
+  /**
+   * @param accept asked once for a chain that holds; not for a client that shows no certificate and need not
+   * @param name of the server, for a client: it is told who is meant (RFC 6066 3), and its certificate must be for that name or IP address
+   * (RFC 9525, by subjectAltName alone); undefined: it is not asked who it is, as OpenVPN does
+   */
+  engine(accept: AcceptPeer, name?: string): TlsEngine;
   /** Its engines live on. */
   close(): void;
 }

@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Capture } from "../support/world/capture.ts";
 import { HOSTS, NameServer } from "../support/world/name-server.ts";
+import { RESOLVER } from "../support/world/pki.ts";
 import { PATIENCE, until } from "../support/world/process.ts";
 import { GATEWAY, TOML, TUNNEL, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
@@ -116,6 +117,41 @@ describe.skipIf(NO_WORLD || REFERENCE)("DNS for a LAN", () => {
     expect(out).toMatch(/Queries completed: +10000 \(100\.00%\)/);
     expect(out).toMatch(/Response codes: +NOERROR 10000 \(100\.00%\)/);
     expect(names.questions("h7.example")).toBe(1);
+  });
+
+  describe("over TLS", () => {
+    const bootWith = (...properties: string[]) => {
+      const lines = [`address ${TUNNEL}`, "transport DoT", ...properties].map((property) => `dns server 0 ${property}`);
+      return subject.bootUp(world.config({ profile: world.profile({ lines }) }));
+    };
+    const TLS_ONLY = [1, 0];
+    const asked = (name: string) => [names.questions(name, "tcp"), names.questions(name, "udp")];
+
+    test("at a server with the name that the profile says: answered, in the clear nothing; many at once by one connection", async () => {
+      await bootWith(`sni ${RESOLVER}`);
+      const before = names.questions("odd.example", "udp");
+      expect(await short("odd.example", "TYPE65280")).toEqual(["\\# 4 0A0B0C0D"]);
+      expect([names.questions("odd.example", "tcp"), names.questions("odd.example", "udp")]).toEqual([1, before]);
+      const list = join(world.dir, "questions-tls");
+      writeFileSync(list, Array.from({ length: 500 }, (_, i) => `t${i}.example A\n`).join(""));
+      const { out } = await world.in("lan", ["dnsperf", "-s", GATEWAY, "-d", list, "-q", "100", "-t", "5"], 60);
+      expect(out).toMatch(/Queries completed: +500 \(100\.00%\)/);
+      expect(out).toMatch(/Response codes: +NXDOMAIN 500 \(100\.00%\)/);
+      expect(asked("t499.example")).toEqual(TLS_ONLY);
+    });
+
+    test("at a server without that name: not asked at all, and the log says why", async () => {
+      await bootWith("sni other.example");
+      expect((await dig("u1.example")).status).toBe("SERVFAIL");
+      expect(asked("u1.example")).toEqual([0, 0]);
+      await subject.says(/dns\.tls-failed.*its certificate \(CN=resolver\) is not for other\.example/);
+    });
+
+    test("at a server that nobody has named: encrypted, whoever it is", async () => {
+      await bootWith();
+      expect((await dig("u2.example")).status).toBe("NXDOMAIN");
+      expect(asked("u2.example")).toEqual(TLS_ONLY);
+    });
   });
 
   test("without a tunnel SERVFAIL at once, and with the next one all is well; nothing was asked beside it", async () => {

@@ -23,6 +23,8 @@ root ca; root other; leaf server serverAuth ca; leaf client clientAuth ca
 request sub; openssl x509 -req -in sub.csr -CA ca.crt -CAkey ca.key -set_serial 77 -out sub.crt -days 30 \
   -extfile <(printf 'basicConstraints=critical,CA:true\\nkeyUsage=keyCertSign')
 leaf deep serverAuth sub
+request named; openssl x509 -req -in named.csr -CA ca.crt -CAkey ca.key -set_serial 99 -out named.crt -days 30 \
+  -extfile <(printf 'extendedKeyUsage=serverAuth\\nsubjectAltName=DNS:dns.example,DNS:*.wild.example,IP:10.8.0.1')
 openssl ec -in client.key -aes256 -passout pass:secret -out client-locked.key
 openssl pkcs12 -export -in client.crt -inkey client.key -certfile ca.crt -passout pass:secret -out client.p12
 openssl pkcs12 -export -in client.crt -inkey client.key -certfile other.crt -passout pass:secret -out foreign.p12
@@ -32,6 +34,8 @@ sign() { openssl ca -config ca.cnf -batch -in server.csr -out $1.crt -notext "\$
 sign expired -startdate 20200101000000Z -enddate 20210101000000Z
 sign future -startdate 20400101000000Z -enddate 20410101000000Z
 sign revoked
+openssl ca -config ca.cnf -batch -in named.csr -out named-expired.crt -notext -startdate 20200101000000Z -enddate 20210101000000Z \
+  -extfile <(printf 'subjectAltName=DNS:dns.example')
 day() { date -u -d "$1" +%Y%m%d%H%M%SZ; }
 openssl ca -config ca.cnf -gencrl -crl_lastupdate $(day yesterday) -crl_nextupdate $(day "next month") -out nobody.crl
 openssl ca -config ca.cnf -revoke revoked.crt

@@ -27,6 +27,7 @@ import {
   u16,
 } from "../testing/dns.ts";
 import { DnsBed, HOST, HOST2, ip, S1, S2, type SentQuestion, server } from "../testing/dns-bed.ts";
+import type { DnsServerGroup } from "./upstreams.ts";
 
 const NAME = "www.some-long-name.example";
 const WEB = ipv4("203.0.113.9");
@@ -61,7 +62,7 @@ describe("a question that is asked on", () => {
       const [bed, sent] = asked({}, { seed });
       ids.add(sent.id);
       names.add(sent.name);
-      expect([...bed.forwarder.sockets]).toEqual([[sent.socket, 0]]);
+      expect([...bed.forwarder.asking.sockets]).toEqual([[sent.socket, 0]]);
     }
     expect(ids.size).toBeGreaterThan(18);
     expect(names.size).toBeGreaterThan(18);
@@ -92,7 +93,7 @@ describe("a question that is asked on", () => {
     expect(given?.authority).toEqual([{ ...other, cls: 1 }]);
     expect(given?.additional.map(({ name }) => name)).toEqual(["nS.Example"]);
     expect(given?.edns).toEqual({ size: 1232, dnssecOk: true, extendedError: undefined });
-    expect([...bed.forwarder.sockets]).toEqual([]);
+    expect([...bed.forwarder.asking.sockets]).toEqual([]);
   });
 
   test("of a host without EDNS is answered without (RFC 6891 7)", () => {
@@ -390,7 +391,7 @@ describe("what a server cut off", () => {
 
   /** Two hosts that ask the same, one by UDP and one by TCP; the server says that there is more. */
   function cut(): [DnsBed, SentQuestion] {
-    const bed = new DnsBed({ canDial: true });
+    const bed = new DnsBed();
     bed.ask(question({ id: 1 }));
     bed.ask(question({ id: 2 }), HOST2, 5000, 4);
     bed.answer(bed.one(), CUT);
@@ -411,7 +412,7 @@ describe("what a server cut off", () => {
   });
 
   test("is not asked for by TCP where only UDP waits", () => {
-    const bed = new DnsBed({ canDial: true });
+    const bed = new DnsBed();
     bed.ask(question());
     bed.answer(bed.one(), CUT);
     expect([bed.dials(), bed.given().length]).toEqual([[], 1]);
@@ -431,9 +432,9 @@ describe("what a server cut off", () => {
   test("a server that is not there by TCP: the next one is asked, and in the end the host is told", () => {
     const [bed, dial] = cut();
     bed.given();
-    bed.forwarder.handleDialEnd(bed.now, dial.socket);
+    bed.forwarder.asking.handleDialEnd(bed.now, dial.socket);
     expect(bed.one().to).toBe(S2);
-    bed.forwarder.handleDialEnd(bed.now, dial.socket);
+    bed.forwarder.asking.handleDialEnd(bed.now, dial.socket);
     bed.pass(5000);
     expect(bed.given()).toMatchObject([{ id: 2, rcode: 2, stream: 4 }]);
   });
@@ -447,11 +448,94 @@ describe("what a server cut off", () => {
   });
 
   test("nothing more is put or kept once nobody waits", () => {
-    const bed = new DnsBed({ canDial: true });
+    const bed = new DnsBed();
     bed.ask(question(), HOST, 1, 4);
     bed.answer(bed.one(), CUT);
     bed.forwarder.setServers(bed.now, [], []);
     expect([bed.dials(), bed.hangUps(), bed.given()]).toMatchObject([[], [], [{ rcode: 2, stream: 4 }]]);
+  });
+});
+
+describe("a server that is asked by TLS alone", () => {
+  const TLS: DnsServerGroup = { domains: [], servers: [server(S1, 853)], tls: { name: "dns.example" } };
+  const SECOND: DnsServerGroup = { domains: [], servers: [server(S2)] };
+
+  test("is never asked by UDP; the question is padded to 128 bytes (RFC 8467 4.1) and has no capitals", () => {
+    const bed = new DnsBed({ servers: [TLS] });
+    for (const name of ["a.example", "a-name-that-is-longer.than.the.other.one.example"]) {
+      bed.ask(question({ name }));
+      const [dial] = bed.dials();
+      expect(dial).toMatchObject({ to: S1, name, edns: { size: 1232 } });
+      expect([dial!.bytes.length, dial!.tls]).toEqual([128, { name: "dns.example" }]);
+      bed.message(dial!, { answers: [{ name: "@", type: A, data: WEB }] });
+    }
+    expect([bed.sent(), bed.given().length, [...bed.forwarder.asking.sockets]]).toEqual([[], 2, []]);
+  });
+
+  test("and its padding is a well formed option (RFC 7830 3)", () => {
+    const bed = new DnsBed({ servers: [TLS] });
+    bed.ask(question({ name: "a.example" }));
+    const { bytes } = bed.dials()[0]!;
+    const opt = 12 + 11 + 4;
+    const option = [0, 12, 0, 128 - opt - 15];
+    expect([...bytes.slice(opt, opt + 15)]).toEqual([
+      0,
+      0,
+      41,
+      1232 >> 8,
+      1232 & 255,
+      0,
+      0,
+      0,
+      0,
+      0,
+      128 - opt - 11,
+      ...option,
+    ]);
+    expect(bytes.slice(opt + 15).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("and cannot be reached: the next one is asked, and after two such ends it rests", () => {
+    const bed = new DnsBed({ servers: [TLS, SECOND] });
+    for (const name of ["a.example", "b.example"]) {
+      bed.ask(question({ name }));
+      bed.forwarder.asking.handleDialEnd(bed.now, bed.dials()[0]!.socket);
+      bed.answer(bed.one(), { answers: [] });
+    }
+    expect(bed.events()).toEqual([{ kind: "server-down", server: `tls://${S1}:853#dns.example` }]);
+    bed.ask(question({ name: "c.example" }));
+    expect([bed.dials(), bed.one().to]).toEqual([[], S2]);
+  });
+
+  test("says that it is well again", () => {
+    const bed = new DnsBed({ servers: [TLS] });
+    bed.ask(question());
+    for (let i = 0; i < 2; i++) bed.forwarder.asking.handleDialEnd(bed.now, bed.dials()[0]!.socket);
+    bed.pass(4500);
+    bed.dials();
+    bed.pass(10_000);
+    bed.ask(question({ name: "b.example" }));
+    bed.events();
+    bed.message(bed.dials()[0]!, { answers: [] });
+    expect(bed.events()).toEqual([{ kind: "server-up", server: `tls://${S1}:853#dns.example` }]);
+  });
+
+  test("has no more to say than comes: who wants the whole is told that there is none", () => {
+    const bed = new DnsBed({ servers: [TLS] });
+    bed.ask(question(), HOST, 1, 4);
+    bed.message(bed.dials()[0]!, { flags: QR | RA | TC });
+    expect([bed.dials(), bed.given()]).toMatchObject([[], [{ rcode: 2, stream: 4 }]]);
+  });
+
+  test("is another one than the same address in the clear, or with another name", () => {
+    const bed = new DnsBed({ servers: [TLS] });
+    const seen: string[] = [];
+    for (const tls of [TLS.tls, { name: "other.example" }, { name: undefined }, undefined]) {
+      bed.forwarder.setServers(bed.now, [{ ...TLS, tls }], []);
+      bed.ask(question());
+      seen.push(...bed.dials().map((dial) => `TLS ${dial.tls?.name}`), ...bed.sent().map(() => "UDP"));
+    }
+    expect(seen).toEqual(["TLS dns.example", "TLS other.example", "TLS undefined", "UDP"]);
   });
 });
 
@@ -581,7 +665,7 @@ describe("servers", () => {
     const [bed] = asked();
     bed.forwarder.setServers(bed.now, [], []);
     expect(bed.given()).toMatchObject([{ rcode: 2 }]);
-    expect([bed.forwarder.sockets.size, bed.sent()]).toEqual([0, []]);
+    expect([bed.forwarder.asking.sockets.size, bed.sent()]).toEqual([0, []]);
   });
 });
 
@@ -833,7 +917,7 @@ describe("bounds", () => {
     for (let i = 0; i < 256; i++) expect(ask(i)).toBeUndefined();
     expect(ask(256)).toMatchObject({ rcode: 2 });
     expect(ask(257, HOST2)).toBeUndefined();
-    expect([bed.count("Busy"), bed.forwarder.sockets.size]).toEqual([1, 257]);
+    expect([bed.count("Busy"), bed.forwarder.asking.sockets.size]).toEqual([1, 257]);
   });
 
   test("in a full table the oldest question of the host that has most gives way", () => {
@@ -843,7 +927,7 @@ describe("bounds", () => {
     for (let host = 10; host < 14; host++) for (let i = 0; i < 256; i++) expect(ask(host, i)).toBeUndefined();
     expect(ask(20, 0)).toBeUndefined();
     expect(bed.given()).toMatchObject([{ rcode: 2, id: 0 }]);
-    expect(bed.forwarder.sockets.size).toBe(1024);
+    expect(bed.forwarder.asking.sockets.size).toBe(1024);
   });
 
   test("a host that asks too often is not answered, and the others are", () => {
@@ -903,7 +987,7 @@ test("whatever comes, from both sides: nothing throws, everything ends, and an a
           expect([id, given & QR, length <= 1232]).toEqual([77, QR, true]);
       }
       bed.pass(5000);
-      expect([bed.forwarder.sockets.size, bed.forwarder.pollAt()]).toEqual([0, Number.POSITIVE_INFINITY]);
+      expect([bed.forwarder.asking.sockets.size, bed.forwarder.asking.pollAt()]).toEqual([0, Number.POSITIVE_INFINITY]);
     }),
     { numRuns: 400 },
   );

@@ -1,11 +1,14 @@
-/** DNS messages over a TCP connection (RFC 1035 4.2.2, RFC 7766 8): each behind its length. */
+/** DNS messages over a TCP connection, or TLS over one (RFC 1035 4.2.2, RFC 7766 8): each behind its length. */
 import type { Connection } from "../tcp/connection.ts";
 import { DNS_HEADER_LEN } from "../wire/dns-message.ts";
 
 const LENGTH = 2;
 
-export class DnsStream {
-  readonly connection: Connection;
+/** What reads and writes as a connection does. */
+export type DnsBytes = Pick<Connection, "read" | "writeBytes">;
+
+export class DnsStream<Bytes extends DnsBytes = DnsBytes> {
+  readonly connection: Bytes;
   /** A message came that is longer than any that is taken, or shorter than any that there is: the connection is of no use. */
   isBroken = false;
   readonly #longest: number;
@@ -14,7 +17,7 @@ export class DnsStream {
   #have = 0;
 
   /** @param longest message that is taken, bytes */
-  constructor(connection: Connection, longest: number) {
+  constructor(connection: Bytes, longest: number) {
     this.connection = connection;
     this.#longest = longest;
   }

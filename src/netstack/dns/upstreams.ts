@@ -5,10 +5,18 @@
  */
 import { type Endpoint, formatEndpoint } from "../../lib/endpoint.ts";
 
+/** DNS over TLS (RFC 7858). */
+export interface DnsTls {
+  /** What the server's certificate must say that it is; undefined: nobody has told, and whatever it shows is taken (RFC 8310 5, opportunistic). */
+  readonly name: string | undefined;
+}
+
 export interface DnsServerGroup {
   /** For these names and what is below them (lower case, no last dot); empty: for all that no other group has. */
   readonly domains: readonly string[];
   readonly servers: readonly Endpoint[];
+  /** They are asked by TLS alone. */
+  readonly tls?: DnsTls | undefined;
 }
 
 // Our choices, ms.
@@ -28,6 +36,7 @@ const MAX_DOMAINS = 64;
 
 export class Upstream {
   readonly server: Endpoint;
+  readonly tls: DnsTls | undefined;
   readonly name: string;
   /** How long an answer takes, smoothed, and how much that varies (RFC 6298 2); negative: not known. */
   #srtt = -1;
@@ -41,9 +50,10 @@ export class Upstream {
   #noCaseUntil = Number.NEGATIVE_INFINITY;
   #noEdnsUntil = Number.NEGATIVE_INFINITY;
 
-  constructor(server: Endpoint) {
+  constructor(server: Endpoint, tls: DnsTls | undefined) {
     this.server = server;
-    this.name = formatEndpoint(server);
+    this.tls = tls;
+    this.name = upstreamName(server, tls);
   }
 
   /** How long to wait for it, ms. */
@@ -61,9 +71,9 @@ export class Upstream {
     if (this.restUntil > Number.NEGATIVE_INFINITY && now >= this.restUntil) this.#provingUntil = now + this.timeout;
   }
 
-  /** Whether it is asked with random capitals. */
+  /** Whether it is asked with random capitals: nobody else can answer in a TLS session. */
   mixesCase(now: number): boolean {
-    return now >= this.#noCaseUntil;
+    return this.tls === undefined && now >= this.#noCaseUntil;
   }
 
   hasEdns(now: number): boolean {
@@ -119,20 +129,28 @@ export class Upstream {
   }
 }
 
+/** For logs: "10.8.0.1:53", "tls://10.8.0.1:853", "tls://10.8.0.1:853#dns.example". */
+export function upstreamName(server: Endpoint, tls: DnsTls | undefined): string {
+  if (tls === undefined) return formatEndpoint(server);
+  return `tls://${formatEndpoint(server)}${tls.name === undefined ? "" : `#${tls.name}`}`;
+}
+
 export class Upstreams {
   #groups = new Map<string, readonly Upstream[]>();
   #config = "";
 
   /** Takes other servers; what is known of those that stay is kept. @returns false: they are the same as before */
   set(groups: readonly DnsServerGroup[]): boolean {
-    const config = JSON.stringify(groups.map(({ domains, servers }) => [domains, servers.map(formatEndpoint)]));
+    const config = JSON.stringify(
+      groups.map(({ domains, servers, tls }) => [domains, servers.map((server) => upstreamName(server, tls))]),
+    );
     if (config === this.#config) return false;
     this.#config = config;
     const known = new Map([...this.#groups.values()].flat().map((upstream) => [upstream.name, upstream]));
     this.#groups = new Map();
-    for (const { domains, servers } of groups) {
+    for (const { domains, servers, tls } of groups) {
       const list = servers.slice(0, MAX_SERVERS).map((server) => {
-        const upstream = known.get(formatEndpoint(server)) ?? new Upstream(server);
+        const upstream = known.get(upstreamName(server, tls)) ?? new Upstream(server, tls);
         known.set(upstream.name, upstream);
         return upstream;
       });

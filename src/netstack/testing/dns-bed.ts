@@ -5,7 +5,7 @@ import { type IpAddress, parseIp } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { DnsForwarder, type ForwarderEvent } from "../dns/forwarder.ts";
 import { type HostNames, LocalNames } from "../dns/names.ts";
-import type { DnsServerGroup } from "../dns/upstreams.ts";
+import type { DnsServerGroup, DnsTls } from "../dns/upstreams.ts";
 import { type DecodedDns, type DnsMessage, decodeDns, encodeDns, QR, RA } from "./dns.ts";
 
 export const ip = (text: string): IpAddress => parseIp(text) as IpAddress;
@@ -20,6 +20,8 @@ export interface SentQuestion extends DecodedDns {
   readonly socket: number;
   readonly to: string;
   readonly bytes: Uint8Array;
+  /** Of a dial. */
+  readonly tls?: DnsTls | undefined;
 }
 
 export interface Given extends DecodedDns {
@@ -44,7 +46,6 @@ export class DnsBed {
       readonly servers?: readonly DnsServerGroup[];
       readonly privateDomains?: readonly string[];
       readonly seed?: number;
-      readonly canDial?: boolean;
     } = {},
   ) {
     const lan = parseCidr(options.lan ?? "192.168.50.1/24") as Cidr;
@@ -53,7 +54,6 @@ export class DnsBed {
       random: seededRandom(options.seed ?? 5),
       names: new LocalNames({ hostname: "Morgana", domain, hosts, networks: () => [lan] }),
       isOfLan: (address) => lan.contains(address),
-      canDial: options.canDial ?? false,
     });
     const servers = options.servers ?? [{ domains: [], servers: [server(S1), server(S2)] }];
     this.forwarder.setServers(this.now, servers, options.privateDomains ?? []);
@@ -74,7 +74,7 @@ export class DnsBed {
   /** What the servers were asked since the last time. */
   sent(): SentQuestion[] {
     const all: SentQuestion[] = [];
-    for (let t = this.forwarder.pollTransmit(); t !== undefined; t = this.forwarder.pollTransmit())
+    for (let t = this.forwarder.asking.pollTransmit(); t !== undefined; t = this.forwarder.asking.pollTransmit())
       all.push({ ...decodeDns(t.payload), socket: t.socket, to: `${t.peer.address}`, bytes: t.payload });
     return all;
   }
@@ -82,15 +82,16 @@ export class DnsBed {
   /** What servers are asked by TCP. */
   dials(): SentQuestion[] {
     const all: SentQuestion[] = [];
-    for (let t = this.forwarder.pollDial(); t !== undefined; t = this.forwarder.pollDial())
-      all.push({ ...decodeDns(t.question), socket: t.id, to: `${t.server.address}`, bytes: t.question });
+    for (let t = this.forwarder.asking.pollDial(); t !== undefined; t = this.forwarder.asking.pollDial())
+      all.push({ ...decodeDns(t.question), socket: t.id, to: `${t.server.address}`, bytes: t.question, tls: t.tls });
     return all;
   }
 
   /** Dials that nobody needs any more. */
   hangUps(): number[] {
     const all: number[] = [];
-    for (let id = this.forwarder.pollHangUp(); id !== undefined; id = this.forwarder.pollHangUp()) all.push(id);
+    for (let id = this.forwarder.asking.pollHangUp(); id !== undefined; id = this.forwarder.asking.pollHangUp())
+      all.push(id);
     return all;
   }
 
@@ -98,7 +99,7 @@ export class DnsBed {
   message(asked: SentQuestion, message: DnsMessage): this {
     const flags = QR | RA | (asked.flags & 0x0130);
     const bytes = encodeDns({ id: asked.id, name: asked.name, type: asked.type, flags, ...message });
-    this.forwarder.handleMessage(this.now, asked.socket, bytes);
+    this.forwarder.asking.handleMessage(this.now, asked.socket, bytes);
     return this;
   }
 
@@ -122,7 +123,7 @@ export class DnsBed {
   }
 
   reply(socket: number, payload: Uint8Array, from = S1, port = 53): this {
-    const said = this.forwarder.handle(this.now, { socket, peer: server(from, port), payload: payload.slice() });
+    const said = this.forwarder.asking.handle(this.now, { socket, peer: server(from, port), payload: payload.slice() });
     this.said.push(said ?? "");
     return this;
   }
@@ -144,10 +145,10 @@ export class DnsBed {
   /** Lets `ms` pass, and what is due in it happen. */
   pass(ms: number): this {
     const end = this.now + ms;
-    while (this.forwarder.pollAt() <= end) {
-      this.now = Math.max(this.now, this.forwarder.pollAt());
-      this.forwarder.handleTimeout(this.now);
-      if (this.forwarder.pollAt() <= this.now) throw new Error("due again at once");
+    while (this.forwarder.asking.pollAt() <= end) {
+      this.now = Math.max(this.now, this.forwarder.asking.pollAt());
+      this.forwarder.asking.handleTimeout(this.now);
+      if (this.forwarder.asking.pollAt() <= this.now) throw new Error("due again at once");
     }
     this.now = end;
     return this;

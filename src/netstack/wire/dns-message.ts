@@ -173,6 +173,25 @@ export function dnsEmitExtendedError(d: DataView, end: number, code: number): nu
   return end + 6;
 }
 
+/** A message with padding behind an OPT that ends at `optEnd` has a multiple of this (RFC 8467 4.1). */
+const PADDING_BLOCK = 128;
+const OPTION_HEADER = 4;
+
+/** Bytes of a message that is padded, and ends with an OPT without options up to `optEnd`. */
+export const dnsPaddedLen = (optEnd: number): number =>
+  Math.ceil((optEnd + OPTION_HEADER) / PADDING_BLOCK) * PADDING_BLOCK;
+
+/** Adds padding (RFC 7830 3) to the OPT that was just written up to `optEnd`, as far as {@link dnsPaddedLen}. */
+export function dnsEmitPadding(d: DataView, optEnd: number): void {
+  const end = dnsPaddedLen(optEnd);
+  d.setUint16(optEnd - 2, end - optEnd);
+  d.setUint16(optEnd, 12);
+  d.setUint16(optEnd + 2, end - optEnd - OPTION_HEADER);
+  for (let i = optEnd + OPTION_HEADER; i < end; i++) d.setUint8(i, 0);
+}
+
+export const isLetter = (byte: number): boolean => (byte | 0x20) >= 0x61 && (byte | 0x20) <= 0x7a;
+
 /** A byte of a name in lower case (RFC 4343: ASCII only); the length bytes of labels are below "A". */
 export const lowerByte = (byte: number): number => (byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte);
 

@@ -35,6 +35,9 @@ interface Ssl {
   SSL_set_bio(ssl: number, input: number, output: number): void;
   SSL_set_accept_state(ssl: number): void;
   SSL_set_connect_state(ssl: number): void;
+  SSL_set_hostflags(ssl: number, flags: number): void;
+  SSL_set1_host(ssl: number, name: number): number;
+  SSL_ctrl(ssl: number, command: number, number: number, pointer: number): number;
   SSL_do_handshake(ssl: number): number;
   SSL_read(ssl: number, buffer: number, length: number): number;
   SSL_write(ssl: number, buffer: number, length: number): number;
@@ -289,6 +292,9 @@ export function openSsl(): OpenSsl {
     SSL_set_bio: { args: [ptr, ptr, ptr], returns: nothing },
     SSL_set_accept_state: { args: [ptr], returns: nothing },
     SSL_set_connect_state: { args: [ptr], returns: nothing },
+    SSL_set_hostflags: { args: [ptr, i32], returns: nothing },
+    SSL_set1_host: { args: [ptr, ptr], returns: i32 },
+    SSL_ctrl: { args: [ptr, i32, i64_fast, ptr], returns: i64_fast },
     SSL_do_handshake: { args: [ptr], returns: i32 },
     SSL_read: { args: [ptr, ptr, i32], returns: i32 },
     SSL_write: { args: [ptr, ptr, i32], returns: i32 },

@@ -404,6 +404,25 @@ test("without a chain check any certificate is taken, for a fingerprint to judge
   end();
 });
 
+test.each<[string, string, string | undefined]>([
+  ["dns.example", "named", undefined],
+  ["DNS.Example", "named", undefined],
+  ["a.wild.example", "named", undefined],
+  ["10.8.0.1", "named", undefined],
+  ["a.b.wild.example", "named", "HOSTNAME_MISMATCH"],
+  ["wild.example", "named", "HOSTNAME_MISMATCH"],
+  ["10.8.0.2", "named", "IP_ADDRESS_MISMATCH"],
+  ["named", "named", "HOSTNAME_MISMATCH"],
+  ["server", "server", "HOSTNAME_MISMATCH"],
+])("a server that is to be %s with the certificate %s: %p (RFC 9525: by subjectAltName alone)", (name, whose, code) => {
+  const c = libsslTls.context(client).engine(() => true, name);
+  const s = engine({ ...server, cert: file(`${whose}.crt`), key: file(`${whose}.key`) });
+  settle(c, s);
+  expect([c.state, c.failure?.code]).toEqual([code === undefined ? "established" : "failed", code]);
+  c.close();
+  s.close();
+});
+
 test("PKCS #12 gives certificate, key and authority", () => {
   const { c, s, end } = pair({
     ca: undefined,

@@ -6,6 +6,7 @@
  */
 import { JSCallback } from "bun:ffi";
 import { assert } from "../../lib/assert.ts";
+import { parseIp } from "../../lib/ip.ts";
 import type {
   AcceptPeer,
   TlsContext,
@@ -30,8 +31,12 @@ import { applySettings } from "./tls-settings.ts";
 /** include/openssl/ssl.h */
 const SSL_VERIFY_PEER = 1;
 const SSL_VERIFY_FAIL_IF_NO_PEER_CERT = 2;
+const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
 const SSL_ERROR_WANT_READ = 2;
 const SSL_ERROR_ZERO_RETURN = 6;
+/** include/openssl/x509v3.h: no common name in the place of a subjectAltName, no "www*.example". */
+const X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS = 4;
+const X509_CHECK_FLAG_NEVER_CHECK_SUBJECT = 0x20;
 /** OpenVPN's MAX_CERT_DEPTH. */
 const MAX_DEPTH = 16;
 /** What one SSL_read or SSL_write moves: a record. */
@@ -75,9 +80,9 @@ export class LibsslContext implements TlsContext {
     lib.SSL_CTX_set_verify(this.#context, verifyMode(parameters), Number(verifyCallback.ptr));
   }
 
-  engine(accept: AcceptPeer): TlsEngine {
+  engine(accept: AcceptPeer, name?: string): TlsEngine {
     assert(this.#context !== 0, "the TLS context is closed");
-    return new LibsslEngine(this.#openssl, this.#context, this.#parameters, accept);
+    return new LibsslEngine(this.#openssl, this.#context, this.#parameters, accept, name);
   }
 
   close(): void {
@@ -109,7 +114,13 @@ class LibsslEngine implements TlsEngine {
   /** What the callback threw: it must not go through C. */
   #thrown: unknown;
 
-  constructor(openssl: OpenSsl, context: number, parameters: TlsParameters, accept: AcceptPeer) {
+  constructor(
+    openssl: OpenSsl,
+    context: number,
+    parameters: TlsParameters,
+    accept: AcceptPeer,
+    name: string | undefined,
+  ) {
     const { lib } = openssl;
     this.#openssl = openssl;
     this.#parameters = parameters;
@@ -121,7 +132,19 @@ class LibsslEngine implements TlsEngine {
     lib.SSL_set_bio(this.#ssl, this.#input, this.#output);
     if (parameters.isServer) lib.SSL_set_accept_state(this.#ssl);
     else lib.SSL_set_connect_state(this.#ssl);
+    if (name !== undefined) this.#expect(name);
     this.#advance();
+  }
+
+  /** Whom the peer has to be. */
+  #expect(name: string): void {
+    const { lib } = this.#openssl;
+    const text = this.#openssl.text(name);
+    lib.SSL_set_hostflags(this.#ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    const isTaken =
+      lib.SSL_set1_host(this.#ssl, text) === 1 &&
+      (parseIp(name) !== undefined || lib.SSL_ctrl(this.#ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, text) === 1);
+    assert(isTaken, "no name of a host");
   }
 
   receive(ciphertext: Uint8Array): void {

@@ -365,16 +365,16 @@ describe("options of the tunnel", () => {
     expect(routes(pushed)).toEqual(["10.7.3.0/24", "0.0.0.0/0"]);
   });
 
-  test("DNS over TLS or HTTPS is not available, which is said once, and not where the profile asks for it", () => {
-    const DOT = "pushed dns: DNS over TLS or HTTPS is not available; the server is not asked";
-    const more = ["dns server 0 address 10.8.0.1", "dns server 0 transport DoT", "dns server 1 transport DoH"];
+  test("DNS over HTTPS is not available, which is said once, and not where the profile asks for it", () => {
+    const DOH = "pushed dns: DNS over HTTPS is not available; the server is not asked";
+    const more = ["dns server 0 address 10.8.0.1", "dns server 0 transport DoH", "dns server 1 transport DoT"];
     const texts = (own: readonly LocalOption[]): string[] => {
       const result = parseTunnelOptions([...OWN, ...more], own, { lan: [] });
       return result.ok ? result.tunnel.notes.map(({ level, text }) => `${level} ${text}`) : [result.problem];
     };
-    expect(texts([])).toEqual([`warn ${DOT}`]);
+    expect(texts([])).toEqual([`warn ${DOH}`]);
     const origin = { file: "f", line: 1 };
-    expect(texts([{ words: ["dns", "server", "3", "transport", "DoT"], origin }])).toEqual([]);
+    expect(texts([{ words: ["dns", "server", "3", "transport", "DoH"], origin }])).toEqual([]);
   });
 
   describe("resolvers", () => {

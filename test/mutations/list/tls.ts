@@ -7,6 +7,12 @@ export const TLS = [
     ["if (!ok && this.#parameters.verifyChain) {", "if (false) {", "the verdict on the peer's chain"],
     ["if (depth >= MAX_DEPTH) {", "if (false) {", "the depth of a chain"],
     ["    this.#openssl.lib.ERR_clear_error();\n", "", "that an error of another call is not this one's"],
+    ["if (name !== undefined) this.#expect(name);", "", "that a server has the name that it is asked by"],
+    [
+      "X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT",
+      "X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS",
+      "that a common name is no name of a host (RFC 9525)",
+    ],
     ["    calling = this;\n", "    calling ??= this;\n", "that each engine asks its own owner"],
     [
       '    assert(calling !== this, "a TLS engine is closed inside of its own call");\n',

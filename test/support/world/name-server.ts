@@ -1,4 +1,4 @@
-/** BIND behind the VPN server: a signed zone of its own ("example"), and nothing beyond it. */
+/** BIND behind the VPN server, in the clear and over TLS (as RESOLVER): a signed zone of its own ("example"), and nothing beyond it. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PATIENCE, until } from "./process.ts";
@@ -36,13 +36,17 @@ export class NameServer {
     writeFileSync(join(dir, "example.zone"), `${ZONE}${hosts}\n`);
     const options = [
       `directory "${dir}"; pid-file none; session-keyfile none; key-directory "${dir}"; managed-keys-directory "${dir}"`,
-      `listen-on { ${TUNNEL}; }; listen-on-v6 { none; }; recursion yes; allow-query { any; }; allow-recursion { any; }`,
+      `listen-on { ${TUNNEL}; }; listen-on port 853 tls resolver { ${TUNNEL}; }; listen-on-v6 { none; }; recursion yes; allow-query { any; }; allow-recursion { any; }`,
       "dnssec-validation no; empty-zones-enable no",
     ];
     const log =
       "logging { channel out { stderr; severity info; }; category queries { out; }; category default { out; }; }";
     const zone = 'zone "example" { type primary; file "example.zone"; dnssec-policy default; inline-signing yes; }';
-    writeFileSync(join(dir, "named.conf"), `options { ${options.join("; ")}; };\n${log};\n${zone};\ncontrols { };\n`);
+    const tls = `tls resolver { cert-file "${world.dir}/resolver.crt"; key-file "${world.dir}/resolver.key"; }`;
+    writeFileSync(
+      join(dir, "named.conf"),
+      `${tls};\noptions { ${options.join("; ")}; };\n${log};\n${zone};\ncontrols { };\n`,
+    );
     const server = new NameServer(world, dir);
     const daemon = world.start("named", "net", ["named", "-f", "-c", join(dir, "named.conf"), "-u", "root"]);
     const signed = async (): Promise<boolean> => {
@@ -68,10 +72,11 @@ export class NameServer {
     return path;
   }
 
-  /** How often it was asked for a name by others than this machine. */
-  questions(name: string): number {
+  /** How often it was asked for a name by others than this machine. @param how by TCP (and TLS), UDP, or either */
+  questions(name: string, how: "any" | "tcp" | "udp" = "any"): number {
+    const flags = { any: "", tcp: " \\S+ \\w+ \\w+ \\S*T", udp: " \\S+ \\w+ \\w+ [^ T]* " }[how];
     const pattern = new RegExp(
-      `client @\\S+ 10\\.8\\.0\\.(?!1#)\\S+ \\(${name.replaceAll(".", "\\.")}\\): query:`,
+      `client @\\S+ 10\\.8\\.0\\.(?!1#)\\S+ \\(${name.replaceAll(".", "\\.")}\\): query:${flags}`,
       "gi",
     );
     return this.#world.daemon("named").log().match(pattern)?.length ?? 0;

@@ -16,7 +16,10 @@ const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 export const V2_SERVER_KEY = "v2-server.key";
 export const V2_CLIENT_KEY = "v2-client.key";
 
-/** Name of a certificate: `ca` signed all but `ca-other`; `server-as-client` has the client's extended key usage. */
+/**
+ * Name of a certificate: `ca` signed all but `ca-other`; `server-as-client` has the client's extended key usage, `resolver` is for the host
+ * RESOLVER.
+ */
 export type CertificateName =
   | "ca"
   | "ca-other"
@@ -24,10 +27,13 @@ export type CertificateName =
   | "server-expired"
   | "server-future"
   | "server-as-client"
+  | "resolver"
   | "client"
   | "client-expired"
   | "client-other"
   | "client-revoked";
+
+export const RESOLVER = "ns.example";
 
 interface Authority {
   readonly name: string;
@@ -44,6 +50,7 @@ export async function makePki(dir: string): Promise<void> {
   await leaf(dir, ca, "server-expired", SERVER_AUTH, -30, -2);
   await leaf(dir, ca, "server-future", SERVER_AUTH, 2, 30);
   await leaf(dir, ca, "server-as-client", CLIENT_AUTH, -1, 30);
+  await leaf(dir, ca, "resolver", SERVER_AUTH, -1, 30, RESOLVER);
   await leaf(dir, ca, "client", CLIENT_AUTH, -1, 30);
   await leaf(dir, ca, "client-expired", CLIENT_AUTH, -30, -2);
   await leaf(dir, other, "client-other", CLIENT_AUTH, -1, 30);
@@ -89,7 +96,7 @@ async function authority(dir: string, name: string): Promise<Authority> {
   return { name, keys, certificate };
 }
 
-/** @param from @param to validity in days from now */
+/** @param from @param to validity in days from now @param host that it is for, by subjectAltName */
 async function leaf(
   dir: string,
   issuer: Authority,
@@ -97,6 +104,7 @@ async function leaf(
   usage: string,
   from: number,
   to: number,
+  host?: string,
 ): Promise<x509.X509Certificate> {
   const keys = await crypto.subtle.generateKey(EC, true, ["sign", "verify"]);
   const certificate = await x509.X509CertificateGenerator.create({
@@ -114,6 +122,7 @@ async function leaf(
       new x509.ExtendedKeyUsageExtension([usage]),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.keys.publicKey),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      ...(host === undefined ? [] : [new x509.SubjectAlternativeNameExtension([{ type: "dns", value: host }])]),
     ],
   });
   await write(dir, name, certificate, keys);
