@@ -20,6 +20,8 @@ interface Ssl {
   SSL_CTX_set_options(context: number, options: number): number;
   SSL_CTX_set_num_tickets(context: number, count: number): number;
   SSL_CTX_set_security_level(context: number, level: number): void;
+  SSL_CTX_get_security_callback(context: number): number;
+  SSL_CTX_set_security_callback(context: number, callback: number): void;
   SSL_CTX_set_cipher_list(context: number, text: number): number;
   SSL_CTX_set_ciphersuites(context: number, text: number): number;
   SSL_CTX_get_ciphers(context: number): number;
@@ -277,6 +279,8 @@ export function openSsl(): OpenSsl {
     SSL_CTX_set_options: { args: [ptr, u64_fast], returns: u64_fast },
     SSL_CTX_set_num_tickets: { args: [ptr, u64_fast], returns: i32 },
     SSL_CTX_set_security_level: { args: [ptr, i32], returns: nothing },
+    SSL_CTX_get_security_callback: { args: [ptr], returns: pointer },
+    SSL_CTX_set_security_callback: { args: [ptr, ptr], returns: nothing },
     SSL_CTX_set_cipher_list: { args: [ptr, ptr], returns: i32 },
     SSL_CTX_set_ciphersuites: { args: [ptr, ptr], returns: i32 },
     SSL_CTX_get_ciphers: { args: [ptr], returns: pointer },

@@ -58,6 +58,13 @@ test("an authority of the profile that crl-verify has no list of is named", () =
   ]);
 });
 
+test("an own certificate that is too weak for OpenSSL is told, and no problem: the peer decides", () => {
+  expect(said(["ca ca.crt", "cert weak.crt", "key weak.key"])).toEqual([]);
+  expect(said(["ca ca.crt", "cert weak.crt", "key weak.key", "tls-cert-profile preferred"])).toEqual([
+    expect.stringMatching(/^6: cert: the certificate of CN=weak is too weak for TLS today \(ee key too small\)/),
+  ]);
+});
+
 test("one problem at the line that it comes from", () => {
   expect(said(["ca ca.crt", "cert client.crt", "key server.key"])).toEqual([
     expect.stringMatching(/^7: key: the key in server.key does not belong to the certificate in client.crt/),

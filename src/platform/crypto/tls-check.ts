@@ -3,7 +3,7 @@ import { utc } from "../../lib/utc.ts";
 import type { ClientConfig, ConfigProblem } from "../../protocol/config/types.ts";
 import { tlsParameters } from "../../protocol/exchange/tls-parameters.ts";
 import { LibsslContext } from "./tls.ts";
-import type { Dated } from "./tls-material.ts";
+import type { Dated, Weak } from "./tls-material.ts";
 import { UnusableTls } from "./tls-unusable.ts";
 
 export interface TlsCheck {
@@ -12,8 +12,8 @@ export interface TlsCheck {
 }
 
 /**
- * A key of another certificate, a wrong pass phrase, a list without anything that the library has; dates that are not today's,
- * authorities that crl-verify has no list of.
+ * A key of another certificate, a wrong pass phrase, a list without anything that the library has; own certificates that are too
+ * weak, dates that are not today's, authorities that crl-verify has no list of.
  * @param unixSeconds the wall clock
  */
 export function checkTls(config: Pick<ClientConfig, "tls" | "verify" | "file">, unixSeconds: number): TlsCheck {
@@ -27,12 +27,12 @@ export function checkTls(config: Pick<ClientConfig, "tls" | "verify" | "file">, 
     return { problems: [{ origin, directive: error.directive, problem: error.problem }], warnings: [] };
   }
   context.close();
-  const warn = ({ material, directive }: Dated, problem: string | undefined): ConfigProblem[] =>
+  const warn = ({ material, directive }: Dated | Weak, problem: string | undefined): ConfigProblem[] =>
     problem === undefined ? [] : [{ origin: material.origin, directive, problem }];
-  const { dated } = context;
+  const { dated, weak } = context.loaded;
   const dates = dated.flatMap((item) => warn(item, outOfDate(item, unixSeconds)));
   const lists = tls.crl === undefined ? [] : withoutList(dated).flatMap((item) => warn(item, noList(item)));
-  return { problems: [], warnings: [...dates, ...lists] };
+  return { problems: [], warnings: [...weak.flatMap((own) => warn(own, tooWeak(own))), ...dates, ...lists] };
 }
 
 /** Authorities of the profile that no list is of. OpenVPN takes what they signed as not revoked. */
@@ -43,6 +43,9 @@ function withoutList(dated: readonly Dated[]): Dated[] {
 
 const noList = ({ name }: Dated): string =>
   `crl-verify has no list of ${name}: whether what it signed is revoked cannot be seen, and it is taken as good`;
+
+const tooWeak = ({ name, reason }: Weak): string =>
+  `the certificate of ${name} is too weak for TLS today (${reason}); it is shown all the same, and where the peer refuses it, a new one is needed`;
 
 function outOfDate({ kind, name, from, until }: Dated, now: number): string | undefined {
   const what = kind === "list" ? `the revocation list of ${name}` : `the certificate of ${name}`;

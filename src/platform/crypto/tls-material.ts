@@ -8,12 +8,16 @@ import type { TlsParameters } from "../../protocol/ports.ts";
 import type { OpenSsl } from "./libssl.ts";
 import { nth, type PemBlock, pemBlocks } from "./pem.ts";
 import { ERR_LIB_EVP, errorText, takeErrors } from "./tls-error.ts";
+import { allowWeakOwn } from "./tls-own-weak.ts";
 import { UnusableTls } from "./tls-unusable.ts";
 
 /** include/openssl/ssl.h, x509_vfy.h */
 const SSL_CTRL_EXTRA_CHAIN_CERT = 14;
 const X509_V_FLAG_CRL_CHECK = 4;
 const X509_V_FLAG_CRL_CHECK_ALL = 8;
+
+/** The security level's objections to a certificate. */
+const TOO_WEAK = /too small|too weak/;
 
 const CERTIFICATE = /^(X509 )?CERTIFICATE$/;
 /** A trusted certificate says beside what it may be trusted for (openssl x509 -trustout). */
@@ -34,11 +38,23 @@ export interface Dated {
   readonly until: number | undefined;
 }
 
-/**
- * @returns everything that was loaded and has dates, in the order of the profile
- * @throws UnusableTls: bad PEM, wrong pass phrase, key of another certificate, too weak, no ca
- */
-export function loadMaterial(openssl: OpenSsl, context: number, p: TlsParameters): Dated[] {
+/** An own certificate that the library finds too weak. */
+export interface Weak {
+  readonly directive: string;
+  readonly material: Material;
+  readonly name: string;
+  /** As the library says it: "ca md too weak". */
+  readonly reason: string;
+}
+
+export interface Loaded {
+  /** Everything that has dates, in the order of the profile. */
+  readonly dated: readonly Dated[];
+  readonly weak: readonly Weak[];
+}
+
+/** @throws UnusableTls: bad PEM, wrong pass phrase, key of another certificate, no ca */
+export function loadMaterial(openssl: OpenSsl, context: number, p: TlsParameters): Loaded {
   if (p.verifyChain && p.ca === undefined && p.pkcs12 === undefined) {
     throw new UnusableTls("ca", "no certificate authority to check the peer with; add a <ca> block");
   }
@@ -51,14 +67,15 @@ export function loadMaterial(openssl: OpenSsl, context: number, p: TlsParameters
     if (p.ca !== undefined) loader.authorities(p.ca);
     if (p.extraCerts !== undefined) loader.extraCertificates(p.extraCerts);
     if (p.crl !== undefined) loader.lists(p.crl);
-    return loader.dated;
+    return loader;
   } finally {
     openssl.wipe();
   }
 }
 
-class Loader {
+class Loader implements Loaded {
   readonly dated: Dated[] = [];
+  readonly weak: Weak[] = [];
   readonly #openssl: OpenSsl;
   readonly #context: number;
   readonly #p: TlsParameters;
@@ -78,11 +95,8 @@ class Loader {
   }
 
   certificate(material: Material): void {
-    const { lib } = this.#openssl;
     const [own, ...chain] = pemBlocks("cert", material, CERTIFICATE, "certificate");
-    this.#certificate("cert", material, own as PemBlock, 0, (x509) => {
-      if (lib.SSL_CTX_use_certificate(this.#context, x509) !== 1) throw this.#unusable("cert", material, x509);
-    });
+    this.#certificate("cert", material, own as PemBlock, 0, (x509) => this.#own("cert", material, x509));
     for (const [index, block] of chain.entries())
       this.#certificate("cert", material, block, index + 1, (x509) => this.#sendAlong("cert", material, x509));
     if (this.#p.key === undefined)
@@ -147,7 +161,7 @@ class Loader {
         throw new UnusableTls("pkcs12", `the PKCS #12 file in ${material.label} holds no ${missing}`, material);
       }
       this.#remember("pkcs12", material, own, false);
-      if (lib.SSL_CTX_use_certificate(this.#context, own) !== 1) throw this.#unusable("pkcs12", material, own);
+      this.#own("pkcs12", material, own);
       if (lib.SSL_CTX_use_PrivateKey(this.#context, key) !== 1)
         throw this.#mismatch("pkcs12", material, material.label);
       for (const x509 of others) {
@@ -218,6 +232,18 @@ class Loader {
     }
   }
 
+  #own(directive: string, material: Material, x509: number): void {
+    const { lib } = this.#openssl;
+    if (lib.SSL_CTX_use_certificate(this.#context, x509) === 1) return;
+    const reason = errorText(takeErrors(this.#openssl));
+    if (TOO_WEAK.test(reason)) {
+      this.weak.push({ directive, material, name: this.#openssl.subject(x509), reason });
+      allowWeakOwn(this.#openssl, this.#context);
+      if (lib.SSL_CTX_use_certificate(this.#context, x509) === 1) return;
+    }
+    throw this.#unusable(directive, material, x509, reason);
+  }
+
   #trust(directive: string, material: Material, x509: number): void {
     const { lib } = this.#openssl;
     if (lib.X509_STORE_add_cert(this.#store, x509) !== 1) throw this.#unusable(directive, material, x509);
@@ -282,13 +308,14 @@ class Loader {
     return new UnusableTls(directive, problem, material);
   }
 
-  /** A certificate that can be read, and that the security level or something else in the library refuses. */
-  #unusable(directive: string, material: Material, x509: number): UnusableTls {
-    const text = errorText(takeErrors(this.#openssl));
+  /** A certificate that can be read, and that something else in the library refuses. */
+  #unusable(
+    directive: string,
+    material: Material,
+    x509: number,
+    reason = errorText(takeErrors(this.#openssl)),
+  ): UnusableTls {
     const subject = `the certificate in ${material.label} (${this.#openssl.subject(x509)})`;
-    const remedy = /too small|too weak/.test(text)
-      ? `is too weak for TLS today (${text}); ask for a new one, or lower what is asked for with tls-cipher "DEFAULT:@SECLEVEL=0"`
-      : `cannot be used: ${text}`;
-    return new UnusableTls(directive, `${subject} ${remedy}`, material);
+    return new UnusableTls(directive, `${subject} cannot be used: ${reason}`, material);
   }
 }

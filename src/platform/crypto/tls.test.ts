@@ -220,6 +220,25 @@ test("what is too weak is refused by the level of tls-cert-profile, and taken be
   expect([code("insecure"), code("legacy"), code("preferred")]).toEqual(["", "", "EE_KEY_TOO_SMALL"]);
 });
 
+test("an own certificate below the level is shown all the same, and the peer decides; the level still counts for the peer's", () => {
+  const weak = { cert: file("weak.crt"), key: file("weak.key"), certProfile: "preferred" } as const;
+  const lenient = pair(weak, { clientCert: "require", certProfile: "insecure" });
+  expect([lenient.c.failure, lenient.s.failure]).toEqual([undefined, undefined]);
+  lenient.end();
+  const strict = pair(weak, { clientCert: "require", certProfile: "preferred" });
+  expect(strict.s.failure?.code).toBe("EE_KEY_TOO_SMALL");
+  strict.end();
+  const both = pair(weak, { ...weak, clientCert: "require" });
+  expect(both.c.failure?.code).toBe("EE_KEY_TOO_SMALL");
+  both.end();
+  // Suites without encryption are below every level but 0.
+  const bare = { maxVersion: "1.2", cipherList: "ECDHE-RSA-NULL-SHA:ECDHE-ECDSA-NULL-SHA" } as const;
+  const client = { ...weak, cipherList: `${bare.cipherList}:ECDHE-RSA-AES128-GCM-SHA256`, maxVersion: "1.2" } as const;
+  const open = pair(client, { ...bare, certProfile: "insecure" });
+  expect(open.c.state).toBe("failed");
+  open.end();
+});
+
 test("a trusted certificate is taken as ca, with what it may be trusted for", () => {
   const outcome = (ca: string): string | undefined => {
     const { c, end } = pair({ ca: file(ca) });

@@ -25,7 +25,7 @@ import {
   X509_V_ERR_CERT_REJECTED,
   X509_V_ERR_UNABLE_TO_GET_CRL,
 } from "./tls-error.ts";
-import { type Dated, loadMaterial } from "./tls-material.ts";
+import { type Loaded, loadMaterial } from "./tls-material.ts";
 import { applySettings } from "./tls-settings.ts";
 
 /** include/openssl/ssl.h */
@@ -55,8 +55,8 @@ function onVerify(ok: number, store: number): number {
 }
 
 export class LibsslContext implements TlsContext {
-  /** Every certificate and list of the parameters. */
-  readonly dated: readonly Dated[];
+  /** What was loaded of the parameters. */
+  readonly loaded: Loaded;
   readonly #openssl: OpenSsl;
   readonly #parameters: TlsParameters;
   #context: number;
@@ -71,7 +71,7 @@ export class LibsslContext implements TlsContext {
     if (this.#context === 0) throw new Error("OpenSSL is out of memory");
     try {
       applySettings(openssl, this.#context, parameters);
-      this.dated = loadMaterial(openssl, this.#context, parameters);
+      this.loaded = loadMaterial(openssl, this.#context, parameters);
     } catch (error) {
       this.close();
       throw error;

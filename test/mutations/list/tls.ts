@@ -87,4 +87,9 @@ export const TLS = [
       "the warning of what has expired",
     ],
   ),
+  ...mutationsOf("platform/crypto/tls-own-weak.ts", [
+    "isOwnCertificate(operation) ? 1 :",
+    "true ? 1 :",
+    "the security level of everything but our own certificate",
+  ]),
 ];
