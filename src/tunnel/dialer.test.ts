@@ -75,6 +75,9 @@ class FakeLink implements Link {
     this.endpoints = [request.remote, { ...request.remote, address: address("203.0.113.99") }];
   }
 
+  admit = (rows: Batch): number => rows.count;
+  drops = () => ({});
+
   send(_now: number, path: number, rows: Batch): void {
     this.sentTo.add(path);
     this.sealed += rows.count;
@@ -193,7 +196,7 @@ class DialerBed implements LinkFactory, TunnelSide {
     return this.links.at(-1)?.server.login[1];
   }
 
-  open(request: LinkRequest, receiver: LinkReceiver): Link | string {
+  open(_now: number, request: LinkRequest, receiver: LinkReceiver): Link | string {
     if (request.localPort === 1) return "the local port 1 is in use";
     const link = new FakeLink(request, receiver, this.#newServer());
     link.isSilent = this.isSilent;

@@ -16,6 +16,7 @@ import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import type { ClientConfig, Remote } from "../protocol/config/types.ts";
+import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
 import { tunnelMss } from "../protocol/data/mtu.ts";
 import { DROP_CONTROL_AUTHENTICATION } from "../protocol/drop.ts";
 import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
@@ -23,7 +24,7 @@ import type { AeadFactory, ControlPrimitives, TlsContext, TlsContextFactory } fr
 import type { TunnelDns } from "../protocol/push/dns-options.ts";
 import { parseTunnelOptions, withoutIpv6 } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
-import type { SessionEnd, SessionEvent } from "../protocol/session/events.ts";
+import type { LinkEnd, SessionEnd, SessionEvent } from "../protocol/session/events.ts";
 import { explainEnd, explainSilence, explainStall, type Place } from "../protocol/session/explain.ts";
 import type { AttemptOutcome } from "../protocol/session/retry.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
@@ -37,6 +38,10 @@ const NEVER = Number.POSITIVE_INFINITY;
 const DNS_PORT = 53;
 /** Rows that are opened or sealed at once. */
 const ROWS = 1024;
+/** Our choice: a link that is not open by then never will be, and an alternative, or the next try, is due. */
+const OPENING_MS = 15_000;
+/** What openvpn puts around a packet of the tunnel at most: header, packet id, HMAC, IV, padding, compression, fragment. */
+const LONGEST_WRAP = 256;
 /** RFC 8200 5. */
 const IPV6_LEAST_MTU = 1280;
 /** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says or does. */
@@ -154,8 +159,7 @@ export class Dialer {
 
   pollAt(): number {
     const state = this.#state;
-    const own =
-      state.kind === "backing-off" ? state.until : "attempt" in state ? state.attempt.session.pollAt() : NEVER;
+    const own = state.kind === "backing-off" ? state.until : "attempt" in state ? state.attempt.pollAt() : NEVER;
     return Math.min(own, this.#options.resolver.pollAt());
   }
 
@@ -172,7 +176,8 @@ export class Dialer {
     if (!("attempt" in state)) return undefined;
     const { session } = state.attempt;
     const fields: Record<string, number> = { ...session.counters.snapshot(), ...session.traffic() };
-    for (const [name, count] of Object.entries(session.drops.snapshot())) fields[`drop.${name}`] = count;
+    const drops = { ...session.drops.snapshot(), ...state.attempt.link.drops() };
+    for (const [name, count] of Object.entries(drops)) fields[`drop.${name}`] = count;
     return fields;
   }
 
@@ -238,9 +243,13 @@ export class Dialer {
     this.#tls ??= this.#options.tls.context(tlsParameters(config.tls, config.verify));
     const ports = { slab, aead, control, tls: this.#tls, random, scratch };
     const { port, protocol } = remote;
+    const longest = Math.max(MAX_CONTROL_LEN, config.tunnel.mtuMax + LONGEST_WRAP);
     const link = links.open(
-      { protocol, remote: { address, port }, ...config.link },
+      now,
+      { protocol, remote: { address, port }, ...config.link, longest },
       {
+        opened: (at) => this.#linkOpened(at, attempt),
+        ended: (at, end) => this.#linkEnded(at, attempt, end),
         handleRows: (at, path, rows) => this.#handleRows(at, attempt, path, rows),
         looksLikeAnswer: (at, len) => session.looksLikeAnswer(at, len),
       },
@@ -251,11 +260,24 @@ export class Dialer {
     }
     const unixSeconds = this.#options.unixSeconds();
     const session = new ClientSession(config, ports, { link, unixSeconds, authToken: this.#history.authToken });
-    const attempt = new Attempt(remote, address, link, session);
+    const attempt = new Attempt(remote, address, link, session, now);
     this.#state = { kind: "connecting", attempt };
     this.#said.write(now, "info", "link.connecting", "", { ...attempt.where(), protocol });
-    attempt.session.start(now);
+    if (link.isOpen) this.#linkOpened(now, attempt);
+    else attempt.openBy = now + Math.min(OPENING_MS, config.retry.connectTimeout * 1000);
+  }
+
+  /** The link can be sent over: the session begins. */
+  #linkOpened(now: number, attempt: Attempt): void {
+    attempt.openBy = NEVER;
+    attempt.session.start(now, attempt.startedAt);
     this.#drive(now, attempt);
+  }
+
+  #linkEnded(now: number, attempt: Attempt, end: LinkEnd): void {
+    // What the server said before it hung up comes first.
+    if (attempt.openBy === NEVER) this.#drive(now, attempt);
+    if ("attempt" in this.#state && this.#state.attempt === attempt) this.#ended(now, attempt, end);
   }
 
   /** Packets of the link: those of the tunnel are opened in place and go to the side. */
@@ -278,6 +300,10 @@ export class Dialer {
 
   /** Lets the session do what is due, and does what it wants done. */
   #drive(now: number, attempt: Attempt): void {
+    if (attempt.openBy !== NEVER) {
+      if (now >= attempt.openBy) this.#linkEnded(now, attempt, { kind: "link-timed-out" });
+      return;
+    }
     const { session } = attempt;
     if (session.pollAt() <= now) session.handleTimeout(now);
     attempt.transmit(now);
@@ -376,10 +402,11 @@ export class Dialer {
     });
   }
 
-  /** Packets of the side: sealed in place and sent. */
+  /** Packets of the side, as many as the link takes: sealed in place and sent. */
   #send(now: number, { session, link, path }: Attempt, rows: Batch): void {
     const sealed = this.#sealed;
     sealed.clear();
+    rows.count = link.admit(rows, session.dataOverhead);
     session.sealBatch(now, rows, sealed);
     if (sealed.count > 0) link.send(now, path, sealed);
   }
@@ -435,7 +462,9 @@ export class Dialer {
 
   #place(attempt: Attempt): Place {
     const { address, port } = attempt.link.endpoint(attempt.path);
-    return { address: `${address}`, port, protocol: attempt.remote.protocol, unixSeconds: this.#options.unixSeconds() };
+    const { remote, session } = attempt;
+    const unixSeconds = this.#options.unixSeconds();
+    return { address: `${address}`, port, protocol: remote.protocol, isAnswered: session.isAnswered, unixSeconds };
   }
 }
 
@@ -449,12 +478,20 @@ class Attempt {
   path = 0;
   /** The side knows of it. */
   isOpen = false;
+  readonly startedAt: number;
+  /** When the link has to be open; NEVER: it is. */
+  openBy = NEVER;
 
-  constructor(remote: Remote, address: IpAddress, link: Link, session: ClientSession) {
+  constructor(remote: Remote, address: IpAddress, link: Link, session: ClientSession, now: number) {
     this.remote = remote;
     this.address = address;
     this.link = link;
     this.session = session;
+    this.startedAt = now;
+  }
+
+  pollAt(): number {
+    return Math.min(this.openBy, this.session.pollAt());
   }
 
   transmit(now: number): void {

@@ -7,14 +7,22 @@ import type { Batch } from "../lib/batch.ts";
 import type { Endpoint } from "../lib/endpoint.ts";
 import type { LinkProtocol } from "../protocol/config/types.ts";
 import type { LinkFacts } from "../protocol/session/association.ts";
+import type { LinkEnd } from "../protocol/session/events.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
 
 export interface Link extends LinkFacts {
-  /** The largest packet that the network below takes, its own headers included. */
+  /** The largest packet that the network below takes, its own headers included; Infinity: it has no such bound. */
   readonly mtu: number;
+  /** Packets can be sent. Where they cannot yet, {@link LinkReceiver.opened} follows, or the end. */
+  readonly isOpen: boolean;
+  /**
+   * How many of the rows it takes now, from the first on, when each is `overhead` bytes longer. The others are dropped and
+   * counted here: a packet that is not sealed costs nothing, and leaves no gap in the ids.
+   */
+  admit(rows: Batch, overhead: number): number;
   /** Sends the rows, sealed in place and with HEADROOM in front, to a path; their bytes are the link's until it is flushed. */
   send(now: number, path: number, rows: Batch): void;
-  /** Sends one packet, which is copied. */
+  /** Sends one packet, which is copied. Those of the control channel have room of their own. */
   sendPacket(now: number, path: number, packet: Uint8Array): void;
   /** The peer has proved that it is at this path: what comes from there is expected from now on. */
   settle(path: number): void;
@@ -22,10 +30,17 @@ export interface Link extends LinkFacts {
   endpoint(path: number): Endpoint;
   /** What was seen of the network since the link was made, and dropped: hints for a person. */
   sightings(): Omit<Sightings, "otherKey">;
+  /** What it dropped, by name. */
+  drops(): Record<string, number>;
+  /** The receiver hears no more of it. What waits to be sent is dropped, but for a goodbye. */
   close(): void;
 }
 
 export interface LinkReceiver {
+  /** The link is open now. Not called within {@link LinkFactory.open}. */
+  opened(now: number): void;
+  /** There is no link any more. */
+  ended(now: number, end: LinkEnd): void;
   /** Packets of one path, in the order of their arrival. They are the receiver's, to be opened in place, until it returns. */
   handleRows(now: number, path: number, rows: Batch): void;
   /**
@@ -42,11 +57,13 @@ export interface LinkRequest {
   readonly localPort: number | undefined;
   /** Packets from other addresses go to the receiver as well, as another path. */
   readonly float: boolean;
+  /** Bytes of the longest packet that can be right. */
+  readonly longest: number;
 }
 
 export interface LinkFactory {
   /** Path 0 is the remote. @returns why there is no link, in words */
-  open(request: LinkRequest, receiver: LinkReceiver): Link | string;
+  open(now: number, request: LinkRequest, receiver: LinkReceiver): Link | string;
   /** Why nothing can be sent to an address, in words that follow "is"; undefined: it can. */
   refusal(address: Endpoint["address"]): string | undefined;
 }

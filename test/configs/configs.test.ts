@@ -117,18 +117,15 @@ describe("valid profiles", () => {
     expect(config.tunnel.localOptions.map((o) => o.words)).toEqual([["block-outside-dns"]]);
   });
 
-  test("connections.ovpn: TCP and proxies are skipped with a warning, ports and credentials fall back", () => {
+  test("connections.ovpn: proxies are skipped with a warning, ports and credentials fall back", () => {
     const result = parse(FOLDER, "connections.ovpn");
-    expect(accepted(result).remotes.map((r) => `${r.host} ${r.port} ${r.family}`)).toEqual([
-      "udp.example.net 1194 any",
-      "203.0.113.7 443 ipv4",
-      "default-port.example.net 1300 any",
+    expect(accepted(result).remotes.map((r) => `${r.host} ${r.port} ${r.protocol} ${r.family}`)).toEqual([
+      "udp.example.net 1194 udp any",
+      "203.0.113.7 443 udp ipv4",
+      "tcp.example.net 443 tcp any",
+      "default-port.example.net 1300 udp any",
     ]);
-    expect(result.warnings.map((w) => `${w.origin.line} ${w.directive}`)).toEqual([
-      "14 remote",
-      "19 http-proxy",
-      "25 ca",
-    ]);
+    expect(result.warnings.map((w) => `${w.origin.line} ${w.directive}`)).toEqual(["19 http-proxy", "25 ca"]);
     expect(accepted(result).login?.label).toBe("auth.txt");
   });
 
@@ -223,19 +220,6 @@ describe("valid profiles", () => {
     expect(warnings("")).toEqual([expect.stringMatching(/^4 ca: .*remote-cert-tls server$/)]);
     for (const line of ["remote-cert-tls server", "ns-cert-type server", "verify-x509-name vpn name"])
       expect(warnings(line)).toEqual([]);
-  });
-
-  test("a long list of remotes that cannot be used is one warning", () => {
-    const remotes = Array.from({ length: 30 }, (_, i) => `remote 192.0.2.${i + 2} 443 tcp`);
-    const result = parse(
-      FOLDER,
-      "x.ovpn",
-      `client\ndev tun\nca ca.crt\nremote-cert-tls server\nauth-user-pass\nremote 192.0.2.1\n${remotes.join("\n")}`,
-    );
-    expect(accepted(result).remotes).toHaveLength(1);
-    expect(result.warnings.map((w) => `${w.origin.line} ${w.problem}`)).toEqual([
-      "7 skipped: TCP is not available yet (and 29 more)",
-    ]);
   });
 
   test("what openvpn goes on with where a line of the tunnel cannot count, we leave out with a warning", () => {

@@ -10,8 +10,11 @@ export const UDP4 = { overhead: 28, isStream: false } as const;
 export function join(path: RouterPath, session: ClientSession, remote: Endpoint, peer = 0, localPort?: number): void {
   const [opened, sealed] = [new Batch(1024), new Batch(1024)];
   const link = path.links.open(
-    { protocol: "udp", remote, localPort, float: false },
+    0,
+    { protocol: "udp", remote, localPort, float: false, longest: 4096 },
     {
+      opened: () => {},
+      ended: () => {},
       handleRows: (now, _path, rows) => {
         opened.clear();
         session.handleBatch(now, rows, opened);

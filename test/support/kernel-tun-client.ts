@@ -64,12 +64,15 @@ const dialer = new Dialer({
   side,
   links: {
     refusal: () => undefined,
-    open: (request, to): Link => {
+    open: (_now, request, to): Link => {
       receiver = to;
       const datagram = (at: number, len: number): void => socket.send(memory.bytes.slice(at, at + len));
       return {
         overhead: 28,
         isStream: false,
+        isOpen: true,
+        admit: (rows) => rows.count,
+        drops: () => ({}),
         mtu: 1500,
         send: (_now, _path, rows) => {
           for (let i = 0; i < rows.count; i++) datagram(rows.at[i]!, rows.len[i]!);

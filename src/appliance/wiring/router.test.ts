@@ -87,8 +87,11 @@ beforeEach(() => {
     remote: { address: addr(SERVER), port: 1194 },
     localPort: 1194,
     float: false,
+    longest: 4096,
   } as const;
-  path.links.open(request, {
+  path.links.open(0, request, {
+    opened() {},
+    ended() {},
     handleRows: (_now, _path, rows) => {
       opened += rows.count;
     },

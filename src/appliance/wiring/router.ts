@@ -1,6 +1,6 @@
 /**
  * How the parts are joined: the arrows between devices and netstack are in this file; those between
- * netstack and tunnel begin here, and go on in udp-link.ts and ../router-side.ts.
+ * netstack and tunnel begin here, and go on in wan-links.ts and ../router-side.ts.
  *
  *   LAN device -> router -> tunnel outlet -> carrier (seals) -> link -> WAN interface -> WAN device
  *   WAN device -> WAN interface -> link -> session (opens) -> side -> router -> LAN interface -> LAN device
@@ -29,7 +29,7 @@ import type { FrameDevice } from "../../platform/dev/frame-device.ts";
 import { PACKET_DEVICE_BYTES, RX_SLOTS } from "../../platform/dev/packet.ts";
 import type { NativeMemory } from "../../platform/sys/memory.ts";
 import type { OpenTunnel } from "../../tunnel/side.ts";
-import { UdpLinks } from "./udp-link.ts";
+import { WanLinks } from "./wan-links.ts";
 
 const KIB = 1024;
 /** A super-frame of 64 KiB becomes at most about 50 packets of an ordinary MTU; several fit before a flush. */
@@ -50,9 +50,19 @@ const TCP_PAGE = 4 * KIB;
 const TCP_PAGES = 512;
 const TCP_ROWS = { connections: 256, halfOpen: 64, timeWait: 256 };
 
+/** The same of the WAN: the connection to the server, and what is left of those before. */
+const WAN_PAGE = 16 * KIB;
+const WAN_PAGES = 512;
+const WAN_ROWS = { connections: 16, halfOpen: 1, timeWait: 64 };
+/** Where the packets of a stream are opened. */
+const STREAM = 512 * KIB;
+
 /** Native memory for both devices, all arenas and the sessions' scratch. */
 export const ROUTER_PATH_BYTES =
-  2 * PACKET_DEVICE_BYTES + TUNNEL_ARENA + 2 * INTERFACE_ARENA + 4 * SCRATCH + (TCP_PAGES + 1) * TCP_PAGE + 64 * KIB;
+  2 * PACKET_DEVICE_BYTES +
+  (TUNNEL_ARENA + 2 * INTERFACE_ARENA + 4 * SCRATCH + STREAM) +
+  ((TCP_PAGES + 1) * TCP_PAGE + (WAN_PAGES + 1) * WAN_PAGE) +
+  64 * KIB;
 
 /** Seals packets of the tunnel and sends them. */
 export type Carrier = Pick<OpenTunnel, "send">;
@@ -79,10 +89,11 @@ export class RouterPath {
   readonly router: Router;
   /** For what a session makes by itself (pings). */
   readonly sessionScratch: Arena;
-  readonly links: UdpLinks;
+  readonly links: WanLinks;
   /** LAN packets that found no carrier although the tunnel was open. */
   unsent = 0;
   readonly #wanMtu: number;
+  readonly #wanTcp: Tcp;
   #now = 0;
   /** By peer of the tunnel (Batch.peer): where its packets go. */
   readonly #carriers: (Carrier | undefined)[] = [];
@@ -142,6 +153,8 @@ export class RouterPath {
       policy: { echo: true, errors: true, announce: false },
     });
     const pool = new PagePool(memory, memory.take(TCP_PAGES * TCP_PAGE, 64).at, TCP_PAGE, TCP_PAGES);
+    const wanPool = new PagePool(memory, memory.take(WAN_PAGES * WAN_PAGE, 64).at, WAN_PAGE, WAN_PAGES);
+    this.#wanTcp = this.wan.openTcp({ pool: wanPool, ...WAN_ROWS });
     this.lanTcp = this.lan.openTcp({ pool, ...TCP_ROWS });
     this.tunnelTcp = this.tunnel.openTcp({ pool, ...TCP_ROWS });
     this.tunnelTcp.owners = [this.nat, this.nat6].filter((translator) => translator !== undefined);
@@ -154,7 +167,13 @@ export class RouterPath {
       random,
     });
     this.sessionScratch = arena(SCRATCH);
-    this.links = new UdpLinks(this.wan, () => this.lan.address?.address);
+    const stream = memory.take(STREAM, 64);
+    this.links = new WanLinks({
+      wan: this.wan,
+      tcp: this.#wanTcp,
+      stream: { slab: memory, start: stream.at, end: stream.at + stream.length },
+      lan: () => this.lan.address?.address,
+    });
   }
 
   /** What each interface takes now: what its device does, on the WAN at most what the settings say. */
@@ -217,6 +236,7 @@ export class RouterPath {
   flush(now: number): void {
     this.#now = now;
     if (this.#tunnelOut.batch.count > 0) this.#tunnelOut.flush();
+    this.#wanTcp.transmit(now);
     if (this.#wanOut.batch.count > 0) this.#wanOut.flush();
     if (this.#lanOut.batch.count > 0) this.#lanOut.flush();
   }
@@ -231,11 +251,13 @@ export class RouterPath {
   }
 
   pollAt(): number {
-    return Math.min(this.wan.pollAt(), this.lan.pollAt(), this.tunnel.pollAt(), this.router.pollAt());
+    const sides = Math.min(this.wan.pollAt(), this.lan.pollAt(), this.tunnel.pollAt());
+    return Math.min(sides, this.router.pollAt(), this.links.pollAt());
   }
 
   handleTimeout(now: number): void {
     this.wan.handleTimeout(now);
+    this.links.drain(now);
     this.lan.handleTimeout(now);
     this.tunnel.handleTimeout(now);
     this.router.handleTimeout(now);

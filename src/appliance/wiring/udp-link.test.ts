@@ -1,10 +1,11 @@
 import { beforeEach, expect, spyOn, test } from "bun:test";
 import type { Batch } from "../../lib/batch.ts";
 import { IpAddress, parseIp } from "../../lib/ip.ts";
+import { PagePool } from "../../netstack/tcp/pages.ts";
 import { addr, Bed, bytesOf, cidr, frame, icmp, side, udp } from "../../netstack/testing/bed.ts";
 import { addr6, frame6, icmp6, udp6 } from "../../netstack/testing/bed6.ts";
 import type { Link } from "../../tunnel/link.ts";
-import { UdpLinks } from "./udp-link.ts";
+import { WanLinks } from "./wan-links.ts";
 
 const WAN = "203.0.113.50";
 const SERVER = "203.0.113.10";
@@ -14,7 +15,7 @@ const ANSWER = 0x40;
 
 let bed: Bed;
 let wan: ReturnType<typeof side>["it"];
-let links: UdpLinks;
+let links: WanLinks;
 /** What the receiver got: path, and the first byte of each row. */
 let rows: [number, number[]][];
 /** The path of a row that begins with this is settled. */
@@ -24,13 +25,17 @@ beforeEach(() => {
   bed = new Bed();
   ({ it: wan } = side(bed, "wan"));
   wan.configure({ address: cidr(`${WAN}/24`) });
-  links = new UdpLinks(wan, () => addr("192.168.50.1"));
+  const { slab } = bed;
+  const tcp = wan.openTcp({ pool: new PagePool(slab, 0, 1, 1), connections: 1, halfOpen: 1, timeWait: 1 });
+  links = new WanLinks({ wan, tcp, stream: { slab, start: 0, end: 0 }, lan: () => addr("192.168.50.1") });
   rows = [];
   proof = undefined;
 });
 
 function open(float: boolean): Link {
   const receiver = {
+    opened() {},
+    ended() {},
     handleRows: (_now: number, path: number, batch: Batch) => {
       const marks = Array.from({ length: batch.count }, (_, i) => bed.slab.bytes[batch.at[i]!]!);
       rows.push([path, marks]);
@@ -39,7 +44,7 @@ function open(float: boolean): Link {
     looksLikeAnswer: (at: number) => bed.slab.bytes[at] === ANSWER,
   };
   const remote = { address: addr(SERVER), port: 1194 };
-  const made = links.open({ protocol: "udp", remote, localPort: 5000, float }, receiver);
+  const made = links.open(0, { protocol: "udp", remote, localPort: 5000, float, longest: 4096 }, receiver);
   if (typeof made === "string") throw new Error(made);
   const link = made;
   return link;
@@ -125,18 +130,17 @@ test("what the network says, damage, and other ports are seen since the link was
   expect([told(0), told(1), told(3), told(13)]).toEqual(["network", "host", "port", "prohibited"]);
 });
 
-test("a port that is in use, TCP, and addresses that are our own are refused in words", () => {
+test("a port that is in use, and addresses that are our own are refused in words", () => {
   open(false);
   const request = {
     protocol: "udp",
     remote: { address: addr(SERVER), port: 1194 },
     localPort: 5000,
     float: false,
+    longest: 4096,
   } as const;
-  expect(links.open(request, { handleRows() {}, looksLikeAnswer: () => false })).toBe("the local port 5000 is in use");
-  expect(links.open({ ...request, protocol: "tcp" }, { handleRows() {}, looksLikeAnswer: () => false })).toBe(
-    "TCP is not available yet",
-  );
+  const receiver = { opened() {}, ended() {}, handleRows() {}, looksLikeAnswer: () => false };
+  expect(links.open(0, request, receiver)).toBe("the local port 5000 is in use");
   expect(["192.168.50.1", WAN, "203.0.113.255", SERVER].map((a) => links.refusal(addr(a)))).toEqual([
     "our own address",
     "our own address",
@@ -163,10 +167,16 @@ test("a server at an IPv6 address: its own overhead and MTU, refusals of ICMPv6,
   expect([refusal(server), refusal(own)]).toEqual([undefined, "our own address"]);
   const heard: number[] = [];
   const receiver = {
+    opened() {},
+    ended() {},
     handleRows: (_now: number, path: number, batch: Batch) => void heard.push(path, batch.count),
     looksLikeAnswer: () => false,
   };
-  const link = links.open({ protocol: "udp", remote, localPort: 5000, float: false }, receiver) as Link;
+  const link = links.open(
+    0,
+    { protocol: "udp", remote, localPort: 5000, float: false, longest: 4096 },
+    receiver,
+  ) as Link;
   expect([links.useIpv6, link.overhead, link.mtu]).toEqual([true, 48, 1400]);
   receive(frame6(udp6({ src: server, dst: own }, 1194, 5000, bytesOf(8, 1))));
   expect(heard).toEqual([0, 1]);

@@ -1,15 +1,14 @@
-/** Links over UDP sockets of the WAN. */
+/** A link over a UDP socket of the WAN. */
 import { Batch } from "../../lib/batch.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
 import { IpAddress, wordsOf } from "../../lib/ip.ts";
 import { Drop, type DropCode } from "../../netstack/drop.ts";
 import type { EthernetInterface } from "../../netstack/interface.ts";
-import type { OwnAddress } from "../../netstack/ip6/addressing.ts";
 import type { DatagramSink, UdpError, UdpSocket } from "../../netstack/socket/udp-socket.ts";
 import { ICMP_UNREACHABLE } from "../../netstack/wire/icmpv4.ts";
 import { ICMPV6_UNREACHABLE } from "../../netstack/wire/icmpv6.ts";
 import type { Sightings } from "../../protocol/session/sightings.ts";
-import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
+import type { Link, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
 
 /** IP and UDP in front of every packet. */
 const OVERHEAD = { ipv4: 28, ipv6: 48 };
@@ -28,82 +27,15 @@ const UNREACHABLE: readonly Sightings["unreachable"][] = Object.freeze([
 const UNREACHABLE6: readonly Sightings["unreachable"][] = Object.freeze([
   ...(["network", "prohibited", undefined, "host", "port", "prohibited", "prohibited"] as const),
 ]);
-/** An address of the internet, which is sent to from our own that counts. */
-const ELSEWHERE = Int32Array.of(0x2000_0000, 0, 0, 0);
-
-export class UdpLinks implements LinkFactory {
-  readonly #wan: EthernetInterface;
-  /** Addresses of the other side of the router, where no remote can be. */
-  readonly #lan: () => IpAddress | undefined;
-  readonly #open = new Set<UdpLink>();
-  /** A server at an IPv6 address was refused, because there was none of ours. */
-  #lacksIpv6 = false;
-
-  constructor(wan: EthernetInterface, lan: () => IpAddress | undefined) {
-    this.#wan = wan;
-    this.#lan = lan;
-  }
-
-  open(request: LinkRequest, receiver: LinkReceiver): Link | string {
-    const { protocol, localPort } = request;
-    if (protocol !== "udp") return "TCP is not available yet";
-    this.#lacksIpv6 = false;
-    const link = new UdpLink(this.#wan, request, receiver, () => this.#open.delete(link));
-    if (!link.bind(localPort ?? 0)) return `the local port ${localPort} is in use`;
-    this.#open.add(link);
-    return link;
-  }
-
-  refusal(address: IpAddress): string | undefined {
-    const own = this.#wan.address;
-    const { addresses, source } = this.#ipv6();
-    if (address.isIpv4 && own === undefined) return "of IPv4, and the WAN has no IPv4 address";
-    if (!address.isIpv4 && source === undefined) {
-      this.#lacksIpv6 = true;
-      return "of IPv6, and the WAN has no IPv6 address";
-    }
-    if (addresses.some(({ value }) => value.equals(address))) return "our own address";
-    if (this.#lan()?.equals(address) === true || own?.address.equals(address) === true) return "our own address";
-    if (own?.isNetworkOrBroadcast(address) === true) return "the network's or the broadcast address of the WAN";
-    return undefined;
-  }
-
-  /** Our IPv6 addresses, and the one that packets to the internet come from. */
-  #ipv6(): { addresses: readonly OwnAddress[]; source: OwnAddress | undefined } {
-    const { addressing } = this.#wan.v6;
-    const source = addressing.source(ELSEWHERE);
-    // From a link-local address nobody beyond the link can be reached.
-    const isGlobal = source !== undefined && !source.value.isLinkLocal;
-    return { addresses: addressing.addresses, source: isGlobal ? source : undefined };
-  }
-
-  /** Whether any of them has an IPv6 address at its far end, or the last one that was wanted was to have one. */
-  get useIpv6(): boolean {
-    return this.#lacksIpv6 || [...this.#open].some((link) => link.isIpv6);
-  }
-
-  /** Hands over what was collected. Rows live until the device receives again. */
-  drain(now: number): void {
-    for (const link of this.#open) link.endTurn(now);
-  }
-
-  /** Forgets what was collected. */
-  discard(): void {
-    for (const link of this.#open) link.discard();
-  }
-
-  closeAll(): void {
-    for (const link of [...this.#open]) link.close();
-  }
-}
 
 /**
  * Paths: the peer, and the last address beside it that something came from. That one is the words of an address while packets
  * come; an endpoint is made of them when somebody asks.
  */
-class UdpLink implements Link, DatagramSink {
+export class UdpLink implements Link, DatagramSink {
   readonly overhead: number;
   readonly isStream = false;
+  readonly isOpen = true;
   readonly batch = new Batch(ROWS);
   readonly #wan: EthernetInterface;
   readonly #receiver: LinkReceiver;
@@ -155,6 +87,10 @@ class UdpLink implements Link, DatagramSink {
     return this.#socket !== undefined;
   }
 
+  admit(rows: Batch): number {
+    return rows.count;
+  }
+
   send(now: number, path: number, rows: Batch): void {
     const { address, port } = this.endpoint(path);
     if (this.#socket !== undefined) this.#wan.sendUdpBatch(now, this.#socket, address, port, rows);
@@ -190,9 +126,11 @@ class UdpLink implements Link, DatagramSink {
     this.#strangers.clear();
   }
 
-  endTurn(now: number): void {
+  /** @returns whether there is more: there never is */
+  endTurn(now: number): boolean {
     this.drain(now);
     this.#strangersOfTurn = 0;
+    return false;
   }
 
   discard(): void {
@@ -223,6 +161,10 @@ class UdpLink implements Link, DatagramSink {
       damaged: damaged - this.#before.damaged,
       otherPort: otherPort - this.#before.otherPort,
     };
+  }
+
+  drops(): Record<string, number> {
+    return {};
   }
 
   close(): void {

@@ -278,6 +278,16 @@ export class Connection {
     return this.canWrite ? Math.max(0, Math.min(this.sendRing.room, this.sendLimit - this.sendRing.extent)) : 0;
   }
 
+  /** The network said that there is no way, or nobody at the next hop answers; TCP itself goes on trying. */
+  get isUnreachable(): boolean {
+    return this.softError;
+  }
+
+  /** Bytes that were written and not acknowledged. */
+  get queued(): number {
+    return this.sendRing.extent;
+  }
+
   /** Where in the slab the readable byte `offset` is. */
   peekAt(offset = 0): number {
     return this.receiveRing.at(offset);

@@ -35,8 +35,6 @@ const PROTOCOLS: Readonly<Record<string, readonly [LinkProtocol, AddressFamily]>
   "tcp6-client": ["tcp", "ipv6"],
 };
 
-const NO_TCP = "TCP is not available yet";
-
 /** A remote that this build can not use yet, with the reason and the line that says so. */
 interface Unusable {
   readonly line: Line;
@@ -58,9 +56,9 @@ export function resolveRemotes(reader: Reader, connections: readonly Line[]): Re
   const unusable: Unusable[] = [];
   const problemsBefore = reader.report.problems.count;
   for (const line of reader.all("remote")) {
-    if (connections.length === 0) addRemote(reader, line, defaults, remotes, unusable);
+    if (connections.length === 0) addRemote(reader, line, defaults, remotes);
     else {
-      addRemote(reader, line, defaults, [], []);
+      addRemote(reader, line, defaults, []);
       reader.warn(line, "ignored: <connection> blocks say which servers there are");
     }
   }
@@ -73,7 +71,7 @@ export function resolveRemotes(reader: Reader, connections: readonly Line[]): Re
     else {
       const proxy = inner.last("http-proxy") ?? inner.last("socks-proxy");
       if (proxy) unusable.push({ line: proxy, reason: "proxies are not available yet" });
-      else addRemote(inner, line, own, remotes, unusable);
+      else addRemote(inner, line, own, remotes);
     }
   }
   if (remotes.length > 0) {
@@ -87,8 +85,7 @@ export function resolveRemotes(reader: Reader, connections: readonly Line[]): Re
     // One line may rule out all of them (proto tcp): it is named once.
     for (const line of new Set(unusable.map((u) => u.line))) {
       const { reason } = unusable.find((u) => u.line === line)!;
-      const remedy = reason === NO_TCP ? "; take the UDP profile of the same server, where there is one" : "";
-      reader.problem(line, `${reason}, and no other remote is left${remedy}`);
+      reader.problem(line, `${reason}, and no other remote is left`);
     }
   } else if (reader.report.problems.count === problemsBefore) {
     reader.report.missing("remote", "no server is named");
@@ -117,7 +114,7 @@ function protocolOf(reader: Reader, line: Line, index: number): Transport | unde
   );
 }
 
-function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remote[], unusable: Unusable[]): void {
+function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remote[]): void {
   const host = line.words[1] as string;
   let port: number | undefined = defaults.port;
   let transport: Transport | undefined = defaults.transport;
@@ -134,8 +131,7 @@ function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remo
     return;
   }
   const { protocol, family } = transport;
-  if (protocol === "tcp") unusable.push({ line: transport.line ?? line, reason: NO_TCP });
-  else remotes.push({ host, port, protocol, family, origin: reader.report.origin(line.line) });
+  remotes.push({ host, port, protocol, family, origin: reader.report.origin(line.line) });
 }
 
 /** What a person may have meant who wrote the port, or the scheme of a web address, to the name. */

@@ -99,10 +99,11 @@ export class DataChannel {
     return key.seal(compressionEmit(this.#slab.bytes, this.framing, at, len), len + COMPRESSION_HEADER_LEN);
   }
 
-  /** Opens one data packet [at, at + len), len > 0, into a row of `plain`. */
-  open(now: number, at: number, len: number, plain: Batch): void {
+  /** Opens one data packet [at, at + len), len > 0, into a row of `plain`. @returns the drop code, which is counted, or DROP_NONE */
+  open(now: number, at: number, len: number, plain: Batch): number {
     const code = this.#open(now, at, len, plain);
     if (code !== DROP_NONE) this.#drops.drop(code);
+    return code;
   }
 
   #open(now: number, at: number, len: number, plain: Batch): number {

@@ -12,7 +12,7 @@ import type { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
-import type { ControlConfig, DataConfig, KeepaliveConfig, VerifyConfig } from "../config/types.ts";
+import type { ControlConfig, DataConfig, KeepaliveConfig, ReplayWindowConfig, VerifyConfig } from "../config/types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
 import { ControlChannel } from "../control/channel.ts";
 import { EARLY_NEGOTIATION_ID } from "../control/early-negotiation.ts";
@@ -26,7 +26,22 @@ import { DataChannel, type Traffic } from "../data/channel.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { KeySlots } from "../data/key-slots.ts";
 import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
-import { DROP_CONTROL_OVERSIZE, DROP_NONE, DROP_PACKET_EMPTY, DROP_SESSION_ENDED, SessionDrops } from "../drop.ts";
+import {
+  DROP_CONTROL_ACKS,
+  DROP_CONTROL_AUTHENTICATION,
+  DROP_CONTROL_OVERSIZE,
+  DROP_CONTROL_REPLAY,
+  DROP_CONTROL_TRUNCATED,
+  DROP_DATA_AUTHENTICATION,
+  DROP_DATA_REPLAY,
+  DROP_DATA_TRUNCATED,
+  DROP_NONE,
+  DROP_OPCODE_UNKNOWN,
+  DROP_PACKET_EMPTY,
+  DROP_SESSION_ENDED,
+  SESSION_DROP_NAMES,
+  SessionDrops,
+} from "../drop.ts";
 import type { ExchangeFailure } from "../exchange/failure.ts";
 import type { KeyExchange, KeyExchangeEvent } from "../exchange/key-exchange.ts";
 import type { KeyMethodText } from "../exchange/key-method.ts";
@@ -42,6 +57,21 @@ import { Keepalive } from "./keepalive.ts";
  */
 const HANDSHAKE_SILENCE_MS = 15_000;
 const EXIT_NOTICE_MS = 1000;
+/** Over a stream ids only grow; some may be missing, since the peer may have had no room to send a packet that it had sealed. */
+const STREAM_WINDOW = { packets: 1, seconds: 0 };
+
+/** What ends a stream, as in OpenVPN (forward.c, process_incoming_link_part1; ssl.c, tls_pre_decrypt): it cannot be the network's doing. */
+const BREAKS_STREAM: ReadonlySet<number> = new Set([
+  DROP_OPCODE_UNKNOWN,
+  DROP_CONTROL_TRUNCATED,
+  DROP_CONTROL_ACKS,
+  DROP_CONTROL_AUTHENTICATION,
+  DROP_CONTROL_REPLAY,
+  DROP_CONTROL_OVERSIZE,
+  DROP_DATA_TRUNCATED,
+  DROP_DATA_REPLAY,
+  DROP_DATA_AUTHENTICATION,
+]);
 
 export interface SessionPorts {
   readonly slab: Slab;
@@ -156,7 +186,11 @@ export class Association {
     const crypto = controlCrypto(wrap, side, ports.control);
     const firstId = side === "client" && wrappedKey !== undefined ? EARLY_NEGOTIATION_ID : 0;
     // The answer without a session had id 1.
-    const guard = new ReplayGuard(start.unixSeconds, control.replayWindow, resumed === undefined ? firstId : 1);
+    const guard = new ReplayGuard(
+      start.unixSeconds,
+      this.#window(control.replayWindow),
+      resumed === undefined ? firstId : 1,
+    );
     const ownSessionId = resumed?.ownSessionId ?? freshSessionId(random);
     const protection = { crypto, guard };
     const channel = new ControlChannel({ side, ownSessionId, protection, wrappedKey, linkOverhead: link.overhead });
@@ -234,7 +268,7 @@ export class Association {
       peerId,
       keyId: exchange.keyId,
       sendKey: dataKey(this.#side),
-      replayWindow: this.#config.data.replayWindow,
+      replayWindow: this.#window(this.#config.data.replayWindow),
       used: this.#hasKeys ? undefined : this.#start.keyUse,
     });
     block.fill(0);
@@ -295,19 +329,22 @@ export class Association {
       const len = datagrams.len[i]!;
       i++;
       this.counters.bump(DATAGRAMS);
-      if (len === 0) {
-        this.drops.drop(DROP_PACKET_EMPTY);
-      } else if (this.#hasEnded) {
-        this.drops.drop(DROP_SESSION_ENDED);
-      } else {
-        const opcode = opcodeOf(bytes[at]!);
-        if (opcode === DATA_V2 || opcode === DATA_V1) this.#handleData(now, at, len, plain);
-        else if (len > MAX_CONTROL_LEN) this.drops.drop(DROP_CONTROL_OVERSIZE);
-        else this.#handleControl(now, bytes.slice(at, at + len));
-      }
+      const drop = this.#handlePacket(now, bytes, at, len, plain);
+      if (drop !== DROP_NONE && this.#start.link.isStream && BREAKS_STREAM.has(drop))
+        this.#over({ kind: "stream-broken", drop: SESSION_DROP_NAMES[~drop]! });
     }
     this.#checkWear();
     return i;
+  }
+
+  /** @returns why it was dropped, which is counted, or DROP_NONE */
+  #handlePacket(now: number, bytes: Uint8Array, at: number, len: number, plain: Batch): number {
+    if (len === 0) return this.#drop(DROP_PACKET_EMPTY);
+    if (this.#hasEnded) return this.#drop(DROP_SESSION_ENDED);
+    const opcode = opcodeOf(bytes[at]!);
+    if (opcode === DATA_V2 || opcode === DATA_V1) return this.#handleData(now, at, len, plain);
+    if (len > MAX_CONTROL_LEN) return this.#drop(DROP_CONTROL_OVERSIZE);
+    return this.#handleControl(now, bytes.slice(at, at + len));
   }
 
   /** Seals IP packets in place; the rows of `sealed` are datagrams for the link and start in the headroom of `plain`'s. */
@@ -370,23 +407,35 @@ export class Association {
     return this.#hasKeys && !this.#owesKeys && this.#goodbye === undefined;
   }
 
-  #handleData(now: number, at: number, len: number, plain: Batch): void {
-    this.#data.open(now, at, len, plain);
-    if (!this.#data.exitReceived || this.#exitTold) return;
-    this.#exitTold = true;
-    this.#events.push({ kind: "peer-exit" });
+  #handleData(now: number, at: number, len: number, plain: Batch): number {
+    const drop = this.#data.open(now, at, len, plain);
+    if (this.#data.exitReceived && !this.#exitTold) {
+      this.#exitTold = true;
+      this.#events.push({ kind: "peer-exit" });
+    }
+    return drop;
   }
 
-  #handleControl(now: number, bytes: Uint8Array): void {
+  #handleControl(now: number, bytes: Uint8Array): number {
     const isFirst = !this.isAnswered;
     const packet = this.#channel.receive(bytes, now);
-    if (typeof packet === "number") return this.drops.drop(packet);
+    if (typeof packet === "number") return this.#drop(packet);
     const drop = this.#rekey.handle(now, packet, this.#mayRenegotiate);
-    if (drop !== DROP_NONE) return this.drops.drop(drop);
+    if (drop !== DROP_NONE) return this.#drop(drop);
     this.counters.bump(CONTROL_RECEIVED);
     this.#controlReceivedAt = now;
     if (isFirst) this.#events.push({ kind: "answered" });
     this.#advance(now);
+    return DROP_NONE;
+  }
+
+  #drop(code: number): number {
+    this.drops.drop(code);
+    return code;
+  }
+
+  #window(configured: ReplayWindowConfig): ReplayWindowConfig {
+    return this.#start.link.isStream ? STREAM_WINDOW : configured;
   }
 
   /** Acts on what came of the exchanges. */

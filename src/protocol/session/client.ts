@@ -103,6 +103,11 @@ export class ClientSession {
     return this.#login.token;
   }
 
+  /** An authentic packet of the server has come. */
+  get isAnswered(): boolean {
+    return this.#association.isAnswered;
+  }
+
   /** Packets so far that only the server can have made. */
   get proofs(): number {
     return this.#association.proofs;
@@ -123,14 +128,15 @@ export class ClientSession {
     return this.#association.traffic;
   }
 
-  start(now: number): void {
+  /** @param since when the attempt began: what a link needed to be open is of the time that the server has to answer */
+  start(now: number, since = now): void {
     if (this.#state.kind !== "idle") return;
     const { retry, control } = this.#config;
     this.#move({ kind: "handshake" });
-    this.#startedAt = now;
-    this.#timers.set("answer", now + retry.connectTimeout * 1000);
+    this.#startedAt = since;
+    this.#timers.set("answer", since + retry.connectTimeout * 1000);
     this.#timers.set("handshake", now + control.handWindow * 1000);
-    this.#timers.set("silence", now + SILENCE_MS);
+    this.#timers.set("silence", since + SILENCE_MS);
     this.#association.start(now);
   }
 

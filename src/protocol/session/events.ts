@@ -1,4 +1,5 @@
 /** What a session tells its owner. */
+import type { SessionDrop } from "../drop.ts";
 import type { ExchangeFailure } from "../exchange/failure.ts";
 import type { AeadName } from "../ports.ts";
 import type { SessionState } from "./state.ts";
@@ -15,12 +16,29 @@ export type AssociationEnd =
   | { readonly kind: "inactive" }
   | { readonly kind: "session-timeout" }
   | { readonly kind: "renegotiation-failed"; readonly problem: string }
+  /** Over a stream nothing is lost, repeated or damaged on the way: who sends such a packet is not the peer, or has lost its place. */
+  | { readonly kind: "stream-broken"; readonly drop: SessionDrop }
   /** close() was called and the goodbye is sent. */
   | { readonly kind: "closed" };
+
+/** Why there is no link any more, or never was. */
+export type LinkEnd =
+  /** Nobody listens there. */
+  | { readonly kind: "link-refused" }
+  /** The network has no way there. */
+  | { readonly kind: "link-unreachable" }
+  /** Nothing came back for so long. */
+  | { readonly kind: "link-timed-out" }
+  /** The peer broke the connection off, or ended it. */
+  | { readonly kind: "link-reset" }
+  | { readonly kind: "link-closed" }
+  /** What came is no stream of OpenVPN: a packet cannot have this length. */
+  | { readonly kind: "link-garbled"; readonly length: number };
 
 /** Why a client's session is over. */
 export type SessionEnd =
   | AssociationEnd
+  | LinkEnd
   /** Not one authentic packet came from the server. */
   | { readonly kind: "no-answer"; readonly seconds: number }
   | {

@@ -13,6 +13,7 @@ const PLACE = {
   address: "203.0.113.10",
   port: 1194,
   protocol: "udp",
+  isAnswered: false,
   unixSeconds: Date.UTC(2026, 1, 28, 23, 5) / 1000,
 } as const;
 

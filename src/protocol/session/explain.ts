@@ -5,6 +5,7 @@
 import type { LogLevel } from "../../lib/log.ts";
 import type { ClientConfig, LinkProtocol } from "../config/types.ts";
 import type { SessionEnd } from "./events.ts";
+import { explainBrokenStream, explainLinkEnd } from "./explain-link.ts";
 import { explainNoHello, explainTls } from "./explain-tls.ts";
 import { aside, explainSighting, NOTHING_SEEN, type Sightings } from "./sightings.ts";
 
@@ -12,6 +13,8 @@ export interface Place {
   readonly address: string;
   readonly port: number;
   readonly protocol: LinkProtocol;
+  /** An authentic packet came from there. */
+  readonly isAnswered: boolean;
   /** The wall clock: a wrong one makes good certificates look bad. */
   readonly unixSeconds: number;
 }
@@ -72,6 +75,15 @@ export function explainEnd(end: SessionEnd, config: NamedParts, place: Place, se
       return info("the session is as old as `session-timeout` allows; connecting anew");
     case "renegotiation-failed":
       return warn(`new keys could not be agreed on: ${end.problem}; connecting anew`);
+    case "stream-broken":
+      return warn(explainBrokenStream(end.drop, at(place), config.control.wrap));
+    case "link-refused":
+    case "link-unreachable":
+    case "link-timed-out":
+    case "link-reset":
+    case "link-closed":
+    case "link-garbled":
+      return warn(explainLinkEnd(end, at(place), place.isAnswered, config.control.wrap));
     case "closed":
       return info("closed by this side");
   }
@@ -84,10 +96,11 @@ const warn = (message: string): Explanation => ({ level: "warn", message });
 const info = (message: string): Explanation => ({ level: "info", message });
 const said = (text: string, message: string): string => (message === "" ? text : `${text}: "${message}"`);
 
+const at = ({ address, port, protocol }: Place): string => `${address} port ${port} (${protocol.toUpperCase()})`;
+
 function silence(seconds: number, config: NamedParts, place: Place, seen: Sightings): string {
-  const { address, port, protocol } = place;
   const { wrap } = config.control;
-  const start = `no answer from ${address} port ${port} (${protocol.toUpperCase()}) for ${seconds} s:`;
+  const start = `no answer from ${at(place)} for ${seconds} s:`;
   const sighting = explainSighting(seen, wrap);
   if (sighting !== undefined) return `${start} ${sighting}`;
   const key =

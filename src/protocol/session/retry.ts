@@ -82,6 +82,7 @@ export class RetryPolicy {
 
   /** An attempt, or a tunnel that was up, has ended. @returns ms to wait before the next attempt at target() */
   ended(outcome: AttemptOutcome, now: number): number {
+    const wasUp = this.#upAt !== undefined;
     const lasted = this.#upAt !== undefined && now - this.#upAt >= LASTED_MS;
     this.#upAt = undefined;
     if (lasted) {
@@ -105,6 +106,15 @@ export class RetryPolicy {
       case "session-timeout":
       case "renegotiation-failed":
         return this.#again(lasted);
+      case "stream-broken":
+      case "link-refused":
+      case "link-unreachable":
+      case "link-timed-out":
+      case "link-reset":
+      case "link-closed":
+      case "link-garbled":
+        if (wasUp) return this.#again(lasted);
+        return this.#advance(false) ? this.#slowDown() : NEXT_REMOTE_MS;
       case "no-answer":
       case "handshake-timeout":
       case "link-failed":

@@ -333,7 +333,7 @@ export const PROTOCOL = [
   ]),
   ...mutationsOf(
     "protocol/session/association.ts",
-    ["else if (len > MAX_CONTROL_LEN) this.drops.drop(DROP_CONTROL_OVERSIZE);", "", "the longest control packet"],
+    ["if (len > MAX_CONTROL_LEN) return this.#drop(DROP_CONTROL_OVERSIZE);", "", "the longest control packet"],
     ["if (now >= this.#silentAt()) {", "if (false as boolean) {", "the end of a handshake whose peer is gone"],
     ["(renegBytes > 0 && key.bytes >= renegBytes)", "false", "reneg-bytes"],
     ["(renegPkts > 0 && key.packets >= renegPkts)", "false", "reneg-pkts"],
@@ -369,9 +369,9 @@ export const PROTOCOL = [
   ),
   ...mutationsOf(
     "protocol/session/client.ts",
-    ['this.#timers.set("answer", now + retry.connectTimeout * 1000);', "", "connect-timeout"],
+    ['this.#timers.set("answer", since + retry.connectTimeout * 1000);', "", "connect-timeout"],
     ['    this.#timers.set("handshake", now + control.handWindow * 1000);\n', "", "hand-window"],
-    ['this.#timers.set("silence", now + SILENCE_MS);', "", "that silence is told"],
+    ['this.#timers.set("silence", since + SILENCE_MS);', "", "that silence is told"],
     ['        this.#timers.clear("answer");\n', "", "that connect-timeout ends with the answer"],
     [
       '      this.#timers.set("push-wait", now + this.#config.control.handWindow * 1000);\n',

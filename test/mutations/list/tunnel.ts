@@ -55,6 +55,9 @@ export const TUNNEL = [
       "that any datagram from elsewhere is not the server's",
     ],
     ["if (!dst.equals(address) || dstPort !== port) return;", "", "that an ICMP error is about the server of now"],
+  ),
+  ...mutationsOf(
+    "appliance/wiring/wan-links.ts",
     [
       "if (!address.isIpv4 && source === undefined) {",
       "if (false as boolean) {",
@@ -70,6 +73,43 @@ export const TUNNEL = [
       "if (address.isIpv4 && own === undefined) return",
       "if (false as boolean) return",
       "that a server of IPv4 needs IPv4 on the WAN",
+    ],
+  ),
+  ...mutationsOf(
+    "appliance/wiring/tcp-link.ts",
+    [
+      "      if (room >= 0) continue;\n",
+      "      if (room >= -1e9) continue;\n",
+      "that packets of the tunnel find an end of the queue, and are dropped there whole",
+    ],
+    [
+      "this.#connection.writable - CONTROL_ROOM;",
+      "this.#connection.writable;",
+      "that control packets have room of their own",
+    ],
+    [
+      "if (!this.isOpen || c.queued > GOODBYE) return c.abort();",
+      "",
+      "that the queue of a link that is closed is dropped",
+    ],
+    ["    while (!this.#isClosed && this.endTurn(now));\n", "", "that what came before the peer hung up is taken"],
+    [
+      "if (!this.isOpen && c.isUnreachable) this.#end(",
+      "if (false as boolean) this.#end(",
+      "that an attempt ends at once where the network has no way",
+    ],
+  ),
+  ...mutationsOf(
+    "protocol/session/association.ts",
+    [
+      "return this.#start.link.isStream ? STREAM_WINDOW : configured;",
+      "return configured;",
+      "that ids only grow over a stream",
+    ],
+    [
+      "if (drop !== DROP_NONE && this.#start.link.isStream && BREAKS_STREAM.has(drop))",
+      "if (false as boolean)",
+      "that what cannot come over a stream ends it",
     ],
   ),
 ];

@@ -274,7 +274,13 @@ async function handshake(config: ClientConfig, server: RealServer): Promise<Outc
     },
   });
   const mark = server.mark;
-  const place = { address: "127.0.0.1", port: server.port, protocol: "udp", unixSeconds: Date.now() / 1000 } as const;
+  const place = {
+    address: "127.0.0.1",
+    port: server.port,
+    protocol: "udp",
+    isAnswered: false,
+    unixSeconds: Date.now() / 1000,
+  } as const;
   const said: string[] = [];
   let outcome: Outcome | undefined;
   session.start(performance.now());
