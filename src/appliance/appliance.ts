@@ -20,6 +20,7 @@ import type { ClientConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { DialHistory } from "../tunnel/history.ts";
 import { lanConflict, neighborConflict } from "./conflicts.ts";
+import { setForwards } from "./forwards.ts";
 import { ownPrf } from "./identity.ts";
 import { LanDhcp } from "./lan-dhcp.ts";
 import { LanDns } from "./lan-dns.ts";
@@ -154,6 +155,7 @@ export class Appliance implements Turns {
       lanUp: (at) => this.#dhcp?.start(at),
     });
     this.#config = sayLoaded(this.#log, loaded, options.mending, undefined);
+    setForwards(this.#path, this.#log, settings.vpn.forwards, lan6);
     this.#dialer = this.#newDialer();
     this.#path.flush(now);
   }
@@ -263,6 +265,7 @@ export class Appliance implements Turns {
   /** Takes what can change while it runs, and says what cannot. */
   #reload(now: number, settings: Settings): void {
     this.#options.setLogLevel(settings.log.level);
+    setForwards(this.#path, this.#log, settings.vpn.forwards, this.#lanNetwork6());
     if (this.#settings.wan.address === "none") this.#mendUplink(now, settings.wan);
     const text = needRestart(this.#settings, settings);
     if (text !== undefined) this.#log.write("warn", "config.warning", text);

@@ -3,7 +3,7 @@ import type { AST } from "toml-eslint-parser";
 import type { Cidr } from "../lib/cidr.ts";
 import { IpAddress } from "../lib/ip.ts";
 import { formatMac, type Mac } from "../lib/mac.ts";
-import { Bad, listed, shown, unicast, unicastMac } from "./settings-values.ts";
+import { Bad, keyName, listed, shown, unicast, unicastMac } from "./settings-values.ts";
 
 export interface DhcpSettings {
   readonly first: IpAddress;
@@ -148,5 +148,4 @@ class DhcpTable {
   }
 }
 
-const keyText = (key: AST.TOMLKey): string =>
-  key.keys.map((part) => (part.type === "TOMLBare" ? part.name : part.value)).join(".");
+const keyText = (key: AST.TOMLKey): string => keyName(key);

@@ -2,7 +2,7 @@
 import type { AST } from "toml-eslint-parser";
 import { type IpAddress, parseIp } from "../lib/ip.ts";
 import { dnsNameValid } from "../netstack/wire/dns.ts";
-import { Bad, listed, shown } from "./settings-values.ts";
+import { Bad, keyName, listed, shown } from "./settings-values.ts";
 
 export interface DnsSettings {
   /** Asked in the place of those that the tunnel brings; empty: those. */
@@ -32,7 +32,7 @@ export function readDns(node: AST.TOMLContentNode | undefined, fail: Fail): DnsS
   }
   const values = new Map<string, AST.TOMLContentNode>();
   for (const { key, value } of node.body) {
-    const name = key.keys.map((part) => (part.type === "TOMLBare" ? part.name : part.value)).join(".");
+    const name = keyName(key);
     if (KEYS.includes(name)) values.set(name, value);
     else fail(`unknown key ${shown(name)}; dns has ${listed(KEYS)}`, key.loc.start.line);
   }

@@ -87,7 +87,7 @@ log.level = "debug"
       dns: undefined,
       address6: parseCidr("fd12:3456:789a:1::1/64") as Cidr,
     },
-    vpn: { config: "sub/office.ovpn", nat: false },
+    vpn: { config: "sub/office.ovpn", nat: false, forwards: [] },
     log: { level: "debug" },
   });
 });

@@ -3,9 +3,9 @@
  * a wrong type, a bad value or a syntax error is a problem with its line, and all of them are reported at once.
  */
 import { type AST, ParseError, parseTOML } from "toml-eslint-parser";
-import { Cidr, parseCidr } from "../lib/cidr.ts";
+import { Cidr } from "../lib/cidr.ts";
 import { type IpAddress, parseIp, parseIpv4 } from "../lib/ip.ts";
-import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
+import type { LogLevel } from "../lib/log.ts";
 import type { Mac } from "../lib/mac.ts";
 import { withLineFeeds } from "../protocol/config/line-ends.ts";
 import { ProblemList } from "../protocol/config/problem-list.ts";
@@ -13,8 +13,21 @@ import type { ConfigProblem } from "../protocol/config/types.ts";
 import { type Address6, gateway6, gateway6Problem, lanAddress6, wanAddress6 } from "./settings-address6.ts";
 import { type DhcpSettings, defaultDhcp, readDhcp } from "./settings-dhcp.ts";
 import { DEFAULT_DNS, type DnsSettings, readDns } from "./settings-dns.ts";
+import { type ForwardSetting, type ForwardTable, readForwards } from "./settings-forward.ts";
 import { tooDeepAt } from "./settings-nesting.ts";
-import { Bad, listed, shown, unicast, unicastMac } from "./settings-values.ts";
+import {
+  Bad,
+  fileName,
+  hostCidr,
+  hostName,
+  keyName,
+  listed,
+  logLevel,
+  shown,
+  unicast,
+  unicastMac,
+  wanAddress,
+} from "./settings-values.ts";
 
 export interface Settings {
   readonly hostname: string;
@@ -46,6 +59,7 @@ export interface Settings {
     /** File name of the profile; undefined: the only one that is there. */
     readonly config: string | undefined;
     readonly nat: boolean;
+    readonly forwards: readonly ForwardSetting[];
   };
   readonly log: { readonly level: LogLevel };
 }
@@ -73,10 +87,12 @@ export const DEFAULT_SETTINGS: Settings = {
     mtu: 1500,
   },
   lan: { mac: undefined, address: DEFAULT_LAN, address6: "auto", dhcp: defaultDhcp(DEFAULT_LAN), dns: DEFAULT_DNS },
-  vpn: { config: undefined, nat: true },
+  vpn: { config: undefined, nat: true, forwards: [] },
   log: { level: "info" },
 };
 
+/** A list of tables. */
+const FORWARD = "vpn.forward";
 const KEYS: ReadonlySet<string> = new Set([
   "hostname",
   "wan.mac",
@@ -93,6 +109,7 @@ const KEYS: ReadonlySet<string> = new Set([
   "lan.dns",
   "vpn.config",
   "vpn.nat",
+  FORWARD,
   "log.level",
   "log.syslog",
 ]);
@@ -181,6 +198,7 @@ class Reading {
   readonly problems = new ProblemList("problems");
   readonly #failed = new Set<string>();
   readonly #values = new Map<string, AST.TOMLContentNode>();
+  readonly #forwards: ForwardTable[] = [];
   readonly #file: string;
 
   constructor(file: string) {
@@ -207,26 +225,43 @@ class Reading {
       else {
         // resolvedKey of [[x]] ends with its index.
         const name = node.resolvedKey.filter((part) => typeof part === "string").join(".");
-        if (!TABLES.has(name))
-          this.fail(shown(name), `unknown table; there are ${listed(TABLES)}`, node.key.loc.start.line);
+        const { line } = node.key.loc.start;
+        if (name === FORWARD && node.kind === "array") this.#forwards.push({ line, pairs: node.body });
+        else if (name === FORWARD) this.fail(name, "is a list of tables: write [[vpn.forward]]", line);
+        else if (!TABLES.has(name)) this.fail(shown(name), `unknown table; there are ${listed(TABLES)}`, line);
         else if (node.kind === "array")
-          this.fail(name, "is one table: write [wan], not [[wan]]".replaceAll("wan", name), node.key.loc.start.line);
+          this.fail(name, "is one table: write [wan], not [[wan]]".replaceAll("wan", name), line);
         else for (const pair of node.body) this.#pair(`${name}.`, pair);
       }
     }
   }
 
   #pair(prefix: string, pair: AST.TOMLKeyValue): void {
-    const key = prefix + pair.key.keys.map((k) => (k.type === "TOMLBare" ? k.name : k.value)).join(".");
-    if (KEYS.has(key)) this.#values.set(key, pair.value);
+    const key = prefix + keyName(pair.key);
+    if (key === FORWARD) this.#forwardList(pair.value);
+    else if (KEYS.has(key)) this.#values.set(key, pair.value);
     else if (!TABLES.has(key)) this.fail(shown(key), `unknown key; ${knownBeside(key)}`, pair.loc.start.line);
     else if (pair.value.type === "TOMLInlineTable") for (const inner of pair.value.body) this.#pair(`${key}.`, inner);
     else this.fail(key, "is a table, not a value", pair.loc.start.line);
   }
 
+  /** The same list in one value. */
+  #forwardList(value: AST.TOMLContentNode): void {
+    const { line } = value.loc.start;
+    const wrong = "is a list of tables: write [[vpn.forward]]";
+    if (value.type !== "TOMLArray") return this.fail(FORWARD, wrong, line);
+    for (const element of value.elements) {
+      const { line: at } = element.loc.start;
+      if (element.type === "TOMLInlineTable") this.#forwards.push({ line: at, pairs: element.body });
+      else this.fail(FORWARD, wrong, at);
+    }
+  }
+
   settings(): Settings {
     const defaults = DEFAULT_SETTINGS;
     const lan = this.#string("lan.address", (t) => hostCidr(t, 30));
+    const lan6 = this.#string("lan.address6", lanAddress6) ?? defaults.lan.address6;
+    const nat = this.#boolean("vpn.nat") ?? defaults.vpn.nat;
     const settings: Settings = {
       hostname: this.#string("hostname", hostName) ?? defaults.hostname,
       wan: {
@@ -243,9 +278,13 @@ class Reading {
         address: lan ?? defaults.lan.address,
         dhcp: this.#failed.has("lan.address") ? undefined : this.#dhcp(lan ?? defaults.lan.address),
         dns: readDns(this.#values.get("lan.dns"), (text, line) => this.fail("lan.dns", text, line)),
-        address6: this.#string("lan.address6", lanAddress6) ?? defaults.lan.address6,
+        address6: lan6,
       },
-      vpn: { config: this.#string("vpn.config", fileName), nat: this.#boolean("vpn.nat") ?? defaults.vpn.nat },
+      vpn: {
+        config: this.#string("vpn.config", fileName),
+        nat,
+        forwards: this.#readForwards(nat, lan ?? defaults.lan.address, lan6),
+      },
       log: { level: this.#string("log.level", logLevel) ?? defaults.log.level },
     };
     this.#refuseUnbuilt();
@@ -255,6 +294,15 @@ class Reading {
 
   #dhcp(lan: Cidr): DhcpSettings | undefined {
     return readDhcp(this.#values.get("lan.dhcp"), lan, (text, line) => this.fail("lan.dhcp", text, line));
+  }
+
+  #readForwards(nat: boolean, lan: Cidr, lan6: Address6): readonly ForwardSetting[] {
+    const place = {
+      nat,
+      lan: this.#failed.has("lan.address") ? undefined : lan,
+      lan6: this.#failed.has("lan.address6") ? undefined : lan6,
+    };
+    return readForwards(this.#forwards, place, (text, line) => this.fail(FORWARD, text, line));
   }
 
   #refuseUnbuilt(): void {
@@ -359,44 +407,4 @@ function knownBeside(key: string): string {
     .filter((known) => known.startsWith(`${table}.`))
     .map((known) => known.slice(table.length + 1));
   return `[${table}] has ${listed(names)}`;
-}
-
-function hostName(text: string): string {
-  if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/i.test(text))
-    throw new Bad(`"${shown(text)}" is no host name (letters, digits, dashes)`);
-  return text;
-}
-
-function hostCidr(text: string, maxPrefix: number): Cidr {
-  const cidr = parseCidr(text);
-  if (cidr === undefined || text.includes(":"))
-    throw new Bad(`"${shown(text)}" is no address with prefix such as 192.168.50.1/24`);
-  if (cidr.prefix < 8 || cidr.prefix > maxPrefix)
-    throw new Bad(`the prefix /${cidr.prefix} is not between /8 and /${maxPrefix}`);
-  if (!cidr.address.isHost) throw new Bad(`${cidr.address} is no address of a host`);
-  if (cidr.isNetworkOrBroadcast(cidr.address)) {
-    throw new Bad(`${cidr.address} is the network's or the broadcast address of /${cidr.prefix}`);
-  }
-  return cidr;
-}
-
-function wanAddress(text: string): "dhcp" | Cidr {
-  if (text === "dhcp") return text;
-  if (!text.includes("/"))
-    throw new Bad(`"${shown(text)}" is neither "dhcp" nor an address with prefix such as 203.0.113.5/24`);
-  return hostCidr(text, 32);
-}
-
-function fileName(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-  if (text === "" || text.startsWith("/") || text.split("/").includes("..") || /[\u0000-\u001f]/.test(text)) {
-    throw new Bad(`"${shown(text)}" is no file name relative to the configuration`);
-  }
-  return text;
-}
-
-function logLevel(text: string): LogLevel {
-  if (!(LOG_LEVELS as readonly string[]).includes(text))
-    throw new Bad(`"${shown(text)}" is none of ${LOG_LEVELS.join(", ")}`);
-  return text as LogLevel;
 }

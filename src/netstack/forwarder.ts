@@ -8,6 +8,8 @@ export interface Forwarder {
    * source is link-local or none (IPv6), which are never forwarded.
    */
   checkSource(p: Packet): DropCode;
+  /** Whether `p`, which is for an address of this host on another side, is for the forwarder all the same. */
+  isForwarded(p: Packet): boolean;
   /**
    * `p` is checked (headers, options of IPv4, no martian; TTL and hop limit not looked at). The forwarder counts what becomes of
    * it. What it sends on in place are received bytes; what it had put together ({@link Ip4.reassemble}) it copies.

@@ -126,7 +126,9 @@ for (const nat of [false, true]) {
     const handledThere = HANDLED.reduce((sum, name) => sum + (fromTunnel[name] ?? 0), 0);
     expect(handledThere + total(tunnel.it.drops)).toBe(20_000);
     const c = { ...router.lan.counters.snapshot(), ...router.tunnel.counters.snapshot() } as Record<string, number>;
-    expect(c["lanReceived"]).toBe((c["toTunnel"] ?? 0) + (c["lanHeld"] ?? 0) + total(router.lan.drops));
+    expect(c["lanReceived"]).toBe(
+      (c["toTunnel"] ?? 0) + (c["lanBack"] ?? 0) + (c["lanHeld"] ?? 0) + total(router.lan.drops),
+    );
     expect(c["tunnelReceived"] ?? 0).toBe((c["toLan"] ?? 0) + total(router.tunnel.drops));
     expect(c["toTunnel"]).toBeGreaterThan(100);
     expect(lan.it.link.neighbors.size).toBeLessThanOrEqual(256);

@@ -3,12 +3,15 @@
  * where, and a translator stands between the LAN and the tunnel. A side that is not given to the router, the client role's WAN,
  * cannot be reached through it: there is no entry that could lead there.
  *
+ * What a LAN host sends to the tunnel's own address for another one of the LAN, through a forward, goes through the translator
+ * in both directions, and back.
+ *
  * The way of a packet, whichever side it comes from and whatever its size: source (of every packet that an interface of a side
  * receives, also for this host), TTL, route and matrix, the form (checksums that the sender's kernel left partial are
  * completed, headers of a super-frame are checked), fragments put together for the translator, size (all refusals quote the
  * packet as it was sent), translation, TTL - 1, MSS clamp; then in place, in fragments, or a super-frame in segments.
  *
- * By side, in packets (a super-frame is one): received = what was sent to another side + held + the sum of its drops.
+ * By side, in packets (a super-frame is one): received = what was sent to another side + sent back + held + the sum of its drops.
  */
 import { GSO_ECN, GSO_NONE, GSO_UDP, GSO_UDP_L4, MAX_SEGMENTS, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { Cidr } from "../lib/cidr.ts";
@@ -75,6 +78,7 @@ const NOWHERE = -1;
 const RECEIVED = 0;
 const HELD = 1;
 const SENT = 2;
+const BACK = 3;
 
 /** RFC 3927 2.7: link-local stays on its link. That of IPv6 never comes as far as a router. */
 const LINK_LOCAL = new Cidr(IpAddress.fromIpv4(0xa9fe0000), 16);
@@ -88,7 +92,7 @@ const HEADERS6 = 60;
 export class Side implements Forwarder {
   readonly index: number;
   readonly face: Interface;
-  /** Received from there, kept until the rest of their packet comes, and sent there. */
+  /** Received from there; of those kept until the rest of their packet comes, and sent back to where they came from; sent there by others. */
   readonly counters: Counters;
   readonly drops: Counters<DropName> = dropCounters();
   /** Senders must be in a network that is routed back to them; else not in one of another side. */
@@ -106,13 +110,18 @@ export class Side implements Forwarder {
     this.face = face;
     this.foreignSource = foreignSource;
     this.noRoute = noRoute;
-    this.counters = new Counters([`${name}Received`, `${name}Held`, `to${name[0]?.toUpperCase()}${name.slice(1)}`]);
+    const to = `to${name[0]?.toUpperCase()}${name.slice(1)}`;
+    this.counters = new Counters([`${name}Received`, `${name}Held`, to, `${name}Back`]);
     face.v4.forwarder = this;
     face.v6.forwarder = this;
   }
 
   checkSource(p: Packet): DropCode {
     return this.#router.sourceAllowed(this, p) ? Drop.None : this.foreignSource;
+  }
+
+  isForwarded(p: Packet): boolean {
+    return this.#router.leadsBack(this, p);
   }
 
   forward(now: number, p: Packet): void {
@@ -204,23 +213,24 @@ export class Router {
     const { routes, family, nat } = half;
     const source = ipOf(from.face, p);
     const dst = p.at + family.dstAt;
+    const isInbound = nat?.isOutside(d, dst) === true && (from.index === TUNNEL || half.isHairpin);
     if (family.hopLimit(d, p.at) <= 1) {
-      this.#tell(now, from, family.errors.expired, p);
+      this.#tell(now, from, family.errors.expired, p, isInbound && nat.isExpected(now, p));
       return family.expired;
     }
-    const isInbound = nat !== undefined && from.index === TUNNEL && nat.isOutside(d, dst);
     let route = -1;
     let to = this.lan;
     if (!isInbound) {
       route = routes.lookup(d, dst);
       const refusal = this.#refusal(from, half, route);
       if (refusal !== Drop.None) {
-        if (refusal === Drop.NoRoute || refusal === Drop.TunnelClosed) this.#tell(now, from, family.errors.noRoute, p);
+        if (refusal === Drop.NoRoute || refusal === Drop.TunnelClosed)
+          this.#tell(now, from, family.errors.noRoute, p, false);
         return refusal;
       }
       to = this.#sides[routes.side[route]!]!;
     }
-    const isOutbound = nat !== undefined && from.index === LAN && to.index === TUNNEL;
+    const isOutbound = nat !== undefined && from.index === LAN && (isInbound || to.index === TUNNEL);
     const gsoType = p.gsoType & ~GSO_ECN;
     const isTcpSuper = gsoType === family.tcpSuper;
     const isSuper = isTcpSuper || gsoType === GSO_UDP_L4;
@@ -245,14 +255,15 @@ export class Router {
       if (size <= 0) return Drop.GsoMalformed;
     }
     if (isSuper && segmentCount(p.len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;
+    if (isOutbound) {
+      const refused = nat.outbound(now, p);
+      if (refused !== Drop.None) return refused;
+    }
     if (isInbound) {
       const refused = nat.inbound(now, p);
       if (refused !== Drop.None) return refused;
       route = routes.lookup(d, p.at + family.dstAt);
       if (route < 0 || routes.side[route] !== LAN || routes.refusal[route] !== Drop.None) return Drop.TunnelNotForLan;
-    } else if (isOutbound) {
-      const refused = nat.outbound(now, p);
-      if (refused !== Drop.None) return refused;
     }
     family.countHop(d, p.at);
     this.#clamp(p, half);
@@ -264,8 +275,14 @@ export class Router {
     if (neighbour < 0) drop = -neighbour as DropCode;
     else if (isSuper) drop = output.sendSegments(p, headerLen, size, neighbour);
     else drop = output.send(p, neighbour);
-    if (drop === Drop.NeighborUnreachable) this.#tell(now, from, family.errors.unreachable, p);
-    else if (drop === Drop.None) to.counters.bump(SENT);
+    if (drop === Drop.NeighborUnreachable) {
+      // Its sender knows it by the addresses that it came with.
+      if (isInbound) nat.undoInbound(p);
+      if (isOutbound) nat.undoOutbound(p);
+      this.#tell(now, from, family.errors.unreachable, p, isInbound);
+    } else if (drop === Drop.None) {
+      to.counters.bump(to === from ? BACK : SENT);
+    }
     return drop;
   }
 
@@ -303,6 +320,13 @@ export class Router {
     return side === from.index && (neighbour < 0 || neighbour === p.neighbour);
   }
 
+  /** Whether a packet to an address of this host on another side leads to a host of the side that it came from. */
+  leadsBack(from: Side, p: Packet): boolean {
+    const { isHairpin, nat, family } = p.isV6 ? this.#ipv6 : this.#ipv4;
+    if (!isHairpin || nat === undefined || from.index !== LAN) return false;
+    return nat.isOutside(this.#slab.view, p.at + family.dstAt) && nat.isForLan(p);
+  }
+
   /** Why a packet from that side may not take the route (-1: there is none), or None. */
   #refusal(from: Side, { routes, policy }: Half, route: number): DropCode {
     if (route < 0) return from.noRoute;
@@ -311,10 +335,13 @@ export class Router {
     return policy[from.index * SIDES + routes.side[route]!]! as DropCode;
   }
 
-  /** Tells the sender, where it is known: behind the translator it is not. */
-  #tell(now: number, from: Side, [type, code]: IcmpError, p: Packet): void {
+  /**
+   * Tells the sender. Outside of the translator only what belongs to a mapping is answered: nobody there is to learn more of us.
+   * @param isMapped whether it does
+   */
+  #tell(now: number, from: Side, [type, code]: IcmpError, p: Packet, isMapped: boolean): void {
     const source = ipOf(from.face, p);
-    if (!source.isTranslated) source.sendError(now, type, code, 0, p);
+    if (isMapped || !source.isTranslated) source.sendError(now, type, code, 0, p);
   }
 
   #tooBig(now: number, from: Side, { errors }: Family, mtu: number, p: Packet): DropCode {
@@ -364,10 +391,12 @@ export class Router {
     // This host answers on each side for its address on the other; behind the translator the LAN's is not known, and the LAN wins.
     const own = this.#open?.address?.address;
     const isOfLan = own !== undefined && lan?.contains(own) === true;
+    this.#ipv4.isHairpin = own !== undefined && !isOfLan;
     this.#lan.v4.addressing.others = own === undefined || isOfLan ? [] : [own.w3];
     this.#tunnel.v4.addressing.others = lan === undefined || this.#ipv4.nat !== undefined ? [] : [lan.address.w3];
     const inTunnel = this.#open?.address6?.address;
     const isOfLan6 = inTunnel !== undefined && lans6.some((network) => network.contains(inTunnel));
+    this.#ipv6.isHairpin = inTunnel !== undefined && !isOfLan6;
     this.#lan.v6.addressing.others = inTunnel === undefined || isOfLan6 ? [] : [wordsOf(inTunnel)];
     this.#tunnel.v6.addressing.others = this.#ipv6.nat !== undefined ? [] : own6.map(({ words }) => words);
   }
@@ -402,6 +431,8 @@ class Half {
   readonly nat: Nat | undefined;
   /** What may pass: [from * SIDES + to] is 0 or the code it is refused with. */
   readonly policy = new Uint8Array(SIDES * SIDES);
+  /** The LAN knows this host by its address in the tunnel too: there the outside address of the translator. */
+  isHairpin = false;
   /** What a SYN that crosses the tunnel may announce at most. */
   mss = 1220;
 

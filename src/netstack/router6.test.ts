@@ -84,7 +84,7 @@ const onLan = (): Sent[] =>
 const conserved = (): void => {
   const v = { ...router.lan.counters.snapshot(), ...router.tunnel.counters.snapshot() };
   const n = (name: string): number => v[name] ?? 0;
-  expect(n("lanReceived")).toBe(n("toTunnel") + n("lanHeld") + total(router.lan.drops));
+  expect(n("lanReceived")).toBe(n("toTunnel") + n("lanBack") + n("lanHeld") + total(router.lan.drops));
   expect(n("tunnelReceived")).toBe(n("toLan") + total(router.tunnel.drops));
 };
 

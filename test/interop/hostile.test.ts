@@ -64,7 +64,7 @@ describe.skipIf(NO_WORLD || REFERENCE)(`${COUNT} hostile frames a side`, () => {
       expect(Math.abs(sum(fields, ["rxFrames"]) - fields["received"]!)).toBeLessThanOrEqual(64);
     }
     const router = parts["router"]!;
-    expect(sum(router, ["toTunnel", "lanHeld"]) + sumOf(router, "lanDrop.")).toBe(router["lanReceived"]!);
+    expect(sum(router, ["toTunnel", "lanBack", "lanHeld"]) + sumOf(router, "lanDrop.")).toBe(router["lanReceived"]!);
     expect(sum(router, ["toLan"]) + sumOf(router, "tunnelDrop.")).toBe(router["tunnelReceived"]!);
   });
 

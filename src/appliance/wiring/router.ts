@@ -18,6 +18,7 @@ import {
   type TunnelInterface,
   tunnelInterface,
 } from "../../netstack/interface.ts";
+import type { Forward } from "../../netstack/nat/bindings.ts";
 import type { NatFamily } from "../../netstack/nat/family.ts";
 import { NAT_IPV4 } from "../../netstack/nat/ip4.ts";
 import { NAT_IPV6 } from "../../netstack/nat/ip6.ts";
@@ -179,6 +180,12 @@ export class RouterPath {
   /** What each interface takes now: what its device does, on the WAN at most what the settings say. */
   setMtu(side: "wan" | "lan", mtu: number): void {
     this[side].link.setMtu(side === "wan" ? Math.min(mtu, this.#wanMtu) : mtu);
+  }
+
+  /** Ports of the tunnel's addresses that lead to LAN hosts from now on; without a translator none does. */
+  setForwards(forwards: readonly Forward[]): void {
+    this.nat?.setForwards(forwards.filter(({ to }) => to.address.isIpv4));
+    this.nat6?.setForwards(forwards.filter(({ to }) => !to.address.isIpv4));
   }
 
   /** What carries the packets for a peer from now on; undefined closes the way. A client has one peer, 0. */

@@ -132,7 +132,8 @@ export class Ip4 {
       if (drop !== Drop.None) return drop;
       if (p.isFragment) return this.#handled(Drop.None, FRAGMENTS);
     }
-    if (this.isTranslated && !this.#isEchoRequest(p) && !this.#isForSocket(p)) return this.#forward(now, p, mark);
+    if (this.isTranslated ? !this.#isForHost(p) : this.forwarder?.isForwarded(p) === true)
+      return this.#forward(now, p, mark);
     return this.#deliver(now, p, broadcast);
   }
 
@@ -179,12 +180,9 @@ export class Ip4 {
     return Drop.None;
   }
 
-  #isEchoRequest(p: Packet): boolean {
-    return p.proto === PROTO_ICMP && p.at + p.len > p.l4 && this.#slab.view.getUint8(p.l4) === ICMP_ECHO_REQUEST;
-  }
-
-  /** Whether a packet is for a socket or a connection of our own, whose ports the translator does not give out. */
-  #isForSocket(p: Packet): boolean {
+  /** Whether a packet is an echo request, or for a socket or a connection of our own, whose ports the translator does not give out. */
+  #isForHost(p: Packet): boolean {
+    if (p.proto === PROTO_ICMP) return p.at + p.len > p.l4 && this.#slab.view.getUint8(p.l4) === ICMP_ECHO_REQUEST;
     if (p.proto === PROTO_TCP) return this.tcp?.has(p, this.tcpPort) === true;
     const avail = p.at + p.len - p.l4;
     return p.proto === PROTO_UDP && avail >= UDP_HEADER_LEN && this.udp.isBound(udpDstPort(this.#slab.view, p.l4));

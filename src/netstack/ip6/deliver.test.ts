@@ -515,6 +515,7 @@ describe("the forwarder", () => {
         seen.push("source");
         return d.bed.slab.view.getUint8(p.at + 8 + 5) === 9 ? Drop.ForeignSource : Drop.None;
       },
+      isForwarded: () => false,
       forward: (_now, p) => seen.push(`${p.isV6} ${printIpv6(d.bed.slab.view, p.at, p.len)}`),
     };
     d.it.v6.forwarder = forwarder;

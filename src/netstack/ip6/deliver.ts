@@ -198,7 +198,8 @@ export class Ip6 {
       const later = this.#headers(now, p);
       if (later !== Drop.None) return later;
     }
-    if (this.isTranslated && !this.#isForHost(p)) return this.#forward(now, p, mark);
+    if (this.isTranslated ? !this.#isForHost(p) : this.forwarder?.isForwarded(p) === true)
+      return this.#forward(now, p, mark);
     return this.#deliver(now, p, multicast);
   }
 

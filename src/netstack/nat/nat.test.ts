@@ -34,7 +34,7 @@ import { UDP_CHECKSUM_OFFSET, udpChecksumValid, udpDstPort, udpEmit, udpSetCheck
 import { NAT_IPV4 } from "./ip4.ts";
 import { Nat } from "./nat.ts";
 import { Ports } from "./ports.ts";
-import { STATE_UDP, STATE_UDP_NEW, TIMEOUT_MS } from "./table.ts";
+import { STATE_UDP, STATE_UDP_NEW, TIMEOUT_MS } from "./states.ts";
 
 const ip = (text: string): number => parseIpv4(text)!.w3;
 const EXTERNAL = ip("10.8.0.6");

@@ -1,6 +1,8 @@
 /**
  * Address and port translation of the LAN to one outside address of either family, for TCP, UDP and ICMP echo, and for ICMP
- * errors about them (RFC 3022; RFC 4787, RFC 5382, RFC 5508, RFC 7857 for behaviour).
+ * errors about them (RFC 3022; RFC 4787, RFC 5382, RFC 5508, RFC 7857 for behaviour). A *forward* lets in what nobody inside has
+ * asked for. What a LAN host sends to the outside address goes through outbound() and then through inbound(): it comes back as
+ * from outside, with the outside address as its source (RFC 4787 REQ-9, hairpinning).
  *
  * Precondition of outbound() and inbound(): one whole packet of the translator's family (never a fragment: the router reassembles
  * first), whose IP header was checked. The transport header is checked here. Rewritten in place; on a
@@ -8,30 +10,31 @@
  * they must quote the packet as the sender knows it.
  */
 import { Counters } from "../../lib/counters.ts";
-import { type IpAddress, wordsOf } from "../../lib/ip.ts";
+import type { IpAddress } from "../../lib/ip.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Packet } from "../packet.ts";
 import { ICMP_HEADER_LEN } from "../wire/icmpv4.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
-import { TCP_FIN, TCP_RST, TCP_SYN, tcpCheck, tcpDstPort, tcpFlags, tcpSrcPort } from "../wire/tcp.ts";
-import { udpCheck, udpDstPort, udpSrcPort } from "../wire/udp.ts";
+import { TCP_FIN, TCP_HEADER_LEN, TCP_RST, tcpCheck, tcpDstPort, tcpFlags, tcpSrcPort } from "../wire/tcp.ts";
+import { UDP_HEADER_LEN, udpCheck, udpDstPort, udpSrcPort } from "../wire/udp.ts";
+import { addressWords, type Forward } from "./bindings.ts";
 import { type NatFamily, Quote } from "./family.ts";
 import {
-  NatTable,
+  opens,
   STATE_ICMP,
   STATE_TCP_CLOSING,
-  STATE_TCP_ESTABLISHED,
   STATE_TCP_PICKUP,
   STATE_TCP_RESET,
   STATE_TCP_SYN,
-  STATE_TCP_SYN_ACK,
   STATE_UDP,
   STATE_UDP_NEW,
   TCP_FIN_IN,
   TCP_FIN_OUT,
-} from "./table.ts";
+  tcpNext,
+} from "./states.ts";
+import { NatTable } from "./table.ts";
 
 const NAT_DEFAULT_LIMIT = 32_768;
 /** Sessions that one handleTimeout removes at most; the rest follows at once. */
@@ -47,6 +50,7 @@ const COUNTER_NAMES = [
   "evicted",
   "ports-changed",
   "flushes",
+  "forwarded",
 ] as const;
 export type NatCounterName = (typeof COUNTER_NAMES)[number];
 const CREATED = 0;
@@ -58,6 +62,7 @@ const EXPIRED = 5;
 const EVICTED = 6;
 const PORTS_CHANGED = 7;
 const FLUSHES = 8;
+const FORWARDED = 9;
 
 export interface NatOptions {
   readonly family: NatFamily;
@@ -76,6 +81,9 @@ export class Nat {
   #address: IpAddress | undefined = undefined;
   readonly #external: Int32Array;
   readonly #quote = new Quote();
+  /** Sessions of the packets that outbound() and inbound() translated last; 0: none, as of an error. */
+  #left = 0;
+  #arrived = 0;
 
   constructor(options: NatOptions) {
     this.#view = options.slab.view;
@@ -104,7 +112,7 @@ export class Nat {
 
   /** Sessions of one LAN host. */
   sessionsOf(host: IpAddress): number {
-    return this.#table.sessionsOf(keyOf(host, this.#family.stride));
+    return this.#table.sessionsOf(addressWords(host, this.#family.stride));
   }
 
   /** Totals since the start: packets each way, sessions created, expired, evicted, ... */
@@ -125,7 +133,7 @@ export class Nat {
     const before = this.#address;
     if (address === undefined ? before === undefined : before?.equals(address) === true) return false;
     this.#address = address;
-    if (address !== undefined) this.#external.set(keyOf(address, this.#family.stride));
+    if (address !== undefined) this.#external.set(addressWords(address, this.#family.stride));
     const flushed = this.#table.size > 0;
     if (flushed) this.#counters.bump(FLUSHES);
     this.#table.clear();
@@ -152,8 +160,30 @@ export class Nat {
     return this.#table.nextExpiry();
   }
 
+  /** Sets the forwards to addresses of this family. Sessions of those that are new or gone end, the others go on. */
+  setForwards(forwards: readonly Forward[]): void {
+    this.#table.setForwards(forwards);
+  }
+
+  /** Whether a packet to the outside address is for a LAN host, or an error about what one has sent; whoever it is from. */
+  isForLan(p: Packet): boolean {
+    const d = this.#view;
+    const { l4, proto } = p;
+    const avail = p.at + p.len - l4;
+    if (proto === this.#family.icmp) return avail > 0 && this.#family.isTranslatedError(d.getUint8(l4));
+    if (proto === PROTO_TCP) return avail >= TCP_HEADER_LEN && this.#table.isBound(proto, tcpDstPort(d, l4));
+    return proto === PROTO_UDP && avail >= UDP_HEADER_LEN && this.#table.isBound(proto, udpDstPort(d, l4));
+  }
+
+  /** Whether inbound() would let a packet to the outside address in. Not asked of ICMP errors: of those nobody is told. */
+  isExpected(now: number, p: Packet): boolean {
+    const port = this.#readInbound(p);
+    return port >= 0 && (this.#table.isForward(p.proto, port) || this.#table.findOutside(now, port) !== 0);
+  }
+
   /** A packet of a LAN host that goes into the tunnel: its source becomes the outside address and a port. */
   outbound(now: number, p: Packet): DropCode {
+    this.#left = 0;
     if (this.#address === undefined) return Drop.NatNoAddress;
     const d = this.#view;
     const family = this.#family;
@@ -187,104 +217,146 @@ export class Nat {
       return Drop.NatUnsupported;
     }
     if (session <= 0) return Drop.NatTableFull;
-    family.rewriteEndpoint(d, at, l4, protocol, true, this.#external, 0, this.#table.outsidePort[session]!);
-    p.pseudo = family.pseudo(d, at, protocol);
+    this.#left = session;
+    this.#rewrite(p, true, this.#external, 0, this.#table.outsidePort[session]!);
     this.#counters.bump(OUT);
     return Drop.None;
   }
 
-  /** A packet from the tunnel: passes only as an answer; its destination becomes the LAN host and its port. */
+  /** A packet to the outside address: passes as an answer or by a forward; its destination becomes the LAN host and its port. */
   inbound(now: number, p: Packet): DropCode {
+    this.#arrived = 0;
     const d = this.#view;
     const family = this.#family;
-    const { at, l4, proto: protocol } = p;
+    const { at, l4, proto } = p;
     const avail = at + p.len - l4;
     if (!this.isOutside(d, at + family.dstAt)) return Drop.NatNoMapping;
+    if (proto === family.icmp && avail >= ICMP_HEADER_LEN && family.isTranslatedError(d.getUint8(l4)))
+      return this.#errorIn(now, at, l4, avail);
+    const port = this.#readInbound(p);
+    if (port < 0) return -port as DropCode;
+    const session = proto === PROTO_TCP ? this.#tcpIn(now, port, tcpFlags(d, l4)) : this.#plainIn(now, port);
+    if (session === 0) return Drop.NatNoMapping;
+    this.#arrived = session;
     const table = this.#table;
-    const { key } = table;
-    key.protocol = protocol;
-    readWords(d, at + family.srcAt, key.remote);
-    let session: number;
-    if (protocol === PROTO_TCP) {
-      if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
-      key.remotePort = tcpSrcPort(d, l4);
-      session = table.findOutside(now, tcpDstPort(d, l4));
-      if (session === 0) return Drop.NatNoMapping;
-      this.#tcpIn(now, session, tcpFlags(d, l4));
-    } else if (protocol === PROTO_UDP) {
-      if (udpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
-      key.remotePort = udpSrcPort(d, l4);
-      session = table.findOutside(now, udpDstPort(d, l4));
-      if (session === 0) return Drop.NatNoMapping;
-      table.touch(now, session, STATE_UDP);
-    } else if (protocol === family.icmp) {
-      if (avail < ICMP_HEADER_LEN) return Drop.NatMalformed;
-      const type = d.getUint8(l4);
-      if (family.isTranslatedError(type)) return this.#errorIn(now, at, l4, avail);
-      if (type === family.echoRequest) return Drop.NatNoMapping;
-      if (type !== family.echoReply) return Drop.NatUnsupported;
-      key.remotePort = 0;
-      session = table.findOutside(now, d.getUint16(l4 + ECHO_ID));
-      if (session === 0) return Drop.NatNoMapping;
-      table.touch(now, session, STATE_ICMP);
-    } else {
-      return Drop.NatUnsupported;
-    }
-    const inside = session * family.stride;
-    family.rewriteEndpoint(d, at, l4, protocol, false, table.inside, inside, table.insidePort[session]!);
-    p.pseudo = family.pseudo(d, at, protocol);
+    this.#rewrite(p, false, table.inside, session * family.stride, table.insidePort[session]!);
     this.#counters.bump(IN);
     return Drop.None;
+  }
+
+  /** Gives the packet that outbound() has just translated, and nothing else since, its own source back: for an error about it. */
+  undoOutbound(p: Packet): void {
+    const session = this.#left;
+    const table = this.#table;
+    if (session !== 0) this.#rewrite(p, true, table.inside, session * table.stride, table.insidePort[session]!);
+  }
+
+  /** The same for inbound() and the destination. */
+  undoInbound(p: Packet): void {
+    const session = this.#arrived;
+    if (session !== 0) this.#rewrite(p, false, this.#external, 0, this.#table.outsidePort[session]!);
+  }
+
+  #rewrite(p: Packet, isSource: boolean, words: Int32Array, i: number, port: number): void {
+    const family = this.#family;
+    const { at, l4, proto } = p;
+    family.rewriteEndpoint(this.#view, at, l4, proto, isSource, words, i, port);
+    p.pseudo = family.pseudo(this.#view, at, proto);
+  }
+
+  /** Reads what a packet from outside is found by into the key, but for ICMP errors. @returns the outside port, or minus a drop code */
+  #readInbound(p: Packet): number {
+    const d = this.#view;
+    const family = this.#family;
+    const { at, l4, proto } = p;
+    const avail = at + p.len - l4;
+    const { key } = this.#table;
+    key.protocol = proto;
+    readWords(d, at + family.srcAt, key.remote);
+    if (proto === PROTO_TCP) {
+      if (tcpCheck(d, l4, avail) !== Drop.None) return -Drop.NatMalformed;
+      key.remotePort = tcpSrcPort(d, l4);
+      return tcpDstPort(d, l4);
+    }
+    if (proto === PROTO_UDP) {
+      if (udpCheck(d, l4, avail) !== Drop.None) return -Drop.NatMalformed;
+      key.remotePort = udpSrcPort(d, l4);
+      return udpDstPort(d, l4);
+    }
+    if (proto !== family.icmp) return -Drop.NatUnsupported;
+    if (avail < ICMP_HEADER_LEN) return -Drop.NatMalformed;
+    const type = d.getUint8(l4);
+    if (type === family.echoRequest) return -Drop.NatNoMapping;
+    if (type !== family.echoReply) return -Drop.NatUnsupported;
+    key.remotePort = 0;
+    return d.getUint16(l4 + ECHO_ID);
   }
 
   /** Finds or makes the key's session, of a UDP datagram or an echo request. */
   #plainOut(now: number, state: number): number {
     const session = this.#table.find(now);
     if (session === 0) return this.#create(now, state);
-    this.#table.touch(now, session, this.#table.state[session]!);
+    this.#plainStep(now, session, 0);
     return session;
   }
 
-  #tcpOut(now: number, flags: number): number {
+  /** The same of what came to an outside port; 0: nobody may send there. */
+  #plainIn(now: number, port: number): number {
+    const session = this.#table.findOutside(now, port);
+    if (session === 0) return this.#admit(now, STATE_UDP_NEW, port);
+    this.#plainStep(now, session, 1);
+    return session;
+  }
+
+  /** @param inward 1: from outside */
+  #plainStep(now: number, session: number, inward: 0 | 1): void {
     const table = this.#table;
-    const session = table.find(now);
-    const opens = (flags & (TCP_SYN | TCP_RST)) === TCP_SYN;
-    if (session === 0) {
-      // A connection that began before this table did (a restart of the router) goes on, for as long as it is answered.
-      const state = (flags & TCP_RST) !== 0 ? STATE_TCP_RESET : opens ? STATE_TCP_SYN : STATE_TCP_PICKUP;
-      return this.#create(now, state);
+    const state = table.state[session]!;
+    const isAnswer = table.inbound[session] !== inward;
+    table.touch(now, session, isAnswer && state === STATE_UDP_NEW ? STATE_UDP : state);
+  }
+
+  #tcpOut(now: number, flags: number): number {
+    const session = this.#table.find(now);
+    if (session !== 0) {
+      this.#tcpStep(now, session, flags, 0);
+      return session;
     }
-    let state = table.state[session]!;
+    // A connection that began before this table did (a restart of the router) goes on, for as long as it is answered.
+    const state = (flags & TCP_RST) !== 0 ? STATE_TCP_RESET : opens(flags) ? STATE_TCP_SYN : STATE_TCP_PICKUP;
+    return this.#create(now, state);
+  }
+
+  #tcpIn(now: number, port: number, flags: number): number {
+    const session = this.#table.findOutside(now, port);
+    if (session !== 0) {
+      this.#tcpStep(now, session, flags, 1);
+      return session;
+    }
+    if ((flags & TCP_RST) !== 0) return 0;
+    return this.#admit(now, opens(flags) ? STATE_TCP_SYN : STATE_TCP_PICKUP, port);
+  }
+
+  /** A segment of a session. @param inward 1: from outside */
+  #tcpStep(now: number, session: number, flags: number, inward: 0 | 1): void {
+    const table = this.#table;
+    const before = table.state[session]!;
+    const isOpener = table.inbound[session] === inward;
+    let state = before;
     if ((flags & TCP_RST) !== 0) {
       state = STATE_TCP_RESET;
-    } else if (opens) {
+    } else if (opens(flags) && isOpener) {
       // A new connection from the port of one that has ended, or that one side has (RFC 7857 2.3); a repeated SYN changes nothing.
       if (state === STATE_TCP_RESET || table.fins[session] !== 0) {
         state = STATE_TCP_SYN;
         table.fins[session] = 0;
       }
     } else {
-      if (state === STATE_TCP_SYN_ACK) state = STATE_TCP_ESTABLISHED;
-      else if (state === STATE_TCP_RESET) state = STATE_TCP_PICKUP;
-      if ((flags & TCP_FIN) !== 0) state = this.#finished(session, TCP_FIN_OUT, state);
+      state = tcpNext(state, opens(flags), isOpener, inward);
+      if ((flags & TCP_FIN) !== 0) state = this.#finished(session, inward === 1 ? TCP_FIN_IN : TCP_FIN_OUT, state);
     }
-    table.touch(now, session, state);
-    return session;
-  }
-
-  #tcpIn(now: number, session: number, flags: number): void {
-    const table = this.#table;
-    let state = table.state[session]!;
-    if ((flags & TCP_RST) !== 0) {
-      state = STATE_TCP_RESET;
-    } else if (state === STATE_TCP_SYN) {
-      if ((flags & TCP_SYN) !== 0) state = STATE_TCP_SYN_ACK;
-    } else if (state === STATE_TCP_PICKUP) {
-      state = STATE_TCP_ESTABLISHED;
-    }
-    if ((flags & TCP_FIN) !== 0) state = this.#finished(session, TCP_FIN_IN, state);
     // Something from outside alone must not keep alive what was reset.
-    if (state !== STATE_TCP_RESET || table.state[session] !== STATE_TCP_RESET) table.touch(now, session, state);
+    if (inward === 0 || state !== STATE_TCP_RESET || before !== STATE_TCP_RESET) table.touch(now, session, state);
   }
 
   #finished(session: number, side: number, state: number): number {
@@ -296,6 +368,15 @@ export class Nat {
   #create(now: number, state: number): number {
     const session = this.#table.create(now, state);
     if (session > 0) this.#counters.bump(CREATED);
+    return session;
+  }
+
+  /** Begins a session from outside where the port is a forward's; else 0. */
+  #admit(now: number, state: number, port: number): number {
+    const session = this.#table.createInbound(now, state, port);
+    if (session === 0) return 0;
+    this.#counters.bump(CREATED);
+    this.#counters.bump(FORWARDED);
     return session;
   }
 
@@ -352,6 +433,3 @@ const ECHO_ID = 4;
 function readWords(d: DataView, at: number, words: Int32Array): void {
   for (let k = 0; k < words.length; k++) words[k] = d.getInt32(at + 4 * k);
 }
-
-const keyOf = (address: IpAddress, stride: 1 | 4): Int32Array =>
-  stride === 1 ? Int32Array.of(address.w3) : wordsOf(address);

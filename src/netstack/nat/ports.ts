@@ -36,7 +36,7 @@ export class Ports {
     return Math.max(PORT_NONE, this.#of(protocol)[port]!);
   }
 
-  /** Keeps a port for this host, until put(). @returns false: it is taken */
+  /** Keeps a port for this host, until release(). @returns false: it is taken */
   reserve(protocol: number, port: number): boolean {
     const ports = this.#of(protocol);
     if (ports[port] !== PORT_NONE) return false;
@@ -60,8 +60,20 @@ export class Ports {
     return port;
   }
 
+  /** Gives a port to a binding of its own choice, whoever has it; a socket of this host keeps what comes to it until it closes. */
+  assign(protocol: number, port: number, binding: number): void {
+    this.#of(protocol)[port] = binding;
+  }
+
+  /** Takes a port back from its binding. */
   put(protocol: number, port: number): void {
     this.#of(protocol)[port] = PORT_NONE;
+  }
+
+  /** Gives a reserved port back. */
+  release(protocol: number, port: number): void {
+    const ports = this.#of(protocol);
+    if (ports[port] === RESERVED) ports[port] = PORT_NONE;
   }
 
   #of(protocol: number): Int32Array {

@@ -3,7 +3,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { seededRandom } from "../../lib/random.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
-import { NatTable, STATE_UDP, STATE_UDP_NEW, TIMEOUT_MS } from "./table.ts";
+import { STATE_UDP, STATE_UDP_NEW, TIMEOUT_MS } from "./states.ts";
+import { NatTable } from "./table.ts";
 
 interface Flow {
   readonly host: number;

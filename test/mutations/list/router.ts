@@ -87,9 +87,16 @@ export const ROUTER = [
       "that a super-frame out of the tunnel is translated",
     ],
     [
-      "if (!source.isTranslated) source.sendError(",
+      "if (isMapped || !source.isTranslated) source.sendError(",
       "source.sendError(",
-      "that nobody behind the translator's outside is told of errors",
+      "that nobody on the translator's outside is told of what belongs to no mapping",
+    ],
+    ["      if (isInbound) nat.undoInbound(p);\n", "", "that an error quotes the destination as its sender knows it"],
+    ["      if (isOutbound) nat.undoOutbound(p);\n", "", "that an error quotes the source as its sender knows it"],
+    [
+      "(from.index === TUNNEL || half.isHairpin);",
+      "true;",
+      "that the LAN reaches nobody through the address of a closed tunnel",
     ],
     [
       "      if (bad !== Drop.None) return -bad;\n    }\n    p.setPlain();",
@@ -115,37 +122,30 @@ export const ROUTER = [
       "    return flushed;",
       "that another address forgets the sessions",
     ],
-    ["if (type === family.echoRequest) return Drop.NatNoMapping;", "", "that an echo request does not come in"],
+    ["if (type === family.echoRequest) return -Drop.NatNoMapping;", "", "that an echo request does not come in"],
     [
       "if (!this.isOutside(d, quote.at + family.srcAt)) return Drop.IcmpBadQuote;",
       "",
       "that an error from outside quotes our address",
     ],
     [
-      "if (state !== STATE_TCP_RESET || table.state[session] !== STATE_TCP_RESET) table.touch",
+      "if (inward === 0 || state !== STATE_TCP_RESET || before !== STATE_TCP_RESET) table.touch",
       "table.touch",
       "that a reset session is not kept alive from outside",
     ],
     [
-      "if ((flags & TCP_SYN) !== 0) state = STATE_TCP_SYN_ACK;",
-      "state = STATE_TCP_SYN_ACK;",
-      "that a half-open session is confirmed by a SYN alone",
+      "isAnswer && state === STATE_UDP_NEW ? STATE_UDP : state",
+      "state === STATE_UDP_NEW ? STATE_UDP : state",
+      "that a datagram is confirmed by the other side alone",
     ],
+    ["if ((flags & TCP_RST) !== 0) return 0;", "", "that a reset begins no session from outside"],
     [
       "if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;\n      key.insidePort",
       "key.insidePort",
       "the TCP header of what goes out",
     ],
-    [
-      "if (udpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;\n      key.remotePort = udpSrcPort(d, l4);\n      session = table.findOutside",
-      "key.remotePort = udpSrcPort(d, l4);\n      session = table.findOutside",
-      "the UDP header of what comes in",
-    ],
-    [
-      "p.pseudo = family.pseudo(d, at, protocol);\n    this.#counters.bump(OUT);",
-      "this.#counters.bump(OUT);",
-      "the pseudo-header's sum after translation",
-    ],
+    ["if (udpCheck(d, l4, avail) !== Drop.None) return -Drop.NatMalformed;", "", "the UDP header of what comes in"],
+    ["    p.pseudo = family.pseudo(this.#view, at, proto);\n", "", "the pseudo-header's sum after translation"],
     [
       "if (type !== family.echoRequest) return Drop.NatUnsupported;",
       "",
@@ -195,18 +195,16 @@ export const ROUTER = [
     ["p.isReassembled && p.fragmentLen <= mtu,", "p.isReassembled,", "that fragments which do not fit are told of"],
   ),
   ...mutationsOf(
-    "netstack/nat/table.ts",
-    ["      this.#same(this.remote, i, key.remote) &&\n", "", "filtering by the remote address (RFC 4787 REQ-8)"],
-    ["      this.remotePort[i] === key.remotePort &&\n", "", "filtering by the remote port"],
+    "netstack/nat/states.ts",
     [
-      "      this.protocol[i] === key.protocol &&\n      this.#same",
-      "      this.#same",
-      "that TCP and UDP are different sessions",
+      "return hasSyn ? STATE_TCP_SYN_ACK : state;",
+      "return STATE_TCP_SYN_ACK;",
+      "that a half-open session is confirmed by a SYN alone",
     ],
     [
-      "if (i === 0 || now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;",
-      "if (i === 0 || true) return i;",
-      "that an overdue session is not found",
+      "return isOpener ? STATE_TCP_ESTABLISHED : state;",
+      "return STATE_TCP_ESTABLISHED;",
+      "that who began a connection confirms it",
     ],
     [
       "  30_000, // UDP, no answer yet.",
@@ -219,10 +217,60 @@ export const ROUTER = [
       "  30_000, // UDP with answers",
       "five minutes of a UDP session (RFC 4787 REQ-5)",
     ],
+  ),
+  ...mutationsOf(
+    "netstack/nat/parties.ts",
     [
-      "const rank = this.#ofRank[0]! <= share && this.#ofRank[1]! > 0 ? 1 : 0;",
+      "const rank = this.#ofRank[0]! <= this.#share && this.#ofRank[1]! > 0 ? 1 : 0;",
       "const rank = 1;",
       "that an unanswered session gives way before a confirmed one",
+    ],
+    [
+      "this.#inbound[h] === inbound && isAddress",
+      "isAddress",
+      "that a flood of a forward pushes out only what came by it",
+    ],
+  ),
+  ...mutationsOf(
+    "netstack/nat/bindings.ts",
+    [
+      "for (const forward of this.#forwards) this.#addForward(forward);",
+      "",
+      "that forwards outlive a change of address",
+    ],
+    [
+      "const ended = this.#forwards.filter((f) => !kept.has(nameOf(f))).map((f) => this.at(f.protocol, f.port));",
+      "const ended: number[] = [];",
+      "that sessions of a forward end with it",
+    ],
+  ),
+  ...mutationsOf(
+    "netstack/nat/table.ts",
+    [
+      "      isAddress(this.remote, i, key.remote, stride) &&\n",
+      "",
+      "filtering by the remote address (RFC 4787 REQ-8)",
+    ],
+    ["      this.remotePort[i] === key.remotePort &&\n", "", "filtering by the remote port"],
+    [
+      "      this.protocol[i] === key.protocol &&\n      isAddress",
+      "      isAddress",
+      "that TCP and UDP are different sessions",
+    ],
+    [
+      "if (i === 0 || now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;",
+      "if (i === 0 || true) return i;",
+      "that an overdue session is not found",
+    ],
+    [
+      "if (!bindings.isForward(b) || this.find(now) !== 0) return 0;",
+      "if (b === 0 || this.find(now) !== 0) return 0;",
+      "that nobody begins a session from outside but by a forward",
+    ],
+    [
+      "return this.outsidePort[i] === outsidePort ? i : 0;",
+      "return i;",
+      "that of two forwards to one endpoint each has its own sessions",
     ],
     [
       "if (this.state[i] === state && now - this.usedAt[i]! < TOUCH_GRAIN_MS) return;",
@@ -236,6 +284,11 @@ export const ROUTER = [
       "if (ports[port] !== PORT_NONE || (port === 0 && protocol !== PROTO_ICMP)) {",
       "if (port === 0 && protocol !== PROTO_ICMP) {",
       "that two sessions do not share an outside port",
+    ],
+    [
+      "    if (ports[port] === RESERVED) ports[port] = PORT_NONE;\n",
+      "    ports[port] = PORT_NONE;\n",
+      "that a forward keeps its port when a socket of this host closes",
     ],
     [
       "port = FIRST_DYNAMIC + (this.#random16() % (PORTS - FIRST_DYNAMIC));",
