@@ -32,7 +32,7 @@ export function formatConfig(config: Config): string {
   out.line("dev", config.device);
   if (!/^tun/.test(config.device)) out.line("dev-type", "tun");
   writeLink(out, config.link, config.role);
-  writeData(out, config.data);
+  writeData(out, config.data, config.role);
   writeKeepalive(out, config.keepalive);
   if (config.exitNotify > 0) out.line("explicit-exit-notify", config.exitNotify);
   writeTunnel(out, config.tunnel);
@@ -113,9 +113,13 @@ function writeControl(out: Output, control: ControlConfig): void {
   writeWrap(out, control.wrap);
 }
 
-function writeData(out: Output, data: DataConfig): void {
-  out.line("data-ciphers", data.ciphers.join(":"));
-  out.value("data-ciphers-fallback", data.fallbackCipher);
+function writeData(out: Output, data: DataConfig, role: Role): void {
+  // With a static key nothing is negotiated: there is one cipher.
+  if (role === "static") out.value("cipher", data.fallbackCipher);
+  else {
+    out.line("data-ciphers", data.ciphers.join(":"));
+    out.value("data-ciphers-fallback", data.fallbackCipher);
+  }
   out.line("auth", data.auth);
   out.line("replay-window", data.replayWindow.packets, data.replayWindow.seconds);
   if (data.framing === "stub") out.line("comp-lzo", "no");
