@@ -3,13 +3,14 @@
  * [bytes] [batches]`. Both ends are ours; each packet is opened where it was sealed.
  */
 import { Batch } from "../src/lib/batch.ts";
+import { Arena } from "../src/lib/slab.ts";
 import { LibcryptoAead } from "../src/platform/crypto/aead.ts";
 import { NativeMemory } from "../src/platform/sys/memory.ts";
 import { AeadDataKey } from "../src/protocol/data/aead-key.ts";
 import { DataChannel } from "../src/protocol/data/channel.ts";
 import { KeySlots } from "../src/protocol/data/key-slots.ts";
 import { SessionDrops } from "../src/protocol/drop.ts";
-import type { AeadName } from "../src/protocol/ports.ts";
+import { type AeadName, NO_DECOMPRESSORS } from "../src/protocol/ports.ts";
 import { dataKey, type Side } from "../src/protocol/side.ts";
 
 const bytes = Number(process.argv[2] ?? 1400);
@@ -20,12 +21,13 @@ const HEADROOM = 128;
 const PEER = 5;
 const slab = new NativeMemory(ROWS * SLOT + 4096);
 const aead = new LibcryptoAead(slab, slab.pointer);
+const scratch = new Arena(slab, ROWS * SLOT, ROWS * SLOT + 4096);
 
 for (const cipher of ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"] satisfies AeadName[]) {
   const end = (side: Side) => {
     const slots = new KeySlots(3_600_000, 0);
     const drops = new SessionDrops();
-    const channel = new DataChannel(slab, slots, drops);
+    const channel = new DataChannel({ scratch, decompressors: NO_DECOMPRESSORS, largest: 1600 }, slots, drops);
     channel.peerId = PEER;
     const options = { slab, aead, cipher, keyId: 0, peerId: PEER, replayWindow: { packets: 64, seconds: 15 } };
     slots.install(new AeadDataKey(new Uint8Array(256).fill(7), { ...options, sendKey: dataKey(side) }), 0, 0);

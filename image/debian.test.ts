@@ -15,7 +15,13 @@ const pin = (name: string, version: string): Pin => ({
 });
 const PINNED: Pins = {
   date: "2026-01-01",
-  packages: { kernel: pin("linux-image-1-cloud-amd64", "1"), libc: pin("libc6", "1"), openssl: pin("libssl3", "1:1") },
+  packages: {
+    kernel: pin("linux-image-1-cloud-amd64", "1"),
+    libc: pin("libc6", "1"),
+    openssl: pin("libssl3", "1:1"),
+    lzo: pin("liblzo2-2", "1"),
+    lz4: pin("liblz4-1", "1"),
+  },
 };
 
 /** An archive that serves these packages, and others when its lists have been read anew. */
@@ -74,7 +80,7 @@ test("pinned packages are downloaded once, and without a word when they are ther
   expect(files.packages).toEqual(PINNED.packages);
   expect(apt.log).toEqual(all.map((each) => `${each.package} ${each.version}`));
   for (const path of Object.values(files.folder)) expect(existsSync(join(path, "file"))).toBe(true);
-  expect(new Set(readdirSync(folder)).size).toBe(3);
+  expect(new Set(readdirSync(folder)).size).toBe(5);
   said.length = 0;
   expect(debianFiles(PINNED, (line) => said.push(line), archive([]), folder)).toEqual(files);
   expect(said).toEqual([]);
@@ -91,21 +97,22 @@ test("another version, or another file of the same version, is another folder of
 });
 
 test("what is no longer served is replaced by what is, and named with both", () => {
-  const newer = [pin("linux-image-2-cloud-amd64", "2"), pin("libc6", "1"), pin("libssl3", "1:2")];
+  const newer = [pin("linux-image-2-cloud-amd64", "2"), pin("libc6", "1"), pin("libssl3", "1:2")] as const;
   const said: string[] = [];
-  const apt = archive(newer);
+  const { lzo, lz4 } = PINNED.packages;
+  const apt = archive([...newer, lzo, lz4]);
   const files = debianFiles(PINNED, (line) => said.push(line), apt, cache());
-  expect(files.packages).toEqual({ kernel: newer[0]!, libc: newer[1]!, openssl: newer[2]! });
+  expect(files.packages).toEqual({ kernel: newer[0], libc: newer[1], openssl: newer[2], lzo, lz4 });
   const differing = said.filter((line) => line.startsWith("differs"));
   expect(differing).toHaveLength(2);
-  for (const words of ["linux-image-1-cloud-amd64 1", "linux-image-2-cloud-amd64 2", newer[0]!.sha256])
+  for (const words of ["linux-image-1-cloud-amd64 1", "linux-image-2-cloud-amd64 2", newer[0].sha256])
     expect(differing[0]).toContain(words);
 });
 
 test("a file of the pinned version with another digest is not the pinned one", () => {
   const forged = { ...PINNED.packages.openssl, sha256: "0".repeat(64) };
   const said: string[] = [];
-  const apt = archive([PINNED.packages.kernel, PINNED.packages.libc, forged]);
+  const apt = archive([...all.filter((each) => each.package !== forged.package), forged]);
   const files = debianFiles(PINNED, (line) => said.push(line), apt, cache());
   expect(files.packages.openssl.sha256).toBe(forged.sha256);
   expect(said.filter((line) => line.startsWith("differs"))).toHaveLength(1);

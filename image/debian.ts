@@ -17,7 +17,7 @@ export interface Pin {
 }
 
 /** What the image takes from Debian. */
-export const PARTS = ["kernel", "libc", "openssl"] as const;
+export const PARTS = ["kernel", "libc", "openssl", "lzo", "lz4"] as const;
 export type Part = (typeof PARTS)[number];
 
 /** image/debian.json */
@@ -53,7 +53,12 @@ const CACHE = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "
 /** A meta package, which depends on the kernel's. */
 const KERNEL = "linux-image-cloud-amd64";
 /** The first name of each that is served: Debian 12 and 13 differ. */
-const LIBRARIES = { libc: ["libc6"], openssl: ["libssl3", "libssl3t64"] } as const;
+const LIBRARIES = {
+  libc: ["libc6"],
+  openssl: ["libssl3", "libssl3t64"],
+  lzo: ["liblzo2-2"],
+  lz4: ["liblz4-1"],
+} as const;
 /** Kernel and OpenSSL get fixes for security every few weeks. */
 const OLD_DAYS = 60;
 const DAY_MS = 86_400_000;
@@ -84,7 +89,8 @@ export function ageOf(pins: Pins, now: number): string | undefined {
 
 /** Pins of what is served now. @throws where apt does not know a package */
 export function servedNow(apt: Apt, date: string): Pins {
-  return { date, packages: { kernel: servedKernel(apt), libc: served(apt, "libc"), openssl: served(apt, "openssl") } };
+  const of = (part: Part): Pin => (part === "kernel" ? servedKernel(apt) : served(apt, part));
+  return { date, packages: Object.fromEntries(PARTS.map((part) => [part, of(part)])) as Record<Part, Pin> };
 }
 
 /**

@@ -12,7 +12,10 @@ import { type Entry, file, merge, withParents } from "./tree.ts";
 
 /** Where the C library's loader looks without a cache of its own, and what it loads from there. */
 const LIBRARY_FOLDER = "lib/x86_64-linux-gnu";
-const LIBRARIES = ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libcrypto.so.3", "libssl.so.3"];
+const LIBRARIES = ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "libcrypto.so.3", "libssl.so.3"].concat([
+  "liblzo2.so.2",
+  "liblz4.so.1",
+]);
 const LOADER = "lib64/ld-linux-x86-64.so.2";
 
 const INIT_FLAGS = [
@@ -30,7 +33,8 @@ export interface Ingredients {
 /** folder: this one. @throws where gcc or a file is missing */
 export function ingredients(binary: string, debian: DebianFiles, folder: string): Ingredients {
   const kernel = prunedKernel(debian.folder.kernel);
-  const libraries = [debian.folder.libc, debian.folder.openssl].flatMap((each) => [join(each, "usr"), each]);
+  const { libc, openssl, lzo, lz4 } = debian.folder;
+  const libraries = [libc, openssl, lzo, lz4].flatMap((each) => [join(each, "usr"), each]);
   const found = (path: string): Uint8Array => {
     const full = libraries.map((each) => join(each, path)).find((each) => existsSync(each));
     if (full === undefined) throw new Error(`${path} is not in Debian's packages`);

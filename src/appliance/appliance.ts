@@ -9,6 +9,7 @@ import { BoundedLog } from "../lib/bounded-log.ts";
 import type { Cidr } from "../lib/cidr.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
 import type { AddressPrf } from "../netstack/ra/stable-address.ts";
+import { findDecompressors } from "../platform/compression/decompressors.ts";
 import { LibcryptoAead } from "../platform/crypto/aead.ts";
 import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
@@ -17,6 +18,7 @@ import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import type { Part, Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
+import type { Decompressors } from "../protocol/ports.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { DialHistory } from "../tunnel/history.ts";
 import { lanConflict, neighborConflict } from "./conflicts.ts";
@@ -67,6 +69,7 @@ export class Appliance implements Turns {
   readonly #heard: BoundedLog;
   readonly #path: RouterPath;
   readonly #aead: LibcryptoAead;
+  readonly #decompressors: Decompressors;
   readonly #control = new LibcryptoPrimitives();
   /** undefined: off. */
   readonly #dhcp: LanDhcp | undefined;
@@ -116,6 +119,7 @@ export class Appliance implements Turns {
       random: systemRandom,
     });
     this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
+    this.#decompressors = findDecompressors(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
     this.#prf = ownPrf([options.wan.mac, options.lan.mac], settings.hostname);
     const lan6 = this.#lanNetwork6();
@@ -399,6 +403,7 @@ export class Appliance implements Turns {
       slab: this.#options.memory,
       scratch: this.#path.sessionScratch,
       aead: this.#aead,
+      decompressors: this.#decompressors,
       control: this.#control,
       tls: libsslTls,
       log: this.#log,

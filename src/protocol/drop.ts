@@ -26,8 +26,10 @@ const DROPS = {
   "seal-exhausted": "a packet to send after the key's packet ids were used up",
   "session-ended": "a packet after the end of the session",
   "data-framing": "an opened packet without the compression byte that comp-lzo or compress asks for",
-  "data-compressed": "an opened packet that the server compressed, which cannot be read",
+  "data-compressed":
+    "an opened packet that the peer compressed, and there is no library to read it, or allow-compression forbids it",
   "control-oversize": "a control packet longer than any that OpenVPN sends",
+  "data-decompression": "an opened packet that is compressed, but damaged or larger than tun-mtu-max",
 } as const;
 
 export type SessionDrop = keyof typeof DROPS;
@@ -76,3 +78,4 @@ export const DROP_SESSION_ENDED = code("session-ended");
 export const DROP_DATA_FRAMING = code("data-framing");
 export const DROP_DATA_COMPRESSED = code("data-compressed");
 export const DROP_CONTROL_OVERSIZE = code("control-oversize");
+export const DROP_DATA_DECOMPRESSION = code("data-decompression");

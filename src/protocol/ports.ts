@@ -27,6 +27,23 @@ export interface AeadFactory {
   create(name: AeadName, key: Uint8Array, iv: Uint8Array, use: "seal" | "open"): AeadKey;
 }
 
+/** Undoes one algorithm of compression, whatever the bytes are: nothing else is read, and nothing beyond `room` written. */
+export interface Decompress {
+  /**
+   * @param at,len what is compressed @param to,room where the result goes; absolute in the slab that it was made for
+   * @returns bytes of the result; 0 or less: not of this algorithm, or more than `room`
+   */
+  decompress(at: number, len: number, to: number, room: number): number;
+}
+
+/** undefined: that algorithm's library is not there. */
+export interface Decompressors {
+  readonly lzo: Decompress | undefined;
+  readonly lz4: Decompress | undefined;
+}
+
+export const NO_DECOMPRESSORS: Decompressors = Object.freeze({ lzo: undefined, lz4: undefined });
+
 /**
  * What tls-auth and tls-crypt are made of. Whoever can send packets decides how often these run, before anything is known
  * about the sender. Neither keeps what it is given, and both return memory of their own.

@@ -11,7 +11,7 @@ import { Arena, slabOver } from "../lib/slab.ts";
 import type { ClientConfig, ControlWrap } from "../protocol/config/types.ts";
 import { noblePrimitives } from "../protocol/control/noble-primitives.ts";
 import { nobleAead } from "../protocol/data/noble-aead.ts";
-import type { AeadFactory, TlsContextFactory } from "../protocol/ports.ts";
+import { type AeadFactory, NO_DECOMPRESSORS, type TlsContextFactory } from "../protocol/ports.ts";
 import { NOTHING_SEEN } from "../protocol/session/sightings.ts";
 import { Dialer } from "./dialer.ts";
 import { DialHistory } from "./history.ts";
@@ -169,6 +169,7 @@ class DialerBed implements LinkFactory, TunnelSide {
       resolver: this.names,
       slab: this.#slab,
       scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),
+      decompressors: NO_DECOMPRESSORS,
       aead: this.#counting(nobleAead(this.#slab)),
       control: noblePrimitives,
       tls: this.#countingContexts(fakeTls(this.#random, CERTIFICATE)),

@@ -20,7 +20,13 @@ import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
 import { tunnelMss } from "../protocol/data/mtu.ts";
 import { DROP_CONTROL_AUTHENTICATION } from "../protocol/drop.ts";
 import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
-import type { AeadFactory, ControlPrimitives, TlsContext, TlsContextFactory } from "../protocol/ports.ts";
+import type {
+  AeadFactory,
+  ControlPrimitives,
+  Decompressors,
+  TlsContext,
+  TlsContextFactory,
+} from "../protocol/ports.ts";
 import type { TunnelDns } from "../protocol/push/dns-options.ts";
 import { parseTunnelOptions, withoutIpv6 } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
@@ -57,10 +63,11 @@ export interface DialerOptions {
   readonly resolver: Resolver;
   /** Where packets lie. */
   readonly slab: Slab;
-  /** For what a session makes by itself (pings). */
+  /** For what a session makes; emptied by whoever owns it when what was delivered has gone on. */
   readonly scratch: Arena;
   /** Over `slab`. It outlives the dialer: a reload makes another one. */
   readonly aead: AeadFactory;
+  readonly decompressors: Decompressors;
   readonly control: ControlPrimitives;
   readonly tls: TlsContextFactory;
   readonly log: Log;
@@ -239,9 +246,9 @@ export class Dialer {
       const said = this.#heard.write(now, "warn", "link.failed", text);
       return this.#backOff(now, { kind: "link-failed" }, said ? "" : text);
     }
-    const { config, links, slab, aead, control, random, scratch } = this.#options;
+    const { config, links, slab, aead, decompressors, control, random, scratch } = this.#options;
     this.#tls ??= this.#options.tls.context(tlsParameters(config.tls, config.verify));
-    const ports = { slab, aead, control, tls: this.#tls, random, scratch };
+    const ports = { slab, aead, decompressors, control, tls: this.#tls, random, scratch };
     const { port, protocol } = remote;
     const longest = Math.max(MAX_CONTROL_LEN, config.tunnel.mtuMax + LONGEST_WRAP);
     const link = links.open(

@@ -45,6 +45,7 @@ const EXAMPLES: readonly (string | readonly [profile: string, line: string])[] =
   ...["tls-groups X25519", "tls-cert-profile preferred", "cipher AES-256-CBC", "data-ciphers AES-128-GCM"],
   ...["ncp-ciphers AES-128-GCM", "data-ciphers-fallback AES-256-CBC", "ncp-disable", "key-method 1", "auth SHA512"],
   ...["reneg-sec 60", "reneg-bytes 9", "reneg-pkts 9", "replay-window 128", "comp-lzo no", "compress", "fragment 1300"],
+  "allow-compression asym",
   ...["tun-mtu 1400", "tun-mtu-max 1700", "mssfix 1300", "ping 9", "ping-restart 9", "ping-exit 9", "keepalive 9 99"],
   ...["inactive 9", "session-timeout 9", "explicit-exit-notify", "ifconfig 10.8.0.2 10.8.0.1"],
   [`${CLIENT}ifconfig 10.8.0.2 10.8.0.1\n`, "topology subnet"],

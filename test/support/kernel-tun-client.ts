@@ -10,6 +10,7 @@ import { type Endpoint, formatEndpoint } from "../../src/lib/endpoint.ts";
 import { parseIp } from "../../src/lib/ip.ts";
 import type { Log } from "../../src/lib/log.ts";
 import { Arena, HEADROOM } from "../../src/lib/slab.ts";
+import { findDecompressors } from "../../src/platform/compression/decompressors.ts";
 import { LibcryptoAead } from "../../src/platform/crypto/aead.ts";
 import { LibcryptoPrimitives } from "../../src/platform/crypto/control-primitives.ts";
 import { systemRandom } from "../../src/platform/crypto/random.ts";
@@ -48,7 +49,8 @@ const result = parseConfig({ file: profile, text: readFileSync(profile, "utf8") 
 if (!result.ok) throw new Error(JSON.stringify(result.problems));
 const tun = new TunDevice(memory, device);
 const side = new KernelTun(tun, memory);
-const scratch = memory.take(SCRATCH, 64);
+const piece = memory.take(SCRATCH, 64);
+const scratch = new Arena(memory, piece.at, piece.at + piece.length);
 const slot = memory.take(SLOT, 64).at + HEADROOM;
 const remote = result.config.remotes[0]!;
 const socket = await socketTo({ address: parseIp(remote.host)!, port: remote.port });
@@ -96,8 +98,9 @@ const dialer = new Dialer({
     poll: () => {},
   },
   slab: memory,
-  scratch: new Arena(memory, scratch.at, scratch.at + scratch.length),
+  scratch,
   aead: new LibcryptoAead(memory, memory.pointer),
+  decompressors: findDecompressors(memory, memory.pointer),
   control: new LibcryptoPrimitives(),
   tls: libsslTls,
   log,
@@ -116,6 +119,7 @@ while (!dialer.left) {
     rows.clear();
     rows.push(slot, bytes.length);
     receiver?.handleRows(now, 0, rows);
+    scratch.reset();
   }
   while (side.receive(now));
   dialer.poll(now);

@@ -26,7 +26,7 @@ import { LibcryptoAead } from "../../src/platform/crypto/aead.ts";
 import type { FrameDevice } from "../../src/platform/dev/frame-device.ts";
 import { NativeMemory } from "../../src/platform/sys/memory.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
-import type { AeadName } from "../../src/protocol/ports.ts";
+import { type AeadName, NO_DECOMPRESSORS } from "../../src/protocol/ports.ts";
 import { ClientSession } from "../../src/protocol/session/client.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "./client-config.ts";
 import { fakeTlsContext } from "./fake-tls.ts";
@@ -99,6 +99,7 @@ export class Loopback {
       tls: fakeTlsContext(false, random, CERTIFICATE),
       random,
       scratch: path.sessionScratch,
+      decompressors: NO_DECOMPRESSORS,
     };
     const start = { link: UDP4, unixSeconds: 1_700_000_000 } as const;
     this.session = new ClientSession(clientConfig([], TLS_CRYPT), ports, start);

@@ -5,7 +5,7 @@ import { Arena, type Slab, slabOver } from "../../src/lib/slab.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
 import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
-import type { AeadFactory, AeadName, TlsContext } from "../../src/protocol/ports.ts";
+import { type AeadFactory, type AeadName, NO_DECOMPRESSORS, type TlsContext } from "../../src/protocol/ports.ts";
 import type { AssociationStart } from "../../src/protocol/session/association.ts";
 import {
   type ClientLogin,
@@ -75,6 +75,7 @@ export class OpenvpnPeer {
       tls: options.tls,
       random: options.random,
       scratch: new Arena(slab, at + ROOM, at + 2 * ROOM),
+      decompressors: NO_DECOMPRESSORS,
     };
     const start = { link: { overhead: 28, isStream: false }, unixSeconds: 1_700_000_000, ...options.start };
     this.session = new ServerSession({ ...serverConfig(options), ...options.config }, ports, start);
@@ -172,8 +173,15 @@ function serverConfig({ wrap, cipher }: PeerOptions): ServerSessionConfig {
       verifyHash: none,
       peerFingerprints: none,
     },
-    data: { ciphers: [cipher], fallbackCipher: none, auth: "SHA256", framing: "none", replayWindow },
-    tunnel: { mtu: 1500 },
+    data: {
+      ciphers: [cipher],
+      fallbackCipher: none,
+      auth: "SHA256",
+      compression: "none",
+      allowCompression: none,
+      replayWindow,
+    },
+    tunnel: { mtu: 1500, mtuMax: 1600 },
     keepalive: { ping: 0, timeout: 0, action: "restart", inactive: none, sessionTimeout: 0 },
     exitNotify: 0,
   };

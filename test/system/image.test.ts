@@ -17,6 +17,7 @@ const EXPECTED = [
   ["link", "etc/mtab etc/resolv.conf"],
   ["file", "etc/hosts init morgana lib64/ld-linux-x86-64.so.2"],
   ["file", "libc.so.6 libcrypto.so.3 libdl.so.2 libm.so.6 libpthread.so.0 libssl.so.3", "lib/x86_64-linux-gnu/"],
+  ["file", "liblz4.so.1 liblzo2.so.2", "lib/x86_64-linux-gnu/"],
 ] as const;
 const PROGRAMS = ["init", "morgana", "lib64/ld-linux-x86-64.so.2"];
 const MODULES = /^lib\/modules\/[\w.+-]+(\/modules\.dep|(\/[\w-]+)*(\/[\w-]+\.ko)?)$/;

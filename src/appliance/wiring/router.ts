@@ -37,6 +37,8 @@ const KIB = 1024;
 const TUNNEL_ARENA = 2048 * KIB;
 const INTERFACE_ARENA = 512 * KIB;
 const SCRATCH = 256 * KIB;
+/** What is made of a turn of the WAN: TURN_SEGMENTS packets of tun-mtu-max (1,600) need less than half of it. */
+const SESSION_SCRATCH = 1024 * KIB;
 const ROWS = 1024;
 const NAT_LIMIT = 32768;
 const NAT6_LIMIT = 8192;
@@ -61,7 +63,7 @@ const STREAM = 512 * KIB;
 /** Native memory for both devices, all arenas and the sessions' scratch. */
 export const ROUTER_PATH_BYTES =
   2 * PACKET_DEVICE_BYTES +
-  (TUNNEL_ARENA + 2 * INTERFACE_ARENA + 4 * SCRATCH + STREAM) +
+  (TUNNEL_ARENA + 2 * INTERFACE_ARENA + 3 * SCRATCH + SESSION_SCRATCH + STREAM) +
   ((TCP_PAGES + 1) * TCP_PAGE + (WAN_PAGES + 1) * WAN_PAGE) +
   64 * KIB;
 
@@ -88,7 +90,7 @@ export class RouterPath {
   readonly lanTcp: Tcp;
   readonly tunnelTcp: Tcp;
   readonly router: Router;
-  /** For what a session makes by itself (pings). */
+  /** For what sessions make; what was delivered of it has gone on after each flush. */
   readonly sessionScratch: Arena;
   readonly links: WanLinks;
   /** LAN packets that found no carrier although the tunnel was open. */
@@ -167,7 +169,7 @@ export class RouterPath {
       nat6: this.nat6,
       random,
     });
-    this.sessionScratch = arena(SCRATCH);
+    this.sessionScratch = arena(SESSION_SCRATCH);
     const stream = memory.take(STREAM, 64);
     this.links = new WanLinks({
       wan: this.wan,
@@ -246,6 +248,7 @@ export class RouterPath {
     this.#wanTcp.transmit(now);
     if (this.#wanOut.batch.count > 0) this.#wanOut.flush();
     if (this.#lanOut.batch.count > 0) this.#lanOut.flush();
+    this.sessionScratch.reset();
   }
 
   /** Drops everything that waits: after an error in mid-turn nobody knows whose bytes it points to. */
@@ -254,6 +257,7 @@ export class RouterPath {
       batch.clear();
       arena.reset();
     }
+    this.sessionScratch.reset();
     this.links.discard();
   }
 

@@ -1,6 +1,7 @@
 /** OpenSSL's ciphers by FFI, for the data channel. Pointers are plain numbers. */
 import { FFIType } from "bun:ffi";
-import { openLibrary, pointer } from "./library.ts";
+import { pointer } from "../sys/library.ts";
+import { openLibrary } from "./library.ts";
 
 const { i32, ptr, u64, u64_fast } = FFIType;
 

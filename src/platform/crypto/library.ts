@@ -1,10 +1,6 @@
-/** Where OpenSSL 3's shared libraries are found: by soname first (the loader's own search), then in the folders of distributions and of the VM's image. */
-import { dlopen, type FFIFunction, FFIType } from "bun:ffi";
-
-const FOLDERS = ["", "/usr/lib/x86_64-linux-gnu/", "/usr/lib/aarch64-linux-gnu/", "/usr/lib64/", "/usr/lib/"];
-
-/** What a function returns that returns a pointer: a plain number, and 0 for NULL, of which FFIType.ptr would make null. */
-export const pointer = FFIType.u64_fast;
+/** OpenSSL 3's shared libraries, without which nothing goes. */
+import type { FFIFunction } from "bun:ffi";
+import { findLibrary } from "../sys/library.ts";
 
 /**
  * @param name a soname such as "libssl.so.3"
@@ -12,13 +8,7 @@ export const pointer = FFIType.u64_fast;
  * @throws Error in words when the library is in none of the usual places
  */
 export function openLibrary<T>(name: string, purpose: string, symbols: Record<keyof T & string, FFIFunction>): T {
-  const problems: string[] = [];
-  for (const folder of FOLDERS) {
-    try {
-      return dlopen(folder + name, symbols).symbols as unknown as T;
-    } catch (error) {
-      problems.push(error instanceof Error ? error.message : String(error));
-    }
-  }
-  throw new Error(`OpenSSL's ${name} is needed for ${purpose} (Debian: apt install libssl3): ${problems[0]}`);
+  const found = findLibrary<T>(name, symbols);
+  if (typeof found !== "string") return found;
+  throw new Error(`OpenSSL's ${name} is needed for ${purpose} (Debian: apt install libssl3): ${found}`);
 }

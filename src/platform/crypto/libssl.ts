@@ -5,9 +5,10 @@
  * The library keeps no pointer to anything of ours: bytes pass through one piece of native memory and are copied by the call.
  */
 import { CString, FFIType } from "bun:ffi";
+import { pointer } from "../sys/library.ts";
 import { NativeMemory } from "../sys/memory.ts";
 import { libcrypto } from "./libcrypto.ts";
-import { openLibrary, pointer } from "./library.ts";
+import { openLibrary } from "./library.ts";
 
 const { i32, ptr, i64_fast, u64_fast } = FFIType;
 const nothing = FFIType.void;

@@ -63,8 +63,6 @@ export const ACCEPTED: readonly Directive[] = [
   silent("opt-verify", "s", 0, 0),
   silent("disable-occ", "cspk", 0, 0),
   silent("comp-noadapt", "cspk", 0, 0),
-  // Nothing is ever compressed.
-  silent("allow-compression", "cspk", 1, 1, "", { values: ["yes", "no", "asym"] }),
   silent("replay-persist", "cspk", 1, 1),
   silent("setenv-safe", "cspk", 1, 2),
   silent("force-tls-key-material-export", "cspk", 0, 0),

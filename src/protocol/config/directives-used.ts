@@ -84,6 +84,7 @@ export const USED: readonly Directive[] = [
   used("replay-window", "cspk", 1, 2),
   used("comp-lzo", "cspk", 0, 1),
   used("compress", "cspk", 0, 1),
+  used("allow-compression", "cspk", 1, 1),
   used("fragment", "cspk", 1, 2, "l"),
 
   // Sizes

@@ -122,8 +122,8 @@ function writeData(out: Output, data: DataConfig, role: Role): void {
   }
   out.line("auth", data.auth);
   out.line("replay-window", data.replayWindow.packets, data.replayWindow.seconds);
-  if (data.framing === "stub") out.line("comp-lzo", "no");
-  else if (data.framing === "stub-swap") out.line("compress", "stub");
+  if (data.compression !== "none") out.line(...data.compression.split(" "));
+  out.value("allow-compression", data.allowCompression);
 }
 
 function writeKeepalive(out: Output, keepalive: KeepaliveConfig): void {

@@ -1,7 +1,13 @@
 /** Ciphers, digests, sizes and compression: lines -> values. */
-import type { CompressionFraming } from "../data/compression.ts";
+import {
+  COMP_LZO_WORDS,
+  COMPRESS_WORDS,
+  COMPRESSION,
+  type CompressionForm,
+  compressionForm,
+} from "../data/compression.ts";
 import { AEAD_NAMES, type AeadName } from "../ports.ts";
-import { printable } from "./lexer.ts";
+import { type Line, printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
 import type { DataConfig, DigestName, MssFix, ReplayWindowConfig, TunnelConfig } from "./types.ts";
 
@@ -18,14 +24,14 @@ export function resolveData(reader: Reader): DataConfig {
   return {
     ...resolveCiphers(reader),
     auth: resolveAuth(reader),
-    framing: resolveCompression(reader),
+    ...resolveCompression(reader),
     replayWindow: resolveReplayWindow(reader),
   };
 }
 
 function resolveCiphers(reader: Reader): Pick<DataConfig, "ciphers" | "fallbackCipher"> {
   let ciphers: AeadName[] = [...AEAD_NAMES];
-  const lines = [...reader.all("data-ciphers"), ...reader.all("ncp-ciphers")].sort((a, b) => a.line - b.line);
+  const lines = inOrder(reader.all("data-ciphers"), reader.all("ncp-ciphers"));
   for (const line of lines) {
     const chosen: AeadName[] = [];
     const left: string[] = [];
@@ -95,36 +101,42 @@ function resolveAuth(reader: Reader): DigestName | "none" {
 }
 
 /**
- * The framing that both ends must have, since it cannot be negotiated away: a packet without its byte is misread by a
- * server that has the same line. What may be compressed is refused, as it could not be read. The later line wins.
+ * Both ends must have the same form, since it cannot be negotiated away: a packet without its byte is misread by a server that has
+ * the same line. The later line wins.
  */
-function resolveCompression(reader: Reader): CompressionFraming {
-  let framing: CompressionFraming = "none";
-  const lines = [...reader.all("comp-lzo"), ...reader.all("compress")].sort((a, b) => a.line - b.line);
-  for (const line of lines) {
-    const [name, word] = line.words;
-    const isLzo = name === "comp-lzo";
-    const mode = reader.choice(line, 1, isLzo ? ["yes", "no", "adaptive"] : ["lzo", "lz4", "lz4-v2", ...STUBS]);
-    if (mode === undefined && word !== undefined) continue;
-    if (mode === "no") framing = "stub";
-    else if (isLzo)
-      reader.problem(
-        line,
-        `${UNREADABLE}; \`comp-lzo no\` has the same framing: it works with a server that compresses nothing`,
-      );
-    else if (mode === undefined || mode === "stub") framing = "stub-swap";
-    else if (mode === "stub-v2" || mode === "migrate") framing = "none";
-    else
-      reader.problem(
-        line,
-        `${UNREADABLE}; \`compress\` alone, \`compress stub-v2\` and no compression at all work, if the server does the same`,
-      );
+function resolveCompression(reader: Reader): Pick<DataConfig, "compression" | "allowCompression"> {
+  let compression: CompressionForm = "none";
+  let line: Line | undefined;
+  for (const each of inOrder(reader.all("comp-lzo"), reader.all("compress"))) {
+    const directive = each.words[0] === "compress" ? "compress" : "comp-lzo";
+    const words: readonly string[] = directive === "compress" ? COMPRESS_WORDS : COMP_LZO_WORDS;
+    const form = compressionForm(directive, each.words[1]);
+    if (form === undefined) reader.choice(each, 1, words);
+    else [compression, line] = [form, each];
   }
-  return framing;
+  const allowCompression = resolveAllowCompression(reader);
+  if (line !== undefined && COMPRESSION[compression].algorithm !== undefined) {
+    if (allowCompression === "no") reader.problem(line, "allow-compression no forbids it; remove one of the two lines");
+    else reader.warn(line, COMPRESSION_IS_READ);
+  }
+  return { compression, allowCompression };
 }
 
-const STUBS = ["stub", "stub-v2", "migrate"] as const;
-const UNREADABLE = "what the server compresses could not be read";
+const COMPRESSION_IS_READ =
+  "what the server compresses is read, and nothing is sent compressed, because compression can give away what is encrypted";
+
+/** As openvpn (options.c): nothing comes behind a no. */
+function resolveAllowCompression(reader: Reader): DataConfig["allowCompression"] {
+  let value: DataConfig["allowCompression"];
+  for (const line of reader.all("allow-compression")) {
+    const word = reader.choice(line, 1, ["asym", "no", "yes"]);
+    if (word === undefined) continue;
+    if (word !== "no" && value === "no") reader.problem(line, `no stands before it, and ${word} cannot take its place`);
+    else value = word === "no" ? "no" : "asym";
+    if (word === "yes") reader.warn(line, "as asym: what the server compresses is read, nothing is sent compressed");
+  }
+  return value;
+}
 
 /** Not negotiable: both ends must have it (man openvpn, --fragment). 0 turns it off. */
 function checkFragment(reader: Reader): void {
@@ -135,6 +147,10 @@ function checkFragment(reader: Reader): void {
       reader.problem(line, "fragmentation inside the tunnel is not available yet; the server must have it too");
   }
 }
+
+/** Lines of two directives as they stand in the file. */
+const inOrder = (one: readonly Line[], other: readonly Line[]): Line[] =>
+  [...one, ...other].sort((a, b) => a.line - b.line);
 
 const MTU = { min: 100, max: 65535 };
 /** From the man page of OpenVPN 2.6. */

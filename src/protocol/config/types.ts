@@ -1,4 +1,4 @@
-import type { CompressionFraming } from "../data/compression.ts";
+import type { CompressionForm } from "../data/compression.ts";
 import type { AeadName, TlsParameters, TlsVersion } from "../ports.ts";
 
 /**
@@ -152,7 +152,12 @@ export interface DataConfig {
   /** `auth`, for the OCC string and tls-auth. */
   readonly auth: DigestName | "none";
   /** Of comp-lzo and compress; a pushed one takes its place. */
-  readonly framing: CompressionFraming;
+  readonly compression: CompressionForm;
+  /**
+   * allow-compression; nothing is sent compressed in any case. "no": what the server compresses is not read either; "asym": it is
+   * told that it may; undefined: it is told so where the profile has compression.
+   */
+  readonly allowCompression: "no" | "asym" | undefined;
   readonly replayWindow: ReplayWindowConfig;
 }
 

@@ -70,6 +70,8 @@ export class AeadDataKey implements DataKey {
   readonly keyId: number;
   readonly cipher: AeadName;
   readonly overhead: number;
+  sealedLen = 0;
+  openedLen = 0;
   readonly #peerId: number;
   readonly #view: DataView;
   readonly #seal: AeadKey;
@@ -112,6 +114,7 @@ export class AeadDataKey implements DataKey {
     this.#sentUsage += usage(len);
     this.#sentBytes += len;
     const start = at - this.overhead;
+    this.sealedLen = len + this.overhead;
     const tagAt = at - TAG_LEN;
     const idAt = tagAt - PACKET_ID_LEN;
     this.#view.setUint32(idAt, id);
@@ -141,6 +144,7 @@ export class AeadDataKey implements DataKey {
     this.#receivedUsage += usage(payloadLen);
     this.#receivedBytes += payloadLen;
     this.#receivedPackets++;
+    this.openedLen = payloadLen;
     return payloadAt;
   }
 

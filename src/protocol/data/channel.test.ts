@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { Batch } from "../../lib/batch.ts";
-import { slabOver } from "../../lib/slab.ts";
+import { Arena, slabOver } from "../../lib/slab.ts";
 import { SessionDrops } from "../drop.ts";
+import { NO_DECOMPRESSORS } from "../ports.ts";
 import { dataKey, type Side } from "../side.ts";
 import { AeadDataKey } from "./aead-key.ts";
 import { DataChannel } from "./channel.ts";
@@ -10,12 +11,13 @@ import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "./magic.ts";
 import { nobleAead } from "./noble-aead.ts";
 
 const AT = 256;
-const slab = slabOver(new ArrayBuffer(2048));
+const slab = slabOver(new ArrayBuffer(4096));
+const scratch = new Arena(slab, 2048, 4096);
 
 function end(side: Side) {
   const slots = new KeySlots(60_000, 3000);
   const drops = new SessionDrops();
-  const path = new DataChannel(slab, slots, drops);
+  const path = new DataChannel({ scratch, decompressors: NO_DECOMPRESSORS, largest: 100 }, slots, drops);
   path.peerId = 5;
   const key = (keyId: number, peerId = 5): AeadDataKey =>
     new AeadDataKey(new Uint8Array(256).fill(keyId + 1), {
@@ -98,15 +100,15 @@ test("without a key nothing is sealed, and each packet is counted", () => {
   expect(client.drops.snapshot()).toEqual({ "seal-no-key": 1 });
 });
 
-test.each(["stub", "stub-swap"] as const)(
-  "with %s framing packets and pings grow by a byte and come out whole",
-  (framing) => {
+test.each(["comp-lzo no", "compress stub"] as const)(
+  "with %s packets and pings grow by a byte and come out whole; what has no framing, or is compressed, is dropped",
+  (form) => {
     const [client, server] = [end("client"), end("server")];
     client.slots.install(client.key(0), 0, 0);
     server.slots.install(server.key(0), 0, 0);
     const bare = server.path.overhead;
-    client.path.framing = framing;
-    server.path.framing = framing;
+    client.path.compression = form;
+    server.path.compression = form;
     expect(server.path.overhead).toBe(bare + 1);
     const packet = Uint8Array.from({ length: 40 }, (_, i) => 0x45 + i);
     slab.bytes.set(packet, AT);
@@ -117,9 +119,12 @@ test.each(["stub", "stub-swap"] as const)(
     pingEmit(slab.bytes, AT);
     client.path.open(0, ...server.seal(PING_LEN), plain);
     expect([plain.count, client.path.traffic.pings]).toEqual([1, 1]);
-    server.path.framing = "none";
-    slab.bytes.set(packet, AT);
-    client.path.open(0, ...server.seal(packet.length), plain);
-    expect(client.drops.snapshot()).toEqual({ "data-framing": 1 });
+    server.path.compression = "none";
+    for (const first of [0x45, 0x66]) {
+      slab.bytes.set(packet, AT);
+      slab.bytes[AT] = first;
+      client.path.open(0, ...server.seal(packet.length), plain);
+    }
+    expect(client.drops.snapshot()).toEqual({ "data-framing": 1, "data-compressed": 1 });
   },
 );

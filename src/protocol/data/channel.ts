@@ -14,13 +14,8 @@ import {
   DROP_SEAL_NO_KEY,
   type SessionDrops,
 } from "../drop.ts";
-import {
-  COMPRESSION_HEADER_LEN,
-  type CompressionFraming,
-  compressionCheck,
-  compressionEmit,
-  compressionStrip,
-} from "./compression.ts";
+import { COMPRESSION, type CompressionForm } from "./compression.ts";
+import { createFraming, type Framing, type FramingMemory } from "./framing.ts";
 import type { DataKey } from "./key.ts";
 import type { KeySlots } from "./key-slots.ts";
 import { PAYLOAD_EXIT, PAYLOAD_OCC, PAYLOAD_PACKET, PAYLOAD_PING, payloadKind } from "./magic.ts";
@@ -46,21 +41,32 @@ export class DataChannel {
   sealedAt = Number.NEGATIVE_INFINITY;
   /** What the server may put into DATA_V2 as our peer id. */
   peerId = PEER_ID_NONE;
-  framing: CompressionFraming = "none";
   readonly #slab: Slab;
+  readonly #memory: FramingMemory;
   readonly #slots: KeySlots;
   readonly #drops: SessionDrops;
+  #compression: CompressionForm = "none";
+  #framing: Framing | undefined;
 
-  constructor(slab: Slab, slots: KeySlots, drops: SessionDrops) {
-    this.#slab = slab;
+  /** @param memory where what cannot be opened in place is made */
+  constructor(memory: FramingMemory, slots: KeySlots, drops: SessionDrops) {
+    this.#slab = memory.scratch.slab;
+    this.#memory = memory;
     this.#slots = slots;
     this.#drops = drops;
+  }
+
+  /** What both ends frame their packets as, whatever the key. */
+  set compression(form: CompressionForm) {
+    if (form === this.#compression) return;
+    this.#compression = form;
+    this.#framing = createFraming(COMPRESSION[form].framing, this.#memory);
   }
 
   /** Bytes that sealing adds to a packet; 0 while there is no key. */
   get overhead(): number {
     const key = this.#slots.sending;
-    return key === undefined ? 0 : key.overhead + (this.framing === "none" ? 0 : COMPRESSION_HEADER_LEN);
+    return key === undefined ? 0 : key.overhead + (this.#framing?.overhead ?? 0);
   }
 
   /** Seals every packet of `plain` where it stands; the rows of `sealed` start in its headroom. */
@@ -71,32 +77,31 @@ export class DataChannel {
       drops.drop(DROP_SEAL_NO_KEY, plain.count);
       return;
     }
-    const { overhead, traffic } = this;
+    const { traffic } = this;
     for (let i = 0; i < plain.count; i++) {
       const len = plain.len[i]!;
       if (sealed.count === sealed.capacity) {
         drops.drop(DROP_DATA_NO_ROOM, plain.count - i);
         break;
       }
-      const start = this.seal(key, plain.at[i]!, len);
-      if (start < 0) {
-        drops.drop(start);
+      const drop = this.seal(key, plain.at[i]!, len, sealed);
+      if (drop !== DROP_NONE) {
+        drops.drop(drop);
         continue;
       }
-      sealed.push(start, len + overhead);
       traffic.sealed++;
       traffic.sealedBytes += len;
       this.sealedAt = now;
     }
   }
 
-  /**
-   * Seals the payload [at, at + len) where it stands; the whole is `overhead` longer.
-   * @returns where it starts, or the drop code
-   */
-  seal(key: DataKey, at: number, len: number): number {
-    if (this.framing === "none") return key.seal(at, len);
-    return key.seal(compressionEmit(this.#slab.bytes, this.framing, at, len), len + COMPRESSION_HEADER_LEN);
+  /** Seals the payload [at, at + len) where it stands into a row of `sealed`, which has room. @returns the drop code */
+  seal(key: DataKey, at: number, len: number, sealed: Batch): number {
+    const framing = this.#framing;
+    const start = framing === undefined ? key.seal(at, len) : key.seal(framing.frame(at, len), framing.len);
+    if (start < 0) return start;
+    sealed.push(start, key.sealedLen);
+    return DROP_NONE;
   }
 
   /** Opens one data packet [at, at + len), len > 0, into a row of `plain`. @returns the drop code, which is counted, or DROP_NONE */
@@ -123,12 +128,12 @@ export class DataChannel {
     if (payloadAt < 0) return payloadAt;
     this.#slots.opened(key, now);
     this.openedAt = now;
-    let payloadLen = len - (payloadAt - at);
-    if (this.framing !== "none") {
-      const unframed = compressionCheck(bytes, this.framing, payloadAt, payloadLen);
-      if (unframed !== DROP_NONE) return unframed;
-      payloadAt = compressionStrip(bytes, this.framing, payloadAt, payloadLen);
-      payloadLen -= COMPRESSION_HEADER_LEN;
+    let payloadLen = key.openedLen;
+    const framing = this.#framing;
+    if (framing !== undefined) {
+      payloadAt = framing.strip(payloadAt, payloadLen);
+      if (payloadAt < 0) return payloadAt;
+      payloadLen = framing.len;
     }
     const kind = payloadKind(bytes, payloadAt, payloadLen);
     const { traffic } = this;

@@ -1,51 +1,64 @@
 /**
- * The byte that comp-lzo and compress put on each data packet, inside of the encryption. Nothing is ever compressed here;
- * the byte says so in the way that the option asks for (OpenVPN's comp.h; seen with openvpn 2.6):
- *
- *     stub        comp-lzo no               0xfa  packet
- *     stub-swap   compress, compress stub   0xfb  packet without its first byte  that first byte
- *
- * `compress stub-v2` escapes only a payload that starts with 0x50, which no IP packet does: "none" here.
+ * What `comp-lzo` and `compress` ask for, in each of their forms. Nothing is ever compressed here; what the peer compresses is
+ * read. Both ends must have the same form, since it is not negotiated. Source: OpenVPN's comp.h and options.c.
  */
-import { DROP_DATA_COMPRESSED, DROP_DATA_FRAMING, DROP_NONE } from "../drop.ts";
 
-export type CompressionFraming = "none" | "stub" | "stub-swap";
+/** As the line is written; "none": there is no line, or one that means none (`compress migrate` of a client). */
+export type CompressionForm =
+  | "none"
+  | "comp-lzo"
+  | "comp-lzo no"
+  | "compress stub"
+  | "compress stub-v2"
+  | "compress lz4"
+  | "compress lz4-v2";
 
-const NOT_COMPRESSED = 0xfa;
-const NOT_COMPRESSED_SWAP = 0xfb;
-const LZO = 0x66;
-const LZ4 = 0x69;
+/** How packets are framed (framing.ts). */
+export type CompressionFraming = "none" | "byte" | "swap" | "v2";
+export type CompressionAlgorithm = "lzo" | "lz4";
 
-export const COMPRESSION_HEADER_LEN = 1;
+interface Form {
+  readonly framing: CompressionFraming;
+  /** What the peer may compress with. */
+  readonly algorithm: CompressionAlgorithm | undefined;
+}
 
-/**
- * Frames the packet [at, at + len), len > 0, which grows by COMPRESSION_HEADER_LEN: at its start, or with "stub-swap" at its
- * end, into the tailroom.
- * @returns where it starts now
- */
-export function compressionEmit(bytes: Uint8Array, framing: CompressionFraming, at: number, len: number): number {
-  if (framing === "stub") {
-    bytes[at - 1] = NOT_COMPRESSED;
-    return at - 1;
+export const COMPRESSION: Readonly<Record<CompressionForm, Form>> = Object.freeze({
+  none: { framing: "none", algorithm: undefined },
+  "comp-lzo": { framing: "byte", algorithm: "lzo" },
+  "comp-lzo no": { framing: "byte", algorithm: undefined },
+  "compress stub": { framing: "swap", algorithm: undefined },
+  "compress stub-v2": { framing: "v2", algorithm: undefined },
+  "compress lz4": { framing: "swap", algorithm: "lz4" },
+  "compress lz4-v2": { framing: "v2", algorithm: "lz4" },
+});
+
+/** Their parameters, which may be missing. */
+export const COMP_LZO_WORDS = ["yes", "no", "adaptive"] as const;
+export const COMPRESS_WORDS = ["lzo", "lz4", "lz4-v2", "stub", "stub-v2", "migrate"] as const;
+
+/** The form that a line means. @returns undefined: no such parameter */
+export function compressionForm(
+  directive: "comp-lzo" | "compress",
+  word: string | undefined,
+): CompressionForm | undefined {
+  if (directive === "comp-lzo") {
+    if (word === "no") return "comp-lzo no";
+    return word === undefined || word === "yes" || word === "adaptive" ? "comp-lzo" : undefined;
   }
-  bytes[at + len] = bytes[at]!;
-  bytes[at] = NOT_COMPRESSED_SWAP;
-  return at;
-}
-
-/** @param avail bytes of the opened payload @returns DROP_NONE: compressionStrip may be called */
-export function compressionCheck(bytes: Uint8Array, framing: CompressionFraming, at: number, avail: number): number {
-  const first = avail > 0 ? bytes[at] : -1;
-  if (first === (framing === "stub" ? NOT_COMPRESSED : NOT_COMPRESSED_SWAP)) return DROP_NONE;
-  return first === LZO || first === LZ4 ? DROP_DATA_COMPRESSED : DROP_DATA_FRAMING;
-}
-
-/**
- * Takes the framing off the checked [at, at + len), in place; COMPRESSION_HEADER_LEN less is left.
- * @returns where the packet starts
- */
-export function compressionStrip(bytes: Uint8Array, framing: CompressionFraming, at: number, len: number): number {
-  if (framing === "stub") return at + 1;
-  bytes[at] = bytes[at + len - 1]!;
-  return at;
+  switch (word) {
+    case undefined:
+    case "stub":
+      return "compress stub";
+    case "lzo":
+      return "comp-lzo";
+    case "lz4":
+    case "lz4-v2":
+    case "stub-v2":
+      return `compress ${word}`;
+    case "migrate":
+      return "none";
+    default:
+      return undefined;
+  }
 }

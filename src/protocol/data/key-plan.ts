@@ -1,12 +1,12 @@
 /** What the two ends have agreed on for the data channel: a client reads it out of the push reply, a server decides it. */
 import type { KeyDerivation } from "../exchange/key-derive.ts";
 import type { AeadName } from "../ports.ts";
-import type { CompressionFraming } from "./compression.ts";
+import type { CompressionForm } from "./compression.ts";
 
 export interface KeyPlan {
   readonly cipher: AeadName;
   readonly derivation: KeyDerivation;
   /** What packets carry as peer id; PEER_ID_NONE: they are DATA_V1. */
   readonly peerId: number;
-  readonly framing: CompressionFraming;
+  readonly compression: CompressionForm;
 }

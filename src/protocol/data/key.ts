@@ -9,15 +9,19 @@ export interface DataKey {
   /** Bytes that sealing puts in front of a payload, header included. */
   readonly overhead: number;
   /**
-   * Encrypts the payload [at, at + len) where it stands and writes everything else in front of it.
-   * @returns the offset of the whole packet, or the drop code when the key is used up
+   * Encrypts the payload [at, at + len) where it stands and writes everything else around it.
+   * @returns the offset of the whole packet, which has `sealedLen` bytes, or the drop code when the key is used up
    */
   seal(at: number, len: number): number;
+  /** Bytes of the packet that was sealed last. */
+  readonly sealedLen: number;
   /**
    * Opens the packet [at, at + len), whose header was checked, where it stands. Only an authentic packet changes anything.
-   * @returns the offset of the payload, which reaches to the end of the packet, or the drop code
+   * @returns the offset of the payload, which has `openedLen` bytes, or the drop code
    */
   open(now: number, at: number, len: number, isV2: boolean): number;
+  /** Bytes of the payload that was opened last. */
+  readonly openedLen: number;
   /** Payload bytes and packets in both directions, for reneg-bytes and reneg-pkts. */
   readonly bytes: number;
   readonly packets: number;

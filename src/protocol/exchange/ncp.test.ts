@@ -8,7 +8,8 @@ const data: DataConfig = {
   ciphers: ["CHACHA20-POLY1305", "AES-256-GCM", "AES-128-GCM"],
   fallbackCipher: undefined,
   auth: "SHA1",
-  framing: "none",
+  compression: "none",
+  allowCompression: undefined,
   replayWindow: { packets: 64, seconds: 15 },
 };
 const cipher = (peerInfo: string, options = "V4", own: DataConfig = data): string | undefined =>

@@ -57,7 +57,7 @@ export function planKeys(data: DataConfig, client: ClientAbilities, peerId: numb
     cipher,
     derivation: client.keyExport ? "ekm" : "prf",
     peerId: client.dataV2 ? peerId : PEER_ID_NONE,
-    framing: data.framing,
+    compression: data.compression,
   };
 }
 

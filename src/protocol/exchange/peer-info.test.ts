@@ -1,6 +1,7 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { parseConfig } from "../config/parse.ts";
 import type { ClientConfig } from "../config/types.ts";
+import { type Decompressors, NO_DECOMPRESSORS } from "../ports.ts";
 import { clientPeerInfo, IV_PROTO, optionsString, optionsStringValue } from "./peer-info.ts";
 
 const CA = "<ca>\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n</ca>\n";
@@ -14,9 +15,12 @@ function config(lines: readonly string[] = []): ClientConfig {
   return result.config;
 }
 
-function peerInfo(lines: readonly string[] = []): string {
+const expands = { decompress: () => -1 };
+const BOTH: Decompressors = { lzo: expands, lz4: expands };
+
+function peerInfo(lines: readonly string[] = [], decompressors = BOTH): string {
   const { data, tunnel, peerInfo } = config(lines);
-  return clientPeerInfo(data, tunnel, peerInfo);
+  return clientPeerInfo(data, tunnel, peerInfo, decompressors);
 }
 
 function occ(lines: readonly string[]): string {
@@ -54,4 +58,32 @@ test("items of an options string are found by whole name", () => {
   const options = "V4,dev-type tun,tun-mtu 1500,cipher AES-256-GCM,auth [null-digest]";
   expect(optionsStringValue(options, "cipher")).toBe("AES-256-GCM");
   expect(optionsStringValue(options, "mtu")).toBeUndefined();
+});
+
+describe("what is announced of compression is what openvpn 2.6 announces (comp.c)", () => {
+  const announced = (lines: readonly string[], decompressors?: Decompressors): string[] =>
+    [...peerInfo(lines, decompressors).matchAll(/^IV_(LZO.*|LZ4.*|COMP.*)=1$/gm)].map((match) => match[1] as string);
+  const STUBS = ["LZO_STUB", "COMP_STUB", "COMP_STUBv2"];
+  const ALL = ["LZ4", "LZ4v2", "LZO", "COMP_STUB", "COMP_STUBv2"];
+
+  test.each([
+    [[], STUBS],
+    [["comp-lzo no"], STUBS],
+    [["compress"], STUBS],
+    [["compress stub-v2", "allow-compression asym"], STUBS],
+    [["allow-compression no"], STUBS],
+    [["allow-compression asym"], ALL],
+    [["comp-lzo"], ALL],
+    [["compress lzo"], ALL],
+    [["compress lz4"], ALL],
+    [["compress lz4-v2"], ALL],
+    [["comp-lzo no", "allow-compression yes"], ALL],
+  ] as const)("%j", (lines, expected) => {
+    expect(announced(lines)).toEqual([...expected]);
+  });
+
+  test("but for what there is no library for", () => {
+    expect(announced(["comp-lzo"], { ...BOTH, lz4: undefined })).toEqual(["LZO", "COMP_STUB", "COMP_STUBv2"]);
+    expect(announced(["comp-lzo"], NO_DECOMPRESSORS)).toEqual(STUBS);
+  });
 });

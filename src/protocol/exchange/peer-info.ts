@@ -6,7 +6,8 @@
 import { version } from "../../../package.json";
 import type { ControlWrap, DataConfig, PeerInfoConfig, TunnelConfig } from "../config/types.ts";
 import { DIGEST_LEN } from "../control/tls-auth.ts";
-import { COMPRESSION_HEADER_LEN } from "../data/compression.ts";
+import { COMPRESSION } from "../data/compression.ts";
+import type { Decompressors } from "../ports.ts";
 import type { Side } from "../side.ts";
 
 export const IV_PROTO_DATA_V2 = 1 << 1;
@@ -24,7 +25,13 @@ export const IV_PROTO =
   IV_PROTO_CC_EXIT_NOTIFY |
   IV_PROTO_AUTH_FAIL_TEMP;
 
-export function clientPeerInfo(data: DataConfig, tunnel: TunnelConfig, peerInfo: PeerInfoConfig): string {
+/** @param decompressors what can be read of what the server compresses */
+export function clientPeerInfo(
+  data: DataConfig,
+  tunnel: TunnelConfig,
+  peerInfo: PeerInfoConfig,
+  decompressors: Decompressors,
+): string {
   const lines = [
     `IV_VER=morgana-${version}`,
     "IV_PLAT=linux",
@@ -33,12 +40,23 @@ export function clientPeerInfo(data: DataConfig, tunnel: TunnelConfig, peerInfo:
     ...(data.ciphers.includes("AES-256-GCM") && data.ciphers.includes("AES-128-GCM") ? ["IV_NCP=2"] : []),
     `IV_CIPHERS=${data.ciphers.join(":")}`,
     `IV_PROTO=${IV_PROTO}`,
-    "IV_LZO_STUB=1",
-    "IV_COMP_STUB=1",
-    "IV_COMP_STUBv2=1",
+    ...compressionInfo(data, decompressors),
   ];
   if (peerInfo.pushPeerInfo) for (const [name, value] of peerInfo.variables) lines.push(`${name}=${value}`);
   return lines.map((line) => `${line.replace(/[\0\n]/g, "")}\n`).join("");
+}
+
+/** OpenVPN's comp.c, comp_generate_peer_info_string: a server does not compress for who says nothing but stubs. */
+function compressionInfo({ compression, allowCompression }: DataConfig, { lzo, lz4 }: Decompressors): string[] {
+  const isAsked = COMPRESSION[compression].algorithm !== undefined || allowCompression === "asym";
+  const isStub = compression === "compress stub" || compression === "compress stub-v2";
+  const reads = isAsked && !isStub && allowCompression !== "no";
+  return [
+    ...(reads && lz4 !== undefined ? ["IV_LZ4=1", "IV_LZ4v2=1"] : []),
+    reads && lzo !== undefined ? "IV_LZO=1" : "IV_LZO_STUB=1",
+    "IV_COMP_STUB=1",
+    "IV_COMP_STUBv2=1",
+  ];
 }
 
 /** What the frame grows by, as old peers compute it for their link-mtu (OpenVPN's mtu.c, calc_options_string_link_mtu). */
@@ -69,10 +87,10 @@ export function optionsString(
   const cipher = data.fallbackCipher ?? data.ciphers[0] ?? "AES-256-GCM";
   const block = BLOCK_LEN[cipher];
   const aead = block === undefined;
-  const framed = data.framing !== "none";
+  const { framing } = COMPRESSION[data.compression];
   const overhead =
     (aead ? AEAD_LINK_OVERHEAD : 1 + (data.auth === "none" ? 0 : DIGEST_LEN[data.auth]) + block + 4 + block) +
-    (framed ? COMPRESSION_HEADER_LEN : 0);
+    (framing === "byte" || framing === "swap" ? 1 : 0);
   return [
     "V4",
     "dev-type tun",
@@ -82,7 +100,7 @@ export function optionsString(
     `proto ${isStream ? `TCPv4_${side.toUpperCase()}` : "UDPv4"}`,
     ...(wrap.kind === "tls-auth" && wrap.direction !== undefined ? [`keydir ${wrap.direction}`] : []),
     // of any compression framing, as openvpn does
-    ...(framed ? ["comp-lzo"] : []),
+    ...(framing === "none" ? [] : ["comp-lzo"]),
     `cipher ${cipher}`,
     `auth ${aead ? "[null-digest]" : data.auth === "none" ? "[null-digest]" : data.auth}`,
     `keysize ${KEY_BITS[cipher] ?? 256}`,

@@ -36,19 +36,20 @@ test("a reply of parts without an end is refused before it takes much memory", (
   }
 });
 
-test("pushed framing takes the place of the profile's, also when it means none", () => {
-  const framing = (options: readonly string[], ...lines: string[]): unknown => {
+test("pushed compression takes the place of the profile's, also when it means none; allow-compression no refuses it", () => {
+  const form = (options: readonly string[], ...lines: string[]): unknown => {
     const reply = new PushReply();
     reply.add(part(["cipher AES-256-GCM", ...options]));
     const settled = reply.settle(...parts(...lines), "");
-    return typeof settled === "string" ? settled : settled.framing;
+    return typeof settled === "string" ? settled : settled.compression;
   };
-  expect(framing([])).toBe("none");
-  expect(framing([], "comp-lzo no")).toBe("stub");
-  expect(framing(["compress"], "comp-lzo no")).toBe("stub-swap");
-  expect(framing(["compress stub-v2"], "comp-lzo no")).toBe("none");
-  expect(framing(["comp-lzo no"])).toBe("stub");
-  expect(framing(["comp-lzo adaptive"])).toMatch(/comp-lzo adaptive/);
+  expect(form([])).toBe("none");
+  expect(form([], "comp-lzo no")).toBe("comp-lzo no");
+  expect(form(["compress"], "comp-lzo no")).toBe("compress stub");
+  expect(form(["compress migrate"], "comp-lzo no")).toBe("none");
+  expect(form(["comp-lzo adaptive"])).toBe("comp-lzo");
+  expect(form(["comp-lzo adaptive"], "allow-compression no")).toMatch(/comp-lzo.*allow-compression no/);
+  expect(form(["compress"], "allow-compression no")).toBe("compress stub");
 });
 
 test("without a pushed cipher the server's own counts, if it is one of ours", () => {

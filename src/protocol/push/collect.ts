@@ -1,7 +1,7 @@
 /** Collects the parts of a push reply, and turns the whole into what the session works with or the reason why it cannot. */
 import type { DataConfig, PullConfig } from "../config/types.ts";
 import type { ControlMessage } from "../control/message.ts";
-import type { CompressionFraming } from "../data/compression.ts";
+import { COMPRESSION, type CompressionForm } from "../data/compression.ts";
 import { optionsStringValue } from "../exchange/peer-info.ts";
 import type { AeadName } from "../ports.ts";
 import { applyPullFilter } from "./pull-filter.ts";
@@ -15,7 +15,7 @@ export interface Pushed {
   readonly options: readonly string[];
   readonly session: SessionOptions;
   readonly cipher: AeadName;
-  readonly framing: CompressionFraming;
+  readonly compression: CompressionForm;
 }
 
 export class PushReply {
@@ -42,13 +42,16 @@ export class PushReply {
     if (cipher === undefined) {
       return `the server did not negotiate a data cipher, and its own is none of ${data.ciphers.join(", ")}`;
     }
-    return { options: filtered.options, session, cipher, framing: session.framing ?? data.framing };
+    const compression = session.compression ?? data.compression;
+    if (data.allowCompression === "no" && COMPRESSION[compression].algorithm !== undefined)
+      return `the server pushes ${compression}, and the profile has allow-compression no; turn compression off on the server`;
+    return { options: filtered.options, session, cipher, compression };
   }
 }
 
 const COMPRESSION_MISMATCH =
   "the server is set up with compression, and neither it nor the profile says so here: if nothing gets through, " +
-  "add `comp-lzo no` or `compress` to the profile, whichever the server has";
+  "add `comp-lzo` or `compress` to the profile, whichever the server has";
 
 const FRAGMENT_MISMATCH =
   "the server is set up with `fragment`, which is not available here and cannot be negotiated: nothing gets through " +
@@ -59,10 +62,10 @@ const FRAGMENT_MISMATCH =
  * OpenVPN warns of the same (its options.c, options_cmp_equivalent). The string says "comp-lzo" for any framing, and
  * "mtu-dynamic" for fragment.
  */
-export function serverMismatches({ framing, session }: Pushed, peerOptions: string): string[] {
+export function serverMismatches({ compression, session }: Pushed, peerOptions: string): string[] {
   const theirs = peerOptions.split(",");
   const texts: string[] = [];
-  if (framing === "none" && session.framing === undefined && theirs.includes("comp-lzo"))
+  if (compression === "none" && session.compression === undefined && theirs.includes("comp-lzo"))
     texts.push(COMPRESSION_MISMATCH);
   if (theirs.includes("mtu-dynamic")) texts.push(FRAGMENT_MISMATCH);
   return texts;

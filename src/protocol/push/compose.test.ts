@@ -7,7 +7,7 @@ import { PushReply } from "./collect.ts";
 import { composePlan, composePush, PUSH_BUNDLE } from "./compose.ts";
 import { parseSessionOptions } from "./session-options.ts";
 
-const plan: KeyPlan = { cipher: "AES-128-GCM", derivation: "ekm", peerId: 7, framing: "none" };
+const plan: KeyPlan = { cipher: "AES-128-GCM", derivation: "ekm", peerId: 7, compression: "none" };
 
 test("what openvpn 2.6 pushes for the data channel", () => {
   expect(composePlan(plan, true)).toEqual(["peer-id 7", "cipher AES-128-GCM", "protocol-flags cc-exit tls-ekm"]);

@@ -86,12 +86,18 @@ describe("options of the session", () => {
   });
 
   test.each([
-    ["comp-lzo no", "stub"],
-    ["compress", "stub-swap"],
-    ["compress stub-v2", "none"],
+    ["comp-lzo no", "comp-lzo no"],
+    ["comp-lzo", "comp-lzo"],
+    ["comp-lzo yes", "comp-lzo"],
+    ["comp-lzo adaptive", "comp-lzo"],
+    ["compress", "compress stub"],
+    ["compress lzo", "comp-lzo"],
+    ["compress lz4", "compress lz4"],
+    ["compress lz4-v2", "compress lz4-v2"],
+    ["compress stub-v2", "compress stub-v2"],
     ["compress migrate", "none"],
-  ] as const)("%s", (option, framing) => {
-    expect(parseSessionOptions([option]).framing).toBe(framing);
+  ] as const)("%s", (option, form) => {
+    expect(parseSessionOptions([option]).compression).toBe(form);
   });
 
   test("a value without a meaning is passed over, as openvpn does; only a wrong peer id is a problem", () => {
@@ -101,9 +107,9 @@ describe("options of the session", () => {
     expect(problems).toEqual(["peer-id none: not a number from 0 to 16777215"]);
   });
 
-  test.each(["compress lz4-v2", "comp-lzo", "comp-lzo adaptive", "compress zstd"])("%s is a problem", (option) => {
-    const { framing, problems } = parseSessionOptions([option]);
-    expect([framing, problems.length]).toEqual([undefined, 1]);
+  test.each(["compress snappy", "comp-lzo maybe", "compress zstd"])("%s is a problem", (option) => {
+    const { compression, problems } = parseSessionOptions([option]);
+    expect([compression, problems.length]).toEqual([undefined, 1]);
   });
 });
 

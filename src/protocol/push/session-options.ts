@@ -2,7 +2,7 @@
 import { printable, splitWords } from "../config/lexer.ts";
 import { decodeBase64 } from "../config/material.ts";
 import { decodeUtf8 } from "../config/utf8.ts";
-import type { CompressionFraming } from "../data/compression.ts";
+import { type CompressionForm, compressionForm } from "../data/compression.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
 import { AEAD_NAMES, type AeadName } from "../ports.ts";
 
@@ -29,7 +29,7 @@ export interface SessionOptions {
    * What the last comp-lzo or compress asks for. OpenVPN applies it to AEAD data too. A server should push none of it to a
    * client that announced no stub, but some do to everybody. undefined: not pushed, the profile's stays.
    */
-  readonly framing: CompressionFraming | undefined;
+  readonly compression: CompressionForm | undefined;
   /** Values that the session cannot work with: it ends as "push-rejected". */
   readonly problems: readonly string[];
   /** Timers that are no numbers or not a server's to set: left out, as OpenVPN goes on in spite of them. For a person. */
@@ -63,7 +63,7 @@ export function parseSessionOptions(
     explicitExitNotify: undefined,
     sessionTimeout: undefined,
     inactive: undefined,
-    framing: undefined,
+    compression: undefined,
     problems,
     ignored,
   };
@@ -147,33 +147,14 @@ function take(
       break;
     }
     case "comp-lzo":
-    case "compress":
-      takeCompression(out, name, value, problems);
+    case "compress": {
+      const form = compressionForm(name, value);
+      if (form !== undefined) out.compression = form;
+      else problems.push(`${printable(words.join(" "))}: not known`);
       break;
+    }
   }
 }
-
-function takeCompression(out: Mutable, name: string, value: string | undefined, problems: string[]): void {
-  const option = value === undefined ? name : `${name} ${value}`;
-  const framing = COMPRESSION.get(option);
-  if (framing === undefined) problems.push(`${printable(option)}: not known`);
-  else if (framing === "compressed") problems.push(`${option}: what the server compresses cannot be read`);
-  else out.framing = framing;
-}
-
-const COMPRESSION: ReadonlyMap<string, CompressionFraming | "compressed"> = new Map([
-  ["comp-lzo", "compressed"],
-  ["comp-lzo yes", "compressed"],
-  ["comp-lzo adaptive", "compressed"],
-  ["comp-lzo no", "stub"],
-  ["compress", "stub-swap"],
-  ["compress stub", "stub-swap"],
-  ["compress stub-v2", "none"],
-  ["compress migrate", "none"],
-  ["compress lzo", "compressed"],
-  ["compress lz4", "compressed"],
-  ["compress lz4-v2", "compressed"],
-]);
 
 function decodeBase64Text(text: string): string | undefined {
   const bytes = decodeBase64(text);

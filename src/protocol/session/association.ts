@@ -8,11 +8,18 @@
  * - what goes out: pollTransmit, pollAt
  * - the data path: sealBatch; handleRows opens
  */
-import type { Batch } from "../../lib/batch.ts";
+import { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
-import type { ControlConfig, DataConfig, KeepaliveConfig, ReplayWindowConfig, VerifyConfig } from "../config/types.ts";
+import type {
+  ControlConfig,
+  DataConfig,
+  KeepaliveConfig,
+  ReplayWindowConfig,
+  TunnelConfig,
+  VerifyConfig,
+} from "../config/types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
 import { ControlChannel } from "../control/channel.ts";
 import { EARLY_NEGOTIATION_ID } from "../control/early-negotiation.ts";
@@ -46,7 +53,13 @@ import type { ExchangeFailure } from "../exchange/failure.ts";
 import type { KeyExchange, KeyExchangeEvent } from "../exchange/key-exchange.ts";
 import type { KeyMethodText } from "../exchange/key-method.ts";
 import { Rekey } from "../exchange/rekey.ts";
-import type { AeadFactory, ControlPrimitives, TlsContext } from "../ports.ts";
+import {
+  type AeadFactory,
+  type ControlPrimitives,
+  type Decompressors,
+  NO_DECOMPRESSORS,
+  type TlsContext,
+} from "../ports.ts";
 import { dataKey, type Side } from "../side.ts";
 import type { AssociationEnd } from "./events.ts";
 import { Keepalive } from "./keepalive.ts";
@@ -80,15 +93,20 @@ export interface SessionPorts {
   /** Made of the same configuration. It outlives the session. */
   readonly tls: TlsContext;
   readonly random: Random;
-  /** Room for one ping; nothing in it outlives a call. */
+  /**
+   * Room for what a session makes: pings, which are copied out at once, and opened packets that cannot stay where they came
+   * (decompressed ones). Its owner empties it when what was opened is delivered.
+   */
   readonly scratch: Arena;
+  readonly decompressors: Decompressors;
 }
 
 /** The parts of a configuration that an association needs. */
 export interface AssociationConfig {
   readonly control: ControlConfig;
   readonly verify: VerifyConfig;
-  readonly data: Pick<DataConfig, "replayWindow">;
+  readonly data: Pick<DataConfig, "replayWindow" | "allowCompression">;
+  readonly tunnel: Pick<TunnelConfig, "mtuMax">;
 }
 
 /** What a session knows of the link below it. */
@@ -197,7 +215,9 @@ export class Association {
     channel.peerSessionId = resumed?.peerSessionId;
     this.#channel = channel;
     this.#slots = new KeySlots(control.tranWindow * 1000, switchDelay(control) * 1000);
-    this.#data = new DataChannel(ports.slab, this.#slots, this.drops);
+    const decompressors = config.data.allowCompression === "no" ? NO_DECOMPRESSORS : ports.decompressors;
+    const memory = { scratch: ports.scratch, decompressors, largest: config.tunnel.mtuMax };
+    this.#data = new DataChannel(memory, this.#slots, this.drops);
     this.#rekey = new Rekey({ side, control, verify, tls, random, channel, ownText });
   }
 
@@ -273,7 +293,7 @@ export class Association {
     });
     block.fill(0);
     this.#data.peerId = peerId;
-    this.#data.framing = plan.framing;
+    this.#data.compression = plan.compression;
     this.#slots.install(key, now, exchange.startedAt);
     this.#hasKeys = true;
     this.#owesKeys = false;
@@ -521,12 +541,14 @@ export class Association {
   #sealSmall(len: number, emit: (bytes: Uint8Array, at: number) => void): Uint8Array | undefined {
     const { slab, scratch } = this.#ports;
     const key = this.#slots.sending;
-    scratch.reset();
+    const { mark } = scratch;
     const at = scratch.take(len);
     if (key === undefined || at < 0) return undefined;
     emit(slab.bytes, at);
-    const start = this.#data.seal(key, at, len);
-    return start < 0 ? undefined : slab.bytes.slice(start, start + len + this.#data.overhead);
+    const sealed = new Batch(1);
+    const drop = this.#data.seal(key, at, len, sealed);
+    scratch.reset(mark);
+    return drop === DROP_NONE ? slab.bytes.slice(sealed.at[0]!, sealed.at[0]! + sealed.len[0]!) : undefined;
   }
 
   /** A key that has done enough is replaced: near its end, or as reneg-bytes and reneg-pkts say. */

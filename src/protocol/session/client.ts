@@ -14,10 +14,12 @@ import { Deadlines } from "../../lib/deadlines.ts";
 import type { ClientConfig } from "../config/types.ts";
 import type { ControlMessage } from "../control/message.ts";
 import type { Traffic } from "../data/channel.ts";
+import { COMPRESSION, type CompressionAlgorithm } from "../data/compression.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { DROP_DATA_COMPRESSED, type SessionDrops } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
+import type { Decompressors } from "../ports.ts";
 import { type AuthToken, type Pushed, PushReply, renewedToken, serverMismatches } from "../push/collect.ts";
 import {
   Association,
@@ -43,6 +45,12 @@ const MAX_INFOS = 20;
 const COMPRESSED_DATA =
   "the server compresses what it sends, and what is compressed is lost here: turn compression off on the server";
 
+/** The libraries that are looked for at run time, with Debian's names of their packages. */
+const LIBRARIES: Readonly<Record<CompressionAlgorithm, string>> = {
+  lzo: "liblzo2.so.2 (Debian: apt install liblzo2-2)",
+  lz4: "liblz4.so.1 (Debian: apt install liblz4-1)",
+};
+
 export interface ClientStart extends Omit<AssociationStart, "resumed"> {
   /** Of the session before: it takes the place of the password. */
   readonly authToken?: AuthToken | undefined;
@@ -62,6 +70,7 @@ type Timer =
 
 export class ClientSession {
   readonly #config: ClientConfig;
+  readonly #decompressors: Decompressors;
   readonly #association: Association;
   readonly #login: Login;
   readonly #timers = new Deadlines<Timer>();
@@ -73,11 +82,12 @@ export class ClientSession {
 
   constructor(config: ClientConfig, ports: SessionPorts, start: ClientStart) {
     this.#config = config;
+    this.#decompressors = ports.decompressors;
     this.#login = new Login(config.login, start.authToken);
     this.#association = new Association("client", config, ports, start, () => ({
       options: optionsString("client", config.data, config.tunnel, config.control.wrap, start.link.isStream),
       ...this.#login.next(),
-      peerInfo: clientPeerInfo(config.data, config.tunnel, config.peerInfo),
+      peerInfo: clientPeerInfo(config.data, config.tunnel, config.peerInfo, ports.decompressors),
     }));
   }
 
@@ -295,9 +305,9 @@ export class ClientSession {
   }
 
   #open(now: number, pushed: Pushed, peerOptions: string): void {
-    const { session, cipher, framing } = pushed;
+    const { session, cipher, compression } = pushed;
     const { peerId } = session;
-    const plan: KeyPlan = { cipher, framing, peerId, derivation: session.keyDerivation };
+    const plan: KeyPlan = { cipher, compression, peerId, derivation: session.keyDerivation };
     const failure = this.#association.installKeys(now, plan);
     if (failure !== undefined) return this.#end(now, failure);
     this.#association.keepAlive(now, pushedKeepalive(this.#config.keepalive, session));
@@ -306,6 +316,11 @@ export class ClientSession {
     this.#move({ kind: "up", pushed, plan });
     for (const text of session.ignored) this.#tell({ kind: "warning", text: `the server pushed ${text}; ignored` });
     for (const text of serverMismatches(pushed, peerOptions)) this.#events.push({ kind: "warning", text });
+    const { algorithm } = COMPRESSION[compression];
+    if (algorithm !== undefined && this.#decompressors[algorithm] === undefined) {
+      const text = `${compression}: what the server compresses cannot be read without ${LIBRARIES[algorithm]}, which is not there`;
+      this.#events.push({ kind: "warning", text });
+    }
     this.#events.push({ kind: "up", options: pushed.options, cipher, peerId });
   }
 

@@ -38,7 +38,7 @@ export interface ServerSessionConfig {
   readonly control: ControlConfig;
   readonly verify: VerifyConfig;
   readonly data: DataConfig;
-  readonly tunnel: Pick<TunnelConfig, "mtu">;
+  readonly tunnel: Pick<TunnelConfig, "mtu" | "mtuMax">;
   readonly keepalive: KeepaliveConfig;
   /** explicit-exit-notify: how often the client is told that the server leaves; 0 = not. */
   readonly exitNotify: number;

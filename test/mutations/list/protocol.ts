@@ -227,10 +227,22 @@ export const PROTOCOL = [
     ["iv.set(hmacPart(block, key, IMPLICIT_IV_LEN), PACKET_ID_LEN);", "", "the implicit IV"],
   ),
   ...mutationsOf(
+    "protocol/data/framing.ts",
+    ["if (algorithm === undefined) return DROP_DATA_COMPRESSED;", "", "a missing library"],
+    ["if (to < 0) return DROP_DATA_NO_ROOM;", "", "the end of the scratch"],
+    ["    return len > 0 ? at : DROP_DATA_FRAMING;", "    return at;", "packets without a byte"],
+    ["switch (len > 2 ? this", "switch (len > 0 ? this", "a frame of v2 that ends within its bytes"],
+  ),
+  ...mutationsOf("platform/compression/decompressors.ts", [
+    "    checkBounds(this.#size, at, len, to, room);\n    return this.#lib.LZ4",
+    "    return this.#lib.LZ4",
+    "the slab's bounds of what C reads and writes",
+  ]),
+  ...mutationsOf(
     "protocol/data/channel.ts",
     ["if (peerId !== this.peerId && peerId !== PEER_ID_NONE) return DROP_DATA_PEER_ID;", "", "the peer id"],
     ["    this.#slots.opened(key, now);\n", "", "that the peer's first packet moves sending to the new key"],
-    ["if (unframed !== DROP_NONE) return unframed;", "", "the compression framing"],
+    ["      if (payloadAt < 0) return payloadAt;\n", "", "the compression framing"],
     ["      this.exitReceived = true;\n", "", "the peer's exit notice"],
     ["    this.openedAt = now;\n", "", "that packets of the peer keep the session"],
     ["      this.sealedAt = now;\n", "", "that our packets put off the ping"],
@@ -402,6 +414,7 @@ export const PROTOCOL = [
   ]),
   ...mutationsOf(
     "protocol/push/collect.ts",
+    ['data.allowCompression === "no" &&', "false &&", "that allow-compression no refuses what is pushed"],
     ["this.#options.length > MAX_OPTIONS ||", "", "the most options of a push reply"],
     ["|| this.#characters > MAX_CHARACTERS)", ")", "the longest push reply"],
   ),
@@ -416,11 +429,6 @@ export const PROTOCOL = [
       "else problems.push(`protocol-flags ${printable(flag)}: not announced by this client`);",
       "",
       "flags that were not announced",
-    ],
-    [
-      'else if (framing === "compressed") problems.push(`${option}: what the server compresses cannot be read`);',
-      "",
-      "compression that cannot be read",
     ],
     [
       '      ignored.push(`${printable(words.slice(0, 2).join(" "))}: only the profile says when keys are renewed`);\n',

@@ -15,7 +15,7 @@ import type { ClientConfig, Material } from "../../../src/protocol/config/types.
 import { noblePrimitives } from "../../../src/protocol/control/noble-primitives.ts";
 import { nobleAead } from "../../../src/protocol/data/noble-aead.ts";
 import { tlsParameters } from "../../../src/protocol/exchange/tls-parameters.ts";
-import type { TlsParameters } from "../../../src/protocol/ports.ts";
+import { NO_DECOMPRESSORS, type TlsParameters } from "../../../src/protocol/ports.ts";
 import { ClientSession } from "../../../src/protocol/session/client.ts";
 import { explainEnd } from "../../../src/protocol/session/explain.ts";
 import { OpenvpnPeer } from "../openvpn-peer.ts";
@@ -255,6 +255,7 @@ async function handshake(config: ClientConfig, server: RealServer): Promise<Outc
       tls,
       random: systemRandom,
       scratch: new Arena(slab, SLAB / 2, SLAB),
+      decompressors: NO_DECOMPRESSORS,
     },
     { link: { overhead: 28, isStream: false }, unixSeconds: Math.floor(Date.now() / 1000) },
   );
