@@ -551,6 +551,7 @@ describe("a problem names the remedy", () => {
       "a typographic quotation mark (U+201C): type the line anew",
     ],
     ["<connection>\nremote vpn.example\u00a0\n</connection>", "(U+00A0): type the line anew"],
+    ["remote vpn.example\ndata-ciphers-fallbacks AES-256-GCM", "unknown directive; data-ciphers-fallback may be meant"],
     ["remote vpn.example\ntls-remote vpn", "write verify-x509-name NAME name"],
   ])("%j", (line, remedy) => {
     const result = parse(FOLDER, "x.ovpn", BASE + line);

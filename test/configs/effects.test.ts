@@ -125,8 +125,8 @@ test("each value of a client's configuration is read outside of what parses and 
 test("what the tunnel does not have is warned of at the first line that asks for it", () => {
   const lines = ["ifconfig-ipv6 fd00::2/64 fd00::1", "route-ipv6 fd01::/64", "dhcp-option DNS 192.0.2.9"];
   const more = ["dhcp-option DOMAIN a.example", "dns search-domains b.example", "redirect-gateway def1 ipv6"];
-  const dot = ["dns server 1 address 192.0.2.9", "dns server 1 transport DoT"];
+  const doh = ["dns server 1 address 192.0.2.9", "dns server 1 transport DoH"];
   const warned = (text: string): string[] => parse(text).warnings.map((w) => `${w.origin.line} ${w.directive}`);
   const profile = `${CLIENT}remote-cert-tls server\n`;
-  expect(warned(`${profile}${[...lines, ...more, ...dot].join("\n")}\n`)).toEqual(["13 dns"]);
+  expect(warned(`${profile}${[...lines, ...more, ...doh].join("\n")}\n`)).toEqual(["13 dns"]);
 });

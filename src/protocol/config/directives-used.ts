@@ -89,7 +89,7 @@ export const USED: readonly Directive[] = [
 
   // Sizes
   used("tun-mtu", "cspk", 1, 2, "o"),
-  used("tun-mtu-max", "cspk", 1, 1, "o"),
+  used("tun-mtu-max", "cspk", 1, 2, "o"),
   used("mssfix", "cspk", 0, 2, "o"),
 
   // Timers
@@ -109,8 +109,8 @@ export const USED: readonly Directive[] = [
   used("route-ipv6", "cspk", 1, 3, "a"),
   used("route-gateway", "cspk", 1, 1),
   used("route-metric", "cspk", 1, 1),
-  used("redirect-gateway", "cpk", 0, 8, "a"),
-  used("redirect-private", "cpk", 0, 8, "a"),
+  used("redirect-gateway", "cpk", 0, 15, "a"),
+  used("redirect-private", "cpk", 0, 15, "a"),
   used("dhcp-option", "cpk", 1, 3, "ae"),
   used("dns", "cpk", 1, 15, "ae"),
   used("block-ipv6", "cspk", 0, 0),

@@ -1,10 +1,11 @@
 /** The lines of a file that count: each is held against the table of directives, and what does not pass is reported. */
 import type { Directive } from "./directive.ts";
-import { findDirective } from "./directives.ts";
+import { findDirective, NAMES } from "./directives.ts";
 import { type Line, printable } from "./lexer.ts";
 import type { Report } from "./reader.ts";
 import { warnOfRepeats } from "./repeats.ts";
 import { PROFILE_OF } from "./role.ts";
+import { nearestName } from "./spelling.ts";
 import type { Role } from "./types.ts";
 
 /** A line as it is meant: `setenv opt X` is X. */
@@ -82,7 +83,7 @@ class Selector implements Selection {
     if (directive === undefined) {
       if (line.isOptional || this.#ignoresUnknown || this.#ignorable.has(name))
         this.#report.warn(line.line, shownName(name), "unknown directive, ignored");
-      else this.#report.problem(line.line, shownName(name), "unknown directive");
+      else this.#report.problem(line.line, shownName(name), `unknown directive${remedy(name)}`);
       return undefined;
     }
     if (directive.roles.includes(this.#role)) return directive;
@@ -146,6 +147,11 @@ class Selector implements Selection {
     else if (values.length > 1) problem(`${values.length} values, but ${printable(name)} takes one`);
     else if (name.startsWith("UV_")) this.variables.set(name, values[0] ?? "");
   }
+}
+
+function remedy(name: string): string {
+  const meant = nearestName(name, NAMES);
+  return meant === undefined ? "" : `; ${meant} may be meant`;
 }
 
 /** What is wrong with the form of a line; undefined: nothing. */
