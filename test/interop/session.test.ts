@@ -42,11 +42,12 @@ describe.skipIf(NO_WORLD)("a session with openvpn", () => {
     expect(await until(() => count(server.log(), /TLS: soft reset/g) >= 3, PATIENCE)).toBeDefined();
     if (!REFERENCE) expect(await until(() => count(subject.log(), /tunnel\.rekeyed/g) >= 3, PATIENCE)).toBeDefined();
     expect(count(server.log(), /'PUSH_REPLY/g)).toBe(1);
+    expect(server.log()).toContain("Incoming dynamic tls-crypt");
   });
 
   test("renegotiation by the client every 5 s under load, the server never asking for one", async () => {
-    const server = await world.server({ lines: ["reneg-sec 0"] });
-    await subject.bootUp(world.config({ profile: world.profile({ lines: ["reneg-sec 5"] }) }));
+    const server = await world.server({ control: "plain", lines: ["reneg-sec 0"] });
+    await subject.bootUp(world.config({ profile: world.profile({ control: "plain", lines: ["reneg-sec 5"] }) }));
     const { stall, standstill } = await iperfTcp(world, "down", 18);
     expect(stall).toBeLessThanOrEqual(2 + standstill);
     expect(await until(() => count(server.log(), /Control Channel: TLS/g) >= 3, PATIENCE)).toBeDefined();

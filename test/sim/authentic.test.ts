@@ -77,8 +77,13 @@ test("a renegotiation that the server begins too early is a drop, and so is one 
     ["closing", { "control-unexpected": 1 }],
   ] as const) {
     const sim = reach(state, NO_WRAP);
-    const reset = { opcode: SOFT_RESET_V1, keyId: 1, packetId: 0, acks: [], peerSessionId: undefined };
-    sim.deliver(controlEmit({ ...reset, sessionId: sim.fromPeer[0]!.slice(1, 9), payload: new Uint8Array(0) }));
+    if (state === "push") {
+      const reset = { opcode: SOFT_RESET_V1, keyId: 1, packetId: 0, acks: [], peerSessionId: undefined };
+      sim.deliver(controlEmit({ ...reset, sessionId: sim.fromPeer[0]!.slice(1, 9), payload: new Uint8Array(0) }));
+    } else {
+      sim.peer.renegotiate(sim.now);
+      sim.run(25);
+    }
     expect([state, sim.session.drops.snapshot(), sim.session.state]).toEqual([state, drops, state]);
   }
 });

@@ -1,9 +1,13 @@
 /** When a key is replaced, what a renegotiation leaves behind, and keys that are nearly used up. */
 
 import { describe, expect, test } from "bun:test";
+import type { ControlWrap } from "../../src/protocol/config/types.ts";
+import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
+import { renegotiationCrypto } from "../../src/protocol/control/protection.ts";
 import { GCM_RENEGOTIATE, PACKET_ID_RENEGOTIATE } from "../../src/protocol/data/aead-key.ts";
-import { PUSH } from "../support/client-config.ts";
-import { packet, SERVERS, type Sim, up } from "../support/sim.ts";
+import { DROP_CONTROL_AUTHENTICATION } from "../../src/protocol/drop.ts";
+import { NO_WRAP, PUSH, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2 } from "../support/client-config.ts";
+import { LOSSY, packet, SERVERS, type Sim, up } from "../support/sim.ts";
 import { total } from "../support/total.ts";
 
 const QUIET = ["topology subnet", "ifconfig 10.8.0.2 255.255.255.0", "ping 10"];
@@ -16,6 +20,57 @@ function exchange(sim: Sim, packets: number): void {
     sim.run(50);
   }
 }
+
+describe.each([NO_WRAP, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2] as ControlWrap[])(
+  "dynamic tls-crypt on top of $kind",
+  (wrap) => {
+    test.each([true, false])(
+      "renegotiations by both sides go under the key of the first TLS session (stateless server: %s)",
+      (cookie) => {
+        const sim = up(3, { wrap, cookie, dynamic: true, lines: ["reneg-sec 6 6"] });
+        const before = sim.toPeer.length;
+        for (let round = 0; round < 5; round++) {
+          exchange(sim, 100);
+          sim.peer.renegotiate(sim.now);
+          exchange(sim, 100);
+        }
+        expect(sim.count("rekeyed")).toBeGreaterThanOrEqual(8);
+        expect(sim.session.drops.snapshot()).toEqual({});
+        // What is on the wire is tls-crypt, and no larger than any control packet.
+        const renewed = sim.toPeer.slice(before).filter((p) => p[0]! >> 3 !== 9 && (p[0]! & 7) > 0);
+        expect(renewed.length).toBeGreaterThan(30);
+        for (const bytes of renewed) expect(bytes.length).toBeLessThanOrEqual(1222);
+        sim.expectFlow();
+      },
+    );
+
+    test("over a bad network, with either server", () => {
+      for (const server of SERVERS) {
+        for (let seed = 1; seed <= 4; seed++) {
+          const sim = up(seed, { wrap, server, dynamic: true, link: LOSSY, lines: ["reneg-sec 20 20"] });
+          sim.run(100_000);
+          sim.link = { loss: 0, duplicate: 0, jitter: 0 };
+          sim.run(20_000);
+          sim.expectFlow();
+          expect(sim.count("rekeyed")).toBeGreaterThanOrEqual(3);
+        }
+      }
+    });
+  },
+);
+
+test("dynamic tls-crypt: who has not the profile's key cannot take part, though he knows what TLS exports", () => {
+  const exported = new Uint8Array(256).fill(0xba);
+  const seal = (wrap: ControlWrap) =>
+    renegotiationCrypto(exported.slice(), wrap, "client", noblePrimitives).seal(packet(1), 1, 1);
+  const open = (wrap: ControlWrap, bytes: Uint8Array) =>
+    renegotiationCrypto(exported.slice(), wrap, "server", noblePrimitives).open(bytes);
+  for (const wrap of [NO_WRAP, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2])
+    expect(open(wrap, seal(wrap))).toMatchObject({ id: 1 });
+  expect(open(TLS_CRYPT, seal(NO_WRAP))).toBe(DROP_CONTROL_AUTHENTICATION);
+  // As test_tls_crypt.c: a key of zeros changes nothing.
+  expect(open({ ...TLS_CRYPT, key: new Uint8Array(256) } as ControlWrap, seal(NO_WRAP))).toMatchObject({ id: 1 });
+});
 
 describe("a key is replaced before it is worn out", () => {
   test.each([

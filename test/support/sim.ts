@@ -53,6 +53,23 @@ export interface SimServer {
 export type ServerKind = "independent" | "product";
 export const SERVERS: readonly ServerKind[] = ["independent", "product"];
 
+export interface SimOptions {
+  wrap?: ControlWrap;
+  lines?: readonly string[];
+  link?: Partial<Link>;
+  peer?: Partial<PeerOptions>;
+  server?: ServerKind;
+  /** With tls-crypt-v2: the independent server keeps nothing of the first packet. */
+  cookie?: boolean;
+  /** The independent server has a key of its own for renegotiations. */
+  dynamic?: boolean;
+  /** Instead of TLS without cryptography; the server is the independent one. */
+  tls?: { readonly client: TlsContext; readonly server: () => PeerTls };
+  authToken?: AuthToken;
+  start?: Partial<ClientStart>;
+  login?: boolean;
+}
+
 const AT = 256;
 const MOST_STEPS = 100_000;
 const SCRATCH = 4096;
@@ -75,23 +92,7 @@ export class Sim {
   readonly #tap = sessionTap();
   #flying: { at: number; toPeer: boolean; bytes: Uint8Array }[] = [];
 
-  constructor(
-    seed: number,
-    options: {
-      wrap?: ControlWrap;
-      lines?: readonly string[];
-      link?: Partial<Link>;
-      peer?: Partial<PeerOptions>;
-      server?: ServerKind;
-      /** With tls-crypt-v2: the independent server keeps nothing of the first packet. */
-      cookie?: boolean;
-      /** Instead of TLS without cryptography; the server is the independent one. */
-      tls?: { readonly client: TlsContext; readonly server: () => PeerTls };
-      authToken?: AuthToken;
-      start?: Partial<ClientStart>;
-      login?: boolean;
-    } = {},
-  ) {
+  constructor(seed: number, options: SimOptions = {}) {
     const wrap = options.wrap ?? TLS_CRYPT;
     this.random = seededRandom(seed);
     this.link = { loss: 0, duplicate: 0, jitter: 0, ...options.link };
@@ -124,10 +125,7 @@ export class Sim {
       ekm: true,
       ...options.peer,
     };
-    this.peer =
-      options.server === "product"
-        ? new OpenvpnPeer(peer)
-        : independentServer(peer, options.cookie ?? false, options.tls?.server);
+    this.peer = options.server === "product" ? new OpenvpnPeer(peer) : independentServer(peer, options);
   }
 
   get end(): SessionEnd | undefined {
@@ -255,11 +253,11 @@ export class Sim {
   }
 }
 
-function independentServer(options: PeerOptions, isStateless: boolean, createTls?: () => PeerTls): IndependentServer {
+function independentServer(options: PeerOptions, how: SimOptions): IndependentServer {
   const { wrap, tls, random, cipher, peerId, push, ekm } = options;
   return new IndependentServer({
-    wrap: serverWrap(wrap, isStateless),
-    createTls: createTls ?? (() => tls.engine(() => true)),
+    wrap: serverWrap(wrap, how.cookie ?? false),
+    createTls: how.tls?.server ?? (() => tls.engine(() => true)),
     random: (length) => {
       const bytes = new Uint8Array(length);
       random.fill(bytes);
@@ -269,6 +267,7 @@ function independentServer(options: PeerOptions, isStateless: boolean, createTls
     peerId,
     push,
     ekm,
+    dynamic: how.dynamic ?? false,
   });
 }
 
@@ -286,7 +285,7 @@ export function independentWrap(wrap: ControlWrap): Wrap {
 export const packet = (n: number): Uint8Array =>
   Uint8Array.from({ length: 60 }, (_, i) => (i === 0 ? 0x45 : (n >> ((i % 4) * 8)) & 0xff));
 
-export function up(seed: number, options: ConstructorParameters<typeof Sim>[1] = {}): Sim {
+export function up(seed: number, options: SimOptions = {}): Sim {
   const sim = new Sim(seed, options);
   sim.session.start(sim.now);
   expect(sim.run(60_000, () => sim.session.isUp)).toBe(true);

@@ -165,16 +165,20 @@ describe("protection", () => {
     expect(server.receive(client.poll(due(0, CONTROL_V1), 0)!, 0)).toMatchObject({ opcode: CONTROL_V1 });
   });
 
-  test("a key id may have keys and replay ids of its own, beside the others", () => {
+  test("all key ids but the first may have keys and replay ids of their own (dynamic tls-crypt)", () => {
     const { client, server } = pair();
     server.receive(client.poll(due(0, HARD_RESET_CLIENT_V2), 0)!, 0);
     const own = KEY.map((byte) => byte ^ 0x42);
-    client.protect(1, protection("client", own));
+    client.protectRenegotiations(protection("client", own));
     const packet = client.poll(due(1, SOFT_RESET_V1), 0)!;
     expect(typeof server.receive(packet, 0)).toBe("number");
-    server.protect(1, protection("server", own));
+    server.protectRenegotiations(protection("server", own));
     expect(server.receive(packet, 0)).toMatchObject({ keyId: 1 });
     expect(server.receive(client.poll(due(0, CONTROL_V1), 0)!, 0)).toMatchObject({ keyId: 0 });
     expect(server.receive(client.poll(due(1, CONTROL_V1), 0)!, 0)).toMatchObject({ keyId: 1 });
+    // One counter for all of them: the third packet under the new key has its third replay id.
+    const seventh = client.poll(due(7, CONTROL_V1), 0)!;
+    expect(new DataView(seventh.buffer).getUint32(9)).toBe(3);
+    expect(server.receive(seventh, 0)).toMatchObject({ keyId: 7 });
   });
 });

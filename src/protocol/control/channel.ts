@@ -59,18 +59,17 @@ const carriesWrappedKey = (opcode: number): boolean => opcode === HARD_RESET_CLI
 export class ControlChannel {
   readonly ownSessionId: Uint8Array;
   peerSessionId: Uint8Array | undefined;
-  /** Bytes of TLS that fit into one packet. */
-  readonly maxPayload: number;
   readonly wrappedKey: Uint8Array | undefined;
   /** The opcodes of the packets that begin the session: this side's and the peer's. */
   readonly reset: number;
   readonly peerReset: number;
   readonly #side: Side;
+  readonly #linkOverhead: number;
   readonly #protections: Protection[];
 
   constructor({ side, ownSessionId, protection, wrappedKey, linkOverhead }: ControlChannelOptions) {
     this.ownSessionId = ownSessionId;
-    this.maxPayload = MAX_CONTROL_PACKET - linkOverhead - protection.crypto.overhead - CONTROL_OVERHEAD;
+    this.#linkOverhead = linkOverhead;
     this.#side = side;
     this.wrappedKey = wrappedKey;
     this.reset = hardReset(side, wrappedKey !== undefined);
@@ -78,9 +77,15 @@ export class ControlChannel {
     this.#protections = new Array(KEY_ID_MASK + 1).fill(protection);
   }
 
-  /** From now on packets of this key id are protected in another way, such as a tls-crypt key of its own. */
-  protect(keyId: number, protection: Protection): void {
-    this.#protections[keyId] = protection;
+  /** From now on the packets of all key ids but the first are protected in another way: dynamic tls-crypt. */
+  protectRenegotiations(protection: Protection): void {
+    this.#protections.fill(protection, 1);
+  }
+
+  /** Bytes of TLS that fit into one packet of this key id. */
+  maxPayload(keyId: number): number {
+    const { crypto } = this.#protections[keyId]!;
+    return MAX_CONTROL_PACKET - this.#linkOverhead - crypto.overhead - CONTROL_OVERHEAD;
   }
 
   /**

@@ -25,6 +25,23 @@ export function controlCrypto(wrap: ControlWrap, side: Side, primitives: Control
   }
 }
 
+/**
+ * Dynamic tls-crypt: what protects the packets of renegotiations. As OpenVPN (tls_crypt.c,
+ * tls_session_generate_dynamic_tls_crypt_key), one that lacks the key of the profile is kept out although it has broken TLS.
+ * @param exported 256 bytes of the first TLS session
+ */
+export function renegotiationCrypto(
+  exported: Uint8Array,
+  wrap: ControlWrap,
+  side: Side,
+  primitives: ControlPrimitives,
+): ControlCrypto {
+  const key = wrap.kind === "none" ? exported : exported.map((byte, i) => byte ^ wrap.key[i]!);
+  const crypto = new TlsCrypt(key, tlsCryptKey(side), primitives);
+  key.fill(0);
+  return crypto;
+}
+
 const plainCrypto: ControlCrypto = {
   overhead: 0,
   authenticates: false,

@@ -1,4 +1,7 @@
-/** What the two ends have agreed on for the data channel: a client reads it out of the push reply, a server decides it. */
+/**
+ * What the two ends have agreed on for the data channel, and for the keys that follow: a client reads it out of the push reply,
+ * a server decides it.
+ */
 import type { KeyDerivation } from "../exchange/key-derive.ts";
 import type { AeadName } from "../ports.ts";
 import type { CompressionForm } from "./compression.ts";
@@ -9,4 +12,6 @@ export interface KeyPlan {
   /** What packets carry as peer id; PEER_ID_NONE: they are DATA_V1. */
   readonly peerId: number;
   readonly compression: CompressionForm;
+  /** Renegotiations have a tls-crypt key of their own (dynamic tls-crypt). */
+  readonly dynamicTlsCrypt: boolean;
 }

@@ -11,6 +11,8 @@ import { STATIC_KEY_LEN } from "../control/static-key.ts";
 
 export const EXPORTER_LABEL = "EXPORTER-OpenVPN-datakeys";
 export const EXPORTER_LENGTH = STATIC_KEY_LEN;
+/** Of dynamic tls-crypt: the key of all control packets but those of the first key id (OpenVPN's tls_crypt.c). */
+export const DYNAMIC_TLS_CRYPT_LABEL = "EXPORTER-OpenVPN-dynamic-tls-crypt";
 
 /** The random values of one side. Only the client has a pre-master secret. */
 export interface KeySource {

@@ -16,11 +16,19 @@ import { type ControlMessage, ControlMessages } from "../control/message.ts";
 import { CONTROL_V1, CONTROL_WKC_V1, SOFT_RESET_V1 } from "../control/opcode.ts";
 import type { ControlPacket } from "../control/packet.ts";
 import { Reliable } from "../control/reliable.ts";
+import { STATIC_KEY_LEN } from "../control/static-key.ts";
 import type { TlsContext, TlsEngine } from "../ports.ts";
 import { clientFirst, otherSide, type Side } from "../side.ts";
 import { checkPeerCertificate } from "./certificate-check.ts";
 import type { CertificateProblem, ExchangeFailure } from "./failure.ts";
-import { deriveByPrf, EXPORTER_LABEL, EXPORTER_LENGTH, type KeyDerivation, type KeySource } from "./key-derive.ts";
+import {
+  DYNAMIC_TLS_CRYPT_LABEL,
+  deriveByPrf,
+  EXPORTER_LABEL,
+  EXPORTER_LENGTH,
+  type KeyDerivation,
+  type KeySource,
+} from "./key-derive.ts";
 import {
   type KeyMethodMessage,
   type KeyMethodText,
@@ -147,6 +155,12 @@ export class KeyExchange {
     return block;
   }
 
+  /** 256 bytes of a static key for the renegotiations that follow. Only when done. */
+  deriveRenegotiationKey(): Uint8Array {
+    if (this.#tls === undefined) throw new Error("keys are derived of an exchange that is done");
+    return this.#tls.exportKeyingMaterial(DYNAMIC_TLS_CRYPT_LABEL, STATIC_KEY_LEN);
+  }
+
   close(): void {
     this.#tls?.close();
     this.#wipe();
@@ -241,11 +255,14 @@ export class KeyExchange {
     for (let records = this.#tls?.pull(); records !== undefined; records = this.#tls?.pull()) {
       if (records.length > 0) this.#toSend.push(records);
     }
-    const { maxPayload, wrappedKey } = this.#parts.channel;
+    const { channel } = this.#parts;
+    const maxPayload = channel.maxPayload(this.keyId);
     while (this.reliable.sendRoom > 0) {
       const records = this.#toSend.shift();
       if (records === undefined) break;
-      const size = this.#owesWrappedKey ? Math.max(LEAST_PAYLOAD, maxPayload - (wrappedKey?.length ?? 0)) : maxPayload;
+      const size = this.#owesWrappedKey
+        ? Math.max(LEAST_PAYLOAD, maxPayload - (channel.wrappedKey?.length ?? 0))
+        : maxPayload;
       this.reliable.queue(this.#owesWrappedKey ? CONTROL_WKC_V1 : CONTROL_V1, records.slice(0, size));
       this.#owesWrappedKey = false;
       if (records.length > size) this.#toSend.unshift(records.subarray(size));

@@ -9,6 +9,7 @@ import type { AeadName } from "../ports.ts";
 import {
   IV_PROTO_CC_EXIT_NOTIFY,
   IV_PROTO_DATA_V2,
+  IV_PROTO_DYN_TLS_CRYPT,
   IV_PROTO_REQUEST_PUSH,
   IV_PROTO_TLS_KEY_EXPORT,
   optionsStringValue,
@@ -25,6 +26,7 @@ export interface ClientAbilities {
   readonly keyExport: boolean;
   /** It reads protocol-flags, and EXIT as a control message. */
   readonly controlExit: boolean;
+  readonly dynamicTlsCrypt: boolean;
 }
 
 /** IV_NCP=2 alone stands for these. */
@@ -46,6 +48,7 @@ export function clientAbilities(peerInfo: string | undefined, options: string): 
     takesPush: (proto & IV_PROTO_REQUEST_PUSH) !== 0,
     keyExport: (proto & IV_PROTO_TLS_KEY_EXPORT) !== 0,
     controlExit: (proto & IV_PROTO_CC_EXIT_NOTIFY) !== 0,
+    dynamicTlsCrypt: (proto & IV_PROTO_DYN_TLS_CRYPT) !== 0,
   };
 }
 
@@ -58,6 +61,8 @@ export function planKeys(data: DataConfig, client: ClientAbilities, peerId: numb
     derivation: client.keyExport ? "ekm" : "prf",
     peerId: client.dataV2 ? peerId : PEER_ID_NONE,
     compression: data.compression,
+    // It is told by protocol-flags.
+    dynamicTlsCrypt: client.dynamicTlsCrypt && client.controlExit,
   };
 }
 

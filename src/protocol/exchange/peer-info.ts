@@ -16,6 +16,7 @@ export const IV_PROTO_TLS_KEY_EXPORT = 1 << 3;
 export const IV_PROTO_AUTH_PENDING_KW = 1 << 4;
 export const IV_PROTO_CC_EXIT_NOTIFY = 1 << 7;
 export const IV_PROTO_AUTH_FAIL_TEMP = 1 << 8;
+export const IV_PROTO_DYN_TLS_CRYPT = 1 << 9;
 
 export const IV_PROTO =
   IV_PROTO_DATA_V2 |
@@ -23,7 +24,8 @@ export const IV_PROTO =
   IV_PROTO_TLS_KEY_EXPORT |
   IV_PROTO_AUTH_PENDING_KW |
   IV_PROTO_CC_EXIT_NOTIFY |
-  IV_PROTO_AUTH_FAIL_TEMP;
+  IV_PROTO_AUTH_FAIL_TEMP |
+  IV_PROTO_DYN_TLS_CRYPT;
 
 /** @param decompressors what can be read of what the server compresses */
 export function clientPeerInfo(

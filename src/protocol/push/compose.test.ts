@@ -7,10 +7,19 @@ import { PushReply } from "./collect.ts";
 import { composePlan, composePush, PUSH_BUNDLE } from "./compose.ts";
 import { parseSessionOptions } from "./session-options.ts";
 
-const plan: KeyPlan = { cipher: "AES-128-GCM", derivation: "ekm", peerId: 7, compression: "none" };
+const plan: KeyPlan = {
+  cipher: "AES-128-GCM",
+  derivation: "ekm",
+  peerId: 7,
+  compression: "none",
+  dynamicTlsCrypt: false,
+};
 
 test("what openvpn 2.6 pushes for the data channel", () => {
   expect(composePlan(plan, true)).toEqual(["peer-id 7", "cipher AES-128-GCM", "protocol-flags cc-exit tls-ekm"]);
+  expect(composePlan({ ...plan, dynamicTlsCrypt: true }, true).at(-1)).toBe(
+    "protocol-flags cc-exit tls-ekm dyn-tls-crypt",
+  );
   expect(composePlan({ ...plan, derivation: "prf" }, true)).toEqual([
     "peer-id 7",
     "cipher AES-128-GCM",

@@ -13,9 +13,10 @@ const CONTINUED = ",push-continuation 2";
 const LAST = ",push-continuation 1";
 
 /** What the client must know of the data channel. @param hasFlags the client reads protocol-flags (IV_PROTO) */
-export function composePlan({ cipher, derivation, peerId }: KeyPlan, hasFlags: boolean): string[] {
+export function composePlan({ cipher, derivation, peerId, dynamicTlsCrypt }: KeyPlan, hasFlags: boolean): string[] {
   const ekm = derivation === "ekm";
-  const flags = hasFlags ? [`protocol-flags cc-exit${ekm ? " tls-ekm" : ""}`] : ekm ? ["key-derivation tls-ekm"] : [];
+  const words = ["protocol-flags cc-exit", ...(ekm ? ["tls-ekm"] : []), ...(dynamicTlsCrypt ? ["dyn-tls-crypt"] : [])];
+  const flags = hasFlags ? [words.join(" ")] : ekm ? ["key-derivation tls-ekm"] : [];
   return [...(peerId === PEER_ID_NONE ? [] : [`peer-id ${peerId}`]), `cipher ${cipher}`, ...flags];
 }
 

@@ -12,6 +12,8 @@ export interface SessionOptions {
   /** undefined: the server did not negotiate, its own `cipher` applies. */
   readonly cipher: AeadName | undefined;
   readonly keyDerivation: "ekm" | "prf";
+  /** Renegotiations are protected by a key of their own. */
+  readonly dynamicTlsCrypt: boolean;
   /** EXIT over the control channel is understood. */
   readonly ccExit: boolean;
   /** Seconds; undefined: not pushed, the profile's value stays. 0 = off. */
@@ -54,6 +56,7 @@ export function parseSessionOptions(
     peerId: PEER_ID_NONE,
     cipher: undefined,
     keyDerivation: "prf",
+    dynamicTlsCrypt: false,
     ccExit: false,
     ping: undefined,
     pingRestart: undefined,
@@ -107,7 +110,8 @@ function take(
       for (const flag of words.slice(1)) {
         if (flag === "tls-ekm") out.keyDerivation = "ekm";
         else if (flag === "cc-exit") out.ccExit = true;
-        // The other flags (dyn-tls-crypt, aead-epoch) change the wire format, and a server sets them only if announced.
+        else if (flag === "dyn-tls-crypt") out.dynamicTlsCrypt = true;
+        // Another flag (aead-epoch) changes the wire format, and a server sets it only if announced.
         else problems.push(`protocol-flags ${printable(flag)}: not announced by this client`);
       }
       break;

@@ -26,7 +26,7 @@ import { EARLY_NEGOTIATION_ID } from "../control/early-negotiation.ts";
 import type { ControlMessage } from "../control/message.ts";
 import { DATA_V1, DATA_V2, opcodeOf } from "../control/opcode.ts";
 import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "../control/packet.ts";
-import { controlCrypto } from "../control/protection.ts";
+import { controlCrypto, renegotiationCrypto } from "../control/protection.ts";
 import { ReplayGuard } from "../control/replay-guard.ts";
 import { AeadDataKey, type AeadKeyUse } from "../data/aead-key.ts";
 import { DataChannel, type Traffic } from "../data/channel.ts";
@@ -292,6 +292,7 @@ export class Association {
       used: this.#hasKeys ? undefined : this.#start.keyUse,
     });
     block.fill(0);
+    if (plan.dynamicTlsCrypt && !this.#hasKeys) this.#protectRenegotiations(exchange);
     this.#data.peerId = peerId;
     this.#data.compression = plan.compression;
     this.#slots.install(key, now, exchange.startedAt);
@@ -421,6 +422,14 @@ export class Association {
     this.#rekey.unschedule();
     this.#keepalive = undefined;
     this.#goodbye = goodbye;
+  }
+
+  #protectRenegotiations(exchange: KeyExchange): void {
+    const { wrap, replayWindow } = this.#config.control;
+    const exported = exchange.deriveRenegotiationKey();
+    const crypto = renegotiationCrypto(exported, wrap, this.#side, this.#ports.control);
+    exported.fill(0);
+    this.#channel.protectRenegotiations({ crypto, guard: new ReplayGuard(this.#start.unixSeconds, replayWindow) });
   }
 
   get #mayRenegotiate(): boolean {

@@ -307,7 +307,8 @@ export class ClientSession {
   #open(now: number, pushed: Pushed, peerOptions: string): void {
     const { session, cipher, compression } = pushed;
     const { peerId } = session;
-    const plan: KeyPlan = { cipher, compression, peerId, derivation: session.keyDerivation };
+    const { keyDerivation: derivation, dynamicTlsCrypt } = session;
+    const plan: KeyPlan = { cipher, compression, peerId, derivation, dynamicTlsCrypt };
     const failure = this.#association.installKeys(now, plan);
     if (failure !== undefined) return this.#end(now, failure);
     this.#association.keepAlive(now, pushedKeepalive(this.#config.keepalive, session));

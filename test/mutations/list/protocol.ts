@@ -68,6 +68,11 @@ export const PROTOCOL = [
     ],
     ["if (at < CONTROL_HEADER_LEN) return DROP_CONTROL_TRUNCATED;", "", "the packet in front of a wrapped key"],
   ),
+  ...mutationsOf("protocol/control/protection.ts", [
+    "exported.map((byte, i) => byte ^ wrap.key[i]!)",
+    "exported",
+    "the profile's key in the key of dynamic tls-crypt",
+  ]),
   ...mutationsOf(
     "protocol/control/early-negotiation.ts",
     ["if (at + 4 > payload.length) return undefined;", "", "the head of a value in a reset"],
@@ -346,6 +351,12 @@ export const PROTOCOL = [
   ...mutationsOf(
     "protocol/session/association.ts",
     ["if (len > MAX_CONTROL_LEN) return this.#drop(DROP_CONTROL_OVERSIZE);", "", "the longest control packet"],
+    [
+      "if (plan.dynamicTlsCrypt && !this.#hasKeys) this.#protectRenegotiations(exchange);",
+      "",
+      "that renegotiations have a tls-crypt key of their own",
+    ],
+    ["plan.dynamicTlsCrypt && !this.#hasKeys", "plan.dynamicTlsCrypt", "that this key is of the first TLS session"],
     ["if (now >= this.#silentAt()) {", "if (false as boolean) {", "the end of a handshake whose peer is gone"],
     ["(renegBytes > 0 && key.bytes >= renegBytes)", "false", "reneg-bytes"],
     ["(renegPkts > 0 && key.packets >= renegPkts)", "false", "reneg-pkts"],

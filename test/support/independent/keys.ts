@@ -6,6 +6,7 @@
 import { createHmac } from "node:crypto";
 
 export const EXPORTER_LABEL = "EXPORTER-OpenVPN-datakeys";
+export const DYNAMIC_LABEL = "EXPORTER-OpenVPN-dynamic-tls-crypt";
 export const KEY_BLOCK = 256;
 
 export interface ClientMessage {

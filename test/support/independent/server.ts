@@ -7,7 +7,14 @@
  */
 import { type CipherName, direction, NO_PEER_ID, openPacket, sealPacket } from "./data.ts";
 import { Exchange, type PeerTls } from "./exchange.ts";
-import { decodeClientMessage, EXPORTER_LABEL, encodeServerMessage, KEY_BLOCK, keysByPrf } from "./keys.ts";
+import {
+  DYNAMIC_LABEL,
+  decodeClientMessage,
+  EXPORTER_LABEL,
+  encodeServerMessage,
+  KEY_BLOCK,
+  keysByPrf,
+} from "./keys.ts";
 import {
   ACK,
   CONTROL,
@@ -31,6 +38,7 @@ const PING = Buffer.from("2a187bf3641eb4cb07ed2d0a981fc748", "hex");
 const EXIT = Buffer.from("287f346bd4ef7a812d56b8d3afc5459c06", "hex");
 /** IV_PROTO: the client can derive its keys by the TLS exporter. */
 const TLS_KEY_EXPORT = 8;
+const DYN_TLS_CRYPT = 512;
 const LARGEST_CONTROL = 1250 - 28;
 /** The payload of a reset that asks for the wrapped key again: type 1, length 2, flag 1. */
 const RESEND_WKC = Buffer.from([0, 1, 0, 2, 0, 1]);
@@ -47,6 +55,8 @@ export interface IndependentOptions {
   readonly push: readonly string[];
   /** Keys by the TLS exporter, else by the PRF. */
   readonly ekm: boolean;
+  /** Renegotiations under a tls-crypt key of their own: exported of the first TLS session, xor the static key where there is one. */
+  readonly dynamic?: boolean;
   /** Bytes of TLS in a control packet. */
   readonly payload?: number;
 }
@@ -73,6 +83,9 @@ export class IndependentServer {
   #client: Buffer | undefined;
   /** With tls-crypt-v2, the client's own. */
   #clientKey: Buffer | undefined;
+  /** Of key ids above 0. */
+  #dynamicKey: Buffer | undefined;
+  #dynamicId = 0;
   /** Answers for which nothing is kept. */
   readonly #stateless: Uint8Array[] = [];
   /** Latest first. */
@@ -82,6 +95,7 @@ export class IndependentServer {
   #clientTime: number | undefined;
   /** The client's control packets by their replay id: each has one of its own. */
   readonly #replaySeen = new Map<number, string>();
+  readonly #dynamicSeen = new Map<number, string>();
   #pushed = false;
 
   constructor(options: IndependentOptions, unixSeconds = 1_700_000_000) {
@@ -194,10 +208,11 @@ export class IndependentServer {
     const { plain, replay } = this.#open(bytes);
     if (replay !== undefined) {
       const text = bytes.toString("latin1");
-      const before = this.#replaySeen.get(replay.id);
+      const seen = this.#dynamicKey !== undefined && keyId(bytes) > 0 ? this.#dynamicSeen : this.#replaySeen;
+      const before = seen.get(replay.id);
       if (replay.id === 0 || (before !== undefined && before !== text))
         throw new Error(`replay id ${replay.id} is used twice`);
-      this.#replaySeen.set(replay.id, text);
+      seen.set(replay.id, text);
       this.#clientTime ??= replay.time;
       if (replay.time !== this.#clientTime) throw new Error("the time of the replay ids changed within a session");
     }
@@ -228,6 +243,8 @@ export class IndependentServer {
 
   #open(bytes: Buffer): Opened {
     const how = this.#options.wrap;
+    if (this.#dynamicKey !== undefined && keyId(bytes) > 0)
+      return unwrap({ kind: "tls-crypt", key: this.#dynamicKey }, "server", bytes);
     if (how.kind !== "tls-crypt-v2") return unwrap(how, "server", bytes);
     if (opcode(bytes) !== HARD_RESET_CLIENT_WKC && opcode(bytes) !== CONTROL_WKC) {
       if (this.#clientKey === undefined) throw new Error("a packet of a client whose key is not known");
@@ -307,12 +324,23 @@ export class IndependentServer {
     exchange.client = client;
     const protocol = Number(/^IV_PROTO=(\d+)$/m.exec(client.peerInfo)?.[1] ?? 0);
     if (ekm && (protocol & TLS_KEY_EXPORT) === 0) throw new Error("the client does not announce the TLS exporter");
+    if (this.#options.dynamic === true && exchange.keyId === 0) {
+      if ((protocol & DYN_TLS_CRYPT) === 0) throw new Error("the client does not announce dynamic tls-crypt");
+      this.#dynamicKey = this.#makeDynamicKey(exchange.tls);
+    }
     const own = { random1: this.#random(32), random2: this.#random(32) };
     exchange.tls.send(this.keyMessage(own.random1, own.random2));
     const block = ekm
       ? exchange.tls.exportKeyingMaterial(EXPORTER_LABEL, KEY_BLOCK)
       : keysByPrf(client, own, this.#client as Buffer, this.#session);
     exchange.keys = { fromClient: direction(cipher, block, 0), toClient: direction(cipher, block, 1) };
+  }
+
+  #makeDynamicKey(tls: PeerTls): Buffer {
+    const how = this.#options.wrap;
+    const own = how.kind === "none" ? Buffer.alloc(256) : how.kind === "tls-crypt-v2" ? this.#clientKey : how.key;
+    const exported = tls.exportKeyingMaterial(DYNAMIC_LABEL, 256);
+    return Buffer.from(exported.map((byte, i) => byte ^ ((own as Uint8Array)[i] as number)));
   }
 
   #readMessages(exchange: Exchange): void {
@@ -327,7 +355,7 @@ export class IndependentServer {
 
   #reply(exchange: Exchange): void {
     const { push, ekm, peerId, cipher } = this.#options;
-    const flags = ekm ? ["protocol-flags cc-exit tls-ekm"] : [];
+    const flags = ekm ? [`protocol-flags cc-exit tls-ekm${this.#dynamicKey ? " dyn-tls-crypt" : ""}`] : [];
     const id = peerId === NO_PEER_ID ? [] : [`peer-id ${peerId}`];
     exchange.tls.send(Buffer.from(`${["PUSH_REPLY", ...push, ...flags, ...id, `cipher ${cipher}`].join(",")}\0`));
     this.#pushed = true;
@@ -351,6 +379,10 @@ export class IndependentServer {
 
   #wrap(packet: ControlPacket): Uint8Array {
     const how = this.#options.wrap;
+    if (this.#dynamicKey !== undefined && packet.keyId > 0) {
+      const dynamic: Wrap = { kind: "tls-crypt", key: this.#dynamicKey };
+      return Uint8Array.from(wrap(dynamic, "server", ++this.#dynamicId, this.#time, encode(packet)));
+    }
     const own: Wrap = how.kind === "tls-crypt-v2" ? { kind: "tls-crypt", key: this.#clientKey as Buffer } : how;
     return Uint8Array.from(wrap(own, "server", ++this.#replayId, this.#time, encode(packet)));
   }
