@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { CERTIFICATE, clientConfig, NO_WRAP, PUSH, TLS_AUTH } from "../../test/support/client-config.ts";
+import { CERTIFICATE, clientConfig, NO_WRAP, PUSH, TLS_AUTH, TLS_CRYPT } from "../../test/support/client-config.ts";
 import { fakeTls, fakeTlsContext } from "../../test/support/fake-tls.ts";
 import { OpenvpnPeer } from "../../test/support/openvpn-peer.ts";
 import { Batch } from "../lib/batch.ts";
@@ -288,6 +288,19 @@ class DialerBed implements LinkFactory, TunnelSide {
     };
   }
 }
+
+test("a remote with a key of its own for control packets is spoken to under it, and named with it", () => {
+  const remotes = [REMOTE, { ...REMOTE, host: "203.0.113.11", wrap: TLS_CRYPT }];
+  const bed = new DialerBed({ wrap: TLS_AUTH, serverWrap: TLS_CRYPT, config: { remotes } });
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  expect(bed.links.length).toBe(2);
+  expect(bed.lines.find((line) => line.includes("link.silent"))).toContain("tls-auth");
+  bed.isSilent = true;
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.lines.at(-1)?.includes("link.silent") === true);
+  expect(bed.lines.at(-1)).toContain("tls-crypt");
+});
 
 test("a session that is given up lets go of its keys and its link: another network, none, a reload", () => {
   const bed = new DialerBed();

@@ -246,7 +246,8 @@ export class Dialer {
       const said = this.#heard.write(now, "warn", "link.failed", text);
       return this.#backOff(now, { kind: "link-failed" }, said ? "" : text);
     }
-    const { config, links, slab, aead, decompressors, control, random, scratch } = this.#options;
+    const { config: profile, links, slab, aead, decompressors, control, random, scratch } = this.#options;
+    const config = configFor(profile, remote);
     this.#tls ??= this.#options.tls.context(tlsParameters(config.tls, config.verify));
     const ports = { slab, aead, decompressors, control, tls: this.#tls, random, scratch };
     const { port, protocol } = remote;
@@ -267,7 +268,7 @@ export class Dialer {
     }
     const unixSeconds = this.#options.unixSeconds();
     const session = new ClientSession(config, ports, { link, unixSeconds, authToken: this.#history.authToken });
-    const attempt = new Attempt(remote, address, link, session, now);
+    const attempt = new Attempt(config, remote, address, link, session, now);
     this.#state = { kind: "connecting", attempt };
     this.#said.write(now, "info", "link.connecting", "", { ...attempt.where(), protocol });
     if (link.isOpen) this.#linkOpened(now, attempt);
@@ -331,7 +332,7 @@ export class Dialer {
         log.write("debug", "link.answered", "", attempt.where());
         return;
       case "silence": {
-        const { message } = explainSilence(event.seconds, this.#options.config, this.#place(attempt), attempt.seen());
+        const { message } = explainSilence(event.seconds, attempt.config, this.#place(attempt), attempt.seen());
         log.write("warn", "link.silent", message, attempt.where());
         // Somebody else may answer; without an alternative the same server is asked on, unless its name has moved.
         if (this.#history.retry.hasAlternative) this.#leaveFor(now, attempt, event.seconds);
@@ -339,7 +340,7 @@ export class Dialer {
         return;
       }
       case "stalled": {
-        const { level, message } = explainStall(event.phase, this.#options.config, this.#place(attempt));
+        const { level, message } = explainStall(event.phase, attempt.config, this.#place(attempt));
         log.write(level, "link.stalled", message, attempt.where());
         return;
       }
@@ -422,7 +423,7 @@ export class Dialer {
     attempt.transmit(now);
     const state = this.#state.kind;
     const wasUp = state === "up" || state === "leaving";
-    const { level, message } = explainEnd(end, this.#options.config, this.#place(attempt), attempt.seen());
+    const { level, message } = explainEnd(end, attempt.config, this.#place(attempt), attempt.seen());
     if (wasUp) this.#log.write(level, "tunnel.down", message, { reason: end.kind });
     else this.#said.write(now, level, "link.failed", message, { ...attempt.where(), reason: end.kind });
     this.#release(now, attempt);
@@ -477,6 +478,8 @@ export class Dialer {
 
 /** One session with one address of a remote, and the link that it goes over. */
 class Attempt {
+  /** The profile as it is for this remote. */
+  readonly config: ClientConfig;
   readonly remote: Remote;
   readonly address: IpAddress;
   readonly link: Link;
@@ -489,7 +492,15 @@ class Attempt {
   /** When the link has to be open; NEVER: it is. */
   openBy = NEVER;
 
-  constructor(remote: Remote, address: IpAddress, link: Link, session: ClientSession, now: number) {
+  constructor(
+    config: ClientConfig,
+    remote: Remote,
+    address: IpAddress,
+    link: Link,
+    session: ClientSession,
+    now: number,
+  ) {
+    this.config = config;
     this.remote = remote;
     this.address = address;
     this.link = link;
@@ -516,6 +527,10 @@ class Attempt {
     return { ...this.link.sightings(), otherKey };
   }
 }
+
+/** A `<connection>` block may have a key of its own for control packets. */
+const configFor = (config: ClientConfig, { wrap }: Remote): ClientConfig =>
+  wrap === undefined ? config : { ...config, control: { ...config.control, wrap } };
 
 /** The resolvers that the tunnel brought, undefined when there are none. What is of this side the tunnel does not lead to. */
 function dnsText({ servers }: TunnelDns, lan: readonly Cidr[]): string | undefined {

@@ -145,6 +145,24 @@ describe("valid profiles", () => {
     ]);
   });
 
+  test("connection-keys.ovpn: a block's own key takes the place of the file's, with the block's own direction", () => {
+    const result = parse(FOLDER, "connection-keys.ovpn");
+    const config = accepted(result);
+    expect(config.control.wrap).toMatchObject({ kind: "tls-auth", direction: 1, digest: "SHA256" });
+    expect(config.remotes.map(({ wrap }) => wrap && [wrap.kind, "direction" in wrap ? wrap.direction : "-"])).toEqual([
+      undefined,
+      ["tls-auth", undefined],
+      ["tls-auth", 0],
+      ["tls-crypt", "-"],
+      ["tls-crypt-v2", "-"],
+      undefined,
+    ]);
+    // As OpenVPN: without a key of its own, a block takes key and direction of the file.
+    expect(result.warnings.map((w) => `${w.directive}: ${w.problem}`)).toEqual([
+      "key-direction: ignored: it belongs to tls-auth",
+    ]);
+  });
+
   test("wrapped-key.ovpn: the client's key and the wrapped one, and what a file may be instead", () => {
     const good = readFileSync(join(FOLDER, "v2.key"), "utf8");
     const read = (file: string, more = ""): ClientResult =>

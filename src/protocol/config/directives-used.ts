@@ -43,12 +43,12 @@ export const USED: readonly Directive[] = [
   used("extra-certs", "csp", 1, 1, "ei"),
   used("askpass", "csp", 0, 1, "e"),
   used("crl-verify", "csp", 1, 2, "i"),
-  used("tls-auth", "csp", 1, 2, "il"),
+  used("tls-auth", "csp", 1, 2, "ic"),
   // OpenVPN passes over a direction, which only tls-auth has.
-  used("tls-crypt", "csp", 1, 2, "il"),
+  used("tls-crypt", "csp", 1, 2, "ic"),
   // OpenVPN passes over the second value, which only a server heeds.
-  used("tls-crypt-v2", "c", 1, 2, "il"),
-  used("key-direction", "cspk", 1, 1, "l"),
+  used("tls-crypt-v2", "c", 1, 2, "ic"),
+  used("key-direction", "cspk", 1, 1, "c"),
 
   // Who the server must be, and who we are
   used("auth-user-pass", "c", 0, 1, "i"),

@@ -53,6 +53,10 @@ class Output {
     this.text += `${words.map((word) => quoteWord(String(word))).join(" ")}\n`;
   }
 
+  nested(): Output {
+    return new Output();
+  }
+
   flag(name: string, isSet: boolean): void {
     if (isSet) this.line(name);
   }
@@ -85,7 +89,13 @@ function writeClient(out: Output, config: ClientConfig): void {
 }
 
 function writeRemotes(out: Output, remotes: readonly Remote[]): void {
-  for (const remote of remotes) out.line("remote", remote.host, remote.port, protocolWord(remote));
+  const areBlocks = remotes.some(({ wrap }) => wrap !== undefined);
+  for (const remote of remotes) {
+    const own = areBlocks ? out.nested() : out;
+    own.line("remote", remote.host, remote.port, protocolWord(remote));
+    if (remote.wrap) writeWrap(own, remote.wrap);
+    if (own !== out) out.block("connection", own.text);
+  }
 }
 
 function writeRetry(out: Output, retry: RetryConfig): void {

@@ -128,7 +128,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   return {
     role,
     ...withTls,
-    remotes: resolveRemotes(reader, selection.connections),
+    remotes: resolveRemotes(reader, selection.connections, data.auth),
     retry: resolveRetry(reader),
     login: resolveLogin(reader, defaultCredentials),
     pull: resolvePull(reader),

@@ -16,7 +16,7 @@ export function resolveControl(
   replayWindow: ReplayWindowConfig,
 ): ControlConfig {
   return {
-    wrap: resolveWrap(reader, digest),
+    wrap: resolveWrap(reader, digest) ?? { kind: "none" },
     replayWindow,
     handWindow: reader.int("hand-window", 60, { min: 1, max: SECONDS.max }),
     tlsTimeout: reader.int("tls-timeout", 2, { min: 1, max: SECONDS.max }),
@@ -27,7 +27,8 @@ export function resolveControl(
   };
 }
 
-function resolveWrap(reader: Reader, digest: DigestName | "none"): ControlWrap {
+/** The key that these lines, of the file or of a `<connection>` block, name for control packets. */
+export function resolveWrap(reader: Reader, digest: DigestName | "none"): ControlWrap | undefined {
   for (const name of WRAPS) {
     const line = reader.last(name);
     if (line && !materialLine(reader, name))
@@ -38,7 +39,7 @@ function resolveWrap(reader: Reader, digest: DigestName | "none"): ControlWrap {
   const [line, other] = WRAPS.flatMap((name) => materialLine(reader, name) ?? []);
   // So does openvpn refuse a client's profile.
   if (line && other) reader.problem(other, `cannot stand beside ${line.words[0]}; a server uses one of them`);
-  return (line && wrapOf(reader, line, digest)) ?? { kind: "none" };
+  return line && wrapOf(reader, line, digest);
 }
 
 function wrapOf(reader: Reader, line: Line, digest: DigestName | "none"): ControlWrap | undefined {

@@ -2,7 +2,8 @@
 import { parseIpv4 } from "../../lib/ip.ts";
 import { type Line, printable } from "./lexer.ts";
 import { type Range, Reader } from "./reader.ts";
-import type { AddressFamily, LinkProtocol, Remote, Role } from "./types.ts";
+import { resolveWrap } from "./resolve-control.ts";
+import type { AddressFamily, ControlWrap, DigestName, LinkProtocol, Remote, Role } from "./types.ts";
 import { isHostName, isIpv6 } from "./values.ts";
 
 const PORT: Range = { min: 1, max: 65535 };
@@ -46,8 +47,11 @@ interface Defaults {
   readonly transport: Transport;
 }
 
-/** All remotes in file order that can be used. Those that cannot are skipped with a warning as long as one remains. */
-export function resolveRemotes(reader: Reader, connections: readonly Line[]): Remote[] {
+/**
+ * All remotes in file order that can be used. Those that cannot are skipped with a warning as long as one remains.
+ * @param digest `auth`, which tls-auth uses as well
+ */
+export function resolveRemotes(reader: Reader, connections: readonly Line[], digest: DigestName | "none"): Remote[] {
   const defaults = connectionDefaults(reader, {
     port: DEFAULT_PORT,
     transport: { protocol: "udp", family: "any", line: undefined },
@@ -71,7 +75,7 @@ export function resolveRemotes(reader: Reader, connections: readonly Line[]): Re
     else {
       const proxy = inner.last("http-proxy") ?? inner.last("socks-proxy");
       if (proxy) unusable.push({ line: proxy, reason: "proxies are not available yet" });
-      else addRemote(inner, line, own, remotes);
+      else addRemote(inner, line, own, remotes, resolveWrap(inner, digest));
     }
   }
   if (remotes.length > 0) {
@@ -114,7 +118,7 @@ function protocolOf(reader: Reader, line: Line, index: number): Transport | unde
   );
 }
 
-function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remote[]): void {
+function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remote[], wrap?: ControlWrap): void {
   const host = line.words[1] as string;
   let port: number | undefined = defaults.port;
   let transport: Transport | undefined = defaults.transport;
@@ -131,7 +135,7 @@ function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remo
     return;
   }
   const { protocol, family } = transport;
-  remotes.push({ host, port, protocol, family, origin: reader.report.origin(line.line) });
+  remotes.push({ host, port, protocol, family, wrap, origin: reader.report.origin(line.line) });
 }
 
 /** What a person may have meant who wrote the port, or the scheme of a web address, to the name. */

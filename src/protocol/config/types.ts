@@ -31,6 +31,8 @@ export interface Remote {
   readonly port: number;
   readonly protocol: LinkProtocol;
   readonly family: AddressFamily;
+  /** Of its `<connection>` block: it takes the place of the file's. */
+  readonly wrap?: ControlWrap | undefined;
   readonly origin: Origin;
 }
 
