@@ -32,6 +32,8 @@ export interface MachineSpec {
   readonly wan: Link | undefined;
   readonly lan: Link | undefined;
   readonly disk: { readonly image: string; readonly bus: DiskBus } | undefined;
+  /** Image of a state disk. */
+  readonly state: string | undefined;
   /** Path of the unix socket for QMP. */
   readonly qmp: string;
 }
@@ -53,6 +55,7 @@ export function qemuArguments(spec: MachineSpec): string[] {
     ...card("lan", spec.lan, LAN_MAC),
     ...boot(spec.boot),
     ...disk(spec),
+    ...(spec.state === undefined ? [] : ["-drive", `file=${doubled(spec.state)},format=raw,if=virtio`]),
   ];
 }
 

@@ -14,6 +14,7 @@ const HELP = `usage: bun qemu/run.ts [--config PATH | --disk IMAGE] [options]
   --disk IMAGE        a config disk that is there already
   --disk-format F     ${DISK_FORMATS.join(", ")} (default iso)
   --disk-bus B        ${DISK_BUSES.join(", ")} (default virtio-blk; ata needs --machine pc)
+  --state IMAGE       a state disk
   --wan TAP           tap interface of the WAN; default: QEMU's own NAT, which needs no privilege
   --lan TAP           tap interface of the LAN; default: a network with nobody on it
   --netns NAME        network namespace that holds the taps
@@ -35,6 +36,7 @@ async function main(argv: string[]): Promise<number> {
         disk: { type: "string" },
         "disk-format": { type: "string" },
         "disk-bus": { type: "string" },
+        state: { type: "string" },
         wan: { type: "string" },
         lan: { type: "string" },
         netns: { type: "string" },
@@ -56,6 +58,7 @@ async function main(argv: string[]): Promise<number> {
       diskImage: values.disk,
       diskFormat: oneOf("--disk-format", DISK_FORMATS, values["disk-format"]),
       diskBus: oneOf("--disk-bus", DISK_BUSES, values["disk-bus"]),
+      state: values.state,
       wan: tap(values.wan),
       lan: tap(values.lan),
       netns: values.netns,

@@ -31,11 +31,13 @@ test("the WAN's card comes first, a comma in a name is doubled, ATA needs the ma
     wan: { kind: "tap", name: "tw" },
     lan: { kind: "alone" },
     disk: { image: "a,b.iso", bus: "virtio-blk" },
+    state: "state,1.img",
     qmp: "q",
   };
   const text = qemuArguments(spec).join(" ");
   expect(text).toMatch(/tap,id=wan,ifname=tw.*netdev=wan.*netdev=lan/);
-  expect(text).toContain("file=a,,b.iso,");
+  expect(text).toContain("file=a,,b.iso,format=raw,readonly=on");
+  expect(text).toContain("file=state,,1.img,format=raw,if=virtio");
   expect(() => qemuArguments({ ...spec, disk: { image: "a", bus: "ata" } })).toThrow("take pc");
 });
 

@@ -38,6 +38,8 @@ export interface VmOptions {
   /** ...or a disk that is there already. */
   readonly diskImage?: string | undefined;
   readonly diskBus?: DiskBus | undefined;
+  /** Image of a state disk. */
+  readonly state?: string | undefined;
   /** Folder with what `npm run image` made. */
   readonly dist?: string | undefined;
   /** Default: kernel, initrd and command line of dist. */
@@ -86,6 +88,7 @@ export async function startVm(options: VmOptions = {}): Promise<RunningVm> {
       wan: link(options.wan, { kind: "user" }),
       lan: link(options.lan, { kind: "alone" }),
       disk: image === undefined ? undefined : { image, bus: options.diskBus ?? "virtio-blk" },
+      state: options.state,
       qmp: socket,
     });
     const inNamespace = options.netns === undefined ? [] : ["ip", "netns", "exec", options.netns];

@@ -48,6 +48,7 @@ function appliance(first: LoadResult) {
     load: () => state.load(),
     setLogLevel: (level) => void levels.push(level),
     mending: "",
+    state: undefined,
   });
   return { subject, ...state, state, wan, lan };
 }

@@ -26,7 +26,7 @@ import { setForwards } from "./forwards.ts";
 import { ownPrf } from "./identity.ts";
 import { LanDhcp } from "./lan-dhcp.ts";
 import { LanDns } from "./lan-dns.ts";
-import { Lan6, ownNetwork } from "./lan6.ts";
+import { keptNetwork, Lan6 } from "./lan6.ts";
 import { LinkWatch } from "./link-watch.ts";
 import type { LoadResult } from "./profile.ts";
 import { needRestart, sayLoaded } from "./reload.ts";
@@ -34,6 +34,7 @@ import { RemoteResolver } from "./remote-resolver.ts";
 import { RouterSide } from "./router-side.ts";
 import type { Settings } from "./settings.ts";
 import { AutoSource6, type Source6, StaticSource6 } from "./source6.ts";
+import type { StateStore } from "./state/store.ts";
 import { logStatistics } from "./statistics.ts";
 import { Uplinks } from "./uplinks.ts";
 import { RouterPath } from "./wiring/router.ts";
@@ -52,6 +53,8 @@ export interface ApplianceOptions {
   readonly setLogLevel: (level: LogLevel) => void;
   /** How a mended configuration is taken, for the log. */
   readonly mending: string;
+  /** What outlives a restart; undefined: nothing does. */
+  readonly state: StateStore | undefined;
 }
 
 const STATISTICS_EVERY_MS = 3_600_000;
@@ -122,7 +125,7 @@ export class Appliance implements Turns {
     this.#decompressors = findDecompressors(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
     this.#prf = ownPrf([options.wan.mac, options.lan.mac], settings.hostname);
-    const lan6 = this.#lanNetwork6();
+    const lan6 = this.#lanNetwork6(now);
     this.#resolver = new RemoteResolver({
       wan: this.#path.wan,
       slab: options.memory,
@@ -141,6 +144,7 @@ export class Appliance implements Turns {
       address: `${lan}`,
     });
     this.#dhcp = this.#newDhcp();
+    this.#dhcp?.restore(now);
     this.#dhcp?.start(now);
     this.#dns = this.#newDns(lan6);
     this.#side = new RouterSide(this.#path, lan6 === undefined ? [lan] : [lan, lan6], (at, tunnel) => {
@@ -185,8 +189,9 @@ export class Appliance implements Turns {
       const ipv6 = { ...this.#uplink.counters, ...this.#lan6?.counters };
       logStatistics(this.#log, path, this.#dialer?.counters(), this.#dhcp, this.#dns, ipv6, this.#uplink.drops);
     }
+    this.#options.state?.poll(now);
     path.flush(now);
-    if (this.#isLeaving && ((this.#dialer?.left ?? true) || now >= this.#leaveBy)) this.#finish(now);
+    if (this.#isLeaving && (this.#hasLeft(now) || now >= this.#leaveBy)) this.#finish(now);
   }
 
   pollAt(): number {
@@ -199,6 +204,7 @@ export class Appliance implements Turns {
       this.#dialer?.pollAt() ?? Number.POSITIVE_INFINITY,
       this.#links.pollAt(),
       this.#dns?.pollAt() ?? Number.POSITIVE_INFINITY,
+      this.#options.state?.pollAt() ?? Number.POSITIVE_INFINITY,
       this.#statisticsAt,
       this.#reviveAt,
       this.#leaveBy,
@@ -247,8 +253,14 @@ export class Appliance implements Turns {
     return this.#leaveBy !== Number.POSITIVE_INFINITY;
   }
 
+  /** Goodbye was said, and what is to outlive the end is written. */
+  #hasLeft(now: number): boolean {
+    return (this.#dialer?.left ?? true) && (this.#options.state?.isIdle(now) ?? true);
+  }
+
   #leave(now: number, cause: string): void {
     this.#leaveBy = now + LEAVE_WITHIN_MS;
+    this.#options.state?.hurry(now);
     this.#log.write("info", "shutdown", "", { cause });
     this.#dialer?.leave(now);
   }
@@ -343,6 +355,8 @@ export class Appliance implements Turns {
       slab: memory,
       log,
       random: systemRandom,
+      state: this.#options.state,
+      unixMs: Date.now,
     });
   }
 
@@ -378,10 +392,10 @@ export class Appliance implements Turns {
   }
 
   /** The gateway's IPv6 address on the LAN and its network; undefined: there is none. */
-  #lanNetwork6(): Cidr | undefined {
+  #lanNetwork6(now: number): Cidr | undefined {
     const { address6 } = this.#settings.lan;
     if (address6 === "off") return undefined;
-    return address6 === "auto" ? ownNetwork(this.#prf) : address6;
+    return address6 === "auto" ? keptNetwork(now, this.#prf, this.#options.state) : address6;
   }
 
   #newLan6(address: Cidr): Lan6 {

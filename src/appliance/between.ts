@@ -7,6 +7,7 @@ import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { Poller } from "../platform/sys/poller.ts";
 import { Appliance } from "./appliance.ts";
 import type { LoadResult } from "./profile.ts";
+import type { StateStore } from "./state/store.ts";
 
 export interface BetweenOptions {
   /** Names of interfaces. */
@@ -22,6 +23,7 @@ export interface BetweenOptions {
   readonly load: () => LoadResult;
   readonly setLogLevel: (level: LogLevel) => void;
   readonly mending: string;
+  readonly state: StateStore | undefined;
 }
 
 /**

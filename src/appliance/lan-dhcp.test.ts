@@ -1,4 +1,7 @@
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseIpv4 } from "../lib/ip.ts";
 import { seededRandom } from "../lib/random.ts";
 import { addr, arp, Bed, cidr, frame, mac, ROUTER_MAC, side, udp } from "../netstack/testing/bed.ts";
@@ -25,7 +28,9 @@ import { ETHERNET_HEADER_LEN, ETHERTYPE_ARP, etherType } from "../netstack/wire/
 import { IPV4_HEADER_LEN, ipv4Dst } from "../netstack/wire/ipv4.ts";
 import { LanDhcp, type LanDhcpOptions } from "./lan-dhcp.ts";
 import { defaultDhcp } from "./settings-dhcp.ts";
+import { StateStore } from "./state/store.ts";
 
+const UNIX = 1_790_000_000_000;
 const HEADERS = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN + 8;
 const text = (word: number): string => [24, 16, 8, 0].map((shift) => (word >>> shift) & 255).join(".");
 
@@ -52,6 +57,8 @@ function world(changes: Partial<LanDhcpOptions> = {}) {
         void lines.push(`${level} ${event} ${message} ${JSON.stringify(fields ?? {})}`),
     },
     random: seededRandom(3),
+    state: undefined,
+    unixMs: () => UNIX,
     ...changes,
   });
   const w = { now: 1000, last: undefined as DhcpMessage | undefined };
@@ -181,4 +188,42 @@ test("what hosts make the log say is bounded", () => {
   }
   expect(w.lines().length).toBeLessThan(250);
   expect(w.dhcp.drops.snapshot()).toMatchObject({ "pool-full": expect.any(Number) });
+});
+
+test("leases outlive a restart where there is a folder for it: nobody else is given them, and their names are known", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "morgana-leases-"));
+  const log = { enabled: () => true, write: () => {} };
+  const open = () => {
+    const state = new StateStore(folder, folder, log);
+    return {
+      state,
+      w: world({ state, settings: { ...defaultDhcp(cidr("192.168.50.1/24")), last: addr("192.168.50.100") } }),
+    };
+  };
+  try {
+    const before = open();
+    before.w.dhcp.restore(before.w.now());
+    before.w.start();
+    before.w.advance(4000);
+    before.w.receive(says(9, DHCP_DISCOVER));
+    before.w.advance(500);
+    before.w.receive(asks(9, "192.168.50.100", "alpha"));
+    before.state.hurry(before.w.now());
+    for (before.state.poll(before.w.now()); !before.state.isIdle(before.w.now()); ) await Bun.sleep(1);
+
+    const { w } = open();
+    w.dhcp.restore(w.now());
+    expect(w.lines()).toEqual(['info lease.restored  {"leases":1}']);
+    w.start();
+    w.advance(4000);
+    w.sent();
+    w.receive(says(8, DHCP_DISCOVER));
+    w.advance(500);
+    expect(w.sent()).toEqual([]);
+    w.receive(says(9, DHCP_DISCOVER));
+    expect(w.sent()).toEqual(["2 to 525400000009 192.168.50.100"]);
+    expect(w.dhcp.names.addressesOf("alpha").map(String)).toEqual(["192.168.50.100"]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

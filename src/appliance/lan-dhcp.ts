@@ -12,6 +12,8 @@ import { DhcpServer, type DhcpServerEvent } from "../netstack/dhcp4/server.ts";
 import type { EthernetInterface } from "../netstack/interface.ts";
 import { ServiceHost } from "./service-host.ts";
 import type { DhcpSettings } from "./settings-dhcp.ts";
+import { keptLeases, leasesToKeep } from "./state/leases.ts";
+import type { StateStore } from "./state/store.ts";
 
 /** Lines about leases: a minute, and at once (a network that comes back after a power cut). */
 const LEASE_LINES = { perMinute: 60, burst: 100 };
@@ -36,7 +38,14 @@ export interface LanDhcpOptions {
   readonly slab: Pick<Slab, "bytes">;
   readonly log: Log;
   readonly random: Random;
+  /** What outlives a restart; undefined: nothing does. */
+  readonly state: StateStore | undefined;
+  /** Of what is kept, the clock: ms. */
+  readonly unixMs: () => number;
 }
+
+/** What the leases are kept under. */
+const LEASES = "leases";
 
 export class LanDhcp {
   readonly #options: LanDhcpOptions;
@@ -96,6 +105,15 @@ export class LanDhcp {
     return this.#server.use;
   }
 
+  /** Takes up the leases that were kept; before the first start. */
+  restore(now: number): void {
+    const { state, unixMs, log } = this.#options;
+    const kept = state?.read(now, LEASES, (data) => keptLeases(data, unixMs()));
+    if (kept === undefined) return;
+    this.#server.restore(now, kept);
+    log.write("info", "lease.restored", "", { leases: this.#server.use.leases });
+  }
+
   start(now: number): void {
     this.#server.start(now);
     this.#host.poll(now);
@@ -111,9 +129,16 @@ export class LanDhcp {
 
   #handleEvents(now: number): void {
     const { link } = this.#options.lan;
-    for (let event = this.#server.pollEvent(); event !== undefined; event = this.#server.pollEvent())
+    for (let event = this.#server.pollEvent(); event !== undefined; event = this.#server.pollEvent()) {
+      if ("lease" in event || "address" in event) this.#keep(now);
       this.#say(now, event);
+    }
     for (let word = this.#server.pollProbe(); word !== undefined; word = this.#server.pollProbe()) link.probe(word);
+  }
+
+  #keep(now: number): void {
+    const { state, unixMs } = this.#options;
+    state?.keep(now, LEASES, (at) => leasesToKeep(this.#server.leased, at, unixMs()));
   }
 
   #say(now: number, event: DhcpServerEvent): void {

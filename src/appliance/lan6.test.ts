@@ -1,4 +1,7 @@
 import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { BoundedLog } from "../lib/bounded-log.ts";
 import { IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
@@ -7,7 +10,9 @@ import { Bed, mac, ROUTER_MAC, side } from "../netstack/testing/bed.ts";
 import { advert6, frame6, HOST_LL, icmp6, UNSOLICITED } from "../netstack/testing/bed6.ts";
 import { type RouterAdvert, routerAdvertBuild, routerAdvertParse } from "../netstack/wire/router-advert.ts";
 import { ownPrf } from "./identity.ts";
-import { Lan6, ownNetwork } from "./lan6.ts";
+import { keptNetwork, Lan6, ownNetwork } from "./lan6.ts";
+import { encodeState } from "./state/format.ts";
+import { StateStore } from "./state/store.ts";
 
 const MACS = [mac("52:54:00:00:00:02"), mac(ROUTER_MAC)];
 const PRF = ownPrf(MACS, "morgana");
@@ -72,6 +77,30 @@ test("the network is a ULA, the same after every start, another one for other ma
   expect(`${ownNetwork(ownPrf(MACS, "morgana"))}`).toBe(network);
   expect(`${ownNetwork(ownPrf(MACS, "other"))}`).not.toBe(network);
   expect(`${ownNetwork(ownPrf([...MACS].reverse(), "morgana"))}`).not.toBe(network);
+});
+
+test("a network that was kept stays, whatever machine and name are now; what is none is named and replaced", () => {
+  const folder = mkdtempSync(join(tmpdir(), "morgana-ula-"));
+  const lines: string[] = [];
+  const log = { enabled: () => true, write: (_level: string, event: string) => void lines.push(event) };
+  const open = () => new StateStore(folder, folder, log);
+  try {
+    expect(`${keptNetwork(0, PRF, undefined)}`).toBe(`${ownNetwork(PRF)}`);
+    const state = open();
+    expect(`${keptNetwork(0, PRF, state)}`).toBe(`${ownNetwork(PRF)}`);
+    expect(state.pollAt()).toBeLessThan(Number.POSITIVE_INFINITY);
+    writeFileSync(join(folder, "ula.json"), encodeState("fd12:3456:789a:1::/64"));
+    const again = open();
+    expect(`${keptNetwork(0, PRF, again)}`).toBe("fd12:3456:789a:1::1/64");
+    expect([again.pollAt(), lines]).toEqual([Number.POSITIVE_INFINITY, []]);
+    for (const wrong of ["2001:db8::/64", "fd12::/48", "", 7]) {
+      writeFileSync(join(folder, "ula.json"), encodeState(wrong));
+      expect(`${keptNetwork(0, PRF, open())}`).toBe(`${ownNetwork(PRF)}`);
+      expect(lines.splice(0)).toEqual(["state.damaged"]);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("once its link-local address is its own it tells the hosts: a prefix and no way out, and then one, and then none", () => {

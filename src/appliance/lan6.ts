@@ -1,9 +1,9 @@
 /**
  * The LAN's IPv6: the gateway's addresses, and what its hosts are told of them (netstack/ra/advertiser.ts). The network is one of our
- * own (ULA, RFC 4193), the same after every start, or the one of the file. Hosts hear of a way out only while the tunnel has IPv6.
+ * own (ULA, RFC 4193), the same after every start, or the one of the settings. Hosts hear of a way out only while the tunnel has IPv6.
  */
 import type { BoundedLog } from "../lib/bounded-log.ts";
-import { Cidr } from "../lib/cidr.ts";
+import { Cidr, parseCidr } from "../lib/cidr.ts";
 import { IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import type { Mac } from "../lib/mac.ts";
@@ -14,7 +14,10 @@ import { type AddressPrf, stableAddress } from "../netstack/ra/stable-address.ts
 import { firstHost, ulaPrefix } from "../netstack/ra/ula.ts";
 import { routerAdvertParse } from "../netstack/wire/router-advert.ts";
 import { lanConflict, neighborConflict } from "./conflicts.ts";
+import type { StateStore } from "./state/store.ts";
 
+/** RFC 4193 3.1, with the L bit. */
+const ULA = new Cidr(new IpAddress(0xfd00_0000, 0, 0, 0), 8);
 const LINK_LOCAL = new Cidr(new IpAddress(0xfe80_0000, 0, 0, 0), 64);
 /** RFC 7217 6: IDGEN_RETRIES. */
 const RETRIES = 3;
@@ -37,6 +40,22 @@ export interface Lan6Options {
 export function ownNetwork(prf: AddressPrf): Cidr {
   const prefix = ulaPrefix(prf(Uint8Array.from("ula", (c) => c.charCodeAt(0))));
   return new Cidr(firstHost(prefix), prefix.prefix);
+}
+
+/** What the network is kept under. */
+const NETWORK = "ula";
+
+/** The same, but what it was before a restart, where that was kept: a NIC or the name may have changed since. */
+export function keptNetwork(now: number, prf: AddressPrf, state: StateStore | undefined): Cidr {
+  const kept = state?.read(now, NETWORK, (data) => {
+    const network = parseCidr(String(data));
+    if (network?.prefix !== 64 || !ULA.contains(network.address)) throw new Error("no /64 of fd00::/8");
+    return network;
+  });
+  const own = ownNetwork(prf);
+  if (kept !== undefined) return new Cidr(firstHost(kept), kept.prefix);
+  state?.keep(now, NETWORK, () => `${own.network}`);
+  return own;
 }
 
 export class Lan6 {

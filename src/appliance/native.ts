@@ -14,6 +14,8 @@ import type { Appliance } from "./appliance.ts";
 import { between } from "./between.ts";
 import { type ConfigSource, openConfigSource } from "./config-source.ts";
 import { loadProfile } from "./profile.ts";
+import { openStateFolder } from "./state/folder.ts";
+import type { StateStore } from "./state/store.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
 export interface NativeOptions {
@@ -83,6 +85,7 @@ class Native {
   readonly #sink: LineSink;
   readonly #memory = new NativeMemory(ROUTER_PATH_BYTES);
   readonly #poller = new Poller();
+  readonly #state: StateStore | undefined;
   #appliance: Appliance | undefined;
   #leaving: string | undefined;
   #unsafe: readonly string[] = [];
@@ -96,6 +99,7 @@ class Native {
     this.#lost = new BoundedLog(log);
     this.#sink = sink;
     sink.attach(this.#poller);
+    this.#state = openStateFolder(process.env, log);
   }
 
   /** @throws Error in words when it cannot start; what happens to the interfaces later is waited for */
@@ -136,6 +140,7 @@ class Native {
       load,
       mending: "then send the appliance SIGHUP or SIGUSR1, or restart it",
       setLogLevel: (wanted: LogLevel) => log.setLevel(level ?? wanted),
+      state: this.#state,
     };
     const indices = new Map([wan, lan].map((name) => [name, interfaceIndex(name)]));
     try {

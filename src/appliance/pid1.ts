@@ -15,6 +15,7 @@ import type { Appliance } from "./appliance.ts";
 import { between } from "./between.ts";
 import { diskIsOverdue } from "./disk/patience.ts";
 import { DiskSource } from "./disk/source.ts";
+import { closeStateDisk, openStateDisk } from "./disk/state-disk.ts";
 import { CardWatch } from "./init/card-watch.ts";
 import { loadModules, modulesFolder } from "./init/modules.ts";
 import { ensureMounts } from "./init/mounts.ts";
@@ -22,6 +23,7 @@ import { type ChosenNics, chooseNics, findNics } from "./init/nics.ts";
 import { Power } from "./init/power.ts";
 import type { LoadResult } from "./profile.ts";
 import type { Settings } from "./settings.ts";
+import type { StateStore } from "./state/store.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
 const DISK_LOOK_EVERY_MS = 2000;
@@ -41,6 +43,7 @@ export async function bootAppliance(version: string): Promise<number> {
   for (;;) {
     try {
       await machine.run();
+      machine.close();
       sink.drain(LAST_WORDS_MS);
       powerOff(log);
     } catch (error) {
@@ -68,6 +71,7 @@ class Machine {
   readonly #poller = new Poller();
   readonly #power: Power;
   #started = false;
+  #state: StateStore | undefined;
   #appliance: Appliance | undefined;
   /** Why the machine is to be switched off. */
   #leaving: string | undefined;
@@ -87,6 +91,12 @@ class Machine {
     if (!this.#started) this.#start();
     let state: State = { waitsFor: "disk" };
     while (this.#leaving === undefined) state = await this.#next(state);
+  }
+
+  /** Lets go of the state disk. */
+  close(): void {
+    if (this.#state !== undefined) closeStateDisk(this.#log);
+    this.#state = undefined;
   }
 
   /** Waits, and says what is next: anything when the machine is to be switched off. */
@@ -181,6 +191,7 @@ class Machine {
   async #runBetween(nics: ChosenNics, loaded: LoadResult): Promise<ChosenNics | undefined> {
     const log = this.#log;
     const { wan, lan } = nics;
+    this.#state ??= openStateDisk(log);
     log.write("info", "nic.chosen", "", { wan: `${wan.name}/${wan.pci}`, lan: `${lan.name}/${lan.pci}` });
     const options = {
       wan: wan.name,
@@ -193,6 +204,7 @@ class Machine {
       mending:
         "the config disk is looked at every few seconds: put the mended files on it, or another disk in its place",
       setLogLevel: log.setLevel.bind(log),
+      state: this.#state,
     };
     try {
       return await between(options, async (appliance) => {

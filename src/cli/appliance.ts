@@ -12,6 +12,9 @@ const HELP = `usage: morgana appliance --wan IF --lan IF --config PATH [--log-le
   --log-level    error, warn, info (default; overrides appliance.toml) or debug
   --log-format   text (default) or json, one record a line
 
+Environment: STATE_DIRECTORY, as a systemd unit with StateDirectory= sets it, names a folder for what should
+outlive a restart: DHCP leases, the LAN's IPv6 network. Without it nothing is kept.
+
 Signals: SIGHUP and SIGUSR1 read the configuration again and connect anew (with problems in it what runs goes on),
 SIGUSR2 logs statistics, SIGTERM and SIGINT leave.
 `;

@@ -9,6 +9,7 @@ import { ROUTER } from "./list/router.ts";
 import { SERVER } from "./list/server.ts";
 import { SERVICES } from "./list/services.ts";
 import { STACK } from "./list/stack.ts";
+import { STATE } from "./list/state.ts";
 import { TCP } from "./list/tcp.ts";
 import { TCP_PARTS } from "./list/tcp-parts.ts";
 import { TLS } from "./list/tls.ts";
@@ -32,4 +33,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...TUNNEL,
   ...APPLIANCE,
   ...IPV6_APPLIANCE,
+  ...STATE,
 ];

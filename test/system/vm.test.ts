@@ -1,9 +1,10 @@
 /** The image, booted in QEMU between the real neighbours: what a user gets. */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LAN_MAC, WAN_MAC } from "../../qemu/arguments.ts";
 import { makeConfigDisk } from "../../qemu/config-disk.ts";
+import { encodeState } from "../../src/appliance/state/format.ts";
 import type { Capture } from "../support/world/capture.ts";
 import { canMakeNamespaces } from "../support/world/privilege.ts";
 import { PATIENCE, until } from "../support/world/process.ts";
@@ -239,11 +240,35 @@ describe.skipIf(!canMakeNamespaces() || vmProblem() !== undefined)("the booted i
     expect(await router.stop()).toBe(0);
   });
 
-  test("Ctrl-Alt-Del leaves in good order", async () => {
-    const router = await boot();
+  test("Ctrl-Alt-Del leaves in good order, also on the state disk: the LAN's network is on it, and its ext4 is clean", async () => {
+    const state = join(world.dir, "state.img");
+    makeConfigDisk(mkdtempSync(join(world.dir, "empty-")), state, "ext4", "MORGANA-STATE");
+    const router = await boot({ state });
     await says(/tunnel\.up/);
     await router.running.ctrlAltDel();
     expect(await router.ended(PATIENCE)).toBe(0);
     expect(router.log()).toMatch(/shutdown/);
+    expect(Bun.spawnSync(["e2fsck", "-fn", state]).exitCode).toBe(0);
+    const file = Bun.spawnSync(["debugfs", "-R", "cat ula.json", state]).stdout.toString();
+    expect(file).toMatch(/^morgana-state 1 [0-9a-f]{64}\n"fd[0-9a-f:]+::\/64"$/);
+  });
+
+  test("a state disk with FAT: what was kept is there again, what is damaged is named and replaced", async () => {
+    const kept = mkdtempSync(join(world.dir, "kept-"));
+    const lease = { address: "192.168.50.150", mac: "52:54:00:00:50:09", id: "01525400005009", name: "alpha" };
+    const leases = [{ ...lease, until: Date.now() + 3_600_000 }];
+    writeFileSync(join(kept, "leases.json"), encodeState({ at: Date.now(), leases }));
+    writeFileSync(join(kept, "ula.json"), encodeState("fd12:3456:789a:1::/64").slice(0, -3));
+    const state = join(world.dir, "state-fat.img");
+    makeConfigDisk(kept, state, "fat", "MORGANA-STA");
+    const router = await boot({ state });
+    await says(/lease\.restored.*leases=1/);
+    await says(/state\.damaged.*ula\.json of the state disk \(vdb\) is damaged/);
+    await answersOnLan();
+    const { out } = await world.in("lan", ["dig", `@${GATEWAY}`, "+short", "alpha.lan"]);
+    expect(out.trim()).toBe("192.168.50.150");
+    expect(await router.stop()).toBe(0);
+    const file = Bun.spawnSync(["mtype", "-i", state, "::/ula.json"]).stdout.toString();
+    expect(file).toMatch(/^morgana-state 1 [0-9a-f]{64}\n"fd[0-9a-f:]+::\/64"$/);
   });
 });

@@ -1,10 +1,10 @@
 /** The config disk: which block device it is, and its content as a ConfigReader. */
-import { closeSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from "../../platform/sys/constants.ts";
 import { mount, unmount } from "../../platform/sys/syscalls.ts";
 import { folderReader } from "../config-source.ts";
 import type { ConfigReader, LoadOptions } from "../profile.ts";
-import { type FileSystem, type ReadAt, readFileSystem } from "./label.ts";
+import { type BlockDevice, blockDevices, readingDisk } from "./block-devices.ts";
+import { type FileSystem, readFileSystem } from "./label.ts";
 import { readRaw } from "./raw.ts";
 
 /** In the order of preference. */
@@ -26,11 +26,6 @@ export interface DiskSearch {
   readonly seen: readonly string[];
 }
 
-interface BlockDevice {
-  readonly name: string;
-  readonly bytes: number;
-}
-
 /** Looks at every block device; mounts the config disk where it has a file system. Never throws for what a disk holds. */
 export function findConfigDisk(): DiskSearch {
   releaseConfigDisk();
@@ -38,7 +33,7 @@ export function findConfigDisk(): DiskSearch {
   const labelled: { name: string; fileSystem: FileSystem }[] = [];
   const raw: BlockDevice[] = [];
   for (const device of blockDevices()) {
-    const fileSystem = using(device.name, readFileSystem);
+    const fileSystem = readingDisk(device.name, readFileSystem);
     if (typeof fileSystem === "string") seen.push(`${device.name} (${fileSystem})`);
     else if (fileSystem === undefined) raw.push(device);
     else if (CONFIG_LABELS.includes(fileSystem.label)) {
@@ -62,7 +57,7 @@ export function findConfigDisk(): DiskSearch {
     }
   }
   for (const { name, bytes } of raw) {
-    const found = using(name, (readAt) => readRaw(name, bytes, readAt));
+    const found = readingDisk(name, (readAt) => readRaw(name, bytes, readAt));
     if (typeof found === "string") seen.push(`${name} (${found})`);
     else if (found === undefined) seen.push(`${name} (neither ISO 9660, FAT, ext4, a tar archive nor an OpenVPN file)`);
     else {
@@ -86,57 +81,4 @@ function mountConfig(name: string, type: FileSystem["type"]): void {
   // A journal that was not played back must not make a read-only disk unusable.
   const data = type === "ext4" ? "noload" : "";
   mount(`/dev/${name}`, CONFIG_MOUNT, type, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, data);
-}
-
-const SECTOR = 512;
-
-/** Disks, CD-ROMs and partitions with a medium, in the order of their names. */
-function blockDevices(root = "/sys/class/block"): BlockDevice[] {
-  const devices: BlockDevice[] = [];
-  for (const entry of entries(root)) {
-    if (/^(ram|loop|zram|fd|md|dm-|nbd)\d*/.test(entry)) continue;
-    try {
-      const bytes = Number(readFileSync(`${root}/${entry}/size`, "utf8").trim()) * SECTOR;
-      // sysfs writes the "/" of a name as "!".
-      if (bytes > 0) devices.push({ name: entry.replaceAll("!", "/"), bytes });
-    } catch {
-      // it has gone meanwhile
-    }
-  }
-  return devices.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
-}
-
-/** Opens a disk for reading. A string: why that failed. */
-function using<T>(name: string, use: (readAt: ReadAt) => T): T | string {
-  let fd: number;
-  try {
-    fd = openSync(`/dev/${name}`, "r");
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    return code === "ENOMEDIUM" ? "no medium" : `cannot be opened: ${code ?? (error as Error).message}`;
-  }
-  try {
-    return use((offset, length) => {
-      const bytes = new Uint8Array(length);
-      let got = 0;
-      while (got < length) {
-        const n = readSync(fd, bytes, got, length - got, offset + got);
-        if (n === 0) return undefined;
-        got += n;
-      }
-      return bytes;
-    });
-  } catch (error) {
-    return `cannot be read: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function entries(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

@@ -12,8 +12,8 @@
  * Every lease lasts as long as every other, so the order in which they were given is the order in which they end: what is due
  * is first in its map. All maps together hold no more entries than there are addresses.
  *
- * An address that was never given is chosen by a hash of the client's MAC, so that after a restart, which forgets everything,
- * each client is first thought of for the address that it has had.
+ * An address that was never given is chosen by a hash of the client's MAC, so that after a restart where nothing was kept each client is
+ * first thought of for the address that it has had.
  */
 import { mix } from "../../lib/hash.ts";
 import { IpAddress } from "../../lib/ip.ts";
@@ -61,6 +61,16 @@ export interface Binding {
   readonly until: number;
   /** A host with the client's MAC was seen to have the address. */
   readonly isUsed: boolean;
+  readonly name: string | undefined;
+}
+
+/** A lease that outlived a restart. */
+export interface KeptLease {
+  readonly client: Client;
+  /** int32 */
+  readonly address: number;
+  /** Until its end; 0 or less: that is over. */
+  readonly leftMs: number;
   readonly name: string | undefined;
 }
 
@@ -146,6 +156,20 @@ export class AddressPool implements LeaseNames {
     return { id: isMac ? HARDWARE_ETHERNET + String.fromCharCode(...octets) : String.fromCharCode(...identifier), mac };
   }
 
+  /** The leases, what ends first in front. */
+  get leased(): Iterable<Binding> {
+    return this.#leases.values();
+  }
+
+  /** Takes up leases of before a restart, as far as they can be given now; those that are over are remembered. To an empty pool. */
+  restore(now: number, leases: readonly KeptLease[]): void {
+    for (const { client, address, leftMs, name } of leases.toSorted((a, b) => a.leftMs - b.leftMs)) {
+      if (!this.mayHave(client, address)) continue;
+      const lease = this.#lease(now, client, address, name, now + Math.min(leftMs, this.#leaseMs));
+      if (leftMs <= 0) this.end(lease);
+    }
+  }
+
   /** What the client is offered or has leased. */
   find(client: Client): Binding | undefined {
     return this.#clients.get(client.id);
@@ -219,6 +243,10 @@ export class AddressPool implements LeaseNames {
    * @param name what the client calls itself; it is not registered while another has it
    */
   lease(now: number, client: Client, address: number, name: string | undefined): Binding {
+    return this.#lease(now, client, address, name, now + this.#leaseMs);
+  }
+
+  #lease(now: number, client: Client, address: number, name: string | undefined, until: number): Binding {
     const before = this.#clients.get(client.id);
     const isSame = before?.isLease === true && before.address === address;
     if (before !== undefined) this.end(before);
@@ -230,7 +258,7 @@ export class AddressPool implements LeaseNames {
       address,
       isLease: true,
       since: isSame ? before.since : now,
-      until: now + this.#leaseMs,
+      until,
       isUsed: isSame && before.isUsed,
       name: owner === undefined ? name : undefined,
     };

@@ -6,8 +6,8 @@
  *
  * Before an address is offered, or confirmed to a client that reboots with one that we know nothing of, everybody is asked
  * for it (RFC 2131 4.4.1 wants an echo; a host that answers no echo answers ARP): {@link pollProbe} names whom to ask for, and
- * {@link heard} is told who has an address. So leases need no memory of ours: after a restart whoever comes back with a free
- * address of the pool keeps it.
+ * {@link heard} is told who has an address. So leases need no memory over a restart: whoever comes back with a free address of the pool
+ * keeps it. Where they are kept all the same ({@link leased}, {@link restore}), nobody else is given them meanwhile.
  *
  * Differs from RFC 2131: it is the authority on its link, so that a request for an address which the client cannot have is
  * refused (DHCPNAK) also where nothing is known of the client (4.3.2 would be silent); every lease has the same length, whatever
@@ -43,7 +43,7 @@ import {
   OPTION_SERVER_ID,
 } from "../wire/dhcpv4.ts";
 import { hostNameOf } from "./host-name.ts";
-import { AddressPool, type Binding, type Client, type LeaseNames, type Reservation } from "./pool.ts";
+import { AddressPool, type Binding, type Client, type KeptLease, type LeaseNames, type Reservation } from "./pool.ts";
 import { type LanFacts, serverReply } from "./reply.ts";
 import { RivalSearch } from "./rival.ts";
 import { type DhcpServerDrop, DhcpServerDrops } from "./server-drops.ts";
@@ -153,6 +153,20 @@ export class DhcpServer implements UdpService {
   get use(): { readonly leases: number; readonly offers: number; readonly setAside: number } {
     const { leases, offers, setAsides } = this.#pool;
     return { leases, offers, setAside: setAsides };
+  }
+
+  /** The leases, as they are to be kept over a restart. */
+  get leased(): Iterable<Binding> {
+    return this.#pool.leased;
+  }
+
+  /** Takes up those of before a restart; before start(). */
+  restore(now: number, leases: readonly KeptLease[]): void {
+    const own = this.#options.hostname.toLowerCase();
+    this.#pool.restore(
+      now,
+      leases.map((lease) => (lease.name === own ? { ...lease, name: undefined } : lease)),
+    );
   }
 
   /** The link is there, and nobody knows what is on it: looks for another server, and serves where there is none. Leases stay. */

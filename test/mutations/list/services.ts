@@ -101,6 +101,13 @@ export const SERVICES = [
     "netstack/dhcp4/pool.ts",
     ["this.#kept.add(gateway);", "", "that our own address is never given"],
     [
+      "      if (!this.mayHave(client, address)) continue;\n",
+      "",
+      "that of kept leases only those count that can be given now",
+    ],
+    ["now + Math.min(leftMs, this.#leaseMs)", "now + leftMs", "the longest time that is left of a kept lease"],
+    ["      if (leftMs <= 0) this.end(lease);\n", "", "that a kept lease whose time is over has ended"],
+    [
       "return former?.isReleased === true && ",
       "return former !== undefined && ",
       "that who lost a lease and uses it on is a conflict",

@@ -23,6 +23,8 @@ export interface VmOptions {
   readonly swapped?: boolean;
   /** Puts `config` on the first partition of a disk instead of on the whole of it. */
   readonly partitions?: PartitionTable;
+  /** Image of a state disk. */
+  readonly state?: string;
 }
 
 /** The same face as a program of the world has. */
@@ -79,6 +81,7 @@ export async function startVm(world: World, options: VmOptions): Promise<Vm> {
       : options.partitions !== undefined && options.config !== undefined
         ? { diskImage: partitioned(world, options.config, options.partitions) }
         : { config: options.config }),
+    state: options.state,
     memory: options.memory ?? 256,
     machine: options.machine ?? "q35",
     netns: world.ns("rt"),
