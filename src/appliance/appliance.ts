@@ -77,7 +77,8 @@ export class Appliance implements Turns {
   /** undefined: off. */
   readonly #dhcp: LanDhcp | undefined;
   #uplink: Uplinks;
-  /** Undefined: no IPv6 on the LAN. */
+  /** Our IPv6 address on the LAN and its network; undefined: no IPv6 there. */
+  readonly #network6: Cidr | undefined;
   readonly #lan6: Lan6 | undefined;
   /** Those that it started with: interfaces and NAT stay as they are until it ends. */
   #settings: Settings;
@@ -126,6 +127,7 @@ export class Appliance implements Turns {
     const lan = settings.lan.address;
     this.#prf = ownPrf([options.wan.mac, options.lan.mac], settings.hostname);
     const lan6 = this.#lanNetwork6(now);
+    this.#network6 = lan6;
     this.#resolver = new RemoteResolver({
       wan: this.#path.wan,
       slab: options.memory,
@@ -146,7 +148,7 @@ export class Appliance implements Turns {
     this.#dhcp = this.#newDhcp();
     this.#dhcp?.restore(now);
     this.#dhcp?.start(now);
-    this.#dns = this.#newDns(lan6);
+    this.#dns = this.#newDns();
     this.#side = new RouterSide(this.#path, lan6 === undefined ? [lan] : [lan, lan6], (at, tunnel) => {
       if (tunnel === undefined) this.#dns?.tunnelDown(at);
       else this.#dns?.tunnelUp(at, tunnel);
@@ -281,7 +283,7 @@ export class Appliance implements Turns {
   /** Takes what can change while it runs, and says what cannot. */
   #reload(now: number, settings: Settings): void {
     this.#options.setLogLevel(settings.log.level);
-    setForwards(this.#path, this.#log, settings.vpn.forwards, this.#lanNetwork6());
+    setForwards(this.#path, this.#log, settings.vpn.forwards, this.#network6);
     if (this.#settings.wan.address === "none") this.#mendUplink(now, settings.wan);
     const text = needRestart(this.#settings, settings);
     if (text !== undefined) this.#log.write("warn", "config.warning", text);
@@ -360,13 +362,12 @@ export class Appliance implements Turns {
     });
   }
 
-  /** @param lan6 our IPv6 address on the LAN and its network */
-  #newDns(lan6: Cidr | undefined): LanDns | undefined {
+  #newDns(): LanDns | undefined {
     const { hostname, lan: settings } = this.#settings;
     if (settings.dns === undefined) return undefined;
     return new LanDns({
       lan: this.#path.lan,
-      lan6,
+      lan6: this.#network6,
       tunnel: this.#path.tunnel,
       lanTcp: this.#path.lanTcp,
       tunnelTcp: this.#path.tunnelTcp,
