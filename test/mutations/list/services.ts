@@ -145,7 +145,7 @@ export const SERVICES = [
     ["&& !this.#aside.has(address);", ";", "that an address in conflict is not given"],
     ["if (until > now) break;", "", "the ten minutes of a conflict"],
     ["until: now + OFFER_MS,", "until: now + 1e12,", "the end of an offer"],
-    ["until: now + this.#leaseMs,", "until: now + 1e12,", "the end of a lease"],
+    ["name, now + this.#leaseMs);", "name, now + 1e12);", "the end of a lease"],
   ),
   ...mutationsOf(
     "netstack/dhcp4/rival.ts",
