@@ -171,6 +171,8 @@ export class Backlog {
     }
     if (!seg.has(TCP_ACK)) return false;
     if (seg.ack !== seqAdd(this.#iss[row]!, 1)) {
+      // It may be of a cookie that was the answer to an earlier SYN, and not the first segment behind it.
+      if (this.#cookies.isLive(now)) return false;
       e.writer.clear();
       e.writer.bare(ip, neighbour, e.flows.words, row * TUPLE_WORDS, seg.ack, 0, TCP_RST, 0);
       return false;
@@ -223,8 +225,9 @@ export class Backlog {
     const mss = this.#cookies.check(now, tuple, irs, iss);
     if (mss === 0) {
       e.counters.bump(COOKIES_REFUSED);
-      // Only the first segment has the peer's ISN in it. It may be lost, and is sent again after those behind it.
-      return seg.len > 0 && this.#cookies.isLive(now) ? LATER : 0;
+      // Only the first segments have the peer's ISN in them. They may be lost, and are sent again after those behind them: data, a FIN alone, the
+      // answer to a SYN-ACK that came twice.
+      return this.#cookies.isLive(now) ? LATER : 0;
     }
     if (!listener.hasRoom) {
       e.counters.bump(ACCEPT_OVERFLOWS);

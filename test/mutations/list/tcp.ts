@@ -181,10 +181,11 @@ export const TCP = [
       "the bound on what waits to be accepted, for cookies",
     ],
     [
+      "return this.#cookies.isLive(now) ? LATER : 0;",
       "return seg.len > 0 && this.#cookies.isLive(now) ? LATER : 0;",
-      "return 0;",
       "that a segment ahead of a cookie's first is not reset",
     ],
+    ["if (this.#cookies.isLive(now)) return false;", "", "the same where the SYN came again and was kept"],
     [
       "if (seg.seq === rcvNxt) this.remove(row);",
       "this.remove(row);",
