@@ -1,19 +1,19 @@
 /**
  * `npm run interop:full -- [--only WORD] [--jobs N] [--kernel] [--seed n]`: the tables that `npm test` takes a choice of, whole. Our TCP
  * on every network of the grid, as client and as listener, sending and receiving, beside the Linux kernel in our place on the same
- * links in the same run: Mbit/s, the ratio, and the geometric mean of all ratios. --kernel judges the judge: the kernel is measured
- * against itself. Exit status 1 where bytes were wrong or a connection hung.
+ * links in the same run: Mbit/s, the ratio, and the geometric mean of all ratios; and very many connections, one after the other and at
+ * once. --kernel judges the judge: the kernel is measured against itself. Exit status 1 where bytes were wrong or a connection hung.
  */
 import { availableParallelism } from "node:os";
 import { type Cell, cells } from "../test/support/tcp/grid.ts";
 import { type Host, TcpPath } from "../test/support/tcp/path.ts";
-import type { Kind, Outcome } from "../test/support/tcp/transfer.ts";
+import type { Outcome } from "../test/support/tcp/transfer.ts";
 import { becomePrivileged } from "../test/support/world/privilege.ts";
 import { commandLine } from "./command-line.ts";
 
 const USAGE = `usage: npm run interop:full [-- [--only WORD]... [--jobs N] [--kernel] [--seed N]]
 
-  --only WORD   the networks whose names hold the word, and each other one that is given
+  --only WORD   the networks whose names hold the word, and each other one that is given; "connections" is the part of many connections
   --jobs N      at once: as many as there are processors
   --kernel      judges the judge: the kernel beside itself
   --seed N      1; of the links' dice
@@ -33,6 +33,12 @@ const JOBS = wantedJobs ?? Math.max(1, availableParallelism());
 /** Time of one transfer: some tens of round trips. */
 const measureMs = (cell: Cell): number => (cell.delay === 0 ? 2000 : cell.delay === 20 ? 3000 : 10_000);
 const PATIENCE_S = 60;
+/** Connections one after the other, and at once; bytes of each; how long all of them may take. */
+const IN_A_ROW = 10_000;
+const AT_ONCE = 2000;
+const ROW_BYTES = 3000;
+const TOGETHER_BYTES = 20_000;
+const MANY_PATIENCE_S = 300;
 const judged: Host = values.kernel ? "kernel" : "own";
 
 interface Row {
@@ -56,14 +62,20 @@ await workOff(
   JOBS,
 );
 
-const all = rows.flatMap((row) => [row.send, row.receive]).map(([kernel, own]) => own / kernel);
-const counted = all.filter((ratio) => ratio > 0 && Number.isFinite(ratio));
-const mean = Math.exp(counted.reduce((sum, ratio) => sum + Math.log(ratio), 0) / Math.max(1, counted.length));
+if (rows.length > 0) summarize();
+if (values.only === undefined || values.only.some((word) => "connections".includes(word))) await manyConnections();
 for (const problem of problems) console.log(problem);
-console.log(
-  `geometric mean of ${counted.length} ratios: ${mean.toFixed(2)}; least ${Math.min(...all).toFixed(2)}; ${problems.length} problems`,
-);
+console.log(`${problems.length} problems`);
 process.exit(problems.length === 0 ? 0 : 1);
+
+function summarize(): void {
+  const all = rows.flatMap((row) => [row.send, row.receive]).map(([kernel, own]) => own / kernel);
+  const counted = all.filter((ratio) => ratio > 0 && Number.isFinite(ratio));
+  const mean = Math.exp(counted.reduce((sum, ratio) => sum + Math.log(ratio), 0) / Math.max(1, counted.length));
+  console.log(
+    `geometric mean of ${counted.length} ratios: ${mean.toFixed(2)}; least ${Math.min(...all).toFixed(2)}; ${all.filter((ratio) => ratio < 0.5).length} below 0.5`,
+  );
+}
 
 /** Measures cells, `jobs` at a time, each on a path of its own. */
 async function workOff(list: readonly Cell[], jobs: number): Promise<void> {
@@ -87,18 +99,16 @@ async function workOff(list: readonly Cell[], jobs: number): Promise<void> {
 
 /** The kernel and the judged one alternate. Every second cell the judged one is the listener. */
 async function measure(path: TcpPath, cell: Cell): Promise<Row> {
-  await path.become(cell.mtu, { ...cell.faults, seed: seed });
+  await path.become(cell, { ...cell.faults, seed });
   const isListener = cells().findIndex((other) => other.name === cell.name) % 2 === 1;
   const rates: number[] = [];
   for (const host of ["kernel", judged] as const) {
     await path.use(host);
     const server = isListener ? await path.serve("a", host) : undefined;
     for (const isSending of [true, false]) {
-      const amount = { ms: measureMs(cell) };
-      const kind: Kind = isSending !== isListener ? "put" : "get";
-      const outcome = isListener
-        ? await path.fromB(kind, amount, PATIENCE_S)
-        : await path.fromA(host, kind, amount, PATIENCE_S);
+      const kind = isSending !== isListener ? "put" : "get";
+      const [part, program] = isListener ? (["b", "kernel"] as const) : (["a", host] as const);
+      const outcome = await path.transfer(part, program, kind, { ms: measureMs(cell) }, PATIENCE_S);
       note(cell, `${host} ${isListener ? "listens" : "connects"} and ${isSending ? "sends" : "receives"}`, outcome);
       rates.push((outcome.bytes * 8) / 1000 / outcome.ms);
     }
@@ -108,6 +118,34 @@ async function measure(path: TcpPath, cell: Cell): Promise<Row> {
   return { cell, send: [kernelSends, ownSends], receive: [kernelReceives, ownReceives] };
 }
 
+/** Begun by one side and by the other. */
+async function manyConnections(): Promise<void> {
+  const path = await TcpPath.create();
+  try {
+    await path.become({ family: 4, mtu: 1500 }, undefined);
+    await path.serve("b", "kernel");
+    for (const host of new Set<Host>(["kernel", judged])) {
+      await path.use(host);
+      for (const part of ["a", "b"] as const) {
+        const server = part === "b" ? await path.serve("a", host) : undefined;
+        for (const [how, count, bytes] of [
+          ["row", IN_A_ROW, ROW_BYTES],
+          ["together", AT_ONCE, TOGETHER_BYTES],
+        ] as const) {
+          const name = `${count} connections, ${how === "row" ? "one after the other" : "at once"}`;
+          const what = `${host} ${part === "a" ? "connects" : "listens"}`;
+          const tally = await path.many(part, part === "a" ? host : "kernel", how, count, bytes, MANY_PATIENCE_S);
+          console.log(`${name.padEnd(42)} ${what.padEnd(16)} ${tally.good} good, ${(tally.ms / 1000).toFixed(1)} s`);
+          problems.push(...tally.problems.map((problem) => `${name}: ${what}: ${problem}`));
+        }
+        await server?.stop();
+      }
+    }
+  } finally {
+    await path.close();
+  }
+}
+
 function note(cell: Cell, what: string, { problem }: Outcome): void {
   if (problem !== undefined) problems.push(`${cell.name}: ${what}: ${problem}`);
 }
@@ -115,5 +153,5 @@ function note(cell: Cell, what: string, { problem }: Outcome): void {
 function print({ cell, send, receive }: Row): void {
   const part = ([kernel, own]: readonly [number, number]): string =>
     `${kernel.toFixed(2).padStart(9)} ${own.toFixed(2).padStart(9)} ${(own / kernel).toFixed(2).padStart(6)}`;
-  console.log(`${cell.name.padEnd(48)} sends ${part(send)}   receives ${part(receive)}`);
+  console.log(`${cell.name.padEnd(54)} sends ${part(send)}   receives ${part(receive)}`);
 }

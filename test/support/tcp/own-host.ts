@@ -1,6 +1,6 @@
 /**
- * A TCP host that is our own stack on a packet device: `bun own-host.ts DEVICE ADDRESS/PREFIX GATEWAY COMMAND` (program.ts). The kernel beside it
- * must have no address on the device.
+ * A TCP host that is our own stack on a packet device: `bun own-host.ts DEVICE ADDRESS/PREFIX GATEWAY COMMAND` (program.ts), of the family that
+ * the address has. The kernel beside it must have no address on the device.
  */
 import { Batch, MAX_SEGMENTS } from "../../../src/lib/batch.ts";
 import { parseCidr } from "../../../src/lib/cidr.ts";
@@ -73,7 +73,14 @@ class OwnHost implements Transport {
       random: systemRandom,
       policy: { echo: true, errors: true, announce: true },
     });
-    this.interface.configure({ address: parseCidr(address)!, gateway: parseIp(gateway) });
+    const own = parseCidr(address)!;
+    if (own.address.isIpv4) this.interface.configure({ address: own, gateway: parseIp(gateway) });
+    else
+      this.interface.configure6(monotonic(), {
+        addresses: [{ address: own }],
+        onLink: [own],
+        gateway: parseIp(gateway),
+      });
     const pages = memory.take(PAGE * PAGES, 64);
     this.tcp = this.interface.openTcp({
       pool: new PagePool(memory, pages.at, PAGE, PAGES),
@@ -94,6 +101,21 @@ class OwnHost implements Transport {
     if (typeof c === "string") queueMicrotask(() => handlers.closed(c));
     else c.user = handlers;
     this.outlet.flush();
+  }
+
+  /** Resolves when others have not objected to the address (RFC 4862 5.4). */
+  ready(): Promise<void> {
+    const { addressing } = this.interface.v6;
+    if (addressing.addresses.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.interface.link.nd.events = {
+        onUsable: () => resolve(),
+        onTaken: (_now, { value }) => reject(new Error(`${value}: taken`)),
+        onConflict: () => {},
+        onNeighborConflict: () => {},
+        onUnreachable: () => {},
+      };
+    });
   }
 
   run(): Promise<void> {
@@ -156,6 +178,8 @@ const streamOf = (c: Connection): Stream => ({
 
 const [device = "", address = "", gateway = "", ...command] = process.argv.slice(2);
 const host = new OwnHost(device, address, gateway);
+const isReady = host.ready();
 void host.run();
+await isReady;
 await runCommand(host, command);
 process.exit(0);

@@ -2,7 +2,7 @@
  * Two hosts with a bad link between them. `b` is the kernel of its namespace, always; `a` is the kernel of another one, or our own stack
  * on the same interface:
  *
- *   a  10.98.0.1 a0 ---- a1 (bad link) b1 ---- b0 10.98.0.2  b
+ *   a  10.98.0.1, fd98::1  a0 ---- a1 (bad link) b1 ---- b0  10.98.0.2, fd98::2  b
  *
  * Frames on the link are plain ones: both ends segment and sum by themselves.
  */
@@ -12,21 +12,32 @@ import { join } from "node:path";
 import { badLinkCommand, type LinkFaults } from "../world/bad-link.ts";
 import { addNamespace, inside, removeNamespace, removeStale } from "../world/namespaces.ts";
 import { Daemon, must, PATIENCE, type Result, run, until } from "../world/process.ts";
+import type { Cell, Family } from "./grid.ts";
 import type { Tally } from "./program.ts";
 import type { Amount, Kind, Outcome } from "./transfer.ts";
 
 export type Host = "kernel" | "own";
-const ADDRESS = { a: "10.98.0.1", b: "10.98.0.2" } as const;
-const PREFIX = 24;
-const SUBNET = "10.98.0.0/24";
+const ADDRESS = { 4: { a: "10.98.0.1", b: "10.98.0.2" }, 6: { a: "fd98::1", b: "fd98::2" } } as const;
+const PREFIX = { 4: 24, 6: 64 } as const;
+const SUBNET = { 4: "10.98.0.0/24", 6: "fd98::/64" } as const;
+/** On a link with a smaller MTU the kernel has no IPv6. */
+const IPV6_MTU = 1280;
 const PORT = 5001;
 const PROGRAMS = join(import.meta.dir);
 /** What a connection taught the kernel must not decide about the next one. */
 const KERNEL_SETTINGS =
   "sysctl -qw net.ipv4.tcp_no_metrics_save=1 net.ipv4.tcp_max_syn_backlog=4096 net.core.somaxconn=4096";
-/** Gives the kernel its address, and the congestion control that is Linux's default: a machine may prefer another one. */
-const configure = (part: "a" | "b"): string =>
-  `ip addr add ${ADDRESS[part]}/${PREFIX} dev ${part}0; ip route replace ${SUBNET} dev ${part}0 src ${ADDRESS[part]} congctl cubic`;
+/** Gives the kernel its addresses, and the congestion control that is Linux's default: a machine may prefer another one. */
+const configure = (part: "a" | "b", mtu: number): string =>
+  ([4, 6] as const)
+    .filter((family) => family === 4 || mtu >= IPV6_MTU)
+    .map((family) => {
+      const own = ADDRESS[family][part];
+      const dad = family === 6 ? "nodad" : "";
+      const on = family === 6 ? `sysctl -qw net.ipv6.conf.${part}0.disable_ipv6=0; ` : "";
+      return `${on}ip addr replace ${own}/${PREFIX[family]} dev ${part}0 ${dad}; ip route replace ${SUBNET[family]} dev ${part}0 src ${own} congctl cubic`;
+    })
+    .join("; ");
 
 let paths = 0;
 
@@ -35,6 +46,8 @@ export class TcpPath {
   private readonly prefix: string;
   private readonly daemons: Daemon[] = [];
   private link: Daemon | undefined;
+  private family: Family = 4;
+  private mtu = 1500;
   private serial = 0;
 
   private constructor() {
@@ -54,10 +67,12 @@ export class TcpPath {
     return path;
   }
 
-  /** Sets the MTU of the whole way, and what the link does to frames; undefined: nothing is between the ends but a wire. */
-  async become(mtu: number, faults: LinkFaults | undefined): Promise<void> {
+  /** Sets the family, the MTU of the whole way, and what the link does to frames; undefined: nothing is between the ends but a wire. */
+  async become({ family, mtu }: Pick<Cell, "family" | "mtu">, faults: LinkFaults | undefined): Promise<void> {
     await this.link?.stop();
     this.link = undefined;
+    this.family = family;
+    this.mtu = mtu;
     const plain = faults === undefined ? "on" : "off";
     for (const [part, devices] of [
       ["a", "a0"],
@@ -67,6 +82,7 @@ export class TcpPath {
       const offload = part === "m" ? "" : `ethtool -K ${devices} tx ${plain} tso ${plain} gso ${plain} 2>/dev/null;`;
       await this.sh(part, `for i in ${devices}; do ip link set $i mtu ${mtu}; done; ${offload}`);
     }
+    await this.sh("b", configure("b", mtu));
     if (faults === undefined) {
       await this.sh("m", "for i in a1 b1; do ip link set $i master br0; done");
       return;
@@ -76,20 +92,21 @@ export class TcpPath {
     if ((await this.link.says(/ready/, PATIENCE)) === undefined) throw new Error(`the link: ${this.link.log()}`);
   }
 
-  /** Whose TCP host a has from now on. */
+  /** Whose TCP host a has from now on, until the path becomes another one. */
   async use(host: Host): Promise<void> {
     await this.sh("a", "ip addr flush dev a0; ip link set a0 up");
-    if (host === "kernel") await this.sh("a", configure("a"));
+    if (host === "kernel") await this.sh("a", configure("a", this.mtu));
   }
 
-  /** One transfer that host a begins. */
-  fromA(host: Host, kind: Kind, amount: Amount, seconds: number): Promise<Outcome> {
-    return this.transfer("a", host, ADDRESS.b, kind, amount, seconds);
+  /** One transfer that `part` begins with what `serve` started on the other one. */
+  async transfer(part: "a" | "b", host: Host, kind: Kind, amount: Amount, seconds: number): Promise<Outcome> {
+    const [outcome] = await this.transfers(part, host, kind, amount, seconds);
+    return outcome!;
   }
 
-  /** One transfer that b begins with what `serve` started on a. */
-  fromB(kind: Kind, amount: Amount, seconds: number): Promise<Outcome> {
-    return this.transfer("b", "kernel", ADDRESS.a, kind, amount, seconds);
+  /** The same, one each way at once. */
+  both(part: "a" | "b", host: Host, amount: Amount, seconds: number): Promise<readonly Outcome[]> {
+    return this.transfers(part, host, "both", amount, seconds);
   }
 
   /** Several transfers, in a row or together (program.ts). */
@@ -101,13 +118,12 @@ export class TcpPath {
     bytes: number,
     seconds: number,
   ): Promise<Tally> {
-    const to = part === "a" ? ADDRESS.b : ADDRESS.a;
-    return JSON.parse(await this.command(part, host, [how, to, `${PORT}`, `${count}`, `${bytes}`], seconds)) as Tally;
+    return JSON.parse(await this.command(part, host, how, [`${count}`, `${bytes}`], seconds)) as Tally;
   }
 
   /** Starts a server; it ends with `stop`, or with the path. */
   async serve(part: "a" | "b", host: Host): Promise<Daemon> {
-    const daemon = this.start(`serve-${part}`, part, program(host, ["serve", `${PORT}`]));
+    const daemon = this.start(`serve-${part}`, part, this.program(host, ["serve", `${PORT}`]));
     if ((await daemon.says(/ready/, PATIENCE)) === undefined) throw new Error(`serving: ${daemon.log()}`);
     return daemon;
   }
@@ -126,7 +142,7 @@ export class TcpPath {
       "--rand-source",
       "-p",
       `${PORT}`,
-      ADDRESS.a,
+      ADDRESS[4].a,
     ];
     const result = await this.in("b", argv, seconds + PATIENCE);
     if (!/packets transmitted/.test(result.out)) throw new Error(`hping3: ${result.out}`);
@@ -174,43 +190,50 @@ export class TcpPath {
     await veth("b0", "b1", "b");
     await this.sh("m", "ip link add br0 type bridge; for i in a1 b1 br0; do ip link set $i up; done");
     await this.sh("a", `${KERNEL_SETTINGS}; ip link set a0 up`);
-    await this.sh("b", `${KERNEL_SETTINGS}; ip link set b0 up; ${configure("b")}`);
+    await this.sh("b", `${KERNEL_SETTINGS}; ip link set b0 up; ${configure("b", this.mtu)}`);
     const isUp = async (part: "a" | "b"): Promise<boolean> =>
       (await this.sh(part, `cat /sys/class/net/${part}0/operstate`)).trim() === "up";
     if ((await until(async () => (await isUp("a")) && (await isUp("b")), PATIENCE)) === undefined)
       throw new Error("the interfaces do not come up");
   }
 
-  private async transfer(
+  private async transfers(
     part: "a" | "b",
     host: Host,
-    to: string,
-    kind: Kind,
+    what: Kind | "both",
     amount: Amount,
     seconds: number,
-  ): Promise<Outcome> {
+  ): Promise<readonly Outcome[]> {
     const [unit, n] = "ms" in amount ? ["ms", amount.ms] : ["bytes", amount.bytes];
     try {
-      return JSON.parse(await this.command(part, host, [kind, to, `${PORT}`, unit, `${n}`], seconds)) as Outcome;
+      const said = JSON.parse(await this.command(part, host, what, [unit, `${n}`], seconds)) as Outcome | Outcome[];
+      return Array.isArray(said) ? said : [said];
     } catch (error) {
-      return { bytes: 0, ms: seconds * 1000, problem: (error as Error).message };
+      return [{ bytes: 0, ms: seconds * 1000, problem: (error as Error).message }];
     }
   }
 
-  private command(part: "a" | "b", host: Host, argv: readonly string[], seconds: number): Promise<string> {
-    return must(inside(this.ns(part), program(host, argv)), seconds);
+  private command(
+    part: "a" | "b",
+    host: Host,
+    what: string,
+    argv: readonly string[],
+    seconds: number,
+  ): Promise<string> {
+    const to = ADDRESS[this.family][part === "a" ? "b" : "a"];
+    return must(inside(this.ns(part), this.program(host, [what, to, `${PORT}`, ...argv])), seconds);
+  }
+
+  /** The command line of a host's program in its namespace. */
+  private program(host: Host, argv: readonly string[]): string[] {
+    if (host === "kernel") return [process.execPath, join(PROGRAMS, "kernel-host.ts"), ...argv];
+    const { a, b } = ADDRESS[this.family];
+    return [process.execPath, join(PROGRAMS, "own-host.ts"), "a0", `${a}/${PREFIX[this.family]}`, b, ...argv];
   }
 
   private ns(part: "a" | "m" | "b"): string {
     return this.prefix + part;
   }
-}
-
-/** The command line of a host's program in its namespace. */
-function program(host: Host, argv: readonly string[]): string[] {
-  return host === "kernel"
-    ? [process.execPath, join(PROGRAMS, "kernel-host.ts"), ...argv]
-    : [process.execPath, join(PROGRAMS, "own-host.ts"), "a0", `${ADDRESS.a}/${PREFIX}`, ADDRESS.b, ...argv];
 }
 
 const letters = (n: number): string =>

@@ -3,6 +3,7 @@
  *
  *   serve PORT                                  accepts until it is ended; prints "ready"
  *   get|put HOST PORT bytes|ms N                one transfer; prints its outcome as JSON
+ *   both HOST PORT bytes|ms N                   one each way at once; prints both outcomes
  *   row HOST PORT COUNT BYTES                   so many transfers, one after the other
  *   together HOST PORT COUNT BYTES              so many at once: the first ends when the last is connected
  */
@@ -41,9 +42,12 @@ export async function runCommand(transport: Transport, argv: readonly string[]):
     return new Promise(() => {});
   }
   const [host = "", port = "", x = "", y = ""] = rest;
+  const amount: Amount = x === "ms" ? { ms: Number(y) } : { bytes: Number(y) };
+  const one = (kind: Kind): Promise<Outcome> => transfer(transport, host, Number(port), kind, amount);
   if (command === "get" || command === "put") {
-    const amount: Amount = x === "ms" ? { ms: Number(y) } : { bytes: Number(y) };
-    console.log(JSON.stringify(await transfer(transport, host, Number(port), command, amount)));
+    console.log(JSON.stringify(await one(command)));
+  } else if (command === "both") {
+    console.log(JSON.stringify(await Promise.all([one("get"), one("put")])));
   } else if (command === "row") {
     console.log(JSON.stringify(await inARow(transport, host, Number(port), Number(x), Number(y))));
   } else if (command === "together") {
