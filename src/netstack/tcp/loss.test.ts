@@ -298,6 +298,18 @@ describe("tail loss probe (RFC 8985 7)", () => {
     expect(t.take().join()).toContain(". 4001:");
   });
 
+  test("it waits 2 ms more, of the shortest round trip too, and 200 for a single segment, which may be acknowledged late (7.2)", () => {
+    const t = new Dialogue();
+    const c = t.connected({}, MODERN, 0.1);
+    t.write(c, 2000);
+    t.take();
+    expect(t.after("P. 1001:2001 ack 1")).toBeCloseTo(2.2, 3);
+    t.push(". 1 ack 2001");
+    t.write(c, 1000);
+    t.take();
+    expect(t.after("P. 2001:3001 ack 1")).toBeGreaterThan(199);
+  });
+
   test("new data rather than old", () => {
     const [t, c] = begin("win 2000 mss 1012 sackok ts");
     t.write(c, 4000);

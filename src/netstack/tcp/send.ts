@@ -22,6 +22,8 @@ const LINGER_MS = 60_000;
 /** RFC 8985 7.2: a single segment may be acknowledged late (TLP.max_ack_delay). */
 const MAX_ACK_DELAY_MS = 200;
 const FIRST_PROBE_MS = 1000;
+/** Our choice, as Linux's TCP_TIMEOUT_MIN_US: where the round trip is shorter than a processor's other work, what is late is not lost. */
+const PROBE_MARGIN_MS = 2;
 /** Our choice: a peer that wants less than that in a segment wants to keep us busy (Linux: TCP_MIN_SND_MSS, 48). */
 const LEAST_MSS = 64;
 
@@ -194,8 +196,8 @@ export function armTailProbe(c: Connection, now: number): void {
     return;
   }
   let wait = rtt.srtt > 0 ? 2 * rtt.srtt : FIRST_PROBE_MS;
-  if (board.pipe <= c.mss) wait += MAX_ACK_DELAY_MS;
-  c.tailAt = Math.min(now + Math.max(wait, 2), c.retransmitAt);
+  wait += board.pipe <= c.mss ? MAX_ACK_DELAY_MS : PROBE_MARGIN_MS;
+  c.tailAt = Math.min(now + wait, c.retransmitAt);
 }
 
 /** Sends the tail loss probe: a segment of new data, or the last one again (RFC 8985 7.3). */

@@ -153,6 +153,7 @@ export const TCP = [
       "that the window does not shrink by rounding",
     ],
     ["c.noDelay || c.finWanted || seqLessEq(c.smallEnd, c.una);", "true;", "Nagle's algorithm"],
+    ["MAX_ACK_DELAY_MS : PROBE_MARGIN_MS;", "MAX_ACK_DELAY_MS : 0;", "that a tail loss probe is not sent at once"],
     ["if (room < n) n = room - (room % payload);", "", "the congestion window for new data"],
     ["if (room <= 0) break;", "", "the congestion window for what is sent again"],
     ["congestion.onIdle(now, c.rtt.rto);", "{}", "the restart after idle time"],
