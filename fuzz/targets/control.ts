@@ -2,7 +2,7 @@
 import { type Cidr, parseCidr } from "../../src/lib/cidr.ts";
 import { IpAddress } from "../../src/lib/ip.ts";
 import { decodeUtf8 } from "../../src/protocol/config/utf8.ts";
-import { ControlMessages } from "../../src/protocol/control/message.ts";
+import { ControlMessages, parseControlMessage } from "../../src/protocol/control/message.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
 import { controlCheck, controlEmit, controlRead } from "../../src/protocol/control/packet.ts";
 import { TlsAuth } from "../../src/protocol/control/tls-auth.ts";
@@ -10,6 +10,7 @@ import { TlsCrypt } from "../../src/protocol/control/tls-crypt.ts";
 import { DROP_NONE } from "../../src/protocol/drop.ts";
 import { parseSessionOptions } from "../../src/protocol/push/session-options.ts";
 import { parseTunnelOptions } from "../../src/protocol/push/tunnel-options.ts";
+import { PushUpdate } from "../../src/protocol/push/update.ts";
 import { Decisions, type Target } from "../target.ts";
 
 const KEY = Uint8Array.from({ length: 256 }, (_, i) => (i * 7 + 3) & 0xff);
@@ -53,7 +54,14 @@ const LAN = parseCidr("10.0.0.1/8") as Cidr;
 
 export const push: Target = {
   run(input, seen) {
-    const options = decodeUtf8(input).split(",");
+    const text = decodeUtf8(input);
+    const options = text.split(",");
+    const update = new PushUpdate(["route 10.1.0.0", "ifconfig 10.8.0.2 255.255.255.0"]);
+    const message = parseControlMessage(`PUSH_UPDATE,${text}`);
+    if (message.kind === "push-update") {
+      const complete = update.add(message, { routeNoPull: false, filters: [] });
+      seen(`update ${typeof complete === "string" ? "refused" : complete} ${update.ignored.length > 0}`);
+    }
     const session = parseSessionOptions(options);
     if (typeof session !== "string")
       for (const text of session.ignored) seen(text.replace(/[^ a-z]/g, "").slice(0, 30));

@@ -302,6 +302,23 @@ test("a remote with a key of its own for control packets is spoken to under it, 
   expect(bed.lines.at(-1)).toContain("tls-crypt");
 });
 
+test("what the server changes while the tunnel is up becomes of the side, and is told", () => {
+  const bed = new DialerBed();
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  const address = () => `${bed.tunnel?.options.address} ${bed.tunnel?.mtu} ${bed.tunnel?.options.routes.length}`;
+  const before = address();
+  bed.link?.server.say("PUSH_UPDATE,ifconfig 10.8.0.9 255.255.255.0,tun-mtu 1400,route 10.1.0.0 255.255.0.0");
+  bed.until(() => bed.lines.at(-1)?.includes("tunnel.changed") === true);
+  expect([before, address()]).toEqual(["10.8.0.2/24 1500 1", "10.8.0.9/24 1400 2"]);
+  expect(bed.lines.at(-1)).toContain('"mtu":1400');
+  expect(bed.keys).toBe(2);
+  // What makes no tunnel ends the session.
+  bed.link?.server.say("PUSH_UPDATE,-ifconfig");
+  bed.until(() => !bed.isUp);
+  expect(bed.lines.find((line) => line.includes("tunnel.down"))).toContain("ifconfig");
+});
+
 test("a session that is given up lets go of its keys and its link: another network, none, a reload", () => {
   const bed = new DialerBed();
   for (let i = 0; i < 5; i++) {

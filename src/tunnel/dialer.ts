@@ -12,7 +12,7 @@ import { brief } from "../lib/brief.ts";
 import type { Cidr } from "../lib/cidr.ts";
 import { formatEndpoint } from "../lib/endpoint.ts";
 import { type IpAddress, parseIp } from "../lib/ip.ts";
-import type { Log } from "../lib/log.ts";
+import type { Log, LogFields } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import type { ClientConfig, Remote } from "../protocol/config/types.ts";
@@ -361,6 +361,8 @@ export class Dialer {
         return;
       case "up":
         return this.#up(now, attempt, event);
+      case "changed":
+        return this.#changed(now, attempt, event.options);
       case "ended":
         return this.#ended(now, attempt, event.end);
     }
@@ -368,12 +370,33 @@ export class Dialer {
   }
 
   #up(now: number, attempt: Attempt, event: SessionEvent & { readonly kind: "up" }): void {
+    const opened = this.#open(now, attempt, event.options);
+    if (typeof opened === "string") return this.#ended(now, attempt, { kind: "push-rejected", problem: opened });
+    attempt.isOpen = true;
+    this.#state = { kind: "up", attempt };
+    // When this one ends, the name may have moved.
+    this.#found = undefined;
+    this.#history.retry.succeeded(now);
+    const { address, address6, peer, ...rest } = opened;
+    const server = formatEndpoint(attempt.link.endpoint(attempt.path));
+    this.#log.write("info", "tunnel.up", "", { address, address6, peer, cipher: event.cipher, ...rest, server });
+  }
+
+  /** The server changed what it pushed: the tunnel is opened anew as it is now. */
+  #changed(now: number, attempt: Attempt, options: readonly string[]): void {
+    const opened = this.#open(now, attempt, options);
+    if (typeof opened === "string") return this.#ended(now, attempt, { kind: "push-rejected", problem: opened });
+    this.#said.write(now, "info", "tunnel.changed", "", opened);
+  }
+
+  /** Opens the side for a tunnel as the server pushes it. @returns what to log of it, or why it cannot be used */
+  #open(now: number, attempt: Attempt, options: readonly string[]): LogFields | string {
     const { side } = this.#options;
     const { tunnel: own } = this.#options.config;
     const { link, session } = attempt;
     const context = { serverAddress: link.endpoint(attempt.path).address, lan: side.lan };
-    const result = parseTunnelOptions(event.options, own.localOptions, context);
-    if (!result.ok) return this.#ended(now, attempt, { kind: "push-rejected", problem: result.problem });
+    const result = parseTunnelOptions(options, own.localOptions, context);
+    if (!result.ok) return result.problem;
     for (const note of result.tunnel.notes) this.#said.write(now, note.level, "tunnel.option", note.text);
     const wanted = result.tunnel.mtu ?? own.mtu;
     const mtu = Math.min(wanted, own.mtuMax);
@@ -392,22 +415,15 @@ export class Dialer {
       mssClamp: tunnelMss(own.mssFix, mtu, session.dataOverhead, link.overhead, link.mtu),
       send: (at, rows) => this.#send(at, attempt, rows),
     });
-    if (problem !== undefined) return this.#ended(now, attempt, { kind: "push-rejected", problem });
-    attempt.isOpen = true;
-    this.#state = { kind: "up", attempt };
-    // When this one ends, the name may have moved.
-    this.#found = undefined;
-    this.#history.retry.succeeded(now);
-    this.#log.write("info", "tunnel.up", "", {
+    if (problem !== undefined) return problem;
+    return {
       address: (tunnel.peer === undefined ? tunnel.address : tunnel.address?.address)?.toString(),
       address6: tunnel.address6?.toString(),
       peer: (tunnel.gateway ?? tunnel.peer)?.toString(),
-      cipher: event.cipher,
       mtu,
       routes: tunnel.routes.length,
       dns: dnsText(tunnel.dns, side.lan),
-      server: formatEndpoint(link.endpoint(attempt.path)),
-    });
+    };
   }
 
   /** Packets of the side, as many as the link takes: sealed in place and sent. */

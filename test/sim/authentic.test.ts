@@ -51,6 +51,7 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<State, string>>>> = {
   EXIT: { handshake: "server-exit", push: "server-exit", up: "server-exit", closing: "closed" },
   PUSH_REQUEST: { handshake: "push", push: "-", up: "-", closing: "-" },
   "PUSH_UPDATE,route 10.0.0.0": { handshake: "push", push: "-", up: "-", closing: "-" },
+  "PUSH_UPDATE,cipher X": { handshake: "push", push: "-", up: "push-rejected", closing: "-" },
   "CR_RESPONSE,x": { handshake: "push", push: "-", up: "-", closing: "-" },
   "\u0007": { handshake: "push", push: "-", up: "-", closing: "-" },
 };

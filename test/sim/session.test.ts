@@ -93,6 +93,34 @@ describe("tls-crypt-v2 with a server that keeps nothing of the first packet", ()
   });
 });
 
+describe("PUSH_UPDATE", () => {
+  const changes = (sim: Sim) => sim.events.flatMap((e) => (e.kind === "changed" ? [e.options] : []));
+
+  test("the options change while the tunnel is up, in one message or several", () => {
+    const sim = up(1);
+    sim.peer.say("PUSH_UPDATE,route 10.1.0.0 255.255.0.0,-?dhcp-option");
+    sim.run(200);
+    expect(changes(sim)).toEqual([[...sim.options("up"), "route 10.1.0.0 255.255.0.0"]]);
+    sim.peer.say("PUSH_UPDATE,route 10.2.0.0 255.255.0.0,push-continuation 2");
+    sim.run(200);
+    expect(changes(sim)).toHaveLength(1);
+    sim.peer.say("PUSH_UPDATE,tun-mtu 1400,?dev tap,push-continuation 1");
+    sim.run(200);
+    expect(changes(sim).at(-1)).toEqual([...sim.options("up"), "route 10.2.0.0 255.255.0.0", "tun-mtu 1400"]);
+    expect(sim.events.find((e) => e.kind === "warning")).toMatchObject({ text: expect.stringContaining("?dev tap") });
+    expect(sim.session.state).toBe("up");
+    sim.expectFlow();
+  });
+
+  test("one that cannot be used ends the session, and changes nothing", () => {
+    const sim = up(1);
+    sim.peer.say("PUSH_UPDATE,route 10.1.0.0,cipher AES-128-GCM");
+    sim.run(200);
+    expect(changes(sim)).toEqual([]);
+    expect(sim.end).toMatchObject({ kind: "push-rejected", problem: expect.stringContaining("cipher AES-128-GCM") });
+  });
+});
+
 describe("handshakes", () => {
   test("without a peer id: DATA_V1 both ways", () => {
     const sim = up(1, { peer: { peerId: 0xffffff, cipher: "AES-128-GCM" } });

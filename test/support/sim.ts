@@ -133,6 +133,12 @@ export class Sim {
     return event?.kind === "ended" ? event.end : undefined;
   }
 
+  /** What the server pushed when the tunnel came up. */
+  options(kind: "up"): readonly string[] {
+    const event = this.events.find((e) => e.kind === kind);
+    return event?.kind === "up" ? event.options : [];
+  }
+
   count(kind: SessionEvent["kind"]): number {
     return this.events.filter((e) => e.kind === kind).length;
   }

@@ -64,7 +64,7 @@ describe("meanings", () => {
       { kind: "push-reply", options: ["route 10.0.0.0 255.0.0.0", "ping 5"], continuation: 2 },
     ],
     ["PUSH_REPLYX,ping 5", { kind: "unknown", text: "PUSH_REPLYX,ping 5" }],
-    ["PUSH_UPDATE,ping 5", { kind: "unknown", text: "PUSH_UPDATE,ping 5" }],
+    ["PUSH_UPDATE,-route, tun-mtu 1400", { kind: "push-update", options: ["-route", "tun-mtu 1400"], continuation: 0 }],
     ["RESTART", { kind: "restart", message: "", nextRemote: false }],
     ["RESTART,[N]soon", { kind: "restart", message: "soon", nextRemote: true }],
     ["RESTART,[P]soon", { kind: "restart", message: "soon", nextRemote: false }],

@@ -1,5 +1,5 @@
 /**
- * The text messages of the control channel (what TLS carries once keys are exchanged): PUSH_REPLY, AUTH_FAILED,
+ * The text messages of the control channel (what TLS carries once keys are exchanged): PUSH_REPLY, PUSH_UPDATE, AUTH_FAILED,
  * RESTART and their kin. Each ends with a NUL; several may share a TLS record and one may span records.
  * A name is compared with the beginning of the text, in OpenVPN's order, because servers differ in what they put behind it.
  */
@@ -12,14 +12,17 @@ export interface TemporaryFailure {
   readonly advance: "no" | "remote" | "addr" | undefined;
 }
 
+export interface PushedOptions {
+  /** In order, without push-continuation. */
+  readonly options: readonly string[];
+  /** 0 = all is in this message, 2 = more follow, 1 = the last of several. */
+  readonly continuation: 0 | 1 | 2;
+}
+
 export type ControlMessage =
-  | {
-      readonly kind: "push-reply";
-      /** In order, without push-continuation. */
-      readonly options: readonly string[];
-      /** 0 = all is in this message, 2 = more follow, 1 = the last of several. */
-      readonly continuation: 0 | 1 | 2;
-    }
+  | ({ readonly kind: "push-reply" } & PushedOptions)
+  /** Changes to what was pushed, while the tunnel is up (update.ts). */
+  | ({ readonly kind: "push-update" } & PushedOptions)
   | {
       readonly kind: "auth-failed";
       readonly reason: string;
@@ -34,7 +37,7 @@ export type ControlMessage =
   | { readonly kind: "restart"; readonly message: string; readonly nextRemote: boolean }
   | { readonly kind: "halt"; readonly message: string }
   | { readonly kind: "exit" }
-  /** Not understood (CR_RESPONSE and PUSH_UPDATE too: this client announces neither). */
+  /** Not understood (CR_RESPONSE too, which is a client's). */
   | { readonly kind: "unknown"; readonly text: string }
   /** Not a message at all: too long, or with control characters in it. Dropped, to be counted by the name. */
   | { readonly kind: "malformed"; readonly problem: "too-long" | "control-characters" };
@@ -107,7 +110,8 @@ function parseBytes(bytes: Uint8Array): ControlMessage | undefined {
 /** Gives one message its meaning; anything is accepted, what is not known becomes "unknown". */
 export function parseControlMessage(text: string): ControlMessage {
   if (text.startsWith("AUTH_FAILED")) return parseAuthFailed(after(text, "AUTH_FAILED"));
-  if (/^PUSH_REPLY(,|$)/.test(text)) return parsePushReply(after(text, "PUSH_REPLY"));
+  if (/^PUSH_REPLY(,|$)/.test(text)) return { kind: "push-reply", ...parsePushed(after(text, "PUSH_REPLY")) };
+  if (/^PUSH_UPDATE(,|$)/.test(text)) return { kind: "push-update", ...parsePushed(after(text, "PUSH_UPDATE")) };
   if (text === "PUSH_REQUEST") return { kind: "push-request" };
   if (text.startsWith("RESTART")) {
     const message = after(text, "RESTART");
@@ -131,7 +135,7 @@ const after = (text: string, name: string): string => (text[name.length] === ","
 const flags = (message: string): string => /^\[([^\]]*)\]?/.exec(message)?.[1] ?? "";
 const withoutFlags = (message: string): string => message.replace(/^\[[^\]]*\]?/, "");
 
-function parsePushReply(list: string): ControlMessage {
+function parsePushed(list: string): PushedOptions {
   let continuation: 0 | 1 | 2 = 0;
   const options: string[] = [];
   for (const option of splitOptions(list)) {
@@ -139,7 +143,7 @@ function parsePushReply(list: string): ControlMessage {
     if (more !== undefined) continuation = Number(more) as 0 | 1 | 2;
     else if (!option.startsWith("push-continuation")) options.push(option);
   }
-  return { kind: "push-reply", options, continuation };
+  return { options, continuation };
 }
 
 /** Splits at commas; a backslash keeps the comma behind it (and stays, for the word splitter). Empty ones are left out. */

@@ -10,6 +10,7 @@ import { parseSessionOptions, type SessionOptions } from "./session-options.ts";
 /** Our bounds on a reply of many parts: options, and characters in all of them. */
 const MAX_OPTIONS = 4096;
 const MAX_CHARACTERS = 256 * 1024;
+export const TOO_MANY_OPTIONS = "the server pushed too many options";
 
 export interface Pushed {
   readonly options: readonly string[];
@@ -18,16 +19,16 @@ export interface Pushed {
   readonly compression: CompressionForm;
 }
 
+export const areTooMany = (options: readonly string[]): boolean =>
+  options.length > MAX_OPTIONS || options.reduce((sum, option) => sum + option.length, 0) > MAX_CHARACTERS;
+
 export class PushReply {
   #options: string[] = [];
-  #characters = 0;
 
   /** Adds a part. @returns true when the reply is complete, a problem when it cannot be used */
   add(message: ControlMessage & { readonly kind: "push-reply" }): boolean | string {
     this.#options.push(...message.options);
-    for (const option of message.options) this.#characters += option.length;
-    if (this.#options.length > MAX_OPTIONS || this.#characters > MAX_CHARACTERS)
-      return "the server pushed too many options";
+    if (areTooMany(this.#options)) return TOO_MANY_OPTIONS;
     return message.continuation !== 2;
   }
 

@@ -12,7 +12,7 @@
 import type { Batch } from "../../lib/batch.ts";
 import { Deadlines } from "../../lib/deadlines.ts";
 import type { ClientConfig } from "../config/types.ts";
-import type { ControlMessage } from "../control/message.ts";
+import type { ControlMessage, PushedOptions } from "../control/message.ts";
 import type { Traffic } from "../data/channel.ts";
 import { COMPRESSION, type CompressionAlgorithm } from "../data/compression.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
@@ -21,6 +21,7 @@ import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
 import type { Decompressors } from "../ports.ts";
 import { type AuthToken, type Pushed, PushReply, renewedToken, serverMismatches } from "../push/collect.ts";
+import { PushUpdate } from "../push/update.ts";
 import {
   Association,
   type AssociationEvent,
@@ -263,6 +264,8 @@ export class ClientSession {
     switch (message.kind) {
       case "push-reply":
         return this.#handlePushReply(now, message);
+      case "push-update":
+        return this.#handlePushUpdate(now, message);
       case "auth-failed":
         return this.#end(now, this.#login.refused(message));
       case "auth-pending":
@@ -304,6 +307,22 @@ export class ClientSession {
     this.#open(now, pushed, peerOptions);
   }
 
+  #handlePushUpdate(now: number, message: PushedOptions): void {
+    const state = this.#state;
+    if (state.kind !== "up") return this.counters.bump(MESSAGES_IGNORED);
+    const update = state.update ?? new PushUpdate(state.pushed.options);
+    const complete = update.add(message, this.#config.pull);
+    if (typeof complete === "string") return this.#end(now, { kind: "push-rejected", problem: complete });
+    if (!complete) {
+      this.#state = { ...state, update };
+      return;
+    }
+    const { options, ignored } = update;
+    this.#state = { ...state, pushed: { ...state.pushed, options }, update: undefined };
+    for (const text of ignored) this.#tell({ kind: "warning", text: `the server updates ${text}; ignored` });
+    this.#events.push({ kind: "changed", options });
+  }
+
   #open(now: number, pushed: Pushed, peerOptions: string): void {
     const { session, cipher, compression } = pushed;
     const { peerId } = session;
@@ -314,7 +333,7 @@ export class ClientSession {
     this.#association.keepAlive(now, pushedKeepalive(this.#config.keepalive, session));
     this.#login.pushed(pushed);
     this.#timers.clearAll();
-    this.#move({ kind: "up", pushed, plan });
+    this.#move({ kind: "up", pushed, plan, update: undefined });
     for (const text of session.ignored) this.#tell({ kind: "warning", text: `the server pushed ${text}; ignored` });
     for (const text of serverMismatches(pushed, peerOptions)) this.#events.push({ kind: "warning", text });
     const { algorithm } = COMPRESSION[compression];

@@ -81,6 +81,8 @@ export type SessionEvent =
   | { readonly kind: "info"; readonly text: string }
   /** Keys are in use. `options` is what the server pushed, after pull-filter, in order. */
   | { readonly kind: "up"; readonly options: readonly string[]; readonly cipher: AeadName; readonly peerId: number }
+  /** The server changed what it pushed: `options` takes the place of what came with "up". */
+  | { readonly kind: "changed"; readonly options: readonly string[] }
   | { readonly kind: "rekeyed"; readonly keyId: number; readonly cipher: AeadName }
   | { readonly kind: "warning"; readonly text: string }
   | { readonly kind: "ended"; readonly end: SessionEnd };

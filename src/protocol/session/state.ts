@@ -7,6 +7,7 @@
  */
 import type { KeyPlan } from "../data/key-plan.ts";
 import type { Pushed, PushReply } from "../push/collect.ts";
+import type { PushUpdate } from "../push/update.ts";
 import type { SessionEnd } from "./events.ts";
 
 export type ClientState =
@@ -15,7 +16,13 @@ export type ClientState =
   | { readonly kind: "handshake" }
   /** `since`: when keys were exchanged. `reply`: the parts that have come. */
   | { readonly kind: "push"; readonly since: number; readonly reply: PushReply }
-  | { readonly kind: "up"; readonly pushed: Pushed; readonly plan: KeyPlan }
+  /** `update`: the parts of a PUSH_UPDATE that have come. */
+  | {
+      readonly kind: "up";
+      readonly pushed: Pushed;
+      readonly plan: KeyPlan;
+      readonly update: PushUpdate | undefined;
+    }
   /** The goodbye is on its way. */
   | { readonly kind: "closing" }
   | { readonly kind: "ended"; readonly end: SessionEnd };

@@ -68,6 +68,18 @@ export const PROTOCOL = [
     ],
     ["if (at < CONTROL_HEADER_LEN) return DROP_CONTROL_TRUNCATED;", "", "the packet in front of a wrapped key"],
   ),
+  ...mutationsOf(
+    "protocol/push/update.ts",
+    ["if (!UPDATABLE.has(name)) {", "if (false as boolean) {", "what may be changed while the tunnel is up"],
+    [
+      "if (!filtered.ok) return filtered.problem;",
+      "if (!filtered.ok) return undefined;",
+      "pull-filter reject in an update",
+    ],
+    ["if (filtered.options.length === 0) return undefined;", "", "pull-filter ignore in an update"],
+    ["return areTooMany(this.options) ? TOO_MANY_OPTIONS : ", "return ", "the bound on what updates may add"],
+    ["    this.#replaced.add(kind);\n", "", "that the former options of a kind go once"],
+  ),
   ...mutationsOf("protocol/control/protection.ts", [
     "exported.map((byte, i) => byte ^ wrap.key[i]!)",
     "exported",
@@ -426,8 +438,8 @@ export const PROTOCOL = [
   ...mutationsOf(
     "protocol/push/collect.ts",
     ['data.allowCompression === "no" &&', "false &&", "that allow-compression no refuses what is pushed"],
-    ["this.#options.length > MAX_OPTIONS ||", "", "the most options of a push reply"],
-    ["|| this.#characters > MAX_CHARACTERS)", ")", "the longest push reply"],
+    ["  options.length > MAX_OPTIONS ||", "  ", "the most options of a push reply"],
+    ["> MAX_CHARACTERS;", "> Number.POSITIVE_INFINITY;", "the longest push reply"],
   ),
   ...mutationsOf(
     "protocol/push/session-options.ts",
