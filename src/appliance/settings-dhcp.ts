@@ -3,7 +3,8 @@ import type { AST } from "toml-eslint-parser";
 import type { Cidr } from "../lib/cidr.ts";
 import { IpAddress } from "../lib/ip.ts";
 import { formatMac, type Mac } from "../lib/mac.ts";
-import { Bad, keyName, listed, shown, unicast, unicastMac } from "./settings-values.ts";
+import { attempt, type Fail, tableValues, textOf } from "./settings-table.ts";
+import { Bad, keyName, unicast, unicastMac } from "./settings-values.ts";
 
 export interface DhcpSettings {
   readonly first: IpAddress;
@@ -12,14 +13,11 @@ export interface DhcpSettings {
   readonly reservations: readonly { readonly mac: Mac; readonly address: IpAddress }[];
 }
 
-const KEYS = ["first", "last", "lease", "reserve"];
+const KEYS = ["first", "last", "lease", "reserve"] as const;
 /** What the tables of the server are made for. */
 const MAX_POOL = 4096;
 /** Shorter ones are all renewals, longer ones never come back. */
 const LEASE = { min: 60, max: 31_536_000, default: 3600 };
-
-/** What is wrong, and at which line where it is not that of the key. */
-type Fail = (text: string, line?: number) => void;
 
 /** Addresses 100 to 200 of the LAN; of a network that is too small for that its upper half. */
 export function defaultDhcp(lan: Cidr): DhcpSettings {
@@ -48,21 +46,19 @@ export function readDhcp(node: AST.TOMLContentNode | undefined, lan: Cidr, fail:
 
 class DhcpTable {
   readonly #lan: Cidr;
-  readonly #report: Fail;
+  readonly #fail: Fail;
   #hasFailed = false;
 
   constructor(lan: Cidr, fail: Fail) {
     this.#lan = lan;
-    this.#report = fail;
+    this.#fail = (text, line) => {
+      this.#hasFailed = true;
+      fail(text, line);
+    };
   }
 
   table(node: AST.TOMLInlineTable): DhcpSettings | undefined {
-    const values = new Map<string, AST.TOMLContentNode>();
-    for (const { key, value } of node.body) {
-      const name = keyText(key);
-      if (KEYS.includes(name)) values.set(name, value);
-      else this.#fail(`unknown key ${shown(name)}; dhcp has ${listed(KEYS)}`, key);
-    }
+    const values = tableValues(node.body, "dhcp", KEYS, this.#fail);
     const pool = defaultDhcp(this.#lan);
     const first = this.#address(values.get("first"), "first") ?? pool.first;
     const last = this.#address(values.get("last"), "last") ?? pool.last;
@@ -76,41 +72,41 @@ class DhcpTable {
     const size = (last.w3 >>> 0) - (first.w3 >>> 0) + 1;
     const gateway = this.#lan.address;
     const place = (gateway.w3 >>> 0) - (first.w3 >>> 0);
-    if (size < 1) this.#fail(`the pool's last address ${last} is before its first, ${first}`, node);
-    else if (size > MAX_POOL) this.#fail(`the pool has ${size} addresses; there can be ${MAX_POOL}`, node);
+    if (size < 1) this.#wrong(`the pool's last address ${last} is before its first, ${first}`, node);
+    else if (size > MAX_POOL) this.#wrong(`the pool has ${size} addresses; there can be ${MAX_POOL}`, node);
     else if (place >= 0 && place < size)
-      this.#fail(`the gateway's own address ${gateway} is in the pool ${first} to ${last}`, node);
+      this.#wrong(`the gateway's own address ${gateway} is in the pool ${first} to ${last}`, node);
   }
 
   #address(node: AST.TOMLContentNode | undefined, name: string): IpAddress | undefined {
-    return node && this.#read(node, name, (text) => this.#host(text));
+    return node && this.#hostOf(node, name);
   }
 
   #lease(node: AST.TOMLContentNode | undefined): number | undefined {
     if (node === undefined) return undefined;
     if (node.type !== "TOMLValue" || node.kind !== "integer")
-      return this.#fail("lease must be a whole number of seconds", node);
+      return this.#wrong("lease must be a whole number of seconds", node);
     if (node.value < LEASE.min || node.value > LEASE.max)
-      return this.#fail(`lease: ${node.value} s is not between ${LEASE.min} and ${LEASE.max}`, node);
+      return this.#wrong(`lease: ${node.value} s is not between ${LEASE.min} and ${LEASE.max}`, node);
     return node.value;
   }
 
   #reservations(node: AST.TOMLContentNode | undefined): DhcpSettings["reservations"] {
     if (node === undefined) return [];
     if (node.type !== "TOMLInlineTable") {
-      this.#fail('reserve must be a table such as { "52:54:00:12:34:56" = "192.168.50.10" }', node);
+      this.#wrong('reserve must be a table such as { "52:54:00:12:34:56" = "192.168.50.10" }', node);
       return [];
     }
     const taken = new Map<string, string>([[this.#lan.address.toString(), "the gateway"]]);
     const found: { mac: Mac; address: IpAddress }[] = [];
     for (const { key, value } of node.body) {
-      const mac = this.#try("reserve", key, () => unicastMac(keyText(key)));
-      const address = this.#read(value, "reserve", (text) => this.#host(text));
+      const mac = attempt(key, this.#fail, () => unicastMac(keyName(key)), "reserve: ");
+      const address = this.#hostOf(value, "reserve");
       if (mac === undefined || address === undefined) continue;
       const owner = taken.get(address.toString());
       if (found.some((r) => r.mac.hi === mac.hi && r.mac.lo === mac.lo))
-        this.#fail(`reserve: ${formatMac(mac)} has two reservations`, key);
-      else if (owner !== undefined) this.#fail(`reserve: ${address} is for ${formatMac(mac)} and for ${owner}`, key);
+        this.#wrong(`reserve: ${formatMac(mac)} has two reservations`, key);
+      else if (owner !== undefined) this.#wrong(`reserve: ${address} is for ${formatMac(mac)} and for ${owner}`, key);
       taken.set(address.toString(), formatMac(mac));
       found.push({ mac, address });
     }
@@ -126,26 +122,13 @@ class DhcpTable {
     return address;
   }
 
-  #read<T>(node: AST.TOMLContentNode, name: string, read: (text: string) => T): T | undefined {
-    if (node.type !== "TOMLValue" || node.kind !== "string")
-      return this.#fail(`${name} must be an address in quotes`, node);
-    const { value } = node;
-    return this.#try(name, node, () => read(value));
+  #hostOf(node: AST.TOMLContentNode, name: string): IpAddress | undefined {
+    const text = textOf(node);
+    if (text !== undefined) return attempt(node, this.#fail, () => this.#host(text), `${name}: `);
+    return this.#wrong(`${name} must be an address in quotes`, node);
   }
 
-  #try<T>(name: string, node: AST.TOMLNode, read: () => T): T | undefined {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof Bad)) throw error;
-      return this.#fail(`${name}: ${error.message}`, node);
-    }
-  }
-
-  #fail(text: string, node: AST.TOMLNode): undefined {
-    this.#hasFailed = true;
-    this.#report(text, node.loc.start.line);
+  #wrong(text: string, node: AST.TOMLNode): undefined {
+    this.#fail(text, node.loc.start.line);
   }
 }
-
-const keyText = (key: AST.TOMLKey): string => keyName(key);

@@ -2,7 +2,8 @@
 import type { AST } from "toml-eslint-parser";
 import { type IpAddress, parseIp } from "../lib/ip.ts";
 import { dnsNameValid } from "../netstack/wire/dns.ts";
-import { Bad, keyName, listed, shown } from "./settings-values.ts";
+import { attempt, type Fail, tableValues, textOf } from "./settings-table.ts";
+import { Bad, shown } from "./settings-values.ts";
 
 export interface DnsSettings {
   /** Asked in the place of those that the tunnel brings; empty: those. */
@@ -15,12 +16,9 @@ export interface DnsSettings {
 
 export const DEFAULT_DNS: DnsSettings = { servers: [], domain: "lan", private: [] };
 
-const KEYS = ["servers", "domain", "private"];
+const KEYS = ["servers", "domain", "private"] as const;
 /** Names that mean the same everywhere (RFC 6761, RFC 7686), or nothing as a domain of hosts. */
 const NO_DOMAIN: ReadonlySet<string> = new Set(["localhost", "invalid", "onion", "arpa"]);
-
-/** What is wrong, and at which line where it is not that of the key. */
-type Fail = (text: string, line?: number) => void;
 
 /** @param node undefined: not given @returns undefined where it is off */
 export function readDns(node: AST.TOMLContentNode | undefined, fail: Fail): DnsSettings | undefined {
@@ -30,12 +28,7 @@ export function readDns(node: AST.TOMLContentNode | undefined, fail: Fail): DnsS
     fail('must be true, false, or a table such as { servers = ["9.9.9.9"], domain = "lan" }');
     return DEFAULT_DNS;
   }
-  const values = new Map<string, AST.TOMLContentNode>();
-  for (const { key, value } of node.body) {
-    const name = keyName(key);
-    if (KEYS.includes(name)) values.set(name, value);
-    else fail(`unknown key ${shown(name)}; dns has ${listed(KEYS)}`, key.loc.start.line);
-  }
+  const values = tableValues(node.body, "dns", KEYS, fail);
   const domain = values.get("domain");
   return {
     servers: readList(values.get("servers"), 'servers must be a list such as ["9.9.9.9"]', server, fail),
@@ -59,18 +52,10 @@ function readList<T>(
 }
 
 function readText<T>(node: AST.TOMLContentNode, wrong: string, read: (text: string) => T, fail: Fail): T | undefined {
-  const { line } = node.loc.start;
-  if (node.type !== "TOMLValue" || node.kind !== "string") {
-    fail(wrong, line);
-    return undefined;
-  }
-  try {
-    return read(node.value);
-  } catch (error) {
-    if (!(error instanceof Bad)) throw error;
-    fail(error.message, line);
-    return undefined;
-  }
+  const text = textOf(node);
+  if (text !== undefined) return attempt(node, fail, () => read(text));
+  fail(wrong, node.loc.start.line);
+  return undefined;
 }
 
 function server(text: string): IpAddress {

@@ -5,7 +5,8 @@ import { type Endpoint, formatEndpoint } from "../lib/endpoint.ts";
 import { type IpAddress, parseIp } from "../lib/ip.ts";
 import { MAX_FORWARDS } from "../netstack/nat/bindings.ts";
 import type { Address6 } from "./settings-address6.ts";
-import { Bad, keyName, listed, shown } from "./settings-values.ts";
+import { attempt, type Fail, tableValues, textOf } from "./settings-table.ts";
+import { Bad, listed, shown } from "./settings-values.ts";
 
 export interface ForwardSetting {
   readonly proto: "tcp" | "udp";
@@ -33,11 +34,10 @@ export interface ForwardPlace {
 const KEYS = ["proto", "port", "to"] as const;
 type Key = (typeof KEYS)[number];
 
-/** @param fail what is wrong, at a line */
 export function readForwards(
   tables: readonly ForwardTable[],
   place: ForwardPlace,
-  fail: (text: string, line: number) => void,
+  fail: Fail,
 ): readonly ForwardSetting[] {
   const [first] = tables;
   if (first !== undefined && !place.nat)
@@ -62,40 +62,20 @@ export function readForwards(
   return forwards;
 }
 
-function readForward(
-  { line, pairs }: ForwardTable,
-  place: ForwardPlace,
-  fail: (text: string, line: number) => void,
-): ForwardSetting | undefined {
-  const values = new Map<Key, AST.TOMLContentNode>();
-  for (const { key, value, loc } of pairs) {
-    const name = keyName(key);
-    const known = KEYS.find((k) => k === name);
-    if (known === undefined) fail(`unknown key ${shown(name)}; [[vpn.forward]] has ${listed(KEYS)}`, loc.start.line);
-    else values.set(known, value);
-  }
+function readForward({ line, pairs }: ForwardTable, place: ForwardPlace, fail: Fail): ForwardSetting | undefined {
+  const values = tableValues(pairs, "[[vpn.forward]]", KEYS, fail);
   const missing = KEYS.filter((key) => !values.has(key));
   if (missing.length > 0)
     fail(`${listed(missing)} missing: write proto = "tcp", port = 8080 and to = "192.168.50.20:80"`, line);
   const read = <T>(key: Key, parse: (node: AST.TOMLContentNode) => T): T | undefined => {
     const node = values.get(key);
-    if (node === undefined) return undefined;
-    try {
-      return parse(node);
-    } catch (error) {
-      if (!(error instanceof Bad)) throw error;
-      fail(`${key} ${error.message}`, node.loc.start.line);
-      return undefined;
-    }
+    return node && attempt(node, fail, () => parse(node), `${key} `);
   };
   const proto = read("proto", protocolOf);
   const port = read("port", portOf);
   const to = read("to", (node) => targetOf(node, place));
   return proto === undefined || port === undefined || to === undefined ? undefined : { proto, port, to, line };
 }
-
-const textOf = (node: AST.TOMLContentNode): string | undefined =>
-  node.type === "TOMLValue" && node.kind === "string" ? node.value : undefined;
 
 function protocolOf(node: AST.TOMLContentNode): "tcp" | "udp" {
   const text = textOf(node);
