@@ -38,9 +38,11 @@ import {
   OPTION_SERVER_ID,
 } from "../wire/dhcpv4.ts";
 import { DhcpClientDrops, type DhcpDrop } from "./client-drops.ts";
+import { type Asking, type DhcpState, dueAt, Exchange, isAnswerOf, type Search, type State } from "./client-state.ts";
 import { type Lease, type LeaseRefusal, leaseDiffers, leaseFrom } from "./lease.ts";
 import { clientMessage } from "./message.ts";
 
+export type { DhcpState } from "./client-state.ts";
 export type { Lease } from "./lease.ts";
 
 /** Why a server that answers has given no lease: what it offers is refused, it refuses that itself, or it falls silent. */
@@ -74,52 +76,9 @@ const RENEW_MIN = 60_000;
 /** RFC 2131 3.1.5: at least 10 s after a DECLINE. */
 const DECLINE_WAIT = 10_000;
 const NAK_WAIT_MAX = 16_000;
-const NEVER = Number.POSITIVE_INFINITY;
 const BROADCAST = -1;
 const SOCKET = 0;
 const SOCKETS: ReadonlyMap<number, number> = new Map([[SOCKET, DHCP_CLIENT_PORT]]);
-
-/** One question to the servers and its repetitions. */
-class Exchange {
-  readonly xid: number;
-  readonly startedAt: number;
-  /** Of the DISCOVER, which the REQUEST that follows repeats (RFC 2131 4.4.1). */
-  secs = 0;
-  /** When the message that an ACK will answer was first sent: the lease counts from there (RFC 2131 4.4.1). */
-  requestedAt = 0;
-  attempt = 0;
-  retryAt = NEVER;
-
-  constructor(now: number, random: Random) {
-    const bytes = new Uint8Array(4);
-    random.fill(bytes);
-    this.xid = new DataView(bytes.buffer).getInt32(0);
-    this.startedAt = now;
-  }
-}
-
-/** What is known while there is no lease. */
-interface Search {
-  /** The address that we had and would like again, 0: none. */
-  readonly wish: number;
-  /** Refusals in a row. */
-  readonly naks: number;
-}
-
-type State =
-  /** The lease is the one that start() will ask to keep. */
-  | { readonly kind: "stopped"; readonly lease: Lease | undefined; readonly wish: number }
-  | { readonly kind: "selecting"; readonly search: Search; readonly exchange: Exchange }
-  | {
-      readonly kind: "requesting";
-      readonly search: Search;
-      readonly exchange: Exchange;
-      readonly offer: { readonly address: number; readonly serverId: number };
-    }
-  | { readonly kind: "rebooting" | "renewing" | "rebinding"; readonly lease: Lease; readonly exchange: Exchange }
-  | { readonly kind: "bound"; readonly lease: Lease };
-
-export type DhcpState = State["kind"];
 
 export class DhcpClient implements UdpService {
   readonly sockets = SOCKETS;
@@ -259,22 +218,7 @@ export class DhcpClient implements UdpService {
 
   /** When handleTimeout is due next; Infinity when stopped or bound without end. */
   pollAt(): number {
-    const state = this.#state;
-    switch (state.kind) {
-      case "stopped":
-        return NEVER;
-      case "bound":
-        return state.lease.t1;
-      case "renewing":
-        return Math.min(state.exchange.retryAt, state.lease.t2);
-      case "rebinding":
-      case "rebooting":
-        return Math.min(state.exchange.retryAt, state.lease.expires);
-      case "selecting":
-      case "requesting":
-        return state.exchange.retryAt;
-    }
-    return state satisfies never;
+    return dueAt(this.#state);
   }
 
   pollTransmit(): Datagram | undefined {
@@ -415,14 +359,5 @@ export class DhcpClient implements UdpService {
   }
 }
 
-/** The states in which a REQUEST waits for its ACK or NAK. */
-type Asking = Extract<State, { readonly kind: "requesting" | "rebooting" | "renewing" | "rebinding" }>;
-
 /** What an ACK without news means. */
 const KINDS = { rebooting: "bound", renewing: "renewed", rebinding: "renewed" } as const;
-
-/** Whether this server was asked: an offer and a renewal have one addressee, the other questions are for everybody. */
-function isAnswerOf(state: Asking, serverId: number): boolean {
-  if (state.kind === "requesting") return serverId === state.offer.serverId;
-  return state.kind !== "renewing" || serverId === state.lease.serverId;
-}

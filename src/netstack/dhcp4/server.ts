@@ -42,6 +42,7 @@ import {
   OPTION_REQUESTED_ADDRESS,
   OPTION_SERVER_ID,
 } from "../wire/dhcpv4.ts";
+import { AddressChecks, type Check } from "./checks.ts";
 import { hostNameOf } from "./host-name.ts";
 import { AddressPool, type Binding, type Client, type KeptLease, type LeaseNames, type Reservation } from "./pool.ts";
 import { type LanFacts, serverReply } from "./reply.ts";
@@ -78,10 +79,6 @@ export type DhcpServerEvent =
 /** Our choices. */
 const LOOK_AGAIN_OFF_MS = 60_000;
 const LOOK_AGAIN_MS = 600_000;
-/** A neighbour is asked for twice, and has half a second to answer. */
-const ASK_EVERY_MS = 250;
-const ASKS = 2;
-const MAX_CHECKS = 64;
 /** Addresses that turn out to be taken, one after the other, before the client has to ask again. */
 const MAX_CONFLICTS = 4;
 /** Unused leases that are asked for at a time. */
@@ -98,19 +95,6 @@ const CLIENT = 1;
 const SERVING: ReadonlyMap<number, number> = new Map([[SERVER, DHCP_SERVER_PORT]]);
 const LOOKING: ReadonlyMap<number, number> = new Map([...SERVING, [CLIENT, DHCP_CLIENT_PORT]]);
 
-/** Whether anybody has an address is being asked. */
-interface Check {
-  /** What follows where nobody has it. */
-  purpose: "offer" | "adopt" | "reclaim";
-  readonly client: Client;
-  readonly address: number;
-  /** The client's latest; undefined for reclaim. */
-  message: DhcpMessage | undefined;
-  asks: number;
-  at: number;
-  readonly conflicts: number;
-}
-
 export class DhcpServer implements UdpService {
   readonly drops = new DhcpServerDrops();
   readonly #options: DhcpServerOptions;
@@ -120,9 +104,7 @@ export class DhcpServer implements UdpService {
   readonly #unknown: FairLimit;
   #state: "looking" | "serving" | "off" = "looking";
   #lookAt = NEVER;
-  /** By address. */
-  readonly #checks = new Map<number, Check>();
-  readonly #probes: number[] = [];
+  readonly #checks = new AddressChecks();
   readonly #transmits: Datagram[] = [];
   readonly #events: DhcpServerEvent[] = [];
 
@@ -201,17 +183,11 @@ export class DhcpServer implements UdpService {
     if (now >= this.#lookAt) this.#look(now);
     this.#ask(now);
     if (this.#search.isInVain(now)) this.#foundNobody(now);
-    for (const check of this.#checks.values()) {
-      if (now < check.at) continue;
-      if (check.asks < ASKS) this.#probe(now, check);
-      else this.#conclude(now, check);
-    }
+    for (const check of this.#checks.unanswered(now)) this.#conclude(now, check);
   }
 
   pollAt(): number {
-    let at = Math.min(this.#search.pollAt(), this.#lookAt, this.#pool.pollAt());
-    for (const check of this.#checks.values()) at = Math.min(at, check.at);
-    return at;
+    return Math.min(this.#search.pollAt(), this.#lookAt, this.#pool.pollAt(), this.#checks.pollAt());
   }
 
   pollTransmit(): Datagram | undefined {
@@ -220,7 +196,7 @@ export class DhcpServer implements UdpService {
 
   /** An address that everybody is to be asked for (int32). */
   pollProbe(): number | undefined {
-    return this.#probes.shift();
+    return this.#checks.pollProbe();
   }
 
   pollEvent(): DhcpServerEvent | undefined {
@@ -308,7 +284,7 @@ export class DhcpServer implements UdpService {
       check.message = m;
       return undefined;
     }
-    if (this.#checks.size >= MAX_CHECKS) return "busy";
+    if (this.#checks.isFull) return "busy";
     return this.#findAddress(now, client, m, 0);
   }
 
@@ -316,12 +292,13 @@ export class DhcpServer implements UdpService {
     const address = this.#pool.choose(now, client, requestedAddress(m));
     if (address === 0) {
       for (const lease of this.#pool.unused(now, RECLAIM))
-        if (!this.#checks.has(lease.address)) this.#check(now, "reclaim", lease.client, lease.address, undefined);
+        if (!this.#checks.has(lease.address))
+          this.#checks.begin(now, "reclaim", lease.client, lease.address, undefined);
       this.#events.push({ kind: "full" });
       return "pool-full";
     }
     this.#pool.offer(now, client, address);
-    this.#check(now, "offer", client, address, m, conflicts);
+    this.#checks.begin(now, "offer", client, address, m, conflicts);
     return undefined;
   }
 
@@ -348,9 +325,9 @@ export class DhcpServer implements UdpService {
       check.message = m;
       return undefined;
     }
-    if (this.#checks.size >= MAX_CHECKS) return "busy";
+    if (this.#checks.isFull) return "busy";
     this.#pool.offer(now, client, address);
-    this.#check(now, "adopt", client, address, m);
+    this.#checks.begin(now, "adopt", client, address, m);
     return undefined;
   }
 
@@ -416,25 +393,6 @@ export class DhcpServer implements UdpService {
 
   #isForUs(m: DhcpMessage): boolean {
     return dhcpAddresses(m, OPTION_SERVER_ID)?.[0] === this.#options.lan.address.w3;
-  }
-
-  #check(
-    now: number,
-    purpose: Check["purpose"],
-    client: Client,
-    address: number,
-    message: DhcpMessage | undefined,
-    conflicts = 0,
-  ): void {
-    const check: Check = { purpose, client, address, message, asks: 0, at: now, conflicts };
-    this.#checks.set(address, check);
-    this.#probe(now, check);
-  }
-
-  #probe(now: number, check: Check): void {
-    check.asks++;
-    check.at = now + ASK_EVERY_MS;
-    this.#probes.push(check.address);
   }
 
   /** Nobody has the address. */

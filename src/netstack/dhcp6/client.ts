@@ -70,7 +70,10 @@ import {
   Transaction,
 } from "./retransmission.ts";
 
+import { type Dhcp6State, dueAt6, type Offer6, type Replied, type Search6, type State6 } from "./state.ts";
+
 export type { Dhcp6Info, Lease6 } from "./lease.ts";
+export type { Dhcp6State } from "./state.ts";
 
 /** Why a message was ignored. */
 export type Dhcp6Drop =
@@ -101,7 +104,6 @@ export interface Dhcp6ClientOptions {
 const ALL_SERVERS = new IpAddress(0xff02_0000, 0, 0, 0x0001_0002); // ff02::1:2 (RFC 8415 7.1)
 const SOCKET = 0;
 const SOCKETS: ReadonlyMap<number, number> = new Map([[SOCKET, DHCP6_CLIENT_PORT]]);
-const NEVER = Number.POSITIVE_INFINITY;
 /** A server of that preference is taken at once (RFC 8415 18.2.1). */
 const MAX_PREFERENCE = 255;
 /** RFC 8415 21.23, 21.24: values outside are ignored. */
@@ -111,53 +113,12 @@ const REFRESH = { default: 86_400, min: 600 };
 /** Our choice: after a refusal the search waits a second, then twice as long each time, so that nobody keeps both of us busy. */
 const REFUSED_WAIT_MAX = 64_000;
 
-interface Offer {
-  readonly serverId: Uint8Array;
-  readonly preference: number;
-  readonly address: IpAddress;
-}
-
-/** What is known while there is no lease. */
-interface Search {
-  /** The address that we had and would like again. */
-  readonly wish: IpAddress | undefined;
-  /** Searches in a row that ended in a refusal. */
-  readonly refusals: number;
-}
-
-type State =
-  /** The lease is the one that start() will ask to keep. */
-  | { readonly kind: "stopped"; readonly lease: Lease6 | undefined }
-  | {
-      readonly kind: "soliciting";
-      readonly search: Search;
-      readonly exchange: Transaction;
-      readonly best: Offer | undefined;
-    }
-  /** With a lease that is in force, and of which its server does not know any more. */
-  | {
-      readonly kind: "requesting";
-      readonly search: Search;
-      readonly exchange: Transaction;
-      readonly offer: Offer;
-      readonly lease: Lease6 | undefined;
-    }
-  | { readonly kind: "confirming"; readonly lease: Lease6; readonly exchange: Transaction }
-  | { readonly kind: "renewing"; readonly lease: Lease6; readonly exchange: Transaction }
-  | { readonly kind: "rebinding"; readonly lease: Lease6; readonly exchange: Transaction }
-  | { readonly kind: "bound"; readonly lease: Lease6 }
-  | { readonly kind: "declining"; readonly declined: Lease6; readonly exchange: Transaction }
-  | { readonly kind: "informing"; readonly exchange: Transaction }
-  | { readonly kind: "informed"; readonly refreshAt: number };
-
-export type Dhcp6State = State["kind"];
-
 export class Dhcp6Client implements UdpService {
   readonly sockets = SOCKETS;
   readonly #clientId: Uint8Array;
   readonly #iaid: number;
   readonly #random: Random;
-  #state: State = { kind: "stopped", lease: undefined };
+  #state: State6 = { kind: "stopped", lease: undefined };
   #solMaxRt = SOLICIT_PLAN.mrt;
   #infMaxRt = INFORMATION_PLAN.mrt;
   readonly #transmits: Datagram[] = [];
@@ -294,27 +255,7 @@ export class Dhcp6Client implements UdpService {
 
   /** When handleTimeout is due next; Infinity when stopped or bound without end. */
   pollAt(): number {
-    const state = this.#state;
-    switch (state.kind) {
-      case "stopped":
-        return NEVER;
-      case "informed":
-        return state.refreshAt;
-      case "bound":
-        return Math.min(state.lease.t1, state.lease.expires);
-      case "renewing":
-        return Math.min(state.exchange.at, state.lease.t2, state.lease.expires);
-      case "rebinding":
-      case "confirming":
-        return Math.min(state.exchange.at, state.lease.expires);
-      case "requesting":
-        return Math.min(state.exchange.at, state.lease?.expires ?? NEVER);
-      case "soliciting":
-      case "declining":
-      case "informing":
-        return state.exchange.at;
-    }
-    return state satisfies never;
+    return dueAt6(this.#state);
   }
 
   pollTransmit(): Datagram | undefined {
@@ -329,7 +270,7 @@ export class Dhcp6Client implements UdpService {
   /** An ADVERTISE, or the REPLY of a server that commits at once. */
   #offered(
     now: number,
-    state: State & { readonly kind: "soliciting" },
+    state: State6 & { readonly kind: "soliciting" },
     m: Dhcp6Message,
     serverId: Uint8Array,
   ): Dhcp6Drop | undefined {
@@ -370,7 +311,7 @@ export class Dhcp6Client implements UdpService {
     return lease;
   }
 
-  #confirmed(now: number, state: State & { readonly kind: "confirming" }, m: Dhcp6Message): Dhcp6Drop | undefined {
+  #confirmed(now: number, state: State6 & { readonly kind: "confirming" }, m: Dhcp6Message): Dhcp6Drop | undefined {
     if (dhcp6Status(m.options) === STATUS6_NOT_ON_LINK) {
       this.#events.push({ kind: "expired", lease: state.lease });
       this.#solicit(now, { wish: undefined, refusals: 0 });
@@ -408,13 +349,13 @@ export class Dhcp6Client implements UdpService {
   }
 
   /** Begins anew where nobody gave what was asked for, also no lease that there was. */
-  #refused(now: number, { wish, refusals }: Search, lease: Lease6 | undefined): void {
+  #refused(now: number, { wish, refusals }: Search6, lease: Lease6 | undefined): void {
     if (lease !== undefined) this.#events.push({ kind: "expired", lease });
     this.#solicit(now, { wish, refusals: refusals + 1 });
   }
 
   /** Begins a search, later after refusals. */
-  #solicit(now: number, search: Search): void {
+  #solicit(now: number, search: Search6): void {
     const wait = search.refusals === 0 ? 0 : Math.min(2 ** (search.refusals - 1) * 1000, REFUSED_WAIT_MAX);
     const exchange = this.#exchange(now, SOLICIT_PLAN, wait);
     exchange.mrt = this.#solMaxRt;
@@ -422,7 +363,7 @@ export class Dhcp6Client implements UdpService {
     this.#transmits.length = 0;
   }
 
-  #request(now: number, search: Search, offer: Offer, lease?: Lease6): void {
+  #request(now: number, search: Search6, offer: Offer6, lease?: Lease6): void {
     this.#state = { kind: "requesting", search, offer, lease, exchange: this.#exchange(now, REQUEST_PLAN) };
     this.#send(now);
   }
@@ -502,8 +443,5 @@ export class Dhcp6Client implements UdpService {
     this.#transmits.push({ socket: SOCKET, peer: { address: ALL_SERVERS, port: DHCP6_SERVER_PORT }, payload });
   }
 }
-
-/** The states in which a REPLY brings an address. */
-type Replied = Extract<State, { readonly kind: "soliciting" | "requesting" | "renewing" | "rebinding" }>;
 
 const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);

@@ -44,7 +44,7 @@ export const APPLIANCE = [
   ]),
   ...mutationsOf(
     "appliance/settings-dhcp.ts",
-    ["if (size < 1) this.#fail(", "if (false as boolean) this.#fail(", "a pool that ends before it begins"],
+    ["if (size < 1) this.#wrong(", "if (false as boolean) this.#wrong(", "a pool that ends before it begins"],
     ["else if (size > MAX_POOL)", "else if (false as boolean)", "the bound on the pool"],
     ["else if (place >= 0 && place < size)", "else if (false as boolean)", "the gateway in the pool"],
     ["if (!this.#lan.contains(address)) throw", "if (false as boolean) throw", "an address outside of the LAN"],

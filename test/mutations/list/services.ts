@@ -164,6 +164,11 @@ export const SERVICES = [
     ["this.#asked < ASKS ?", "true ?", "the end of the questions for another server"],
     ["if (now < this.#endAt) return false;", "", "the wait for another server's answer"],
   ),
+  ...mutationsOf("netstack/dhcp4/checks.ts", [
+    "if (check.asks < ASKS) this.#probe(now, check);\n      else",
+    "",
+    "that everybody is asked twice",
+  ]),
   ...mutationsOf(
     "netstack/dhcp4/server.ts",
     [
@@ -188,7 +193,7 @@ export const SERVICES = [
       "that a flood of strangers does not silence those with a lease",
     ],
     [
-      '    if (this.#checks.size >= MAX_CHECKS) return "busy";\n    return this.#findAddress',
+      '    if (this.#checks.isFull) return "busy";\n    return this.#findAddress',
       "    return this.#findAddress",
       "the bound on conflict checks",
     ],
@@ -198,7 +203,6 @@ export const SERVICES = [
       "if (false as boolean) {",
       "that a client's own answer is no conflict",
     ],
-    ["if (check.asks < ASKS) this.#probe(now, check);\n      else", "", "that everybody is asked twice"],
     ["if (bound?.isLease === false) this.#withdraw(bound);", "", "that an offer that was not taken is free at once"],
     [
       "if (!this.#options.lan.contains(IpAddress.fromIpv4(address)))",
