@@ -30,6 +30,9 @@ const DROPS = {
     "an opened packet that the peer compressed, and there is no library to read it, or allow-compression forbids it",
   "control-oversize": "a control packet longer than any that OpenVPN sends",
   "data-decompression": "an opened packet that is compressed, but damaged or larger than tun-mtu-max",
+  "data-fragment": "an opened packet without the header that fragment asks for, or with one that cannot be",
+  "data-fragment-lost": "a packet in pieces of which some did not come in time",
+  "seal-too-large": "a packet to send that fragment would cut into more pieces than it may have",
 } as const;
 
 export type SessionDrop = keyof typeof DROPS;
@@ -79,3 +82,6 @@ export const DROP_DATA_FRAMING = code("data-framing");
 export const DROP_DATA_COMPRESSED = code("data-compressed");
 export const DROP_CONTROL_OVERSIZE = code("control-oversize");
 export const DROP_DATA_DECOMPRESSION = code("data-decompression");
+export const DROP_DATA_FRAGMENT = code("data-fragment");
+export const DROP_DATA_FRAGMENT_LOST = code("data-fragment-lost");
+export const DROP_SEAL_TOO_LARGE = code("seal-too-large");

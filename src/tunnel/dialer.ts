@@ -412,7 +412,7 @@ export class Dialer {
     const problem = side.up(now, {
       options: tunnel,
       mtu,
-      mssClamp: tunnelMss(own.mssFix, mtu, session.dataOverhead, link.overhead, link.mtu),
+      mssClamp: tunnelMss(own.mssFix, mtu, (size) => session.payloadMax(size), link.overhead, link.mtu),
       send: (at, rows) => this.#send(at, attempt, rows),
     });
     if (problem !== undefined) return problem;

@@ -96,6 +96,24 @@ describe.skipIf(NO_WORLD)("a tunnel to openvpn", () => {
     });
   }
 
+  for (const lines of [
+    ["fragment 600", "mssfix 600"],
+    ["fragment 1200 mtu"],
+    ["fragment 500", "comp-lzo no", "cipher AES-128-GCM"],
+  ]) {
+    test(`${lines.join(", ")} on both sides: large pings and a download`, async () => {
+      await world.server({ lines: ["allow-compression yes", ...lines] });
+      const reference = REFERENCE ? ["allow-compression asym"] : [];
+      const profile = world.profile({ lines: [...reference, ...lines] });
+      const router = await subject.bootUp(world.config({ profile }));
+      expect((await world.ping(SITE, 10, ["-i", "0.05", "-s", "1472"])).back).toBe(10);
+      expect(await world.lanHost<{ ok: number }>("download", [SITE, 300_000, 1])).toMatchObject({ ok: 1 });
+      if (REFERENCE) return;
+      await statistics(router);
+      expect(router.log()).not.toMatch(/drop\.(data|seal)-/);
+    });
+  }
+
   test.skipIf(REFERENCE)("with allow-compression no what a server compresses is told of and counted", async () => {
     await world.server({ lines: ["allow-compression yes", "comp-lzo yes", 'push "comp-lzo no"'] });
     const profile = world.profile({ lines: ["allow-compression no"] });

@@ -121,7 +121,7 @@ while (!dialer.left) {
     receiver?.handleRows(now, 0, rows);
     scratch.reset();
   }
-  while (side.receive(now));
+  while (side.receive(now)) scratch.reset();
   dialer.poll(now);
   await Bun.sleep(2);
 }

@@ -179,6 +179,7 @@ function serverConfig({ wrap, cipher }: PeerOptions): ServerSessionConfig {
       auth: "SHA256",
       compression: "none",
       allowCompression: none,
+      fragment: none,
       replayWindow,
     },
     tunnel: { mtu: 1500, mtuMax: 1600 },

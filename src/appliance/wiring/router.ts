@@ -37,7 +37,7 @@ const KIB = 1024;
 const TUNNEL_ARENA = 2048 * KIB;
 const INTERFACE_ARENA = 512 * KIB;
 const SCRATCH = 256 * KIB;
-/** What is made of a turn of the WAN: TURN_SEGMENTS packets of tun-mtu-max (1,600) need less than half of it. */
+/** What is made of a turn: TURN_SEGMENTS packets of tun-mtu-max (1,600), put together or in four pieces each, find room. */
 const SESSION_SCRATCH = 1024 * KIB;
 const ROWS = 1024;
 const NAT_LIMIT = 32768;
@@ -294,8 +294,10 @@ export class RouterPath {
       this.unsent += rows.count;
       return;
     }
+    const { mark } = this.sessionScratch;
     carrier.send(this.#now, rows);
     this.#wanOut.flush();
+    this.sessionScratch.reset(mark);
   }
 
   /** The plain rows [from, end) as a batch of their own. */

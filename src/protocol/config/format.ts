@@ -134,6 +134,7 @@ function writeData(out: Output, data: DataConfig, role: Role): void {
   out.line("replay-window", data.replayWindow.packets, data.replayWindow.seconds);
   if (data.compression !== "none") out.line(...data.compression.split(" "));
   out.value("allow-compression", data.allowCompression);
+  if (data.fragment) out.line("fragment", data.fragment.size, ...(data.fragment.isOuter ? ["mtu"] : []));
 }
 
 function writeKeepalive(out: Output, keepalive: KeepaliveConfig): void {

@@ -110,7 +110,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
     link: { localPort: resolveLocalPort(reader, role), float: reader.has("float") },
     data,
     keepalive: resolveKeepalive(reader, role),
-    tunnel: { ...resolveSizes(reader), localOptions: resolveLocalOptions(reader) },
+    tunnel: { ...resolveSizes(reader, data.fragment), localOptions: resolveLocalOptions(reader) },
     exitNotify: resolveExitNotify(reader),
   };
   if (role === "static") {
@@ -125,10 +125,17 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   };
   if (role !== "client") return { role, ...withTls };
   checkPull(reader);
+  const remotes = resolveRemotes(reader, selection.connections, data.auth);
+  const fragment = reader.last("fragment");
+  if (fragment !== undefined && data.fragment !== undefined && remotes.some(({ protocol }) => protocol === "tcp"))
+    reader.problem(
+      fragment,
+      "only for UDP, and a remote is by TCP, which cuts packets by itself; remove one of the two lines",
+    );
   return {
     role,
     ...withTls,
-    remotes: resolveRemotes(reader, selection.connections, data.auth),
+    remotes,
     retry: resolveRetry(reader),
     login: resolveLogin(reader, defaultCredentials),
     pull: resolvePull(reader),

@@ -20,11 +20,11 @@ const isAead = (name: string): name is AeadName => (AEAD_NAMES as readonly strin
 
 /** The data channel. */
 export function resolveData(reader: Reader): DataConfig {
-  checkFragment(reader);
   return {
     ...resolveCiphers(reader),
     auth: resolveAuth(reader),
     ...resolveCompression(reader),
+    fragment: resolveFragment(reader),
     replayWindow: resolveReplayWindow(reader),
   };
 }
@@ -139,13 +139,16 @@ function resolveAllowCompression(reader: Reader): DataConfig["allowCompression"]
 }
 
 /** Not negotiable: both ends must have it (man openvpn, --fragment). 0 turns it off. */
-function checkFragment(reader: Reader): void {
+function resolveFragment(reader: Reader): DataConfig["fragment"] {
+  let fragment: DataConfig["fragment"];
   for (const line of reader.all("fragment")) {
     const size = reader.number(line, 1, { min: 0, max: 65535 });
-    if (line.words[2] !== undefined) reader.choice(line, 2, ["mtu"]);
-    if (size !== undefined && size > 0)
-      reader.problem(line, "fragmentation inside the tunnel is not available yet; the server must have it too");
+    const isOuter = reader.choice(line, 2, ["mtu"]) === "mtu";
+    if (size === undefined) continue;
+    if (size > 0 && size < LEAST_FRAGMENT) reader.problem(line, `${size} is less than ${LEAST_FRAGMENT}`);
+    else fragment = size === 0 ? undefined : { size, isOuter };
   }
+  return fragment;
 }
 
 /** Lines of two directives as they stand in the file. */
@@ -157,20 +160,26 @@ const MTU = { min: 100, max: 65535 };
 const DEFAULT_MTU = 1500;
 const DEFAULT_MAX_MTU = 1600;
 const DEFAULT_MSSFIX = 1492;
+const LEAST_FRAGMENT = 68;
 
-export function resolveSizes(reader: Reader): Pick<TunnelConfig, "mtu" | "mtuMax" | "mssFix"> {
+/** Without mssfix the segments of TCP are what fragment would not cut, or what fits an ordinary link (options.c). */
+export function resolveSizes(
+  reader: Reader,
+  fragment: DataConfig["fragment"],
+): Pick<TunnelConfig, "mtu" | "mtuMax" | "mssFix"> {
   for (const line of reader.all("tun-mtu")) reader.number(line, 2, MTU);
   const mtu = reader.int("tun-mtu", DEFAULT_MTU, MTU);
   const mtuMax = Math.max(mtu, reader.int("tun-mtu-max", DEFAULT_MAX_MTU, { min: 68, max: 65536 }));
-  let mssFix: MssFix = mtu === DEFAULT_MTU ? { size: DEFAULT_MSSFIX, mode: "mtu" } : { size: mtu, mode: "fixed" };
+  const byMtu: MssFix = mtu === DEFAULT_MTU ? { size: DEFAULT_MSSFIX, mode: "mtu" } : { size: mtu, mode: "fixed" };
+  const byDefault: MssFix = fragment === undefined ? byMtu : { size: fragment.size, mode: "mtu" };
+  let mssFix = byDefault;
   for (const line of reader.all("mssfix")) {
-    const size = line.words[1] === undefined ? DEFAULT_MSSFIX : reader.number(line, 1, { min: 0, max: 65535 });
-    const mode =
-      line.words[1] === undefined
-        ? "mtu"
-        : line.words[2] === undefined
-          ? "payload"
-          : reader.choice(line, 2, ["mtu", "fixed"]);
+    if (line.words[1] === undefined) {
+      mssFix = byDefault;
+      continue;
+    }
+    const size = reader.number(line, 1, { min: 0, max: 65535 });
+    const mode = line.words[2] === undefined ? "payload" : reader.choice(line, 2, ["mtu", "fixed"]);
     if (size !== undefined && mode !== undefined) mssFix = size === 0 ? { size, mode: "payload" } : { size, mode };
   }
   return { mtu, mtuMax, mssFix };

@@ -160,6 +160,8 @@ export interface DataConfig {
    * told that it may; undefined: it is told so where the profile has compression.
    */
   readonly allowCompression: "no" | "asym" | undefined;
+  /** Packets go in pieces, so that no datagram has more than so many bytes; `isOuter`: with its IP and UDP headers. */
+  readonly fragment: { readonly size: number; readonly isOuter: boolean } | undefined;
   readonly replayWindow: ReplayWindowConfig;
 }
 

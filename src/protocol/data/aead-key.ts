@@ -108,6 +108,10 @@ export class AeadDataKey implements DataKey {
     this.#receivedUsage = used?.received ?? 0;
   }
 
+  payloadMax(size: number): number {
+    return size - this.overhead;
+  }
+
   seal(at: number, len: number): number {
     if (this.#sentId === PACKET_ID_LAST) return DROP_SEAL_EXHAUSTED;
     const id = ++this.#sentId;

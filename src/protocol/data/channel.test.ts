@@ -106,10 +106,10 @@ test.each(["comp-lzo no", "compress stub"] as const)(
     const [client, server] = [end("client"), end("server")];
     client.slots.install(client.key(0), 0, 0);
     server.slots.install(server.key(0), 0, 0);
-    const bare = server.path.overhead;
+    const bare = server.path.payloadMax(1000);
     client.path.compression = form;
     server.path.compression = form;
-    expect(server.path.overhead).toBe(bare + 1);
+    expect(server.path.payloadMax(1000)).toBe(bare - 1);
     const packet = Uint8Array.from({ length: 40 }, (_, i) => 0x45 + i);
     slab.bytes.set(packet, AT);
     const plain = new Batch(4);

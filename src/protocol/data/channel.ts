@@ -15,7 +15,8 @@ import {
   type SessionDrops,
 } from "../drop.ts";
 import { COMPRESSION, type CompressionForm } from "./compression.ts";
-import { createFraming, type Framing, type FramingMemory } from "./framing.ts";
+import { FRAGMENT_HEADER_LEN, type Fragments, PIECE_KEPT } from "./fragment.ts";
+import { createFraming, FRAMING_MOST, type Framing, type FramingMemory } from "./framing.ts";
 import type { DataKey } from "./key.ts";
 import type { KeySlots } from "./key-slots.ts";
 import { PAYLOAD_EXIT, PAYLOAD_OCC, PAYLOAD_PACKET, PAYLOAD_PING, payloadKind } from "./magic.ts";
@@ -47,13 +48,15 @@ export class DataChannel {
   readonly #drops: SessionDrops;
   #compression: CompressionForm = "none";
   #framing: Framing | undefined;
+  readonly #fragments: Fragments | undefined;
 
-  /** @param memory where what cannot be opened in place is made */
-  constructor(memory: FramingMemory, slots: KeySlots, drops: SessionDrops) {
+  /** @param memory where what cannot be opened in place is made @param fragments where `fragment` is in use */
+  constructor(memory: FramingMemory, slots: KeySlots, drops: SessionDrops, fragments?: Fragments) {
     this.#slab = memory.scratch.slab;
     this.#memory = memory;
     this.#slots = slots;
     this.#drops = drops;
+    this.#fragments = fragments;
   }
 
   /** What both ends frame their packets as, whatever the key. */
@@ -63,10 +66,15 @@ export class DataChannel {
     this.#framing = createFraming(COMPRESSION[form].framing, this.#memory);
   }
 
-  /** Bytes that sealing adds to a packet; 0 while there is no key. */
+  /** Bytes that sealing adds to a packet at most, where there is no `fragment`; 0 while there is no key. */
   get overhead(): number {
-    const key = this.#slots.sending;
-    return key === undefined ? 0 : key.overhead + (this.#framing?.overhead ?? 0);
+    return (this.#slots.sending?.overhead ?? 0) + (this.#framing === undefined ? 0 : FRAMING_MOST);
+  }
+
+  /** The largest packet of the tunnel that becomes one packet of at most `size` bytes. Once there is a key. */
+  payloadMax(size: number): number {
+    const headers = (this.#framing?.overhead ?? 0) + (this.#fragments === undefined ? 0 : FRAGMENT_HEADER_LEN);
+    return (this.#slots.sending?.payloadMax(size) ?? size) - headers;
   }
 
   /** Seals every packet of `plain` where it stands; the rows of `sealed` start in its headroom. */
@@ -97,8 +105,19 @@ export class DataChannel {
 
   /** Seals the payload [at, at + len) where it stands into a row of `sealed`, which has room. @returns the drop code */
   seal(key: DataKey, at: number, len: number, sealed: Batch): number {
+    if (this.#framing !== undefined || this.#fragments !== undefined) return this.#sealFramed(key, at, len, sealed);
+    const start = key.seal(at, len);
+    if (start < 0) return start;
+    sealed.push(start, key.sealedLen);
+    return DROP_NONE;
+  }
+
+  #sealFramed(key: DataKey, at: number, len: number, sealed: Batch): number {
     const framing = this.#framing;
-    const start = framing === undefined ? key.seal(at, len) : key.seal(framing.frame(at, len), framing.len);
+    const framedAt = framing === undefined ? at : framing.frame(at, len);
+    const framedLen = framing === undefined ? len : framing.len;
+    if (this.#fragments !== undefined) return this.#fragments.seal(key, framedAt, framedLen, sealed);
+    const start = key.seal(framedAt, framedLen);
     if (start < 0) return start;
     sealed.push(start, key.sealedLen);
     return DROP_NONE;
@@ -129,6 +148,13 @@ export class DataChannel {
     this.#slots.opened(key, now);
     this.openedAt = now;
     let payloadLen = key.openedLen;
+    const fragments = this.#fragments;
+    if (fragments !== undefined) {
+      payloadAt = fragments.open(now, payloadAt, payloadLen);
+      if (payloadAt === PIECE_KEPT) return DROP_NONE;
+      if (payloadAt < 0) return payloadAt;
+      payloadLen = fragments.len;
+    }
     const framing = this.#framing;
     if (framing !== undefined) {
       payloadAt = framing.strip(payloadAt, payloadLen);

@@ -21,6 +21,8 @@ const NOT_COMPRESSED_SWAP = 0xfb;
 const V2 = 0x50;
 const V2_NOT_COMPRESSED = 0;
 const V2_LZ4 = 1;
+/** Bytes that any of them adds at most. */
+export const FRAMING_MOST = 2;
 
 export interface FramingMemory {
   /** Over the slab that packets lie in; what was compressed lies in it. */

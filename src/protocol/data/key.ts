@@ -6,8 +6,10 @@ export interface DataKey {
   readonly keyId: number;
   /** The cipher's name, for the log. */
   readonly cipher: string;
-  /** Bytes that sealing puts in front of a payload, header included. */
+  /** Bytes that sealing adds to a payload at most. */
   readonly overhead: number;
+  /** The largest payload that becomes a packet of at most `size` bytes; less than 1: none does. */
+  payloadMax(size: number): number;
   /**
    * Encrypts the payload [at, at + len) where it stands and writes everything else around it.
    * @returns the offset of the whole packet, which has `sealedLen` bytes, or the drop code when the key is used up

@@ -12,18 +12,19 @@ const IPV4_TCP_HEADERS = 40;
  *
  * Of "mtu" and "payload" no more than what the network below takes is used: what is larger would leave in fragments.
  *
- * @param dataOverhead bytes that sealing adds @param linkOverhead bytes of IP and UDP header
+ * @param payloadMax the largest packet in the tunnel that becomes one of at most so many bytes
+ * @param linkOverhead bytes of IP and UDP header
  * @param linkMtu largest packet that the network below takes
  */
 export function tunnelMss(
   fix: MssFix,
   tunMtu: number,
-  dataOverhead: number,
+  payloadMax: (size: number) => number,
   linkOverhead: number,
   linkMtu: number,
 ): number {
   if (fix.size === 0) return 0;
   const outer = fix.mode === "payload" ? fix.size + linkOverhead : fix.size;
-  const packet = fix.mode === "fixed" ? fix.size : Math.min(outer, linkMtu) - dataOverhead - linkOverhead;
+  const packet = fix.mode === "fixed" ? fix.size : payloadMax(Math.min(outer, linkMtu) - linkOverhead);
   return Math.max(1, Math.min(packet, tunMtu) - IPV4_TCP_HEADERS);
 }

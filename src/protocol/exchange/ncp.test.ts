@@ -10,6 +10,7 @@ const data: DataConfig = {
   auth: "SHA1",
   compression: "none",
   allowCompression: undefined,
+  fragment: undefined,
   replayWindow: { packets: 64, seconds: 15 },
 };
 const cipher = (peerInfo: string, options = "V4", own: DataConfig = data): string | undefined =>

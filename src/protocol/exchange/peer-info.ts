@@ -7,6 +7,7 @@ import { version } from "../../../package.json";
 import type { ControlWrap, DataConfig, PeerInfoConfig, TunnelConfig } from "../config/types.ts";
 import { DIGEST_LEN } from "../control/tls-auth.ts";
 import { COMPRESSION } from "../data/compression.ts";
+import { FRAGMENT_HEADER_LEN } from "../data/fragment.ts";
 import type { Decompressors } from "../ports.ts";
 import type { Side } from "../side.ts";
 
@@ -94,7 +95,8 @@ export function optionsString(
   const { framing } = COMPRESSION[data.compression];
   const overhead =
     (aead ? AEAD_LINK_OVERHEAD : 1 + (data.auth === "none" ? 0 : DIGEST_LEN[data.auth]) + block + 4 + block) +
-    (framing === "byte" || framing === "swap" ? 1 : 0);
+    (framing === "byte" || framing === "swap" ? 1 : 0) +
+    (data.fragment === undefined ? 0 : FRAGMENT_HEADER_LEN);
   return [
     "V4",
     "dev-type tun",
@@ -105,6 +107,7 @@ export function optionsString(
     ...(wrap.kind === "tls-auth" && wrap.direction !== undefined ? [`keydir ${wrap.direction}`] : []),
     // of any compression framing, as openvpn does
     ...(framing === "none" ? [] : ["comp-lzo"]),
+    ...(data.fragment === undefined ? [] : ["mtu-dynamic"]),
     `cipher ${cipher}`,
     `auth ${aead ? "[null-digest]" : data.auth === "none" ? "[null-digest]" : data.auth}`,
     `keysize ${KEY_BITS[cipher] ?? 256}`,

@@ -66,10 +66,13 @@ test("what the server's options string shows to be set up otherwise there is tol
   const told = (peerOptions: string, ...lines: string[]): string => {
     const reply = new PushReply();
     reply.add(part(["cipher AES-256-GCM"]));
-    return serverMismatches(reply.settle(...parts(...lines), peerOptions) as Pushed, peerOptions).join();
+    const [pull, data] = parts(...lines);
+    return serverMismatches(reply.settle(pull, data, peerOptions) as Pushed, data, peerOptions).join();
   };
   expect(told("V4,dev-type tun,proto UDPv4,cipher AES-256-GCM,tls-server")).toBe("");
   expect(told("V4,dev-type tun,mtu-dynamic,tls-server")).toContain("`fragment`");
+  expect(told("V4,dev-type tun,mtu-dynamic,tls-server", "fragment 1300")).toBe("");
+  expect(told("V4,dev-type tun,tls-server", "fragment 1300")).toContain("`fragment`");
   expect(told("V4,comp-lzo,tls-server")).toContain("compression");
   expect(told("V4,comp-lzo,tls-server", "comp-lzo no")).toBe("");
 });

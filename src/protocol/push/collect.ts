@@ -55,20 +55,23 @@ const COMPRESSION_MISMATCH =
   "add `comp-lzo` or `compress` to the profile, whichever the server has";
 
 const FRAGMENT_MISMATCH =
-  "the server is set up with `fragment`, which is not available here and cannot be negotiated: nothing gets through " +
-  "until it is taken out of the server's configuration";
+  "the server is set up with `fragment`, the profile is not, and it cannot be negotiated: nothing gets through until both have it";
+const FRAGMENT_ALONE =
+  "the profile has `fragment`, the server seems not to, and it cannot be negotiated: if nothing gets through, remove the line";
 
 /**
  * Settings of the server, as its options string shows them, with which neither end could read the other's data packets.
  * OpenVPN warns of the same (its options.c, options_cmp_equivalent). The string says "comp-lzo" for any framing, and
  * "mtu-dynamic" for fragment.
  */
-export function serverMismatches({ compression, session }: Pushed, peerOptions: string): string[] {
+export function serverMismatches({ compression, session }: Pushed, data: DataConfig, peerOptions: string): string[] {
   const theirs = peerOptions.split(",");
+  const theirsIsCut = theirs.includes("mtu-dynamic");
   const texts: string[] = [];
   if (compression === "none" && session.compression === undefined && theirs.includes("comp-lzo"))
     texts.push(COMPRESSION_MISMATCH);
-  if (theirs.includes("mtu-dynamic")) texts.push(FRAGMENT_MISMATCH);
+  if (theirsIsCut && data.fragment === undefined) texts.push(FRAGMENT_MISMATCH);
+  if (!theirsIsCut && data.fragment !== undefined && peerOptions !== "") texts.push(FRAGMENT_ALONE);
   return texts;
 }
 

@@ -10,7 +10,7 @@
  */
 import { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
-import type { Random } from "../../lib/random.ts";
+import { type Random, randomBelow } from "../../lib/random.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
 import type {
   ControlConfig,
@@ -30,6 +30,8 @@ import { controlCrypto, renegotiationCrypto } from "../control/protection.ts";
 import { ReplayGuard } from "../control/replay-guard.ts";
 import { AeadDataKey, type AeadKeyUse } from "../data/aead-key.ts";
 import { DataChannel, type Traffic } from "../data/channel.ts";
+import { Fragments } from "../data/fragment.ts";
+import { FRAMING_MOST } from "../data/framing.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { KeySlots } from "../data/key-slots.ts";
 import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
@@ -95,7 +97,7 @@ export interface SessionPorts {
   readonly random: Random;
   /**
    * Room for what a session makes: pings, which are copied out at once, and opened packets that cannot stay where they came
-   * (decompressed ones). Its owner empties it when what was opened is delivered.
+   * (decompressed, put together), and packets in pieces. Its owner empties it when all that is delivered and sent.
    */
   readonly scratch: Arena;
   readonly decompressors: Decompressors;
@@ -105,7 +107,7 @@ export interface SessionPorts {
 export interface AssociationConfig {
   readonly control: ControlConfig;
   readonly verify: VerifyConfig;
-  readonly data: Pick<DataConfig, "replayWindow" | "allowCompression">;
+  readonly data: Pick<DataConfig, "replayWindow" | "allowCompression" | "fragment">;
   readonly tunnel: Pick<TunnelConfig, "mtuMax">;
 }
 
@@ -217,8 +219,19 @@ export class Association {
     this.#slots = new KeySlots(control.tranWindow * 1000, switchDelay(control) * 1000);
     const decompressors = config.data.allowCompression === "no" ? NO_DECOMPRESSORS : ports.decompressors;
     const memory = { scratch: ports.scratch, decompressors, largest: config.tunnel.mtuMax };
-    this.#data = new DataChannel(memory, this.#slots, this.drops);
+    this.#data = new DataChannel(memory, this.#slots, this.drops, this.#fragments(config, ports, link));
     this.#rekey = new Rekey({ side, control, verify, tls, random, channel, ownText });
+  }
+
+  #fragments(
+    { data, tunnel }: AssociationConfig,
+    { scratch, random }: SessionPorts,
+    link: LinkFacts,
+  ): Fragments | undefined {
+    const { fragment } = data;
+    if (fragment === undefined) return undefined;
+    const datagram = fragment.isOuter ? fragment.size - link.overhead : fragment.size;
+    return new Fragments(scratch, this.drops, datagram, tunnel.mtuMax + FRAMING_MOST, randomBelow(random, 256));
   }
 
   /** An authentic packet of the peer has come. */
@@ -241,9 +254,14 @@ export class Association {
     return this.#rekey.active?.peerMessage?.options ?? "";
   }
 
-  /** Bytes that sealing adds to a packet. Once there are keys. */
+  /** Bytes that sealing adds to a packet at most; 0 while there are no keys. */
   get dataOverhead(): number {
     return this.#data.overhead;
+  }
+
+  /** The largest packet of the tunnel that becomes one packet of at most `size` bytes. Once there are keys. */
+  payloadMax(size: number): number {
+    return this.#data.payloadMax(size);
   }
 
   /** Tunnel packets and bytes so far. */

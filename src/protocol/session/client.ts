@@ -129,9 +129,14 @@ export class ClientSession {
     return this.#association.looksLikeAnswer(at, len);
   }
 
-  /** Bytes that sealing adds to a packet. Once up. */
+  /** Bytes that sealing adds to a packet at most. Once up. */
   get dataOverhead(): number {
     return this.#association.dataOverhead;
+  }
+
+  /** The largest packet of the tunnel that becomes one packet of at most `size` bytes. Once up. */
+  payloadMax(size: number): number {
+    return this.#association.payloadMax(size);
   }
 
   /** Tunnel packets and bytes so far. */
@@ -335,7 +340,8 @@ export class ClientSession {
     this.#timers.clearAll();
     this.#move({ kind: "up", pushed, plan, update: undefined });
     for (const text of session.ignored) this.#tell({ kind: "warning", text: `the server pushed ${text}; ignored` });
-    for (const text of serverMismatches(pushed, peerOptions)) this.#events.push({ kind: "warning", text });
+    for (const text of serverMismatches(pushed, this.#config.data, peerOptions))
+      this.#events.push({ kind: "warning", text });
     const { algorithm } = COMPRESSION[compression];
     if (algorithm !== undefined && this.#decompressors[algorithm] === undefined) {
       const text = `${compression}: what the server compresses cannot be read without ${LIBRARIES[algorithm]}, which is not there`;

@@ -127,8 +127,13 @@ export class ServerSession {
     return this.#association.counters;
   }
 
+  /** As the client's. */
   get dataOverhead(): number {
     return this.#association.dataOverhead;
+  }
+
+  payloadMax(size: number): number {
+    return this.#association.payloadMax(size);
   }
 
   traffic(): Readonly<Traffic> {

@@ -244,6 +244,14 @@ export const PROTOCOL = [
     ["iv.set(hmacPart(block, key, IMPLICIT_IV_LEN), PACKET_ID_LEN);", "", "the implicit IV"],
   ),
   ...mutationsOf(
+    "protocol/data/fragment.ts",
+    [" || from + dataLen > this.#largest)", ")", "the largest packet that is put together"],
+    [" || now - this.#touchedAt[slot]! >= EXPIRES_MS)", ")", "the time that pieces wait"],
+    ["if (size === 0 || pieces > MAX_PIECES) return DROP_SEAL_TOO_LARGE;", "", "the most pieces of a packet"],
+    ["sealed.room < pieces || ", "", "that a packet is not sent in part"],
+    ["if (Math.abs(ahead) >= WAITING) {", "if (false as boolean) {", "the most packets that wait for pieces"],
+  ),
+  ...mutationsOf(
     "protocol/data/framing.ts",
     ["if (algorithm === undefined) return DROP_DATA_COMPRESSED;", "", "a missing library"],
     ["if (to < 0) return DROP_DATA_NO_ROOM;", "", "the end of the scratch"],
