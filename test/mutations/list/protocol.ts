@@ -267,7 +267,16 @@ export const PROTOCOL = [
     "protocol/data/channel.ts",
     ["if (peerId !== this.peerId && peerId !== PEER_ID_NONE) return DROP_DATA_PEER_ID;", "", "the peer id"],
     ["    this.#slots.opened(key, now);\n", "", "that the peer's first packet moves sending to the new key"],
-    ["      if (payloadAt < 0) return payloadAt;\n", "", "the compression framing"],
+    [
+      "      if (payloadAt < 0) return payloadAt;\n      payloadLen = framing.len;",
+      "      payloadLen = framing.len;",
+      "the compression framing",
+    ],
+    [
+      "      if (payloadAt < 0) return payloadAt;\n      payloadLen = fragments.len;",
+      "      payloadLen = fragments.len;",
+      "the header of fragments",
+    ],
     ["      this.exitReceived = true;\n", "", "the peer's exit notice"],
     ["    this.openedAt = now;\n", "", "that packets of the peer keep the session"],
     ["      this.sealedAt = now;\n", "", "that our packets put off the ping"],
