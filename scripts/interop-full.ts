@@ -1,11 +1,11 @@
 /**
  * `npm run interop:full -- [--only WORD] [--jobs N] [--kernel] [--seed n]`: the tables that `npm test` takes a choice of, whole. Our TCP
  * on every network of the grid, as client and as listener, sending and receiving, beside the Linux kernel in our place on the same
- * links in the same run: Mbit/s, the ratio, and the geometric mean of all ratios; and very many connections, one after the other and at
+ * links in the same run: Mbit/s, the ratio, and the geometric mean of all ratios; then over a wire, and very many connections, one after the other and at
  * once. --kernel judges the judge: the kernel is measured against itself. Exit status 1 where bytes were wrong or a connection hung.
  */
 import { availableParallelism } from "node:os";
-import { type Cell, cells } from "../test/support/tcp/grid.ts";
+import { type Cell, cells, wires } from "../test/support/tcp/grid.ts";
 import { type Host, TcpPath } from "../test/support/tcp/path.ts";
 import type { Outcome } from "../test/support/tcp/transfer.ts";
 import { becomePrivileged } from "../test/support/world/privilege.ts";
@@ -49,9 +49,9 @@ interface Row {
 
 const problems: string[] = [];
 const rows: Row[] = [];
-const chosen = cells().filter(
-  (cell) => values.only === undefined || values.only.every((word) => cell.name.includes(word)),
-);
+const isChosen = ({ name }: { readonly name: string }): boolean =>
+  values.only === undefined || values.only.every((word) => name.includes(word));
+const chosen = cells().filter(isChosen);
 // Those that keep the processors busy come alone.
 await workOff(
   chosen.filter((cell) => cell.delay === 0),
@@ -63,7 +63,8 @@ await workOff(
 );
 
 if (rows.length > 0) summarize();
-if (values.only === undefined || values.only.some((word) => "connections".includes(word))) await manyConnections();
+await workOff(wires().filter(isChosen), 1);
+if (isChosen({ name: "connections" })) await manyConnections();
 for (const problem of problems) console.log(problem);
 console.log(`${problems.length} problems`);
 process.exit(problems.length === 0 ? 0 : 1);
@@ -99,7 +100,7 @@ async function workOff(list: readonly Cell[], jobs: number): Promise<void> {
 
 /** The kernel and the judged one alternate. Every second cell the judged one is the listener. */
 async function measure(path: TcpPath, cell: Cell): Promise<Row> {
-  await path.become(cell, { ...cell.faults, seed });
+  await path.become(cell, cell.faults && { ...cell.faults, seed });
   const isListener = cells().findIndex((other) => other.name === cell.name) % 2 === 1;
   const rates: number[] = [];
   for (const host of ["kernel", judged] as const) {

@@ -17,7 +17,7 @@ const JOBS = 4;
 /** Enough for loss to be met and mended, little enough for a minute in all. */
 const bytesOf = ({ delay, faults, mtu }: Cell): number => {
   const packets = delay === 0 ? 1500 : delay === 20 ? 300 : 60;
-  return Math.round((packets * mtu) / (1 + (faults.loss ?? 0)));
+  return Math.round((packets * mtu) / (1 + (faults?.loss ?? 0)));
 };
 const PATIENCE_S = 120;
 const FLOOD_S = 4;

@@ -8,7 +8,8 @@ export interface Cell {
   readonly family: Family;
   readonly mtu: number;
   readonly delay: number;
-  readonly faults: LinkFaults;
+  /** undefined: a wire. */
+  readonly faults: LinkFaults | undefined;
 }
 
 const LOSS = [0, 1, 5] as const;
@@ -29,6 +30,10 @@ export const cells = (): Cell[] =>
   choices()
     .map(cellOf)
     .sort((a, b) => a.family - b.family);
+
+/** Nothing between the ends but a wire, and super-frames as they are. */
+export const wires = (): Cell[] =>
+  FAMILY.map((family) => ({ name: `wire, MTU 1500, IPv${family}`, family, mtu: 1500, delay: 0, faults: undefined }));
 
 /** Some of them, so that every two values of different kinds meet in one. */
 export function pairwise(): Cell[] {
