@@ -173,8 +173,11 @@ export class Backlog {
     if (seg.ack !== seqAdd(this.#iss[row]!, 1)) {
       // It may be of a cookie that was the answer to an earlier SYN, and not the first segment behind it.
       if (this.#cookies.isLive(now)) return false;
-      e.writer.clear();
-      e.writer.bare(ip, neighbour, e.flows.words, row * TUPLE_WORDS, seg.ack, 0, TCP_RST, 0);
+      const { writer: w } = e;
+      w.begin(ip, neighbour, e.flows.words, row * TUPLE_WORDS);
+      w.seq = seg.ack;
+      w.flags = TCP_RST;
+      w.bare();
       return false;
     }
     const isOld = hasStamps && (!seg.options.hasTimestamps || seqLess(seg.options.tsVal, this.#tsRecent[row]!));
@@ -283,14 +286,18 @@ export class Backlog {
     const { writer: w, flows } = this.#engine;
     const at = row * TUPLE_WORDS;
     const bits = this.#bits[row]!;
+    w.begin(ip, neighbour, flows.words, at);
+    w.seq = this.#iss[row]!;
+    w.ack = seqAdd(this.#irs[row]!, 1);
+    w.flags = TCP_SYN | TCP_ACK | ((bits & ECN) !== 0 && this.#tries[row] === 0 ? TCP_ECE : 0);
+    w.window = windowOf(listener);
     w.mss = mssOf(ip);
     w.windowScale = (bits & SCALE) !== 0 ? listener.windowScale : NO_SCALE;
     w.sackPermitted = (bits & SACK) !== 0;
     w.hasTimestamps = (bits & STAMPS) !== 0;
     w.tsVal = (Math.floor(now) + this.#engine.stampOffsetOf(flows.words, at)) | 0;
     w.tsEcr = this.#tsRecent[row]!;
-    const flags = TCP_SYN | TCP_ACK | ((bits & ECN) !== 0 && this.#tries[row] === 0 ? TCP_ECE : 0);
-    w.syn(ip, neighbour, flows.words, at, this.#iss[row]!, seqAdd(this.#irs[row]!, 1), flags, windowOf(listener));
+    w.syn();
     this.#sentAt[row] = now;
   }
 
@@ -305,7 +312,11 @@ export class Backlog {
     const { writer: w, counters } = this.#engine;
     const { options } = seg;
     const hasEcn = asksForEcn(seg) && options.hasTimestamps;
-    const iss = this.#cookies.issue(now, tuple, seg.seq, options.mss === 0 ? ip.defaultMss : options.mss);
+    w.begin(ip, neighbour, tuple, 0);
+    w.seq = this.#cookies.issue(now, tuple, seg.seq, options.mss === 0 ? ip.defaultMss : options.mss);
+    w.ack = seqAdd(seg.seq, 1);
+    w.flags = TCP_SYN | TCP_ACK | (hasEcn ? TCP_ECE : 0);
+    w.window = windowOf(listener);
     w.mss = mssOf(ip);
     w.hasTimestamps = options.hasTimestamps;
     // Without timestamps there is no room for them in what comes back.
@@ -314,8 +325,7 @@ export class Backlog {
     const stamp = (Math.floor(now) + this.#engine.stampOffsetOf(tuple, 0)) | 0;
     w.tsVal = cookieStamp(stamp, options.windowScale, options.sackPermitted, hasEcn);
     w.tsEcr = options.tsVal;
-    const flags = TCP_SYN | TCP_ACK | (hasEcn ? TCP_ECE : 0);
-    w.syn(ip, neighbour, tuple, 0, iss, seqAdd(seg.seq, 1), flags, windowOf(listener));
+    w.syn();
     counters.bump(COOKIES_SENT);
   }
 
@@ -325,13 +335,16 @@ export class Backlog {
     const { writer: w, flows, counters } = this.#engine;
     const at = row * TUPLE_WORDS;
     const hasScale = (this.#bits[row]! & SCALE) !== 0;
-    w.clear();
+    w.begin(ip, neighbour, flows.words, at);
+    w.seq = seqAdd(this.#iss[row]!, 1);
+    w.ack = seqAdd(this.#irs[row]!, 1);
+    w.flags = TCP_ACK;
+    w.window = hasScale ? windowOf(listener) >>> listener.windowScale : windowOf(listener);
     w.hasTimestamps = (this.#bits[row]! & STAMPS) !== 0;
     w.tsVal = (Math.floor(now) + this.#engine.stampOffsetOf(flows.words, at)) | 0;
     w.tsEcr = this.#tsRecent[row]!;
     counters.bump(CHALLENGES);
-    const window = hasScale ? windowOf(listener) >>> listener.windowScale : windowOf(listener);
-    w.bare(ip, neighbour, flows.words, at, seqAdd(this.#iss[row]!, 1), seqAdd(this.#irs[row]!, 1), TCP_ACK, window);
+    w.bare();
   }
 }
 

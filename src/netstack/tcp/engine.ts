@@ -7,6 +7,7 @@ import type { Slab } from "../../lib/slab.ts";
 import { type Connection, type ConnectionHost, ENDED, type EndReason } from "./connection.ts";
 import { type TcpCounter, tcpCounters } from "./counters.ts";
 import { FlowTable, TUPLE_WORDS } from "./flows.ts";
+import type { IpPort } from "./ip-port.ts";
 import type { PagePool } from "./pages.ts";
 import { CLOSED } from "./state.ts";
 import { SegmentWriter } from "./writer.ts";
@@ -35,11 +36,12 @@ export class Engine implements ConnectionHost {
   #firstReady: Connection | undefined = undefined;
   #lastReady: Connection | undefined = undefined;
 
-  constructor(slab: Slab, pool: PagePool, random: Random, rows: number) {
+  /** @param ip of the interface, of either family */
+  constructor(slab: Slab, pool: PagePool, random: Random, ip: IpPort, rows: number) {
     this.slab = slab;
     this.pool = pool;
-    this.writer = new SegmentWriter(slab, this.counters);
     this.flows = new FlowTable(rows, randomBelow(random, 2 ** 32) | 0);
+    this.writer = new SegmentWriter(slab, this.counters, ip, this.flows.words);
     this.deadlines = new DeadlineHeap(rows);
     const key = (): Uint8Array => {
       const bytes = new Uint8Array(16);

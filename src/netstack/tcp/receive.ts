@@ -393,7 +393,10 @@ function challenge(e: Engine, c: Connection, now: number): void {
 function resetAt(e: Engine, c: Connection, now: number, seq: number): void {
   const neighbour = routeOf(e, c, now);
   if (neighbour < 0) return;
-  e.writer.clear();
   e.counters.bump(RESETS_SENT);
-  e.writer.bare(c.ip, neighbour, e.flows.words, c.row * TUPLE_WORDS, seq, 0, TCP_RST, 0);
+  const { writer: w } = e;
+  w.begin(c.ip, neighbour, e.flows.words, c.row * TUPLE_WORDS);
+  w.seq = seq;
+  w.flags = TCP_RST;
+  w.bare();
 }

@@ -12,17 +12,8 @@
  * For each acceptable ACK: `acknowledge`, then `detect` where the peer knows SACK; then the results of both are read.
  */
 import { seqDiff, seqLess, seqLessEq } from "../../lib/seq32.ts";
+import { giveRangesBack, LOST, NO_RANGES, RESENT, SACKED, takeRanges } from "./ranges.ts";
 
-const SACKED = 1;
-const LOST = 2;
-/** Sent more than once. */
-const RESENT = 4;
-
-const FIRST_CAPACITY = 16;
-/** Arrays of boards that became empty, for those that begin to send: an idle connection has none. So many at most. */
-const SPARES = 256;
-/** Rows that one call may add: two for each SACK block, and one. */
-const SPARE_ROWS = 10;
 /** What an ACK may split ranges into; what is sent again, and new data, may go beyond, in that order, so that it is always noted. */
 const MAX_BY_SACK = 960;
 const MAX_BY_RESENDING = 1024;
@@ -39,31 +30,9 @@ const MAX_GRAIN = 4;
 /** What is acknowledged together with a hole that was mended may have arrived long before (Linux: tcp_clean_rtx_queue). */
 const AMBIGUOUS = -2;
 
-/** The arrays of a board. */
-class Rows {
-  readonly end: Int32Array;
-  readonly sentAt: Float64Array;
-  readonly state: Uint8Array;
-
-  constructor(capacity: number) {
-    this.end = new Int32Array(capacity);
-    this.sentAt = new Float64Array(capacity);
-    this.state = new Uint8Array(capacity);
-  }
-}
-
-const NO_ROWS = new Rows(0);
-const spares: Rows[] = [];
-
 export class Scoreboard {
-  // Row i is [end of row i - 1, #end[i]); the first begins at #una. Rows are those from #first up to #behind.
-  #rows = NO_ROWS;
-  #end = NO_ROWS.end;
-  #sentAt = NO_ROWS.sentAt;
-  #state = NO_ROWS.state;
-  #first = 0;
-  #behind = 0;
-  #una = 0;
+  /** From SND.UNA to SND.NXT. */
+  #ranges = NO_RANGES;
   #nxt = 0;
   #mss = 536;
   #pipe = 0;
@@ -134,22 +103,25 @@ export class Scoreboard {
 
   /** Nothing is under way. */
   get isEmpty(): boolean {
-    return this.#first === this.#behind;
+    return this.#ranges.isEmpty;
   }
 
   /** The peer SACKed the first bytes and does not acknowledge them: it gave them up (RFC 2018 8). */
   get hasReneged(): boolean {
-    return !this.isEmpty && (this.#state[this.#first]! & SACKED) !== 0;
+    const r = this.#ranges;
+    return !r.isEmpty && (r.state[r.first]! & SACKED) !== 0;
   }
 
   /** When what is first under way was sent last; Infinity: nothing is. */
   get firstSentAt(): number {
-    return this.isEmpty ? Number.POSITIVE_INFINITY : this.#sentAt[this.#first]!;
+    const r = this.#ranges;
+    return r.isEmpty ? Number.POSITIVE_INFINITY : r.sentAt[r.first]!;
   }
 
   /** Whether what is first under way was sent more than once. */
   get firstResent(): boolean {
-    return !this.isEmpty && (this.#state[this.#first]! & RESENT) !== 0;
+    const r = this.#ranges;
+    return !r.isEmpty && (r.state[r.first]! & RESENT) !== 0;
   }
 
   /** Begins anew at `seq`. */
@@ -173,41 +145,44 @@ export class Scoreboard {
 
   /** Sequence numbers from SND.NXT to `end` were sent for the first time. */
   sent(now: number, end: number): void {
-    this.#provide();
+    if (this.#ranges === NO_RANGES) this.#ranges = takeRanges(this.#nxt);
+    const r = this.#ranges;
+    r.provide();
     this.#pipe += seqDiff(end, this.#nxt);
     this.#nxt = end;
-    const last = this.#behind - 1;
-    const joins = last >= this.#first && this.#state[last] === 0 && now - this.#sentAt[last]! <= this.#grain;
-    if (joins || !this.#insert(this.#behind, MAX_ROWS)) {
+    const last = r.behind - 1;
+    const joins = last >= r.first && r.state[last] === 0 && now - r.sentAt[last]! <= this.#grain;
+    if (joins || !r.append(MAX_ROWS)) {
       // With no row left it joins the last one, whatever that is: to take back a SACK or a loss costs sending again at worst.
-      const row = this.#behind - 1;
+      const row = r.behind - 1;
       this.#revive(row);
-      this.#end[row] = end;
-      if (!joins) this.#sentAt[row] = now;
+      r.end[row] = end;
+      if (!joins) r.sentAt[row] = now;
       return;
     }
-    const row = this.#behind - 1;
-    this.#end[row] = end;
-    this.#sentAt[row] = now;
-    this.#state[row] = 0;
+    const row = r.behind - 1;
+    r.end[row] = end;
+    r.sentAt[row] = now;
+    r.state[row] = 0;
   }
 
   /** [start, end) was sent again. */
   resent(now: number, start: number, end: number): void {
+    const r = this.#ranges;
     this.#resends++;
-    this.#provide();
-    let row = this.#rowOf(start);
-    if (row < this.#behind && seqLess(this.#startOf(row), start) && this.#split(row, start, MAX_BY_RESENDING)) row++;
+    r.provide();
+    let row = r.rowOf(start);
+    if (row < r.behind && seqLess(r.startOf(row), start) && r.split(row, start, MAX_BY_RESENDING)) row++;
     const from = row;
-    for (; row < this.#behind && seqLess(this.#startOf(row), end); row++) {
-      if ((this.#state[row]! & SACKED) !== 0) continue;
+    for (; row < r.behind && seqLess(r.startOf(row), end); row++) {
+      if ((r.state[row]! & SACKED) !== 0) continue;
       // Where it cannot be split all of the row counts as sent again: what was not is lost later.
-      if (seqLess(end, this.#end[row]!)) this.#split(row, end, MAX_BY_RESENDING);
+      if (seqLess(end, r.end[row]!)) r.split(row, end, MAX_BY_RESENDING);
       this.#revive(row);
-      this.#state[row] = RESENT;
-      this.#sentAt[row] = now;
+      r.state[row] = RESENT;
+      r.sentAt[row] = now;
     }
-    this.#join(from - 1, row);
+    r.join(from - 1, row, this.#grain);
   }
 
   /**
@@ -220,12 +195,14 @@ export class Scoreboard {
     this.delivered = 0;
     this.rtt = -1;
     this.rttLatest = -1;
-    this.#provide();
     this.#fackBefore = this.#fack;
     this.resentArrived = false;
     this.#noteDuplicate(una, sack, count);
+    if (this.isEmpty) return;
+    this.#ranges.provide();
     this.#advance(now, una, echoedAt);
-    for (let i = this.hasDuplicate ? 1 : 0; i < count; i++) this.#sack(now, sack[2 * i]!, sack[2 * i + 1]!, echoedAt);
+    for (let i = this.hasDuplicate ? 1 : 0; i < count && !this.isEmpty; i++)
+      this.#sack(now, sack[2 * i]!, sack[2 * i + 1]!, echoedAt);
   }
 
   /** A duplicate ACK of a peer without SACK: one segment has arrived, nobody knows which (RFC 5681 3.2 step 4). */
@@ -237,6 +214,7 @@ export class Scoreboard {
 
   /** RACK: deems lost what was sent long enough before something that has arrived (RFC 8985 6.2 steps 4 and 5). */
   detect(now: number, srtt: number, minRtt: number, inRecovery: boolean): void {
+    const r = this.#ranges;
     this.newlyLost = 0;
     this.reoTimeoutAt = Number.POSITIVE_INFINITY;
     this.#minRtt = minRtt;
@@ -245,10 +223,10 @@ export class Scoreboard {
     // What is left was sent after all that has arrived: the usual case.
     if (this.isEmpty || (this.#sacked === 0 && !this.firstResent && this.firstSentAt >= this.#xmitAt)) return;
     let timeout = 0;
-    for (let row = this.#first; row < this.#behind; row++) {
-      if ((this.#state[row]! & (SACKED | LOST)) !== 0) continue;
-      if (!sentAfter(this.#xmitAt, this.#endSeq, this.#sentAt[row]!, this.#end[row]!)) continue;
-      const remaining = this.#sentAt[row]! + this.#rtt + this.#reoWnd - now;
+    for (let row = r.first; row < r.behind; row++) {
+      if ((r.state[row]! & (SACKED | LOST)) !== 0) continue;
+      if (!sentAfter(this.#xmitAt, this.#endSeq, r.sentAt[row]!, r.end[row]!)) continue;
+      const remaining = r.sentAt[row]! + this.#rtt + this.#reoWnd - now;
       if (remaining <= 0) this.#lose(row);
       else if (remaining > timeout) timeout = remaining;
     }
@@ -262,9 +240,10 @@ export class Scoreboard {
 
   /** The first segment is lost: three duplicate ACKs, or a partial one, of a peer without SACK (RFC 6582 3.2). */
   loseFirst(): void {
+    const r = this.#ranges;
     this.newlyLost = 0;
     if (this.isEmpty) return;
-    this.#provide();
+    r.provide();
     this.#loseSegment();
   }
 
@@ -273,38 +252,42 @@ export class Scoreboard {
    * reneged everything is, and its SACKs are forgotten (RFC 2018 8).
    */
   timeOut(now: number): void {
+    const r = this.#ranges;
     this.newlyLost = 0;
     this.#guessed = 0;
     if (this.isEmpty) return;
-    this.#provide();
+    r.provide();
     const all = this.hasReneged;
-    for (let row = this.#first; row < this.#behind; row++) {
-      if (all && (this.#state[row]! & SACKED) !== 0) this.#revive(row);
-      if (all || this.#sentAt[row]! + this.#rtt + this.#reoWnd <= now) this.#lose(row);
+    for (let row = r.first; row < r.behind; row++) {
+      if (all && (r.state[row]! & SACKED) !== 0) this.#revive(row);
+      if (all || r.sentAt[row]! + this.#rtt + this.#reoWnd <= now) this.#lose(row);
     }
     this.#loseSegment();
   }
 
   /** The path does not carry segments of this size: everything under way is lost. */
   loseAll(): void {
-    for (let row = this.#first; row < this.#behind; row++) this.#lose(row);
+    const r = this.#ranges;
+    for (let row = r.first; row < r.behind; row++) this.#lose(row);
   }
 
   /** The loss was none: what was not sent again yet is under way. */
   reviveLost(): void {
-    for (let row = this.#first; row < this.#behind; row++) if ((this.#state[row]! & LOST) !== 0) this.#revive(row);
+    const r = this.#ranges;
+    for (let row = r.first; row < r.behind; row++) if ((r.state[row]! & LOST) !== 0) this.#revive(row);
   }
 
   /** Finds the first bytes that are lost and not sent again yet: [nextLost, nextLostEnd). */
   findLost(): boolean {
+    const r = this.#ranges;
     if (this.#lost === 0) return false;
-    let row = this.#rowOf(this.#lostFrom);
-    while (row < this.#behind && (this.#state[row]! & LOST) === 0) row++;
-    if (row === this.#behind) return false;
-    this.nextLost = this.#startOf(row);
+    let row = r.rowOf(this.#lostFrom);
+    while (row < r.behind && (r.state[row]! & LOST) === 0) row++;
+    if (row === r.behind) return false;
+    this.nextLost = r.startOf(row);
     this.#lostFrom = this.nextLost;
-    while (row + 1 < this.#behind && (this.#state[row + 1]! & LOST) !== 0) row++;
-    this.nextLostEnd = this.#end[row]!;
+    while (row + 1 < r.behind && (r.state[row + 1]! & LOST) !== 0) row++;
+    this.nextLostEnd = r.end[row]!;
     return true;
   }
 
@@ -323,46 +306,48 @@ export class Scoreboard {
   }
 
   #sack(now: number, left: number, right: number, echoedAt: number): void {
-    if (seqLess(left, this.#una) || !seqLess(left, right) || seqLess(this.#nxt, right)) return;
-    let row = this.#rowOf(left);
+    const r = this.#ranges;
+    if (seqLess(left, r.start) || !seqLess(left, right) || seqLess(this.#nxt, right)) return;
+    let row = r.rowOf(left);
     const from = row;
-    if (seqLess(this.#startOf(row), left)) {
+    if (seqLess(r.startOf(row), left)) {
       // Bytes of a row that cannot be split are not noted: they are sent again at worst.
-      if ((this.#state[row]! & SACKED) === 0) {
-        const wasSplit = this.#split(row, left, MAX_BY_SACK);
-        if (!wasSplit && seqLessEq(right, this.#end[row]!)) return;
+      if ((r.state[row]! & SACKED) === 0) {
+        const wasSplit = r.split(row, left, MAX_BY_SACK);
+        if (!wasSplit && seqLessEq(right, r.end[row]!)) return;
       }
       row++;
-      if (seqLessEq(right, this.#startOf(row))) return;
+      if (seqLessEq(right, r.startOf(row))) return;
     }
-    for (; row < this.#behind && seqLess(this.#startOf(row), right); row++) {
-      if ((this.#state[row]! & SACKED) !== 0) continue;
-      if (seqLess(right, this.#end[row]!) && !this.#split(row, right, MAX_BY_SACK)) break;
-      this.#deliver(now, row, this.#end[row]!, echoedAt);
-      if ((this.#state[row]! & LOST) !== 0) this.#lost -= this.#lenOf(row);
-      else this.#pipe -= this.#lenOf(row);
-      this.#sacked += this.#lenOf(row);
-      this.#state[row] = SACKED;
+    for (; row < r.behind && seqLess(r.startOf(row), right); row++) {
+      if ((r.state[row]! & SACKED) !== 0) continue;
+      if (seqLess(right, r.end[row]!) && !r.split(row, right, MAX_BY_SACK)) break;
+      this.#deliver(now, row, r.end[row]!, echoedAt);
+      if ((r.state[row]! & LOST) !== 0) this.#lost -= r.lenOf(row);
+      else this.#pipe -= r.lenOf(row);
+      this.#sacked += r.lenOf(row);
+      r.state[row] = SACKED;
     }
-    this.#join(from - 1, row);
+    r.join(from - 1, row, this.#grain);
   }
 
   #advance(now: number, una: number, echoedAt: number): void {
-    if (!seqLess(this.#una, una)) return;
+    const r = this.#ranges;
+    if (!seqLess(r.start, una)) return;
     this.#guessed = 0;
-    while (this.#first < this.#behind && seqLess(this.#una, una)) {
-      const row = this.#first;
-      const end = seqLess(una, this.#end[row]!) ? una : this.#end[row]!;
-      const len = seqDiff(end, this.#una);
-      const state = this.#state[row]!;
+    while (r.first < r.behind && seqLess(r.start, una)) {
+      const row = r.first;
+      const end = seqLess(una, r.end[row]!) ? una : r.end[row]!;
+      const len = seqDiff(end, r.start);
+      const state = r.state[row]!;
       if ((state & SACKED) !== 0) this.#sacked -= len;
       else {
         this.#deliver(now, row, end, echoedAt);
         if ((state & LOST) !== 0) this.#lost -= len;
         else this.#pipe -= len;
       }
-      this.#una = end;
-      if (end === this.#end[row]) this.#first++;
+      r.start = end;
+      if (end === r.end[row]) r.first++;
     }
     if (this.isEmpty) this.#empty(una);
     else if (seqLess(this.#lostFrom, una)) this.#lostFrom = una;
@@ -370,11 +355,12 @@ export class Scoreboard {
 
   /** Bytes of a row up to `end` have arrived, and were not known to have before (RFC 8985 6.2 steps 2 and 3). */
   #deliver(now: number, row: number, end: number, echoedAt: number): void {
-    this.delivered += seqDiff(end, this.#startOf(row));
-    const sentAt = this.#sentAt[row]!;
+    const r = this.#ranges;
+    this.delivered += seqDiff(end, r.startOf(row));
+    const sentAt = r.sentAt[row]!;
     const rtt = now - sentAt;
     if (seqLess(this.#fack, end)) this.#fack = end;
-    if ((this.#state[row]! & RESENT) !== 0) {
+    if ((r.state[row]! & RESENT) !== 0) {
       this.rtt = AMBIGUOUS;
       this.rttLatest = AMBIGUOUS;
       // It may be the first copy that has arrived: then this tells nothing about the last one.
@@ -397,7 +383,8 @@ export class Scoreboard {
     // What the network repeats by itself is none of ours (as in Linux: tcp_dsack_seen).
     const isOurs = this.hasDuplicate && this.#resends > 0;
     if (isOurs) this.#resends--;
-    if (isOurs && (Number.isNaN(this.#dsackRound) || !seqLess(this.#una, this.#dsackRound))) {
+    const una = this.isEmpty ? this.#nxt : this.#ranges.start;
+    if (isOurs && (Number.isNaN(this.#dsackRound) || !seqLess(una, this.#dsackRound))) {
       this.#dsackRound = this.#nxt;
       this.#reoWndMult++;
       this.#reoWndPersist = REO_WND_PERSIST;
@@ -410,147 +397,49 @@ export class Scoreboard {
   }
 
   #lose(row: number): void {
-    const state = this.#state[row]!;
+    const r = this.#ranges;
+    const state = r.state[row]!;
     if ((state & (SACKED | LOST)) !== 0) return;
-    const len = this.#lenOf(row);
+    const len = r.lenOf(row);
     this.#pipe -= len;
     this.#lost += len;
     this.newlyLost += len;
-    this.#state[row] = state | LOST;
-    const start = this.#startOf(row);
+    r.state[row] = state | LOST;
+    const start = r.startOf(row);
     if (seqLess(start, this.#lostFrom) || this.#lost === len) this.#lostFrom = start;
   }
 
   /** The first segment is lost. */
   #loseSegment(): void {
-    const row = this.#first;
-    if ((this.#state[row]! & LOST) !== 0) return;
-    const end = (this.#una + this.#mss) | 0;
-    if (seqLess(end, this.#end[row]!)) this.#split(row, end, MAX_BY_RESENDING);
+    const r = this.#ranges;
+    const row = r.first;
+    if ((r.state[row]! & LOST) !== 0) return;
+    const end = (r.start + this.#mss) | 0;
+    if (seqLess(end, r.end[row]!)) r.split(row, end, MAX_BY_RESENDING);
     this.#lose(row);
   }
 
   /** The row is under way. */
   #revive(row: number): void {
-    const state = this.#state[row]!;
-    const len = this.#lenOf(row);
+    const r = this.#ranges;
+    const state = r.state[row]!;
+    const len = r.lenOf(row);
     if ((state & SACKED) !== 0) this.#sacked -= len;
     else if ((state & LOST) !== 0) this.#lost -= len;
     else return;
     this.#pipe += len;
-    this.#state[row] = state & RESENT;
-  }
-
-  #startOf(row: number): number {
-    return row === this.#first ? this.#una : this.#end[row - 1]!;
-  }
-
-  #lenOf(row: number): number {
-    return seqDiff(this.#end[row]!, this.#startOf(row));
-  }
-
-  /** The row that holds `seq`, or the one behind the last. */
-  #rowOf(seq: number): number {
-    let low = this.#first;
-    let high = this.#behind;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (seqLessEq(this.#end[middle]!, seq)) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  /** Makes two rows of one, the second from `seq` on; false: there are `max` rows. */
-  #split(row: number, seq: number, max: number): boolean {
-    if (!this.#insert(row, max)) return false;
-    this.#end[row] = seq;
-    this.#sentAt[row] = this.#sentAt[row + 1]!;
-    this.#state[row] = this.#state[row + 1]!;
-    return true;
-  }
-
-  /** Makes place for a row in front of `row`; false: there are `max` rows. */
-  #insert(row: number, max: number): boolean {
-    if (this.#behind - this.#first >= max) return false;
-    this.#move(row, row + 1);
-    this.#behind++;
-    return true;
-  }
-
-  /** Moves the rows from `from` on to `to`. */
-  #move(from: number, to: number): void {
-    this.#end.copyWithin(to, from, this.#behind);
-    this.#sentAt.copyWithin(to, from, this.#behind);
-    this.#state.copyWithin(to, from, this.#behind);
-  }
-
-  /** Sees to it that the arrays have room for what one call adds, so that rows keep their index during the call. */
-  #provide(): void {
-    const capacity = this.#end.length;
-    const rows = this.#behind - this.#first;
-    if (this.#behind + SPARE_ROWS <= capacity) return;
-    if (capacity === 0) return this.#hold(spares.pop() ?? new Rows(FIRST_CAPACITY));
-    if (2 * rows + SPARE_ROWS > capacity) return this.#resize(2 * capacity);
-    this.#move(this.#first, 0);
-    this.#first = 0;
-    this.#behind = rows;
-  }
-
-  #resize(capacity: number): void {
-    const from = this.#first;
-    const to = this.#behind;
-    const rows = new Rows(capacity);
-    rows.end.set(this.#end.subarray(from, to));
-    rows.sentAt.set(this.#sentAt.subarray(from, to));
-    rows.state.set(this.#state.subarray(from, to));
-    this.#hold(rows);
-    this.#first = 0;
-    this.#behind = to - from;
-  }
-
-  #hold(rows: Rows): void {
-    this.#rows = rows;
-    this.#end = rows.end;
-    this.#sentAt = rows.sentAt;
-    this.#state = rows.state;
-  }
-
-  /** Of the rows from `from` to `to`, neighbours that are alike and were sent at once become one. */
-  #join(from: number, to: number): void {
-    let kept = Math.max(from, this.#first);
-    const last = Math.min(to, this.#behind - 1);
-    for (let row = kept + 1; row <= last; row++) {
-      const state = this.#state[row]!;
-      const sentAt = this.#sentAt[row]!;
-      const isAlike =
-        state === this.#state[kept]! &&
-        ((state & SACKED) !== 0 || Math.abs(sentAt - this.#sentAt[kept]!) <= this.#grain);
-      if (!isAlike) {
-        kept++;
-        this.#state[kept] = state;
-        this.#sentAt[kept] = sentAt;
-      } else if (sentAt > this.#sentAt[kept]!) this.#sentAt[kept] = sentAt;
-      this.#end[kept] = this.#end[row]!;
-    }
-    if (kept >= last) return;
-    this.#move(last + 1, kept + 1);
-    this.#behind -= last - kept;
+    r.state[row] = state & RESENT;
   }
 
   /** Nothing is under way from `una` on. */
   #empty(una: number): void {
-    this.#una = una;
+    if (this.#ranges !== NO_RANGES) giveRangesBack(this.#ranges);
+    this.#ranges = NO_RANGES;
     this.#lostFrom = una;
-    this.#first = 0;
-    this.#behind = 0;
     this.#pipe = 0;
     this.#sacked = 0;
     this.#lost = 0;
     this.#guessed = 0;
-    if (this.#rows === NO_ROWS) return;
-    if (this.#end.length === FIRST_CAPACITY && spares.length < SPARES) spares.push(this.#rows);
-    this.#hold(NO_ROWS);
   }
 }
 

@@ -12,7 +12,7 @@ import { RESETS_SENT, RETRANSMITTED } from "./counters.ts";
 import type { Engine } from "./engine.ts";
 import { TUPLE_WORDS } from "./flows.ts";
 import { CLOSE_WAIT, FIN_WAIT_1, FIN_WAIT_2, isSynchronized, LAST_ACK, SYN_RECEIVED, SYN_SENT } from "./state.ts";
-import { ECT } from "./writer.ts";
+import { ECT, type SegmentWriter } from "./writer.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 /** Our choice: what one connection sends in a turn before others have theirs. */
@@ -91,7 +91,7 @@ export function sendSyn(e: Engine, c: Connection, now: number): void {
   if (neighbour < 0) return;
   const isAnswer = c.stateCode === SYN_RECEIVED;
   const { writer: w } = e;
-  const at = c.row * TUPLE_WORDS;
+  w.begin(c.ip, neighbour, e.flows.words, c.row * TUPLE_WORDS);
   w.mss = c.ip.mtu - c.ip.headerLen - TCP_HEADER_LEN;
   w.windowScale = !isAnswer || c.hasScale ? c.rcvShift : -1;
   w.sackPermitted = !isAnswer || c.hasSack;
@@ -101,8 +101,11 @@ export function sendSyn(e: Engine, c: Connection, now: number): void {
   const window = Math.min(0xffff, c.receiveRing.capacity);
   // A SYN that had to be sent again asks for no ECN: the path may drop those that do (RFC 3168 6.1.1.1).
   const ecn = isAnswer ? (c.hasEcn ? TCP_ECE : 0) : c.hasEcn && c.tries === 0 ? TCP_ECE | TCP_CWR : 0;
-  const flags = (isAnswer ? TCP_SYN | TCP_ACK : TCP_SYN) | ecn;
-  w.syn(c.ip, neighbour, e.flows.words, at, c.una, isAnswer ? c.rcvNxt : 0, flags, window);
+  w.seq = c.una;
+  w.ack = isAnswer ? c.rcvNxt : 0;
+  w.flags = (isAnswer ? TCP_SYN | TCP_ACK : TCP_SYN) | ecn;
+  w.window = window;
+  w.syn();
   c.rcvAdv = (c.rcvNxt + window) | 0;
   c.lastAckSent = c.rcvNxt;
   c.sentAt = now;
@@ -118,8 +121,11 @@ export function sendAck(e: Engine, c: Connection, now: number): void {
 export function sendQuestion(e: Engine, c: Connection, now: number): void {
   const neighbour = routeOf(e, c, now);
   if (neighbour < 0) return;
-  describe(e, c, now, false);
-  bare(e, c, neighbour, (c.una - 1) | 0, TCP_ACK);
+  const w = begin(e, c, now, neighbour);
+  w.seq = (c.una - 1) | 0;
+  w.flags = TCP_ACK;
+  w.window = advertise(c);
+  w.bare();
 }
 
 /** The reset that ends the connection for the peer. */
@@ -127,15 +133,16 @@ export function sendReset(e: Engine, c: Connection, now: number): void {
   if (c.stateCode === SYN_SENT) return; // the peer knows of nothing
   const neighbour = routeOf(e, c, now);
   if (neighbour < 0) return;
-  describe(e, c, now, false);
   e.counters.bump(RESETS_SENT);
-  e.writer.bare(c.ip, neighbour, e.flows.words, c.row * TUPLE_WORDS, c.nxt, c.rcvNxt, TCP_RST | TCP_ACK, 0);
+  const w = begin(e, c, now, neighbour);
+  w.seq = c.nxt;
+  w.flags = TCP_RST | TCP_ACK;
+  w.bare();
 }
 
 /** Sends [start, start + n) again, or for the first time when it begins at SND.NXT; FIN is the number behind the data. */
 function sendRange(e: Engine, c: Connection, now: number, neighbour: number, start: number, n: number): void {
   const isNew = start === c.nxt;
-  const { writer: w, flows } = e;
   const end = (start + n) | 0;
   const { dataEnd } = c;
   const hasFin = seqLess(dataEnd, end);
@@ -147,15 +154,14 @@ function sendRange(e: Engine, c: Connection, now: number, neighbour: number, sta
     flags |= TCP_CWR;
     c.cwrWanted = false;
   }
-  describe(e, c, now, false);
-  if (len === 0) {
-    bare(e, c, neighbour, start, flags);
-  } else {
-    const window = advertise(c);
-    const at = c.row * TUPLE_WORDS;
-    const offset = seqDiff(start, c.sendBase);
-    const ecn = isNew && c.hasEcn ? ECT : 0;
-    w.data(c.ip, neighbour, flows.words, at, start, c.rcvNxt, flags, window, ecn, c.sendRing, offset, len, payload);
+  const w = begin(e, c, now, neighbour);
+  w.seq = start;
+  w.flags = flags;
+  w.window = advertise(c);
+  if (len === 0) w.bare();
+  else {
+    w.ecn = isNew && c.hasEcn ? ECT : 0;
+    w.data(c.sendRing, seqDiff(start, c.sendBase), len, payload);
   }
   acknowledged(c);
   c.sentAt = now;
@@ -289,22 +295,24 @@ function sendNew(e: Engine, c: Connection, now: number, neighbour: number, budge
 const mayBeSmall = (c: Connection): boolean => c.noDelay || c.finWanted || seqLessEq(c.smallEnd, c.una);
 
 function sendAckTo(e: Engine, c: Connection, now: number, neighbour: number): void {
-  describe(e, c, now, true);
-  bare(e, c, neighbour, c.nxt, c.echoesCongestion ? TCP_ACK | TCP_ECE : TCP_ACK);
+  const w = begin(e, c, now, neighbour);
+  w.seq = c.nxt;
+  w.flags = c.echoesCongestion ? TCP_ACK | TCP_ECE : TCP_ACK;
+  w.window = advertise(c);
+  if (c.hasSack) w.sackCount = c.assembler.sack(w.sack, tcpSackRoom(c.hasTimestamps));
+  w.bare();
   acknowledged(c);
 }
 
-function bare(e: Engine, c: Connection, neighbour: number, seq: number, flags: number): void {
-  e.writer.bare(c.ip, neighbour, e.flows.words, c.row * TUPLE_WORDS, seq, c.rcvNxt, flags, advertise(c));
-}
-
-/** The options of the next segment. */
-function describe(e: Engine, c: Connection, now: number, withSack: boolean): void {
+/** Begins a segment of the connection, with what all of them have. */
+function begin(e: Engine, c: Connection, now: number, neighbour: number): SegmentWriter {
   const { writer: w } = e;
+  w.begin(c.ip, neighbour, e.flows.words, c.row * TUPLE_WORDS);
+  w.ack = c.rcvNxt;
   w.hasTimestamps = c.hasTimestamps;
   w.tsVal = stampOf(c, now);
   w.tsEcr = c.tsRecent;
-  w.sackCount = withSack && c.hasSack ? c.assembler.sack(w.sack, tcpSackRoom(c.hasTimestamps)) : 0;
+  return w;
 }
 
 /** The acknowledgement that was due has gone out. */

@@ -104,7 +104,7 @@ export class Tcp {
     this.#v4 = v4;
     this.#v6 = v6;
     this.#limit = connections;
-    this.#engine = new Engine(slab, options.pool, random, connections + halfOpen + timeWait);
+    this.#engine = new Engine(slab, options.pool, random, v4, connections + halfOpen + timeWait);
     this.#backlog = new Backlog(this.#engine, halfOpen, random, (now, listener, ip, row, shake) =>
       this.#promote(now, listener, ip, row, shake),
     );

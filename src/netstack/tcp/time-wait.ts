@@ -131,14 +131,18 @@ export class TimeWait {
   #answer(now: number, row: number, hasStamps: boolean, ip: IpPort): void {
     if (now - this.#answeredAt[row]! < ANSWER_MS) return;
     this.#answeredAt[row] = now;
-    const { flows, writer } = this.#engine;
+    const { flows, writer: w } = this.#engine;
     const at = row * TUPLE_WORDS;
     const neighbour = ip.route(now, flows.words, at);
     if (neighbour < 0) return;
-    writer.clear();
-    writer.hasTimestamps = hasStamps && this.#hasTimestamps[row] === 1;
-    writer.tsVal = (Math.floor(now) + this.#engine.stampOffsetOf(flows.words, at)) | 0;
-    writer.tsEcr = this.#tsRecent[row]!;
-    writer.bare(ip, neighbour, flows.words, at, this.#sndNxt[row]!, this.#rcvNxt[row]!, TCP_ACK, this.#window[row]!);
+    w.begin(ip, neighbour, flows.words, at);
+    w.seq = this.#sndNxt[row]!;
+    w.ack = this.#rcvNxt[row]!;
+    w.flags = TCP_ACK;
+    w.window = this.#window[row]!;
+    w.hasTimestamps = hasStamps && this.#hasTimestamps[row] === 1;
+    w.tsVal = (Math.floor(now) + this.#engine.stampOffsetOf(flows.words, at)) | 0;
+    w.tsEcr = this.#tsRecent[row]!;
+    w.bare();
   }
 }

@@ -34,11 +34,21 @@ const MAX_PACKET = 65535;
 /** ECT(0), for data that may be marked (RFC 3168 5). */
 export const ECT = 2;
 
+/**
+ * One segment after the other: `begin` says whose it is, then fields and options are set, then `syn`, `bare` or `data` writes and sends it.
+ */
 export class SegmentWriter {
-  /** SACK blocks of the segment to be written: left, right of each. */
+  // Of the header.
+  seq = 0;
+  ack = 0;
+  flags = 0;
+  /** As it stands in the header. */
+  window = 0;
+  /** Codepoint of RFC 3168 5 in the IP header. */
+  ecn = 0;
+  /** SACK blocks: left, right of each. */
   readonly sack = new Int32Array(8);
   sackCount = 0;
-  /** Timestamps of the segment to be written. */
   hasTimestamps = false;
   tsVal = 0;
   tsEcr = 0;
@@ -50,111 +60,101 @@ export class SegmentWriter {
   readonly #slab: Slab;
   readonly #counters: Counters<TcpCounter>;
   readonly #out = new Packet();
+  // Whose it is.
+  #ip: IpPort;
+  #neighbour = 0;
+  #words: Int32Array;
+  #at = 0;
 
-  constructor(slab: Slab, counters: Counters<TcpCounter>) {
+  /** @param ip,words what `begin` sets anew */
+  constructor(slab: Slab, counters: Counters<TcpCounter>, ip: IpPort, words: Int32Array) {
     this.#slab = slab;
     this.#counters = counters;
+    this.#ip = ip;
+    this.#words = words;
   }
 
-  /** Nothing of the segment before stays: no options. */
-  clear(): void {
+  /** A segment through `neighbour` of the tuple at `words[at]`, without options and, until they are set, with all fields 0. */
+  begin(ip: IpPort, neighbour: number, words: Int32Array, at: number): void {
+    this.#ip = ip;
+    this.#neighbour = neighbour;
+    this.#words = words;
+    this.#at = at;
+    this.seq = 0;
+    this.ack = 0;
+    this.flags = 0;
+    this.window = 0;
+    this.ecn = 0;
     this.sackCount = 0;
     this.hasTimestamps = false;
   }
 
-  /** Sends a SYN or SYN-ACK. @param at of the tuple in `words` */
-  syn(
-    ip: IpPort,
-    neighbour: number,
-    words: Int32Array,
-    at: number,
-    seq: number,
-    ack: number,
-    flags: number,
-    window: number,
-  ): void {
-    const to = ip.link.frame(ip.headerLen + MAX_HEADER);
+  /** Sends a SYN or SYN-ACK. */
+  syn(): void {
+    const to = this.#frame(0);
     const { mss, windowScale, sackPermitted, hasTimestamps, tsVal, tsEcr } = this;
-    const options = to + ip.headerLen + TCP_HEADER_LEN;
+    const options = to + this.#ip.headerLen + TCP_HEADER_LEN;
     const d = this.#slab.view;
     const len = tcpSynOptionsEmit(d, options, mss, windowScale, sackPermitted, hasTimestamps, tsVal, tsEcr);
-    this.#finish(ip, neighbour, words, at, to, TCP_HEADER_LEN + len, 0, 0, seq, ack, flags, window);
+    this.#finish(to, TCP_HEADER_LEN + len, 0);
   }
 
   /** Sends a segment without data. */
-  bare(
-    ip: IpPort,
-    neighbour: number,
-    words: Int32Array,
-    at: number,
-    seq: number,
-    ack: number,
-    flags: number,
-    window: number,
-  ): void {
-    const to = ip.link.frame(ip.headerLen + MAX_HEADER);
-    this.#finish(ip, neighbour, words, at, to, this.#options(ip, to), 0, 0, seq, ack, flags, window);
+  bare(): void {
+    const to = this.#frame(0);
+    this.#finish(to, this.#options(to), 0);
   }
 
   /**
-   * Sends `len` bytes of the ring from `offset` on, in segments of `mss` bytes; at most {@link superLimit} of them. FIN and PSH go with
-   * the last one, CWR with the first.
+   * Sends `len` bytes of the ring from `offset` on, in segments of `payload` bytes; at most {@link superLimit} of them. FIN and PSH go
+   * with the last one, CWR with the first.
    */
-  data(
-    ip: IpPort,
-    neighbour: number,
-    words: Int32Array,
-    at: number,
-    seq: number,
-    ack: number,
-    flags: number,
-    window: number,
-    ecn: number,
-    ring: Ring,
-    offset: number,
-    len: number,
-    mss: number,
-  ): void {
-    const { link } = ip;
+  data(ring: Ring, offset: number, len: number, payload: number): void {
     const rows = piecesOf(ring, offset, len);
-    if (!link.gathers(neighbour, rows + 1, ip.isV6)) {
-      for (let done = 0; done < len; done += mss) {
-        const n = Math.min(mss, len - done);
-        const last = done + n === len;
-        const own = (last ? flags : flags & ~(TCP_FIN | TCP_PSH)) & (done === 0 ? ~0 : ~TCP_CWR);
-        const to = link.frame(ip.headerLen + MAX_HEADER + n);
-        const headerLen = this.#options(ip, to);
-        copyOut(this.#slab, ring, offset + done, n, to + ip.headerLen + headerLen);
-        this.#finish(ip, neighbour, words, at, to, headerLen, n, ecn, (seq + done) | 0, ack, own, window);
-      }
-      return;
+    if (this.#ip.link.gathers(this.#neighbour, rows + 1, this.#ip.isV6)) this.#gather(ring, offset, len, payload);
+    else this.#copy(ring, offset, len, payload);
+  }
+
+  /** Each segment by itself. */
+  #copy(ring: Ring, offset: number, len: number, payload: number): void {
+    const { seq, flags } = this;
+    for (let done = 0; done < len; done += payload) {
+      const n = Math.min(payload, len - done);
+      const last = done + n === len;
+      this.seq = (seq + done) | 0;
+      this.flags = (last ? flags : flags & ~(TCP_FIN | TCP_PSH)) & (done === 0 ? ~0 : ~TCP_CWR);
+      const to = this.#frame(n);
+      const headerLen = this.#options(to);
+      copyOut(this.#slab, ring, offset + done, n, to + this.#ip.headerLen + headerLen);
+      this.#finish(to, headerLen, n);
     }
+  }
+
+  /** One row of headers, and rows that point into the ring. */
+  #gather(ring: Ring, offset: number, len: number, payload: number): void {
+    const ip = this.#ip;
     const out = this.#out;
-    const d = this.#slab.view;
-    const to = link.frame(ip.headerLen + MAX_HEADER);
-    const headerLen = this.#options(ip, to);
-    const tcp = to + ip.headerLen;
-    const packets = Math.ceil(len / mss);
-    const ports = words[at + TUPLE_PORTS]!;
-    ip.emit(out, to, ip.headerLen + headerLen + len, ecn, words, at, packets);
-    tcpEmit(d, tcp, ports >>> 16, ports & 0xffff, seq, ack, headerLen, flags, window);
-    tcpSetPartialChecksum(d, tcp, headerLen + len, out.pseudo);
+    const to = this.#frame(0);
+    const headerLen = this.#options(to);
+    const packets = Math.ceil(len / payload);
+    this.#emit(to, headerLen, len, packets);
+    tcpSetPartialChecksum(this.#slab.view, to + ip.headerLen, headerLen + len, out.pseudo);
     out.flags = VNET_NEEDS_CSUM;
     out.csumStart = ip.headerLen;
     out.csumOffset = TCP_CHECKSUM_OFFSET;
     if (packets > 1) {
-      out.gsoType = (flags & TCP_CWR) === 0 ? ip.gsoType : ip.gsoType | GSO_ECN;
-      out.gsoSize = mss;
+      out.gsoType = (this.flags & TCP_CWR) === 0 ? ip.gsoType : ip.gsoType | GSO_ECN;
+      out.gsoSize = payload;
       out.hdrLen = ip.headerLen + headerLen;
     } else {
       out.gsoType = GSO_NONE;
     }
     out.len = ip.headerLen + headerLen;
     this.#counters.values[SEGMENTS_SENT]! += packets;
-    if (ip.send(out, neighbour) !== Drop.None) return;
+    if (ip.send(out, this.#neighbour) !== Drop.None) return;
     for (let done = 0; done < len; ) {
       const n = Math.min(len - done, ring.run(offset + done));
-      link.extend(ring.at(offset + done), n);
+      ip.link.extend(ring.at(offset + done), n);
       done += n;
     }
   }
@@ -164,37 +164,34 @@ export class SegmentWriter {
     return Math.max(1, Math.floor((MAX_PACKET - ip.headerLen - MAX_HEADER) / mss)) * mss;
   }
 
+  /** Room for a packet with `len` bytes of payload. */
+  #frame(len: number): number {
+    return this.#ip.link.frame(this.#ip.headerLen + MAX_HEADER + len);
+  }
+
   /** Writes the options of a segment that is no SYN; returns the length of the header with them. */
-  #options(ip: IpPort, to: number): number {
-    const at = to + ip.headerLen + TCP_HEADER_LEN;
+  #options(to: number): number {
+    const at = to + this.#ip.headerLen + TCP_HEADER_LEN;
     const { hasTimestamps, tsVal, tsEcr, sack, sackCount } = this;
     return TCP_HEADER_LEN + tcpSegmentOptionsEmit(this.#slab.view, at, hasTimestamps, tsVal, tsEcr, sack, sackCount);
   }
 
-  /** Writes IP header, TCP header and checksum around options and `len` bytes of payload that are there, and sends it. */
-  #finish(
-    ip: IpPort,
-    neighbour: number,
-    words: Int32Array,
-    at: number,
-    to: number,
-    headerLen: number,
-    len: number,
-    ecn: number,
-    seq: number,
-    ack: number,
-    flags: number,
-    window: number,
-  ): void {
-    const d = this.#slab.view;
-    const out = this.#out;
-    const tcp = to + ip.headerLen;
-    const ports = words[at + TUPLE_PORTS]!;
-    ip.emit(out, to, ip.headerLen + headerLen + len, ecn, words, at, 1);
-    tcpEmit(d, tcp, ports >>> 16, ports & 0xffff, seq, ack, headerLen, flags, window);
-    tcpSetChecksum(d, tcp, headerLen + len, out.pseudo);
+  /** Writes IP header and TCP header in front of options and `len` bytes of payload, of what becomes `packets` packets. */
+  #emit(to: number, headerLen: number, len: number, packets: number): void {
+    const ip = this.#ip;
+    const words = this.#words;
+    const ports = words[this.#at + TUPLE_PORTS]!;
+    ip.emit(this.#out, to, ip.headerLen + headerLen + len, this.ecn, words, this.#at, packets);
+    const { seq, ack, flags, window } = this;
+    tcpEmit(this.#slab.view, to + ip.headerLen, ports >>> 16, ports & 0xffff, seq, ack, headerLen, flags, window);
+  }
+
+  /** Sends a packet whose options and `len` bytes of payload are there. */
+  #finish(to: number, headerLen: number, len: number): void {
+    this.#emit(to, headerLen, len, 1);
+    tcpSetChecksum(this.#slab.view, to + this.#ip.headerLen, headerLen + len, this.#out.pseudo);
     this.#counters.bump(SEGMENTS_SENT);
-    ip.send(out, neighbour);
+    this.#ip.send(this.#out, this.#neighbour);
   }
 }
 
