@@ -12,13 +12,12 @@
 import type { Counters } from "../../lib/counters.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
 import { IpAddress } from "../../lib/ip.ts";
-import { type Random, randomBelow } from "../../lib/random.ts";
+import type { Random } from "../../lib/random.ts";
 import { seqAdd, seqLess } from "../../lib/seq32.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Packet } from "../packet.ts";
 import type { PortOwner } from "../port-owner.ts";
-import { PROTO_TCP } from "../wire/ipv4.ts";
 import {
   TCP_ACK,
   TCP_FIN,
@@ -46,6 +45,7 @@ import { Engine } from "./engine.ts";
 import { FLOW_CONNECTION, FLOW_HALF_OPEN, FLOW_TIME_WAIT, TUPLE_PORTS, TUPLE_REMOTE, TUPLE_WORDS } from "./flows.ts";
 import type { IpPort } from "./ip-port.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
+import { LocalPorts } from "./local-ports.ts";
 import type { PagePool } from "./pages.ts";
 import { receive } from "./receive.ts";
 import { Segment } from "./segment.ts";
@@ -71,10 +71,6 @@ export const ERROR_SOFT = 0;
 export const ERROR_HARD = 1;
 export const ERROR_TOO_BIG = 2;
 
-/** Ports that `connect` picks from (RFC 6056 3.2). */
-const EPHEMERAL_FIRST = 32768;
-const EPHEMERAL_COUNT = 28232;
-const EPHEMERAL_TRIES = 200;
 /** What is done of what is due in one call; the rest is due at the next. */
 const DUE_BUDGET = 256;
 /** RFC 1191 5: a router that says no size. */
@@ -82,7 +78,6 @@ const UNSAID_MTU = 1280;
 
 export class Tcp {
   readonly #engine: Engine;
-  readonly #random: Random;
   readonly #slab: Slab;
   readonly #v4: IpPort;
   readonly #v6: IpPort | undefined;
@@ -92,15 +87,12 @@ export class Tcp {
   readonly #listeners = new Map<number, Listener>();
   readonly #tuple = new Int32Array(TUPLE_WORDS);
   readonly #segment = new Segment();
-  /** Ports that were reserved with their owner. */
-  readonly #reserved = new Set<number>();
-  #owners: readonly PortOwner[] = [];
+  readonly #ports: LocalPorts;
 
   /** @param v4,v6 IP of the interface */
   constructor(slab: Slab, random: Random, v4: IpPort, v6: IpPort | undefined, options: TcpOptions) {
     const { connections = 1024, halfOpen = 256, timeWait = 1024 } = options;
     this.#slab = slab;
-    this.#random = random;
     this.#v4 = v4;
     this.#v6 = v6;
     this.#limit = connections;
@@ -109,14 +101,12 @@ export class Tcp {
       this.#promote(now, listener, ip, row, shake),
     );
     this.#timeWait = new TimeWait(this.#engine, timeWait);
+    this.#ports = new LocalPorts(random, this.#engine.flows, (port) => this.#listeners.has(port));
   }
 
   /** All of them are asked before a port is taken to connect from. */
   set owners(owners: readonly PortOwner[]) {
-    this.#owners = owners;
-    this.#engine.flows.onRemoved = (port) => {
-      if (this.#reserved.delete(port)) this.#release(port, owners.length);
-    };
+    this.#ports.owners = owners;
   }
 
   /** Whether {@link pollReady} has a connection. */
@@ -166,11 +156,11 @@ export class Tcp {
     tuple.set([w0, w1, w2, w3], TUPLE_REMOTE);
     if (ip === undefined || !ip.source(tuple)) return "no-address";
     if (e.open >= this.#limit) return "full";
-    const port = this.#freePort(tuple, remote.port);
+    const port = this.#ports.take(tuple, remote.port);
     if (port === 0) return "no-port";
     const row = e.flows.add(tuple, FLOW_CONNECTION);
     if (row === 0) {
-      if (this.#reserved.delete(port)) this.#release(port, this.#owners.length);
+      this.#ports.release(port);
       return "full";
     }
     const c = new Connection(e, ip, e.pool, remote, port, options);
@@ -361,28 +351,6 @@ export class Tcp {
     while (e.connections.length <= row) e.connections.push(undefined);
     e.connections[row] = c;
     e.open++;
-  }
-
-  /** A port of ours from which the tuple is free (RFC 6056 3.3.1), written into it; 0: none was found. */
-  #freePort(tuple: Int32Array, remotePort: number): number {
-    for (let tries = 0; tries < EPHEMERAL_TRIES; tries++) {
-      const port = EPHEMERAL_FIRST + randomBelow(this.#random, EPHEMERAL_COUNT);
-      tuple[TUPLE_PORTS] = (port << 16) | remotePort;
-      if (this.#listeners.has(port) || this.#engine.flows.find(tuple) !== 0) continue;
-      if (this.#owners.length === 0) return port;
-      const refused = this.#owners.findIndex((owner) => !owner.reserve(PROTO_TCP, port));
-      if (refused >= 0) this.#release(port, refused);
-      else {
-        this.#reserved.add(port);
-        return port;
-      }
-    }
-    return 0;
-  }
-
-  /** Gives a port back to the first `count` of its owners. */
-  #release(port: number, count: number): void {
-    for (let i = 0; i < count; i++) this.#owners[i]!.release(PROTO_TCP, port);
   }
 
   /** RFC 1191, RFC 8201: what is under way is sent again in segments that fit, and that is no congestion. */

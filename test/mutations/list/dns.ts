@@ -281,12 +281,8 @@ export const DNS = [
     "the longest message by TCP",
   ]),
   ...mutationsOf(
-    "netstack/tcp/tcp.ts",
-    [
-      "if (refused >= 0) this.#release(port, refused);\n      else {",
-      "if (port > 0) {",
-      "that a port of the translator is not connected from",
-    ],
-    ["if (this.#reserved.delete(port)) this.#release(port, owners.length);", "", "that a port is given back"],
+    "netstack/tcp/local-ports.ts",
+    ["if (refused < 0) {", "if (port > 0) {", "that a port of the translator is not connected from"],
+    ["if (this.#reserved.delete(port)) this.#giveBack(port, this.#owners.length);", "", "that a port is given back"],
   ),
 ];

@@ -36,14 +36,18 @@ export const TCP_PARTS = [
     ],
     ["    } else if (isSyn) {", "    } else {", "that MSS, window scale and SACK permitted count in a SYN only"],
   ),
+  ...mutationsOf("netstack/tcp/ranges.ts", [
+    "if (this.behind - this.first >= max) return false;",
+    "",
+    "the bound of ranges that a peer makes by SACK",
+  ]),
   ...mutationsOf(
     "netstack/tcp/scoreboard.ts",
     [
-      "if (seqLess(left, this.#una) || !seqLess(left, right) || seqLess(this.#nxt, right)) return;",
+      "if (seqLess(left, r.start) || !seqLess(left, right) || seqLess(this.#nxt, right)) return;",
       "",
       "that SACK blocks lie in what is under way",
     ],
-    ["if (this.#behind - this.#first >= max) return false;", "", "the bound of ranges that a peer makes by SACK"],
     ["if (rtt > this.rtt) this.rtt = rtt;", "this.rtt = rtt;", "that the RTO has the longest round trip"],
     [
       "if (echoedAt >= 0 ? echoedAt < Math.floor(sentAt) : rtt < this.#minRtt) return;",
