@@ -39,6 +39,7 @@ import type { Link, LinkFactory } from "./link.ts";
 import type { Resolver } from "./resolve.ts";
 import type { TunnelSide } from "./side.ts";
 
+const OPEN_URL = "the login goes on at a web page: open it in a browser, on any machine; the tunnel comes up then";
 const NEVER = Number.POSITIVE_INFINITY;
 /** The usual port of a resolver, which goes without saying. */
 const DNS_PORT = 53;
@@ -155,7 +156,7 @@ export class Dialer {
     const state = this.#state;
     try {
       if ("attempt" in state) {
-        this.#history.authToken = state.attempt.session.authToken;
+        this.#history.login = state.attempt.session.loginMemory;
         state.attempt.session.abandon(now);
       }
     } catch {
@@ -267,7 +268,8 @@ export class Dialer {
       return this.#backOff(now, { kind: "link-failed" }, said ? "" : link);
     }
     const unixSeconds = this.#options.unixSeconds();
-    const session = new ClientSession(config, ports, { link, unixSeconds, authToken: this.#history.authToken });
+    const start = { link, unixSeconds, wallClock: this.#options.unixSeconds, login: this.#history.login };
+    const session = new ClientSession(config, ports, start);
     const attempt = new Attempt(config, remote, address, link, session, now);
     this.#state = { kind: "connecting", attempt };
     this.#said.write(now, "info", "link.connecting", "", { ...attempt.where(), protocol });
@@ -349,6 +351,9 @@ export class Dialer {
         return;
       case "auth-pending":
         log.write("info", "auth.pending", "the server waits for another step of the login", { seconds: event.seconds });
+        return;
+      case "open-url":
+        this.#said.write(now, "warn", "auth.url", OPEN_URL, { url: event.url });
         return;
       case "info":
         this.#said.write(now, "info", "server.info", event.text);
@@ -477,7 +482,7 @@ export class Dialer {
   }
 
   #release(now: number, { session, link, isOpen }: Attempt): void {
-    this.#history.authToken = session.authToken;
+    this.#history.login = session.loginMemory;
     // Where it has not ended by itself: its keys and its TLS are not the collector's.
     session.abandon(now);
     if (isOpen) this.#options.side.down(now);

@@ -4,13 +4,13 @@
  */
 import type { Random } from "../lib/random.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
-import type { AuthToken } from "../protocol/push/collect.ts";
+import type { LoginMemory } from "../protocol/session/login.ts";
 import { RetryPolicy } from "../protocol/session/retry.ts";
 
 export class DialHistory {
   readonly retry: RetryPolicy;
-  /** Of the last session: the next one logs in with it, as openvpn does, for the sake of one-time passwords. */
-  authToken: AuthToken | undefined;
+  /** Of the last session: the next one logs in with its token, as openvpn does, for the sake of one-time passwords. */
+  login: LoginMemory = {};
   /** Until then a refusal of the login is heeded, whatever the network does. */
   loginAt = Number.NEGATIVE_INFINITY;
 

@@ -163,6 +163,32 @@ describe("valid profiles", () => {
     ]);
   });
 
+  test("challenge.ovpn: the answer of the third row, and rows that are none", () => {
+    const result = parse(FOLDER, "challenge.ovpn");
+    expect(result.warnings).toEqual([]);
+    expect(accepted(result).login).toMatchObject({
+      answer: { totp: { algorithm: "SHA1", digits: 6, period: 30 } },
+      staticChallenge: { text: "Code of your app?", format: "scrv1" },
+    });
+    const read = (third: string): ClientResult =>
+      parseConfig(
+        { file: "x.ovpn", text: readFileSync(join(FOLDER, "challenge.ovpn"), "utf8") },
+        (name) => encodeUtf8(name === "login-otp.txt" ? `ann\npw\n${third}` : readFileSync(join(FOLDER, name), "utf8")),
+        { roles: ["client"] },
+      );
+    expect(accepted(read("blue\r\nmore")).login?.answer).toEqual({ row: "blue", totp: undefined });
+    for (const none of ["", "\n", "\ufffd"]) {
+      const unanswered = read(none);
+      expect(accepted(unanswered).login?.answer).toBeUndefined();
+      expect(unanswered.warnings[0]).toMatchObject({ directive: "static-challenge", origin: { line: 8 } });
+      expect(unanswered.warnings[0]?.problem).toContain("third row of login-otp.txt");
+    }
+    const bad = read("otpauth://totp/x?secret=18");
+    expect(bad.ok ? [] : shown(bad.problems)[0]).toContain(
+      "auth-user-pass: login-otp.txt: the third row has no secret in base32",
+    );
+  });
+
   test("wrapped-key.ovpn: the client's key and the wrapped one, and what a file may be instead", () => {
     const good = readFileSync(join(FOLDER, "v2.key"), "utf8");
     const read = (file: string, more = ""): ClientResult =>
@@ -537,6 +563,7 @@ describe.skipIf(OPENVPN === undefined)("beside the real openvpn", () => {
       "block-outside-dns",
       "setenv",
       "script-security",
+      "static-challenge",
     ]);
     const surprises: string[] = [];
     const rows = DIRECTIVES.filter(

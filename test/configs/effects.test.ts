@@ -38,6 +38,7 @@ const EXAMPLES: readonly (string | readonly [profile: string, line: string])[] =
     "push-peer-info",
   ],
   [`${CLIENT}tls-auth ta.key\n`, "key-direction 1"],
+  [`${CLIENT}auth-user-pass login-otp.txt\n`, "static-challenge PIN 1"],
   ...["remote-cert-tls server", "remote-cert-eku 1.2.3", "remote-cert-ku a0", "ns-cert-type server"],
   ...["verify-x509-name x name", "x509-username-field UID", `verify-hash ${SHA256} SHA256`],
   [`client\ndev tun\nremote 192.0.2.1\n`, `peer-fingerprint ${SHA256}`],

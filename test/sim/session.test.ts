@@ -5,8 +5,10 @@ import { randomBelow } from "../../src/lib/random.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { CONTROL_V1, HARD_RESET_SERVER_V2, SOFT_RESET_V1 } from "../../src/protocol/control/opcode.ts";
 import { controlEmit, controlRead } from "../../src/protocol/control/packet.ts";
+import type { ClientStart } from "../../src/protocol/session/client.ts";
 import type { SessionState } from "../../src/protocol/session/state.ts";
 import { NO_WRAP as NONE, PUSH, SERVER_KEY, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2 } from "../support/client-config.ts";
+import type { IndependentServer } from "../support/independent/server.ts";
 import { encode } from "../support/independent/wire.ts";
 import { unwrap, wrap, wrapClientKey } from "../support/independent/wrap.ts";
 import { independentWrap, LOSSY, packet, SERVERS, Sim, up } from "../support/sim.ts";
@@ -90,6 +92,103 @@ describe("tls-crypt-v2 with a server that keeps nothing of the first packet", ()
     expect(opcodes(answer([0, 9, 0, 1, 5]))).toEqual([10, 4]);
     expect(opcodes(answer([0, 9, 0, 1, 5, 0, 1, 0, 2, 0x80, 3]))).toEqual([10, 11]);
     expect(opcodes(answer([0, 1, 0, 2, 0xff, 0xfe]))).toEqual([10, 4]);
+  });
+});
+
+describe("logins that ask for more than user and password", () => {
+  const secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+  const sign = (lines: readonly string[], answer: string | undefined, start: Partial<ClientStart> = {}): Sim =>
+    new Sim(1, { lines, answer, start, server: "independent" });
+  /** What the server was asked to check. */
+  const login = (sim: Sim): readonly (string | undefined)[] => {
+    sim.session.start(sim.now);
+    sim.run(5000, () => sim.peer.login[0] !== undefined);
+    return sim.peer.login;
+  };
+
+  test("static-challenge: the answer goes with the password, as it stands or as the code of the moment", () => {
+    const lines = ['static-challenge "PIN?" 1'];
+    expect(login(sign(lines, "blue: 42"))).toEqual(["ann", `SCRV1:${base64("pw")}:${base64("blue: 42")}`]);
+    expect(login(sign([`${lines[0]} concat`], "42"))).toEqual(["ann", "pw42"]);
+    // RFC 6238, appendix B, at 1111111109 s: 07081804, of which six digits count here.
+    const at = { wallClock: () => 1111111109 };
+    expect(login(sign(lines, `otpauth://totp/x?secret=${secret}`, at))[1]).toBe(
+      `SCRV1:${base64("pw")}:${base64("081804")}`,
+    );
+    expect(login(sign(lines, undefined))).toEqual(["ann", "pw"]);
+  });
+
+  test("each renegotiation has a code of its own time; where the server gave a token, that goes instead", () => {
+    let time = 1111111109;
+    const start = { wallClock: () => time };
+    const options = {
+      lines: ['static-challenge "PIN?" 1 concat', "reneg-sec 0"],
+      answer: `otpauth://totp/x?secret=${secret}`,
+      start,
+    };
+    const sim = up(1, options);
+    expect(sim.peer.login[1]).toBe("pw081804");
+    time = 1234567890;
+    sim.peer.renegotiate(sim.now);
+    sim.run(2000);
+    expect(sim.peer.login[1]).toBe("pw005924");
+    const withToken = up(1, { ...options, peer: { push: [...PUSH, "auth-token abc"] } });
+    withToken.peer.renegotiate(withToken.now);
+    withToken.run(2000);
+    expect(withToken.peer.login[1]).toBe("abc");
+  });
+
+  const asked = (text: string, answer: string | undefined, start: Partial<ClientStart> = {}): Sim => {
+    const sim = sign(["reneg-sec 0"], answer, start);
+    sim.peer.withholdsPush = true;
+    login(sim);
+    sim.run(2000, () => sim.session.state === "push");
+    sim.peer.say(text);
+    sim.run(1000);
+    return sim;
+  };
+
+  test("CRV1: the session that follows answers, once", () => {
+    const question = `AUTH_FAILED,CRV1:R,E:st8te:${base64("bob")}:Your code: now?`;
+    const first = asked(question, "4711");
+    expect(first.end).toMatchObject({ kind: "auth-failed", willAnswer: true, reason: "Your code: now?" });
+    const second = asked(question, "4711", { login: first.session.loginMemory });
+    expect(second.peer.login).toEqual(["bob", "CRV1::st8te::4711"]);
+    expect(second.end).toMatchObject({ kind: "auth-failed", willAnswer: false });
+    expect(login(sign([], "4711", { login: second.session.loginMemory }))).toEqual(["ann", "pw"]);
+    // A text that is only to be read is answered by nothing.
+    expect(asked("AUTH_FAILED,CRV1:E:st8te:Ym9i:Read this", undefined).end).toMatchObject({ willAnswer: true });
+    expect(asked(question, undefined).end).toMatchObject({ willAnswer: false });
+  });
+
+  test("CR_TEXT is answered while the login waits; without an answer a person is told", () => {
+    const sim = asked("INFO_PRE,CR_TEXT:R,E:PIN?", "4711");
+    expect((sim.peer as IndependentServer).messages).toContain(`CR_RESPONSE,${base64("4711")}`);
+    const none = asked("INFO_PRE,CR_TEXT:R,E:PIN?", undefined);
+    expect((none.peer as IndependentServer).messages.join()).not.toContain("CR_RESPONSE");
+    expect(none.events.find((e) => e.kind === "warning")).toMatchObject({ text: expect.stringContaining("auth.txt") });
+    expect(asked("INFO_PRE,CR_TEXT:E:Good morning", "4711").events.at(-1)).toEqual({
+      kind: "info",
+      text: "Good morning",
+    });
+  });
+
+  test("a server cannot have the answer said without end", () => {
+    const sim = asked("INFO", "4711");
+    for (let i = 0; i < 100; i++) sim.peer.say("INFO_PRE,CR_TEXT:R:PIN?");
+    sim.run(20_000);
+    const said = (sim.peer as IndependentServer).messages.filter((text) => text.startsWith("CR_RESPONSE"));
+    expect(said.length).toBeLessThanOrEqual(20);
+    expect(said.length).toBeGreaterThan(0);
+  });
+
+  test("a web page is an event with its address", () => {
+    for (const text of ["WEB_AUTH:hidden,external:https://vpn.example/x?y=1:2", "OPEN_URL:https://vpn.example/x?y=1:2"])
+      expect(asked(`INFO_PRE,${text}`, undefined).events.at(-1)).toEqual({
+        kind: "open-url",
+        url: "https://vpn.example/x?y=1:2",
+      });
   });
 });
 
@@ -226,13 +325,13 @@ describe("renegotiations", () => {
   test("the token of the session before logs in; a refusal then means the token, whatever the server calls it", () => {
     const authToken = { token: "before", user: undefined };
     const sim = up(5, { lines: ["reneg-sec 0"], authToken });
-    expect([...sim.peer.login, sim.session.authToken]).toEqual(["ann", "before", authToken]);
+    expect([...sim.peer.login, sim.session.loginMemory.authToken]).toEqual(["ann", "before", authToken]);
     for (const text of ["AUTH_FAILED", "AUTH_FAILED,SESSION:expired", "AUTH_FAILED,CRV1:R:id:YW5u:PIN?"]) {
       const token = up(5, { lines: ["reneg-sec 0"], authToken });
       token.peer.say(text);
       token.run(1000);
       expect(token.end).toMatchObject({ kind: "auth-failed", tokenRefused: true });
-      expect(token.session.authToken).toBeUndefined();
+      expect(token.session.loginMemory.authToken).toBeUndefined();
     }
     for (const text of ["AUTH_FAILED", "AUTH_FAILED,SESSION:expired"]) {
       const password = up(5, { lines: ["reneg-sec 0"] });
@@ -243,7 +342,10 @@ describe("renegotiations", () => {
     const busy = up(5, { lines: ["reneg-sec 0"], authToken });
     busy.peer.say("AUTH_FAILED,TEMP[backoff 5]:busy");
     busy.run(1000);
-    expect([busy.end, busy.session.authToken]).toMatchObject([{ kind: "auth-failed", tokenRefused: false }, authToken]);
+    expect([busy.end, busy.session.loginMemory.authToken]).toMatchObject([
+      { kind: "auth-failed", tokenRefused: false },
+      authToken,
+    ]);
   });
 
   test.each([

@@ -27,11 +27,12 @@ export const PUSH: readonly string[] = [
   "ping-restart 60",
 ];
 
-export function clientConfig(lines: readonly string[], wrap: ControlWrap): ClientConfig {
+/** @param answer the third row of auth.txt */
+export function clientConfig(lines: readonly string[], wrap: ControlWrap, answer = ""): ClientConfig {
   const text = `client\ndev tun\nnobind\nremote vpn.example\nauth-user-pass\n${lines.join("\n")}\n<ca>\n${pem}\n</ca>\n`;
   const result = parseConfig({ file: "x.ovpn", text }, () => undefined, {
     roles: ["client"],
-    defaultCredentials: { text: "ann\npw\n", label: "auth.txt" },
+    defaultCredentials: { text: `ann\npw\n${answer}\n`, label: "auth.txt" },
   });
   if (!result.ok) throw new Error(JSON.stringify(result.problems));
   return { ...result.config, control: { ...result.config.control, wrap } };

@@ -68,6 +68,8 @@ export interface SimOptions {
   authToken?: AuthToken;
   start?: Partial<ClientStart>;
   login?: boolean;
+  /** The third row of auth.txt. */
+  answer?: string | undefined;
 }
 
 const AT = 256;
@@ -109,10 +111,10 @@ export class Sim {
     const start = {
       link: { overhead: 28, isStream: false },
       unixSeconds: 1_700_000_000,
-      authToken,
+      login: { authToken },
       ...options.start,
     } as const;
-    const profile = clientConfig(options.lines ?? [], wrap);
+    const profile = clientConfig(options.lines ?? [], wrap, options.answer);
     const config = options.login === false ? { ...profile, login: undefined } : profile;
     this.session = new ClientSession(config, ports, start);
     const peer: PeerOptions = {

@@ -140,7 +140,6 @@ export const ACCEPTED: readonly Directive[] = [
   ),
   warned("auth-nocache", "c", 0, 0, "ignored: user and password stay in memory, to log in again without a person", "e"),
   warned("x509-track", "cspk", 1, 1, NO_READER),
-  warned("static-challenge", "c", 2, 2, "ignored: nobody is there to answer it", "e"),
   warned("dh", "cpk", 1, 1, "ignored: only a server uses it", "i"),
   warned("lladdr", "cspk", 1, 1, "ignored: it serves tap devices"),
   warned("daemon", "cspk", 0, 1, NO_LOG_FILE),

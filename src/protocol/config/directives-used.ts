@@ -52,6 +52,7 @@ export const USED: readonly Directive[] = [
 
   // Who the server must be, and who we are
   used("auth-user-pass", "c", 0, 1, "i"),
+  used("static-challenge", "c", 2, 3, "e"),
   used("push-peer-info", "csp", 0, 0),
   used("remote-cert-tls", "csp", 1, 1),
   used("remote-cert-eku", "csp", 1, 1),

@@ -85,7 +85,15 @@ function writeClient(out: Output, config: ClientConfig): void {
   writeRetry(out, config.retry);
   writePull(out, config.pull);
   writePeerInfo(out, config.peerInfo);
-  if (config.login) out.block("auth-user-pass", `${config.login.user}\n${config.login.password}\n`);
+  const { login } = config;
+  if (login === undefined) return;
+  const { user, password, answer, staticChallenge } = login;
+  out.block("auth-user-pass", rows([user, password, ...(answer === undefined ? [] : [answer.row])]));
+  if (staticChallenge) {
+    const { text, format } = staticChallenge;
+    // The second value says whether a person sees what he types.
+    out.line("static-challenge", text, 1, ...(format === "scrv1" ? [] : [format]));
+  }
 }
 
 function writeRemotes(out: Output, remotes: readonly Remote[]): void {

@@ -159,11 +159,11 @@ export function formatStaticKey(key: Uint8Array): string {
   return `${KEY_BEGIN}\n${(hex.match(/.{1,32}/g) ?? []).join("\n")}\n${KEY_END}\n`;
 }
 
-/** First and second row of a credentials file, without all CR at their ends (OpenVPN's chomp). A missing row is undefined. */
-export function twoRows(bytes: Uint8Array): [string | undefined, string | undefined] {
+/** The first rows of a credentials file, without all CR at their ends (OpenVPN's chomp). A missing row is undefined. */
+export function firstRows(bytes: Uint8Array): [string | undefined, string | undefined, string | undefined] {
   const text = withLineFeeds(decodeUtf8(bytes)).replace(/^\ufeff+/, "");
   // One more than wanted: behind the last row there may be an empty one, which is none.
-  const rows = text.split("\n", 3).map((row) => row.replace(/\r+$/, ""));
+  const rows = text.split("\n", 4).map((row) => row.replace(/\r+$/, ""));
   if (rows.at(-1) === "") rows.pop();
-  return [rows[0], rows[1]];
+  return [rows[0], rows[1], rows[2]];
 }

@@ -1,8 +1,9 @@
 /** A client's own: when it tries again, and its login: lines -> values. */
 import { INLINE, printable } from "./lexer.ts";
-import { twoRows } from "./material.ts";
+import { firstRows } from "./material.ts";
+import { parseAnswer } from "./otpauth.ts";
 import type { Reader } from "./reader.ts";
-import type { Credentials, PullConfig, PullFilter, RetryConfig } from "./types.ts";
+import type { Credentials, PullConfig, PullFilter, RetryConfig, StaticChallenge } from "./types.ts";
 import { encodeUtf8 } from "./utf8.ts";
 
 /** OpenVPN's default for connect-timeout (man openvpn). */
@@ -69,16 +70,41 @@ export function resolveLogin(reader: Reader, fallback: DefaultCredentials | unde
     );
   }
   if (typeof found.bytes === "string") return reader.problem(line, `the file "${found.label}" ${found.bytes}`);
-  const [user, password] = twoRows(found.bytes);
+  const [user, password, third] = firstRows(found.bytes);
   if (!user) return reader.problem(line, `${found.label}: the first row, the user, is empty`);
   if (password === undefined) return reader.problem(line, `${found.label}: the second row, the password, is missing`);
   // The server would see other bytes than openvpn sends, and in the end lock the account.
   if (`${user}${password}`.includes("\ufffd"))
     return reader.problem(line, `${found.label}: user or password is not UTF-8; save the file as UTF-8`);
   // Nor could it come from a block, which ends there.
-  if ([user, password].some((row) => row.trimStart().startsWith("</auth-user-pass>")))
+  if ([user, password].some(endsBlock))
     return reader.problem(line, `${found.label}: user or password begins with </auth-user-pass>`);
   if (Math.max(user.length, password.length) > MAX_USER_PASS)
     return reader.problem(line, `${found.label}: user or password is too long`);
-  return { user, password, label: found.label, origin: reader.report.origin(line.line) };
+  // OpenVPN reads two rows: what else a file holds is no reason to refuse it.
+  const isThird = third !== undefined && third !== "" && third.length <= MAX_USER_PASS && !isUnfit(third);
+  const answer = isThird ? parseAnswer(third) : undefined;
+  if (typeof answer === "string") return reader.problem(line, `${found.label}: the third row ${answer}`);
+  const { label } = found;
+  const staticChallenge = resolveStaticChallenge(reader, answer === undefined ? label : undefined);
+  return { user, password, answer, staticChallenge, label, origin: reader.report.origin(line.line) };
+}
+
+const endsBlock = (row: string): boolean => row.trimStart().startsWith("</auth-user-pass>");
+const isUnfit = (row: string): boolean => row.includes("\ufffd") || endsBlock(row);
+
+/** @param unanswered the file that should hold an answer and does not */
+function resolveStaticChallenge(reader: Reader, unanswered: string | undefined): StaticChallenge | undefined {
+  let value: StaticChallenge | undefined;
+  for (const line of reader.all("static-challenge")) {
+    const format = line.words[3] === undefined ? "scrv1" : reader.choice(line, 3, ["scrv1", "concat"]);
+    if (format === undefined) continue;
+    value = { text: line.words[1] as string, format };
+    if (unanswered !== undefined)
+      reader.warn(
+        line,
+        `nobody is there to answer it: put the answer, or otpauth://totp/...?secret=..., into the third row of ${unanswered}`,
+      );
+  }
+  return value;
 }

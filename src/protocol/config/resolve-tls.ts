@@ -2,7 +2,7 @@
 import type { TlsVersion } from "../ports.ts";
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
-import { content, materialLine, pem, pkcs12, twoRows } from "./material.ts";
+import { content, firstRows, materialLine, pem, pkcs12 } from "./material.ts";
 import type { Reader } from "./reader.ts";
 import type { Role, TlsConfig, VerifyConfig } from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
@@ -100,7 +100,7 @@ function readPassphrase(reader: Reader): string | undefined {
   }
   const found = content(reader, line);
   if (found === undefined) return undefined;
-  const [passphrase] = twoRows(found.bytes);
+  const [passphrase] = firstRows(found.bytes);
   if (passphrase === undefined) return reader.problem(line, `${found.label} is empty`);
   if (passphrase.length > MAX_PASSPHRASE) return reader.problem(line, `${found.label}: the pass phrase is too long`);
   return passphrase;

@@ -1,4 +1,6 @@
 /** The lines of a file that count: each is held against the table of directives, and what does not pass is reported. */
+
+import { GUI_VERSION } from "../exchange/peer-info.ts";
 import type { Directive } from "./directive.ts";
 import { findDirective, NAMES } from "./directives.ts";
 import { type Line, printable } from "./lexer.ts";
@@ -36,7 +38,7 @@ export interface Selection {
   readonly lines: readonly Line[];
   /** `<connection>` blocks, with the lines in them that count. */
   readonly connections: readonly Line[];
-  /** Of setenv, those that a server can be told: UV_*. */
+  /** Of setenv, those that a server can be told: UV_* and IV_GUI_VER. */
   readonly variables: ReadonlyMap<string, string>;
 }
 
@@ -145,7 +147,7 @@ class Selector implements Selection {
     else if (name === "GENERIC_CONFIG")
       problem("GENERIC_CONFIG: this profile is a template; ask the provider for a complete one");
     else if (values.length > 1) problem(`${values.length} values, but ${printable(name)} takes one`);
-    else if (name.startsWith("UV_")) this.variables.set(name, values[0] ?? "");
+    else if (name.startsWith("UV_") || name === GUI_VERSION) this.variables.set(name, values[0] ?? "");
   }
 }
 

@@ -95,9 +95,33 @@ export interface VerifyConfig {
   readonly peerFingerprints: readonly string[] | undefined;
 }
 
+/** What codes that change with time are made of (RFC 6238). */
+export interface Totp {
+  readonly secret: Uint8Array;
+  readonly algorithm: "SHA1" | "SHA256" | "SHA512";
+  readonly digits: number;
+  /** Seconds that a code is good for. */
+  readonly period: number;
+}
+
+/** What a server's challenge is answered with: the row as it stands, or the code of the moment. */
+export interface ChallengeAnswer {
+  readonly row: string;
+  readonly totp: Totp | undefined;
+}
+
+/** static-challenge: what is asked with the password, and how the answer goes with it. */
+export interface StaticChallenge {
+  readonly text: string;
+  readonly format: "scrv1" | "concat";
+}
+
 export interface Credentials {
   readonly user: string;
   readonly password: string;
+  /** The third row, where there is one. */
+  readonly answer: ChallengeAnswer | undefined;
+  readonly staticChallenge: StaticChallenge | undefined;
   /** Where a person would change them: "auth.txt", "<auth-user-pass> block", or the file named. */
   readonly label: string;
   readonly origin: Origin;
@@ -234,7 +258,7 @@ export interface PullConfig {
 export interface PeerInfoConfig {
   /** push-peer-info: the variables are sent. */
   readonly pushPeerInfo: boolean;
-  /** UV_* of setenv. */
+  /** UV_* and IV_GUI_VER of setenv. */
   readonly variables: ReadonlyMap<string, string>;
 }
 

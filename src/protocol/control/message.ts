@@ -3,6 +3,7 @@
  * RESTART and their kin. Each ends with a NUL; several may share a TLS record and one may span records.
  * A name is compared with the beginning of the text, in OpenVPN's order, because servers differ in what they put behind it.
  */
+import { decodeBase64 } from "../config/material.ts";
 import { decodeUtf8 } from "../config/utf8.ts";
 
 export interface TemporaryFailure {
@@ -10,6 +11,17 @@ export interface TemporaryFailure {
   readonly backoff: number | undefined;
   /** Where to try next: the same address, the next remote, the next address of this remote. */
   readonly advance: "no" | "remote" | "addr" | undefined;
+}
+
+/** AUTH_FAILED,CRV1: a question that the next login answers. */
+export interface Challenge {
+  /** Whether there is anything to answer; else the text is only to be read. */
+  readonly needsAnswer: boolean;
+  /** The server's own word for the login that goes on. */
+  readonly state: string;
+  /** Who logs in then. */
+  readonly user: string | undefined;
+  readonly text: string;
 }
 
 export interface PushedOptions {
@@ -27,15 +39,19 @@ export type ControlMessage =
       readonly kind: "auth-failed";
       readonly reason: string;
       readonly temporary: TemporaryFailure | undefined;
-      readonly challenge: string | undefined;
+      readonly challenge: Challenge | undefined;
     }
   /** A client asks for its options. */
   | { readonly kind: "push-request" }
   | { readonly kind: "auth-pending"; readonly seconds: number | undefined }
   | { readonly kind: "info"; readonly text: string }
   | { readonly kind: "info-pre"; readonly text: string }
+  /** The login goes on at a web page (INFO_PRE with WEB_AUTH or OPEN_URL). */
+  | { readonly kind: "open-url"; readonly url: string }
+  /** A question that CR_RESPONSE answers (INFO_PRE with CR_TEXT). */
+  | { readonly kind: "challenge-text"; readonly text: string; readonly needsAnswer: boolean }
   | { readonly kind: "restart"; readonly message: string; readonly nextRemote: boolean }
-  | { readonly kind: "halt"; readonly message: string }
+  | { readonly kind: "halt"; readonly message: string; readonly nextRemote: boolean }
   | { readonly kind: "exit" }
   /** Not understood (CR_RESPONSE too, which is a client's). */
   | { readonly kind: "unknown"; readonly text: string }
@@ -114,11 +130,10 @@ export function parseControlMessage(text: string): ControlMessage {
   if (/^PUSH_UPDATE(,|$)/.test(text)) return { kind: "push-update", ...parsePushed(after(text, "PUSH_UPDATE")) };
   if (text === "PUSH_REQUEST") return { kind: "push-request" };
   if (text.startsWith("RESTART")) {
-    const message = after(text, "RESTART");
-    return { kind: "restart", message: told(withoutFlags(message)), nextRemote: flags(message).includes("N") };
+    return { kind: "restart", ...parseSignal(after(text, "RESTART")) };
   }
-  if (text.startsWith("HALT")) return { kind: "halt", message: told(withoutFlags(after(text, "HALT"))) };
-  if (text.startsWith("INFO_PRE")) return { kind: "info-pre", text: told(after(text, "INFO_PRE")) };
+  if (text.startsWith("HALT")) return { kind: "halt", ...parseSignal(after(text, "HALT")) };
+  if (text.startsWith("INFO_PRE")) return parseInfoPre(after(text, "INFO_PRE"));
   if (text.startsWith("INFO")) return { kind: "info", text: told(after(text, "INFO")) };
   if (text.startsWith("AUTH_PENDING")) {
     const seconds = /(?:^|,)timeout (\d{1,9})(?:,|$)/.exec(after(text, "AUTH_PENDING"))?.[1];
@@ -131,9 +146,22 @@ export function parseControlMessage(text: string): ControlMessage {
 /** What follows "NAME,"; empty when something else follows the name. */
 const after = (text: string, name: string): string => (text[name.length] === "," ? text.slice(name.length + 1) : "");
 
-/** Letters of a leading "[PN]": P = the password may be kept, N = go on to the next remote. */
-const flags = (message: string): string => /^\[([^\]]*)\]?/.exec(message)?.[1] ?? "";
-const withoutFlags = (message: string): string => message.replace(/^\[[^\]]*\]?/, "");
+/** Letters of a leading "[PN]": N = go on to the next remote; P = the password may be kept, which is kept anyway where nobody types it. */
+function parseSignal(text: string): { readonly message: string; readonly nextRemote: boolean } {
+  const [flags = ""] = /^\[[^\]]*\]?/.exec(text) ?? [];
+  return { message: told(text.slice(flags.length)), nextRemote: flags.includes("N") };
+}
+
+/** As OpenVPN's management-notes.txt describes them: OPEN_URL:url, WEB_AUTH:flags:url, CR_TEXT:flags:text. */
+function parseInfoPre(text: string): ControlMessage {
+  const url = /^(?:OPEN_URL:|WEB_AUTH:[^:]*:)(.+)$/.exec(text)?.[1];
+  if (url !== undefined) return { kind: "open-url", url: told(url) };
+  const [, flags, question] = /^CR_TEXT:([^:]*):(.*)$/.exec(text) ?? [];
+  if (question === undefined) return { kind: "info-pre", text: told(text) };
+  return { kind: "challenge-text", text: told(question), needsAnswer: flagsOf(flags).includes("R") };
+}
+
+const flagsOf = (flags = ""): string[] => flags.split(",");
 
 function parsePushed(list: string): PushedOptions {
   let continuation: 0 | 1 | 2 = 0;
@@ -163,6 +191,12 @@ export function splitOptions(list: string): string[] {
   return options.filter((o) => o !== "");
 }
 
+/** undefined: it is none, or no text. */
+export function decodeBase64Text(text: string): string | undefined {
+  const bytes = decodeBase64(text);
+  return bytes === undefined || bytes.length === 0 || bytes.includes(0) ? undefined : decodeUtf8(bytes);
+}
+
 function parseAuthFailed(rest: string): ControlMessage {
   const plain = { kind: "auth-failed", temporary: undefined, challenge: undefined } as const;
   if (rest.startsWith("TEMP")) {
@@ -174,8 +208,10 @@ function parseAuthFailed(rest: string): ControlMessage {
   }
   if (rest.startsWith("CRV1:")) {
     // CRV1:flags:state:base64(user):text; the text is what a person would be asked.
-    const text = rest.split(":").slice(4).join(":");
-    return { ...plain, reason: told(text), challenge: rest };
+    const [, flags, state = "", user = "", ...words] = rest.split(":");
+    const text = told(words.join(":"));
+    const challenge = { needsAnswer: flagsOf(flags).includes("R"), state, user: decodeBase64Text(user), text };
+    return { ...plain, reason: text, challenge };
   }
   return { ...plain, reason: told(rest) };
 }

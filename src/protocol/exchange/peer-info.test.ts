@@ -18,9 +18,9 @@ function config(lines: readonly string[] = []): ClientConfig {
 const expands = { decompress: () => -1 };
 const BOTH: Decompressors = { lzo: expands, lz4: expands };
 
-function peerInfo(lines: readonly string[] = [], decompressors = BOTH): string {
+function peerInfo(lines: readonly string[] = [], decompressors = BOTH, canAnswer = false): string {
   const { data, tunnel, peerInfo } = config(lines);
-  return clientPeerInfo(data, tunnel, peerInfo, decompressors);
+  return clientPeerInfo(data, tunnel, peerInfo, decompressors, canAnswer);
 }
 
 function occ(lines: readonly string[]): string {
@@ -38,6 +38,13 @@ test("the ciphers in the profile's order; IV_NCP=2 stands for both AES-GCM ones 
   expect(both).toContain("IV_CIPHERS=AES-128-GCM:AES-256-GCM\n");
   expect(both).toContain("IV_NCP=2\n");
   expect(peerInfo(["data-ciphers CHACHA20-POLY1305"])).not.toContain("IV_NCP");
+});
+
+test("IV_SSO: a web page is told to a person; crtext where the profile has an answer; IV_GUI_VER goes by itself", () => {
+  expect(peerInfo(["setenv IV_GUI_VER panel_1", "setenv IV_SSO x"])).toContain(
+    "IV_SSO=webauth,openurl\nIV_GUI_VER=panel_1\n",
+  );
+  expect(peerInfo([], BOTH, true)).toContain("IV_SSO=webauth,openurl,crtext\n");
 });
 
 test("UV_ values only with push-peer-info, and nothing of the login", () => {

@@ -31,11 +31,16 @@ export const IV_PROTO =
   IV_PROTO_PUSH_UPDATE;
 
 /** @param decompressors what can be read of what the server compresses */
+/** Sent without push-peer-info too, as by openvpn. */
+export const GUI_VERSION = "IV_GUI_VER";
+
+/** @param canAnswer the profile has an answer to a question of the server */
 export function clientPeerInfo(
   data: DataConfig,
   tunnel: TunnelConfig,
   peerInfo: PeerInfoConfig,
   decompressors: Decompressors,
+  canAnswer: boolean,
 ): string {
   const lines = [
     `IV_VER=morgana-${version}`,
@@ -46,8 +51,10 @@ export function clientPeerInfo(
     `IV_CIPHERS=${data.ciphers.join(":")}`,
     `IV_PROTO=${IV_PROTO}`,
     ...compressionInfo(data, decompressors),
+    `IV_SSO=${["webauth", "openurl", ...(canAnswer ? ["crtext"] : [])].join(",")}`,
   ];
-  if (peerInfo.pushPeerInfo) for (const [name, value] of peerInfo.variables) lines.push(`${name}=${value}`);
+  for (const [name, value] of peerInfo.variables)
+    if (peerInfo.pushPeerInfo || name === GUI_VERSION) lines.push(`${name}=${value}`);
   return lines.map((line) => `${line.replace(/[\0\n]/g, "")}\n`).join("");
 }
 

@@ -1,7 +1,6 @@
 /** Pushed options that steer the session (ciphers, keep-alive, tokens); the tunnel's own are in tunnel-options.ts. */
 import { printable, splitWords } from "../config/lexer.ts";
-import { decodeBase64 } from "../config/material.ts";
-import { decodeUtf8 } from "../config/utf8.ts";
+import { decodeBase64Text } from "../control/message.ts";
 import { type CompressionForm, compressionForm } from "../data/compression.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
 import { AEAD_NAMES, type AeadName } from "../ports.ts";
@@ -158,9 +157,4 @@ function take(
       break;
     }
   }
-}
-
-function decodeBase64Text(text: string): string | undefined {
-  const bytes = decodeBase64(text);
-  return bytes === undefined || bytes.includes(0) ? undefined : decodeUtf8(bytes);
 }

@@ -11,7 +11,9 @@
  */
 import type { Batch } from "../../lib/batch.ts";
 import { Deadlines } from "../../lib/deadlines.ts";
+import { encodeBase64 } from "../config/material.ts";
 import type { ClientConfig } from "../config/types.ts";
+import { encodeUtf8 } from "../config/utf8.ts";
 import type { ControlMessage, PushedOptions } from "../control/message.ts";
 import type { Traffic } from "../data/channel.ts";
 import { COMPRESSION, type CompressionAlgorithm } from "../data/compression.ts";
@@ -20,7 +22,7 @@ import { DROP_DATA_COMPRESSED, type SessionDrops } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
 import type { Decompressors } from "../ports.ts";
-import { type AuthToken, type Pushed, PushReply, renewedToken, serverMismatches } from "../push/collect.ts";
+import { type Pushed, PushReply, renewedToken, serverMismatches } from "../push/collect.ts";
 import { PushUpdate } from "../push/update.ts";
 import {
   Association,
@@ -30,8 +32,9 @@ import {
   type SessionPorts,
 } from "./association.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
+import { unanswered } from "./explain.ts";
 import { pushedKeepalive } from "./keepalive.ts";
-import { Login } from "./login.ts";
+import { Login, type LoginMemory } from "./login.ts";
 import { type ClientState, type SessionState, TRANSITIONS } from "./state.ts";
 
 /** The request is repeated until a reply comes, as OpenVPN does (PUSH_REQUEST_INTERVAL). */
@@ -53,8 +56,10 @@ const LIBRARIES: Readonly<Record<CompressionAlgorithm, string>> = {
 };
 
 export interface ClientStart extends Omit<AssociationStart, "resumed"> {
-  /** Of the session before: it takes the place of the password. */
-  readonly authToken?: AuthToken | undefined;
+  /** Of the session before. */
+  readonly login?: LoginMemory | undefined;
+  /** Seconds of the wall clock, for logins with codes that change with time; default: the clock stands at `unixSeconds`. */
+  readonly wallClock?: (() => number) | undefined;
 }
 
 type Timer =
@@ -84,11 +89,17 @@ export class ClientSession {
   constructor(config: ClientConfig, ports: SessionPorts, start: ClientStart) {
     this.#config = config;
     this.#decompressors = ports.decompressors;
-    this.#login = new Login(config.login, start.authToken);
+    this.#login = new Login(config.login, start.login ?? {}, start.wallClock ?? (() => start.unixSeconds));
     this.#association = new Association("client", config, ports, start, () => ({
       options: optionsString("client", config.data, config.tunnel, config.control.wrap, start.link.isStream),
       ...this.#login.next(),
-      peerInfo: clientPeerInfo(config.data, config.tunnel, config.peerInfo, ports.decompressors),
+      peerInfo: clientPeerInfo(
+        config.data,
+        config.tunnel,
+        config.peerInfo,
+        ports.decompressors,
+        config.login?.answer !== undefined,
+      ),
     }));
   }
 
@@ -109,9 +120,9 @@ export class ClientSession {
     return this.#association.counters;
   }
 
-  /** What the server gave to log in with from now on. */
-  get authToken(): AuthToken | undefined {
-    return this.#login.token;
+  /** What the next session logs in with. */
+  get loginMemory(): LoginMemory {
+    return this.#login.memory;
   }
 
   /** An authentic packet of the server has come. */
@@ -278,10 +289,14 @@ export class ClientSession {
       case "info":
       case "info-pre":
         return this.#tell({ kind: "info", text: message.text });
+      case "open-url":
+        return this.#tell({ kind: "open-url", url: message.url });
+      case "challenge-text":
+        return this.#handleQuestion(message);
       case "restart":
         return this.#end(now, { kind: "server-restart", message: message.message, nextRemote: message.nextRemote });
       case "halt":
-        return this.#end(now, { kind: "server-halt", message: message.message });
+        return this.#end(now, { kind: "server-halt", message: message.message, nextRemote: message.nextRemote });
       case "exit":
         return this.#end(now, { kind: "server-exit" });
       case "push-request":
@@ -297,6 +312,16 @@ export class ClientSession {
   #tell(event: SessionEvent): void {
     if (this.#infosLeft-- > 0) this.#events.push(event);
     else this.counters.bump(MESSAGES_IGNORED);
+  }
+
+  /** As long as the tunnel is not up the server may ask; as often as it may tell. */
+  #handleQuestion({ text, needsAnswer }: ControlMessage & { readonly kind: "challenge-text" }): void {
+    const answer = this.#login.answer();
+    if (!needsAnswer) return this.#tell({ kind: "info", text });
+    if (answer === undefined) return this.#tell({ kind: "warning", text: unanswered(text, this.#config.login) });
+    if (this.#infosLeft > 0 && this.#state.kind === "push")
+      this.#association.say(`CR_RESPONSE,${encodeBase64(encodeUtf8(answer))}`);
+    this.#tell({ kind: "info", text: `${text} (answered)` });
   }
 
   #handlePushReply(now: number, message: ControlMessage & { readonly kind: "push-reply" }): void {

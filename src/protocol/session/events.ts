@@ -1,4 +1,6 @@
 /** What a session tells its owner. */
+
+import type { Challenge } from "../control/message.ts";
 import type { SessionDrop } from "../drop.ts";
 import type { ExchangeFailure } from "../exchange/failure.ts";
 import type { AeadName } from "../ports.ts";
@@ -50,11 +52,13 @@ export type SessionEnd =
         | undefined;
       /** An auth-token stood in the place of the password: that one is no longer good, user and password may be. */
       readonly tokenRefused: boolean;
-      /** AUTH_FAILED,CRV1: a challenge that needs an answer from a person. */
-      readonly challenge: string | undefined;
+      /** AUTH_FAILED,CRV1: a question. */
+      readonly challenge: Challenge | undefined;
+      /** The next session answers it. */
+      readonly willAnswer: boolean;
     }
   | { readonly kind: "server-restart"; readonly message: string; readonly nextRemote: boolean }
-  | { readonly kind: "server-halt"; readonly message: string }
+  | { readonly kind: "server-halt"; readonly message: string; readonly nextRemote: boolean }
   /** The server said that it leaves (exit notify). */
   | { readonly kind: "server-exit" }
   | { readonly kind: "push-rejected"; readonly problem: string };
@@ -78,6 +82,8 @@ export type SessionEvent =
   | { readonly kind: "tls-established"; readonly description: string }
   /** `seconds`: how long is waited, which is the server's word within our bounds. */
   | { readonly kind: "auth-pending"; readonly seconds: number }
+  /** The login goes on at this web page, which a person has to open. */
+  | { readonly kind: "open-url"; readonly url: string }
   | { readonly kind: "info"; readonly text: string }
   /** Keys are in use. `options` is what the server pushed, after pull-filter, in order. */
   | { readonly kind: "up"; readonly options: readonly string[]; readonly cipher: AeadName; readonly peerId: number }

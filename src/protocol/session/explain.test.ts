@@ -38,6 +38,7 @@ const authFailed: SessionEnd = {
   temporary: undefined,
   tokenRefused: false,
   challenge: undefined,
+  willAnswer: false,
 };
 
 test("a refused password names where it stands, and never the password", () => {
@@ -58,6 +59,15 @@ test("a login that wants a web page is not taken for a wrong password", () => {
   const message = say({ ...authFailed, reason });
   expect(message).toContain("webauth");
   expect(message).not.toMatch(/auth\.txt|correct them|lock the account/);
+});
+
+test("a question that nobody is there to answer says where an answer goes", () => {
+  const challenge = { needsAnswer: true, state: "secret state", user: "ann", text: "Your code?" };
+  const message = say({ ...authFailed, challenge, reason: "Your code?" });
+  expect(message).toContain('"Your code?"');
+  expect(message).toContain("third row of auth.txt");
+  expect(message).not.toContain("secret state");
+  expect(say(authFailed, 'static-challenge "PIN of today?" 1\n')).toContain('"PIN of today?"');
 });
 
 test("silence names the address, the port and the three possible causes", () => {
@@ -147,12 +157,13 @@ test("every end has a sentence, without a secret in it", () => {
     { kind: "certificate-rejected", problem: { directive: "verify-x509-name", problem: "it is for x" } },
     { kind: "unusable", directive: "cipher", problem: "none in common" },
     authFailed,
-    { ...authFailed, challenge: "CRV1:R,E:x:y:Code?" },
+    { ...authFailed, challenge: { needsAnswer: true, state: "x", user: "y", text: "Code?" } },
+    { ...authFailed, willAnswer: true },
     { ...authFailed, temporary: { backoff: 3, advance: "no" } },
     { ...authFailed, tokenRefused: true },
     { kind: "ping-timeout", seconds: 10, exit: false },
     { kind: "server-restart", message: "maintenance", nextRemote: false },
-    { kind: "server-halt", message: "" },
+    { kind: "server-halt", message: "", nextRemote: false },
     { kind: "server-exit" },
     { kind: "push-rejected", problem: "no ifconfig" },
     { kind: "inactive" },

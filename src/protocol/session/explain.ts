@@ -141,6 +141,15 @@ function refusedCertificate({ tls }: NamedParts): string {
     : `the server does not accept the client certificate (${own})`;
 }
 
+/** The server asks, and nobody is there. */
+export function unanswered(question: string, login: NamedParts["login"]): string {
+  const where = login === undefined ? "the file with user and password" : login.label;
+  return (
+    `the server asks a question ("${question}"), and nobody is there to answer it: put the answer, or ` +
+    `otpauth://totp/...?secret=..., into the third row of ${where}`
+  );
+}
+
 function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: NamedParts): Explanation {
   const reason = end.reason === "" ? "" : ` (it says: "${end.reason}")`;
   if (end.temporary !== undefined) return warn(`the server cannot check user and password just now${reason}`);
@@ -159,10 +168,12 @@ function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: 
     );
   }
   if (end.tokenRefused) return info(`the login token has expired${reason}; logging in with user and password again`);
-  if (end.challenge !== undefined) {
-    return error(`the server asks a question that only a person can answer; a router cannot log in to it${reason}`);
-  }
   const { login } = config;
+  if (end.willAnswer) return info(`the server asks for another step of the login${reason}; logging in with the answer`);
+  if (end.challenge?.needsAnswer === true && login?.answer === undefined)
+    return error(unanswered(end.challenge.text, login));
+  if (login?.staticChallenge !== undefined && login.answer === undefined)
+    return error(unanswered(login.staticChallenge.text, login));
   if (login === undefined) {
     return error(
       `authentication failed: the server refuses this client${reason}; it may want user and password, which the ` +
@@ -170,7 +181,7 @@ function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: 
     );
   }
   return error(
-    `authentication failed: the server refuses user and password${reason}; correct them in ${login.label} and restart ` +
+    `authentication failed: the server refuses user and password${login.answer === undefined ? "" : " with the answer"}${reason}; correct them in ${login.label} and restart ` +
       "(trying again too often may lock the account)",
   );
 }

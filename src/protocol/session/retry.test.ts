@@ -29,6 +29,7 @@ const refused = (temporary?: {
   temporary,
   tokenRefused: false,
   challenge: undefined,
+  willAnswer: false,
 });
 const ended = (p: RetryPolicy, outcome: AttemptOutcome): number => p.ended(outcome, HOUR);
 /** A tunnel is up, and ends an hour later. */
@@ -201,8 +202,17 @@ test("a login that is refused soon after it was accepted counts on: accounts get
   expect(waits).toEqual([60_000, 120_000, 240_000]);
 });
 
+test("a question that is answered is answered soon, and HALT with N goes to the next remote", () => {
+  const p = policy();
+  expect(p.ended({ ...refused(), willAnswer: true } as AttemptOutcome, 0)).toBeLessThanOrEqual(1000);
+  const two = policy(["a", "b"]);
+  const first = two.target().remote;
+  two.ended({ kind: "server-halt", message: "", nextRemote: true }, 0);
+  expect(two.target().remote).not.toBe(first);
+});
+
 test("a server that says HALT is left alone for a minute, and longer each time", () => {
   const p = policy();
-  const halt: AttemptOutcome = { kind: "server-halt", message: "" };
+  const halt: AttemptOutcome = { kind: "server-halt", message: "", nextRemote: false };
   expect(times(p, halt, 6).map((ms) => Math.round(ms / 60_000))).toEqual([1, 2, 4, 8, 15, 15]);
 });

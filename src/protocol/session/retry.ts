@@ -95,6 +95,7 @@ export class RetryPolicy {
       case "auth-failed":
         return this.#refused(outcome);
       case "server-halt":
+        if (outcome.nextRemote) this.#nextRemote();
         this.#refusals++;
         return grown(AUTH_FIRST_MS, AUTH_MAX_MS, this.#refusals - 1);
       case "server-restart":
@@ -131,7 +132,7 @@ export class RetryPolicy {
   }
 
   #refused(end: SessionEnd & { readonly kind: "auth-failed" }): number {
-    if (end.tokenRefused) return this.#jitter(RECONNECT_MS);
+    if (end.tokenRefused || end.willAnswer) return this.#jitter(RECONNECT_MS);
     const { temporary } = end;
     if (temporary === undefined) {
       this.#refusals++;

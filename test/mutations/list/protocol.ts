@@ -447,10 +447,21 @@ export const PROTOCOL = [
       "the longest AUTH_PENDING",
     ],
   ),
-  ...mutationsOf("protocol/session/login.ts", [
-    "if (tokenRefused) this.#token = undefined;",
-    "",
-    "that a refused token is forgotten",
+  ...mutationsOf(
+    "protocol/session/login.ts",
+    ["if (tokenRefused) this.#token = undefined;", "", "that a refused token is forgotten"],
+    ["challenge !== undefined && !this.#hasAnswered;", "challenge !== undefined;", "that a challenge is answered once"],
+    ["      this.#challenge = undefined;\n", "", "that an answer goes with one login"],
+  ),
+  ...mutationsOf("protocol/session/client.ts", [
+    'if (this.#infosLeft > 0 && this.#state.kind === "push")',
+    "if (true as boolean)",
+    "the bound on answers to CR_TEXT",
+  ]),
+  ...mutationsOf("protocol/session/retry.ts", [
+    "if (end.tokenRefused || end.willAnswer) return",
+    "if (end.tokenRefused) return",
+    "that an answer to a challenge does not wait as a refused login does",
   ]),
   ...mutationsOf(
     "protocol/push/collect.ts",

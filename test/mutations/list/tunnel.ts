@@ -29,7 +29,7 @@ export const TUNNEL = [
       "",
       "that a silent server is left for another one",
     ],
-    ["    this.#history.authToken = session.authToken;\n", "", "that the next session logs in with the token"],
+    ["    this.#history.login = session.loginMemory;\n", "", "that the next session logs in with the token"],
     ["    if (isOpen) this.#options.side.down(now);\n", "", "that the side is closed when the tunnel ends"],
     ["    session.abandon(now);\n", "", "that an abandoned session lets go of its keys"],
     ["    this.#tls?.close();\n", "", "that a dialer that has stopped lets go of TLS"],
