@@ -353,6 +353,13 @@ describe("valid profiles", () => {
     }
   });
 
+  test("connect-retry without a pause is taken as a second, as the lists of free servers have it", () => {
+    const text = "client\ndev tun\nremote 192.0.2.1\nca ca.crt\nremote-cert-tls server\nconnect-retry 0 1\n";
+    const result = parse(FOLDER, "x.ovpn", text);
+    expect(accepted(result).retry.connectRetry).toEqual({ initial: 1, max: 1 });
+    expect(shown(result.warnings)).toEqual(["x.ovpn:6: connect-retry: 0 is taken as 1 second"]);
+  });
+
   test("where another program logs is ignored with a warning", () => {
     expect(silentOrNot("daemon\nlog-append /var/log/x.log\nstatus /var/log/x 10")).toEqual([
       "daemon",

@@ -21,9 +21,13 @@ export function resolveRetry(reader: Reader): RetryConfig {
 function resolveConnectRetry(reader: Reader): RetryConfig["connectRetry"] {
   let value: RetryConfig["connectRetry"];
   for (const line of reader.all("connect-retry")) {
-    const initial = reader.number(line, 1, { min: 1, max: 65535 });
-    const max = line.words[2] === undefined ? 300 : reader.number(line, 2, { min: 1, max: 65535 });
-    if (initial !== undefined && max !== undefined) value = { initial, max: Math.max(initial, max) };
+    const initial = reader.number(line, 1, { min: 0, max: 65535 });
+    const max = line.words[2] === undefined ? 300 : reader.number(line, 2, { min: 0, max: 65535 });
+    if (initial === undefined || max === undefined) continue;
+    // Nobody is asked without a pause.
+    if (initial === 0) reader.warn(line, "0 is taken as 1 second");
+    const first = Math.max(initial, 1);
+    value = { initial: first, max: Math.max(first, max) };
   }
   return value;
 }
