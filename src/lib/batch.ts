@@ -34,11 +34,11 @@ export class Batch {
   /** VNET_NEEDS_CSUM: the checksum field at csumStart + csumOffset holds only the pseudo-header sum; VNET_DATA_VALID: already verified. */
   readonly flags: Uint8Array;
   readonly gsoType: Uint8Array;
-  /** Payload bytes of each segment of a super-frame (gsoType not GSO_NONE). */
+  /** Payload bytes of each segment of a super-frame; of another frame (gsoType GSO_NONE) anything. */
   readonly gsoSize: Uint16Array;
-  /** Bytes of headers in front of the payload of a super-frame; a hint. */
+  /** Bytes of headers in front of the payload of a super-frame, a hint; of another frame anything. */
   readonly hdrLen: Uint16Array;
-  /** From the start of the frame. */
+  /** From the start of the frame; without VNET_NEEDS_CSUM anything, as csumOffset. */
   readonly csumStart: Uint16Array;
   readonly csumOffset: Uint16Array;
   /** 1: the next row is the continuation of the same frame (gathered when it is sent; its own vnet fields do not count). */
@@ -68,10 +68,6 @@ export class Batch {
     this.len[i] = len;
     this.flags[i] = 0;
     this.gsoType[i] = GSO_NONE;
-    this.gsoSize[i] = 0;
-    this.hdrLen[i] = 0;
-    this.csumStart[i] = 0;
-    this.csumOffset[i] = 0;
     this.more[i] = 0;
     this.peer[i] = 0;
     this.count = i + 1;

@@ -1,5 +1,6 @@
 /** What the router does differently in each family. Addresses are places in a header, or words. */
 import { GSO_TCPV4, GSO_TCPV6 } from "../lib/batch.ts";
+import type { Stride } from "../lib/words.ts";
 import { Drop, type DropCode } from "./drop.ts";
 import type { Packet } from "./packet.ts";
 import {
@@ -26,7 +27,7 @@ import { fragmentOffset } from "./wire/ipv6-ext.ts";
 export type IcmpError = readonly [type: number, code: number];
 
 export interface Family {
-  readonly stride: 1 | 4;
+  readonly stride: Stride;
   /** Offsets of the addresses in a header. */
   readonly srcAt: number;
   readonly dstAt: number;

@@ -257,12 +257,14 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
     this.#scratch.reset();
     const { values } = this.counters;
     const n = rx.count;
+    let bytes = 0;
     for (let row = 0; row < n; row++) {
-      values[RECEIVED]!++;
-      values[RECEIVED_BYTES]! += rx.len[row]!;
+      bytes += rx.len[row]!;
       const drop = this.link.receive(now, rx, row, this);
       if (drop !== Drop.None) this.drops.bump(drop);
     }
+    values[RECEIVED]! += n;
+    values[RECEIVED_BYTES]! += bytes;
     this.#tcp?.transmit(now);
   }
 

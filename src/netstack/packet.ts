@@ -3,7 +3,9 @@
  * IP header fills it, and whoever comes behind reads it instead of the header. A record is its owner's until the call that it
  * was passed to returns; who keeps a packet copies it.
  */
-import { type Batch, GSO_NONE } from "../lib/batch.ts";
+import { type Batch, GSO_NONE, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { ipv4PseudoSum } from "./wire/ipv4.ts";
+import { ipv6PseudoSum } from "./wire/ipv6.ts";
 
 export class Packet {
   /** Of IPv6, else of IPv4. Who fills a record sets it; a record of one family alone has it from the start. */
@@ -15,8 +17,6 @@ export class Packet {
   l4 = 0;
   /** Transport protocol; ICMP is another one in each family. */
   proto = 0;
-  /** What a transport checksum knows of IP: the sum of the addresses and the protocol, without the length. */
-  pseudo = 0;
   isFragment = false;
   /** IPv6: offset of the fragment header, 0: there is none. */
   fragmentAt = 0;
@@ -27,7 +27,8 @@ export class Packet {
   /** Index of the neighbour on its link that it came from; 0 where the link does not say. */
   neighbour = 0;
 
-  // As in a row of a batch (lib/batch.ts), csumStart and hdrLen from `at`.
+  // As in a row of a batch (lib/batch.ts), csumStart and hdrLen from `at`; the last two mean something with VNET_NEEDS_CSUM, the two
+  // before them where it is a super-frame.
   flags = 0;
   gsoType = GSO_NONE;
   gsoSize = 0;
@@ -43,21 +44,26 @@ export class Packet {
   setPlain(): void {
     this.flags = 0;
     this.gsoType = GSO_NONE;
-    this.gsoSize = 0;
-    this.hdrLen = 0;
-    this.csumStart = 0;
-    this.csumOffset = 0;
   }
 
   /** What row `row` says beside its bytes; the packet is at `at`. */
   setRow(rx: Batch, row: number, at: number): void {
-    const before = at - rx.at[row]!;
+    const flags = rx.flags[row]!;
+    const gsoType = rx.gsoType[row]!;
     this.neighbour = rx.peer[row]!;
-    this.flags = rx.flags[row]!;
-    this.gsoType = rx.gsoType[row]!;
-    this.gsoSize = rx.gsoSize[row]!;
-    this.hdrLen = rx.hdrLen[row]! - before;
-    this.csumStart = rx.csumStart[row]! - before;
-    this.csumOffset = rx.csumOffset[row]!;
+    this.flags = flags;
+    this.gsoType = gsoType;
+    if (gsoType !== GSO_NONE) {
+      this.gsoSize = rx.gsoSize[row]!;
+      this.hdrLen = rx.hdrLen[row]! - (at - rx.at[row]!);
+    }
+    if ((flags & VNET_NEEDS_CSUM) !== 0) {
+      this.csumStart = rx.csumStart[row]! - (at - rx.at[row]!);
+      this.csumOffset = rx.csumOffset[row]!;
+    }
   }
 }
+
+/** What a transport checksum knows of IP: the sum of the addresses in the header and of the protocol, without the length. */
+export const pseudoOf = (d: DataView, { isV6, at, proto }: Packet): number =>
+  isV6 ? ipv6PseudoSum(d, at, proto) : ipv4PseudoSum(d, at);

@@ -8,6 +8,7 @@
 import { concat } from "../lib/bytes.ts";
 import type { Counters } from "../lib/counters.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
+import { isAddressAt, readAddress, type Stride } from "../lib/words.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
 import { ECN_CE, ECN_NOT_ECT } from "./wire/ipv4.ts";
 
@@ -39,7 +40,7 @@ export class Fragment {
 /** What a family's fragments have of their own. Packets have been checked. */
 export interface FragmentFormat {
   /** Words of an address, and where in the header source and destination are. */
-  readonly stride: 1 | 4;
+  readonly stride: Stride;
   readonly src: number;
   readonly dst: number;
   /** Bytes of a packet at most. */
@@ -241,7 +242,8 @@ export class Reassembler {
     const list = this.#partials;
     for (let i = list.length - 1; i >= 0; i--) {
       const p = list[i] as Partial;
-      if (p.id === id && isAt(d, at + dst, p.dst) && this.#isFrom(p.source, d, at, neighbour)) return p;
+      if (p.id === id && isAddressAt(d, at + dst, p.dst, 0, stride) && this.#isFrom(p.source, d, at, neighbour))
+        return p;
     }
     if (list.length >= MAX_PACKETS) this.#evict("packets");
     const source = list.find((p) => this.#isFrom(p.source, d, at, neighbour))?.source ?? {
@@ -256,7 +258,8 @@ export class Reassembler {
   }
 
   #isFrom(source: Source, d: DataView, at: number, neighbour: number): boolean {
-    return source.neighbour === neighbour && isAt(d, at + this.#format.src, source.words);
+    const { src, stride } = this.#format;
+    return source.neighbour === neighbour && isAddressAt(d, at + src, source.words, 0, stride);
   }
 
   /**
@@ -297,10 +300,8 @@ export class Reassembler {
   }
 }
 
-const wordsAt = (d: DataView, at: number, stride: number): Int32Array =>
-  Int32Array.from({ length: stride }, (_, k) => d.getInt32(at + 4 * k));
-
-function isAt(d: DataView, at: number, words: Int32Array): boolean {
-  for (let k = 0; k < words.length; k++) if (d.getInt32(at + 4 * k) !== words[k]) return false;
-  return true;
+function wordsAt(d: DataView, at: number, stride: Stride): Int32Array {
+  const words = new Int32Array(stride);
+  readAddress(d, at, words, 0, stride);
+  return words;
 }

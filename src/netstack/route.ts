@@ -6,7 +6,8 @@
  * first. What was looked up last is kept, by a hash of the address, since packets of one flow follow each other.
  */
 import { type Cidr, wordMask } from "../lib/cidr.ts";
-import { mix, mixWords } from "../lib/hash.ts";
+import { mix } from "../lib/hash.ts";
+import { isAddressAt, mixAddress, mixAddressAt, readAddress, type Stride, sameAddress } from "../lib/words.ts";
 import type { DropCode } from "./drop.ts";
 
 /** Where a route leads. */
@@ -20,9 +21,10 @@ export interface RouteTarget {
 }
 
 const KEPT = 256;
+const NOT_KEPT = -2;
 
 export class RouteTable {
-  readonly stride: number;
+  readonly stride: Stride;
   size = 0;
   /** By route. */
   side = new Int16Array(0);
@@ -40,10 +42,10 @@ export class RouteTable {
   readonly #key: Int32Array;
   readonly #seed: number;
   readonly #keptWords: Int32Array;
-  readonly #keptRoute = new Int32Array(KEPT).fill(-2);
+  readonly #keptRoute = new Int32Array(KEPT).fill(NOT_KEPT);
 
   /** @param seed int32, random: senders choose the addresses that are looked up */
-  constructor(stride: 1 | 4, seed: number) {
+  constructor(stride: Stride, seed: number) {
     this.stride = stride;
     this.#seed = seed;
     this.#key = new Int32Array(stride);
@@ -70,37 +72,23 @@ export class RouteTable {
     this.side[route] = to.side;
     this.neighbour[route] = to.neighbour;
     this.refusal[route] = to.refusal;
-    this.#keptRoute.fill(-2);
+    this.#keptRoute.fill(NOT_KEPT);
   }
 
   /** The route to the address at `at` of a header, or -1. */
   lookup(d: DataView, at: number): number {
-    for (let k = 0; k < this.stride; k++) this.#key[k] = d.getInt32(at + 4 * k);
-    return this.find(this.#key, 0);
-  }
-
-  /** The route to the address at `words[i]`, or -1. */
-  find(words: Int32Array, i: number): number {
     const { stride } = this;
-    const slot = mixWords(this.#seed, words, i, stride) & (KEPT - 1);
-    const kept = slot * stride;
-    let isKept = this.#keptRoute[slot] !== -2;
-    for (let k = 0; k < stride && isKept; k++) isKept = this.#keptWords[kept + k] === words[i + k];
-    if (isKept) return this.#keptRoute[slot]!;
-    const route = this.#longest(words, i);
-    for (let k = 0; k < stride; k++) this.#keptWords[kept + k] = words[i + k]!;
+    const slot = mixAddressAt(this.#seed, d, at, stride) & (KEPT - 1);
+    const kept = this.#keptRoute[slot]!;
+    if (kept !== NOT_KEPT && isAddressAt(d, at, this.#keptWords, slot * stride, stride)) return kept;
+    readAddress(d, at, this.#keptWords, slot * stride, stride);
+    const route = this.find(this.#keptWords, slot * stride);
     this.#keptRoute[slot] = route;
     return route;
   }
 
-  clear(): void {
-    this.size = 0;
-    this.#lengths = [];
-    this.#buckets.fill(-1);
-    this.#keptRoute.fill(-2);
-  }
-
-  #longest(words: Int32Array, i: number): number {
+  /** The route to the address at `words[i]`, or -1. */
+  find(words: Int32Array, i: number): number {
     for (let n = 0; n < this.#lengths.length; n++) {
       const prefix = this.#lengths[n]!;
       const mask = n * this.stride;
@@ -110,6 +98,13 @@ export class RouteTable {
       if (route >= 0) return route;
     }
     return -1;
+  }
+
+  clear(): void {
+    this.size = 0;
+    this.#lengths = [];
+    this.#buckets.fill(-1);
+    this.#keptRoute.fill(NOT_KEPT);
   }
 
   #covers(route: number, words: Int32Array, i: number, mask: number): boolean {
@@ -122,15 +117,14 @@ export class RouteTable {
   #find(words: Int32Array, i: number, prefix: number): number {
     let route = this.#buckets[this.#bucket(words, i, prefix)]!;
     for (; route >= 0; route = this.#next[route]!) {
-      let same = this.#prefix[route] === prefix;
-      for (let k = 0; k < this.stride && same; k++) same = this.#words[route * this.stride + k] === words[i + k];
-      if (same) return route;
+      const at = route * this.stride;
+      if (this.#prefix[route] === prefix && sameAddress(this.#words, at, words, i, this.stride)) return route;
     }
     return -1;
   }
 
   #bucket(words: Int32Array, i: number, prefix: number): number {
-    return mixWords(this.#seed ^ prefix, words, i, this.stride) & (this.#buckets.length - 1);
+    return mixAddress(this.#seed ^ prefix, words, i, this.stride) & (this.#buckets.length - 1);
   }
 
   #bucketMasked(words: Int32Array, i: number, mask: number, prefix: number): number {

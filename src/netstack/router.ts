@@ -211,7 +211,6 @@ export class Router {
     const d = this.#slab.view;
     const half = p.isV6 ? this.#ipv6 : this.#ipv4;
     const { routes, family, nat } = half;
-    const source = ipOf(from.face, p);
     const dst = p.at + family.dstAt;
     const isInbound = nat?.isOutside(d, dst) === true && (from.index === TUNNEL || half.isHairpin);
     if (family.hopLimit(d, p.at) <= 1) {
@@ -238,7 +237,7 @@ export class Router {
     const headerLen = isSuper ? this.#superHeaderLen(p, isTcpSuper) : this.#complete(p);
     if (headerLen < 0) return -headerLen as DropCode;
     if (isOutbound && p.isFragment) {
-      const drop = source.reassemble(now, p);
+      const drop = ipOf(from.face, p).reassemble(now, p);
       if (drop !== Drop.None) return drop;
       if (p.isFragment) {
         from.counters.bump(HELD);
@@ -246,10 +245,10 @@ export class Router {
       }
     }
     const { output } = ipOf(to.face, p);
-    const { mtu } = output;
     const whole = output.mtuFor(p);
     let size = isSuper ? Math.max(1, Math.min(p.gsoSize, p.len - headerLen)) : p.len;
     if (headerLen + size > whole) {
+      const { mtu } = output;
       if (!family.mayFragment(d, p, mtu)) return this.#tooBig(now, from, family, mtu, p);
       if (isTcpSuper) size = mtu - headerLen; // smaller segments do what fragments would
       if (size <= 0) return Drop.GsoMalformed;

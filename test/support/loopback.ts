@@ -318,7 +318,7 @@ class WanEnd extends End {
   /** Takes no notice of what comes. */
   deaf = false;
   readonly #peer: OpenvpnPeer;
-  readonly #datagram = new Batch(1);
+  readonly #datagrams = new Batch(WAN_ROWS);
   readonly #waiting = new Batch(WAN_ROWS);
   readonly #plain = new Batch(WAN_ROWS);
   readonly #sealed = new Batch(WAN_ROWS);
@@ -360,6 +360,8 @@ class WanEnd extends End {
     this.#now += 0.05;
     const plain = this.#plain;
     const sealed = this.#sealed;
+    const datagrams = this.#datagrams;
+    datagrams.clear();
     plain.clear();
     sealed.clear();
     let headers = 0;
@@ -383,9 +385,7 @@ class WanEnd extends End {
         bytes.copyWithin(at, start, start + len);
       }
       if (continues || batch.gsoType[i] === GSO_UDP_L4) this.#ungather(at, len);
-      this.#datagram.at[0] = at + DATAGRAM;
-      this.#datagram.len[0] = len - DATAGRAM;
-      this.#peer.session.handleRows(this.#now, this.#datagram, 0, 1, plain);
+      datagrams.push(at + DATAGRAM, len - DATAGRAM);
       swap16(view, at, at + 6);
       swap32(view, at + 2, at + 8);
       swap32(view, at + ETHERNET_HEADER_LEN + 12, at + ETHERNET_HEADER_LEN + 16);
@@ -394,6 +394,7 @@ class WanEnd extends End {
       view.setUint16(ports + UDP_CHECKSUM_OFFSET, 0);
       waiting.push(at, len);
     }
+    this.#peer.session.handleRows(this.#now, datagrams, 0, datagrams.count, plain);
     for (let i = 0; i < plain.count; i++) turnRound(view, plain.at[i]!, plain.len[i]!);
     this.#peer.session.sealBatch(this.#now, plain, sealed);
     this.returned += sealed.count;

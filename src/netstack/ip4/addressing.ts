@@ -40,6 +40,9 @@ export class Addressing {
   others: readonly number[] = [];
   /** Longest prefix first. */
   #routes: readonly Hop[] = [];
+  /** The subnet's own name and its broadcast; both the broadcast to all where it has none (RFC 3021). */
+  #network = -1;
+  #broadcast = -1;
 
   /** @returns whether address, prefix or gateway are others than before */
   configure(config: InterfaceConfig): boolean {
@@ -50,6 +53,8 @@ export class Addressing {
     this.address = address;
     this.prefix = prefix;
     this.gateway = gateway;
+    this.#network = prefix >= 31 ? -1 : address & prefixMask(prefix);
+    this.#broadcast = prefix >= 31 ? -1 : address | ~prefixMask(prefix);
     this.#routes = (config.routes ?? [])
       .map((r) => ({ network: r.network.address.w3, prefix: r.network.prefix, gateway: r.gateway?.w3 ?? 0 }))
       .filter((r) => r.prefix > 0 || (r.gateway === 0 && gateway === 0))
@@ -61,12 +66,17 @@ export class Addressing {
     this.address = 0;
     this.prefix = 32;
     this.gateway = 0;
+    this.#network = -1;
+    this.#broadcast = -1;
     this.#routes = [];
   }
 
   /** Whether an address is this host's. */
   isOwn(address: number): boolean {
-    return address === this.address || this.others.includes(address);
+    if (address === this.address) return true;
+    const { others } = this;
+    for (let i = 0; i < others.length; i++) if (others[i] === address) return true;
+    return false;
   }
 
   /** Whether an address is of the subnet. */
@@ -76,15 +86,12 @@ export class Addressing {
 
   /** Whether an address is the subnet's own name, its broadcast, or a broadcast to all. */
   isBroadcast(address: number): boolean {
-    if (address === -1) return true;
-    if (this.prefix >= 31 || !this.onLink(address)) return false;
-    const host = address & ~prefixMask(this.prefix);
-    return host === 0 || host === ~prefixMask(this.prefix);
+    return address === -1 || address === this.#broadcast || address === this.#network;
   }
 
   /** The subnet's broadcast address; the broadcast to all where it has none (RFC 3021). */
   get broadcast(): number {
-    return this.prefix >= 31 ? -1 : this.address | ~prefixMask(this.prefix);
+    return this.#broadcast;
   }
 
   /** Whom to hand a packet for `dst` to, by the longest prefix (RFC 1812 5.2.4.3): itself, a gateway, or 0: no way. */

@@ -8,7 +8,6 @@ import {
   ipv4IsFragment,
   ipv4OptionsCheck,
   ipv4Protocol,
-  ipv4PseudoSum,
   ipv4TotalLen,
 } from "../wire/ipv4.ts";
 
@@ -31,6 +30,5 @@ export function ip4Read(d: DataView, p: Packet, at: number): void {
   p.len = ipv4TotalLen(d, at);
   p.l4 = at + ipv4HeaderLen(d, at);
   p.proto = ipv4Protocol(d, at);
-  p.pseudo = ipv4PseudoSum(d, at);
   p.isFragment = ipv4IsFragment(d, at);
 }

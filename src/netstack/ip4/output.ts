@@ -110,7 +110,6 @@ export class Ip4Output {
     const whole = this.#whole;
     whole.setPlain();
     whole.proto = p.proto;
-    whole.pseudo = p.pseudo;
     whole.isFragment = false;
     const { mark } = this.#scratch;
     for (let i = 0; i < n; i++) {

@@ -1,7 +1,7 @@
 /** An IPv6 packet that has come in: its header and the chain behind are checked, and the record is filled. */
 import { Drop, type DropCode } from "../drop.ts";
 import type { Packet } from "../packet.ts";
-import { ipv6Check, ipv6PseudoSum, ipv6TotalLen } from "../wire/ipv6.ts";
+import { ipv6Check, ipv6TotalLen } from "../wire/ipv6.ts";
 import { type ExtensionChain, fragmentIsAtomic } from "../wire/ipv6-ext.ts";
 
 /** Checks the packet at `at`, of which `avail` bytes are there, and reads it into `p` and `chain`. */
@@ -21,7 +21,6 @@ export function ip6Read(d: DataView, p: Packet, chain: ExtensionChain, at: numbe
   if (drop !== Drop.None) return drop;
   p.l4 = chain.l4;
   p.proto = chain.proto;
-  p.pseudo = ipv6PseudoSum(d, at, chain.proto);
   p.fragmentAt = chain.fragmentAt;
   // One that is whole by itself waits for nobody (RFC 6946).
   p.isFragment = chain.fragmentAt !== 0 && !fragmentIsAtomic(d, chain.fragmentAt);

@@ -23,7 +23,7 @@ import {
 } from "../interface-counters.ts";
 import type { IcmpLimits } from "../ip4/icmp.ts";
 import type { LinkLayer } from "../link/layer.ts";
-import { Packet } from "../packet.ts";
+import { Packet, pseudoOf } from "../packet.ts";
 import { Reassembler } from "../reassembly.ts";
 import type { Udp } from "../socket/udp.ts";
 import { TcpResetter } from "../tcp/reset.ts";
@@ -376,7 +376,7 @@ export class Ip6 {
   #icmpIn(now: number, p: Packet, known: boolean): DropCode {
     const d = this.#slab.view;
     const len = p.at + p.len - p.l4;
-    const bad = icmpv6Check(d, p.l4, len, p.pseudo, !known);
+    const bad = icmpv6Check(d, p.l4, len, pseudoOf(d, p), !known);
     if (bad !== Drop.None) return bad;
     const type = icmpv6Type(d, p.l4);
     if (ndpIsType(type)) return this.#handled(this.#ndIn(now, p, len, type), NEIGHBOR_DISCOVERY);

@@ -80,7 +80,6 @@ export class Ip6Output {
     const n = segmentCount(p.len, headerLen, size);
     segment.setPlain();
     segment.proto = p.proto;
-    segment.pseudo = p.pseudo;
     segment.isFragment = false;
     for (let i = 0; i < n; i++) {
       const to = link.frame(headerLen + size);

@@ -27,7 +27,6 @@ import {
   ipv6Ecn,
   ipv6Emit,
   ipv6NextHeader,
-  ipv6PseudoSum,
   ipv6PutWords,
   ipv6ReadWords,
 } from "../wire/ipv6.ts";
@@ -102,7 +101,6 @@ export class Ip6TcpPort implements IpPort {
     out.len = len;
     out.l4 = to + IPV6_HEADER_LEN;
     out.proto = PROTO_TCP;
-    out.pseudo = ipv6PseudoSum(d, to, PROTO_TCP);
     out.isFragment = false;
     out.fragmentAt = 0;
   }

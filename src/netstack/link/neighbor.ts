@@ -21,7 +21,7 @@
  * apart from those that have not), whose head gives way or is forgotten, and in a list of what is waited for.
  */
 import { Chains } from "../../lib/chains.ts";
-import { mixWords } from "../../lib/hash.ts";
+import { copyAddress, mixAddress, type Stride, sameAddress } from "../../lib/words.ts";
 
 /** A packet that waits, with the vnet fields that it is to be sent with. */
 export interface Parked {
@@ -96,7 +96,7 @@ const BUCKETS = 2 * MAX_ENTRIES;
 export type Claim = "learnt" | "confirmed" | "unsolicited" | "conflicting" | "full";
 
 export class NeighborTable {
-  readonly stride: number;
+  readonly stride: Stride;
   /** Words of the addresses. */
   readonly words: Int32Array;
   /** By neighbour: first two octets, last four. */
@@ -133,7 +133,7 @@ export class NeighborTable {
   #last = 0;
 
   /** @param seed keeps senders from choosing addresses that fall into one bucket */
-  constructor(stride: 1 | 4, seed: number, port: NeighborPort) {
+  constructor(stride: Stride, seed: number, port: NeighborPort) {
     this.stride = stride;
     this.words = new Int32Array(stride * (MAX_ENTRIES + 1));
     this.#seed = seed;
@@ -354,13 +354,11 @@ export class NeighborTable {
   }
 
   #has(n: number, words: Int32Array, i: number): boolean {
-    const own = n * this.stride;
-    for (let k = 0; k < this.stride; k++) if (this.words[own + k] !== words[i + k]) return false;
-    return true;
+    return sameAddress(this.words, n * this.stride, words, i, this.stride);
   }
 
   #hash(words: Int32Array, i: number): number {
-    return mixWords(this.#seed, words, i, this.stride) & (BUCKETS - 1);
+    return mixAddress(this.#seed, words, i, this.stride) & (BUCKETS - 1);
   }
 
   /** A new entry, 0 when there is no room. @param wanted for a packet; else a mere guess, for which nothing in use gives way */
@@ -373,7 +371,7 @@ export class NeighborTable {
     }
     const n = this.#free;
     this.#free = this.#hashNext[n]!;
-    for (let k = 0; k < this.stride; k++) this.words[n * this.stride + k] = words[i + k]!;
+    copyAddress(words, i, this.words, n * this.stride, this.stride);
     const bucket = this.#hash(words, i);
     this.#hashNext[n] = this.#buckets[bucket]!;
     this.#buckets[bucket] = n;

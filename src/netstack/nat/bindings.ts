@@ -7,7 +7,8 @@ import { assert } from "../../lib/assert.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
 import { type IpAddress, wordsOf } from "../../lib/ip.ts";
 import type { Random } from "../../lib/random.ts";
-import { Buckets, endpointHash, isAddress } from "./buckets.ts";
+import { copyAddress, type Stride, sameAddress } from "../../lib/words.ts";
+import { Buckets, endpointHash } from "./buckets.ts";
 import { Ports } from "./ports.ts";
 
 /** Forwards of one family at most. */
@@ -29,7 +30,7 @@ export class Bindings {
   /** Bindings whose outside port is not the inside one, since the start. */
   portsChanged = 0;
 
-  readonly #stride: number;
+  readonly #stride: Stride;
   readonly #seed: number;
   readonly #ports: Ports;
   readonly #rows: Buckets;
@@ -40,7 +41,7 @@ export class Bindings {
   readonly #isForward: Uint8Array;
 
   /** @param sessions at most @param seed of the hashes */
-  constructor(stride: 1 | 4, sessions: number, seed: number, random: Random) {
+  constructor(stride: Stride, sessions: number, seed: number, random: Random) {
     const rows = sessions + MAX_FORWARDS;
     this.inside = new Int32Array((rows + 1) * stride);
     this.insidePort = new Uint16Array(rows + 1);
@@ -81,7 +82,7 @@ export class Bindings {
       if (
         this.insidePort[b] === insidePort &&
         this.#protocol[b] === protocol &&
-        isAddress(this.inside, b, inside, this.#stride)
+        sameAddress(this.inside, b * this.#stride, inside, 0, this.#stride)
       )
         return b;
     }
@@ -162,7 +163,7 @@ export class Bindings {
   #add(hash: number, protocol: number, inside: Int32Array, insidePort: number): number {
     const b = this.#rows.add(hash);
     this.#protocol[b] = protocol;
-    for (let k = 0; k < this.#stride; k++) this.inside[b * this.#stride + k] = inside[k]!;
+    copyAddress(inside, 0, this.inside, b * this.#stride, this.#stride);
     this.insidePort[b] = insidePort;
     this.#uses[b] = 0;
     return b;
@@ -170,7 +171,7 @@ export class Bindings {
 }
 
 /** The words of an address in the tables of its family. */
-export const addressWords = (address: IpAddress, stride: number): Int32Array =>
+export const addressWords = (address: IpAddress, stride: Stride): Int32Array =>
   stride === 1 ? Int32Array.of(address.w3) : wordsOf(address);
 
 const nameOf = ({ protocol, port, to }: Forward): string => `${protocol} ${port} ${to.address} ${to.port}`;

@@ -2,7 +2,8 @@
  * Rows of a table that are found by a hash, as chains of indexes through typed arrays: nothing is allocated after
  * construction. Row 0 is nobody. A row is free or in the chain of one hash.
  */
-import { mix, mixWords } from "../../lib/hash.ts";
+import { mix } from "../../lib/hash.ts";
+import { mixAddress, type Stride } from "../../lib/words.ts";
 
 export class Buckets {
   readonly #rows: number;
@@ -71,21 +72,14 @@ export class Buckets {
 }
 
 /**
- * Mixes the address in the `stride` words from `words[at]` on and a port into `start`: a protocol, or the hash of another endpoint.
+ * Of the endpoint whose address is at `words[at]`.
  * @param seed keeps a sender from choosing addresses and ports that fall into one bucket
  */
 export const endpointHash = (
   seed: number,
-  start: number,
+  protocol: number,
   words: Int32Array,
   at: number,
-  stride: number,
+  stride: Stride,
   port: number,
-): number => mix(mixWords(seed ^ start, words, at, stride), port);
-
-/** Whether the address of row `i` of a column is the one in `words`. */
-export function isAddress(column: Int32Array, i: number, words: Int32Array, stride: number): boolean {
-  const at = i * stride;
-  for (let k = 0; k < stride; k++) if (column[at + k] !== words[k]) return false;
-  return true;
-}
+): number => mix(mixAddress(seed ^ protocol, words, at, stride), port);

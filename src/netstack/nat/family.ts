@@ -1,4 +1,5 @@
 /** What translation does differently in each family: ip4.ts, ip6.ts. Addresses are places in a header, or `stride` words. */
+import type { Stride } from "../../lib/words.ts";
 import type { DropCode } from "../drop.ts";
 
 /** The packet that an ICMP error quotes, as far as the translator reads it. A record that is reused. */
@@ -13,7 +14,7 @@ export class Quote {
 }
 
 export interface NatFamily {
-  readonly stride: 1 | 4;
+  readonly stride: Stride;
   /** Offsets of the addresses in an IP header. */
   readonly srcAt: number;
   readonly dstAt: number;
@@ -23,8 +24,6 @@ export interface NatFamily {
   readonly echoReply: number;
   /** Errors that are translated; redirect and its like end here: they would only be of use to an attacker (RFC 5508 10). */
   isTranslatedError(type: number): boolean;
-  /** What a transport checksum knows of the IP header at `at`, but for the length. */
-  pseudo(d: DataView, at: number, proto: number): number;
   /**
    * Gives the packet at `at`, with its transport header at `l4`, another source or another destination: the address of
    * `words[i]`, and a port or echo identifier. Checksums follow incrementally (RFC 1624; RFC 3022 4.2): wrong ones stay wrong.

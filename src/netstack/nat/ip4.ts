@@ -5,7 +5,7 @@
  * An error:  0 ICMP header (8) | 8 quoted IPv4 header (ihl * 4) | quoted transport header, perhaps cut.
  */
 import { Drop, type DropCode } from "../drop.ts";
-import { checksumUpdate16, checksumUpdate32, fold } from "../wire/checksum.ts";
+import { change32, checksumChanged, checksumUpdate16, checksumUpdate32, fold } from "../wire/checksum.ts";
 import {
   ICMP_ECHO_REPLY,
   ICMP_ECHO_REQUEST,
@@ -22,14 +22,12 @@ import {
   ipv4FragmentField,
   ipv4HeaderLen,
   ipv4Protocol,
-  ipv4PseudoSum,
   ipv4RewriteDst,
   ipv4RewriteSrc,
   PROTO_ICMP,
-  PROTO_UDP,
 } from "../wire/ipv4.ts";
 import type { NatFamily, Quote } from "./family.ts";
-import { checksumOffset, ICMP_CHECKSUM, putPort, putQuotedPort, readTransport, wireChecksum } from "./l4.ts";
+import { ICMP_CHECKSUM, putQuotedPort, readTransport, rewritePort } from "./l4.ts";
 
 const IPV4_CHECKSUM = 10;
 /** RFC 792: 64 bits of the quoted packet's data. */
@@ -44,7 +42,6 @@ export const NAT_IPV4: NatFamily = {
   echoReply: ICMP_ECHO_REPLY,
   isTranslatedError: (type) =>
     type === ICMP_UNREACHABLE || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETER_PROBLEM,
-  pseudo: (d, at) => ipv4PseudoSum(d, at),
   rewriteEndpoint,
   rewriteAddress: (d, at, _l4, isSource, words, i) => rewriteAddress(d, at, isSource, words[i]!),
   readQuote,
@@ -66,22 +63,13 @@ function rewriteEndpoint(
   i: number,
   port: number,
 ): void {
+  const addressAt = at + (isSource ? IPV4_SRC : IPV4_DST);
   const after = words[i]!;
-  const before = d.getInt32(at + (isSource ? IPV4_SRC : IPV4_DST));
-  rewriteAddress(d, at, isSource, after);
-  const checksumAt = l4 + checksumOffset(proto);
-  const check = d.getUint16(checksumAt);
+  const change = change32(d.getInt32(addressAt), after);
+  d.setInt32(addressAt, after);
+  d.setUint16(at + IPV4_CHECKSUM, checksumChanged(d.getUint16(at + IPV4_CHECKSUM), change));
   // ICMP has no pseudo-header.
-  const updated = putPort(
-    d,
-    l4,
-    proto,
-    isSource,
-    port,
-    proto === PROTO_ICMP ? check : checksumUpdate32(check, before, after),
-  );
-  if (proto === PROTO_UDP && check === 0) return; // the sender made none (RFC 768)
-  d.setUint16(checksumAt, wireChecksum(proto, updated));
+  rewritePort(d, l4, proto, isSource, port, proto === PROTO_ICMP ? 0 : change);
 }
 
 function readQuote(d: DataView, icmp: number, len: number, echo: number, quote: Quote): DropCode {

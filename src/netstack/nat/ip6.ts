@@ -6,7 +6,7 @@
  * An error:  0 ICMPv6 header (8) | 8 quoted IPv6 header (40) | its extension headers | quoted transport header, perhaps cut.
  */
 import { Drop, type DropCode } from "../drop.ts";
-import { checksumUpdate16, sumBytes } from "../wire/checksum.ts";
+import { change16, checksumChanged, checksumUpdate16, sumBytes } from "../wire/checksum.ts";
 import {
   ICMPV6_ECHO_REPLY,
   ICMPV6_ECHO_REQUEST,
@@ -16,10 +16,10 @@ import {
   ICMPV6_TOO_BIG,
   ICMPV6_UNREACHABLE,
 } from "../wire/icmpv6.ts";
-import { IPV6_DST, IPV6_HEADER_LEN, IPV6_SRC, ipv6PseudoSum, ipv6PutWords, PROTO_ICMPV6 } from "../wire/ipv6.ts";
+import { IPV6_DST, IPV6_HEADER_LEN, IPV6_SRC, ipv6PutWords, PROTO_ICMPV6 } from "../wire/ipv6.ts";
 import { ExtensionChain, fragmentOffset } from "../wire/ipv6-ext.ts";
 import type { NatFamily, Quote } from "./family.ts";
-import { checksumOffset, ICMP_CHECKSUM, putPort, putQuotedPort, readTransport, wireChecksum } from "./l4.ts";
+import { ICMP_CHECKSUM, putQuotedPort, readTransport, rewritePort } from "./l4.ts";
 
 const ADDRESS_LEN = 16;
 /** Ports and identifiers are in the first 8 bytes of every transport header that is translated. */
@@ -37,7 +37,6 @@ export const NAT_IPV6: NatFamily = {
     type === ICMPV6_TOO_BIG ||
     type === ICMPV6_TIME_EXCEEDED ||
     type === ICMPV6_PARAMETER_PROBLEM,
-  pseudo: ipv6PseudoSum,
   rewriteEndpoint,
   rewriteAddress,
   readQuote,
@@ -47,11 +46,11 @@ export const NAT_IPV6: NatFamily = {
 /** Of the quoted packet's headers. */
 const chain = new ExtensionChain();
 
-/** Writes the address and returns what its checksum becomes. */
-function putAddress(d: DataView, at: number, words: Int32Array, i: number, check: number): number {
+/** Writes the address and returns what every sum gains that covers it. */
+function putAddress(d: DataView, at: number, words: Int32Array, i: number): number {
   const before = sumBytes(d, at, ADDRESS_LEN);
   ipv6PutWords(d, at, words, i);
-  return checksumUpdate16(check, before, sumBytes(d, at, ADDRESS_LEN));
+  return change16(before, sumBytes(d, at, ADDRESS_LEN));
 }
 
 function rewriteEndpoint(
@@ -64,14 +63,14 @@ function rewriteEndpoint(
   i: number,
   port: number,
 ): void {
-  const checksumAt = l4 + checksumOffset(proto);
-  const check = putAddress(d, at + (isSource ? IPV6_SRC : IPV6_DST), words, i, d.getUint16(checksumAt));
-  d.setUint16(checksumAt, wireChecksum(proto, putPort(d, l4, proto, isSource, port, check)));
+  const change = putAddress(d, at + (isSource ? IPV6_SRC : IPV6_DST), words, i);
+  rewritePort(d, l4, proto, isSource, port, change);
 }
 
 function rewriteAddress(d: DataView, at: number, l4: number, isSource: boolean, words: Int32Array, i: number): void {
   const checksumAt = l4 + ICMP_CHECKSUM;
-  d.setUint16(checksumAt, putAddress(d, at + (isSource ? IPV6_SRC : IPV6_DST), words, i, d.getUint16(checksumAt)));
+  const change = putAddress(d, at + (isSource ? IPV6_SRC : IPV6_DST), words, i);
+  d.setUint16(checksumAt, checksumChanged(d.getUint16(checksumAt), change));
 }
 
 function readQuote(d: DataView, icmp: number, len: number, echo: number, quote: Quote): DropCode {

@@ -1,6 +1,6 @@
 /** Ports, echo identifiers and checksums of a transport header, where the translator reads and writes them. */
 import { Drop, type DropCode } from "../drop.ts";
-import { checksumUpdate16 } from "../wire/checksum.ts";
+import { change16, checksumChanged, checksumUpdate16 } from "../wire/checksum.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { TCP_CHECKSUM_OFFSET } from "../wire/tcp.ts";
 import { UDP_CHECKSUM_OFFSET } from "../wire/udp.ts";
@@ -16,18 +16,11 @@ export const ICMP_CHECKSUM = 2;
 const portOffset = (proto: number, isSource: boolean): number =>
   proto === PROTO_TCP || proto === PROTO_UDP ? (isSource ? SRC_PORT : DST_PORT) : ECHO_ID;
 
-export const checksumOffset = (proto: number): number =>
+const checksumOffset = (proto: number): number =>
   proto === PROTO_TCP ? TCP_CHECKSUM_OFFSET : proto === PROTO_UDP ? UDP_CHECKSUM_OFFSET : ICMP_CHECKSUM;
 
 /** Writes the port into the header at `l4`; `check` is its checksum, with what has changed so far. @returns the checksum */
-export function putPort(
-  d: DataView,
-  l4: number,
-  proto: number,
-  isSource: boolean,
-  port: number,
-  check: number,
-): number {
+function putPort(d: DataView, l4: number, proto: number, isSource: boolean, port: number, check: number): number {
   const at = l4 + portOffset(proto, isSource);
   const before = d.getUint16(at);
   d.setUint16(at, port);
@@ -35,8 +28,27 @@ export function putPort(
 }
 
 /** A UDP checksum that comes out as 0 is written as its other form, as 0 means that there is none (RFC 768). */
-export const wireChecksum = (proto: number, check: number): number =>
-  proto === PROTO_UDP && check === 0 ? 0xffff : check;
+const wireChecksum = (proto: number, check: number): number => (proto === PROTO_UDP && check === 0 ? 0xffff : check);
+
+/**
+ * Writes the port into the header at `l4` and mends its checksum. @param change what the sum of its pseudo-header has gained
+ */
+export function rewritePort(
+  d: DataView,
+  l4: number,
+  proto: number,
+  isSource: boolean,
+  port: number,
+  change: number,
+): void {
+  const at = l4 + portOffset(proto, isSource);
+  const checksumAt = l4 + checksumOffset(proto);
+  const before = d.getUint16(at);
+  const check = d.getUint16(checksumAt);
+  d.setUint16(at, port);
+  if (proto === PROTO_UDP && check === 0) return; // the sender made none (RFC 768)
+  d.setUint16(checksumAt, wireChecksum(proto, checksumChanged(check, change + change16(before, port))));
+}
 
 /**
  * Reads the transport header at `l4` of the packet at `at` that an error quotes: of TCP, UDP, or of an echo with the type `echo`.

@@ -13,6 +13,7 @@ import { Counters } from "../../lib/counters.ts";
 import type { IpAddress } from "../../lib/ip.ts";
 import type { Random } from "../../lib/random.ts";
 import type { Slab } from "../../lib/slab.ts";
+import { isAddressAt, readAddress } from "../../lib/words.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Packet } from "../packet.ts";
 import { ICMP_HEADER_LEN } from "../wire/icmpv4.ts";
@@ -104,10 +105,7 @@ export class Nat {
 
   /** Whether the address at that place is the outside address. */
   isOutside(d: DataView, at: number): boolean {
-    if (this.#address === undefined) return false;
-    const own = this.#external;
-    for (let k = 0; k < own.length; k++) if (d.getInt32(at + 4 * k) !== own[k]) return false;
-    return true;
+    return this.#address !== undefined && isAddressAt(d, at, this.#external, 0, this.#family.stride);
   }
 
   /** Sessions of one LAN host. */
@@ -191,8 +189,8 @@ export class Nat {
     const avail = at + p.len - l4;
     const { key } = this.#table;
     key.protocol = protocol;
-    readWords(d, at + family.srcAt, key.inside);
-    readWords(d, at + family.dstAt, key.remote);
+    readAddress(d, at + family.srcAt, key.inside, 0, family.stride);
+    readAddress(d, at + family.dstAt, key.remote, 0, family.stride);
     let session: number;
     if (protocol === PROTO_TCP) {
       if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
@@ -239,7 +237,7 @@ export class Nat {
     if (session === 0) return Drop.NatNoMapping;
     this.#arrived = session;
     const table = this.#table;
-    this.#rewrite(p, false, table.inside, session * family.stride, table.insidePort[session]!);
+    this.#rewrite(p, false, table.inside, session * family.stride, table.insidePort(session));
     this.#counters.bump(IN);
     return Drop.None;
   }
@@ -248,7 +246,7 @@ export class Nat {
   undoOutbound(p: Packet): void {
     const session = this.#left;
     const table = this.#table;
-    if (session !== 0) this.#rewrite(p, true, table.inside, session * table.stride, table.insidePort[session]!);
+    if (session !== 0) this.#rewrite(p, true, table.inside, session * table.stride, table.insidePort(session));
   }
 
   /** The same for inbound() and the destination. */
@@ -258,10 +256,7 @@ export class Nat {
   }
 
   #rewrite(p: Packet, isSource: boolean, words: Int32Array, i: number, port: number): void {
-    const family = this.#family;
-    const { at, l4, proto } = p;
-    family.rewriteEndpoint(this.#view, at, l4, proto, isSource, words, i, port);
-    p.pseudo = family.pseudo(this.#view, at, proto);
+    this.#family.rewriteEndpoint(this.#view, p.at, p.l4, p.proto, isSource, words, i, port);
   }
 
   /** Reads what a packet from outside is found by into the key, but for ICMP errors. @returns the outside port, or minus a drop code */
@@ -272,7 +267,7 @@ export class Nat {
     const avail = at + p.len - l4;
     const { key } = this.#table;
     key.protocol = proto;
-    readWords(d, at + family.srcAt, key.remote);
+    readAddress(d, at + family.srcAt, key.remote, 0, family.stride);
     if (proto === PROTO_TCP) {
       if (tcpCheck(d, l4, avail) !== Drop.None) return -Drop.NatMalformed;
       key.remotePort = tcpSrcPort(d, l4);
@@ -391,9 +386,9 @@ export class Nat {
     const table = this.#table;
     const { key } = table;
     key.protocol = quote.proto;
-    readWords(d, quote.at + family.dstAt, key.inside);
+    readAddress(d, quote.at + family.dstAt, key.inside, 0, family.stride);
     key.insidePort = quote.dstPort;
-    readWords(d, quote.at + family.srcAt, key.remote);
+    readAddress(d, quote.at + family.srcAt, key.remote, 0, family.stride);
     key.remotePort = quote.proto === family.icmp ? 0 : quote.srcPort;
     const session = table.find(now);
     if (session === 0) return Drop.IcmpBadQuote;
@@ -415,12 +410,12 @@ export class Nat {
     const table = this.#table;
     const { key } = table;
     key.protocol = quote.proto;
-    readWords(d, quote.at + family.dstAt, key.remote);
+    readAddress(d, quote.at + family.dstAt, key.remote, 0, family.stride);
     key.remotePort = quote.proto === family.icmp ? 0 : quote.dstPort;
     const session = table.findOutside(now, quote.srcPort);
     if (session === 0) return Drop.IcmpBadQuote;
     const inside = session * family.stride;
-    family.rewriteQuote(d, icmp, len, quote, true, table.inside, inside, table.insidePort[session]!);
+    family.rewriteQuote(d, icmp, len, quote, true, table.inside, inside, table.insidePort(session));
     family.rewriteAddress(d, at, icmp, false, table.inside, inside);
     this.#counters.bump(ERRORS_IN);
     return Drop.None;
@@ -429,7 +424,3 @@ export class Nat {
 
 /** Offset of an echo's identifier, in ICMP and ICMPv6; their headers have one length. */
 const ECHO_ID = 4;
-
-function readWords(d: DataView, at: number, words: Int32Array): void {
-  for (let k = 0; k < words.length; k++) words[k] = d.getInt32(at + 4 * k);
-}

@@ -15,7 +15,8 @@
  * everybody else from beginning any.
  */
 import { Chains } from "../../lib/chains.ts";
-import { Buckets, endpointHash, isAddress } from "./buckets.ts";
+import { type Stride, sameAddress } from "../../lib/words.ts";
+import { Buckets, endpointHash } from "./buckets.ts";
 
 /** One in so many sessions may be unconfirmed although others are confirmed: that many can always be about to begin. */
 const UNCONFIRMED_SHARE = 16;
@@ -23,7 +24,7 @@ const UNCONFIRMED_SHARE = 16;
 const RANKS = 2;
 
 export class Parties {
-  readonly #stride: number;
+  readonly #stride: Stride;
   readonly #seed: number;
   /** Sessions that may be unconfirmed although others are confirmed. */
   readonly #share: number;
@@ -39,7 +40,7 @@ export class Parties {
   readonly #ofRank = new Int32Array(RANKS);
 
   /** @param sessions at most @param seed of the hashes */
-  constructor(stride: number, sessions: number, seed: number) {
+  constructor(stride: Stride, sessions: number, seed: number) {
     this.#stride = stride;
     this.#seed = seed;
     this.#share = Math.floor(sessions / UNCONFIRMED_SHARE);
@@ -116,7 +117,10 @@ export class Parties {
   #find(inside: Int32Array, inbound: number): number {
     const hosts = this.#hosts;
     let h = hosts.first(this.#hash(inside, 0, inbound));
-    while (h !== 0 && !(this.#inbound[h] === inbound && isAddress(this.#address, h, inside, this.#stride)))
+    while (
+      h !== 0 &&
+      !(this.#inbound[h] === inbound && sameAddress(this.#address, h * this.#stride, inside, 0, this.#stride))
+    )
       h = hosts.next(h);
     return h;
   }

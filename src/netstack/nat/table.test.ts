@@ -69,7 +69,7 @@ describe.each([[1], [4]] as const)("addresses of %d words", (stride) => {
             const inside = new Int32Array(stride);
             words(host, inside);
             expect([...table.inside.subarray(i * stride, (i + 1) * stride)]).toEqual([...inside]);
-            expect(table.insidePort[i]).toBe(port);
+            expect(table.insidePort(i)).toBe(port);
             if (now - flow.usedAt >= 1000 || flow.state !== STATE_UDP) flow.usedAt = now;
             table.touch(now, i, STATE_UDP);
             flow.state = STATE_UDP;
@@ -117,6 +117,18 @@ describe.each([[1], [4]] as const)("addresses of %d words", (stride) => {
         change(n);
         expect(table.find(1)).toBe(n === 0 ? i : 0);
       }
+    }
+  });
+
+  test("the session that was found last is not found any more once it is removed, or everything forgotten", () => {
+    const table = new NatTable(stride, 10, seededRandom(3));
+    const forget: ((i: number) => void)[] = [(i) => table.remove(i), () => table.clear()];
+    for (const forgotten of forget) {
+      aim(table, PROTO_UDP, 1, 1024, 0);
+      const i = table.create(0, STATE_UDP_NEW);
+      expect(table.find(1)).toBe(i);
+      forgotten(i);
+      expect([table.find(1), table.size]).toEqual([0, 0]);
     }
   });
 

@@ -11,9 +11,11 @@
  * When the table is full a session gives way for another one (`parties.ts`).
  */
 import { Chains } from "../../lib/chains.ts";
+import { mix } from "../../lib/hash.ts";
 import type { Random } from "../../lib/random.ts";
+import { copyAddress, mixAddress, type Stride, sameAddress } from "../../lib/words.ts";
 import { Bindings, type Forward } from "./bindings.ts";
-import { Buckets, endpointHash, isAddress } from "./buckets.ts";
+import { Buckets } from "./buckets.ts";
 import { Parties } from "./parties.ts";
 import { RANK, STATES, TIMEOUT_MS } from "./states.ts";
 
@@ -28,9 +30,14 @@ export class NatKey {
   readonly remote: Int32Array;
   remotePort = 0;
 
-  constructor(stride: number) {
+  constructor(stride: Stride) {
     this.inside = new Int32Array(stride);
     this.remote = new Int32Array(stride);
+  }
+
+  /** Both in one word. */
+  get ports(): number {
+    return (this.insidePort << 16) | this.remotePort;
   }
 }
 
@@ -38,8 +45,7 @@ export class NatKey {
 const CREATE_NO_PORT = -1;
 
 export class NatTable {
-  /** Words of an address: 1 for IPv4, 4 for IPv6. */
-  readonly stride: number;
+  readonly stride: Stride;
   /** Of the next look-up. */
   readonly key: NatKey;
   readonly limit: number;
@@ -51,9 +57,7 @@ export class NatTable {
   readonly protocol: Uint8Array;
   /** Words of the addresses: `stride` for each session. */
   readonly inside: Int32Array;
-  readonly insidePort: Uint16Array;
   readonly remote: Int32Array;
-  readonly remotePort: Uint16Array;
   readonly outsidePort: Uint16Array;
   readonly state: Uint8Array;
   /** 1: begun from outside, through a forward. */
@@ -63,6 +67,10 @@ export class NatTable {
   /** ms */
   readonly usedAt: Float64Array;
 
+  /** Port inside << 16 | port of the remote endpoint. */
+  readonly #ports: Int32Array;
+  /** Of the last look-up: packets of one flow follow each other. */
+  #last = 0;
   readonly #seed: number;
   readonly #rows: Buckets;
   readonly #byState: Chains;
@@ -73,7 +81,7 @@ export class NatTable {
   readonly #host: Int32Array;
 
   /** @param sessions at most, 1 or more; bindings and hosts can then not be more */
-  constructor(stride: 1 | 4, sessions: number, random: Random) {
+  constructor(stride: Stride, sessions: number, random: Random) {
     this.stride = stride;
     this.key = new NatKey(stride);
     const limit = Math.max(1, Math.floor(sessions));
@@ -81,14 +89,13 @@ export class NatTable {
     const n = limit + 1;
     this.protocol = new Uint8Array(n);
     this.inside = new Int32Array(n * stride);
-    this.insidePort = new Uint16Array(n);
     this.remote = new Int32Array(n * stride);
-    this.remotePort = new Uint16Array(n);
     this.outsidePort = new Uint16Array(n);
     this.state = new Uint8Array(n);
     this.inbound = new Uint8Array(n);
     this.fins = new Uint8Array(n);
     this.usedAt = new Float64Array(n);
+    this.#ports = new Int32Array(n);
     this.#binding = new Int32Array(n);
     this.#host = new Int32Array(n);
     const seed = new Uint8Array(4);
@@ -108,6 +115,7 @@ export class NatTable {
   /** Forgets everything but the forwards. */
   clear(): void {
     this.size = 0;
+    this.#last = 0;
     this.#rows.clear();
     this.#byState.clear();
     this.#parties.clear();
@@ -124,13 +132,24 @@ export class NatTable {
 
   /** The session of the key, or 0. An overdue one is removed and not found. */
   find(now: number): number {
-    const rows = this.#rows;
-    let i = rows.first(this.#sessionHash());
-    while (i !== 0 && !this.#isOfKey(i)) i = rows.next(i);
-    if (i === 0 || now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;
+    const { ports } = this.key;
+    let i = this.#last;
+    if (!this.#isOfKey(i, ports)) {
+      const rows = this.#rows;
+      i = rows.first(this.#keyHash(ports));
+      while (i !== 0 && !this.#isOfKey(i, ports)) i = rows.next(i);
+      if (i === 0) return 0;
+      this.#last = i;
+    }
+    if (now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;
     this.expired++;
     this.remove(i);
     return 0;
+  }
+
+  /** Of a session. */
+  insidePort(i: number): number {
+    return this.#ports[i]! >>> 16;
   }
 
   /** Keeps an outside port for this host: {@link Bindings.reserve}. */
@@ -159,7 +178,7 @@ export class NatTable {
     const bindings = this.#bindings;
     const b = bindings.at(key.protocol, outsidePort);
     if (b === 0) return 0;
-    for (let k = 0; k < stride; k++) key.inside[k] = bindings.inside[b * stride + k]!;
+    copyAddress(bindings.inside, b * stride, key.inside, 0, stride);
     key.insidePort = bindings.insidePort[b]!;
     const i = this.find(now);
     // Two forwards may lead to one endpoint.
@@ -197,14 +216,12 @@ export class NatTable {
 
   #create(now: number, state: number, b: number, inbound: 0 | 1): number {
     const { key, stride } = this;
-    const i = this.#rows.add(this.#sessionHash());
+    const { ports } = key;
+    const i = this.#rows.add(this.#keyHash(ports));
     this.protocol[i] = key.protocol;
-    for (let k = 0; k < stride; k++) {
-      this.inside[i * stride + k] = key.inside[k]!;
-      this.remote[i * stride + k] = key.remote[k]!;
-    }
-    this.insidePort[i] = key.insidePort;
-    this.remotePort[i] = key.remotePort;
+    copyAddress(key.inside, 0, this.inside, i * stride, stride);
+    copyAddress(key.remote, 0, this.remote, i * stride, stride);
+    this.#ports[i] = ports;
     this.outsidePort[i] = this.#bindings.outsidePort[b]!;
     this.state[i] = state;
     this.inbound[i] = inbound;
@@ -229,10 +246,9 @@ export class NatTable {
 
   remove(i: number): void {
     this.#unlink(i);
-    const { stride } = this;
-    const at = i * stride;
-    const inside = endpointHash(this.#seed, this.protocol[i]!, this.inside, at, stride, this.insidePort[i]!);
-    this.#rows.remove(endpointHash(this.#seed, inside, this.remote, at, stride, this.remotePort[i]!), i);
+    if (i === this.#last) this.#last = 0;
+    const at = i * this.stride;
+    this.#rows.remove(this.#hash(this.protocol[i]!, this.inside, this.remote, at, this.#ports[i]!), i);
     this.#bindings.unuse(this.#binding[i]!);
     this.#binding[i] = 0;
     this.#parties.release(this.#host[i]!);
@@ -284,22 +300,31 @@ export class NatTable {
     this.#parties.remove(i, this.#host[i]!, RANK[s]!);
   }
 
-  /** Whether session `i` is the key's. */
-  #isOfKey(i: number): boolean {
+  /** Whether session `i` is the key's, which has these ports. Most that are not differ in them. */
+  #isOfKey(i: number, ports: number): boolean {
+    return this.#ports[i] === ports && this.#hasAddressesOfKey(i);
+  }
+
+  /** Whether session `i` has the addresses and the protocol of the key; nobody has. */
+  #hasAddressesOfKey(i: number): boolean {
     const { key, stride } = this;
     return (
-      this.insidePort[i] === key.insidePort &&
-      this.remotePort[i] === key.remotePort &&
+      i !== 0 &&
       this.protocol[i] === key.protocol &&
-      isAddress(this.remote, i, key.remote, stride) &&
-      isAddress(this.inside, i, key.inside, stride)
+      sameAddress(this.remote, i * stride, key.remote, 0, stride) &&
+      sameAddress(this.inside, i * stride, key.inside, 0, stride)
     );
   }
 
   /** Of the key's session. */
-  #sessionHash(): number {
-    const { key, stride } = this;
-    const inside = endpointHash(this.#seed, key.protocol, key.inside, 0, stride, key.insidePort);
-    return endpointHash(this.#seed, inside, key.remote, 0, stride, key.remotePort);
+  #keyHash(ports: number): number {
+    const { protocol, inside, remote } = this.key;
+    return this.#hash(protocol, inside, remote, 0, ports);
+  }
+
+  /** Of the session between two endpoints, whose addresses are at `inside[at]` and `remote[at]`. */
+  #hash(protocol: number, inside: Int32Array, remote: Int32Array, at: number, ports: number): number {
+    const { stride } = this;
+    return mix(mixAddress(mixAddress(this.#seed ^ protocol, inside, at, stride), remote, at, stride), ports);
   }
 }

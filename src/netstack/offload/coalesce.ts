@@ -11,7 +11,7 @@
 import { type Batch, GSO_TCPV4, GSO_TCPV6, MAX_PIECES, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop } from "../drop.ts";
-import type { Packet } from "../packet.ts";
+import { type Packet, pseudoOf } from "../packet.ts";
 import { ETHERNET_HEADER_LEN } from "../wire/ethernet.ts";
 import {
   IPV4_HEADER_LEN,
@@ -108,7 +108,7 @@ export class TcpCoalescer {
       (tcpFlags(d, tcp) & ~TCP_PSH) !== TCP_ACK
     )
       return false;
-    const { pseudo } = p; // the head's too: addresses and protocol are the same
+    const pseudo = pseudoOf(d, p); // the head's too: addresses and protocol are the same
     const isFirst = this.#len === this.#headerLen + this.#size;
     if (isFirst && !tcpChecksumValid(d, headTcp, this.#len - ipLen, pseudo)) {
       this.#head = -1;

@@ -3,7 +3,7 @@
  * __udp_gso_segment), here while the packets are copied to where they are sent from.
  */
 import type { Slab } from "../../lib/slab.ts";
-import type { Packet } from "../packet.ts";
+import { type Packet, pseudoOf } from "../packet.ts";
 import { ipv4Id, ipv4RefreshChecksum } from "../wire/ipv4.ts";
 import { IPV6_HEADER_LEN, ipv6SetPayloadLen } from "../wire/ipv6.ts";
 import {
@@ -49,7 +49,7 @@ export function tcpSegmentCopy(
   tcpSetFlags(d, tcp, flags);
   tcpSetSeq(d, tcp, (tcpSeq(d, tcp) + start) | 0);
   finishIp(d, p.isV6, to, headerLen + len, index);
-  tcpSetChecksum(d, tcp, headerLen + len - (p.l4 - p.at), p.pseudo);
+  tcpSetChecksum(d, tcp, headerLen + len - (p.l4 - p.at), pseudoOf(d, p));
   return headerLen + len;
 }
 
@@ -67,7 +67,7 @@ export function udpSegmentCopy(
   const udp = to + p.l4 - p.at;
   d.setUint16(udp + 4, UDP_HEADER_LEN + len);
   finishIp(d, p.isV6, to, headerLen + len, index);
-  udpSetChecksum(d, udp, p.pseudo);
+  udpSetChecksum(d, udp, pseudoOf(d, p));
   return headerLen + len;
 }
 

@@ -11,7 +11,7 @@ import type { Addressing } from "../ip4/addressing.ts";
 import type { Ip6Addressing } from "../ip6/addressing.ts";
 import type { PathMtu } from "../ip6/pmtu.ts";
 import { type IpOutput, IpPath } from "../output.ts";
-import { Packet } from "../packet.ts";
+import { Packet, pseudoOf } from "../packet.ts";
 import type { PortOwner } from "../port-owner.ts";
 import { DHCP_CLIENT_PORT } from "../wire/dhcpv4.ts";
 import {
@@ -149,7 +149,7 @@ export class Udp {
     if (bad !== Drop.None) return bad;
     const { isV6 } = packet;
     if (isV6 && !known && !udpHasChecksum(d, udp)) return Drop.UdpNoChecksum; // RFC 8200 8.1
-    if (!known && gso === 0 && !udpChecksumValid(d, udp, packet.pseudo)) return Drop.UdpBadChecksum;
+    if (!known && gso === 0 && !udpChecksumValid(d, udp, pseudoOf(d, packet))) return Drop.UdpBadChecksum;
     const socket = this.#sockets.get(udpDstPort(d, udp));
     // Without an address only a DHCP client (RFC 2131 4.1) may hear.
     if (!isV6 && this.#addressing.address === 0 && udpDstPort(d, udp) !== DHCP_CLIENT_PORT)
@@ -288,7 +288,6 @@ export class Udp {
     const p = this.#out;
     p.isV6 = isV6;
     p.proto = PROTO_UDP;
-    p.pseudo = pseudo;
     p.isFragment = false;
     p.fragmentAt = 0;
     for (let i = 0; i < n; ) {

@@ -4,7 +4,7 @@ import { mixWords } from "../../lib/hash.ts";
 import type { FairLimit } from "../../lib/rate-limit.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
-import { Packet } from "../packet.ts";
+import { Packet, pseudoOf } from "../packet.ts";
 import {
   TCP_ACK,
   TCP_FIN,
@@ -49,7 +49,7 @@ export class TcpResetter {
     const len = p.at + p.len - p.l4;
     const bad = tcpCheck(d, p.l4, len);
     if (bad !== Drop.None) return bad;
-    if (!known && !tcpChecksumValid(d, p.l4, len, p.pseudo)) return Drop.TcpBadChecksum;
+    if (!known && !tcpChecksumValid(d, p.l4, len, pseudoOf(d, p))) return Drop.TcpBadChecksum;
     if (silent || (tcpFlags(d, p.l4) & TCP_RST) !== 0) return Drop.TcpNoPort; // a reset is not answered
     const ip = this.#ip;
     const tuple = this.#tuple;
@@ -82,5 +82,5 @@ function resetEmit(d: DataView, p: Packet, out: number): void {
   const ack = acked ? 0 : (tcpSeq(d, tcp) + segLen) | 0;
   const reply = acked ? TCP_RST : TCP_RST | TCP_ACK;
   tcpEmit(d, out, tcpDstPort(d, tcp), tcpSrcPort(d, tcp), seq, ack, TCP_HEADER_LEN, reply, 0);
-  tcpSetChecksum(d, out, TCP_HEADER_LEN, p.pseudo); // both ways the same
+  tcpSetChecksum(d, out, TCP_HEADER_LEN, pseudoOf(d, p)); // both ways the same
 }

@@ -16,7 +16,7 @@ import type { Random } from "../../lib/random.ts";
 import { seqAdd, seqLess } from "../../lib/seq32.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
-import type { Packet } from "../packet.ts";
+import { type Packet, pseudoOf } from "../packet.ts";
 import type { PortOwner } from "../port-owner.ts";
 import {
   TCP_ACK,
@@ -116,7 +116,8 @@ export class Tcp {
 
   /** Whether a packet that came is of a connection here; nothing of it is checked but that its ports are there. */
   has(p: Packet, ip: IpPort): boolean {
-    if (p.at + p.len - p.l4 < TCP_HEADER_LEN) return false;
+    // Asked of every segment for a translator's outside, where most often there is none of our own.
+    if (this.#engine.flows.count === 0 || p.at + p.len - p.l4 < TCP_HEADER_LEN) return false;
     const d = this.#slab.view;
     ip.addresses(p, this.#tuple);
     this.#tuple[TUPLE_PORTS] = (tcpDstPort(d, p.l4) << 16) | tcpSrcPort(d, p.l4);
@@ -194,7 +195,7 @@ export class Tcp {
     const len = p.at + p.len - p.l4;
     const bad = tcpCheck(d, p.l4, len);
     if (bad !== Drop.None) return bad;
-    if (!known && !tcpChecksumValid(d, p.l4, len, p.pseudo)) return Drop.TcpBadChecksum;
+    if (!known && !tcpChecksumValid(d, p.l4, len, pseudoOf(d, p))) return Drop.TcpBadChecksum;
     const e = this.#engine;
     const seg = this.#segment;
     const tuple = this.#tuple;

@@ -10,7 +10,7 @@ import { GSO_ECN, GSO_NONE, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import type { Counters } from "../../lib/counters.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { Drop } from "../drop.ts";
-import { Packet } from "../packet.ts";
+import { Packet, pseudoOf } from "../packet.ts";
 import {
   TCP_CHECKSUM_OFFSET,
   TCP_CWR,
@@ -138,7 +138,7 @@ export class SegmentWriter {
     const headerLen = this.#options(to);
     const packets = Math.ceil(len / payload);
     this.#emit(to, headerLen, len, packets);
-    tcpSetPartialChecksum(this.#slab.view, to + ip.headerLen, headerLen + len, out.pseudo);
+    tcpSetPartialChecksum(this.#slab.view, to + ip.headerLen, headerLen + len, pseudoOf(this.#slab.view, out));
     out.flags = VNET_NEEDS_CSUM;
     out.csumStart = ip.headerLen;
     out.csumOffset = TCP_CHECKSUM_OFFSET;
@@ -189,7 +189,7 @@ export class SegmentWriter {
   /** Sends a packet whose options and `len` bytes of payload are there. */
   #finish(to: number, headerLen: number, len: number): void {
     this.#emit(to, headerLen, len, 1);
-    tcpSetChecksum(this.#slab.view, to + this.#ip.headerLen, headerLen + len, this.#out.pseudo);
+    tcpSetChecksum(this.#slab.view, to + this.#ip.headerLen, headerLen + len, pseudoOf(this.#slab.view, this.#out));
     this.#counters.bump(SEGMENTS_SENT);
     this.#ip.send(this.#out, this.#neighbour);
   }

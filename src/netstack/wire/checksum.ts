@@ -35,6 +35,19 @@ export function sumBytes(d: DataView, at: number, len: number, sum = 0): number 
   return fold(sum + (((le & 0xff) << 8) | (le >>> 8)));
 }
 
+/** The same for the 20 bytes of an IPv4 header without options: one is verified in every packet, so there is no loop. */
+export function sumHeader(d: DataView, at: number): number {
+  const w0 = d.getInt32(at, true);
+  const w1 = d.getInt32(at + 4, true);
+  const w2 = d.getInt32(at + 8, true);
+  const w3 = d.getInt32(at + 12, true);
+  const w4 = d.getInt32(at + 16, true);
+  const low = (w0 & 0xffff) + (w1 & 0xffff) + (w2 & 0xffff) + (w3 & 0xffff) + (w4 & 0xffff);
+  const high = (w0 >>> 16) + (w1 >>> 16) + (w2 >>> 16) + (w3 >>> 16) + (w4 >>> 16);
+  const le = fold(low + high);
+  return ((le & 0xff) << 8) | (le >>> 8);
+}
+
 /** The checksum of `len` bytes whose checksum field is zero; of a whole valid message it is 0. */
 export const checksum = (d: DataView, at: number, len: number): number => ~sumBytes(d, at, len) & 0xffff;
 
@@ -42,18 +55,20 @@ export const checksum = (d: DataView, at: number, len: number): number => ~sumBy
 export const pseudoSum = (src: number, dst: number, protocol: number, len: number): number =>
   fold((src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff) + protocol + len);
 
-/** The sum after a 16-bit word `before` of what it covers became `after`. Also for partial checksums (which are sums). */
-const sumUpdate16 = (sum: number, before: number, after: number): number =>
-  fold((sum & 0xffff) + (~before & 0xffff) + (after & 0xffff));
+/** What a sum gains when a 16-bit word of what it covers becomes `after`; not folded. */
+export const change16 = (before: number, after: number): number => (~before & 0xffff) + (after & 0xffff);
 
-/** The sum after a 32-bit field became `after`. */
-export const sumUpdate32 = (sum: number, before: number, after: number): number =>
-  fold((sum & 0xffff) + (~before >>> 16) + (~before & 0xffff) + (after >>> 16) + (after & 0xffff));
+/** The same of a 32-bit field. */
+export const change32 = (before: number, after: number): number =>
+  (~before >>> 16) + (~before & 0xffff) + (after >>> 16) + (after & 0xffff);
 
-/** The checksum after a 16-bit word that it covers became `after`: HC' = ~(~HC + ~m + m') (RFC 1624 eqn. 3). */
+/** The checksum after what it covers gained `change`: HC' = ~(~HC + ~m + m') (RFC 1624 eqn. 3). */
+export const checksumChanged = (check: number, change: number): number => ~fold((~check & 0xffff) + change) & 0xffff;
+
+/** The checksum after a 16-bit word that it covers became `after`. */
 export const checksumUpdate16 = (check: number, before: number, after: number): number =>
-  ~sumUpdate16(~check, before, after) & 0xffff;
+  checksumChanged(check, change16(before, after));
 
 /** The checksum after a 32-bit field that it covers became `after`. */
 export const checksumUpdate32 = (check: number, before: number, after: number): number =>
-  ~sumUpdate32(~check, before, after) & 0xffff;
+  checksumChanged(check, change32(before, after));

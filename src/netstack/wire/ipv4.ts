@@ -4,7 +4,7 @@
  *   8 TTL   9 protocol   10 header checksum (2)   12 source (4)   16 destination (4)   20 options up to IHL * 4
  */
 import { Drop, type DropCode } from "../drop.ts";
-import { checksum, checksumUpdate16, checksumUpdate32, pseudoSum, sumBytes } from "./checksum.ts";
+import { checksum, checksumUpdate16, checksumUpdate32, pseudoSum, sumBytes, sumHeader } from "./checksum.ts";
 
 const VERSION_IHL = 0;
 const TOTAL_LEN = 2;
@@ -42,7 +42,8 @@ export function ipv4Check(d: DataView, at: number, avail: number): DropCode {
   if (headerLen < IPV4_HEADER_LEN || headerLen > avail) return Drop.Ipv4BadHeaderLength;
   const totalLen = d.getUint16(at + TOTAL_LEN);
   if (totalLen < headerLen || totalLen > avail) return Drop.Ipv4BadTotalLength;
-  return sumBytes(d, at, headerLen) === 0xffff ? Drop.None : Drop.Ipv4BadChecksum;
+  const sum = headerLen === IPV4_HEADER_LEN ? sumHeader(d, at) : sumBytes(d, at, headerLen);
+  return sum === 0xffff ? Drop.None : Drop.Ipv4BadChecksum;
 }
 
 export const ipv4HeaderLen = (d: DataView, at: number): number => (d.getUint8(at + VERSION_IHL) & 15) << 2;

@@ -6,7 +6,7 @@
  * until the next receive(). Nothing is allocated per frame.
  */
 import { release as kernelRelease } from "node:os";
-import { type Batch, GSO_UDP_L4, MAX_PIECES, segmentsOf, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import { type Batch, GSO_NONE, GSO_UDP_L4, MAX_PIECES, segmentsOf, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import type { Mac } from "../../lib/mac.ts";
 import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
@@ -205,6 +205,7 @@ export class PacketDevice implements FrameDevice {
     const view = this.#memory.view;
     const counts = this.counters.values;
     let work = 0;
+    let bytes = 0;
     for (; this.#next < this.#got && batch.room > 0; this.#next++) {
       const i = this.#next;
       const message = this.#rxMessages.at + i * MMSGHDR_BYTES;
@@ -224,15 +225,21 @@ export class PacketDevice implements FrameDevice {
         continue;
       }
       const row = batch.push(this.#rxSlots.at + i * SLOT_BYTES + SLOT_FRAME, length);
-      batch.flags[row] = view.getUint8(vnet + VNET_FLAGS);
+      const flags = view.getUint8(vnet + VNET_FLAGS);
+      batch.flags[row] = flags;
       batch.gsoType[row] = gsoType;
-      batch.hdrLen[row] = view.getUint16(vnet + VNET_HDR_LEN, true);
-      batch.gsoSize[row] = gsoSize;
-      batch.csumStart[row] = view.getUint16(vnet + VNET_CSUM_START, true);
-      batch.csumOffset[row] = view.getUint16(vnet + VNET_CSUM_OFFSET, true);
-      counts[C.rxFrames]!++;
-      counts[C.rxBytes]! += length;
+      if (gsoType !== GSO_NONE) {
+        batch.hdrLen[row] = view.getUint16(vnet + VNET_HDR_LEN, true);
+        batch.gsoSize[row] = gsoSize;
+      }
+      if ((flags & VNET_NEEDS_CSUM) !== 0) {
+        batch.csumStart[row] = view.getUint16(vnet + VNET_CSUM_START, true);
+        batch.csumOffset[row] = view.getUint16(vnet + VNET_CSUM_OFFSET, true);
+      }
+      bytes += length;
     }
+    counts[C.rxFrames]! += batch.count;
+    counts[C.rxBytes]! += bytes;
     return work;
   }
 
@@ -319,12 +326,18 @@ export class PacketDevice implements FrameDevice {
   #describe(batch: Batch, row: number, end: number, message: number, iovec: number): void {
     const view = this.#memory.view;
     const vnet = this.#txVnet.at + message * VNET_CELL;
-    view.setUint8(vnet + VNET_FLAGS, batch.flags[row]! & VNET_NEEDS_CSUM);
-    view.setUint8(vnet + VNET_GSO_TYPE, batch.gsoType[row]!);
-    view.setUint16(vnet + VNET_HDR_LEN, batch.hdrLen[row]!, true);
-    view.setUint16(vnet + VNET_GSO_SIZE, batch.gsoSize[row]!, true);
-    view.setUint16(vnet + VNET_CSUM_START, batch.csumStart[row]!, true);
-    view.setUint16(vnet + VNET_CSUM_OFFSET, batch.csumOffset[row]!, true);
+    const flags = batch.flags[row]! & VNET_NEEDS_CSUM;
+    const gsoType = batch.gsoType[row]!;
+    // The kernel believes a header length of a frame that is none, so it must be written either way.
+    const isSuper = gsoType !== GSO_NONE;
+    view.setUint8(vnet + VNET_FLAGS, flags);
+    view.setUint8(vnet + VNET_GSO_TYPE, gsoType);
+    view.setUint16(vnet + VNET_HDR_LEN, isSuper ? batch.hdrLen[row]! : 0, true);
+    view.setUint16(vnet + VNET_GSO_SIZE, isSuper ? batch.gsoSize[row]! : 0, true);
+    if (flags !== 0) {
+      view.setUint16(vnet + VNET_CSUM_START, batch.csumStart[row]!, true);
+      view.setUint16(vnet + VNET_CSUM_OFFSET, batch.csumOffset[row]!, true);
+    }
     const first = this.#txIovecs.at + iovec * IOVEC_BYTES;
     writeIovec(view, first, this.#txVnet.pointer + message * VNET_CELL, VNET_HDR_BYTES);
     let at = first;
@@ -338,7 +351,7 @@ export class PacketDevice implements FrameDevice {
     writePointer(view, header + MMSGHDR_IOV, this.#memory.pointer + first);
     view.setUint32(header + MMSGHDR_IOVLEN, end - row + 1, true);
     this.#txBytes[message] = bytes;
-    this.#txGso[message] = batch.gsoType[row]!;
+    this.#txGso[message] = gsoType;
   }
 
   #transmit(messages: number): void {

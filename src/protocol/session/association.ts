@@ -367,11 +367,11 @@ export class Association {
       const at = datagrams.at[i]!;
       const len = datagrams.len[i]!;
       i++;
-      this.counters.bump(DATAGRAMS);
       const drop = this.#handlePacket(now, bytes, at, len, plain);
       if (drop !== DROP_NONE && this.#start.link.isStream && BREAKS_STREAM.has(drop))
         this.#over({ kind: "stream-broken", drop: SESSION_DROP_NAMES[~drop]! });
     }
+    this.counters.values[DATAGRAMS]! += i - from;
     this.#checkWear();
     return i;
   }

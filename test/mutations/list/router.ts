@@ -145,7 +145,6 @@ export const ROUTER = [
       "the TCP header of what goes out",
     ],
     ["if (udpCheck(d, l4, avail) !== Drop.None) return -Drop.NatMalformed;", "", "the UDP header of what comes in"],
-    ["    p.pseudo = family.pseudo(this.#view, at, proto);\n", "", "the pseudo-header's sum after translation"],
     [
       "if (type !== family.echoRequest) return Drop.NatUnsupported;",
       "",
@@ -226,8 +225,8 @@ export const ROUTER = [
       "that an unanswered session gives way before a confirmed one",
     ],
     [
-      "this.#inbound[h] === inbound && isAddress",
-      "isAddress",
+      "this.#inbound[h] === inbound && sameAddress",
+      "sameAddress",
       "that a flood of a forward pushes out only what came by it",
     ],
   ),
@@ -247,19 +246,21 @@ export const ROUTER = [
   ...mutationsOf(
     "netstack/nat/table.ts",
     [
-      "      isAddress(this.remote, i, key.remote, stride) &&\n",
+      "      sameAddress(this.remote, i * stride, key.remote, 0, stride) &&\n",
       "",
       "filtering by the remote address (RFC 4787 REQ-8)",
     ],
-    ["      this.remotePort[i] === key.remotePort &&\n", "", "filtering by the remote port"],
+    ["(this.insidePort << 16) | this.remotePort;", "this.insidePort << 16;", "filtering by the remote port"],
+    ["    if (i === this.#last) this.#last = 0;\n", "", "that a removed session is not the last one found"],
+    ["    this.#last = 0;\n    this.#rows.clear();", "    this.#rows.clear();", "that nothing is found after a flush"],
     [
-      "      this.protocol[i] === key.protocol &&\n      isAddress",
-      "      isAddress",
+      "      this.protocol[i] === key.protocol &&\n      sameAddress",
+      "      sameAddress",
       "that TCP and UDP are different sessions",
     ],
     [
-      "if (i === 0 || now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;",
-      "if (i === 0 || true) return i;",
+      "if (now < this.usedAt[i]! + TIMEOUT_MS[this.state[i]!]!) return i;",
+      "return i;",
       "that an overdue session is not found",
     ],
     [

@@ -111,7 +111,7 @@ export const STACK = [
   ...mutationsOf(
     "netstack/tcp/reset.ts",
     [
-      "if (!known && !tcpChecksumValid(d, p.l4, len, p.pseudo)) return Drop.TcpBadChecksum;",
+      "if (!known && !tcpChecksumValid(d, p.l4, len, pseudoOf(d, p))) return Drop.TcpBadChecksum;",
       "",
       "the checksum of a segment for us",
     ],
@@ -127,7 +127,7 @@ export const STACK = [
   ...mutationsOf(
     "netstack/socket/udp.ts",
     [
-      "if (!known && gso === 0 && !udpChecksumValid(d, udp, packet.pseudo)) return Drop.UdpBadChecksum;",
+      "if (!known && gso === 0 && !udpChecksumValid(d, udp, pseudoOf(d, packet))) return Drop.UdpBadChecksum;",
       "",
       "the checksum of a datagram for us",
     ],
@@ -242,11 +242,15 @@ export const STACK = [
       "that the sources that hold the most give way",
     ],
     [
-      "return source.neighbour === neighbour && isAt(",
-      "return source.neighbour === neighbour || isAt(",
+      "return source.neighbour === neighbour && isAddressAt(",
+      "return source.neighbour === neighbour || isAddressAt(",
       "that fragments of two sources are two packets",
     ],
-    ["return source.neighbour === neighbour && isAt(", "return isAt(", "that fragments of two peers are two packets"],
+    [
+      "return source.neighbour === neighbour && isAddressAt(",
+      "return isAddressAt(",
+      "that fragments of two peers are two packets",
+    ],
   ),
   ...mutationsOf(
     "netstack/offload/partial.ts",

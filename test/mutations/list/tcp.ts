@@ -5,7 +5,7 @@ export const TCP = [
   ...mutationsOf(
     "netstack/tcp/tcp.ts",
     [
-      "if (!known && !tcpChecksumValid(d, p.l4, len, p.pseudo)) return Drop.TcpBadChecksum;",
+      "if (!known && !tcpChecksumValid(d, p.l4, len, pseudoOf(d, p))) return Drop.TcpBadChecksum;",
       "",
       "the checksum of segments",
     ],

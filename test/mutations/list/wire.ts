@@ -13,7 +13,7 @@ export const WIRE = [
     ],
     ["totalLen < headerLen || totalLen > avail", "totalLen > avail", "a total length that covers the header"],
     ["totalLen < headerLen || totalLen > avail", "totalLen < headerLen", "a total length within the frame"],
-    ["sumBytes(d, at, headerLen) === 0xffff ?", "true ?", "the IPv4 header checksum"],
+    ["sum === 0xffff ?", "true ?", "the IPv4 header checksum"],
     ["if (len < 2 || p + len > end) return", "if (len < 2) return", "an IPv4 option within the header"],
     [
       "if (kind === IPV4_OPTION_LSRR || kind === IPV4_OPTION_SSRR) return Drop.Ipv4SourceRoute;",
