@@ -102,6 +102,20 @@ describe("we begin", () => {
     t.nothing();
   });
 
+  test("a peer that remembers an old connection is asked again as soon as that is reset, once (RFC 9293 3.5.1)", () => {
+    const t = new Dialogue();
+    const c = t.connect();
+    t.expect("S 0");
+    t.push(". 500 ack 7000");
+    t.expect("R 7000");
+    expect(t.after("S 0")).toBe(2);
+    t.push(". 500 ack 7000");
+    t.expect("R 7000");
+    expect(t.after("S 0")).toBeGreaterThan(1000);
+    t.push("S. 0 ack 1");
+    expect(c.state).toBe("ESTABLISHED");
+  });
+
   test("an acknowledgement of what was not sent is answered by a reset at that place (RFC 9293 3.10.7.3)", () => {
     const t = new Dialogue();
     const c = t.connect();

@@ -44,6 +44,8 @@ const DELAYED_ACK_MS = 40;
  * whole batch and is lost too, the peer waits for its timers.
  */
 const QUICK_AFTER_LOSS = 4096;
+/** Our choice, as Linux's TCP_TIMEOUT_MIN: so that the reset is there first. */
+const ASK_AGAIN_MS = 2;
 /** RFC 5961 7: challenges of one connection are at least so far apart (Linux: tcp_invalid_ratelimit). */
 const CHALLENGE_MS = 500;
 
@@ -63,7 +65,10 @@ function inSynSent(e: Engine, c: Connection, now: number, seg: Segment, end: Tim
   const { ack, options } = seg;
   const hasAck = seg.has(TCP_ACK);
   if (hasAck && ack !== c.nxt) {
-    if (!seg.has(TCP_RST)) resetAt(e, c, now, ack);
+    if (seg.has(TCP_RST)) return Drop.TcpBadAck;
+    // The peer remembers a connection of before. Once that is reset it takes the SYN (RFC 9293 3.5.1), the first time without a wait.
+    resetAt(e, c, now, ack);
+    if (c.tries === 0) c.retransmitAt = Math.min(c.retransmitAt, now + ASK_AGAIN_MS);
     return Drop.TcpBadAck;
   }
   if (seg.has(TCP_RST)) {

@@ -37,6 +37,11 @@ export const TCP = [
   ),
   ...mutationsOf(
     "netstack/tcp/receive.ts",
+    [
+      "if (c.tries === 0) c.retransmitAt = Math.min(c.retransmitAt, now + ASK_AGAIN_MS);",
+      "c.retransmitAt = Math.min(c.retransmitAt, now + ASK_AGAIN_MS);",
+      "that forged segments do not make us ask again and again",
+    ],
     ["if (!options.hasTimestamps) return Drop.TcpNoTimestamp;", "", "segments without their timestamp"],
     [
       "if (seqLess(options.tsVal, c.tsRecent) && now - c.tsRecentAt < PAWS_MS) {",
