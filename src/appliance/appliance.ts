@@ -130,6 +130,7 @@ export class Appliance implements Turns {
     this.#network6 = lan6;
     this.#resolver = new RemoteResolver({
       wan: this.#path.wan,
+      tcp: this.#path.wanTcp,
       slab: options.memory,
       random: systemRandom,
       refuse: (address) => this.#path.links.refusal(address),

@@ -14,6 +14,7 @@ import type { Material } from "../protocol/config/types.ts";
 import { DnsDials } from "./dns-dials.ts";
 import { DnsTlsContexts } from "./dns-tls.ts";
 import { TlsBytes } from "./tls-bytes.ts";
+import { tellTcpUsers } from "./wiring/tcp-users.ts";
 
 const pki = makeTlsPki();
 afterAll(() => pki.remove());
@@ -34,16 +35,16 @@ class Net {
 
   constructor(authorities: Material | undefined = pki.material("ca.crt")) {
     this.tls = new DnsTlsContexts(libsslTls, () => authorities);
-    this.dials = new DnsDials(
-      this.pair.a.tcp,
-      {
-        message: (_now, id, message) => void this.events.push(`${id} message ${idOf(message)} ${message.length}`),
-        ended: (_now, id) => void this.events.push(`${id} ended`),
-        refused: (_now, server, { name }, failure) =>
-          void this.events.push(`${server} ${this.tls.explain(name, failure)}`),
-      },
-      (how) => this.tls.engine(how),
-    );
+    const events = {
+      message: (_now: number, id: number, message: Uint8Array) =>
+        void this.events.push(`${id} message ${idOf(message)} ${message.length}`),
+      ended: (_now: number, id: number) => void this.events.push(`${id} ended`),
+    };
+    this.dials = new DnsDials(this.pair.a.tcp, events, 10_000, {
+      engine: (how) => this.tls.engine(how),
+      refused: (_now, server, { name }, failure) =>
+        void this.events.push(`${server} ${this.tls.explain(name, failure)}`),
+    });
   }
 
   ask(id: number, dnsId: number, tls?: DnsTls): void {
@@ -55,6 +56,7 @@ class Net {
     for (let i = 0; i < ms; i++) {
       this.pair.pass(1);
       also?.();
+      tellTcpUsers(this.pair.now, this.pair.a.tcp);
       if (this.dials.pollAt() <= this.pair.now) this.dials.poll(this.pair.now);
     }
   }

@@ -1,6 +1,6 @@
 /**
  * Questions for servers by TCP (RFC 7766) and by TLS over it (RFC 7858). A server has one connection, which all questions for it share,
- * in any order (RFC 7766 6.2.1), and which is closed once it has been idle. It is the only one that uses the TCP of its interface.
+ * in any order (RFC 7766 6.2.1), and which is closed once it has been idle.
  *
  * The ids on a connection are numbers of its own: who asks has chosen by chance, and two may have chosen the same.
  */
@@ -13,13 +13,13 @@ import type { Tcp } from "../netstack/tcp/tcp.ts";
 import { DNS_MAX_LEN } from "../netstack/wire/dns-message.ts";
 import type { TlsEngine, TlsFailure } from "../protocol/ports.ts";
 import { TlsBytes } from "./tls-bytes.ts";
+import type { TcpUser } from "./wiring/tcp-users.ts";
 
-/** Our choices. RFC 7766 6.2.3: "of the order of a few seconds". */
-const IDLE_MS = 10_000;
+/** Our choices. */
 /** Who has said nothing for so long, to a question that nobody waits for any more, may not be there any more: another connection tells. */
 const SILENT_MS = 2000;
 const MAX_WAITING = 512;
-const DIALED = { noDelay: true, receiveBuffer: 131_072, sendBuffer: 262_144, userTimeout: IDLE_MS };
+const DIALED = { noDelay: true, receiveBuffer: 131_072, sendBuffer: 262_144, userTimeout: 10_000 };
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** What comes of the question that was put to a server. */
@@ -27,6 +27,12 @@ export interface DialEvents {
   message(now: number, id: number, message: Uint8Array): void;
   /** There is no answer: it could not be reached, or said nothing of use. */
   ended(now: number, id: number): void;
+}
+
+/** Sessions for servers that are asked by TLS. */
+export interface DialTls {
+  /** A new session with a server that is to prove itself so. */
+  engine(tls: DnsTls): TlsEngine;
   /** A server is there, and TLS with it fails. */
   refused(now: number, server: string, tls: DnsTls, failure: TlsFailure): void;
 }
@@ -57,21 +63,25 @@ interface Channel {
 export class DnsDials {
   readonly #tcp: Tcp;
   readonly #events: DialEvents;
-  readonly #engine: (tls: DnsTls) => TlsEngine;
+  readonly #tls: DialTls | undefined;
+  readonly #idleMs: number;
   readonly #channels = new Map<number, Channel>();
   /** Where a dial waits. */
   readonly #places = new Map<number, { readonly channel: Channel; readonly wireId: number }>();
   #lastChannel = 0;
 
-  /** @param engine a new TLS session for a server that is to prove itself so */
-  constructor(tcp: Tcp, events: DialEvents, engine: (tls: DnsTls) => TlsEngine) {
+  /**
+   * @param idleMs how long a connection waits for another question (RFC 7766 6.2.3: "of the order of a few seconds")
+   * @param tls undefined: nobody is asked so
+   */
+  constructor(tcp: Tcp, events: DialEvents, idleMs: number, tls?: DialTls) {
     this.#tcp = tcp;
     this.#events = events;
-    this.#engine = engine;
+    this.#tls = tls;
+    this.#idleMs = idleMs;
   }
 
   pollAt(): number {
-    if (this.#tcp.isReady) return Number.NEGATIVE_INFINITY;
     let at = NEVER;
     for (const { idleAt } of this.#channels.values()) at = Math.min(at, idleAt);
     return at;
@@ -106,11 +116,6 @@ export class DnsDials {
   }
 
   poll(now: number): void {
-    for (let c = this.#tcp.pollReady(); c !== undefined; c = this.#tcp.pollReady()) {
-      const events = c.takeEvents();
-      const channel = this.#channels.get(c.user as number);
-      if (channel !== undefined) this.#serve(now, channel, events);
-    }
     for (const channel of this.#channels.values()) if (now >= channel.idleAt) this.#end(now, channel);
   }
 
@@ -122,7 +127,8 @@ export class DnsDials {
     const connection = this.#tcp.connect(now, server, DIALED);
     if (typeof connection === "string") return undefined;
     const id = ++this.#lastChannel;
-    const session = tls && new TlsBytes(connection, this.#engine(tls));
+    const engine = tls && this.#tls?.engine(tls);
+    const session = engine && new TlsBytes(connection, engine);
     const channel: Channel = {
       id,
       server: name,
@@ -136,12 +142,13 @@ export class DnsDials {
       heardAt: Number.NEGATIVE_INFINITY,
       idleAt: NEVER,
     };
-    connection.user = id;
+    connection.user = { handleEvents: (at) => this.#serve(at, channel, connection.takeEvents()) } satisfies TcpUser;
     this.#channels.set(id, channel);
     return channel;
   }
 
   #serve(now: number, channel: Channel, events: number): void {
+    if (!this.#channels.has(channel.id)) return;
     const { session, stream } = channel;
     session?.pump();
     const isReady = session === undefined ? (events & CONNECTED) !== 0 : session.isEstablished;
@@ -150,7 +157,7 @@ export class DnsDials {
       this.#deliver(now, channel, message);
     const failure = session?.engine.failure;
     if (failure !== undefined && channel.tls !== undefined && failure.kind !== "closed")
-      this.#events.refused(now, channel.server, channel.tls, failure);
+      this.#tls?.refused(now, channel.server, channel.tls, failure);
     if (failure !== undefined || stream.isBroken || (events & (FINISHED | ENDED)) !== 0) this.#end(now, channel);
   }
 
@@ -185,7 +192,7 @@ export class DnsDials {
     if (question === undefined) return;
     channel.waiting.delete(wireId);
     this.#places.delete(question.dial.id);
-    if (channel.waiting.size === 0) channel.idleAt = now + IDLE_MS;
+    if (channel.waiting.size === 0) channel.idleAt = now + this.#idleMs;
   }
 
   /** The connection is closed, and who still waits is told. */

@@ -7,6 +7,7 @@ import type { Connection } from "../netstack/tcp/connection.ts";
 import { encodeDns, u16 } from "../netstack/testing/dns.ts";
 import { TcpPair } from "../netstack/testing/tcp-pair.ts";
 import { DnsStreams } from "./dns-streams.ts";
+import { tellTcpUsers } from "./wiring/tcp-users.ts";
 
 const SERVER = { address: parseIp("10.0.0.2")!, port: 53 };
 const framed = (...messages: Uint8Array[]): Uint8Array =>
@@ -47,7 +48,8 @@ class Lan {
     const { pair, streams } = this;
     for (let i = 0; i < ms; i++) {
       pair.pass(1);
-      if (streams.pollAt() <= pair.now) streams.poll(pair.now);
+      tellTcpUsers(pair.now, pair.b.tcp);
+      streams.poll(pair.now);
     }
   }
 

@@ -1,10 +1,11 @@
-/** DNS over TCP (RFC 7766) for the LAN: connections of its hosts to port 53. It is the only one that uses the TCP of its interface. */
+/** DNS over TCP (RFC 7766) for the LAN: connections of its hosts to port 53. */
 import type { IpAddress } from "../lib/ip.ts";
 import { DnsStream } from "../netstack/dns/stream.ts";
 import { type Connection, ENDED, FINISHED } from "../netstack/tcp/connection.ts";
 import type { Listener } from "../netstack/tcp/listener.ts";
 import type { Tcp } from "../netstack/tcp/tcp.ts";
 import { DNS_PORT } from "../netstack/wire/dns.ts";
+import type { TcpUser } from "./wiring/tcp-users.ts";
 
 /** Our choices. RFC 7766 6.2.3 leaves it open how long a connection may be idle, "of the order of a few seconds". */
 const IDLE_MS = 10_000;
@@ -29,20 +30,17 @@ interface Served {
 type Ask = (now: number, from: IpAddress, port: number, stream: number, message: Uint8Array) => Uint8Array | undefined;
 
 export class DnsStreams {
-  readonly #tcp: Tcp;
   readonly #ask: Ask;
   readonly #listener: Listener | undefined;
   readonly #served = new Map<number, Served>();
   #lastId = 0;
 
   constructor(tcp: Tcp, ask: Ask) {
-    this.#tcp = tcp;
     this.#ask = ask;
     this.#listener = tcp.listen(DNS_PORT, SERVED);
   }
 
   pollAt(): number {
-    if (this.#tcp.isReady) return Number.NEGATIVE_INFINITY;
     let at = NEVER;
     for (const { idleAt } of this.#served.values()) at = Math.min(at, idleAt);
     return at;
@@ -50,14 +48,6 @@ export class DnsStreams {
 
   poll(now: number): void {
     for (let c = this.#listener?.accept(); c !== undefined; c = this.#listener?.accept()) this.#accept(now, c);
-    for (let c = this.#tcp.pollReady(); c !== undefined; c = this.#tcp.pollReady()) {
-      const events = c.takeEvents();
-      const served = this.#served.get(c.user as number);
-      if (served === undefined) continue;
-      if ((events & FINISHED) !== 0) served.isFinished = true;
-      if ((events & ENDED) !== 0) this.#served.delete(served.id);
-      this.#serve(now, served);
-    }
     for (const served of this.#served.values()) if (now >= served.idleAt) this.#close(served);
   }
 
@@ -76,9 +66,23 @@ export class DnsStreams {
     if (this.#served.size >= MAX_STREAMS || ofHost >= MAX_STREAMS_OF_HOST) return c.abort();
     const id = ++this.#lastId;
     const stream = new DnsStream(c, LONGEST_QUESTION);
-    const served = { id, stream, open: 0, isFinished: (c.takeEvents() & FINISHED) !== 0, idleAt: now + IDLE_MS };
-    c.user = id;
+    const served: Served = {
+      id,
+      stream,
+      open: 0,
+      isFinished: (c.takeEvents() & FINISHED) !== 0,
+      idleAt: now + IDLE_MS,
+    };
+    c.user = { handleEvents: (at) => this.#handle(at, served) } satisfies TcpUser;
     this.#served.set(id, served);
+    this.#serve(now, served);
+  }
+
+  #handle(now: number, served: Served): void {
+    const events = served.stream.connection.takeEvents();
+    if (!this.#served.has(served.id)) return;
+    if ((events & FINISHED) !== 0) served.isFinished = true;
+    if ((events & ENDED) !== 0) this.#served.delete(served.id);
     this.#serve(now, served);
   }
 

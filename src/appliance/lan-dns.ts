@@ -20,7 +20,7 @@ import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
 import type { Tcp } from "../netstack/tcp/tcp.ts";
 import { DNS_PORT } from "../netstack/wire/dns.ts";
 import type { Material } from "../protocol/config/types.ts";
-import type { TlsContextFactory, TlsFailure } from "../protocol/ports.ts";
+import type { TlsContextFactory } from "../protocol/ports.ts";
 import type { Tunnel } from "../protocol/push/tunnel-options.ts";
 import { DnsDials } from "./dns-dials.ts";
 import { DnsStreams } from "./dns-streams.ts";
@@ -28,6 +28,7 @@ import { DnsTlsContexts } from "./dns-tls.ts";
 import { SETTINGS_FILE } from "./profile.ts";
 import { ServiceHost } from "./service-host.ts";
 import type { DnsSettings } from "./settings-dns.ts";
+import { tellTcpUsers } from "./wiring/tcp-users.ts";
 
 export interface LanDnsOptions {
   readonly lan: Pick<Interface, "address" | "bindUdp" | "sendUdp">;
@@ -47,6 +48,8 @@ export interface LanDnsOptions {
   readonly authorities: () => Material | undefined;
 }
 
+/** Our choice: names are asked for in bursts. */
+const DIAL_IDLE_MS = 10_000;
 const LINK_LOCAL = new Cidr(new IpAddress(0xfe80_0000, 0, 0, 0), 10);
 const NAME_ONE = `name one in ${SETTINGS_FILE}: [lan] dns = { servers = ["..."] }`;
 const NO_TUNNEL =
@@ -93,15 +96,17 @@ export class LanDns {
     const dialEvents = {
       message: (now: number, id: number, message: Uint8Array) => asking.handleMessage(now, id, message),
       ended: (now: number, id: number) => asking.handleDialEnd(now, id),
-      refused: (now: number, server: string, { name }: DnsTls, failure: TlsFailure) =>
+    };
+    this.#dials = new DnsDials(options.tunnelTcp, dialEvents, DIAL_IDLE_MS, {
+      engine: (how) => tls.engine(how),
+      refused: (now, server, { name }, failure) =>
         void this.#heard.write(
           now,
           "warn",
           "dns.tls-failed",
           `the DNS server ${server} cannot be asked over TLS: ${tls.explain(name, failure)}; it is not asked in the clear either`,
         ),
-    };
-    this.#dials = new DnsDials(options.tunnelTcp, dialEvents, (how) => tls.engine(how));
+    });
     this.#socket = lan.bindUdp(DNS_PORT, {
       onDatagram: (now, src, srcPort, at, len) => this.#ask(now, src, srcPort, at, len),
     });
@@ -151,10 +156,14 @@ export class LanDns {
   }
 
   pollAt(): number {
+    const { lanTcp, tunnelTcp } = this.#options;
+    if (lanTcp.isReady || tunnelTcp.isReady) return Number.NEGATIVE_INFINITY;
     return Math.min(this.#host.pollAt(), this.#streams.pollAt(), this.#dials.pollAt());
   }
 
   poll(now: number): void {
+    tellTcpUsers(now, this.#options.lanTcp);
+    tellTcpUsers(now, this.#options.tunnelTcp);
     this.#dials.poll(now);
     this.#streams.poll(now);
     this.#host.poll(now);

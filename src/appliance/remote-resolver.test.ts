@@ -2,16 +2,21 @@ import { expect, test } from "bun:test";
 import { IpAddress, parseIp } from "../lib/ip.ts";
 import { seededRandom } from "../lib/random.ts";
 import { slabOver } from "../lib/slab.ts";
+import { DnsStream } from "../netstack/dns/stream.ts";
 import type { Interface } from "../netstack/interface.ts";
 import type { UdpReceiver } from "../netstack/socket/udp-socket.ts";
+import type { Connection } from "../netstack/tcp/connection.ts";
+import { TcpPair } from "../netstack/testing/tcp-pair.ts";
 import type { Resolution } from "../tunnel/resolve.ts";
 import { RemoteResolver } from "./remote-resolver.ts";
+import { tellTcpUsers } from "./wiring/tcp-users.ts";
 
 test("a question is due at once, and so is the answer that is there already", () => {
   let sent = 0;
   const wan = { bindUdp: () => ({}), closeUdp: () => {}, sendUdp: () => sent++ } as unknown as Interface;
   const resolver = new RemoteResolver({
     wan,
+    tcp: new TcpPair().a.tcp,
     slab: slabOver(new ArrayBuffer(64)),
     random: seededRandom(1),
     refuse: () => undefined,
@@ -61,7 +66,13 @@ test("addresses come in turn of IPv6 and IPv4; a proto of one family gets those,
       sendUdp: (_now: number, _socket: unknown, _dst: unknown, _port: number, payload: Uint8Array) =>
         sent.push(payload),
     } as unknown as Interface;
-    const resolver = new RemoteResolver({ wan, slab, random: seededRandom(1), refuse: () => undefined });
+    const resolver = new RemoteResolver({
+      wan,
+      tcp: new TcpPair().a.tcp,
+      slab,
+      random: seededRandom(1),
+      refuse: () => undefined,
+    });
     const server = parseIp("2001:db8::53") as IpAddress;
     resolver.setServers([server]);
     let result = "";
@@ -81,4 +92,49 @@ test("addresses come in turn of IPv6 and IPv4; a proto of one family gets those,
   expect(resolve("ipv4", addresses)).toBe("192.0.2.1 192.0.2.2");
   expect(resolve("ipv6", addresses)).toBe("2001:db8::1");
   expect(resolve("ipv6", addresses.slice(0, 2))).toBe("vpn.example has no address of the family that proto asks for");
+});
+
+test("what fits no datagram comes by TCP, and its connection is closed behind it", () => {
+  const pair = new TcpPair();
+  const slab = slabOver(new ArrayBuffer(2048));
+  let receiver: UdpReceiver | undefined;
+  const sent: Uint8Array[] = [];
+  const wan = {
+    bindUdp: (_port: number, to: UdpReceiver) => {
+      receiver = to;
+      return {};
+    },
+    closeUdp: () => {},
+    sendUdp: (_now: number, _socket: unknown, _dst: unknown, _port: number, payload: Uint8Array) => sent.push(payload),
+  } as unknown as Interface;
+  const resolver = new RemoteResolver({ wan, tcp: pair.a.tcp, slab, random: seededRandom(1), refuse: () => undefined });
+  const server = parseIp("10.0.0.2") as IpAddress;
+  resolver.setServers([server]);
+  let result = "";
+  resolver.resolve(pair.now, "vpn.example", "any", (_now, r) => {
+    result = r.ok ? r.addresses.join(" ") : r.text;
+  });
+  const listener = pair.b.tcp.listen(53)!;
+  const address = parseIp("192.0.2.1") as IpAddress;
+  const streams: DnsStream<Connection>[] = [];
+  for (let i = 0; i < 200; i++) {
+    if (resolver.pollAt() <= pair.now) resolver.poll(pair.now);
+    pair.a.outlet.flush();
+    // By UDP nothing fits.
+    for (const query of sent.splice(0)) {
+      const question = query.slice(0, query[11] === 1 ? query.length - 11 : query.length);
+      const reply = answer(question, []);
+      reply[2] = 0x83;
+      slab.bytes.set(reply);
+      receiver?.onDatagram(pair.now, server, 53, 0, reply.length);
+    }
+    pair.pass(1);
+    tellTcpUsers(pair.now, pair.a.tcp);
+    for (let c = listener.accept(); c !== undefined; c = listener.accept()) streams.push(new DnsStream(c, 512));
+    for (const stream of streams)
+      for (let query = stream.next(); query !== undefined; query = stream.next())
+        stream.send(answer(query.slice(0, query.length - 11), [address]));
+  }
+  expect(result).toBe("192.0.2.1");
+  expect(streams.map(({ connection }) => connection.isFinished || connection.end !== undefined)).toEqual([true]);
 });

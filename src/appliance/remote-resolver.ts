@@ -1,15 +1,19 @@
-/** The addresses of a remote given by name: the DNS client over UDP sockets of the WAN. */
+/** The addresses of a remote given by name: the DNS client over UDP sockets of the WAN, and over its TCP for what fits no datagram. */
 import type { IpAddress } from "../lib/ip.ts";
 import type { Random } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
 import { DnsClient } from "../netstack/dns/client.ts";
 import type { Interface } from "../netstack/interface.ts";
+import type { Tcp } from "../netstack/tcp/tcp.ts";
 import type { AddressFamily } from "../protocol/config/types.ts";
 import type { Resolution, Resolver } from "../tunnel/resolve.ts";
+import { DnsDials } from "./dns-dials.ts";
 import { ServiceHost } from "./service-host.ts";
 
 export interface RemoteResolverOptions {
   readonly wan: Interface;
+  /** Of the WAN; its owner tells its users. */
+  readonly tcp: Tcp;
   readonly slab: Slab;
   readonly random: Random;
   /** Why an address cannot be a remote's, in words that follow "is"; undefined: it can. */
@@ -25,11 +29,26 @@ interface Wanted {
 export class RemoteResolver implements Resolver {
   readonly #dns: DnsClient;
   readonly #host: ServiceHost;
+  readonly #dials: DnsDials;
   #wanted: Wanted | undefined;
 
-  constructor({ wan, slab, random, refuse }: RemoteResolverOptions) {
-    this.#dns = new DnsClient({ random, refuse });
+  constructor({ wan, tcp, slab, random, refuse }: RemoteResolverOptions) {
+    const dns = new DnsClient({ random, refuse });
+    this.#dns = dns;
     this.#host = new ServiceHost({ iface: wan, slab, service: this.#dns, onEvents: (now) => this.#handleEvents(now) });
+    const wake = (): void => this.#host.wake();
+    const events = {
+      message: (now: number, id: number, message: Uint8Array): void => {
+        dns.handleMessage(now, id, message);
+        wake();
+      },
+      ended: (now: number, id: number): void => {
+        dns.handleDialEnd(now, id);
+        wake();
+      },
+    };
+    // Nothing is kept open: on the WAN the router is silent.
+    this.#dials = new DnsDials(tcp, events, 0);
   }
 
   setServers(servers: readonly IpAddress[]): void {
@@ -52,14 +71,18 @@ export class RemoteResolver implements Resolver {
   }
 
   pollAt(): number {
-    return this.#host.pollAt();
+    return Math.min(this.#host.pollAt(), this.#dials.pollAt());
   }
 
   poll(now: number): void {
+    this.#dials.poll(now);
     this.#host.poll(now);
   }
 
   #handleEvents(now: number): void {
+    const dns = this.#dns;
+    for (let id = dns.pollHangUp(); id !== undefined; id = dns.pollHangUp()) this.#dials.hangUp(now, id);
+    for (let dial = dns.pollDial(); dial !== undefined; dial = dns.pollDial()) this.#dials.dial(now, dial);
     for (let event = this.#dns.pollEvent(); event !== undefined; event = this.#dns.pollEvent()) {
       const wanted = this.#wanted;
       if (wanted?.id !== event.id) continue;

@@ -96,7 +96,7 @@ export class RouterPath {
   /** LAN packets that found no carrier although the tunnel was open. */
   unsent = 0;
   readonly #wanMtu: number;
-  readonly #wanTcp: Tcp;
+  readonly wanTcp: Tcp;
   #now = 0;
   /** By peer of the tunnel (Batch.peer): where its packets go. */
   readonly #carriers: (Carrier | undefined)[] = [];
@@ -157,7 +157,7 @@ export class RouterPath {
     });
     const pool = new PagePool(memory, memory.take(TCP_PAGES * TCP_PAGE, 64).at, TCP_PAGE, TCP_PAGES);
     const wanPool = new PagePool(memory, memory.take(WAN_PAGES * WAN_PAGE, 64).at, WAN_PAGE, WAN_PAGES);
-    this.#wanTcp = this.wan.openTcp({ pool: wanPool, ...WAN_ROWS });
+    this.wanTcp = this.wan.openTcp({ pool: wanPool, ...WAN_ROWS });
     this.lanTcp = this.lan.openTcp({ pool, ...TCP_ROWS });
     this.tunnelTcp = this.tunnel.openTcp({ pool, ...TCP_ROWS });
     this.tunnelTcp.owners = [this.nat, this.nat6].filter((translator) => translator !== undefined);
@@ -173,7 +173,7 @@ export class RouterPath {
     const stream = memory.take(STREAM, 64);
     this.links = new WanLinks({
       wan: this.wan,
-      tcp: this.#wanTcp,
+      tcp: this.wanTcp,
       stream: { slab: memory, start: stream.at, end: stream.at + stream.length },
       lan: () => this.lan.address?.address,
     });
@@ -245,7 +245,7 @@ export class RouterPath {
   flush(now: number): void {
     this.#now = now;
     if (this.#tunnelOut.batch.count > 0) this.#tunnelOut.flush();
-    this.#wanTcp.transmit(now);
+    this.wanTcp.transmit(now);
     if (this.#wanOut.batch.count > 0) this.#wanOut.flush();
     if (this.#lanOut.batch.count > 0) this.#lanOut.flush();
     this.sessionScratch.reset();

@@ -5,6 +5,7 @@ import type { OwnAddress } from "../../netstack/ip6/addressing.ts";
 import type { Tcp } from "../../netstack/tcp/tcp.ts";
 import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
 import { type StreamMemory, TcpLink } from "./tcp-link.ts";
+import { tellTcpUsers } from "./tcp-users.ts";
 import { UdpLink } from "./udp-link.ts";
 
 /** An address of the internet, which is sent to from our own that counts. */
@@ -13,7 +14,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export interface WanLinksOptions {
   readonly wan: EthernetInterface;
-  /** Of the WAN: nobody else connects with it. */
+  /** Of the WAN; drain() tells its users. */
   readonly tcp: Tcp;
   readonly stream: StreamMemory;
   /** The router's address on the other side, where no remote can be. */
@@ -66,7 +67,7 @@ export class WanLinks implements LinkFactory {
   /** Hands over what came. Rows live until the device receives again, those of a stream until the next call. */
   drain(now: number): void {
     const { tcp } = this.#options;
-    for (let c = tcp.pollReady(); c !== undefined; c = tcp.pollReady()) (c.user as TcpLink).handleEvents(now);
+    tellTcpUsers(now, tcp);
     this.#hasMore = false;
     for (const link of this.#open) if (link.endTurn(now)) this.#hasMore = true;
   }

@@ -1,8 +1,9 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { DNS_A } from "../wire/dns.ts";
+import type { Dial } from "./asking.ts";
 import { DnsCache } from "./cache.ts";
 import { DnsClient, type DnsEvent } from "./client.ts";
 
@@ -289,16 +290,66 @@ test("a truncated answer is used as far as it goes; an empty one is asked for ag
   expect(brief(d.events())).toEqual(["server 198.51.100.7 0"]);
 });
 
-test("what is empty and truncated even with EDNS0 says nothing about the name: another server is asked (RFC 2181 9)", () => {
-  const d = new DnsDialogue();
-  const [a, aaaa] = ask(d);
-  d.reply(aaaa, {});
-  d.reply(a, { truncated: true });
-  d.reply(d.asked()[0]!, { truncated: true });
-  const [other] = d.asked() as [Asked];
-  expect([other.server, other.type]).toEqual([S2, DNS_A]);
-  d.reply(other, { truncated: true });
-  expect(d.events()[0]).toMatchObject({ reason: "refused", text: expect.stringContaining("fits into UDP") });
+describe("what is empty and truncated even with EDNS0", () => {
+  /** A of S1 fits nowhere; AAAA is empty. */
+  function cut(servers?: readonly IpAddress[]): [DnsDialogue, Dial] {
+    const d = new DnsDialogue(servers);
+    const [a, aaaa] = ask(d);
+    d.reply(aaaa, {});
+    d.reply(a, { truncated: true });
+    d.reply(d.asked()[0]!, { truncated: true });
+    expect(d.asked()).toEqual([]);
+    return [d, d.client.pollDial()!];
+  }
+  /** @param spoilt the place of a byte that is another one than it should be */
+  const reply = (d: DnsDialogue, { id, server, question }: Dial, r: Reply, spoilt?: number): void => {
+    const bytes = answer({ server: server.address, type: DNS_A, socket: 0, edns: true, payload: question }, r);
+    if (spoilt !== undefined) bytes[spoilt] = bytes[spoilt]! ^ 1;
+    d.client.handleMessage(d.now, id, bytes);
+  };
+
+  test("is asked for by TCP, at the same server, which has 3 s; the answer counts, and nothing is left over (RFC 7766 5)", () => {
+    const [d, dial] = cut();
+    expect([dial.server, dial.tls]).toEqual([{ address: S1, port: 53 }, undefined]);
+    d.now += 2500;
+    d.client.handleTimeout(d.now);
+    expect([d.asked(), d.events()]).toEqual([[], []]);
+    reply(d, dial, { addresses: Array.from({ length: 40 }, () => V4) });
+    const [event] = d.events();
+    expect(event).toMatchObject({ kind: "answer", ipv4: Array.from({ length: 32 }, () => ADDRESS) });
+    expect([d.client.pollHangUp(), d.client.pollHangUp()]).toEqual([dial.id, undefined]);
+  });
+
+  test("and cannot be had so either says nothing about the name: another server is asked (RFC 2181 9)", () => {
+    const ends: ((d: DnsDialogue, dial: Dial) => void)[] = [
+      (d, dial) => d.client.handleDialEnd(d.now, dial.id),
+      (d, dial) => reply(d, dial, { truncated: true }),
+      (d, dial) => reply(d, dial, { rcode: 5 }),
+      (d, dial) => reply(d, dial, { addresses: [V4] }, 0),
+      (d, dial) => reply(d, dial, { addresses: [V4] }, 13),
+      (d, dial) => d.client.handleMessage(d.now, dial.id, Uint8Array.of(1, 2, 3)),
+      (d) => void d.tick(),
+    ];
+    for (const end of ends) {
+      const [d, dial] = cut();
+      end(d, dial);
+      const [other] = d.asked() as [Asked];
+      expect([other.server, other.type]).toEqual([S2, DNS_A]);
+    }
+    const [d, dial] = cut([S1]);
+    d.client.handleDialEnd(d.now, dial.id);
+    expect(d.events()[0]).toMatchObject({ reason: "refused", text: expect.stringContaining("gives none by TCP") });
+  });
+
+  test("an answer by UDP to what was asked by TCP, or one that nobody waits for, does not count", () => {
+    const [d, dial] = cut();
+    const asked = { server: S1, type: DNS_A, socket: 1, edns: true, payload: dial.question };
+    expect(d.reply(asked, { addresses: [V4] })).toBe("unexpected");
+    d.client.cancel(1);
+    reply(d, dial, { addresses: [V4] });
+    d.client.handleDialEnd(d.now, dial.id);
+    expect([d.events(), d.asked(), d.client.pollHangUp()]).toEqual([[], [], dial.id]);
+  });
 });
 
 test("a name is asked for each time; its last answer stands in for silent servers only, after 4 s, saying so", () => {

@@ -5,8 +5,8 @@
  * they answer. It never gives an address that no host can have: a resolver that blocks names answers with 0.0.0.0.
  *
  * Commands: setServers(), query(), cancel(); results come from pollEvent(). Each query has a socket of its own, by its id,
- * with a random port (RFC 5452 9.2); service.ts says how it is driven. Address literals are not names: the caller
- * handles them.
+ * with a random port (RFC 5452 9.2); service.ts says how it is driven. What fits no datagram is asked for by TCP (RFC 7766 5), through
+ * whoever carries out pollDial(). Address literals are not names: the caller handles them.
  */
 import { IpAddress } from "../../lib/ip.ts";
 import type { Random } from "../../lib/random.ts";
@@ -25,6 +25,7 @@ import {
   RCODE_OK,
   RCODE_REFUSED,
 } from "../wire/dns.ts";
+import type { Dial } from "./asking.ts";
 import { DnsCache } from "./cache.ts";
 import { ENDS, type Outcome, STEPS } from "./outcome.ts";
 
@@ -80,6 +81,8 @@ const STALE_LIMIT = 4000;
 /** How long to wait for AAAA once there is A, and the other way round. */
 const GRACE_FOR_AAAA = 300;
 const GRACE_FOR_A = 2000;
+/** A handshake and an answer. */
+const DIAL_TIMEOUT = 3000;
 const MAX_SERVERS = 4;
 const MAX_QUERIES = 32;
 const MAX_ADDRESSES = 32;
@@ -95,7 +98,14 @@ interface Family {
   ttl: number;
   edns: boolean;
   /** What was sent and may still be answered. */
-  sent: { readonly wireId: number; readonly server: IpAddress }[];
+  sent: Sent[];
+}
+
+interface Sent {
+  readonly wireId: number;
+  readonly server: IpAddress;
+  /** By TCP: its number; 0: by UDP. */
+  readonly dial: number;
 }
 
 interface Query {
@@ -124,6 +134,9 @@ export class DnsClient implements UdpService {
   readonly #queries = new Map<number, Query>();
   readonly #transmits: Datagram[] = [];
   readonly #events: DnsEvent[] = [];
+  #dials: Dial[] = [];
+  #hangUps: number[] = [];
+  #lastDial = 0;
   #servers: readonly IpAddress[] = [];
   #lastId = 0;
 
@@ -172,6 +185,13 @@ export class DnsClient implements UdpService {
 
   /** Forgets a query; no event follows. */
   cancel(id: number): void {
+    const query = this.#queries.get(id);
+    for (const { dial } of [...(query?.a.sent ?? []), ...(query?.aaaa.sent ?? [])]) {
+      if (dial === 0) continue;
+      const unsent = this.#dials.findIndex((d) => d.id === dial);
+      if (unsent >= 0) this.#dials.splice(unsent, 1);
+      else this.#hangUps.push(dial);
+    }
     this.#queries.delete(id);
     this.sockets.delete(id);
     for (let i = this.#transmits.length - 1; i >= 0; i--) {
@@ -187,17 +207,42 @@ export class DnsClient implements UdpService {
     for (const query of this.#queries.values()) {
       const part = response.question.type === DNS_A ? query.a : query.aaaa;
       if (part.type !== response.question.type || !isOpen(part)) continue;
-      const sent = part.sent.find((s) => s.wireId === response.id);
+      const sent = part.sent.find((s) => s.wireId === response.id && s.dial === 0);
       if (sent === undefined) continue;
       if (!sent.server.equals(peer.address) || peer.port !== DNS_PORT) drop = "wrong-server";
       else if (socket !== query.id) drop = "wrong-socket";
       else if (response.question.name !== bareName(query.name)) drop = "wrong-question";
       else {
-        this.#answered(now, query, part, peer.address, response);
+        this.#answered(now, query, part, sent, response);
         return undefined;
       }
     }
     return drop;
+  }
+
+  /** What a server said by TCP. */
+  handleMessage(now: number, id: number, payload: Uint8Array): void {
+    const found = this.#dialed(id);
+    const response = dnsParse(payload);
+    if (found === undefined) return;
+    const { query, part, sent } = found;
+    const isAnswer =
+      typeof response === "object" &&
+      response.id === sent.wireId &&
+      response.question.type === part.type &&
+      response.question.name === bareName(query.name);
+    if (isAnswer && isOpen(part)) this.#answered(now, query, part, sent, response);
+    else this.handleDialEnd(now, id);
+  }
+
+  /** A server could not be reached by TCP, or said nothing of use. */
+  handleDialEnd(now: number, id: number): void {
+    const found = this.#dialed(id);
+    if (found === undefined) return;
+    const { query, part, sent } = found;
+    if (!isOpen(part) || !sent.server.equals(query.server)) return;
+    part.outcome = "refused";
+    this.#proceed(now, query);
   }
 
   handleTimeout(now: number): void {
@@ -218,6 +263,16 @@ export class DnsClient implements UdpService {
 
   pollTransmit(): Datagram | undefined {
     return this.#transmits.shift();
+  }
+
+  /** A question to put to a server by TCP, or undefined. */
+  pollDial(): Dial | undefined {
+    return this.#dials.shift();
+  }
+
+  /** The number of a dial that nobody needs any more, or undefined. */
+  pollHangUp(): number | undefined {
+    return this.#hangUps.shift();
   }
 
   pollEvent(): DnsEvent | undefined {
@@ -241,24 +296,40 @@ export class DnsClient implements UdpService {
     }
   }
 
-  #ask(query: Query, part: Family, server: IpAddress): void {
+  #ask(query: Query, part: Family, server: IpAddress, isDialed = false): void {
     const word = new Uint8Array(2);
     this.#random.fill(word);
     const wireId = new DataView(word.buffer).getUint16(0);
-    part.sent.push({ wireId, server });
-    const payload = dnsQuery(wireId, query.name, part.type, part.edns);
-    this.#transmits.push({ socket: query.id, peer: { address: server, port: DNS_PORT }, payload });
+    const dial = isDialed ? ++this.#lastDial : 0;
+    part.sent.push({ wireId, server, dial });
+    const question = dnsQuery(wireId, query.name, part.type, part.edns);
+    const peer = { address: server, port: DNS_PORT };
+    if (isDialed) this.#dials.push({ id: dial, server: peer, tls: undefined, question });
+    else this.#transmits.push({ socket: query.id, peer, payload: question });
+  }
+
+  /** What was asked by TCP under a number, while somebody wants to know. */
+  #dialed(id: number): { readonly query: Query; readonly part: Family; readonly sent: Sent } | undefined {
+    for (const query of this.#queries.values()) {
+      for (const part of [query.a, query.aaaa]) {
+        const sent = part.sent.find(({ dial }) => dial === id);
+        if (sent !== undefined) return { query, part, sent };
+      }
+    }
+    return undefined;
   }
 
   /** Notes what an answer says about one family. */
-  #answered(now: number, query: Query, part: Family, server: IpAddress, response: DnsResponse): void {
+  #answered(now: number, query: Query, part: Family, { server, dial }: Sent, response: DnsResponse): void {
     const outcome = this.#outcome(part, response);
     if (outcome === "refused") {
       query.rcode = response.rcode;
-      if (response.truncated && !part.edns && isAboutName(response)) {
-        // Nothing of use fitted into 512 bytes: the same server again, with room (RFC 6891).
+      if (response.truncated && dial === 0 && isAboutName(response)) {
+        // Nothing of use fitted: the same server again, with room (RFC 6891), and then by TCP.
+        const isDialed = part.edns;
         part.edns = true;
-        return this.#ask(query, part, server);
+        if (isDialed) query.attemptEndsAt = Math.max(query.attemptEndsAt, now + DIAL_TIMEOUT);
+        return this.#ask(query, part, server, isDialed);
       }
       // A late refusal says nothing about the server that is asked now.
       if (!server.equals(query.server)) return;
@@ -271,7 +342,7 @@ export class DnsClient implements UdpService {
     if (!isAboutName(response)) return "refused";
     const { addresses, ttl } = dnsAddresses(response);
     const found = addresses.slice(0, MAX_ADDRESSES).map(IpAddress.fromBytes);
-    // Even with EDNS0 nothing: a server that wants to be asked over TCP. That says nothing about the name (RFC 2181 9).
+    // What was cut off says nothing about the name (RFC 2181 9).
     if (found.length === 0 && response.truncated) return "refused";
     if (found.length === 0) return response.rcode === RCODE_NAME_ERROR ? "nxdomain" : "empty";
     part.addresses = found.filter((address) => address.isHost && this.#refuse(address) === undefined);
@@ -360,7 +431,7 @@ const isOpen = (part: Family): boolean => part.outcome === "waiting" || part.out
 const isAboutName = ({ rcode }: DnsResponse): boolean => rcode === RCODE_OK || rcode === RCODE_NAME_ERROR;
 
 function refusal(rcode: number): string {
-  if (rcode === RCODE_OK) return "has no answer that fits into UDP";
+  if (rcode === RCODE_OK) return "has no answer that fits into UDP, and gives none by TCP";
   return rcode === RCODE_REFUSED ? "refused the question" : `could not answer (code ${rcode})`;
 }
 

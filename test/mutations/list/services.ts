@@ -325,7 +325,7 @@ export const SERVICES = [
   ...mutationsOf(
     "netstack/dns/client.ts",
     [
-      "const sent = part.sent.find((s) => s.wireId === response.id);",
+      "const sent = part.sent.find((s) => s.wireId === response.id && s.dial === 0);",
       "const sent = part.sent[0];",
       "the id of a DNS answer",
     ],
@@ -360,6 +360,15 @@ export const SERVICES = [
       "if (now >= query.endsAt) this.#end(now, query);",
       "that the other family is waited for briefly",
     ],
+    [" && s.dial === 0", "", "that what was asked by TCP is not answered by UDP"],
+    ["response.id === sent.wireId &&", "", "the id of a DNS answer by TCP"],
+    ["      response.question.name === bareName(query.name);", "      true;", "the name of a DNS answer by TCP"],
+    [
+      "if (isDialed) query.attemptEndsAt = Math.max(query.attemptEndsAt, now + DIAL_TIMEOUT);",
+      "",
+      "that a server has time to answer by TCP",
+    ],
+    ["      else this.#hangUps.push(dial);\n", "", "that a question by TCP ends with its query"],
     ["} else if (this.#queries.size >= MAX_QUERIES) {", "} else if (false as boolean) {", "the bound on DNS queries"],
     ["addresses.slice(0, MAX_ADDRESSES)", "addresses", "the bound on addresses of a name"],
     [
