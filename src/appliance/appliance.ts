@@ -11,6 +11,7 @@ import type { Log, LogLevel } from "../lib/log.ts";
 import type { AddressPrf } from "../netstack/ra/stable-address.ts";
 import { findDecompressors } from "../platform/compression/decompressors.ts";
 import { LibcryptoAead } from "../platform/crypto/aead.ts";
+import { LibcryptoCbc } from "../platform/crypto/cbc.ts";
 import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
@@ -72,6 +73,7 @@ export class Appliance implements Turns {
   readonly #heard: BoundedLog;
   readonly #path: RouterPath;
   readonly #aead: LibcryptoAead;
+  readonly #cbc: LibcryptoCbc;
   readonly #decompressors: Decompressors;
   readonly #control = new LibcryptoPrimitives();
   /** undefined: off. */
@@ -123,6 +125,7 @@ export class Appliance implements Turns {
       random: systemRandom,
     });
     this.#aead = new LibcryptoAead(options.memory, options.memory.pointer);
+    this.#cbc = new LibcryptoCbc(options.memory, options.memory.pointer);
     this.#decompressors = findDecompressors(options.memory, options.memory.pointer);
     const lan = settings.lan.address;
     this.#prf = ownPrf([options.wan.mac, options.lan.mac], settings.hostname);
@@ -419,6 +422,7 @@ export class Appliance implements Turns {
       slab: this.#options.memory,
       scratch: this.#path.sessionScratch,
       aead: this.#aead,
+      cbc: this.#cbc,
       decompressors: this.#decompressors,
       control: this.#control,
       tls: libsslTls,

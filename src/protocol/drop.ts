@@ -33,6 +33,7 @@ const DROPS = {
   "data-fragment": "an opened packet without the header that fragment asks for, or with one that cannot be",
   "data-fragment-lost": "a packet in pieces of which some did not come in time",
   "seal-too-large": "a packet to send that fragment would cut into more pieces than it may have",
+  "data-padding": "an authentic packet of CBC whose end is no padding",
 } as const;
 
 export type SessionDrop = keyof typeof DROPS;
@@ -85,3 +86,4 @@ export const DROP_DATA_DECOMPRESSION = code("data-decompression");
 export const DROP_DATA_FRAGMENT = code("data-fragment");
 export const DROP_DATA_FRAGMENT_LOST = code("data-fragment-lost");
 export const DROP_SEAL_TOO_LARGE = code("seal-too-large");
+export const DROP_DATA_PADDING = code("data-padding");

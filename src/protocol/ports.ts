@@ -19,13 +19,53 @@ export interface AeadKey {
   close(): void;
 }
 
-export const AEAD_NAMES = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"] as const;
+export const AEAD_NAMES = ["AES-256-GCM", "AES-192-GCM", "AES-128-GCM", "CHACHA20-POLY1305"] as const;
 export type AeadName = (typeof AEAD_NAMES)[number];
 
 export interface AeadFactory {
-  /** @param key 32 or 16 bytes @param iv 12 bytes; both are copied. `use` says which of seal and open will be called. */
+  /** @param key 32, 24 or 16 bytes @param iv 12 bytes; both are copied. `use` says which of seal and open will be called. */
   create(name: AeadName, key: Uint8Array, iv: Uint8Array, use: "seal" | "open"): AeadKey;
 }
+
+export const CBC_NAMES = ["AES-256-CBC", "AES-192-CBC", "AES-128-CBC"] as const;
+export type CbcName = (typeof CBC_NAMES)[number];
+
+/** One direction of one key of CBC with HMAC. Offsets are absolute in the slab that the factory was made for. */
+export interface CbcKey {
+  /**
+   * Encrypts [at, at + len), whole blocks, in place under the IV (16 bytes) at ivAt, and writes the HMAC over [ivAt, at + len) to
+   * macAt.
+   */
+  seal(ivAt: number, at: number, len: number, macAt: number): void;
+  /**
+   * Checks the HMAC at macAt over [ivAt, at + len), in a time that does not depend on where it differs, and only then decrypts
+   * [at, at + len) in place. False: it is wrong, and nothing was changed.
+   */
+  open(ivAt: number, at: number, len: number, macAt: number): boolean;
+  /** Ends the use of the key and wipes what it holds. */
+  close(): void;
+}
+
+export interface CbcFactory {
+  /** @param key,macKey as long as cipher and digest want them; both are copied. `use` says which of seal and open will be called. */
+  create(name: CbcName, key: Uint8Array, digest: DigestName, macKey: Uint8Array, use: "seal" | "open"): CbcKey;
+}
+
+/** Ciphers of the data channel. */
+export type CipherName = AeadName | CbcName;
+export const CIPHER_NAMES: readonly CipherName[] = Object.freeze([...AEAD_NAMES, ...CBC_NAMES]);
+/** Those of OpenVPN 2.6 where data-ciphers does not say otherwise. */
+export const DEFAULT_CIPHERS: readonly CipherName[] = Object.freeze([
+  "AES-256-GCM",
+  "AES-128-GCM",
+  "CHACHA20-POLY1305",
+]);
+
+export const isAead = (name: CipherName): name is AeadName => (AEAD_NAMES as readonly string[]).includes(name);
+
+/** The cipher that a person or a peer names, in any case. */
+export const cipherNamed = (name: string | undefined): CipherName | undefined =>
+  CIPHER_NAMES.find((cipher) => cipher === name?.toUpperCase());
 
 /** Undoes one algorithm of compression, whatever the bytes are: nothing else is read, and nothing beyond `room` written. */
 export interface Decompress {

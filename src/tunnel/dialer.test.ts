@@ -11,6 +11,7 @@ import { Arena, slabOver } from "../lib/slab.ts";
 import type { ClientConfig, ControlWrap } from "../protocol/config/types.ts";
 import { noblePrimitives } from "../protocol/control/noble-primitives.ts";
 import { nobleAead } from "../protocol/data/noble-aead.ts";
+import { nobleCbc } from "../protocol/data/noble-cbc.ts";
 import { type AeadFactory, NO_DECOMPRESSORS, type TlsContextFactory } from "../protocol/ports.ts";
 import { NOTHING_SEEN } from "../protocol/session/sightings.ts";
 import { Dialer } from "./dialer.ts";
@@ -169,6 +170,7 @@ class DialerBed implements LinkFactory, TunnelSide {
       resolver: this.names,
       slab: this.#slab,
       scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),
+      cbc: nobleCbc(this.#slab),
       decompressors: NO_DECOMPRESSORS,
       aead: this.#counting(nobleAead(this.#slab)),
       control: noblePrimitives,

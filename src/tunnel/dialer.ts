@@ -22,6 +22,7 @@ import { DROP_CONTROL_AUTHENTICATION } from "../protocol/drop.ts";
 import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
 import type {
   AeadFactory,
+  CbcFactory,
   ControlPrimitives,
   Decompressors,
   TlsContext,
@@ -68,6 +69,7 @@ export interface DialerOptions {
   readonly scratch: Arena;
   /** Over `slab`. It outlives the dialer: a reload makes another one. */
   readonly aead: AeadFactory;
+  readonly cbc: CbcFactory;
   readonly decompressors: Decompressors;
   readonly control: ControlPrimitives;
   readonly tls: TlsContextFactory;
@@ -247,10 +249,10 @@ export class Dialer {
       const said = this.#heard.write(now, "warn", "link.failed", text);
       return this.#backOff(now, { kind: "link-failed" }, said ? "" : text);
     }
-    const { config: profile, links, slab, aead, decompressors, control, random, scratch } = this.#options;
+    const { config: profile, links, slab, aead, cbc, decompressors, control, random, scratch } = this.#options;
     const config = configFor(profile, remote);
     this.#tls ??= this.#options.tls.context(tlsParameters(config.tls, config.verify));
-    const ports = { slab, aead, decompressors, control, tls: this.#tls, random, scratch };
+    const ports = { slab, aead, cbc, decompressors, control, tls: this.#tls, random, scratch };
     const { port, protocol } = remote;
     const longest = Math.max(MAX_CONTROL_LEN, config.tunnel.mtuMax + LONGEST_WRAP);
     const link = links.open(

@@ -457,6 +457,8 @@ describe.skipIf(OPENVPN === undefined)("beside the real openvpn", () => {
     ["dns server 1 address 10.0.0.1", true],
     ["topology star", false],
     ["compress migrate", true],
+    ["data-ciphers AES-256-CBC", true],
+    ["data-ciphers AES-192-GCM:aes-192-cbc", true],
     ["comp-lzo", true],
     ["comp-lzo adaptive", true],
     ["comp-lzo maybe", false],

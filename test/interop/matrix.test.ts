@@ -96,6 +96,25 @@ describe.skipIf(NO_WORLD)("a tunnel to openvpn", () => {
     });
   }
 
+  for (const [ciphers, lines, own] of [
+    ["AES-256-CBC", ["auth SHA256"], ["data-ciphers AES-256-GCM:AES-256-CBC"]],
+    ["AES-128-CBC", ["auth SHA512", "fragment 1000"], ["data-ciphers AES-128-CBC"]],
+    ["AES-192-CBC", ["auth SHA1", "tun-mtu 1400"], ["data-ciphers AES-192-CBC"]],
+    ["AES-192-GCM", [], ["data-ciphers AES-192-GCM"]],
+  ] as const) {
+    test(`a server that knows only ${[ciphers, ...lines].join(", ")}`, async () => {
+      const server = await world.server({ ciphers, lines });
+      const router = await subject.bootUp(world.config({ profile: world.profile({ lines: [...lines, ...own] }) }));
+      expect((await world.ping(SITE, 5, ["-i", "0.05", "-s", "1472"])).back).toBe(5);
+      expect(await world.lanHost<{ ok: number }>("download", [SITE, 300_000, 1])).toMatchObject({ ok: 1 });
+      expect(server.log()).toContain(`'${ciphers}'`);
+      if (REFERENCE || !ciphers.endsWith("CBC")) return;
+      await subject.says(new RegExp(`session\\.warning.*${ciphers}`));
+      await statistics(router);
+      expect(router.log()).not.toMatch(/drop\.(data|seal)-/);
+    });
+  }
+
   for (const lines of [
     ["fragment 600", "mssfix 600"],
     ["fragment 1200 mtu"],

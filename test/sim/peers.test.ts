@@ -21,6 +21,7 @@ import type { FrameDevice } from "../../src/platform/dev/frame-device.ts";
 import { NativeMemory } from "../../src/platform/sys/memory.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
 import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
+import { nobleCbc } from "../../src/protocol/data/noble-cbc.ts";
 import { NO_DECOMPRESSORS } from "../../src/protocol/ports.ts";
 import { ClientSession } from "../../src/protocol/session/client.ts";
 import { CERTIFICATE, clientConfig, PUSH, TLS_CRYPT } from "../support/client-config.ts";
@@ -121,6 +122,7 @@ function connect(index: number): ClientSession {
       tls: fakeTlsContext(false, random, CERTIFICATE),
       random,
       scratch: path.sessionScratch,
+      cbc: nobleCbc(memory),
       decompressors: NO_DECOMPRESSORS,
     },
     { link: UDP4, unixSeconds: 1_700_000_000 },

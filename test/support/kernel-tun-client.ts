@@ -12,6 +12,7 @@ import type { Log } from "../../src/lib/log.ts";
 import { Arena, HEADROOM } from "../../src/lib/slab.ts";
 import { findDecompressors } from "../../src/platform/compression/decompressors.ts";
 import { LibcryptoAead } from "../../src/platform/crypto/aead.ts";
+import { LibcryptoCbc } from "../../src/platform/crypto/cbc.ts";
 import { LibcryptoPrimitives } from "../../src/platform/crypto/control-primitives.ts";
 import { systemRandom } from "../../src/platform/crypto/random.ts";
 import { libsslTls } from "../../src/platform/crypto/tls.ts";
@@ -100,6 +101,7 @@ const dialer = new Dialer({
   slab: memory,
   scratch,
   aead: new LibcryptoAead(memory, memory.pointer),
+  cbc: new LibcryptoCbc(memory, memory.pointer),
   decompressors: findDecompressors(memory, memory.pointer),
   control: new LibcryptoPrimitives(),
   tls: libsslTls,

@@ -23,6 +23,7 @@ import { IPV4_HEADER_LEN, ipv4Protocol, ipv4SetTotalLen, PROTO_ICMP } from "../.
 import { TCP_ACK, TCP_CHECKSUM_OFFSET, TCP_HEADER_LEN, TCP_PSH } from "../../src/netstack/wire/tcp.ts";
 import { UDP_CHECKSUM_OFFSET, UDP_HEADER_LEN } from "../../src/netstack/wire/udp.ts";
 import { LibcryptoAead } from "../../src/platform/crypto/aead.ts";
+import { LibcryptoCbc } from "../../src/platform/crypto/cbc.ts";
 import type { FrameDevice } from "../../src/platform/dev/frame-device.ts";
 import { NativeMemory } from "../../src/platform/sys/memory.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
@@ -99,6 +100,7 @@ export class Loopback {
       tls: fakeTlsContext(false, random, CERTIFICATE),
       random,
       scratch: path.sessionScratch,
+      cbc: new LibcryptoCbc(memory, memory.pointer),
       decompressors: NO_DECOMPRESSORS,
     };
     const start = { link: UDP4, unixSeconds: 1_700_000_000 } as const;

@@ -5,6 +5,7 @@ import { Arena, type Slab, slabOver } from "../../src/lib/slab.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
 import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
+import { nobleCbc } from "../../src/protocol/data/noble-cbc.ts";
 import { type AeadFactory, type AeadName, NO_DECOMPRESSORS, type TlsContext } from "../../src/protocol/ports.ts";
 import type { AssociationStart } from "../../src/protocol/session/association.ts";
 import {
@@ -75,6 +76,7 @@ export class OpenvpnPeer {
       tls: options.tls,
       random: options.random,
       scratch: new Arena(slab, at + ROOM, at + 2 * ROOM),
+      cbc: nobleCbc(slab),
       decompressors: NO_DECOMPRESSORS,
     };
     const start = { link: { overhead: 28, isStream: false }, unixSeconds: 1_700_000_000, ...options.start };

@@ -9,6 +9,7 @@ import { Arena, slabOver } from "../../src/lib/slab.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
 import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
+import { nobleCbc } from "../../src/protocol/data/noble-cbc.ts";
 import { NO_DECOMPRESSORS, type TlsContext } from "../../src/protocol/ports.ts";
 import type { AuthToken } from "../../src/protocol/push/collect.ts";
 import { ClientSession, type ClientStart } from "../../src/protocol/session/client.ts";
@@ -105,6 +106,7 @@ export class Sim {
       tls: options.tls?.client ?? fakeTlsContext(false, this.random, CERTIFICATE),
       random: this.random,
       scratch: new Arena(this.#slab, SCRATCH, 2 * SCRATCH),
+      cbc: nobleCbc(this.#slab),
       decompressors: NO_DECOMPRESSORS,
     };
     const { authToken } = options;

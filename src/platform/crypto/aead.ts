@@ -18,6 +18,13 @@ const LENGTH = 16;
 const KEY = 32;
 const CELL_BYTES = 64;
 
+const KEY_BYTES: Readonly<Record<AeadName, number>> = Object.freeze({
+  "AES-256-GCM": 32,
+  "AES-192-GCM": 24,
+  "AES-128-GCM": 16,
+  "CHACHA20-POLY1305": 32,
+});
+
 export class LibcryptoAead implements AeadFactory {
   readonly #base: number;
   readonly #size: number;
@@ -37,7 +44,7 @@ export class LibcryptoAead implements AeadFactory {
   }
 
   create(name: AeadName, key: Uint8Array, iv: Uint8Array, use: "seal" | "open"): AeadKey {
-    assert(key.length === (name === "AES-128-GCM" ? 16 : 32), `${name} does not take a key of ${key.length} bytes`);
+    assert(key.length === KEY_BYTES[name], `${name} does not take a key of ${key.length} bytes`);
     assert(iv.length === 12, `${name} does not take an IV of ${iv.length} bytes`);
     return new LibcryptoKey(this.#lib, this.#base, this.#size, this.#cell, name, key, iv, use);
   }
@@ -149,6 +156,8 @@ function cipher(lib: Libcrypto, name: AeadName): number {
   switch (name) {
     case "AES-256-GCM":
       return lib.EVP_aes_256_gcm();
+    case "AES-192-GCM":
+      return lib.EVP_aes_192_gcm();
     case "AES-128-GCM":
       return lib.EVP_aes_128_gcm();
     case "CHACHA20-POLY1305":

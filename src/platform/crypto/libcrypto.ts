@@ -10,7 +10,11 @@ const NO_LOAD_CONFIG = 0x80;
 
 export interface Libcrypto {
   EVP_aes_256_gcm(): number;
+  EVP_aes_192_gcm(): number;
   EVP_aes_128_gcm(): number;
+  EVP_aes_256_cbc(): number;
+  EVP_aes_192_cbc(): number;
+  EVP_aes_128_cbc(): number;
   EVP_chacha20_poly1305(): number;
   EVP_CIPHER_CTX_new(): number;
   EVP_CIPHER_CTX_free(context: number): void;
@@ -25,6 +29,13 @@ export interface Libcrypto {
   EVP_sha256(): number;
   EVP_sha384(): number;
   EVP_sha512(): number;
+  EVP_CIPHER_CTX_set_padding(context: number, padding: number): number;
+  HMAC_CTX_new(): number;
+  HMAC_CTX_free(context: number): void;
+  HMAC_Init_ex(context: number, key: number, keyLength: number, digest: number, engine: number): number;
+  HMAC_Update(context: number, data: number, length: number): number;
+  HMAC_Final(context: number, mac: number, macLengthAt: number): number;
+  CRYPTO_memcmp(a: number, b: number, length: number): number;
   OPENSSL_init_crypto(options: number, settings: number): number;
   HMAC(
     digest: number,
@@ -44,7 +55,11 @@ export function libcrypto(): Libcrypto {
   if (loaded !== undefined) return loaded;
   loaded = openLibrary<Libcrypto>("libcrypto.so.3", "the data channel", {
     EVP_aes_256_gcm: { args: [], returns: pointer },
+    EVP_aes_192_gcm: { args: [], returns: pointer },
     EVP_aes_128_gcm: { args: [], returns: pointer },
+    EVP_aes_256_cbc: { args: [], returns: pointer },
+    EVP_aes_192_cbc: { args: [], returns: pointer },
+    EVP_aes_128_cbc: { args: [], returns: pointer },
     EVP_chacha20_poly1305: { args: [], returns: pointer },
     EVP_CIPHER_CTX_new: { args: [], returns: pointer },
     EVP_CIPHER_CTX_free: { args: [ptr], returns: FFIType.void },
@@ -60,6 +75,13 @@ export function libcrypto(): Libcrypto {
     EVP_sha384: { args: [], returns: pointer },
     EVP_sha512: { args: [], returns: pointer },
     HMAC: { args: [ptr, ptr, i32, ptr, u64, ptr, ptr], returns: pointer },
+    EVP_CIPHER_CTX_set_padding: { args: [ptr, i32], returns: i32 },
+    HMAC_CTX_new: { args: [], returns: pointer },
+    HMAC_CTX_free: { args: [ptr], returns: FFIType.void },
+    HMAC_Init_ex: { args: [ptr, ptr, i32, ptr, ptr], returns: i32 },
+    HMAC_Update: { args: [ptr, ptr, u64_fast], returns: i32 },
+    HMAC_Final: { args: [ptr, ptr, ptr], returns: i32 },
+    CRYPTO_memcmp: { args: [ptr, ptr, u64_fast], returns: i32 },
     OPENSSL_init_crypto: { args: [u64_fast, ptr], returns: i32 },
   });
   // Before anything else is called: later calls would read the configuration file.

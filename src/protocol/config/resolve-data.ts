@@ -6,17 +6,15 @@ import {
   type CompressionForm,
   compressionForm,
 } from "../data/compression.ts";
-import { AEAD_NAMES, type AeadName } from "../ports.ts";
+import { CIPHER_NAMES, type CipherName, cipherNamed, DEFAULT_CIPHERS } from "../ports.ts";
 import { type Line, printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
 import type { DataConfig, DigestName, MssFix, ReplayWindowConfig, TunnelConfig } from "./types.ts";
 
 /** Ciphers of OpenVPN with OpenSSL that are not built: known, so that a mistyped name is told from them. */
 const OTHER_CIPHERS =
-  /^(AES-192-GCM|AES-(128|192|256)-(CBC|CFB|CFB1|CFB8|OFB)|BF-(CBC|CFB|OFB)|CAST5-(CBC|CFB|OFB)|DES(-EDE3?|X)?-(CBC|CFB|CFB1|CFB8|OFB)|RC2(-40|-64)?-(CBC|CFB|OFB)|(CAMELLIA|ARIA)-(128|192|256)-(CBC|CFB|CFB1|CFB8|OFB|GCM)|(SEED|SM4)-(CBC|CFB|OFB))$/;
+  /^(AES-(128|192|256)-(CFB|CFB1|CFB8|OFB)|BF-(CBC|CFB|OFB)|CAST5-(CBC|CFB|OFB)|DES(-EDE3?|X)?-(CBC|CFB|CFB1|CFB8|OFB)|RC2(-40|-64)?-(CBC|CFB|OFB)|(CAMELLIA|ARIA)-(128|192|256)-(CBC|CFB|CFB1|CFB8|OFB|GCM)|(SEED|SM4)-(CBC|CFB|OFB))$/;
 const DIGESTS: readonly DigestName[] = ["SHA1", "SHA224", "SHA256", "SHA384", "SHA512", "MD5"];
-
-const isAead = (name: string): name is AeadName => (AEAD_NAMES as readonly string[]).includes(name);
 
 /** The data channel. */
 export function resolveData(reader: Reader): DataConfig {
@@ -30,27 +28,28 @@ export function resolveData(reader: Reader): DataConfig {
 }
 
 function resolveCiphers(reader: Reader): Pick<DataConfig, "ciphers" | "fallbackCipher"> {
-  let ciphers: AeadName[] = [...AEAD_NAMES];
+  let ciphers: CipherName[] = [...DEFAULT_CIPHERS];
   const lines = inOrder(reader.all("data-ciphers"), reader.all("ncp-ciphers"));
   for (const line of lines) {
-    const chosen: AeadName[] = [];
+    const chosen: CipherName[] = [];
     const left: string[] = [];
     // As OpenVPN, nothing between two colons, or behind the last one, is no cipher.
     for (const word of (line.words[1] as string).split(":").filter((w) => w !== "")) {
       const optional = word.startsWith("?");
       const name = (optional ? word.slice(1) : word).toUpperCase();
-      if (name === "DEFAULT") chosen.push(...AEAD_NAMES);
-      else if (isAead(name)) chosen.push(name);
+      const cipher = cipherNamed(name);
+      if (name === "DEFAULT") chosen.push(...DEFAULT_CIPHERS);
+      else if (cipher !== undefined) chosen.push(cipher);
       else if (OTHER_CIPHERS.test(name)) left.push(name);
       else if (!optional) reader.problem(line, `"${printable(word)}" is no cipher that OpenVPN knows`);
     }
     if (chosen.length === 0) {
       reader.problem(
         line,
-        `none of ${AEAD_NAMES.join(", ")} is in the list, and only these are available; remove the line if the server is 2.4 or newer`,
+        `none of ${CIPHER_NAMES.join(", ")} is in the list, and only these are available; remove the line if the server is 2.4 or newer`,
       );
     } else {
-      if (left.length > 0) reader.warn(line, `left out: ${left.join(", ")}; only AEAD_NAMES ciphers are available`);
+      if (left.length > 0) reader.warn(line, `left out: ${left.join(", ")}; these are not available`);
       ciphers = [...new Set(chosen)];
     }
   }
@@ -59,7 +58,7 @@ function resolveCiphers(reader: Reader): Pick<DataConfig, "ciphers" | "fallbackC
   const ncpDisable = reader.last("ncp-disable");
   const fallbackCipher = cipherName(reader, "data-ciphers-fallback") ?? cipherName(reader, "cipher");
   if (ncpDisable) {
-    if (fallbackCipher !== undefined && !isAead(fallbackCipher)) {
+    if (fallbackCipher !== undefined && cipherNamed(fallbackCipher) === undefined) {
       reader.problem(
         ncpDisable,
         `${fallbackCipher} without negotiation is not available; remove the line if the server is 2.4 or newer`,
@@ -75,7 +74,7 @@ function cipherName(reader: Reader, directive: string): string | undefined {
     const word = (line.words[1] as string).toUpperCase();
     // With a server that negotiates (2.4 and newer) it never comes to it.
     if (word === "NONE") reader.warn(line, "none is ignored: data are always encrypted");
-    else if (isAead(word) || OTHER_CIPHERS.test(word)) name = word;
+    else if (cipherNamed(word) !== undefined || OTHER_CIPHERS.test(word)) name = word;
     else reader.problem(line, `"${printable(line.words[1] as string)}" is no cipher that OpenVPN knows`);
   }
   return name;

@@ -1,5 +1,5 @@
 import type { CompressionForm } from "../data/compression.ts";
-import type { AeadName, TlsParameters, TlsVersion } from "../ports.ts";
+import type { CipherName, TlsParameters, TlsVersion } from "../ports.ts";
 
 /**
  * The resolved configuration: what an OpenVPN file says after every default, alias and file reference is settled.
@@ -172,7 +172,7 @@ export interface ControlConfig {
 /** The data channel. */
 export interface DataConfig {
   /** In the order that this side prefers; what IV_CIPHERS announces. */
-  readonly ciphers: readonly AeadName[];
+  readonly ciphers: readonly CipherName[];
   /** data-ciphers-fallback or `cipher` as the OCC string gives it, upper case ("AES-256-CBC"); undefined when neither is written. */
   readonly fallbackCipher: string | undefined;
   /** `auth`, for the OCC string and tls-auth. */

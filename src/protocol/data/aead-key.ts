@@ -33,7 +33,7 @@ export const DATA_V1_OVERHEAD = DATA_V1_HEADER_LEN + AEAD_LEN;
 export const DATA_V2_OVERHEAD = DATA_V2_HEADER_LEN + AEAD_LEN;
 /** From here on a renegotiation is wanted; ids do not wrap (OpenVPN's packet_id.h, PACKET_ID_WRAP_TRIGGER). */
 export const PACKET_ID_RENEGOTIATE = 0xff000000;
-const PACKET_ID_LAST = 0xffffffff;
+export const PACKET_ID_LAST = 0xffffffff;
 /** AES-GCM: packets and 16-byte blocks under one key, RFC 9147's kind of margin as OpenVPN counts it (its crypto.c: 2^36 - 1). */
 const GCM_USAGE_LIMIT = 2 ** 36 - 1;
 /** Share of the limit from which a renegotiation is wanted. */
@@ -41,6 +41,7 @@ export const GCM_RENEGOTIATE = Math.floor((GCM_USAGE_LIMIT / 8) * 7);
 
 const KEY_LEN: Readonly<Record<AeadName, number>> = Object.freeze({
   "AES-256-GCM": 32,
+  "AES-192-GCM": 24,
   "AES-128-GCM": 16,
   "CHACHA20-POLY1305": 32,
 });

@@ -30,6 +30,10 @@ test("a client without negotiation is taken where its own cipher is in the serve
   expect(cipher("", "V4,cipher AES-128-GCM,auth [null-digest]")).toBe("AES-128-GCM");
   expect(cipher("", "V4,cipher AES-256-CBC,auth SHA1")).toBeUndefined();
   expect(cipher("", "V4")).toBeUndefined();
+  const old = { ...data, ciphers: ["AES-256-GCM", "AES-256-CBC"], fallbackCipher: "AES-128-CBC" } as const;
+  expect(cipher("", "V4,cipher AES-256-CBC,auth SHA1", old)).toBe("AES-256-CBC");
+  expect(cipher("IV_NCP=2", "V4,cipher AES-256-CBC", old)).toBe("AES-256-GCM");
+  expect(cipher("", "V4", old)).toBe("AES-128-CBC");
 });
 
 test("data-ciphers-fallback is for clients that name no cipher at all", () => {

@@ -5,7 +5,7 @@
 import type { DataConfig } from "../config/types.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
-import type { AeadName } from "../ports.ts";
+import { type CipherName, cipherNamed } from "../ports.ts";
 import {
   IV_PROTO_CC_EXIT_NOTIFY,
   IV_PROTO_DATA_V2,
@@ -58,6 +58,7 @@ export function planKeys(data: DataConfig, client: ClientAbilities, peerId: numb
   if (cipher === undefined) return undefined;
   return {
     cipher,
+    digest: data.auth,
     derivation: client.keyExport ? "ekm" : "prf",
     peerId: client.dataV2 ? peerId : PEER_ID_NONE,
     compression: data.compression,
@@ -67,8 +68,8 @@ export function planKeys(data: DataConfig, client: ClientAbilities, peerId: numb
 }
 
 /** The server's order decides. data-ciphers-fallback is for a client that says nothing of ciphers. */
-function chooseCipher({ ciphers, fallbackCipher }: DataConfig, client: ClientAbilities): AeadName | undefined {
+function chooseCipher({ ciphers, fallbackCipher }: DataConfig, client: ClientAbilities): CipherName | undefined {
   const common = ciphers.find((name) => client.ciphers.includes(name) || name === client.ownCipher);
   if (common !== undefined || client.ciphers.length > 0 || client.ownCipher !== undefined) return common;
-  return ciphers.find((name) => name === fallbackCipher);
+  return cipherNamed(fallbackCipher);
 }

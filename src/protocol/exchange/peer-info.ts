@@ -85,6 +85,7 @@ const KEY_BITS: Readonly<Record<string, number>> = {
   "AES-192-CBC": 192,
   "AES-256-CBC": 256,
   "AES-128-GCM": 128,
+  "AES-192-GCM": 192,
   "AES-256-GCM": 256,
   "CHACHA20-POLY1305": 256,
 };

@@ -60,6 +60,13 @@ test("without a pushed cipher the server's own counts, if it is one of ours", ()
   expect(cipher("V4,cipher AES-128-GCM")).toBe("AES-128-GCM");
   expect(cipher("", "data-ciphers-fallback AES-256-GCM")).toBe("AES-256-GCM");
   expect(cipher("V4,cipher AES-256-CBC")).toMatch(/did not negotiate/);
+  expect(cipher("V4,cipher AES-256-CBC", "data-ciphers AES-256-GCM:AES-256-CBC")).toBe("AES-256-CBC");
+  expect(cipher("V4,cipher AES-256-CBC", "cipher AES-256-CBC")).toBe("AES-256-CBC");
+  expect(cipher("V4,cipher AES-256-CBC", "data-ciphers-fallback AES-256-CBC")).toBe("AES-256-CBC");
+  expect(cipher("V4,cipher AES-256-CBC", "data-ciphers-fallback AES-128-CBC")).toMatch(/did not negotiate/);
+  expect(cipher("", "data-ciphers-fallback AES-256-CBC")).toBe("AES-256-CBC");
+  expect(cipher("", "data-ciphers-fallback BF-CBC")).toMatch(/did not negotiate/);
+  expect(cipher("", "data-ciphers-fallback AES-256-CBC", "auth none")).toMatch(/auth none/);
 });
 
 test("what the server's options string shows to be set up otherwise there is told: fragment, and compression that nobody named", () => {

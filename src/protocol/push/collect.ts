@@ -3,7 +3,7 @@ import type { DataConfig, PullConfig } from "../config/types.ts";
 import type { ControlMessage } from "../control/message.ts";
 import { COMPRESSION, type CompressionForm } from "../data/compression.ts";
 import { optionsStringValue } from "../exchange/peer-info.ts";
-import type { AeadName } from "../ports.ts";
+import { type CipherName, cipherNamed, isAead } from "../ports.ts";
 import { applyPullFilter } from "./pull-filter.ts";
 import { parseSessionOptions, type SessionOptions } from "./session-options.ts";
 
@@ -15,7 +15,7 @@ export const TOO_MANY_OPTIONS = "the server pushed too many options";
 export interface Pushed {
   readonly options: readonly string[];
   readonly session: SessionOptions;
-  readonly cipher: AeadName;
+  readonly cipher: CipherName;
   readonly compression: CompressionForm;
 }
 
@@ -42,6 +42,9 @@ export class PushReply {
     const cipher = session.cipher ?? negotiatedWithout(data, peerOptions);
     if (cipher === undefined) {
       return `the server did not negotiate a data cipher, and its own is none of ${data.ciphers.join(", ")}`;
+    }
+    if (!isAead(cipher) && data.auth === "none") {
+      return `the server wants ${cipher}, with which auth none would leave packets without authentication`;
     }
     const compression = session.compression ?? data.compression;
     if (data.allowCompression === "no" && COMPRESSION[compression].algorithm !== undefined)
@@ -93,11 +96,12 @@ export function renewedToken(pull: PullConfig, data: DataConfig, options: readon
   return filtered.ok ? authTokenOf(parseSessionOptions(filtered.options, data.ciphers)) : undefined;
 }
 
-/** Without a pushed cipher the server uses its own (its options string says which), if it is one of ours. */
-function negotiatedWithout(data: DataConfig, peerOptions: string): AeadName | undefined {
+/**
+ * Without a pushed cipher the server uses its own, which its options string names: one of ours, or what the profile has for servers
+ * that do not negotiate. A server that names none has the latter.
+ */
+function negotiatedWithout({ ciphers, fallbackCipher }: DataConfig, peerOptions: string): CipherName | undefined {
   const theirs = optionsStringValue(peerOptions, "cipher")?.toUpperCase();
-  return (
-    data.ciphers.find((cipher) => cipher === theirs) ??
-    data.ciphers.find((cipher) => theirs === undefined && cipher === data.fallbackCipher)
-  );
+  if (theirs === undefined || theirs === fallbackCipher) return cipherNamed(fallbackCipher);
+  return ciphers.find((cipher) => cipher === theirs);
 }

@@ -12,6 +12,7 @@ const plan: KeyPlan = {
   derivation: "ekm",
   peerId: 7,
   compression: "none",
+  digest: "SHA1",
   dynamicTlsCrypt: false,
 };
 

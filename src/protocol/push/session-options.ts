@@ -3,13 +3,13 @@ import { printable, splitWords } from "../config/lexer.ts";
 import { decodeBase64Text } from "../control/message.ts";
 import { type CompressionForm, compressionForm } from "../data/compression.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
-import { AEAD_NAMES, type AeadName } from "../ports.ts";
+import { type CipherName, cipherNamed, DEFAULT_CIPHERS } from "../ports.ts";
 
 export interface SessionOptions {
   /** PEER_ID_NONE: DATA_V1 packets, without peer id. */
   readonly peerId: number;
   /** undefined: the server did not negotiate, its own `cipher` applies. */
-  readonly cipher: AeadName | undefined;
+  readonly cipher: CipherName | undefined;
   readonly keyDerivation: "ekm" | "prf";
   /** Renegotiations are protected by a key of their own. */
   readonly dynamicTlsCrypt: boolean;
@@ -47,7 +47,7 @@ type Mutable = { -readonly [K in keyof SessionOptions]: SessionOptions[K] };
  */
 export function parseSessionOptions(
   options: readonly string[],
-  offered: readonly AeadName[] = AEAD_NAMES,
+  offered: readonly CipherName[] = DEFAULT_CIPHERS,
 ): SessionOptions {
   const problems: string[] = [];
   const ignored: string[] = [];
@@ -79,7 +79,7 @@ export function parseSessionOptions(
 function take(
   out: Mutable,
   words: string[],
-  offered: readonly AeadName[],
+  offered: readonly CipherName[],
   problems: string[],
   ignored: string[],
 ): void {
@@ -96,7 +96,7 @@ function take(
       break;
     }
     case "cipher": {
-      const cipher = AEAD_NAMES.find((c) => c === value?.toUpperCase());
+      const cipher = cipherNamed(value);
       if (cipher !== undefined && offered.includes(cipher)) out.cipher = cipher;
       else problems.push(`cipher ${printable(value ?? "")}: not among those offered (${offered.join(", ")})`);
       break;

@@ -11,7 +11,7 @@
 import { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
-import type { Arena, Slab } from "../../lib/slab.ts";
+import type { Arena } from "../../lib/slab.ts";
 import type {
   ControlConfig,
   DataConfig,
@@ -28,8 +28,9 @@ import { DATA_V1, DATA_V2, opcodeOf } from "../control/opcode.ts";
 import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "../control/packet.ts";
 import { controlCrypto, renegotiationCrypto } from "../control/protection.ts";
 import { ReplayGuard } from "../control/replay-guard.ts";
-import { AeadDataKey, type AeadKeyUse } from "../data/aead-key.ts";
+import type { AeadKeyUse } from "../data/aead-key.ts";
 import { DataChannel, type Traffic } from "../data/channel.ts";
+import { createDataKey, type KeyPorts } from "../data/create-key.ts";
 import { Fragments } from "../data/fragment.ts";
 import { FRAMING_MOST } from "../data/framing.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
@@ -55,13 +56,7 @@ import type { ExchangeFailure } from "../exchange/failure.ts";
 import type { KeyExchange, KeyExchangeEvent } from "../exchange/key-exchange.ts";
 import type { KeyMethodText } from "../exchange/key-method.ts";
 import { Rekey } from "../exchange/rekey.ts";
-import {
-  type AeadFactory,
-  type ControlPrimitives,
-  type Decompressors,
-  NO_DECOMPRESSORS,
-  type TlsContext,
-} from "../ports.ts";
+import { type ControlPrimitives, type Decompressors, NO_DECOMPRESSORS, type TlsContext } from "../ports.ts";
 import { dataKey, type Side } from "../side.ts";
 import type { AssociationEnd } from "./events.ts";
 import { Keepalive } from "./keepalive.ts";
@@ -88,13 +83,10 @@ const BREAKS_STREAM: ReadonlySet<number> = new Set([
   DROP_DATA_AUTHENTICATION,
 ]);
 
-export interface SessionPorts {
-  readonly slab: Slab;
-  readonly aead: AeadFactory;
+export interface SessionPorts extends KeyPorts {
   readonly control: ControlPrimitives;
   /** Made of the same configuration. It outlives the session. */
   readonly tls: TlsContext;
-  readonly random: Random;
   /**
    * Room for what a session makes: pings, which are copied out at once, and opened packets that cannot stay where they came
    * (decompressed, put together), and packets in pieces. Its owner empties it when all that is delivered and sent.
@@ -296,14 +288,8 @@ export class Association {
   installKeys(now: number, plan: KeyPlan, exchange = this.#rekey.active): ExchangeFailure | undefined {
     if (exchange === undefined) throw new Error("keys are installed after an exchange");
     if (exchange.failure !== undefined) return exchange.failure;
-    const { slab, aead } = this.#ports;
-    const { cipher, peerId } = plan;
     const block = exchange.deriveKeys(plan.derivation);
-    const key = new AeadDataKey(block, {
-      slab,
-      aead,
-      cipher,
-      peerId,
+    const key = createDataKey(block, plan, this.#ports, {
       keyId: exchange.keyId,
       sendKey: dataKey(this.#side),
       replayWindow: this.#window(this.#config.data.replayWindow),
@@ -311,7 +297,7 @@ export class Association {
     });
     block.fill(0);
     if (plan.dynamicTlsCrypt && !this.#hasKeys) this.#protectRenegotiations(exchange);
-    this.#data.peerId = peerId;
+    this.#data.peerId = plan.peerId;
     this.#data.compression = plan.compression;
     this.#slots.install(key, now, exchange.startedAt);
     this.#hasKeys = true;

@@ -21,7 +21,7 @@ import type { KeyPlan } from "../data/key-plan.ts";
 import { DROP_DATA_COMPRESSED, type SessionDrops } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
-import type { Decompressors } from "../ports.ts";
+import { type Decompressors, isAead } from "../ports.ts";
 import { type Pushed, PushReply, renewedToken, serverMismatches } from "../push/collect.ts";
 import { PushUpdate } from "../push/update.ts";
 import {
@@ -48,6 +48,9 @@ const MAX_INFOS = 20;
 
 const COMPRESSED_DATA =
   "the server compresses what it sends, and what is compressed is lost here: turn compression off on the server";
+
+const OLD_CIPHER =
+  "which is not as strong and fast as AES-256-GCM: add AES-256-GCM to data-ciphers on the server, and to the profile if it names any";
 
 /** The libraries that are looked for at run time, with Debian's names of their packages. */
 const LIBRARIES: Readonly<Record<CompressionAlgorithm, string>> = {
@@ -357,7 +360,8 @@ export class ClientSession {
     const { session, cipher, compression } = pushed;
     const { peerId } = session;
     const { keyDerivation: derivation, dynamicTlsCrypt } = session;
-    const plan: KeyPlan = { cipher, compression, peerId, derivation, dynamicTlsCrypt };
+    const digest = this.#config.data.auth;
+    const plan: KeyPlan = { cipher, digest, compression, peerId, derivation, dynamicTlsCrypt };
     const failure = this.#association.installKeys(now, plan);
     if (failure !== undefined) return this.#end(now, failure);
     this.#association.keepAlive(now, pushedKeepalive(this.#config.keepalive, session));
@@ -367,6 +371,7 @@ export class ClientSession {
     for (const text of session.ignored) this.#tell({ kind: "warning", text: `the server pushed ${text}; ignored` });
     for (const text of serverMismatches(pushed, this.#config.data, peerOptions))
       this.#events.push({ kind: "warning", text });
+    if (!isAead(cipher)) this.#events.push({ kind: "warning", text: `the server wants ${cipher}, ${OLD_CIPHER}` });
     const { algorithm } = COMPRESSION[compression];
     if (algorithm !== undefined && this.#decompressors[algorithm] === undefined) {
       const text = `${compression}: what the server compresses cannot be read without ${LIBRARIES[algorithm]}, which is not there`;

@@ -3,7 +3,7 @@
 import type { Challenge } from "../control/message.ts";
 import type { SessionDrop } from "../drop.ts";
 import type { ExchangeFailure } from "../exchange/failure.ts";
-import type { AeadName } from "../ports.ts";
+import type { CipherName } from "../ports.ts";
 import type { SessionState } from "./state.ts";
 
 /** Why an association is over, whichever side this is. */
@@ -86,9 +86,9 @@ export type SessionEvent =
   | { readonly kind: "open-url"; readonly url: string }
   | { readonly kind: "info"; readonly text: string }
   /** Keys are in use. `options` is what the server pushed, after pull-filter, in order. */
-  | { readonly kind: "up"; readonly options: readonly string[]; readonly cipher: AeadName; readonly peerId: number }
+  | { readonly kind: "up"; readonly options: readonly string[]; readonly cipher: CipherName; readonly peerId: number }
   /** The server changed what it pushed: `options` takes the place of what came with "up". */
   | { readonly kind: "changed"; readonly options: readonly string[] }
-  | { readonly kind: "rekeyed"; readonly keyId: number; readonly cipher: AeadName }
+  | { readonly kind: "rekeyed"; readonly keyId: number; readonly cipher: CipherName }
   | { readonly kind: "warning"; readonly text: string }
   | { readonly kind: "ended"; readonly end: SessionEnd };

@@ -18,7 +18,7 @@ import type { SessionDrops } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { type ClientAbilities, clientAbilities, planKeys } from "../exchange/ncp.ts";
 import { optionsString } from "../exchange/peer-info.ts";
-import type { AeadName } from "../ports.ts";
+import type { CipherName } from "../ports.ts";
 import { composePlan, composePush } from "../push/compose.ts";
 import {
   Association,
@@ -92,8 +92,8 @@ export type ServerSessionEvent =
   | { readonly kind: "moved"; readonly from: ServerStateKind; readonly to: ServerStateKind }
   /** Answered by decide(). `isRenewal`: the tunnel is up, and stays so if it is accepted. */
   | { readonly kind: "login"; readonly login: ClientLogin; readonly isRenewal: boolean }
-  | { readonly kind: "up"; readonly cipher: AeadName; readonly peerId: number }
-  | { readonly kind: "rekeyed"; readonly keyId: number; readonly cipher: AeadName }
+  | { readonly kind: "up"; readonly cipher: CipherName; readonly peerId: number }
+  | { readonly kind: "rekeyed"; readonly keyId: number; readonly cipher: CipherName }
   | { readonly kind: "ended"; readonly end: ServerSessionEnd };
 
 export class ServerSession {

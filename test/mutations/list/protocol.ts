@@ -244,6 +244,29 @@ export const PROTOCOL = [
     ["iv.set(hmacPart(block, key, IMPLICIT_IV_LEN), PACKET_ID_LEN);", "", "the implicit IV"],
   ),
   ...mutationsOf(
+    "protocol/data/cbc-packet.ts",
+    ["if (padding === 0 || padding > BLOCK) return DROP_DATA_PADDING;", "", "the length of the padding"],
+    ["if (bytes[i] !== padding) return DROP_DATA_PADDING;", "{}", "the padding"],
+    ["if (bodyLen < BLOCK || bodyLen % BLOCK !== 0) return DROP_DATA_TRUNCATED;", "", "that CBC comes in blocks"],
+    ["    this.#nextIv += IV_LEN;\n", "", "that no IV is used twice"],
+  ),
+  ...mutationsOf(
+    "protocol/data/cbc-key.ts",
+    ["if (!this.#replay.check(id, now)) return DROP_DATA_REPLAY;", "", "the replay window of CBC"],
+    ["if (payloadLen < 0) return DROP_DATA_TRUNCATED;", "", "that a packet of CBC has an id"],
+    ["if (this.#sentId === PACKET_ID_LAST) return DROP_SEAL_EXHAUSTED;", "", "the last packet id of CBC"],
+  ),
+  ...mutationsOf("platform/crypto/cbc.ts", [
+    "if (this.#lib.CRYPTO_memcmp(this.#macPointer, this.#base + macAt, this.#macLen) !== 0) return false;",
+    "",
+    "the HMAC of CBC",
+  ]),
+  ...mutationsOf("protocol/push/collect.ts", [
+    'if (!isAead(cipher) && data.auth === "none") {',
+    "if (false as boolean) {",
+    "CBC without authentication",
+  ]),
+  ...mutationsOf(
     "protocol/data/fragment.ts",
     [" || from + dataLen > this.#largest)", ")", "the largest packet that is put together"],
     [" || now - this.#touchedAt[slot]! >= EXPIRES_MS)", ")", "the time that pieces wait"],

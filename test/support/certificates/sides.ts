@@ -14,6 +14,7 @@ import { parseConfig } from "../../../src/protocol/config/parse.ts";
 import type { ClientConfig, Material } from "../../../src/protocol/config/types.ts";
 import { noblePrimitives } from "../../../src/protocol/control/noble-primitives.ts";
 import { nobleAead } from "../../../src/protocol/data/noble-aead.ts";
+import { nobleCbc } from "../../../src/protocol/data/noble-cbc.ts";
 import { tlsParameters } from "../../../src/protocol/exchange/tls-parameters.ts";
 import { NO_DECOMPRESSORS, type TlsParameters } from "../../../src/protocol/ports.ts";
 import { ClientSession } from "../../../src/protocol/session/client.ts";
@@ -255,6 +256,7 @@ async function handshake(config: ClientConfig, server: RealServer): Promise<Outc
       tls,
       random: systemRandom,
       scratch: new Arena(slab, SLAB / 2, SLAB),
+      cbc: nobleCbc(slab),
       decompressors: NO_DECOMPRESSORS,
     },
     { link: { overhead: 28, isStream: false }, unixSeconds: Math.floor(Date.now() / 1000) },

@@ -10,7 +10,7 @@ import { createCipheriv, createDecipheriv } from "node:crypto";
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { DATA_V1, DATA_V2, opcode, uint32 } from "./wire.ts";
 
-export type CipherName = "AES-256-GCM" | "AES-128-GCM" | "CHACHA20-POLY1305";
+export type CipherName = "AES-256-GCM" | "AES-192-GCM" | "AES-128-GCM" | "CHACHA20-POLY1305";
 
 export const NO_PEER_ID = 0xffffff;
 
@@ -24,7 +24,7 @@ export interface Direction {
 /** @param half 0: client to server, 1: server to client */
 export function direction(cipher: CipherName, block: Uint8Array, half: 0 | 1): Direction {
   const part = Buffer.from(block).subarray(128 * half, 128 * half + 128);
-  return { cipher, key: part.subarray(0, cipher === "AES-128-GCM" ? 16 : 32), iv: part.subarray(64, 72) };
+  return { cipher, key: part.subarray(0, keyLength(cipher)), iv: part.subarray(64, 72) };
 }
 
 export function sealPacket(to: Direction, keyId: number, peerId: number, id: number, payload: Uint8Array): Buffer {
@@ -47,8 +47,10 @@ export function openPacket(from: Direction, peerId: number, packet: Buffer): { i
   return { id, payload: decrypt(from, nonce, aad, packet.subarray(at + 4, at + 20), packet.subarray(at + 20)) };
 }
 
-const gcm = (cipher: CipherName): "aes-256-gcm" | "aes-128-gcm" =>
-  cipher === "AES-128-GCM" ? "aes-128-gcm" : "aes-256-gcm";
+const keyLength = (cipher: CipherName): number => Number(/AES-(\d+)/.exec(cipher)?.[1] ?? 256) / 8;
+
+const gcm = (cipher: CipherName): "aes-256-gcm" | "aes-192-gcm" | "aes-128-gcm" =>
+  `aes-${(8 * keyLength(cipher)) as 256 | 192 | 128}-gcm`;
 
 /** AEAD with the nonce and additional data given. */
 export function encrypt(to: Direction, nonce: Buffer, aad: Buffer, plain: Uint8Array): { tag: Buffer; text: Buffer } {
