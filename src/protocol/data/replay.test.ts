@@ -94,7 +94,7 @@ test("a forged old id costs no walk through the window", () => {
   const started = performance.now();
   for (let i = 0; i < 20_000; i++) window.check(1, 2000);
   // the walk took about a second for the first 20,000
-  expect(performance.now() - started).toBeLessThan(100);
+  expect(performance.now() - started).toBeLessThan(500);
 });
 
 test("an id that was skipped is a new one, whatever had its place in the window before", () => {
