@@ -51,6 +51,8 @@ printf 'secret\\n' > secret.txt; cat ca.crt other.crt > both.crt
 { cat ca.crt; printf -- '-----BEGIN CERTIFICATE-----\\nMAA=\\n-----END CERTIFICATE-----\\n'; } > half.crt
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out weak.key; openssl req -new -key weak.key -subj /CN=weak -out weak.csr
 openssl x509 -req -in weak.csr -CA ca.crt -CAkey ca.key -set_serial 88 -out weak.crt -days 30
+openssl req -new -key weak.key -subj /CN=sha1-sub -out sha1-sub.csr; openssl x509 -req -sha1 -in sha1-sub.csr -CA ca.crt -CAkey ca.key -set_serial 89 -out sha1-sub.crt -days 30
+openssl req -x509 -sha1 -key weak.key -subj /CN=sha1-root -out sha1-root.crt -days 30
 `;
 
 export function makeTlsPki(): TlsPki {

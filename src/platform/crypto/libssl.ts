@@ -21,6 +21,7 @@ interface Ssl {
   SSL_CTX_set_options(context: number, options: number): number;
   SSL_CTX_set_num_tickets(context: number, count: number): number;
   SSL_CTX_set_security_level(context: number, level: number): void;
+  SSL_CTX_get_security_level(context: number): number;
   SSL_CTX_get_security_callback(context: number): number;
   SSL_CTX_set_security_callback(context: number, callback: number): void;
   SSL_CTX_set_cipher_list(context: number, text: number): number;
@@ -88,6 +89,10 @@ interface Crypto {
   X509_CRL_free(list: number): void;
   X509_get_subject_name(certificate: number): number;
   X509_get0_notBefore(certificate: number): number;
+  X509_get0_pubkey(certificate: number): number;
+  X509_get_signature_info(certificate: number, md: number, pk: number, bits: number, flags: number): number;
+  X509_check_issued(issuer: number, subject: number): number;
+  EVP_PKEY_get_security_bits(key: number): number;
   X509_get0_notAfter(certificate: number): number;
   X509_CRL_get_issuer(list: number): number;
   X509_CRL_get0_lastUpdate(list: number): number;
@@ -255,6 +260,10 @@ export function openSsl(): OpenSsl {
     X509_free: { args: [ptr], returns: nothing },
     X509_CRL_free: { args: [ptr], returns: nothing },
     X509_get_subject_name: { args: [ptr], returns: pointer },
+    X509_get0_pubkey: { args: [ptr], returns: pointer },
+    X509_get_signature_info: { args: [ptr, ptr, ptr, ptr, ptr], returns: i32 },
+    X509_check_issued: { args: [ptr, ptr], returns: i32 },
+    EVP_PKEY_get_security_bits: { args: [ptr], returns: i32 },
     X509_get0_notBefore: { args: [ptr], returns: pointer },
     X509_get0_notAfter: { args: [ptr], returns: pointer },
     X509_CRL_get_issuer: { args: [ptr], returns: pointer },
@@ -280,6 +289,7 @@ export function openSsl(): OpenSsl {
     SSL_CTX_set_options: { args: [ptr, u64_fast], returns: u64_fast },
     SSL_CTX_set_num_tickets: { args: [ptr, u64_fast], returns: i32 },
     SSL_CTX_set_security_level: { args: [ptr, i32], returns: nothing },
+    SSL_CTX_get_security_level: { args: [ptr], returns: i32 },
     SSL_CTX_get_security_callback: { args: [ptr], returns: pointer },
     SSL_CTX_set_security_callback: { args: [ptr, ptr], returns: nothing },
     SSL_CTX_set_cipher_list: { args: [ptr, ptr], returns: i32 },

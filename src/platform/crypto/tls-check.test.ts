@@ -65,6 +65,23 @@ test("an own certificate that is too weak for OpenSSL is told, and no problem: t
   ]);
 });
 
+test("an authority that is too weak is told with its strength: whom it vouches for is refused", () => {
+  expect(said(["ca weak.crt"])).toEqual([]);
+  expect(said(["ca weak.crt", "tls-cert-profile preferred"])).toEqual([
+    expect.stringMatching(
+      /^5: ca: the authority CN=weak counts for nothing .*its key has the strength of 80 bits, 112 are asked for/,
+    ),
+  ]);
+  // SHA-1: 63 bits. Of an authority that signed itself nobody looks at the signature.
+  expect(said(["ca sha1-sub.crt"])).toEqual([
+    expect.stringMatching(
+      /^5: ca: the authority CN=sha1-sub .*the signature on it has the strength of 63 bits, 80 are/,
+    ),
+  ]);
+  expect(said(["ca sha1-root.crt"])).toEqual([]);
+  expect(said(["ca sha1-sub.crt", "tls-cert-profile insecure"])).toEqual([]);
+});
+
 test("one problem at the line that it comes from", () => {
   expect(said(["ca ca.crt", "cert client.crt", "key server.key"])).toEqual([
     expect.stringMatching(/^7: key: the key in server.key does not belong to the certificate in client.crt/),

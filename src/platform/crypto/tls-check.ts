@@ -12,8 +12,8 @@ export interface TlsCheck {
 }
 
 /**
- * A key of another certificate, a wrong pass phrase, a list without anything that the library has; own certificates that are too
- * weak, dates that are not today's, authorities that crl-verify has no list of.
+ * A key of another certificate, a wrong pass phrase, a list without anything that the library has; certificates that are too weak,
+ * dates that are not today's, authorities that crl-verify has no list of.
  * @param unixSeconds the wall clock
  */
 export function checkTls(config: Pick<ClientConfig, "tls" | "verify" | "file">, unixSeconds: number): TlsCheck {
@@ -32,7 +32,7 @@ export function checkTls(config: Pick<ClientConfig, "tls" | "verify" | "file">, 
   const { dated, weak } = context.loaded;
   const dates = dated.flatMap((item) => warn(item, outOfDate(item, unixSeconds)));
   const lists = tls.crl === undefined ? [] : withoutList(dated).flatMap((item) => warn(item, noList(item)));
-  return { problems: [], warnings: [...weak.flatMap((own) => warn(own, tooWeak(own))), ...dates, ...lists] };
+  return { problems: [], warnings: [...weak.flatMap((item) => warn(item, tooWeak(item))), ...dates, ...lists] };
 }
 
 /** Authorities of the profile that no list is of. OpenVPN takes what they signed as not revoked. */
@@ -44,8 +44,10 @@ function withoutList(dated: readonly Dated[]): Dated[] {
 const noList = ({ name }: Dated): string =>
   `crl-verify has no list of ${name}: whether what it signed is revoked cannot be seen, and it is taken as good`;
 
-const tooWeak = ({ name, reason }: Weak): string =>
-  `the certificate of ${name} is too weak for TLS today (${reason}); it is shown all the same, and where the peer refuses it, a new one is needed`;
+const tooWeak = ({ name, reason, isOwn }: Weak): string =>
+  isOwn
+    ? `the certificate of ${name} is too weak for TLS today (${reason}); it is shown all the same, and where the peer refuses it, a new one is needed`
+    : `the authority ${name} counts for nothing (${reason}): whom it vouches for is refused; the peer needs another one, or, where it is only weak, tls-cert-profile insecure accepts it`;
 
 function outOfDate({ kind, name, from, until }: Dated, now: number): string | undefined {
   const what = kind === "list" ? `the revocation list of ${name}` : `the certificate of ${name}`;

@@ -16,6 +16,9 @@ const SSL_CTRL_EXTRA_CHAIN_CERT = 14;
 const X509_V_FLAG_CRL_CHECK = 4;
 const X509_V_FLAG_CRL_CHECK_ALL = 8;
 
+/** Bits of strength that each security level asks for (man SSL_CTX_set_security_level). */
+const STRENGTH = [0, 80, 112, 128, 192, 256];
+
 /** The security level's objections to a certificate. */
 const TOO_WEAK = /too small|too weak/;
 
@@ -38,12 +41,13 @@ export interface Dated {
   readonly until: number | undefined;
 }
 
-/** An own certificate that the library finds too weak. */
+/** A certificate that the library finds too weak: an own one, or an authority, whose word then counts for nothing. */
 export interface Weak {
+  readonly isOwn: boolean;
   readonly directive: string;
   readonly material: Material;
   readonly name: string;
-  /** As the library says it: "ca md too weak". */
+  /** As the library says it ("ca md too weak"), or what of it has how many bits of strength. */
   readonly reason: string;
 }
 
@@ -237,7 +241,7 @@ class Loader implements Loaded {
     if (lib.SSL_CTX_use_certificate(this.#context, x509) === 1) return;
     const reason = errorText(takeErrors(this.#openssl));
     if (TOO_WEAK.test(reason)) {
-      this.weak.push({ directive, material, name: this.#openssl.subject(x509), reason });
+      this.weak.push({ isOwn: true, directive, material, name: this.#openssl.subject(x509), reason });
       allowWeakOwn(this.#openssl, this.#context);
       if (lib.SSL_CTX_use_certificate(this.#context, x509) === 1) return;
     }
@@ -247,9 +251,30 @@ class Loader implements Loaded {
   #trust(directive: string, material: Material, x509: number): void {
     const { lib } = this.#openssl;
     if (lib.X509_STORE_add_cert(this.#store, x509) !== 1) throw this.#unusable(directive, material, x509);
+    const reason = this.#weakness(x509);
+    if (reason !== undefined)
+      this.weak.push({ isOwn: false, directive, material, name: this.#openssl.subject(x509), reason });
     // What a client is told to show a certificate of.
     if (this.#p.isServer && lib.SSL_CTX_add_client_CA(this.#context, x509) !== 1)
       throw this.#unusable(directive, material, x509);
+  }
+
+  /** Why a chain that ends at this authority, or goes through it, is refused at the security level. */
+  #weakness(x509: number): string | undefined {
+    const { lib, memory } = this.#openssl;
+    const least = STRENGTH[lib.SSL_CTX_get_security_level(this.#context)] ?? 0;
+    const text = (what: string, bits: number): string =>
+      `${what} has the strength of ${bits} bits, ${least} are asked for`;
+    const key = lib.X509_get0_pubkey(x509);
+    if (key === 0) return "OpenSSL here does not know its kind of key";
+    const bits = lib.EVP_PKEY_get_security_bits(key);
+    if (bits < least) return text("its key", bits);
+    // How the one at the end signed itself does not matter.
+    if (lib.X509_check_issued(x509, x509) === 0) return undefined;
+    const cell = this.#openssl.cell(0);
+    if (lib.X509_get_signature_info(x509, 0, 0, cell, 0) !== 1) return undefined;
+    const signature = memory.view.getInt32(cell - memory.pointer, true);
+    return signature < least ? text("the signature on it", signature) : undefined;
   }
 
   /** Sends a certificate along with our own. */
