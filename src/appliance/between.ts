@@ -24,6 +24,8 @@ export interface BetweenOptions {
   readonly setLogLevel: (level: LogLevel) => void;
   readonly mending: string;
   readonly state: StateStore | undefined;
+  /** What is done once the interfaces are ours and before they are opened; it returns what ends it. */
+  readonly prepare?: () => () => void;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface BetweenOptions {
  */
 export async function between<T>(options: BetweenOptions, run: (appliance: Appliance) => Promise<T>): Promise<T> {
   options.memory.reset();
-  const devices = DevicePair.open(options.wan, options.lan, options.memory, options.poller);
+  const devices = DevicePair.open(options.wan, options.lan, options.memory, options.poller, options.prepare);
   try {
     return await run(new Appliance({ ...options, now: monotonic(), wan: devices.wan, lan: devices.lan }));
   } finally {

@@ -2,7 +2,6 @@
 
 import { BoundedLog } from "../lib/bounded-log.ts";
 import type { LogLevel } from "../lib/log.ts";
-import { checkInterface } from "../platform/dev/interface.ts";
 import type { ConsoleLog, LogFormat } from "../platform/log/console-log.ts";
 import type { LineSink } from "../platform/log/line-sink.ts";
 import { openProcessLog } from "../platform/log/process-log.ts";
@@ -13,6 +12,7 @@ import { interfaceIndex } from "../platform/sys/syscalls.ts";
 import type { Appliance } from "./appliance.ts";
 import { between } from "./between.ts";
 import { type ConfigSource, openConfigSource } from "./config-source.ts";
+import { HostKernel, KernelActs } from "./host-kernel.ts";
 import { loadProfile } from "./profile.ts";
 import { openStateFolder } from "./state/folder.ts";
 import type { StateStore } from "./state/store.ts";
@@ -42,38 +42,24 @@ export async function runNative(options: NativeOptions): Promise<number> {
   const { log, sink } = openProcessLog(options.level ?? "info", options.format);
   log.write("info", "start", "", { version: options.version });
   try {
-    const source = admit(options, log);
-    if (source === undefined) return 1;
+    const source = openConfig(options.config);
     await new Native(options, source, log, sink).run();
     return 0;
   } catch (error) {
-    process.stderr.write(`morgana: ${(error as Error).message}\n`);
+    for (const line of (error as Error).message.split("\n")) process.stderr.write(`morgana: ${line}\n`);
     return 1;
   } finally {
     sink.drain(LAST_WORDS_MS);
   }
 }
 
-/** Where the configuration is; undefined when it must not or cannot start, which is said on stderr. */
-function admit(options: NativeOptions, log: ConsoleLog): ConfigSource | undefined {
-  const refusals: string[] = [];
-  for (const name of [options.wan, options.lan]) {
-    try {
-      const found = checkInterface(name);
-      refusals.push(...found.refusals);
-      for (const warning of found.warnings) log.write("warn", "interface.warning", warning);
-    } catch (error) {
-      refusals.push((error as Error).message);
-    }
-  }
-  let source: ConfigSource | undefined;
+/** @throws Error in words */
+function openConfig(path: string): ConfigSource {
   try {
-    source = openConfigSource(options.config);
+    return openConfigSource(path);
   } catch (error) {
-    refusals.push(`--config: ${(error as Error).message}`);
+    throw new Error(`--config: ${(error as Error).message}`);
   }
-  for (const refusal of refusals) process.stderr.write(`morgana: ${refusal}\n`);
-  return refusals.length === 0 ? source : undefined;
 }
 
 class Native {
@@ -88,7 +74,7 @@ class Native {
   readonly #state: StateStore | undefined;
   #appliance: Appliance | undefined;
   #leaving: string | undefined;
-  #unsafe: readonly string[] = [];
+  readonly #hostKernel: HostKernel;
   /** It has had its interfaces: from then on nothing but a signal ends it. */
   #hasRun = false;
 
@@ -98,6 +84,7 @@ class Native {
     this.#log = log;
     this.#lost = new BoundedLog(log);
     this.#sink = sink;
+    this.#hostKernel = new HostKernel(log, [options.wan, options.lan]);
     sink.attach(this.#poller);
     this.#state = openStateFolder(process.env, log);
   }
@@ -110,11 +97,11 @@ class Native {
     process.on("SIGUSR2", () => this.#appliance?.askForStatistics());
     while (this.#leaving === undefined) {
       try {
-        if (this.#hasRun) this.#lookForDanger();
-        if (this.#unsafe.length === 0) await this.#runBetween();
+        await this.#runBetween();
       } catch (error) {
         if (!this.#hasRun) throw error;
-        this.#lost.write(monotonic(), "error", "interface.lost", `${(error as Error).message}; I keep looking`);
+        if (error instanceof KernelActs) this.#hostKernel.say(error.dangers);
+        else this.#lost.write(monotonic(), "error", "interface.lost", `${(error as Error).message}; I keep looking`);
       }
       if (this.#leaving === undefined) await Bun.sleep(LOOK_EVERY_MS);
     }
@@ -141,6 +128,7 @@ class Native {
       mending: "then send the appliance SIGHUP or SIGUSR1, or restart it",
       setLogLevel: (wanted: LogLevel) => log.setLevel(level ?? wanted),
       state: this.#state,
+      prepare: () => this.#hostKernel.keepOff(),
     };
     const indices = new Map([wan, lan].map((name) => [name, interfaceIndex(name)]));
     try {
@@ -156,7 +144,7 @@ class Native {
             appliance.control(now);
             if (now < lookAt) return;
             lookAt = now + LOOK_EVERY_MS;
-            this.#lookForDanger();
+            this.#hostKernel.look();
             replaced = [...indices].find(([name, index]) => ![0, index].includes(interfaceIndex(name)))?.[0];
           },
           pollAt: () => Math.min(appliance.pollAt(), lookAt),
@@ -172,26 +160,5 @@ class Native {
     } finally {
       this.#appliance = undefined;
     }
-  }
-
-  #lookForDanger(): void {
-    const found = [this.#options.wan, this.#options.lan].flatMap(refusalsNow);
-    for (const refusal of found) {
-      if (!this.#unsafe.includes(refusal)) {
-        this.#log.write("error", "interface.unsafe", `the LAN may leak: ${refusal}`);
-      }
-    }
-    for (const refusal of this.#unsafe) {
-      if (!found.includes(refusal)) this.#log.write("info", "interface.safe", `no longer so: ${refusal}`);
-    }
-    this.#unsafe = found;
-  }
-}
-
-function refusalsNow(name: string): readonly string[] {
-  try {
-    return checkInterface(name).refusals;
-  } catch {
-    return []; // the interface is gone, which the appliance sees by itself
   }
 }

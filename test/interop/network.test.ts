@@ -283,15 +283,4 @@ describe.skipIf(NO_WORLD)("a LAN behind the router", () => {
       await subject.says(/lan\.mtu.*larger/, 10);
     },
   );
-
-  test.skipIf(REFERENCE)("forwarding that is turned on while the router runs is named as a leak", async () => {
-    const forward = (on: 0 | 1): Promise<unknown> => world.sh("rt", `echo ${on} > /proc/sys/net/ipv4/ip_forward`);
-    await subject.boot();
-    await subject.says(/lan\.configured/, 10);
-    await forward(1);
-    const line = await subject.says(/interface\.unsafe.*l1.*forwarding=0/, 10);
-    expect(line).toContain("the kernel forwards IPv4 packets from it");
-    await forward(0);
-    expect(await subject.says(/interface\.safe.*l1.*forwarding=0/, 10)).toContain("no longer so");
-  });
 });

@@ -153,6 +153,8 @@ describe("how long, and who gives way", () => {
     ask(8080, TCP_SYN);
     expect(nat.pollAt()).toBe(now + 241_000);
     answer(SYN_ACK);
+    answer(SYN_ACK);
+    answer(TCP_ACK);
     expect(nat.pollAt()).toBe(now + 241_000);
     ask(8080, TCP_ACK);
     expect(nat.pollAt()).toBe(now + 7_450_000);

@@ -20,7 +20,7 @@ import { libc } from "../sys/libc.ts";
 import { NativeMemory } from "../sys/memory.ts";
 import { IFREQ_BYTES, IFREQ_DATA, ifreq, writePointer } from "../sys/struct.ts";
 import { close, interfaceIndex, ioctlStruct, socket } from "../sys/syscalls.ts";
-import { masterOf } from "./netlink.ts";
+import { attributes, Netlink, textOf } from "./netlink.ts";
 
 export interface InterfaceFacts {
   readonly name: string;
@@ -95,10 +95,38 @@ export function setInterfaceUp(name: string, up: boolean): void {
   });
 }
 
+/** Why the appliance must not use an interface, and what mends it. */
+export interface Danger {
+  readonly text: string;
+  readonly command: string;
+}
+
 export interface InterfaceCheck {
-  /** Why the appliance must not use the interface, each with the command that mends it. Empty: it may. */
-  readonly refusals: readonly string[];
+  /** Empty: it may be used. */
+  readonly dangers: readonly Danger[];
   readonly warnings: readonly string[];
+}
+
+/** struct ifinfomsg { u8 family; u16 type; s32 index; u32 flags, change } (rtnetlink(7)) */
+const IFINFOMSG = 16;
+const IFINFO_INDEX = 4;
+const RTM_GETLINK = 18;
+const IFLA_IFNAME = 3;
+const IFLA_MASTER = 10;
+
+/** Name of the bridge, bond, team or VRF that the interface with this index is a port of; undefined when of none. @throws SysError */
+function masterOf(index: number): string | undefined {
+  return Netlink.with((netlink) => {
+    const link = (of: number): Map<number, DataView> => {
+      const body = new Uint8Array(IFINFOMSG);
+      new DataView(body.buffer).setInt32(IFINFO_INDEX, of, true);
+      const [answer] = netlink.request(RTM_GETLINK, 0, body, `interface ${of}`);
+      return answer === undefined ? new Map() : attributes(answer.body, IFINFOMSG);
+    };
+    const master = link(index).get(IFLA_MASTER)?.getInt32(0, true);
+    const name = master === undefined ? undefined : link(master).get(IFLA_IFNAME);
+    return name && textOf(name);
+  });
 }
 
 /**
@@ -108,33 +136,35 @@ export interface InterfaceCheck {
  */
 export function checkInterface(name: string): InterfaceCheck {
   const { mac, index } = interfaceFacts(name);
-  const refusals: string[] = [];
+  const dangers: Danger[] = [];
   const warnings: string[] = [];
   const v4 = ipv4Addresses(name);
   if (v4.length > 0) {
-    refusals.push(
-      `${name} (${formatMac(mac)}): the kernel has the address ${v4.join(", ")} on it; run: ip addr flush dev ${name}`,
-    );
+    const text = `${name} (${formatMac(mac)}): the kernel has the address ${v4.join(", ")} on it`;
+    dangers.push({ text, command: `ip addr flush dev ${name}` });
   }
   const v6 = ipv6Addresses(name);
   const global = v6.filter((a) => !a.startsWith("fe80"));
   const off = `sysctl -w net.ipv6.conf.${name}.disable_ipv6=1`;
   if (global.length > 0)
-    refusals.push(`${name}: the kernel has the IPv6 address ${global.join(", ")} on it; run: ${off}`);
-  else if (forwardsIpv6(name)) refusals.push(`${name}: the kernel forwards IPv6 packets from it; run: ${off}`);
+    dangers.push({ text: `${name}: the kernel has the IPv6 address ${global.join(", ")} on it`, command: off });
+  else if (forwardsIpv6(name))
+    dangers.push({ text: `${name}: the kernel forwards IPv6 packets from it`, command: off });
   else if (v6.length > 0) warnings.push(`${name}: the kernel speaks IPv6 (link-local) on it; to silence it: ${off}`);
   if (setting("ipv4", name, "forwarding") === "1") {
-    refusals.push(
-      `${name}: the kernel forwards IPv4 packets from it; run: sysctl -w net.ipv4.conf.${name}.forwarding=0`,
-    );
+    dangers.push({
+      text: `${name}: the kernel forwards IPv4 packets from it`,
+      command: `sysctl -w net.ipv4.conf.${name}.forwarding=0`,
+    });
   }
   const master = masterOf(index);
   if (master !== undefined) {
-    refusals.push(
-      `${name} is a port of ${master}, which passes its frames on beside us; run: ip link set dev ${name} nomaster`,
-    );
+    dangers.push({
+      text: `${name} is a port of ${master}, which passes its frames on beside us`,
+      command: `ip link set dev ${name} nomaster`,
+    });
   }
-  return { refusals, warnings };
+  return { dangers, warnings };
 }
 
 /**

@@ -1,49 +1,117 @@
-/** What rtnetlink(7) says of a network interface that no ioctl tells: whose port it is. */
+/**
+ * rtnetlink(7): requests to the kernel about interfaces and their traffic control, one after the other, and what it answers.
+ *
+ * struct nlmsghdr { u32 length; u16 type, flags; u32 sequence, port }; then the header of the request's kind, then attributes,
+ * struct rtattr { u16 length, type }, each padded to 4 bytes.
+ */
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from "../sys/constants.ts";
+import { SysError } from "../sys/errno.ts";
 import { close, read, socket, write } from "../sys/syscalls.ts";
 
-/** struct nlmsghdr { u32 length; u16 type, flags; u32 sequence, port }; struct ifinfomsg { u8 family; u16 type; s32 index; ... } */
-const HEADERS = 32;
+const HEADER = 16;
 const TYPE = 4;
 const FLAGS = 6;
-const INDEX = 20;
-const RTM_NEWLINK = 16;
-const RTM_GETLINK = 18;
+const SEQUENCE = 8;
 const NLM_F_REQUEST = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MASTER = 10;
-const REPLY_BYTES = 32 * 1024;
+const NLM_F_ACK = 4;
+/** All that there is. */
+export const NLM_F_DUMP = 0x300;
+export const NLM_F_REPLACE = 0x100;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+const ATTRIBUTE = 4;
+const REPLY_BYTES = 64 * 1024;
 
-/** Name of the bridge, bond, team or VRF that the interface with this index is a port of; undefined when of none. @throws SysError */
-export function masterOf(index: number): string | undefined {
-  const fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
-  try {
-    const master = attributes(fd, index).get(IFLA_MASTER)?.getInt32(0, true);
-    if (master === undefined) return undefined;
-    const name = attributes(fd, master).get(IFLA_IFNAME);
-    return name && new TextDecoder().decode(name).replace(/\0.*/s, "");
-  } finally {
-    close(fd);
+/** A message of the kernel's answer, from the header of its kind on. */
+export interface NetlinkMessage {
+  readonly type: number;
+  readonly body: DataView;
+}
+
+export class Netlink {
+  readonly #fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+  #sequence = 0;
+
+  /** Opens one for the time of `use`. @throws SysError */
+  static with<T>(use: (netlink: Netlink) => T): T {
+    const netlink = new Netlink();
+    try {
+      return use(netlink);
+    } finally {
+      close(netlink.#fd);
+    }
+  }
+
+  /**
+   * Sends a request and waits for all of its answer.
+   * @param body the header of its kind, and attributes @throws SysError as the kernel says, with `detail`
+   */
+  request(type: number, flags: number, body: Uint8Array, detail: string): NetlinkMessage[] {
+    const message = new Uint8Array(HEADER + body.length);
+    const view = new DataView(message.buffer);
+    view.setUint32(0, message.length, true);
+    view.setUint16(TYPE, type, true);
+    view.setUint16(FLAGS, NLM_F_REQUEST | NLM_F_ACK | flags, true);
+    view.setUint32(SEQUENCE, ++this.#sequence, true);
+    message.set(body, HEADER);
+    write(this.#fd, message);
+    const answer: NetlinkMessage[] = [];
+    for (;;) {
+      const reply = new Uint8Array(REPLY_BYTES);
+      const end = read(this.#fd, reply);
+      if (this.#take(new DataView(reply.buffer, 0, end), answer, detail)) return answer;
+    }
+  }
+
+  /** Adds the messages of one datagram. @returns whether the answer ends with it */
+  #take(datagram: DataView, answer: NetlinkMessage[], detail: string): boolean {
+    for (let at = 0; at + HEADER <= datagram.byteLength; ) {
+      const length = datagram.getUint32(at, true);
+      if (length < HEADER || at + length > datagram.byteLength) return true;
+      const type = datagram.getUint16(at + TYPE, true);
+      const body = new DataView(datagram.buffer, at + HEADER, length - HEADER);
+      if (type === NLMSG_DONE) return true;
+      if (type === NLMSG_ERROR) {
+        const errno = -body.getInt32(0, true);
+        if (errno !== 0) throw new SysError("netlink", errno, detail);
+        return true;
+      }
+      answer.push({ type, body });
+      at += (length + 3) & ~3;
+    }
+    return false;
   }
 }
 
-/** The attributes (struct rtattr { u16 length, type }, padded to 4 bytes) of the kernel's answer to RTM_GETLINK. */
-function attributes(fd: number, index: number): Map<number, DataView> {
-  const request = new DataView(new ArrayBuffer(HEADERS));
-  request.setUint32(0, HEADERS, true);
-  request.setUint16(TYPE, RTM_GETLINK, true);
-  request.setUint16(FLAGS, NLM_F_REQUEST, true);
-  request.setInt32(INDEX, index, true);
-  write(fd, new Uint8Array(request.buffer));
-  const reply = new DataView(new ArrayBuffer(REPLY_BYTES));
-  const end = read(fd, new Uint8Array(reply.buffer));
+/** The attributes of a message behind the header of its kind, by their type. */
+export function attributes(body: DataView, headerBytes: number): Map<number, DataView> {
   const found = new Map<number, DataView>();
-  if (end < HEADERS || reply.getUint16(TYPE, true) !== RTM_NEWLINK) return found; // the interface is gone
-  for (let at = HEADERS; at + 4 <= end; ) {
-    const length = reply.getUint16(at, true);
-    if (length < 4) break;
-    found.set(reply.getUint16(at + 2, true), new DataView(reply.buffer, at + 4, length - 4));
+  for (let at = headerBytes; at + ATTRIBUTE <= body.byteLength; ) {
+    const length = body.getUint16(at, true);
+    if (length < ATTRIBUTE || at + length > body.byteLength) break;
+    const start = body.byteOffset + at + ATTRIBUTE;
+    found.set(body.getUint16(at + 2, true), new DataView(body.buffer, start, length - ATTRIBUTE));
     at += (length + 3) & ~3;
   }
   return found;
 }
+
+/** An attribute, or several in one. */
+export function attribute(type: number, ...values: readonly Uint8Array[]): Uint8Array {
+  const length = values.reduce((sum, value) => sum + value.length, ATTRIBUTE);
+  const bytes = new Uint8Array((length + 3) & ~3);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, length, true);
+  view.setUint16(2, type, true);
+  let at = ATTRIBUTE;
+  for (const value of values) {
+    bytes.set(value, at);
+    at += value.length;
+  }
+  return bytes;
+}
+
+/** Text of an attribute, up to its zero byte. */
+export const textOf = (value: DataView): string => new TextDecoder().decode(value).replace(/\0.*/s, "");

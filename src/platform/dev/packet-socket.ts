@@ -6,6 +6,7 @@ import {
   PACKET_MR_ALLMULTI,
   PACKET_VNET_HDR,
   SO_ATTACH_FILTER,
+  SO_MARK,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
   SO_SNDBUF,
@@ -13,11 +14,24 @@ import {
   SOL_PACKET,
   SOL_SOCKET,
 } from "../sys/constants.ts";
-import { check } from "../sys/errno.ts";
+import { check, EPERM, SysError } from "../sys/errno.ts";
 import { libc } from "../sys/libc.ts";
 import type { NativeMemory } from "../sys/memory.ts";
 import { writePointer } from "../sys/struct.ts";
 import { setSocketOption } from "../sys/syscalls.ts";
+import {
+  AND,
+  FRAME_VLAN_TAG,
+  FRAME_VLAN_TAG_PRESENT,
+  INSTRUCTION_BYTES,
+  type Instruction,
+  JUMP_EQUAL,
+  LOAD_WORD,
+  OWN_MARK,
+  RETURN,
+  VLAN_ID,
+  writeProgram,
+} from "./socket-filter.ts";
 
 /**
  * Socket buffers. The kernel doubles what it is told and counts the true size of what lies there (skb->truesize: a small frame
@@ -35,6 +49,7 @@ const SEND_BUFFER = RECEIVE_BUFFER;
 export function configureSocket(fd: number, index: number, memory: NativeMemory): void {
   setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
   setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+  markOwn(fd);
   setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
   setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
   hearGroups(fd, index, memory);
@@ -56,6 +71,15 @@ function hearGroups(fd: number, index: number, memory: NativeMemory): void {
 /** struct packet_mreq of linux/if_packet.h: index, type, length and bytes of an address. */
 const PACKET_MREQ_BYTES = 16;
 
+/** What we send bears our mark, which the block of the kernel lets pass (kernel-block.ts). Whoever may not set one cannot set that either. */
+function markOwn(fd: number): void {
+  try {
+    setSocketOption(fd, SOL_SOCKET, SO_MARK, OWN_MARK);
+  } catch (error) {
+    if (!(error instanceof SysError) || error.errno !== EPERM) throw error;
+  }
+}
+
 /** The FORCE variant goes beyond net.core.rmem_max but needs CAP_NET_ADMIN. */
 function setBuffer(fd: number, force: number, plain: number, bytes: number): void {
   try {
@@ -70,32 +94,22 @@ export const VLAN_MARK = 1;
 
 /**
  * The kernel takes a VLAN tag out of the frame before a packet socket sees it, so a frame of another VLAN would pass for one
- * of ours. A classic BPF program (linux/filter.h, SKF_AD_VLAN_TAG_PRESENT, SKF_AD_VLAN_TAG) cuts every frame with a tag to
+ * of ours. A classic BPF program cuts every frame with a tag to
  * VLAN_MARK bytes, so that it is counted. A tag with the VLAN 0 is only a priority, and common on access networks: the frame
  * is an untagged one (IEEE 802.1Q 6.9).
  */
 function markVlanFrames(fd: number, memory: NativeMemory): void {
-  const LOAD_WORD = 0x20;
-  const AND = 0x54;
-  const JUMP_EQUAL = 0x15;
-  const RETURN = 0x06;
-  const SKF_AD = 0xfffff000;
-  const program = [
-    [LOAD_WORD, 0, 0, SKF_AD + 48],
+  const program: readonly Instruction[] = [
+    [LOAD_WORD, 0, 0, FRAME_VLAN_TAG_PRESENT],
     [JUMP_EQUAL, 3, 0, 0],
-    [LOAD_WORD, 0, 0, SKF_AD + 44],
-    [AND, 0, 0, 0x0fff],
+    [LOAD_WORD, 0, 0, FRAME_VLAN_TAG],
+    [AND, 0, 0, VLAN_ID],
     [JUMP_EQUAL, 0, 1, 0],
     [RETURN, 0, 0, 0xffffffff],
     [RETURN, 0, 0, VLAN_MARK],
-  ] as const;
-  const code = memory.take(program.length * 8);
-  program.forEach(([opcode, yes, no, k], i) => {
-    memory.view.setUint16(code.at + i * 8, opcode, true);
-    memory.view.setUint8(code.at + i * 8 + 2, yes);
-    memory.view.setUint8(code.at + i * 8 + 3, no);
-    memory.view.setUint32(code.at + i * 8 + 4, k, true);
-  });
+  ];
+  const code = memory.take(program.length * INSTRUCTION_BYTES);
+  writeProgram(memory.view, code.at, program);
   const header = memory.take(16);
   memory.view.setUint16(header.at, program.length, true);
   writePointer(memory.view, header.at + 8, code.pointer);

@@ -12,14 +12,26 @@ export class DevicePair {
   readonly #bits: readonly number[];
   readonly #release: () => void;
 
-  /** Opens both or none, for this process alone. @param wan,lan names of interfaces @throws Error in words, SysError */
-  static open(wan: string, lan: string, memory: NativeMemory, poller: Poller): DevicePair {
+  /**
+   * Opens both or none, for this process alone.
+   * @param wan,lan names of interfaces
+   * @param prepare what is done once they are ours and before they are opened; it returns what ends it
+   * @throws Error in words, SysError, what `prepare` throws
+   */
+  static open(
+    wan: string,
+    lan: string,
+    memory: NativeMemory,
+    poller: Poller,
+    prepare: () => () => void = () => () => {},
+  ): DevicePair {
     const undo: (() => void)[] = [];
     const release = (): void => {
       for (const step of undo.reverse()) step();
     };
     try {
       for (const name of [wan, lan]) undo.push(claimInterface(name, interfaceFacts(name).index));
+      undo.push(prepare());
       const first = PacketDevice.open(wan, memory);
       undo.push(() => first.close());
       const second = PacketDevice.open(lan, memory);

@@ -16,6 +16,7 @@ export const SO_RCVBUF = 8;
 export const SO_ATTACH_FILTER = 26;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
+export const SO_MARK = 36;
 
 /** linux/if_packet.h */
 export const SOL_PACKET = 263;

@@ -217,19 +217,11 @@ export const ROUTER = [
       "five minutes of a UDP session (RFC 4787 REQ-5)",
     ],
   ),
-  ...mutationsOf(
-    "netstack/nat/parties.ts",
-    [
-      "const rank = this.#ofRank[0]! <= this.#share && this.#ofRank[1]! > 0 ? 1 : 0;",
-      "const rank = 1;",
-      "that an unanswered session gives way before a confirmed one",
-    ],
-    [
-      "this.#inbound[h] === inbound && sameAddress",
-      "sameAddress",
-      "that a flood of a forward pushes out only what came by it",
-    ],
-  ),
+  ...mutationsOf("netstack/nat/parties.ts", [
+    "const rank = this.#ofRank[0]! <= this.#share && this.#ofRank[1]! > 0 ? 1 : 0;",
+    "const rank = 1;",
+    "that an unanswered session gives way before a confirmed one",
+  ]),
   ...mutationsOf(
     "netstack/nat/bindings.ts",
     [
@@ -267,6 +259,11 @@ export const ROUTER = [
       "if (!bindings.isForward(b) || this.find(now) !== 0) return 0;",
       "if (b === 0 || this.find(now) !== 0) return 0;",
       "that nobody begins a session from outside but by a forward",
+    ],
+    [
+      "this.#parties.hostOf(key.inside, inbound);",
+      "this.#parties.hostOf(key.inside, 0);",
+      "that a flood of a forward pushes out only what came by it",
     ],
     [
       "return this.outsidePort[i] === outsidePort ? i : 0;",

@@ -1,0 +1,96 @@
+/**
+ * The kernel of the machine that the appliance runs on as a process: kept off the two interfaces where it lets itself be
+ * (platform/dev/kernel-block.ts), else refused where it would act on their packets beside us, at the start and later.
+ */
+import type { Log } from "../lib/log.ts";
+import { checkInterface, type Danger } from "../platform/dev/interface.ts";
+import { blockKernel, unblockKernel } from "../platform/dev/kernel-block.ts";
+import { interfaceIndex } from "../platform/sys/syscalls.ts";
+
+/** It cannot be kept off, and would act: a line for each danger. */
+export class KernelActs extends Error {
+  readonly dangers: readonly string[];
+
+  constructor(dangers: readonly string[]) {
+    super(dangers.join("\n"));
+    this.dangers = dangers;
+  }
+}
+
+export class HostKernel {
+  readonly #log: Log;
+  readonly #names: readonly string[];
+  /** Why the last look said that the LAN may leak. */
+  #unsafe: readonly string[] = [];
+
+  /** @param names of the interfaces */
+  constructor(log: Log, names: readonly string[]) {
+    this.#log = log;
+    this.#names = names;
+  }
+
+  /**
+   * Keeps it off the interfaces. @returns ends that
+   * @throws KernelActs
+   */
+  keepOff(): () => void {
+    const blocked: number[] = [];
+    const refusals: string[] = [];
+    for (const name of this.#names) {
+      const index = interfaceIndex(name);
+      const why = blockKernel(index);
+      const { dangers, warnings } = checkInterface(name);
+      if (why === undefined) {
+        blocked.push(index);
+        for (const { text } of dangers)
+          this.#log.write("warn", "interface.deaf", `${text}; that has no effect while the appliance runs`);
+        continue;
+      }
+      this.#log.write("info", "interface.shared", `the kernel is not kept off ${name}: ${why}`);
+      for (const warning of warnings) this.#log.write("warn", "interface.warning", warning);
+      refusals.push(...dangers.map(refusal));
+    }
+    const end = (): void => {
+      for (const index of blocked) unblock(index);
+    };
+    if (refusals.length > 0) {
+      end();
+      throw new KernelActs(refusals);
+    }
+    this.say([]);
+    return end;
+  }
+
+  /** Looks whether it has begun to act beside us, or has stopped: a container engine may turn forwarding on for all. */
+  look(): void {
+    this.say(this.#names.flatMap(dangersNow));
+  }
+
+  /** Logs which dangers are new, and which are over. */
+  say(found: readonly string[]): void {
+    for (const text of found)
+      if (!this.#unsafe.includes(text)) this.#log.write("error", "interface.unsafe", `the LAN may leak: ${text}`);
+    for (const text of this.#unsafe)
+      if (!found.includes(text)) this.#log.write("info", "interface.safe", `no longer so: ${text}`);
+    this.#unsafe = found;
+  }
+}
+
+const refusal = ({ text, command }: Danger): string => `${text}; run: ${command}`;
+
+/** Where somebody has taken the block away it is set again. */
+function dangersNow(name: string): readonly string[] {
+  try {
+    return blockKernel(interfaceIndex(name)) === undefined ? [] : checkInterface(name).dangers.map(refusal);
+  } catch {
+    return []; // the interface is gone, which the appliance sees by itself
+  }
+}
+
+function unblock(index: number): void {
+  try {
+    unblockKernel(index);
+  } catch {
+    // The interface is gone, and the block with it.
+  }
+}
