@@ -11,6 +11,7 @@ import { dnsForwarder } from "./targets/dns-forwarder.ts";
 import { frame } from "./targets/frame.ts";
 import { ip6 } from "./targets/ip6.ts";
 import { outlet } from "./targets/outlet.ts";
+import { proxy } from "./targets/proxy.ts";
 import { routerAdvert } from "./targets/router-advert.ts";
 import { session } from "./targets/session.ts";
 import { settings } from "./targets/settings.ts";
@@ -34,6 +35,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   "wrapped-key": wrappedKey,
   "control-message": controlMessage,
   push,
+  proxy,
   session,
   config,
   settings,

@@ -25,7 +25,6 @@ const IN_CONNECTION: Readonly<Record<InConnection, string>> = {
   used: "used",
   ignored: "warning",
   later: "not yet",
-  skips: "not yet",
 };
 
 /** A row for each name, by the alphabet, and below the table what is said. */

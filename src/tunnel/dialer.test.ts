@@ -107,6 +107,7 @@ const REMOTE = {
   protocol: "udp",
   family: "any",
   origin: { file: "x", line: 1 },
+  own: {},
 } as const;
 const NAMED = { remotes: [{ ...REMOTE, host: "vpn.example" }] };
 
@@ -292,7 +293,7 @@ class DialerBed implements LinkFactory, TunnelSide {
 }
 
 test("a remote with a key of its own for control packets is spoken to under it, and named with it", () => {
-  const remotes = [REMOTE, { ...REMOTE, host: "203.0.113.11", wrap: TLS_CRYPT }];
+  const remotes = [REMOTE, { ...REMOTE, host: "203.0.113.11", own: { wrap: TLS_CRYPT } }];
   const bed = new DialerBed({ wrap: TLS_AUTH, serverWrap: TLS_CRYPT, config: { remotes } });
   bed.dialer.networkUp(bed.now);
   bed.until(() => bed.isUp);

@@ -35,8 +35,10 @@ import type { LinkEnd, SessionEnd, SessionEvent } from "../protocol/session/even
 import { explainEnd, explainSilence, explainStall, type Place } from "../protocol/session/explain.ts";
 import type { AttemptOutcome } from "../protocol/session/retry.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
+import { connectionConfig } from "./connection.ts";
 import type { DialHistory } from "./history.ts";
 import type { Link, LinkFactory } from "./link.ts";
+import { proxyDialogue } from "./proxy/proxy.ts";
 import type { Resolver } from "./resolve.ts";
 import type { TunnelSide } from "./side.ts";
 
@@ -50,6 +52,8 @@ const ROWS = 1024;
 const OPENING_MS = 15_000;
 /** What openvpn puts around a packet of the tunnel at most: header, packet id, HMAC, IV, padding, compression, fragment. */
 const LONGEST_WRAP = 256;
+/** Our choice: so many addresses that failed are remembered; names have fewer. */
+const FAILED = 16;
 /** RFC 8200 5. */
 const IPV6_LEAST_MTU = 1280;
 /** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says or does. */
@@ -97,6 +101,8 @@ export class Dialer {
   readonly #sealed = new Batch(ROWS);
   /** The addresses of the remote whose turn it is: walked through in their order, then its name is asked for anew. */
   #found: { readonly remote: Remote; readonly addresses: readonly IpAddress[] } | undefined;
+  /** Addresses that did not lead to a tunnel since the last one that did, or since the network is this one; the last first. */
+  #failed: readonly IpAddress[] = [];
   #state: State = { kind: "waiting" };
   /** Of all sessions; made for the first one, closed when this dialer has stopped. */
   #tls: TlsContext | undefined;
@@ -119,6 +125,7 @@ export class Dialer {
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
     this.#abandon(now, "the WAN address changed");
     this.#found = undefined;
+    this.#failed = [];
     this.#history.retry.reset();
     if (now < this.#history.loginAt) this.#state = { kind: "backing-off", until: this.#history.loginAt };
     else this.#next(now);
@@ -194,37 +201,75 @@ export class Dialer {
   /** The next attempt, now: which remote is due is the policy's word. */
   #next(now: number): void {
     const { remote, address: index } = this.#history.retry.target();
-    const literal = parseIp(remote.host);
-    if (literal !== undefined) return this.#connect(now, remote, literal);
+    const config = connectionConfig(this.#options.config, remote);
+    const { proxy } = config;
+    const begin = (at: number, server: IpAddress | undefined): void =>
+      this.#reach(at, { remote, config, server, index });
+    // Where to a relay of datagrams sends them is said by address; to a stream's end the proxy finds the way by name.
+    if (proxy === undefined || remote.protocol === "tcp") return begin(now, parseIp(remote.host));
+    this.#resolve(now, remote, this.#name(remote), index, (at, [address]) => begin(at, address));
+  }
+
+  /** Finds the address that is due of what is connected to, the server or its proxy, and connects to it. */
+  #reach(now: number, way: Way): void {
+    const { remote, config, index } = way;
+    const host = config.proxy?.host ?? remote.host;
+    const literal = parseIp(host);
+    if (literal !== undefined) return this.#connect(now, way, literal);
     const known = this.#found?.remote === remote && index > 0 ? this.#found.addresses[index] : undefined;
-    if (known !== undefined) return this.#connect(now, remote, known);
-    this.#state = { kind: "resolving", remote, address: index };
-    const host = this.#name(remote);
+    if (known !== undefined) return this.#connect(now, way, known);
+    const name = config.proxy === undefined ? this.#name(remote) : host;
+    this.#resolve(now, remote, name, index, (at, answer) => {
+      const addresses = this.#unfailedFirst(answer);
+      this.#found = { remote, addresses };
+      this.#history.retry.resolved(addresses.length);
+      this.#connect(at, way, addresses[index % addresses.length] as IpAddress);
+    });
+  }
+
+  /** Those that did not answer lately go last: the first ones of an answer may be of a family that leads nowhere. */
+  #unfailedFirst(addresses: readonly IpAddress[]): readonly IpAddress[] {
+    const hasFailed = (address: IpAddress): boolean => this.#failed.some((other) => other.equals(address));
+    return [...addresses.filter((address) => !hasFailed(address)), ...addresses.filter(hasFailed)];
+  }
+
+  /** Asks for the addresses of a name, or takes it for one. */
+  #resolve(
+    now: number,
+    remote: Remote,
+    host: string,
+    index: number,
+    found: (now: number, addresses: readonly IpAddress[]) => void,
+  ): void {
+    const literal = parseIp(host);
+    if (literal !== undefined) return found(now, [literal]);
+    const state: State = { kind: "resolving", remote, address: index };
+    this.#state = state;
     this.#log.write("info", "link.resolving", "", { host });
     this.#options.resolver.resolve(now, host, remote.family, (at, result) => {
-      if (this.#state.kind !== "resolving" || this.#state.remote !== remote) return;
+      if (this.#state !== state) return;
       if (!result.ok) {
         const said = this.#heard.write(at, "warn", "link.unresolved", result.text, { host });
         return this.#backOff(at, { kind: "resolve-failed" }, said ? "" : result.text);
       }
       if (result.note !== undefined) this.#heard.write(at, "warn", "link.resolved", result.note, { host });
-      const { addresses } = result;
-      this.#found = { remote, addresses };
-      this.#history.retry.resolved(addresses.length);
-      this.#connect(at, remote, addresses[index % addresses.length] as IpAddress);
+      found(at, result.addresses);
     });
   }
 
   /** Looks whether the name of a silent server still has its address, and goes where it leads now. */
   #askAgain(now: number, attempt: Attempt, seconds: number): void {
-    const { remote, address } = attempt;
-    if (parseIp(remote.host) !== undefined) return;
-    const host = this.#name(remote);
+    const { remote, config, address } = attempt;
+    const host = config.proxy?.host ?? this.#name(remote);
+    if (parseIp(host) !== undefined) return;
     this.#options.resolver.resolve(now, host, remote.family, (at, result) => {
       const state = this.#state;
       if (state.kind !== "connecting" || state.attempt !== attempt || !result.ok || result.note !== undefined) return;
-      if (result.addresses.some((other) => other.equals(address))) return;
-      this.#log.write("info", "link.moved", `${host} is no longer at ${address}`, { host });
+      const { addresses } = result;
+      // Another family may have come to the WAN since the name was asked for.
+      if (addresses.every((other) => other.equals(address))) return;
+      if (!addresses.some((other) => other.equals(address)))
+        this.#log.write("info", "link.moved", `${host} is no longer at ${address}`, { host });
       this.#leaveFor(at, attempt, seconds);
     });
   }
@@ -242,22 +287,29 @@ export class Dialer {
   }
 
   /** Connects to an address, of the profile or of a name's, unless it cannot be another host's. */
-  #connect(now: number, remote: Remote, address: IpAddress): void {
+  #connect(now: number, { remote, config, server }: Way, address: IpAddress): void {
     const refusal = address.isHost ? this.#options.links.refusal(address) : "no address of a host";
     if (refusal !== undefined) {
-      const text = `the remote ${address} is ${refusal}; nothing is sent there`;
+      const text = `the ${config.proxy ? "proxy" : "remote"} ${address} is ${refusal}; nothing is sent there`;
       const said = this.#heard.write(now, "warn", "link.failed", text);
       return this.#backOff(now, { kind: "link-failed" }, said ? "" : text);
     }
-    const { config: profile, links, slab, aead, cbc, decompressors, control, random, scratch } = this.#options;
-    const config = configFor(profile, remote);
+    const { links, slab, aead, cbc, decompressors, control, random, scratch } = this.#options;
     this.#tls ??= this.#options.tls.context(tlsParameters(config.tls, config.verify));
     const ports = { slab, aead, cbc, decompressors, control, tls: this.#tls, random, scratch };
-    const { port, protocol } = remote;
+    const { protocol } = remote;
+    const { proxy } = config;
+    const to = { address, port: proxy?.port ?? remote.port };
     const longest = Math.max(MAX_CONTROL_LEN, config.tunnel.mtuMax + LONGEST_WRAP);
     const link = links.open(
       now,
-      { protocol, remote: { address, port }, ...config.link, longest },
+      {
+        ...{ protocol, remote: to, ...config.link, longest },
+        proxy: proxy && {
+          dialogue: proxyDialogue(proxy, remote, address, random),
+          server: { address: server ?? address, port: remote.port },
+        },
+      },
       {
         opened: (at) => this.#linkOpened(at, attempt),
         ended: (at, end) => this.#linkEnded(at, attempt, end),
@@ -272,7 +324,7 @@ export class Dialer {
     const unixSeconds = this.#options.unixSeconds();
     const start = { link, unixSeconds, wallClock: this.#options.unixSeconds, login: this.#history.login };
     const session = new ClientSession(config, ports, start);
-    const attempt = new Attempt(config, remote, address, link, session, now);
+    const attempt = new Attempt({ remote, config, address, link, session, startedAt: now });
     this.#state = { kind: "connecting", attempt };
     this.#said.write(now, "info", "link.connecting", "", { ...attempt.where(), protocol });
     if (link.isOpen) this.#linkOpened(now, attempt);
@@ -383,6 +435,7 @@ export class Dialer {
     this.#state = { kind: "up", attempt };
     // When this one ends, the name may have moved.
     this.#found = undefined;
+    this.#failed = [];
     this.#history.retry.succeeded(now);
     const { address, address6, peer, ...rest } = opened;
     const server = formatEndpoint(attempt.link.endpoint(attempt.path));
@@ -399,7 +452,7 @@ export class Dialer {
   /** Opens the side for a tunnel as the server pushes it. @returns what to log of it, or why it cannot be used */
   #open(now: number, attempt: Attempt, options: readonly string[]): LogFields | string {
     const { side } = this.#options;
-    const { tunnel: own } = this.#options.config;
+    const { tunnel: own } = attempt.config;
     const { link, session } = attempt;
     const context = { serverAddress: link.endpoint(attempt.path).address, lan: side.lan };
     const result = parseTunnelOptions(options, own.localOptions, context);
@@ -449,6 +502,7 @@ export class Dialer {
     const { level, message } = explainEnd(end, attempt.config, this.#place(attempt), attempt.seen());
     if (wasUp) this.#log.write(level, "tunnel.down", message, { reason: end.kind });
     else this.#said.write(now, level, "link.failed", message, { ...attempt.where(), reason: end.kind });
+    if (!wasUp) this.#hasFailed(attempt);
     this.#release(now, attempt);
     if (state === "leaving") this.#setStopped();
     else this.#backOff(now, end);
@@ -462,8 +516,13 @@ export class Dialer {
 
   /** Gives up on a silent server for the next remote or address. */
   #leaveFor(now: number, attempt: Attempt, seconds: number): void {
+    this.#hasFailed(attempt);
     this.#release(now, attempt);
     this.#backOff(now, { kind: "no-answer", seconds });
+  }
+
+  #hasFailed({ address }: Attempt): void {
+    this.#failed = [address, ...this.#failed.filter((other) => !other.equals(address))].slice(0, FAILED);
   }
 
   /** @param unsaid why, where the line that says it was held back: whoever looks at the last lines sees it here */
@@ -492,43 +551,56 @@ export class Dialer {
   }
 
   #place(attempt: Attempt): Place {
-    const { address, port } = attempt.link.endpoint(attempt.path);
-    const { remote, session } = attempt;
-    const unixSeconds = this.#options.unixSeconds();
-    return { address: `${address}`, port, protocol: remote.protocol, isAnswered: session.isAnswered, unixSeconds };
+    const { remote, session, config, link, path, address, openBy } = attempt;
+    const { proxy } = config;
+    const through = proxy && { kind: proxy.kind, address: `${address}`, port: proxy.port, isPassed: openBy === NEVER };
+    const server = link.endpoint(path);
+    return {
+      address: proxy ? remote.host : `${server.address}`,
+      port: proxy ? remote.port : server.port,
+      protocol: remote.protocol,
+      proxy: through,
+      isAnswered: session.isAnswered,
+      unixSeconds: this.#options.unixSeconds(),
+    };
   }
+}
+
+/** What an attempt goes by. */
+interface Way {
+  readonly remote: Remote;
+  /** As it is for this remote. */
+  readonly config: ClientConfig;
+  /** The server's address, where it is known although a proxy is between. */
+  readonly server: IpAddress | undefined;
+  /** Which of the addresses is due. */
+  readonly index: number;
 }
 
 /** One session with one address of a remote, and the link that it goes over. */
 class Attempt {
+  readonly remote: Remote;
   /** The profile as it is for this remote. */
   readonly config: ClientConfig;
-  readonly remote: Remote;
+  /** Of the server, or of the proxy in front of it. */
   readonly address: IpAddress;
   readonly link: Link;
   readonly session: ClientSession;
+  readonly startedAt: number;
   /** Where the server is: another one than 0 once it has floated. */
   path = 0;
   /** The side knows of it. */
   isOpen = false;
-  readonly startedAt: number;
   /** When the link has to be open; NEVER: it is. */
   openBy = NEVER;
 
-  constructor(
-    config: ClientConfig,
-    remote: Remote,
-    address: IpAddress,
-    link: Link,
-    session: ClientSession,
-    now: number,
-  ) {
-    this.config = config;
-    this.remote = remote;
-    this.address = address;
-    this.link = link;
-    this.session = session;
-    this.startedAt = now;
+  constructor(parts: Pick<Attempt, "remote" | "config" | "address" | "link" | "session" | "startedAt">) {
+    this.remote = parts.remote;
+    this.config = parts.config;
+    this.address = parts.address;
+    this.link = parts.link;
+    this.session = parts.session;
+    this.startedAt = parts.startedAt;
   }
 
   pollAt(): number {
@@ -541,8 +613,15 @@ class Attempt {
       link.sendPacket(now, path, packet);
   }
 
-  where(): Record<string, string> {
-    return { server: formatEndpoint(this.link.endpoint(this.path)), host: this.remote.host };
+  where(): Record<string, string | undefined> {
+    const { remote, config, link, path } = this;
+    const { host, port } = remote;
+    if (config.proxy === undefined) return { server: formatEndpoint(link.endpoint(path)), host };
+    return {
+      server: `${host}:${port}`,
+      host,
+      proxy: formatEndpoint({ address: this.address, port: config.proxy.port }),
+    };
   }
 
   seen(): Sightings {
@@ -550,10 +629,6 @@ class Attempt {
     return { ...this.link.sightings(), otherKey };
   }
 }
-
-/** A `<connection>` block may have a key of its own for control packets. */
-const configFor = (config: ClientConfig, { wrap }: Remote): ClientConfig =>
-  wrap === undefined ? config : { ...config, control: { ...config.control, wrap } };
 
 /** The resolvers that the tunnel brought, undefined when there are none. What is of this side the tunnel does not lead to. */
 function dnsText({ servers }: TunnelDns, lan: readonly Cidr[]): string | undefined {

@@ -9,6 +9,7 @@ import type { LinkProtocol } from "../protocol/config/types.ts";
 import type { LinkFacts } from "../protocol/session/association.ts";
 import type { LinkEnd } from "../protocol/session/events.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
+import type { ProxyDialogue } from "./proxy/dialogue.ts";
 
 export interface Link extends LinkFacts {
   /** The largest packet that the network below takes, its own headers included; Infinity: it has no such bound. */
@@ -52,7 +53,10 @@ export interface LinkReceiver {
 
 export interface LinkRequest {
   readonly protocol: LinkProtocol;
+  /** Where the connection or the datagrams go: the server, or the proxy in front of it. */
   readonly remote: Endpoint;
+  /** What is said to the proxy there, and where it is to lead: the address of the server where datagrams go through a relay. */
+  readonly proxy?: { readonly dialogue: ProxyDialogue; readonly server: Endpoint } | undefined;
   /** undefined: any. */
   readonly localPort: number | undefined;
   /** Packets from other addresses go to the receiver as well, as another path. */

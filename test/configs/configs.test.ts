@@ -117,15 +117,36 @@ describe("valid profiles", () => {
     expect(config.tunnel.localOptions.map((o) => o.words)).toEqual([["block-outside-dns"]]);
   });
 
-  test("connections.ovpn: proxies are skipped with a warning, ports and credentials fall back", () => {
+  test("connections.ovpn: each block has what it says, and the rest of the profile has what it does not say", () => {
     const result = parse(FOLDER, "connections.ovpn");
     expect(accepted(result).remotes.map((r) => `${r.host} ${r.port} ${r.protocol} ${r.family}`)).toEqual([
       "udp.example.net 1194 udp any",
       "203.0.113.7 443 udp ipv4",
       "tcp.example.net 443 tcp any",
+      "proxy.example.net 8080 tcp any",
+      "socks.example.net 443 udp any",
       "default-port.example.net 1300 udp any",
     ]);
-    expect(result.warnings.map((w) => `${w.origin.line} ${w.directive}`)).toEqual(["19 http-proxy", "25 ca"]);
+    expect(result.warnings.map((w) => w.directive)).toEqual(["ca"]);
+    const config = accepted(result);
+    const [, , , http, socks, plain] = config.remotes;
+    expect([plain?.own, config.control.wrap.kind]).toEqual([{}, "tls-crypt"]);
+    expect(http?.own).toMatchObject({
+      link: { localPort: undefined, float: true },
+      connectTimeout: 9,
+      proxy: {
+        ...{ kind: "http", host: "192.0.2.1", port: 3128, method: "basic", version: "1.1" },
+        ...{ agent: "Mozilla/5.0 (X11)", headers: [["X-Office", "seat 12"]] },
+        login: { user: "ann", label: "login.txt" },
+      },
+    });
+    expect(socks?.own).toMatchObject({
+      link: { localPort: 5000, float: false },
+      exitNotify: 2,
+      wrap: { kind: "tls-auth", direction: 0 },
+      sizes: { mtu: 1400, mssFix: { size: 1300, mode: "payload" } },
+      proxy: { kind: "socks", host: "proxy.example.net", port: 1081, login: { user: "ann", label: "login.txt" } },
+    });
     expect(accepted(result).login?.label).toBe("auth.txt");
   });
 
@@ -139,17 +160,17 @@ describe("valid profiles", () => {
     ]);
     expect(config).toMatchObject({ data: { ciphers: ["AES-256-GCM", "AES-128-GCM"], auth: "SHA512" } });
     expect(config.control.wrap.kind).toBe("tls-crypt");
-    expect(result.warnings.map((w) => `${w.origin.line} ${w.directive}`)).toEqual([
-      "7 server-poll-timeout",
-      "8 tun-mtu-max",
-    ]);
+    expect(config.remotes[0]?.own).toMatchObject({ connectTimeout: 5, sizes: { mtuMax: 1600 } });
+    expect(result.warnings).toEqual([]);
   });
 
   test("connection-keys.ovpn: a block's own key takes the place of the file's, with the block's own direction", () => {
     const result = parse(FOLDER, "connection-keys.ovpn");
     const config = accepted(result);
     expect(config.control.wrap).toMatchObject({ kind: "tls-auth", direction: 1, digest: "SHA256" });
-    expect(config.remotes.map(({ wrap }) => wrap && [wrap.kind, "direction" in wrap ? wrap.direction : "-"])).toEqual([
+    expect(
+      config.remotes.map(({ own: { wrap } }) => wrap && [wrap.kind, "direction" in wrap ? wrap.direction : "-"]),
+    ).toEqual([
       undefined,
       ["tls-auth", undefined],
       ["tls-auth", 0],
@@ -275,6 +296,34 @@ describe("valid profiles", () => {
       'x.ovpn:7: route: ignored: "intranet.example" is no IPv4 address (names are not looked up)',
       "x.ovpn:8: route: ignored: net_gateway is refused: nothing of the LAN leaves outside the tunnel",
     ]);
+  });
+
+  test("a proxy of HTTP carries TCP alone, proto-force leaves remotes out: as long as one is left, that is no problem", () => {
+    const base = "client\ndev tun\nca ca.crt\nremote-cert-tls server\nremote 192.0.2.1\nremote 192.0.2.2 443 tcp\n";
+    const parsed = (lines: string): ClientResult => parse(FOLDER, "x.ovpn", `${base}${lines}\n`);
+    const proxied = parsed("http-proxy proxy.example");
+    expect(accepted(proxied).remotes.map(({ host }) => host)).toEqual(["192.0.2.2"]);
+    expect(accepted(proxied).proxy).toMatchObject({ kind: "http", port: 8080, method: "auto", login: undefined });
+    expect(shown(proxied.warnings)).toEqual(["x.ovpn:5: remote: skipped: an HTTP proxy carries TCP only (proto tcp)"]);
+    const login = "<http-proxy-user-pass>\nann\npw\n</http-proxy-user-pass>";
+    const auto = accepted(parsed(`proto-force tcp\nhttp-proxy proxy.example 3128 auto-nct\n${login}`));
+    expect(auto.proxy).toMatchObject({
+      method: "auto-nct",
+      login: { user: "ann", label: "<http-proxy-user-pass> block" },
+    });
+    expect(comparable(accepted(parse(FOLDER, "x.ovpn", formatConfig(auto))))).toEqual(comparable(auto));
+    expect(accepted(parsed("proto-force udp")).remotes.map(({ host }) => host)).toEqual(["192.0.2.1"]);
+    for (const [lines, problem] of [
+      ["proto-force udp\nhttp-proxy proxy.example", "x.ovpn:5: remote: an HTTP proxy carries TCP only (proto tcp)"],
+      ["http-proxy 192.0.2.3 3128 none.txt", 'x.ovpn:7: http-proxy: the file "none.txt" is not there'],
+      ["http-proxy 192.0.2.3 3128 login.txt ntlm", "x.ovpn:7: http-proxy: ntlm is not available; write auto"],
+      ["socks-proxy 192.0.2.3\nhttp-proxy 192.0.2.3", "x.ovpn:7: socks-proxy: cannot stand beside http-proxy"],
+      ["http-proxy 192.0.2.3\nhttp-proxy-option VERSION 11", 'x.ovpn:8: http-proxy-option: "11" is no version of HTTP'],
+      ["http-proxy 192.0.2.3\nhttp-proxy-option COOKIE a", "x.ovpn:8: http-proxy-option: "],
+    ] as const) {
+      const result = parsed(lines);
+      expect(result.ok ? [] : shown(result.problems)).toContainEqual(expect.stringContaining(problem));
+    }
   });
 
   test("several verify-hash lines add up, as with openvpn", () => {

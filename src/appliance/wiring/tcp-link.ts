@@ -10,19 +10,14 @@
 import { Batch } from "../../lib/batch.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
 import type { Slab } from "../../lib/slab.ts";
-import {
-  CONNECTED,
-  type Connection,
-  type ConnectionOptions,
-  ENDED,
-  type EndReason,
-  FINISHED,
-} from "../../netstack/tcp/connection.ts";
+import { type Connection, ENDED, FINISHED } from "../../netstack/tcp/connection.ts";
 import type { Tcp } from "../../netstack/tcp/tcp.ts";
 import type { LinkEnd } from "../../protocol/session/events.ts";
 import { NOTHING_SEEN, type Sightings } from "../../protocol/session/sightings.ts";
 import { framePacket, frameRows, STREAM_HEADER_LEN, StreamRows } from "../../protocol/stream.ts";
 import type { Link, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
+import { type DialOwner, endOf, StreamDial } from "./stream-dial.ts";
+import type { TcpUser } from "./tcp-users.ts";
 
 /** IP, TCP and the length in front of every packet, as openvpn counts them (mtu.c, datagram_overhead; mss.c). */
 const OVERHEAD = { ipv4: 42, ipv6: 62 };
@@ -33,17 +28,6 @@ const CONTROL_ROOM = 32 << 10;
 /** Our choice: no more than that waits to be said when the link is closed: a goodbye, and not the packets of a session that is over. */
 const GOODBYE = 4 << 10;
 const GOODBYE_MS = 5000;
-/**
- * Small packets go at once. Whether the peer is there is for the session to say, by ping-restart; without one a connection ends
- * as it does in Linux, after a quarter of an hour (tcp_retries2).
- */
-const OPTIONS: ConnectionOptions = {
-  noDelay: true,
-  receiveBuffer: 4 << 20,
-  sendBuffer: 4 << 20,
-  userTimeout: 15 * 60_000,
-};
-
 /** Where packets of the open stream are collected. */
 export interface StreamMemory {
   readonly slab: Slab;
@@ -54,47 +38,53 @@ export interface StreamMemory {
 export interface TcpLinkOptions {
   readonly request: LinkRequest;
   readonly receiver: LinkReceiver;
+  readonly tcp: Tcp;
   /** Of this link while it is open. */
   readonly stream: StreamMemory;
   readonly closed: () => void;
 }
 
-export class TcpLink implements Link {
+export class TcpLink implements Link, TcpUser, DialOwner {
   readonly isStream = true;
   readonly mtu = Number.POSITIVE_INFINITY;
   readonly overhead: number;
-  isOpen = false;
-  readonly #connection: Connection;
+  readonly #dial: StreamDial;
   readonly #options: TcpLinkOptions;
   readonly #slab: Slab;
   readonly #received: StreamRows;
   readonly #rows = new Batch(ROWS);
+  /** Undefined until it is open. */
+  #connection: Connection | undefined;
   #isClosed = false;
   /** Packets of the tunnel that found the queue full, and control packets that did. */
   #queueFull = 0;
   #controlQueueFull = 0;
 
-  static connect(now: number, tcp: Tcp, remote: Endpoint): ReturnType<Tcp["connect"]> {
-    return tcp.connect(now, remote, OPTIONS);
-  }
-
-  constructor(connection: Connection, options: TcpLinkOptions) {
-    const { stream, request } = options;
-    this.#connection = connection;
-    connection.user = this;
+  constructor(options: TcpLinkOptions) {
+    const { stream, request, tcp } = options;
     this.#options = options;
+    this.#dial = new StreamDial(tcp, request.remote, request.proxy?.dialogue, this);
     this.#slab = stream.slab;
     this.#received = new StreamRows(stream.slab, stream.start, stream.end, request.longest);
     this.overhead = this.isIpv6 ? OVERHEAD.ipv6 : OVERHEAD.ipv4;
   }
 
+  /** @returns why not, in words */
+  connect(now: number): string | undefined {
+    return this.#dial.connect(now);
+  }
+
+  get isOpen(): boolean {
+    return this.#connection !== undefined;
+  }
+
   get isIpv6(): boolean {
-    return !this.#connection.remote.address.isIpv4;
+    return !this.#dial.remote.address.isIpv4;
   }
 
   admit(rows: Batch, overhead: number): number {
     const { count, len } = rows;
-    let room = this.#connection.writable - CONTROL_ROOM;
+    let room = (this.#connection?.writable ?? 0) - CONTROL_ROOM;
     for (let i = 0; i < count; i++) {
       room -= len[i]! + overhead + STREAM_HEADER_LEN;
       if (room >= 0) continue;
@@ -105,16 +95,16 @@ export class TcpLink implements Link {
   }
 
   send(_now: number, _path: number, rows: Batch): void {
-    if (this.#isClosed) return;
+    const c = this.#connection;
+    if (c === undefined) return;
     frameRows(this.#slab.view, rows);
     const { count, at, len } = rows;
-    for (let i = 0; i < count; i++) this.#connection.write(at[i]!, len[i]!);
+    for (let i = 0; i < count; i++) c.write(at[i]!, len[i]!);
   }
 
   sendPacket(_now: number, _path: number, packet: Uint8Array): void {
-    if (this.#isClosed) return;
     const framed = framePacket(packet);
-    if (this.#connection.writable < framed.length) this.#controlQueueFull++;
+    if (this.#connection === undefined || this.#connection.writable < framed.length) this.#controlQueueFull++;
     else this.#connection.writeBytes(framed);
   }
 
@@ -122,7 +112,7 @@ export class TcpLink implements Link {
   settle(): void {}
 
   endpoint(): Endpoint {
-    return this.#connection.remote;
+    return this.#dial.remote;
   }
 
   sightings(): Omit<Sightings, "otherKey"> {
@@ -136,39 +126,46 @@ export class TcpLink implements Link {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const c = this.#connection;
     this.#options.closed();
-    if (!this.isOpen || c.queued > GOODBYE) return c.abort();
+    this.#dial.close();
+    const c = this.#connection;
+    this.#connection = undefined;
+    if (c === undefined) return;
+    if (c.queued > GOODBYE) return c.abort();
     c.userTimeout = GOODBYE_MS;
     c.close();
   }
 
-  /** The connection says that something has happened. */
+  opened(now: number, connection: Connection): void {
+    this.#connection = connection;
+    connection.user = this;
+    this.#options.receiver.opened(now);
+  }
+
+  ended(now: number, end: LinkEnd): void {
+    this.#options.receiver.ended(now, end);
+  }
+
   handleEvents(now: number): void {
     const c = this.#connection;
-    const events = c.takeEvents();
-    if (this.#isClosed) return;
-    if ((events & CONNECTED) !== 0) {
-      this.isOpen = true;
-      this.#options.receiver.opened(now);
-    }
-    if ((events & (FINISHED | ENDED)) === 0) return;
+    if (c === undefined || (c.takeEvents() & (FINISHED | ENDED)) === 0) return;
     // What came before it counts.
-    while (!this.#isClosed && this.endTurn(now));
-    if (!this.#isClosed) this.#end(now, c.end === undefined ? { kind: "link-closed" } : { kind: ENDS[c.end] });
+    while (this.endTurn(now));
+    if (!this.#isClosed) this.ended(now, endOf(c));
   }
 
   /** Hands over packets that came. @returns whether there are more, for which there is room at the next call */
   endTurn(now: number): boolean {
+    const c = this.#connection;
+    if (c === undefined) {
+      this.#dial.checkWay(now);
+      return false;
+    }
+    if (c.readable === 0) return false;
     const received = this.#received;
     const rows = this.#rows;
-    const c = this.#connection;
-    if (this.#isClosed) return false;
-    // RFC 5461 4.1: who has other addresses to try waits for nothing.
-    if (!this.isOpen && c.isUnreachable) this.#end(now, { kind: "link-unreachable" });
-    if (c.readable === 0) return false;
     received.reserve();
-    this.#collect();
+    this.#collect(c);
     for (;;) {
       rows.clear();
       received.take(rows);
@@ -177,7 +174,7 @@ export class TcpLink implements Link {
       if (this.#isClosed) return false;
     }
     if (received.badLength !== undefined) {
-      this.#end(now, { kind: "link-garbled", length: received.badLength });
+      this.ended(now, { kind: "link-garbled", length: received.badLength });
       return false;
     }
     return c.readable > 0;
@@ -187,13 +184,8 @@ export class TcpLink implements Link {
     this.#rows.clear();
   }
 
-  #end(now: number, end: LinkEnd): void {
-    this.#options.receiver.ended(now, end);
-  }
-
   /** Copies what can be read out of the connection. */
-  #collect(): void {
-    const c = this.#connection;
+  #collect(c: Connection): void {
     const received = this.#received;
     const n = Math.min(c.readable, received.room);
     for (let done = 0; done < n; ) {
@@ -206,13 +198,3 @@ export class TcpLink implements Link {
     c.consume(n);
   }
 }
-
-const ENDS = Object.freeze({
-  closed: "link-closed",
-  refused: "link-refused",
-  reset: "link-reset",
-  "timed-out": "link-timed-out",
-  unreachable: "link-unreachable",
-  aborted: "link-closed",
-  "address-lost": "link-closed",
-} as const satisfies Record<EndReason, LinkEnd["kind"]>);

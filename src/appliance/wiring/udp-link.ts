@@ -11,7 +11,7 @@ import type { Sightings } from "../../protocol/session/sightings.ts";
 import type { Link, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
 
 /** IP and UDP in front of every packet. */
-const OVERHEAD = { ipv4: 28, ipv6: 48 };
+export const UDP_OVERHEAD = { ipv4: 28, ipv6: 48 };
 /** Datagrams that are handed over at once. */
 const ROWS = 1024;
 /** With float: datagrams from elsewhere than the peer in one turn, whose keys have to be tried. */
@@ -67,7 +67,7 @@ export class UdpLink implements Link, DatagramSink {
     this.#float = float;
     this.#closed = closed;
     this.#remote = remote;
-    this.overhead = remote.address.isIpv4 ? OVERHEAD.ipv4 : OVERHEAD.ipv6;
+    this.overhead = remote.address.isIpv4 ? UDP_OVERHEAD.ipv4 : UDP_OVERHEAD.ipv6;
     this.#before = this.#drops();
   }
 

@@ -4,6 +4,7 @@ import type { EthernetInterface } from "../../netstack/interface.ts";
 import type { OwnAddress } from "../../netstack/ip6/addressing.ts";
 import type { Tcp } from "../../netstack/tcp/tcp.ts";
 import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
+import { SocksUdpLink } from "./socks-udp-link.ts";
 import { type StreamMemory, TcpLink } from "./tcp-link.ts";
 import { tellTcpUsers } from "./tcp-users.ts";
 import { UdpLink } from "./udp-link.ts";
@@ -24,7 +25,7 @@ export interface WanLinksOptions {
 export class WanLinks implements LinkFactory {
   readonly #options: WanLinksOptions;
   readonly #wan: EthernetInterface;
-  readonly #open = new Set<UdpLink | TcpLink>();
+  readonly #open = new Set<UdpLink | TcpLink | SocksUdpLink>();
   /** A link has more to hand over than fitted the turn. */
   #hasMore = false;
   /** A server at an IPv6 address was refused, because there was none of ours. */
@@ -37,7 +38,19 @@ export class WanLinks implements LinkFactory {
 
   open(now: number, request: LinkRequest, receiver: LinkReceiver): Link | string {
     this.#lacksIpv6 = false;
-    return request.protocol === "udp" ? this.#openUdp(request, receiver) : this.#openTcp(now, request, receiver);
+    const { protocol, proxy } = request;
+    if (protocol === "udp" && proxy === undefined) return this.#openUdp(request, receiver);
+    const { wan, tcp, stream } = this.#options;
+    const closed = (): void => void this.#open.delete(link);
+    const refusal = (address: IpAddress): string | undefined => this.refusal(address);
+    const link =
+      protocol === "udp" && proxy !== undefined
+        ? new SocksUdpLink({ request: { ...request, proxy }, receiver, wan, tcp, slab: stream.slab, refusal, closed })
+        : new TcpLink({ request, receiver, tcp, stream, closed });
+    const problem = link.connect(now);
+    if (problem !== undefined) return problem;
+    this.#open.add(link);
+    return link;
   }
 
   refusal(address: IpAddress): string | undefined {
@@ -85,15 +98,6 @@ export class WanLinks implements LinkFactory {
     const { localPort } = request;
     const link = new UdpLink(this.#wan, request, receiver, () => this.#open.delete(link));
     if (!link.bind(localPort ?? 0)) return `the local port ${localPort} is in use`;
-    this.#open.add(link);
-    return link;
-  }
-
-  #openTcp(now: number, request: LinkRequest, receiver: LinkReceiver): Link | string {
-    const { tcp, stream } = this.#options;
-    const connection = TcpLink.connect(now, tcp, request.remote);
-    if (typeof connection === "string") return `no connection can be begun (${connection})`;
-    const link = new TcpLink(connection, { request, receiver, stream, closed: () => this.#open.delete(link) });
     this.#open.add(link);
     return link;
   }

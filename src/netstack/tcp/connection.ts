@@ -298,6 +298,19 @@ export class Connection {
     return offset >= this.readable ? 0 : Math.min(this.readable - offset, this.receiveRing.run(offset));
   }
 
+  /** A copy of the first `n` readable bytes, which stay readable. */
+  peek(n: number): Uint8Array {
+    const out = new Uint8Array(n);
+    const { bytes } = this.#slab;
+    for (let done = 0; done < n; ) {
+      const at = this.peekAt(done);
+      const piece = Math.min(n - done, this.peekRun(done));
+      out.set(bytes.subarray(at, at + piece), done);
+      done += piece;
+    }
+    return out;
+  }
+
   /** The first `n` readable bytes are not needed any more. */
   consume(n: number): void {
     this.receiveRing.consume(n);

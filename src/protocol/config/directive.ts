@@ -21,9 +21,7 @@ export type InConnection =
   /** OpenVPN has it for each connection, here one value counts for all: the line is passed over with a warning. */
   | "ignored"
   /** Not available yet. */
-  | "later"
-  /** That remote cannot be used. */
-  | "skips";
+  | "later";
 
 export interface Directive {
   readonly name: string;
@@ -52,11 +50,11 @@ export interface Directive {
 export type More = Partial<Pick<Directive, "values" | "harmless">>;
 
 const ROLES: Readonly<Record<string, Role>> = { c: "client", s: "server", p: "p2p", k: "static" };
-const IN_CONNECTION: Readonly<Record<string, InConnection>> = { c: "used", o: "ignored", l: "later", r: "skips" };
+const IN_CONNECTION: Readonly<Record<string, InConnection>> = { c: "used", o: "ignored", l: "later" };
 
 /**
  * @param roles c = client, s = server, p = point-to-point with TLS, k = static key
- * @param marks e = passed over elsewhere, i = inline block, a = lines add up; inside <connection>: c = used, o = ignored, l = later, r = rules the remote out
+ * @param marks e = passed over elsewhere, i = inline block, a = lines add up; inside <connection>: c = used, o = ignored, l = later
  */
 export function row(
   name: string,

@@ -78,6 +78,10 @@ export const ACCEPTED: readonly Directive[] = [
   silent("parameter", "cspk", 0, 15),
   silent("gremlin", "cspk", 1, 1),
   silent("memstats", "cspk", 1, 1),
+  // As OpenVPN: proxies are tried again, and connect-timeout bounds their answer.
+  silent("http-proxy-retry", "cpk", 0, 0, "ec"),
+  silent("http-proxy-timeout", "cpk", 1, 1, "ec"),
+  silent("socks-proxy-retry", "cpk", 0, 0, "ec"),
   // Windows.
   silent("register-dns", "cspk", 0, 0),
   silent("ip-win32", "cspk", 1, 4),
@@ -95,6 +99,14 @@ export const ACCEPTED: readonly Directive[] = [
   silent("msg-channel", "cspk", 1, 15),
 
   warned("local", "cspk", 1, 1, "ignored: the WAN interface's address is used", "c"),
+  warned(
+    "http-proxy-override",
+    "cpk",
+    1,
+    3,
+    "ignored, as by OpenVPN without a management interface: write http-proxy",
+    "ec",
+  ),
   warned("multihome", "cspk", 0, 0, "ignored: there is one WAN address"),
   warned("bind-dev", "cspk", 1, 15, "ignored: the WAN interface is used"),
   warned("link-mtu", "cspk", 1, 1, "ignored: it is computed from tun-mtu", "c"),

@@ -16,15 +16,10 @@ const NO_SMARTCARD =
 export const REFUSED: readonly Directive[] = [
   // The wire would differ, or security would be less than the profile asks for.
   later("tls-crypt-v2", "sp", "not available yet", "ic"),
-  later("http-proxy", "cpk", "not available yet (it needs TCP)", "r"),
-  later("http-proxy-option", "cpk", "not available yet (it needs TCP)", "c"),
-  later("http-proxy-user-pass", "cpk", "not available yet (it needs TCP)", "ic"),
-  later("http-proxy-retry", "cpk", "not available yet (it needs TCP)", "c"),
-  later("http-proxy-timeout", "cpk", "not available yet (it needs TCP)", "c"),
-  later("http-proxy-override", "cpk", "not available yet (it needs TCP)", "c"),
-  later("socks-proxy", "cpk", "not available yet", "r"),
-  later("socks-proxy-retry", "cpk", "not available yet", "c"),
-  later("proto-force", "cspk", "not available yet; write proto udp"),
+  ...["http-proxy", "http-proxy-option", "http-proxy-user-pass", "socks-proxy"].map((name) =>
+    later(name, "pk", "not available yet", "ic"),
+  ),
+  later("proto-force", "spk", "not available yet"),
   refused("capath", "a directory of CAs is not read; put the CA certificates into one file or block for ca"),
   refused(
     "client-nat",

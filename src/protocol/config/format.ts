@@ -1,5 +1,5 @@
 /** A resolved configuration -> an OpenVPN file that says the same with every default written out and every file inline. */
-import { quoteWord } from "./lexer.ts";
+import { INLINE, quoteWord } from "./lexer.ts";
 import { encodeBase64, formatStaticKey } from "./material.ts";
 import { formatTlsCryptV2Key } from "./tls-crypt-v2-key.ts";
 import type {
@@ -12,6 +12,7 @@ import type {
   LinkConfig,
   Material,
   PeerInfoConfig,
+  ProxyConfig,
   PullConfig,
   Remote,
   RetryConfig,
@@ -19,6 +20,8 @@ import type {
   StaticKey,
   TlsConfig,
   TunnelConfig,
+  TunnelSizes,
+  UserPass,
   VerifyConfig,
 } from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
@@ -31,7 +34,10 @@ export function formatConfig(config: Config): string {
   if (config.role === "server" || config.role === "p2p") out.line("tls-server");
   out.line("dev", config.device);
   if (!/^tun/.test(config.device)) out.line("dev-type", "tun");
-  writeLink(out, config.link, config.role);
+  // Beside nobind no block could have a port.
+  const isBoundInBlock =
+    config.role === "client" && config.remotes.some(({ own }) => own.link?.localPort !== undefined);
+  writeLink(out, config.link, config.role, !isBoundInBlock);
   writeData(out, config.data, config.role);
   writeKeepalive(out, config.keepalive);
   if (config.exitNotify > 0) out.line("explicit-exit-notify", config.exitNotify);
@@ -51,10 +57,6 @@ class Output {
 
   line(...words: (string | number)[]): void {
     this.text += `${words.map((word) => quoteWord(String(word))).join(" ")}\n`;
-  }
-
-  nested(): Output {
-    return new Output();
   }
 
   flag(name: string, isSet: boolean): void {
@@ -81,7 +83,9 @@ function protocolWord(remote: Remote): string {
 }
 
 function writeClient(out: Output, config: ClientConfig): void {
-  writeRemotes(out, config.remotes);
+  writeProxy(out, config.proxy);
+  writeProxyLogin(out, config);
+  writeRemotes(out, config);
   writeRetry(out, config.retry);
   writePull(out, config.pull);
   writePeerInfo(out, config.peerInfo);
@@ -96,15 +100,59 @@ function writeClient(out: Output, config: ClientConfig): void {
   }
 }
 
-function writeRemotes(out: Output, remotes: readonly Remote[]): void {
-  const areBlocks = remotes.some(({ wrap }) => wrap !== undefined);
-  for (const remote of remotes) {
-    const own = areBlocks ? out.nested() : out;
-    own.line("remote", remote.host, remote.port, protocolWord(remote));
-    if (remote.wrap) writeWrap(own, remote.wrap);
-    if (own !== out) out.block("connection", own.text);
+/** Where a server has something of its own, each has a block; else each has a line. */
+function writeRemotes(out: Output, config: ClientConfig): void {
+  const isPlain = config.remotes.every(({ own }) => Object.keys(own).length === 0);
+  for (const remote of config.remotes) {
+    const words = ["remote", remote.host, remote.port, protocolWord(remote)] as const;
+    if (isPlain) {
+      out.line(...words);
+      continue;
+    }
+    const inner = new Output();
+    inner.line(...words);
+    writeOwn(inner, remote.own);
+    out.block("connection", inner.text);
   }
 }
+
+function writeOwn(out: Output, own: Remote["own"]): void {
+  const { link, proxy, connectTimeout, exitNotify, wrap, sizes, fragment } = own;
+  if (link) writeLink(out, link, "client", false);
+  writeProxy(out, proxy);
+  out.value("connect-timeout", connectTimeout);
+  out.value("explicit-exit-notify", exitNotify);
+  if (wrap) writeWrap(out, wrap);
+  if (fragment) writeFragment(out, fragment);
+  else if ("fragment" in own) out.line("fragment", 0);
+  if (sizes) writeSizes(out, sizes);
+}
+
+function writeProxy(out: Output, proxy: ProxyConfig | undefined): void {
+  if (proxy === undefined) return;
+  const { host, port, login } = proxy;
+  // OpenVPN has no block for it: the login stays a file.
+  if (proxy.kind === "socks") return out.line("socks-proxy", host, port, ...(login ? [login.label] : []));
+  if (proxy.method === "basic") out.line("http-proxy", host, port, fileOf(login) ?? INLINE, "basic");
+  else out.line("http-proxy", host, port, proxy.method);
+  out.line("http-proxy-option", "VERSION", proxy.version);
+  if (proxy.agent !== undefined) out.line("http-proxy-option", "AGENT", proxy.agent);
+  for (const words of proxy.headers) out.line("http-proxy-option", "CUSTOM-HEADER", ...words);
+}
+
+/** <http-proxy-user-pass>, which no <connection> block can hold: the login of all that name no file. */
+function writeProxyLogin(out: Output, { proxy, remotes }: ClientConfig): void {
+  const logins = [proxy, ...remotes.map(({ own }) => own.proxy)].flatMap((each) =>
+    each?.kind === "http" && each.login && (each.method !== "basic" || fileOf(each.login) === undefined)
+      ? [each.login]
+      : [],
+  );
+  const [login] = logins;
+  if (login) out.block("http-proxy-user-pass", `${login.user}\n${login.password}\n`);
+}
+
+const fileOf = (login: UserPass | undefined): string | undefined =>
+  login?.label.startsWith("<") === false ? login.label : undefined;
 
 function writeRetry(out: Output, retry: RetryConfig): void {
   out.flag("remote-random", retry.remoteRandom);
@@ -113,9 +161,9 @@ function writeRetry(out: Output, retry: RetryConfig): void {
   out.line("connect-timeout", retry.connectTimeout);
 }
 
-function writeLink(out: Output, link: LinkConfig, role: Role): void {
+function writeLink(out: Output, link: LinkConfig, role: Role, mayBeUnbound: boolean): void {
   // A server is always bound.
-  if (link.localPort === undefined && role !== "server") out.line("nobind");
+  if (link.localPort === undefined && role !== "server") out.flag("nobind", mayBeUnbound);
   else out.line("lport", link.localPort ?? 0);
   out.flag("float", link.float);
 }
@@ -142,7 +190,11 @@ function writeData(out: Output, data: DataConfig, role: Role): void {
   out.line("replay-window", data.replayWindow.packets, data.replayWindow.seconds);
   if (data.compression !== "none") out.line(...data.compression.split(" "));
   out.value("allow-compression", data.allowCompression);
-  if (data.fragment) out.line("fragment", data.fragment.size, ...(data.fragment.isOuter ? ["mtu"] : []));
+  if (data.fragment) writeFragment(out, data.fragment);
+}
+
+function writeFragment(out: Output, { size, isOuter }: NonNullable<DataConfig["fragment"]>): void {
+  out.line("fragment", size, ...(isOuter ? ["mtu"] : []));
 }
 
 function writeKeepalive(out: Output, keepalive: KeepaliveConfig): void {
@@ -157,12 +209,15 @@ function writePull(out: Output, pull: PullConfig): void {
   for (const { action, prefix } of pull.filters) out.line("pull-filter", action, prefix);
 }
 
+function writeSizes(out: Output, { mtu, mtuMax, mssFix }: TunnelSizes): void {
+  out.line("tun-mtu", mtu);
+  out.line("tun-mtu-max", mtuMax);
+  if (mssFix.mode === "payload") out.line("mssfix", mssFix.size);
+  else out.line("mssfix", mssFix.size, mssFix.mode);
+}
+
 function writeTunnel(out: Output, tunnel: TunnelConfig): void {
-  out.line("tun-mtu", tunnel.mtu);
-  out.line("tun-mtu-max", tunnel.mtuMax);
-  const { size, mode } = tunnel.mssFix;
-  if (mode === "payload") out.line("mssfix", size);
-  else out.line("mssfix", size, mode);
+  writeSizes(out, tunnel);
   // Elsewhere than on Windows openvpn knows no block-outside-dns; marked as optional it is read everywhere.
   for (const { words } of tunnel.localOptions) {
     if (words[0] === "block-outside-dns") out.line("setenv", "opt", ...words);

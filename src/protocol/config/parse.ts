@@ -9,15 +9,16 @@ import type { ReadFile } from "./beside.ts";
 import { lex, printable } from "./lexer.ts";
 import { Reader, Report } from "./reader.ts";
 import { type DefaultCredentials, resolveLogin, resolvePull, resolveRetry } from "./resolve-client.ts";
-import { resolveControl, resolveSecret } from "./resolve-control.ts";
-import { resolveData, resolveSizes } from "./resolve-data.ts";
+import { resolveControl, resolveSecret, resolveWrap } from "./resolve-control.ts";
+import { resolveData, resolveFragment, resolveSizes } from "./resolve-data.ts";
 import { resolveExitNotify, resolveKeepalive } from "./resolve-keepalive.ts";
-import { resolveLocalPort, resolveRemotes } from "./resolve-link.ts";
+import { resolveLink, resolveRemotes } from "./resolve-link.ts";
+import { resolveProxy } from "./resolve-proxy.ts";
 import { resolveTls, resolveVerify } from "./resolve-tls.ts";
 import { resolveLocalOptions } from "./resolve-tunnel.ts";
 import { type Decision, decideRole, NOT_AVAILABLE, PROFILE_OF } from "./role.ts";
 import { plainLine, type Selection, selectLines, shownName } from "./select.ts";
-import type { Config, ConfigOf, ConfigResult, Role } from "./types.ts";
+import type { ClientConfig, Config, ConfigOf, ConfigResult, Remote, Role } from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
 export interface ParseOptions<R extends Role> {
@@ -107,7 +108,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   const common = {
     file,
     device: resolveDevice(reader),
-    link: { localPort: resolveLocalPort(reader, role), float: reader.has("float") },
+    link: resolveLink(reader, role),
     data,
     keepalive: resolveKeepalive(reader, role),
     tunnel: { ...resolveSizes(reader, data.fragment), localOptions: resolveLocalOptions(reader) },
@@ -125,21 +126,43 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   };
   if (role !== "client") return { role, ...withTls };
   checkPull(reader);
-  const remotes = resolveRemotes(reader, selection.connections, data.auth);
-  const fragment = reader.last("fragment");
-  if (fragment !== undefined && data.fragment !== undefined && remotes.some(({ protocol }) => protocol === "tcp"))
-    reader.problem(
-      fragment,
-      "only for UDP, and a remote is by TCP, which cuts packets by itself; remove one of the two lines",
-    );
+  const proxy = resolveProxy(reader);
+  const remotes = resolveRemotes(reader, selection.connections, { proxy, fragment: data.fragment }, (all, block) =>
+    resolveOwn(all, block, common),
+  );
   return {
     role,
     ...withTls,
+    proxy,
     remotes,
     retry: resolveRetry(reader),
     login: resolveLogin(reader, defaultCredentials),
     pull: resolvePull(reader),
     peerInfo: { pushPeerInfo: reader.has("push-peer-info"), variables: selection.variables },
+  };
+}
+
+/** What a <connection> block has of its own. */
+function resolveOwn(
+  all: Reader,
+  block: Reader,
+  { link: outer, data }: Pick<ClientConfig, "link" | "data">,
+): Remote["own"] {
+  const hasOne = (...names: string[]): boolean => names.some((name) => block.has(name));
+  const proxy = hasOne("http-proxy", "socks-proxy", "http-proxy-option", "http-proxy-user-pass") && resolveProxy(all);
+  const hasFragment = hasOne("fragment");
+  const fragment = hasFragment ? resolveFragment(all) : data.fragment;
+  const link = resolveLink(all, "client");
+  // A key of the block has the direction that the block says.
+  const wrap = resolveWrap(block, data.auth);
+  return {
+    ...((link.localPort !== outer.localPort || link.float !== outer.float) && { link }),
+    ...(proxy && { proxy }),
+    ...(hasOne("connect-timeout", "server-poll-timeout") && { connectTimeout: resolveRetry(all).connectTimeout }),
+    ...(hasOne("explicit-exit-notify") && { exitNotify: resolveExitNotify(all) }),
+    ...(wrap && { wrap }),
+    ...(hasFragment && { fragment }),
+    ...(hasOne("tun-mtu", "tun-mtu-max", "mssfix", "fragment") && { sizes: resolveSizes(all, fragment) }),
   };
 }
 

@@ -15,6 +15,7 @@ export class Report {
   /** What to say beside a problem of a line. */
   readonly #hints = new Map<number, string>();
   readonly #seen = new Set<string>();
+  readonly #told = new Set<string>();
 
   constructor(file: string) {
     this.#file = file;
@@ -50,6 +51,10 @@ export class Report {
   }
 
   warn(line: number, directive: string, problem: string): undefined {
+    // So is one outside of <connection> blocks, once for each of them.
+    const key = `${line} ${directive} ${problem}`;
+    if (this.#told.has(key)) return;
+    this.#told.add(key);
     this.warnings.add({ origin: this.origin(line), directive: printable(directive), problem });
   }
 }
@@ -66,8 +71,11 @@ export class Reader {
   readonly report: Report;
   readonly readFile: ReadFile;
   readonly #lines = new Map<string, Line[]>();
+  readonly #outer: Reader | undefined;
 
-  constructor(report: Report, readFile: ReadFile, lines: readonly Line[]) {
+  /** @param outer what stands outside of the lines, and counts where they say nothing */
+  constructor(report: Report, readFile: ReadFile, lines: readonly Line[], outer?: Reader) {
+    this.#outer = outer;
     this.report = report;
     this.readFile = readFile;
     for (const line of lines) {
@@ -86,8 +94,18 @@ export class Reader {
     return found;
   }
 
+  /**
+   * The lines as they count within a block: those of the block, and of the others the directives that it does not have.
+   * @param groups directives of which the block has one, and then none of the others from outside
+   */
+  within(block: readonly Line[], groups: readonly (readonly string[])[]): Reader {
+    const inner = new Reader(this.report, this.readFile, block, this);
+    for (const group of groups) if (group.some((name) => inner.#lines.has(name))) inner.#hide(group);
+    return inner;
+  }
+
   all(name: string): readonly Line[] {
-    return this.#lines.get(name) ?? [];
+    return this.#lines.get(name) ?? this.#outer?.all(name) ?? [];
   }
 
   /** The one that counts: the last. */
@@ -96,7 +114,7 @@ export class Reader {
   }
 
   has(name: string): boolean {
-    return this.#lines.has(name);
+    return this.all(name).length > 0;
   }
 
   problem(line: Line, text: string): undefined {
@@ -145,5 +163,10 @@ export class Reader {
     let value: T | undefined;
     for (const line of this.all(name)) value = this.choice(line, 1, values) ?? value;
     return value;
+  }
+
+  /** Those of these directives that are not here are nowhere. */
+  #hide(names: readonly string[]): void {
+    for (const name of names) if (!this.#lines.has(name)) this.#lines.set(name, []);
   }
 }

@@ -9,7 +9,7 @@ import {
 import { CIPHER_NAMES, type CipherName, cipherNamed, DEFAULT_CIPHERS } from "../ports.ts";
 import { type Line, printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
-import type { DataConfig, DigestName, MssFix, ReplayWindowConfig, TunnelConfig } from "./types.ts";
+import type { DataConfig, DigestName, MssFix, ReplayWindowConfig, TunnelSizes } from "./types.ts";
 
 /** Ciphers of OpenVPN with OpenSSL that are not built: known, so that a mistyped name is told from them. */
 const OTHER_CIPHERS =
@@ -138,7 +138,7 @@ function resolveAllowCompression(reader: Reader): DataConfig["allowCompression"]
 }
 
 /** Not negotiable: both ends must have it (man openvpn, --fragment). 0 turns it off. */
-function resolveFragment(reader: Reader): DataConfig["fragment"] {
+export function resolveFragment(reader: Reader): DataConfig["fragment"] {
   let fragment: DataConfig["fragment"];
   for (const line of reader.all("fragment")) {
     const size = reader.number(line, 1, { min: 0, max: 65535 });
@@ -162,10 +162,7 @@ const DEFAULT_MSSFIX = 1492;
 const LEAST_FRAGMENT = 68;
 
 /** Without mssfix the segments of TCP are what fragment would not cut, or what fits an ordinary link (options.c). */
-export function resolveSizes(
-  reader: Reader,
-  fragment: DataConfig["fragment"],
-): Pick<TunnelConfig, "mtu" | "mtuMax" | "mssFix"> {
+export function resolveSizes(reader: Reader, fragment: DataConfig["fragment"]): TunnelSizes {
   for (const line of reader.all("tun-mtu")) reader.number(line, 2, MTU);
   const mtu = reader.int("tun-mtu", DEFAULT_MTU, MTU);
   const mtuMax = Math.max(mtu, reader.int("tun-mtu-max", DEFAULT_MAX_MTU, { min: 68, max: 65536 }));

@@ -1,9 +1,8 @@
-/** How the server is reached: remote, proto, port and <connection> blocks -> remotes. */
+/** How servers are reached: remote, proto, port and <connection> blocks -> remotes. */
 import { parseIpv4 } from "../../lib/ip.ts";
 import { type Line, printable } from "./lexer.ts";
 import { type Range, Reader } from "./reader.ts";
-import { resolveWrap } from "./resolve-control.ts";
-import type { AddressFamily, ControlWrap, DigestName, LinkProtocol, Remote, Role } from "./types.ts";
+import type { AddressFamily, DataConfig, LinkConfig, LinkProtocol, ProxyConfig, Remote, Role } from "./types.ts";
 import { isHostName, isIpv6 } from "./values.ts";
 
 const PORT: Range = { min: 1, max: 65535 };
@@ -36,7 +35,7 @@ const PROTOCOLS: Readonly<Record<string, readonly [LinkProtocol, AddressFamily]>
   "tcp6-client": ["tcp", "ipv6"],
 };
 
-/** A remote that this build can not use yet, with the reason and the line that says so. */
+/** A remote that cannot be used as the profile is, with the reason and the line that says so. */
 interface Unusable {
   readonly line: Line;
   readonly reason: string;
@@ -47,54 +46,93 @@ interface Defaults {
   readonly transport: Transport;
 }
 
-/**
- * All remotes in file order that can be used. Those that cannot are skipped with a warning as long as one remains.
- * @param digest `auth`, which tls-auth uses as well
- */
-export function resolveRemotes(reader: Reader, connections: readonly Line[], digest: DigestName | "none"): Remote[] {
+/** Directives of one matter: a <connection> block that has one of them takes none from outside. */
+const GROUPS = [
+  ["tls-auth", "tls-crypt", "tls-crypt-v2"],
+  ["http-proxy", "socks-proxy"],
+  ["connect-timeout", "server-poll-timeout"],
+] as const;
+
+/** What a <connection> block says by itself. @param reader of the block's lines and those that count in it from outside */
+export type ResolveOwn = (reader: Reader, block: Reader) => Remote["own"];
+
+/** All remotes in file order that can be used. Those that cannot are skipped with a warning as long as one remains. */
+export function resolveRemotes(
+  reader: Reader,
+  connections: readonly Line[],
+  common: Common,
+  resolveOwn: ResolveOwn,
+): Remote[] {
   const defaults = connectionDefaults(reader, {
     port: DEFAULT_PORT,
     transport: { protocol: "udp", family: "any", line: undefined },
   });
-  const remotes: Remote[] = [];
-  const unusable: Unusable[] = [];
+  const found: Found[] = [];
   const problemsBefore = reader.report.problems.count;
   for (const line of reader.all("remote")) {
-    if (connections.length === 0) addRemote(reader, line, defaults, remotes);
-    else {
-      addRemote(reader, line, defaults, []);
-      reader.warn(line, "ignored: <connection> blocks say which servers there are");
-    }
+    const remote = remoteOf(reader, line, defaults, {});
+    if (connections.length > 0) reader.warn(line, "ignored: <connection> blocks say which servers there are");
+    else if (remote) found.push(remote);
   }
   for (const block of connections) {
     // What stands before the block in the file is OpenVPN's default for it; files that put it after are served too.
-    const inner = new Reader(reader.report, reader.readFile, block.nested ?? []);
-    const own = connectionDefaults(inner, defaults);
+    const lines = block.nested ?? [];
+    const inner = new Reader(reader.report, reader.readFile, lines);
     const line = inner.last("remote");
     if (line === undefined) reader.problem(block, "holds no remote");
     else {
-      const proxy = inner.last("http-proxy") ?? inner.last("socks-proxy");
-      if (proxy) unusable.push({ line: proxy, reason: "proxies are not available yet" });
-      else addRemote(inner, line, own, remotes, resolveWrap(inner, digest));
+      const own = resolveOwn(reader.within(lines, GROUPS), inner);
+      const remote = remoteOf(inner, line, connectionDefaults(inner, defaults), own);
+      if (remote) found.push(remote);
     }
   }
-  if (remotes.length > 0) {
-    // Once for all of them: some lists have dozens.
-    for (const reason of new Set(unusable.map((u) => u.reason))) {
-      const same = unusable.filter((u) => u.reason === reason);
-      const more = same.length > 1 ? ` (and ${same.length - 1} more)` : "";
-      reader.warn(same[0]!.line, `skipped: ${reason}${more}`);
-    }
-  } else if (unusable.length > 0) {
-    // One line may rule out all of them (proto tcp): it is named once.
-    for (const line of new Set(unusable.map((u) => u.line))) {
-      const { reason } = unusable.find((u) => u.line === line)!;
-      reader.problem(line, `${reason}, and no other remote is left`);
-    }
-  } else if (reader.report.problems.count === problemsBefore) {
+  const usable = sift(reader, found, common);
+  if (usable.length === 0 && reader.report.problems.count === problemsBefore)
     reader.report.missing("remote", "no server is named");
+  return usable;
+}
+
+/** What stands outside of <connection> blocks and rules remotes out. */
+interface Common {
+  readonly proxy: ProxyConfig | undefined;
+  readonly fragment: DataConfig["fragment"];
+}
+
+interface Found {
+  readonly remote: Remote;
+  /** Where its protocol is written. */
+  readonly line: Line;
+}
+
+/** Leaves out what cannot work, and says so. */
+function sift(reader: Reader, found: readonly Found[], common: Common): Remote[] {
+  const forced = reader.last("proto-force");
+  const only = forced && reader.choice(forced, 1, ["udp", "tcp"]);
+  const usable: Remote[] = [];
+  const unusable: Unusable[] = [];
+  for (const { remote, line } of found) {
+    const { protocol, own } = remote;
+    // proto-force is there to leave remotes out: no warning.
+    if (forced && only !== undefined && protocol !== only)
+      unusable.push({ line: forced, reason: `no remote is reached by ${only}` });
+    else if (protocol === "udp" && (own.proxy ?? common.proxy)?.kind === "http")
+      unusable.push({ line, reason: "an HTTP proxy carries TCP only (proto tcp)" });
+    else if (protocol === "tcp" && ("fragment" in own ? own.fragment : common.fragment) !== undefined)
+      unusable.push({
+        line,
+        reason: "fragment is only for UDP; over TCP, which cuts packets by itself, remove one of the two",
+      });
+    else usable.push(remote);
   }
-  return remotes;
+  for (const reason of new Set(unusable.map((u) => u.reason))) {
+    const same = unusable.filter((u) => u.reason === reason);
+    const { line } = same[0] as Unusable;
+    // One line may rule out all of them; some lists have dozens: each reason is told once.
+    const more = same.length > 1 ? ` (and ${same.length - 1} more)` : "";
+    if (usable.length === 0) reader.problem(line, reason);
+    else if (line !== forced) reader.warn(line, `skipped: ${reason}${more}`);
+  }
+  return usable;
 }
 
 function connectionDefaults(reader: Reader, outer: Defaults): Defaults {
@@ -104,7 +142,7 @@ function connectionDefaults(reader: Reader, outer: Defaults): Defaults {
   return { port, transport };
 }
 
-const portOf = (reader: Reader, line: Line, index: number, range = PORT): number | undefined =>
+export const portOf = (reader: Reader, line: Line, index: number, range = PORT): number | undefined =>
   SERVICES.get(line.words[index] as string) ?? reader.number(line, index, range);
 
 function protocolOf(reader: Reader, line: Line, index: number): Transport | undefined {
@@ -118,24 +156,21 @@ function protocolOf(reader: Reader, line: Line, index: number): Transport | unde
   );
 }
 
-function addRemote(reader: Reader, line: Line, defaults: Defaults, remotes: Remote[], wrap?: ControlWrap): void {
+function remoteOf(reader: Reader, line: Line, defaults: Defaults, own: Remote["own"]): Found | undefined {
   const host = line.words[1] as string;
   let port: number | undefined = defaults.port;
   let transport: Transport | undefined = defaults.transport;
   if (line.words[2] !== undefined) port = portOf(reader, line, 2);
   if (line.words[3] !== undefined) transport = protocolOf(reader, line, 3);
   const address = parseIpv4(host) !== undefined ? "ipv4" : isIpv6(host) ? "ipv6" : undefined;
-  if (address === undefined && !isHostName(host)) {
-    reader.problem(line, `"${printable(host)}" is neither an address nor a host name${hostRemedy(host)}`);
-    return;
-  }
-  if (port === undefined || transport === undefined) return;
-  if (address !== undefined && transport.family !== "any" && transport.family !== address) {
-    reader.problem(line, `${printable(host)} is no address of the family that proto asks for`);
-    return;
-  }
+  if (address === undefined && !isHostName(host))
+    return reader.problem(line, `"${printable(host)}" is neither an address nor a host name${hostRemedy(host)}`);
+  if (port === undefined || transport === undefined) return undefined;
+  if (address !== undefined && transport.family !== "any" && transport.family !== address)
+    return reader.problem(line, `${printable(host)} is no address of the family that proto asks for`);
   const { protocol, family } = transport;
-  remotes.push({ host, port, protocol, family, wrap, origin: reader.report.origin(line.line) });
+  const remote = { host, port, protocol, family, origin: reader.report.origin(line.line), own };
+  return { remote, line: transport.line ?? line };
 }
 
 /** What a person may have meant who wrote the port, or the scheme of a web address, to the name. */
@@ -147,8 +182,13 @@ function hostRemedy(host: string): string {
   return host.includes("://") ? "; write the name alone" : "";
 }
 
+export const resolveLink = (reader: Reader, role: Role): LinkConfig => ({
+  localPort: resolveLocalPort(reader, role),
+  float: reader.has("float"),
+});
+
 /** The local port, or undefined for any. OpenVPN's rule: a client binds only where a line asks for it, the others always. */
-export function resolveLocalPort(reader: Reader, role: Role): number | undefined {
+function resolveLocalPort(reader: Reader, role: Role): number | undefined {
   const nobind = reader.last("nobind");
   const bind = reader.last("bind");
   const lport = reader.last("lport");

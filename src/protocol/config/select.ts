@@ -118,8 +118,6 @@ class Selector implements Selection {
     switch (inConnection) {
       case "used":
         return this.#counts(line, directive);
-      case "skips":
-        return formProblem(line, directive) === undefined;
       case "ignored":
         if (this.#counts(line, directive))
           this.#report.warn(line.line, name, "ignored inside <connection>; write it outside to have its effect");

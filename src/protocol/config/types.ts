@@ -31,9 +31,45 @@ export interface Remote {
   readonly port: number;
   readonly protocol: LinkProtocol;
   readonly family: AddressFamily;
-  /** Of its `<connection>` block: it takes the place of the file's. */
-  readonly wrap?: ControlWrap | undefined;
   readonly origin: Origin;
+  /** What its <connection> block says otherwise than the rest of the profile: connection.ts puts both together. */
+  readonly own: Partial<ConnectionConfig>;
+}
+
+/** What OpenVPN keeps for each connection. */
+export interface ConnectionConfig {
+  readonly link: LinkConfig;
+  readonly proxy: ProxyConfig;
+  readonly connectTimeout: number;
+  readonly exitNotify: number;
+  readonly wrap: ControlWrap;
+  readonly sizes: TunnelSizes;
+  readonly fragment: DataConfig["fragment"];
+}
+
+/** What a server is reached through. */
+export type ProxyConfig = HttpProxyConfig | SocksProxyConfig;
+
+interface ProxyPlace {
+  readonly host: string;
+  readonly port: number;
+  readonly origin: Origin;
+  readonly login: UserPass | undefined;
+}
+
+export interface HttpProxyConfig extends ProxyPlace {
+  readonly kind: "http";
+  /** When the login goes: at once in clear text; when the proxy asks, and as it asks; the same, but never in clear text. */
+  readonly method: "basic" | "auto" | "auto-nct";
+  /** http-proxy-option VERSION, as "1.0". */
+  readonly version: string;
+  readonly agent: string | undefined;
+  /** http-proxy-option CUSTOM-HEADER: name, and content where there is one. */
+  readonly headers: readonly (readonly string[])[];
+}
+
+export interface SocksProxyConfig extends ProxyPlace {
+  readonly kind: "socks";
 }
 
 /** A key file of both ends that is used with a direction. */
@@ -116,15 +152,19 @@ export interface StaticChallenge {
   readonly format: "scrv1" | "concat";
 }
 
-export interface Credentials {
+/** A login, of a server or of a proxy. */
+export interface UserPass {
   readonly user: string;
   readonly password: string;
-  /** The third row, where there is one. */
-  readonly answer: ChallengeAnswer | undefined;
-  readonly staticChallenge: StaticChallenge | undefined;
   /** Where a person would change them: "auth.txt", "<auth-user-pass> block", or the file named. */
   readonly label: string;
   readonly origin: Origin;
+}
+
+export interface Credentials extends UserPass {
+  /** The third row, where there is one. */
+  readonly answer: ChallengeAnswer | undefined;
+  readonly staticChallenge: StaticChallenge | undefined;
 }
 
 /** A route option, pushed or local, kept as words; push.ts gives it meaning. */
@@ -207,10 +247,13 @@ export interface LocalOption {
   readonly origin: Origin;
 }
 
-export interface TunnelConfig {
+export interface TunnelSizes {
   readonly mtu: number;
   readonly mtuMax: number;
   readonly mssFix: MssFix;
+}
+
+export interface TunnelConfig extends TunnelSizes {
   /**
    * The profile's own lines that can also be pushed (ifconfig, route, redirect-gateway, dhcp-option, topology,
    * route-gateway, route-metric, dns, block-ipv6, ...), in file order, to be merged with what the server pushes.
@@ -265,6 +308,8 @@ export interface PeerInfoConfig {
 export interface ClientConfig extends TlsRoleConfig {
   readonly role: "client";
   readonly remotes: readonly Remote[];
+  /** http-proxy or socks-proxy; undefined: servers are reached by themselves. */
+  readonly proxy: ProxyConfig | undefined;
   readonly retry: RetryConfig;
   /** auth-user-pass; undefined: no login. */
   readonly login: Credentials | undefined;

@@ -26,6 +26,8 @@ export function explainLinkEnd(end: LinkEnd, server: string, isAnswered: boolean
           ? "connecting anew"
           : "another service has that port, or an answer that is not the server's came from a proxy")
       );
+    case "proxy-failed":
+      return `${server} ${end.text}`;
   }
   end satisfies never;
   return "";

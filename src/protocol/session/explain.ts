@@ -13,10 +13,19 @@ export interface Place {
   readonly address: string;
   readonly port: number;
   readonly protocol: LinkProtocol;
+  /** What is between; whether it has let us through. */
+  readonly proxy?: ThroughProxy | undefined;
   /** An authentic packet came from there. */
   readonly isAnswered: boolean;
   /** The wall clock: a wrong one makes good certificates look bad. */
   readonly unixSeconds: number;
+}
+
+export interface ThroughProxy {
+  readonly kind: "http" | "socks";
+  readonly address: string;
+  readonly port: number;
+  readonly isPassed: boolean;
 }
 
 export interface Explanation {
@@ -83,6 +92,7 @@ export function explainEnd(end: SessionEnd, config: NamedParts, place: Place, se
     case "link-reset":
     case "link-closed":
     case "link-garbled":
+    case "proxy-failed":
       return warn(explainLinkEnd(end, at(place), place.isAnswered, config.control.wrap));
     case "closed":
       return info("closed by this side");
@@ -96,7 +106,15 @@ const warn = (message: string): Explanation => ({ level: "warn", message });
 const info = (message: string): Explanation => ({ level: "info", message });
 const said = (text: string, message: string): string => (message === "" ? text : `${text}: "${message}"`);
 
-const at = ({ address, port, protocol }: Place): string => `${address} port ${port} (${protocol.toUpperCase()})`;
+const PROXIES = Object.freeze({ http: "HTTP", socks: "SOCKS" });
+
+/** Whom one speaks with: the server, or the proxy that has not let us through yet. */
+function at({ address, port, protocol, proxy }: Place): string {
+  const through = proxy && `the ${PROXIES[proxy.kind]} proxy ${proxy.address} port ${proxy.port}`;
+  if (through !== undefined && !proxy?.isPassed) return through;
+  const server = `${address} port ${port} (${protocol.toUpperCase()})`;
+  return through === undefined ? server : `${server} through ${through}`;
+}
 
 function silence(seconds: number, config: NamedParts, place: Place, seen: Sightings): string {
   const { wrap } = config.control;

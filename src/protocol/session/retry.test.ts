@@ -9,6 +9,7 @@ const remote = (host: string): Remote => ({
   protocol: "udp",
   family: "any",
   origin: { file: "x", line: 1 },
+  own: {},
 });
 const policy = (
   hosts = ["a"],

@@ -114,6 +114,7 @@ export class RetryPolicy {
       case "link-reset":
       case "link-closed":
       case "link-garbled":
+      case "proxy-failed":
         if (wasUp) return this.#again(lasted);
         return this.#advance(false) ? this.#slowDown() : NEXT_REMOTE_MS;
       case "no-answer":

@@ -83,22 +83,18 @@ export const TUNNEL = [
       "that packets of the tunnel find an end of the queue, and are dropped there whole",
     ],
     [
-      "this.#connection.writable - CONTROL_ROOM;",
-      "this.#connection.writable;",
+      "(this.#connection?.writable ?? 0) - CONTROL_ROOM;",
+      "this.#connection?.writable ?? 0;",
       "that control packets have room of their own",
     ],
-    [
-      "if (!this.isOpen || c.queued > GOODBYE) return c.abort();",
-      "",
-      "that the queue of a link that is closed is dropped",
-    ],
-    ["    while (!this.#isClosed && this.endTurn(now));\n", "", "that what came before the peer hung up is taken"],
-    [
-      "if (!this.isOpen && c.isUnreachable) this.#end(",
-      "if (false as boolean) this.#end(",
-      "that an attempt ends at once where the network has no way",
-    ],
+    ["if (c.queued > GOODBYE) return c.abort();", "", "that the queue of a link that is closed is dropped"],
+    ["    while (this.endTurn(now));\n", "", "that what came before the peer hung up is taken"],
   ),
+  ...mutationsOf("appliance/wiring/stream-dial.ts", [
+    "if (this.#connection?.isUnreachable === true)",
+    "if (false as boolean)",
+    "that an attempt ends at once where the network has no way",
+  ]),
   ...mutationsOf(
     "protocol/session/association.ts",
     [
@@ -111,5 +107,23 @@ export const TUNNEL = [
       "if (false as boolean)",
       "that what cannot come over a stream ends it",
     ],
+  ),
+  ...mutationsOf(
+    "tunnel/proxy/http-connect.ts",
+    ["if (bytes.length >= LONGEST_HEAD)", "if (false as boolean)", "the bound on what a proxy answers"],
+    ["++this.#asked > MOST_ASKED ||", "", "that a proxy that calls each nonce stale is not asked without end"],
+    ['(before.kind !== "none" && !isStale)', "(false as boolean)", "that a login that is refused is not sent again"],
+    ['method === "auto" &&', "", "that auto-nct sends no password in clear text"],
+  ),
+  ...mutationsOf("tunnel/proxy/http-digest.ts", [
+    'if ([...fields.values()].some((value) => [...value].some((c) => c < " " || c === "\\x7f"))) return undefined;',
+    "",
+    "that a proxy writes no lines into our request",
+  ]),
+  ...mutationsOf(
+    "tunnel/proxy/socks5.ts",
+    ["if (bytes[1] !== 0) {", "if (false as boolean) {", "the verdict on user and password"],
+    ["if (reply !== 0)", "if (false as boolean)", "the refusals of a SOCKS proxy"],
+    ["if (bytes.length < used) return WAIT;", "", "the length of a SOCKS reply"],
   ),
 ];
