@@ -35,11 +35,11 @@ export class LibcryptoCbc implements CbcFactory {
   }
 
   create(name: CbcName, key: Uint8Array, digest: DigestName, macKey: Uint8Array, use: "seal" | "open"): CbcKey {
-    return new LibcryptoKey(this.#lib, this.#base, this.#size, this.#cell, name, key, digest, macKey, use);
+    return new LibcryptoCbcKey(this.#lib, this.#base, this.#size, this.#cell, name, key, digest, macKey, use);
   }
 }
 
-class LibcryptoKey implements CbcKey {
+class LibcryptoCbcKey implements CbcKey {
   readonly #lib: Libcrypto;
   readonly #base: number;
   readonly #size: number;
