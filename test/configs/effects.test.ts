@@ -17,6 +17,7 @@ const SHA256 = `${"00:".repeat(31)}00`;
 /** For each directive a profile and a line that changes what becomes of it. A profile is CLIENT where none is given. */
 const EXAMPLES: readonly (string | readonly [profile: string, line: string])[] = [
   [BASE, "client"],
+  [`${CLIENT}verify-x509-name x name\n`, "x509-username-field UID"],
   [BASE, "tls-client"],
   [`tls-client\n${BASE}`, "pull"],
   [CLIENT, "mode server"],
@@ -45,7 +46,7 @@ const EXAMPLES: readonly (string | readonly [profile: string, line: string])[] =
   [`${CLIENT}tls-auth ta.key\n`, "key-direction 1"],
   [`${CLIENT}auth-user-pass login-otp.txt\n`, "static-challenge PIN 1"],
   ...["remote-cert-tls server", "remote-cert-eku 1.2.3", "remote-cert-ku a0", "ns-cert-type server"],
-  ...["verify-x509-name x name", "x509-username-field UID", `verify-hash ${SHA256} SHA256`],
+  ...["verify-x509-name x name", `verify-hash ${SHA256} SHA256`],
   [`client\ndev tun\nremote 192.0.2.1\n`, `peer-fingerprint ${SHA256}`],
   ...["tls-version-min 1.3", "tls-version-max 1.2", "tls-cipher DEFAULT", "tls-ciphersuites TLS_AES_256_GCM_SHA384"],
   ...["tls-groups X25519", "tls-cert-profile preferred", "cipher AES-256-CBC", "data-ciphers AES-128-GCM"],

@@ -115,7 +115,12 @@ const LINES = [
     "push-peer-info",
   ],
   ["verify-x509-name v- name-prefix", `verify-hash ${"00:".repeat(31)}00 SHA256`, `verify-hash ${"0a:".repeat(19)}0a`],
-  [`peer-fingerprint ${"0f:".repeat(31)}0f`, "tls-version-min 1.0", "tls-version-min 1.3 or-highest"],
+  [
+    `peer-fingerprint ${"0f:".repeat(31)}0f`,
+    "tls-version-min 1.0",
+    "tls-version-min 1.3 or-highest",
+    "x509-username-field OU uid",
+  ],
   ["tls-version-max 1.2", "tls-cipher DEFAULT:@SECLEVEL=0", "tls-ciphersuites TLS_AES_128_GCM_SHA256"],
   ["tls-groups X25519:secp256r1", "tls-cert-profile insecure", "tls-cert-profile preferred", "topology subnet"],
   ["ifconfig 10.8.0.2 255.255.255.0", "ifconfig-ipv6 fd00::2/64 fd00::1", "route 10.0.0.0 255.0.0.0 vpn_gateway 5"],

@@ -172,6 +172,7 @@ function serverConfig({ wrap, cipher }: PeerOptions): ServerSessionConfig {
       remoteCertKu: none,
       nsCertType: none,
       x509Name: none,
+      usernameFields: ["CN"],
       verifyHash: none,
       peerFingerprints: none,
     },

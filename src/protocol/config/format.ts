@@ -237,7 +237,10 @@ function writeVerify(out: Output, verify: VerifyConfig): void {
   out.value("remote-cert-eku", verify.remoteCertEku);
   if (verify.remoteCertKu) out.line("remote-cert-ku", ...verify.remoteCertKu.map((bits) => bits.toString(16)));
   out.value("ns-cert-type", verify.nsCertType);
-  if (verify.x509Name) out.line("verify-x509-name", verify.x509Name.name, verify.x509Name.type);
+  if (verify.x509Name) {
+    out.line("verify-x509-name", verify.x509Name.name, verify.x509Name.type);
+    if (verify.usernameFields.join() !== "CN") out.line("x509-username-field", ...verify.usernameFields);
+  }
   const { verifyHash, peerFingerprints } = verify;
   for (const digest of verifyHash?.digests ?? []) out.line("verify-hash", colons(digest), verifyHash!.algorithm);
   if (peerFingerprints) out.block("peer-fingerprint", rows(peerFingerprints.map(colons)));

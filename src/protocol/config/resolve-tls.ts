@@ -1,4 +1,5 @@
 /** TLS, and who the peer must be: lines -> values. */
+import { usernameField } from "../exchange/attribute-names.ts";
 import type { TlsVersion } from "../ports.ts";
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
@@ -171,21 +172,32 @@ export function resolveVerify(reader: Reader, role: Role): VerifyConfig {
       "whoever has a certificate of this CA, such as another client, can pass for the server; add remote-cert-tls server",
     );
   }
-  const field = reader.last("x509-username-field");
-  if (field && !(field.words.length === 2 && field.words[1]?.toUpperCase() === "CN")) {
-    if (x509Name && x509Name.type !== "subject")
-      reader.problem(field, "not available yet: verify-x509-name looks at the common name");
-    else reader.warn(field, "ignored: only verify-x509-name would look at it");
-  }
   return {
     remoteCertTls,
     remoteCertEku: reader.last("remote-cert-eku")?.words[1],
     remoteCertKu,
     nsCertType,
     x509Name,
+    usernameFields: usernameFields(reader, x509Name?.type),
     verifyHash: verifyHash(reader),
     peerFingerprints: fingerprints(reader),
   };
+}
+
+const COMMON_NAME: readonly string[] = ["CN"];
+
+function usernameFields(reader: Reader, nameType: string | undefined): readonly string[] {
+  const line = reader.last("x509-username-field");
+  if (line === undefined) return COMMON_NAME;
+  const fields = line.words.slice(1).flatMap((word) => {
+    const field = usernameField(word);
+    if (field === undefined) reader.problem(line, `"${printable(word)}" is no attribute of a name that is available`);
+    return field ?? [];
+  });
+  if (nameType === "name" || nameType === "name-prefix") return fields;
+  if (fields.join() !== COMMON_NAME.join())
+    reader.warn(line, "ignored: only verify-x509-name with name or name-prefix looks at it");
+  return COMMON_NAME;
 }
 
 /** All of them count: the certificate must have one. */

@@ -125,6 +125,8 @@ export interface VerifyConfig {
   readonly remoteCertKu: readonly number[] | undefined;
   readonly nsCertType: "server" | "client" | undefined;
   readonly x509Name: { readonly type: "subject" | "name" | "name-prefix"; readonly name: string } | undefined;
+  /** x509-username-field: what of the certificate a name is compared with; ["CN"] where nothing else is said. */
+  readonly usernameFields: readonly string[];
   /** verify-hash: digests of the certificate that signed the peer's ("level 1"); any of them. */
   readonly verifyHash: { readonly algorithm: "SHA1" | "SHA256"; readonly digests: readonly string[] } | undefined;
   /** peer-fingerprint: SHA-256 of the peer certificate, lower-case hex without colons; any of them. */

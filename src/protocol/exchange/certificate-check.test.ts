@@ -12,6 +12,7 @@ const NO_DEMANDS: VerifyConfig = {
   remoteCertKu: undefined,
   nsCertType: undefined,
   x509Name: undefined,
+  usernameFields: ["CN"],
   verifyHash: undefined,
   peerFingerprints: undefined,
 };
@@ -170,6 +171,31 @@ test("verify-x509-name name: the last common name counts, as in OpenVPN", () => 
   const by = (name: string) => checkPeerCertificate({ ...NO_DEMANDS, x509Name: { type: "name", name } }, [der("two")]);
   expect(by("last")).toBeUndefined();
   expect(by("first")?.directive).toBe("verify-x509-name");
+});
+
+test("x509-username-field: another attribute, several, an e-mail address or the serial number in place of the common name", () => {
+  const subject = "/OU=first/OU=edge/UID=e7/emailAddress=own@vpn.example/CN=vpn.example";
+  const alt = "subjectAltName=DNS:vpn.example,email:alt@vpn.example";
+  const more = ["-addext", alt, "-set_serial", "0xab01", "-days", "9"];
+  openssl("req", "-x509", "-key", "ca.key", "-subj", subject, "-out", "rich.crt", ...more);
+  const by = (name: string, ...usernameFields: string[]) =>
+    checkPeerCertificate({ ...NO_DEMANDS, x509Name: { type: "name", name }, usernameFields }, [der("rich")]);
+  for (const [name, ...fields] of [
+    ["e7", "UID"],
+    ["edge", "OU"],
+    ["own@vpn.example", "emailAddress"],
+    ["alt@vpn.example", "ext:subjectAltName"],
+    ["0xAB01", "serialNumber"],
+    ["edge_e7", "OU", "UID"],
+  ] as const)
+    expect(by(name, ...fields)).toBeUndefined();
+  for (const [name, ...fields] of [
+    ["vpn.example", "UID"],
+    ["first", "OU"],
+    ["", "L"],
+    ["edge", "OU", "L"],
+  ] as const)
+    expect(by(name, ...fields)?.directive).toBe("verify-x509-name");
 });
 
 test("verify-x509-name: whole name, prefix, and the subject as OpenVPN prints it", () => {

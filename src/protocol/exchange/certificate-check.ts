@@ -7,6 +7,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension, X509Certificate } from "@peculiar/x509";
 import type { VerifyConfig } from "../config/types.ts";
+import { opensslSubject, userName } from "./certificate-name.ts";
 import type { CertificateProblem } from "./failure.ts";
 
 const NS_CERT_TYPE = "2.16.840.1.113730.1.1";
@@ -124,88 +125,18 @@ function checkNsCertType({ nsCertType }: VerifyConfig, leaf: X509Certificate): C
   return { directive: "ns-cert-type", problem: `the peer's certificate is not of nsCertType ${nsCertType}` };
 }
 
-function checkName({ x509Name }: VerifyConfig, leaf: X509Certificate): CertificateProblem | undefined {
+function checkName({ x509Name, usernameFields }: VerifyConfig, leaf: X509Certificate): CertificateProblem | undefined {
   if (x509Name === undefined) return undefined;
   const { type, name } = x509Name;
-  const found = type === "subject" ? opensslSubject(leaf) : (commonName(leaf) ?? "");
+  const found = type === "subject" ? opensslSubject(leaf) : userName(leaf, usernameFields);
+  if (found === undefined)
+    return {
+      directive: "verify-x509-name",
+      problem: `the peer's certificate has no ${usernameFields.join(" or no ")}`,
+    };
   if (type === "name-prefix" ? found.startsWith(name) : found === name) return undefined;
   return { directive: "verify-x509-name", problem: `the peer's certificate is for "${found}", not for "${name}"` };
 }
-
-/**
- * As OpenVPN prints it: "C=DE, O=Example, CN=server", in the certificate's order, with OpenSSL's short names, " + " inside
- * a multi-valued part, control characters as \\XX and a backslash doubled.
- */
-function opensslSubject(certificate: X509Certificate): string {
-  const parts = subjectParts(certificate).map((part) =>
-    part.map(([type, value]) => `${type}=${escaped(value)}`).join(" + "),
-  );
-  return parts.join(", ").replace(/^-+/, (dashes) => "_".repeat(dashes.length));
-}
-
-/** The last one, as OpenVPN takes it, with "_" for control characters. */
-function commonName(certificate: X509Certificate): string | undefined {
-  return (
-    subjectParts(certificate)
-      .flat()
-      .findLast(([type]) => type === "CN")?.[1]
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
-      .replace(/[\u0000-\u001f\u007f]/g, "_")
-  );
-}
-
-/** The relative distinguished names in order, each with its attributes (nearly always one). */
-function subjectParts(certificate: X509Certificate): [string, string][][] {
-  return certificate.subjectName
-    .toJSON()
-    .map((part) =>
-      Object.entries(part).flatMap(([type, values]) =>
-        values.map((value): [string, string] => [SHORT_NAMES.get(type) ?? type, value]),
-      ),
-    );
-}
-
-const escaped = (text: string): string =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
-  text.replace(/[\u0000-\u001f\u007f\\]/g, (c) =>
-    c === "\\" ? "\\\\" : `\\${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
-  );
-
-/** OpenSSL's short names of attributes that the reader names otherwise or by number only. */
-const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
-  ["E", "emailAddress"],
-  ["G", "GN"],
-  ["I", "initials"],
-  ["T", "title"],
-  ["2.5.4.5", "serialNumber"],
-  ["2.5.4.9", "street"],
-  ["2.5.4.13", "description"],
-  ["2.5.4.15", "businessCategory"],
-  ["2.5.4.16", "postalAddress"],
-  ["2.5.4.17", "postalCode"],
-  ["2.5.4.18", "postOfficeBox"],
-  ["2.5.4.19", "physicalDeliveryOfficeName"],
-  ["2.5.4.20", "telephoneNumber"],
-  ["2.5.4.23", "facsimileTelephoneNumber"],
-  ["2.5.4.41", "name"],
-  ["2.5.4.44", "generationQualifier"],
-  ["2.5.4.45", "x500UniqueIdentifier"],
-  ["2.5.4.46", "dnQualifier"],
-  ["2.5.4.51", "houseIdentifier"],
-  ["2.5.4.65", "pseudonym"],
-  ["2.5.4.72", "role"],
-  ["2.5.4.97", "organizationIdentifier"],
-  ["0.9.2342.19200300.100.1.1", "UID"],
-  ["0.9.2342.19200300.100.1.3", "mail"],
-  ["0.9.2342.19200300.100.1.4", "info"],
-  ["0.9.2342.19200300.100.1.9", "host"],
-  ["0.9.2342.19200300.100.1.37", "associatedDomain"],
-  ["1.2.840.113549.1.9.2", "unstructuredName"],
-  ["1.2.840.113549.1.9.8", "unstructuredAddress"],
-  ["1.3.6.1.4.1.311.60.2.1.1", "jurisdictionL"],
-  ["1.3.6.1.4.1.311.60.2.1.2", "jurisdictionST"],
-  ["1.3.6.1.4.1.311.60.2.1.3", "jurisdictionC"],
-]);
 
 function reverseByte(x: number): number {
   let out = 0;

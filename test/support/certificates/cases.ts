@@ -235,6 +235,29 @@ const NAMES: readonly Case[] = [
   ),
   up("verify-x509-name name", [...CA, "verify-x509-name vpn.example name"], { shows: "named" }),
   up("verify-x509-name name-prefix", [...CA, "verify-x509-name vpn. name-prefix"], { shows: "named" }),
+  ...(
+    [
+      ["UID", "e7"],
+      ["uid", "e7"],
+      ["OU", "edge"],
+      ["organizationalUnitName", "edge"],
+      ["emailAddress", "own@vpn.example"],
+      ["ext:subjectAltName", "alt@vpn.example"],
+      ["OU UID", "edge_e7"],
+    ] as const
+  ).map(([field, name]) =>
+    up(`x509-username-field ${field}`, [...CA, `x509-username-field ${field}`, `verify-x509-name ${name} name`], {
+      shows: "rich",
+    }),
+  ),
+  ...["CN", "L", "OU"].map((field) =>
+    refused(
+      `x509-username-field ${field}, which has another value or none`,
+      [...CA, `x509-username-field ${field}`, "verify-x509-name e7 name"],
+      /verify-x509-name/,
+      { shows: "rich" },
+    ),
+  ),
   refused("verify-x509-name of a part", [...CA, "verify-x509-name vpn. name"], /verify-x509-name/, { shows: "named" }),
 ];
 

@@ -115,6 +115,7 @@ key netscape; sign netscape ca nsCertType=server
 key netscape-client; sign netscape-client ca nsCertType=client
 key critical; sign critical ca "$SERVER\n1.2.3.4=critical,DER:0500"
 SUBJECT='/C=DE/O=Acme, Inc./CN=vpn.example' leaf named ca
+key rich; SUBJECT='/OU=first/OU=edge/UID=e7/emailAddress=own@vpn.example/CN=vpn.example' sign rich ca "$SERVER\nsubjectAltName=DNS:vpn.example,email:alt@vpn.example"
 dated expired ca 20200101000000Z 20210101000000Z
 dated future ca 20400101000000Z 20410101000000Z
 openssl x509 -in server.crt -signkey server.key -out self-signed.crt -days 30 2>/dev/null; cp server.key self-signed.key
