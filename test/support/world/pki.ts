@@ -6,6 +6,7 @@ import "reflect-metadata";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as x509 from "@peculiar/x509";
+import { OPENVPN } from "./openvpn-binary.ts";
 
 const EC = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const DAY = 86_400_000;
@@ -70,7 +71,7 @@ export async function makePki(dir: string): Promise<void> {
 
 function makeV2Keys(cwd: string): void {
   const openvpn = (...args: string[]) => {
-    const result = Bun.spawnSync([process.env["OPENVPN"] ?? "/usr/sbin/openvpn", ...args], { cwd });
+    const result = Bun.spawnSync([OPENVPN, ...args], { cwd });
     if (!result.success) throw new Error(`openvpn ${args.join(" ")}: ${result.stdout}`);
   };
   openvpn("--genkey", "tls-crypt-v2-server", V2_SERVER_KEY);

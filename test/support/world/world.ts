@@ -14,6 +14,7 @@ import { badLinkCommand, type LinkFaults } from "./bad-link.ts";
 import { Capture, captureCommand, type Expectation, type Tally } from "./capture.ts";
 import type { FloodKind } from "./flood.ts";
 import { addNamespace, inside, removeNamespace, removeStale } from "./namespaces.ts";
+import { OPENVPN } from "./openvpn-binary.ts";
 import { checkedLogins, SERVER_DEFAULTS, type ServerOptions, writeServerConfig } from "./openvpn-server.ts";
 import { answered } from "./ping.ts";
 import { makePki } from "./pki.ts";
@@ -132,7 +133,7 @@ export class World {
     const options = { ...SERVER_DEFAULTS, ...changes };
     this.servers.set(name, { ...options, address });
     const config = writeServerConfig(this.dir, name, address, options);
-    const daemon = this.start(name, "net", ["openvpn", "--cd", this.dir, "--config", config]);
+    const daemon = this.start(name, "net", [OPENVPN, "--cd", this.dir, "--config", config]);
     if ((await daemon.says(/Initialization Sequence Completed/, PATIENCE)) === undefined) {
       throw new Error(`the openvpn server did not start:\n${daemon.log().slice(-2000)}`);
     }
