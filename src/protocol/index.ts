@@ -2,11 +2,13 @@
 export { formatConfig } from "./config/format.ts";
 export { type ParseOptions, parseConfig } from "./config/parse.ts";
 export type * from "./config/types.ts";
+export { SessionCookies } from "./control/cookie.ts";
 export { noblePrimitives } from "./control/noble-primitives.ts";
 export { nobleAead } from "./data/noble-aead.ts";
 export { type SessionDrop, sessionDropText } from "./drop.ts";
 export type * from "./ports.ts";
 export { parseTunnelOptions, type Tunnel, type TunnelContext, type TunnelResult } from "./push/tunnel-options.ts";
+export { type Admission, type AdmissionConfig, admit } from "./server/admission.ts";
 export type { AssociationStart, SessionCounter, SessionPorts } from "./session/association.ts";
 export { ClientSession, type ClientStart } from "./session/client.ts";
 export type * from "./session/events.ts";

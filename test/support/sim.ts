@@ -59,7 +59,8 @@ export interface SimOptions {
   lines?: readonly string[];
   link?: Partial<Link>;
   peer?: Partial<PeerOptions>;
-  server?: ServerKind;
+  /** One of the two kinds, or a server that is there already. */
+  server?: ServerKind | SimServer;
   /** With tls-crypt-v2: the independent server keeps nothing of the first packet. */
   cookie?: boolean;
   /** The independent server has a key of its own for renegotiations. */
@@ -129,7 +130,8 @@ export class Sim {
       ekm: true,
       ...options.peer,
     };
-    this.peer = options.server === "product" ? new OpenvpnPeer(peer) : independentServer(peer, options);
+    if (typeof options.server === "object") this.peer = options.server;
+    else this.peer = options.server === "product" ? new OpenvpnPeer(peer) : independentServer(peer, options);
   }
 
   get end(): SessionEnd | undefined {

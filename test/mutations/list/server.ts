@@ -62,6 +62,39 @@ export const SERVER = [
     "that random values are wiped when keys are made",
   ]),
   ...mutationsOf(
+    "protocol/server/admission.ts",
+    [
+      "if (!cookies.isOurs(own, address, packet.sessionId, unixSeconds)) return DROP_CONTROL_SESSION_ID;",
+      "",
+      "that a session begins with a cookie of this server (CVE-2025-13086)",
+    ],
+    ["packet.acks.some((id) => id > LAST_ID)", "false", "what a first exchange may acknowledge"],
+    ["(packet.packetId ?? 0) > LAST_ID", "false", "the packet id of what follows the reset"],
+    [
+      "if (packet.packetId !== 0 || packet.acks.length > 0) return DROP_CONTROL_UNEXPECTED;",
+      "",
+      "the form of a client's reset",
+    ],
+    [
+      "return wrappedKeys?.forceCookie === true ? DROP_CONTROL_UNEXPECTED :",
+      "return",
+      "that force-cookie wants a client that reads early negotiation",
+    ],
+    [
+      "if (client === undefined) return DROP_CONTROL_AUTHENTICATION;",
+      "if (client === undefined) return 0 as never;",
+      "the check of a wrapped key",
+    ],
+    ["if (bytes.length > MAX_CONTROL_LEN) return DROP_CONTROL_OVERSIZE;", "", "the longest first packet"],
+    ["if (keyIdOf(bytes[0]!) !== 0) return DROP_CONTROL_KEY_ID;", "", "the key id of a first packet"],
+  ),
+  ...mutationsOf(
+    "protocol/control/cookie.ts",
+    ["concat(time, clientSessionId, address)", "concat(time, clientSessionId)", "the address in a cookie"],
+    ["concat(time, clientSessionId, address)", "concat(time, address)", "the client's session id in a cookie"],
+    ["concat(time, clientSessionId, address)", "concat(clientSessionId, address)", "the time in a cookie"],
+  ),
+  ...mutationsOf(
     "protocol/session/association.ts",
     ["resumed === undefined ? firstId : 1", "firstId", "the replay id of the answer without a session"],
     [
