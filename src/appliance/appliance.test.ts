@@ -232,7 +232,7 @@ function connecting(config: (good: ClientConfig) => ClientConfig = (good) => goo
   const address = parseCidr("203.0.113.5/24")!;
   const wan = { ...DEFAULT_SETTINGS.wan, address, gateway: parseIpv4("203.0.113.1"), dns: [parseIpv4("203.0.113.1")!] };
   const good = ok({ ...DEFAULT_SETTINGS, wan }) as LoadResult & { ok: true };
-  const it = appliance({ ...good, config: config(good.config) });
+  const it = appliance({ ...good, config: config(good.config as ClientConfig) });
   it.subject.control(now);
   /** A turn of the loop. */
   const turn = (): void => {

@@ -18,7 +18,7 @@ import { libsslTls } from "../platform/crypto/tls.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import type { Part, Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
-import type { ClientConfig } from "../protocol/config/types.ts";
+import type { DialConfig } from "../protocol/config/types.ts";
 import type { Decompressors } from "../protocol/ports.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { DialHistory } from "../tunnel/history.ts";
@@ -101,7 +101,7 @@ export class Appliance implements Turns {
   #failure = { text: "", at: Number.NEGATIVE_INFINITY };
   /** When a dialer takes the place of one that failed. */
   #reviveAt = Number.POSITIVE_INFINITY;
-  #config: ClientConfig | undefined;
+  #config: DialConfig | undefined;
   /** Of #config: a dialer that takes the place of one that failed goes on where that one was. */
   #history: DialHistory | undefined;
 
@@ -382,7 +382,7 @@ export class Appliance implements Turns {
       settings: settings.dns,
       hosts: this.#dhcp?.names ?? NO_HOSTS,
       tls: libsslTls,
-      authorities: () => this.#config?.tls.ca,
+      authorities: () => (this.#config?.role === "client" ? this.#config.tls.ca : undefined),
     });
   }
 

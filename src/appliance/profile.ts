@@ -6,7 +6,7 @@ import { dirname, join, normalize } from "node:path";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { printable } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
-import type { ClientConfig, ConfigProblem } from "../protocol/config/types.ts";
+import type { ConfigProblem, DialConfig } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
 import { parseSettings, type Settings, unreadableSettings } from "./settings.ts";
 
@@ -34,7 +34,7 @@ interface Loaded {
 }
 
 export type LoadResult =
-  | (Loaded & { readonly ok: true; readonly config: ClientConfig })
+  | (Loaded & { readonly ok: true; readonly config: DialConfig })
   | (Loaded & { readonly ok: false; readonly problems: readonly ConfigProblem[] });
 
 export const SETTINGS_FILE = "appliance.toml";
@@ -88,12 +88,13 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
 
   const auth = reader.read(CREDENTIALS_FILE);
   const result = parseConfig({ file: name, text: bytes }, (file) => readBeside(reader, name, file), {
-    roles: ["client"],
+    roles: ["client", "static"],
     defaultCredentials: auth === undefined ? undefined : { label: CREDENTIALS_FILE, ...contentOf(auth) },
   });
-  const tls = result.ok
-    ? checkTls(result.config, options.unixSeconds ?? Math.floor(Date.now() / 1000))
-    : { problems: [], warnings: [] };
+  const tls =
+    result.ok && result.config.role === "client"
+      ? checkTls(result.config, options.unixSeconds ?? Math.floor(Date.now() / 1000))
+      : { problems: [], warnings: [] };
   const warnings = [...result.warnings, ...tls.warnings];
   problems.push(...(result.ok ? tls.problems : result.problems));
   if (result.ok && problems.length === 0) return { ok: true, settings, notices: [], warnings, config: result.config };

@@ -1,7 +1,7 @@
 /** A configuration that was read, at the start or again: what is said of it, and what of it cannot be taken while the appliance runs. */
 import type { Log } from "../lib/log.ts";
 import { formatProblem, inOrder } from "../protocol/config/problem.ts";
-import type { ClientConfig } from "../protocol/config/types.ts";
+import type { DialConfig } from "../protocol/config/types.ts";
 import { type LoadResult, SETTINGS_FILE } from "./profile.ts";
 import type { Settings } from "./settings.ts";
 
@@ -15,8 +15,8 @@ export function sayLoaded(
   log: Log,
   loaded: LoadResult,
   mending: string,
-  current: ClientConfig | undefined,
-): ClientConfig | undefined {
+  current: DialConfig | undefined,
+): DialConfig | undefined {
   for (const notice of loaded.notices) log.write("info", "config.notice", notice);
   for (const { isWarning, found } of inOrder(loaded.warnings, loaded.ok ? [] : loaded.problems))
     log.write(isWarning ? "warn" : "error", isWarning ? "config.warning" : "config.invalid", formatProblem(found));

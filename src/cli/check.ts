@@ -52,13 +52,14 @@ export async function check(argv: string[]): Promise<number> {
   const beside = filesBeside(file);
   const auth = beside("auth.txt");
   const result = parseConfig({ file, text }, beside, {
-    roles: ["client"],
+    roles: ["client", "static"],
     expected: values.client ? "client" : values.server ? "server" : undefined,
     defaultCredentials: auth === undefined ? undefined : credentials(auth),
   });
-  const tls = result.ok
-    ? checkTls(result.config, Math.floor(Date.now() / 1000))
-    : { problems: result.problems, warnings: [] };
+  const tls =
+    result.ok && result.config.role === "client"
+      ? checkTls(result.config, Math.floor(Date.now() / 1000))
+      : { problems: result.ok ? [] : result.problems, warnings: [] };
   for (const { isWarning, found } of inOrder([...result.warnings, ...tls.warnings], tls.problems))
     process.stderr.write(`${oneLine(formatProblem(found))}${isWarning ? " (warning)" : ""}\n`);
   if (!result.ok || tls.problems.length > 0) return 1;

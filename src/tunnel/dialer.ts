@@ -15,7 +15,7 @@ import { type IpAddress, parseIp } from "../lib/ip.ts";
 import type { Log, LogFields } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
-import type { ClientConfig, Remote } from "../protocol/config/types.ts";
+import type { ClientConfig, DialConfig, Remote } from "../protocol/config/types.ts";
 import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
 import { tunnelMss } from "../protocol/data/mtu.ts";
 import { DROP_CONTROL_AUTHENTICATION } from "../protocol/drop.ts";
@@ -31,10 +31,12 @@ import type {
 import type { TunnelDns } from "../protocol/push/dns-options.ts";
 import { parseTunnelOptions, withoutIpv6 } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
+import type { DialSession } from "../protocol/session/dial-session.ts";
 import type { LinkEnd, SessionEnd, SessionEvent } from "../protocol/session/events.ts";
-import { explainEnd, explainSilence, explainStall, type Place } from "../protocol/session/explain.ts";
+import { explainEnd, explainSilence, explainStall, explainStaticEnd, type Place } from "../protocol/session/explain.ts";
 import type { AttemptOutcome } from "../protocol/session/retry.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
+import { StaticSession } from "../protocol/session/static.ts";
 import { connectionConfig } from "./connection.ts";
 import type { DialHistory } from "./history.ts";
 import type { Link, LinkFactory } from "./link.ts";
@@ -61,7 +63,7 @@ const HEARD = [1, 3] as const;
 const SAID = [6, 64] as const;
 
 export interface DialerOptions {
-  readonly config: ClientConfig;
+  readonly config: DialConfig;
   /** Of this configuration. */
   readonly history: DialHistory;
   readonly side: TunnelSide;
@@ -295,8 +297,7 @@ export class Dialer {
       return this.#backOff(now, { kind: "link-failed" }, said ? "" : text);
     }
     const { links, slab, aead, cbc, decompressors, control, random, scratch } = this.#options;
-    this.#tls ??= this.#options.tls.context(tlsParameters(config.tls, config.verify));
-    const ports = { slab, aead, cbc, decompressors, control, tls: this.#tls, random, scratch };
+    const data = { slab, aead, cbc, decompressors, random, scratch };
     const { protocol } = remote;
     const { proxy } = config;
     const to = { address, port: proxy?.port ?? remote.port };
@@ -323,12 +324,21 @@ export class Dialer {
     }
     const unixSeconds = this.#options.unixSeconds();
     const start = { link, unixSeconds, wallClock: this.#options.unixSeconds, login: this.#history.login };
-    const session = new ClientSession(config, ports, start);
+    const session =
+      config.role === "static"
+        ? new StaticSession(config, data, start)
+        : new ClientSession(config, { ...data, control, tls: this.#tlsOf(config) }, start);
     const attempt = new Attempt({ remote, config, address, link, session, startedAt: now });
     this.#state = { kind: "connecting", attempt };
     this.#said.write(now, "info", "link.connecting", "", { ...attempt.where(), protocol });
     if (link.isOpen) this.#linkOpened(now, attempt);
     else attempt.openBy = now + Math.min(OPENING_MS, config.retry.connectTimeout * 1000);
+  }
+
+  /** Made for the first session. */
+  #tlsOf({ tls, verify }: ClientConfig): TlsContext {
+    this.#tls ??= this.#options.tls.context(tlsParameters(tls, verify));
+    return this.#tls;
   }
 
   /** The link can be sent over: the session begins. */
@@ -388,6 +398,7 @@ export class Dialer {
         log.write("debug", "link.answered", "", attempt.where());
         return;
       case "silence": {
+        if (attempt.config.role === "static") return;
         const { message } = explainSilence(event.seconds, attempt.config, this.#place(attempt), attempt.seen());
         log.write("warn", "link.silent", message, attempt.where());
         // Somebody else may answer; without an alternative the same server is asked on, unless its name has moved.
@@ -396,6 +407,7 @@ export class Dialer {
         return;
       }
       case "stalled": {
+        if (attempt.config.role === "static") return;
         const { level, message } = explainStall(event.phase, attempt.config, this.#place(attempt));
         log.write(level, "link.stalled", message, attempt.where());
         return;
@@ -499,7 +511,10 @@ export class Dialer {
     attempt.transmit(now);
     const state = this.#state.kind;
     const wasUp = state === "up" || state === "leaving";
-    const { level, message } = explainEnd(end, attempt.config, this.#place(attempt), attempt.seen());
+    const { config } = attempt;
+    const place = this.#place(attempt);
+    const { level, message } =
+      config.role === "static" ? explainStaticEnd(end, place) : explainEnd(end, config, place, attempt.seen());
     if (wasUp) this.#log.write(level, "tunnel.down", message, { reason: end.kind });
     else this.#said.write(now, level, "link.failed", message, { ...attempt.where(), reason: end.kind });
     if (!wasUp) this.#hasFailed(attempt);
@@ -570,7 +585,7 @@ export class Dialer {
 interface Way {
   readonly remote: Remote;
   /** As it is for this remote. */
-  readonly config: ClientConfig;
+  readonly config: DialConfig;
   /** The server's address, where it is known although a proxy is between. */
   readonly server: IpAddress | undefined;
   /** Which of the addresses is due. */
@@ -581,11 +596,11 @@ interface Way {
 class Attempt {
   readonly remote: Remote;
   /** The profile as it is for this remote. */
-  readonly config: ClientConfig;
+  readonly config: DialConfig;
   /** Of the server, or of the proxy in front of it. */
   readonly address: IpAddress;
   readonly link: Link;
-  readonly session: ClientSession;
+  readonly session: DialSession;
   readonly startedAt: number;
   /** Where the server is: another one than 0 once it has floated. */
   path = 0;

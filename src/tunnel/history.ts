@@ -3,7 +3,7 @@
  * dialer that failed goes on where that one was, so that our own errors shorten no wait that a server is owed.
  */
 import type { Random } from "../lib/random.ts";
-import type { ClientConfig } from "../protocol/config/types.ts";
+import type { DialConfig } from "../protocol/config/types.ts";
 import type { LoginMemory } from "../protocol/session/login.ts";
 import { RetryPolicy } from "../protocol/session/retry.ts";
 
@@ -14,7 +14,7 @@ export class DialHistory {
   /** Until then a refusal of the login is heeded, whatever the network does. */
   loginAt = Number.NEGATIVE_INFINITY;
 
-  constructor({ remotes, retry }: Pick<ClientConfig, "remotes" | "retry">, random: Random) {
+  constructor({ remotes, retry }: Pick<DialConfig, "remotes" | "retry">, random: Random) {
     this.retry = new RetryPolicy(remotes, retry, random);
   }
 }

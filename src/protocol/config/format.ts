@@ -8,6 +8,7 @@ import type {
   ControlConfig,
   ControlWrap,
   DataConfig,
+  DialConfig,
   KeepaliveConfig,
   LinkConfig,
   Material,
@@ -35,16 +36,17 @@ export function formatConfig(config: Config): string {
   out.line("dev", config.device);
   if (!/^tun/.test(config.device)) out.line("dev-type", "tun");
   // Beside nobind no block could have a port.
-  const isBoundInBlock =
-    config.role === "client" && config.remotes.some(({ own }) => own.link?.localPort !== undefined);
+  const isBoundInBlock = "remotes" in config && config.remotes.some(({ own }) => own.link?.localPort !== undefined);
   writeLink(out, config.link, config.role, !isBoundInBlock);
   writeData(out, config.data, config.role);
   writeKeepalive(out, config.keepalive);
   if (config.exitNotify > 0) out.line("explicit-exit-notify", config.exitNotify);
   writeTunnel(out, config.tunnel);
   if (config.role === "client") writeClient(out, config);
-  if (config.role === "static") writeStaticKey(out, "secret", config.secret);
-  else {
+  if (config.role === "static") {
+    writeDial(out, config);
+    writeStaticKey(out, "secret", config.secret);
+  } else {
     writeControl(out, config.control);
     writeVerify(out, config.verify);
     writeTls(out, config.tls);
@@ -82,11 +84,15 @@ function protocolWord(remote: Remote): string {
   return remote.protocol === "udp" ? `udp${family}` : `tcp${family}-client`;
 }
 
-function writeClient(out: Output, config: ClientConfig): void {
+function writeDial(out: Output, config: DialConfig): void {
   writeProxy(out, config.proxy);
   writeProxyLogin(out, config);
   writeRemotes(out, config);
   writeRetry(out, config.retry);
+}
+
+function writeClient(out: Output, config: ClientConfig): void {
+  writeDial(out, config);
   writePull(out, config.pull);
   writePeerInfo(out, config.peerInfo);
   const { login } = config;
@@ -101,7 +107,7 @@ function writeClient(out: Output, config: ClientConfig): void {
 }
 
 /** Where a server has something of its own, each has a block; else each has a line. */
-function writeRemotes(out: Output, config: ClientConfig): void {
+function writeRemotes(out: Output, config: DialConfig): void {
   const isPlain = config.remotes.every(({ own }) => Object.keys(own).length === 0);
   for (const remote of config.remotes) {
     const words = ["remote", remote.host, remote.port, protocolWord(remote)] as const;
@@ -141,7 +147,7 @@ function writeProxy(out: Output, proxy: ProxyConfig | undefined): void {
 }
 
 /** <http-proxy-user-pass>, which no <connection> block can hold: the login of all that name no file. */
-function writeProxyLogin(out: Output, { proxy, remotes }: ClientConfig): void {
+function writeProxyLogin(out: Output, { proxy, remotes }: DialConfig): void {
   const logins = [proxy, ...remotes.map(({ own }) => own.proxy)].flatMap((each) =>
     each?.kind === "http" && each.login && (each.method !== "basic" || fileOf(each.login) === undefined)
       ? [each.login]

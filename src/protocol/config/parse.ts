@@ -9,16 +9,17 @@ import type { ReadFile } from "./beside.ts";
 import { lex, printable } from "./lexer.ts";
 import { Reader, Report } from "./reader.ts";
 import { type DefaultCredentials, resolveLogin, resolvePull, resolveRetry } from "./resolve-client.ts";
-import { resolveControl, resolveSecret, resolveWrap } from "./resolve-control.ts";
+import { resolveControl, resolveWrap } from "./resolve-control.ts";
 import { resolveData, resolveFragment, resolveSizes } from "./resolve-data.ts";
 import { resolveExitNotify, resolveKeepalive } from "./resolve-keepalive.ts";
 import { resolveLink, resolveRemotes } from "./resolve-link.ts";
 import { resolveProxy } from "./resolve-proxy.ts";
+import { resolveStatic } from "./resolve-static.ts";
 import { resolveTls, resolveVerify } from "./resolve-tls.ts";
 import { resolveLocalOptions } from "./resolve-tunnel.ts";
 import { type Decision, decideRole, NOT_AVAILABLE, PROFILE_OF } from "./role.ts";
 import { plainLine, type Selection, selectLines, shownName } from "./select.ts";
-import type { ClientConfig, Config, ConfigOf, ConfigResult, Remote, Role } from "./types.ts";
+import type { Config, ConfigOf, ConfigResult, DialConfig, Remote, Role } from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
 export interface ParseOptions<R extends Role> {
@@ -91,8 +92,10 @@ function checkRole<R extends Role>(
   if (expected !== undefined && expected !== role)
     report.problem(line, directive, `this is ${PROFILE_OF[role]}, where ${PROFILE_OF[expected]} is expected`);
   else if (role !== "client" && roles !== undefined && !(roles as readonly Role[]).includes(role))
-    report.problem(line, directive, NOT_AVAILABLE[role]);
+    report.problem(line, directive, role === "static" ? NOT_HERE : NOT_AVAILABLE[role]);
 }
+
+const NOT_HERE = "a profile with a static key is not for this program";
 
 /** What the resolvers read from. */
 interface Sources {
@@ -115,8 +118,9 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
     exitNotify: resolveExitNotify(reader),
   };
   if (role === "static") {
-    const secret = resolveSecret(reader);
-    return secret && { role, ...common, secret };
+    const own = resolveStatic(reader, data);
+    const dial = resolveDial(sources, role, common);
+    return own && { role, ...common, ...own, ...dial };
   }
   const withTls = {
     ...common,
@@ -126,33 +130,42 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   };
   if (role !== "client") return { role, ...withTls };
   checkPull(reader);
-  const proxy = resolveProxy(reader);
-  const remotes = resolveRemotes(reader, selection.connections, { proxy, fragment: data.fragment }, (all, block) =>
-    resolveOwn(all, block, common),
-  );
   return {
     role,
     ...withTls,
-    proxy,
-    remotes,
-    retry: resolveRetry(reader),
+    ...resolveDial(sources, role, common),
     login: resolveLogin(reader, defaultCredentials),
     pull: resolvePull(reader),
     peerInfo: { pushPeerInfo: reader.has("push-peer-info"), variables: selection.variables },
   };
 }
 
+/** The way to the remotes, and when they are tried. */
+function resolveDial(
+  { reader, selection }: Sources,
+  role: DialConfig["role"],
+  common: Pick<DialConfig, "link" | "data">,
+): Pick<DialConfig, "proxy" | "remotes" | "retry"> {
+  const proxy = resolveProxy(reader);
+  const { fragment } = common.data;
+  const remotes = resolveRemotes(reader, selection.connections, { proxy, fragment }, (all, block) =>
+    resolveOwn(all, block, role, common),
+  );
+  return { proxy, remotes, retry: resolveRetry(reader) };
+}
+
 /** What a <connection> block has of its own. */
 function resolveOwn(
   all: Reader,
   block: Reader,
-  { link: outer, data }: Pick<ClientConfig, "link" | "data">,
+  role: DialConfig["role"],
+  { link: outer, data }: Pick<DialConfig, "link" | "data">,
 ): Remote["own"] {
   const hasOne = (...names: string[]): boolean => names.some((name) => block.has(name));
   const proxy = hasOne("http-proxy", "socks-proxy", "http-proxy-option", "http-proxy-user-pass") && resolveProxy(all);
   const hasFragment = hasOne("fragment");
   const fragment = hasFragment ? resolveFragment(all) : data.fragment;
-  const link = resolveLink(all, "client");
+  const link = resolveLink(all, role);
   // A key of the block has the direction that the block says.
   const wrap = resolveWrap(block, data.auth);
   return {

@@ -1,12 +1,11 @@
 /** What an OpenVPN file makes of this end; it is decided before anything else, since it says what the other lines mean. */
 import type { Line } from "./lexer.ts";
-import type { Role } from "./types.ts";
+import type { DialConfig, Role } from "./types.ts";
 
 /** Said at the line that decides for a role that this build cannot play. */
-export const NOT_AVAILABLE: Readonly<Record<Exclude<Role, "client">, string>> = {
+export const NOT_AVAILABLE: Readonly<Record<Exclude<Role, DialConfig["role"]>, string>> = {
   server: "the server role is not available yet",
   p2p: "a tunnel between two ends without a server is not available yet; use client and a server",
-  static: "static key mode is not available yet: it has no forward secrecy; use TLS (client, ca, ...)",
 };
 
 /** How a profile of each role is called. */

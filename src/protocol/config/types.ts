@@ -1,5 +1,5 @@
 import type { CompressionForm } from "../data/compression.ts";
-import type { CipherName, TlsParameters, TlsVersion } from "../ports.ts";
+import type { CbcName, CipherName, TlsParameters, TlsVersion } from "../ports.ts";
 
 /**
  * The resolved configuration: what an OpenVPN file says after every default, alias and file reference is settled.
@@ -307,12 +307,16 @@ export interface PeerInfoConfig {
   readonly variables: ReadonlyMap<string, string>;
 }
 
-export interface ClientConfig extends TlsRoleConfig {
-  readonly role: "client";
+/** The part of the roles that go to a peer by themselves. */
+interface DialPart {
   readonly remotes: readonly Remote[];
   /** http-proxy or socks-proxy; undefined: servers are reached by themselves. */
   readonly proxy: ProxyConfig | undefined;
   readonly retry: RetryConfig;
+}
+
+export interface ClientConfig extends TlsRoleConfig, DialPart {
+  readonly role: "client";
   /** auth-user-pass; undefined: no login. */
   readonly login: Credentials | undefined;
   readonly pull: PullConfig;
@@ -329,10 +333,15 @@ export interface P2pConfig extends TlsRoleConfig {
 }
 
 /** One end of a tunnel of two with a key that both have. */
-export interface StaticConfig extends CommonConfig {
+export interface StaticConfig extends CommonConfig, DialPart {
   readonly role: "static";
   readonly secret: StaticKey;
+  readonly cipher: CbcName;
+  readonly digest: DigestName;
 }
+
+/** Profiles that a dialer takes. */
+export type DialConfig = ClientConfig | StaticConfig;
 
 export type Config = ClientConfig | ServerConfig | P2pConfig | StaticConfig;
 export type Role = Config["role"];

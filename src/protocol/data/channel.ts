@@ -2,7 +2,7 @@
  * The data path of a session: batches of IP packets to sealed datagrams and back, in place, without allocation. Drops
  * are counted by code.
  */
-import type { Batch } from "../../lib/batch.ts";
+import { Batch } from "../../lib/batch.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { DATA_V2, keyIdOf, opcodeOf } from "../control/opcode.ts";
 import {
@@ -130,6 +130,28 @@ export class DataChannel {
     return code;
   }
 
+  /** Opens a packet without a header, len > 0, with the key that is sent with, into a row of `plain`. */
+  openBare(now: number, at: number, len: number, plain: Batch): void {
+    const key = this.#slots.sending;
+    const code = key === undefined ? DROP_DATA_EARLY : this.#openWith(now, key, at, len, false, plain);
+    if (code !== DROP_NONE) this.#drops.drop(code);
+  }
+
+  /** A packet of our own making, sealed and copied out of the slab; undefined while there is no key. */
+  sealSmall(len: number, emit: (bytes: Uint8Array, at: number) => void): Uint8Array | undefined {
+    const { scratch } = this.#memory;
+    const { bytes } = this.#slab;
+    const key = this.#slots.sending;
+    const { mark } = scratch;
+    const at = scratch.take(len);
+    if (key === undefined || at < 0) return undefined;
+    emit(bytes, at);
+    const sealed = new Batch(1);
+    const drop = this.seal(key, at, len, sealed);
+    scratch.reset(mark);
+    return drop === DROP_NONE ? bytes.slice(sealed.at[0]!, sealed.at[0]! + sealed.len[0]!) : undefined;
+  }
+
   #open(now: number, at: number, len: number, plain: Batch): number {
     const { bytes, view } = this.#slab;
     const first = bytes[at]!;
@@ -143,6 +165,11 @@ export class DataChannel {
       // the server's packets carry our id or none
       if (peerId !== this.peerId && peerId !== PEER_ID_NONE) return DROP_DATA_PEER_ID;
     }
+    return this.#openWith(now, key, at, len, isV2, plain);
+  }
+
+  #openWith(now: number, key: DataKey, at: number, len: number, isV2: boolean, plain: Batch): number {
+    const { bytes } = this.#slab;
     let payloadAt = key.open(now, at, len, isV2);
     if (payloadAt < 0) return payloadAt;
     this.#slots.opened(key, now);

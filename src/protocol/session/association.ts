@@ -8,7 +8,7 @@
  * - what goes out: pollTransmit, pollAt
  * - the data path: sealBatch; handleRows opens
  */
-import { Batch } from "../../lib/batch.ts";
+import type { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
 import type { Arena } from "../../lib/slab.ts";
@@ -68,7 +68,7 @@ import { Keepalive } from "./keepalive.ts";
 const HANDSHAKE_SILENCE_MS = 15_000;
 const EXIT_NOTICE_MS = 1000;
 /** Over a stream ids only grow; some may be missing, since the peer may have had no room to send a packet that it had sealed. */
-const STREAM_WINDOW = { packets: 1, seconds: 0 };
+export const STREAM_WINDOW = { packets: 1, seconds: 0 };
 
 /** What ends a stream, as in OpenVPN (forward.c, process_incoming_link_part1; ssl.c, tls_pre_decrypt): it cannot be the network's doing. */
 const BREAKS_STREAM: ReadonlySet<number> = new Set([
@@ -529,7 +529,7 @@ export class Association {
   #sayExitNotice(now: number, goodbye: Goodbye & { readonly kind: "data" }): void {
     goodbye.left--;
     goodbye.at = now + EXIT_NOTICE_MS;
-    const notice = this.#sealSmall(EXIT_LEN, exitEmit);
+    const notice = this.#data.sealSmall(EXIT_LEN, exitEmit);
     if (notice !== undefined) this.#outbox.push(notice);
     if (goodbye.left === 0) this.#over({ kind: "closed" });
   }
@@ -545,23 +545,9 @@ export class Association {
     if (this.#keepalive === undefined || now < this.#keepalive.pingAt(this.#sentAt())) return undefined;
     // Also where the key is used up and nothing can be sealed: the next one is due an interval later.
     this.#controlSentAt = now;
-    const ping = this.#sealSmall(PING_LEN, pingEmit);
+    const ping = this.#data.sealSmall(PING_LEN, pingEmit);
     if (ping !== undefined) this.counters.bump(PINGS_SENT);
     return ping;
-  }
-
-  /** A data packet of our own making, copied out of the slab. */
-  #sealSmall(len: number, emit: (bytes: Uint8Array, at: number) => void): Uint8Array | undefined {
-    const { slab, scratch } = this.#ports;
-    const key = this.#slots.sending;
-    const { mark } = scratch;
-    const at = scratch.take(len);
-    if (key === undefined || at < 0) return undefined;
-    emit(slab.bytes, at);
-    const sealed = new Batch(1);
-    const drop = this.#data.seal(key, at, len, sealed);
-    scratch.reset(mark);
-    return drop === DROP_NONE ? slab.bytes.slice(sealed.at[0]!, sealed.at[0]! + sealed.len[0]!) : undefined;
   }
 
   /** A key that has done enough is replaced: near its end, or as reneg-bytes and reneg-pkts say. */

@@ -31,6 +31,7 @@ import {
   MESSAGES_IGNORED,
   type SessionPorts,
 } from "./association.ts";
+import type { DialSession } from "./dial-session.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
 import { unanswered } from "./explain.ts";
 import { pushedKeepalive } from "./keepalive.ts";
@@ -77,7 +78,7 @@ type Timer =
   /** The reply to it: hand-window, or longer where the server asks for patience (AUTH_PENDING). */
   | "push-wait";
 
-export class ClientSession {
+export class ClientSession implements DialSession {
   readonly #config: ClientConfig;
   readonly #decompressors: Decompressors;
   readonly #association: Association;

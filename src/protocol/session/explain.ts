@@ -3,7 +3,7 @@
  * for the log. Nothing secret goes into it.
  */
 import type { LogLevel } from "../../lib/log.ts";
-import type { ClientConfig, LinkProtocol } from "../config/types.ts";
+import type { ClientConfig, ControlWrap, LinkProtocol } from "../config/types.ts";
 import type { SessionEnd } from "./events.ts";
 import { explainBrokenStream, explainLinkEnd } from "./explain-link.ts";
 import { explainNoHello, explainTls } from "./explain-tls.ts";
@@ -47,6 +47,8 @@ export function explainStall(phase: string, config: NamedParts, place: Place): E
 }
 
 export function explainEnd(end: SessionEnd, config: NamedParts, place: Place, seen = NOTHING_SEEN): Explanation {
+  const plain = explainPlain(end, place, config.control.wrap);
+  if (plain !== undefined) return plain;
   switch (end.kind) {
     case "no-answer":
       return warn(silence(end.seconds, config, place, seen));
@@ -66,6 +68,19 @@ export function explainEnd(end: SessionEnd, config: NamedParts, place: Place, se
       return error(`${end.directive}: ${end.problem}`);
     case "auth-failed":
       return authFailed(end, config);
+    case "push-rejected":
+      return error(`what the server pushes cannot be used: ${end.problem}`);
+  }
+  return error("the session ended");
+}
+
+/** Of a tunnel with a static key, where nothing is agreed on. */
+export const explainStaticEnd = (end: SessionEnd, place: Place): Explanation =>
+  explainPlain(end, place, { kind: "none" }) ?? error("the session ended");
+
+/** What is the same whatever the profile has. */
+function explainPlain(end: SessionEnd, place: Place, wrap: ControlWrap): Explanation | undefined {
+  switch (end.kind) {
     case "ping-timeout":
       return warn(
         `nothing came from the server for ${end.seconds} s (${end.exit ? "ping-exit" : "ping-restart"}); connecting anew`,
@@ -76,8 +91,6 @@ export function explainEnd(end: SessionEnd, config: NamedParts, place: Place, se
       return warn(said("the server ends the session", end.message));
     case "server-exit":
       return warn("the server is going down");
-    case "push-rejected":
-      return error(`what the server pushes cannot be used: ${end.problem}`);
     case "inactive":
       return info("no traffic for as long as `inactive` says; connecting anew");
     case "session-timeout":
@@ -85,7 +98,7 @@ export function explainEnd(end: SessionEnd, config: NamedParts, place: Place, se
     case "renegotiation-failed":
       return warn(`new keys could not be agreed on: ${end.problem}; connecting anew`);
     case "stream-broken":
-      return warn(explainBrokenStream(end.drop, at(place), config.control.wrap));
+      return warn(explainBrokenStream(end.drop, at(place), wrap));
     case "link-refused":
     case "link-unreachable":
     case "link-timed-out":
@@ -93,12 +106,12 @@ export function explainEnd(end: SessionEnd, config: NamedParts, place: Place, se
     case "link-closed":
     case "link-garbled":
     case "proxy-failed":
-      return warn(explainLinkEnd(end, at(place), place.isAnswered, config.control.wrap));
+      return warn(explainLinkEnd(end, at(place), place.isAnswered, wrap));
     case "closed":
       return info("closed by this side");
+    default:
+      return undefined;
   }
-  end satisfies never;
-  return error("the session ended");
 }
 
 const error = (message: string): Explanation => ({ level: "error", message });

@@ -256,6 +256,14 @@ export const PROTOCOL = [
     ["if (payloadLen < 0) return DROP_DATA_TRUNCATED;", "", "that a packet of CBC has an id"],
     ["if (this.#sentId === PACKET_ID_LAST) return DROP_SEAL_EXHAUSTED;", "", "the last packet id of CBC"],
   ),
+  ...mutationsOf(
+    "protocol/data/static-data-key.ts",
+    ["if (!this.#guard.check(replayId, now)) return DROP_DATA_REPLAY;", "", "the replay window of static keys"],
+    ["    this.#guard.mark(replayId, now);\n", "", "that ids of static keys are remembered"],
+    ["const openKey = direction === 0 ? 1 : 0;", "const openKey = 0;", "the direction of a static key"],
+    ["if (payloadLen < 0) return DROP_DATA_TRUNCATED;", "", "that a packet of a static key has id and time"],
+    ["if (unixSeconds >>> 0 <= this.#time) return;", "", "that ids begin anew only with a later time"],
+  ),
   ...mutationsOf("platform/crypto/cbc.ts", [
     "if (this.#lib.CRYPTO_memcmp(this.#macPointer, this.#base + macAt, this.#macLen) !== 0) return false;",
     "",

@@ -1,0 +1,223 @@
+/**
+ * One end of a tunnel with a key that both have (`secret`), without I/O: it is fed and asked, as a ClientSession. Nothing is agreed
+ * on: it is up at once, and both ends are equal. There is no forward secrecy (man openvpn, static key mode).
+ */
+import type { Batch } from "../../lib/batch.ts";
+import { Counters } from "../../lib/counters.ts";
+import { randomBelow } from "../../lib/random.ts";
+import type { ReplayWindowConfig, StaticConfig } from "../config/types.ts";
+import { DataChannel, type Traffic } from "../data/channel.ts";
+import { Fragments } from "../data/fragment.ts";
+import { FRAMING_MOST } from "../data/framing.ts";
+import { KeySlots } from "../data/key-slots.ts";
+import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
+import { PEER_ID_NONE } from "../data/packet.ts";
+import { StaticDataKey } from "../data/static-data-key.ts";
+import { DROP_PACKET_EMPTY, DROP_SESSION_ENDED, SessionDrops } from "../drop.ts";
+import { NO_DECOMPRESSORS } from "../ports.ts";
+import { type AssociationStart, type SessionPorts, STREAM_WINDOW } from "./association.ts";
+import type { DialSession } from "./dial-session.ts";
+import type { SessionEnd, SessionEvent } from "./events.ts";
+import { Keepalive } from "./keepalive.ts";
+
+/** Our choice: by then a person hears that nothing came yet. */
+const SILENCE_MS = 15_000;
+const EXIT_NOTICE_MS = 1000;
+/** Our choice: no goodbye takes longer, whatever explicit-exit-notify says. */
+const MAX_EXIT_NOTICES = 5;
+
+const SILENT =
+  "nothing has come from the other end yet: it is down or has nothing to say, the port is blocked on the way, or its secret, key direction, " +
+  "cipher or auth differs";
+
+const COUNTERS = ["datagrams-received", "pings-sent"] as const;
+const [DATAGRAMS, PINGS_SENT] = [0, 1];
+
+export type StaticStart = Pick<AssociationStart, "link" | "unixSeconds"> & { readonly wallClock: () => number };
+
+export class StaticSession implements DialSession {
+  readonly drops = new SessionDrops();
+  readonly counters = new Counters<(typeof COUNTERS)[number]>(COUNTERS);
+  readonly loginMemory = {};
+  readonly #config: StaticConfig;
+  readonly #start: StaticStart;
+  readonly #data: DataChannel;
+  readonly #key: StaticDataKey;
+  readonly #slots: KeySlots;
+  readonly #events: SessionEvent[] = [];
+  readonly #outbox: Uint8Array[] = [];
+  #keepalive: Keepalive | undefined;
+  #goodbye: { left: number; at: number } | undefined;
+  #hasStarted = false;
+  #hasEnded = false;
+  #isAnswerTold = false;
+  #startedAt = 0;
+  #silentAt = Number.POSITIVE_INFINITY;
+  #smallSentAt = Number.NEGATIVE_INFINITY;
+
+  constructor(config: StaticConfig, ports: Omit<SessionPorts, "tls" | "control">, start: StaticStart) {
+    const { data, tunnel, secret, cipher, digest } = config;
+    const { slab, cbc, random, scratch } = ports;
+    const { link, unixSeconds } = start;
+    this.#config = config;
+    this.#start = start;
+    this.#slots = new KeySlots(0, 0);
+    const decompressors = data.allowCompression === "no" ? NO_DECOMPRESSORS : ports.decompressors;
+    const memory = { scratch, decompressors, largest: tunnel.mtuMax };
+    const { fragment } = data;
+    const fragments =
+      fragment &&
+      new Fragments(
+        scratch,
+        this.drops,
+        fragment.isOuter ? fragment.size - link.overhead : fragment.size,
+        tunnel.mtuMax + FRAMING_MOST,
+        randomBelow(random, 256),
+      );
+    this.#data = new DataChannel(memory, this.#slots, this.drops, fragments);
+    this.#data.compression = data.compression;
+    const replayWindow: ReplayWindowConfig = link.isStream ? STREAM_WINDOW : data.replayWindow;
+    const { key, direction } = secret;
+    const own = { slab, cbc, random, cipher, digest, direction, replayWindow, unixSeconds };
+    this.#key = new StaticDataKey(key, own);
+  }
+
+  get isAnswered(): boolean {
+    return this.proofs > 0;
+  }
+
+  get proofs(): number {
+    const { opened, pings } = this.#data.traffic;
+    return opened + pings;
+  }
+
+  get dataOverhead(): number {
+    return this.#data.overhead;
+  }
+
+  payloadMax(size: number): number {
+    return this.#data.payloadMax(size);
+  }
+
+  traffic(): Readonly<Traffic> {
+    return this.#data.traffic;
+  }
+
+  looksLikeAnswer(): boolean {
+    return false;
+  }
+
+  start(now: number): void {
+    if (this.#hasStarted) return;
+    this.#hasStarted = true;
+    this.#startedAt = now;
+    this.#silentAt = now + SILENCE_MS;
+    this.#slots.install(this.#key, now, now);
+    this.#keepalive = new Keepalive(this.#config.keepalive, now);
+    this.#events.push({ kind: "up", options: [], cipher: this.#config.cipher, peerId: PEER_ID_NONE });
+  }
+
+  close(now: number): void {
+    if (this.#hasEnded || this.#goodbye !== undefined) return;
+    const left = Math.min(this.#config.exitNotify, MAX_EXIT_NOTICES);
+    if (!this.#hasStarted || left === 0) return this.#end({ kind: "closed" });
+    this.#keepalive = undefined;
+    this.#goodbye = { left, at: now };
+    this.#sayExit(now);
+  }
+
+  abandon(): void {
+    this.#end({ kind: "closed" });
+  }
+
+  handleBatch(now: number, datagrams: Batch, plain: Batch): void {
+    for (let i = 0; i < datagrams.count; i++) {
+      this.counters.values[DATAGRAMS]!++;
+      const len = datagrams.len[i]!;
+      if (len === 0) this.drops.drop(DROP_PACKET_EMPTY);
+      else if (this.#hasEnded) this.drops.drop(DROP_SESSION_ENDED);
+      else this.#data.openBare(now, datagrams.at[i]!, len, plain);
+    }
+    if (!this.#isAnswerTold && this.isAnswered) {
+      this.#isAnswerTold = true;
+      this.#silentAt = Number.POSITIVE_INFINITY;
+      this.#events.push({ kind: "server-answered" });
+    }
+    if (this.#data.exitReceived) this.#end({ kind: "server-exit" });
+  }
+
+  sealBatch(now: number, plain: Batch, sealed: Batch): void {
+    this.#data.sealBatch(now, plain, sealed);
+    if (this.#key.isWorn) this.#key.renew(this.#start.wallClock());
+  }
+
+  handleTimeout(now: number): void {
+    if (this.#hasEnded) return;
+    if (now >= this.#silentAt) {
+      this.#silentAt = Number.POSITIVE_INFINITY;
+      this.#events.push({ kind: "warning", text: SILENT });
+    }
+    const { sealedBytes, openedBytes } = this.#data.traffic;
+    const end = this.#keepalive?.expired(now, this.#receivedAt(), sealedBytes + openedBytes);
+    if (end !== undefined) this.#end(end);
+    if (this.#goodbye !== undefined && now >= this.#goodbye.at) this.#sayExit(now);
+  }
+
+  pollTransmit(now: number): Uint8Array | undefined {
+    const packet = this.#outbox.shift() ?? this.#pollPing(now);
+    if (packet !== undefined) this.#smallSentAt = now;
+    return packet;
+  }
+
+  pollEvent(): SessionEvent | undefined {
+    return this.#events.shift();
+  }
+
+  pollAt(): number {
+    if (this.#outbox.length > 0 || this.#events.length > 0) return Number.NEGATIVE_INFINITY;
+    if (this.#hasEnded) return Number.POSITIVE_INFINITY;
+    return Math.min(
+      this.#silentAt,
+      this.#goodbye?.at ?? Number.POSITIVE_INFINITY,
+      this.#keepalive?.pollAt(this.#sentAt(), this.#receivedAt()) ?? Number.POSITIVE_INFINITY,
+    );
+  }
+
+  #pollPing(now: number): Uint8Array | undefined {
+    if (this.#keepalive === undefined || now < this.#keepalive.pingAt(this.#sentAt())) return undefined;
+    // Also where nothing can be sealed: the next one is due an interval later.
+    this.#smallSentAt = now;
+    const ping = this.#data.sealSmall(PING_LEN, pingEmit);
+    if (ping !== undefined) this.counters.values[PINGS_SENT]!++;
+    return ping;
+  }
+
+  #sayExit(now: number): void {
+    const goodbye = this.#goodbye;
+    if (goodbye === undefined) return;
+    goodbye.left--;
+    goodbye.at = now + EXIT_NOTICE_MS;
+    const notice = this.#data.sealSmall(EXIT_LEN, exitEmit);
+    if (notice !== undefined) this.#outbox.push(notice);
+    if (goodbye.left === 0) this.#end({ kind: "closed" });
+  }
+
+  #sentAt(): number {
+    return Math.max(this.#smallSentAt, this.#data.sealedAt);
+  }
+
+  #receivedAt(): number {
+    return Math.max(this.#startedAt, this.#data.openedAt);
+  }
+
+  /** Lets go of the key; what is ready to be sent still goes. */
+  #end(end: SessionEnd): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#slots.closeAll();
+    if (!this.#hasStarted) this.#key.close();
+    this.#keepalive = undefined;
+    this.#goodbye = undefined;
+    this.#events.push({ kind: "ended", end });
+  }
+}
