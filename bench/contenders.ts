@@ -13,6 +13,9 @@ export interface Ends {
   log(): string;
 }
 
+/** What OpenVPN goes over. */
+export type Protocol = "udp" | "tcp";
+
 export interface Contender {
   readonly name: string;
   start(): Promise<Ends>;
@@ -20,22 +23,29 @@ export interface Contender {
 }
 
 /** The kernel forwards and translates, openvpn is the client. */
-export const openvpn = (world: World, cipher: string): Contender => ({
+export const openvpn = (world: World, cipher: string, protocol: Protocol): Contender => ({
   name: "openvpn",
   start: async () => {
-    const server = await world.server({ ciphers: cipher });
-    const router = await startKernelRouter(world, world.config());
+    const server = await world.server({ ciphers: cipher, protocol });
+    const router = await startKernelRouter(world, world.config({ profile: world.profile({ protocol }) }));
     return { router: router.pid, server: server.pid, log: () => router.log() };
   },
   stop: () => clearKernelRouter(world),
 });
 
 /** `morgana appliance` on the same interfaces, with the same server. binary: undefined for the one of these sources. */
-export const morgana = (world: World, cipher: string, name: string, binary?: string): Contender => ({
+export const morgana = (
+  world: World,
+  cipher: string,
+  protocol: Protocol,
+  name: string,
+  binary?: string,
+): Contender => ({
   name,
   start: async () => {
-    const server = await world.server({ ciphers: cipher });
-    const router = startNative(world, world.config(), { compiled: true, binary });
+    const server = await world.server({ ciphers: cipher, protocol });
+    const config = world.config({ profile: world.profile({ protocol }) });
+    const router = startNative(world, config, { compiled: true, binary });
     return { router: router.pid, server: server.pid, log: () => router.log() };
   },
   stop: () => world.stop("router"),

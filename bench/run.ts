@@ -28,6 +28,7 @@ const USAGE = `usage: npm run bench [-- OPTION...]
   --seconds N       of each measurement: 5 where it is not quick
   --base DIR        beside another checkout's Morgana, in the same rounds
   --cipher NAME     AES-256-GCM
+  --proto NAME      what OpenVPN goes over: udp, or tcp (then without wireguard-go and the VM)
   --json            the figures of every round in place of the tables
   --no-wireguard, --no-vm, --no-parts   without these
 `;
@@ -37,12 +38,17 @@ const { values, number } = commandLine(USAGE, {
   seconds: { type: "string" },
   base: { type: "string" },
   cipher: { type: "string", default: "AES-256-GCM" },
+  proto: { type: "string", default: "udp" },
   json: { type: "boolean", default: false },
   "no-wireguard": { type: "boolean", default: false },
   "no-vm": { type: "boolean", default: false },
   "no-parts": { type: "boolean", default: false },
 });
-const { cipher, quick } = values;
+const { cipher, quick, proto: protocol } = values;
+if (protocol !== "udp" && protocol !== "tcp") {
+  console.error(`bench: --proto ${protocol}: udp and tcp are`);
+  process.exit(2);
+}
 const rounds = number("rounds", 1) ?? (quick ? 1 : 3);
 const seconds = number("seconds", 1) ?? (quick ? 2 : 5);
 const length = {
@@ -62,11 +68,11 @@ if (missing.length > 0) {
 }
 await build();
 const base = values.base === undefined ? undefined : await buildBase(values.base);
-const wireguardGo = values["no-wireguard"] ? undefined : await findWireguard();
+const wireguardGo = values["no-wireguard"] || protocol === "tcp" ? undefined : await findWireguard();
 
 const world = await World.create({ wan: "cable", webMtu: 1500 });
-const contenders: Contender[] = [openvpn(world, cipher), morgana(world, cipher, "morgana")];
-if (base !== undefined) contenders.push(morgana(world, cipher, "base", base));
+const contenders: Contender[] = [openvpn(world, cipher, protocol), morgana(world, cipher, protocol, "morgana")];
+if (base !== undefined) contenders.push(morgana(world, cipher, protocol, "base", base));
 if (wireguardGo !== undefined) contenders.push(wireguard(world, wireguardGo));
 const results = new Map(contenders.map(({ name }) => [name, [] as Round[]]));
 const vm: Record<"boot" | "up" | "down", number[]> = { boot: [], up: [], down: [] };
@@ -88,7 +94,7 @@ try {
       }
     }
   }
-  if (!values["no-vm"]) await throughVm();
+  if (!values["no-vm"] && protocol === "udp") await throughVm();
 } finally {
   await world.close();
 }
@@ -120,7 +126,9 @@ async function throughVm(): Promise<void> {
 }
 
 async function report(): Promise<void> {
-  console.log(`\n${cipher}, medians of ${rounds} rounds of ${seconds} s; beside each figure its ratio to openvpn's`);
+  console.log(
+    `\nOpenVPN over ${protocol.toUpperCase()}, ${cipher}, medians of ${rounds} rounds of ${seconds} s; beside each figure its ratio to openvpn's`,
+  );
   console.log(`UDP: the rate that loses less than ${UDP_LOSS_PERCENT} %; 64 B in thousands of datagrams a second\n`);
   console.log(table(results));
   if (vm.boot.length > 0) {

@@ -618,16 +618,17 @@ describe("UDP sockets", () => {
 
   test("ICMP errors about our datagrams reach the socket; about what we did not send they are counted", () => {
     it.bindUdp(1194, receiver);
-    const quote = (src: string, port: number): Uint8Array =>
-      udp({ src, dst: "203.0.113.9" }, port, 1195, bytesOf(20)).subarray(0, 28);
+    const quote = (src: string, port: number, len = 20): Uint8Array =>
+      udp({ src, dst: "203.0.113.9" }, port, 1195, bytesOf(len)).subarray(0, 28);
     push(
-      frame(icmp({ src: HOST, dst: GW }, 3, 4, 1280, quote(GW, 1194))),
+      frame(icmp({ src: HOST, dst: GW }, 3, 4, 1280, quote(GW, 1194, 1253))),
+      frame(icmp({ src: HOST, dst: GW }, 3, 4, 1280, quote(GW, 1194, 1252))),
       frame(icmp({ src: HOST, dst: GW }, 3, 3, 0, quote(GW, 999))),
       frame(icmp({ src: HOST, dst: GW }, 3, 3, 0, quote(HOST, 1194))),
       frame(icmp({ src: HOST, dst: GW }, 11, 0, 0, bytesOf(9))),
       frame(icmp({ src: HOST, dst: GW }, 13, 0, 0, bytesOf(9))),
     );
     expect(errors).toEqual([{ type: 3, code: 4, mtu: 1280, dst: addr("203.0.113.9"), dstPort: 1195 }]);
-    expect(drops()).toEqual({ IcmpBadQuote: 3, IcmpBadType: 1 });
+    expect(drops()).toEqual({ IcmpBadQuote: 4, IcmpBadType: 1 });
   });
 });

@@ -64,7 +64,9 @@ class FakeLink implements Link {
   readonly sentTo = new Set<number>();
   seen: Omit<typeof NOTHING_SEEN, "otherKey"> = NOTHING_SEEN;
   isSilent = false;
-  isOpen = true;
+  /** Of TCP: not yet. */
+  isOpen: boolean;
+  isClosed = false;
   settled = 0;
   /** Packets of the tunnel that went out. */
   sealed = 0;
@@ -73,6 +75,7 @@ class FakeLink implements Link {
     this.request = request;
     this.receiver = receiver;
     this.server = server;
+    this.isOpen = request.protocol === "udp" && request.proxy === undefined;
     this.endpoints = [request.remote, { ...request.remote, address: address("203.0.113.99") }];
   }
 
@@ -96,8 +99,14 @@ class FakeLink implements Link {
   endpoint = (path: number): Endpoint => this.endpoints[path] as Endpoint;
   sightings = () => this.seen;
 
+  /** The connection is there, or the proxy leads to the server. */
+  becomeOpen(now: number): void {
+    this.isOpen = true;
+    this.receiver.opened(now);
+  }
+
   close(): void {
-    this.isOpen = false;
+    this.isClosed = true;
   }
 }
 
@@ -183,7 +192,7 @@ class DialerBed implements LinkFactory, TunnelSide {
   }
 
   get link(): FakeLink | undefined {
-    return this.links.findLast((link) => link.isOpen);
+    return this.links.findLast((link) => !link.isClosed);
   }
 
   get isUp(): boolean {
@@ -618,4 +627,130 @@ test("a pushed tun-mtu counts up to tun-mtu-max (man openvpn), and what is left 
   bed.until(() => bed.isUp);
   expect(bed.tunnel?.mtu).toBe(1600);
   expect(bed.lines.filter((line) => line.includes("tun-mtu-max"))).toHaveLength(1);
+});
+
+describe("a link that is a connection", () => {
+  const TCP = { ...REMOTE, protocol: "tcp" } as const;
+  const [FIRST, SECOND] = [TCP, { ...TCP, host: "203.0.113.11" }];
+
+  test("is waited for; then the session begins, and comes up", () => {
+    const bed = new DialerBed({ config: { remotes: [FIRST] } });
+    bed.dialer.networkUp(bed.now);
+    bed.now += 2000;
+    bed.step();
+    expect([bed.link?.sentTo.size, bed.isUp]).toEqual([0, false]);
+    bed.link?.becomeOpen(bed.now);
+    bed.until(() => bed.isUp);
+  });
+
+  test("costs 15 s where nobody answers, whether to the connection or over it, and nothing where it is refused", () => {
+    for (const isConnected of [false, true]) {
+      const bed = new DialerBed({ config: { remotes: [FIRST, SECOND] } });
+      bed.isSilent = true;
+      bed.dialer.networkUp(bed.now);
+      const begun = bed.now;
+      bed.until(() => bed.now - begun >= 5000);
+      if (isConnected) bed.link?.becomeOpen(bed.now);
+      bed.until(() => bed.links.length === 2);
+      expect(bed.now - begun).toBeGreaterThanOrEqual(15_000);
+      expect(bed.now - begun).toBeLessThan(16_000);
+    }
+    const refused = new DialerBed({ config: { remotes: [FIRST, SECOND] } });
+    refused.dialer.networkUp(refused.now);
+    const begun = refused.now;
+    refused.link?.receiver.ended(refused.now, { kind: "link-refused" });
+    refused.until(() => refused.links.length === 2);
+    expect(refused.now - begun).toBeLessThan(1000);
+    expect(refused.lines.join("\n")).toContain("203.0.113.10 port 1194 (TCP) refuses the connection");
+  });
+
+  test("that ends behind the server's last word ends for the reason that the word gives", () => {
+    const bed = new DialerBed({ config: { remotes: [FIRST] } });
+    bed.dialer.networkUp(bed.now);
+    bed.link?.becomeOpen(bed.now);
+    bed.until(() => bed.isUp);
+    const { link } = bed;
+    link?.server.say("RESTART,maintenance");
+    for (let p = link?.server.poll(bed.now); p !== undefined; p = link?.server.poll(bed.now)) bed.receive(p);
+    link?.receiver.ended(bed.now, { kind: "link-closed" });
+    expect(bed.lines.filter((line) => line.includes("tunnel.down"))).toEqual([
+      expect.stringContaining("server-restart"),
+    ]);
+    bed.until(() => bed.links.length === 2);
+    bed.link?.becomeOpen(bed.now);
+    bed.until(() => bed.isUp);
+    bed.link?.receiver.ended(bed.now, { kind: "link-reset" });
+    expect([bed.isUp, bed.lines.filter((line) => line.includes("link-reset")).length]).toEqual([false, 1]);
+    bed.until(() => bed.links.length === 3);
+  });
+});
+
+describe("through a proxy", () => {
+  const origin = { file: "x", line: 1 };
+  const named = { host: "proxy.example", port: 3128, origin, login: undefined };
+  const http = { ...named, kind: "http", method: "auto", version: "1.0", agent: undefined, headers: [] } as const;
+  const remote = { ...REMOTE, host: "vpn.example", protocol: "tcp" } as const;
+
+  test("only the proxy's name is asked for, and it is connected to; what it refuses is said with its address", () => {
+    const bed = new DialerBed({ config: { remotes: [remote], proxy: http } });
+    bed.names.known.set("proxy.example", ["203.0.113.20"]);
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.links.length === 1);
+    const { request, receiver } = bed.links[0]!;
+    expect([bed.names.asked, request.remote.port, bed.dialled]).toEqual([["proxy.example"], 3128, ["203.0.113.20"]]);
+    expect(String.fromCharCode(...request.proxy!.dialogue.begin())).toStartWith("CONNECT vpn.example:1194 HTTP/1.0");
+    receiver.ended(bed.now, { kind: "proxy-failed", text: "asks for a login (407)" });
+    receiver.ended(bed.now, { kind: "link-refused" });
+    expect(bed.lines.at(-1)).toContain("the HTTP proxy 203.0.113.20 port 3128 asks for a login (407)");
+    bed.until(() => bed.links.length === 2);
+    bed.link?.becomeOpen(bed.now);
+    bed.until(() => bed.isUp);
+    expect(bed.lines.at(-1)).toContain('"server":"vpn.example:1194","proxy":"203.0.113.20:3128"');
+  });
+
+  test("of SOCKS, datagrams need the server's address as well; a block's proxy is the one of its server alone", () => {
+    const socks = { ...named, kind: "socks", host: "203.0.113.21" } as const;
+    const own = { ...REMOTE, host: "vpn.example", own: { proxy: socks } };
+    const bed = new DialerBed({ config: { remotes: [own, REMOTE] } });
+    bed.names.known.set("vpn.example", ["203.0.113.10"]);
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.links.length === 1);
+    const { request, receiver } = bed.links[0]!;
+    expect(`${request.remote.address} ${request.proxy?.server.address} ${request.proxy?.server.port}`).toBe(
+      "203.0.113.21 203.0.113.10 1194",
+    );
+    expect(request.proxy?.dialogue.isForDatagrams).toBe(true);
+    receiver.ended(bed.now, { kind: "link-refused" });
+    bed.until(() => bed.links.length === 2);
+    expect([bed.dialled[1], bed.links[1]?.request.proxy]).toEqual(["203.0.113.10", undefined]);
+  });
+});
+
+test("of a name's addresses those that did not answer go last, also when a family has come to the WAN meanwhile", () => {
+  const bed = new DialerBed({ config: NAMED });
+  bed.isSilent = true;
+  bed.names.known.set("vpn.example", ["203.0.113.10"]);
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.links.length === 1);
+  bed.names.known.set("vpn.example", ["203.0.113.10", "203.0.113.11"]);
+  const begun = bed.now;
+  bed.until(() => bed.links.length === 2);
+  expect([bed.now - begun < 18_000, bed.dialled]).toEqual([true, ["203.0.113.10", "203.0.113.11"]]);
+  expect(bed.lines.join("\n")).not.toContain("link.moved");
+});
+
+test("a way that takes less than before: the tunnel takes less, and its TCP segments with it, but IPv6 still fits", () => {
+  const bed = new DialerBed();
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  const link = bed.link!;
+  const narrow = (mtu: number): (number | undefined)[] => {
+    Object.assign(link, { mtu });
+    link.receiver.narrowed(bed.now);
+    return [bed.tunnel?.mtu, bed.tunnel?.mssClamp];
+  };
+  expect([bed.tunnel?.mtu, bed.tunnel?.mssClamp]).toEqual([1500, 1492 - 28 - 24 - 40]);
+  expect(narrow(1400)).toEqual([1400 - 28 - 24, 1400 - 28 - 24 - 40]);
+  expect(narrow(900)).toEqual([1280, 900 - 28 - 24 - 40]);
+  expect(bed.lines.filter((line) => line.includes("tunnel.changed")).length).toBe(2);
 });

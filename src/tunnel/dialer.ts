@@ -313,6 +313,7 @@ export class Dialer {
       },
       {
         opened: (at) => this.#linkOpened(at, attempt),
+        narrowed: (at) => this.#narrowed(at, attempt),
         ended: (at, end) => this.#linkEnded(at, attempt, end),
         handleRows: (at, path, rows) => this.#handleRows(at, attempt, path, rows),
         looksLikeAnswer: (at, len) => session.looksLikeAnswer(at, len),
@@ -346,6 +347,13 @@ export class Dialer {
     attempt.openBy = NEVER;
     attempt.session.start(now, attempt.startedAt);
     this.#drive(now, attempt);
+  }
+
+  /** The way to the server takes less than before: so does the tunnel, and its packets go in one piece again. */
+  #narrowed(now: number, attempt: Attempt): void {
+    attempt.isNarrow = true;
+    const { options } = attempt;
+    if (options !== undefined && this.#state.kind === "up") this.#changed(now, attempt, options);
   }
 
   #linkEnded(now: number, attempt: Attempt, end: LinkEnd): void {
@@ -450,8 +458,8 @@ export class Dialer {
     this.#failed = [];
     this.#history.retry.succeeded(now);
     const { address, address6, peer, ...rest } = opened;
-    const server = formatEndpoint(attempt.link.endpoint(attempt.path));
-    this.#log.write("info", "tunnel.up", "", { address, address6, peer, cipher: event.cipher, ...rest, server });
+    const { server, proxy } = attempt.where();
+    this.#log.write("info", "tunnel.up", "", { address, address6, peer, cipher: event.cipher, ...rest, server, proxy });
   }
 
   /** The server changed what it pushed: the tunnel is opened anew as it is now. */
@@ -471,9 +479,12 @@ export class Dialer {
     if (!result.ok) return result.problem;
     for (const note of result.tunnel.notes) this.#said.write(now, note.level, "tunnel.option", note.text);
     const wanted = result.tunnel.mtu ?? own.mtu;
-    const mtu = Math.min(wanted, own.mtuMax);
-    if (mtu < wanted) {
-      const text = `the server pushes tun-mtu ${wanted}; ${mtu} is the most that tun-mtu-max allows, and what is used`;
+    const allowed = Math.min(wanted, own.mtuMax);
+    // Never so little that IPv6 would end: then packets go in pieces.
+    const fits = attempt.isNarrow ? Math.max(session.payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU) : allowed;
+    const mtu = Math.min(allowed, fits);
+    if (allowed < wanted) {
+      const text = `the server pushes tun-mtu ${wanted}; ${allowed} is the most that tun-mtu-max allows, and what is used`;
       this.#said.write(now, "warn", "tunnel.option", text);
     }
     const { tunnel } = mtu >= IPV6_LEAST_MTU ? result : { tunnel: withoutIpv6(result.tunnel) };
@@ -488,6 +499,7 @@ export class Dialer {
       send: (at, rows) => this.#send(at, attempt, rows),
     });
     if (problem !== undefined) return problem;
+    attempt.options = options;
     return {
       address: (tunnel.peer === undefined ? tunnel.address : tunnel.address?.address)?.toString(),
       address6: tunnel.address6?.toString(),
@@ -608,6 +620,10 @@ class Attempt {
   isOpen = false;
   /** When the link has to be open; NEVER: it is. */
   openBy = NEVER;
+  /** What the server pushed, once the side knows of it. */
+  options: readonly string[] | undefined;
+  /** The network has said that it takes less than an ordinary packet. */
+  isNarrow = false;
 
   constructor(parts: Pick<Attempt, "remote" | "config" | "address" | "link" | "session" | "startedAt">) {
     this.remote = parts.remote;

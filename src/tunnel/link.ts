@@ -40,6 +40,8 @@ export interface Link extends LinkFacts {
 export interface LinkReceiver {
   /** The link is open now. Not called within {@link LinkFactory.open}. */
   opened(now: number): void;
+  /** The network has said that it takes less than before: {@link Link.mtu}. */
+  narrowed(now: number): void;
   /** There is no link any more. */
   ended(now: number, end: LinkEnd): void;
   /** Packets of one path, in the order of their arrival. They are the receiver's, to be opened in place, until it returns. */

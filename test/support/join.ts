@@ -14,6 +14,7 @@ export function join(path: RouterPath, session: ClientSession, remote: Endpoint,
     { protocol: "udp", remote, localPort, float: false, longest: 4096 },
     {
       opened: () => {},
+      narrowed: () => {},
       ended: () => {},
       handleRows: (now, _path, rows) => {
         opened.clear();

@@ -91,6 +91,7 @@ beforeEach(() => {
   } as const;
   path.links.open(0, request, {
     opened() {},
+    narrowed() {},
     ended() {},
     handleRows: (_now, _path, rows) => {
       opened += rows.count;

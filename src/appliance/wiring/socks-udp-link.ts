@@ -131,6 +131,7 @@ export class SocksUdpLink implements Link, TcpUser, DialOwner {
       { ...request, remote: relay, float: false },
       {
         opened: () => {},
+        narrowed: (at) => receiver.narrowed(at),
         ended: () => {},
         handleRows: (at, _path, rows) => this.#unwrap(at, rows),
         looksLikeAnswer: () => false,

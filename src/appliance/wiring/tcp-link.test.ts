@@ -39,6 +39,7 @@ class LinkBed {
       { protocol: "tcp", remote, localPort: undefined, float: false, longest: 4096 },
       {
         opened: () => this.opened++,
+        narrowed: () => {},
         ended: (_now, end) => {
           this.ends.push(end);
           this.link.close();

@@ -20,6 +20,8 @@ let links: WanLinks;
 let rows: [number, number[]][];
 /** The path of a row that begins with this is settled. */
 let proof: number | undefined;
+/** How often the receiver was told of a narrower way. */
+let narrowed: number;
 
 beforeEach(() => {
   bed = new Bed();
@@ -30,11 +32,13 @@ beforeEach(() => {
   links = new WanLinks({ wan, tcp, stream: { slab, start: 0, end: 0 }, lan: () => addr("192.168.50.1") });
   rows = [];
   proof = undefined;
+  narrowed = 0;
 });
 
 function open(float: boolean): Link {
   const receiver = {
     opened() {},
+    narrowed: () => void narrowed++,
     ended() {},
     handleRows: (_now: number, path: number, batch: Batch) => {
       const marks = Array.from({ length: batch.count }, (_, i) => bed.slab.bytes[batch.at[i]!]!);
@@ -130,6 +134,21 @@ test("what the network says, damage, and other ports are seen since the link was
   expect([told(0), told(1), told(3), told(13)]).toEqual(["network", "host", "port", "prohibited"]);
 });
 
+test("a router that takes less narrows the link, within bounds, if its error is about a packet that was too large for it", () => {
+  const link = open(false);
+  const tell = (len: number, mtu: number, dst = SERVER): number => {
+    const quoted = udp({ src: WAN, dst }, 5000, 1194, bytesOf(len - 28));
+    receive(frame(icmp({ src: "203.0.113.1", dst: WAN }, 3, 4, mtu, quoted.subarray(0, 28))));
+    return link.mtu;
+  };
+  expect([tell(1500, 1400, OTHER), tell(1400, 1400), tell(1300, 1400), tell(1500, 0), narrowed]).toEqual([
+    1500, 1500, 1500, 1500, 0,
+  ]);
+  expect([tell(1500, 1400), narrowed]).toEqual([1400, 1]);
+  expect([tell(1500, 1450), tell(1500, 1400), narrowed]).toEqual([1400, 1400, 1]);
+  expect([tell(1500, 68), narrowed]).toEqual([576, 2]);
+});
+
 test("a port that is in use, and addresses that are our own are refused in words", () => {
   open(false);
   const request = {
@@ -139,7 +158,7 @@ test("a port that is in use, and addresses that are our own are refused in words
     float: false,
     longest: 4096,
   } as const;
-  const receiver = { opened() {}, ended() {}, handleRows() {}, looksLikeAnswer: () => false };
+  const receiver = { opened() {}, narrowed() {}, ended() {}, handleRows() {}, looksLikeAnswer: () => false };
   expect(links.open(0, request, receiver)).toBe("the local port 5000 is in use");
   expect(["192.168.50.1", WAN, "203.0.113.255", SERVER].map((a) => links.refusal(addr(a)))).toEqual([
     "our own address",
@@ -168,6 +187,7 @@ test("a server at an IPv6 address: its own overhead and MTU, refusals of ICMPv6,
   const heard: number[] = [];
   const receiver = {
     opened() {},
+    narrowed: () => void narrowed++,
     ended() {},
     handleRows: (_now: number, path: number, batch: Batch) => void heard.push(path, batch.count),
     looksLikeAnswer: () => false,

@@ -12,6 +12,8 @@ import type { Link, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
 
 /** IP and UDP in front of every packet. */
 export const UDP_OVERHEAD = { ipv4: 28, ipv6: 48 };
+/** What routers say is not believed below that: 576 is what every host takes (RFC 791 3.1), 1280 what every link does (RFC 8200 5). */
+const LEAST_MTU = { ipv4: 576, ipv6: 1280 };
 /** Datagrams that are handed over at once. */
 const ROWS = 1024;
 /** With float: datagrams from elsewhere than the peer in one turn, whose keys have to be tried. */
@@ -59,6 +61,8 @@ export class UdpLink implements Link, DatagramSink {
   #isAnsweredThence = false;
   #others = 0;
   #unreachable: Sightings["unreachable"];
+  /** What routers said of the way to the server (RFC 1191, RFC 8201). */
+  #pathMtu = Number.POSITIVE_INFINITY;
   readonly #before: { readonly damaged: number; readonly otherPort: number };
 
   constructor(wan: EthernetInterface, { remote, float }: LinkRequest, receiver: LinkReceiver, closed: () => void) {
@@ -72,6 +76,10 @@ export class UdpLink implements Link, DatagramSink {
   }
 
   get mtu(): number {
+    return Math.min(this.#pathMtu, this.#ownMtu);
+  }
+
+  get #ownMtu(): number {
     return this.isIpv6 ? Math.min(this.#wan.link.mtu, this.#wan.v6.addressing.mtu) : this.#wan.mtu;
   }
 
@@ -81,7 +89,7 @@ export class UdpLink implements Link, DatagramSink {
 
   /** @returns whether the port is free */
   bind(port: number): boolean {
-    const onError = (_now: number, error: UdpError): void => this.#refused(error);
+    const onError = (now: number, error: UdpError): void => this.#refused(now, error);
     this.#socket = this.#wan.bindUdp(port, { onDatagram: () => {}, onError });
     this.settle(0);
     return this.#socket !== undefined;
@@ -205,11 +213,19 @@ export class UdpLink implements Link, DatagramSink {
     } else this.#others++;
   }
 
-  #refused({ type, code, dst, dstPort }: UdpError): void {
+  #refused(now: number, { type, code, mtu, dst, dstPort }: UdpError): void {
     const { address, port } = this.endpoint(this.#peer);
     if (!dst.equals(address) || dstPort !== port) return;
+    if (mtu > 0) return this.#narrow(now, Math.max(mtu, dst.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6));
     if (dst.isIpv4 && type === ICMP_UNREACHABLE) this.#unreachable = UNREACHABLE[code];
     if (!dst.isIpv4 && type === ICMPV6_UNREACHABLE) this.#unreachable = UNREACHABLE6[code];
+  }
+
+  /** Anybody who knows the ports can make us believe in a narrow path: it costs speed, and no packet. */
+  #narrow(now: number, mtu: number): void {
+    if (mtu >= this.mtu) return;
+    this.#pathMtu = mtu;
+    this.#receiver.narrowed(now);
   }
 
   #drops(): { damaged: number; otherPort: number } {

@@ -30,6 +30,7 @@ import {
   ipv4HeaderLen,
   ipv4Protocol,
   ipv4Src,
+  ipv4TotalLen,
   PROTO_UDP,
 } from "../wire/ipv4.ts";
 import {
@@ -195,6 +196,8 @@ export class Udp {
     const type = icmpType(d, icmp);
     const code = icmpCode(d, icmp);
     const tooBig = type === ICMP_UNREACHABLE && code === UNREACHABLE_FRAGMENTATION_NEEDED;
+    // No path refuses what is no larger than it takes: whoever says so has not seen the packet.
+    if (tooBig && ipv4TotalLen(d, quote) <= icmpNextHopMtu(d, icmp)) return Drop.IcmpBadQuote;
     socket.receiver.onError?.(now, {
       type,
       code,

@@ -38,7 +38,7 @@ export const TUNNEL = [
       "      }\n    } catch",
       "that a dialer that failed lets go of its session's keys",
     ],
-    ["const mtu = Math.min(wanted, own.mtuMax);", "const mtu = wanted;", "tun-mtu-max"],
+    ["const allowed = Math.min(wanted, own.mtuMax);", "const allowed = wanted;", "tun-mtu-max"],
     ['if (state.kind === "backing-off" && now >= state.until) this.#next(now);\n    else', "", "the next attempt"],
   ),
   ...mutationsOf(
@@ -126,4 +126,37 @@ export const TUNNEL = [
     ["if (reply !== 0)", "if (false as boolean)", "the refusals of a SOCKS proxy"],
     ["if (bytes.length < used) return WAIT;", "", "the length of a SOCKS reply"],
   ),
+  ...mutationsOf(
+    "tunnel/dialer.ts",
+    [
+      "if (attempt.openBy === NEVER) this.#drive(now, attempt);\n",
+      "",
+      "that the server's last word counts before the end of its connection",
+    ],
+    [
+      "if (now >= attempt.openBy) this.#linkEnded(",
+      "if (false as boolean) this.#linkEnded(",
+      "the time that a connection has",
+    ],
+    [
+      "attempt.session.start(now, attempt.startedAt);",
+      "attempt.session.start(now);",
+      "that a dead server costs 15 s in all",
+    ],
+    [
+      "Math.max(session.payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU)",
+      "session.payloadMax(link.mtu - link.overhead)",
+      "that a router's word cannot end IPv6 in the tunnel",
+    ],
+  ),
+  ...mutationsOf("appliance/wiring/udp-link.ts", [
+    "Math.max(mtu, dst.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6)",
+    "mtu",
+    "the bound on what routers say of the path",
+  ]),
+  ...mutationsOf("netstack/socket/udp.ts", [
+    "if (tooBig && ipv4TotalLen(d, quote) <= icmpNextHopMtu(d, icmp)) return Drop.IcmpBadQuote;",
+    "",
+    "that a path is narrowed by an error about a packet that was too large for it",
+  ]),
 ];

@@ -7,6 +7,7 @@ export type ControlProtection = "plain" | "tls-auth" | "tls-crypt" | "tls-crypt-
 
 export interface ServerOptions {
   readonly port: number;
+  readonly protocol: "udp" | "tcp";
   readonly control: ControlProtection;
   /** With tls-crypt-v2: whether a client must answer to a server that keeps nothing of its first packet. */
   readonly cookie: "force-cookie" | "allow-noncookie";
@@ -26,6 +27,7 @@ export interface ServerOptions {
 
 export const SERVER_DEFAULTS: ServerOptions = {
   port: 1194,
+  protocol: "udp",
   control: "tls-crypt",
   cookie: "force-cookie",
   certificate: "server",
@@ -53,7 +55,7 @@ export function writeServerConfig(dir: string, name: string, address: string, op
   const lines = [
     `dev tun-${name}`,
     "dev-type tun",
-    "proto udp",
+    `proto ${options.protocol === "tcp" ? "tcp-server" : "udp"}`,
     `local ${address}`,
     `port ${options.port}`,
     `server ${options.network}.0 255.255.255.0`,

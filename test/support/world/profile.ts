@@ -7,6 +7,7 @@ import { type CertificateName, V2_CLIENT_KEY } from "./pki.ts";
 export interface ProfileOptions {
   /** Each `HOST [PORT]`; the port defaults to 1194. */
   readonly remotes: readonly string[];
+  readonly protocol: "udp" | "tcp";
   readonly control: ControlProtection;
   readonly ca: "ca" | "ca-other";
   readonly certificate: CertificateName;
@@ -20,6 +21,7 @@ export const SERVER_NAME = "vpn.example";
 
 export const PROFILE_DEFAULTS: ProfileOptions = {
   remotes: [SERVER_NAME],
+  protocol: "udp",
   control: "tls-crypt",
   ca: "ca",
   certificate: "client",
@@ -39,7 +41,7 @@ export function profileText(pki: string, changes: Partial<ProfileOptions> = {}):
   const lines = [
     "client",
     "dev tun",
-    "proto udp",
+    `proto ${options.protocol}`,
     ...options.remotes.map((remote) => `remote ${/ \d+$/.test(remote) ? remote : `${remote} 1194`}`),
     "resolv-retry infinite",
     "nobind",
