@@ -19,8 +19,9 @@ export class RouterSide implements TunnelSide {
 
   up(now: number, tunnel: OpenTunnel): undefined {
     const { mtu, mssClamp } = tunnel;
-    const { address, address6, routes } = tunnel.options;
+    const { address, address6, routes, clientNat } = tunnel.options;
     this.#path.setCarrier(tunnel);
+    this.#path.setNetmap(clientNat);
     this.#path.router.openTunnel(now, { address, address6, mtu, mssClamp, routes });
     this.#changed(now, tunnel.options);
   }
@@ -28,6 +29,7 @@ export class RouterSide implements TunnelSide {
   down(now: number): void {
     this.#path.router.closeTunnel();
     this.#path.setCarrier(undefined);
+    this.#path.setNetmap([]);
     this.#changed(now, undefined);
   }
 

@@ -59,7 +59,13 @@ const EXAMPLES: readonly (string | readonly [profile: string, line: string])[] =
   [`${CLIENT}route 10.1.0.0 255.255.0.0\n`, "route-metric 9"],
   ...["ifconfig-ipv6 fd00::2/64 fd00::1", "route 10.1.0.0 255.255.0.0", "route-ipv6 fd01::/64"],
   ...["route-gateway 10.8.0.1", "redirect-gateway", "redirect-private ipv6"],
-  ...["dhcp-option DNS 192.0.2.9", "dns server 1 address 192.0.2.9", "block-ipv6", "block-outside-dns"],
+  ...[
+    "dhcp-option DNS 192.0.2.9",
+    "dns server 1 address 192.0.2.9",
+    "client-nat snat 10.1.0.0 255.255.0.0 10.2.0.0",
+    "block-ipv6",
+    "block-outside-dns",
+  ],
   ...["route-nopull", 'pull-filter ignore "route "', "setenv UV_A b"],
   [`${CLIENT}ignore-unknown-option other\nunknown\n`, "ignore-unknown-option unknown\nunknown"],
 ];

@@ -124,7 +124,13 @@ const LINES = [
   ["tls-version-max 1.2", "tls-cipher DEFAULT:@SECLEVEL=0", "tls-ciphersuites TLS_AES_128_GCM_SHA256"],
   ["tls-groups X25519:secp256r1", "tls-cert-profile insecure", "tls-cert-profile preferred", "topology subnet"],
   ["ifconfig 10.8.0.2 255.255.255.0", "ifconfig-ipv6 fd00::2/64 fd00::1", "route 10.0.0.0 255.0.0.0 vpn_gateway 5"],
-  ["route intranet.example", "route 192.0.2.0 default default 9", "route-ipv6 fd01::/64 fd00::1 9", "route-metric 3"],
+  [
+    "route intranet.example",
+    "route 192.0.2.0 default default 9",
+    "route-ipv6 fd01::/64 fd00::1 9",
+    "route-metric 3",
+    "client-nat dnat 10.1.0.0 255.255.0.0 10.2.0.0",
+  ],
   ["route-gateway 10.8.0.1", "route-gateway dhcp", "redirect-gateway", "redirect-gateway def1 ipv6 bypass-dhcp"],
   ["redirect-private !ipv4", "dhcp-option DNS 192.0.2.53", "dhcp-option DOMAIN a.example", "dhcp-option DNS6 fd00::53"],
   [

@@ -2,10 +2,12 @@
 import { beforeEach, expect, test } from "bun:test";
 import { type Batch, GSO_NONE, GSO_TCPV4, GSO_UDP_L4, MAX_SEGMENTS, segmentsOf } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
+import { IpAddress } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
 import { addr, arp, bytesOf, cidr, frame, HOST_MAC, mac, ROUTER_MAC, tcp, udp } from "../../netstack/testing/bed.ts";
 import { ARP_REQUEST } from "../../netstack/wire/arp.ts";
+import { IPV4_DST } from "../../netstack/wire/ipv4.ts";
 import { TCP_ACK } from "../../netstack/wire/tcp.ts";
 import type { FrameDevice } from "../../platform/dev/frame-device.ts";
 import { NativeMemory } from "../../platform/sys/memory.ts";
@@ -70,6 +72,7 @@ class Tap implements FrameDevice {
   statistics = () => ({ received: 0, dropped: 0 });
 }
 
+let memory: NativeMemory;
 let lan: Tap;
 let wan: Tap;
 let path: RouterPath;
@@ -77,7 +80,7 @@ let path: RouterPath;
 let [sealed, opened] = [0, 0];
 
 beforeEach(() => {
-  const memory = new NativeMemory(ROUTER_PATH_BYTES + 128 * SLOT);
+  memory = new NativeMemory(ROUTER_PATH_BYTES + 128 * SLOT);
   [lan, wan] = [new Tap("l1", memory), new Tap("w0", memory)];
   path = new RouterPath({ memory, wan, lan, wanMtu: 1500, nat: true, random: seededRandom(1) });
   path.lan.configure({ address: cidr("192.168.50.1/24") });
@@ -188,3 +191,25 @@ test("another MTU of a device is the interface's from then on, on the WAN never 
   path.setMtu("lan", 9000);
   expect(path.lan.mtu).toBe(9000);
 });
+
+test("with client-nat packets pass the tunnel with the addresses by which its far end knows them, both ways", () => {
+  const known: string[] = [];
+  path.setNetmap([
+    { kind: "dnat", network: addr("10.65.0.0").w3, mask: addr("255.255.0.0").w3, alias: addr("198.51.0.0").w3 },
+  ]);
+  path.setCarrier({
+    send: (_now, rows) => {
+      for (let row = 0; row < rows.count; row++) known.push(String(destination(rows.at[row]!)));
+    },
+  });
+  const outgoing = frame(udp({ src: HOST, dst: "10.65.100.10" }, 5000, 53, bytesOf(20)));
+  lan.offer(1, outgoing);
+  turn();
+  expect(known).toEqual([SITE]);
+  path.setNetmap([]);
+  lan.offer(1, outgoing);
+  turn();
+  expect(known).toEqual([SITE, "10.65.100.10"]);
+});
+
+const destination = (at: number): IpAddress => IpAddress.fromIpv4(memory.view.getInt32(at + IPV4_DST));

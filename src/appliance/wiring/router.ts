@@ -23,6 +23,7 @@ import type { NatFamily } from "../../netstack/nat/family.ts";
 import { NAT_IPV4 } from "../../netstack/nat/ip4.ts";
 import { NAT_IPV6 } from "../../netstack/nat/ip6.ts";
 import { Nat } from "../../netstack/nat/nat.ts";
+import { Netmap, type NetmapRule } from "../../netstack/nat/netmap.ts";
 import { Router } from "../../netstack/router.ts";
 import { PagePool } from "../../netstack/tcp/pages.ts";
 import type { Tcp } from "../../netstack/tcp/tcp.ts";
@@ -100,6 +101,8 @@ export class RouterPath {
   #now = 0;
   /** By peer of the tunnel (Batch.peer): where its packets go. */
   readonly #carriers: (Carrier | undefined)[] = [];
+  readonly #memory: NativeMemory;
+  #netmap: Netmap | undefined;
 
   readonly #wanRx = new Batch(RX_SLOTS);
   readonly #lanRx = new Batch(RX_SLOTS);
@@ -111,6 +114,7 @@ export class RouterPath {
 
   constructor(options: RouterPathOptions) {
     const { memory, random } = options;
+    this.#memory = memory;
     this.wanDevice = options.wan;
     this.lanDevice = options.lan;
     this.#wanMtu = options.wanMtu;
@@ -195,9 +199,15 @@ export class RouterPath {
     this.#carriers[peer] = carrier;
   }
 
+  /** Networks that the far end of the tunnel knows by other addresses, from now on. */
+  setNetmap(rules: readonly NetmapRule[]): void {
+    this.#netmap = rules.length === 0 ? undefined : new Netmap(this.#memory, rules);
+  }
+
   /** Packets that a peer sent through the tunnel. */
   deliver(now: number, rows: Batch, peer = 0): void {
     if (rows.count === 0) return;
+    this.#netmap?.incoming(rows);
     rows.peer.fill(peer, 0, rows.count);
     this.tunnel.ingest(now, rows);
   }
@@ -294,6 +304,7 @@ export class RouterPath {
       this.unsent += rows.count;
       return;
     }
+    this.#netmap?.outgoing(rows);
     const { mark } = this.sessionScratch;
     carrier.send(this.#now, rows);
     this.#wanOut.flush();

@@ -50,6 +50,15 @@ export function rewritePort(
   d.setUint16(checksumAt, wireChecksum(proto, checksumChanged(check, change + change16(before, port))));
 }
 
+/** Mends the checksum of a TCP or UDP header of which `len` bytes are there. @param change what the sum of its pseudo-header has gained */
+export function mendChecksum(d: DataView, l4: number, len: number, proto: number, change: number): void {
+  const at = checksumOffset(proto);
+  if (len < at + 2) return;
+  const check = d.getUint16(l4 + at);
+  if (proto === PROTO_UDP && check === 0) return; // the sender made none (RFC 768)
+  d.setUint16(l4 + at, wireChecksum(proto, checksumChanged(check, change)));
+}
+
 /**
  * Reads the transport header at `l4` of the packet at `at` that an error quotes: of TCP, UDP, or of an echo with the type `echo`.
  * Its first 8 bytes are there. @param icmp protocol number of the family's ICMP

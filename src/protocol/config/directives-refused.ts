@@ -21,10 +21,6 @@ export const REFUSED: readonly Directive[] = [
   ),
   later("proto-force", "spk", "not available yet"),
   refused("capath", "a directory of CAs is not read; put the CA certificates into one file or block for ca"),
-  refused(
-    "client-nat",
-    "addresses inside the tunnel are not translated one to one; let the server translate them, and remove the line",
-  ),
   refused("no-replay", "replay protection cannot be turned off; remove the line"),
   refused("no-iv", "was removed from OpenVPN; remove the line"),
   refused("mtu-dynamic", "was removed from OpenVPN; fragment took its place"),

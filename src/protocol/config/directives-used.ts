@@ -117,6 +117,7 @@ export const USED: readonly Directive[] = [
   used("route-metric", "cspk", 1, 1),
   used("redirect-gateway", "cpk", 0, 15, "a"),
   used("redirect-private", "cpk", 0, 15, "a"),
+  used("client-nat", "cspk", 4, 4, "a"),
   used("dhcp-option", "cpk", 1, 3, "ae"),
   used("dns", "cpk", 1, 15, "ae"),
   used("block-ipv6", "cspk", 0, 0),

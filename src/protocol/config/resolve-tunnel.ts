@@ -4,6 +4,7 @@
  */
 import { maskPrefix, parseCidr } from "../../lib/cidr.ts";
 import { parseIpv4 } from "../../lib/ip.ts";
+import { clientNatRule } from "../push/client-nat.ts";
 import type { Line } from "./lexer.ts";
 import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
@@ -64,6 +65,11 @@ const CHECKS: Readonly<Record<string, Check>> = {
   },
   "redirect-gateway": redirectFlags,
   "redirect-private": redirectFlags,
+  "client-nat"(words, refuse) {
+    const rule = clientNatRule(words);
+    if (typeof rule === "string") refuse(rule);
+    return undefined;
+  },
   "dhcp-option"([, type = "", value]) {
     const name = type.toUpperCase();
     if (name === "DNS" || name === "DNS6") {

@@ -10,6 +10,7 @@ import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { printable, splitWords } from "../config/lexer.ts";
 import type { LocalOption } from "../config/types.ts";
 import { unavailable } from "../config/unavailable.ts";
+import { type ClientNatRule, clientNatRule, MAX_CLIENT_NAT } from "./client-nat.ts";
 import { DnsReading, type TunnelDns } from "./dns-options.ts";
 import { addressIpv6Of, addressOf, type Topology, type TunnelAddress } from "./tunnel-address.ts";
 import { metricOf, type RouteContext, Routes, routeIpv6Of, routeOf, type TunnelRoute } from "./tunnel-routes.ts";
@@ -33,6 +34,8 @@ export interface Tunnel {
   readonly mtu: number | undefined;
   /** Of both families: the tunnel's own subnets or peer first, then the others in order; none twice. */
   readonly routes: readonly TunnelRoute[];
+  /** client-nat: networks that both ends know by different addresses. */
+  readonly clientNat: readonly ClientNatRule[];
   /** Resolvers behind the tunnel, and the domains that names are looked for in. */
   readonly dns: TunnelDns;
   readonly notes: readonly Note[];
@@ -102,6 +105,7 @@ class TunnelReading {
   #redirect = false;
   #redirectIpv6 = false;
   #blockIpv6 = false;
+  readonly #clientNat: ClientNatRule[] = [];
   readonly #dns = new DnsReading();
 
   constructor(context: TunnelContext) {
@@ -155,6 +159,13 @@ class TunnelReading {
       case "redirect-private":
         this.#takeRedirect(words, from);
         break;
+      case "client-nat": {
+        const rule = clientNatRule(words);
+        if (typeof rule === "string") bad(rule);
+        else if (this.#clientNat.length >= MAX_CLIENT_NAT) bad(`more than ${MAX_CLIENT_NAT} of them`);
+        else this.#clientNat.push(rule);
+        break;
+      }
       case "dhcp-option":
         this.#dns.takeDhcp(words, bad);
         break;
@@ -222,6 +233,7 @@ class TunnelReading {
         gateway,
         mtu: this.#mtu,
         routes: routes.list,
+        clientNat: this.#clientNat,
         dns: this.#dns.finish(),
         notes: this.#notes,
       },
