@@ -5,59 +5,13 @@ import { seededRandom } from "../lib/random.ts";
 import { NAT_IPV4 } from "./nat/ip4.ts";
 import { Nat } from "./nat/nat.ts";
 import { Router } from "./router.ts";
-import { arp, Bed, bytesOf, cidr, frame, icmp, ipv4, side, tcp, tunnelSide, udp } from "./testing/bed.ts";
-import { ipv4RefreshChecksum } from "./wire/ipv4.ts";
+import { arp, Bed, bytesOf, cidr, frame, icmp, side, tunnelSide } from "./testing/bed.ts";
+import { hostileFrames } from "./testing/hostile.ts";
 import { printFrame } from "./wire/print.ts";
 
 const LAN = "192.168.50.1";
 const HOST = "192.168.50.10";
 const TUN = "10.8.0.2";
-const SITE = "198.51.100.7";
-
-/** Random, cut and flipped versions of plausible frames; half of the flipped ones get their header checksum mended. */
-function* frames(seed: number, count: number): Generator<Uint8Array<ArrayBuffer>> {
-  const random = seededRandom(seed);
-  const word = new Uint8Array(4);
-  const below = (n: number): number => {
-    random.fill(word);
-    return new DataView(word.buffer).getUint32(0) % n;
-  };
-  const pick = <T>(...list: T[]): T => list[below(list.length)] as T;
-  const noise = (n: number): Uint8Array<ArrayBuffer> => {
-    const out = new Uint8Array(n);
-    random.fill(out);
-    return out;
-  };
-  for (let i = 0; i < count; i++) {
-    const src = pick(HOST, HOST, SITE, "192.168.50.44", "224.0.0.1");
-    const dst = pick(LAN, SITE, TUN, "192.0.2.1", "192.168.50.255", "255.255.255.255");
-    const data = noise(below(64));
-    const quote = udp({ src: dst, dst: src }, 1194, 7, data).slice(0, below(60));
-    const made = pick<() => Uint8Array<ArrayBuffer>>(
-      () => arp(pick(1, 2), pick(HOST, "192.168.50.11", LAN, SITE), LAN),
-      () => frame(udp({ src, dst }, below(65536), pick(53, 67, 68, 1194, 9999), data)),
-      () => frame(tcp({ src, dst }, { flags: below(256), options: noise(below(5) * 4) }, data)),
-      () => frame(icmp({ src, dst }, pick(0, 3, 5, 8, 11, 12, 13), below(6), below(1 << 30), pick(data, quote))),
-      () =>
-        frame(
-          ipv4(
-            { src, dst, protocol: pick(1, 6, 17, 99), id: below(8), fragment: below(1 << 14), ttl: below(4) },
-            noise(below(9) * 8),
-          ),
-        ),
-      () => frame(ipv4({ src, dst, protocol: 17, options: noise(below(4) * 4) }, data)),
-      () => noise(below(120)),
-    )();
-    const how = below(4);
-    if (how === 1 && made.length > 0) {
-      for (let k = below(3); k >= 0; k--) made[below(made.length)]! ^= 1 << below(8);
-      const headerLen = (made[14]! & 15) * 4;
-      if (below(2) === 0 && made.length >= 34 && headerLen >= 20 && made.length >= 14 + headerLen)
-        ipv4RefreshChecksum(new DataView(made.buffer), 14);
-    }
-    yield how === 2 ? made.slice(0, below(made.length + 1)) : made;
-  }
-}
 
 const stack = (nat: boolean) => {
   const bed = new Bed();
@@ -97,7 +51,7 @@ for (const nat of [false, true]) {
     const dice = new Uint8Array(4);
     let now = 0;
     let batch: Uint8Array<ArrayBuffer>[] = [];
-    for (const junk of frames(nat ? 11 : 12, 20_000)) {
+    for (const junk of hostileFrames(nat ? 11 : 12, 20_000)) {
       batch.push(junk);
       if (batch.length < 50) continue;
       now += 40;
@@ -162,7 +116,7 @@ test("a seed gives the same frames out again, whatever lies around those that co
     let text = "";
     let now = 0;
     let batch: Uint8Array<ArrayBuffer>[] = [];
-    for (const junk of frames(5, 2000)) {
+    for (const junk of hostileFrames(5, 2000)) {
       batch.push(junk);
       if (batch.length < 10) continue;
       now += 70;
