@@ -2,6 +2,7 @@
 import type { Target } from "./target.ts";
 import { config } from "./targets/config.ts";
 import { control, controlMessage, push } from "./targets/control.ts";
+import { data } from "./targets/data.ts";
 import { dhcp } from "./targets/dhcp.ts";
 import { dhcpServer } from "./targets/dhcp-server.ts";
 import { dhcp6 } from "./targets/dhcp6.ts";
@@ -36,6 +37,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   "control-message": controlMessage,
   push,
   proxy,
+  data,
   session,
   config,
   settings,

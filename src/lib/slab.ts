@@ -17,9 +17,9 @@ export function slabOver(buffer: ArrayBuffer): Slab {
 
 /**
  * Room in front of every frame that an arena hands out: any header stack that is prepended later fits. The longest one is
- * Ethernet, IPv6, UDP (62), a data packet of CBC with SHA512 (88), fragment (4), compression (2).
+ * Ethernet, IPv6, UDP (62), SOCKS (22), a data packet of CBC with SHA512 (88), fragment (4), compression (2).
  */
-export const HEADROOM = 160;
+export const HEADROOM = 192;
 /** Room behind every frame: alignment and the bytes that a checksum or a block cipher may touch. */
 export const TAILROOM = 32;
 

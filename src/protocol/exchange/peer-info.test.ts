@@ -59,6 +59,7 @@ test("link-mtu of the options string as test_crypto.c has it for tun-mtu 1400", 
   const linkMtu = (...lines: string[]) => optionsStringValue(occ(["tun-mtu 1400", ...lines]), "link-mtu");
   expect(linkMtu("data-ciphers AES-256-GCM")).toBe("1449");
   expect(linkMtu("cipher AES-128-CBC", "auth SHA1")).toBe("1457");
+  expect(linkMtu("data-ciphers AES-256-GCM", "fragment 1200", "comp-lzo no")).toBe("1454");
 });
 
 test("items of an options string are found by whole name", () => {
