@@ -402,6 +402,17 @@ describe("valid profiles", () => {
     }
   });
 
+  test("the end of a block that is closed already is passed over with a warning; where its beginning is missing its rows are problems", () => {
+    const key = readFileSync(join(FOLDER, "ta.key"), "utf8");
+    const base = "client\ndev tun\nremote 192.0.2.1\nca ca.crt\nremote-cert-tls server\n";
+    const twice = parse(FOLDER, "x.ovpn", `${base}<tls-crypt>\n${key}</tls-crypt>\n</tls-crypt>\n`);
+    expect(accepted(twice).control.wrap.kind).toBe("tls-crypt");
+    expect(shown(twice.warnings).map((text) => text.replace(/^x\.ovpn:\d+: /, ""))).toEqual([
+      "tls-crypt: ignored: </tls-crypt> ends a block that was not begun",
+    ]);
+    expect(parse(FOLDER, "x.ovpn", `${base}${key}</tls-crypt>\n`).ok).toBe(false);
+  });
+
   test("connect-retry without a pause is taken as a second, as the lists of free servers have it", () => {
     const text = "client\ndev tun\nremote 192.0.2.1\nca ca.crt\nremote-cert-tls server\nconnect-retry 0 1\n";
     const result = parse(FOLDER, "x.ovpn", text);

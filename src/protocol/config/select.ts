@@ -83,7 +83,11 @@ class Selector implements Selection {
     const name = line.words[0] as string;
     const directive = findDirective(name, this.#role);
     if (directive === undefined) {
-      if (line.isOptional || this.#ignoresUnknown || this.#ignorable.has(name))
+      const closing = /^<\/([a-z0-9-]{1,40})>$/.exec(name)?.[1];
+      // Where its beginning is missing, the rows of the block are problems themselves.
+      if (closing !== undefined)
+        this.#report.warn(line.line, closing, `ignored: </${closing}> ends a block that was not begun`);
+      else if (line.isOptional || this.#ignoresUnknown || this.#ignorable.has(name))
         this.#report.warn(line.line, shownName(name), "unknown directive, ignored");
       else this.#report.problem(line.line, shownName(name), `unknown directive${remedy(name)}`);
       return undefined;
