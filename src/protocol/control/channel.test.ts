@@ -1,10 +1,26 @@
 import { describe, expect, test } from "bun:test";
+import vectors from "../../../test/vectors/tls-crypt-v2.json";
+import { concat } from "../../lib/bytes.ts";
 import type { ControlWrap, Material } from "../config/types.ts";
-import { DROP_CONTROL_REPLAY, DROP_CONTROL_SESSION_ID, DROP_CONTROL_UNEXPECTED, DROP_OPCODE_UNKNOWN } from "../drop.ts";
+import {
+  DROP_CONTROL_REPLAY,
+  DROP_CONTROL_SESSION_ID,
+  DROP_CONTROL_TRUNCATED,
+  DROP_CONTROL_UNEXPECTED,
+  DROP_OPCODE_UNKNOWN,
+} from "../drop.ts";
 import { type Side, tlsCryptKey } from "../side.ts";
 import { ControlChannel } from "./channel.ts";
 import { noblePrimitives } from "./noble-primitives.ts";
-import { ACK_V1, CONTROL_V1, HARD_RESET_CLIENT_V2, HARD_RESET_SERVER_V2, SOFT_RESET_V1 } from "./opcode.ts";
+import {
+  ACK_V1,
+  CONTROL_V1,
+  CONTROL_WKC_V1,
+  HARD_RESET_CLIENT_V2,
+  HARD_RESET_CLIENT_V3,
+  HARD_RESET_SERVER_V2,
+  SOFT_RESET_V1,
+} from "./opcode.ts";
 import { type ControlPacket, controlEmit } from "./packet.ts";
 import { controlCrypto, type Protection } from "./protection.ts";
 import { Reliable } from "./reliable.ts";
@@ -19,12 +35,12 @@ const KEY = Uint8Array.from({ length: 256 }, (_, i) => i);
 const MATERIAL = { bytes: KEY, label: "key" } as Material;
 
 /** Without a wrap: what is forged is taken apart by ids alone. */
-function channel(side: Side): ControlChannel {
+function channel(side: Side, wrappedKey?: Uint8Array): ControlChannel {
   const protection = {
     crypto: controlCrypto({ kind: "none" }, side, noblePrimitives),
     guard: new ReplayGuard(0, window),
   };
-  return new ControlChannel({ side, ownSessionId: OWN, protection, linkOverhead: 28 });
+  return new ControlChannel({ side, ownSessionId: OWN, protection, wrappedKey, linkOverhead: 28 });
 }
 
 const forge = (opcode: number, fields: Partial<ControlPacket> = {}): Uint8Array =>
@@ -135,6 +151,20 @@ test("a server's channel takes a client's reset, which acknowledges nothing, and
   const server = channel("server");
   expect(server.receive(forge(HARD_RESET_CLIENT_V2), 0)).toMatchObject({ packetId: 0 });
   expect(server.receive(forge(HARD_RESET_SERVER_V2), 0)).toBe(DROP_OPCODE_UNKNOWN);
+});
+
+test("a packet with a wrapped key is for a server whose client has one, and is then as any other", () => {
+  const wrapped = Uint8Array.fromHex(vectors.wrapped[0]!.key);
+  const packet = concat(forge(CONTROL_WKC_V1, { packetId: 1 }), wrapped);
+  const reset = concat(forge(HARD_RESET_CLIENT_V3), wrapped);
+  for (const side of ["client", "server"] as const) expect(channel(side).receive(packet, 0)).toBe(DROP_OPCODE_UNKNOWN);
+  expect(channel("server").receive(reset, 0)).toBe(DROP_OPCODE_UNKNOWN);
+  expect(channel("client", wrapped).receive(packet, 0)).toBe(DROP_OPCODE_UNKNOWN);
+  const server = channel("server", wrapped);
+  expect(server.receive(forge(HARD_RESET_CLIENT_V2), 0)).toBe(DROP_OPCODE_UNKNOWN);
+  expect(server.receive(reset, 0)).toMatchObject({ packetId: 0 });
+  expect(server.receive(packet, 0)).toMatchObject({ opcode: CONTROL_V1, packetId: 1, payload: new Uint8Array(0) });
+  expect(server.receive(forge(CONTROL_WKC_V1), 0)).toBe(DROP_CONTROL_TRUNCATED);
 });
 
 describe("protection", () => {

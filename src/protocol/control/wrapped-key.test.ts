@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import vectors from "../../../test/vectors/tls-crypt-v2.json";
+import { concat } from "../../lib/bytes.ts";
 import { DROP_CONTROL_AUTHENTICATION, DROP_CONTROL_TRUNCATED } from "../drop.ts";
 import { noblePrimitives } from "./noble-primitives.ts";
 import { MAX_WRAPPED_LEN, MIN_WRAPPED_LEN, splitWrappedKey, unwrapKey, wrapKey } from "./wrapped-key.ts";
@@ -33,6 +34,14 @@ test("another server's key, and each bit that is another one, make it nothing", 
   }
   expect(unwrap(wrapped)).toBeDefined();
   for (let length = 0; length < wrapped.length; length++) expect(unwrap(wrapped.subarray(0, length))).toBeUndefined();
+});
+
+test("a length that is not its own, though whoever has the server's key vouches for it, makes it nothing", () => {
+  const plain = concat(KEY, Uint8Array.of(0));
+  const length = Uint8Array.of(1, 0);
+  const tag = noblePrimitives.hmac("SHA256", SERVER_KEY.subarray(64, 96), concat(length, plain));
+  const body = noblePrimitives.ctr(SERVER_KEY.subarray(0, 32), tag.subarray(0, 16), plain);
+  expect(unwrap(concat(tag, body, length))).toBeUndefined();
 });
 
 test("it is found from the end of a packet, whatever its length says there", () => {

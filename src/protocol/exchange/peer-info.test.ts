@@ -28,9 +28,9 @@ function occ(lines: readonly string[]): string {
   return optionsString("client", data, tunnel, control.wrap, false);
 }
 
-test("IV_PROTO announces what is implemented: DATA_V2, push request, exporter, AUTH_PENDING, exit notify, TEMP, dynamic tls-crypt, PUSH_UPDATE", () => {
-  expect(IV_PROTO).toBe(2 + 4 + 8 + 16 + 128 + 256 + 512 + 4096);
-  expect(peerInfo()).toContain("IV_PROTO=5022\n");
+test("IV_PROTO announces what is implemented: DATA_V2, push request, exporter, AUTH_PENDING, exit notify, TEMP, dynamic tls-crypt, dns, PUSH_UPDATE", () => {
+  expect(IV_PROTO).toBe(2 + 4 + 8 + 16 + 128 + 256 + 512 + 2048 + 4096);
+  expect(peerInfo()).toContain("IV_PROTO=7070\n");
 });
 
 test("the ciphers in the profile's order; IV_NCP=2 stands for both AES-GCM ones (test_ncp.c)", () => {

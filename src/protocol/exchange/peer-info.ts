@@ -18,6 +18,7 @@ export const IV_PROTO_AUTH_PENDING_KW = 1 << 4;
 export const IV_PROTO_CC_EXIT_NOTIFY = 1 << 7;
 export const IV_PROTO_AUTH_FAIL_TEMP = 1 << 8;
 export const IV_PROTO_DYN_TLS_CRYPT = 1 << 9;
+export const IV_PROTO_DNS_OPTION_V2 = 1 << 11;
 export const IV_PROTO_PUSH_UPDATE = 1 << 12;
 
 export const IV_PROTO =
@@ -28,6 +29,7 @@ export const IV_PROTO =
   IV_PROTO_CC_EXIT_NOTIFY |
   IV_PROTO_AUTH_FAIL_TEMP |
   IV_PROTO_DYN_TLS_CRYPT |
+  IV_PROTO_DNS_OPTION_V2 |
   IV_PROTO_PUSH_UPDATE;
 
 /** @param decompressors what can be read of what the server compresses */

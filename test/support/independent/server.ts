@@ -91,7 +91,8 @@ export class IndependentServer {
   /** Latest first. */
   #exchanges: Exchange[] = [];
   #replayId = 0;
-  readonly #time: number;
+  /** Of its replay ids: of the moment of each answer for which nothing is kept, then it stays. */
+  #time: number;
   #clientTime: number | undefined;
   /** The client's control packets by their replay id: each has one of its own. */
   readonly #replaySeen = new Map<number, string>();
@@ -288,7 +289,7 @@ export class IndependentServer {
       id: 0,
       payload: RESEND_WKC,
     };
-    this.#stateless.push(wrap({ kind: "tls-crypt", key }, "server", 1, this.#time, encode(reset)));
+    this.#stateless.push(wrap({ kind: "tls-crypt", key }, "server", 1, ++this.#time, encode(reset)));
   }
 
   /** The client begins an exchange, or repeats itself on a key id that is gone. */

@@ -1,6 +1,7 @@
 /** A real openvpn server of the world, and its configuration. */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { openvpnIsAtLeast } from "./openvpn-binary.ts";
 import { type CertificateName, V2_SERVER_KEY } from "./pki.ts";
 
 export type ControlProtection = "plain" | "tls-auth" | "tls-crypt" | "tls-crypt-v2";
@@ -70,7 +71,7 @@ export function writeServerConfig(dir: string, name: string, address: string, op
     ...(options.tls === undefined ? [] : [`tls-version-min ${options.tls}`, `tls-version-max ${options.tls}`]),
     "keepalive 2 10",
     ...(options.password ? ["script-security 2", `auth-user-pass-verify ${check} via-file`, `tmp-dir ${dir}`] : []),
-    `data-ciphers ${options.ciphers}`,
+    `${openvpnIsAtLeast(2, 5) ? "data-ciphers" : "ncp-ciphers"} ${options.ciphers}`,
     "verb 4",
     ...options.push.map((item) => `push "${item}"`),
     ...options.lines,

@@ -6,7 +6,7 @@ import "reflect-metadata";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as x509 from "@peculiar/x509";
-import { OPENVPN } from "./openvpn-binary.ts";
+import { OPENVPN, openvpnIsAtLeast } from "./openvpn-binary.ts";
 
 const EC = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const DAY = 86_400_000;
@@ -66,7 +66,7 @@ export async function makePki(dir: string): Promise<void> {
   });
   writeFileSync(join(dir, "crl.pem"), `${crl.toString("pem")}\n`);
   for (const name of ["static", "static-other"]) writeFileSync(join(dir, `${name}.key`), staticKey(), { mode: 0o600 });
-  makeV2Keys(dir);
+  if (openvpnIsAtLeast(2, 5)) makeV2Keys(dir);
 }
 
 function makeV2Keys(cwd: string): void {
