@@ -109,7 +109,7 @@ describe("valid profiles", () => {
       password: " pass#word;\"'\\ ",
       label: "<auth-user-pass> block",
     });
-    expect(config.pull.filters).toEqual([
+    expect(config.pull?.filters).toEqual([
       { action: "ignore", prefix: "dhcp-option DNS" },
       { action: "reject", prefix: "route-ipv6 " },
       { action: "accept", prefix: "" },

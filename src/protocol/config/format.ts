@@ -30,7 +30,7 @@ import { decodeUtf8 } from "./utf8.ts";
 /** @returns the file's text, which holds the secrets of the profile; it parses back to the same value (but for origins) */
 export function formatConfig(config: Config): string {
   const out = new Output();
-  if (config.role === "client") out.line("client");
+  if (config.role === "client") out.line(config.pull === undefined ? "tls-client" : "client");
   if (config.role === "server") out.line("mode", "server");
   if (config.role === "server" || config.role === "p2p") out.line("tls-server");
   out.line("dev", config.device);
@@ -93,7 +93,7 @@ function writeDial(out: Output, config: DialConfig): void {
 
 function writeClient(out: Output, config: ClientConfig): void {
   writeDial(out, config);
-  writePull(out, config.pull);
+  if (config.pull) writePull(out, config.pull);
   writePeerInfo(out, config.peerInfo);
   const { login } = config;
   if (login === undefined) return;

@@ -108,18 +108,21 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   const { reader, selection, defaultCredentials } = sources;
   reader.oneOf("mode", ["p2p", "server"]);
   const data = resolveData(reader);
+  const isPulling = role === "client" && pulls(reader);
+  // By its defaults a client that does not pull is one end of a point-to-point tunnel.
+  const end = role === "client" && !isPulling ? "p2p" : role;
   const common = {
     file,
     device: resolveDevice(reader),
-    link: resolveLink(reader, role),
+    link: resolveLink(reader, end),
     data,
-    keepalive: resolveKeepalive(reader, role),
+    keepalive: resolveKeepalive(reader, end),
     tunnel: { ...resolveSizes(reader, data.fragment), localOptions: resolveLocalOptions(reader) },
     exitNotify: resolveExitNotify(reader),
   };
   if (role === "static") {
     const own = resolveStatic(reader, data);
-    const dial = resolveDial(sources, role, common);
+    const dial = resolveDial(sources, end, common);
     return own && { role, ...common, ...own, ...dial };
   }
   const withTls = {
@@ -129,13 +132,12 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
     verify: resolveVerify(reader, role),
   };
   if (role !== "client") return { role, ...withTls };
-  checkPull(reader);
   return {
     role,
     ...withTls,
-    ...resolveDial(sources, role, common),
+    ...resolveDial(sources, end, common),
     login: resolveLogin(reader, defaultCredentials),
-    pull: resolvePull(reader),
+    pull: isPulling ? resolvePull(reader) : undefined,
     peerInfo: { pushPeerInfo: reader.has("push-peer-info"), variables: selection.variables },
   };
 }
@@ -143,13 +145,13 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
 /** The way to the remotes, and when they are tried. */
 function resolveDial(
   { reader, selection }: Sources,
-  role: DialConfig["role"],
+  end: Role,
   common: Pick<DialConfig, "link" | "data">,
 ): Pick<DialConfig, "proxy" | "remotes" | "retry"> {
   const proxy = resolveProxy(reader);
   const { fragment } = common.data;
   const remotes = resolveRemotes(reader, selection.connections, { proxy, fragment }, (all, block) =>
-    resolveOwn(all, block, role, common),
+    resolveOwn(all, block, end, common),
   );
   return { proxy, remotes, retry: resolveRetry(reader) };
 }
@@ -158,14 +160,14 @@ function resolveDial(
 function resolveOwn(
   all: Reader,
   block: Reader,
-  role: DialConfig["role"],
+  end: Role,
   { link: outer, data }: Pick<DialConfig, "link" | "data">,
 ): Remote["own"] {
   const hasOne = (...names: string[]): boolean => names.some((name) => block.has(name));
   const proxy = hasOne("http-proxy", "socks-proxy", "http-proxy-option", "http-proxy-user-pass") && resolveProxy(all);
   const hasFragment = hasOne("fragment");
   const fragment = hasFragment ? resolveFragment(all) : data.fragment;
-  const link = resolveLink(all, role);
+  const link = resolveLink(all, end);
   // A key of the block has the direction that the block says.
   const wrap = resolveWrap(block, data.auth);
   return {
@@ -179,11 +181,16 @@ function resolveOwn(
   };
 }
 
-function checkPull(reader: Reader): void {
+/** A client is told its settings by the server, unless it is one end of a point-to-point tunnel that says tls-client alone. */
+function pulls(reader: Reader): boolean {
   const alone = reader.has("client") || reader.has("pull") ? undefined : reader.last("tls-client");
-  if (alone === undefined) return;
-  const remedy = "write client, which is tls-client and pull, and let the server push them";
-  reader.problem(alone, `a client that does not pull its settings from the server is not available yet; ${remedy}`);
+  if (alone === undefined) return true;
+  if (!reader.has("ifconfig") && !reader.has("ifconfig-ipv6"))
+    reader.problem(
+      alone,
+      "without pull the tunnel's addresses come from the profile, and there is no ifconfig; write client, if the server pushes them",
+    );
+  return false;
 }
 
 function resolveDevice(reader: Reader): string {

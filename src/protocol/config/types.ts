@@ -319,7 +319,8 @@ export interface ClientConfig extends TlsRoleConfig, DialPart {
   readonly role: "client";
   /** auth-user-pass; undefined: no login. */
   readonly login: Credentials | undefined;
-  readonly pull: PullConfig;
+  /** undefined: a point-to-point tunnel, of which the profile says everything. */
+  readonly pull: PullConfig | undefined;
   readonly peerInfo: PeerInfoConfig;
 }
 

@@ -9,6 +9,7 @@ import { md5, sha1 } from "@noble/hashes/legacy.js";
 import { concat } from "../../lib/bytes.ts";
 import { STATIC_KEY_LEN } from "../control/static-key.ts";
 
+export const P2P_PEER_ID_LABEL = "EXPORTER-OpenVPN-p2p-peerid";
 export const EXPORTER_LABEL = "EXPORTER-OpenVPN-datakeys";
 export const EXPORTER_LENGTH = STATIC_KEY_LEN;
 /** Of dynamic tls-crypt: the key of all control packets but those of the first key id (OpenVPN's tls_crypt.c). */

@@ -28,6 +28,7 @@ import {
   EXPORTER_LENGTH,
   type KeyDerivation,
   type KeySource,
+  P2P_PEER_ID_LABEL,
 } from "./key-derive.ts";
 import {
   type KeyMethodMessage,
@@ -159,6 +160,13 @@ export class KeyExchange {
   deriveRenegotiationKey(): Uint8Array {
     if (this.#tls === undefined) throw new Error("keys are derived of an exchange that is done");
     return this.#tls.exportKeyingMaterial(DYNAMIC_TLS_CRYPT_LABEL, STATIC_KEY_LEN);
+  }
+
+  /** The peer id of a point-to-point tunnel, which both ends export (ssl_ncp.c). Only when done. */
+  exportPeerId(): number {
+    if (this.#tls === undefined) throw new Error("a peer id is exported of an exchange that is done");
+    const [high = 0, middle = 0, low = 0] = this.#tls.exportKeyingMaterial(P2P_PEER_ID_LABEL, 3);
+    return (high << 16) | (middle << 8) | low;
   }
 
   close(): void {

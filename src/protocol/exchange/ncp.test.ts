@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { DataConfig } from "../config/types.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
-import { clientAbilities, planKeys } from "./ncp.ts";
+import { agreedOptions, clientAbilities, planKeys } from "./ncp.ts";
 
 const data: DataConfig = {
   ciphers: ["CHACHA20-POLY1305", "AES-256-GCM", "AES-128-GCM"],
@@ -63,4 +63,18 @@ test("without DATA_V2 there is no peer id, without the exporter the PRF", () => 
 
 test("any peer info is read without a throw", () => {
   fc.assert(fc.property(fc.string(), fc.string(), (info, options) => void clientAbilities(info, options)));
+});
+
+test("two ends that do not push agree by what both announced: the TLS server's order, and flags only with NCP_P2P (ssl_ncp.c)", () => {
+  const agreed = (peerInfo: string): string[] =>
+    agreedOptions(["AES-256-GCM", "AES-128-GCM"], clientAbilities(peerInfo, "V4"), () => 0xabcdef);
+  expect(agreed("IV_CIPHERS=CHACHA20-POLY1305:AES-128-GCM:AES-256-GCM\nIV_PROTO=686\n")).toEqual([
+    "cipher AES-128-GCM",
+    `peer-id ${0xabcdef}`,
+    "protocol-flags tls-ekm cc-exit dyn-tls-crypt",
+  ]);
+  expect(agreed("IV_CIPHERS=AES-256-GCM\nIV_PROTO=34\n")).toEqual(["cipher AES-256-GCM", `peer-id ${0x76706e}`]);
+  expect(agreed("IV_CIPHERS=AES-256-GCM\nIV_PROTO=654\n")).toEqual(["cipher AES-256-GCM"]);
+  expect(agreed("IV_CIPHERS=BF-CBC\nIV_PROTO=32\n")).toEqual([]);
+  expect(agreed("")).toEqual([]);
 });

@@ -10,6 +10,7 @@ import {
   IV_PROTO_CC_EXIT_NOTIFY,
   IV_PROTO_DATA_V2,
   IV_PROTO_DYN_TLS_CRYPT,
+  IV_PROTO_NCP_P2P,
   IV_PROTO_REQUEST_PUSH,
   IV_PROTO_TLS_KEY_EXPORT,
   optionsStringValue,
@@ -27,6 +28,8 @@ export interface ClientAbilities {
   /** It reads protocol-flags, and EXIT as a control message. */
   readonly controlExit: boolean;
   readonly dynamicTlsCrypt: boolean;
+  /** It agrees on ciphers and flags without pushing. */
+  readonly p2pNegotiation: boolean;
 }
 
 /** IV_NCP=2 alone stands for these. */
@@ -49,6 +52,7 @@ export function clientAbilities(peerInfo: string | undefined, options: string): 
     keyExport: (proto & IV_PROTO_TLS_KEY_EXPORT) !== 0,
     controlExit: (proto & IV_PROTO_CC_EXIT_NOTIFY) !== 0,
     dynamicTlsCrypt: (proto & IV_PROTO_DYN_TLS_CRYPT) !== 0,
+    p2pNegotiation: (proto & IV_PROTO_NCP_P2P) !== 0,
   };
 }
 
@@ -72,4 +76,32 @@ function chooseCipher({ ciphers, fallbackCipher }: DataConfig, client: ClientAbi
   const common = ciphers.find((name) => client.ciphers.includes(name) || name === client.ownCipher);
   if (common !== undefined || client.ciphers.length > 0 || client.ownCipher !== undefined) return common;
   return cipherNamed(fallbackCipher);
+}
+
+/** Without an exporter (ssl_ncp.c: "vpn"). */
+const P2P_PEER_ID = 0x76706e;
+
+/**
+ * What two ends agree on of which neither pushes, as a server would push it: each reads the same out of what both announced
+ * (ssl_ncp.c, p2p_mode_ncp). The TLS server's order of ciphers decides.
+ * @param ciphers of this end, which is the TLS client @param exportPeerId three bytes of the exporter as a number
+ */
+export function agreedOptions(
+  ciphers: readonly CipherName[],
+  server: ClientAbilities,
+  exportPeerId: () => number,
+): string[] {
+  const cipher = server.ciphers.find((name) => (ciphers as readonly string[]).includes(name));
+  const common = cipher === undefined ? [] : [`cipher ${cipher}`];
+  if (!server.p2pNegotiation) return common;
+  const flags = [
+    ...(server.keyExport ? ["tls-ekm"] : []),
+    ...(server.controlExit ? ["cc-exit"] : []),
+    ...(server.dynamicTlsCrypt ? ["dyn-tls-crypt"] : []),
+  ];
+  return [
+    ...common,
+    ...(server.dataV2 ? [`peer-id ${server.keyExport ? exportPeerId() : P2P_PEER_ID}`] : []),
+    ...(flags.length === 0 ? [] : [`protocol-flags ${flags.join(" ")}`]),
+  ];
 }

@@ -68,6 +68,12 @@ test("items of an options string are found by whole name", () => {
   expect(optionsStringValue(options, "mtu")).toBeUndefined();
 });
 
+test("a client that does not pull announces NCP_P2P, and nothing about pushes", () => {
+  const { data, tunnel, peerInfo } = config();
+  const info = clientPeerInfo(data, tunnel, peerInfo, NO_DECOMPRESSORS, false, false);
+  expect(info).toContain(`IV_PROTO=${2 + 8 + 32 + 128 + 512}\n`);
+});
+
 describe("what is announced of compression is what openvpn 2.6 announces (comp.c)", () => {
   const announced = (lines: readonly string[], decompressors?: Decompressors): string[] =>
     [...peerInfo(lines, decompressors).matchAll(/^IV_(LZO.*|LZ4.*|COMP.*)=1$/gm)].map((match) => match[1] as string);

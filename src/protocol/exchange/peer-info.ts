@@ -15,6 +15,7 @@ export const IV_PROTO_DATA_V2 = 1 << 1;
 export const IV_PROTO_REQUEST_PUSH = 1 << 2;
 export const IV_PROTO_TLS_KEY_EXPORT = 1 << 3;
 export const IV_PROTO_AUTH_PENDING_KW = 1 << 4;
+export const IV_PROTO_NCP_P2P = 1 << 5;
 export const IV_PROTO_CC_EXIT_NOTIFY = 1 << 7;
 export const IV_PROTO_AUTH_FAIL_TEMP = 1 << 8;
 export const IV_PROTO_DYN_TLS_CRYPT = 1 << 9;
@@ -32,6 +33,10 @@ export const IV_PROTO =
   IV_PROTO_DNS_OPTION_V2 |
   IV_PROTO_PUSH_UPDATE;
 
+/** Of a client that does not pull: what is said of pushes is of no use (ssl.c, push_peer_info). */
+export const IV_PROTO_P2P =
+  IV_PROTO_DATA_V2 | IV_PROTO_TLS_KEY_EXPORT | IV_PROTO_NCP_P2P | IV_PROTO_CC_EXIT_NOTIFY | IV_PROTO_DYN_TLS_CRYPT;
+
 /** @param decompressors what can be read of what the server compresses */
 /** Sent without push-peer-info too, as by openvpn. */
 export const GUI_VERSION = "IV_GUI_VER";
@@ -43,6 +48,7 @@ export function clientPeerInfo(
   peerInfo: PeerInfoConfig,
   decompressors: Decompressors,
   canAnswer: boolean,
+  isPulling = true,
 ): string {
   const lines = [
     `IV_VER=morgana-${version}`,
@@ -51,7 +57,7 @@ export function clientPeerInfo(
     // two AEAD ciphers or more can be negotiated; IV_CIPHERS says which
     ...(data.ciphers.includes("AES-256-GCM") && data.ciphers.includes("AES-128-GCM") ? ["IV_NCP=2"] : []),
     `IV_CIPHERS=${data.ciphers.join(":")}`,
-    `IV_PROTO=${IV_PROTO}`,
+    `IV_PROTO=${isPulling ? IV_PROTO : IV_PROTO_P2P}`,
     ...compressionInfo(data, decompressors),
     `IV_SSO=${["webauth", "openurl", ...(canAnswer ? ["crtext"] : [])].join(",")}`,
   ];

@@ -7,7 +7,7 @@ function parts(...lines: string[]): [PullConfig, DataConfig] {
   const text = ["client", "dev tun", "remote a.example", `peer-fingerprint ${"00:".repeat(31)}00`, ...lines].join("\n");
   const result = parseConfig({ file: "a", text }, () => undefined, { roles: ["client"] });
   if (!result.ok) throw new Error(JSON.stringify(result.problems));
-  return [result.config.pull, result.config.data];
+  return [result.config.pull as PullConfig, result.config.data];
 }
 const part = (options: readonly string[], continuation?: 1 | 2) =>
   ({ kind: "push-reply", options, continuation }) as Parameters<PushReply["add"]>[0];

@@ -12,7 +12,7 @@
 import type { Batch } from "../../lib/batch.ts";
 import { Deadlines } from "../../lib/deadlines.ts";
 import { encodeBase64 } from "../config/material.ts";
-import type { ClientConfig } from "../config/types.ts";
+import type { ClientConfig, PullConfig } from "../config/types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
 import type { ControlMessage, PushedOptions } from "../control/message.ts";
 import type { Traffic } from "../data/channel.ts";
@@ -20,6 +20,7 @@ import { COMPRESSION, type CompressionAlgorithm } from "../data/compression.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { DROP_DATA_COMPRESSED, type SessionDrops } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
+import { agreedOptions, clientAbilities } from "../exchange/ncp.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
 import { type Decompressors, isAead } from "../ports.ts";
 import { type Pushed, PushReply, renewedToken, serverMismatches } from "../push/collect.ts";
@@ -52,6 +53,8 @@ const COMPRESSED_DATA =
 
 const OLD_CIPHER =
   "which is not as strong and fast as AES-256-GCM: add AES-256-GCM to data-ciphers on the server, and to the profile if it names any";
+
+const NO_FILTERS: PullConfig = { routeNoPull: false, filters: [] };
 
 /** The libraries that are looked for at run time, with Debian's names of their packages. */
 const LIBRARIES: Readonly<Record<CompressionAlgorithm, string>> = {
@@ -103,6 +106,7 @@ export class ClientSession implements DialSession {
         config.peerInfo,
         ports.decompressors,
         config.login?.answer !== undefined,
+        config.pull !== undefined,
       ),
     }));
   }
@@ -264,6 +268,7 @@ export class ClientSession implements DialSession {
   #handleExchanged(now: number, exchange: KeyExchange): void {
     const state = this.#state;
     if (state.kind === "handshake") {
+      if (this.#config.pull === undefined) return this.#openWithoutPush(now, exchange);
       this.#move({ kind: "push", since: now, reply: new PushReply() });
       this.#timers.clear("handshake");
       this.#timers.set("push-wait", now + this.#config.control.handWindow * 1000);
@@ -331,6 +336,7 @@ export class ClientSession implements DialSession {
   #handlePushReply(now: number, message: ControlMessage & { readonly kind: "push-reply" }): void {
     const state = this.#state;
     const { pull, data } = this.#config;
+    if (pull === undefined) return this.counters.bump(MESSAGES_IGNORED);
     if (state.kind === "up") this.#login.renew(renewedToken(pull, data, message.options));
     if (state.kind !== "push") return;
     const complete = state.reply.add(message);
@@ -343,9 +349,10 @@ export class ClientSession implements DialSession {
 
   #handlePushUpdate(now: number, message: PushedOptions): void {
     const state = this.#state;
-    if (state.kind !== "up") return this.counters.bump(MESSAGES_IGNORED);
+    const { pull } = this.#config;
+    if (state.kind !== "up" || pull === undefined) return this.counters.bump(MESSAGES_IGNORED);
     const update = state.update ?? new PushUpdate(state.pushed.options);
-    const complete = update.add(message, this.#config.pull);
+    const complete = update.add(message, pull);
     if (typeof complete === "string") return this.#end(now, { kind: "push-rejected", problem: complete });
     if (!complete) {
       this.#state = { ...state, update };
@@ -355,6 +362,20 @@ export class ClientSession implements DialSession {
     this.#state = { ...state, pushed: { ...state.pushed, options }, update: undefined };
     for (const text of ignored) this.#tell({ kind: "warning", text: `the server updates ${text}; ignored` });
     this.#events.push({ kind: "changed", options });
+  }
+
+  /** Point-to-point: what both ends announced stands for what a server would push. */
+  #openWithoutPush(now: number, exchange: KeyExchange): void {
+    const { data } = this.#config;
+    const { peerOptions } = this.#association;
+    const server = clientAbilities(exchange.peerMessage?.peerInfo, peerOptions);
+    const options = agreedOptions(data.ciphers, server, () => exchange.exportPeerId());
+    const reply = new PushReply();
+    reply.add({ kind: "push-reply", options, continuation: 0 });
+    const settled = reply.settle(NO_FILTERS, data, peerOptions);
+    if (typeof settled === "string") return this.#end(now, { kind: "push-rejected", problem: settled });
+    this.#move({ kind: "push", since: now, reply });
+    this.#open(now, { ...settled, options: [] }, peerOptions);
   }
 
   #open(now: number, pushed: Pushed, peerOptions: string): void {
