@@ -75,6 +75,17 @@ test("a UDP datagram without a checksum stays without one", () => {
   );
 });
 
+test("what is shorter than a header is left alone, whatever lies behind it", () => {
+  // Memory that no packet has taken is full of 0xa5.
+  const rules = [
+    rule("snat", "11.0.0.0", "255.0.0.0", "165.0.0.0"),
+    rule("dnat", "10.0.0.0", "255.0.0.0", "165.0.0.0"),
+  ];
+  const packet = udp({ src: "165.0.0.1", dst: "165.0.0.2" }, 1, 2, bytesOf(3));
+  for (let len = 0; len < 20; len++) through(rules, "incoming", packet.slice(0, len));
+  expect(through(rules, "incoming", packet)).toEqual(udp({ src: "10.0.0.1", dst: "11.0.0.2" }, 1, 2, bytesOf(3)));
+});
+
 test("anything out of the tunnel, cut anywhere: nothing beside it is touched", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat(64), (noise, cut) => {

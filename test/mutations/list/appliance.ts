@@ -114,6 +114,11 @@ export const APPLIANCE = [
     ["if (toml.length > MAX_CHARACTERS)", "if (false as boolean)", "the bound on the size of appliance.toml"],
     ["if (deep !== undefined)", "if (false as boolean)", "the bound on the nesting of appliance.toml"],
   ),
+  ...mutationsOf("protocol/config/beside.ts", [
+    'if (step === "..") steps.pop();\n    else if (step !== "" && step !== ".") steps.push(step);',
+    'if (step !== "" && step !== ".") steps.push(step);',
+    "that no tail of a path leads upwards",
+  ]),
   ...mutationsOf("appliance/config-source.ts", [
     "name === single ? undefined : leadsOut(folder, path)",
     "undefined",

@@ -110,6 +110,11 @@ export const ROUTER = [
     "that a closed tunnel lets nothing in",
   ]),
   ...mutationsOf(
+    "netstack/nat/netmap.ts",
+    ["if (len < IPV4_HEADER_LEN || ", "if (", "that what is shorter than a header is left alone by client-nat"],
+    ["isFirst && ", "", "that client-nat writes no checksum into a later fragment"],
+  ),
+  ...mutationsOf(
     "netstack/nat/nat.ts",
     ["if (!this.isOutside(d, at + family.dstAt)) return Drop.NatNoMapping;", "", "the translator's own address"],
     [
