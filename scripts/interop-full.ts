@@ -69,13 +69,25 @@ for (const problem of problems) console.log(problem);
 console.log(`${problems.length} problems`);
 process.exit(problems.length === 0 ? 0 : 1);
 
+/** For each family and MTU, then for all: how many ratios, their geometric mean, the least. */
 function summarize(): void {
-  const all = rows.flatMap((row) => [row.send, row.receive]).map(([kernel, own]) => own / kernel);
-  const counted = all.filter((ratio) => ratio > 0 && Number.isFinite(ratio));
-  const mean = Math.exp(counted.reduce((sum, ratio) => sum + Math.log(ratio), 0) / Math.max(1, counted.length));
-  console.log(
-    `geometric mean of ${counted.length} ratios: ${mean.toFixed(2)}; least ${Math.min(...all).toFixed(2)}; ${all.filter((ratio) => ratio < 0.5).length} below 0.5`,
-  );
+  const sizeOf = ({ mtu, family }: Cell): string => `MTU ${mtu}, IPv${family}`;
+  const sizes = new Set(rows.map(({ cell }) => sizeOf(cell)));
+  for (const size of sizes)
+    print(
+      rows.filter(({ cell }) => sizeOf(cell) === size),
+      size,
+    );
+  if (sizes.size > 1) print(rows, "all");
+  function print(some: readonly Row[], name: string): void {
+    const ratios = some.flatMap(({ send, receive }) => [send, receive]).map(([kernel, own]) => own / kernel);
+    const counted = ratios.filter((ratio) => ratio > 0 && Number.isFinite(ratio));
+    const mean = Math.exp(counted.reduce((sum, ratio) => sum + Math.log(ratio), 0) / Math.max(1, counted.length));
+    const few = ratios.filter((ratio) => ratio < 0.5).length;
+    console.log(
+      `${name}: geometric mean of ${counted.length} ratios ${mean.toFixed(2)}; least ${Math.min(...ratios).toFixed(2)}; ${few} below 0.5`,
+    );
+  }
 }
 
 /** Measures cells, `jobs` at a time, each on a path of its own. */

@@ -24,6 +24,8 @@ const SUBNET = { 4: "10.98.0.0/24", 6: "fd98::/64" } as const;
 const IPV6_MTU = 1280;
 const PORT = 5001;
 const PROGRAMS = join(import.meta.dir);
+/** The kernel's TCP waits for no other program of the machine: neither do the link and ours. */
+const FIRST = ["nice", "-n", "-20"];
 /** What a connection taught the kernel must not decide about the next one. */
 const KERNEL_SETTINGS =
   "sysctl -qw net.ipv4.tcp_no_metrics_save=1 net.ipv4.tcp_max_syn_backlog=4096 net.core.somaxconn=4096";
@@ -33,7 +35,8 @@ const configure = (part: "a" | "b", mtu: number): string =>
     .filter((family) => family === 4 || mtu >= IPV6_MTU)
     .map((family) => {
       const own = ADDRESS[family][part];
-      const dad = family === 6 ? "nodad" : "";
+      // Its own route of the prefix would go before the one that names the congestion control.
+      const dad = family === 6 ? "nodad noprefixroute" : "";
       const on = family === 6 ? `sysctl -qw net.ipv6.conf.${part}0.disable_ipv6=0; ` : "";
       return `${on}ip addr replace ${own}/${PREFIX[family]} dev ${part}0 ${dad}; ip route replace ${SUBNET[family]} dev ${part}0 src ${own} congctl cubic`;
     })
@@ -88,7 +91,7 @@ export class TcpPath {
       return;
     }
     await this.sh("m", "for i in a1 b1; do ip link set $i nomaster; done");
-    this.link = this.start("link", "m", badLinkCommand("a1", "b1", faults));
+    this.link = this.start("link", "m", [...FIRST, ...badLinkCommand("a1", "b1", faults)]);
     if ((await this.link.says(/ready/, PATIENCE)) === undefined) throw new Error(`the link: ${this.link.log()}`);
   }
 
@@ -226,9 +229,9 @@ export class TcpPath {
 
   /** The command line of a host's program in its namespace. */
   private program(host: Host, argv: readonly string[]): string[] {
-    if (host === "kernel") return [process.execPath, join(PROGRAMS, "kernel-host.ts"), ...argv];
+    if (host === "kernel") return [...FIRST, process.execPath, join(PROGRAMS, "kernel-host.ts"), ...argv];
     const { a, b } = ADDRESS[this.family];
-    return [process.execPath, join(PROGRAMS, "own-host.ts"), "a0", `${a}/${PREFIX[this.family]}`, b, ...argv];
+    return [...FIRST, process.execPath, join(PROGRAMS, "own-host.ts"), "a0", `${a}/${PREFIX[this.family]}`, b, ...argv];
   }
 
   private ns(part: "a" | "m" | "b"): string {
