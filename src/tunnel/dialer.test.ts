@@ -27,8 +27,6 @@ const address = (text: string): IpAddress => parseIp(text) as IpAddress;
 /** A resolver that knows what it is told to know, and is silent otherwise. */
 class Names implements Resolver {
   readonly known = new Map<string, readonly string[] | string>();
-  /** What a person should know of every answer. */
-  note: string | undefined;
   readonly asked: string[] = [];
   #question: { readonly name: string; readonly done: (now: number, result: Resolution) => void } | undefined;
 
@@ -49,7 +47,7 @@ class Names implements Resolver {
     if (question === undefined || answer === undefined) return;
     this.#question = undefined;
     if (typeof answer === "string") question.done(now, { ok: false, text: answer });
-    else question.done(now, { ok: true, addresses: answer.map(address), note: this.note });
+    else question.done(now, { ok: true, addresses: answer.map(address), note: undefined });
   }
 }
 
@@ -496,25 +494,6 @@ describe("a server's name", () => {
     expect([bed.dialled.at(-1), bed.now - from < 20_000]).toEqual(["203.0.113.11", true]);
   });
 
-  test("that leads where it did, or elsewhere by a doubtful answer, moves nothing while the server is silent", () => {
-    for (const [known, note] of [
-      [["203.0.113.10"], undefined],
-      [["203.0.113.11"], "the resolver answers every name with this address"],
-    ] as const) {
-      const bed = new DialerBed({ config: NAMED });
-      bed.names.known.set("vpn.example", ["203.0.113.10"]);
-      bed.isSilent = true;
-      bed.dialer.networkUp(bed.now);
-      bed.until(() => bed.links.length === 1);
-      bed.names.known.set("vpn.example", known);
-      bed.names.note = note;
-      bed.until(() => bed.names.asked.length === 2);
-      const asked = bed.now;
-      bed.until(() => bed.now > asked + 10_000);
-      expect(bed.dialled).toEqual(["203.0.113.10"]);
-    }
-  });
-
   test("with several addresses: each is tried in the order of one answer, then it is asked for again; also in another network", () => {
     const bed = new DialerBed({ config: NAMED });
     bed.names.known.set("vpn.example", ["203.0.113.10", "203.0.113.11"]);
@@ -745,6 +724,33 @@ describe("through a proxy", () => {
     bed.until(() => bed.links.length === 2);
     expect([bed.dialled[1], bed.links[1]?.request.proxy]).toEqual(["203.0.113.10", undefined]);
   });
+});
+
+test("a server over UDP to which the network has no way costs nothing where there is another; one that has answered is not given up", () => {
+  const remotes = [REMOTE, { ...REMOTE, host: "203.0.113.11" }];
+  const bed = new DialerBed({ config: { remotes } });
+  bed.isSilent = true;
+  bed.dialer.networkUp(bed.now);
+  const begun = bed.now;
+  const tell = (): void => {
+    bed.link!.seen = { ...NOTHING_SEEN, unreachable: "port" };
+    bed.link!.receiver.unreachable(bed.now);
+  };
+  tell();
+  bed.isSilent = false;
+  bed.until(() => bed.links.length === 2);
+  expect(bed.now - begun).toBeLessThan(1000);
+  expect(bed.lines.join("\n")).toContain("nothing listens on that port");
+  bed.until(() => bed.lines.some((line) => line.includes("tls.established")));
+  tell();
+  bed.until(() => bed.isUp);
+  tell();
+  expect([bed.links.length, bed.isUp]).toEqual([2, true]);
+  const alone = new DialerBed();
+  alone.isSilent = true;
+  alone.dialer.networkUp(alone.now);
+  alone.link!.receiver.unreachable(alone.now);
+  expect([alone.links.length, alone.link?.isClosed]).toEqual([1, false]);
 });
 
 test("of a name's addresses those that did not answer go last, also when a family has come to the WAN meanwhile", () => {

@@ -42,6 +42,8 @@ export interface LinkReceiver {
   opened(now: number): void;
   /** The network has said that it takes less than before: {@link Link.mtu}. */
   narrowed(now: number): void;
+  /** The network says that nothing gets to the remote, or that nobody listens there: {@link Link.sightings}. Anybody can forge it. */
+  unreachable(now: number): void;
   /** There is no link any more. */
   ended(now: number, end: LinkEnd): void;
   /** Packets of one path, in the order of their arrival. They are the receiver's, to be opened in place, until it returns. */

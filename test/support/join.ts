@@ -15,6 +15,7 @@ export function join(path: RouterPath, session: ClientSession, remote: Endpoint,
     {
       opened: () => {},
       narrowed: () => {},
+      unreachable() {},
       ended: () => {},
       handleRows: (now, _path, rows) => {
         opened.clear();

@@ -95,6 +95,7 @@ beforeEach(() => {
   path.links.open(0, request, {
     opened() {},
     narrowed() {},
+    unreachable() {},
     ended() {},
     handleRows: (_now, _path, rows) => {
       opened += rows.count;

@@ -132,6 +132,7 @@ export class SocksUdpLink implements Link, TcpUser, DialOwner {
       {
         opened: () => {},
         narrowed: (at) => receiver.narrowed(at),
+        unreachable: (at) => receiver.unreachable(at),
         ended: () => {},
         handleRows: (at, _path, rows) => this.#unwrap(at, rows),
         looksLikeAnswer: () => false,

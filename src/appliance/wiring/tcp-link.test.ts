@@ -40,6 +40,7 @@ class LinkBed {
       {
         opened: () => this.opened++,
         narrowed: () => {},
+        unreachable() {},
         ended: (_now, end) => {
           this.ends.push(end);
           this.link.close();

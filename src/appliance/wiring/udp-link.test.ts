@@ -39,6 +39,7 @@ function open(float: boolean): Link {
   const receiver = {
     opened() {},
     narrowed: () => void narrowed++,
+    unreachable() {},
     ended() {},
     handleRows: (_now: number, path: number, batch: Batch) => {
       const marks = Array.from({ length: batch.count }, (_, i) => bed.slab.bytes[batch.at[i]!]!);
@@ -158,7 +159,14 @@ test("a port that is in use, and addresses that are our own are refused in words
     float: false,
     longest: 4096,
   } as const;
-  const receiver = { opened() {}, narrowed() {}, ended() {}, handleRows() {}, looksLikeAnswer: () => false };
+  const receiver = {
+    opened() {},
+    narrowed() {},
+    unreachable() {},
+    ended() {},
+    handleRows() {},
+    looksLikeAnswer: () => false,
+  };
   expect(links.open(0, request, receiver)).toBe("the local port 5000 is in use");
   expect(["192.168.50.1", WAN, "203.0.113.255", SERVER].map((a) => links.refusal(addr(a)))).toEqual([
     "our own address",
@@ -188,6 +196,7 @@ test("a server at an IPv6 address: its own overhead and MTU, refusals of ICMPv6,
   const receiver = {
     opened() {},
     narrowed: () => void narrowed++,
+    unreachable() {},
     ended() {},
     handleRows: (_now: number, path: number, batch: Batch) => void heard.push(path, batch.count),
     looksLikeAnswer: () => false,

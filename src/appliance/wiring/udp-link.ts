@@ -219,6 +219,7 @@ export class UdpLink implements Link, DatagramSink {
     if (mtu > 0) return this.#narrow(now, Math.max(mtu, dst.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6));
     if (dst.isIpv4 && type === ICMP_UNREACHABLE) this.#unreachable = UNREACHABLE[code];
     if (!dst.isIpv4 && type === ICMPV6_UNREACHABLE) this.#unreachable = UNREACHABLE6[code];
+    if (this.#unreachable !== undefined) this.#receiver.unreachable(now);
   }
 
   /** Anybody who knows the ports can make us believe in a narrow path: it costs speed, and no packet. */

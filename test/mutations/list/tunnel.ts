@@ -25,7 +25,7 @@ export const TUNNEL = [
       "that a link that cannot be made costs one address",
     ],
     [
-      "if (this.#history.retry.hasAlternative) this.#leaveFor(now, attempt, event.seconds);\n        else",
+      "if (this.#history.retry.hasAlternative) this.#leaveFor(now, attempt, seconds);\n    else",
       "",
       "that a silent server is left for another one",
     ],
@@ -129,7 +129,7 @@ export const TUNNEL = [
   ...mutationsOf(
     "tunnel/dialer.ts",
     [
-      "if (attempt.isLinked) this.#drive(now, attempt);\n",
+      "if (attempt.openBy === NEVER) this.#drive(now, attempt);\n",
       "",
       "that the server's last word counts before the end of its connection",
     ],
@@ -149,20 +149,6 @@ export const TUNNEL = [
       "that a router's word cannot end IPv6 in the tunnel",
     ],
   ),
-  ...mutationsOf(
-    "tunnel/remote-finder.ts",
-    [
-      "const addresses = this.#unfailedFirst(answer);",
-      "const addresses = answer;",
-      "that what failed lately goes last",
-    ],
-    ["if (result.addresses.every(isSame)) return;", "", "that a silent server whose name is the same is stayed with"],
-    [
-      "if (!result.ok || result.note !== undefined) return;",
-      "if (!result.ok) return;",
-      "that a doubtful answer moves nothing",
-    ],
-  ),
   ...mutationsOf("appliance/wiring/udp-link.ts", [
     "Math.max(mtu, dst.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6)",
     "mtu",
@@ -172,5 +158,10 @@ export const TUNNEL = [
     "if (tooBig && ipv4TotalLen(d, quote) <= icmpNextHopMtu(d, icmp)) return Drop.IcmpBadQuote;",
     "",
     "that a path is narrowed by an error about a packet that was too large for it",
+  ]),
+  ...mutationsOf("tunnel/dialer.ts", [
+    "&& !attempt.session.isAnswered;",
+    ";",
+    "that a server that has answered is not given up for what the network says",
   ]),
 ];
