@@ -154,13 +154,18 @@ describe("IPv4", () => {
     fromLan(ask);
     fromTunnel(udp({ src: SITE, dst: TUN }, 4000, 7001, bytesOf(9)));
     for (let at = lan.it.pollAt(); at <= 4000; at = lan.it.pollAt()) lan.it.handleTimeout(at);
-    lan.outlet.take();
-    tunnel.take();
+    const mine = udp({ src: HOST, dst: TUN, ttl: 63 }, 5000, 7001, bytesOf(9));
+    // Those that have waited for it in vain...
+    const [waited] = lan.outlet.take().filter(({ bytes }) => bytes[12] === 8 && bytes[13] === 0);
+    expect(line(waited!, 14)).toContain(`${LAN} > ${HOST} icmp type 3 code 1`);
+    expect(waited!.bytes.slice(14 + 28)).toEqual(mine);
+    expect(inTunnel()).toEqual([expect.stringContaining(`${TUN} > ${SITE} icmp type 3 code 1`)]);
+    // ... and those that come afterwards.
     lan.it.ingest(3500, bed.receive(frame(ask)));
     tunnelIt.ingest(3500, bed.receive(udp({ src: SITE, dst: TUN }, 4000, 7001, bytesOf(9))));
     const [toHost] = lan.outlet.take();
     expect(line(toHost!, 14)).toContain(`${LAN} > ${HOST} icmp type 3 code 1`);
-    expect(toHost!.bytes.slice(14 + 28)).toEqual(udp({ src: HOST, dst: TUN, ttl: 63 }, 5000, 7001, bytesOf(9)));
+    expect(toHost!.bytes.slice(14 + 28)).toEqual(mine);
     const [toSite] = inTunnel();
     expect(toSite).toContain(`${TUN} > ${SITE} icmp type 3 code 1`);
     conserved();
@@ -262,5 +267,17 @@ describe("IPv6", () => {
     expect(told.bytes.slice(14 + 48 + 40)).toEqual(udp6({ src: HOST, dst: TUN }, 5000, 7000, bytesOf(9)).slice(40));
     expect(tunnel.take()).toEqual([]);
     expect([router.lan.drops.snapshot(), router.tunnel.drops.snapshot()]).toEqual([{}, {}]);
+    // A host that is not there: who asked for it is told, from either side (RFC 4861 7.2.2).
+    const silent = { address: addr6("fd12:3456:789a:1::99"), port: 9 };
+    nat6.setForwards([{ protocol: PROTO_UDP, port: 7001, to: silent }]);
+    lan.it.ingest(lan.now, bed.receive(frame6(udp6({ src: HOST, dst: TUN }, 5000, 7001, bytesOf(9)))));
+    tunnelIt.ingest(lan.now, bed.receive(udp6({ src: SITE, dst: TUN }, 4000, 7001, bytesOf(9))));
+    for (let at = lan.it.pollAt(); at <= lan.now + 4000; at = lan.it.pollAt()) lan.it.handleTimeout(at);
+    const toHost = lan
+      .frames()
+      .map((sent) => show(sent, 14))
+      .filter((text) => text.includes("icmp6 type 1 code 3"));
+    expect(toHost).toEqual([expect.stringContaining(`${TUN} > ${HOST}`)]);
+    expect(tunnel.take().map((sent) => show(sent, 0))).toEqual([expect.stringContaining(`${TUN} > ${SITE}`)]);
   });
 });

@@ -158,6 +158,7 @@ export class Router {
     tunnel.v4.udp.owners = [nat, nat6].filter((translator) => translator !== undefined);
     tunnel.v6.isTranslated = nat6 !== undefined;
     tunnel.link.peerOf = (hop) => this.#peerOf(hop);
+    lan.link.onUndeliverable = (now, packet, isV6) => this.#undeliverable(now, packet, isV6);
     lan.onAddress = () => this.#rebuild();
     this.#rebuild();
   }
@@ -341,6 +342,20 @@ export class Router {
   #tell(now: number, from: Side, [type, code]: IcmpError, p: Packet, isMapped: boolean): void {
     const source = ipOf(from.face, p);
     if (isMapped || !source.isTranslated) source.sendError(now, type, code, 0, p);
+  }
+
+  /** A packet has waited for a LAN host that does not answer: its sender is told (RFC 1812 4.3.3.1, RFC 4861 7.2.2), unless that was this host. */
+  #undeliverable(now: number, packet: Uint8Array, isV6: boolean): void {
+    const { nat, routes, family } = isV6 ? this.#ipv6 : this.#ipv4;
+    (isV6 ? this.#lan.v6 : this.#lan.v4).withKept(packet, (p) => {
+      const d = this.#slab.view;
+      const isMapped = family.hasTransport(d, p) && nat?.undoKept(now, p) === true;
+      const back = routes.lookup(d, p.at + family.srcAt);
+      const from = back < 0 || routes.refusal[back] !== Drop.None ? undefined : this.#sides[routes.side[back]!];
+      if (from === undefined) return;
+      p.neighbour = ipOf(from.face, p).output.onLink(now, p.at + family.srcAt);
+      this.#tell(now, from, family.errors.unreachable, p, isMapped);
+    });
   }
 
   #tooBig(now: number, from: Side, { errors }: Family, mtu: number, p: Packet): DropCode {

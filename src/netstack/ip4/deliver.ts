@@ -77,7 +77,7 @@ export class Ip4 {
   readonly #icmp: Icmp;
   readonly #resetter: TcpResetter;
   readonly #in = new Packet();
-  readonly #expired = new Packet();
+  readonly #kept = new Packet();
 
   constructor(options: Ip4Options) {
     const { slab, addressing, link, output, scratch, limits } = options;
@@ -160,15 +160,21 @@ export class Ip4 {
   /** Tells the sender of fragments that the rest of them did not come (RFC 1122 3.3.2); behind a translator nobody is told whose it was. */
   #reassemblyTimeout(now: number, first: Uint8Array): void {
     if (this.isTranslated || !this.#policy.errors) return;
+    this.withKept(first, (p) => {
+      // Who sent them may have gone: whoever has the address now is told.
+      p.neighbour = this.output.onLink(now, p.at + IPV4_SRC);
+      this.sendError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_REASSEMBLY, 0, p);
+    });
+  }
+
+  /** Gives `use` a packet that was kept, in the scratch, if there is room. */
+  withKept(bytes: Uint8Array, use: (p: Packet) => void): void {
     const { mark } = this.#scratch;
-    const at = this.#scratch.take(first.length);
+    const at = this.#scratch.take(bytes.length);
     if (at < 0) return;
-    const p = this.#expired;
-    this.#slab.bytes.set(first, at);
-    ip4Read(this.#slab.view, p, at);
-    // Who sent them may have gone: whoever has the address now is told.
-    p.neighbour = this.output.onLink(now, at + IPV4_SRC);
-    this.sendError(now, ICMP_TIME_EXCEEDED, TIME_EXCEEDED_REASSEMBLY, 0, p);
+    this.#slab.bytes.set(bytes, at);
+    ip4Read(this.#slab.view, this.#kept, at);
+    use(this.#kept);
     this.#scratch.reset(mark);
   }
 

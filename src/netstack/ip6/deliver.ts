@@ -138,7 +138,7 @@ export class Ip6 {
   readonly #listener: MulticastListener | undefined;
   readonly #resetter: TcpResetter;
   readonly #in = new Packet(true);
-  readonly #expired = new Packet(true);
+  readonly #kept = new Packet(true);
   readonly #own = new Packet(true);
   readonly #chain = new ExtensionChain();
 
@@ -303,16 +303,20 @@ export class Ip6 {
   /** Tells the sender of fragments that the rest of them did not come; behind a translator nobody is told whose it was. */
   #reassemblyTimeout(now: number, first: Uint8Array): void {
     if (this.isTranslated) return;
-    const { mark } = this.#scratch;
-    const at = this.#scratch.take(first.length);
-    if (at < 0) return;
-    const p = this.#expired;
-    this.#slab.bytes.set(first, at);
-    if (ip6Read(this.#slab.view, p, this.#chain, at) === Drop.None) {
+    this.withKept(first, (p) => {
       // Who sent them may have gone: whoever has the address now is told.
-      p.neighbour = this.output.onLink(now, at + IPV6_SRC);
+      p.neighbour = this.output.onLink(now, p.at + IPV6_SRC);
       this.sendError(now, ICMPV6_TIME_EXCEEDED, TIME_EXCEEDED6_REASSEMBLY, 0, p);
-    }
+    });
+  }
+
+  /** Gives `use` a packet that was kept, in the scratch, if there is room. */
+  withKept(bytes: Uint8Array, use: (p: Packet) => void): void {
+    const { mark } = this.#scratch;
+    const at = this.#scratch.take(bytes.length);
+    if (at < 0) return;
+    this.#slab.bytes.set(bytes, at);
+    if (ip6Read(this.#slab.view, this.#kept, this.#chain, at) === Drop.None) use(this.#kept);
     this.#scratch.reset(mark);
   }
 

@@ -62,6 +62,8 @@ export class EthernetLink implements LinkLayer, NeighborPort, NdLink {
   readonly macLo: number;
   mtu: number;
   readonly drops: Counters<DropName> = dropCounters();
+  /** A packet has waited for a neighbour that does not answer. */
+  onUndeliverable: (now: number, packet: Uint8Array, isV6: boolean) => void = () => {};
 
   /** Of the device, and what the network has said; packets are no larger than either. */
   #mtuMax: number;
@@ -250,8 +252,9 @@ export class EthernetLink implements LinkLayer, NeighborPort, NdLink {
     }
   }
 
-  abandon(_n: number, parked: readonly Parked[]): void {
+  abandon(_n: number, parked: readonly Parked[], now: number | undefined, isV6 = false): void {
     this.drops.values[Drop.NeighborUnreachable]! += parked.length;
+    if (now !== undefined) for (const { bytes } of parked) this.onUndeliverable(now, bytes, isV6);
   }
 
   conflict(now: number, n: number, otherHi: number, otherLo: number): void {

@@ -59,7 +59,7 @@ export interface NdLink {
   /** Sends the packet at `at` to a MAC. */
   send6(at: number, len: number, macHi: number, macLo: number): void;
   release(n: number, parked: readonly Parked[], table: NeighborTable, isV6: boolean): void;
-  abandon(n: number, parked: readonly Parked[]): void;
+  abandon(n: number, parked: readonly Parked[], now: number | undefined, isV6: boolean): void;
 }
 
 /** What became of an address of ours, and what others say of it. */
@@ -171,8 +171,8 @@ export class Nd implements NeighborPort {
     this.#link.release(n, parked, this.neighbors, true);
   }
 
-  abandon(n: number, parked: readonly Parked[]): void {
-    this.#link.abandon(n, parked);
+  abandon(n: number, parked: readonly Parked[], now: number | undefined): void {
+    this.#link.abandon(n, parked, now, true);
   }
 
   failed(now: number, n: number): void {

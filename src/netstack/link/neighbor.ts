@@ -40,8 +40,8 @@ export interface NeighborPort {
   solicit(n: number, macHi: number, macLo: number): void;
   /** The MAC of `n` is known now: sends what waited for it. */
   release(n: number, parked: readonly Parked[]): void;
-  /** `n` does not answer: what waited is lost. */
-  abandon(n: number, parked: readonly Parked[]): void;
+  /** What waited for `n` is lost. @param now where it was asked in vain; undefined: it was forgotten before */
+  abandon(n: number, parked: readonly Parked[], now: number | undefined): void;
   /** `n` does not answer any more; told once for each time that it was asked in vain. */
   failed?(now: number, n: number): void;
   /** Two answered for the address of `n`: the MAC that it has, and another one. */
@@ -342,7 +342,7 @@ export class NeighborTable {
     this.#enter(n, FAILED);
     this.#at[n] = now + FAILED_MS;
     this.#use(n, now, UNCONFIRMED);
-    this.#abandon(n);
+    this.#abandon(n, now);
     this.#port.failed?.(now, n);
   }
 
@@ -408,8 +408,8 @@ export class NeighborTable {
     this.#uses.append(rank, n);
   }
 
-  #abandon(n: number): void {
-    if (this.#parked.has(n)) this.#port.abandon(n, this.#unpark(n));
+  #abandon(n: number, now?: number): void {
+    if (this.#parked.has(n)) this.#port.abandon(n, this.#unpark(n), now);
   }
 
   #unpark(n: number): readonly Parked[] {

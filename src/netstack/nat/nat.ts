@@ -255,6 +255,34 @@ export class Nat {
     if (session !== 0) this.#rewrite(p, false, this.#external, 0, this.#table.outsidePort[session]!);
   }
 
+  /**
+   * Gives a packet that inbound() let in some time ago the addresses back that it came with, for an error about it; of a hairpin its
+   * sender's own source as well. @returns false: it belongs to no session, and is unchanged
+   */
+  undoKept(now: number, p: Packet): boolean {
+    const d = this.#view;
+    const family = this.#family;
+    const { at, l4, proto } = p;
+    const table = this.#table;
+    const { key } = table;
+    const isEcho = proto === family.icmp;
+    if (at + p.len < l4 + UDP_HEADER_LEN || !(isEcho || proto === PROTO_TCP || proto === PROTO_UDP)) return false;
+    key.protocol = proto;
+    readAddress(d, at + family.dstAt, key.inside, 0, family.stride);
+    readAddress(d, at + family.srcAt, key.remote, 0, family.stride);
+    key.insidePort = isEcho ? d.getUint16(l4 + ECHO_ID) : udpDstPort(d, l4);
+    key.remotePort = isEcho ? 0 : udpSrcPort(d, l4);
+    const session = table.find(now);
+    if (session === 0) return false;
+    this.#rewrite(p, false, this.#external, 0, table.outsidePort[session]!);
+    if (!this.isOutside(d, at + family.srcAt)) return true;
+    key.remote.set(this.#external);
+    key.remotePort = udpDstPort(d, l4);
+    const asker = table.findOutside(now, udpSrcPort(d, l4));
+    if (asker !== 0) this.#rewrite(p, true, table.inside, asker * table.stride, table.insidePort(asker));
+    return true;
+  }
+
   #rewrite(p: Packet, isSource: boolean, words: Int32Array, i: number, port: number): void {
     this.#family.rewriteEndpoint(this.#view, p.at, p.l4, p.proto, isSource, words, i, port);
   }

@@ -91,6 +91,11 @@ export const ROUTER = [
       "source.sendError(",
       "that nobody on the translator's outside is told of what belongs to no mapping",
     ],
+    [
+      "lan.link.onUndeliverable = (now, packet, isV6) => this.#undeliverable(now, packet, isV6);\n",
+      "",
+      "that who has waited for a host in vain is told (RFC 4861 7.2.2)",
+    ],
     ["      if (isInbound) nat.undoInbound(p);\n", "", "that an error quotes the destination as its sender knows it"],
     ["      if (isOutbound) nat.undoOutbound(p);\n", "", "that an error quotes the source as its sender knows it"],
     [

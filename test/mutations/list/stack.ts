@@ -19,7 +19,7 @@ export const STACK = [
   ...mutationsOf(
     "netstack/ip4/deliver.ts",
     ["if (foreign !== Drop.None) return foreign;", "", "the source check"],
-    ["p.neighbour = this.output.onLink(now, at + IPV4_SRC);", "", "which peer is told of lost fragments"],
+    ["p.neighbour = this.output.onLink(now, p.at + IPV4_SRC);", "", "which peer is told of lost fragments"],
     ["if (dstTop === 127 || dstTop === 0) return Drop.Ipv4MartianDestination;", "", "martian destinations"],
     ["if (srcTop === 127 || srcTop >= 224 ||", "if (srcTop >= 224 ||", "loopback as the source"],
     ["if (srcTop === 127 || srcTop >= 224 ||", "if (srcTop === 127 ||", "multicast as the source"],
