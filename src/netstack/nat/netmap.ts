@@ -52,7 +52,7 @@ export class Netmap {
 
   #translate(at: number, len: number, isOutgoing: boolean): void {
     const d = this.#slab.view;
-    if (len < IPV4_HEADER_LEN || d.getUint8(at) >> 4 !== 4) return;
+    if (d.getUint8(at) >> 4 !== 4) return;
     const headerLen = ipv4HeaderLen(d, at);
     if (headerLen < IPV4_HEADER_LEN || headerLen > len) return;
     const src = this.#mapped(d.getInt32(at + IPV4_SRC), isOutgoing, isOutgoing ? "snat" : "dnat");

@@ -116,7 +116,7 @@ export const ROUTER = [
   ]),
   ...mutationsOf(
     "netstack/nat/netmap.ts",
-    ["if (len < IPV4_HEADER_LEN || ", "if (", "that what is shorter than a header is left alone by client-nat"],
+    [" || headerLen > len) return;", ") return;", "that client-nat touches nothing behind a packet that is cut short"],
     ["isFirst && ", "", "that client-nat writes no checksum into a later fragment"],
   ),
   ...mutationsOf(
