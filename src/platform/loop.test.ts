@@ -47,7 +47,7 @@ test("after a packet that fails the loop does not sleep: those behind it are in 
 test("between two packets that follow each other closely a sleep costs a look at the device and nothing else", async () => {
   let now = 1000;
   const seen: string[] = [];
-  const arrivals = [1000.1, 1000.3, 1000.6];
+  const arrivals = [1000.1, 1000.2, 1000.4, 1000.8];
   const turns: Turns = {
     receive: () => {
       const isThere = (arrivals[0] ?? Number.POSITIVE_INFINITY) <= now;
@@ -73,7 +73,8 @@ test("between two packets that follow each other closely a sleep costs a look at
   await runLoop(turns, { poller, clock: () => now });
   const rest = ["none", "control", "deadlines", "sleep"];
   const packet = ["packet", "control", "none", "sleep"];
-  expect(seen).toEqual([...rest, ...packet, ...packet, ...packet, ...rest]);
+  // Behind the last one, which kept it waiting, it does all of it although it has just done so.
+  expect(seen).toEqual([...rest, ...packet, ...packet, ...packet, "packet", "control", ...rest]);
 });
 
 test("nothing that is thrown ends the loop, also not where other descriptors are looked at", async () => {

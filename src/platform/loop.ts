@@ -34,10 +34,12 @@ export interface LoopOptions {
 /** Longest time without a yield to the event loop (signal handlers run there). */
 const YIELD_EVERY_MS = 20;
 /**
- * How often a turn that finds nothing does all of it: control(), a yield, a look at the deadlines. Beside traffic most sleeps are
+ * How often a turn that finds nothing does all of it: control(), a yield, a look at the deadlines. In dense traffic most sleeps are
  * shorter than what that takes, and between two of them there has been a control() behind whatever was received.
  */
 const REST_EVERY_MS = 1;
+/** Traffic is dense where a sleep ended so soon: the next one will most likely not last until all of it is due. */
+const DENSE_MS = 0.25;
 /** After a failure of control(), which may come at each turn: it must not take the whole processor. */
 const FAILURE_PAUSE_MS = 100;
 
@@ -62,6 +64,8 @@ export async function runLoop(turns: Turns, { poller, clock, onReady }: LoopOpti
   };
   let yielded = clock();
   let rested = Number.NEGATIVE_INFINITY;
+  /** When the last sleep began. */
+  let slept = Number.NEGATIVE_INFINITY;
   while (!turns.done()) {
     const now = clock();
     // A failure leaves it true: the rest of what was read from the device wakes no poll.
@@ -72,7 +76,8 @@ export async function runLoop(turns: Turns, { poller, clock, onReady }: LoopOpti
       turns.failed(now, error, "receive");
     }
     const untilRest = rested + REST_EVERY_MS - now;
-    if (!active && untilRest > 0) {
+    if (!active && untilRest > 0 && now - slept < DENSE_MS) {
+      slept = now;
       if ((wait(untilRest) & EVENT_LOOP) !== 0) await eventLoop();
       continue;
     }
@@ -92,6 +97,7 @@ export async function runLoop(turns: Turns, { poller, clock, onReady }: LoopOpti
       await eventLoop();
       yielded = clock();
       rested = yielded;
+      slept = yielded;
       // The end may have come in this very turn.
       const timeout = turns.done() ? 0 : turns.pollAt() - yielded;
       if (timeout <= 0) continue;
