@@ -1,33 +1,16 @@
-/** One attempt to reach a server: by which way, with which session, and what is known of it. */
+/** One session with one address of a remote, and the link that it goes over. */
 import { formatEndpoint } from "../lib/endpoint.ts";
-import type { IpAddress } from "../lib/ip.ts";
-import type { DialConfig, Remote } from "../protocol/config/types.ts";
 import { DROP_CONTROL_AUTHENTICATION } from "../protocol/drop.ts";
 import type { DialSession } from "../protocol/session/dial-session.ts";
 import type { Place } from "../protocol/session/explain.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
 import type { Link } from "./link.ts";
+import type { Way } from "./remote-finder.ts";
 
-export const NEVER = Number.POSITIVE_INFINITY;
+const NEVER = Number.POSITIVE_INFINITY;
 
-/** What an attempt goes by. */
-export interface Way {
-  readonly remote: Remote;
-  /** As it is for this remote. */
-  readonly config: DialConfig;
-  /** The server's address, where it is known although a proxy is between. */
-  readonly server: IpAddress | undefined;
-  /** Which of the addresses is due. */
-  readonly index: number;
-}
-
-/** One session with one address of a remote, and the link that it goes over. */
 export class Attempt {
-  readonly remote: Remote;
-  /** The profile as it is for this remote. */
-  readonly config: DialConfig;
-  /** Of the server, or of the proxy in front of it. */
-  readonly address: IpAddress;
+  readonly way: Way;
   readonly link: Link;
   readonly session: DialSession;
   readonly startedAt: number;
@@ -35,20 +18,23 @@ export class Attempt {
   path = 0;
   /** The side knows of it. */
   isOpen = false;
-  /** When the link has to be open; NEVER: it is. */
+  /** When the link has to be open; infinite: it is. */
   openBy = NEVER;
   /** What the server pushed, once the side knows of it. */
   options: readonly string[] | undefined;
   /** The network has said that it takes less than an ordinary packet. */
   isNarrow = false;
 
-  constructor(parts: Pick<Attempt, "remote" | "config" | "address" | "link" | "session" | "startedAt">) {
-    this.remote = parts.remote;
-    this.config = parts.config;
-    this.address = parts.address;
-    this.link = parts.link;
-    this.session = parts.session;
-    this.startedAt = parts.startedAt;
+  constructor({ way, link, session, startedAt }: Pick<Attempt, "way" | "link" | "session" | "startedAt">) {
+    this.way = way;
+    this.link = link;
+    this.session = session;
+    this.startedAt = startedAt;
+  }
+
+  /** Its link has been open. */
+  get isLinked(): boolean {
+    return this.openBy === NEVER;
   }
 
   pollAt(): number {
@@ -61,35 +47,31 @@ export class Attempt {
       link.sendPacket(now, path, packet);
   }
 
+  /** For the log: where it goes. */
   where(): Record<string, string | undefined> {
-    const { remote, config, link, path } = this;
+    const { remote, config, address } = this.way;
     const { host, port } = remote;
-    if (config.proxy === undefined) return { server: formatEndpoint(link.endpoint(path)), host };
+    if (config.proxy === undefined) return { server: formatEndpoint(this.link.endpoint(this.path)), host };
+    return { server: `${host}:${port}`, host, proxy: formatEndpoint({ address, port: config.proxy.port }) };
+  }
+
+  /** For explanations: what it reached, and how. */
+  place(unixSeconds: number): Place {
+    const { remote, config, address } = this.way;
+    const { proxy } = config;
+    const server = this.link.endpoint(this.path);
     return {
-      server: `${host}:${port}`,
-      host,
-      proxy: formatEndpoint({ address: this.address, port: config.proxy.port }),
+      address: proxy ? remote.host : `${server.address}`,
+      port: proxy ? remote.port : server.port,
+      protocol: remote.protocol,
+      proxy: proxy && { kind: proxy.kind, address: `${address}`, port: proxy.port, isPassed: this.isLinked },
+      isAnswered: this.session.isAnswered,
+      unixSeconds,
     };
   }
 
   seen(): Sightings {
     const otherKey = this.session.drops.values[~DROP_CONTROL_AUTHENTICATION]! > 0;
     return { ...this.link.sightings(), otherKey };
-  }
-
-  /** Where it goes, for whoever explains what became of it. */
-  place(unixSeconds: number): Place {
-    const { remote, session, config, link, path, address, openBy } = this;
-    const { proxy } = config;
-    const through = proxy && { kind: proxy.kind, address: `${address}`, port: proxy.port, isPassed: openBy === NEVER };
-    const server = link.endpoint(path);
-    return {
-      address: proxy ? remote.host : `${server.address}`,
-      port: proxy ? remote.port : server.port,
-      protocol: remote.protocol,
-      proxy: through,
-      isAnswered: session.isAnswered,
-      unixSeconds,
-    };
   }
 }

@@ -27,6 +27,8 @@ const address = (text: string): IpAddress => parseIp(text) as IpAddress;
 /** A resolver that knows what it is told to know, and is silent otherwise. */
 class Names implements Resolver {
   readonly known = new Map<string, readonly string[] | string>();
+  /** What a person should know of every answer. */
+  note: string | undefined;
   readonly asked: string[] = [];
   #question: { readonly name: string; readonly done: (now: number, result: Resolution) => void } | undefined;
 
@@ -47,7 +49,7 @@ class Names implements Resolver {
     if (question === undefined || answer === undefined) return;
     this.#question = undefined;
     if (typeof answer === "string") question.done(now, { ok: false, text: answer });
-    else question.done(now, { ok: true, addresses: answer.map(address), note: undefined });
+    else question.done(now, { ok: true, addresses: answer.map(address), note: this.note });
   }
 }
 
@@ -492,6 +494,25 @@ describe("a server's name", () => {
     bed.names.known.set("vpn.example", ["203.0.113.11"]);
     bed.until(() => bed.links.length === 2);
     expect([bed.dialled.at(-1), bed.now - from < 20_000]).toEqual(["203.0.113.11", true]);
+  });
+
+  test("that leads where it did, or elsewhere by a doubtful answer, moves nothing while the server is silent", () => {
+    for (const [known, note] of [
+      [["203.0.113.10"], undefined],
+      [["203.0.113.11"], "the resolver answers every name with this address"],
+    ] as const) {
+      const bed = new DialerBed({ config: NAMED });
+      bed.names.known.set("vpn.example", ["203.0.113.10"]);
+      bed.isSilent = true;
+      bed.dialer.networkUp(bed.now);
+      bed.until(() => bed.links.length === 1);
+      bed.names.known.set("vpn.example", known);
+      bed.names.note = note;
+      bed.until(() => bed.names.asked.length === 2);
+      const asked = bed.now;
+      bed.until(() => bed.now > asked + 10_000);
+      expect(bed.dialled).toEqual(["203.0.113.10"]);
+    }
   });
 
   test("with several addresses: each is tried in the order of one answer, then it is asked for again; also in another network", () => {

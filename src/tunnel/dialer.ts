@@ -11,11 +11,10 @@ import { BoundedLog } from "../lib/bounded-log.ts";
 import { brief } from "../lib/brief.ts";
 import type { Cidr } from "../lib/cidr.ts";
 import { formatEndpoint } from "../lib/endpoint.ts";
-import { type IpAddress, parseIp } from "../lib/ip.ts";
 import type { Log, LogFields } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
-import type { ClientConfig, DialConfig, Remote } from "../protocol/config/types.ts";
+import type { ClientConfig, DialConfig } from "../protocol/config/types.ts";
 import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
 import { tunnelMss } from "../protocol/data/mtu.ts";
 import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
@@ -31,18 +30,19 @@ import type { TunnelDns } from "../protocol/push/dns-options.ts";
 import { parseTunnelOptions, withoutIpv6 } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
 import type { LinkEnd, SessionEnd, SessionEvent } from "../protocol/session/events.ts";
-import { explainEnd, explainSilence, explainStall, explainStaticEnd } from "../protocol/session/explain.ts";
+import { explainEnd, explainSilence, explainStall, explainStaticEnd, type Place } from "../protocol/session/explain.ts";
 import type { AttemptOutcome } from "../protocol/session/retry.ts";
 import { StaticSession } from "../protocol/session/static.ts";
-import { Attempt, NEVER, type Way } from "./attempt.ts";
-import { connectionConfig } from "./connection.ts";
+import { Attempt } from "./attempt.ts";
 import type { DialHistory } from "./history.ts";
 import type { LinkFactory } from "./link.ts";
 import { proxyDialogue } from "./proxy/proxy.ts";
+import { RemoteFinder, type Way } from "./remote-finder.ts";
 import type { Resolver } from "./resolve.ts";
 import type { TunnelSide } from "./side.ts";
 
 const OPEN_URL = "the login goes on at a web page: open it in a browser, on any machine; the tunnel comes up then";
+const NEVER = Number.POSITIVE_INFINITY;
 /** The usual port of a resolver, which goes without saying. */
 const DNS_PORT = 53;
 /** Rows that are opened or sealed at once. */
@@ -51,8 +51,6 @@ const ROWS = 1024;
 const OPENING_MS = 15_000;
 /** What openvpn puts around a packet of the tunnel at most: header, packet id, HMAC, IV, padding, compression, fragment. */
 const LONGEST_WRAP = 256;
-/** Our choice: so many addresses that failed are remembered; names have fewer. */
-const FAILED = 16;
 /** RFC 8200 5. */
 const IPV6_LEAST_MTU = 1280;
 /** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says or does. */
@@ -84,7 +82,7 @@ export interface DialerOptions {
 type State =
   | { readonly kind: "waiting" }
   | { readonly kind: "backing-off"; readonly until: number }
-  | { readonly kind: "resolving"; readonly remote: Remote; readonly address: number }
+  | { readonly kind: "resolving" }
   | { readonly kind: "connecting" | "up" | "leaving"; readonly attempt: Attempt }
   | { readonly kind: "stopped" };
 
@@ -96,12 +94,9 @@ export class Dialer {
   /** For what a server can say, or have us say, without end. */
   readonly #said: BoundedLog;
   readonly #history: DialHistory;
+  readonly #finder: RemoteFinder;
   readonly #opened = new Batch(ROWS);
   readonly #sealed = new Batch(ROWS);
-  /** The addresses of the remote whose turn it is: walked through in their order, then its name is asked for anew. */
-  #found: { readonly remote: Remote; readonly addresses: readonly IpAddress[] } | undefined;
-  /** Addresses that did not lead to a tunnel since the last one that did, or since the network is this one; the last first. */
-  #failed: readonly IpAddress[] = [];
   #state: State = { kind: "waiting" };
   /** Of all sessions; made for the first one, closed when this dialer has stopped. */
   #tls: TlsContext | undefined;
@@ -112,6 +107,7 @@ export class Dialer {
     this.#heard = new BoundedLog(options.log, ...HEARD);
     this.#said = new BoundedLog(options.log, ...SAID);
     this.#history = options.history;
+    this.#finder = new RemoteFinder({ ...options, retry: options.history.retry, heard: this.#heard });
   }
 
   /** The goodbye is said, or there was nobody to say it to. */
@@ -123,8 +119,7 @@ export class Dialer {
   networkUp(now: number): void {
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
     this.#abandon(now, "the WAN address changed");
-    this.#found = undefined;
-    this.#failed = [];
+    this.#finder.forget();
     this.#history.retry.reset();
     if (now < this.#history.loginAt) this.#state = { kind: "backing-off", until: this.#history.loginAt };
     else this.#next(now);
@@ -197,110 +192,44 @@ export class Dialer {
     return fields;
   }
 
-  /** The next attempt, now: which remote is due is the policy's word. */
+  /** The next attempt, now. */
   #next(now: number): void {
-    const { remote, address: index } = this.#history.retry.target();
-    const config = connectionConfig(this.#options.config, remote);
-    const { proxy } = config;
-    const begin = (at: number, server: IpAddress | undefined): void =>
-      this.#reach(at, { remote, config, server, index });
-    // Where to a relay of datagrams sends them is said by address; to a stream's end the proxy finds the way by name.
-    if (proxy === undefined || remote.protocol === "tcp") return begin(now, parseIp(remote.host));
-    this.#resolve(now, remote, this.#name(remote), index, (at, [address]) => begin(at, address));
-  }
-
-  /** Finds the address that is due of what is connected to, the server or its proxy, and connects to it. */
-  #reach(now: number, way: Way): void {
-    const { remote, config, index } = way;
-    const host = config.proxy?.host ?? remote.host;
-    const literal = parseIp(host);
-    if (literal !== undefined) return this.#connect(now, way, literal);
-    const known = this.#found?.remote === remote && index > 0 ? this.#found.addresses[index] : undefined;
-    if (known !== undefined) return this.#connect(now, way, known);
-    const name = config.proxy === undefined ? this.#name(remote) : host;
-    this.#resolve(now, remote, name, index, (at, answer) => {
-      const addresses = this.#unfailedFirst(answer);
-      this.#found = { remote, addresses };
-      this.#history.retry.resolved(addresses.length);
-      this.#connect(at, way, addresses[index % addresses.length] as IpAddress);
-    });
-  }
-
-  /** Those that did not answer lately go last: the first ones of an answer may be of a family that leads nowhere. */
-  #unfailedFirst(addresses: readonly IpAddress[]): readonly IpAddress[] {
-    const hasFailed = (address: IpAddress): boolean => this.#failed.some((other) => other.equals(address));
-    return [...addresses.filter((address) => !hasFailed(address)), ...addresses.filter(hasFailed)];
-  }
-
-  /** Asks for the addresses of a name, or takes it for one. */
-  #resolve(
-    now: number,
-    remote: Remote,
-    host: string,
-    index: number,
-    found: (now: number, addresses: readonly IpAddress[]) => void,
-  ): void {
-    const literal = parseIp(host);
-    if (literal !== undefined) return found(now, [literal]);
-    const state: State = { kind: "resolving", remote, address: index };
+    const state: State = { kind: "resolving" };
     this.#state = state;
-    this.#log.write("info", "link.resolving", "", { host });
-    this.#options.resolver.resolve(now, host, remote.family, (at, result) => {
-      if (this.#state !== state) return;
-      if (!result.ok) {
-        const said = this.#heard.write(at, "warn", "link.unresolved", result.text, { host });
-        return this.#backOff(at, { kind: "resolve-failed" }, said ? "" : result.text);
-      }
-      if (result.note !== undefined) this.#heard.write(at, "warn", "link.resolved", result.note, { host });
-      found(at, result.addresses);
-    });
+    this.#finder.find(
+      now,
+      (at, way) => {
+        if (this.#state === state) this.#connect(at, way);
+      },
+      (at, unsaid) => {
+        if (this.#state === state) this.#backOff(at, { kind: "resolve-failed" }, unsaid);
+      },
+    );
   }
 
   #silent(now: number, attempt: Attempt, seconds: number): void {
-    if (attempt.config.role === "static") return;
-    const { message } = explainSilence(
-      seconds,
-      attempt.config,
-      attempt.place(this.#options.unixSeconds()),
-      attempt.seen(),
-    );
+    const { config } = attempt.way;
+    if (config.role === "static") return;
+    const { message } = explainSilence(seconds, config, this.#place(attempt), attempt.seen());
     this.#said.write(now, "warn", "link.silent", message, attempt.where());
     // Somebody else may answer; without an alternative the same server is asked on, unless its name has moved.
     if (this.#history.retry.hasAlternative) this.#leaveFor(now, attempt, seconds);
     else this.#askAgain(now, attempt, seconds);
   }
 
-  /** Looks whether the name of a silent server still has its address, and goes where it leads now. */
+  /** Goes where the name of a silent server leads now, if that is elsewhere. */
   #askAgain(now: number, attempt: Attempt, seconds: number): void {
-    const { remote, config, address } = attempt;
-    const host = config.proxy?.host ?? this.#name(remote);
-    if (parseIp(host) !== undefined) return;
-    this.#options.resolver.resolve(now, host, remote.family, (at, result) => {
+    this.#finder.askAgain(now, attempt.way, (at, text) => {
       const state = this.#state;
-      if (state.kind !== "connecting" || state.attempt !== attempt || !result.ok || result.note !== undefined) return;
-      const { addresses } = result;
-      // Another family may have come to the WAN since the name was asked for.
-      if (addresses.every((other) => other.equals(address))) return;
-      if (!addresses.some((other) => other.equals(address)))
-        this.#log.write("info", "link.moved", `${host} is no longer at ${address}`, { host });
+      if (state.kind !== "connecting" || state.attempt !== attempt) return;
+      if (text !== undefined) this.#log.write("info", "link.moved", text, { host: attempt.way.remote.host });
       this.#leaveFor(at, attempt, seconds);
     });
   }
 
-  /** The name to look up for a remote. */
-  #name({ host }: Remote): string {
-    return this.#options.config.retry.remoteRandomHostname ? `${this.#randomLabel()}.${host}` : host;
-  }
-
-  /** As openvpn: six bytes in hexadecimal, so that no cache on the way knows the name. */
-  #randomLabel(): string {
-    const bytes = new Uint8Array(6);
-    this.#options.random.fill(bytes);
-    return bytes.toHex();
-  }
-
   /** Connects to an address, of the profile or of a name's, unless it cannot be another host's. */
-  #connect(now: number, { remote, config, server }: Way, address: IpAddress): void {
+  #connect(now: number, way: Way): void {
+    const { remote, config, server, address } = way;
     const refusal = address.isHost ? this.#options.links.refusal(address) : "no address of a host";
     if (refusal !== undefined) {
       const text = `the ${config.proxy ? "proxy" : "remote"} ${address} is ${refusal}; nothing is sent there`;
@@ -341,7 +270,7 @@ export class Dialer {
       config.role === "static"
         ? new StaticSession(config, data, start)
         : new ClientSession(config, { ...data, control, tls: this.#tlsOf(config) }, start);
-    const attempt = new Attempt({ remote, config, address, link, session, startedAt: now });
+    const attempt = new Attempt({ way, link, session, startedAt: now });
     this.#state = { kind: "connecting", attempt };
     this.#said.write(now, "info", "link.connecting", "", { ...attempt.where(), protocol });
     if (link.isOpen) this.#linkOpened(now, attempt);
@@ -371,13 +300,13 @@ export class Dialer {
   /** Who has somewhere else to go does not wait for a server to which there is no way. Once it has answered, nobody is believed but it. */
   #unreachable(now: number, attempt: Attempt): void {
     const isDue = this.#state.kind === "connecting" && this.#state.attempt === attempt && !attempt.session.isAnswered;
-    if (isDue && this.#history.retry.hasAlternative)
-      this.#silent(now, attempt, Math.round((now - attempt.startedAt) / 1000));
+    const seconds = Math.round((now - attempt.startedAt) / 1000);
+    if (isDue && this.#history.retry.hasAlternative) this.#silent(now, attempt, seconds);
   }
 
   #linkEnded(now: number, attempt: Attempt, end: LinkEnd): void {
     // What the server said before it hung up comes first.
-    if (attempt.openBy === NEVER) this.#drive(now, attempt);
+    if (attempt.isLinked) this.#drive(now, attempt);
     if ("attempt" in this.#state && this.#state.attempt === attempt) this.#ended(now, attempt, end);
   }
 
@@ -401,7 +330,7 @@ export class Dialer {
 
   /** Lets the session do what is due, and does what it wants done. */
   #drive(now: number, attempt: Attempt): void {
-    if (attempt.openBy !== NEVER) {
+    if (!attempt.isLinked) {
       if (now >= attempt.openBy) this.#linkEnded(now, attempt, { kind: "link-timed-out" });
       return;
     }
@@ -427,12 +356,8 @@ export class Dialer {
       case "silence":
         return this.#silent(now, attempt, event.seconds);
       case "stalled": {
-        if (attempt.config.role === "static") return;
-        const { level, message } = explainStall(
-          event.phase,
-          attempt.config,
-          attempt.place(this.#options.unixSeconds()),
-        );
+        if (attempt.way.config.role === "static") return;
+        const { level, message } = explainStall(event.phase, attempt.way.config, this.#place(attempt));
         log.write(level, "link.stalled", message, attempt.where());
         return;
       }
@@ -470,8 +395,7 @@ export class Dialer {
     attempt.isOpen = true;
     this.#state = { kind: "up", attempt };
     // When this one ends, the name may have moved.
-    this.#found = undefined;
-    this.#failed = [];
+    this.#finder.forget();
     this.#history.retry.succeeded(now);
     const { address, address6, peer, ...rest } = opened;
     const { server, proxy } = attempt.where();
@@ -488,7 +412,7 @@ export class Dialer {
   /** Opens the side for a tunnel as the server pushes it. @returns what to log of it, or why it cannot be used */
   #open(now: number, attempt: Attempt, options: readonly string[]): LogFields | string {
     const { side } = this.#options;
-    const { tunnel: own } = attempt.config;
+    const { tunnel: own } = attempt.way.config;
     const { link, session } = attempt;
     const context = { serverAddress: link.endpoint(attempt.path).address, lan: side.lan };
     const result = parseTunnelOptions(options, own.localOptions, context);
@@ -539,13 +463,13 @@ export class Dialer {
     attempt.transmit(now);
     const state = this.#state.kind;
     const wasUp = state === "up" || state === "leaving";
-    const { config } = attempt;
-    const place = attempt.place(this.#options.unixSeconds());
+    const { config } = attempt.way;
+    const place = this.#place(attempt);
     const { level, message } =
       config.role === "static" ? explainStaticEnd(end, place) : explainEnd(end, config, place, attempt.seen());
     if (wasUp) this.#log.write(level, "tunnel.down", message, { reason: end.kind });
     else this.#said.write(now, level, "link.failed", message, { ...attempt.where(), reason: end.kind });
-    if (!wasUp) this.#hasFailed(attempt);
+    if (!wasUp) this.#finder.hasFailed(attempt.way.address);
     this.#release(now, attempt);
     if (state === "leaving") this.#setStopped();
     else this.#backOff(now, end);
@@ -559,13 +483,9 @@ export class Dialer {
 
   /** Gives up on a silent server for the next remote or address. */
   #leaveFor(now: number, attempt: Attempt, seconds: number): void {
-    this.#hasFailed(attempt);
+    this.#finder.hasFailed(attempt.way.address);
     this.#release(now, attempt);
     this.#backOff(now, { kind: "no-answer", seconds });
-  }
-
-  #hasFailed({ address }: Attempt): void {
-    this.#failed = [address, ...this.#failed.filter((other) => !other.equals(address))].slice(0, FAILED);
   }
 
   /** @param unsaid why, where the line that says it was held back: whoever looks at the last lines sees it here */
@@ -579,7 +499,7 @@ export class Dialer {
   /** Forgets what is under way, without a word to the server. */
   #abandon(now: number, reason: string): void {
     const state = this.#state;
-    this.#options.resolver.cancel();
+    this.#finder.cancel();
     if (!("attempt" in state)) return;
     if (state.kind === "up") this.#log.write("warn", "tunnel.down", reason, { reason: "abandoned" });
     this.#release(now, state.attempt);
@@ -591,6 +511,10 @@ export class Dialer {
     session.abandon(now);
     if (isOpen) this.#options.side.down(now);
     link.close();
+  }
+
+  #place(attempt: Attempt): Place {
+    return attempt.place(this.#options.unixSeconds());
   }
 }
 

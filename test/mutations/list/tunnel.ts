@@ -129,7 +129,7 @@ export const TUNNEL = [
   ...mutationsOf(
     "tunnel/dialer.ts",
     [
-      "if (attempt.openBy === NEVER) this.#drive(now, attempt);\n",
+      "if (attempt.isLinked) this.#drive(now, attempt);\n",
       "",
       "that the server's last word counts before the end of its connection",
     ],
@@ -147,6 +147,20 @@ export const TUNNEL = [
       "Math.max(session.payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU)",
       "session.payloadMax(link.mtu - link.overhead)",
       "that a router's word cannot end IPv6 in the tunnel",
+    ],
+  ),
+  ...mutationsOf(
+    "tunnel/remote-finder.ts",
+    [
+      "const addresses = this.#unfailedFirst(answer);",
+      "const addresses = answer;",
+      "that what failed lately goes last",
+    ],
+    ["if (result.addresses.every(isSame)) return;", "", "that a silent server whose name is the same is stayed with"],
+    [
+      "if (!result.ok || result.note !== undefined) return;",
+      "if (!result.ok) return;",
+      "that a doubtful answer moves nothing",
     ],
   ),
   ...mutationsOf("appliance/wiring/udp-link.ts", [
