@@ -216,7 +216,8 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   TcpMaybeForged: "A TCP reset or SYN in the window that does not fit exactly; the peer was asked (RFC 5961).",
   TcpNoAck: "A TCP segment of a connection without an acknowledgement; nothing honest sends one.",
   TcpBadAck: "A TCP segment that acknowledges what was never sent, or what was long ago.",
-  TcpBacklogFull: "A TCP connection that somebody wants to begin while more wait than are taken.",
+  TcpBacklogFull:
+    "A TCP connection that somebody wants to begin while more wait than are taken, or a segment that may follow a SYN cookie.",
   TcpNoMemory: "TCP data for which there is no buffer; the peer sends it again.",
 };
 
