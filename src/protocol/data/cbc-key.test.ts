@@ -63,10 +63,10 @@ const half = (number: 0 | 1, at: number, len: number): Uint8Array =>
   block.slice(128 * number + at, 128 * number + at + len);
 
 /** A packet of openvpn's, by node's own crypto (crypto.c, openvpn_encrypt_v1); `body` is what is padded and encrypted. */
-function packetOf(kind: Kind, half0: 0 | 1, header: readonly number[], body: Uint8Array): Uint8Array {
+function packetOf(kind: Kind, half0: 0 | 1, header: readonly number[], body: Uint8Array, isPadded = true): Uint8Array {
   const iv = new Uint8Array(16).fill(7);
   const cipher = createCipheriv(kind.cipher.toLowerCase(), half(half0, 0, keyLen(kind.cipher)), iv);
-  cipher.setAutoPadding(body.length % 16 !== 0 || body.at(-1) !== 0);
+  cipher.setAutoPadding(isPadded);
   const signed = Buffer.concat([iv, cipher.update(body), cipher.final()]);
   const mac = createHmac(kind.digest, half(half0, 64, DIGEST_LEN[kind.digest]))
     .update(signed)
@@ -137,11 +137,14 @@ test("packets that end early, and payloads that are no id and padding, are drops
   const packet = sealed(keyOf("client", AES256), PAYLOAD);
   for (const len of [4, 36, 52, 60, packet.length - 1])
     expect([len, opened(keyOf("server", AES256), packet.slice(0, len))]).toEqual([len, DROP_DATA_TRUNCATED]);
-  const open = (body: Uint8Array): Uint8Array | number =>
-    opened(keyOf("client", AES256), packetOf(AES256, 1, HEADER_V2, body));
-  expect(open(new Uint8Array(16))).toBe(DROP_DATA_PADDING);
-  expect(open(Uint8Array.of(...new Uint8Array(12), 9, 9, 17, 0))).toBe(DROP_DATA_PADDING);
-  expect(open(Uint8Array.of(0, 0, 1))).toBe(DROP_DATA_TRUNCATED);
+  const open = (isPadded: boolean, ...body: number[]): Uint8Array | number =>
+    opened(keyOf("client", AES256), packetOf(AES256, 1, HEADER_V2, Uint8Array.from(body), isPadded));
+  const id = [0, 0, 0, 1, 0x45, 1, 2, 3, 4, 5, 6, 7];
+  expect(open(false, ...id, 8, 9, 10, 0)).toBe(DROP_DATA_PADDING);
+  expect(open(false, ...id, 17, 17, 17, 17)).toBe(DROP_DATA_PADDING);
+  expect(open(false, ...id, 3, 2, 3, 3)).toBe(DROP_DATA_PADDING);
+  expect(open(false, ...id, 9, 3, 3, 3)).toHaveLength(9);
+  expect(open(true, 0, 0, 1)).toBe(DROP_DATA_TRUNCATED);
 });
 
 test("no id is taken twice, and the last one is the last", () => {

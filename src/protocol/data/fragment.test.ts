@@ -123,6 +123,9 @@ test("what is not complete after 10 s is given up, and a jump of the sequence id
   take(to.fragments, first!, 20_000);
   take(to.fragments, Uint8Array.of(...header(1, 100, 0), 1, 2, 3, 4), 20_001);
   expect(to.drops.snapshot()).toEqual({ "data-fragment-lost": 2 });
+  // A peer that was started anew may be anywhere.
+  expect(take(to.fragments, Uint8Array.of(...header(1, 20, 0), 1, 2, 3, 4), 20_002)).toBe(PIECE_KEPT);
+  expect(take(to.fragments, Uint8Array.of(...header(2, 20, 1, 4), 5), 20_002)).toEqual(Uint8Array.of(1, 2, 3, 4, 5));
 });
 
 test("headers that cannot be, and pieces beyond the largest packet, are drops", () => {

@@ -85,3 +85,6 @@ export class ReplayWindow {
 }
 
 const NEVER = Number.POSITIVE_INFINITY;
+
+/** Over a stream ids only grow; some may be missing, since the peer may have had no room to send a packet that it had sealed. */
+export const STREAM_WINDOW = { packets: 1, seconds: 0 };

@@ -41,13 +41,13 @@ function packetOf(half: 0 | 1, id: number, time: number, payload: Uint8Array): U
   const ids = Buffer.alloc(8);
   ids.writeUInt32BE(id);
   ids.writeUInt32BE(time, 4);
+  return packetOfBody(half, Buffer.concat([ids, payload]));
+}
+
+function packetOfBody(half: 0 | 1, body: Uint8Array): Uint8Array {
   const iv = Buffer.alloc(16, 9);
   const cipher = createCipheriv("aes-256-cbc", block.slice(128 * half, 128 * half + 32), iv);
-  const signed = Buffer.concat([
-    iv,
-    cipher.update(Buffer.concat([ids, payload]).subarray(0, 8 + payload.length)),
-    cipher.final(),
-  ]);
+  const signed = Buffer.concat([iv, cipher.update(body), cipher.final()]);
   const mac = createHmac("sha1", block.slice(128 * half + 64, 128 * half + 84))
     .update(signed)
     .digest();
@@ -108,6 +108,6 @@ test("ids begin anew only with a later time", () => {
 });
 
 test("what is shorter than id and time is no packet", () => {
-  const ids = packetOf(0, 1, NOW, new Uint8Array(0));
-  expect(opened(end(undefined), ids.slice(0, 51))).toBe(DROP_DATA_TRUNCATED);
+  expect(opened(end(undefined), packetOfBody(0, new Uint8Array(7)))).toBe(DROP_DATA_TRUNCATED);
+  expect(opened(end(undefined), packetOfBody(0, new Uint8Array(7)).slice(0, 51))).toBe(DROP_DATA_TRUNCATED);
 });

@@ -36,6 +36,7 @@ import { FRAMING_MOST } from "../data/framing.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { KeySlots } from "../data/key-slots.ts";
 import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
+import { STREAM_WINDOW } from "../data/replay.ts";
 import {
   DROP_CONTROL_ACKS,
   DROP_CONTROL_AUTHENTICATION,
@@ -67,8 +68,6 @@ import { Keepalive } from "./keepalive.ts";
  */
 const HANDSHAKE_SILENCE_MS = 15_000;
 const EXIT_NOTICE_MS = 1000;
-/** Over a stream ids only grow; some may be missing, since the peer may have had no room to send a packet that it had sealed. */
-export const STREAM_WINDOW = { packets: 1, seconds: 0 };
 
 /** What ends a stream, as in OpenVPN (forward.c, process_incoming_link_part1; ssl.c, tls_pre_decrypt): it cannot be the network's doing. */
 const BREAKS_STREAM: ReadonlySet<number> = new Set([
