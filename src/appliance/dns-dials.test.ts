@@ -204,7 +204,13 @@ describe("a question for a server by TLS", () => {
         stream?.send(answer(idOf(m), 20_000));
       }
     };
-    return { step, seen, session: () => session };
+    /** Ends the session that there is; the next connection gets another one. */
+    const end = (): void => {
+      session?.connection.close();
+      session = undefined;
+      stream = undefined;
+    };
+    return { step, seen, session: () => session, end };
   }
   const ASKED = { name: "dns.example" };
 
@@ -236,6 +242,18 @@ describe("a question for a server by TLS", () => {
     const [refused, ended, ...more] = net.take();
     expect(refused).toContain(words);
     expect([ended, more, server.seen]).toEqual(["1 ended", [], []]);
+  });
+
+  test("that comes after the server has ended its session gets another one, and nothing is said", () => {
+    const net = new Net();
+    const server = serve(net, "named");
+    net.ask(1, 500, ASKED);
+    net.run(100, server.step);
+    server.end();
+    net.run(100);
+    net.ask(2, 600, ASKED);
+    net.run(100, server.step);
+    expect(net.take()).toEqual(["1 message 500 20029", "2 message 600 20029"]);
   });
 
   test("without a name goes to whoever answers", () => {

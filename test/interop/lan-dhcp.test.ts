@@ -6,7 +6,16 @@
  * A lease script writes down what each client was given, and sets it.
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addNamespace, inside, removeNamespace, removeStale } from "../support/world/namespaces.ts";
@@ -85,12 +94,13 @@ echo "$what $a mask=$m router=$r dns=\${new_domain_name_servers:-$dns} time=\${n
   }
 
   /** Starts the router anew, with this value of `[lan] dhcp`, and waits until it serves. */
-  async serve(dhcp: string): Promise<void> {
-    await this.boot(dhcp);
+  async serve(dhcp: string, state?: string): Promise<void> {
+    await this.boot(dhcp, state);
     await this.says(/lan\.dhcp /);
   }
 
-  async boot(dhcp: string): Promise<void> {
+  /** @param state a folder for what outlives a restart */
+  async boot(dhcp: string, state?: string): Promise<void> {
     await this.router?.stop();
     const config = join(this.dir, `config-${++this.serial}`);
     mkdirSync(config);
@@ -100,7 +110,8 @@ echo "$what $a mask=$m router=$r dns=\${new_domain_name_servers:-$dns} time=\${n
       `[wan]\n${wan}\n[lan]\naddress = "192.168.50.1/24"\ndhcp = ${dhcp}\n`,
     );
     const argv = [...morgana(), "appliance", "--wan", "w0", "--lan", "l1", "--config", config, "--log-level", "debug"];
-    this.router = this.start("router", "rt", argv);
+    const environment = state === undefined ? [] : ["env", `STATE_DIRECTORY=${state}`];
+    this.router = this.start("router", "rt", [...environment, ...argv]);
   }
 
   /** Waits for a line of the router, from character `from` of its log on. */
@@ -250,6 +261,9 @@ describe.skipIf(NO_WORLD || REFERENCE)("DHCP on the LAN", () => {
     const renewing = lan.udhcpc("a");
     const rebooting = lan.dhclient("b");
     const [a, b] = [await lan.next("a"), await lan.next("b")];
+    // Its script runs before it writes what it will ask to keep.
+    const hasWritten = () => readFileSync(join(lan.dir, "dhclient-b.leases"), "utf8").includes(b.address);
+    expect(await until(hasWritten, PATIENCE)).toBeDefined();
     await rebooting.stop("SIGKILL");
     await lan.sh("b", "ip -4 addr flush dev h0");
     await lan.serve(POOL);
@@ -257,6 +271,45 @@ describe.skipIf(NO_WORLD || REFERENCE)("DHCP on the LAN", () => {
     expect(await lan.next("b", 1)).toMatchObject({ reason: "REBOOT", address: b.address });
     renewing.signal("SIGUSR1");
     expect(await lan.next("a", 1)).toMatchObject({ reason: "renew", address: a.address });
+  });
+
+  test("with a folder for its state a restarted router gives nobody the address of a host that is away", async () => {
+    const state = mkdtempSync(join(lan.dir, "state-"));
+    await lan.serve(POOL, state);
+    const away = lan.udhcpc("a");
+    const { address } = await lan.next("a");
+    await away.stop("SIGKILL");
+    await lan.sh("a", "ip -4 addr flush dev h0");
+    await lan.serve(POOL, state);
+    await lan.says(/lease\.restored.*leases=1/);
+    lan.udhcpc("b", "-r", address);
+    const other = await lan.next("b");
+    expect([address, other.address].sort()).toEqual(["192.168.50.100", "192.168.50.101"]);
+  });
+
+  test("systemd-networkd gets address, gateway and domain by DHCP, an address by advertisements, and resolvers of both", async () => {
+    const own = join(lan.dir, "networkd");
+    mkdirSync(join(own, "systemd/network"), { recursive: true });
+    for (const folder of ["leases", "links", "lldp"])
+      mkdirSync(join(own, "systemd/netif", folder), { recursive: true });
+    const network = "[Match]\nName=h0\n[Network]\nDHCP=ipv4\nIPv6AcceptRA=yes\n[DHCPv4]\nHostname=nethost\n";
+    writeFileSync(join(own, "systemd/network/h0.network"), network);
+    // Where /sys can only be read it waits for no udev.
+    const script =
+      `chown -R systemd-network:systemd-network ${own}; mount --bind ${own} /run; mount -o remount,bind,ro /sys; ` +
+      "exec /usr/lib/systemd/systemd-networkd";
+    lan.start("networkd", "a", ["unshare", "-m", "sh", "-ec", script]);
+    const said = (folder: string): string =>
+      readdirSync(join(own, "systemd/netif", folder))
+        .map((name) => readFileSync(join(own, "systemd/netif", folder, name), "utf8"))
+        .join("");
+    const hasBoth = () => /^DNS=192\.168\.50\.1 fd[0-9a-f:]+::1$/m.test(said("links"));
+    expect(await until(hasBoth, PATIENCE)).toBeDefined();
+    const lease = said("leases");
+    const address = /^ADDRESS=(192\.168\.50\.10[01])$/m.exec(lease)?.[1];
+    expect(lease).toMatch(/^ROUTER=192\.168\.50\.1$[\s\S]*^DOMAINNAME=lan$/m);
+    expect(await lan.says(/lease\.given .*/)).toContain(`address=${address} mac=52:54:00:00:60:01 name=nethost`);
+    expect(await lan.sh("a", "ip -6 addr show dev h0 scope global")).toMatch(/inet6 fd/);
   });
 
   test("a full pool gives nothing; what a client gives back the next one gets", async () => {
@@ -269,6 +322,8 @@ describe.skipIf(NO_WORLD || REFERENCE)("DHCP on the LAN", () => {
       lan.udhcpc("c");
       await lan.says(/lease\.pool-full/);
       expect(lan.given("c")).toEqual([]);
+      // It takes its address off the interface at once: by then the gateway's MAC must be known.
+      expect((await run(inside(lan.ns("a"), ["ping", "-c", "1", "-W", "5", "192.168.50.1"]))).code).toBe(0);
       first.signal("SIGUSR2");
       expect((await lan.next("c")).address).toBe(a!.address);
     } finally {
