@@ -19,6 +19,7 @@ const MOST_ASKED = 3;
 /** RFC 9110 9.3.6: any 2xx makes the connection a tunnel. */
 const OK = 200;
 const REDIRECTION = 300;
+const UNAUTHORIZED = 401;
 const LOGIN_REQUIRED = 407;
 const LINE_END = "\r\n";
 
@@ -80,6 +81,10 @@ export class HttpConnect implements ProxyDialogue {
     if (head.status >= OK && head.status < REDIRECTION) return { kind: "open", used: end, relay: undefined };
     if (head.status === LOGIN_REQUIRED) return this.#asksForLogin(head);
     const { status, reason } = head;
+    const { login } = this.#config;
+    // As tinyproxy answers to a login that is wrong.
+    if (status === UNAUTHORIZED && login !== undefined && this.#login.kind !== "none")
+      return this.#failed(`refuses user and password (401); correct them in ${login.label}`);
     return this.#failed(`refuses to connect to ${this.#authority}: it answers ${status} ${reason}`.trimEnd());
   }
 

@@ -80,6 +80,9 @@ describe("HTTP", () => {
   test("basic goes at once where the profile says so, and by auto when the proxy asks (RFC 7617)", () => {
     const line = `Proxy-Authorization: Basic ${btoa("ann:s3:cret")}\r\n`;
     expect(begun({ method: "basic", login: LOGIN }).request).toContain(line);
+    const refused = begun({ method: "basic", login: LOGIN }).it;
+    expect(failure(fed(refused, "HTTP/1.0 401 Unauthorized\r\n\r\n"))).toContain("(401); correct them in login.txt");
+    expect(failure(fed(begun().it, "HTTP/1.0 401 Unauthorized\r\n\r\n"))).toContain("it answers 401 Unauthorized");
     const { it, request } = begun({ login: LOGIN });
     expect(request).not.toContain("Proxy-Authorization");
     expect(fed(it, asks('Basic realm="x"'))).toEqual({ kind: "again" });
