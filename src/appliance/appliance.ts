@@ -194,6 +194,9 @@ export class Appliance implements Turns {
       this.#statisticsAt = now + STATISTICS_EVERY_MS;
       const ipv6 = { ...this.#uplink.counters, ...this.#lan6?.counters };
       logStatistics(this.#log, path, this.#dialer?.counters(), this.#dhcp, this.#dns, ipv6, this.#uplink.drops);
+      const url = this.#dialer?.loginPage;
+      if (url !== undefined)
+        this.#log.write("info", "statistics.login", "the login waits for somebody at a web page", { url });
     }
     this.#options.state?.poll(now);
     path.flush(now);

@@ -10,6 +10,8 @@ import type { Way } from "./remote-finder.ts";
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Attempt {
+  /** Where a person goes on with the login. */
+  loginPage: string | undefined;
   readonly way: Way;
   readonly link: Link;
   readonly session: DialSession;

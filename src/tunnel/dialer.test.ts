@@ -316,6 +316,22 @@ test("a remote with a key of its own for control packets is spoken to under it, 
   expect(bed.lines.at(-1)).toContain("tls-crypt");
 });
 
+test("the web page of a login is told, and known until the tunnel is up", () => {
+  const bed = new DialerBed();
+  bed.dialer.networkUp(bed.now);
+  const server = () => bed.link?.server as OpenvpnPeer;
+  server().withholdsPush = true;
+  bed.until(() => server().session.state === "login");
+  server().say("AUTH_PENDING,timeout 60");
+  server().say("INFO_PRE,WEB_AUTH::https://login.example/x");
+  bed.until(() => bed.dialer.loginPage !== undefined);
+  expect(bed.dialer.loginPage).toBe("https://login.example/x");
+  expect(bed.lines.find((line) => line.includes("auth.url"))).toContain("https://login.example/x");
+  server().session.decide(bed.now, { kind: "accept", peerId: 5, options: PUSH });
+  bed.until(() => bed.isUp);
+  expect(bed.dialer.loginPage).toBeUndefined();
+});
+
 test("what the server changes while the tunnel is up becomes of the side, and is told", () => {
   const bed = new DialerBed();
   bed.dialer.networkUp(bed.now);

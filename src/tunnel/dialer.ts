@@ -182,6 +182,11 @@ export class Dialer {
     else if ("attempt" in state) this.#drive(now, state.attempt);
   }
 
+  /** The web page at which the login goes on, while it waits for that. */
+  get loginPage(): string | undefined {
+    return this.#state.kind === "connecting" ? this.#state.attempt.loginPage : undefined;
+  }
+
   counters(): Record<string, number> | undefined {
     const state = this.#state;
     if (!("attempt" in state)) return undefined;
@@ -368,6 +373,7 @@ export class Dialer {
         log.write("info", "auth.pending", "the server waits for another step of the login", { seconds: event.seconds });
         return;
       case "open-url":
+        attempt.loginPage = event.url;
         this.#said.write(now, "warn", "auth.url", OPEN_URL, { url: event.url });
         return;
       case "info":

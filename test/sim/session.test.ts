@@ -166,6 +166,15 @@ describe("logins that ask for more than user and password", () => {
     expect(asked(question, undefined).end).toMatchObject({ willAnswer: false });
   });
 
+  test("an answer is for one login: the renegotiation behind it has user and password", () => {
+    const challenge = { needsAnswer: true, state: "st8te", user: "bob", text: "Code?" };
+    const sim = up(1, { lines: ["reneg-sec 0"], answer: "4711", start: { login: { challenge } } });
+    expect(sim.peer.login).toEqual(["bob", "CRV1::st8te::4711"]);
+    sim.peer.renegotiate(sim.now);
+    sim.run(2000);
+    expect(sim.peer.login).toEqual(["ann", "pw"]);
+  });
+
   test("CR_TEXT is answered while the login waits; without an answer a person is told", () => {
     const sim = asked("INFO_PRE,CR_TEXT:R,E:PIN?", "4711");
     expect((sim.peer as IndependentServer).messages).toContain(`CR_RESPONSE,${base64("4711")}`);
