@@ -20,14 +20,8 @@ async function run(ends: number, changes: Partial<Turns>, onReady?: (bits: numbe
     turn++;
     control(now);
   };
-  let now = 1000;
-  const poller = {
-    wait: (ms: number) => {
-      now += Math.min(ms, 10);
-      return sleeps.push(ms) && 1;
-    },
-  } as unknown as Poller;
-  await runLoop(turns, { poller, clock: () => now, ...(onReady && { onReady }) });
+  const poller = { wait: (ms: number) => sleeps.push(ms) && 1 } as unknown as Poller;
+  await runLoop(turns, { poller, clock: () => 1000, ...(onReady && { onReady }) });
   return { sleeps, failures };
 }
 
@@ -42,39 +36,6 @@ test("the turn in which the end comes is the last: nothing sleeps until the next
 
 test("after a packet that fails the loop does not sleep: those behind it are in the device's ring, which wakes no poll", async () => {
   expect(await run(3, { receive: broken })).toEqual({ sleeps: [], failures: ["receive", "receive", "receive"] });
-});
-
-test("between two packets that follow each other closely a sleep costs a look at the device and nothing else", async () => {
-  let now = 1000;
-  const seen: string[] = [];
-  const arrivals = [1000.1, 1000.2, 1000.4, 1000.8];
-  const turns: Turns = {
-    receive: () => {
-      const isThere = (arrivals[0] ?? Number.POSITIVE_INFINITY) <= now;
-      if (isThere) arrivals.shift();
-      seen.push(isThere ? "packet" : "none");
-      return isThere;
-    },
-    control: () => void seen.push("control"),
-    pollAt: () => {
-      seen.push("deadlines");
-      return 1005;
-    },
-    done: () => now >= 1005,
-    failed: () => {},
-  };
-  const poller = {
-    wait: (ms: number) => {
-      seen.push("sleep");
-      now = Math.min(now + ms, arrivals[0] ?? Number.POSITIVE_INFINITY);
-      return 1;
-    },
-  } as unknown as Poller;
-  await runLoop(turns, { poller, clock: () => now });
-  const rest = ["none", "control", "deadlines", "sleep"];
-  const packet = ["packet", "control", "none", "sleep"];
-  // Behind the last one, which kept it waiting, it does all of it although it has just done so.
-  expect(seen).toEqual([...rest, ...packet, ...packet, ...packet, "packet", "control", ...rest]);
 });
 
 test("nothing that is thrown ends the loop, also not where other descriptors are looked at", async () => {

@@ -1,6 +1,6 @@
 /**
  * The loop: read what has arrived, let timers and events act, send, and sleep until a device, a timer or a signal has
- * something. It yields to the event loop before it sleeps for longer, and often enough for signals.
+ * something. It yields to the event loop before it sleeps, and often enough for signals.
  */
 import { EVENT_LOOP, type Poller } from "./sys/poller.ts";
 import { bootTime } from "./sys/syscalls.ts";
@@ -33,13 +33,6 @@ export interface LoopOptions {
 
 /** Longest time without a yield to the event loop (signal handlers run there). */
 const YIELD_EVERY_MS = 20;
-/**
- * How often a turn that finds nothing does all of it: control(), a yield, a look at the deadlines. In dense traffic most sleeps are
- * shorter than what that takes, and between two of them there has been a control() behind whatever was received.
- */
-const REST_EVERY_MS = 1;
-/** Traffic is dense where a sleep ended so soon: the next one will most likely not last until all of it is due. */
-const DENSE_MS = 0.25;
 /** After a failure of control(), which may come at each turn: it must not take the whole processor. */
 const FAILURE_PAUSE_MS = 100;
 
@@ -63,9 +56,6 @@ export async function runLoop(turns: Turns, { poller, clock, onReady }: LoopOpti
     return bits;
   };
   let yielded = clock();
-  let rested = Number.NEGATIVE_INFINITY;
-  /** When the last sleep began. */
-  let slept = Number.NEGATIVE_INFINITY;
   while (!turns.done()) {
     const now = clock();
     // A failure leaves it true: the rest of what was read from the device wakes no poll.
@@ -74,12 +64,6 @@ export async function runLoop(turns: Turns, { poller, clock, onReady }: LoopOpti
       active = turns.receive(now);
     } catch (error) {
       turns.failed(now, error, "receive");
-    }
-    const untilRest = rested + REST_EVERY_MS - now;
-    if (!active && untilRest > 0 && now - slept < DENSE_MS) {
-      slept = now;
-      if ((wait(untilRest) & EVENT_LOOP) !== 0) await eventLoop();
-      continue;
     }
     try {
       turns.control(now);
@@ -96,8 +80,6 @@ export async function runLoop(turns: Turns, { poller, clock, onReady }: LoopOpti
       // Before the sleep, not after it: what ends the sleep is most often a packet.
       await eventLoop();
       yielded = clock();
-      rested = yielded;
-      slept = yielded;
       // The end may have come in this very turn.
       const timeout = turns.done() ? 0 : turns.pollAt() - yielded;
       if (timeout <= 0) continue;
