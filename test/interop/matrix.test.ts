@@ -105,7 +105,7 @@ describe.skipIf(NO_WORLD)("a tunnel to openvpn", () => {
     test(`a server that knows only ${[ciphers, ...lines].join(", ")}`, async () => {
       const server = await world.server({ ciphers, lines });
       const router = await subject.bootUp(world.config({ profile: world.profile({ lines: [...lines, ...own] }) }));
-      expect((await world.ping(SITE, 5, ["-i", "0.05", "-s", "1472"])).back).toBe(5);
+      expect((await world.ping(SITE, 5, ["-i", "0.05", "-s", "1200"])).back).toBe(5);
       expect(await world.lanHost<{ ok: number }>("download", [SITE, 300_000, 1])).toMatchObject({ ok: 1 });
       expect(server.log()).toContain(`'${ciphers}'`);
       if (REFERENCE || !ciphers.endsWith("CBC")) return;
@@ -125,7 +125,7 @@ describe.skipIf(NO_WORLD)("a tunnel to openvpn", () => {
       const reference = REFERENCE ? ["allow-compression asym"] : [];
       const profile = world.profile({ lines: [...reference, ...lines] });
       const router = await subject.bootUp(world.config({ profile }));
-      expect((await world.ping(SITE, 10, ["-i", "0.05", "-s", "1472"])).back).toBe(10);
+      expect((await world.ping(SITE, 10, ["-i", "0.05", "-s", "1200"])).back).toBe(10);
       expect(await world.lanHost<{ ok: number }>("download", [SITE, 300_000, 1])).toMatchObject({ ok: 1 });
       if (REFERENCE) return;
       await statistics(router);
