@@ -25,3 +25,8 @@ test("a network below that takes less than mssfix says limits it, but not what t
   expect(tunnelMss({ size: 1460, mode: "payload" }, 1500, AEAD_V2, 28, 1492) + 40 + 24 + 28).toBe(1488);
   expect(tunnelMss({ size: 1450, mode: "fixed" }, 1500, AEAD_V2, 28, 1400)).toBe(1410);
 });
+
+test("the largest segment of fragment and compression inside of AEAD leaves room for their bytes", () => {
+  const framed = (size: number): number => AEAD_V2(size) - 1 - 4;
+  expect(tunnelMss({ size: 1200, mode: "mtu" }, 1500, framed, 28, 1500)).toBe(1200 - 28 - 24 - 5 - 40);
+});
