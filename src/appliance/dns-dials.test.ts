@@ -256,6 +256,17 @@ describe("a question for a server by TLS", () => {
     expect(net.take()).toEqual(["1 message 500 20029", "2 message 600 20029"]);
   });
 
+  test("is put to nobody where there is no TLS", () => {
+    const net = new Net();
+    const listener = net.pair.b.tcp.listen(53)!;
+    const ended: number[] = [];
+    const events = { message: () => {}, ended: (_now: number, id: number) => void ended.push(id) };
+    const dials = new DnsDials(net.pair.a.tcp, events, 10_000);
+    dials.dial(net.pair.now, { id: 1, server: SERVER, tls: ASKED, question: question(500) });
+    net.run();
+    expect([ended, listener.accept()]).toEqual([[1], undefined]);
+  });
+
   test("without a name goes to whoever answers", () => {
     const net = new Net(undefined);
     const server = serve(net, "server");

@@ -124,10 +124,15 @@ export class DnsDials {
     for (const known of this.#channels.values())
       if (known.server === name && (known.tls === undefined) === (tls === undefined) && known.tls?.name === tls?.name)
         return known;
-    const connection = this.#tcp.connect(now, server, DIALED);
-    if (typeof connection === "string") return undefined;
-    const id = ++this.#lastChannel;
     const engine = tls && this.#tls?.engine(tls);
+    // What is to be asked by TLS is never asked without.
+    if (tls !== undefined && engine === undefined) return undefined;
+    const connection = this.#tcp.connect(now, server, DIALED);
+    if (typeof connection === "string") {
+      engine?.close();
+      return undefined;
+    }
+    const id = ++this.#lastChannel;
     const session = engine && new TlsBytes(connection, engine);
     const channel: Channel = {
       id,

@@ -35,13 +35,29 @@ export class HostKernel {
    */
   keepOff(): () => void {
     const blocked: number[] = [];
+    const end = (): void => {
+      for (const index of blocked) unblock(index);
+    };
+    try {
+      this.#block(blocked);
+    } catch (error) {
+      // An interface may go while we look at it; the others are the machine's again.
+      end();
+      throw error;
+    }
+    this.say([]);
+    return end;
+  }
+
+  /** @param blocked becomes the indices of those that the kernel is kept off @throws KernelActs */
+  #block(blocked: number[]): void {
     const refusals: string[] = [];
     for (const name of this.#names) {
       const index = interfaceIndex(name);
       const why = blockKernel(index);
+      if (why === undefined) blocked.push(index);
       const { dangers, warnings } = checkInterface(name);
       if (why === undefined) {
-        blocked.push(index);
         for (const { text } of dangers)
           this.#log.write("warn", "interface.deaf", `${text}; that has no effect while the appliance runs`);
         continue;
@@ -50,15 +66,7 @@ export class HostKernel {
       for (const warning of warnings) this.#log.write("warn", "interface.warning", warning);
       refusals.push(...dangers.map(refusal));
     }
-    const end = (): void => {
-      for (const index of blocked) unblock(index);
-    };
-    if (refusals.length > 0) {
-      end();
-      throw new KernelActs(refusals);
-    }
-    this.say([]);
-    return end;
+    if (refusals.length > 0) throw new KernelActs(refusals);
   }
 
   /** Looks whether it has begun to act beside us, or has stopped: a container engine may turn forwarding on for all. */

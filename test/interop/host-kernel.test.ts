@@ -1,5 +1,7 @@
 /** The kernel of the machine beside the appliance: kept off its interfaces whatever is set there, also by who comes after a crash; refused where it cannot be. */
+
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
 import type { Capture } from "../support/world/capture.ts";
 import { PATIENCE, until } from "../support/world/process.ts";
 import { morgana } from "../support/world/router.ts";
@@ -114,5 +116,15 @@ describe.skipIf(NO_WORLD || REFERENCE)("the machine's own kernel", () => {
     await world.sh("rt", "echo 0 > /proc/sys/net/ipv4/ip_forward");
     expect(await router.says(/interface\.safe.*no longer so.*l1\.forwarding=0/, PATIENCE)).toBeDefined();
     expect(await router.stop()).toBe(0);
+  });
+
+  test("where an interface goes while the kernel is being kept off, the others are the kernel's again", async () => {
+    const module = JSON.stringify(join(import.meta.dir, "../../src/appliance/host-kernel.ts"));
+    const script = `import { HostKernel } from ${module};
+      const log = { enabled: () => true, write: () => {} };
+      try { new HostKernel(log, ["w0", "gone"]).keepOff(); } catch { console.log("thrown"); }`;
+    const ran = await world.in("rt", [process.execPath, "-e", script]);
+    expect(ran.out).toContain("thrown");
+    expect(await qdiscs()).not.toContain("clsact");
   });
 });

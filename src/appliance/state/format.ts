@@ -18,7 +18,10 @@ export function encodeState(data: unknown): Uint8Array {
   return file;
 }
 
-/** @returns what was encoded; a string: why that cannot be had, as the end of a sentence that begins with the file's name */
+/**
+ * @returns what was encoded; a string: why that cannot be had, as the end of a sentence that begins with the file's name
+ * @throws SyntaxError: whoever made the digest put no JSON behind it
+ */
 export function decodeState(file: Uint8Array): { readonly data: unknown } | string {
   const end = file.indexOf(0x0a);
   const head = end < 0 ? "" : String.fromCharCode(...file.subarray(0, Math.min(end, 200)));

@@ -113,6 +113,25 @@ test("so is one that holds something else", () => {
   expect([read, lines]).toEqual([undefined, [expect.stringContaining("does not hold what it should (no things)")]]);
 });
 
+test("so is one whose digest is right over something that is no JSON", () => {
+  const { read, file, lines } = open();
+  const digest = new Bun.CryptoHasher("sha256").update("no JSON").digest("hex");
+  writeFileSync(file, `morgana-state 1 ${digest}\nno JSON`);
+  expect(read()).toBeUndefined();
+  expect(lines).toEqual([expect.stringContaining("does not hold what it should")]);
+});
+
+test("what cannot be made a file of keeps nothing else from being written", async () => {
+  const { store, settle, file } = open();
+  store.keep(0, "broken", () => {
+    throw new Error("nothing to keep");
+  });
+  expect(() => store.poll(10_000)).toThrow("nothing to keep");
+  store.keep(10_000, "things", () => ["a"]);
+  await settle(20_000);
+  expect(onDisk(file)).toEqual({ data: ["a"] });
+});
+
 test("where nothing can be written it is said once, what was there stays, and it is tried again after 5 minutes", async () => {
   const { store, settle, file, path, lines } = open();
   store.keep(0, "things", () => "before");

@@ -54,10 +54,9 @@ export class StateStore {
     if (kept !== undefined) return check(kept.make(now));
     const file = readPlainFile(join(this.#folder, fileOf(name)), MAX_FILE);
     if (file === undefined) return undefined;
-    const state = typeof file === "string" ? file : decodeState(file);
-    if (typeof state === "string") return this.#refuse(name, state);
     try {
-      return check(state.data);
+      const state = typeof file === "string" ? file : decodeState(file);
+      return typeof state === "string" ? this.#refuse(name, state) : check(state.data);
     } catch (error) {
       return this.#refuse(name, `does not hold what it should (${(error as Error).message})`);
     }
@@ -93,9 +92,10 @@ export class StateStore {
       if (kept.dueAt > now) continue;
       kept.dueAt = NEVER;
       kept.paceAt = now + PACE;
-      this.#writing = kept;
       const path = join(this.#folder, fileOf(kept.name));
-      void write(this.#folder, path, encodeState(kept.make(now))).then((failure) => this.#wrote(now, kept, failure));
+      const bytes = encodeState(kept.make(now));
+      this.#writing = kept;
+      void write(this.#folder, path, bytes).then((failure) => this.#wrote(now, kept, failure));
       return;
     }
   }
