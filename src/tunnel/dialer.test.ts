@@ -745,6 +745,25 @@ describe("through a proxy", () => {
     expect(bed.lines.at(-1)).toContain('"server":"vpn.example:1194","proxy":"203.0.113.20:3128"');
   });
 
+  test("that refuses the login is left alone for a minute, whatever the network does, and longer each time", () => {
+    const bed = new DialerBed({ config: { remotes: [remote], proxy: http } });
+    bed.names.known.set("proxy.example", ["203.0.113.20"]);
+    bed.dialer.networkUp(bed.now);
+    for (const [count, wait] of [
+      [1, 60_000],
+      [2, 120_000],
+    ] as const) {
+      bed.until(() => bed.links.length === count);
+      bed.link?.receiver.ended(bed.now, { kind: "proxy-login-refused", text: "refuses user and password (407)" });
+      const from = bed.now;
+      bed.dialer.networkDown(bed.now, "no link");
+      bed.dialer.networkUp(bed.now);
+      bed.until(() => bed.links.length === count + 1);
+      expect(bed.now - from).toBeGreaterThanOrEqual(wait);
+    }
+    expect(bed.lines.join("\n")).toContain("the HTTP proxy 203.0.113.20 port 3128 refuses user and password (407)");
+  });
+
   test("of SOCKS, datagrams need the server's address as well; a block's proxy is the one of its server alone", () => {
     const socks = { ...named, kind: "socks", host: "203.0.113.21" } as const;
     const own = { ...REMOTE, host: "vpn.example", own: { proxy: socks } };

@@ -497,7 +497,7 @@ export class Dialer {
   /** @param unsaid why, where the line that says it was held back: whoever looks at the last lines sees it here */
   #backOff(now: number, outcome: AttemptOutcome, unsaid = ""): void {
     const delay = this.#history.retry.ended(outcome, now);
-    if (outcome.kind === "auth-failed") this.#history.loginAt = now + delay;
+    if (outcome.kind === "auth-failed" || outcome.kind === "proxy-login-refused") this.#history.loginAt = now + delay;
     this.#state = { kind: "backing-off", until: now + delay };
     if (delay >= 2000) this.#log.write("info", "link.waiting", unsaid, { seconds: Math.round(delay / 100) / 10 });
   }

@@ -104,6 +104,8 @@ export class StreamDial implements TcpUser {
           return this.#open(now, c, step.relay);
         case "failed":
           return this.#owner.ended(now, { kind: "proxy-failed", text: step.text });
+        case "login-refused":
+          return this.#owner.ended(now, { kind: "proxy-login-refused", text: step.text });
       }
     }
   }

@@ -30,6 +30,19 @@ test("more text or more lines than any profile has is one problem", () => {
   expect(texts(START + "zz\n".repeat(40_000))).toEqual(expect.arrayContaining(["32769: file: more than 32768 lines"]));
 });
 
+test("user and password for a SOCKS proxy have at most 255 bytes each (RFC 1929 2), however few characters those are", () => {
+  const problems = (user: string, password: string): string[] => {
+    const read = (name: string) => (name === "login.txt" ? encodeUtf8(`${user}\n${password}\n`) : undefined);
+    const result = parseConfig({ file: "x.ovpn", text: `${START}socks-proxy 192.0.2.3 1080 login.txt\n` }, read);
+    return result.ok ? [] : result.problems.flatMap((p) => (p.directive === "socks-proxy" ? [p.problem] : []));
+  };
+  const tooLong = ["login.txt: user or password is longer than 255 bytes"];
+  expect(problems("a".repeat(255), `a${"\u00fc".repeat(127)}`)).toEqual([]);
+  expect(problems("a".repeat(256), "pw")).toEqual(tooLong);
+  expect(problems("\u00fc".repeat(128), "pw")).toEqual(tooLong);
+  expect(problems("ann", "\u{1f600}".repeat(64))).toEqual(tooLong);
+});
+
 test("a profile of the largest size, whatever it holds, is read in a second", () => {
   const lines = 32_700;
   const fill = (part: string): string => START + part.repeat(Math.min(lines, Math.floor((MIB - 100) / part.length)));

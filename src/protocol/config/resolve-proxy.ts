@@ -5,6 +5,7 @@ import { content, firstRows, materialLine } from "./material.ts";
 import type { Reader } from "./reader.ts";
 import { portOf } from "./resolve-link.ts";
 import type { HttpProxyConfig, ProxyConfig, UserPass } from "./types.ts";
+import { encodeUtf8 } from "./utf8.ts";
 import { isHostName, isIpv6 } from "./values.ts";
 
 const HTTP_PORT = 8080;
@@ -30,7 +31,7 @@ function resolveSocks(reader: Reader, line: Line): ProxyConfig | undefined {
   const place = placeOf(reader, line, SOCKS_PORT);
   const file = line.words[3];
   const login = file === undefined ? undefined : loginOf(reader, line, file);
-  if (login && Math.max(login.user.length, login.password.length) > SOCKS_LONGEST)
+  if (login && [login.user, login.password].some((text) => encodeUtf8(text).length > SOCKS_LONGEST))
     return reader.problem(line, `${login.label}: user or password is longer than ${SOCKS_LONGEST} bytes`);
   return place && { kind: "socks", ...place, login };
 }

@@ -20,15 +20,10 @@ const IV_LEN = 16;
 const LENGTH_LEN = 2;
 const PART_LEN = 32;
 /** The server's key: 64 bytes for the cipher and 64 for the HMAC, of which the first 32 are used. */
-export const SERVER_KEY_LEN = 128;
+const SERVER_KEY_LEN = 128;
 export const MIN_WRAPPED_LEN = TAG_LEN + STATIC_KEY_LEN + LENGTH_LEN;
 /** TLS_CRYPT_V2_MAX_WKC_LEN. */
 export const MAX_WRAPPED_LEN = 1024;
-
-/** What the first byte of the metadata says of the others. */
-export const METADATA_USER = 0;
-/** Seconds since 1970, 8 bytes: when the key was made. */
-export const METADATA_TIMESTAMP = 1;
 
 export interface UnwrappedKey {
   /** 256 bytes. */

@@ -128,6 +128,22 @@ describe("tls-crypt-v2", () => {
     });
   });
 
+  test("a packet without a key is nobody's where all clients have one (OpenVPN's read_control_auth)", () => {
+    const proof = { acks: [0], peerSessionId: config.cookies.issue(ADDRESS, CLIENT, NOW) };
+    const bare = [
+      sealed(NO_WRAP, { opcode: 7 }),
+      sealed(NO_WRAP, { ...proof, opcode: 4, packetId: 1 }),
+      sealed(NO_WRAP, { ...proof, opcode: 5 }),
+    ];
+    expect(bare.map((bytes) => admit(config, bytes, ADDRESS, NOW))).toEqual(
+      new Array(3).fill(DROP_CONTROL_AUTHENTICATION),
+    );
+    // With tls-crypt beside it, a client may have that one.
+    const both = { ...server(TLS_CRYPT), wrappedKeys: config.wrappedKeys };
+    expect(admit(both, sealed(TLS_CRYPT, { opcode: 7 }), ADDRESS, NOW)).toMatchObject({ kind: "answer" });
+    expect(typeof admit(both, sealed(NO_WRAP, { opcode: 7 }), ADDRESS, NOW)).toBe("number");
+  });
+
   test("a key of another server, one that is damaged, and lengths out of bounds", () => {
     const packet = Buffer.from(sealed(TLS_CRYPT_V2, { opcode: 10 }));
     const drop = (bytes: Uint8Array, of = config) => admit(of, bytes, ADDRESS, NOW);

@@ -46,7 +46,7 @@ export type Admission =
   | { readonly kind: "new-session"; readonly wrap: ControlWrap; readonly metadata: Uint8Array };
 
 export interface AdmissionConfig {
-  /** Of clients without a key of their own. */
+  /** Of clients without a key of their own; `none` beside `wrappedKeys`: there are no such clients. */
   readonly wrap: ControlWrap;
   /** tls-crypt-v2: the server's key. `forceCookie`: a client that does not read early negotiation is not answered. */
   readonly wrappedKeys:
@@ -111,6 +111,8 @@ function open({ wrap, wrappedKeys, primitives }: AdmissionConfig, bytes: Uint8Ar
   if (keyIdOf(bytes[0]!) !== 0) return DROP_CONTROL_KEY_ID;
   if (opcode !== HARD_RESET_CLIENT_V3 && opcode !== CONTROL_WKC_V1) {
     if (opcode !== HARD_RESET_CLIENT_V2 && opcode !== CONTROL_V1 && opcode !== ACK_V1) return DROP_OPCODE_UNKNOWN;
+    // Every client has a key of its own: a packet without one is nobody's (OpenVPN's read_control_auth).
+    if (wrappedKeys !== undefined && wrap.kind === "none") return DROP_CONTROL_AUTHENTICATION;
     return unseal(bytes, wrap, NOTHING, primitives);
   }
   if (wrappedKeys === undefined) return DROP_OPCODE_UNKNOWN;

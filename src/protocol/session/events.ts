@@ -36,8 +36,8 @@ export type LinkEnd =
   | { readonly kind: "link-closed" }
   /** What came is no stream of OpenVPN: a packet cannot have this length. */
   | { readonly kind: "link-garbled"; readonly length: number }
-  /** The proxy does not lead there: the end of a sentence that begins with it. */
-  | { readonly kind: "proxy-failed"; readonly text: string };
+  /** The proxy does not lead there, or does not let us in: the end of a sentence that begins with it. */
+  | { readonly kind: "proxy-failed" | "proxy-login-refused"; readonly text: string };
 
 /** Why a client's session is over. */
 export type SessionEnd =

@@ -27,6 +27,7 @@ export function explainLinkEnd(end: LinkEnd, server: string, isAnswered: boolean
           : "another service has that port, or an answer that is not the server's came from a proxy")
       );
     case "proxy-failed":
+    case "proxy-login-refused":
       return `${server} ${end.text}`;
   }
   end satisfies never;

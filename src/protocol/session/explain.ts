@@ -106,6 +106,7 @@ function explainPlain(end: SessionEnd, place: Place, wrap: ControlWrap): Explana
     case "link-closed":
     case "link-garbled":
     case "proxy-failed":
+    case "proxy-login-refused":
       return warn(explainLinkEnd(end, at(place), place.isAnswered, wrap));
     case "closed":
       return info("closed by this side");

@@ -73,6 +73,15 @@ describe("refused credentials", () => {
     expect(times(p, refused(), 1)).toEqual([60_000]);
   });
 
+  test("of a proxy too; the next remote may have another one", () => {
+    const p = policy(["a", "b"]);
+    const wrong: AttemptOutcome = { kind: "proxy-login-refused", text: "refuses user and password" };
+    expect([ended(p, wrong), place(p), ended(p, refused()), ended(p, wrong), place(p)]).toEqual([
+      ...[60_000, "b0", 120_000, 240_000, "a0"],
+    ]);
+    expectJittered([ended(policy(), { kind: "proxy-failed", text: "answers 503" })], [1000]);
+  });
+
   test("a refused login token is no refusal of the password", () => {
     expectJittered([ended(policy(), { ...refused(), tokenRefused: true } as AttemptOutcome)], [1000]);
   });

@@ -7,7 +7,8 @@
  *   doubling to the given longest one
  * - a tunnel that lasted is tried again after a second; one that ended soon counts as an attempt that failed, because a server
  *   that lets everybody in and ends each session at once would else be asked without end
- * - refused credentials wait 60 s, doubling to 15 minutes, because accounts get locked; AUTH_FAILED,TEMP has its own words
+ * - refused credentials, of the server or of a proxy, wait 60 s, doubling to 15 minutes, because accounts get locked;
+ *   AUTH_FAILED,TEMP has its own words; after a proxy's refusal another remote is next, which may have another proxy
  * - what only a person can mend (certificates, unusable settings) is tried again up to once a minute: they may mend it on
  *   the server
  */
@@ -94,10 +95,12 @@ export class RetryPolicy {
         return 0;
       case "auth-failed":
         return this.#refused(outcome);
+      case "proxy-login-refused":
+        this.#nextRemote();
+        return this.#slowDownLogins();
       case "server-halt":
         if (outcome.nextRemote) this.#nextRemote();
-        this.#refusals++;
-        return grown(AUTH_FIRST_MS, AUTH_MAX_MS, this.#refusals - 1);
+        return this.#slowDownLogins();
       case "server-restart":
         if (outcome.nextRemote) this.#nextRemote();
         return this.#again(lasted);
@@ -135,10 +138,7 @@ export class RetryPolicy {
   #refused(end: SessionEnd & { readonly kind: "auth-failed" }): number {
     if (end.tokenRefused || end.willAnswer) return this.#jitter(RECONNECT_MS);
     const { temporary } = end;
-    if (temporary === undefined) {
-      this.#refusals++;
-      return grown(AUTH_FIRST_MS, AUTH_MAX_MS, this.#refusals - 1);
-    }
+    if (temporary === undefined) return this.#slowDownLogins();
     if (temporary.advance === "remote") this.#nextRemote();
     else if (temporary.advance === "addr") this.#advance(false);
     // OpenVPN bounds the server's word too: neither a busy loop nor a client that never comes back. A word that is shorter than
@@ -168,6 +168,10 @@ export class RetryPolicy {
 
   #slowDown(): number {
     return this.#jitter(grown(this.#first, this.#max, Math.max(0, this.#rounds++ - this.#steady)));
+  }
+
+  #slowDownLogins(): number {
+    return grown(AUTH_FIRST_MS, AUTH_MAX_MS, this.#refusals++);
   }
 
   /** Between 75 and 100 per cent, so that many clients of one server do not come at once. */

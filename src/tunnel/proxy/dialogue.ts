@@ -9,8 +9,8 @@ export type ProxyStep =
   | { readonly kind: "open"; readonly used: number; readonly relay: Endpoint | undefined }
   /** On a new connection: this one served to learn what the proxy asks for. */
   | { readonly kind: "again" }
-  /** In words, with the remedy: the end of a sentence that begins with the proxy. */
-  | { readonly kind: "failed"; readonly text: string };
+  /** In words, with the remedy: the end of a sentence that begins with the proxy. "login-refused": user and password were sent. */
+  | { readonly kind: "failed" | "login-refused"; readonly text: string };
 
 export interface ProxyDialogue {
   /** A connection to the proxy is open: what to say first. */

@@ -84,7 +84,7 @@ export class HttpConnect implements ProxyDialogue {
     const { login } = this.#config;
     // As tinyproxy answers to a login that is wrong.
     if (status === UNAUTHORIZED && login !== undefined && this.#login.kind !== "none")
-      return this.#failed(`refuses user and password (401); correct them in ${login.label}`);
+      return this.#refused(status, login.label);
     return this.#failed(`refuses to connect to ${this.#authority}: it answers ${status} ${reason}`.trimEnd());
   }
 
@@ -99,7 +99,7 @@ export class HttpConnect implements ProxyDialogue {
     const before = this.#login;
     const isStale = before.kind === "digest" && digests.some(({ stale }) => stale);
     if (++this.#asked > MOST_ASKED || (before.kind !== "none" && !isStale))
-      return this.#failed(`refuses user and password (407); correct them in ${login.label}`);
+      return this.#refused(head.status, login.label);
     const [challenge] = digests;
     if (challenge !== undefined) this.#login = { kind: "digest", challenge };
     else if (method === "auto" && offers.some((offer) => /^basic\b/i.test(offer.trim())))
@@ -122,6 +122,11 @@ export class HttpConnect implements ProxyDialogue {
     const nonce = new Uint8Array(16);
     this.#random.fill(nonce);
     return [`Proxy-Authorization: ${digestAnswer(way.challenge, login, "CONNECT", this.#authority, nonce.toHex())}`];
+  }
+
+  #refused(status: number, label: string): ProxyStep {
+    this.#isDone = true;
+    return { kind: "login-refused", text: `refuses user and password (${status}); correct them in ${label}` };
   }
 
   #failed(text: string): ProxyStep {

@@ -1,4 +1,4 @@
-/** What is said to proxies, and what of their answers is believed. The truth: RFC 1928, 1929, 7616 (3.9.1), 7617 and real programs (test/interop/proxies.test.ts). */
+/** What is said to proxies, and what of their answers is believed. The truth: RFC 1928, 1929, 7616 (3.9.1), 7617 and real programs (test/interop/links.test.ts). */
 import { describe, expect, test } from "bun:test";
 import { parseIp } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
@@ -16,6 +16,7 @@ const text = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
 const fed = (dialogue: ProxyDialogue, bytes: readonly number[] | string): ProxyStep =>
   dialogue.feed(typeof bytes === "string" ? encodeUtf8(bytes) : Uint8Array.from(bytes));
 const failure = (step: ProxyStep): string => (step.kind === "failed" ? step.text : step.kind);
+const refusal = (step: ProxyStep): string => (step.kind === "login-refused" ? step.text : step.kind);
 
 describe("HTTP", () => {
   const http = (more: Partial<HttpProxyConfig> = {}): HttpConnect => {
@@ -69,6 +70,9 @@ describe("HTTP", () => {
     expect(failure(fed(begun().it, "SSH-2.0-OpenSSH\r\n"))).toContain("does not speak HTTP");
     expect(failure(fed(begun().it, "HTTP/1.1 2000 x\r\n\r\n"))).toContain("does not speak HTTP");
     expect(failure(fed(begun().it, `HTTP/1.1 200 ok\r\n${"x".repeat(16_384)}`))).toContain("has no end");
+    expect(failure(fed(begun().it, "HTTP/1.1 302 Found\r\nLocation: http://other.example/\r\n\r\n"))).toBe(
+      "refuses to connect to vpn.example:443: it answers 302 Found",
+    );
     expect(failure(fed(begun().it, "HTTP/1.1 403 Filtered\x1b[2J\r\n\r\n"))).toBe(
       "refuses to connect to vpn.example:443: it answers 403 Filtered?[2J",
     );
@@ -81,13 +85,13 @@ describe("HTTP", () => {
     const line = `Proxy-Authorization: Basic ${btoa("ann:s3:cret")}\r\n`;
     expect(begun({ method: "basic", login: LOGIN }).request).toContain(line);
     const refused = begun({ method: "basic", login: LOGIN }).it;
-    expect(failure(fed(refused, "HTTP/1.0 401 Unauthorized\r\n\r\n"))).toContain("(401); correct them in login.txt");
+    expect(refusal(fed(refused, "HTTP/1.0 401 Unauthorized\r\n\r\n"))).toContain("(401); correct them in login.txt");
     expect(failure(fed(begun().it, "HTTP/1.0 401 Unauthorized\r\n\r\n"))).toContain("it answers 401 Unauthorized");
     const { it, request } = begun({ login: LOGIN });
     expect(request).not.toContain("Proxy-Authorization");
     expect(fed(it, asks('Basic realm="x"'))).toEqual({ kind: "again" });
     expect(text(it.begin())).toContain(line);
-    expect(failure(fed(it, asks('Basic realm="x"')))).toBe(
+    expect(refusal(fed(it, asks('Basic realm="x"')))).toBe(
       "refuses user and password (407); correct them in login.txt",
     );
   });
@@ -107,7 +111,7 @@ describe("HTTP", () => {
     expect(text(it.begin())).toMatch(/Proxy-Authorization: Digest username="ann", .*nonce="n2".*algorithm=SHA-256/);
     expect(fed(it, asks(offer("n3", ", stale=true")))).toEqual({ kind: "again" });
     expect(text(it.begin())).toContain('nonce="n3"');
-    expect(failure(fed(it, asks(offer("n4"))))).toContain("refuses user and password");
+    expect(refusal(fed(it, asks(offer("n4"))))).toContain("refuses user and password");
   });
 
   test("a proxy that calls each nonce stale is not asked without end", () => {
@@ -218,7 +222,9 @@ describe("SOCKS 5", () => {
     expect(failure(fed(begun(), "HTTP/1.1 400"))).toContain("does not speak SOCKS 5");
     expect(after([5, 0xff])).toContain("socks-proxy HOST PORT FILE");
     expect(after([5, 1], LOGIN)).toContain("kind of login");
-    expect(after([5, 2, 1, 1], LOGIN)).toBe("refuses user and password; correct them in login.txt");
+    const denied = begun(false, LOGIN);
+    fed(denied, [5, 2]);
+    expect(refusal(fed(denied, [1, 1]))).toBe("refuses user and password; correct them in login.txt");
     expect(after([5, 0, 5, 5, 0, 1, 0])).toBe("reports that the server refuses the connection");
     expect(after([5, 0, 5, 77, 0, 1, 0])).toContain("unknown error 77");
     expect(after([5, 0, 5, 0, 0, 9, 0])).toContain("unknown kind");

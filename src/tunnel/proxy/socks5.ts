@@ -100,7 +100,9 @@ export class Socks5Dialogue implements ProxyDialogue {
     if (bytes.length < 2) return WAIT;
     if (bytes[1] !== 0) {
       const { login } = this.#config;
-      return this.#failed(`refuses user and password; correct them in ${login?.label ?? "the file of socks-proxy"}`);
+      const place = login?.label ?? "the file of socks-proxy";
+      this.#state = "done";
+      return { kind: "login-refused", text: `refuses user and password; correct them in ${place}` };
     }
     return this.#request(bytes, 2);
   }

@@ -533,6 +533,16 @@ export const PROTOCOL = [
     "if (false as boolean)",
     "the bound on the lines of a profile",
   ]),
+  ...mutationsOf("protocol/config/resolve-proxy.ts", [
+    "encodeUtf8(text).length > SOCKS_LONGEST",
+    "text.length > SOCKS_LONGEST",
+    "that a login of SOCKS is measured in bytes",
+  ]),
+  ...mutationsOf("protocol/session/retry.ts", [
+    'case "proxy-login-refused":\n        this.#nextRemote();\n        return this.#slowDownLogins();',
+    'case "proxy-login-refused":\n        this.#nextRemote();\n        return this.#slowDown();',
+    "that a login that a proxy refused waits as one that the server refused",
+  ]),
   ...mutationsOf("protocol/session/retry.ts", [
     "Math.max((temporary.backoff ?? 0) * 1000, this.#slowDown())",
     "(temporary.backoff ?? 0) * 1000",

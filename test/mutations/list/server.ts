@@ -68,6 +68,11 @@ export const SERVER = [
       "",
       "that a session begins with a cookie of this server (CVE-2025-13086)",
     ],
+    [
+      'if (wrappedKeys !== undefined && wrap.kind === "none") return DROP_CONTROL_AUTHENTICATION;',
+      "",
+      "that a server with tls-crypt-v2 alone hears nobody without a key",
+    ],
     ["packet.acks.some((id) => id > LAST_ID)", "false", "what a first exchange may acknowledge"],
     ["(packet.packetId ?? 0) > LAST_ID", "false", "the packet id of what follows the reset"],
     [

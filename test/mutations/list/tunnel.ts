@@ -15,6 +15,11 @@ export const TUNNEL = [
       "that a refused login waits although the network is another one",
     ],
     [
+      'outcome.kind === "auth-failed" || outcome.kind === "proxy-login-refused"',
+      'outcome.kind === "auth-failed"',
+      "that a login that a proxy refused waits although the network is another one",
+    ],
+    [
       'address.isHost ? this.#options.links.refusal(address) : "no address of a host";',
       "undefined as string | undefined;",
       "that nothing is sent to addresses that no server can have",
@@ -56,6 +61,20 @@ export const TUNNEL = [
     ],
     ["if (!dst.equals(address) || dstPort !== port) return;", "", "that an ICMP error is about the server of now"],
   ),
+  ...mutationsOf(
+    "appliance/wiring/socks-udp-link.ts",
+    [
+      '!relay.address.isHost ? "no address of a host" : refusal(relay.address)',
+      '!relay.address.isHost ? "no address of a host" : (undefined as string | undefined)',
+      "that a proxy's relay is none of our own addresses",
+    ],
+    ["relay === undefined || !relay.address.isHost ?", "relay === undefined ?", "that a proxy's relay is a host"],
+  ),
+  ...mutationsOf("appliance/wiring/stream-dial.ts", [
+    'kind: "proxy-login-refused"',
+    'kind: "proxy-failed"',
+    "that a proxy's refusal of the login reaches who decides when to try again",
+  ]),
   ...mutationsOf(
     "appliance/wiring/wan-links.ts",
     [
@@ -113,6 +132,7 @@ export const TUNNEL = [
     ["if (bytes.length >= LONGEST_HEAD)", "if (false as boolean)", "the bound on what a proxy answers"],
     ["++this.#asked > MOST_ASKED ||", "", "that a proxy that calls each nonce stale is not asked without end"],
     ['(before.kind !== "none" && !isStale)', "(false as boolean)", "that a login that is refused is not sent again"],
+    ['kind: "login-refused"', 'kind: "failed"', "that an HTTP proxy's refusal of the login is one"],
     ['method === "auto" &&', "", "that auto-nct sends no password in clear text"],
   ),
   ...mutationsOf("tunnel/proxy/http-digest.ts", [
@@ -122,6 +142,7 @@ export const TUNNEL = [
   ]),
   ...mutationsOf(
     "tunnel/proxy/socks5.ts",
+    ['kind: "login-refused"', 'kind: "failed"', "that a SOCKS proxy's refusal of the login is one"],
     ["if (bytes[1] !== 0) {", "if (false as boolean) {", "the verdict on user and password"],
     ["if (reply !== 0)", "if (false as boolean)", "the refusals of a SOCKS proxy"],
     ["if (bytes.length < used) return WAIT;", "", "the length of a SOCKS reply"],
