@@ -34,6 +34,7 @@ const DROPS = {
   "data-fragment-lost": "a packet in pieces of which some did not come in time",
   "seal-too-large": "a packet to send that fragment would cut into more pieces than it may have",
   "data-padding": "an authentic packet of CBC whose end is no padding",
+  "data-epoch": "a data packet of an epoch that is over, or further ahead than any that may come next",
 } as const;
 
 export type SessionDrop = keyof typeof DROPS;
@@ -87,3 +88,4 @@ export const DROP_DATA_FRAGMENT = code("data-fragment");
 export const DROP_DATA_FRAGMENT_LOST = code("data-fragment-lost");
 export const DROP_SEAL_TOO_LARGE = code("seal-too-large");
 export const DROP_DATA_PADDING = code("data-padding");
+export const DROP_DATA_EPOCH = code("data-epoch");

@@ -62,6 +62,13 @@ for (const [cipher, packets] of [
   });
 }
 
+test("nor in the epoch format", async () => {
+  const { sent, returned, received, bytes, nsPerPacket } = await run("AES-256-GCM", 2 * MILLION, "epoch");
+  console.log(`epoch: ${nsPerPacket} ns a packet`);
+  expect([returned, received]).toEqual([sent, sent]);
+  expect(bytes).toBeLessThan(BOUND);
+});
+
 test("nor where equal packets leave as UDP super-frames", async () => {
   const { sent, returned, received, gathered, bytes } = await run("AES-256-GCM", 2 * MILLION, "gso");
   expect([returned, received]).toEqual([sent, sent]);

@@ -1,9 +1,9 @@
 /**
  * Pushes packets through the data path and marks on stderr when that begins and ends:
  *
- *   bun child.ts CIPHER PACKETS [open|gso|closed|silent] [object|subarray]
+ *   bun child.ts CIPHER PACKETS [open|gso|epoch|closed|silent] [object|subarray]
  *
- * "gso": the WAN takes UDP super-frames. "closed": no tunnel, so all that the LAN sends is refused. "silent": the LAN host answers no ARP any more. What is named last is allocated for each frame that the LAN
+ * "gso": the WAN takes UDP super-frames. "epoch": data packets have the epoch format. "closed": no tunnel, so all that the LAN sends is refused. "silent": the LAN host answers no ARP any more. What is named last is allocated for each frame that the LAN
  * sends, to prove that it would be seen.
  */
 import { writeSync } from "node:fs";
@@ -25,7 +25,7 @@ const wastes: Record<string, () => void> = {
 /** Enough for the compiler to have seen everything. */
 const WARM_UP_TURNS = 4000;
 
-const loopback = new Loopback(cipher as AeadName, wastes[waste], way === "gso");
+const loopback = new Loopback(cipher as AeadName, wastes[waste], way === "gso", way === "epoch");
 if (way === "closed") loopback.path.router.closeTunnel();
 if (way === "silent") {
   loopback.lan.silent = true;

@@ -16,14 +16,24 @@ import { systemRandom } from "../../src/platform/crypto/random.ts";
 import { libsslTls } from "../../src/platform/crypto/tls.ts";
 import { NativeMemory } from "../../src/platform/sys/memory.ts";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
+import { type AeadKeyUse, GCM_RENEGOTIATE } from "../../src/protocol/data/aead-key.ts";
 import { tlsParameters } from "../../src/protocol/exchange/tls-parameters.ts";
-import { NO_DECOMPRESSORS } from "../../src/protocol/ports.ts";
+import { type CipherName, NO_DECOMPRESSORS } from "../../src/protocol/ports.ts";
 import { ClientSession } from "../../src/protocol/session/client.ts";
 import type { SessionEvent } from "../../src/protocol/session/events.ts";
+import { OPENVPN, openvpnIsAtLeast } from "../support/world/openvpn-binary.ts";
 
 setDefaultTimeout(60_000);
-const OPENVPN = process.env["OPENVPN"] ?? Bun.which("openvpn") ?? "/usr/sbin/openvpn";
 const AT = 1024;
+const HAS_EPOCHS = openvpnIsAtLeast(2, 7);
+
+interface Case {
+  readonly name: string;
+  readonly theirs: readonly string[];
+  readonly ours: readonly string[];
+  readonly cipher: CipherName;
+  readonly keyUse?: AeadKeyUse;
+}
 
 /** A certificate of its own for each end. @returns its fingerprint */
 function certificate(folder: string, name: string): string {
@@ -58,26 +68,36 @@ function certificate(folder: string, name: string): string {
   return shown.stdout.toString().trim().split("=")[1] as string;
 }
 
-const CASES = [
-  { name: "what both prefer", theirs: [], ours: [], cipher: "AES-256-GCM", v2: true },
+const CASES: readonly Case[] = [
+  { name: "what both prefer", theirs: [], ours: [], cipher: "AES-256-GCM" },
   {
     name: "the server's order of ciphers",
     theirs: ["data-ciphers CHACHA20-POLY1305:AES-128-GCM"],
     ours: ["data-ciphers AES-128-GCM:CHACHA20-POLY1305"],
     cipher: "CHACHA20-POLY1305",
-    v2: true,
   },
   {
     name: "CBC",
     theirs: ["data-ciphers AES-256-CBC", "auth SHA256"],
     ours: ["data-ciphers AES-256-CBC", "auth SHA256"],
     cipher: "AES-256-CBC",
-    v2: true,
   },
-] as const;
+  // openvpn 2.7 and newer follows
+  ...(HAS_EPOCHS
+    ? [
+        {
+          name: "an epoch of ours that is over",
+          theirs: [],
+          ours: [],
+          cipher: "AES-256-GCM" as const,
+          keyUse: { sent: GCM_RENEGOTIATE },
+        },
+      ]
+    : []),
+];
 
 describe("tls-client without pull", () => {
-  test.each(CASES)("$name", async ({ theirs, ours, cipher }) => {
+  test.each(CASES)("$name", async ({ theirs, ours, cipher, keyUse }) => {
     const folder = mkdtempSync(join(tmpdir(), "p2p-tls-"));
     const memory = new NativeMemory(64 * 1024);
     const prints = { a: certificate(folder, "a"), b: certificate(folder, "b") };
@@ -119,7 +139,7 @@ describe("tls-client without pull", () => {
           control: new LibcryptoPrimitives(),
           tls: libsslTls.context(tlsParameters(config.tls, config.verify)),
         },
-        { link: { overhead: 28, isStream: false }, unixSeconds: Math.floor(Date.now() / 1000) },
+        { link: { overhead: 28, isStream: false }, unixSeconds: Math.floor(Date.now() / 1000), keyUse },
       );
       const events: SessionEvent[] = [];
       const [datagrams, plain] = [new Batch(1), new Batch(1)];
@@ -150,9 +170,14 @@ describe("tls-client without pull", () => {
       expect(up).toMatchObject({ options: [], cipher });
       expect(await until(() => session.traffic().pings > 1)).toBe(true);
       expect(await until(() => log().includes(`cipher '${cipher}'`))).toBe(true);
-      expect(log()).toContain(
-        `TLS_export=1, DATA_v2=1, peer-id ${up?.kind === "up" ? up.peerId : -1}, cipher=${cipher}`,
-      );
+      const peerId = up?.kind === "up" ? up.peerId : -1;
+      const epochs = HAS_EPOCHS ? ` epoch=${cipher.endsWith("CBC") ? 0 : 1},` : "";
+      expect(log()).toContain(`TLS_export=1, DATA_v2=1, peer-id ${peerId},${epochs} cipher=${cipher}`);
+      if (keyUse !== undefined) {
+        expect(await until(() => log().includes("Outgoing Epoch Data key 2:"))).toBe(true);
+        const { pings } = session.traffic();
+        expect(await until(() => session.traffic().pings > pings + 2)).toBe(true);
+      }
       session.close(performance.now());
       expect(await until(() => /remote-exit|exit message received/i.test(log()))).toBe(true);
       expect(log()).not.toMatch(/packet error|TLS Error|Unroutable/);

@@ -77,7 +77,7 @@ class ServerBed {
       peerId: 0xabcdef,
       push: PUSH,
       ekm: true,
-      config: { exitNotify },
+      config: { exitNotify, epoch: true },
       start: { unixSeconds: Math.floor(Date.now() / 1000) },
     });
     this.log = join(pki.directory, `${c.wrap}-${c.cipher}-${c.version}-${exitNotify}-${Math.random()}.log`);

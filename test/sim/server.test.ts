@@ -173,6 +173,19 @@ describe("a renegotiation", () => {
     },
   );
 
+  test("in the epoch format too, after epochs that ended", () => {
+    const start = { keyUse: { sent: GCM_RENEGOTIATE, received: GCM_RENEGOTIATE } };
+    const { sim, peer } = up({ lines: ["reneg-sec 20 20"], peer: { config: { epoch: true }, start } });
+    sim.expectFlow();
+    expect(sim.count("rekeyed")).toBe(0);
+    expect(sim.run(30_000, () => peer.events.some((e) => e.kind === "login" && e.isRenewal))).toBe(true);
+    sim.expectFlow();
+    peer.session.decide(sim.now, ACCEPT);
+    sim.run(1000);
+    sim.expectFlow();
+    expect([sim.count("rekeyed"), sim.end, sim.session.drops.snapshot()]).toEqual([1, undefined, {}]);
+  });
+
   test("that waits for its verdict holds back any other, whoever would begin it: a verdict is about one login", () => {
     // the client asks by the clock, the server because its key is worn and because it is told to
     const keyUse = { received: GCM_RENEGOTIATE };

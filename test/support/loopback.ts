@@ -72,8 +72,9 @@ export class Loopback {
    * Comes up at once.
    * @param waste what is done per packet beside the work, to prove that it is seen
    * @param udpGso whether the WAN's device takes UDP super-frames, as Linux does from 6.2 on
+   * @param epoch whether data packets have the epoch format
    */
-  constructor(cipher: AeadName, waste: () => void = () => {}, udpGso = false) {
+  constructor(cipher: AeadName, waste: () => void = () => {}, udpGso = false, epoch = false) {
     const memory = new NativeMemory(ROUTER_PATH_BYTES);
     const random = seededRandom(1);
     const aead = new LibcryptoAead(memory, memory.pointer);
@@ -85,6 +86,7 @@ export class Loopback {
       peerId: 5,
       push: PUSH,
       ekm: true,
+      config: { epoch },
       memory: { slab: memory, aead, at: memory.bytes.length - 3 * SLOT },
     });
     this.lan = new LanEnd(memory, waste);

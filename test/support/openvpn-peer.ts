@@ -188,5 +188,6 @@ function serverConfig({ wrap, cipher }: PeerOptions): ServerSessionConfig {
     tunnel: { mtu: 1500, mtuMax: 1600 },
     keepalive: { ping: 0, timeout: 0, action: "restart", inactive: none, sessionTimeout: 0 },
     exitNotify: 0,
+    epoch: false,
   };
 }

@@ -39,7 +39,8 @@ const GCM_USAGE_LIMIT = 2 ** 36 - 1;
 /** Share of the limit from which a renegotiation is wanted. */
 export const GCM_RENEGOTIATE = Math.floor((GCM_USAGE_LIMIT / 8) * 7);
 
-const KEY_LEN: Readonly<Record<AeadName, number>> = Object.freeze({
+/** Bytes of the cipher's key. */
+export const AEAD_KEY_LEN: Readonly<Record<AeadName, number>> = Object.freeze({
   "AES-256-GCM": 32,
   "AES-192-GCM": 24,
   "AES-128-GCM": 16,
@@ -49,6 +50,8 @@ const KEY_LEN: Readonly<Record<AeadName, number>> = Object.freeze({
 /** What a key was used for already: packet id of its next packet, packets and blocks encrypted and decrypted. */
 export interface AeadKeyUse {
   readonly packetId?: number;
+  /** Of the epoch format: the key material is that of this epoch, both ways. */
+  readonly epoch?: number;
   readonly sent?: number;
   readonly received?: number;
 }
@@ -93,7 +96,7 @@ export class AeadDataKey implements DataKey {
     const create = (key: KeyNumber, use: "seal" | "open"): AeadKey => {
       const iv = new Uint8Array(PACKET_ID_LEN + IMPLICIT_IV_LEN);
       iv.set(hmacPart(block, key, IMPLICIT_IV_LEN), PACKET_ID_LEN);
-      return aead.create(cipher, cipherPart(block, key, KEY_LEN[cipher]), iv, use);
+      return aead.create(cipher, cipherPart(block, key, AEAD_KEY_LEN[cipher]), iv, use);
     };
     this.keyId = options.keyId;
     this.cipher = cipher;
@@ -116,7 +119,7 @@ export class AeadDataKey implements DataKey {
   seal(at: number, len: number): number {
     if (this.#sentId === PACKET_ID_LAST) return DROP_SEAL_EXHAUSTED;
     const id = ++this.#sentId;
-    this.#sentUsage += usage(len);
+    this.#sentUsage += aeadUsage(len);
     this.#sentBytes += len;
     const start = at - this.overhead;
     this.sealedLen = len + this.overhead;
@@ -146,7 +149,7 @@ export class AeadDataKey implements DataKey {
       : this.#open.open(id, 0, idAt, PACKET_ID_LEN, payloadAt, payloadLen, tagAt);
     if (!isAuthentic) return DROP_DATA_AUTHENTICATION;
     this.#replay.mark(id, now);
-    this.#receivedUsage += usage(payloadLen);
+    this.#receivedUsage += aeadUsage(payloadLen);
     this.#receivedBytes += payloadLen;
     this.#receivedPackets++;
     this.openedLen = payloadLen;
@@ -173,4 +176,4 @@ export class AeadDataKey implements DataKey {
 }
 
 /** What a packet counts for the limit: itself, and its 16-byte blocks (OpenVPN's crypto.c, aead_usage_limit_reached). */
-const usage = (len: number): number => 1 + ((len + 15) >>> 4);
+export const aeadUsage = (len: number): number => 1 + ((len + 15) >>> 4);

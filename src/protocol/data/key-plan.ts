@@ -15,6 +15,8 @@ export interface KeyPlan {
   readonly derivation: KeyDerivation;
   /** What packets carry as peer id; PEER_ID_NONE: they are DATA_V1. */
   readonly peerId: number;
+  /** Packets of AEAD have the epoch format (epoch-key.ts), else the classic one. */
+  readonly epoch: boolean;
   readonly compression: CompressionForm;
   /** Renegotiations have a tls-crypt key of their own (dynamic tls-crypt). */
   readonly dynamicTlsCrypt: boolean;

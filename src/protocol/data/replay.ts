@@ -39,7 +39,7 @@ export class ReplayWindow {
     return this.#highest;
   }
 
-  /** Whether a packet with this id (uint32, 0 is never valid) may be looked at. */
+  /** Whether a packet with this id (uint32 or uint48, 0 is never valid) may be looked at. */
   check(id: number, now: number): boolean {
     const highest = this.#highest;
     if (id > highest) return this.#packets > 0 || id === highest + 1;
@@ -47,6 +47,11 @@ export class ReplayWindow {
     if (this.#seenAt[id & this.#mask] !== 0) return false;
     this.#age(now);
     return id > this.#old;
+  }
+
+  /** The same of a window that has seen nothing, whatever this one has: it is reset before the mark. */
+  begins(id: number): boolean {
+    return this.#packets > 0 ? id > 0 : id === 1;
   }
 
   /** Remembers an id that `check` let pass and that was authenticated. */

@@ -14,7 +14,7 @@ const data: DataConfig = {
   replayWindow: { packets: 64, seconds: 15 },
 };
 const cipher = (peerInfo: string, options = "V4", own: DataConfig = data): string | undefined =>
-  planKeys(own, clientAbilities(peerInfo, options), 5)?.cipher;
+  planKeys(own, clientAbilities(peerInfo, options), 5, true)?.cipher;
 
 test("the server's order decides (ssl_ncp.c, ncp_get_best_cipher)", () => {
   expect(cipher("IV_CIPHERS=AES-128-GCM:AES-256-GCM")).toBe("AES-256-GCM");
@@ -53,12 +53,22 @@ test("IV_PROTO is read as openvpn reads it (test_ssl.c): 94 as 94, words as 0, a
 });
 
 test("without DATA_V2 there is no peer id, without the exporter the PRF", () => {
-  const plan = planKeys(data, clientAbilities("IV_NCP=2\nIV_PROTO=4\n", ""), 5);
+  const plan = planKeys(data, clientAbilities("IV_NCP=2\nIV_PROTO=4\n", ""), 5, true);
   expect(plan).toMatchObject({ peerId: PEER_ID_NONE, derivation: "prf" });
-  expect(planKeys(data, clientAbilities("IV_NCP=2\nIV_PROTO=10\n", ""), 5)).toMatchObject({
+  expect(planKeys(data, clientAbilities("IV_NCP=2\nIV_PROTO=10\n", ""), 5, true)).toMatchObject({
     peerId: 5,
     derivation: "ekm",
   });
+});
+
+test("the epoch format is for both ends that have it, told by protocol-flags, and for AEAD", () => {
+  const epoch = (proto: number, ciphers = "AES-128-GCM", own: DataConfig = data, hasEpoch = true) =>
+    planKeys(own, clientAbilities(`IV_CIPHERS=${ciphers}\nIV_PROTO=${proto}\n`, ""), 5, hasEpoch)?.epoch;
+  expect(epoch(8094)).toBe(true);
+  expect(epoch(8094 - 1024)).toBe(false);
+  expect(epoch(8094 - 128)).toBe(false);
+  expect(epoch(8094, "AES-128-GCM", data, false)).toBe(false);
+  expect(epoch(8094, "AES-256-CBC", { ...data, ciphers: ["AES-256-CBC"] })).toBe(false);
 });
 
 test("any peer info is read without a throw", () => {
@@ -73,6 +83,11 @@ test("two ends that do not push agree by what both announced: the TLS server's o
     `peer-id ${0xabcdef}`,
     "protocol-flags tls-ekm cc-exit dyn-tls-crypt",
   ]);
+  // what openvpn 2.7 announces
+  expect(agreed("IV_CIPHERS=AES-256-GCM\nIV_PROTO=1722\n").at(-1)).toBe(
+    "protocol-flags tls-ekm cc-exit dyn-tls-crypt aead-epoch",
+  );
+  expect(agreed("IV_CIPHERS=BF-CBC\nIV_PROTO=1722\n").at(-1)).not.toContain("aead-epoch");
   expect(agreed("IV_CIPHERS=AES-256-GCM\nIV_PROTO=34\n")).toEqual(["cipher AES-256-GCM", `peer-id ${0x76706e}`]);
   expect(agreed("IV_CIPHERS=AES-256-GCM\nIV_PROTO=654\n")).toEqual(["cipher AES-256-GCM"]);
   expect(agreed("IV_CIPHERS=BF-CBC\nIV_PROTO=32\n")).toEqual([]);

@@ -5,9 +5,10 @@
 import type { DataConfig } from "../config/types.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
-import { type CipherName, cipherNamed } from "../ports.ts";
+import { type CipherName, cipherNamed, isAead } from "../ports.ts";
 import {
   IV_PROTO_CC_EXIT_NOTIFY,
+  IV_PROTO_DATA_EPOCH,
   IV_PROTO_DATA_V2,
   IV_PROTO_DYN_TLS_CRYPT,
   IV_PROTO_NCP_P2P,
@@ -28,6 +29,8 @@ export interface ClientAbilities {
   /** It reads protocol-flags, and EXIT as a control message. */
   readonly controlExit: boolean;
   readonly dynamicTlsCrypt: boolean;
+  /** It has the epoch format of AEAD packets. */
+  readonly dataEpoch: boolean;
   /** It agrees on ciphers and flags without pushing. */
   readonly p2pNegotiation: boolean;
 }
@@ -52,12 +55,21 @@ export function clientAbilities(peerInfo: string | undefined, options: string): 
     keyExport: (proto & IV_PROTO_TLS_KEY_EXPORT) !== 0,
     controlExit: (proto & IV_PROTO_CC_EXIT_NOTIFY) !== 0,
     dynamicTlsCrypt: (proto & IV_PROTO_DYN_TLS_CRYPT) !== 0,
+    dataEpoch: (proto & IV_PROTO_DATA_EPOCH) !== 0,
     p2pNegotiation: (proto & IV_PROTO_NCP_P2P) !== 0,
   };
 }
 
-/** @returns undefined: the two ends have no cipher in common */
-export function planKeys(data: DataConfig, client: ClientAbilities, peerId: number): KeyPlan | undefined {
+/**
+ * @param hasEpoch this server has the epoch format
+ * @returns undefined: the two ends have no cipher in common
+ */
+export function planKeys(
+  data: DataConfig,
+  client: ClientAbilities,
+  peerId: number,
+  hasEpoch: boolean,
+): KeyPlan | undefined {
   const cipher = chooseCipher(data, client);
   if (cipher === undefined) return undefined;
   return {
@@ -66,8 +78,9 @@ export function planKeys(data: DataConfig, client: ClientAbilities, peerId: numb
     derivation: client.keyExport ? "ekm" : "prf",
     peerId: client.dataV2 ? peerId : PEER_ID_NONE,
     compression: data.compression,
-    // It is told by protocol-flags.
+    // These two are told by protocol-flags.
     dynamicTlsCrypt: client.dynamicTlsCrypt && client.controlExit,
+    epoch: hasEpoch && client.dataEpoch && client.controlExit && isAead(cipher),
   };
 }
 
@@ -91,13 +104,14 @@ export function agreedOptions(
   server: ClientAbilities,
   exportPeerId: () => number,
 ): string[] {
-  const cipher = server.ciphers.find((name) => (ciphers as readonly string[]).includes(name));
+  const cipher = cipherNamed(server.ciphers.find((name) => (ciphers as readonly string[]).includes(name)));
   const common = cipher === undefined ? [] : [`cipher ${cipher}`];
   if (!server.p2pNegotiation) return common;
   const flags = [
     ...(server.keyExport ? ["tls-ekm"] : []),
     ...(server.controlExit ? ["cc-exit"] : []),
     ...(server.dynamicTlsCrypt ? ["dyn-tls-crypt"] : []),
+    ...(server.dataEpoch && cipher !== undefined && isAead(cipher) ? ["aead-epoch"] : []),
   ];
   return [
     ...common,

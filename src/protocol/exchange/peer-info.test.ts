@@ -28,9 +28,9 @@ function occ(lines: readonly string[]): string {
   return optionsString("client", data, tunnel, control.wrap, false);
 }
 
-test("IV_PROTO announces what is implemented: DATA_V2, push request, exporter, AUTH_PENDING, exit notify, TEMP, dynamic tls-crypt, dns, PUSH_UPDATE", () => {
-  expect(IV_PROTO).toBe(2 + 4 + 8 + 16 + 128 + 256 + 512 + 2048 + 4096);
-  expect(peerInfo()).toContain("IV_PROTO=7070\n");
+test("IV_PROTO announces what is implemented: DATA_V2, push request, exporter, AUTH_PENDING, exit notify, TEMP, dynamic tls-crypt, epochs, dns, PUSH_UPDATE", () => {
+  expect(IV_PROTO).toBe(2 + 4 + 8 + 16 + 128 + 256 + 512 + 1024 + 2048 + 4096);
+  expect(peerInfo()).toContain("IV_PROTO=8094\n");
 });
 
 test("the ciphers in the profile's order; IV_NCP=2 stands for both AES-GCM ones (test_ncp.c)", () => {
@@ -71,7 +71,7 @@ test("items of an options string are found by whole name", () => {
 test("a client that does not pull announces NCP_P2P, and nothing about pushes", () => {
   const { data, tunnel, peerInfo } = config();
   const info = clientPeerInfo(data, tunnel, peerInfo, NO_DECOMPRESSORS, false, false);
-  expect(info).toContain(`IV_PROTO=${2 + 8 + 32 + 128 + 512}\n`);
+  expect(info).toContain(`IV_PROTO=${2 + 8 + 32 + 128 + 512 + 1024}\n`);
 });
 
 describe("what is announced of compression is what openvpn 2.6 announces (comp.c)", () => {

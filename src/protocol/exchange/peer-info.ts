@@ -19,6 +19,7 @@ export const IV_PROTO_NCP_P2P = 1 << 5;
 export const IV_PROTO_CC_EXIT_NOTIFY = 1 << 7;
 export const IV_PROTO_AUTH_FAIL_TEMP = 1 << 8;
 export const IV_PROTO_DYN_TLS_CRYPT = 1 << 9;
+export const IV_PROTO_DATA_EPOCH = 1 << 10;
 export const IV_PROTO_DNS_OPTION_V2 = 1 << 11;
 export const IV_PROTO_PUSH_UPDATE = 1 << 12;
 
@@ -30,12 +31,18 @@ export const IV_PROTO =
   IV_PROTO_CC_EXIT_NOTIFY |
   IV_PROTO_AUTH_FAIL_TEMP |
   IV_PROTO_DYN_TLS_CRYPT |
+  IV_PROTO_DATA_EPOCH |
   IV_PROTO_DNS_OPTION_V2 |
   IV_PROTO_PUSH_UPDATE;
 
 /** Of a client that does not pull: what is said of pushes is of no use (ssl.c, push_peer_info). */
 export const IV_PROTO_P2P =
-  IV_PROTO_DATA_V2 | IV_PROTO_TLS_KEY_EXPORT | IV_PROTO_NCP_P2P | IV_PROTO_CC_EXIT_NOTIFY | IV_PROTO_DYN_TLS_CRYPT;
+  IV_PROTO_DATA_V2 |
+  IV_PROTO_TLS_KEY_EXPORT |
+  IV_PROTO_NCP_P2P |
+  IV_PROTO_CC_EXIT_NOTIFY |
+  IV_PROTO_DYN_TLS_CRYPT |
+  IV_PROTO_DATA_EPOCH;
 
 /** @param decompressors what can be read of what the server compresses */
 /** Sent without push-peer-info too, as by openvpn. */

@@ -36,6 +36,16 @@ test("a reply of parts without an end is refused before it takes much memory", (
   }
 });
 
+test("epochs are for AEAD: with CBC the reply is refused", () => {
+  const settled = (cipher: string): Pushed | string => {
+    const reply = new PushReply();
+    reply.add(part([`cipher ${cipher}`, "protocol-flags cc-exit tls-ekm aead-epoch"]));
+    return reply.settle(...parts("data-ciphers AES-256-GCM:AES-256-CBC"), "");
+  };
+  expect(settled("AES-256-GCM")).toMatchObject({ session: { epoch: true } });
+  expect(settled("AES-256-CBC")).toBe("the server pushes aead-epoch with AES-256-CBC, which has no epochs");
+});
+
 test("pushed compression takes the place of the profile's, also when it means none; allow-compression no refuses it", () => {
   const form = (options: readonly string[], ...lines: string[]): unknown => {
     const reply = new PushReply();

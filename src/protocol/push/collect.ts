@@ -46,6 +46,7 @@ export class PushReply {
     if (!isAead(cipher) && data.auth === "none") {
       return `the server wants ${cipher}, with which auth none would leave packets without authentication`;
     }
+    if (session.epoch && !isAead(cipher)) return `the server pushes aead-epoch with ${cipher}, which has no epochs`;
     const compression = session.compression ?? data.compression;
     if (data.allowCompression === "no" && COMPRESSION[compression].algorithm !== undefined)
       return `the server pushes ${compression}, and the profile has allow-compression no; turn compression off on the server`;

@@ -14,12 +14,17 @@ const plan: KeyPlan = {
   compression: "none",
   digest: "SHA1",
   dynamicTlsCrypt: false,
+  epoch: false,
 };
 
 test("what openvpn 2.6 pushes for the data channel", () => {
   expect(composePlan(plan, true)).toEqual(["peer-id 7", "cipher AES-128-GCM", "protocol-flags cc-exit tls-ekm"]);
   expect(composePlan({ ...plan, dynamicTlsCrypt: true }, true).at(-1)).toBe(
     "protocol-flags cc-exit tls-ekm dyn-tls-crypt",
+  );
+  // and 2.7
+  expect(composePlan({ ...plan, dynamicTlsCrypt: true, epoch: true }, true).at(-1)).toBe(
+    "protocol-flags cc-exit tls-ekm dyn-tls-crypt aead-epoch",
   );
   expect(composePlan({ ...plan, derivation: "prf" }, true)).toEqual([
     "peer-id 7",

@@ -13,9 +13,15 @@ const CONTINUED = ",push-continuation 2";
 const LAST = ",push-continuation 1";
 
 /** What the client must know of the data channel. @param hasFlags the client reads protocol-flags (IV_PROTO) */
-export function composePlan({ cipher, derivation, peerId, dynamicTlsCrypt }: KeyPlan, hasFlags: boolean): string[] {
+export function composePlan(plan: KeyPlan, hasFlags: boolean): string[] {
+  const { cipher, derivation, peerId, dynamicTlsCrypt, epoch } = plan;
   const ekm = derivation === "ekm";
-  const words = ["protocol-flags cc-exit", ...(ekm ? ["tls-ekm"] : []), ...(dynamicTlsCrypt ? ["dyn-tls-crypt"] : [])];
+  const words = [
+    "protocol-flags cc-exit",
+    ...(ekm ? ["tls-ekm"] : []),
+    ...(dynamicTlsCrypt ? ["dyn-tls-crypt"] : []),
+    ...(epoch ? ["aead-epoch"] : []),
+  ];
   const flags = hasFlags ? [words.join(" ")] : ekm ? ["key-derivation tls-ekm"] : [];
   return [...(peerId === PEER_ID_NONE ? [] : [`peer-id ${peerId}`]), `cipher ${cipher}`, ...flags];
 }

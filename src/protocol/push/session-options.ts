@@ -13,6 +13,8 @@ export interface SessionOptions {
   readonly keyDerivation: "ekm" | "prf";
   /** Renegotiations are protected by a key of their own. */
   readonly dynamicTlsCrypt: boolean;
+  /** Data packets have the epoch format. */
+  readonly epoch: boolean;
   /** EXIT over the control channel is understood. */
   readonly ccExit: boolean;
   /** Seconds; undefined: not pushed, the profile's value stays. 0 = off. */
@@ -56,6 +58,7 @@ export function parseSessionOptions(
     cipher: undefined,
     keyDerivation: "prf",
     dynamicTlsCrypt: false,
+    epoch: false,
     ccExit: false,
     ping: undefined,
     pingRestart: undefined,
@@ -110,7 +113,8 @@ function take(
         if (flag === "tls-ekm") out.keyDerivation = "ekm";
         else if (flag === "cc-exit") out.ccExit = true;
         else if (flag === "dyn-tls-crypt") out.dynamicTlsCrypt = true;
-        // Another flag (aead-epoch) changes the wire format, and a server sets it only if announced.
+        else if (flag === "aead-epoch") out.epoch = true;
+        // Another flag changes the wire format, and a server sets it only if announced.
         else problems.push(`protocol-flags ${printable(flag)}: not announced by this client`);
       }
       break;

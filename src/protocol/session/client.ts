@@ -381,9 +381,9 @@ export class ClientSession implements DialSession {
   #open(now: number, pushed: Pushed, peerOptions: string): void {
     const { session, cipher, compression } = pushed;
     const { peerId } = session;
-    const { keyDerivation: derivation, dynamicTlsCrypt } = session;
+    const { keyDerivation: derivation, dynamicTlsCrypt, epoch } = session;
     const digest = this.#config.data.auth;
-    const plan: KeyPlan = { cipher, digest, compression, peerId, derivation, dynamicTlsCrypt };
+    const plan: KeyPlan = { cipher, digest, compression, peerId, derivation, dynamicTlsCrypt, epoch };
     const failure = this.#association.installKeys(now, plan);
     if (failure !== undefined) return this.#end(now, failure);
     this.#association.keepAlive(now, pushedKeepalive(this.#config.keepalive, session));

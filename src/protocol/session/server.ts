@@ -42,6 +42,8 @@ export interface ServerSessionConfig {
   readonly keepalive: KeepaliveConfig;
   /** explicit-exit-notify: how often the client is told that the server leaves; 0 = not. */
   readonly exitNotify: number;
+  /** Clients that have the epoch format get it. */
+  readonly epoch: boolean;
 }
 
 /** What a client shows of itself. Everything in it came from outside. */
@@ -279,7 +281,7 @@ export class ServerSession {
 
   #configure(now: number, state: ServerState & { kind: "login" }, verdict: Verdict & { kind: "accept" }): void {
     const { client, asked } = state;
-    const plan = planKeys(this.#config.data, client, verdict.peerId);
+    const plan = planKeys(this.#config.data, client, verdict.peerId, this.#config.epoch);
     if (plan === undefined) return this.#refuse(now, NO_CIPHER);
     const push = composePush([...verdict.options, ...composePlan(plan, client.controlExit)]);
     if (typeof push === "string") return this.#end(now, { kind: "unusable", directive: "push", problem: push });
