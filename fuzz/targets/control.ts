@@ -10,7 +10,7 @@ import { TlsCrypt } from "../../src/protocol/control/tls-crypt.ts";
 import { DROP_NONE } from "../../src/protocol/drop.ts";
 import { parseSessionOptions } from "../../src/protocol/push/session-options.ts";
 import { parseTunnelOptions } from "../../src/protocol/push/tunnel-options.ts";
-import { PushUpdate } from "../../src/protocol/push/update.ts";
+import { PushUpdates } from "../../src/protocol/push/update.ts";
 import { Decisions, type Target } from "../target.ts";
 
 const KEY = Uint8Array.from({ length: 256 }, (_, i) => (i * 7 + 3) & 0xff);
@@ -56,11 +56,11 @@ export const push: Target = {
   run(input, seen) {
     const text = decodeUtf8(input);
     const options = text.split(",");
-    const update = new PushUpdate(["route 10.1.0.0", "ifconfig 10.8.0.2 255.255.255.0"]);
+    const updates = new PushUpdates(["route 10.1.0.0", "ifconfig 10.8.0.2 255.255.255.0"]);
     const message = parseControlMessage(`PUSH_UPDATE,${text}`);
     if (message.kind === "push-update") {
-      const complete = update.add(message, { routeNoPull: false, filters: [] });
-      seen(`update ${typeof complete === "string" ? "refused" : complete} ${update.ignored.length > 0}`);
+      const problem = updates.add(message, { routeNoPull: false, filters: [] });
+      seen(`update ${problem === undefined ? updates.isComplete : "refused"} ${updates.ignored.length > 0}`);
     }
     const session = parseSessionOptions(options);
     if (typeof session !== "string")

@@ -197,6 +197,15 @@ test.each([
   expect([told()[0]?.rcode, asked()]).toEqual([2, []]);
 });
 
+test("a server that pushes others without end does not fill the log", () => {
+  for (let n = 0; n < 200; n++) {
+    up(`dhcp-option DNS ${SERVER}`, "dhcp-option DNS 9.9.9.9");
+    up();
+  }
+  const count = (event: string): number => logged.filter((line) => line.split(" ")[1] === event).length;
+  expect(["dns.configured", "dns.no-server", "dns.server-unusable"].map(count)).toEqual([64, 64, 64]);
+});
+
 describe("a server that is to be asked over TLS", () => {
   const DOT = [`dns server 0 address ${SERVER}`, "dns server 0 transport DoT"];
 

@@ -50,6 +50,8 @@ export interface LanDnsOptions {
 
 /** Our choice: names are asked for in bursts. */
 const DIAL_IDLE_MS = 10_000;
+/** Our choice: lines of one kind a minute and at once, of what a server pushes, which it may change as often as it likes. */
+const SAID = [6, 64] as const;
 const LINK_LOCAL = new Cidr(new IpAddress(0xfe80_0000, 0, 0, 0), 10);
 const NAME_ONE = `name one in ${SETTINGS_FILE}: [lan] dns = { servers = ["..."] }`;
 const NO_TUNNEL =
@@ -59,6 +61,8 @@ export class LanDns {
   readonly #options: LanDnsOptions;
   /** For what hosts of the LAN can cause as often as they like. */
   readonly #heard: BoundedLog;
+  /** For what the server pushes. */
+  readonly #said: BoundedLog;
   readonly #forwarder: DnsForwarder;
   readonly #host: ServiceHost;
   readonly #streams: DnsStreams;
@@ -72,6 +76,7 @@ export class LanDns {
     const { lan, lan6, tunnel, slab, random, hostname, settings, hosts } = options;
     this.#options = options;
     this.#heard = new BoundedLog(options.log);
+    this.#said = new BoundedLog(options.log, ...SAID);
     const networks = (): Cidr[] => [lan.address, lan6].filter((network) => network !== undefined);
     const names = new LocalNames({ hostname, domain: settings.domain, hosts, networks });
     // A link-local source is of the LAN as well: it came by it.
@@ -122,12 +127,12 @@ export class LanDns {
 
   /** A tunnel is open: its servers are asked, or those of the settings. */
   tunnelUp(now: number, tunnel: Tunnel): void {
-    const { log, settings } = this.#options;
-    const wanted = settings.servers.length > 0 ? [ofSettings(settings)] : this.#ofTunnel(tunnel);
+    const { settings } = this.#options;
+    const wanted = settings.servers.length > 0 ? [ofSettings(settings)] : this.#ofTunnel(now, tunnel);
     const groups = wanted
       .map((group) => ({
         ...group,
-        servers: group.servers.filter((server) => this.#isUsable(server, group.tls, tunnel)),
+        servers: group.servers.filter((server) => this.#isUsable(now, server, group.tls, tunnel)),
       }))
       .filter(({ servers }) => servers.length > 0);
     this.#forwarder.setServers(now, groups, [...settings.private, ...tunnel.dns.searchDomains]);
@@ -137,14 +142,15 @@ export class LanDns {
         [brief(group.domains, " "), ...group.servers.map((server) => upstreamName(server, group.tls))]
           .join(" ")
           .trimStart();
-      log.write("info", "dns.configured", "", { servers: brief(groups.map(text), ", "), domain: settings.domain });
+      const servers = brief(groups.map(text), ", ");
+      this.#said.write(now, "info", "dns.configured", "", { servers, domain: settings.domain });
       return;
     }
     this.#remedy =
       wanted.length === 0
         ? `the tunnel brought no DNS server; ${NAME_ONE}`
         : `the tunnel brought no DNS server that can be asked for every name; ${NAME_ONE}`;
-    log.write("warn", "dns.no-server", this.#remedy);
+    this.#said.write(now, "warn", "dns.no-server", this.#remedy);
   }
 
   /** There is no tunnel any more. */
@@ -170,20 +176,24 @@ export class LanDns {
   }
 
   /** What the tunnel brought; of a transport that there is none of, it says so. */
-  #ofTunnel({ dns }: Tunnel): DnsServerGroup[] {
+  #ofTunnel(now: number, { dns }: Tunnel): DnsServerGroup[] {
     const groups: DnsServerGroup[] = [];
     for (const { addresses, domains, transport, serverName } of dns.servers) {
       if (transport !== "DoH")
         groups.push({ domains, servers: addresses, tls: transport === "DoT" ? { name: serverName } : undefined });
       else
         for (const { address } of addresses)
-          this.#sayUnusable(address, "is to be asked over HTTPS (transport DoH), which this router does not speak");
+          this.#sayUnusable(
+            now,
+            address,
+            "is to be asked over HTTPS (transport DoH), which this router does not speak",
+          );
     }
     return groups;
   }
 
   /** Says of a server why it is not asked, and whether it is. */
-  #isUsable({ address }: Endpoint, tls: DnsTls | undefined, tunnel: Tunnel): boolean {
+  #isUsable(now: number, { address }: Endpoint, tls: DnsTls | undefined, tunnel: Tunnel): boolean {
     const { lan, lan6 } = this.#options;
     const lans = [lan.address, lan6].filter((network) => network !== undefined);
     const own = [tunnel.address, tunnel.address6, ...lans];
@@ -194,12 +204,12 @@ export class LanDns {
     else if (!tunnel.routes.some(({ network }) => network.contains(address)))
       why = "is in no network that the tunnel leads to; the server can push a route to it";
     else if (tls !== undefined) why = this.#tls.problem(tls);
-    if (why !== undefined) this.#sayUnusable(address, why);
+    if (why !== undefined) this.#sayUnusable(now, address, why);
     return why === undefined;
   }
 
-  #sayUnusable(address: IpAddress, why: string): void {
-    this.#options.log.write("warn", "dns.server-unusable", `the DNS server ${address} ${why}; it is not asked`);
+  #sayUnusable(now: number, address: IpAddress, why: string): void {
+    this.#said.write(now, "warn", "dns.server-unusable", `the DNS server ${address} ${why}; it is not asked`);
   }
 
   #ask(now: number, src: IpAddress, srcPort: number, at: number, len: number): void {

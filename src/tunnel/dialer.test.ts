@@ -349,6 +349,19 @@ test("what the server changes while the tunnel is up becomes of the side, and is
   expect(bed.lines.find((line) => line.includes("tunnel.down"))).toContain("ifconfig");
 });
 
+test("a server that demands new keys without end does not fill the log", () => {
+  const bed = new DialerBed();
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  for (let n = 0; n < 100; n++) {
+    const next = bed.now + 1100;
+    bed.link?.server.renegotiate(bed.now);
+    bed.until(() => bed.now >= next);
+  }
+  const lines = bed.lines.filter((line) => line.includes("tunnel.rekeyed"));
+  expect(lines.length).toBeWithin(64, 80);
+});
+
 test("a session that is given up lets go of its keys and its link: another network, none, a reload", () => {
   const bed = new DialerBed();
   for (let i = 0; i < 5; i++) {

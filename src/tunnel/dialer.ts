@@ -383,7 +383,7 @@ export class Dialer {
         this.#said.write(now, "warn", "session.warning", event.text);
         return;
       case "rekeyed":
-        log.write("info", "tunnel.rekeyed", "", { key: event.keyId, cipher: event.cipher });
+        this.#said.write(now, "info", "tunnel.rekeyed", "", { key: event.keyId, cipher: event.cipher });
         return;
       case "up":
         return this.#up(now, attempt, event);

@@ -217,11 +217,46 @@ describe("PUSH_UPDATE", () => {
     sim.run(200);
     expect(changes(sim)).toHaveLength(1);
     sim.peer.say("PUSH_UPDATE,tun-mtu 1400,?dev tap,push-continuation 1");
-    sim.run(200);
+    sim.run(1000);
     expect(changes(sim).at(-1)).toEqual([...sim.options("up"), "route 10.2.0.0 255.255.0.0", "tun-mtu 1400"]);
     expect(sim.events.find((e) => e.kind === "warning")).toMatchObject({ text: expect.stringContaining("?dev tap") });
     expect(sim.session.state).toBe("up");
     sim.expectFlow();
+  });
+
+  test("however many updates come, a change is said at once, and the last of them within a second", () => {
+    const sim = up(1);
+    for (let n = 0; n < 60; n++) {
+      sim.peer.say(`PUSH_UPDATE,route 10.${n}.0.0`);
+      sim.run(50);
+    }
+    sim.run(1000);
+    expect(changes(sim).length).toBeWithin(3, 6);
+    expect(changes(sim)[0]).toEqual([...sim.options("up"), "route 10.0.0.0"]);
+    expect(changes(sim).at(-1)).toEqual([...sim.options("up"), "route 10.59.0.0"]);
+  });
+
+  test("half an update is not said, not even of an earlier one that waits to be", () => {
+    const sim = up(1);
+    for (const text of ["route 10.1.0.0", "route 10.2.0.0", "route 10.3.0.0,push-continuation 2"]) {
+      sim.peer.say(`PUSH_UPDATE,${text}`);
+      sim.run(100);
+    }
+    sim.run(3000);
+    expect(changes(sim)).toEqual([[...sim.options("up"), "route 10.1.0.0"]]);
+    sim.peer.say("PUSH_UPDATE,route 10.4.0.0,push-continuation 1");
+    sim.run(200);
+    expect(changes(sim).slice(1)).toEqual([[...sim.options("up"), "route 10.3.0.0", "route 10.4.0.0"]]);
+  });
+
+  test("one that never ends does end the session; what it holds is told 20 times at most", () => {
+    const sim = up(1);
+    for (let n = 0; n < 10 && sim.session.isUp; n++) {
+      sim.peer.say(`PUSH_UPDATE,${new Array(500).fill("?a").join(",")},push-continuation 2`);
+      sim.run(500);
+    }
+    expect(sim.end).toMatchObject({ kind: "push-rejected", problem: expect.stringContaining("too many options") });
+    expect(sim.count("warning")).toBe(20);
   });
 
   test("one that cannot be used ends the session, and changes nothing", () => {

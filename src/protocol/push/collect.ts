@@ -7,9 +7,9 @@ import { type CipherName, cipherNamed, isAead } from "../ports.ts";
 import { applyPullFilter } from "./pull-filter.ts";
 import { parseSessionOptions, type SessionOptions } from "./session-options.ts";
 
-/** Our bounds on a reply of many parts: options, and characters in all of them. */
-const MAX_OPTIONS = 4096;
-const MAX_CHARACTERS = 256 * 1024;
+/** Our bounds on what is pushed, in many parts too: options, and characters in all of them. */
+export const MAX_OPTIONS = 4096;
+export const MAX_CHARACTERS = 256 * 1024;
 export const TOO_MANY_OPTIONS = "the server pushed too many options";
 
 export interface Pushed {
@@ -19,7 +19,7 @@ export interface Pushed {
   readonly compression: CompressionForm;
 }
 
-export const areTooMany = (options: readonly string[]): boolean =>
+const areTooMany = (options: readonly string[]): boolean =>
   options.length > MAX_OPTIONS || options.reduce((sum, option) => sum + option.length, 0) > MAX_CHARACTERS;
 
 export class PushReply {

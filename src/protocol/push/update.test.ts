@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { PullConfig } from "../config/types.ts";
 import { type ControlMessage, parseControlMessage } from "../control/message.ts";
-import { PushUpdate } from "./update.ts";
+import { PushUpdates } from "./update.ts";
 
 const PULL: PullConfig = { routeNoPull: false, filters: [] };
 const NOW = [
@@ -17,10 +17,10 @@ const parts = (...texts: string[]) =>
 
 /** The options after an update, or what is wrong with it. */
 function updated(texts: string | readonly string[], pull = PULL): readonly string[] | string {
-  const update = new PushUpdate(NOW);
-  let complete: boolean | string = false;
-  for (const message of parts(...[texts].flat())) complete = update.add(message, pull);
-  return typeof complete === "string" ? complete : update.options;
+  const updates = new PushUpdates(NOW);
+  let problem: string | undefined;
+  for (const message of parts(...[texts].flat())) problem ??= updates.add(message, pull);
+  return problem ?? updates.options;
 }
 
 const without = (...names: string[]): string[] => NOW.filter((option) => !names.includes(option.split(" ")[0]!));
@@ -63,11 +63,13 @@ test("what it refuses", () => {
 });
 
 test("what cannot be changed and need not be is passed over", () => {
-  const update = new PushUpdate(NOW);
-  const [message] = parts("PUSH_UPDATE,?dev tun,-?cipher,-route 10.1.0.0,?tun-mtu 1400");
-  expect(update.add(message!, PULL)).toBe(true);
-  expect(update.options).toEqual([...NOW, "tun-mtu 1400"]);
-  expect(update.ignored.map((text) => text.split(":")[0])).toEqual(["?dev tun", "-?cipher", "-route 10.1.0.0"]);
+  const updates = new PushUpdates(NOW);
+  const [message] = parts("PUSH_UPDATE,?dev tun,-?cipher,-route 10.1.0.0,keepalive 5 20,?tun-mtu 1400");
+  expect(updates.add(message!, PULL)).toBeUndefined();
+  expect(updates.options).toEqual([...NOW, "tun-mtu 1400"]);
+  const ignored = ["?dev tun", "-?cipher", "-route 10.1.0.0", "keepalive 5 20"];
+  expect(updates.ignored.map((text) => text.split(":")[0])).toEqual(ignored);
+  expect(updates.ignored.at(-1)).toContain("ping and ping-restart instead");
 });
 
 test("several messages are one update: the former routes go once", () => {
@@ -84,9 +86,9 @@ test("several messages are one update: the former routes go once", () => {
 });
 
 test("redirect-private and redirect-gateway take the place of each other", () => {
-  const update = new PushUpdate(["redirect-gateway def1"]);
-  expect(update.add(parts("PUSH_UPDATE,redirect-private")[0]!, PULL)).toBe(true);
-  expect(update.options).toEqual(["redirect-private"]);
+  const updates = new PushUpdates(["redirect-gateway def1"]);
+  expect(updates.add(parts("PUSH_UPDATE,redirect-private")[0]!, PULL)).toBeUndefined();
+  expect(updates.options).toEqual(["redirect-private"]);
 });
 
 test("pull-filter and route-nopull hold for updates too, and compare without the marks in front", () => {
@@ -101,11 +103,37 @@ test("pull-filter and route-nopull hold for updates too, and compare without the
   ).toContain("pull-filter reject");
 });
 
-test("a server cannot let the options grow without end", () => {
-  const update = new PushUpdate(NOW);
-  const many = Array.from({ length: 1000 }, (_, n) => `route 10.0.${n & 255}.0`).join(",");
-  const [message] = parts(`PUSH_UPDATE,${many},push-continuation 2`);
-  const results = [1, 2, 3, 4, 5].map(() => update.add(message!, PULL));
-  expect(results.slice(0, 4)).toEqual([false, false, false, false]);
-  expect(results[4]).toBe("the server pushed too many options");
+const repeated = (count: number, item: string): string => new Array(count).fill(item).join(",");
+const TOO_MANY = "the server pushed too many options";
+
+/** What each part is answered with. */
+function answers(...texts: string[]): (string | undefined)[] {
+  const updates = new PushUpdates(NOW);
+  return parts(...texts.map((text) => `PUSH_UPDATE,${text}`)).map((message) => updates.add(message, PULL));
+}
+
+test("a server cannot let the options grow without end: not in one update, not by one after the other", () => {
+  const routes = repeated(3000, "route 10.0.0.0");
+  expect(answers(`${routes},push-continuation 2`, routes)).toEqual([undefined, TOO_MANY]);
+  expect(answers(routes, repeated(3000, "dhcp-option DNS 10.8.0.1"))).toEqual([undefined, TOO_MANY]);
+  expect(answers(routes, routes, routes, "-route", repeated(3000, "dns x"))).toEqual(new Array(5).fill(undefined));
+  const long = repeated(100, `route ${"1".repeat(1000)}`);
+  expect(answers(long, long, repeated(300, `dns ${"1".repeat(1000)}`))).toEqual([undefined, undefined, TOO_MANY]);
+});
+
+test("an update of parts without end is refused, and what was passed over is kept for its last part only", () => {
+  const updates = new PushUpdates(NOW);
+  const [part] = parts(`PUSH_UPDATE,${repeated(1000, "?a")},push-continuation 2`);
+  const problems = [1, 2, 3, 4].map(() => updates.add(part!, PULL));
+  expect([problems, updates.ignored.length, updates.isComplete]).toEqual([new Array(4).fill(undefined), 1000, false]);
+  expect(updates.add(part!, PULL)).toBe(TOO_MANY);
+});
+
+test("what takes options away costs the same however many there are", () => {
+  const updates = new PushUpdates(repeated(4000, "route 10.0.0.0").split(","));
+  const [part] = parts(`PUSH_UPDATE,${repeated(3000, "-dns")}`);
+  const start = performance.now();
+  for (let i = 0; i < 20; i++) expect(updates.add(part!, PULL)).toBeUndefined();
+  // Each of the 60,000 with a look at each of the 4,000 would take half a minute.
+  expect(performance.now() - start).toBeLessThan(3000);
 });

@@ -24,7 +24,7 @@ import { agreedOptions, clientAbilities } from "../exchange/ncp.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
 import { type Decompressors, isAead } from "../ports.ts";
 import { type Pushed, PushReply, renewedToken, serverMismatches } from "../push/collect.ts";
-import { PushUpdate } from "../push/update.ts";
+import { PushUpdates } from "../push/update.ts";
 import {
   Association,
   type AssociationEvent,
@@ -45,6 +45,8 @@ const PUSH_REQUEST_MS = 5000;
 const SILENCE_MS = 15_000;
 /** Our choice: no goodbye takes longer, whatever explicit-exit-notify says. */
 const MAX_EXIT_NOTICES = 5;
+/** Our choice: what the server changes is applied so often at most, because each time the tunnel is set up anew. */
+const CHANGE_MS = 1000;
 /** Our choice: so many texts of the server (INFO, AUTH_PENDING, options that are ignored) are told in one session, the rest is counted. */
 const MAX_INFOS = 20;
 
@@ -79,7 +81,9 @@ type Timer =
   /** The next PUSH_REQUEST. */
   | "push-request"
   /** The reply to it: hand-window, or longer where the server asks for patience (AUTH_PENDING). */
-  | "push-wait";
+  | "push-wait"
+  /** What the server has changed is said (PUSH_UPDATE). */
+  | "change";
 
 export class ClientSession implements DialSession {
   readonly #config: ClientConfig;
@@ -91,6 +95,8 @@ export class ClientSession implements DialSession {
   #state: ClientState = { kind: "idle" };
   #startedAt = 0;
   #infosLeft = MAX_INFOS;
+  /** When a change was said last. */
+  #changedAt = Number.NEGATIVE_INFINITY;
   #compressedTold = false;
 
   constructor(config: ClientConfig, ports: SessionPorts, start: ClientStart) {
@@ -351,17 +357,19 @@ export class ClientSession implements DialSession {
     const state = this.#state;
     const { pull } = this.#config;
     if (state.kind !== "up" || pull === undefined) return this.counters.bump(MESSAGES_IGNORED);
-    const update = state.update ?? new PushUpdate(state.pushed.options);
-    const complete = update.add(message, pull);
-    if (typeof complete === "string") return this.#end(now, { kind: "push-rejected", problem: complete });
-    if (!complete) {
-      this.#state = { ...state, update };
-      return;
-    }
-    const { options, ignored } = update;
-    this.#state = { ...state, pushed: { ...state.pushed, options }, update: undefined };
-    for (const text of ignored) this.#tell({ kind: "warning", text: `the server updates ${text}; ignored` });
-    this.#events.push({ kind: "changed", options });
+    const { updates } = state;
+    const problem = updates.add(message, pull);
+    for (const text of updates.ignored) this.#tell({ kind: "warning", text: `the server updates ${text}; ignored` });
+    if (problem !== undefined) return this.#end(now, { kind: "push-rejected", problem });
+    if (updates.isComplete) this.#timers.set("change", Math.max(now, this.#changedAt + CHANGE_MS));
+  }
+
+  /** In the midst of an update nothing is said: its last part sets the timer again. */
+  #sayChanged(now: number): void {
+    const state = this.#state;
+    if (state.kind !== "up" || !state.updates.isComplete) return;
+    this.#changedAt = now;
+    this.#events.push({ kind: "changed", options: state.updates.options });
   }
 
   /** Point-to-point: what both ends announced stands for what a server would push. */
@@ -389,7 +397,7 @@ export class ClientSession implements DialSession {
     this.#association.keepAlive(now, pushedKeepalive(this.#config.keepalive, session));
     this.#login.pushed(pushed);
     this.#timers.clearAll();
-    this.#move({ kind: "up", pushed, plan, update: undefined });
+    this.#move({ kind: "up", pushed, plan, updates: new PushUpdates(pushed.options) });
     for (const text of session.ignored) this.#tell({ kind: "warning", text: `the server pushed ${text}; ignored` });
     for (const text of serverMismatches(pushed, this.#config.data, peerOptions))
       this.#events.push({ kind: "warning", text });
@@ -428,6 +436,7 @@ export class ClientSession implements DialSession {
       return this.#end(now, { kind: "handshake-timeout", phase: this.#association.phase, silentSeconds: undefined });
     }
     if (timers.expired("push-request", now)) this.#requestPush(now);
+    if (timers.expired("change", now)) this.#sayChanged(now);
   }
 
   #end(now: number, cause: SessionEnd): void {

@@ -7,7 +7,7 @@
  */
 import type { KeyPlan } from "../data/key-plan.ts";
 import type { Pushed, PushReply } from "../push/collect.ts";
-import type { PushUpdate } from "../push/update.ts";
+import type { PushUpdates } from "../push/update.ts";
 import type { SessionEnd } from "./events.ts";
 
 export type ClientState =
@@ -16,12 +16,12 @@ export type ClientState =
   | { readonly kind: "handshake" }
   /** `since`: when keys were exchanged. `reply`: the parts that have come. */
   | { readonly kind: "push"; readonly since: number; readonly reply: PushReply }
-  /** `update`: the parts of a PUSH_UPDATE that have come. */
+  /** `updates`: the options as the server has changed them since. */
   | {
       readonly kind: "up";
       readonly pushed: Pushed;
       readonly plan: KeyPlan;
-      readonly update: PushUpdate | undefined;
+      readonly updates: PushUpdates;
     }
   /** The goodbye is on its way. */
   | { readonly kind: "closing" }

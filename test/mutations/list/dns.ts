@@ -236,6 +236,21 @@ export const DNS = [
       "false",
       "that only servers behind the tunnel are asked",
     ],
+    [
+      'this.#said.write(now, "info", "dns.configured",',
+      'this.#options.log.write("info", "dns.configured",',
+      "the bound on lines of the resolvers that a server pushes",
+    ],
+    [
+      'this.#said.write(now, "warn", "dns.no-server",',
+      'this.#options.log.write("warn", "dns.no-server",',
+      "the bound on lines of a tunnel without a resolver",
+    ],
+    [
+      'this.#said.write(now, "warn", "dns.server-unusable",',
+      'this.#options.log.write("warn", "dns.server-unusable",',
+      "the bound on lines of resolvers that are not asked",
+    ],
   ),
   ...mutationsOf(
     "appliance/dns-streams.ts",

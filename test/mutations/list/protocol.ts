@@ -77,8 +77,30 @@ export const PROTOCOL = [
       "pull-filter reject in an update",
     ],
     ["if (filtered.options.length === 0) return undefined;", "", "pull-filter ignore in an update"],
-    ["return areTooMany(this.options) ? TOO_MANY_OPTIONS : ", "return ", "the bound on what updates may add"],
+    [
+      "if (this.#count > MAX_OPTIONS || this.#characters > MAX_CHARACTERS) return TOO_MANY_OPTIONS;",
+      "",
+      "the bound on what updates may add",
+    ],
+    ["if (this.#items > MAX_OPTIONS) return TOO_MANY_OPTIONS;", "", "the bound on the items of one update"],
+    ["    this.#ignored = [];\n", "", "that what was passed over in former parts is not kept"],
+    ['if (name === "keepalive") return this.#pass(item, KEEPALIVE);', "", "that keepalive is no client's option"],
+    ["      this.#items = 0;\n", "", "that the bound on items is of one update"],
+    ["      this.#replaced.clear();\n", "", "that each update takes away what was there before it"],
     ["    this.#replaced.add(kind);\n", "", "that the former options of a kind go once"],
+  ),
+  ...mutationsOf(
+    "protocol/session/client.ts",
+    [
+      'this.#timers.set("change", Math.max(now, this.#changedAt + CHANGE_MS));',
+      'this.#timers.set("change", now);',
+      "that what a server changes is applied once a second at most",
+    ],
+    [
+      'if (state.kind !== "up" || !state.updates.isComplete) return;',
+      'if (state.kind !== "up") return;',
+      "that half an update is not applied",
+    ],
   ),
   ...mutationsOf("protocol/control/protection.ts", [
     "exported.map((byte, i) => byte ^ wrap.key[i]!)",

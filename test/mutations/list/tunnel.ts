@@ -199,4 +199,9 @@ export const TUNNEL = [
     ";",
     "that a server that has answered is not given up for what the network says",
   ]),
+  ...mutationsOf("tunnel/dialer.ts", [
+    'this.#said.write(now, "info", "tunnel.rekeyed",',
+    'this.#log.write("info", "tunnel.rekeyed",',
+    "the bound on lines of new keys, which a server can demand",
+  ]),
 ];
