@@ -89,3 +89,16 @@ export const DROP_DATA_FRAGMENT_LOST = code("data-fragment-lost");
 export const DROP_SEAL_TOO_LARGE = code("seal-too-large");
 export const DROP_DATA_PADDING = code("data-padding");
 export const DROP_DATA_EPOCH = code("data-epoch");
+
+/** What ends a stream, as in OpenVPN (forward.c, process_incoming_link_part1; ssl.c, tls_pre_decrypt): it cannot be the network's doing. */
+export const BREAKS_STREAM: ReadonlySet<number> = new Set([
+  DROP_OPCODE_UNKNOWN,
+  DROP_CONTROL_TRUNCATED,
+  DROP_CONTROL_ACKS,
+  DROP_CONTROL_AUTHENTICATION,
+  DROP_CONTROL_REPLAY,
+  DROP_CONTROL_OVERSIZE,
+  DROP_DATA_TRUNCATED,
+  DROP_DATA_REPLAY,
+  DROP_DATA_AUTHENTICATION,
+]);

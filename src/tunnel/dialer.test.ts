@@ -2,18 +2,20 @@ import { describe, expect, test } from "bun:test";
 import { CERTIFICATE, clientConfig, NO_WRAP, PUSH, TLS_AUTH, TLS_CRYPT } from "../../test/support/client-config.ts";
 import { fakeTls, fakeTlsContext } from "../../test/support/fake-tls.ts";
 import { OpenvpnPeer } from "../../test/support/openvpn-peer.ts";
+import { staticConfig } from "../../test/support/static-config.ts";
 import { Batch } from "../lib/batch.ts";
 import type { Endpoint } from "../lib/endpoint.ts";
 import { type IpAddress, parseIp } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import { seededRandom } from "../lib/random.ts";
 import { Arena, slabOver } from "../lib/slab.ts";
-import type { ClientConfig, ControlWrap } from "../protocol/config/types.ts";
+import type { ClientConfig, ControlWrap, DialConfig, StaticConfig } from "../protocol/config/types.ts";
 import { noblePrimitives } from "../protocol/control/noble-primitives.ts";
 import { nobleAead } from "../protocol/data/noble-aead.ts";
 import { nobleCbc } from "../protocol/data/noble-cbc.ts";
 import { type AeadFactory, NO_DECOMPRESSORS, type TlsContextFactory } from "../protocol/ports.ts";
 import { NOTHING_SEEN } from "../protocol/session/sightings.ts";
+import { StaticSession } from "../protocol/session/static.ts";
 import { Dialer } from "./dialer.ts";
 import { DialHistory } from "./history.ts";
 import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "./link.ts";
@@ -125,6 +127,8 @@ const NAMED = { remotes: [{ ...REMOTE, host: "vpn.example" }] };
 interface BedOptions {
   readonly push?: readonly string[];
   readonly config?: Partial<ClientConfig>;
+  /** In the place of a client's. */
+  readonly static?: StaticConfig;
   readonly wrap?: ControlWrap;
   readonly serverWrap?: ControlWrap;
   /** Why the side refuses a tunnel. */
@@ -150,12 +154,13 @@ class DialerBed implements LinkFactory, TunnelSide {
   readonly #slab = slabOver(new ArrayBuffer(4 * SCRATCH));
   readonly #options: BedOptions;
   readonly #random = seededRandom(1);
-  readonly #config: ClientConfig;
+  readonly #config: DialConfig;
   readonly #history: DialHistory;
 
   constructor(options: BedOptions = {}) {
     this.#options = options;
-    this.#config = { ...clientConfig([], options.wrap ?? NO_WRAP), remotes: [REMOTE], ...options.config };
+    const client = { ...clientConfig([], options.wrap ?? NO_WRAP), remotes: [REMOTE], ...options.config };
+    this.#config = options.static ?? client;
     this.#history = new DialHistory(this.#config, this.#random);
     this.dialer = this.#newDialer();
   }
@@ -849,4 +854,41 @@ test("a way that takes less than before: the tunnel takes less, and its TCP segm
   expect(narrow(1400)).toEqual([1400 - 28 - 24, 1400 - 28 - 24 - 40]);
   expect(narrow(900)).toEqual([1280, 900 - 28 - 24 - 40]);
   expect(bed.lines.filter((line) => line.includes("tunnel.changed")).length).toBe(2);
+});
+
+/** A packet of `len` bytes as the other end of the static key seals it. */
+function sealedByPeer(len: number): Uint8Array {
+  const slab = slabOver(new ArrayBuffer(2 * SCRATCH));
+  const memory = { slab, aead: nobleAead(slab), cbc: nobleCbc(slab), scratch: new Arena(slab, SCRATCH, 2 * SCRATCH) };
+  const peer = new StaticSession(
+    staticConfig(1),
+    { ...memory, random: seededRandom(2), decompressors: NO_DECOMPRESSORS },
+    { link: { overhead: 28, isStream: false }, unixSeconds: 1_700_000_000, wallClock: () => 1_700_000_000 },
+  );
+  const [plain, sealed] = [new Batch(1), new Batch(1)];
+  peer.start(0);
+  plain.push(AT, len);
+  peer.sealBatch(0, plain, sealed);
+  return slab.bytes.slice(sealed.at[0]!, sealed.at[0]! + sealed.len[0]!);
+}
+
+test("under a static key what was recorded is not opened after a reconnect, nor after an internal error; each remote has ids of its own", () => {
+  const config = staticConfig(0, ["ifconfig 10.8.0.2 10.8.0.1"]);
+  const other = { ...REMOTE, host: "192.0.2.2" };
+  const bed = new DialerBed({ static: { ...config, remotes: [{ ...REMOTE, host: "vpn.example" }, other] } });
+  const packet = sealedByPeer(60);
+  const connect = (): number => {
+    bed.dialer.networkUp(bed.now);
+    bed.until(() => bed.isUp);
+    bed.receive(packet);
+    return bed.dialer.counters()?.["drop.data-replay"] ?? 0;
+  };
+  bed.isSilent = true;
+  bed.names.known.set("vpn.example", ["192.0.2.1"]);
+  expect([connect(), bed.delivered]).toEqual([0, [60]]);
+  expect([connect(), bed.delivered]).toEqual([1, [60]]);
+  bed.replaceDialer();
+  expect([connect(), bed.delivered]).toEqual([1, [60]]);
+  bed.names.known.set("vpn.example", "no such name");
+  expect([connect(), bed.delivered, bed.dialled.at(-1)]).toEqual([0, [60, 60], "192.0.2.2"]);
 });

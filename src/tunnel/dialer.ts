@@ -14,7 +14,7 @@ import { formatEndpoint } from "../lib/endpoint.ts";
 import type { Log, LogFields } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
-import type { ClientConfig, DialConfig } from "../protocol/config/types.ts";
+import type { ClientConfig, DialConfig, Remote, StaticConfig } from "../protocol/config/types.ts";
 import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
 import { tunnelMss } from "../protocol/data/mtu.ts";
 import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
@@ -32,7 +32,7 @@ import { ClientSession } from "../protocol/session/client.ts";
 import type { LinkEnd, SessionEnd, SessionEvent } from "../protocol/session/events.ts";
 import { explainEnd, explainSilence, explainStall, explainStaticEnd, type Place } from "../protocol/session/explain.ts";
 import type { AttemptOutcome } from "../protocol/session/retry.ts";
-import { StaticSession } from "../protocol/session/static.ts";
+import { StaticSession, type StaticStart } from "../protocol/session/static.ts";
 import { Attempt } from "./attempt.ts";
 import type { DialHistory } from "./history.ts";
 import type { LinkFactory } from "./link.ts";
@@ -273,13 +273,26 @@ export class Dialer {
     const start = { link, unixSeconds, wallClock: this.#options.unixSeconds, login: this.#history.login };
     const session =
       config.role === "static"
-        ? new StaticSession(config, data, start)
+        ? this.#staticSession(config, data, start, remote)
         : new ClientSession(config, { ...data, control, tls: this.#tlsOf(config) }, start);
     const attempt = new Attempt({ way, link, session, startedAt: now });
     this.#state = { kind: "connecting", attempt };
     this.#said.write(now, "info", "link.connecting", "", { ...attempt.where(), protocol });
     if (link.isOpen) this.#linkOpened(now, attempt);
     else attempt.openBy = now + Math.min(OPENING_MS, config.retry.connectTimeout * 1000);
+  }
+
+  /** Goes on with what the session before knew of this remote's packets. */
+  #staticSession(
+    config: StaticConfig,
+    ports: ConstructorParameters<typeof StaticSession>[1],
+    start: StaticStart,
+    remote: Remote,
+  ): StaticSession {
+    const { guards } = this.#history;
+    const session = new StaticSession(config, ports, { ...start, guard: guards.get(remote) });
+    guards.set(remote, session.guard);
+    return session;
   }
 
   /** Made for the first session. */

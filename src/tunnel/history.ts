@@ -3,7 +3,8 @@
  * dialer that failed goes on where that one was, so that our own errors shorten no wait that a server is owed.
  */
 import type { Random } from "../lib/random.ts";
-import type { DialConfig } from "../protocol/config/types.ts";
+import type { DialConfig, Remote } from "../protocol/config/types.ts";
+import type { ReplayGuard } from "../protocol/control/replay-guard.ts";
 import type { LoginMemory } from "../protocol/session/login.ts";
 import { RetryPolicy } from "../protocol/session/retry.ts";
 
@@ -11,6 +12,8 @@ export class DialHistory {
   readonly retry: RetryPolicy;
   /** Of the last session: the next one logs in with its token, as openvpn does, for the sake of one-time passwords. */
   login: LoginMemory = {};
+  /** Ids that came under a static key, which a new session does not change. By remote: the clocks of two peers differ. */
+  readonly guards = new Map<Remote, ReplayGuard>();
   /** Until then a refusal of the login is heeded, whatever the network does. */
   loginAt = Number.NEGATIVE_INFINITY;
 

@@ -106,3 +106,21 @@ test("no two rows of the table say what one directive is in one role", () => {
     }
   }
 });
+
+test("what is not available yet of a tunnel between two ends is the TLS server's end, and the text names the others", () => {
+  const result = parseConfig({ file: "f", text: PROFILES.p2p }, read, { roles: ["client", "static"] });
+  expect(problems(result as ConfigResult)).toEqual([
+    "1 tls-server: the TLS server's end of a tunnel is not available yet; this end can be tls-client, or secret",
+  ]);
+});
+
+test("replay-persist is a warning where a key outlives the program, and nothing elsewhere", () => {
+  const warned = (role: Role): string[] =>
+    parse(`${PROFILES[role]}replay-persist file\n`)
+      .warnings.filter(({ directive }) => directive === "replay-persist")
+      .map(({ problem }) => problem);
+  expect([warned("client"), warned("static")]).toEqual([
+    [],
+    ["ignored: ids of packets are kept over a reconnect, but not over a restart or SIGUSR1"],
+  ]);
+});

@@ -5,7 +5,7 @@ import type { DialConfig, Role } from "./types.ts";
 /** Said at the line that decides for a role that this build cannot play. */
 export const NOT_AVAILABLE: Readonly<Record<Exclude<Role, DialConfig["role"]>, string>> = {
   server: "the server role is not available yet",
-  p2p: "a tunnel between two ends without a server is not available yet; use client and a server",
+  p2p: "the TLS server's end of a tunnel is not available yet; this end can be tls-client, or secret",
 };
 
 /** How a profile of each role is called. */

@@ -130,11 +130,12 @@ export class DataChannel {
     return code;
   }
 
-  /** Opens a packet without a header, len > 0, with the key that is sent with, into a row of `plain`. */
-  openBare(now: number, at: number, len: number, plain: Batch): void {
+  /** Opens a packet without a header, len > 0, with the key that is sent with, into a row of `plain`. @returns why it was dropped, which is counted, or DROP_NONE */
+  openBare(now: number, at: number, len: number, plain: Batch): number {
     const key = this.#slots.sending;
     const code = key === undefined ? DROP_DATA_EARLY : this.#openWith(now, key, at, len, false, plain);
     if (code !== DROP_NONE) this.#drops.drop(code);
+    return code;
   }
 
   /** A packet of our own making, sealed and copied out of the slab; undefined while there is no key. */

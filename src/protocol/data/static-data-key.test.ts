@@ -2,6 +2,7 @@ import { expect, test } from "bun:test";
 import { createCipheriv, createHmac } from "node:crypto";
 import { seededRandom } from "../../lib/random.ts";
 import { slabOver } from "../../lib/slab.ts";
+import { ReplayGuard } from "../control/replay-guard.ts";
 import { DROP_DATA_AUTHENTICATION, DROP_DATA_REPLAY, DROP_DATA_TRUNCATED } from "../drop.ts";
 import { nobleCbc } from "./noble-cbc.ts";
 import { StaticDataKey } from "./static-data-key.ts";
@@ -20,7 +21,7 @@ const end = (direction: 0 | 1 | undefined, unixSeconds = NOW): StaticDataKey =>
     cipher: "AES-256-CBC",
     digest: "SHA1",
     direction,
-    replayWindow: { packets: 64, seconds: 15 },
+    guard: new ReplayGuard(unixSeconds, { packets: 64, seconds: 15 }),
     unixSeconds,
   });
 

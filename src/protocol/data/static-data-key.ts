@@ -6,8 +6,7 @@
  * A packet id is only good with its time: an end that is started anew begins with 1 at a later time. Source: OpenVPN's
  * packet_id.c (the long form).
  */
-import type { ReplayWindowConfig } from "../config/types.ts";
-import { ReplayGuard } from "../control/replay-guard.ts";
+import type { ReplayGuard } from "../control/replay-guard.ts";
 import { DROP_DATA_REPLAY, DROP_DATA_TRUNCATED, DROP_SEAL_EXHAUSTED } from "../drop.ts";
 import type { CbcName } from "../ports.ts";
 import { PACKET_ID_LAST, PACKET_ID_RENEGOTIATE } from "./aead-key.ts";
@@ -19,7 +18,8 @@ const PACKET_ID_LEN = 8;
 export interface StaticDataKeyOptions extends Omit<CbcOptions, "sendKey" | "openKey"> {
   /** key-direction: 0 sends with key 0 and opens with key 1, 1 the opposite, undefined has key 0 both ways. */
   readonly direction: 0 | 1 | undefined;
-  readonly replayWindow: ReplayWindowConfig;
+  /** What is known of the peer's ids. The key stays the same, so the guard outlives what opens with it. */
+  readonly guard: ReplayGuard;
   /** Wall clock, for the ids. */
   readonly unixSeconds: number;
 }
@@ -43,13 +43,13 @@ export class StaticDataKey implements DataKey {
 
   /** @param block the 256 bytes of the file */
   constructor(block: Uint8Array, options: StaticDataKeyOptions) {
-    const { direction, replayWindow, unixSeconds } = options;
+    const { direction, guard, unixSeconds } = options;
     this.cipher = options.cipher;
     this.#view = options.slab.view;
     const openKey = direction === 0 ? 1 : 0;
     this.#packets = new CbcPackets(block, { ...options, sendKey: direction ?? 0, openKey });
     this.overhead = this.#packets.overhead + PACKET_ID_LEN;
-    this.#guard = new ReplayGuard(unixSeconds, replayWindow);
+    this.#guard = guard;
     this.#time = unixSeconds >>> 0;
   }
 

@@ -38,16 +38,9 @@ import { KeySlots } from "../data/key-slots.ts";
 import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
 import { STREAM_WINDOW } from "../data/replay.ts";
 import {
-  DROP_CONTROL_ACKS,
-  DROP_CONTROL_AUTHENTICATION,
+  BREAKS_STREAM,
   DROP_CONTROL_OVERSIZE,
-  DROP_CONTROL_REPLAY,
-  DROP_CONTROL_TRUNCATED,
-  DROP_DATA_AUTHENTICATION,
-  DROP_DATA_REPLAY,
-  DROP_DATA_TRUNCATED,
   DROP_NONE,
-  DROP_OPCODE_UNKNOWN,
   DROP_PACKET_EMPTY,
   DROP_SESSION_ENDED,
   SESSION_DROP_NAMES,
@@ -68,19 +61,6 @@ import { Keepalive } from "./keepalive.ts";
  */
 const HANDSHAKE_SILENCE_MS = 15_000;
 const EXIT_NOTICE_MS = 1000;
-
-/** What ends a stream, as in OpenVPN (forward.c, process_incoming_link_part1; ssl.c, tls_pre_decrypt): it cannot be the network's doing. */
-const BREAKS_STREAM: ReadonlySet<number> = new Set([
-  DROP_OPCODE_UNKNOWN,
-  DROP_CONTROL_TRUNCATED,
-  DROP_CONTROL_ACKS,
-  DROP_CONTROL_AUTHENTICATION,
-  DROP_CONTROL_REPLAY,
-  DROP_CONTROL_OVERSIZE,
-  DROP_DATA_TRUNCATED,
-  DROP_DATA_REPLAY,
-  DROP_DATA_AUTHENTICATION,
-]);
 
 export interface SessionPorts extends KeyPorts {
   readonly control: ControlPrimitives;

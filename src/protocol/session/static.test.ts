@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
+import { staticConfig } from "../../../test/support/static-config.ts";
 import { Batch } from "../../lib/batch.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { Arena, slabOver } from "../../lib/slab.ts";
-import { parseConfig } from "../config/parse.ts";
+import type { ReplayGuard } from "../control/replay-guard.ts";
 import { nobleAead } from "../data/noble-aead.ts";
 import { nobleCbc } from "../data/noble-cbc.ts";
 import { NO_DECOMPRESSORS } from "../ports.ts";
@@ -10,15 +11,16 @@ import type { SessionEvent } from "./events.ts";
 import { StaticSession } from "./static.ts";
 
 const AT = 512;
-const KEY = `<secret>\n-----BEGIN OpenVPN Static key V1-----\n${Array.from({ length: 16 }, (_, i) => `${i.toString(16).padStart(2, "0").repeat(16)}\n`).join("")}-----END OpenVPN Static key V1-----\n</secret>`;
+const end = (direction: 0 | 1, ...lines: string[]) => endOver({ isStream: false }, direction, ...lines);
 
-function end(direction: 0 | 1, ...lines: string[]) {
+function endOver(
+  { isStream, guard }: { isStream: boolean; guard?: ReplayGuard },
+  direction: 0 | 1,
+  ...lines: string[]
+) {
   const slab = slabOver(new ArrayBuffer(16_384));
-  const text = ["dev tun", "remote 192.0.2.1", "cipher AES-128-CBC", `key-direction ${direction}`, ...lines, KEY];
-  const result = parseConfig({ file: "x", text: text.join("\n") }, () => undefined, { roles: ["static"] });
-  if (!result.ok) throw new Error(JSON.stringify(result.problems));
   const session = new StaticSession(
-    result.config,
+    staticConfig(direction, lines),
     {
       slab,
       aead: nobleAead(slab),
@@ -27,17 +29,19 @@ function end(direction: 0 | 1, ...lines: string[]) {
       scratch: new Arena(slab, 8192, 16_384),
       decompressors: NO_DECOMPRESSORS,
     },
-    { link: { overhead: 28, isStream: false }, unixSeconds: 1_700_000_000, wallClock: () => 1_700_000_009 },
+    { link: { overhead: 28, isStream }, unixSeconds: 1_700_000_000, wallClock: () => 1_700_000_009, guard },
   );
   const sent = (now: number): Uint8Array[] => {
     const packets: Uint8Array[] = [];
     for (let p = session.pollTransmit(now); p !== undefined; p = session.pollTransmit(now)) packets.push(p);
     return packets;
   };
-  const take = (now: number, packet: Uint8Array): Uint8Array | undefined => {
-    const [datagrams, plain] = [new Batch(1), new Batch(1)];
-    slab.bytes.set(packet, AT);
-    datagrams.push(AT, packet.length);
+  const take = (now: number, ...packets: Uint8Array[]): Uint8Array | undefined => {
+    const [datagrams, plain] = [new Batch(packets.length), new Batch(packets.length)];
+    for (const [i, packet] of packets.entries()) {
+      slab.bytes.set(packet, AT + i * AT);
+      datagrams.push(AT + i * AT, packet.length);
+    }
     session.handleBatch(now, datagrams, plain);
     return plain.count === 0 ? undefined : slab.bytes.slice(plain.at[0]!, plain.at[0]! + plain.len[0]!);
   };
@@ -107,4 +111,45 @@ test("a packet of our own that comes back, one that is damaged, and an empty one
   const sealed = one.seal(1, PACKET);
   for (const packet of [sealed, sealed.subarray(0, 50), new Uint8Array(0)]) one.take(2, packet);
   expect(one.session.drops.snapshot()).toEqual({ "data-authentication": 1, "data-truncated": 1, "packet-empty": 1 });
+});
+
+test("over a stream what cannot come of the peer ends it, and nothing behind it is opened; over UDP it is a drop", () => {
+  const seal = (): Uint8Array[] => {
+    const other = endOver({ isStream: true }, 1);
+    other.session.start(0);
+    return [other.seal(1, PACKET), other.seal(1, PACKET)];
+  };
+  const [first, second] = seal();
+  const forged = first!.with(0, first![0]! ^ 1);
+  const cases = [
+    [[forged, second!], "data-authentication", []],
+    [[first!.subarray(0, 50), second!], "data-truncated", []],
+    [[first!, first!, second!], "data-replay", ["server-answered"]],
+  ] as const;
+  for (const [packets, drop, before] of cases) {
+    const [stream, udp] = [endOver({ isStream: true }, 0), end(0)];
+    for (const one of [stream, udp]) {
+      one.session.start(0);
+      one.take(2, ...packets);
+    }
+    const [, ...events] = stream.events();
+    expect(events).toEqual([
+      ...before.map((kind) => ({ kind })),
+      { kind: "ended", end: { kind: "stream-broken", drop } },
+    ]);
+    expect(stream.session.drops.snapshot()).toEqual({ [drop]: 1, "session-ended": 1 });
+    expect(udp.events().some(({ kind }) => kind === "ended")).toBe(false);
+  }
+});
+
+test("what a session opened the next one does not, where it knows of it", () => {
+  const [one, other] = [end(0), end(1)];
+  for (const { session } of [one, other]) session.start(0);
+  const packet = other.seal(1, PACKET);
+  expect(one.take(2, packet)).toEqual(PACKET);
+  one.session.abandon();
+  const next = endOver({ isStream: false, guard: one.session.guard }, 0);
+  next.session.start(3);
+  expect([next.take(4, packet), next.take(5, other.seal(5, PACKET))]).toEqual([undefined, PACKET]);
+  expect(next.session.drops.snapshot()).toEqual({ "data-replay": 1 });
 });

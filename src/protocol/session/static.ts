@@ -5,7 +5,8 @@
 import type { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import { randomBelow } from "../../lib/random.ts";
-import type { ReplayWindowConfig, StaticConfig } from "../config/types.ts";
+import type { StaticConfig } from "../config/types.ts";
+import { ReplayGuard } from "../control/replay-guard.ts";
 import { DataChannel, type Traffic } from "../data/channel.ts";
 import { Fragments } from "../data/fragment.ts";
 import { FRAMING_MOST } from "../data/framing.ts";
@@ -14,7 +15,14 @@ import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
 import { STREAM_WINDOW } from "../data/replay.ts";
 import { StaticDataKey } from "../data/static-data-key.ts";
-import { DROP_PACKET_EMPTY, DROP_SESSION_ENDED, SessionDrops } from "../drop.ts";
+import {
+  BREAKS_STREAM,
+  DROP_NONE,
+  DROP_PACKET_EMPTY,
+  DROP_SESSION_ENDED,
+  SESSION_DROP_NAMES,
+  SessionDrops,
+} from "../drop.ts";
 import { NO_DECOMPRESSORS } from "../ports.ts";
 import type { AssociationStart, SessionPorts } from "./association.ts";
 import type { DialSession } from "./dial-session.ts";
@@ -34,12 +42,18 @@ const SILENT =
 const COUNTERS = ["datagrams-received", "pings-sent"] as const;
 const [DATAGRAMS, PINGS_SENT] = [0, 1];
 
-export type StaticStart = Pick<AssociationStart, "link" | "unixSeconds"> & { readonly wallClock: () => number };
+export interface StaticStart extends Pick<AssociationStart, "link" | "unixSeconds"> {
+  readonly wallClock: () => number;
+  /** Of the session before with the same peer: what it opened is not opened again. */
+  readonly guard?: ReplayGuard | undefined;
+}
 
 export class StaticSession implements DialSession {
   readonly drops = new SessionDrops();
   readonly counters = new Counters<(typeof COUNTERS)[number]>(COUNTERS);
   readonly loginMemory = {};
+  /** For the next session with this peer. */
+  readonly guard: ReplayGuard;
   readonly #config: StaticConfig;
   readonly #start: StaticStart;
   readonly #data: DataChannel;
@@ -77,9 +91,9 @@ export class StaticSession implements DialSession {
       );
     this.#data = new DataChannel(memory, this.#slots, this.drops, fragments);
     this.#data.compression = data.compression;
-    const replayWindow: ReplayWindowConfig = link.isStream ? STREAM_WINDOW : data.replayWindow;
+    this.guard = start.guard ?? new ReplayGuard(unixSeconds, link.isStream ? STREAM_WINDOW : data.replayWindow);
     const { key, direction } = secret;
-    const own = { slab, cbc, random, cipher, digest, direction, replayWindow, unixSeconds };
+    const own = { slab, cbc, random, cipher, digest, direction, guard: this.guard, unixSeconds };
     this.#key = new StaticDataKey(key, own);
   }
 
@@ -132,12 +146,17 @@ export class StaticSession implements DialSession {
   }
 
   handleBatch(now: number, datagrams: Batch, plain: Batch): void {
+    let end: SessionEnd | undefined;
     for (let i = 0; i < datagrams.count; i++) {
       this.counters.values[DATAGRAMS]!++;
       const len = datagrams.len[i]!;
       if (len === 0) this.drops.drop(DROP_PACKET_EMPTY);
-      else if (this.#hasEnded) this.drops.drop(DROP_SESSION_ENDED);
-      else this.#data.openBare(now, datagrams.at[i]!, len, plain);
+      else if (this.#hasEnded || end !== undefined) this.drops.drop(DROP_SESSION_ENDED);
+      else {
+        const drop = this.#data.openBare(now, datagrams.at[i]!, len, plain);
+        if (drop !== DROP_NONE && this.#start.link.isStream && BREAKS_STREAM.has(drop))
+          end = { kind: "stream-broken", drop: SESSION_DROP_NAMES[~drop]! };
+      }
     }
     if (!this.#isAnswerTold && this.isAnswered) {
       this.#isAnswerTold = true;
@@ -145,6 +164,7 @@ export class StaticSession implements DialSession {
       this.#events.push({ kind: "server-answered" });
     }
     if (this.#data.exitReceived) this.#end({ kind: "server-exit" });
+    else if (end !== undefined) this.#end(end);
   }
 
   sealBatch(now: number, plain: Batch, sealed: Batch): void {

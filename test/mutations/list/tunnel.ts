@@ -34,6 +34,7 @@ export const TUNNEL = [
       "",
       "that a silent server is left for another one",
     ],
+    ["    guards.set(remote, session.guard);\n", "", "that a reconnect does not forget the ids of a static key"],
     ["    this.#history.login = session.loginMemory;\n", "", "that the next session logs in with the token"],
     ["    if (isOpen) this.#options.side.down(now);\n", "", "that the side is closed when the tunnel ends"],
     ["    session.abandon(now);\n", "", "that an abandoned session lets go of its keys"],
@@ -127,6 +128,11 @@ export const TUNNEL = [
       "that what cannot come over a stream ends it",
     ],
   ),
+  ...mutationsOf("protocol/session/static.ts", [
+    "else if (end !== undefined) this.#end(end);",
+    "",
+    "that what cannot come over a stream ends a tunnel with a static key",
+  ]),
   ...mutationsOf(
     "tunnel/proxy/http-connect.ts",
     ["if (bytes.length >= LONGEST_HEAD)", "if (false as boolean)", "the bound on what a proxy answers"],
