@@ -4,7 +4,7 @@ import { parseConfig } from "../config/parse.ts";
 import type { ClientConfig } from "../config/types.ts";
 import type { TlsFailure } from "../ports.ts";
 import type { SessionEnd } from "./events.ts";
-import { explainEnd, explainSilence, explainStall } from "./explain.ts";
+import { explainEnd, explainSilence, explainStall, explainStaticEnd } from "./explain.ts";
 import { NOTHING_SEEN, type Sightings } from "./sightings.ts";
 
 const SECRET = "correct-horse-battery";
@@ -181,4 +181,12 @@ test("every end has a sentence, without a secret in it", () => {
     expect(message).not.toContain("undefined");
   }
   expect(new Set(said).size).toBeGreaterThan(ends.length - 3);
+});
+
+test("with a static key the text names what may differ at the other end, and what is wrong with the tunnel's own options", () => {
+  const { message } = explainStaticEnd({ kind: "stream-broken", drop: "data-authentication" }, PLACE);
+  expect(message).toContain(
+    "203.0.113.10 port 1194 (UDP) sends does not open: its secret, key direction, cipher or auth differs",
+  );
+  expect(explainStaticEnd({ kind: "push-rejected", problem: "no ifconfig" }, PLACE).message).toContain("no ifconfig");
 });

@@ -75,8 +75,14 @@ export function explainEnd(end: SessionEnd, config: NamedParts, place: Place, se
 }
 
 /** Of a tunnel with a static key, where nothing is agreed on. */
-export const explainStaticEnd = (end: SessionEnd, place: Place): Explanation =>
-  explainPlain(end, place, { kind: "none" }) ?? error("the session ended");
+export function explainStaticEnd(end: SessionEnd, place: Place): Explanation {
+  if (end.kind === "stream-broken" && end.drop === "data-authentication")
+    return warn(
+      `what ${at(place)} sends does not open: its secret, key direction, cipher or auth differs, or somebody forged it; connecting anew`,
+    );
+  if (end.kind === "push-rejected") return error(`the tunnel of the profile cannot be used: ${end.problem}`);
+  return explainPlain(end, place, { kind: "none" }) ?? error("the session ended");
+}
 
 /** What is the same whatever the profile has. */
 function explainPlain(end: SessionEnd, place: Place, wrap: ControlWrap): Explanation | undefined {
