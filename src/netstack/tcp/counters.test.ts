@@ -3,6 +3,7 @@ import { TCP_TEXT } from "./counters.ts";
 
 test("docs/netstack.md lists every counter with its sentence", async () => {
   const text = await Bun.file(new URL("../../../docs/netstack.md", import.meta.url)).text();
-  const rows = [...text.slice(text.indexOf("## Counters")).matchAll(/^\| `(\w+)` *\| (.*?) *\|$/gm)];
+  const [section = ""] = text.slice(text.indexOf("## Counters")).split(/\n# /);
+  const rows = [...section.matchAll(/^\| `(\w+)` *\| (.*?) *\|$/gm)];
   expect(Object.fromEntries(rows.map(([, name, sentence]) => [name, sentence]))).toEqual({ ...TCP_TEXT });
 });
