@@ -129,23 +129,4 @@ describe.skipIf(NO_WORLD || REFERENCE)("a router that cannot have its tunnel", (
     expect(subject.alive).toBe(true);
     expect((await world.ping(SITE)).back).toBe(0);
   });
-
-  test("an interface that the kernel uses is refused, with its name and the command to run", async () => {
-    const set = "ip addr add 192.168.50.77/24 dev l1";
-    const clear = "ip addr flush dev l1; echo 0 > /proc/sys/net/ipv4/ip_forward";
-    for (const [script, pattern] of [
-      [set, /l1[\s\S]*ip addr/],
-      ["echo 1 > /proc/sys/net/ipv4/ip_forward", /forward/],
-    ] as const) {
-      await world.sh("rt", script);
-      try {
-        const router = await subject.boot();
-        const status = await router.ended(PATIENCE);
-        expect(status).toBeGreaterThan(0);
-        expect(router.log()).toMatch(pattern);
-      } finally {
-        await world.sh("rt", clear);
-      }
-    }
-  });
 });
