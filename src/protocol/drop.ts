@@ -91,7 +91,7 @@ export const DROP_DATA_PADDING = code("data-padding");
 export const DROP_DATA_EPOCH = code("data-epoch");
 
 /** What ends a stream, as in OpenVPN (forward.c, process_incoming_link_part1; ssl.c, tls_pre_decrypt): it cannot be the network's doing. */
-export const BREAKS_STREAM: ReadonlySet<number> = new Set([
+const BREAKS_STREAM: ReadonlySet<number> = new Set([
   DROP_OPCODE_UNKNOWN,
   DROP_CONTROL_TRUNCATED,
   DROP_CONTROL_ACKS,
@@ -102,3 +102,7 @@ export const BREAKS_STREAM: ReadonlySet<number> = new Set([
   DROP_DATA_REPLAY,
   DROP_DATA_AUTHENTICATION,
 ]);
+
+/** The name of the drop that ends the stream under a session; undefined: the session goes on. */
+export const streamBreak = (isStream: boolean, drop: number): SessionDrop | undefined =>
+  drop !== DROP_NONE && isStream && BREAKS_STREAM.has(drop) ? SESSION_DROP_NAMES[~drop] : undefined;

@@ -1,3 +1,5 @@
+import type { ReplayWindowConfig } from "../config/types.ts";
+
 /**
  * Replay protection by a sliding window: `check` before a packet is authenticated, `mark` after, and only mark changes
  * anything. A packet id is refused when it was seen, when it is `packets` or more behind the highest one, or when some
@@ -92,4 +94,8 @@ export class ReplayWindow {
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** Over a stream ids only grow; some may be missing, since the peer may have had no room to send a packet that it had sealed. */
-export const STREAM_WINDOW = { packets: 1, seconds: 0 };
+const STREAM_WINDOW = { packets: 1, seconds: 0 };
+
+/** The window of ids over a link: what the profile says is for datagrams. */
+export const replayWindow = (isStream: boolean, configured: ReplayWindowConfig): ReplayWindowConfig =>
+  isStream ? STREAM_WINDOW : configured;

@@ -10,16 +10,9 @@
  */
 import type { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
-import { type Random, randomBelow } from "../../lib/random.ts";
+import type { Random } from "../../lib/random.ts";
 import type { Arena } from "../../lib/slab.ts";
-import type {
-  ControlConfig,
-  DataConfig,
-  KeepaliveConfig,
-  ReplayWindowConfig,
-  TunnelConfig,
-  VerifyConfig,
-} from "../config/types.ts";
+import type { ControlConfig, DataConfig, KeepaliveConfig, ReplayWindowConfig, VerifyConfig } from "../config/types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
 import { ControlChannel } from "../control/channel.ts";
 import { EARLY_NEGOTIATION_ID } from "../control/early-negotiation.ts";
@@ -29,30 +22,29 @@ import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "../control/packet.ts";
 import { controlCrypto, renegotiationCrypto } from "../control/protection.ts";
 import { ReplayGuard } from "../control/replay-guard.ts";
 import type { AeadKeyUse } from "../data/aead-key.ts";
-import { DataChannel, type Traffic } from "../data/channel.ts";
+import type { DataChannel, Traffic } from "../data/channel.ts";
+import { type ChannelConfig, createDataChannel } from "../data/create-channel.ts";
 import { createDataKey, type KeyPorts } from "../data/create-key.ts";
-import { Fragments } from "../data/fragment.ts";
-import { FRAMING_MOST } from "../data/framing.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { KeySlots } from "../data/key-slots.ts";
-import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
-import { STREAM_WINDOW } from "../data/replay.ts";
+import { PING_LEN, pingEmit } from "../data/magic.ts";
+import { replayWindow } from "../data/replay.ts";
 import {
-  BREAKS_STREAM,
   DROP_CONTROL_OVERSIZE,
   DROP_NONE,
   DROP_PACKET_EMPTY,
   DROP_SESSION_ENDED,
-  SESSION_DROP_NAMES,
   SessionDrops,
+  streamBreak,
 } from "../drop.ts";
 import type { ExchangeFailure } from "../exchange/failure.ts";
 import type { KeyExchange, KeyExchangeEvent } from "../exchange/key-exchange.ts";
 import type { KeyMethodText } from "../exchange/key-method.ts";
 import { Rekey } from "../exchange/rekey.ts";
-import { type ControlPrimitives, type Decompressors, NO_DECOMPRESSORS, type TlsContext } from "../ports.ts";
+import type { ControlPrimitives, Decompressors, TlsContext } from "../ports.ts";
 import { dataKey, type Side } from "../side.ts";
 import type { AssociationEnd } from "./events.ts";
+import { ExitNotices } from "./exit-notices.ts";
 import { Keepalive } from "./keepalive.ts";
 
 /**
@@ -60,7 +52,6 @@ import { Keepalive } from "./keepalive.ts";
  * four transmissions of a packet, and most likely the peer was started anew and knows nothing of this session.
  */
 const HANDSHAKE_SILENCE_MS = 15_000;
-const EXIT_NOTICE_MS = 1000;
 
 export interface SessionPorts extends KeyPorts {
   readonly control: ControlPrimitives;
@@ -75,11 +66,10 @@ export interface SessionPorts extends KeyPorts {
 }
 
 /** The parts of a configuration that an association needs. */
-export interface AssociationConfig {
+export interface AssociationConfig extends ChannelConfig {
   readonly control: ControlConfig;
   readonly verify: VerifyConfig;
-  readonly data: Pick<DataConfig, "replayWindow" | "allowCompression" | "fragment">;
-  readonly tunnel: Pick<TunnelConfig, "mtuMax">;
+  readonly data: ChannelConfig["data"] & Pick<DataConfig, "replayWindow">;
 }
 
 /** What a session knows of the link below it. */
@@ -130,9 +120,7 @@ const RENEGOTIATIONS = counter("renegotiations");
 export const MESSAGES_IGNORED = counter("control-messages-ignored");
 
 /** How the goodbye is said: as a control message that is waited for, or so many notices over the data channel. */
-type Goodbye =
-  | { readonly kind: "control"; readonly until: number }
-  | { readonly kind: "data"; left: number; at: number };
+type Goodbye = { readonly kind: "control"; readonly until: number } | ExitNotices;
 
 export class Association {
   readonly drops = new SessionDrops();
@@ -188,21 +176,8 @@ export class Association {
     channel.peerSessionId = resumed?.peerSessionId;
     this.#channel = channel;
     this.#slots = new KeySlots(control.tranWindow * 1000, switchDelay(control) * 1000);
-    const decompressors = config.data.allowCompression === "no" ? NO_DECOMPRESSORS : ports.decompressors;
-    const memory = { scratch: ports.scratch, decompressors, largest: config.tunnel.mtuMax };
-    this.#data = new DataChannel(memory, this.#slots, this.drops, this.#fragments(config, ports, link));
+    this.#data = createDataChannel(config, ports, link.overhead, this.#slots, this.drops);
     this.#rekey = new Rekey({ side, control, verify, tls, random, channel, ownText });
-  }
-
-  #fragments(
-    { data, tunnel }: AssociationConfig,
-    { scratch, random }: SessionPorts,
-    link: LinkFacts,
-  ): Fragments | undefined {
-    const { fragment } = data;
-    if (fragment === undefined) return undefined;
-    const datagram = fragment.isOuter ? fragment.size - link.overhead : fragment.size;
-    return new Fragments(scratch, this.drops, datagram, tunnel.mtuMax + FRAMING_MOST, randomBelow(random, 256));
   }
 
   /** An authentic packet of the peer has come. */
@@ -304,7 +279,7 @@ export class Association {
 
   /** Says over the data channel that this side leaves, so many times a second apart. "over" comes behind the last one. */
   sayExit(now: number, notices: number): void {
-    const goodbye = { kind: "data", left: notices, at: now } as const;
+    const goodbye = new ExitNotices(now, notices);
     this.#takeLeave(goodbye);
     this.#sayExitNotice(now, goodbye);
   }
@@ -333,8 +308,8 @@ export class Association {
       const len = datagrams.len[i]!;
       i++;
       const drop = this.#handlePacket(now, bytes, at, len, plain);
-      if (drop !== DROP_NONE && this.#start.link.isStream && BREAKS_STREAM.has(drop))
-        this.#over({ kind: "stream-broken", drop: SESSION_DROP_NAMES[~drop]! });
+      const broken = streamBreak(this.#start.link.isStream, drop);
+      if (broken !== undefined) this.#over({ kind: "stream-broken", drop: broken });
     }
     this.counters.values[DATAGRAMS]! += i - from;
     this.#checkWear();
@@ -447,7 +422,7 @@ export class Association {
   }
 
   #window(configured: ReplayWindowConfig): ReplayWindowConfig {
-    return this.#start.link.isStream ? STREAM_WINDOW : configured;
+    return replayWindow(this.#start.link.isStream, configured);
   }
 
   /** Acts on what came of the exchanges. */
@@ -505,12 +480,10 @@ export class Association {
     return Math.max(waitingSince, this.#controlReceivedAt) + HANDSHAKE_SILENCE_MS;
   }
 
-  #sayExitNotice(now: number, goodbye: Goodbye & { readonly kind: "data" }): void {
-    goodbye.left--;
-    goodbye.at = now + EXIT_NOTICE_MS;
-    const notice = this.#data.sealSmall(EXIT_LEN, exitEmit);
+  #sayExitNotice(now: number, goodbye: ExitNotices): void {
+    const notice = goodbye.next(now, this.#data);
     if (notice !== undefined) this.#outbox.push(notice);
-    if (goodbye.left === 0) this.#over({ kind: "closed" });
+    if (goodbye.areSaid) this.#over({ kind: "closed" });
   }
 
   #pollControl(now: number): Uint8Array | undefined {

@@ -34,6 +34,7 @@ import {
 } from "./association.ts";
 import type { DialSession } from "./dial-session.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
+import { MAX_EXIT_NOTICES } from "./exit-notices.ts";
 import { unanswered } from "./explain.ts";
 import { pushedKeepalive } from "./keepalive.ts";
 import { Login, type LoginMemory } from "./login.ts";
@@ -43,8 +44,6 @@ import { type ClientState, type SessionState, TRANSITIONS } from "./state.ts";
 const PUSH_REQUEST_MS = 5000;
 /** Our choice: silence is told by then. */
 const SILENCE_MS = 15_000;
-/** Our choice: no goodbye takes longer, whatever explicit-exit-notify says. */
-const MAX_EXIT_NOTICES = 5;
 /** Our choice: what the server changes is applied so often at most, because each time the tunnel is set up anew. */
 const CHANGE_MS = 1000;
 /** Our choice: so many texts of the server (INFO, AUTH_PENDING, options that are ignored) are told in one session, the rest is counted. */

@@ -4,36 +4,24 @@
  */
 import type { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
-import { randomBelow } from "../../lib/random.ts";
 import type { StaticConfig } from "../config/types.ts";
 import { ReplayGuard } from "../control/replay-guard.ts";
-import { DataChannel, type Traffic } from "../data/channel.ts";
-import { Fragments } from "../data/fragment.ts";
-import { FRAMING_MOST } from "../data/framing.ts";
+import type { DataChannel, Traffic } from "../data/channel.ts";
+import { createDataChannel } from "../data/create-channel.ts";
 import { KeySlots } from "../data/key-slots.ts";
-import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "../data/magic.ts";
+import { PING_LEN, pingEmit } from "../data/magic.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
-import { STREAM_WINDOW } from "../data/replay.ts";
+import { replayWindow } from "../data/replay.ts";
 import { StaticDataKey } from "../data/static-data-key.ts";
-import {
-  BREAKS_STREAM,
-  DROP_NONE,
-  DROP_PACKET_EMPTY,
-  DROP_SESSION_ENDED,
-  SESSION_DROP_NAMES,
-  SessionDrops,
-} from "../drop.ts";
-import { NO_DECOMPRESSORS } from "../ports.ts";
+import { DROP_PACKET_EMPTY, DROP_SESSION_ENDED, SessionDrops, streamBreak } from "../drop.ts";
 import type { AssociationStart, SessionPorts } from "./association.ts";
 import type { DialSession } from "./dial-session.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
+import { ExitNotices, MAX_EXIT_NOTICES } from "./exit-notices.ts";
 import { Keepalive } from "./keepalive.ts";
 
 /** Our choice: by then a person hears that nothing came yet. */
 const SILENCE_MS = 15_000;
-const EXIT_NOTICE_MS = 1000;
-/** Our choice: no goodbye takes longer, whatever explicit-exit-notify says. */
-const MAX_EXIT_NOTICES = 5;
 
 const SILENT =
   "nothing has come from the other end yet: it is down or has nothing to say, the port is blocked on the way, or its secret, key direction, " +
@@ -62,7 +50,7 @@ export class StaticSession implements DialSession {
   readonly #events: SessionEvent[] = [];
   readonly #outbox: Uint8Array[] = [];
   #keepalive: Keepalive | undefined;
-  #goodbye: { left: number; at: number } | undefined;
+  #goodbye: ExitNotices | undefined;
   #hasStarted = false;
   #hasEnded = false;
   #isAnswerTold = false;
@@ -71,27 +59,15 @@ export class StaticSession implements DialSession {
   #smallSentAt = Number.NEGATIVE_INFINITY;
 
   constructor(config: StaticConfig, ports: Omit<SessionPorts, "tls" | "control">, start: StaticStart) {
-    const { data, tunnel, secret, cipher, digest } = config;
-    const { slab, cbc, random, scratch } = ports;
+    const { data, secret, cipher, digest } = config;
+    const { slab, cbc, random } = ports;
     const { link, unixSeconds } = start;
     this.#config = config;
     this.#start = start;
     this.#slots = new KeySlots(0, 0);
-    const decompressors = data.allowCompression === "no" ? NO_DECOMPRESSORS : ports.decompressors;
-    const memory = { scratch, decompressors, largest: tunnel.mtuMax };
-    const { fragment } = data;
-    const fragments =
-      fragment &&
-      new Fragments(
-        scratch,
-        this.drops,
-        fragment.isOuter ? fragment.size - link.overhead : fragment.size,
-        tunnel.mtuMax + FRAMING_MOST,
-        randomBelow(random, 256),
-      );
-    this.#data = new DataChannel(memory, this.#slots, this.drops, fragments);
+    this.#data = createDataChannel(config, ports, link.overhead, this.#slots, this.drops);
     this.#data.compression = data.compression;
-    this.guard = start.guard ?? new ReplayGuard(unixSeconds, link.isStream ? STREAM_WINDOW : data.replayWindow);
+    this.guard = start.guard ?? new ReplayGuard(unixSeconds, replayWindow(link.isStream, data.replayWindow));
     const { key, direction } = secret;
     const own = { slab, cbc, random, cipher, digest, direction, guard: this.guard, unixSeconds };
     this.#key = new StaticDataKey(key, own);
@@ -137,7 +113,7 @@ export class StaticSession implements DialSession {
     const left = Math.min(this.#config.exitNotify, MAX_EXIT_NOTICES);
     if (!this.#hasStarted || left === 0) return this.#end({ kind: "closed" });
     this.#keepalive = undefined;
-    this.#goodbye = { left, at: now };
+    this.#goodbye = new ExitNotices(now, left);
     this.#sayExit(now);
   }
 
@@ -154,8 +130,8 @@ export class StaticSession implements DialSession {
       else if (this.#hasEnded || end !== undefined) this.drops.drop(DROP_SESSION_ENDED);
       else {
         const drop = this.#data.openBare(now, datagrams.at[i]!, len, plain);
-        if (drop !== DROP_NONE && this.#start.link.isStream && BREAKS_STREAM.has(drop))
-          end = { kind: "stream-broken", drop: SESSION_DROP_NAMES[~drop]! };
+        const broken = streamBreak(this.#start.link.isStream, drop);
+        if (broken !== undefined) end = { kind: "stream-broken", drop: broken };
       }
     }
     if (!this.#isAnswerTold && this.isAnswered) {
@@ -216,11 +192,9 @@ export class StaticSession implements DialSession {
   #sayExit(now: number): void {
     const goodbye = this.#goodbye;
     if (goodbye === undefined) return;
-    goodbye.left--;
-    goodbye.at = now + EXIT_NOTICE_MS;
-    const notice = this.#data.sealSmall(EXIT_LEN, exitEmit);
+    const notice = goodbye.next(now, this.#data);
     if (notice !== undefined) this.#outbox.push(notice);
-    if (goodbye.left === 0) this.#end({ kind: "closed" });
+    if (goodbye.areSaid) this.#end({ kind: "closed" });
   }
 
   #sentAt(): number {

@@ -383,6 +383,11 @@ export const PROTOCOL = [
     ["if (payloadLen < 0) return DROP_DATA_TRUNCATED;", "", "that a packet of a static key has id and time"],
     ["if (unixSeconds >>> 0 <= this.#time) return;", "", "that ids begin anew only with a later time"],
   ),
+  ...mutationsOf("protocol/session/exit-notices.ts", [
+    "this.at = now + NOTICE_MS;",
+    "this.at = now;",
+    "the second between exit notices",
+  ]),
   ...mutationsOf("platform/crypto/cbc.ts", [
     "if (this.#lib.CRYPTO_memcmp(this.#macPointer, this.#base + macAt, this.#macLen) !== 0) return false;",
     "",
@@ -550,7 +555,6 @@ export const PROTOCOL = [
       "",
       "that a goodbye is waited for in bounds",
     ],
-    ["goodbye.at = now + EXIT_NOTICE_MS;", "goodbye.at = now;", "the second between exit notices"],
     ["now < this.#keepalive.pingAt(this.#sentAt())", "true", "pings"],
     [
       "if (this.#rekey.pending !== undefined) this.#slots.takeOver(now);",

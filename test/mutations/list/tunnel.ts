@@ -115,19 +115,16 @@ export const TUNNEL = [
     "if (false as boolean)",
     "that an attempt ends at once where the network has no way",
   ]),
-  ...mutationsOf(
-    "protocol/session/association.ts",
-    [
-      "return this.#start.link.isStream ? STREAM_WINDOW : configured;",
-      "return configured;",
-      "that ids only grow over a stream",
-    ],
-    [
-      "if (drop !== DROP_NONE && this.#start.link.isStream && BREAKS_STREAM.has(drop))",
-      "if (false as boolean)",
-      "that what cannot come over a stream ends it",
-    ],
-  ),
+  ...mutationsOf("protocol/data/replay.ts", [
+    "isStream ? STREAM_WINDOW : configured;",
+    "configured;",
+    "that ids only grow over a stream",
+  ]),
+  ...mutationsOf("protocol/drop.ts", [
+    "drop !== DROP_NONE && isStream && BREAKS_STREAM.has(drop) ?",
+    "(false as boolean) ?",
+    "that what cannot come over a stream ends it",
+  ]),
   ...mutationsOf("protocol/session/static.ts", [
     "else if (end !== undefined) this.#end(end);",
     "",
