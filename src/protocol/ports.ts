@@ -46,9 +46,17 @@ export interface CbcKey {
   close(): void;
 }
 
+/** Keys as long as cipher and digest want them. */
+export interface CbcKeys {
+  readonly cipher: CbcName;
+  readonly key: Uint8Array;
+  readonly digest: DigestName;
+  readonly macKey: Uint8Array;
+}
+
 export interface CbcFactory {
-  /** @param key,macKey as long as cipher and digest want them; both are copied. `use` says which of seal and open will be called. */
-  create(name: CbcName, key: Uint8Array, digest: DigestName, macKey: Uint8Array, use: "seal" | "open"): CbcKey;
+  /** @param keys both are copied @param use which of seal and open will be called */
+  create(keys: CbcKeys, use: "seal" | "open"): CbcKey;
 }
 
 /** Ciphers of the data channel. */

@@ -4,32 +4,23 @@
  */
 import { assert } from "../../lib/assert.ts";
 import type { Slab } from "../../lib/slab.ts";
+import { AEAD_KEY_LEN } from "../../protocol/data/aead-key.ts";
 import type { AeadFactory, AeadKey, AeadName } from "../../protocol/ports.ts";
-import { NativeMemory } from "../sys/memory.ts";
-import { type Libcrypto, libcrypto } from "./libcrypto.ts";
+import { KeyMemory } from "./key-memory.ts";
+import type { Libcrypto } from "./libcrypto.ts";
 
 /** include/openssl/evp.h */
 const EVP_CTRL_AEAD_GET_TAG = 0x10;
 const EVP_CTRL_AEAD_SET_TAG = 0x11;
 const TAG_BYTES = 16;
-/** Places in the native memory that all keys of a factory share: a call is over before the next one begins. */
+/** Places in the cell. */
 const NONCE = 0;
 const LENGTH = 16;
 const KEY = 32;
 const CELL_BYTES = 64;
 
-const KEY_BYTES: Readonly<Record<AeadName, number>> = Object.freeze({
-  "AES-256-GCM": 32,
-  "AES-192-GCM": 24,
-  "AES-128-GCM": 16,
-  "CHACHA20-POLY1305": 32,
-});
-
 export class LibcryptoAead implements AeadFactory {
-  readonly #base: number;
-  readonly #size: number;
-  readonly #lib: Libcrypto;
-  readonly #cell: NativeMemory;
+  readonly #memory: KeyMemory;
 
   /**
    * @param slab the memory that offsets refer to; it must be native memory
@@ -37,16 +28,13 @@ export class LibcryptoAead implements AeadFactory {
    * @throws Error when libcrypto.so.3 is not there
    */
   constructor(slab: Slab, pointer: number) {
-    this.#base = pointer;
-    this.#size = slab.bytes.length;
-    this.#lib = libcrypto();
-    this.#cell = new NativeMemory(CELL_BYTES);
+    this.#memory = new KeyMemory(slab, pointer, CELL_BYTES);
   }
 
   create(name: AeadName, key: Uint8Array, iv: Uint8Array, use: "seal" | "open"): AeadKey {
-    assert(key.length === KEY_BYTES[name], `${name} does not take a key of ${key.length} bytes`);
+    assert(key.length === AEAD_KEY_LEN[name], `${name} does not take a key of ${key.length} bytes`);
     assert(iv.length === 12, `${name} does not take an IV of ${iv.length} bytes`);
-    return new LibcryptoKey(this.#lib, this.#base, this.#size, this.#cell, name, key, iv, use);
+    return new LibcryptoKey(this.#memory, name, key, iv, use);
   }
 }
 
@@ -63,10 +51,7 @@ class LibcryptoKey implements AeadKey {
   #context: number;
 
   constructor(
-    lib: Libcrypto,
-    base: number,
-    size: number,
-    cell: NativeMemory,
+    { lib, base, size, cell }: KeyMemory,
     name: AeadName,
     key: Uint8Array,
     iv: Uint8Array,

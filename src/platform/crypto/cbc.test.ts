@@ -22,9 +22,10 @@ test("CBC and HMAC are those of another implementation, and each opens the other
       const other = slabOver(new ArrayBuffer(4096));
       const keyBytes = key.subarray(0, Number(/\d+/.exec(cipher)![0]) / 8);
       const macBytes = macKey.subarray(0, DIGEST_LEN[digest]);
+      const keys = { cipher, key: keyBytes, digest, macKey: macBytes };
       const make = (use: "seal" | "open"): [CbcKey, CbcKey] => [
-        factory.create(cipher, keyBytes, digest, macBytes, use),
-        nobleCbc(other).create(cipher, keyBytes, digest, macBytes, use),
+        factory.create(keys, use),
+        nobleCbc(other).create(keys, use),
       ];
       const [seals, opens] = [make("seal"), make("open")];
       for (const memory of [slab, other]) {
@@ -47,7 +48,13 @@ test("CBC and HMAC are those of another implementation, and each opens the other
 });
 
 test("offsets outside the slab and use after close are refused before C sees them", () => {
-  const key = factory.create("AES-256-CBC", new Uint8Array(32), "SHA256", new Uint8Array(32), "seal");
+  const keys = {
+    cipher: "AES-256-CBC",
+    key: new Uint8Array(32),
+    digest: "SHA256",
+    macKey: new Uint8Array(32),
+  } as const;
+  const key = factory.create(keys, "seal");
   expect(() => key.seal(IV, 4000, 112, MAC)).toThrow(RangeError);
   expect(() => key.seal(IV, DATA, 16, 4065)).toThrow(RangeError);
   expect(() => key.seal(-16, 0, 16, MAC)).toThrow(RangeError);

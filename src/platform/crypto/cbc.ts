@@ -4,12 +4,11 @@
  */
 import { assert } from "../../lib/assert.ts";
 import type { Slab } from "../../lib/slab.ts";
-import type { DigestName } from "../../protocol/config/types.ts";
-import type { CbcFactory, CbcKey, CbcName } from "../../protocol/ports.ts";
-import { NativeMemory } from "../sys/memory.ts";
-import { type Libcrypto, libcrypto } from "./libcrypto.ts";
+import type { CbcFactory, CbcKey, CbcKeys, CbcName } from "../../protocol/ports.ts";
+import { KeyMemory } from "./key-memory.ts";
+import { digests, type Libcrypto } from "./libcrypto.ts";
 
-/** Places in the native memory that all keys of a factory share: a call is over before the next one begins. */
+/** Places in the cell. */
 const LENGTH = 0;
 const KEY = 64;
 const MAC = 128;
@@ -17,10 +16,7 @@ const CELL_BYTES = 192;
 const IV_BYTES = 16;
 
 export class LibcryptoCbc implements CbcFactory {
-  readonly #base: number;
-  readonly #size: number;
-  readonly #lib: Libcrypto;
-  readonly #cell: NativeMemory;
+  readonly #memory: KeyMemory;
 
   /**
    * @param slab the memory that offsets refer to; it must be native memory
@@ -28,14 +24,11 @@ export class LibcryptoCbc implements CbcFactory {
    * @throws Error when libcrypto.so.3 is not there
    */
   constructor(slab: Slab, pointer: number) {
-    this.#base = pointer;
-    this.#size = slab.bytes.length;
-    this.#lib = libcrypto();
-    this.#cell = new NativeMemory(CELL_BYTES);
+    this.#memory = new KeyMemory(slab, pointer, CELL_BYTES);
   }
 
-  create(name: CbcName, key: Uint8Array, digest: DigestName, macKey: Uint8Array, use: "seal" | "open"): CbcKey {
-    return new LibcryptoCbcKey(this.#lib, this.#base, this.#size, this.#cell, name, key, digest, macKey, use);
+  create(keys: CbcKeys, use: "seal" | "open"): CbcKey {
+    return new LibcryptoCbcKey(this.#memory, keys, use);
   }
 }
 
@@ -49,17 +42,7 @@ class LibcryptoCbcKey implements CbcKey {
   #cipher: number;
   #hmac: number;
 
-  constructor(
-    lib: Libcrypto,
-    base: number,
-    size: number,
-    cell: NativeMemory,
-    name: CbcName,
-    key: Uint8Array,
-    digest: DigestName,
-    macKey: Uint8Array,
-    use: "seal" | "open",
-  ) {
+  constructor({ lib, base, size, cell }: KeyMemory, { cipher, key, digest, macKey }: CbcKeys, use: "seal" | "open") {
     this.#lib = lib;
     this.#base = base;
     this.#size = size;
@@ -73,12 +56,12 @@ class LibcryptoCbcKey implements CbcKey {
     const keyPointer = cell.pointer + KEY;
     cell.bytes.set(key, KEY);
     const made =
-      lib.EVP_CipherInit_ex(this.#cipher, cipherOf(lib, name), 0, keyPointer, 0, use === "seal" ? 1 : 0) &
+      lib.EVP_CipherInit_ex(this.#cipher, cipherOf(lib, cipher), 0, keyPointer, 0, use === "seal" ? 1 : 0) &
       lib.EVP_CIPHER_CTX_set_padding(this.#cipher, 0);
     cell.bytes.set(macKey, KEY);
-    const keyed = lib.HMAC_Init_ex(this.#hmac, keyPointer, macKey.length, digestOf(lib, digest), 0);
+    const keyed = lib.HMAC_Init_ex(this.#hmac, keyPointer, macKey.length, digests(lib)[digest], 0);
     cell.bytes.fill(0, KEY, MAC);
-    assert((made & keyed) === 1, `libcrypto refuses ${name} with ${digest}`);
+    assert((made & keyed) === 1, `libcrypto refuses ${cipher} with ${digest}`);
   }
 
   seal(ivAt: number, at: number, len: number, macAt: number): void {
@@ -148,22 +131,5 @@ function cipherOf(lib: Libcrypto, name: CbcName): number {
       return lib.EVP_aes_192_cbc();
     case "AES-128-CBC":
       return lib.EVP_aes_128_cbc();
-  }
-}
-
-function digestOf(lib: Libcrypto, name: DigestName): number {
-  switch (name) {
-    case "MD5":
-      return lib.EVP_md5();
-    case "SHA1":
-      return lib.EVP_sha1();
-    case "SHA224":
-      return lib.EVP_sha224();
-    case "SHA256":
-      return lib.EVP_sha256();
-    case "SHA384":
-      return lib.EVP_sha384();
-    case "SHA512":
-      return lib.EVP_sha512();
   }
 }

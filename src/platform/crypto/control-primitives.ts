@@ -6,7 +6,7 @@ import { assert } from "../../lib/assert.ts";
 import type { DigestName } from "../../protocol/config/types.ts";
 import type { ControlPrimitives } from "../../protocol/ports.ts";
 import { NativeMemory } from "../sys/memory.ts";
-import { type Libcrypto, libcrypto } from "./libcrypto.ts";
+import { digests, type Libcrypto, libcrypto } from "./libcrypto.ts";
 
 /** Places in the native memory. */
 const KEY = 0;
@@ -30,14 +30,7 @@ export class LibcryptoPrimitives implements ControlPrimitives {
     const lib = libcrypto();
     this.#lib = lib;
     this.#memory = new NativeMemory(MEMORY_BYTES);
-    this.#digests = {
-      MD5: lib.EVP_md5(),
-      SHA1: lib.EVP_sha1(),
-      SHA224: lib.EVP_sha224(),
-      SHA256: lib.EVP_sha256(),
-      SHA384: lib.EVP_sha384(),
-      SHA512: lib.EVP_sha512(),
-    };
+    this.#digests = digests(lib);
     this.#aes256ctr = lib.EVP_aes_256_ctr();
     this.#context = lib.EVP_CIPHER_CTX_new();
     assert(this.#context !== 0, "EVP_CIPHER_CTX_new: out of memory");

@@ -1,5 +1,6 @@
 /** OpenSSL's ciphers by FFI, for the data channel. Pointers are plain numbers. */
 import { FFIType } from "bun:ffi";
+import type { DigestName } from "../../protocol/config/types.ts";
 import { pointer } from "../sys/library.ts";
 import { openLibrary } from "./library.ts";
 
@@ -88,3 +89,13 @@ export function libcrypto(): Libcrypto {
   loaded.OPENSSL_init_crypto(NO_LOAD_CONFIG, 0);
   return loaded;
 }
+
+/** The EVP_MD of each digest, which OpenSSL keeps for as long as the process runs. */
+export const digests = (lib: Libcrypto): Readonly<Record<DigestName, number>> => ({
+  MD5: lib.EVP_md5(),
+  SHA1: lib.EVP_sha1(),
+  SHA224: lib.EVP_sha224(),
+  SHA256: lib.EVP_sha256(),
+  SHA384: lib.EVP_sha384(),
+  SHA512: lib.EVP_sha512(),
+});

@@ -53,8 +53,10 @@ export class CbcPackets {
   /** @param block 256 bytes of key material */
   constructor(block: Uint8Array, { slab, cbc, random, cipher, digest, sendKey, openKey }: CbcOptions) {
     const macLen = DIGEST_LEN[digest];
-    const create = (key: KeyNumber, use: "seal" | "open"): CbcKey =>
-      cbc.create(cipher, cipherPart(block, key, KEY_LEN[cipher]), digest, hmacPart(block, key, macLen), use);
+    const create = (half: KeyNumber, use: "seal" | "open"): CbcKey => {
+      const key = cipherPart(block, half, KEY_LEN[cipher]);
+      return cbc.create({ cipher, key, digest, macKey: hmacPart(block, half, macLen) }, use);
+    };
     this.#bytes = slab.bytes;
     this.#macLen = macLen;
     this.#random = random;

@@ -9,8 +9,8 @@ const IV_LEN = 16;
 
 export function nobleCbc({ bytes }: Slab): CbcFactory {
   return {
-    create(_name, givenKey, digest, givenMacKey) {
-      const [key, macKey] = [givenKey.slice(), givenMacKey.slice()];
+    create({ digest, ...given }) {
+      const [key, macKey] = [given.key.slice(), given.macKey.slice()];
       const cipher = (ivAt: number) => cbc(key, bytes.slice(ivAt, ivAt + IV_LEN), { disablePadding: true });
       const mac = (ivAt: number, end: number): Uint8Array =>
         noblePrimitives.hmac(digest, macKey, bytes.slice(ivAt, end));
