@@ -18,17 +18,13 @@ import {
   textOf,
 } from "./netlink.ts";
 import {
-  AND,
+  byVlan,
   FRAME_MARK,
-  FRAME_VLAN_TAG,
-  FRAME_VLAN_TAG_PRESENT,
   INSTRUCTION_BYTES,
   type Instruction,
   JUMP_EQUAL,
   LOAD_WORD,
   OWN_MARK,
-  RETURN,
-  VLAN_ID,
   writeProgram,
 } from "./socket-filter.ts";
 
@@ -66,15 +62,7 @@ const TC_ACT_UNSPEC = 0xffffffff;
 const OWN_HANDLE = 0x6d6f7267;
 const OWN_HANDLE_AND_QDISC = OWN_HANDLE + 1;
 
-const DROP_UNTAGGED: readonly Instruction[] = [
-  [LOAD_WORD, 0, 0, FRAME_VLAN_TAG_PRESENT],
-  [JUMP_EQUAL, 3, 0, 0],
-  [LOAD_WORD, 0, 0, FRAME_VLAN_TAG],
-  [AND, 0, 0, VLAN_ID],
-  [JUMP_EQUAL, 0, 1, 0],
-  [RETURN, 0, 0, TC_ACT_SHOT],
-  [RETURN, 0, 0, TC_ACT_UNSPEC],
-];
+const DROP_UNTAGGED = byVlan(TC_ACT_SHOT, TC_ACT_UNSPEC);
 const DROP_OTHERS: readonly Instruction[] = [
   [LOAD_WORD, 0, 0, FRAME_MARK],
   [JUMP_EQUAL, DROP_UNTAGGED.length - 1, 0, OWN_MARK],

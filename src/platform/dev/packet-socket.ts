@@ -19,19 +19,7 @@ import { libc } from "../sys/libc.ts";
 import type { NativeMemory } from "../sys/memory.ts";
 import { writePointer } from "../sys/struct.ts";
 import { setSocketOption } from "../sys/syscalls.ts";
-import {
-  AND,
-  FRAME_VLAN_TAG,
-  FRAME_VLAN_TAG_PRESENT,
-  INSTRUCTION_BYTES,
-  type Instruction,
-  JUMP_EQUAL,
-  LOAD_WORD,
-  OWN_MARK,
-  RETURN,
-  VLAN_ID,
-  writeProgram,
-} from "./socket-filter.ts";
+import { byVlan, INSTRUCTION_BYTES, OWN_MARK, writeProgram } from "./socket-filter.ts";
 
 /**
  * Socket buffers. The kernel doubles what it is told and counts the true size of what lies there (skb->truesize: a small frame
@@ -92,22 +80,9 @@ function setBuffer(fd: number, force: number, plain: number, bytes: number): voi
 /** To what length the filter cuts frames of a VLAN: no frame is that short. */
 export const VLAN_MARK = 1;
 
-/**
- * The kernel takes a VLAN tag out of the frame before a packet socket sees it, so a frame of another VLAN would pass for one
- * of ours. A classic BPF program cuts every frame with a tag to
- * VLAN_MARK bytes, so that it is counted. A tag with the VLAN 0 is only a priority, and common on access networks: the frame
- * is an untagged one (IEEE 802.1Q 6.9).
- */
+/** A frame of another VLAN would pass for one of ours: the filter cuts it to VLAN_MARK bytes, so that it is counted. */
 function markVlanFrames(fd: number, memory: NativeMemory): void {
-  const program: readonly Instruction[] = [
-    [LOAD_WORD, 0, 0, FRAME_VLAN_TAG_PRESENT],
-    [JUMP_EQUAL, 3, 0, 0],
-    [LOAD_WORD, 0, 0, FRAME_VLAN_TAG],
-    [AND, 0, 0, VLAN_ID],
-    [JUMP_EQUAL, 0, 1, 0],
-    [RETURN, 0, 0, 0xffffffff],
-    [RETURN, 0, 0, VLAN_MARK],
-  ];
+  const program = byVlan(0xffffffff, VLAN_MARK);
   const code = memory.take(program.length * INSTRUCTION_BYTES);
   writeProgram(memory.view, code.at, program);
   const header = memory.take(16);
