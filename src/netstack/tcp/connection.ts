@@ -301,13 +301,7 @@ export class Connection {
   /** A copy of the first `n` readable bytes, which stay readable. */
   peek(n: number): Uint8Array {
     const out = new Uint8Array(n);
-    const { bytes } = this.#slab;
-    for (let done = 0; done < n; ) {
-      const at = this.peekAt(done);
-      const piece = Math.min(n - done, this.peekRun(done));
-      out.set(bytes.subarray(at, at + piece), done);
-      done += piece;
-    }
+    this.#copy(out, n);
     return out;
   }
 
@@ -323,6 +317,12 @@ export class Connection {
   /** Copies what is readable, as much as `out` takes, consumes it, and returns how much that was. */
   read(out: Uint8Array): number {
     const n = Math.min(this.readable, out.length);
+    this.#copy(out, n);
+    if (n > 0) this.consume(n);
+    return n;
+  }
+
+  #copy(out: Uint8Array, n: number): void {
     const { bytes } = this.#slab;
     for (let done = 0; done < n; ) {
       const at = this.peekAt(done);
@@ -330,8 +330,6 @@ export class Connection {
       out.set(bytes.subarray(at, at + piece), done);
       done += piece;
     }
-    if (n > 0) this.consume(n);
-    return n;
   }
 
   /** Copies `len` bytes at `at` of the slab to be sent and returns how many it took: fewer when there is no room, and then WRITABLE follows. */
