@@ -1,6 +1,6 @@
 /** Forwards through the router: from the tunnel to a LAN host, from the LAN back into it (RFC 4787 REQ-9), and errors on the way; both families. */
 import { beforeEach, describe, expect, test } from "bun:test";
-import { total } from "../../test/support/total.ts";
+import { expectConserved } from "../../test/support/conserved.ts";
 import { GSO_TCPV4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { seededRandom } from "../lib/random.ts";
 import type { TunnelInterface } from "./interface.ts";
@@ -59,12 +59,7 @@ describe("IPv4", () => {
   const onLan = (): string[] => lan.outlet.take().map((sent) => line(sent, 14));
   const inTunnel = (): string[] => tunnel.take().map((sent) => line(sent, 0));
 
-  const conserved = (): void => {
-    const v = { ...router.lan.counters.snapshot(), ...router.tunnel.counters.snapshot() };
-    const n = (name: string): number => v[name] ?? 0;
-    expect(n("lanReceived")).toBe(n("toTunnel") + n("lanBack") + n("lanHeld") + total(router.lan.drops));
-    expect(n("tunnelReceived")).toBe(n("toLan") + total(router.tunnel.drops));
-  };
+  const conserved = (): void => expectConserved(router);
 
   beforeEach(() => {
     bed = new Bed();

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import { total } from "../../test/support/total.ts";
+import { expectConserved } from "../../test/support/conserved.ts";
 import { GSO_TCPV4, GSO_UDP_L4, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { seededRandom } from "../lib/random.ts";
 import { HEADROOM, slabOver, TAILROOM } from "../lib/slab.ts";
@@ -81,12 +81,7 @@ const lines = (sent: Sent[]): string[] => sent.map((s) => printIpv4(s.view, 0, s
 const lanLines = (): string[] =>
   lan.outlet.take().map((s) => printFrame(s.view, 0, s.bytes.length).replace(/^.* > \S+? (?=\d)/, ""));
 
-const conserved = (): void => {
-  const v = { ...router.lan.counters.snapshot(), ...router.tunnel.counters.snapshot() };
-  const n = (name: string): number => v[name] ?? 0;
-  expect(n("lanReceived")).toBe(n("toTunnel") + n("lanBack") + n("lanHeld") + total(router.lan.drops));
-  expect(n("tunnelReceived")).toBe(n("toLan") + total(router.tunnel.drops));
-};
+const conserved = (): void => expectConserved(router);
 
 describe("LAN to tunnel, without NAT", () => {
   beforeEach(() => {

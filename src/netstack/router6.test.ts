@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "bun:test";
-import { total } from "../../test/support/total.ts";
+import { expectConserved } from "../../test/support/conserved.ts";
 import { GSO_TCPV6, VNET_NEEDS_CSUM } from "../lib/batch.ts";
 import { seededRandom } from "../lib/random.ts";
 import { Drop } from "./drop.ts";
@@ -81,12 +81,7 @@ const onLan = (): Sent[] =>
     return { ...sent, bytes, view: new DataView(bytes.buffer) };
   });
 
-const conserved = (): void => {
-  const v = { ...router.lan.counters.snapshot(), ...router.tunnel.counters.snapshot() };
-  const n = (name: string): number => v[name] ?? 0;
-  expect(n("lanReceived")).toBe(n("toTunnel") + n("lanBack") + n("lanHeld") + total(router.lan.drops));
-  expect(n("tunnelReceived")).toBe(n("toLan") + total(router.tunnel.drops));
-};
+const conserved = (): void => expectConserved(router);
 
 describe("without a translator", () => {
   beforeEach(() => {

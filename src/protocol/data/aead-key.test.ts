@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { BLOCK, TEXT } from "../../../test/support/known-answer.ts";
 import { slabOver } from "../../lib/slab.ts";
 import { cipherPart, hmacPart } from "../control/static-key.ts";
 import {
@@ -20,9 +21,6 @@ import {
 import { nobleAead } from "./noble-aead.ts";
 import { dataCheck, dataPeerId, PEER_ID_NONE } from "./packet.ts";
 
-/** The key block of OpenVPN's test_ssl.c. */
-const BLOCK = Uint8Array.from({ length: 256 }, (_, i) => "abcdefgh01234567ABCDEFGHjkuchenl".charCodeAt(i % 32) ^ i);
-const TEXT = Uint8Array.from("The quick little fox jumps over the bureaucratic hurdles", (c) => c.charCodeAt(0));
 const AT = 100;
 
 function make(options: Partial<AeadDataKeyOptions> = {}) {

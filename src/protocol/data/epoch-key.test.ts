@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { BLOCK, TEXT } from "../../../test/support/known-answer.ts";
 import { slabOver } from "../../lib/slab.ts";
 import { cipherPart } from "../control/static-key.ts";
 import {
@@ -23,9 +24,6 @@ import { EpochSecret, expandLabel } from "./epoch-secret.ts";
 import { nobleAead } from "./noble-aead.ts";
 import { dataPeerId, PEER_ID_NONE } from "./packet.ts";
 
-/** The key block of OpenVPN's test_ssl.c. */
-const BLOCK = Uint8Array.from({ length: 256 }, (_, i) => "abcdefgh01234567ABCDEFGHjkuchenl".charCodeAt(i % 32) ^ i);
-const TEXT = Uint8Array.from("The quick little fox jumps over the bureaucratic hurdles", (c) => c.charCodeAt(0));
 const AT = 100;
 /** Where a packet with a peer id starts, and one that is the text ends. */
 const START = AT - 12;
