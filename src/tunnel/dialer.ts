@@ -8,15 +8,11 @@
  */
 import { Batch } from "../lib/batch.ts";
 import { BoundedLog } from "../lib/bounded-log.ts";
-import { brief } from "../lib/brief.ts";
-import type { Cidr } from "../lib/cidr.ts";
-import { formatEndpoint } from "../lib/endpoint.ts";
 import type { Log, LogFields } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import type { ClientConfig, DialConfig, Remote, StaticConfig } from "../protocol/config/types.ts";
 import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
-import { tunnelMss } from "../protocol/data/mtu.ts";
 import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
 import type {
   AeadFactory,
@@ -26,8 +22,6 @@ import type {
   TlsContext,
   TlsContextFactory,
 } from "../protocol/ports.ts";
-import type { TunnelDns } from "../protocol/push/dns-options.ts";
-import { parseTunnelOptions, withoutIpv6 } from "../protocol/push/tunnel-options.ts";
 import { ClientSession } from "../protocol/session/client.ts";
 import type { LinkEnd, SessionEnd, SessionEvent } from "../protocol/session/events.ts";
 import { explainEnd, explainSilence, explainStall, explainStaticEnd, type Place } from "../protocol/session/explain.ts";
@@ -40,19 +34,16 @@ import { proxyDialogue } from "./proxy/proxy.ts";
 import { RemoteFinder, type Way } from "./remote-finder.ts";
 import type { Resolver } from "./resolve.ts";
 import type { TunnelSide } from "./side.ts";
+import { planTunnel, tunnelFields } from "./tunnel-plan.ts";
 
 const OPEN_URL = "the login goes on at a web page: open it in a browser, on any machine; the tunnel comes up then";
 const NEVER = Number.POSITIVE_INFINITY;
-/** The usual port of a resolver, which goes without saying. */
-const DNS_PORT = 53;
 /** Rows that are opened or sealed at once. */
 const ROWS = 1024;
 /** Our choice: a link that is not open by then never will be, and an alternative, or the next try, is due. */
 const OPENING_MS = 15_000;
 /** What openvpn puts around a packet of the tunnel at most: header, packet id, HMAC, IV, padding, compression, fragment. */
 const LONGEST_WRAP = 256;
-/** RFC 8200 5. */
-const IPV6_LEAST_MTU = 1280;
 /** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says or does. */
 const HEARD = [1, 3] as const;
 const SAID = [6, 64] as const;
@@ -431,42 +422,13 @@ export class Dialer {
   /** Opens the side for a tunnel as the server pushes it. @returns what to log of it, or why it cannot be used */
   #open(now: number, attempt: Attempt, options: readonly string[]): LogFields | string {
     const { side } = this.#options;
-    const { tunnel: own } = attempt.way.config;
-    const { link, session } = attempt;
-    const context = { serverAddress: link.endpoint(attempt.path).address, lan: side.lan };
-    const result = parseTunnelOptions(options, own.localOptions, context);
-    if (!result.ok) return result.problem;
-    for (const note of result.tunnel.notes) this.#said.write(now, note.level, "tunnel.option", note.text);
-    const wanted = result.tunnel.mtu ?? own.mtu;
-    const allowed = Math.min(wanted, own.mtuMax);
-    // Never so little that IPv6 would end: then packets go in pieces.
-    const fits = attempt.isNarrow ? Math.max(session.payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU) : allowed;
-    const mtu = Math.min(allowed, fits);
-    if (allowed < wanted) {
-      const text = `the server pushes tun-mtu ${wanted}; ${allowed} is the most that tun-mtu-max allows, and what is used`;
-      this.#said.write(now, "warn", "tunnel.option", text);
-    }
-    const { tunnel } = mtu >= IPV6_LEAST_MTU ? result : { tunnel: withoutIpv6(result.tunnel) };
-    if (tunnel !== result.tunnel) {
-      const text = `packets of IPv6 need an MTU of ${IPV6_LEAST_MTU}, and the tunnel's is ${mtu}: none go through it`;
-      this.#said.write(now, "warn", "tunnel.option", text);
-    }
-    const problem = side.up(now, {
-      options: tunnel,
-      mtu,
-      mssClamp: tunnelMss(own.mssFix, mtu, (size) => session.payloadMax(size), link.overhead, link.mtu),
-      send: (at, rows) => this.#send(at, attempt, rows),
-    });
+    const plan = planTunnel(attempt, options, side.lan);
+    if (typeof plan === "string") return plan;
+    for (const { level, text } of plan.notes) this.#said.write(now, level, "tunnel.option", text);
+    const problem = side.up(now, { ...plan.opened, send: (at, rows) => this.#send(at, attempt, rows) });
     if (problem !== undefined) return problem;
     attempt.options = options;
-    return {
-      address: (tunnel.peer === undefined ? tunnel.address : tunnel.address?.address)?.toString(),
-      address6: tunnel.address6?.toString(),
-      peer: (tunnel.gateway ?? tunnel.peer)?.toString(),
-      mtu,
-      routes: tunnel.routes.length,
-      dns: dnsText(tunnel.dns, side.lan),
-    };
+    return tunnelFields(plan.opened, side.lan);
   }
 
   /** Packets of the side, as many as the link takes: sealed in place and sent. */
@@ -535,12 +497,4 @@ export class Dialer {
   #place(attempt: Attempt): Place {
     return attempt.place(this.#options.unixSeconds());
   }
-}
-
-/** The resolvers that the tunnel brought, undefined when there are none. What is of this side the tunnel does not lead to. */
-function dnsText({ servers }: TunnelDns, lan: readonly Cidr[]): string | undefined {
-  const all = servers.flatMap(({ addresses }) => addresses);
-  const beyond = all.filter(({ address }) => !lan.some((own) => own.contains(address)));
-  if (beyond.length === 0) return undefined;
-  return brief(beyond.map((a) => (a.port === DNS_PORT ? `${a.address}` : formatEndpoint(a))));
 }

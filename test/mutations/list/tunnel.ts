@@ -44,7 +44,6 @@ export const TUNNEL = [
       "      }\n    } catch",
       "that a dialer that failed lets go of its session's keys",
     ],
-    ["const allowed = Math.min(wanted, own.mtuMax);", "const allowed = wanted;", "tun-mtu-max"],
     ['if (state.kind === "backing-off" && now >= state.until) this.#next(now);\n    else', "", "the next attempt"],
   ),
   ...mutationsOf(
@@ -167,6 +166,10 @@ export const TUNNEL = [
       "attempt.session.start(now);",
       "that a dead server costs 15 s in all",
     ],
+  ),
+  ...mutationsOf(
+    "tunnel/tunnel-plan.ts",
+    ["const allowed = Math.min(wanted, own.mtuMax);", "const allowed = wanted;", "tun-mtu-max"],
     [
       "Math.max(session.payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU)",
       "session.payloadMax(link.mtu - link.overhead)",
