@@ -38,6 +38,10 @@ async function main(): Promise<number> {
       const { appliance } = await import("./cli/appliance.ts");
       return appliance(rest);
     }
+    case "passwd": {
+      const { passwd } = await import("./cli/passwd.ts");
+      return passwd(rest);
+    }
     case "client":
     case "genkey":
       return usageError(undefined, `${subcommand}: not available in this version`);
