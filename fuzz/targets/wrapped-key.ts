@@ -3,6 +3,7 @@
 import { SessionCookies } from "../../src/protocol/control/cookie.ts";
 import { earlyNegotiationRead } from "../../src/protocol/control/early-negotiation.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
+import { controlCrypto } from "../../src/protocol/control/protection.ts";
 import { splitWrappedKey, unwrapKey, wrapKey } from "../../src/protocol/control/wrapped-key.ts";
 import { type AdmissionConfig, admit } from "../../src/protocol/server/admission.ts";
 import { Decisions, type Target } from "../target.ts";
@@ -12,10 +13,12 @@ const KEY = Uint8Array.from({ length: 256 }, (_, i) => i);
 
 const ADMISSION: AdmissionConfig = {
   wrap: { kind: "none" },
+  crypto: controlCrypto({ kind: "none" }, "server", noblePrimitives),
   wrappedKeys: {
     serverKey: SERVER_KEY,
     material: { label: "server.key", origin: { file: "x", line: 1 }, bytes: SERVER_KEY },
     forceCookie: false,
+    maxAgeDays: undefined,
   },
   cookies: new SessionCookies(KEY.subarray(0, 32), 60, noblePrimitives),
   primitives: noblePrimitives,

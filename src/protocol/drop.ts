@@ -35,6 +35,7 @@ const DROPS = {
   "seal-too-large": "a packet to send that fragment would cut into more pieces than it may have",
   "data-padding": "an authentic packet of CBC whose end is no padding",
   "data-epoch": "a data packet of an epoch that is over, or further ahead than any that may come next",
+  "control-key-age": "a client's tls-crypt-v2 key is older than tls-crypt-v2-max-age, or does not say how old it is",
 } as const;
 
 export type SessionDrop = keyof typeof DROPS;
@@ -89,6 +90,7 @@ export const DROP_DATA_FRAGMENT_LOST = code("data-fragment-lost");
 export const DROP_SEAL_TOO_LARGE = code("seal-too-large");
 export const DROP_DATA_PADDING = code("data-padding");
 export const DROP_DATA_EPOCH = code("data-epoch");
+export const DROP_CONTROL_KEY_AGE = code("control-key-age");
 
 /** What ends a stream, as in OpenVPN (forward.c, process_incoming_link_part1; ssl.c, tls_pre_decrypt): it cannot be the network's doing. */
 const BREAKS_STREAM: ReadonlySet<number> = new Set([

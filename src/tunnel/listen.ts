@@ -3,39 +3,15 @@
  * a PeerLink; of UDP that is an address of a port, of TCP a connection. Rows are batches of the slab, as those of a Link.
  */
 import type { Batch } from "../lib/batch.ts";
-import type { Endpoint } from "../lib/endpoint.ts";
 import type { ListenConfig } from "../protocol/config/server-types.ts";
-import type { LinkFacts } from "../protocol/session/association.ts";
+import type { DatagramSource, PeerLink, Sources } from "../protocol/server/peer-link.ts";
 import type { LinkEnd } from "../protocol/session/events.ts";
 
-/** Where the rows of a batch came from: of row i the four words of an IpAddress at 4 * i, and the port. */
-export interface Sources {
-  readonly words: Int32Array;
-  readonly port: Uint16Array;
-}
-
-/** The way to one client. */
-export interface PeerLink extends LinkFacts {
-  /** The largest packet that the network below takes, its own headers included; Infinity: it has no such bound. */
-  readonly mtu: number;
-  readonly endpoint: Endpoint;
-  /** As {@link Link.admit}. */
-  admit(rows: Batch, overhead: number): number;
-  /** As {@link Link.send}. */
-  send(now: number, rows: Batch): void;
-  /** Sends one packet, which is copied. */
-  sendPacket(now: number, packet: Uint8Array): void;
-  /** Of TCP: the connection ends, when what was said to it last has gone. */
-  close(): void;
-}
+export type { PeerLink, Sources } from "../protocol/server/peer-link.ts";
 
 /** A UDP port that is listened on. */
-export interface DatagramPort {
+export interface DatagramPort extends DatagramSource {
   readonly config: ListenConfig;
-  /** Answers somebody of whom nothing is kept. */
-  answer(now: number, to: Endpoint, packet: Uint8Array): void;
-  /** The way to an address that has proved to be a client's. It holds nothing that has to be given back. */
-  peer(endpoint: Endpoint): PeerLink;
 }
 
 /** Who takes what comes over one connection. */

@@ -7,11 +7,13 @@ import type { KeyPlan } from "../data/key-plan.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
 import { type CipherName, cipherNamed, isAead } from "../ports.ts";
 import {
+  IV_PROTO_AUTH_FAIL_TEMP,
   IV_PROTO_CC_EXIT_NOTIFY,
   IV_PROTO_DATA_EPOCH,
   IV_PROTO_DATA_V2,
   IV_PROTO_DYN_TLS_CRYPT,
   IV_PROTO_NCP_P2P,
+  IV_PROTO_PUSH_UPDATE,
   IV_PROTO_REQUEST_PUSH,
   IV_PROTO_TLS_KEY_EXPORT,
   optionsStringValue,
@@ -33,6 +35,14 @@ export interface ClientAbilities {
   readonly dataEpoch: boolean;
   /** It agrees on ciphers and flags without pushing. */
   readonly p2pNegotiation: boolean;
+  /** It reads AUTH_FAILED,TEMP: what is refused now may be tried again. */
+  readonly temporaryFailures: boolean;
+  /** What it was pushed can be changed while the tunnel is up. */
+  readonly pushUpdate: boolean;
+  /** It takes tun-mtu (IV_MTU). */
+  readonly takesMtu: boolean;
+  /** IV_VER: what it calls itself. */
+  readonly version: string | undefined;
 }
 
 /** IV_NCP=2 alone stands for these. */
@@ -57,6 +67,10 @@ export function clientAbilities(peerInfo: string | undefined, options: string): 
     dynamicTlsCrypt: (proto & IV_PROTO_DYN_TLS_CRYPT) !== 0,
     dataEpoch: (proto & IV_PROTO_DATA_EPOCH) !== 0,
     p2pNegotiation: (proto & IV_PROTO_NCP_P2P) !== 0,
+    temporaryFailures: (proto & IV_PROTO_AUTH_FAIL_TEMP) !== 0,
+    pushUpdate: (proto & IV_PROTO_PUSH_UPDATE) !== 0,
+    takesMtu: /^\d{1,5}$/.test(values.get("IV_MTU") ?? ""),
+    version: values.get("IV_VER"),
   };
 }
 

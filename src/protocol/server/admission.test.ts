@@ -11,6 +11,7 @@ import { controlCrypto } from "../control/protection.ts";
 import {
   DROP_CONTROL_ACKS,
   DROP_CONTROL_AUTHENTICATION,
+  DROP_CONTROL_KEY_AGE,
   DROP_CONTROL_KEY_ID,
   DROP_CONTROL_OVERSIZE,
   DROP_CONTROL_SESSION_ID,
@@ -19,7 +20,7 @@ import {
   DROP_OPCODE_UNKNOWN,
   DROP_PACKET_EMPTY,
 } from "../drop.ts";
-import { type Admission, type AdmissionConfig, admit } from "./admission.ts";
+import { type Admission, type AdmissionConfig, admit, admitStream } from "./admission.ts";
 
 const NOW = 1_700_000_000;
 const ADDRESS = Uint8Array.from([192, 0, 2, 1, 4, 210]);
@@ -27,12 +28,18 @@ const ELSEWHERE = Uint8Array.from([192, 0, 2, 2, 4, 210]);
 const CLIENT = Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8]);
 const { material } = TLS_CRYPT_V2;
 
-const server = (wrap: ControlWrap, forceCookie = true): AdmissionConfig => ({
-  wrap: wrap.kind === "tls-crypt-v2" ? NO_WRAP : wrap.kind === "tls-auth" ? { ...wrap, direction: 0 } : wrap,
-  wrappedKeys: wrap.kind === "tls-crypt-v2" ? { serverKey: SERVER_KEY, material, forceCookie } : undefined,
-  cookies: new SessionCookies(new Uint8Array(32).fill(9), 60, noblePrimitives),
-  primitives: noblePrimitives,
-});
+function server(wrap: ControlWrap, forceCookie = true, maxAgeDays?: number): AdmissionConfig {
+  const own =
+    wrap.kind === "tls-crypt-v2" ? NO_WRAP : wrap.kind === "tls-auth" ? ({ ...wrap, direction: 0 } as const) : wrap;
+  const keys = { serverKey: SERVER_KEY, material, forceCookie, maxAgeDays };
+  return {
+    wrap: own,
+    crypto: controlCrypto(own, "server", noblePrimitives),
+    wrappedKeys: wrap.kind === "tls-crypt-v2" ? keys : undefined,
+    cookies: new SessionCookies(new Uint8Array(32).fill(9), 60, noblePrimitives),
+    primitives: noblePrimitives,
+  };
+}
 
 /** A packet of the client, as it goes on the link. */
 function sealed(wrap: ControlWrap, fields: Partial<ControlPacket> & { readonly opcode: number }, id = 0x0f000001) {
@@ -163,6 +170,41 @@ describe("tls-crypt-v2", () => {
     expect(typeof drop(Buffer.concat([empty, TLS_CRYPT_V2.wrapped]))).toBe("number");
     expect(drop(packet, server(TLS_CRYPT))).toBe(DROP_OPCODE_UNKNOWN);
   });
+});
+
+describe("tls-crypt-v2-max-age", () => {
+  const made = (days: number): Uint8Array => {
+    const metadata = Buffer.alloc(9);
+    metadata[0] = 1;
+    metadata.writeBigUInt64BE(BigInt(NOW - days * 86_400), 1);
+    return metadata;
+  };
+  const answerTo = (metadata: Uint8Array, maxAgeDays: number | undefined) => {
+    const wrapped = Uint8Array.from(wrapClientKey(SERVER_KEY, TLS_CRYPT_V2.key, Buffer.from(metadata)));
+    const wrap = { ...TLS_CRYPT_V2, wrapped };
+    return admit(server(wrap, true, maxAgeDays), sealed(wrap, { opcode: 10 }), ADDRESS, NOW);
+  };
+
+  test("a key that was made too long ago is refused, one that was not is taken (test_tls_crypt.c: 30 days)", () => {
+    expect(answerTo(made(29), 30)).toMatchObject({ kind: "answer" });
+    expect(answerTo(made(31), 30)).toBe(DROP_CONTROL_KEY_AGE);
+    expect(answerTo(made(10_000), undefined)).toMatchObject({ kind: "answer" });
+  });
+
+  test("one that does not say when is refused", () => {
+    expect(answerTo(Buffer.from("\0office"), 30)).toBe(DROP_CONTROL_KEY_AGE);
+    expect(answerTo(made(1).subarray(0, 8), 30)).toBe(DROP_CONTROL_KEY_AGE);
+  });
+});
+
+test.each(WRAPS)("the first packet of a connection is a client's reset, and nothing else: $kind", (wrap) => {
+  const config = server(wrap);
+  const reset = isV2(wrap) ? 10 : 7;
+  expect(admitStream(config, sealed(wrap, { opcode: reset }), NOW)).toMatchObject({ kind: "new-session" });
+  const other = sealed(wrap, { opcode: isV2(wrap) ? 11 : 4, acks: [0], peerSessionId: CLIENT, packetId: 1 });
+  expect(admitStream(config, other, NOW)).toBe(DROP_CONTROL_UNEXPECTED);
+  expect(admitStream(config, sealed(wrap, { opcode: reset, packetId: 1 }), NOW)).toBe(DROP_CONTROL_UNEXPECTED);
+  expect(typeof admitStream(config, Buffer.from("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"), NOW)).toBe("number");
 });
 
 test.each(WRAPS)("a client of its own is admitted and comes up: $kind", (wrap) => {

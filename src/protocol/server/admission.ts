@@ -4,8 +4,10 @@
  * packet that acknowledges that one begins a session. With tls-crypt-v2 the key of the client comes with either packet.
  * Source: OpenVPN's ssl_pkt.c (tls_pre_decrypt_lite, check_session_hmac_and_pkt_id) and mudp.c.
  */
-import type { ControlWrap, Material } from "../config/types.ts";
+import type { WrappedKeysConfig } from "../config/server-types.ts";
+import type { ControlWrap } from "../config/types.ts";
 import type { SessionCookies } from "../control/cookie.ts";
+import type { ControlCrypto } from "../control/crypto.ts";
 import { RESEND_WRAPPED_KEY, readsEarlyNegotiation } from "../control/early-negotiation.ts";
 import {
   ACK_V1,
@@ -22,6 +24,7 @@ import { controlCrypto } from "../control/protection.ts";
 import { splitWrappedKey, unwrapKey } from "../control/wrapped-key.ts";
 import {
   DROP_CONTROL_AUTHENTICATION,
+  DROP_CONTROL_KEY_AGE,
   DROP_CONTROL_KEY_ID,
   DROP_CONTROL_OVERSIZE,
   DROP_CONTROL_SESSION_ID,
@@ -48,10 +51,10 @@ export type Admission =
 export interface AdmissionConfig {
   /** Of clients without a key of their own; `none` beside `wrappedKeys`: there are no such clients. */
   readonly wrap: ControlWrap;
-  /** tls-crypt-v2: the server's key. `forceCookie`: a client that does not read early negotiation is not answered. */
-  readonly wrappedKeys:
-    | { readonly serverKey: Uint8Array; readonly material: Material; readonly forceCookie: boolean }
-    | undefined;
+  /** The server's end of `wrap`. */
+  readonly crypto: ControlCrypto;
+  /** tls-crypt-v2. With forceCookie a client that does not read early negotiation is not answered. */
+  readonly wrappedKeys: WrappedKeysConfig | undefined;
   readonly cookies: SessionCookies;
   readonly primitives: ControlPrimitives;
 }
@@ -61,12 +64,17 @@ interface Opened {
   readonly packet: ControlPacket;
   readonly replayId: number;
   readonly wrap: ControlWrap;
+  readonly crypto: ControlCrypto;
   readonly metadata: Uint8Array;
 }
 
 const NOTHING = new Uint8Array(0);
 /** Ids of a first exchange: the resets are 0, what follows them 1. */
 const LAST_ID = 1;
+const DAY_S = 86_400;
+/** What stands beside a client's key: when it was made, in seconds as 64 bits (OpenVPN's tls_crypt.h). */
+const METADATA_TIMESTAMP = 1;
+const TIMESTAMP_LEN = 1 + 8;
 
 /** @param address of the client with its port @returns the drop code where the packet is nobody's */
 export function admit(
@@ -75,9 +83,9 @@ export function admit(
   address: Uint8Array,
   unixSeconds: number,
 ): Admission | number {
-  const opened = open(config, bytes);
+  const opened = open(config, bytes, unixSeconds);
   if (typeof opened === "number") return opened;
-  const { packet, wrap, metadata, replayId } = opened;
+  const { packet, wrap, crypto, metadata, replayId } = opened;
   const { cookies, wrappedKeys } = config;
   if (packet.opcode !== HARD_RESET_CLIENT_V2 && packet.opcode !== HARD_RESET_CLIENT_V3) {
     // CVE-2025-13086: which session it acknowledges is what shows that the client has got our answer.
@@ -100,11 +108,25 @@ export function admit(
     packetId: 0,
     payload: wrap.kind === "tls-crypt-v2" ? RESEND_WRAPPED_KEY : NOTHING,
   });
-  const crypto = controlCrypto(wrap, "server", config.primitives);
   return { kind: "answer", packet: crypto.seal(reset, 1, unixSeconds >>> 0) };
 }
 
-function open({ wrap, wrappedKeys, primitives }: AdmissionConfig, bytes: Uint8Array): Opened | number {
+/** The same of the first packet of a connection, whose address is its own: the session takes it as its first one. */
+export function admitStream(
+  config: AdmissionConfig,
+  bytes: Uint8Array,
+  unixSeconds: number,
+): (Admission & { readonly kind: "new-session" }) | number {
+  const opened = open(config, bytes, unixSeconds);
+  if (typeof opened === "number") return opened;
+  const { packet, wrap, metadata } = opened;
+  const isReset = packet.opcode === HARD_RESET_CLIENT_V2 || packet.opcode === HARD_RESET_CLIENT_V3;
+  if (!isReset || packet.packetId !== 0 || packet.acks.length > 0) return DROP_CONTROL_UNEXPECTED;
+  return { kind: "new-session", wrap, metadata };
+}
+
+function open(config: AdmissionConfig, bytes: Uint8Array, unixSeconds: number): Opened | number {
+  const { wrap, crypto, wrappedKeys, primitives } = config;
   if (bytes.length === 0) return DROP_PACKET_EMPTY;
   if (bytes.length > MAX_CONTROL_LEN) return DROP_CONTROL_OVERSIZE;
   const opcode = opcodeOf(bytes[0]!);
@@ -113,7 +135,7 @@ function open({ wrap, wrappedKeys, primitives }: AdmissionConfig, bytes: Uint8Ar
     if (opcode !== HARD_RESET_CLIENT_V2 && opcode !== CONTROL_V1 && opcode !== ACK_V1) return DROP_OPCODE_UNKNOWN;
     // Every client has a key of its own: a packet without one is nobody's (OpenVPN's read_control_auth).
     if (wrappedKeys !== undefined && wrap.kind === "none") return DROP_CONTROL_AUTHENTICATION;
-    return unseal(bytes, wrap, NOTHING, primitives);
+    return unseal(bytes, wrap, crypto, NOTHING);
   }
   if (wrappedKeys === undefined) return DROP_OPCODE_UNKNOWN;
   const split = splitWrappedKey(bytes);
@@ -121,19 +143,23 @@ function open({ wrap, wrappedKeys, primitives }: AdmissionConfig, bytes: Uint8Ar
   const client = unwrapKey(wrappedKeys.serverKey, split.wrapped, primitives);
   if (client === undefined) return DROP_CONTROL_AUTHENTICATION;
   const { key, metadata } = client;
-  const { material } = wrappedKeys;
-  return unseal(split.packet, { kind: "tls-crypt-v2", key, wrapped: split.wrapped, material }, metadata, primitives);
+  const { material, maxAgeDays } = wrappedKeys;
+  if (maxAgeDays !== undefined && isOlder(metadata, unixSeconds - maxAgeDays * DAY_S)) return DROP_CONTROL_KEY_AGE;
+  const own = { kind: "tls-crypt-v2", key, wrapped: split.wrapped, material } as const;
+  return unseal(split.packet, own, controlCrypto(own, "server", primitives), metadata);
 }
 
-function unseal(
-  bytes: Uint8Array,
-  wrap: ControlWrap,
-  metadata: Uint8Array,
-  primitives: ControlPrimitives,
-): Opened | number {
-  const opened = controlCrypto(wrap, "server", primitives).open(bytes);
+/** Whether a client's key was made before a time, or does not say when (tls_crypt.c, tls_crypt_v2_check_client_key_age). */
+function isOlder(metadata: Uint8Array, unixSeconds: number): boolean {
+  if (metadata.length < TIMESTAMP_LEN || metadata[0] !== METADATA_TIMESTAMP) return true;
+  const d = new DataView(metadata.buffer, metadata.byteOffset, metadata.byteLength);
+  return d.getUint32(1) * 2 ** 32 + d.getUint32(5) < unixSeconds;
+}
+
+function unseal(bytes: Uint8Array, wrap: ControlWrap, crypto: ControlCrypto, metadata: Uint8Array): Opened | number {
+  const opened = crypto.open(bytes);
   if (typeof opened === "number") return opened;
   const drop = controlCheck(opened.plain);
   if (drop !== DROP_NONE) return drop;
-  return { packet: controlRead(opened.plain), replayId: opened.id, wrap, metadata };
+  return { packet: controlRead(opened.plain), replayId: opened.id, wrap, crypto, metadata };
 }

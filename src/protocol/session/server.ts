@@ -32,12 +32,13 @@ import type { ServerSessionEnd } from "./events.ts";
 /** A client that is refused hears why: so long the message is repeated (OpenVPN's scheduled exit of auth_failed). */
 const REFUSED_S = 5;
 /** As OpenVPN's own server says it (ssl_ncp.c): clients tell people of it. */
-const NO_CIPHER = "Data channel cipher negotiation failed (no shared cipher)";
+export const NO_CIPHER = "Data channel cipher negotiation failed (no shared cipher)";
 
 export interface ServerSessionConfig {
   readonly control: ControlConfig;
   readonly verify: VerifyConfig;
   readonly data: DataConfig;
+  /** The client is told of the MTU where it takes that. */
   readonly tunnel: Pick<TunnelConfig, "mtu" | "mtuMax">;
   readonly keepalive: KeepaliveConfig;
   /** explicit-exit-notify: how often the client is told that the server leaves; 0 = not. */
@@ -142,6 +143,16 @@ export class ServerSession {
     return this.#association.traffic;
   }
 
+  /** As the client's: grows by what only the client can have made. */
+  get proofs(): number {
+    return this.#association.proofs;
+  }
+
+  /** What the client can do; undefined until it has logged in. */
+  get client(): ClientAbilities | undefined {
+    return "client" in this.#state ? this.#state.client : undefined;
+  }
+
   /** Before the client's first packet, or its second one where the first was answered without a session. */
   start(now: number): void {
     if (this.#state.kind !== "idle") return;
@@ -187,9 +198,19 @@ export class ServerSession {
     if (state.kind === "ended" || state.kind === "closing") return;
     const { exitNotify } = this.#config;
     if (state.kind !== "up" || exitNotify === 0) return this.#end(now, { kind: "closed" });
+    this.#timers.clearAll();
     this.#move({ kind: "closing", end: { kind: "closed" } });
     if (state.client.controlExit) this.#association.sayLast(now, "EXIT", exitNotify);
     else this.#association.sayExit(now, exitNotify);
+    this.#settle(now);
+  }
+
+  /** Tells a client whose tunnel is up something that ends it there too (RESTART, HALT), then ends; so long it is repeated. */
+  dismiss(now: number, message: string, seconds: number): void {
+    if (this.#state.kind !== "up") return this.close(now);
+    this.#move({ kind: "closing", end: { kind: "closed" } });
+    this.#timers.clearAll();
+    this.#association.sayLast(now, message, seconds);
     this.#settle(now);
   }
 
@@ -283,7 +304,8 @@ export class ServerSession {
     const { client, asked } = state;
     const plan = planKeys(this.#config.data, client, verdict.peerId, this.#config.epoch);
     if (plan === undefined) return this.#refuse(now, NO_CIPHER);
-    const push = composePush([...verdict.options, ...composePlan(plan, client.controlExit)]);
+    const mtu = client.takesMtu ? [`tun-mtu ${this.#config.tunnel.mtu}`] : [];
+    const push = composePush([...verdict.options, ...composePlan(plan, client.controlExit), ...mtu]);
     if (typeof push === "string") return this.#end(now, { kind: "unusable", directive: "push", problem: push });
     const configured = { kind: "configured", client, plan, push } as const;
     this.#move(configured);
@@ -315,9 +337,12 @@ export class ServerSession {
   }
 
   #refuse(now: number, reason: string, temporary?: TemporaryFailure): void {
+    const reads = this.client?.temporaryFailures === true;
     this.#move({ kind: "closing", end: { kind: "refused", reason } });
     this.#timers.clearAll();
-    this.#association.sayLast(now, authFailed(reason, temporary), REFUSED_S);
+    // Who does not read of a temporary failure would never come back after AUTH_FAILED, but does after RESTART.
+    const word = temporary === undefined || reads ? authFailed(reason, temporary) : `RESTART,${reason}`;
+    this.#association.sayLast(now, word, REFUSED_S);
   }
 
   #end(now: number, end: ServerSessionEnd): void {

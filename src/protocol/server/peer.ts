@@ -1,0 +1,50 @@
+/** One client of a server, from its first packet that counts: where it is, its session, and what it was given. */
+import type { LinkEnd, ServerSessionEnd } from "../session/events.ts";
+import type { ServerSession } from "../session/server.ts";
+import type { Guest } from "./guest.ts";
+import type { PeerLink } from "./peer-link.ts";
+
+/** Of a peer over TCP, in the place of the number of its socket. */
+export const STREAM = -1;
+
+/** Why somebody is a client no longer. */
+export type PeerEnd =
+  | ServerSessionEnd
+  | LinkEnd
+  /** A newer session of the same name, or at the same address, has taken its place. */
+  | { readonly kind: "replaced" }
+  /** By command. */
+  | { readonly kind: "killed" }
+  /** Too many that had not logged in yet: it was the oldest of those that came most often. */
+  | { readonly kind: "crowded-out" }
+  /** A connection over which no packet came in time, or first one that no client sends. */
+  | { readonly kind: "stream-silent" }
+  | { readonly kind: "stream-stranger"; readonly drop: string }
+  /** What this end did wrong; logged on its own. */
+  | { readonly kind: "fault" };
+
+export class Peer {
+  /** What its data packets carry, and rows in batches. */
+  readonly id: number;
+  /** The number of the socket that its datagrams come to, or STREAM. */
+  readonly socket: number;
+  readonly since: number;
+  link: PeerLink;
+  /** undefined: a connection over which nothing came yet. */
+  session: ServerSession | undefined;
+  /** What it was given, from when its login was accepted until it leaves. */
+  guest: Guest | undefined;
+  /** Its tunnel is up. */
+  isUp = false;
+  /** It was refused, and that was said. */
+  isRefused = false;
+  /** Of the login that is being decided: an answer to an earlier one has no meaning. */
+  login = 0;
+
+  constructor(id: number, socket: number, link: PeerLink, now: number) {
+    this.id = id;
+    this.socket = socket;
+    this.link = link;
+    this.since = now;
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * What happens between a client's login and its options: it is judged, its password verified, an older session of the same name
+ * ends, and it is given what it gets. A renegotiation logs in again: it must still be let in, as the same one.
+ */
+import type { ServerLimits } from "../config/server-types.ts";
+import type { TemporaryFailure } from "../control/message.ts";
+import { composePush } from "../push/compose.ts";
+import type { ClientLogin } from "../session/server.ts";
+import type { EntryDesk, PasswordPort } from "./entry.ts";
+import type { Identity } from "./guest.ts";
+import type { Peer } from "./peer.ts";
+
+/** Who does not know the password hears no more than that. */
+const WRONG_LOGIN = "wrong user name or password";
+const FULL = "the server has as many clients as it takes";
+/** Our choice: so many seconds later somebody may have left. */
+const FULL_BACKOFF_S = 10;
+
+export interface ReceptionOptions {
+  readonly desk: EntryDesk;
+  readonly passwords: PasswordPort;
+  readonly limits: Pick<ServerLimits, "maxClients">;
+  /** duplicate-cn. */
+  readonly duplicateNames: boolean;
+}
+
+/** What the owner of the peers does for it. */
+export interface ReceptionOwner {
+  readonly unixSeconds: () => number;
+  /** Ends a session whose name another one has. */
+  replace(now: number, peer: Peer): void;
+  /** A peer was let in: at its address it takes the place of whoever was there. */
+  admitted(now: number, peer: Peer): void;
+  /** To be logged. @param name undefined: it has shown none that counts */
+  refused(now: number, peer: Peer, name: string | undefined, cause: string): void;
+  /** Something was decided outside of what the peer is handled in. */
+  touched(now: number, peer: Peer): void;
+}
+
+export class Reception {
+  readonly #owner: ReceptionOwner;
+  #options: ReceptionOptions;
+  /** Who is in, by name. */
+  readonly #byName = new Map<string, Set<Peer>>();
+  #count = 0;
+
+  constructor(owner: ReceptionOwner, options: ReceptionOptions) {
+    this.#owner = owner;
+    this.#options = options;
+  }
+
+  /** From now on others decide; who is in stays in until its next renegotiation. */
+  replaceOptions(options: ReceptionOptions): void {
+    this.#options = options;
+  }
+
+  /** How many are in. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Who is in under a name. */
+  named(name: string): readonly Peer[] {
+    return [...(this.#byName.get(name) ?? [])];
+  }
+
+  /** A peer's session asks for a verdict. */
+  handle(now: number, peer: Peer, login: ClientLogin, isRenewal: boolean): void {
+    const serial = ++peer.login;
+    const { desk, passwords } = this.#options;
+    const earlier = isRenewal ? peer.guest : undefined;
+    const judgement = desk.judge(this.#owner.unixSeconds(), login, earlier, peer.link.endpoint.address);
+    switch (judgement.kind) {
+      case "accept":
+        return this.#accept(now, peer, judgement.identity, isRenewal);
+      case "refuse":
+        return this.#refuse(now, peer, earlier?.name, judgement.reason, judgement.cause, judgement.temporary);
+      case "password": {
+        const { user, password, hash, identity } = judgement;
+        passwords.verify(hash, password, (at, isRight) => {
+          if (peer.login !== serial) return;
+          if (isRight) this.#accept(at, peer, identity, isRenewal);
+          else this.#refuse(at, peer, user, WRONG_LOGIN, wrongPassword(user, hash !== undefined));
+          this.#owner.touched(at, peer);
+        });
+        return;
+      }
+    }
+    judgement satisfies never;
+  }
+
+  /** A peer leaves, whether it was in or not. */
+  leave(peer: Peer): void {
+    peer.login++;
+    const { guest } = peer;
+    if (guest === undefined) return;
+    peer.guest = undefined;
+    this.#count--;
+    const others = this.#byName.get(guest.name);
+    others?.delete(peer);
+    if (others?.size === 0) this.#byName.delete(guest.name);
+    this.#options.desk.release(guest);
+  }
+
+  #accept(now: number, peer: Peer, identity: Identity, isRenewal: boolean): void {
+    const { desk, limits, duplicateNames } = this.#options;
+    const { name } = identity;
+    const unixSeconds = this.#owner.unixSeconds();
+    if (isRenewal) return this.#renew(now, peer, unixSeconds);
+    if (!duplicateNames) for (const older of this.named(name)) this.#owner.replace(now, older);
+    if (this.#count >= limits.maxClients) {
+      const temporary = { backoff: FULL_BACKOFF_S, advance: "no" } as const;
+      return this.#refuse(now, peer, name, FULL, `max-clients ${limits.maxClients} are in`, temporary);
+    }
+    const guest = desk.grant(unixSeconds, identity);
+    if ("refused" in guest) return this.#refuse(now, peer, name, "", guest.refused);
+    peer.guest = guest;
+    this.#count++;
+    const others = this.#byName.get(name);
+    if (others === undefined) this.#byName.set(name, new Set([peer]));
+    else others.add(peer);
+    const token = desk.token(unixSeconds, guest);
+    const options = token === undefined ? guest.options : [...guest.options, `auth-token ${token}`];
+    peer.session?.decide(now, { kind: "accept", peerId: peer.id, options });
+    this.#owner.admitted(now, peer);
+  }
+
+  #renew(now: number, peer: Peer, unixSeconds: number): void {
+    const { guest, session } = peer;
+    if (guest === undefined || session === undefined) return;
+    session.decide(now, { kind: "accept", peerId: peer.id, options: guest.options });
+    const token = this.#options.desk.token(unixSeconds, guest);
+    if (token === undefined) return;
+    const messages = composePush([`auth-token ${token}`]);
+    if (typeof messages !== "string") for (const message of messages) session.say(message);
+  }
+
+  #refuse(
+    now: number,
+    peer: Peer,
+    name: string | undefined,
+    reason: string,
+    cause: string,
+    temporary?: TemporaryFailure,
+  ): void {
+    peer.isRefused = true;
+    this.#owner.refused(now, peer, name, cause);
+    peer.session?.decide(now, { kind: "reject", reason, temporary });
+  }
+}
+
+const wrongPassword = (user: string, isKnown: boolean): string =>
+  isKnown ? `the password of ${user} is wrong` : `there is no user ${user}`;

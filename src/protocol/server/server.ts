@@ -1,0 +1,674 @@
+/**
+ * A server of many clients, without I/O: whose packets are whose, who may begin a session, when whose time is up. It is fed with
+ * what arrives and asked when it wants to be called (`poll`, `pollAt`); packets leave by the links of the peers, and what happens
+ * is told to its watcher.
+ *
+ *     datagram -- number of a peer that is at this address --------------------------> its session
+ *              -- ... at another one: opened first, and only then is the peer there -> its session (float)
+ *              -- address of a peer, and of control packets its session id ----------> its session
+ *              -- anything else: admission.ts -- nothing kept --> an answer
+ *                                             -- address proved --> a new session, which takes the place of the one at its
+ *                                                                   address only when its login is accepted
+ *
+ * What a packet costs does not depend on how many peers there are: only those that something came from, and those whose time is
+ * up, are looked at. Whatever one peer's packet or timer throws ends that peer alone.
+ */
+import { Batch } from "../../lib/batch.ts";
+import { CountLimit } from "../../lib/count-limit.ts";
+import { Counters } from "../../lib/counters.ts";
+import { DeadlineHeap } from "../../lib/deadline-heap.ts";
+import { IpAddress } from "../../lib/ip.ts";
+import { type Random, randomBelow } from "../../lib/random.ts";
+import type { ServerPart } from "../config/server-types.ts";
+import type { ServerConfig } from "../config/types.ts";
+import { SessionCookies } from "../control/cookie.ts";
+import {
+  ACK_V1,
+  CONTROL_V1,
+  CONTROL_WKC_V1,
+  DATA_V1,
+  DATA_V2,
+  HARD_RESET_CLIENT_V2,
+  HARD_RESET_CLIENT_V3,
+  opcodeOf,
+} from "../control/opcode.ts";
+import { CONTROL_HEADER_LEN, MAX_CONTROL_LEN, SESSION_ID_LEN } from "../control/packet.ts";
+import { controlCrypto } from "../control/protection.ts";
+import { DATA_V2_HEADER_LEN, dataPeerId, PEER_ID_NONE } from "../data/packet.ts";
+import {
+  DROP_CONTROL_OVERSIZE,
+  DROP_CONTROL_REPLAY,
+  DROP_OPCODE_UNKNOWN,
+  DROP_PACKET_EMPTY,
+  SESSION_DROP_NAMES,
+  SessionDrops,
+} from "../drop.ts";
+import type { CipherName, TlsContext } from "../ports.ts";
+import type { AssociationStart, SessionPorts } from "../session/association.ts";
+import type { LinkEnd } from "../session/events.ts";
+import { ServerSession, type ServerSessionConfig, type ServerSessionEvent } from "../session/server.ts";
+import { AddressTable } from "./address-table.ts";
+import { type Admission, type AdmissionConfig, admit, admitStream } from "./admission.ts";
+import type { EntryDesk, PasswordPort } from "./entry.ts";
+import type { Guest } from "./guest.ts";
+import { Newcomers } from "./newcomers.ts";
+import { Peer, type PeerEnd, STREAM } from "./peer.ts";
+import { PeerIds } from "./peer-ids.ts";
+import type { DatagramSource, PeerLink, Sources } from "./peer-link.ts";
+import { Reception } from "./reception.ts";
+import { UsedCookies } from "./used-cookies.ts";
+
+const NEVER = Number.POSITIVE_INFINITY;
+/** Rows that are opened or sealed at once. */
+const ROWS = 1024;
+/** Our choice: so many may be in the midst of a handshake, or connected without having said anything. */
+export const MAX_NEWCOMERS = 256;
+/** What the side behind the server can tell apart (server-side.ts in src/tunnel). */
+const MOST_PEERS = 65_536;
+/** Our choice: over a connection the first packet comes within so long. A client sends it at once. */
+const FIRST_PACKET_MS = 10_000;
+
+/** What #match says beside the number of a peer. */
+const STRANGER = -1;
+const UNKNOWN_PEER = -2;
+const EMPTY = -3;
+/** Of peer n, from another address: FLOAT - n. */
+const FLOAT = -4;
+
+const COUNTERS = [
+  "first-packets-answered",
+  "sessions-begun",
+  "floats",
+  "peer-unknown",
+  "first-packets-limited",
+  "sessions-limited",
+  "sessions-full",
+  "floats-refused",
+] as const;
+type ServerCounter = (typeof COUNTERS)[number];
+const counter = (name: ServerCounter): number => COUNTERS.indexOf(name);
+const ANSWERED = counter("first-packets-answered");
+const BEGUN = counter("sessions-begun");
+const FLOATS = counter("floats");
+const PEER_UNKNOWN = counter("peer-unknown");
+const FIRST_LIMITED = counter("first-packets-limited");
+const SESSIONS_LIMITED = counter("sessions-limited");
+const FULL = counter("sessions-full");
+const FLOATS_REFUSED = counter("floats-refused");
+
+/** What happens to peers. What one of these throws is the peer's fault where it has one: it ends. */
+export interface ServerWatcher {
+  /** Opened packets; `rows.peer` says of which peer, whose tunnel is up. They are the watcher's until it returns. */
+  deliver(now: number, rows: Batch): void;
+  up(now: number, peer: Peer, guest: Guest, cipher: CipherName): void;
+  /** Its tunnel was up. */
+  down(now: number, peer: Peer, guest: Guest, end: PeerEnd): void;
+  /** Of a login. @param name undefined: it has shown none that counts */
+  refused(now: number, peer: Peer, name: string | undefined, cause: string): void;
+  /** It is over before the tunnel was up, and not by the verdict on a login. @param guest whose login was accepted */
+  failed(now: number, peer: Peer, guest: Guest | undefined, end: PeerEnd): void;
+  floated(now: number, peer: Peer, from: PeerLink): void;
+  /** Something threw. @param peer undefined: nobody's fault that can be told */
+  fault(now: number, peer: Peer | undefined, error: unknown): void;
+}
+
+export interface ServerParts {
+  readonly config: ServerConfig & ServerPart;
+  readonly ports: Omit<SessionPorts, "tls">;
+  /** Of the configuration; its owner closes it. */
+  readonly tls: TlsContext;
+  readonly desk: EntryDesk;
+  readonly passwords: PasswordPort;
+  /** 32 random bytes: what clients were answered is known again by it, also by another run. */
+  readonly cookieKey: Uint8Array;
+  readonly unixSeconds: () => number;
+  readonly watcher: ServerWatcher;
+}
+
+export class Server {
+  /** Of packets that no session took. */
+  readonly drops = new SessionDrops();
+  readonly counters = new Counters<ServerCounter>(COUNTERS);
+  readonly #parts: ServerParts;
+  readonly #ports: SessionPorts;
+  readonly #watcher: ServerWatcher;
+  readonly #cookies: SessionCookies;
+  readonly #cookiesUsed = new UsedCookies();
+  readonly #capacity: number;
+  readonly #peers: (Peer | undefined)[];
+  readonly #ids: PeerIds;
+  readonly #addresses: AddressTable;
+  /** By peer: the client's session id; and 1: its datagrams are told apart by their numbers. */
+  readonly #sessionIds: Uint8Array;
+  readonly #isNumbered: Uint8Array;
+  /** By peer, of the one that is found at its address: another one there that has not logged in yet, -1: there is none. */
+  readonly #rival: Int32Array;
+  readonly #newcomers: Newcomers;
+  readonly #reception: Reception;
+  /** By peer + 1. */
+  readonly #deadlines: DeadlineHeap;
+  /** Peers that something was done with; each once. */
+  readonly #dirty: number[] = [];
+  readonly #isDirty: Uint8Array;
+  readonly #sources: DatagramSource[] = [];
+  readonly #opened = new Batch(ROWS);
+  readonly #sealed = new Batch(ROWS);
+  /** Of an address, for cookies: words and port. */
+  readonly #address = new Uint8Array(18);
+  readonly #addressView = new DataView(this.#address.buffer);
+  #tls: TlsContext;
+  #sessionConfig: ServerSessionConfig;
+  #admission: AdmissionConfig;
+  #initial: CountLimit;
+  #begins: CountLimit | undefined;
+
+  constructor(parts: ServerParts) {
+    const { config, ports, watcher, desk, passwords } = parts;
+    const { limits, entry, control } = config;
+    const capacity = Math.min(MOST_PEERS, limits.maxClients + MAX_NEWCOMERS);
+    this.#parts = parts;
+    this.#watcher = watcher;
+    this.#tls = parts.tls;
+    // One for all sessions, so that a renegotiation too goes by the settings and the revocation list of the day.
+    this.#ports = { ...ports, tls: { engine: (accept, name) => this.#tls.engine(accept, name), close: () => {} } };
+    this.#cookies = new SessionCookies(parts.cookieKey, control.handWindow, ports.control);
+    this.#sessionConfig = sessionConfig(config);
+    this.#admission = this.#admissionOf(config);
+    this.#initial = limitOf(limits.connectFreqInitial);
+    this.#begins = limits.connectFreq && limitOf(limits.connectFreq);
+    this.#capacity = capacity;
+    this.#peers = new Array(capacity).fill(undefined);
+    this.#ids = new PeerIds(capacity);
+    this.#addresses = new AddressTable(capacity, seed(ports.random));
+    this.#sessionIds = new Uint8Array(SESSION_ID_LEN * capacity);
+    this.#isNumbered = new Uint8Array(capacity);
+    this.#rival = new Int32Array(capacity).fill(-1);
+    this.#newcomers = new Newcomers(seed(ports.random));
+    this.#deadlines = new DeadlineHeap(capacity);
+    this.#isDirty = new Uint8Array(capacity);
+    this.#reception = new Reception(
+      {
+        unixSeconds: parts.unixSeconds,
+        replace: (now, peer) => this.end(now, peer, { kind: "replaced" }),
+        admitted: (now, peer) => this.#admitted(now, peer),
+        refused: (now, peer, name, cause) => watcher.refused(now, peer, name, cause),
+        touched: (now, peer) => this.#service(now, peer),
+      },
+      { desk, passwords, limits, duplicateNames: entry.duplicateNames },
+    );
+  }
+
+  /** Clients whose login was accepted. */
+  get count(): number {
+    return this.#reception.count;
+  }
+
+  /** All that there are, also those that have not logged in yet. */
+  *peers(): IterableIterator<Peer> {
+    for (const peer of this.#peers) if (peer !== undefined) yield peer;
+  }
+
+  /** Those under a name. */
+  named(name: string): readonly Peer[] {
+    return this.#reception.named(name);
+  }
+
+  /** Datagrams of one source, in the order of their arrival. They are opened in place, and are nobody's when this returns. */
+  handleDatagrams(now: number, source: DatagramSource, rows: Batch, from: Sources): void {
+    const socket = this.#socketOf(source);
+    for (let i = 0; i < rows.count; ) {
+      const id = this.#match(rows, i, from, socket);
+      let end = i + 1;
+      if (id >= 0) {
+        while (end < rows.count && this.#match(rows, end, from, socket) === id) end++;
+        this.#handleRun(now, this.#peers[id], rows, i, end);
+      } else if (id <= FLOAT) this.#float(now, this.#peers[FLOAT - id], rows, i, from, socket);
+      else if (id === STRANGER) this.#handleStranger(now, source, socket, rows, i, from);
+      else if (id === UNKNOWN_PEER) this.counters.bump(PEER_UNKNOWN);
+      else this.drops.drop(DROP_PACKET_EMPTY);
+      i = end;
+    }
+    this.#flush(now);
+  }
+
+  /** Somebody has connected. @returns undefined: there is no room */
+  openStream(now: number, link: PeerLink): Peer | undefined {
+    const peer = this.#mayBegin(now) ? this.#enter(now, STREAM, link) : undefined;
+    if (peer === undefined) return undefined;
+    this.#deadlines.set(peer.id + 1, now + FIRST_PACKET_MS);
+    return peer;
+  }
+
+  /** Packets of a connection, in their order. */
+  handleStream(now: number, peer: Peer, rows: Batch): void {
+    if (this.#peers[peer.id] !== peer || rows.count === 0) return;
+    if (peer.session === undefined) this.#beginStream(now, peer, rows);
+    if (peer.session !== undefined) this.#handleRun(now, peer, rows, 0, rows.count);
+    this.#flush(now);
+  }
+
+  /** There is no connection any more. */
+  streamEnded(now: number, peer: Peer, end: LinkEnd): void {
+    if (this.#peers[peer.id] === peer) this.end(now, peer, end);
+  }
+
+  /** Seals packets of the tunnel, as many as the link takes, in place and sends them. */
+  send(now: number, peer: Peer, rows: Batch): void {
+    const { session, link } = peer;
+    if (session === undefined) return;
+    const sealed = this.#sealed;
+    sealed.clear();
+    try {
+      rows.count = link.admit(rows, session.dataOverhead);
+      session.sealBatch(now, rows, sealed);
+      if (sealed.count > 0) link.send(now, sealed);
+    } catch (error) {
+      this.#fault(now, peer, error);
+    }
+  }
+
+  /** When {@link poll} wants to be called; in the past when at once, Infinity when never. */
+  pollAt(): number {
+    return this.#dirty.length > 0 ? Number.NEGATIVE_INFINITY : this.#deadlines.firstAt;
+  }
+
+  /** Does what is due. */
+  poll(now: number): void {
+    this.#flush(now);
+    // Each peer once: one whose time is up again at once is looked at in the next turn.
+    for (let left = this.#capacity; left > 0 && this.#deadlines.firstAt <= now; left--) {
+      const id = this.#deadlines.first - 1;
+      const peer = this.#peers[id];
+      this.#deadlines.set(id + 1, NEVER);
+      if (peer !== undefined) this.#touch(peer);
+    }
+    this.#flush(now);
+  }
+
+  /** Ends a session without a word. */
+  end(now: number, peer: Peer, end: PeerEnd): void {
+    if (this.#peers[peer.id] !== peer) return;
+    const { guest, isUp, link, session } = peer;
+    try {
+      session?.abandon(now);
+      this.#transmit(now, peer);
+    } catch (error) {
+      this.#watcher.fault(now, peer, error);
+    }
+    this.#leave(peer);
+    this.#reception.leave(peer);
+    link.close();
+    if (isUp && guest !== undefined) this.#watcher.down(now, peer, guest, end);
+    else if (!peer.isRefused) this.#watcher.failed(now, peer, guest, end);
+  }
+
+  /** Has something done by a session, and then what comes of it. */
+  command(now: number, peer: Peer, act: (session: ServerSession) => void): void {
+    const { session } = peer;
+    if (session === undefined || this.#peers[peer.id] !== peer) return;
+    try {
+      act(session);
+    } catch (error) {
+      return this.#fault(now, peer, error);
+    }
+    this.#service(now, peer);
+  }
+
+  /**
+   * Takes another configuration and what was made of it, as far as that goes: what is settled between the ends of a session
+   * stays as it is until it is over. What is bound to the tunnel itself and to ports is not looked at.
+   */
+  reload(config: ServerConfig & ServerPart, tls: TlsContext, desk: EntryDesk): void {
+    const { limits, entry } = config;
+    this.#tls = tls;
+    this.#sessionConfig = sessionConfig(config);
+    this.#admission = this.#admissionOf(config);
+    this.#initial = limitOf(limits.connectFreqInitial);
+    this.#begins = limits.connectFreq && limitOf(limits.connectFreq);
+    const { passwords } = this.#parts;
+    this.#reception.replaceOptions({ desk, passwords, limits, duplicateNames: entry.duplicateNames });
+  }
+
+  /** What all sessions that there are have counted, and what no session took. */
+  snapshot(): Record<string, number> {
+    const drops = new SessionDrops();
+    drops.values.set(this.drops.values);
+    for (const { session } of this.peers())
+      session?.drops.values.forEach((n, i) => {
+        drops.values[i]! += n;
+      });
+    const fields: Record<string, number> = { ...this.counters.snapshot() };
+    for (const [name, n] of Object.entries(drops.snapshot())) fields[`drop.${name}`] = n;
+    return fields;
+  }
+
+  /** The peer that a row is of, or one of the constants above. Touches nothing. */
+  #match(rows: Batch, i: number, from: Sources, socket: number): number {
+    const { bytes, view } = this.#ports.slab;
+    const at = rows.at[i]!;
+    const len = rows.len[i]!;
+    if (len === 0) return EMPTY;
+    const opcode = opcodeOf(bytes[at]!);
+    if (opcode === DATA_V2 && len >= DATA_V2_HEADER_LEN) {
+      const id = dataPeerId(view, at);
+      if (id !== PEER_ID_NONE) {
+        if (id >= this.#capacity || this.#isNumbered[id] === 0) return UNKNOWN_PEER;
+        return this.#addresses.isAt(id, from.words, 4 * i, from.port[i]!, socket) ? id : FLOAT - id;
+      }
+    }
+    const id = this.#addresses.find(from.words, 4 * i, from.port[i]!, socket);
+    if (opcode === DATA_V1 || opcode === DATA_V2) return id < 0 ? UNKNOWN_PEER : id;
+    if (id < 0 || len < CONTROL_HEADER_LEN) return STRANGER;
+    if (this.#hasSession(id, bytes, at + 1)) return id;
+    const rival = this.#rival[id]!;
+    return rival >= 0 && this.#hasSession(rival, bytes, at + 1) ? rival : STRANGER;
+  }
+
+  #hasSession(id: number, bytes: Uint8Array, at: number): boolean {
+    const own = this.#sessionIds;
+    const start = SESSION_ID_LEN * id;
+    for (let k = 0; k < SESSION_ID_LEN; k++) if (own[start + k] !== bytes[at + k]) return false;
+    return true;
+  }
+
+  /** Rows of one peer. */
+  #handleRun(now: number, peer: Peer | undefined, rows: Batch, from: number, end: number): void {
+    const session = peer?.session;
+    if (peer === undefined || session === undefined) return this.counters.bump(PEER_UNKNOWN);
+    if (this.#opened.room < end - from) this.#flush(now);
+    const opened = this.#opened;
+    const first = opened.count;
+    try {
+      session.handleRows(now, rows, from, end, opened);
+    } catch (error) {
+      opened.count = first;
+      return this.#fault(now, peer, error);
+    }
+    opened.peer.fill(peer.id, first, opened.count);
+    this.#touch(peer);
+  }
+
+  /** A packet with the number of a peer that is elsewhere: if it opens, the peer is here now. */
+  #float(now: number, peer: Peer | undefined, rows: Batch, i: number, from: Sources, socket: number): void {
+    const session = peer?.session;
+    if (peer === undefined || session === undefined) return this.counters.bump(PEER_UNKNOWN);
+    const before = this.#opened.count;
+    const { proofs } = session;
+    this.#handleRun(now, peer, rows, i, i + 1);
+    if (session.proofs === proofs || this.#peers[peer.id] !== peer) return;
+    const { words, port } = from;
+    const other = this.#peers[this.#addresses.find(words, 4 * i, port[i]!, socket)];
+    if (other !== undefined && other.guest !== undefined) {
+      this.#opened.count = Math.min(before, this.#opened.count);
+      return this.counters.bump(FLOATS_REFUSED);
+    }
+    if (other !== undefined) this.end(now, other, { kind: "replaced" });
+    const rival = this.#peers[this.#rival[peer.id]!];
+    if (rival !== undefined) this.end(now, rival, { kind: "replaced" });
+    const { link } = peer;
+    this.#addresses.remove(peer.id);
+    this.#addresses.place(peer.id, words, 4 * i, port[i]!, socket);
+    this.#addresses.enter(peer.id);
+    peer.link = this.#sources[socket]!.peer({ address: addressAt(words, 4 * i), port: port[i]! });
+    this.counters.bump(FLOATS);
+    this.#watcher.floated(now, peer, link);
+  }
+
+  /** A packet of an address without a session, or of another session than is there. */
+  #handleStranger(now: number, source: DatagramSource, socket: number, rows: Batch, i: number, from: Sources): void {
+    const { bytes } = this.#ports.slab;
+    const at = rows.at[i]!;
+    const len = rows.len[i]!;
+    const opcode = opcodeOf(bytes[at]!);
+    const isReset = opcode === HARD_RESET_CLIENT_V2 || opcode === HARD_RESET_CLIENT_V3;
+    if (!isReset && opcode !== CONTROL_V1 && opcode !== CONTROL_WKC_V1 && opcode !== ACK_V1)
+      return this.drops.drop(DROP_OPCODE_UNKNOWN);
+    if (len > MAX_CONTROL_LEN) return this.drops.drop(DROP_CONTROL_OVERSIZE);
+    // Before the work of looking into it.
+    if (isReset && !this.#initial.allows(now)) return this.counters.bump(FIRST_LIMITED);
+    try {
+      const packet = bytes.slice(at, at + len);
+      const unixSeconds = this.#parts.unixSeconds();
+      const admission = admit(this.#admission, packet, this.#nameOf(from, i), unixSeconds);
+      if (typeof admission === "number") return this.drops.drop(admission);
+      if (isReset) this.#initial.take(now);
+      const endpoint = { address: addressAt(from.words, 4 * i), port: from.port[i]! };
+      if (admission.kind === "answer") {
+        this.counters.bump(ANSWERED);
+        return source.answer(now, endpoint, admission.packet);
+      }
+      if (admission.kind === "session") {
+        if (!this.#cookiesUsed.add(admission.resumed.ownSessionId)) return this.drops.drop(DROP_CONTROL_REPLAY);
+        // It was answered before, and is nobody who made its address up: that answer is not counted.
+        this.#initial.giveBack();
+      }
+      const peer = this.#begin(now, source.peer(endpoint), socket, admission, from, i);
+      if (peer === undefined) return;
+      this.#sessionIds.set(packet.subarray(1, CONTROL_HEADER_LEN), SESSION_ID_LEN * peer.id);
+      this.#handleRun(now, peer, rows, i, i + 1);
+    } catch (error) {
+      this.#watcher.fault(now, undefined, error);
+    }
+  }
+
+  /** A new session at an address that has proved to be a client's. */
+  #begin(
+    now: number,
+    link: PeerLink,
+    socket: number,
+    admission: Exclude<Admission, { readonly kind: "answer" }>,
+    from: Sources,
+    i: number,
+  ): Peer | undefined {
+    if (!this.#mayBegin(now)) return undefined;
+    const there = this.#peers[this.#addresses.find(from.words, 4 * i, from.port[i]!, socket)];
+    // Two that have not logged in: the later one is the client.
+    const stale = there === undefined || there.guest === undefined ? there : this.#peers[this.#rival[there.id]!];
+    if (stale !== undefined) this.end(now, stale, { kind: "replaced" });
+    const peer = this.#enter(now, socket, link);
+    if (peer === undefined) return undefined;
+    this.#isNumbered[peer.id] = 1;
+    this.#addresses.place(peer.id, from.words, 4 * i, from.port[i]!, socket);
+    if (there === undefined || there === stale) this.#addresses.enter(peer.id);
+    else this.#rival[there.id] = peer.id;
+    this.#startSession(now, peer, admission);
+    return peer;
+  }
+
+  #beginStream(now: number, peer: Peer, rows: Batch): void {
+    const { bytes } = this.#ports.slab;
+    const at = rows.at[0]!;
+    try {
+      const packet = bytes.slice(at, at + rows.len[0]!);
+      const admission = admitStream(this.#admission, packet, this.#parts.unixSeconds());
+      if (typeof admission === "number") {
+        this.drops.drop(admission);
+        return this.end(now, peer, { kind: "stream-stranger", drop: SESSION_DROP_NAMES[~admission]! });
+      }
+      this.#startSession(now, peer, admission);
+    } catch (error) {
+      this.#fault(now, peer, error);
+    }
+  }
+
+  #startSession(now: number, peer: Peer, admission: Exclude<Admission, { readonly kind: "answer" }>): void {
+    const { wrap } = admission;
+    const common = this.#sessionConfig;
+    const config = wrap === common.control.wrap ? common : { ...common, control: { ...common.control, wrap } };
+    const start: AssociationStart = {
+      link: peer.link,
+      unixSeconds: this.#parts.unixSeconds(),
+      resumed: admission.kind === "session" ? admission.resumed : undefined,
+    };
+    peer.session = new ServerSession(config, this.#ports, start);
+    peer.session.start(now);
+    this.counters.bump(BEGUN);
+  }
+
+  #mayBegin(now: number): boolean {
+    if (this.#begins?.take(now) !== false) return true;
+    this.counters.bump(SESSIONS_LIMITED);
+    return false;
+  }
+
+  /** A number for somebody new; where there are too many that have not logged in, one of them goes. */
+  #enter(now: number, socket: number, link: PeerLink): Peer | undefined {
+    if (this.#newcomers.count >= MAX_NEWCOMERS) {
+      const first = this.#peers[this.#newcomers.first()];
+      if (first !== undefined) this.end(now, first, { kind: "crowded-out" });
+    }
+    const id = this.#ids.take();
+    if (id < 0) {
+      this.counters.bump(FULL);
+      return undefined;
+    }
+    const peer = new Peer(id, socket, link, now);
+    this.#peers[id] = peer;
+    this.#newcomers.add(id, link.endpoint.address);
+    return peer;
+  }
+
+  /** Its login was accepted: whoever was at its address before is gone now. */
+  #admitted(now: number, peer: Peer): void {
+    this.#newcomers.remove(peer.id);
+    if (peer.socket === STREAM) return;
+    for (const other of this.#peersWithRival(peer.id)) this.end(now, other, { kind: "replaced" });
+  }
+
+  /** Who is found at the address that a rival is placed at. */
+  #peersWithRival(rival: number): Peer[] {
+    const owner = this.#rival.indexOf(rival);
+    const peer = owner < 0 ? undefined : this.#peers[owner];
+    return peer === undefined ? [] : [peer];
+  }
+
+  /** Takes a peer out of all tables. Whoever waits for its address gets it. */
+  #leave(peer: Peer): void {
+    const { id } = peer;
+    this.#peers[id] = undefined;
+    this.#newcomers.remove(id);
+    this.#deadlines.set(id + 1, NEVER);
+    this.#isNumbered[id] = 0;
+    if (peer.socket !== STREAM) {
+      const heir = this.#rival[id]!;
+      this.#rival[id] = -1;
+      if (!this.#addresses.remove(id)) {
+        const owner = this.#rival.indexOf(id);
+        if (owner >= 0) this.#rival[owner] = -1;
+      }
+      if (heir >= 0) this.#addresses.enter(heir);
+    }
+    this.#ids.put(id);
+  }
+
+  #touch(peer: Peer): void {
+    if (this.#isDirty[peer.id] === 1) return;
+    this.#isDirty[peer.id] = 1;
+    this.#dirty.push(peer.id);
+  }
+
+  /** Does what came of what was handled, and delivers what was opened. */
+  #flush(now: number): void {
+    for (let id = this.#dirty.pop(); id !== undefined; id = this.#dirty.pop()) {
+      this.#isDirty[id] = 0;
+      const peer = this.#peers[id];
+      if (peer !== undefined) this.#service(now, peer);
+    }
+    const opened = this.#opened;
+    if (opened.count === 0) return;
+    try {
+      this.#watcher.deliver(now, opened);
+    } catch (error) {
+      this.#watcher.fault(now, undefined, error);
+    }
+    opened.clear();
+  }
+
+  /** Lets a session do what is due, and does what it wants done. */
+  #service(now: number, peer: Peer): void {
+    const { session } = peer;
+    if (this.#peers[peer.id] !== peer) return;
+    if (session === undefined) {
+      if (now - peer.since >= FIRST_PACKET_MS) this.end(now, peer, { kind: "stream-silent" });
+      else this.#deadlines.set(peer.id + 1, peer.since + FIRST_PACKET_MS);
+      return;
+    }
+    try {
+      if (session.pollAt() <= now) session.handleTimeout(now);
+      this.#transmit(now, peer);
+      for (let event = session.pollEvent(); event !== undefined; event = session.pollEvent()) {
+        this.#handle(now, peer, event);
+        if (this.#peers[peer.id] !== peer) return;
+        this.#transmit(now, peer);
+      }
+      this.#deadlines.set(peer.id + 1, session.pollAt());
+    } catch (error) {
+      this.#fault(now, peer, error);
+    }
+  }
+
+  #transmit(now: number, { session, link }: Peer): void {
+    if (session === undefined) return;
+    for (let packet = session.pollTransmit(now); packet !== undefined; packet = session.pollTransmit(now))
+      link.sendPacket(now, packet);
+  }
+
+  #handle(now: number, peer: Peer, event: ServerSessionEvent): void {
+    switch (event.kind) {
+      case "moved":
+      case "rekeyed":
+        return;
+      case "login":
+        return this.#reception.handle(now, peer, event.login, event.isRenewal);
+      case "up": {
+        const { guest } = peer;
+        if (guest === undefined) throw new Error("a tunnel is up whose login nobody accepted");
+        peer.isUp = true;
+        return this.#watcher.up(now, peer, guest, event.cipher);
+      }
+      case "ended":
+        return this.end(now, peer, event.end);
+    }
+    event satisfies never;
+  }
+
+  /** What one peer's packet or timer threw ends that peer. */
+  #fault(now: number, peer: Peer, error: unknown): void {
+    this.#watcher.fault(now, peer, error);
+    this.end(now, peer, { kind: "fault" });
+  }
+
+  #socketOf(source: DatagramSource): number {
+    const known = this.#sources.indexOf(source);
+    return known >= 0 ? known : this.#sources.push(source) - 1;
+  }
+
+  #nameOf({ words, port }: Sources, i: number): Uint8Array {
+    const d = this.#addressView;
+    for (let k = 0; k < 4; k++) d.setInt32(4 * k, words[4 * i + k]!);
+    d.setUint16(16, port[i]!);
+    return this.#address;
+  }
+
+  #admissionOf({ control, wrappedKeys }: ServerConfig & ServerPart): AdmissionConfig {
+    const { wrap } = control;
+    const primitives = this.#parts.ports.control;
+    return {
+      ...{ wrap, wrappedKeys, primitives, cookies: this.#cookies },
+      crypto: controlCrypto(wrap, "server", primitives),
+    };
+  }
+}
+
+function sessionConfig(config: ServerConfig & ServerPart): ServerSessionConfig {
+  const { control, verify, data, tunnel, keepalive, exitNotify } = config;
+  return { control, verify, data, tunnel, keepalive, exitNotify, epoch: true };
+}
+
+const limitOf = ({ count, seconds }: { readonly count: number; readonly seconds: number }): CountLimit =>
+  new CountLimit(count, seconds);
+
+const seed = (random: Random): number => randomBelow(random, 2 ** 32) | 0;
+
+const addressAt = (words: Int32Array, at: number): IpAddress =>
+  new IpAddress(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!);

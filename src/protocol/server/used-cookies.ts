@@ -1,0 +1,21 @@
+/**
+ * Cookies that a session has begun with: each does that once. Else one who has two of them could begin sessions as often as it
+ * likes, and be answered as often, whatever connect-freq-initial says.
+ */
+/** Our choice, more than can begin in the time that a cookie is good for, by far. */
+const REMEMBERED = 4096;
+
+export class UsedCookies {
+  /** In the order in which they were used. */
+  readonly #used = new Set<string>();
+
+  /** @returns false: it was used before */
+  add(cookie: Uint8Array): boolean {
+    const name = cookie.toHex();
+    if (this.#used.has(name)) return false;
+    this.#used.add(name);
+    const [oldest] = this.#used;
+    if (this.#used.size > REMEMBERED && oldest !== undefined) this.#used.delete(oldest);
+    return true;
+  }
+}

@@ -1,0 +1,347 @@
+/**
+ * The server's side of the tunnel: ports that are listened on, the clients that come by them, and a side that they are joined to.
+ * The counterpart of the Dialer; it knows neither what ports nor what sides are made of.
+ *
+ *   idle -> listening -> leaving -> stopped
+ */
+
+import type { Batch } from "../lib/batch.ts";
+import { BoundedLog } from "../lib/bounded-log.ts";
+import { formatEndpoint } from "../lib/endpoint.ts";
+import type { Log, LogFields } from "../lib/log.ts";
+import type { Random } from "../lib/random.ts";
+import type { Arena, Slab } from "../lib/slab.ts";
+import type { ServerPart } from "../protocol/config/server-types.ts";
+import type { ServerConfig } from "../protocol/config/types.ts";
+import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
+import { tunnelMss } from "../protocol/data/mtu.ts";
+import { serverTlsParameters } from "../protocol/exchange/tls-parameters.ts";
+import type {
+  AeadFactory,
+  CbcFactory,
+  CipherName,
+  ControlPrimitives,
+  Decompressors,
+  TlsContext,
+  TlsContextFactory,
+} from "../protocol/ports.ts";
+import type { EntryDesk, PasswordPort } from "../protocol/server/entry.ts";
+import { explainPeer } from "../protocol/server/explain-peer.ts";
+import type { Guest } from "../protocol/server/guest.ts";
+import type { Peer, PeerEnd } from "../protocol/server/peer.ts";
+import { Server, type ServerWatcher } from "../protocol/server/server.ts";
+import type { LinkEnd } from "../protocol/session/events.ts";
+import type { ListenPorts, OpenPort, PeerLink, StreamReceiver } from "./listen.ts";
+import { reloadProblems } from "./reload.ts";
+import type { ServerSide } from "./server-side.ts";
+
+const NEVER = Number.POSITIVE_INFINITY;
+/** What openvpn puts around a packet of the tunnel at most: header, packet id, HMAC, IV, padding, compression, fragment. */
+const LONGEST_WRAP = 256;
+/** Our choices: lines of one kind a minute and at once, of what strangers cause, and of what those cause who have a key. */
+const HEARD = [6, 20] as const;
+const SAID = [60, 256] as const;
+/** Our choice: so long clients have to acknowledge that the server leaves. */
+const LEAVING_S = 2;
+
+export interface ListenerOptions {
+  readonly config: ServerConfig & ServerPart;
+  readonly entrance: EntryDesk;
+  readonly side: ServerSide;
+  readonly ports: ListenPorts;
+  readonly passwords: PasswordPort;
+  /** Where packets lie. */
+  readonly slab: Slab;
+  /** For what sessions make; emptied by whoever owns it when what was delivered has gone on. */
+  readonly scratch: Arena;
+  /** Over `slab`. They outlive the listener. */
+  readonly aead: AeadFactory;
+  readonly cbc: CbcFactory;
+  readonly decompressors: Decompressors;
+  readonly control: ControlPrimitives;
+  readonly tls: TlsContextFactory;
+  /** 32 bytes, random; the same after a restart where that is possible. */
+  readonly cookieKey: Uint8Array;
+  readonly log: Log;
+  readonly random: Random;
+  readonly unixSeconds: () => number;
+}
+
+/** A client whose tunnel is up, for whoever looks on. */
+export interface ServedPeer {
+  readonly id: number;
+  readonly name: string;
+  readonly endpoint: string;
+  readonly protocol: "udp" | "tcp";
+  readonly address: string | undefined;
+  readonly address6: string | undefined;
+  readonly cipher: CipherName | undefined;
+  readonly version: string | undefined;
+  /** Time at which it came up, in ms as `now`. */
+  readonly upAt: number;
+  /** Bytes of the tunnel from it and to it. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
+}
+
+type State = "idle" | "listening" | "leaving" | "stopped";
+
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #log: Log;
+  /** For what anybody can cause. */
+  readonly #heard: BoundedLog;
+  /** For what those can cause who have a key or a certificate. */
+  readonly #said: BoundedLog;
+  readonly #server: Server;
+  readonly #open: OpenPort[] = [];
+  /** Of peers whose tunnel is up. */
+  readonly #up = new Map<Peer, { readonly cipher: CipherName; readonly at: number }>();
+  #config: ServerConfig & ServerPart;
+  #tls: TlsContext;
+  #state: State = "idle";
+  #leaveBy = NEVER;
+
+  /** @throws UnusableTls where own material cannot be used */
+  constructor(options: ListenerOptions) {
+    const { config, tls, log } = options;
+    this.#options = options;
+    this.#config = config;
+    this.#log = log;
+    this.#heard = new BoundedLog(log, ...HEARD);
+    this.#said = new BoundedLog(log, ...SAID);
+    this.#tls = tls.context(serverTlsParameters(config.tls, config.verify, config.entry.clientCert));
+    const { slab, scratch, aead, cbc, decompressors, control, random } = options;
+    this.#server = new Server({
+      config,
+      ports: { slab, scratch, aead, cbc, decompressors, control, random },
+      tls: this.#tls,
+      desk: options.entrance,
+      passwords: options.passwords,
+      cookieKey: options.cookieKey,
+      unixSeconds: options.unixSeconds,
+      watcher: this.#watcher(),
+    });
+  }
+
+  /** Every client has been told, or nobody has to be. */
+  get left(): boolean {
+    return this.#state === "stopped";
+  }
+
+  /** There is a network: the ports are opened, once. @returns why the tunnel cannot be or nothing is listened on, in words */
+  networkUp(now: number): string | undefined {
+    if (this.#state !== "idle") return undefined;
+    const { side, ports } = this.#options;
+    const { network, tunnel, listen, clientToClient } = this.#config;
+    const problem = side.open(now, {
+      ...{ address: network.address, address6: network.address6, routes: network.routes },
+      ...{ mtu: tunnel.mtu, clientToClient },
+    });
+    if (problem !== undefined) return problem;
+    this.#state = "listening";
+    const longest = Math.max(MAX_CONTROL_LEN, tunnel.mtuMax + LONGEST_WRAP);
+    const problems: string[] = [];
+    for (const config of listen) {
+      const port = ports.listen(now, config, longest, {
+        handleDatagrams: (at, source, rows, from) => this.#server.handleDatagrams(at, source, rows, from),
+        accepted: (at, link) => this.#accepted(at, link),
+      });
+      const { address, port: number, protocol } = config;
+      const fields = { address: address === undefined ? "*" : `${address}`, port: number, protocol };
+      if (typeof port === "string") {
+        problems.push(port);
+        this.#log.write("error", "server.failed", port, fields);
+      } else {
+        this.#open.push(port);
+        this.#log.write("info", "server.listening", "", fields);
+      }
+    }
+    return this.#open.length > 0 ? undefined : problems.join("; ");
+  }
+
+  /** A server goes on listening, and its clients stay: they may be there again before they are missed. */
+  networkDown(): void {}
+
+  /** Tells every client; `left` is true when that is done. */
+  leave(now: number): void {
+    if (this.#state !== "listening") return this.stop(now, "shutdown");
+    this.#state = "leaving";
+    this.#leaveBy = now + LEAVING_S * 1000;
+    const word = this.#config.exitNotify === 2 ? "RESTART,[N]" : "RESTART";
+    for (const peer of [...this.#server.peers()]) {
+      if (peer.isUp) this.#server.command(now, peer, (session) => session.dismiss(now, word, LEAVING_S));
+      else this.#server.end(now, peer, { kind: "closed" });
+    }
+    this.#settle(now);
+  }
+
+  /** Ends at once: nobody is told. */
+  stop(now: number, reason: string): void {
+    if (this.#state === "stopped") return;
+    if (reason !== "shutdown") this.#log.write("warn", "server.stopped", reason);
+    for (const peer of [...this.#server.peers()]) this.#server.end(now, peer, { kind: "closed" });
+    for (const port of this.#open.splice(0)) port.close();
+    if (this.#state !== "idle") this.#options.side.close(now);
+    this.#setStopped();
+  }
+
+  /** For a listener that has failed in its own stop(): ports are closed and keys let go of, as far as that goes. */
+  discard(now: number): void {
+    for (const port of this.#open.splice(0)) quietly(() => port.close());
+    for (const { session } of [...this.#server.peers()]) quietly(() => session?.abandon(now));
+    this.#setStopped();
+  }
+
+  pollAt(): number {
+    return this.#state === "stopped" ? NEVER : Math.min(this.#server.pollAt(), this.#leaveBy);
+  }
+
+  /** Timers, events and what they want sent. */
+  poll(now: number): void {
+    if (this.#state === "stopped") return;
+    this.#server.poll(now);
+    this.#settle(now);
+  }
+
+  counters(): Record<string, number> {
+    const fields = { clients: this.#up.size, ...this.#server.snapshot() } as Record<string, number>;
+    for (const port of this.#open)
+      for (const [name, n] of Object.entries(port.drops())) fields[`drop.${name}`] = (fields[`drop.${name}`] ?? 0) + n;
+    return fields;
+  }
+
+  /** Those whose tunnel is up. */
+  peers(): ServedPeer[] {
+    return [...this.#up].flatMap(([peer, { cipher, at }]) => {
+      const { guest, session, link } = peer;
+      if (guest === undefined || session === undefined) return [];
+      const traffic = session.traffic();
+      return [
+        {
+          ...{ id: peer.id, name: guest.name, endpoint: formatEndpoint(link.endpoint), cipher, upAt: at },
+          protocol: link.isStream ? "tcp" : "udp",
+          ...{ address: guest.address?.toString(), address6: guest.address6?.toString() },
+          version: session.client?.version,
+          ...{ receivedBytes: traffic.openedBytes, sentBytes: traffic.sealedBytes },
+        },
+      ];
+    });
+  }
+
+  /** Ends the sessions of a name. They may come again at once. @returns how many there were */
+  kill(now: number, name: string): number {
+    const peers = this.#server.named(name);
+    for (const peer of peers) this.#server.end(now, peer, { kind: "killed" });
+    return peers.length;
+  }
+
+  /**
+   * Takes another configuration without ending a session, as far as that goes.
+   * @returns what it could not take, each a sentence that names the directive
+   * @throws UnusableTls where own material cannot be used; then everything is as it was
+   */
+  reload(_now: number, config: ServerConfig & ServerPart, entrance: EntryDesk): string[] {
+    const tls = this.#options.tls.context(serverTlsParameters(config.tls, config.verify, config.entry.clientCert));
+    this.#server.reload(config, tls, entrance);
+    this.#tls.close();
+    this.#tls = tls;
+    const problems = reloadProblems(this.#config, config);
+    this.#config = config;
+    return problems;
+  }
+
+  #accepted(now: number, link: PeerLink): StreamReceiver | undefined {
+    if (this.#state !== "listening") return undefined;
+    const peer = this.#server.openStream(now, link);
+    if (peer === undefined) return undefined;
+    return {
+      handleRows: (at: number, rows: Batch) => this.#server.handleStream(at, peer, rows),
+      ended: (at: number, end: LinkEnd) => this.#server.streamEnded(at, peer, end),
+    };
+  }
+
+  #watcher(): ServerWatcher {
+    const { side, unixSeconds } = this.#options;
+    const explain = (end: PeerEnd): string => explainPeer(end, this.#config, unixSeconds());
+    return {
+      deliver: (now, rows) => side.deliver(now, rows),
+      up: (now, peer, guest, cipher) => this.#joined(now, peer, guest, cipher),
+      down: (now, peer, guest, end) => {
+        this.#up.delete(peer);
+        side.leave(now, peer.id);
+        this.#log.write("info", "peer.down", explain(end), { ...whose(peer, guest.name), reason: end.kind });
+      },
+      refused: (now, peer, name, cause) =>
+        this.#said.write(now, "warn", "peer.refused", "", { ...whose(peer, name), reason: cause }),
+      failed: (now, peer, guest, end) => {
+        if (end.kind === "closed") return;
+        const log = guest === undefined ? this.#heard : this.#said;
+        log.write(now, "warn", "peer.refused", "", { ...whose(peer, guest?.name), reason: explain(end) });
+      },
+      floated: (now, peer, from) => {
+        const fields = { ...whose(peer, peer.guest?.name), from: formatEndpoint(from.endpoint) };
+        this.#said.write(now, "info", "peer.float", "", fields);
+        if (peer.isUp && peer.link.overhead !== from.overhead) this.#join(now, peer);
+      },
+      fault: (now, peer, error) => {
+        const fields = peer === undefined ? {} : whose(peer, peer.guest?.name);
+        const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        this.#said.write(now, "error", "internal.error", text, fields);
+      },
+    };
+  }
+
+  #joined(now: number, peer: Peer, guest: Guest, cipher: CipherName): void {
+    this.#up.set(peer, { cipher, at: now });
+    this.#join(now, peer);
+    const { address, address6 } = guest;
+    this.#log.write("info", "peer.up", "", {
+      ...whose(peer, guest.name),
+      tunnel: address?.toString(),
+      tunnel6: address6?.toString(),
+      cipher,
+      protocol: peer.link.isStream ? "tcp" : "udp",
+      version: peer.session?.client?.version,
+    });
+  }
+
+  /** Tells the side where the client is now. */
+  #join(now: number, peer: Peer): void {
+    const { guest, session, link } = peer;
+    if (guest === undefined || session === undefined) return;
+    const { tunnel } = this.#config;
+    const payloadMax = (size: number): number => session.payloadMax(size);
+    this.#options.side.join(now, peer.id, {
+      networks: guest.networks,
+      mssClamp: tunnelMss(tunnel.mssFix, tunnel.mtu, payloadMax, link.overhead, link.mtu),
+      send: (at, rows) => this.#server.send(at, peer, rows),
+    });
+  }
+
+  #settle(now: number): void {
+    if (this.#state !== "leaving") return;
+    const isDone = this.#up.size === 0 || now >= this.#leaveBy;
+    if (isDone) this.stop(now, "shutdown");
+  }
+
+  #setStopped(): void {
+    if (this.#state === "stopped") return;
+    this.#state = "stopped";
+    this.#leaveBy = NEVER;
+    this.#tls.close();
+  }
+}
+
+const whose = ({ link }: Peer, name: string | undefined): LogFields => ({
+  name,
+  address: formatEndpoint(link.endpoint),
+});
+
+function quietly(act: () => void): void {
+  try {
+    act();
+  } catch {
+    // What failed before may fail here again; the rest is done all the same.
+  }
+}

@@ -1,0 +1,29 @@
+/** What a running server cannot take of another configuration: it is bound to its ports, or to the tunnel that all clients are in. */
+import type { ServerPart } from "../protocol/config/server-types.ts";
+import type { ServerConfig } from "../protocol/config/types.ts";
+
+type Config = ServerConfig & ServerPart;
+
+/** What is bound, by the directives that say it. */
+const BOUND: readonly (readonly [string, (config: Config) => unknown])[] = [
+  [
+    "port, proto and local",
+    ({ listen }) => listen.map(({ address, port, protocol }) => [`${address}`, port, protocol]),
+  ],
+  [
+    "server, ifconfig-pool, route and topology",
+    ({ network: { topology, address, address6, pool6, pool, routes } }) =>
+      [topology, address, address6, pool6, pool?.first, pool?.last, ...routes].map(String),
+  ],
+  ["tun-mtu", ({ tunnel }) => tunnel.mtu],
+  ["client-to-client", ({ clientToClient }) => clientToClient],
+];
+
+/** @returns sentences; none: it takes all of it */
+export function reloadProblems(before: Config, after: Config): string[] {
+  const problems = BOUND.filter(([, of]) => JSON.stringify(of(before)) !== JSON.stringify(of(after))).map(
+    ([directives]) => `${directives}: what has changed there counts from the next start on`,
+  );
+  const more = after.limits.maxClients > before.limits.maxClients;
+  return more ? [...problems, "max-clients: there is room for no more until the next start"] : problems;
+}
