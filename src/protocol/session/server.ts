@@ -304,7 +304,8 @@ export class ServerSession {
     const { client, asked } = state;
     const plan = planKeys(this.#config.data, client, verdict.peerId, this.#config.epoch);
     if (plan === undefined) return this.#refuse(now, NO_CIPHER);
-    const mtu = client.takesMtu ? [`tun-mtu ${this.#config.tunnel.mtu}`] : [];
+    const isSaid = verdict.options.some((option) => option.startsWith("tun-mtu "));
+    const mtu = client.takesMtu && !isSaid ? [`tun-mtu ${this.#config.tunnel.mtu}`] : [];
     const push = composePush([...verdict.options, ...composePlan(plan, client.controlExit), ...mtu]);
     if (typeof push === "string") return this.#end(now, { kind: "unusable", directive: "push", problem: push });
     const configured = { kind: "configured", client, plan, push } as const;
