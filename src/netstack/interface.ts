@@ -216,13 +216,14 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
     dstPort: number,
     payload: Uint8Array,
     neighbour?: number,
+    from?: Int32Array,
   ): DropCode {
-    return this.#udp.send(now, socket, dst, dstPort, payload, neighbour);
+    return this.#udp.send(now, socket, dst, dstPort, payload, neighbour, from);
   }
 
   /** Sends payloads of the data path to one peer, in place: {@link Udp.sendBatch}. */
-  sendUdpBatch(now: number, socket: UdpSocket, dst: IpAddress, dstPort: number, rows: Batch): void {
-    this.#udp.sendBatch(now, socket, dst, dstPort, rows);
+  sendUdpBatch(now: number, socket: UdpSocket, dst: IpAddress, dstPort: number, rows: Batch, from?: Int32Array): void {
+    this.#udp.sendBatch(now, socket, dst, dstPort, rows, from);
   }
 
   /** Connections and listeners on this interface; undefined until they are opened. */

@@ -59,8 +59,11 @@ export class IpOutput {
     this.#v6 = v6;
   }
 
-  /** Makes `path` one to `to`, from the address of ours that is the best for it: None; NotConfigured: there is none. */
-  open(path: IpPath, to: IpAddress): DropCode {
+  /**
+   * Makes `path` one to `to`: None; NotConfigured: there is no address to send from.
+   * @param from the words of the address of ours that it is from, as long as we have it; else the one that is the best for `to`
+   */
+  open(path: IpPath, to: IpAddress, from?: Int32Array): DropCode {
     const { src, dst } = path;
     path.isV6 = !to.isIpv4;
     if (!path.isV6) {
@@ -72,6 +75,10 @@ export class IpOutput {
     dst[1] = to.w1;
     dst[2] = to.w2;
     dst[3] = to.w3;
+    if (from !== undefined && this.#addressing6.isOwnWords(from, 0)) {
+      src.set(from);
+      return Drop.None;
+    }
     const source = this.#addressing6.source(dst);
     if (source === undefined) return Drop.NotConfigured;
     src.set(source.words);

@@ -36,13 +36,14 @@ export function framePacket(packet: Uint8Array): Uint8Array {
 
 /**
  * The receiving side, in the order of its use: {@link reserve}, as many bytes as came but at most {@link room} are written
- * at {@link at}, {@link filled}; then {@link take} until it adds no row. Rows are valid until the next reserve().
+ * at {@link at}, {@link filled}; then {@link take} until it adds no row. Rows are valid until the next reserve(). Whoever keeps
+ * the bytes of a packet that is not whole himself uses {@link restart} in place of reserve().
  */
 export class StreamRows {
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
-  readonly #start: number;
-  readonly #end: number;
+  #start: number;
+  #end: number;
   readonly #maxPacket: number;
   /** Of what was received and is in no row yet: [head, tail). */
   #head: number;
@@ -56,9 +57,9 @@ export class StreamRows {
   constructor(slab: Slab, start: number, end: number, maxPacket: number) {
     this.#view = slab.view;
     this.#bytes = slab.bytes;
+    this.#maxPacket = maxPacket;
     this.#start = start + HEADROOM;
     this.#end = end - TAILROOM;
-    this.#maxPacket = maxPacket;
     this.#head = this.#tail = this.#start;
   }
 
@@ -85,6 +86,18 @@ export class StreamRows {
       this.#tail -= this.#head - this.#start;
       this.#head = this.#start;
     }
+  }
+
+  /** Bytes in no row: a packet that is not whole, once there are no rows to take. */
+  get left(): number {
+    return this.#tail - this.#head;
+  }
+
+  /** It owns another piece of memory from now on, in which there is nothing yet. */
+  restart(start: number, end: number): void {
+    this.#start = start + HEADROOM;
+    this.#end = end - TAILROOM;
+    this.#head = this.#tail = this.#start;
   }
 
   /** @param n bytes that were written at `at` */

@@ -31,7 +31,9 @@ import type { FrameDevice } from "../../platform/dev/frame-device.ts";
 import { PACKET_DEVICE_BYTES, RX_SLOTS } from "../../platform/dev/packet.ts";
 import type { NativeMemory } from "../../platform/sys/memory.ts";
 import type { OpenTunnel } from "../../tunnel/side.ts";
+import type { StreamMemory } from "./packet-stream.ts";
 import { WanLinks } from "./wan-links.ts";
+import { WanPorts } from "./wan-ports.ts";
 
 const KIB = 1024;
 /** A super-frame of 64 KiB becomes at most about 50 packets of an ordinary MTU; several fit before a flush. */
@@ -54,11 +56,14 @@ const TCP_PAGE = 4 * KIB;
 const TCP_PAGES = 512;
 const TCP_ROWS = { connections: 256, halfOpen: 64, timeWait: 256 };
 
-/** The same of the WAN: the connection to the server, and what is left of those before. */
+/**
+ * The same of the WAN: the connection to a server, or those of clients, and what is left of those before. Each client that
+ * is slow holds pages, the fewer the less there are (netstack/tcp/pages.ts).
+ */
 const WAN_PAGE = 16 * KIB;
-const WAN_PAGES = 512;
-const WAN_ROWS = { connections: 16, halfOpen: 1, timeWait: 64 };
-/** Where the packets of a stream are opened. */
+const WAN_PAGES = 1024;
+const WAN_ROWS = { connections: 2048, halfOpen: 256, timeWait: 1024 };
+/** Where packets of streams are opened. */
 const STREAM = 512 * KIB;
 
 /** Native memory for both devices, all arenas and the sessions' scratch. */
@@ -94,6 +99,7 @@ export class RouterPath {
   /** For what sessions make; what was delivered of it has gone on after each flush. */
   readonly sessionScratch: Arena;
   readonly links: WanLinks;
+  readonly ports: WanPorts;
   /** LAN packets that found no carrier although the tunnel was open. */
   unsent = 0;
   readonly #wanMtu: number;
@@ -104,6 +110,7 @@ export class RouterPath {
   readonly #memory: NativeMemory;
   #netmap: Netmap | undefined;
 
+  readonly #stream: StreamMemory;
   readonly #wanRx = new Batch(RX_SLOTS);
   readonly #lanRx = new Batch(RX_SLOTS);
   /** Rows to one peer, where a batch has several. */
@@ -174,13 +181,14 @@ export class RouterPath {
       random,
     });
     this.sessionScratch = arena(SESSION_SCRATCH);
-    const stream = memory.take(STREAM, 64);
+    this.#stream = { arena: arena(STREAM), rows: new Batch(ROWS) };
     this.links = new WanLinks({
       wan: this.wan,
       tcp: this.wanTcp,
-      stream: { slab: memory, start: stream.at, end: stream.at + stream.length },
+      stream: this.#stream,
       lan: () => this.lan.address?.address,
     });
+    this.ports = new WanPorts({ wan: this.wan, tcp: this.wanTcp, stream: this.#stream });
   }
 
   /** What each interface takes now: what its device does, on the WAN at most what the settings say. */
@@ -245,10 +253,16 @@ export class RouterPath {
     const work = this.wanDevice.receive(this.#wanRx, budget);
     if (work > 0) {
       this.wan.ingest(now, this.#wanRx);
-      this.links.drain(now);
+      this.#drain(now);
       this.flush(now);
     }
     return work;
+  }
+
+  /** What came for the sessions goes to them. */
+  #drain(now: number): void {
+    this.links.drain(now);
+    this.ports.drain(now);
   }
 
   /** Sends everything that waits. */
@@ -259,6 +273,7 @@ export class RouterPath {
     if (this.#wanOut.batch.count > 0) this.#wanOut.flush();
     if (this.#lanOut.batch.count > 0) this.#lanOut.flush();
     this.sessionScratch.reset();
+    this.#stream.arena.reset();
   }
 
   /** Drops everything that waits: after an error in mid-turn nobody knows whose bytes it points to. */
@@ -268,17 +283,19 @@ export class RouterPath {
       arena.reset();
     }
     this.sessionScratch.reset();
+    this.#stream.arena.reset();
     this.links.discard();
+    this.ports.discard();
   }
 
   pollAt(): number {
     const sides = Math.min(this.wan.pollAt(), this.lan.pollAt(), this.tunnel.pollAt());
-    return Math.min(sides, this.router.pollAt(), this.links.pollAt());
+    return Math.min(sides, this.router.pollAt(), this.links.pollAt(), this.ports.pollAt());
   }
 
   handleTimeout(now: number): void {
     this.wan.handleTimeout(now);
-    this.links.drain(now);
+    this.#drain(now);
     this.lan.handleTimeout(now);
     this.tunnel.handleTimeout(now);
     this.router.handleTimeout(now);

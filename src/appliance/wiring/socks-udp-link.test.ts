@@ -1,6 +1,8 @@
 /** A link over the relay of a SOCKS proxy, against a proxy that says what the test has it say: how it ends before it is open. */
 import { expect, test } from "bun:test";
+import { Batch } from "../../lib/batch.ts";
 import { parseIp } from "../../lib/ip.ts";
+import { Arena } from "../../lib/slab.ts";
 import { TcpPair } from "../../netstack/testing/tcp-pair.ts";
 import type { LinkEnd } from "../../protocol/session/events.ts";
 import { Socks5Dialogue } from "../../tunnel/proxy/socks5.ts";
@@ -16,7 +18,7 @@ const NO_LOGIN = [5, 0];
 function endOf(...answers: readonly (readonly number[])[]): LinkEnd | "open" | undefined {
   const pair = new TcpPair({ pages: 512 });
   const { a } = pair;
-  const stream = { slab: a.slab, start: a.scratchAt, end: a.scratchAt + (64 << 10) };
+  const stream = { arena: new Arena(a.slab, a.scratchAt, a.scratchAt + (64 << 10)), rows: new Batch(64) };
   const links = new WanLinks({ wan: a.it, tcp: a.tcp, stream, lan: () => LAN });
   const listener = pair.b.tcp.listen(PORT, { sendBuffer: 1 << 20 });
   const login = { user: "ann", password: "pw", label: "login.txt", origin };

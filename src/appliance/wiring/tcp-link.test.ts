@@ -1,7 +1,7 @@
 /** A link over TCP, against another stack over a network that may be cut: what crosses it, what it drops, and how it ends. */
 import { describe, expect, test } from "bun:test";
 import { Batch } from "../../lib/batch.ts";
-import { HEADROOM } from "../../lib/slab.ts";
+import { Arena, HEADROOM } from "../../lib/slab.ts";
 import type { Connection } from "../../netstack/tcp/connection.ts";
 import type { Listener } from "../../netstack/tcp/listener.ts";
 import { bytesOf } from "../../netstack/testing/bed.ts";
@@ -26,11 +26,13 @@ class LinkBed {
   readonly got: [number, number][] = [];
   peer: Connection | undefined;
   readonly #listener: Listener | undefined;
+  readonly #arena: Arena;
 
   constructor(options: LinkOptions = {}, port = PORT) {
     this.pair = new TcpPair({ pages: 512, ...options });
     const { a } = this.pair;
-    const stream = { slab: a.slab, start: a.scratchAt, end: a.scratchAt + STREAM };
+    this.#arena = new Arena(a.slab, a.scratchAt, a.scratchAt + STREAM);
+    const stream = { arena: this.#arena, rows: new Batch(1024) };
     this.links = new WanLinks({ wan: a.it, tcp: a.tcp, stream, lan: () => undefined });
     this.#listener = this.pair.b.tcp.listen(PORT, { sendBuffer: 1 << 20 });
     const remote = { address: this.pair.address, port };
@@ -59,6 +61,7 @@ class LinkBed {
   run(done: () => boolean, ms = 20_000): boolean {
     return this.pair.run(() => {
       this.links.drain(this.pair.now);
+      this.#arena.reset();
       return done();
     }, ms);
   }

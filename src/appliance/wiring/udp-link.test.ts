@@ -1,6 +1,7 @@
 import { beforeEach, expect, spyOn, test } from "bun:test";
-import type { Batch } from "../../lib/batch.ts";
+import { Batch } from "../../lib/batch.ts";
 import { IpAddress, parseIp } from "../../lib/ip.ts";
+import { Arena } from "../../lib/slab.ts";
 import { PagePool } from "../../netstack/tcp/pages.ts";
 import { addr, Bed, bytesOf, cidr, frame, icmp, side, udp } from "../../netstack/testing/bed.ts";
 import { addr6, frame6, icmp6, udp6 } from "../../netstack/testing/bed6.ts";
@@ -29,7 +30,12 @@ beforeEach(() => {
   wan.configure({ address: cidr(`${WAN}/24`) });
   const { slab } = bed;
   const tcp = wan.openTcp({ pool: new PagePool(slab, 0, 1, 1), connections: 1, halfOpen: 1, timeWait: 1 });
-  links = new WanLinks({ wan, tcp, stream: { slab, start: 0, end: 0 }, lan: () => addr("192.168.50.1") });
+  links = new WanLinks({
+    wan,
+    tcp,
+    stream: { arena: new Arena(slab, 0, 0), rows: new Batch(0) },
+    lan: () => addr("192.168.50.1"),
+  });
   rows = [];
   proof = undefined;
   narrowed = 0;

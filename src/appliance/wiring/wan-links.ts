@@ -4,8 +4,9 @@ import type { EthernetInterface } from "../../netstack/interface.ts";
 import type { OwnAddress } from "../../netstack/ip6/addressing.ts";
 import type { Tcp } from "../../netstack/tcp/tcp.ts";
 import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
+import type { StreamMemory } from "./packet-stream.ts";
 import { SocksUdpLink } from "./socks-udp-link.ts";
-import { type StreamMemory, TcpLink } from "./tcp-link.ts";
+import { TcpLink } from "./tcp-link.ts";
 import { tellTcpUsers } from "./tcp-users.ts";
 import { UdpLink } from "./udp-link.ts";
 
@@ -45,7 +46,15 @@ export class WanLinks implements LinkFactory {
     const refusal = (address: IpAddress): string | undefined => this.refusal(address);
     const link =
       protocol === "udp" && proxy !== undefined
-        ? new SocksUdpLink({ request: { ...request, proxy }, receiver, wan, tcp, slab: stream.slab, refusal, closed })
+        ? new SocksUdpLink({
+            request: { ...request, proxy },
+            receiver,
+            wan,
+            tcp,
+            slab: stream.arena.slab,
+            refusal,
+            closed,
+          })
         : new TcpLink({ request, receiver, tcp, stream, closed });
     const problem = link.connect(now);
     if (problem !== undefined) return problem;
@@ -77,7 +86,7 @@ export class WanLinks implements LinkFactory {
     return this.#hasMore || this.#options.tcp.isReady ? Number.NEGATIVE_INFINITY : NEVER;
   }
 
-  /** Hands over what came. Rows live until the device receives again, those of a stream until the next call. */
+  /** Hands over what came. Rows live until the device receives again, those of a stream until its memory is emptied. */
   drain(now: number): void {
     const { tcp } = this.#options;
     tellTcpUsers(now, tcp);

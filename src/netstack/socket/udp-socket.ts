@@ -33,10 +33,21 @@ export interface DatagramSink {
   stranger(src: Int32Array, srcPort: number, at: number, len: number): DropCode;
 }
 
+/** Where the payloads of everybody's datagrams are collected: of a port at which a server listens. */
+export interface OpenSink {
+  /**
+   * A datagram: `len` bytes at `at` of the slab, which are the collector's until the end of the turn.
+   * @param src,dst the four words of an {@link IpAddress} each, which are somebody else's when it returns; `dst` is ours
+   * @returns None where it was taken
+   */
+  datagram(src: Int32Array, srcPort: number, dst: Int32Array, at: number, len: number): DropCode;
+}
+
 export class UdpSocket {
   readonly port: number;
   readonly receiver: UdpReceiver;
   sink: DatagramSink | undefined = undefined;
+  openSink: OpenSink | undefined = undefined;
   /** The peer's address as it stands in a header: of IPv4 a word, of IPv6 four. */
   isPeerV6 = false;
   peerWord = 0;
@@ -57,8 +68,14 @@ export class UdpSocket {
     this.peerPort = peerPort;
   }
 
+  /** From now on everybody's datagrams go to `sink`. */
+  collectAll(sink: OpenSink): void {
+    this.openSink = sink;
+  }
+
   /** Back to the callback for everybody. */
   stopCollecting(): void {
     this.sink = undefined;
+    this.openSink = undefined;
   }
 }

@@ -94,6 +94,7 @@ export class Udp {
   readonly #out = new Packet();
   readonly #path = new IpPath();
   readonly #words = new Int32Array(4);
+  readonly #toWords = new Int32Array(4);
 
   constructor(options: UdpOptions) {
     this.#slab = options.slab;
@@ -157,17 +158,20 @@ export class Udp {
       return Drop.Ipv4Unconfigured;
     if (socket === undefined) return Drop.UdpNoPort;
     const srcPort = udpSrcPort(d, udp);
-    const sink = socket.sink;
+    const { sink, openSink } = socket;
     const isStranger = sink !== undefined && (srcPort !== socket.peerPort || !this.#isPeer(packet, socket));
-    if (sink !== undefined && broadcast) return Drop.UdpWrongPeer;
+    if ((sink ?? openSink) !== undefined && broadcast) return Drop.UdpWrongPeer;
     const end = udp + udpLen(d, udp);
     if (gso !== 0 && end - udp > gso * MAX_SEGMENTS) return Drop.GsoTooManySegments;
     const step = gso === 0 ? IPV4_MAX_LEN : gso;
-    const from = sink !== undefined ? NOBODY : this.#source(packet);
+    const from = (sink ?? openSink) !== undefined ? NOBODY : this.#source(packet);
     let p = udp + UDP_HEADER_LEN;
     do {
       const len = Math.min(step, end - p);
-      if (sink === undefined) {
+      if (openSink !== undefined) {
+        const refused = openSink.datagram(this.#sourceWords(packet), srcPort, this.#ownWords(packet), p, len);
+        if (refused !== Drop.None) return refused;
+      } else if (sink === undefined) {
         socket.receiver.onDatagram(now, from, srcPort, p, len);
       } else if (isStranger) {
         const refused = sink.stranger(this.#sourceWords(packet), srcPort, p, len);
@@ -242,11 +246,20 @@ export class Udp {
   /**
    * Sends a datagram of the control plane (copied). An interface without an IPv4 address can broadcast, from 0.0.0.0.
    * @param via the neighbour that gets it, where it is not whoever answers for the address
+   * @param from the words of the address of ours that it comes from, where that is not the best one for `to`
    */
-  send(now: number, socket: UdpSocket, to: IpAddress, dstPort: number, payload: Uint8Array, via?: number): DropCode {
+  send(
+    now: number,
+    socket: UdpSocket,
+    to: IpAddress,
+    dstPort: number,
+    payload: Uint8Array,
+    via?: number,
+    from?: Int32Array,
+  ): DropCode {
     const out = this.#output;
     const path = this.#path;
-    const none = out.open(path, to);
+    const none = out.open(path, to, from);
     if (none !== Drop.None) return out.countDrop(none);
     const { headerLen } = path;
     const udpLength = UDP_HEADER_LEN + payload.length;
@@ -271,13 +284,14 @@ export class Udp {
    * Sends the rows (payloads with HEADROOM in front; their bytes are the caller's until the outlet is flushed) as
    * datagrams to one peer, in place; those of one size as super-frames where the device takes them. The UDP checksum is
    * left to the device (VNET_NEEDS_CSUM).
+   * @param from as of {@link send}
    */
-  sendBatch(now: number, socket: UdpSocket, to: IpAddress, dstPort: number, rows: Batch): void {
+  sendBatch(now: number, socket: UdpSocket, to: IpAddress, dstPort: number, rows: Batch, from?: Int32Array): void {
     const out = this.#output;
     const { link } = out;
     const path = this.#path;
     const n = rows.count;
-    const none = out.open(path, to);
+    const none = out.open(path, to, from);
     const neighbour = none === Drop.None ? out.route(now, path) : -none;
     if (neighbour < 0) {
       link.drops.values[-neighbour]! += n;
@@ -333,12 +347,16 @@ export class Udp {
     const d = this.#slab.view;
     const words = this.#words;
     if (isV6) ipv6ReadWords(d, at + IPV6_SRC, words, 0);
-    else {
-      words[0] = 0;
-      words[1] = 0;
-      words[2] = 0xffff;
-      words[3] = ipv4Src(d, at);
-    }
+    else mapped(words, ipv4Src(d, at));
+    return words;
+  }
+
+  /** The same of the address that it came to. */
+  #ownWords({ at, isV6 }: Packet): Int32Array {
+    const d = this.#slab.view;
+    const words = this.#toWords;
+    if (isV6) ipv6ReadWords(d, at + IPV6_DST, words, 0);
+    else mapped(words, ipv4Dst(d, at));
     return words;
   }
 
@@ -346,6 +364,14 @@ export class Udp {
     const d = this.#slab.view;
     return isV6 ? ipv6Address(d, at + IPV6_SRC) : IpAddress.fromIpv4(ipv4Src(d, at));
   }
+}
+
+/** The words of an IPv4 address as a value. */
+function mapped(words: Int32Array, address: number): void {
+  words[0] = 0;
+  words[1] = 0;
+  words[2] = 0xffff;
+  words[3] = address;
 }
 
 /** Where the run of payloads that can be one super-frame ends: all of one size, but for the last, which may be shorter. */

@@ -4,6 +4,8 @@ import { type Connection, type ConnectionOptions, firstWindow, windowShift } fro
 export interface ListenerOptions extends ConnectionOptions {
   /** Connections that wait to be accepted at most; further handshakes are not completed (default 64). */
   readonly backlog?: number;
+  /** Whether connections are accepted at an address of ours: the four words of an address value. Default: at all of them. */
+  readonly listensAt?: (words: Int32Array) => boolean;
 }
 
 const DEFAULT_BACKLOG = 64;

@@ -141,6 +141,12 @@ export class Tcp {
     return listener;
   }
 
+  /** The four words of the address of ours that a connection is to; undefined: it is over. */
+  ownAddress({ row }: Connection): Int32Array | undefined {
+    const at = row * TUPLE_WORDS;
+    return row === 0 ? undefined : this.#engine.flows.words.slice(at, at + TUPLE_REMOTE);
+  }
+
   /** No more are accepted; those that wait are broken off. */
   unlisten(listener: Listener): void {
     if (this.#listeners.get(listener.port) === listener) this.#listeners.delete(listener.port);
@@ -289,8 +295,8 @@ export class Tcp {
   #unknown(now: number, seg: Segment, ip: IpPort, p: Packet, beyond: number | undefined): DropCode {
     const listener = this.#listeners.get(seg.localPort);
     if (listener === undefined) return Drop.TcpNoPort;
-    if (seg.has(TCP_RST)) return Drop.TcpNoPort;
     const tuple = this.#tuple;
+    if (seg.has(TCP_RST) || listener.options.listensAt?.(tuple) === false) return Drop.TcpNoPort;
     if (seg.has(TCP_ACK)) {
       const row = seg.has(TCP_SYN) ? 0 : this.#backlog.cookie(now, listener, tuple, seg, ip);
       if (row === 0) return Drop.TcpNoPort;
