@@ -147,7 +147,7 @@ export const STACK = [
       "the port of the VPN server",
     ],
     [
-      "if (sink !== undefined && broadcast) return Drop.UdpWrongPeer;",
+      "if ((sink ?? openSink) !== undefined && broadcast) return Drop.UdpWrongPeer;",
       "",
       "that a broadcast is no packet of the VPN server",
     ],

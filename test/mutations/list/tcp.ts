@@ -23,7 +23,7 @@ export const TCP = [
       "kind === ERROR_HARD && (true || c.stateCode === SYN_SENT",
       "that no ICMP error ends a connection",
     ],
-    ["if (seg.has(TCP_RST)) return Drop.TcpNoPort;", "", "silence to a reset that nobody knows"],
+    ["if (seg.has(TCP_RST) || listener", "if (listener", "silence to a reset that nobody knows"],
     [
       "if (!seg.has(TCP_SYN) || seg.has(TCP_FIN)) return",
       "if (!seg.has(TCP_SYN)) return",

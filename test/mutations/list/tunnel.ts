@@ -95,19 +95,61 @@ export const TUNNEL = [
     ],
   ),
   ...mutationsOf(
-    "appliance/wiring/tcp-link.ts",
+    "appliance/wiring/packet-stream.ts",
     [
       "      if (room >= 0) continue;\n",
       "      if (room >= -1e9) continue;\n",
       "that packets of the tunnel find an end of the queue, and are dropped there whole",
     ],
     [
-      "(this.#connection?.writable ?? 0) - CONTROL_ROOM;",
-      "this.#connection?.writable ?? 0;",
+      "this.#connection.writable - CONTROL_ROOM;",
+      "this.#connection.writable;",
       "that control packets have room of their own",
     ],
     ["if (c.queued > GOODBYE) return c.abort();", "", "that the queue of a link that is closed is dropped"],
-    ["    while (this.endTurn(now));\n", "", "that what came before the peer hung up is taken"],
+    [
+      "if (n < Math.min(readable, STREAM_HEADER_LEN + this.#longest)) return true;",
+      "",
+      "that a stream for whose packets there is no memory waits for the next turn",
+    ],
+  ),
+  ...mutationsOf("appliance/wiring/tcp-link.ts", [
+    "else if (this.#isOver && !hasMore) this.ended(",
+    "else if (this.#isOver) this.ended(",
+    "that what came before the peer hung up is taken",
+  ]),
+  ...mutationsOf(
+    "appliance/wiring/listen-tcp.ts",
+    ["    else if (hasMore) return true;\n", "", "that what came before a client hung up is taken"],
+    ["    this.#packets.close();\n", "", "that a client that is shown out has no connection any more"],
+    [
+      "this.#places.some(({ config }) => takes(config, own));",
+      "this.#places.length > 0;",
+      "that connections to other addresses than the profile names are none",
+    ],
+    [
+      "      if (link.receiver === undefined) {",
+      "      if (false as boolean) {",
+      "that who is not wanted is broken off",
+    ],
+  ),
+  ...mutationsOf(
+    "appliance/wiring/listening.ts",
+    [
+      "if (address !== undefined)\n",
+      "if (false as boolean)\n",
+      "that a server listens at the address that its profile names",
+    ],
+    ['family === "any" || ', "true || ", "that a server listens in the family that its profile names"],
+  ),
+  ...mutationsOf(
+    "appliance/wiring/listen-udp.ts",
+    ["if (row < 0) return Drop.UdpQueueFull;", "", "that datagrams that found no room are counted"],
+    [
+      "this.#wan.sendUdp(now, this.#socket, address, port, packet, undefined, this.own);",
+      "this.#wan.sendUdp(now, this.#socket, address, port, packet);",
+      "that who asks at an address is answered from it",
+    ],
   ),
   ...mutationsOf("appliance/wiring/stream-dial.ts", [
     "if (this.#connection?.isUnreachable === true)",
