@@ -1,9 +1,11 @@
 /** The listener: many clients of the product's own on a bad network, who may come in, and what becomes of them. */
 import { describe, expect, test } from "bun:test";
+import { formatEndpoint } from "../../src/lib/endpoint.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { NO_WRAP, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2 } from "../support/client-config.ts";
+import { wholeConfig } from "../support/served/config.ts";
 import { World } from "../support/served/world.ts";
-import { LOSSY } from "../support/sim.ts";
+import { LOSSY, packet } from "../support/sim.ts";
 
 const WRAPS: readonly ControlWrap[] = [NO_WRAP, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2];
 
@@ -43,4 +45,289 @@ describe.each(WRAPS)("with $kind", (wrap) => {
     world.disconnect(ann);
     expect(world.said("peer.down").map((line) => line.fields)).toMatchObject([{ name: "ann", reason: "link-reset" }]);
   });
+});
+
+describe("who takes whose place", () => {
+  test("a newer session of the same name: the older one ends without a word, its address goes on", () => {
+    const world = new World(1);
+    const old = world.joined("ann");
+    old.isDead = true;
+    const young = world.joined("ann");
+    world.expectFlow(young);
+    expect(world.said("peer.down").map((line) => line.fields)).toMatchObject([{ name: "ann", reason: "replaced" }]);
+    expect([
+      world.side.joined.size,
+      world.desk.guests.size,
+      young.options.includes("ifconfig 10.8.0.2 255.255.0.0"),
+    ]).toEqual([1, 1, true]);
+  });
+
+  test("duplicate-cn: both stay", () => {
+    const { entry } = wholeConfig(TLS_CRYPT);
+    const world = new World(1, { config: { entry: { ...entry, duplicateNames: true } } });
+    const clients = [world.joined("ann"), world.joined("ann")];
+    for (const client of clients) world.expectFlow(client);
+    expect([world.side.joined.size, world.said("peer.down")]).toEqual([2, []]);
+  });
+
+  test("a client that starts anew at its old address and port, long before it is missed", () => {
+    const world = new World(1);
+    const old = world.joined("ann");
+    old.isDead = true;
+    const young = world.client("ann", { endpoint: old.endpoint });
+    expect(world.run(5000, () => young.isUp)).toBe(true);
+    world.expectFlow(young);
+    expect(world.side.joined.size).toBe(1);
+  });
+
+  test("another one at the address of a client that is there takes its place only when its login is accepted", () => {
+    const world = new World(1);
+    const ann = world.joined("ann");
+    world.desk.refused.set("eve", "no");
+    const eve = world.client("eve", { endpoint: ann.endpoint });
+    // What the server sends there goes to eve, as the later one of the two.
+    expect(world.run(30_000, () => eve.end !== undefined)).toBe(true);
+    expect(eve.end).toMatchObject({ kind: "auth-failed", reason: "no" });
+    eve.isDead = true;
+    world.clients.splice(world.clients.indexOf(eve), 1);
+    expect(world.said("peer.down")).toEqual([]);
+    world.expectFlow(ann);
+
+    const bob = world.client("bob", { endpoint: ann.endpoint });
+    expect(world.run(5000, () => bob.isUp)).toBe(true);
+    expect(world.said("peer.down").map((line) => line.fields)).toMatchObject([{ name: "ann", reason: "replaced" }]);
+    world.expectFlow(bob);
+  });
+
+  test("one that waits at the address of a client that leaves gets it", () => {
+    const world = new World(1);
+    world.desk.withPassword.set("bob", "pw");
+    const ann = world.joined("ann");
+    ann.isDead = true;
+    const bob = world.client("bob", { endpoint: ann.endpoint });
+    expect(world.run(5000, () => world.passwords.waiting === 1)).toBe(true);
+    expect(world.listener.kill(world.now, "ann")).toBe(1);
+    world.run(3000);
+    world.passwords.settle(world.now);
+    expect(world.run(5000, () => bob.isUp)).toBe(true);
+    world.expectFlow(bob);
+  });
+
+  test("a client that hangs in the handshake and begins again does not wait for itself", () => {
+    const world = new World(1);
+    const first = world.client("ann");
+    world.run(70);
+    first.isDead = true;
+    const second = world.client("ann", { endpoint: first.endpoint });
+    expect(world.run(3000, () => second.isUp)).toBe(true);
+    world.expectFlow(second);
+    expect([...world.listener.peers()].length).toBe(1);
+  });
+});
+
+describe("a login", () => {
+  test("refused: the client is told, and the log names it and the cause", () => {
+    const world = new World(1);
+    world.desk.refused.set("eve", "not today");
+    const eve = world.client("eve");
+    world.run(5000, () => eve.end !== undefined);
+    expect(eve.end).toMatchObject({ kind: "auth-failed", reason: "not today", temporary: undefined });
+    world.run(10_000);
+    expect(world.said("peer.refused").map((line) => line.fields)).toEqual([
+      { name: "eve", address: "198.51.0.0:1024", reason: "eve may not: not today" },
+    ]);
+    expect(world.said("peer.down")).toEqual([]);
+  });
+
+  test("with a password is decided when that is verified, while others come and go", () => {
+    const world = new World(1);
+    world.desk.withPassword.set("ann", "pw").set("bob", "other");
+    const [ann, bob, eve] = [world.client("ann"), world.client("bob"), world.client("eve")];
+    expect(world.run(5000, () => eve.isUp && world.passwords.waiting === 2)).toBe(true);
+    world.expectFlow(eve);
+    expect([ann.isUp, bob.isUp]).toEqual([false, false]);
+    world.passwords.settle(world.now);
+    world.run(5000);
+    expect([ann.isUp, bob.end]).toMatchObject([true, { kind: "auth-failed", reason: "wrong user name or password" }]);
+    expect(world.said("peer.refused").map((line) => line.fields["reason"])).toEqual(["the password of bob is wrong"]);
+    expect(JSON.stringify(world.lines)).not.toContain("other");
+  });
+
+  test("whose answer comes when the client is gone has no effect", () => {
+    const world = new World(1);
+    world.desk.withPassword.set("ann", "pw");
+    const ann = world.client("ann");
+    expect(world.run(5000, () => world.passwords.waiting === 1)).toBe(true);
+    ann.isDead = true;
+    world.run(200_000);
+    world.passwords.settle(world.now);
+    world.run(1000);
+    expect([world.desk.guests.size, world.side.joined.size, world.said("internal.error")]).toEqual([0, 0, []]);
+  });
+
+  test("of one client more than max-clients: told that it may come back, and it gets in when one has left", () => {
+    const { limits } = wholeConfig(TLS_CRYPT);
+    const world = new World(1, { config: { limits: { ...limits, maxClients: 2 } } });
+    const ann = world.joined("ann", { lines: ["explicit-exit-notify 1"] });
+    world.joined("bob");
+    const eve = world.client("eve");
+    world.run(5000, () => eve.end !== undefined);
+    expect(eve.end).toMatchObject({ kind: "auth-failed", temporary: { backoff: 10, advance: "no" } });
+    expect(world.said("peer.refused").map((line) => line.fields["reason"])).toEqual(["max-clients 2 are in"]);
+    // Its own older session does not count.
+    world.expectFlow(world.joined("bob"));
+    ann.session.close(world.now);
+    world.run(3000);
+    world.expectFlow(world.joined("eve"));
+  });
+
+  test("auth-token: pushed with the options, and anew with each renegotiation", () => {
+    const world = new World(1);
+    world.desk.hasTokens = true;
+    const ann = world.joined("ann", { lines: ["reneg-sec 20 20"] });
+    expect(ann.session.loginMemory.authToken).toMatchObject({ token: "SESS_ID_AT_0" });
+    expect(world.run(30_000, () => ann.count("rekeyed") === 1)).toBe(true);
+    world.run(1000);
+    expect(ann.session.loginMemory.authToken).toMatchObject({ token: "SESS_ID_AT_1" });
+    expect(world.desk.logins.map((login) => login.password)).toEqual(["pw", "SESS_ID_AT_0"]);
+    world.expectFlow(ann);
+  });
+
+  test("a renegotiation as somebody else ends the session", () => {
+    const world = new World(1);
+    const ann = world.joined("ann", { lines: ["reneg-sec 20 20"] });
+    world.desk.refused.set("ann", "locked");
+    expect(world.run(30_000, () => ann.end !== undefined)).toBe(true);
+    world.run(6000);
+    expect(ann.end).toMatchObject({ kind: "auth-failed", reason: "locked" });
+    expect(world.said("peer.down").map((line) => line.fields)).toMatchObject([{ name: "ann", reason: "refused" }]);
+    expect(world.side.joined.size).toBe(0);
+  });
+
+  test("without a cipher in common: both sides' words are about the cipher", () => {
+    const world = new World(1);
+    const ann = world.client("ann", { lines: ["data-ciphers AES-128-GCM"] });
+    world.run(5000, () => ann.end !== undefined);
+    expect(ann.end).toMatchObject({ kind: "auth-failed", reason: expect.stringContaining("cipher") });
+    world.run(6000);
+    expect(world.said("peer.refused").map((line) => line.fields["reason"])).toEqual([
+      expect.stringMatching(/no shared cipher.*data-ciphers AES-256-GCM/),
+    ]);
+    expect([world.desk.guests.size, world.side.joined.size]).toEqual([0, 0]);
+  });
+});
+
+describe("float", () => {
+  test("a client whose address changes goes on, and the log says so", () => {
+    const world = new World(1);
+    const [ann, bob] = [world.joined("ann"), world.joined("bob")];
+    const [peer, before] = [world.peerOf(ann), ann.endpoint];
+    ann.endpoint = world.newEndpoint();
+    world.sendUp(ann, packet(1));
+    world.run(200);
+    expect(world.peerOf(ann)).toBe(peer);
+    world.expectFlow(ann);
+    world.expectFlow(bob);
+    expect(world.said("peer.float").map((line) => line.fields)).toMatchObject([
+      { name: "ann", from: formatEndpoint(before), address: formatEndpoint(ann.endpoint) },
+    ]);
+    expect(ann.count("rekeyed")).toBe(0);
+  });
+
+  test("and renegotiates from there", () => {
+    const world = new World(1);
+    const ann = world.joined("ann", { lines: ["reneg-sec 20 20"] });
+    ann.endpoint = world.newEndpoint();
+    world.sendUp(ann, packet(1));
+    expect(world.run(30_000, () => ann.count("rekeyed") === 1)).toBe(true);
+    world.expectFlow(ann);
+  });
+
+  test("its packets from elsewhere, repeated or changed, move nothing", () => {
+    const world = new World(1);
+    const ann = world.joined("ann");
+    const seen: Uint8Array[] = [];
+    for (let n = 0; n < 5; n++) seen.push(world.sealUp(ann, packet(n)));
+    for (const bytes of seen) world.strange(ann.endpoint, bytes);
+    const eve = world.newEndpoint();
+    for (const bytes of seen) {
+      world.strange(eve, bytes);
+      for (let at = 0; at < bytes.length; at += 5) world.strange(eve, bytes.with(at, bytes[at]! ^ 0x40));
+      world.strange(eve, bytes.subarray(0, bytes.length - 7));
+    }
+    world.run(1000);
+    expect([world.said("peer.float"), world.peerOf(ann) >= 0]).toEqual([[], true]);
+    expect(world.sent.filter(({ to }) => to.port === eve.port)).toEqual([]);
+    world.expectFlow(ann);
+  });
+
+  test("not to the address of another client", () => {
+    const world = new World(1);
+    const [ann, bob] = [world.joined("ann"), world.joined("bob")];
+    const before = world.side.received.length;
+    world.strange(bob.endpoint, world.sealUp(ann, packet(1)));
+    expect([world.said("peer.float"), world.side.received.length]).toEqual([[], before]);
+    expect(world.listener.counters()).toMatchObject({ "floats-refused": 1 });
+    for (const client of [ann, bob]) world.expectFlow(client);
+  });
+});
+
+describe("the end", () => {
+  test.each([
+    [0, false],
+    [1, false],
+    [2, true],
+  ])(
+    "explicit-exit-notify %d: clients are told to come again, and it takes no longer than that",
+    (exitNotify, next) => {
+      const world = new World(1, { config: { exitNotify } });
+      const clients = ["ann", "bob"].map((name) => world.joined(name));
+      world.listener.leave(world.now);
+      expect(world.run(3000, () => world.listener.left)).toBe(true);
+      for (const client of clients) expect(client.end).toMatchObject({ kind: "server-restart", nextRemote: next });
+      expect([world.side.tunnel, world.side.joined.size, world.listener.pollAt()]).toEqual([undefined, 0, Infinity]);
+    },
+  );
+
+  test("whoever does not answer is not waited for longer than 3 s", () => {
+    const world = new World(1);
+    world.joined("ann").isDead = true;
+    world.client("bob");
+    world.run(30);
+    world.listener.leave(world.now);
+    expect(world.run(3000, () => world.listener.left)).toBe(true);
+  });
+
+  test("a client that is gone is missed after keepalive's time, and its place is free", () => {
+    const world = new World(1);
+    world.joined("ann").isDead = true;
+    expect(world.run(130_000, () => world.said("peer.down").length > 0)).toBe(true);
+    expect(world.said("peer.down").map((line) => line.fields)).toMatchObject([{ reason: "ping-timeout" }]);
+    expect([world.desk.guests.size, world.side.joined.size, world.listener.pollAt()]).toEqual([0, 0, Infinity]);
+  });
+
+  test("after a restart clients come back by themselves; what they still send means nothing to the new one", () => {
+    const world = new World(1);
+    const ann = world.joined("ann");
+    const late = world.sealUp(ann, packet(1));
+    const after = new World(2);
+    after.strange(ann.endpoint, late);
+    expect(after.listener.counters()).toEqual({ clients: 0, "peer-unknown": 1 });
+    expect(after.sent).toEqual([]);
+  });
+});
+
+test("what one peer's packet throws ends that peer, and nobody else hears of it", () => {
+  const world = new World(1);
+  const [ann, bob] = [world.joined("ann"), world.joined("bob")];
+  const { judge } = world.desk;
+  world.desk.judge = () => {
+    throw new Error("a fault");
+  };
+  const eve = world.client("eve");
+  world.run(3000);
+  world.desk.judge = judge;
+  expect(eve.isUp).toBe(false);
+  expect(world.said("internal.error").map((line) => line.message)).toEqual([expect.stringContaining("a fault")]);
+  for (const client of [ann, bob]) world.expectFlow(client);
 });

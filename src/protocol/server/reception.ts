@@ -74,7 +74,14 @@ export class Reception {
       case "accept":
         return this.#accept(now, peer, judgement.identity, isRenewal);
       case "refuse":
-        return this.#refuse(now, peer, earlier?.name, judgement.reason, judgement.cause, judgement.temporary);
+        return this.#refuse(
+          now,
+          peer,
+          earlier?.name ?? login.user,
+          judgement.reason,
+          judgement.cause,
+          judgement.temporary,
+        );
       case "password": {
         const { user, password, hash, identity } = judgement;
         passwords.verify(hash, password, (at, isRight) => {

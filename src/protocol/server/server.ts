@@ -17,6 +17,7 @@ import { Batch } from "../../lib/batch.ts";
 import { CountLimit } from "../../lib/count-limit.ts";
 import { Counters } from "../../lib/counters.ts";
 import { DeadlineHeap } from "../../lib/deadline-heap.ts";
+import type { Endpoint } from "../../lib/endpoint.ts";
 import { IpAddress } from "../../lib/ip.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
 import type { ServerPart } from "../config/server-types.ts";
@@ -26,15 +27,12 @@ import {
   ACK_V1,
   CONTROL_V1,
   CONTROL_WKC_V1,
-  DATA_V1,
-  DATA_V2,
   HARD_RESET_CLIENT_V2,
   HARD_RESET_CLIENT_V3,
   opcodeOf,
 } from "../control/opcode.ts";
-import { CONTROL_HEADER_LEN, MAX_CONTROL_LEN, SESSION_ID_LEN } from "../control/packet.ts";
+import { CONTROL_HEADER_LEN, MAX_CONTROL_LEN } from "../control/packet.ts";
 import { controlCrypto } from "../control/protection.ts";
-import { DATA_V2_HEADER_LEN, dataPeerId, PEER_ID_NONE } from "../data/packet.ts";
 import {
   DROP_CONTROL_OVERSIZE,
   DROP_CONTROL_REPLAY,
@@ -47,8 +45,8 @@ import type { CipherName, TlsContext } from "../ports.ts";
 import type { AssociationStart, SessionPorts } from "../session/association.ts";
 import type { LinkEnd } from "../session/events.ts";
 import { ServerSession, type ServerSessionConfig, type ServerSessionEvent } from "../session/server.ts";
-import { AddressTable } from "./address-table.ts";
 import { type Admission, type AdmissionConfig, admit, admitStream } from "./admission.ts";
+import { Demux, FLOAT, STRANGER, UNKNOWN_PEER } from "./demux.ts";
 import type { EntryDesk, PasswordPort } from "./entry.ts";
 import type { Guest } from "./guest.ts";
 import { Newcomers } from "./newcomers.ts";
@@ -67,13 +65,6 @@ export const MAX_NEWCOMERS = 256;
 const MOST_PEERS = 65_536;
 /** Our choice: over a connection the first packet comes within so long. A client sends it at once. */
 const FIRST_PACKET_MS = 10_000;
-
-/** What #match says beside the number of a peer. */
-const STRANGER = -1;
-const UNKNOWN_PEER = -2;
-const EMPTY = -3;
-/** Of peer n, from another address: FLOAT - n. */
-const FLOAT = -4;
 
 const COUNTERS = [
   "first-packets-answered",
@@ -137,12 +128,7 @@ export class Server {
   readonly #capacity: number;
   readonly #peers: (Peer | undefined)[];
   readonly #ids: PeerIds;
-  readonly #addresses: AddressTable;
-  /** By peer: the client's session id; and 1: its datagrams are told apart by their numbers. */
-  readonly #sessionIds: Uint8Array;
-  readonly #isNumbered: Uint8Array;
-  /** By peer, of the one that is found at its address: another one there that has not logged in yet, -1: there is none. */
-  readonly #rival: Int32Array;
+  readonly #demux: Demux;
   readonly #newcomers: Newcomers;
   readonly #reception: Reception;
   /** By peer + 1. */
@@ -179,10 +165,7 @@ export class Server {
     this.#capacity = capacity;
     this.#peers = new Array(capacity).fill(undefined);
     this.#ids = new PeerIds(capacity);
-    this.#addresses = new AddressTable(capacity, seed(ports.random));
-    this.#sessionIds = new Uint8Array(SESSION_ID_LEN * capacity);
-    this.#isNumbered = new Uint8Array(capacity);
-    this.#rival = new Int32Array(capacity).fill(-1);
+    this.#demux = new Demux(ports.slab, capacity, seed(ports.random));
     this.#newcomers = new Newcomers(seed(ports.random));
     this.#deadlines = new DeadlineHeap(capacity);
     this.#isDirty = new Uint8Array(capacity);
@@ -217,10 +200,10 @@ export class Server {
   handleDatagrams(now: number, source: DatagramSource, rows: Batch, from: Sources): void {
     const socket = this.#socketOf(source);
     for (let i = 0; i < rows.count; ) {
-      const id = this.#match(rows, i, from, socket);
+      const id = this.#demux.match(rows, i, from, socket);
       let end = i + 1;
       if (id >= 0) {
-        while (end < rows.count && this.#match(rows, end, from, socket) === id) end++;
+        while (end < rows.count && this.#demux.match(rows, end, from, socket) === id) end++;
         this.#handleRun(now, this.#peers[id], rows, i, end);
       } else if (id <= FLOAT) this.#float(now, this.#peers[FLOAT - id], rows, i, from, socket);
       else if (id === STRANGER) this.#handleStranger(now, source, socket, rows, i, from);
@@ -342,35 +325,6 @@ export class Server {
     return fields;
   }
 
-  /** The peer that a row is of, or one of the constants above. Touches nothing. */
-  #match(rows: Batch, i: number, from: Sources, socket: number): number {
-    const { bytes, view } = this.#ports.slab;
-    const at = rows.at[i]!;
-    const len = rows.len[i]!;
-    if (len === 0) return EMPTY;
-    const opcode = opcodeOf(bytes[at]!);
-    if (opcode === DATA_V2 && len >= DATA_V2_HEADER_LEN) {
-      const id = dataPeerId(view, at);
-      if (id !== PEER_ID_NONE) {
-        if (id >= this.#capacity || this.#isNumbered[id] === 0) return UNKNOWN_PEER;
-        return this.#addresses.isAt(id, from.words, 4 * i, from.port[i]!, socket) ? id : FLOAT - id;
-      }
-    }
-    const id = this.#addresses.find(from.words, 4 * i, from.port[i]!, socket);
-    if (opcode === DATA_V1 || opcode === DATA_V2) return id < 0 ? UNKNOWN_PEER : id;
-    if (id < 0 || len < CONTROL_HEADER_LEN) return STRANGER;
-    if (this.#hasSession(id, bytes, at + 1)) return id;
-    const rival = this.#rival[id]!;
-    return rival >= 0 && this.#hasSession(rival, bytes, at + 1) ? rival : STRANGER;
-  }
-
-  #hasSession(id: number, bytes: Uint8Array, at: number): boolean {
-    const own = this.#sessionIds;
-    const start = SESSION_ID_LEN * id;
-    for (let k = 0; k < SESSION_ID_LEN; k++) if (own[start + k] !== bytes[at + k]) return false;
-    return true;
-  }
-
   /** Rows of one peer. */
   #handleRun(now: number, peer: Peer | undefined, rows: Batch, from: number, end: number): void {
     const session = peer?.session;
@@ -396,20 +350,16 @@ export class Server {
     const { proofs } = session;
     this.#handleRun(now, peer, rows, i, i + 1);
     if (session.proofs === proofs || this.#peers[peer.id] !== peer) return;
-    const { words, port } = from;
-    const other = this.#peers[this.#addresses.find(words, 4 * i, port[i]!, socket)];
+    const other = this.#peers[this.#demux.find(from, i, socket)];
     if (other !== undefined && other.guest !== undefined) {
       this.#opened.count = Math.min(before, this.#opened.count);
       return this.counters.bump(FLOATS_REFUSED);
     }
-    if (other !== undefined) this.end(now, other, { kind: "replaced" });
-    const rival = this.#peers[this.#rival[peer.id]!];
-    if (rival !== undefined) this.end(now, rival, { kind: "replaced" });
+    const rival = this.#peers[this.#demux.rivalOf(peer.id)];
+    for (const newcomer of [other, rival]) if (newcomer !== undefined) this.end(now, newcomer, { kind: "replaced" });
     const { link } = peer;
-    this.#addresses.remove(peer.id);
-    this.#addresses.place(peer.id, words, 4 * i, port[i]!, socket);
-    this.#addresses.enter(peer.id);
-    peer.link = this.#sources[socket]!.peer({ address: addressAt(words, 4 * i), port: port[i]! });
+    this.#demux.move(peer.id, from, i, socket);
+    peer.link = this.#sources[socket]!.peer(endpointOf(from, i));
     this.counters.bump(FLOATS);
     this.#watcher.floated(now, peer, link);
   }
@@ -432,47 +382,33 @@ export class Server {
       const admission = admit(this.#admission, packet, this.#nameOf(from, i), unixSeconds);
       if (typeof admission === "number") return this.drops.drop(admission);
       if (isReset) this.#initial.take(now);
-      const endpoint = { address: addressAt(from.words, 4 * i), port: from.port[i]! };
       if (admission.kind === "answer") {
         this.counters.bump(ANSWERED);
-        return source.answer(now, endpoint, admission.packet);
+        return source.answer(now, endpointOf(from, i), admission.packet);
       }
       if (admission.kind === "session") {
         if (!this.#cookiesUsed.add(admission.resumed.ownSessionId)) return this.drops.drop(DROP_CONTROL_REPLAY);
         // It was answered before, and is nobody who made its address up: that answer is not counted.
         this.#initial.giveBack();
       }
-      const peer = this.#begin(now, source.peer(endpoint), socket, admission, from, i);
-      if (peer === undefined) return;
-      this.#sessionIds.set(packet.subarray(1, CONTROL_HEADER_LEN), SESSION_ID_LEN * peer.id);
+      const sessionId = packet.subarray(1, CONTROL_HEADER_LEN);
+      const peer = this.#makeRoom(now, socket, from, i) && this.#enter(now, socket, source.peer(endpointOf(from, i)));
+      if (!peer) return;
+      this.#demux.arrive(peer.id, sessionId, from, i, socket);
+      this.#startSession(now, peer, admission);
       this.#handleRun(now, peer, rows, i, i + 1);
     } catch (error) {
       this.#watcher.fault(now, undefined, error);
     }
   }
 
-  /** A new session at an address that has proved to be a client's. */
-  #begin(
-    now: number,
-    link: PeerLink,
-    socket: number,
-    admission: Exclude<Admission, { readonly kind: "answer" }>,
-    from: Sources,
-    i: number,
-  ): Peer | undefined {
-    if (!this.#mayBegin(now)) return undefined;
-    const there = this.#peers[this.#addresses.find(from.words, 4 * i, from.port[i]!, socket)];
-    // Two that have not logged in: the later one is the client.
-    const stale = there === undefined || there.guest === undefined ? there : this.#peers[this.#rival[there.id]!];
+  /** Somebody begins where row `i` came from: of two there who have not logged in the later one is the client. */
+  #makeRoom(now: number, socket: number, from: Sources, i: number): boolean {
+    if (!this.#mayBegin(now)) return false;
+    const there = this.#peers[this.#demux.find(from, i, socket)];
+    const stale = there === undefined || there.guest === undefined ? there : this.#peers[this.#demux.rivalOf(there.id)];
     if (stale !== undefined) this.end(now, stale, { kind: "replaced" });
-    const peer = this.#enter(now, socket, link);
-    if (peer === undefined) return undefined;
-    this.#isNumbered[peer.id] = 1;
-    this.#addresses.place(peer.id, from.words, 4 * i, from.port[i]!, socket);
-    if (there === undefined || there === stale) this.#addresses.enter(peer.id);
-    else this.#rival[there.id] = peer.id;
-    this.#startSession(now, peer, admission);
-    return peer;
+    return true;
   }
 
   #beginStream(now: number, peer: Peer, rows: Batch): void {
@@ -531,33 +467,17 @@ export class Server {
   /** Its login was accepted: whoever was at its address before is gone now. */
   #admitted(now: number, peer: Peer): void {
     this.#newcomers.remove(peer.id);
-    if (peer.socket === STREAM) return;
-    for (const other of this.#peersWithRival(peer.id)) this.end(now, other, { kind: "replaced" });
+    const owner = this.#peers[this.#demux.ownerOf(peer.id)];
+    if (owner !== undefined) this.end(now, owner, { kind: "replaced" });
   }
 
-  /** Who is found at the address that a rival is placed at. */
-  #peersWithRival(rival: number): Peer[] {
-    const owner = this.#rival.indexOf(rival);
-    const peer = owner < 0 ? undefined : this.#peers[owner];
-    return peer === undefined ? [] : [peer];
-  }
-
-  /** Takes a peer out of all tables. Whoever waits for its address gets it. */
+  /** Takes a peer out of all tables. */
   #leave(peer: Peer): void {
     const { id } = peer;
     this.#peers[id] = undefined;
     this.#newcomers.remove(id);
     this.#deadlines.set(id + 1, NEVER);
-    this.#isNumbered[id] = 0;
-    if (peer.socket !== STREAM) {
-      const heir = this.#rival[id]!;
-      this.#rival[id] = -1;
-      if (!this.#addresses.remove(id)) {
-        const owner = this.#rival.indexOf(id);
-        if (owner >= 0) this.#rival[owner] = -1;
-      }
-      if (heir >= 0) this.#addresses.enter(heir);
-    }
+    this.#demux.leave(id);
     this.#ids.put(id);
   }
 
@@ -670,5 +590,7 @@ const limitOf = ({ count, seconds }: { readonly count: number; readonly seconds:
 
 const seed = (random: Random): number => randomBelow(random, 2 ** 32) | 0;
 
-const addressAt = (words: Int32Array, at: number): IpAddress =>
-  new IpAddress(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!);
+const endpointOf = ({ words, port }: Sources, i: number): Endpoint => ({
+  address: new IpAddress(words[4 * i]!, words[4 * i + 1]!, words[4 * i + 2]!, words[4 * i + 3]!),
+  port: port[i]!,
+});

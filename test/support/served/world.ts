@@ -266,13 +266,17 @@ export class World implements ListenPorts {
 
   /** The client sends a packet of the tunnel. */
   sendUp(client: SimClient, payload: Uint8Array): void {
-    const [plain, sealed] = [new Batch(1), new Batch(4)];
+    this.#toServer(client, this.sealUp(client, payload));
+  }
+
+  /** A packet of the tunnel as the client would send it. */
+  sealUp(client: SimClient, payload: Uint8Array): Uint8Array {
+    const [plain, sealed] = [new Batch(1), new Batch(1)];
     const at = this.#clientAt + AT;
     this.slab.bytes.set(payload, at);
     plain.push(at, payload.length);
     client.session.sealBatch(this.now, plain, sealed);
-    for (let i = 0; i < sealed.count; i++)
-      this.#toServer(client, this.slab.bytes.slice(sealed.at[i]!, sealed.at[i]! + sealed.len[i]!));
+    return this.slab.bytes.slice(sealed.at[0]!, sealed.at[0]! + sealed.len[0]!);
   }
 
   /** The server's side sends one to a peer. */
