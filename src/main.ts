@@ -42,8 +42,11 @@ async function main(): Promise<number> {
       const { passwd } = await import("./cli/passwd.ts");
       return passwd(rest);
     }
+    case "genkey": {
+      const { genkey } = await import("./cli/genkey.ts");
+      return genkey(rest);
+    }
     case "client":
-    case "genkey":
       return usageError(undefined, `${subcommand}: not available in this version`);
     case undefined:
       process.stderr.write(HELP);

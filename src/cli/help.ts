@@ -6,11 +6,13 @@ export const HELP = `morgana ${version} - an OpenVPN-compatible router
 
 usage: morgana check [--client|--server] FILE
        morgana appliance --wan IF --lan IF --config PATH
+       morgana genkey TYPE [--force] [FILE]
        morgana passwd USER
        morgana --version | --help | SUBCOMMAND --help
 
   check      parse and validate an OpenVPN file; prints the resolved configuration
   appliance  route the LAN interface through the tunnel that PATH describes
+  genkey     make a key for tls-auth, tls-crypt, tls-crypt-v2, secret or auth-gen-token-secret
   passwd     read a password, print its line for users.txt
 
 As the image of its own machine (npm run image) it boots by itself, and finds NICs and config disk.
