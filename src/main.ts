@@ -46,6 +46,11 @@ async function main(): Promise<number> {
       const { genkey } = await import("./cli/genkey.ts");
       return genkey(rest);
     }
+    case "pki": {
+      await import("reflect-metadata");
+      const { pki } = await import("./cli/pki/pki.ts");
+      return pki(rest);
+    }
     case "client":
       return usageError(undefined, `${subcommand}: not available in this version`);
     case undefined:

@@ -12,8 +12,8 @@ export const APPLIANCE = [
     ],
     ["turns.done() ? 0 :", "", "that the turn in which the end comes is the last"],
   ),
-  ...mutationsOf("platform/dev/claim.ts", [
-    "bind(fd, abstractAddress(nameOf(index)), name);",
+  ...mutationsOf("platform/sys/exclusive.ts", [
+    "bind(fd, abstractAddress(name), what);",
     "",
     "that an interface is one router's alone",
   ]),

@@ -64,7 +64,7 @@ export async function makePki(dir: string): Promise<void> {
     signingKey: ca.keys.privateKey,
     entries: [{ serialNumber: revoked.serialNumber, revocationDate: new Date(Date.now() - DAY) }],
   });
-  writeFileSync(join(dir, "crl.pem"), `${crl.toString("pem")}\n`);
+  writeFileSync(join(dir, "crl.pem"), `${x509.PemConverter.encode(crl.rawData, "X509 CRL")}\n`);
   for (const name of ["static", "static-other"]) writeFileSync(join(dir, `${name}.key`), staticKey(), { mode: 0o600 });
   if (openvpnIsAtLeast(2, 5)) makeV2Keys(dir);
 }

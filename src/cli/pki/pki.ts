@@ -1,0 +1,219 @@
+/** `morgana pki`: an authority, a server and clients of one VPN, in files. */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { parseIp } from "../../lib/ip.ts";
+import { Authority } from "../../platform/crypto/authority.ts";
+import { systemRandom } from "../../platform/crypto/random.ts";
+import { oneLine } from "../../protocol/config/lexer.ts";
+import { newClientKey, newNamedKey, parseNamedKey, timestampMetadata } from "../../protocol/control/key-file.ts";
+import { noblePrimitives } from "../../protocol/control/noble-primitives.ts";
+import { usageError } from "../help.ts";
+import { DISK, KEPT, type NewText, PkiFolder, write } from "./folder.ts";
+import { type Entry, formatRegister } from "./register.ts";
+import {
+  applianceToml,
+  clientConf,
+  parsePlace,
+  profileText,
+  SERVER_NAME,
+  type ServerPlace,
+  serverConf,
+} from "./texts.ts";
+
+const HELP = `usage: morgana pki init DIR --server HOST[:PORT] [--proto udp|tcp]
+       morgana pki client DIR NAME
+       morgana pki revoke DIR NAME
+       morgana pki list DIR
+
+  init    makes DIR, the config disk of a new VPN server as it is (server.conf, appliance.toml, certificates and keys),
+          and DIR-ca beside it, which never goes on that disk: the authority's private key, the register of
+          certificates, and client.conf, the lines with which every client's profile begins (change both .conf freely).
+          HOST[:PORT] is where clients find the server (port 1194, over UDP, unless told).
+  client  makes DIR-ca/NAME.ovpn, all that this client needs: give it to NAME and to nobody else. The server's disk stays
+          as it is. OpenVPN 2.5 and later, OpenVPN 3 and OpenVPN Connect take it.
+  revoke  takes back what NAME has, in DIR/crl.pem: the server refuses NAME once it has the new file.
+  list    names, serial numbers, when they end, and which are revoked.
+
+Exit status: 0; 1 it could not be done; 2 wrong usage.
+`;
+
+/** @returns the exit status */
+export async function pki(argv: string[]): Promise<number> {
+  const usage = (problem: string): number => usageError("pki", problem);
+  let values: { server?: string; proto?: string; help?: boolean };
+  let words: string[];
+  try {
+    const options = {
+      server: { type: "string" },
+      proto: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    } as const;
+    ({ values, positionals: words } = parseArgs({ args: argv, strict: true, allowPositionals: true, options }));
+  } catch (error) {
+    return usage(`${(error as Error).message}`);
+  }
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const [verb, dir, name, ...more] = words;
+  const isNamed = verb === "client" || verb === "revoke";
+  if (!isNamed && verb !== "init" && verb !== "list")
+    return usage(verb === undefined ? "one of init, client, revoke, list is needed" : `no command "${oneLine(verb)}"`);
+  if (dir === undefined || dir === "") return usage(`${verb} needs DIR`);
+  if (isNamed ? name === undefined || more.length > 0 : name !== undefined)
+    return usage(isNamed ? `${verb} needs DIR and one NAME` : `${verb} needs DIR alone`);
+  if (verb !== "init" && (values.server ?? values.proto) !== undefined)
+    return usage("--server and --proto are for init");
+  if (name === SERVER_NAME) return usage(`"${SERVER_NAME}" is the server's own name`);
+  if (name !== undefined && !/^[A-Za-z0-9_][A-Za-z0-9._@-]{0,63}$/.test(name))
+    return usage("NAME is at most 64 letters, digits and ._@-, and begins with none of .@-");
+  let run: () => Promise<string>;
+  if (verb === "init") {
+    const { server, proto = "udp" } = values;
+    const place = server === undefined ? undefined : parsePlace(server);
+    if (server === undefined) return usage("init needs --server, where clients find the server");
+    if (place === undefined)
+      return usage(`--server: "${oneLine(server)}" is no HOST[:PORT]; of IPv6 it is [ADDRESS]:PORT`);
+    if (proto !== "udp" && proto !== "tcp") return usage("--proto is udp or tcp");
+    run = () => init(new PkiFolder(dir), { ...place, proto });
+  } else if (verb === "list") run = async () => list(PkiFolder.open(dir));
+  else {
+    const change = verb === "client" ? client : revoke;
+    run = async () => {
+      const folder = PkiFolder.open(dir);
+      return folder.alone(() => change(folder, name as string));
+    };
+  }
+  try {
+    process.stdout.write(await run());
+    return 0;
+  } catch (error) {
+    process.stderr.write(`morgana: pki: ${oneLine((error as Error).message)}\n`);
+    return 1;
+  }
+}
+
+async function init(folder: PkiFolder, place: ServerPlace): Promise<string> {
+  const now = Date.now();
+  const { authority, certificate, key } = await Authority.create(now);
+  const type = parseIp(place.host) === undefined ? "dns" : "ip";
+  const server = await authority.server(now, SERVER_NAME, { type, value: place.host });
+  const { serial, notAfter } = server;
+  const register = formatRegister([{ name: SERVER_NAME, serial, notAfter, revokedAt: undefined }]);
+  const file = (path: string, name: string, text: string, isSecret = false): NewText => ({
+    path: join(path, name),
+    text,
+    isSecret,
+  });
+  const { kept, disk } = folder;
+  folder.fill([
+    file(kept, KEPT.key, key, true),
+    file(kept, KEPT.ca, certificate),
+    file(kept, KEPT.register, register),
+    file(kept, KEPT.lines, clientConf(place)),
+    file(disk, DISK.ca, certificate),
+    file(disk, DISK.cert, server.certificate),
+    file(disk, DISK.key, server.key, true),
+    file(disk, DISK.crl, await authority.revocationList(now, [])),
+    file(disk, DISK.wrapping, newNamedKey(systemRandom, "tls-crypt-v2-server"), true),
+    file(disk, DISK.settings, applianceToml()),
+    file(disk, DISK.profile, serverConf(place)),
+  ]);
+  return `wrote ${disk}, the server's config disk (look at ${DISK.settings}), and ${kept}, which never goes on it: keep it in a safe place
+next, for each client: morgana pki client ${quoted(disk)} NAME
+then: ${diskCommand(disk)}   (or morgana appliance --config ${quoted(disk)} ...)
+`;
+}
+
+async function client(folder: PkiFolder, name: string): Promise<string> {
+  const now = Date.now();
+  const register = folder.register();
+  const counts = register.find((entry) => entry.name === name && stateOf(entry, now) === "valid");
+  if (counts !== undefined)
+    throw new Error(
+      `${name} has a certificate, until ${day(counts.notAfter)}: revoke it first, or choose another name`,
+    );
+  const authority = await folder.authority();
+  const wrapping = parseNamedKey("tls-crypt-v2-server", folder.read(folder.disk, DISK.wrapping));
+  if (typeof wrapping === "string") throw new Error(`${join(folder.disk, DISK.wrapping)} ${wrapping}`);
+  const ca = folder.read(folder.kept, KEPT.ca);
+  const lines = folder.read(folder.kept, KEPT.lines);
+  const { certificate: cert, key, serial, notAfter } = await authority.client(now, name);
+  const metadata = timestampMetadata(Math.floor(now / 1000));
+  const text = profileText(lines, {
+    ca,
+    cert,
+    key,
+    "tls-crypt-v2": newClientKey(systemRandom, noblePrimitives, wrapping, metadata),
+  });
+  const path = join(folder.kept, `${name}.ovpn`);
+  // Known first, given afterwards: what nobody has may be in the register, and nothing is out that is not.
+  folder.writeRegister([...register, { name, serial, notAfter, revokedAt: undefined }]);
+  try {
+    write(
+      { path, text, isSecret: true },
+      register.some((entry) => entry.name === name),
+    );
+  } catch (error) {
+    folder.writeRegister(register);
+    throw error;
+  }
+  return `wrote ${path}, good until ${day(notAfter)}: whoever has it comes in, so give it to ${name} alone
+next: ${name} opens it with an OpenVPN client of 2.5 or later
+the server's disk stays as it is
+`;
+}
+
+async function revoke(folder: PkiFolder, name: string): Promise<string> {
+  const now = Date.now();
+  const before = folder.register();
+  const named = before.filter((entry) => entry.name === name);
+  if (named.length === 0) throw new Error(`there is no "${name}": morgana pki list ${quoted(folder.disk)} says who is`);
+  const authority = await folder.authority();
+  const register = before.map((entry) =>
+    entry.name === name && entry.revokedAt === undefined ? { ...entry, revokedAt: wholeSecond(now) } : entry,
+  );
+  const revoked = register.flatMap(({ serial, revokedAt }) =>
+    revokedAt === undefined ? [] : [{ serial, at: revokedAt }],
+  );
+  const text = await authority.revocationList(now, revoked);
+  const path = join(folder.disk, DISK.crl);
+  folder.writeRegister(register);
+  // Also where all was revoked before: the list may not have been written then.
+  write({ path, text, isSecret: false }, true);
+  return `revoked ${name} (${named.map(({ serial }) => serial).join(", ")}); wrote ${path}
+next: give the server the new list: ${diskCommand(folder.disk)}
+until then ${name} comes in; a running session ends when the server has read the list
+`;
+}
+
+function list(folder: PkiFolder): string {
+  const now = Date.now();
+  const rows = folder.register().map((entry) => {
+    const state = stateOf(entry, now);
+    return [
+      entry.name,
+      entry.serial,
+      day(entry.notAfter),
+      entry.revokedAt === undefined ? state : `revoked ${day(entry.revokedAt)}`,
+    ];
+  });
+  const table = [["NAME", "SERIAL", "UNTIL", "STATE"], ...rows];
+  const widths = [0, 1, 2].map((column) => Math.max(...table.map((row) => (row[column] as string).length)));
+  return table.map((row) => `${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}\n`).join("");
+}
+
+function stateOf({ notAfter, revokedAt }: Entry, now: number): "valid" | "expired" | "revoked" {
+  if (revokedAt !== undefined) return "revoked";
+  return notAfter.getTime() < now ? "expired" : "valid";
+}
+
+const day = (date: Date): string => date.toISOString().slice(0, 10);
+const wholeSecond = (time: number): Date => new Date(Math.floor(time / 1000) * 1000);
+
+/** A word as a shell takes it. */
+const quoted = (word: string): string => (/^[\w./@%+=:,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
+const diskCommand = (disk: string): string =>
+  `xorriso -as mkisofs -quiet -V MORGANA -J -R -o ${quoted(`${disk}.iso`)} ${quoted(disk)}`;
