@@ -1,18 +1,41 @@
-/** The public face of the protocol library: a client session without I/O, and the configuration that it takes. */
+/**
+ * The public face of the protocol library (docs/library.md): sessions without I/O, the configurations that they take, and what
+ * stands around them. Whoever uses it from outside imports this file alone.
+ */
+// x509 throws at load without it
+import "reflect-metadata";
+
+export { Batch } from "../lib/batch.ts";
+export { type Cidr, parseCidr } from "../lib/cidr.ts";
+export { type Endpoint, formatEndpoint } from "../lib/endpoint.ts";
+export { type IpAddress, parseIp } from "../lib/ip.ts";
+export { Arena, HEADROOM, type Slab, slabOver, TAILROOM } from "../lib/slab.ts";
+export type { ReadFile } from "./config/beside.ts";
 export { formatConfig } from "./config/format.ts";
 export { type ParseOptions, parseConfig } from "./config/parse.ts";
 export type * from "./config/types.ts";
 export { SessionCookies } from "./control/cookie.ts";
 export { noblePrimitives } from "./control/noble-primitives.ts";
 export { nobleAead } from "./data/noble-aead.ts";
+export { nobleCbc } from "./data/noble-cbc.ts";
 export { type SessionDrop, sessionDropText } from "./drop.ts";
+export { tlsParameters } from "./exchange/tls-parameters.ts";
 export type * from "./ports.ts";
-export { parseTunnelOptions, type Tunnel, type TunnelContext, type TunnelResult } from "./push/tunnel-options.ts";
+export { AEAD_NAMES, CBC_NAMES, CIPHER_NAMES, DEFAULT_CIPHERS, NO_DECOMPRESSORS } from "./ports.ts";
+export {
+  type Note,
+  parseTunnelOptions,
+  type Tunnel,
+  type TunnelContext,
+  type TunnelResult,
+} from "./push/tunnel-options.ts";
 export { type Admission, type AdmissionConfig, admit } from "./server/admission.ts";
-export type { AssociationStart, SessionCounter, SessionPorts } from "./session/association.ts";
+export type { AssociationStart, LinkFacts, SessionCounter, SessionPorts } from "./session/association.ts";
 export { ClientSession, type ClientStart } from "./session/client.ts";
+export type { DialSession } from "./session/dial-session.ts";
 export type * from "./session/events.ts";
 export { type Explanation, explainEnd, explainSilence, explainStall, type Place } from "./session/explain.ts";
+export type { LoginMemory } from "./session/login.ts";
 export { type AttemptOutcome, RetryPolicy } from "./session/retry.ts";
 export {
   type ClientLogin,
@@ -22,4 +45,5 @@ export {
   type Verdict,
 } from "./session/server.ts";
 export type { SessionState } from "./session/state.ts";
+export { StaticSession, type StaticStart } from "./session/static.ts";
 export { framePacket, frameRows, StreamRows } from "./stream.ts";

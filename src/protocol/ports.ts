@@ -140,7 +140,10 @@ export interface TlsFailure {
 /** Judges the peer by its chain: DER, leaf first, each one signed by the next. False refuses it, with an alert. */
 export type AcceptPeer = (chain: readonly Uint8Array[]) => boolean;
 
-/** A TLS session without a socket: it is fed and asked, and what a call causes is there when the call returns. */
+/**
+ * A TLS session without a socket: it is fed and asked. What a call causes is there when the call returns; where it comes later, the
+ * session's handleTls() is called when it has come.
+ */
 export interface TlsEngine {
   readonly state: "handshake" | "established" | "failed" | "closed";
   readonly failure: TlsFailure | undefined;

@@ -3,6 +3,7 @@
  * in the files beside this one by subject. Sources: man openvpn; what openvpn 2.6.14 says to each line in a profile of
  * each role; the option sets of OpenVPN 3's client for what may be ignored.
  */
+import { groupBy } from "../../lib/group-by.ts";
 import type { Directive } from "./directive.ts";
 import { ACCEPTED } from "./directives-accepted.ts";
 import { REFUSED } from "./directives-refused.ts";
@@ -13,7 +14,7 @@ import type { Role } from "./types.ts";
 export const DIRECTIVES: readonly Directive[] = [...USED, ...ACCEPTED, ...REFUSED, ...SERVER];
 
 /** The rows of each name: several where roles differ, none of them for the same role. */
-const BY_NAME = Map.groupBy(DIRECTIVES, (directive) => directive.name);
+const BY_NAME = groupBy(DIRECTIVES, (directive) => directive.name);
 
 export const NAMES: readonly string[] = [...BY_NAME.keys()];
 

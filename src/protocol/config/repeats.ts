@@ -1,4 +1,5 @@
 /** Directives that a profile has several times where one value counts, the last: the lines that do not are told. */
+import { groupBy } from "../../lib/group-by.ts";
 import { findDirective } from "./directives.ts";
 import { INLINE, type Line } from "./lexer.ts";
 import type { Report } from "./reader.ts";
@@ -18,7 +19,7 @@ export function warnOfRepeats(lines: readonly Line[], role: Role, report: Report
     const directive = findDirective(name, role);
     return directive?.support === "implemented" && !directive.addsUp;
   });
-  const values = Map.groupBy(single, ({ words: [name = ""] }) => SAME_VALUE.get(name) ?? name);
+  const values = groupBy(single, ({ words: [name = ""] }) => SAME_VALUE.get(name) ?? name);
   for (const same of values.values()) {
     const last = same.at(-1) as Line;
     for (const line of same) {

@@ -3,6 +3,7 @@
  * refuses is a problem; what it goes on with, as we do where it is pushed, is left out with a warning.
  */
 import { maskPrefix, parseCidr } from "../../lib/cidr.ts";
+import { groupBy } from "../../lib/group-by.ts";
 import { parseIpv4 } from "../../lib/ip.ts";
 import { clientNatRule } from "../push/client-nat.ts";
 import type { Line } from "./lexer.ts";
@@ -150,7 +151,7 @@ export function resolveLocalOptions(reader: Reader): LocalOption[] {
 
 /** As openvpn: a server that has properties has an address. */
 function checkDnsAddresses(reader: Reader): void {
-  const servers = Map.groupBy(
+  const servers = groupBy(
     reader.all("dns").filter(({ words }) => words[1] === "server"),
     ({ words }) => words[2],
   );

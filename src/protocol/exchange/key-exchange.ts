@@ -135,6 +135,12 @@ export class KeyExchange {
     return isInWindow;
   }
 
+  /** Takes what an engine that works between calls has done since the last one. */
+  handleTls(): void {
+    if (this.#state !== "failed") this.#advance();
+    this.#fillWindow();
+  }
+
   /** Sends a control message. Only when done. */
   send(plaintext: Uint8Array): void {
     this.#tls?.send(plaintext);

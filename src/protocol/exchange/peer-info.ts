@@ -3,7 +3,7 @@
  * old servers compare with their own (they only warn). It announces nothing that is not implemented: a server really
  * changes the wire format for what it reads here. Source: OpenVPN's ssl.h (IV_PROTO) and ssl.c (push_peer_info).
  */
-import { version } from "../../../package.json";
+import product from "../../../package.json" with { type: "json" };
 import type { ControlWrap, DataConfig, PeerInfoConfig, TunnelConfig } from "../config/types.ts";
 import { DIGEST_LEN } from "../control/tls-auth.ts";
 import { COMPRESSION } from "../data/compression.ts";
@@ -58,7 +58,7 @@ export function clientPeerInfo(
   isPulling = true,
 ): string {
   const lines = [
-    `IV_VER=morgana-${version}`,
+    `IV_VER=morgana-${product.version}`,
     "IV_PLAT=linux",
     `IV_MTU=${tunnel.mtuMax}`,
     // two AEAD ciphers or more can be negotiated; IV_CIPHERS says which

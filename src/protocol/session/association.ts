@@ -4,7 +4,7 @@
  * takes its events, and answers "exchanged" with installKeys, once it has settled what the keys are for.
  *
  * - commands: start, say, installKeys, keepAlive, renegotiate, sayLast, sayExit, end
- * - what comes in: handleRows, handleTimeout; poll the events after each, and after a command
+ * - what comes in: handleRows, handleTimeout, handleTls; poll the events after each, and after a command
  * - what goes out: pollTransmit, pollAt
  * - the data path: sealBatch; handleRows opens
  */
@@ -346,6 +346,12 @@ export class Association {
     if (goodbye === undefined) return;
     if (goodbye.kind === "control" && now >= goodbye.until) this.#over({ kind: "closed" });
     else if (goodbye.kind === "data" && now >= goodbye.at) this.#sayExitNotice(now, goodbye);
+  }
+
+  /** The TLS engine has done something since the last call. */
+  handleTls(now: number): void {
+    for (const exchange of this.#rekey.live) exchange.handleTls();
+    this.#advance(now);
   }
 
   /** What happened, in its order. */

@@ -2,7 +2,7 @@
  * An OpenVPN client session, without I/O: it is fed and asked.
  *
  * - commands: start, close, abandon
- * - what comes in: handleBatch (datagrams), handleTimeout
+ * - what comes in: handleBatch (datagrams), handleTimeout, handleTls
  * - what goes out: pollTransmit (control packets, pings), pollEvent, pollAt
  * - the data path: sealBatch; handleBatch opens
  *
@@ -225,6 +225,12 @@ export class ClientSession implements DialSession {
     this.#association.handleTimeout(now);
     this.#settle(now);
     this.#handleTimers(now);
+  }
+
+  /** For a TLS engine that works between calls: it has done something. */
+  handleTls(now: number): void {
+    this.#association.handleTls(now);
+    this.#settle(now);
   }
 
   /** The next control packet or ping for the link. */

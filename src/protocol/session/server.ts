@@ -240,6 +240,12 @@ export class ServerSession {
     }
   }
 
+  /** As the client's. */
+  handleTls(now: number): void {
+    this.#association.handleTls(now);
+    this.#settle(now);
+  }
+
   pollTransmit(now: number): Uint8Array | undefined {
     return this.#association.pollTransmit(now);
   }
