@@ -2,6 +2,8 @@
  * Cookies that a session has begun with: each does that once. Else one who has two of them could begin sessions as often as it
  * likes, and be answered as often, whatever connect-freq-initial says.
  */
+import { bytesToHex } from "@noble/hashes/utils.js";
+
 /** Our choice, more than can begin in the time that a cookie is good for, by far. */
 const REMEMBERED = 4096;
 
@@ -11,7 +13,7 @@ export class UsedCookies {
 
   /** @returns false: it was used before */
   add(cookie: Uint8Array): boolean {
-    const name = cookie.toHex();
+    const name = bytesToHex(cookie);
     if (this.#used.has(name)) return false;
     this.#used.add(name);
     const [oldest] = this.#used;
