@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { namedCertificate } from "../../../test/support/named-certificate.ts";
 import { parseIp } from "../../lib/ip.ts";
 import type { EntryConfig } from "../config/server-types.ts";
-import type { Judgement } from "./entrance.ts";
+import type { Judgement } from "./entry.ts";
 import { ALICE_HASH, entranceOf, file, identityOf, login, NOW, setup } from "./testing/entrance-bed.ts";
 
 const HOME = parseIp("192.0.2.1")!;
@@ -131,11 +131,12 @@ describe("a password", () => {
       kind: "accept",
       identity: { name: "alice", user: "alice" },
     });
-    expect(door.verified(NOW, asked, false)).toMatchObject({ kind: "refuse", reason: "" });
+    const wrong = { kind: "refuse", reason: "wrong user name or password" } as const;
+    expect(door.verified(NOW, asked, false)).toMatchObject(wrong);
     const stranger = identityOf(door, login({ user: "mallory", password: "x" }), HOME);
     expect(stranger.hash).toBeUndefined();
     // Whatever hash stood in for the missing one.
-    expect(door.verified(NOW, stranger, true)).toMatchObject({ kind: "refuse", reason: "" });
+    expect(door.verified(NOW, stranger, true)).toMatchObject(wrong);
   });
 
   test("is not heard after ten wrong ones; the client is told when to come back", () => {

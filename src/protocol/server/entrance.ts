@@ -12,15 +12,15 @@ import { oneLine, printable } from "../config/lexer.ts";
 import type { ClientFile, EntryConfig, ServerNetworkConfig } from "../config/server-types.ts";
 import type { VerifyConfig } from "../config/types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
-import type { TemporaryFailure } from "../control/message.ts";
 import { equalBytes } from "../equal.ts";
 import type { ControlPrimitives } from "../ports.ts";
 import type { ClientLogin } from "../session/server.ts";
 import { Attempts } from "./attempts.ts";
 import { AuthTokens, beginTokens, isToken, type TokenSession, tokenKey } from "./auth-token.ts";
 import { certificateName, fileOf, hasOwnFile, NOBODY, remapped } from "./client-name.ts";
+import type { Accept, AskPassword, EntryDesk, Judgement, Refuse, Refused } from "./entry.ts";
 import type { Guest, Identity } from "./guest.ts";
-import { Guests, type Refused } from "./guests.ts";
+import { Guests } from "./guests.ts";
 import type { PoolLease } from "./pool.ts";
 import { MAX_LOGIN_BYTES } from "./user-name.ts";
 
@@ -48,35 +48,6 @@ export interface EntrancePorts {
   readonly tokenKey: Uint8Array;
 }
 
-export interface Accept {
-  readonly kind: "accept";
-  readonly identity: Identity;
-}
-
-export interface Refuse {
-  readonly kind: "refuse";
-  /** Told the client, which shows it; may be empty. It never says which of name and password was wrong. */
-  readonly reason: string;
-  /** For the log: names the thing and the remedy. One line, without control characters. */
-  readonly cause: string;
-  /** It may come back: when. */
-  readonly temporary?: TemporaryFailure | undefined;
-}
-
-/** It depends on the password. */
-export interface AskPassword {
-  readonly kind: "password";
-  readonly user: string;
-  readonly password: string;
-  /** undefined: there is no such user. That is found out in the same time as a wrong password, by any hash. */
-  readonly hash: string | undefined;
-  /** Who it is if the password is right. */
-  readonly identity: Identity;
-  readonly from: IpAddress;
-}
-
-export type Judgement = Accept | Refuse | AskPassword;
-
 /** What a reload means for those who are in. */
 export interface Reloaded {
   /** Who may not stay; each is to be ended, and then released as ever. */
@@ -90,10 +61,12 @@ export interface Reloaded {
 /** As OpenVPN's server says it (ssl.c, key_method_2_read; auth_token.c); clients know the first word. */
 const TOO_LONG = "Username or password is too long. Maximum length is 128 bytes";
 const TOKEN_EXPIRED = "SESSION: token expired";
+/** Who does not know the password hears no more than that, also where there is no such user. */
+const WRONG_LOGIN = "wrong user name or password";
 /** OpenVPN says nothing here; with the word a client does not take its password for wrong. */
 const TOKEN_INVALID = "SESSION: token not valid";
 
-export class Entrance {
+export class Entrance implements EntryDesk {
   readonly #ports: EntrancePorts;
   readonly #attempts = new Attempts();
   readonly #guests: Guests;
@@ -141,7 +114,7 @@ export class Entrance {
     if (!isRight || hash === undefined) {
       this.#attempts.failed(unixSeconds, user, from);
       return refuse(
-        "",
+        WRONG_LOGIN,
         hash === undefined
           ? `there is no user "${printable(user)}" in the file of users (users.txt)`
           : `the password of user "${printable(user)}" is wrong`,

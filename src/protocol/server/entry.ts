@@ -4,25 +4,43 @@ import type { TemporaryFailure } from "../control/message.ts";
 import type { ClientLogin } from "../session/server.ts";
 import type { Guest, Identity } from "./guest.ts";
 
-export type Judgement =
-  | { readonly kind: "accept"; readonly identity: Identity }
-  | {
-      readonly kind: "refuse";
-      /** Told the client; may be empty. */
-      readonly reason: string;
-      /** For the log: names the thing and the remedy. */
-      readonly cause: string;
-      /** It may come back: when and where. */
-      readonly temporary?: TemporaryFailure | undefined;
-    }
-  /** It depends on the password. `hash` undefined: there is no such user, which must not show. */
-  | {
-      readonly kind: "password";
-      readonly user: string;
-      readonly password: string;
-      readonly hash: string | undefined;
-      readonly identity: Identity;
-    };
+export interface Accept {
+  readonly kind: "accept";
+  readonly identity: Identity;
+}
+
+export interface Refuse {
+  readonly kind: "refuse";
+  /** Told the client, which shows it; may be empty. It never says which of name and password was wrong. */
+  readonly reason: string;
+  /** For the log: names the thing and the remedy. One line, without control characters. */
+  readonly cause: string;
+  /** It may come back: when and where. */
+  readonly temporary?: TemporaryFailure | undefined;
+}
+
+/** It depends on the password. */
+export interface AskPassword {
+  readonly kind: "password";
+  readonly user: string;
+  readonly password: string;
+  /** undefined: there is no such user, which must not show. */
+  readonly hash: string | undefined;
+  /** Who it is if the password is right. */
+  readonly identity: Identity;
+  readonly from: IpAddress;
+}
+
+export type Judgement = Accept | Refuse | AskPassword;
+
+/** Nothing is left for a client that may come in. */
+export interface Refused {
+  /** For the log, with the remedy. */
+  readonly refused: string;
+  /** Told the client. */
+  readonly reason: string;
+  readonly temporary: TemporaryFailure | undefined;
+}
 
 export interface EntryDesk {
   /**
@@ -30,11 +48,17 @@ export interface EntryDesk {
    * @param from where the client is
    */
   judge(unixSeconds: number, login: ClientLogin, earlier: Identity | undefined, from: IpAddress): Judgement;
-  /** Who is judged is let in; an older session of the same name is gone by then, unless names may be in more than once. */
-  grant(unixSeconds: number, identity: Identity): Guest | { readonly refused: string };
+  /** What a password came to. A right one is refused all the same where too many wrong ones came in the meantime. */
+  verified(unixSeconds: number, asked: AskPassword, isRight: boolean): Accept | Refuse;
+  /**
+   * What a client that was accepted gets, until it is released. An older session of its name is gone by then where it is a single one
+   * ({@link Identity.isSingle}).
+   */
+  grant(unixSeconds: number, identity: Identity): Guest | Refused;
   /** The auth-token to push, at the beginning and when it is due to be renewed. */
   token(unixSeconds: number, guest: Guest): string | undefined;
-  release(guest: Guest): void;
+  /** A second time it has no meaning. */
+  release(unixSeconds: number, guest: Guest): void;
 }
 
 export interface PasswordPort {

@@ -4,7 +4,8 @@ import { namedCertificate } from "../../../test/support/named-certificate.ts";
 import { type Cidr, parseCidr } from "../../lib/cidr.ts";
 import { type IpAddress, parseIp } from "../../lib/ip.ts";
 import type { ClientFile } from "../config/server-types.ts";
-import type { Entrance, Judgement } from "./entrance.ts";
+import type { Entrance } from "./entrance.ts";
+import type { Judgement } from "./entry.ts";
 import type { Guest, Identity } from "./guest.ts";
 import { ALICE_HASH, entranceOf, file, identityOf, login, NOW, PUSH, setup } from "./testing/entrance-bed.ts";
 

@@ -3,22 +3,13 @@ import { Cidr } from "../../lib/cidr.ts";
 import type { IpAddress } from "../../lib/ip.ts";
 import { printable } from "../config/lexer.ts";
 import type { ClientFile } from "../config/server-types.ts";
-import type { TemporaryFailure } from "../control/message.ts";
 import { fileOf } from "./client-name.ts";
 import { clientNetworks } from "./client-networks.ts";
 import { type ClientAddresses, clientOptions, secondOf } from "./client-options.ts";
 import type { EntranceSetup, Reloaded } from "./entrance.ts";
+import type { Refused } from "./entry.ts";
 import type { Guest, Identity } from "./guest.ts";
 import { AddressPool, type PoolPlace } from "./pool.ts";
-
-/** Nothing is left for a client that may come in. */
-export interface Refused {
-  /** For the log, with the remedy. */
-  readonly refused: string;
-  /** Told the client. */
-  readonly reason: string;
-  readonly temporary: TemporaryFailure | undefined;
-}
 
 /** What is kept of a guest beside what it is. */
 interface Kept {

@@ -10,8 +10,6 @@ import type { EntryDesk, PasswordPort } from "./entry.ts";
 import type { Identity } from "./guest.ts";
 import type { Peer } from "./peer.ts";
 
-/** Who does not know the password hears no more than that. */
-const WRONG_LOGIN = "wrong user name or password";
 const FULL = "the server has as many clients as it takes";
 /** Our choice: so many seconds later somebody may have left. */
 const FULL_BACKOFF_S = 10;
@@ -20,8 +18,6 @@ export interface ReceptionOptions {
   readonly desk: EntryDesk;
   readonly passwords: PasswordPort;
   readonly limits: Pick<ServerLimits, "maxClients">;
-  /** duplicate-cn. */
-  readonly duplicateNames: boolean;
 }
 
 /** What the owner of the peers does for it. */
@@ -83,11 +79,12 @@ export class Reception {
           judgement.temporary,
         );
       case "password": {
-        const { user, password, hash, identity } = judgement;
+        const { user, password, hash } = judgement;
         passwords.verify(hash, password, (at, isRight) => {
           if (peer.login !== serial) return;
-          if (isRight) this.#accept(at, peer, identity, isRenewal);
-          else this.#refuse(at, peer, user, WRONG_LOGIN, wrongPassword(user, hash !== undefined));
+          const verdict = desk.verified(this.#owner.unixSeconds(), judgement, isRight);
+          if (verdict.kind === "accept") this.#accept(at, peer, verdict.identity, isRenewal);
+          else this.#refuse(at, peer, user, verdict.reason, verdict.cause, verdict.temporary);
           this.#owner.touched(at, peer);
         });
         return;
@@ -106,21 +103,21 @@ export class Reception {
     const others = this.#byName.get(guest.name);
     others?.delete(peer);
     if (others?.size === 0) this.#byName.delete(guest.name);
-    this.#options.desk.release(guest);
+    this.#options.desk.release(this.#owner.unixSeconds(), guest);
   }
 
   #accept(now: number, peer: Peer, identity: Identity, isRenewal: boolean): void {
-    const { desk, limits, duplicateNames } = this.#options;
+    const { desk, limits } = this.#options;
     const { name } = identity;
     const unixSeconds = this.#owner.unixSeconds();
     if (isRenewal) return this.#renew(now, peer, unixSeconds);
-    if (!duplicateNames) for (const older of this.named(name)) this.#owner.replace(now, older);
+    if (identity.isSingle) for (const older of this.named(name)) this.#owner.replace(now, older);
     if (this.#count >= limits.maxClients) {
       const temporary = { backoff: FULL_BACKOFF_S, advance: "no" } as const;
       return this.#refuse(now, peer, name, FULL, `max-clients ${limits.maxClients} are in`, temporary);
     }
     const guest = desk.grant(unixSeconds, identity);
-    if ("refused" in guest) return this.#refuse(now, peer, name, "", guest.refused);
+    if ("refused" in guest) return this.#refuse(now, peer, name, guest.reason, guest.refused, guest.temporary);
     peer.guest = guest;
     this.#count++;
     const others = this.#byName.get(name);
@@ -155,6 +152,3 @@ export class Reception {
     peer.session?.decide(now, { kind: "reject", reason, temporary });
   }
 }
-
-const wrongPassword = (user: string, isKnown: boolean): string =>
-  isKnown ? `the password of ${user} is wrong` : `there is no user ${user}`;

@@ -150,7 +150,7 @@ export class Server {
 
   constructor(parts: ServerParts) {
     const { config, ports, watcher, desk, passwords } = parts;
-    const { limits, entry, control } = config;
+    const { limits, control } = config;
     const capacity = Math.min(MOST_PEERS, limits.maxClients + MAX_NEWCOMERS);
     this.#parts = parts;
     this.#watcher = watcher;
@@ -177,7 +177,7 @@ export class Server {
         refused: (now, peer, name, cause) => watcher.refused(now, peer, name, cause),
         touched: (now, peer) => this.#service(now, peer),
       },
-      { desk, passwords, limits, duplicateNames: entry.duplicateNames },
+      { desk, passwords, limits },
     );
   }
 
@@ -302,14 +302,14 @@ export class Server {
    * stays as it is until it is over. What is bound to the tunnel itself and to ports is not looked at.
    */
   reload(config: ServerConfig & ServerPart, tls: TlsContext, desk: EntryDesk): void {
-    const { limits, entry } = config;
+    const { limits } = config;
     this.#tls = tls;
     this.#sessionConfig = sessionConfig(config);
     this.#admission = this.#admissionOf(config);
     this.#initial = limitOf(limits.connectFreqInitial);
     this.#begins = limits.connectFreq && limitOf(limits.connectFreq);
     const { passwords } = this.#parts;
-    this.#reception.replaceOptions({ desk, passwords, limits, duplicateNames: entry.duplicateNames });
+    this.#reception.replaceOptions({ desk, passwords, limits });
   }
 
   /** What all sessions that there are have counted, and what no session took. */

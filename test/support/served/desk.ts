@@ -1,7 +1,14 @@
 /** Who may come in, as simulations want it: whoever names a user, by the user's name; each gets an address of its own. */
 import { Cidr } from "../../../src/lib/cidr.ts";
 import { IpAddress } from "../../../src/lib/ip.ts";
-import type { EntryDesk, Judgement, PasswordPort } from "../../../src/protocol/server/entry.ts";
+import type {
+  Accept,
+  AskPassword,
+  EntryDesk,
+  Judgement,
+  PasswordPort,
+  Refuse,
+} from "../../../src/protocol/server/entry.ts";
 import type { Guest, Identity } from "../../../src/protocol/server/guest.ts";
 import type { ClientLogin } from "../../../src/protocol/session/server.ts";
 
@@ -18,29 +25,43 @@ export class FakeDesk implements EntryDesk {
   readonly logins: ClientLogin[] = [];
   tokens = 0;
   hasTokens = false;
+  /** Who comes under a name takes the place of the one who is in. */
+  isSingle = true;
   readonly #numbers = new Map<string, number>();
 
-  judge(_unixSeconds: number, login: ClientLogin, earlier: Identity | undefined): Judgement {
+  judge(_unixSeconds: number, login: ClientLogin, earlier: Identity | undefined, from: IpAddress): Judgement {
     this.logins.push(login);
     const name = login.user ?? "nobody";
     const reason = this.refused.get(name);
     if (reason !== undefined) return { kind: "refuse", reason, cause: `${name} may not: ${reason}` };
     if (earlier !== undefined && earlier.name !== name)
       return { kind: "refuse", reason: "another user", cause: `${name} is not ${earlier.name}` };
-    const identity: Identity = { name, user: name, fingerprint: undefined };
+    const identity: Identity = { name, isSingle: this.isSingle, user: name, fingerprint: undefined, token: undefined };
     const hash = this.withPassword.get(name);
     if (hash === undefined) return { kind: "accept", identity };
-    return { kind: "password", user: name, password: login.password ?? "", hash, identity };
+    return { kind: "password", user: name, password: login.password ?? "", hash, identity, from };
   }
 
-  grant(_unixSeconds: number, identity: Identity): Guest {
+  verified(_unixSeconds: number, { user, identity }: AskPassword, isRight: boolean): Accept | Refuse {
+    if (isRight) return { kind: "accept", identity };
+    return { kind: "refuse", reason: "wrong user name or password", cause: `the password of ${user} is wrong` };
+  }
+
+  grant(unixSeconds: number, identity: Identity): Guest {
     const taken = [...this.guests.keys()].filter((guest) => guest.name === identity.name).length;
     const key = `${identity.name} ${taken}`;
     const number = this.#numbers.get(key) ?? this.#numbers.size;
     this.#numbers.set(key, number);
     const address = IpAddress.fromIpv4(FIRST + number);
     const guest: Guest = {
-      ...{ ...identity, address, address6: undefined, networks: [new Cidr(address, 32)] },
+      ...{
+        ...identity,
+        address,
+        address6: undefined,
+        networks: [new Cidr(address, 32)],
+        since: unixSeconds,
+        warnings: [],
+      },
       options: ["topology subnet", `ifconfig ${address} 255.255.0.0`, "ping 10", "ping-restart 60"],
     };
     this.guests.set(guest, guest.name);
@@ -51,7 +72,7 @@ export class FakeDesk implements EntryDesk {
     return this.hasTokens ? `SESS_ID_AT_${this.tokens++}` : undefined;
   }
 
-  release(guest: Guest): void {
+  release(_unixSeconds: number, guest: Guest): void {
     if (!this.guests.delete(guest)) throw new Error(`${guest.name} is given back twice`);
   }
 }

@@ -174,6 +174,7 @@ export class World implements ListenPorts {
     this.random = seededRandom(seed);
     this.link = { loss: 0, duplicate: 0, jitter: 0, ...options.link };
     this.config = wholeConfig(wrap, options.config);
+    this.desk.isSingle = !this.config.entry.duplicateNames;
     const log: Log = {
       enabled: () => true,
       write: (level, event, message, fields = {}) => void this.lines.push({ level, event, message, fields }),

@@ -5,7 +5,8 @@ import { seededRandom } from "../../../lib/random.ts";
 import type { ClientFile, EntryConfig, ServerNetworkConfig } from "../../config/server-types.ts";
 import { noblePrimitives } from "../../control/noble-primitives.ts";
 import type { ClientLogin } from "../../session/server.ts";
-import { type AskPassword, Entrance, type EntranceSetup } from "../entrance.ts";
+import { Entrance, type EntranceSetup } from "../entrance.ts";
+import type { AskPassword } from "../entry.ts";
 
 export const NOW = 1_700_000_000;
 export const ALICE_HASH = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$of-alice";
