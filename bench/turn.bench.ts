@@ -36,4 +36,4 @@ for (const gsoSize of [1400, 536, 257, 200, 36, 1]) {
   const at = (share: number): string => times[Math.floor(share * (times.length - 1))]!.toFixed(3);
   console.log(`gso_size ${`${gsoSize}`.padStart(4)}: median ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms`);
 }
-console.log(JSON.stringify(loopback.path.router.lan.drops.snapshot()));
+console.log(JSON.stringify(loopback.path.router.lan!.drops.snapshot()));

@@ -16,7 +16,7 @@ import type { NatFamily } from "../src/netstack/nat/family.ts";
 import { NAT_IPV4 } from "../src/netstack/nat/ip4.ts";
 import { NAT_IPV6 } from "../src/netstack/nat/ip6.ts";
 import { Nat } from "../src/netstack/nat/nat.ts";
-import { Router, type Side } from "../src/netstack/router.ts";
+import { Router } from "../src/netstack/router.ts";
 import { addr, Bed, cidr, mac, ROUTER_MAC } from "../src/netstack/testing/bed.ts";
 import { addr6 } from "../src/netstack/testing/bed6.ts";
 import { hostileFrames } from "../src/netstack/testing/hostile.ts";
@@ -138,18 +138,13 @@ class Stack {
       );
       check(it.name, this.#frames, handled + add(it.name, it.drops));
     }
-    const { lan, tunnel } = this.#router;
-    const count = (side: Side, name: string): number => (side.counters.snapshot() as Record<string, number>)[name] ?? 0;
-    check(
-      "router, from the LAN",
-      count(lan, "lanReceived"),
-      count(tunnel, "toTunnel") + count(lan, "lanBack") + count(lan, "lanHeld") + add("router.lan", lan.drops),
-    );
-    check(
-      "router, from the tunnel",
-      count(tunnel, "tunnelReceived"),
-      count(lan, "toLan") + count(tunnel, "tunnelHeld") + add("router.tunnel", tunnel.drops),
-    );
+    for (const { face, counters, drops } of this.#router.sides) {
+      const { name } = face;
+      const values = counters.snapshot() as Record<string, number | undefined>;
+      const n = (what: string): number => values[`${name}${what}`] ?? 0;
+      const gone = n("Sent") + n("Back") + n("Held") + add(`router.${name}`, drops);
+      check(`router, from the ${name}`, n("Received"), gone);
+    }
     return { frames: this.#frames, problems, drops };
   }
 

@@ -165,8 +165,8 @@ export const stack: Target = {
       lan.outDrops,
       tunnelSide.counters,
       tunnelSide.drops,
-      router.lan.counters,
-      router.lan.drops,
+      router.lan!.counters,
+      router.lan!.drops,
       router.tunnel.counters,
       router.tunnel.drops,
     ])

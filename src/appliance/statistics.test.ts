@@ -18,11 +18,12 @@ test("each kind of drop has a record with its sentence, after the record of its 
   const wanDevice = { statistics: () => ({ received: 3, dropped: 2 }), counters: new Counters(["rxVlan"]) };
   wanDevice.counters.bump(0);
   const [wan, lan, tunnel] = [face("wan"), face("lan"), face("tunnel")];
-  const side = () => ({ counters: new Counters([]), drops: dropCounters() });
-  const router = { lan: side(), tunnel: side() };
+  const side = (face: { readonly name: string }) => ({ face, counters: new Counters([]), drops: dropCounters() });
+  const sides = [side(lan), side(tunnel)];
+  const router = { sides };
   wan.drops.bump(Drop.Ipv6);
-  router.lan.drops.bump(Drop.TunnelClosed);
-  router.lan.drops.bump(Drop.TunnelClosed);
+  sides[0]?.drops.bump(Drop.TunnelClosed);
+  sides[0]?.drops.bump(Drop.TunnelClosed);
   const path = { wanDevice, lanDevice: device, wan, lan, tunnel, router, nat: undefined, unsent: 0 };
   const dns = dnsCounters();
   dns.bump(Dns.Cached);

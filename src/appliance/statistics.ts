@@ -60,13 +60,10 @@ export function logStatistics(
     dropFields("drop", tunnel.drops),
     dropFields("outDrop", tunnel.outDrops),
   );
-  const { lan: fromLan, tunnel: fromTunnel } = router;
   write(
     "router",
-    fromLan.counters.snapshot() as Fields,
-    fromTunnel.counters.snapshot() as Fields,
-    dropFields("lanDrop", fromLan.drops),
-    dropFields("tunnelDrop", fromTunnel.drops),
+    ...router.sides.map(({ counters }) => counters.snapshot() as Fields),
+    ...router.sides.map(({ face, drops }) => dropFields(`${face.name}Drop`, drops)),
     path.unsent > 0 ? { unsent: path.unsent } : {},
   );
   if (nat) write("nat", { mappings: nat.size }, nat.counters.snapshot() as Fields);

@@ -104,6 +104,13 @@ export const Drop = Object.freeze({
   TcpBadAck: 96,
   TcpBacklogFull: 97,
   TcpNoMemory: 98,
+  LanClosed: 99,
+  PeerToPeer: 100,
+  PeerToItself: 101,
+  PeerGone: 102,
+  WanAddress: 103,
+  WanNotAsked: 104,
+  WanForeignSource: 105,
 } as const);
 
 export type DropName = keyof typeof Drop;
@@ -219,6 +226,13 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   TcpBacklogFull:
     "A TCP connection that somebody wants to begin while more wait than are taken, or a segment that may follow a SYN cookie.",
   TcpNoMemory: "TCP data for which there is no buffer; the peer sends it again.",
+  LanClosed: 'Between a client and the LAN, which [server] lan = "closed" keeps apart; the sender was told.',
+  PeerToPeer: "From a client to another one, without client-to-client in the profile; the sender was told.",
+  PeerToItself: "From a client to an address or a network of its own: it has no route for it itself.",
+  PeerGone: "An answer for a client that has left.",
+  WanAddress: "From a client to this router's address on the WAN, or to everybody there; the sender was told.",
+  WanNotAsked: "From the WAN, and no answer to what a client has sent there.",
+  WanForeignSource: "From the WAN with a source address of the LAN or of a client.",
 };
 
 /** Names in the order of the codes. */

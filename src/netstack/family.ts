@@ -10,6 +10,7 @@ import {
   UNREACHABLE_FRAGMENTATION_NEEDED,
   UNREACHABLE_HOST,
   UNREACHABLE_NET,
+  UNREACHABLE_PROHIBITED,
 } from "./wire/icmpv4.ts";
 import {
   ICMPV6_TIME_EXCEEDED,
@@ -18,9 +19,18 @@ import {
   TIME_EXCEEDED6_HOP_LIMIT,
   UNREACHABLE6_ADDRESS,
   UNREACHABLE6_NO_ROUTE,
+  UNREACHABLE6_PROHIBITED,
 } from "./wire/icmpv6.ts";
-import { IPV4_DST, IPV4_SRC, ipv4DecrementTtl, ipv4DontFragment, ipv4FragmentOffset, ipv4Ttl } from "./wire/ipv4.ts";
-import { IPV6_DST, IPV6_SRC, ipv6DecrementHopLimit, ipv6HopLimit } from "./wire/ipv6.ts";
+import {
+  IPV4_DST,
+  IPV4_SRC,
+  ipv4DecrementTtl,
+  ipv4DontFragment,
+  ipv4FragmentOffset,
+  ipv4Ttl,
+  PROTO_ICMP,
+} from "./wire/ipv4.ts";
+import { IPV6_DST, IPV6_SRC, ipv6DecrementHopLimit, ipv6HopLimit, PROTO_ICMPV6 } from "./wire/ipv6.ts";
 import { fragmentOffset } from "./wire/ipv6-ext.ts";
 
 /** Type and code of an error. */
@@ -31,6 +41,10 @@ export interface Family {
   /** Offsets of the addresses in a header. */
   readonly srcAt: number;
   readonly dstAt: number;
+  /** Protocol number of its ICMP. */
+  readonly icmp: number;
+  /** Bytes of IP and TCP headers: what an MSS leaves out of an MTU. */
+  readonly headers: number;
   /** gsoType of a TCP super-frame. */
   readonly tcpSuper: number;
   /** The code of a packet whose TTL or hop limit ends here. */
@@ -38,6 +52,8 @@ export interface Family {
   readonly errors: {
     readonly expired: IcmpError;
     readonly noRoute: IcmpError;
+    /** Policy forbids it (RFC 1812 5.3.9). */
+    readonly prohibited: IcmpError;
     /** The next host does not answer. */
     readonly unreachable: IcmpError;
     /** Its third word is the MTU. */
@@ -56,11 +72,14 @@ export const IPV4: Family = {
   stride: 1,
   srcAt: IPV4_SRC,
   dstAt: IPV4_DST,
+  icmp: PROTO_ICMP,
+  headers: 40,
   tcpSuper: GSO_TCPV4,
   expired: Drop.Ipv4TtlExpired,
   errors: {
     expired: [ICMP_TIME_EXCEEDED, TIME_EXCEEDED_TTL],
     noRoute: [ICMP_UNREACHABLE, UNREACHABLE_NET],
+    prohibited: [ICMP_UNREACHABLE, UNREACHABLE_PROHIBITED],
     unreachable: [ICMP_UNREACHABLE, UNREACHABLE_HOST],
     tooBig: [ICMP_UNREACHABLE, UNREACHABLE_FRAGMENTATION_NEEDED],
   },
@@ -74,11 +93,14 @@ export const IPV6: Family = {
   stride: 4,
   srcAt: IPV6_SRC,
   dstAt: IPV6_DST,
+  icmp: PROTO_ICMPV6,
+  headers: 60,
   tcpSuper: GSO_TCPV6,
   expired: Drop.Ipv6HopLimitExpired,
   errors: {
     expired: [ICMPV6_TIME_EXCEEDED, TIME_EXCEEDED6_HOP_LIMIT],
     noRoute: [ICMPV6_UNREACHABLE, UNREACHABLE6_NO_ROUTE],
+    prohibited: [ICMPV6_UNREACHABLE, UNREACHABLE6_PROHIBITED],
     unreachable: [ICMPV6_UNREACHABLE, UNREACHABLE6_ADDRESS],
     tooBig: [ICMPV6_TOO_BIG, 0],
   },

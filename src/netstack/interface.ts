@@ -30,6 +30,7 @@ import { EthernetLink, type EthernetLinkOptions } from "./link/ethernet.ts";
 import type { LinkLayer, NetworkLayer } from "./link/layer.ts";
 import { TunnelLink } from "./link/tunnel.ts";
 import { IpOutput } from "./output.ts";
+import type { PortOwner } from "./port-owner.ts";
 import { Udp } from "./socket/udp.ts";
 import type { UdpReceiver, UdpSocket } from "./socket/udp-socket.ts";
 import { Tcp, type TcpOptions } from "./tcp/tcp.ts";
@@ -86,7 +87,7 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
   readonly v4: Ip4;
   readonly v6: Ip6;
   readonly output: IpOutput;
-  /** The address is another one now, or gone. */
+  /** An address is another one now, or gone, or one of IPv6 can be used that could not yet. */
   onAddress: () => void = () => {};
 
   readonly #slab: Slab;
@@ -95,6 +96,7 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
   #tcp: Tcp | undefined = undefined;
   readonly #scratch: Arena;
   readonly #policy: InterfacePolicy;
+  #portOwners: readonly PortOwner[] = [];
 
   /** @param echoLimit of echo replies */
   constructor(
@@ -124,6 +126,7 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
     const both = { slab, link, udp, scratch, policy, limits, counters: this.counters };
     this.#udp = udp;
     this.output = output;
+    if (link.nd !== undefined) link.nd.onUsable = () => this.onAddress();
     this.v4 = new Ip4({ ...both, addressing, output: out4 });
     this.v6 = new Ip6({ ...both, addressing: addressing6, output: out6, listener });
   }
@@ -226,6 +229,13 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
     this.#udp.sendBatch(now, socket, dst, dstPort, rows, from);
   }
 
+  /** Who else gives out ports of the addresses here, as translators do: all of them are asked before a port of our own is taken. */
+  setPortOwners(owners: readonly PortOwner[]): void {
+    this.#portOwners = owners;
+    this.#udp.owners = owners;
+    if (this.#tcp !== undefined) this.#tcp.owners = owners;
+  }
+
   /** Connections and listeners on this interface; undefined until they are opened. */
   get tcp(): Tcp | undefined {
     return this.#tcp;
@@ -237,6 +247,7 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
     this.#tcp = tcp;
     this.v4.tcp = tcp;
     this.v6.tcp = tcp;
+    if (this.#portOwners.length > 0) tcp.owners = this.#portOwners;
     return tcp;
   }
 

@@ -107,7 +107,7 @@ describe("IPv4", () => {
     const [answered] = onLan();
     expect(answered).toContain(`${TUN} > ${HOST} tcp 8080 > 5000 [S`);
     expect(inTunnel()).toEqual([]);
-    expect(router.lan.counters.snapshot()).toMatchObject({ lanBack: 2 });
+    expect(router.lan!.counters.snapshot()).toMatchObject({ lanBack: 2 });
     conserved();
   });
 
@@ -128,7 +128,7 @@ describe("IPv4", () => {
     expect(inTunnel()).toHaveLength(2);
     fromLan(udp({ src: HOST, dst: TUN }, 5000, 6000, bytesOf(9)));
     expect(onLan()).toEqual([]); // the other one has not spoken to it yet
-    expect(router.lan.drops.snapshot()).toEqual({ NatNoMapping: 1 });
+    expect(router.lan!.drops.snapshot()).toEqual({ NatNoMapping: 1 });
     fromLan(
       udp({ src: SERVER, dst: TUN }, 6000, 5000, bytesOf(9)),
       udp({ src: HOST, dst: TUN }, 5000, 6000, bytesOf(9)),
@@ -188,7 +188,7 @@ describe("IPv4", () => {
     rx.csumStart[0] = 34;
     rx.csumOffset[0] = 16;
     lan.it.ingest(20, rx);
-    expect(router.lan.drops.snapshot()).toEqual({});
+    expect(router.lan!.drops.snapshot()).toEqual({});
     const joined = lan.outlet.take();
     expect(joined.reduce((n, { bytes }) => n + bytes.length, 0)).toBeGreaterThanOrEqual(4054);
     for (const { view } of joined.slice(0, 1)) expect(printIpv4(view, 14, 1500)).toContain(`${TUN} > ${SERVER}`);
@@ -209,7 +209,7 @@ describe("IPv4", () => {
     fromTunnel(udp({ src: SITE, dst: TUN }, 4000, 7000, bytesOf(9)));
     fromLan(udp({ src: HOST, dst: TUN }, 5000, 7000, bytesOf(9)));
     expect([onLan(), inTunnel()]).toEqual([[], []]);
-    expect([router.tunnel.drops.snapshot(), router.lan.drops.snapshot()]).toEqual([
+    expect([router.tunnel.drops.snapshot(), router.lan!.drops.snapshot()]).toEqual([
       { TunnelNotForLan: 1 },
       { TunnelNotForLan: 1 },
     ]);
@@ -261,7 +261,7 @@ describe("IPv6", () => {
     expect(show(told, 14)).toContain(`${TUN} > ${HOST}`);
     expect(told.bytes.slice(14 + 48 + 40)).toEqual(udp6({ src: HOST, dst: TUN }, 5000, 7000, bytesOf(9)).slice(40));
     expect(tunnel.take()).toEqual([]);
-    expect([router.lan.drops.snapshot(), router.tunnel.drops.snapshot()]).toEqual([{}, {}]);
+    expect([router.lan!.drops.snapshot(), router.tunnel.drops.snapshot()]).toEqual([{}, {}]);
     // A host that is not there: who asked for it is told, from either side (RFC 4861 7.2.2).
     const silent = { address: addr6("fd12:3456:789a:1::99"), port: 9 };
     nat6.setForwards([{ protocol: PROTO_UDP, port: 7001, to: silent }]);

@@ -110,7 +110,7 @@ describe("LAN to tunnel, without NAT", () => {
     expect(lanLines()).toEqual([
       `${LAN} > ${HOST} ttl 64 len 57 icmp type 3 code 0 mtu 0 about ${HOST} > 192.0.2.1 proto 17`,
     ]);
-    expect(router.lan.drops.snapshot()).toEqual({ NoRoute: 1 });
+    expect(router.lan!.drops.snapshot()).toEqual({ NoRoute: 1 });
     conserved();
   });
 
@@ -119,7 +119,7 @@ describe("LAN to tunnel, without NAT", () => {
     fromLan(udp({ src: HOST, dst: SITE }, 1, 2, bytesOf(1)));
     expect(lanLines()[0]).toContain("icmp type 3 code 0");
     expect(tunnel.take()).toEqual([]);
-    expect(router.lan.drops.snapshot()).toEqual({ TunnelClosed: 1 });
+    expect(router.lan!.drops.snapshot()).toEqual({ TunnelClosed: 1 });
   });
 
   test("TTL 1 ends here with time exceeded that quotes the packet (RFC 1812 5.3.1)", () => {
@@ -137,7 +137,7 @@ describe("LAN to tunnel, without NAT", () => {
     );
     expect(tunnel.take()).toEqual([]);
     expect(lanLines()).toEqual([]);
-    expect(router.lan.drops.snapshot()).toEqual({ LanToLan: 1, Ipv4MartianDestination: 1 });
+    expect(router.lan!.drops.snapshot()).toEqual({ LanToLan: 1, Ipv4MartianDestination: 1 });
     expect(lan.it.drops.snapshot()).toMatchObject({ ForeignSource: 1, Ipv4NotForUs: 1 });
     conserved();
   });
@@ -211,7 +211,7 @@ describe("LAN to tunnel, without NAT", () => {
     lan.it.ingest(10, rx);
     const sent = tunnel.take();
     expect(sent.map((s) => s.bytes.subarray(20))).toEqual([right.subarray(20)]);
-    expect(router.lan.drops.snapshot()).toEqual({ ChecksumPartialMalformed: 2 });
+    expect(router.lan!.drops.snapshot()).toEqual({ ChecksumPartialMalformed: 2 });
   });
 
   test("a TCP super-frame becomes segments like a NIC's: seq, ids, flags, checksums", () => {
@@ -245,7 +245,7 @@ describe("LAN to tunnel, without NAT", () => {
     lan.it.ingest(10, rx);
     expect(tunnel.take()).toEqual([]);
     expect(lan.outlet.take().map((s) => icmpNextHopMtu(s.view, 34))).toEqual([1400]);
-    expect(router.lan.drops.snapshot()).toEqual({ TooBig: 1 });
+    expect(router.lan!.drops.snapshot()).toEqual({ TooBig: 1 });
   });
 
   test("a super-frame of more segments than an honest sender makes is refused: the work of a frame is bounded", () => {
@@ -262,7 +262,7 @@ describe("LAN to tunnel, without NAT", () => {
         expect(tunnel.take().length).toBe(gsoSize === 236 ? 255 : 0);
       }
     }
-    expect(router.lan.drops.snapshot()).toEqual({ GsoTooManySegments: 4 });
+    expect(router.lan!.drops.snapshot()).toEqual({ GsoTooManySegments: 4 });
     conserved();
   });
 
@@ -321,7 +321,7 @@ describe("LAN to tunnel, without NAT", () => {
     rx.csumOffset.fill(16, 0, 2);
     lan.it.ingest(10, rx);
     expect(tunnel.take()).toEqual([]);
-    expect(router.lan.drops.snapshot()).toEqual({ GsoEncapsulated: 2 });
+    expect(router.lan!.drops.snapshot()).toEqual({ GsoEncapsulated: 2 });
     expect(DROP_TEXT.GsoEncapsulated).toContain("tx-udp_tnl-segmentation off");
   });
 
@@ -336,7 +336,7 @@ describe("LAN to tunnel, without NAT", () => {
     rx.gsoSize.fill(1000, 0, 3);
     lan.it.ingest(10, rx);
     expect(tunnel.take()).toEqual([]);
-    expect(router.lan.drops.snapshot()).toEqual({ GsoMalformed: 3 });
+    expect(router.lan!.drops.snapshot()).toEqual({ GsoMalformed: 3 });
   });
 
   test("an honest host is told although another one floods: errors are shared out by host", () => {
@@ -383,11 +383,10 @@ test("a foreign source gets nothing from the gateway itself either: no datagram 
 
 test("a peer whose fragments were not completed is told, and no other", () => {
   build(false);
-  const routes = [
-    { network: cidr("10.8.0.10/32"), metric: 0, peer: 1 },
-    { network: cidr("10.8.0.11/32"), metric: 0, peer: 2 },
-  ];
-  router.openTunnel(0, { address: cidr(`${TUN}/24`), mtu: 1400, mssClamp: 0, routes, ownSourcesOnly: true });
+  const served = { networks: [], peerToPeer: false };
+  router.openTunnel(0, { address: cidr(`${TUN}/24`), mtu: 1400, mssClamp: 0, routes: [], served });
+  router.join(1, { networks: [cidr("10.8.0.10/32")], mssClamp: 0 });
+  router.join(2, { networks: [cidr("10.8.0.11/32")], mssClamp: 0 });
   const rx = bed.receive(ipv4({ src: "10.8.0.11", dst: TUN, protocol: 17, fragment: IPV4_MF }, bytesOf(64)));
   rx.peer[0] = 2;
   tunnelIt.ingest(0, rx);
@@ -422,7 +421,7 @@ test("a super-frame that needs room for fragments is a drop where packets that w
   rx.gsoType[0] = GSO_UDP_L4;
   rx.gsoSize[0] = 1472;
   lan.it.ingest(10, rx);
-  expect(router.lan.drops.snapshot()).toEqual({ FragmentLimit: 1 });
+  expect(router.lan!.drops.snapshot()).toEqual({ FragmentLimit: 1 });
 });
 
 describe("tunnel to LAN", () => {
@@ -620,7 +619,7 @@ test("a LAN host that has the tunnel's address keeps it: the gateway does not an
   meet();
   fromLan(icmp({ src: "192.168.50.11", dst: HOST }, 8, 0, 1, bytesOf(8)));
   expect(lan.outlet.take()).toEqual([]);
-  expect(router.lan.drops.snapshot()).toEqual({ LanToLan: 1 });
+  expect(router.lan!.drops.snapshot()).toEqual({ LanToLan: 1 });
 });
 
 describe("fragments through the translator", () => {

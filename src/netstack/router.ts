@@ -1,169 +1,136 @@
 /**
  * Forwarding between sides (RFC 1812 5, RFC 8200): one table a family says where a destination is, one matrix what may pass from where to
- * where, and a translator stands between the LAN and the tunnel. A side that is not given to the router, the client role's WAN,
- * cannot be reached through it: there is no entry that could lead there.
+ * where. A side that is not given to the router, the client role's WAN, cannot be reached through it: there is no entry that could lead there.
  *
- * What a LAN host sends to the tunnel's own address for another one of the LAN, through a forward, goes through the translator
- * in both directions, and back.
+ *   client:   LAN --translated to the tunnel's address--> tunnel
+ *   server:   LAN <--routed | translated to the LAN's address | closed--> peers --translated to the WAN's address--> WAN
+ *
+ * Nor has the server's table an entry for the WAN: it is the tunnel's *exit*, where its peers' packets go that no route takes. So
+ * nothing leads from the LAN to the WAN, and from there nothing but answers comes in. The WAN is told nothing but
+ * errors about what belongs to a mapping.
+ *
+ * What a client's LAN host sends to the tunnel's own address for another one of the LAN, through a forward, goes through the translator
+ * in both directions, and back. A server does not do that: its outside addresses are no way from peer to peer.
  *
  * The way of a packet, whichever side it comes from and whatever its size: source (of every packet that an interface of a side
  * receives, also for this host), TTL, route and matrix, the form (checksums that the sender's kernel left partial are
  * completed, headers of a super-frame are checked), fragments put together for the translator, size (all refusals quote the
  * packet as it was sent), translation, TTL - 1, MSS clamp; then in place, in fragments, or a super-frame in segments.
  *
- * By side, in packets (a super-frame is one): received = what was sent to another side + sent back + held + the sum of its drops.
+ * By side, in packets (a super-frame is one): received = sent to another side + sent back + held + the sum of its drops.
  */
-import { GSO_ECN, GSO_NONE, GSO_UDP, GSO_UDP_L4, MAX_SEGMENTS, VNET_NEEDS_CSUM } from "../lib/batch.ts";
+import { GSO_ECN, GSO_NONE, GSO_UDP, GSO_UDP_L4, MAX_SEGMENTS } from "../lib/batch.ts";
 import { Cidr } from "../lib/cidr.ts";
-import { Counters } from "../lib/counters.ts";
 import { IpAddress, wordsOf } from "../lib/ip.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
-import { Drop, type DropCode, type DropName, dropCounters } from "./drop.ts";
-import { type Family, type IcmpError, IPV4, IPV6 } from "./family.ts";
-import type { Forwarder } from "./forwarder.ts";
+import { Drop, type DropCode } from "./drop.ts";
+import { type IcmpError, IPV4, IPV6 } from "./family.ts";
 import type { EthernetInterface, Interface, TunnelInterface } from "./interface.ts";
 import type { Ip4 } from "./ip4/deliver.ts";
 import type { Ip6 } from "./ip6/deliver.ts";
 import type { Nat } from "./nat/nat.ts";
-import { clampMss } from "./offload/mss.ts";
-import { completeChecksum } from "./offload/partial.ts";
-import { segmentCount, tcpSuperHeaderLen, udpSuperHeaderLen } from "./offload/split.ts";
+import { segmentCount } from "./offload/split.ts";
 import type { Packet } from "./packet.ts";
-import { RouteTable, type RouteTarget } from "./route.ts";
-import { PROTO_TCP, PROTO_UDP } from "./wire/ipv4.ts";
-import { tcpCheck } from "./wire/tcp.ts";
-import { udpCheck } from "./wire/udp.ts";
+import { clampTo, complete, isProhibited, isSyn, superHeaderLen } from "./router/form.ts";
+import { Half, Translation } from "./router/half.ts";
+import { outsideAddress } from "./router/outside-address.ts";
+import { Peers, type RefusedNetwork, type RouterPeer } from "./router/peers.ts";
+import { HELD, LAN, NOWHERE, type Passage, SIDES, Side, TUNNEL, WAN } from "./router/side.ts";
+import type { RouterTunnel } from "./router/tunnel.ts";
+
+export type { RefusedNetwork, RouterPeer } from "./router/peers.ts";
+export type { Side } from "./router/side.ts";
+export type { RouterTunnel, RouterTunnelRoute, ServedPeers } from "./router/tunnel.ts";
+
+/** The translators of two sides, of each family; undefined: that family goes untranslated, or, to the internet, not at all. */
+export interface Translators {
+  readonly nat: Nat | undefined;
+  readonly nat6: Nat | undefined;
+}
 
 export interface RouterOptions {
   readonly slab: Slab;
-  readonly lan: EthernetInterface;
+  /** Undefined: there are only the peers of the tunnel, and the internet. */
+  readonly lan: EthernetInterface | undefined;
   readonly tunnel: TunnelInterface;
-  /** From the LAN into the tunnel, of each family. */
-  readonly nat: Nat | undefined;
+  /** A client's: from the LAN into the tunnel, of each family. */
+  readonly nat?: Nat | undefined;
   readonly nat6?: Nat | undefined;
+  /**
+   * A server's: how its peers and the LAN reach each other: by their own addresses, which is the default; not at all; or, with
+   * translators, the peers by the LAN's address, and the LAN the peers by theirs.
+   */
+  readonly lanAccess?: "routed" | "closed" | Translators | undefined;
+  /** A server's: the way of its peers to the internet, and to the hosts of the WAN's own network. */
+  readonly internet?: (Translators & { readonly wan: EthernetInterface }) | undefined;
   readonly random: Random;
 }
 
-/** A network behind the tunnel. */
-export interface RouterTunnelRoute {
-  readonly network: Cidr;
-  readonly metric: number;
-  /** Which peer has it, 0 where there is but one. */
-  readonly peer?: number;
-}
-
-export interface RouterTunnel {
-  /** Our own IPv4 address, with the prefix of the tunnel's subnet; 32 where there is only a peer. Undefined: the tunnel has none. */
-  readonly address: Cidr | undefined;
-  /** Our own IPv6 address, with the prefix of the tunnel's subnet; undefined: no IPv6 goes through the tunnel. */
-  readonly address6?: Cidr | undefined;
-  /** Largest IP packet into the tunnel, at least 68, and 1280 with IPv6. */
-  readonly mtu: number;
-  /** Largest TCP payload by configuration (mssfix), 0: what follows from the MTU. */
-  readonly mssClamp: number;
-  readonly routes: readonly RouterTunnelRoute[];
-  /** Peers may send from those addresses only that are routed to them; else from any that is not of another side. */
-  readonly ownSourcesOnly?: boolean;
-  /** Peers reach each other. */
-  readonly peerToPeer?: boolean;
-}
-
-const LAN = 0;
-const TUNNEL = 1;
-const SIDES = 2;
-/** The side of routes that lead nowhere. */
-const NOWHERE = -1;
-
-const RECEIVED = 0;
-const HELD = 1;
-const SENT = 2;
-const BACK = 3;
-
-/** RFC 3927 2.7: link-local stays on its link. That of IPv6 never comes as far as a router. */
-const LINK_LOCAL = new Cidr(IpAddress.fromIpv4(0xa9fe0000), 16);
 const EVERYWHERE = new Cidr(IpAddress.fromIpv4(0), 0);
 const EVERYWHERE6 = new Cidr(new IpAddress(0, 0, 0, 0), 0);
-/** Bytes of IP and TCP headers: what an MSS leaves out of an MTU. */
-const HEADERS = 40;
-const HEADERS6 = 60;
+/** Of a SYN that crosses the tunnel before it was ever open. */
+const LEAST_MTU = 1280;
 
-/** A side of the router: an interface, and what became of the packets that came from it. */
-export class Side implements Forwarder {
-  readonly index: number;
-  readonly face: Interface;
-  /** Received from there; of those kept until the rest of their packet comes, and sent back to where they came from; sent there by others. */
-  readonly counters: Counters;
-  readonly drops: Counters<DropName> = dropCounters();
-  /** Senders must be in a network that is routed back to them; else not in one of another side. */
-  ownSourcesOnly = false;
-  /** The code of those that are not. */
-  readonly foreignSource: DropCode;
-  /** The code of a packet from there whose destination nobody has. */
-  readonly noRoute: DropCode;
-  readonly #router: Router;
-
-  constructor(router: Router, index: number, face: Interface, foreignSource: DropCode, noRoute: DropCode) {
-    const { name } = face;
-    this.#router = router;
-    this.index = index;
-    this.face = face;
-    this.foreignSource = foreignSource;
-    this.noRoute = noRoute;
-    const to = `to${name[0]?.toUpperCase()}${name.slice(1)}`;
-    this.counters = new Counters([`${name}Received`, `${name}Held`, to, `${name}Back`]);
-    face.v4.forwarder = this;
-    face.v6.forwarder = this;
-  }
-
-  checkSource(p: Packet): DropCode {
-    return this.#router.sourceAllowed(this, p) ? Drop.None : this.foreignSource;
-  }
-
-  isForwarded(p: Packet): boolean {
-    return this.#router.leadsBack(this, p);
-  }
-
-  forward(now: number, p: Packet): void {
-    this.counters.bump(RECEIVED);
-    const drop = this.#router.pass(now, this, p);
-    if (drop !== Drop.None) this.drops.bump(drop);
-  }
-}
-
-export class Router {
-  readonly lan: Side;
+export class Router implements Passage {
+  readonly lan: Side | undefined;
   readonly tunnel: Side;
+  /** Undefined: the internet is out of reach. */
+  readonly wan: Side | undefined;
 
   readonly #slab: Slab;
-  readonly #lan: EthernetInterface;
+  readonly #lan: EthernetInterface | undefined;
   readonly #tunnel: TunnelInterface;
+  readonly #wan: EthernetInterface | undefined;
+  readonly #isClosedToLan: boolean;
   readonly #ipv4: Half;
   readonly #ipv6: Half;
-  readonly #sides: readonly Side[];
+  /** Those that there are. */
+  readonly sides: readonly Side[];
+  /** By index. */
+  readonly #sides: readonly (Side | undefined)[];
+  readonly #peers = new Peers();
   #open: RouterTunnel | undefined = undefined;
+  /** Bytes of the largest TCP packet over IPv4 that crosses the tunnel. */
+  #most = LEAST_MTU;
 
-  /** Becomes the forwarder of both interfaces. */
-  constructor({ slab, lan, tunnel, nat, nat6, random }: RouterOptions) {
-    this.#ipv4 = new Half(IPV4, nat, randomBelow(random, 2 ** 32) | 0);
-    this.#ipv6 = new Half(IPV6, nat6, randomBelow(random, 2 ** 32) | 0);
+  /** Becomes the forwarder of all the interfaces. */
+  constructor(options: RouterOptions) {
+    const { slab, lan, tunnel, nat, nat6, lanAccess, internet, random } = options;
+    this.#ipv4 = new Half(IPV4, randomBelow(random, 2 ** 32) | 0);
+    this.#ipv6 = new Half(IPV6, randomBelow(random, 2 ** 32) | 0);
     this.#slab = slab;
     this.#lan = lan;
     this.#tunnel = tunnel;
-    this.lan = new Side(this, LAN, lan, Drop.ForeignSource, Drop.NoRoute);
-    this.lan.ownSourcesOnly = true;
+    this.#wan = internet?.wan;
+    this.#isClosedToLan = lanAccess === "closed";
     this.tunnel = new Side(this, TUNNEL, tunnel, Drop.TunnelForeignSource, Drop.TunnelNotForLan);
-    this.#sides = [this.lan, this.tunnel];
     tunnel.v4.isTranslated = nat !== undefined;
-    tunnel.v4.udp.owners = [nat, nat6].filter((translator) => translator !== undefined);
     tunnel.v6.isTranslated = nat6 !== undefined;
     tunnel.link.peerOf = (hop) => this.#peerOf(hop);
-    lan.link.onUndeliverable = (now, packet, isV6) => this.#undeliverable(now, packet, isV6);
-    lan.onAddress = () => this.#rebuild();
+    if (lan !== undefined) {
+      this.lan = new Side(this, LAN, lan, Drop.ForeignSource, Drop.NoRoute);
+      this.lan.ownSourcesOnly = true;
+      this.#translate({ nat, nat6 }, this.lan, this.tunnel);
+      if (typeof lanAccess === "object") this.#translate(lanAccess, this.tunnel, this.lan);
+      lan.link.onUndeliverable = (now, packet, isV6) => this.#undeliverable(now, LAN, packet, isV6);
+      lan.onAddress = () => this.#rebuild();
+    }
+    if (internet !== undefined) {
+      const { wan } = internet;
+      this.wan = new Side(this, WAN, wan, Drop.WanForeignSource, Drop.WanNotAsked);
+      this.tunnel.exit = this.wan;
+      this.#translate(internet, this.tunnel, this.wan);
+      wan.link.onUndeliverable = (now, packet, isV6) => this.#undeliverable(now, WAN, packet, isV6);
+      wan.onAddress = () => this.#takeAddresses(WAN);
+    }
+    this.#sides = [this.lan, this.tunnel, this.wan];
+    this.sides = this.#sides.filter((side) => side !== undefined);
+    this.#takeAddresses(WAN);
     this.#rebuild();
   }
 
-  /** From now on packets go into the tunnel. A new address makes the translator forget, an unchanged one does not. */
+  /** From now on packets go into the tunnel. A new address makes a client's translator forget, an unchanged one does not. */
   openTunnel(now: number, config: RouterTunnel): void {
     this.#open = config;
     const { address, address6, mtu, mssClamp } = config;
@@ -176,15 +143,13 @@ export class Router {
     const routes = [{ network: EVERYWHERE6, gateway: undefined }];
     if (address6 === undefined) tunnel.unconfigure6();
     else tunnel.configure6(now, { addresses: [{ address: address6 }], routes, mtu });
-    // mssfix is about IPv4; the header of IPv6 is longer (OpenVPN's mss.c, mss_fixup_ipv6).
-    const most = mssClamp > 0 ? Math.min(mssClamp + HEADERS, mtu) : mtu;
-    this.#ipv4.mss = most - HEADERS;
-    this.#ipv6.mss = most - HEADERS6;
-    this.tunnel.ownSourcesOnly = config.ownSourcesOnly === true;
-    for (const { policy } of [this.#ipv4, this.#ipv6])
-      policy[TUNNEL * SIDES + TUNNEL] = config.peerToPeer === true ? Drop.None : Drop.TunnelNotForLan;
-    if (address !== undefined) this.#ipv4.nat?.setAddress(address.address);
-    if (address6 !== undefined) this.#ipv6.nat?.setAddress(address6.address);
+    this.#most = largestTcp(mssClamp, mtu);
+    for (const [peer, config] of this.#peers) this.#peers.set(peer, config, largestTcp(config.mssClamp, mtu));
+    const isServer = config.served !== undefined;
+    this.tunnel.ownSourcesOnly = isServer;
+    this.tunnel.noRoute = isServer ? Drop.NoRoute : Drop.TunnelNotForLan;
+    if (address !== undefined) this.#ipv4.translations[TUNNEL]?.nat.setAddress(address.address);
+    if (address6 !== undefined) this.#ipv6.translations[TUNNEL]?.nat.setAddress(address6.address);
     this.#rebuild();
   }
 
@@ -197,47 +162,79 @@ export class Router {
     this.#rebuild();
   }
 
+  /**
+   * A peer of a server's tunnel is there from now on, or is another one than before under that number. What the LAN or another
+   * peer has stays theirs: the networks are told that it does not get.
+   * @param peer from 0 on: what the tunnel's rows say
+   */
+  join(peer: number, config: RouterPeer): readonly RefusedNetwork[] {
+    this.leave(peer);
+    this.#peers.set(peer, config, largestTcp(config.mssClamp, this.#open?.mtu ?? LEAST_MTU));
+    return this.#open === undefined ? [] : this.#addPeer(peer, config);
+  }
+
+  /** The peer is not there any more; its networks are nobody's. */
+  leave(peer: number): void {
+    const config = this.#peers.get(peer);
+    if (config === undefined) return;
+    for (const network of config.networks)
+      (network.isIpv4 ? this.#ipv4 : this.#ipv6).routes.remove(network, TUNNEL, peer);
+    this.#peers.delete(peer);
+  }
+
   /** Of the translators; the interfaces have their own. */
   pollAt(): number {
     return Math.min(this.#ipv4.pollAt(), this.#ipv6.pollAt());
   }
 
   handleTimeout(now: number): void {
-    this.#ipv4.nat?.handleTimeout(now);
-    this.#ipv6.nat?.handleTimeout(now);
+    this.#ipv4.handleTimeout(now);
+    this.#ipv6.handleTimeout(now);
   }
 
-  /** Sends on a packet that came from a side: None, or why not. */
   pass(now: number, from: Side, p: Packet): DropCode {
     const d = this.#slab.view;
     const half = p.isV6 ? this.#ipv6 : this.#ipv4;
-    const { routes, family, nat } = half;
+    const { routes, family } = half;
     const dst = p.at + family.dstAt;
-    const isInbound = nat?.isOutside(d, dst) === true && (from.index === TUNNEL || half.isHairpin);
+    const inward = this.#inward(half, from, dst);
+    if (from.index === WAN) {
+      if (inward === undefined) return Drop.WanNotAsked;
+      // What has a mapping comes from where a peer has sent to; an error may come from anywhere else.
+      if (p.proto === family.icmp && routes.lookup(d, p.at + family.srcAt) >= 0) return Drop.WanForeignSource;
+    }
     if (family.hopLimit(d, p.at) <= 1) {
-      this.#tell(now, from, family.errors.expired, p, isInbound && nat.isExpected(now, p));
+      this.#tell(now, from, family.errors.expired, 0, p, inward);
       return family.expired;
     }
     let route = -1;
-    let to = this.lan;
-    if (!isInbound) {
+    let neighbour = -1;
+    let to: Side;
+    if (inward !== undefined) {
+      to = inward.inside;
+    } else {
       route = routes.lookup(d, dst);
-      const refusal = this.#refusal(from, half, route);
-      if (refusal !== Drop.None) {
-        if (refusal === Drop.NoRoute || refusal === Drop.TunnelClosed)
-          this.#tell(now, from, family.errors.noRoute, p, false);
-        return refusal;
+      const { exit } = from;
+      if (route < 0 && exit !== undefined && half.translations[exit.index]?.nat.hasAddress === true) {
+        to = exit;
+        neighbour = ipOf(to.face, p).output.onward(now, dst);
+        if (neighbour < 0) return this.#refuse(now, from, half, -neighbour as DropCode, p);
+      } else {
+        const refusal = this.#refusal(from, half, route);
+        if (refusal !== Drop.None) return this.#refuse(now, from, half, refusal, p);
+        to = this.#sides[routes.side[route]!]!;
+        neighbour = routes.neighbour[route]!;
+        if (to === from && neighbour === p.neighbour) return Drop.PeerToItself;
       }
-      to = this.#sides[routes.side[route]!]!;
     }
-    const isOutbound = nat !== undefined && from.index === LAN && (isInbound || to.index === TUNNEL);
+    const outward = this.#outward(half, from, to, inward);
     const gsoType = p.gsoType & ~GSO_ECN;
     const isTcpSuper = gsoType === family.tcpSuper;
     const isSuper = isTcpSuper || gsoType === GSO_UDP_L4;
     if (!isSuper && gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;
-    const headerLen = isSuper ? this.#superHeaderLen(p, isTcpSuper) : this.#complete(p);
+    const headerLen = isSuper ? superHeaderLen(d, p, isTcpSuper) : complete(d, p);
     if (headerLen < 0) return -headerLen as DropCode;
-    if (isOutbound && p.isFragment) {
+    if (outward !== undefined && p.isFragment) {
       const drop = ipOf(from.face, p).reassemble(now, p);
       if (drop !== Drop.None) return drop;
       if (p.isFragment) {
@@ -250,26 +247,27 @@ export class Router {
     let size = isSuper ? Math.max(1, Math.min(p.gsoSize, p.len - headerLen)) : p.len;
     if (headerLen + size > whole) {
       const { mtu } = output;
-      if (!family.mayFragment(d, p, mtu)) return this.#tooBig(now, from, family, mtu, p);
+      if (!family.mayFragment(d, p, mtu)) return this.#tooBig(now, from, half, mtu, p, inward);
       if (isTcpSuper) size = mtu - headerLen; // smaller segments do what fragments would
       if (size <= 0) return Drop.GsoMalformed;
     }
     if (isSuper && segmentCount(p.len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;
-    if (isOutbound) {
-      const refused = nat.outbound(now, p);
+    if (outward !== undefined) {
+      const refused = outward.nat.outbound(now, p);
       if (refused !== Drop.None) return refused;
     }
-    if (isInbound) {
-      const refused = nat.inbound(now, p);
+    if (inward !== undefined) {
+      const refused = inward.nat.inbound(now, p);
       if (refused !== Drop.None) return refused;
       route = routes.lookup(d, p.at + family.dstAt);
-      if (route < 0 || routes.side[route] !== LAN || routes.refusal[route] !== Drop.None) return Drop.TunnelNotForLan;
+      if (route < 0 || routes.side[route] !== to.index || routes.refusal[route] !== Drop.None)
+        return to.index === TUNNEL ? Drop.PeerGone : Drop.TunnelNotForLan;
+      neighbour = routes.neighbour[route]!;
     }
     family.countHop(d, p.at);
-    this.#clamp(p, half);
+    if (isSyn(d, family, p)) clampTo(d, family, p, this.#mostBetween(from, to, p.neighbour, neighbour));
     // What lies in a scratch is gone before the frame is sent; fragments are copied anyway.
     if (p.isReassembled && p.len <= whole) this.#copyTo(p, output.link.frame(p.len));
-    let neighbour = routes.neighbour[route]!;
     if (neighbour < 0) neighbour = output.onLink(now, p.at + family.dstAt);
     let drop: DropCode;
     if (neighbour < 0) drop = -neighbour as DropCode;
@@ -277,39 +275,15 @@ export class Router {
     else drop = output.send(p, neighbour);
     if (drop === Drop.NeighborUnreachable) {
       // Its sender knows it by the addresses that it came with.
-      if (isInbound) nat.undoInbound(p);
-      if (isOutbound) nat.undoOutbound(p);
-      this.#tell(now, from, family.errors.unreachable, p, isInbound);
+      if (inward !== undefined) inward.nat.undoInbound(p);
+      if (outward !== undefined) outward.nat.undoOutbound(p);
+      this.#tell(now, from, family.errors.unreachable, 0, p, inward);
     } else if (drop === Drop.None) {
-      to.counters.bump(to === from ? BACK : SENT);
+      from.countSent(to);
     }
     return drop;
   }
 
-  /** An ordinary packet gets what its sender's kernel left to a device: 0, or minus a drop code. */
-  #complete(p: Packet): number {
-    if ((p.flags & VNET_NEEDS_CSUM) !== 0) {
-      const bad = completeChecksum(this.#slab.view, p);
-      if (bad !== Drop.None) return -bad;
-    }
-    p.setPlain();
-    return 0;
-  }
-
-  /**
-   * Bytes in front of the payload of a super-frame, of a local sender or one that the device coalesced, whose headers fit what
-   * it says of itself; or minus a drop code. It is split while it is copied to the link.
-   */
-  #superHeaderLen(p: Packet, isTcp: boolean): number {
-    const d = this.#slab.view;
-    if (p.isFragment || p.gsoSize === 0) return -Drop.GsoMalformed;
-    if (p.proto !== (isTcp ? PROTO_TCP : PROTO_UDP)) return -Drop.GsoEncapsulated;
-    const avail = p.at + p.len - p.l4;
-    if ((isTcp ? tcpCheck(d, p.l4, avail) : udpCheck(d, p.l4, avail)) !== Drop.None) return -Drop.GsoMalformed;
-    return isTcp ? tcpSuperHeaderLen(d, p) : udpSuperHeaderLen(p);
-  }
-
-  /** Whether the source of a packet is where its side's answers to it would go. */
   sourceAllowed(from: Side, p: Packet): boolean {
     const { routes, family } = p.isV6 ? this.#ipv6 : this.#ipv4;
     const back = routes.lookup(this.#slab.view, p.at + family.srcAt);
@@ -320,11 +294,27 @@ export class Router {
     return side === from.index && (neighbour < 0 || neighbour === p.neighbour);
   }
 
-  /** Whether a packet to an address of this host on another side leads to a host of the side that it came from. */
-  leadsBack(from: Side, p: Packet): boolean {
-    const { isHairpin, nat, family } = p.isV6 ? this.#ipv6 : this.#ipv4;
-    if (!isHairpin || nat === undefined || from.index !== LAN) return false;
-    return nat.isOutside(this.#slab.view, p.at + family.dstAt) && nat.isForLan(p);
+  leadsInside(from: Side, p: Packet): boolean {
+    const half = p.isV6 ? this.#ipv6 : this.#ipv4;
+    return this.#inward(half, from, p.at + half.family.dstAt)?.nat.isForInside(p) === true;
+  }
+
+  /** The translator that a packet to its outside address comes in by: from its outside, or, in a hairpin, from its inside. */
+  #inward({ translations }: Half, from: Side, dst: number): Translation | undefined {
+    const d = this.#slab.view;
+    const own = translations[from.index];
+    if (own?.nat.isOutside(d, dst) === true) return own;
+    const hairpin = translations[TUNNEL];
+    return hairpin?.isHairpin === true && hairpin.inside === from && hairpin.nat.isOutside(d, dst)
+      ? hairpin
+      : undefined;
+  }
+
+  /** The translator that a packet goes out by. */
+  #outward({ translations }: Half, from: Side, to: Side, inward: Translation | undefined): Translation | undefined {
+    if (inward !== undefined) return inward.inside === from ? inward : undefined;
+    const translation = translations[to.index];
+    return translation?.inside === from ? translation : undefined;
   }
 
   /** Why a packet from that side may not take the route (-1: there is none), or None. */
@@ -335,39 +325,71 @@ export class Router {
     return policy[from.index * SIDES + routes.side[route]!]! as DropCode;
   }
 
-  /**
-   * Tells the sender. Outside of the translator only what belongs to a mapping is answered: nobody there is to learn more of us.
-   * @param isMapped whether it does
-   */
-  #tell(now: number, from: Side, [type, code]: IcmpError, p: Packet, isMapped: boolean): void {
-    const source = ipOf(from.face, p);
-    if (isMapped || !source.isTranslated) source.sendError(now, type, code, 0, p);
+  /** Tells the sender of a refusal that it should know of. */
+  #refuse(now: number, from: Side, { family }: Half, drop: DropCode, p: Packet): DropCode {
+    const { errors } = family;
+    if (drop === Drop.NoRoute || drop === Drop.TunnelClosed || drop === Drop.NotConfigured)
+      this.#tell(now, from, errors.noRoute, 0, p, undefined);
+    else if (drop === Drop.NeighborUnreachable) this.#tell(now, from, errors.unreachable, 0, p, undefined);
+    else if (isProhibited(drop)) this.#tell(now, from, errors.prohibited, 0, p, undefined);
+    return drop;
   }
 
-  /** A packet has waited for a LAN host that does not answer: its sender is told (RFC 1812 4.3.3.1, RFC 4861 7.2.2), unless that was this host. */
-  #undeliverable(now: number, packet: Uint8Array, isV6: boolean): void {
-    const { nat, routes, family } = isV6 ? this.#ipv6 : this.#ipv4;
-    (isV6 ? this.#lan.v6 : this.#lan.v4).withKept(packet, (p) => {
+  /**
+   * Tells the sender. Outside of a client's translator, and on the WAN, only what belongs to a mapping is answered: nobody there
+   * is to learn more of us.
+   */
+  #tell(now: number, from: Side, error: IcmpError, rest: number, p: Packet, inward: Translation | undefined): void {
+    const source = ipOf(from.face, p);
+    const isDiscreet = source.isTranslated || from.index === WAN;
+    const isMapped = isDiscreet && inward?.nat.isExpected(now, p) === true;
+    if (isMapped || !isDiscreet) source.sendError(now, error[0], error[1], rest, p, isMapped);
+  }
+
+  /** A packet has waited for a host that does not answer: its sender is told (RFC 1812 4.3.3.1, RFC 4861 7.2.2), unless that was this host. */
+  #undeliverable(now: number, index: number, packet: Uint8Array, isV6: boolean): void {
+    const { translations, routes, family } = isV6 ? this.#ipv6 : this.#ipv4;
+    const side = this.#sides[index]!;
+    const outward = translations[index];
+    const inward = translations[TUNNEL];
+    (isV6 ? side.face.v6 : side.face.v4).withKept(packet, (p) => {
       const d = this.#slab.view;
-      const isMapped = family.hasTransport(d, p) && nat?.undoKept(now, p) === true;
+      let isMapped = false;
+      if (family.hasTransport(d, p)) {
+        outward?.nat.undoKeptOutbound(now, p);
+        isMapped = inward?.inside === side && inward.nat.undoKeptInbound(now, p);
+      }
       const back = routes.lookup(d, p.at + family.srcAt);
       const from = back < 0 || routes.refusal[back] !== Drop.None ? undefined : this.#sides[routes.side[back]!];
       if (from === undefined) return;
-      p.neighbour = ipOf(from.face, p).output.onLink(now, p.at + family.srcAt);
-      this.#tell(now, from, family.errors.unreachable, p, isMapped);
+      const source = ipOf(from.face, p);
+      p.neighbour = source.output.onLink(now, p.at + family.srcAt);
+      const [type, code] = family.errors.unreachable;
+      if (isMapped || !source.isTranslated) source.sendError(now, type, code, 0, p);
     });
   }
 
-  #tooBig(now: number, from: Side, { errors }: Family, mtu: number, p: Packet): DropCode {
-    const [type, code] = errors.tooBig;
-    ipOf(from.face, p).sendError(now, type, code, mtu, p);
+  #tooBig(
+    now: number,
+    from: Side,
+    { family }: Half,
+    mtu: number,
+    p: Packet,
+    inward: Translation | undefined,
+  ): DropCode {
+    const { tooBig } = family.errors;
+    if (from.index === WAN) this.#tell(now, from, tooBig, mtu, p, inward);
+    else ipOf(from.face, p).sendError(now, tooBig[0], tooBig[1], mtu, p);
     return Drop.TooBig;
   }
 
-  #clamp(p: Packet, { family, mss }: Half): void {
-    const d = this.#slab.view;
-    if (p.proto !== PROTO_TCP || !family.hasTransport(d, p)) return;
-    if (tcpCheck(d, p.l4, p.at + p.len - p.l4) === Drop.None) clampMss(d, p.l4, mss);
+  /** Bytes of the largest TCP packet over IPv4 between two sides, and between the peers of those that are the tunnel. */
+  #mostBetween(from: Side, to: Side, source: number, destination: number): number {
+    let most = this.#most;
+    if (this.#peers.count === 0) return most;
+    if (from.index === TUNNEL) most = this.#peers.limit(source, most);
+    if (to.index === TUNNEL) most = this.#peers.limit(destination, most);
+    return most;
   }
 
   #copyTo(p: Packet, to: number): void {
@@ -382,94 +404,73 @@ export class Router {
     return route >= 0 && routes.side[route] === TUNNEL ? routes.neighbour[route]! : -1;
   }
 
+  #translate({ nat, nat6 }: Translators, inside: Side, outside: Side): void {
+    if (nat !== undefined) this.#ipv4.translations[outside.index] = new Translation(nat, inside, outside);
+    if (nat6 !== undefined) this.#ipv6.translations[outside.index] = new Translation(nat6, inside, outside);
+    outside.face.setPortOwners([nat, nat6].filter((translator) => translator !== undefined));
+  }
+
+  /** The translators of a side have its addresses. While it has none they keep what they know: it may be the same one again. */
+  #takeAddresses(index: typeof LAN | typeof WAN): void {
+    const face = index === LAN ? this.#lan : this.#wan;
+    const address = face?.address?.address;
+    if (address !== undefined) this.#ipv4.translations[index]?.nat.setAddress(address);
+    const nat6 = this.#ipv6.translations[index]?.nat;
+    if (face === undefined || nat6 === undefined) return;
+    const address6 = outsideAddress(face.v6.addressing.addresses, nat6.address);
+    if (address6 !== undefined) nat6.setAddress(address6);
+  }
+
   /** Makes the tables anew: an address or the tunnel has changed. */
   #rebuild(): void {
-    const lan = this.#lan.address;
-    const { prefix, broadcast } = this.#lan.v4.addressing;
-    const lans = lan === undefined ? [] : [lan];
+    const open = this.#open;
+    const lan = this.#lan?.address;
+    const own6 = (this.#lan?.v6.addressing.addresses ?? []).filter(({ value }) => !value.isLinkLocal);
+    const lans6 = own6.map(({ value, prefix }) => new Cidr(value, prefix));
     // Neither the gateway itself nor everybody at once can be sent to from elsewhere.
     const notForwarded = lan === undefined ? [] : [lan.address];
-    if (lan !== undefined && prefix < 31) notForwarded.push(lan.network.address, IpAddress.fromIpv4(broadcast));
-    this.#ipv4.routes.clear();
-    this.#ipv4.routes.add(LINK_LOCAL, -1, target(NOWHERE, -1, Drop.Ipv4MartianDestination));
-    this.#fill(this.#ipv4, lans, notForwarded, this.#open?.address, EVERYWHERE);
-
-    const { addresses } = this.#lan.v6.addressing;
-    const own6 = addresses.filter(({ value }) => !value.isLinkLocal);
-    const lans6 = own6.map(({ value, prefix: bits }) => new Cidr(value, bits));
+    if (this.#lan !== undefined && lan !== undefined && lan.prefix < 31)
+      notForwarded.push(lan.network.address, IpAddress.fromIpv4(this.#lan.v4.addressing.broadcast));
     // The network's own address is any router on it (RFC 4291 2.6.1).
     const notForwarded6 = own6.map(({ value }) => value).concat(lans6.map(({ network }) => network.address));
-    this.#ipv6.routes.clear();
-    this.#fill(this.#ipv6, lans6, notForwarded6, this.#open?.address6, EVERYWHERE6);
+    this.#ipv4.fill(lan === undefined ? [] : [lan], notForwarded, open, open?.address);
+    this.#ipv6.fill(lans6, notForwarded6, open, open?.address6);
+    const isLanTranslated = (half: Half): boolean => half.translations[TUNNEL] !== undefined;
+    for (const half of [this.#ipv4, this.#ipv6])
+      half.setPolicy(isLanTranslated(half), this.#isClosedToLan, open?.served);
+    if (open !== undefined) for (const [peer, config] of this.#peers) this.#addPeer(peer, config);
 
     // This host answers on each side for its address on the other; behind the translator the LAN's is not known, and the LAN wins.
-    const own = this.#open?.address?.address;
-    const isOfLan = own !== undefined && lan?.contains(own) === true;
-    this.#ipv4.isHairpin = own !== undefined && !isOfLan;
-    this.#lan.v4.addressing.others = own === undefined || isOfLan ? [] : [own.w3];
-    this.#tunnel.v4.addressing.others = lan === undefined || this.#ipv4.nat !== undefined ? [] : [lan.address.w3];
-    const inTunnel = this.#open?.address6?.address;
-    const isOfLan6 = inTunnel !== undefined && lans6.some((network) => network.contains(inTunnel));
-    this.#ipv6.isHairpin = inTunnel !== undefined && !isOfLan6;
-    this.#lan.v6.addressing.others = inTunnel === undefined || isOfLan6 ? [] : [wordsOf(inTunnel)];
-    this.#tunnel.v6.addressing.others = this.#ipv6.nat !== undefined ? [] : own6.map(({ words }) => words);
-  }
-
-  /** @param own the tunnel's address of the family; undefined: nothing of it goes through the tunnel */
-  #fill(
-    { routes }: Half,
-    lans: readonly Cidr[],
-    notForwarded: readonly IpAddress[],
-    own: Cidr | undefined,
-    everywhere: Cidr,
-  ): void {
-    // Of a network that both sides claim to have the LAN's is first.
-    for (const { network } of lans) routes.add(network, -1, target(LAN, -1));
-    for (const host of notForwarded) routes.add(new Cidr(host, host.bits), -1, target(LAN, -1, Drop.TunnelNotForLan));
-    const open = this.#open;
-    if (open === undefined) routes.add(everywhere, 0, target(NOWHERE, -1, Drop.TunnelClosed));
-    else if (own !== undefined) {
-      for (const { network, metric, peer = 0 } of open.routes) {
-        if (network.isIpv4 !== everywhere.isIpv4) continue;
-        const isOfLan = lans.some((lan) => lan.prefix <= network.prefix && lan.overlaps(network));
-        if (!isOfLan) routes.add(network, metric, target(TUNNEL, peer));
-      }
+    const own = open?.address?.address;
+    const inTunnel = open?.address6?.address;
+    const isOther = own !== undefined && lan?.contains(own) !== true;
+    const isOther6 = inTunnel !== undefined && !lans6.some((network) => network.contains(inTunnel));
+    this.#ipv4.setHairpin(isOther);
+    this.#ipv6.setHairpin(isOther6);
+    if (this.#lan !== undefined) {
+      this.#lan.v4.addressing.others = isOther ? [own.w3] : [];
+      this.#lan.v6.addressing.others = isOther6 ? [wordsOf(inTunnel)] : [];
     }
-  }
-}
-
-/** What the router has for one family. */
-class Half {
-  readonly family: Family;
-  readonly routes: RouteTable;
-  readonly nat: Nat | undefined;
-  /** What may pass: [from * SIDES + to] is 0 or the code it is refused with. */
-  readonly policy = new Uint8Array(SIDES * SIDES);
-  /** The LAN knows this host by its address in the tunnel too: there the outside address of the translator. */
-  isHairpin = false;
-  /** What a SYN that crosses the tunnel may announce at most. */
-  mss = 1220;
-
-  constructor(family: Family, nat: Nat | undefined, seed: number) {
-    this.family = family;
-    this.routes = new RouteTable(family.stride, seed);
-    this.nat = nat;
-    this.policy[LAN * SIDES + LAN] = Drop.LanToLan;
-    // Behind the translator the LAN has no addresses that the tunnel could know; what belongs to a mapping is not asked here.
-    this.policy[TUNNEL * SIDES + LAN] = nat === undefined ? Drop.None : Drop.TunnelNotForLan;
-    this.policy[TUNNEL * SIDES + TUNNEL] = Drop.TunnelNotForLan;
+    const { v4, v6 } = this.#tunnel;
+    v4.addressing.others = lan === undefined || isLanTranslated(this.#ipv4) ? [] : [lan.address.w3];
+    v6.addressing.others = isLanTranslated(this.#ipv6) ? [] : own6.map(({ words }) => words);
+    this.#takeAddresses(LAN);
   }
 
-  pollAt(): number {
-    return this.nat?.pollAt() ?? Number.POSITIVE_INFINITY;
+  /** @returns the networks that it does not get */
+  #addPeer(peer: number, { networks }: RouterPeer): RefusedNetwork[] {
+    const refused: RefusedNetwork[] = [];
+    for (const network of networks) {
+      const of = (network.isIpv4 ? this.#ipv4 : this.#ipv6).addPeer(network, peer);
+      if (of !== undefined) refused.push({ network, of });
+    }
+    return refused;
   }
 }
 
 /** What an interface has for the packet's family. */
 const ipOf = ({ v4, v6 }: Interface, p: Packet): Ip4 | Ip6 => (p.isV6 ? v6 : v4);
 
-const target = (side: number, neighbour: number, refusal: DropCode = Drop.None): RouteTarget => ({
-  side,
-  neighbour,
-  refusal,
-});
+/** Bytes of the largest TCP packet over IPv4. mssfix is about IPv4; the header of IPv6 is longer (OpenVPN's mss.c, mss_fixup_ipv6). */
+const largestTcp = (mssClamp: number, mtu: number): number =>
+  mssClamp > 0 ? Math.min(mssClamp + IPV4.headers, mtu) : mtu;

@@ -104,14 +104,14 @@ describe("without a translator", () => {
     const [line] = fromLan(udp6({ src: HOST, dst: "2001:db8:ffff::1" }, 1, 2, bytesOf(9)));
     expect(line).toContain(`${LAN} > ${HOST}`);
     expect(line).toContain("icmp6 type 1 code 0");
-    expect(router.lan.drops.snapshot()).toEqual({ NoRoute: 1 });
+    expect(router.lan!.drops.snapshot()).toEqual({ NoRoute: 1 });
     expect(tunnel.take()).toEqual([]);
   });
 
   test("a hop limit of 1 ends here, and the sender is told (RFC 4443 3.3)", () => {
     const [line] = fromLan(udp6({ src: HOST, dst: SITE, hops: 1 }, 1, 2, bytesOf(9)));
     expect(line).toContain("icmp6 type 3 code 0");
-    expect(router.lan.drops.snapshot()).toEqual({ Ipv6HopLimitExpired: 1 });
+    expect(router.lan!.drops.snapshot()).toEqual({ Ipv6HopLimitExpired: 1 });
   });
 
   test("what is larger than the tunnel's MTU is told of with the MTU, fragments of its host's own making pass", () => {
@@ -129,7 +129,7 @@ describe("without a translator", () => {
     lan.ingest(lan.bed.receive(frame6(udp6({ src: HOST, dst: SITE }, 1, 2, bytesOf(1400)))));
     const [told] = onLan();
     expect([told!.bytes[40], icmpv6Rest(told!.view, 40)]).toEqual([2, 1400]);
-    expect(router.lan.drops.snapshot()).toEqual({ TooBig: 1 });
+    expect(router.lan!.drops.snapshot()).toEqual({ TooBig: 1 });
   });
 
   test("a source that is not of the LAN goes nowhere, and nobody is told", () => {
@@ -199,7 +199,7 @@ describe("without a translator", () => {
     expect(fromLan(udp6({ src: HOST, dst: SITE }, 1, 2, bytesOf(9)))).toHaveLength(1);
     router.openTunnel(0, { address: cidr("10.8.0.2/24"), address6: undefined, mtu: 1400, mssClamp: 0, routes: [] });
     expect(fromLan(udp6({ src: HOST, dst: SITE }, 1, 2, bytesOf(9)))).toHaveLength(1);
-    expect(router.lan.drops.snapshot()).toEqual({ TunnelClosed: 1, NoRoute: 1 });
+    expect(router.lan!.drops.snapshot()).toEqual({ TunnelClosed: 1, NoRoute: 1 });
     expect(tunnel.take()).toEqual([]);
   });
 
@@ -337,7 +337,7 @@ describe("with a translator", () => {
     expect(nat!.size).toBe(0);
     open();
     fromLan(ipv6({ src: HOST, dst: SITE }, 47, bytesOf(40)));
-    expect(router.lan.drops.snapshot()).toEqual({ NatUnsupported: 1 });
+    expect(router.lan!.drops.snapshot()).toEqual({ NatUnsupported: 1 });
   });
 
   test("many hosts that begin what nobody answers push out their own", () => {

@@ -38,17 +38,10 @@ function routed(nat: boolean, peers?: readonly [string, string]) {
   const { it: tunnelIt, outlet: tunnel } = tunnelSide(bed);
   const translator = nat ? new Nat({ family: NAT_IPV4, slab: bed.slab, random: seededRandom(5) }) : undefined;
   const router = new Router({ slab: bed.slab, lan: it, tunnel: tunnelIt, nat: translator, random: seededRandom(7) });
-  const routes =
-    peers === undefined
-      ? [{ network: cidr("198.51.100.0/24"), metric: 0 }]
-      : peers.map((network, peer) => ({ network: cidr(network), metric: 0, peer: peer + 1 }));
-  router.openTunnel(0, {
-    address: cidr(`${TUN}/24`),
-    mtu: 1400,
-    mssClamp: 0,
-    routes,
-    ownSourcesOnly: peers !== undefined,
-  });
+  const routes = peers === undefined ? [{ network: cidr("198.51.100.0/24"), metric: 0 }] : [];
+  const served = peers === undefined ? undefined : { networks: [], peerToPeer: false };
+  router.openTunnel(0, { address: cidr(`${TUN}/24`), mtu: 1400, mssClamp: 0, routes, served });
+  for (const [i, network] of (peers ?? []).entries()) router.join(i + 1, { networks: [cidr(network)], mssClamp: 0 });
   return { bed, lan: it, lanOutlet: outlet, tunnelIt, tunnel, router };
 }
 
@@ -200,7 +193,7 @@ test("behind the translator nobody outside is told what became of a packet", () 
 test("a super-frame is of the kind that it says, with a whole transport header", () => {
   const { bed, lan, tunnel, router } = routed(false);
   const send = (packet: Uint8Array, gsoType: number): string[] => {
-    const before = router.lan.drops.snapshot() as Record<string, number>;
+    const before = router.lan!.drops.snapshot() as Record<string, number>;
     const rx = bed.receive(frame(packet));
     rx.gsoType[0] = gsoType;
     rx.gsoSize[0] = 100;
@@ -209,7 +202,7 @@ test("a super-frame is of the kind that it says, with a whole transport header",
     rx.csumOffset[0] = 6;
     lan.ingest(0, rx);
     expect(tunnel.take()).toEqual([]);
-    const after = router.lan.drops.snapshot() as Record<string, number>;
+    const after = router.lan!.drops.snapshot() as Record<string, number>;
     return Object.keys(after).filter((name) => after[name] !== before[name]);
   };
   const datagram = udp({ src: HOST, dst: SITE }, 5, 6, bytesOf(300));

@@ -198,7 +198,7 @@ describe.skipIf(!canMakeNamespaces)("the router between two kernels", () => {
     while (!world.run("c", "cat /proc/net/tcp").includes(":1388 ")) await Bun.sleep(10); // port 5000
     const text = await drive(server, world.spawn("b", ["python3", "-c", CLIENT]));
     expect(text).toContain("same True mss 1348");
-    expect(router.lan.drops.snapshot()["GsoMalformed"]).toBeUndefined();
+    expect(router.lan!.drops.snapshot()["GsoMalformed"]).toBeUndefined();
   });
 
   test.skipIf(!hasVxlan)(

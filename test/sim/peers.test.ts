@@ -147,19 +147,13 @@ function connect(index: number): ClientSession {
   return session;
 }
 
-const open = (peerToPeer = false): void =>
-  path.router.openTunnel(0, {
-    address: cidr(`${GATEWAY}/24`),
-    mtu: 1400,
-    mssClamp: 0,
-    routes: [
-      { network: cidr("10.8.0.2/32"), metric: 0, peer: 0 },
-      { network: cidr("10.8.0.3/32"), metric: 0, peer: 1 },
-      { network: cidr("10.20.0.0/16"), metric: 0, peer: 1 },
-    ],
-    ownSourcesOnly: true,
-    peerToPeer,
-  });
+const open = (peerToPeer = false): void => {
+  const served = { networks: [], peerToPeer };
+  path.router.openTunnel(0, { address: cidr(`${GATEWAY}/24`), mtu: 1400, mssClamp: 0, routes: [], served });
+  path.router.join(0, { networks: [cidr("10.8.0.2/32")], mssClamp: 0 });
+  path.router.join(1, { networks: [cidr("10.8.0.3/32"), cidr("10.20.0.0/16")], mssClamp: 0 });
+  path.router.leave(2);
+};
 
 beforeAll(() => {
   memory = new NativeMemory(ROUTER_PATH_BYTES + 2 * ROWS * SLOT + 4 * SLOT);
@@ -251,8 +245,8 @@ test("peers reach each other where policy says so, and only then", () => {
   const packet = udp({ src: "10.8.0.2", dst: "10.20.4.4" }, 5, 6, bytesOf(3));
   fromPeer(0, packet);
   run();
-  expect(got()).toEqual([[], []]);
-  expect(path.router.tunnel.drops.snapshot()).toEqual({ TunnelNotForLan: 1 });
+  expect(got()).toEqual([[expect.stringContaining(`${GATEWAY} > 10.8.0.2 icmp type 3 code 13`)], []]);
+  expect(path.router.tunnel.drops.snapshot()).toEqual({ PeerToPeer: 1 });
   open(true);
   fromPeer(0, packet);
   run();
@@ -279,15 +273,7 @@ test("a socket of the tunnel's side reaches peers by their routes, and hears the
 
 test("a peer whose link is gone is not spoken to; the others are", () => {
   path.setCarrier(undefined, 2);
-  path.router.openTunnel(0, {
-    address: cidr(`${GATEWAY}/24`),
-    mtu: 1400,
-    mssClamp: 0,
-    routes: [
-      { network: cidr("10.8.0.2/32"), metric: 0, peer: 0 },
-      { network: cidr("10.8.0.4/32"), metric: 0, peer: 2 },
-    ],
-  });
+  path.router.join(2, { networks: [cidr("10.8.0.4/32")], mssClamp: 0 });
   const before = path.unsent;
   lan.put(udp({ src: HOST, dst: "10.8.0.4" }, 7, 1, bytesOf(9)), udp({ src: HOST, dst: "10.8.0.2" }, 7, 1, bytesOf(9)));
   run();

@@ -146,7 +146,7 @@ test("super-frames of tiny segments make no turn longer, and are dropped by name
       expect(down).toBe(MAX_SEGMENTS);
     }
   }
-  expect(path.router.lan.drops.snapshot()).toEqual({ GsoTooManySegments: 3 * 200, GsoMalformed: 200 });
+  expect(path.router.lan!.drops.snapshot()).toEqual({ GsoTooManySegments: 3 * 200, GsoMalformed: 200 });
 });
 
 test("so do UDP super-frames on the WAN", () => {

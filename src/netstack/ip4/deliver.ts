@@ -152,9 +152,12 @@ export class Ip4 {
     return Drop.None;
   }
 
-  /** Tells the source of `p` of an error, where policy allows: {@link Icmp.sendError}. */
-  sendError(now: number, type: number, code: number, rest: number, p: Packet): boolean {
-    return this.#policy.errors && this.#icmp.sendError(now, type, code, rest, p);
+  /**
+   * Tells the source of `p` of an error: {@link Icmp.sendError}.
+   * @param isMapped it belongs to a translator's mapping, and is told whatever policy says and however far its source is
+   */
+  sendError(now: number, type: number, code: number, rest: number, p: Packet, isMapped = false): boolean {
+    return (this.#policy.errors || isMapped) && this.#icmp.sendError(now, type, code, rest, p, isMapped);
   }
 
   /** Tells the sender of fragments that the rest of them did not come (RFC 1122 3.3.2); behind a translator nobody is told whose it was. */

@@ -58,14 +58,16 @@ export class Icmp {
   /**
    * Sends an error about the packet `p` to its source, from our address, unless RFC 1122 3.2.2 or the rate limit
    * forbid it. `rest` is the second word (the next-hop MTU of "fragmentation needed"). True: it was sent.
+   * @param isFar its source need not be a host of the link
    */
-  sendError(now: number, type: number, code: number, rest: number, p: Packet): boolean {
+  sendError(now: number, type: number, code: number, rest: number, p: Packet, isFar: boolean): boolean {
     const own = this.#addressing;
     const d = this.#slab.view;
     if (own.address === 0 || !icmpErrorAllowed(d, p)) return false;
     const src = ipv4Src(d, p.at);
+    if (own.isBroadcast(ipv4Dst(d, p.at)) || own.isBroadcast(src)) return false;
     // Only hosts of the link itself hear of errors.
-    if (own.isBroadcast(ipv4Dst(d, p.at)) || own.isBroadcast(src) || own.nextHop(src) !== src) return false;
+    if (!isFar && own.nextHop(src) !== src) return false;
     const out = this.#output;
     // Path MTU discovery is not limited, as in Linux: errors of another kind must not starve it, and what is too
     // big is longer than what is said of it.

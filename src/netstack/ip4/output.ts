@@ -72,6 +72,21 @@ export class Ip4Output {
     return reachable(this.link.resolve(now, this.#hop));
   }
 
+  /**
+   * The neighbour through which a packet of somebody else leaves for the address at that place, by the interface's own routes; or
+   * minus a drop code (WanAddress: it is this host's, or everybody's; NoRoute, NotConfigured, NeighborUnreachable).
+   */
+  onward(now: number, at: number): number {
+    const own = this.#addressing;
+    const dst = this.#slab.view.getInt32(at);
+    if (own.address === 0) return -Drop.NotConfigured;
+    if (own.isOwn(dst) || own.isBroadcast(dst)) return -Drop.WanAddress;
+    const hop = own.nextHop(dst);
+    if (hop === 0) return -Drop.NoRoute;
+    this.#hop[0] = hop;
+    return reachable(this.link.resolve(now, this.#hop));
+  }
+
   /** Sends a packet: in place, or in fragments where it exceeds the MTU; TooBig where that is forbidden. */
   send(p: Packet, neighbour: number): DropCode {
     const { link } = this;

@@ -219,9 +219,12 @@ export class Ip6 {
     return drop;
   }
 
-  /** Tells the source of `p` of an error, where policy allows: {@link Icmp6.sendError}. */
-  sendError(now: number, type: number, code: number, rest: number, p: Packet): boolean {
-    return this.#policy.errors && this.#icmp.sendError(now, type, code, rest, p);
+  /**
+   * Tells the source of `p` of an error: {@link Icmp6.sendError}.
+   * @param isMapped it belongs to a translator's mapping, and is told whatever policy says and however far its source is
+   */
+  sendError(now: number, type: number, code: number, rest: number, p: Packet, isMapped = false): boolean {
+    return (this.#policy.errors || isMapped) && this.#icmp.sendError(now, type, code, rest, p, isMapped);
   }
 
   /** Sends a message of router discovery (ra/). @param message from its type on; the checksum is computed here */

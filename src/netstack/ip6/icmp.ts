@@ -79,14 +79,15 @@ export class Icmp6 {
   /**
    * Sends an error about the packet `p` to its source, unless RFC 4443 2.4 (e) or the rate limit forbid it. `rest` is the second
    * word (MTU, pointer). True: it was sent.
+   * @param isFar its source need not be a host of the link
    */
-  sendError(now: number, type: number, code: number, rest: number, p: Packet): boolean {
+  sendError(now: number, type: number, code: number, rest: number, p: Packet, isFar: boolean): boolean {
     const own = this.#addressing;
     const d = this.#slab.view;
     if (!own.isOn || !errorAllowed(d, p, type, code)) return false;
     // Only hosts of the link itself hear of errors.
     ipv6ReadWords(d, p.at + IPV6_SRC, this.#words, 0);
-    if (!own.onLink(this.#words)) return false;
+    if (!isFar && !own.onLink(this.#words)) return false;
     const source = this.#sourceFor(p);
     if (source === undefined) return false;
     const out = this.#output;

@@ -57,6 +57,20 @@ export class Ip6Output {
     return reachable(this.link.resolve(now, this.#hop));
   }
 
+  /**
+   * The neighbour through which a packet of somebody else leaves for the address at that place, by the interface's own routes; or
+   * minus a drop code (WanAddress: it is this host's; NoRoute, NotConfigured, NeighborUnreachable).
+   */
+  onward(now: number, at: number): number {
+    const own = this.#addressing;
+    const d = this.#slab.view;
+    if (!own.isOn) return -Drop.NotConfigured;
+    if (own.find(d, at) !== undefined) return -Drop.WanAddress;
+    ipv6ReadWords(d, at, this.#hop, 0);
+    if (!own.nextHop(this.#hop, this.#hop)) return -Drop.NoRoute;
+    return reachable(this.link.resolve(now, this.#hop));
+  }
+
   /** Largest packet that leaves whole. One that came in fragments leaves in fragments no larger than those: they fit its path. */
   mtuFor(p: Packet): number {
     return p.isReassembled ? Math.min(this.mtu, p.fragmentLen) : this.mtu;

@@ -95,6 +95,8 @@ export const GROUP_MAC_HI = 0x3333;
 export class Nd implements NeighborPort {
   readonly neighbors: NeighborTable;
   events: NdEvents | undefined = undefined;
+  /** An address of ours can be used from now on. */
+  onUsable: () => void = () => {};
   readonly #slab: Slab;
   readonly #addressing: Ip6Addressing;
   readonly #link: NdLink;
@@ -296,6 +298,7 @@ export class Nd implements NeighborPort {
     }
     own.state = "usable";
     own.searchAt = Number.POSITIVE_INFINITY;
+    this.onUsable();
     this.events?.onUsable(now, own);
   }
 

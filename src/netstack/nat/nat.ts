@@ -103,6 +103,15 @@ export class Nat {
     return this.#table.limit;
   }
 
+  /** The outside address, undefined where there was none yet. */
+  get address(): IpAddress | undefined {
+    return this.#address;
+  }
+
+  get hasAddress(): boolean {
+    return this.#address !== undefined;
+  }
+
   /** Whether the address at that place is the outside address. */
   isOutside(d: DataView, at: number): boolean {
     return this.#address !== undefined && isAddressAt(d, at, this.#external, 0, this.#family.stride);
@@ -163,12 +172,21 @@ export class Nat {
     this.#table.setForwards(forwards);
   }
 
-  /** Whether a packet to the outside address is for a LAN host, or an error about what one has sent; whoever it is from. */
-  isForLan(p: Packet): boolean {
+  /** Whether a packet to the outside address is for somebody inside, or an error about what one has sent; whoever it is from. */
+  isForInside(p: Packet): boolean {
     const d = this.#view;
     const { l4, proto } = p;
     const avail = p.at + p.len - l4;
-    if (proto === this.#family.icmp) return avail > 0 && this.#family.isTranslatedError(d.getUint8(l4));
+    const family = this.#family;
+    if (proto === family.icmp) {
+      if (avail < ICMP_HEADER_LEN) return false;
+      const type = d.getUint8(l4);
+      if (type === family.echoReply) return this.#table.isBound(proto, d.getUint16(l4 + ECHO_ID));
+      const quote = this.#quote;
+      if (!family.isTranslatedError(type) || family.readQuote(d, l4, avail, family.echoRequest, quote) !== Drop.None)
+        return false;
+      return this.#table.isBound(quote.proto, quote.srcPort);
+    }
     if (proto === PROTO_TCP) return avail >= TCP_HEADER_LEN && this.#table.isBound(proto, tcpDstPort(d, l4));
     return proto === PROTO_UDP && avail >= UDP_HEADER_LEN && this.#table.isBound(proto, udpDstPort(d, l4));
   }
@@ -259,7 +277,7 @@ export class Nat {
    * Gives a packet that inbound() let in some time ago the addresses back that it came with, for an error about it; of a hairpin its
    * sender's own source as well. @returns false: it belongs to no session, and is unchanged
    */
-  undoKept(now: number, p: Packet): boolean {
+  undoKeptInbound(now: number, p: Packet): boolean {
     const d = this.#view;
     const family = this.#family;
     const { at, l4, proto } = p;
@@ -280,6 +298,24 @@ export class Nat {
     key.remotePort = udpDstPort(d, l4);
     const asker = table.findOutside(now, udpSrcPort(d, l4));
     if (asker !== 0) this.#rewrite(p, true, table.inside, asker * table.stride, table.insidePort(asker));
+    return true;
+  }
+
+  /** The same for what outbound() sent on some time ago, and its source. */
+  undoKeptOutbound(now: number, p: Packet): boolean {
+    const d = this.#view;
+    const family = this.#family;
+    const { at, l4, proto } = p;
+    const { key } = this.#table;
+    const isEcho = proto === family.icmp;
+    if (at + p.len < l4 + UDP_HEADER_LEN || !(isEcho || proto === PROTO_TCP || proto === PROTO_UDP)) return false;
+    if (!this.isOutside(d, at + family.srcAt)) return false;
+    key.protocol = proto;
+    readAddress(d, at + family.dstAt, key.remote, 0, family.stride);
+    key.remotePort = isEcho ? 0 : udpDstPort(d, l4);
+    const session = this.#table.findOutside(now, isEcho ? d.getUint16(l4 + ECHO_ID) : udpSrcPort(d, l4));
+    if (session === 0) return false;
+    this.#rewrite(p, true, this.#table.inside, session * family.stride, this.#table.insidePort(session));
     return true;
   }
 

@@ -30,6 +30,7 @@ export const UNREACHABLE_HOST = 1;
 export const UNREACHABLE_PROTOCOL = 2;
 export const UNREACHABLE_PORT = 3;
 export const UNREACHABLE_FRAGMENTATION_NEEDED = 4;
+export const UNREACHABLE_PROHIBITED = 13;
 
 /** Codes of ICMP_TIME_EXCEEDED. */
 export const TIME_EXCEEDED_TTL = 0;

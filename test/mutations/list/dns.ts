@@ -220,7 +220,7 @@ export const DNS = [
     ["if (ports[port] !== PORT_NONE) return false;", "", "that a port of a session is not reserved"],
   ),
   ...mutationsOf("netstack/router.ts", [
-    "    tunnel.v4.udp.owners = [nat, nat6].filter((translator) => translator !== undefined);\n",
+    "    outside.face.setPortOwners([nat, nat6].filter((translator) => translator !== undefined));\n",
     "",
     "that the translator knows the ports of our own sockets",
   ]),

@@ -33,8 +33,8 @@ export const IP6 = [
       "routing headers with segments left",
     ],
     [
-      "return this.#policy.errors && this.#icmp.sendError(now, type, code, rest, p);",
-      "return this.#icmp.sendError(now, type, code, rest, p);",
+      "return (this.#policy.errors || isMapped) && this.#icmp.sendError(",
+      "return this.#icmp.sendError(",
       "that the WAN sends no ICMPv6 errors",
     ],
     [
@@ -81,7 +81,7 @@ export const IP6 = [
       "",
       "the rate of answers to a group's ping",
     ],
-    ["if (!own.onLink(this.#words)) return false;", "", "that only the link hears of ICMPv6 errors"],
+    ["if (!isFar && !own.onLink(this.#words)) return false;", "", "that only the link hears of ICMPv6 errors"],
     ["if (ipv6IsMulticast(d, p.at + IPV6_DST) && !forGroups) return false;", "", "that groups cause no ICMPv6 errors"],
     [
       "return p.at + p.len > p.l4 && !icmpv6IsError(d.getUint8(p.l4));",

@@ -49,7 +49,7 @@ export const STACK = [
       "unicast packets in broadcast frames (RFC 1122 3.3.6)",
     ],
     [
-      "return this.#policy.errors && this.#icmp.sendError(",
+      "return (this.#policy.errors || isMapped) && this.#icmp.sendError(",
       "return this.#icmp.sendError(",
       "that the WAN sends no errors",
     ],
@@ -79,11 +79,11 @@ export const STACK = [
     ],
     ["if (!unlimited && !this.#limits.errors.take(now, src)) {", "if (false as boolean) {", "the limit of ICMP errors"],
     [
-      "own.isBroadcast(ipv4Dst(d, p.at)) || own.isBroadcast(src) ||",
-      "own.isBroadcast(src) ||",
+      "if (own.isBroadcast(ipv4Dst(d, p.at)) || own.isBroadcast(src)) return false;",
+      "if (own.isBroadcast(src)) return false;",
       "that a packet to everybody causes no error",
     ],
-    ["|| own.nextHop(src) !== src) return false;", ") return false;", "that only hosts of the link hear of errors"],
+    ["if (!isFar && own.nextHop(src) !== src) return false;", "", "that only hosts of the link hear of errors"],
     ["if (ipv4FragmentOffset(d, p.at) !== 0) return false;", "", "no error about a later fragment (RFC 1122 3.2.2)"],
     ["&& !icmpIsError(d.getUint8(p.l4)));", ");", "no error about an error (RFC 1122 3.2.2)"],
     [
