@@ -9,7 +9,7 @@ test("never more than the count in any window of the time, and as many where the
       fc.integer({ min: 1, max: 5 }),
       fc.array(fc.integer({ min: 0, max: 1500 }), { maxLength: 200 }),
       (count, seconds, waits) => {
-        const limit = new CountLimit(count, seconds);
+        const limit = new CountLimit({ count, seconds });
         const taken: number[] = [];
         let now = 0;
         for (const wait of waits) {
@@ -24,7 +24,7 @@ test("never more than the count in any window of the time, and as many where the
 });
 
 test("what is given back can be taken again; nothing is given back twice", () => {
-  const limit = new CountLimit(2, 10);
+  const limit = new CountLimit({ count: 2, seconds: 10 });
   expect([limit.take(0), limit.take(1), limit.take(2)]).toEqual([true, true, false]);
   limit.giveBack();
   expect([limit.allows(3), limit.take(3), limit.take(4)]).toEqual([true, true, false]);
@@ -33,7 +33,7 @@ test("what is given back can be taken again; nothing is given back twice", () =>
 });
 
 test("a huge count costs no memory of its size, and is kept all the same", () => {
-  const limit = new CountLimit(1_000_000, 100);
+  const limit = new CountLimit({ count: 1_000_000, seconds: 100 });
   let taken = 0;
   for (let now = 0; now < 100_000; now++) for (let i = 0; i < 20; i++) if (limit.take(now)) taken++;
   expect(taken).toBeLessThanOrEqual(1_010_000);

@@ -11,7 +11,7 @@ export class CountLimit {
   /** Where the next time goes, which is where the oldest one is. */
   #next = 0;
 
-  constructor(count: number, seconds: number) {
+  constructor({ count, seconds }: { readonly count: number; readonly seconds: number }) {
     const remembered = Math.max(1, Math.min(count, MOST_REMEMBERED));
     this.#ms = (seconds * 1000 * remembered) / Math.max(1, count);
     this.#times = new Float64Array(remembered).fill(Number.NEGATIVE_INFINITY);

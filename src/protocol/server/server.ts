@@ -14,7 +14,6 @@
  * up, are looked at. Whatever one peer's packet or timer throws ends that peer alone.
  */
 import { Batch } from "../../lib/batch.ts";
-import { CountLimit } from "../../lib/count-limit.ts";
 import { Counters } from "../../lib/counters.ts";
 import { DeadlineHeap } from "../../lib/deadline-heap.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
@@ -22,30 +21,13 @@ import { IpAddress } from "../../lib/ip.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
 import type { ServerPart } from "../config/server-types.ts";
 import type { ServerConfig } from "../config/types.ts";
-import { SessionCookies } from "../control/cookie.ts";
-import {
-  ACK_V1,
-  CONTROL_V1,
-  CONTROL_WKC_V1,
-  HARD_RESET_CLIENT_V2,
-  HARD_RESET_CLIENT_V3,
-  opcodeOf,
-} from "../control/opcode.ts";
-import { CONTROL_HEADER_LEN, MAX_CONTROL_LEN } from "../control/packet.ts";
-import { controlCrypto } from "../control/protection.ts";
-import {
-  DROP_CONTROL_OVERSIZE,
-  DROP_CONTROL_REPLAY,
-  DROP_OPCODE_UNKNOWN,
-  DROP_PACKET_EMPTY,
-  SESSION_DROP_NAMES,
-  SessionDrops,
-} from "../drop.ts";
+import { CONTROL_HEADER_LEN } from "../control/packet.ts";
+import { DROP_PACKET_EMPTY, SESSION_DROP_NAMES, SessionDrops } from "../drop.ts";
 import type { CipherName, TlsContext } from "../ports.ts";
 import type { AssociationStart, SessionPorts } from "../session/association.ts";
 import type { LinkEnd } from "../session/events.ts";
 import { ServerSession, type ServerSessionConfig, type ServerSessionEvent } from "../session/server.ts";
-import { type Admission, type AdmissionConfig, admit, admitStream } from "./admission.ts";
+import type { Admission } from "./admission.ts";
 import { Demux, FLOAT, STRANGER, UNKNOWN_PEER } from "./demux.ts";
 import type { EntryDesk, PasswordPort } from "./entry.ts";
 import type { Guest } from "./guest.ts";
@@ -54,7 +36,7 @@ import { Peer, type PeerEnd, STREAM } from "./peer.ts";
 import { PeerIds } from "./peer-ids.ts";
 import type { DatagramSource, PeerLink, Sources } from "./peer-link.ts";
 import { Reception } from "./reception.ts";
-import { UsedCookies } from "./used-cookies.ts";
+import { LIMITED, Strangers } from "./strangers.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 /** Rows that are opened or sealed at once. */
@@ -123,12 +105,11 @@ export class Server {
   readonly #parts: ServerParts;
   readonly #ports: SessionPorts;
   readonly #watcher: ServerWatcher;
-  readonly #cookies: SessionCookies;
-  readonly #cookiesUsed = new UsedCookies();
   readonly #capacity: number;
   readonly #peers: (Peer | undefined)[];
   readonly #ids: PeerIds;
   readonly #demux: Demux;
+  readonly #strangers: Strangers;
   readonly #newcomers: Newcomers;
   readonly #reception: Reception;
   /** By peer + 1. */
@@ -139,29 +120,20 @@ export class Server {
   readonly #sources: DatagramSource[] = [];
   readonly #opened = new Batch(ROWS);
   readonly #sealed = new Batch(ROWS);
-  /** Of an address, for cookies: words and port. */
-  readonly #address = new Uint8Array(18);
-  readonly #addressView = new DataView(this.#address.buffer);
   #tls: TlsContext;
   #sessionConfig: ServerSessionConfig;
-  #admission: AdmissionConfig;
-  #initial: CountLimit;
-  #begins: CountLimit | undefined;
 
   constructor(parts: ServerParts) {
     const { config, ports, watcher, desk, passwords } = parts;
-    const { limits, control } = config;
+    const { limits } = config;
     const capacity = Math.min(MOST_PEERS, limits.maxClients + MAX_NEWCOMERS);
     this.#parts = parts;
     this.#watcher = watcher;
     this.#tls = parts.tls;
     // One for all sessions, so that a renegotiation too goes by the settings and the revocation list of the day.
     this.#ports = { ...ports, tls: { engine: (accept, name) => this.#tls.engine(accept, name), close: () => {} } };
-    this.#cookies = new SessionCookies(parts.cookieKey, control.handWindow, ports.control);
     this.#sessionConfig = sessionConfig(config);
-    this.#admission = this.#admissionOf(config);
-    this.#initial = limitOf(limits.connectFreqInitial);
-    this.#begins = limits.connectFreq && limitOf(limits.connectFreq);
+    this.#strangers = new Strangers(config, ports.control, parts.cookieKey);
     this.#capacity = capacity;
     this.#peers = new Array(capacity).fill(undefined);
     this.#ids = new PeerIds(capacity);
@@ -305,9 +277,7 @@ export class Server {
     const { limits } = config;
     this.#tls = tls;
     this.#sessionConfig = sessionConfig(config);
-    this.#admission = this.#admissionOf(config);
-    this.#initial = limitOf(limits.connectFreqInitial);
-    this.#begins = limits.connectFreq && limitOf(limits.connectFreq);
+    this.#strangers.reload(config);
     const { passwords } = this.#parts;
     this.#reception.replaceOptions({ desk, passwords, limits });
   }
@@ -364,37 +334,22 @@ export class Server {
     this.#watcher.floated(now, peer, link);
   }
 
-  /** A packet of an address without a session, or of another session than is there. */
+  /** A control packet of an address without a session, or of another session than is there. */
   #handleStranger(now: number, source: DatagramSource, socket: number, rows: Batch, i: number, from: Sources): void {
     const { bytes } = this.#ports.slab;
     const at = rows.at[i]!;
-    const len = rows.len[i]!;
-    const opcode = opcodeOf(bytes[at]!);
-    const isReset = opcode === HARD_RESET_CLIENT_V2 || opcode === HARD_RESET_CLIENT_V3;
-    if (!isReset && opcode !== CONTROL_V1 && opcode !== CONTROL_WKC_V1 && opcode !== ACK_V1)
-      return this.drops.drop(DROP_OPCODE_UNKNOWN);
-    if (len > MAX_CONTROL_LEN) return this.drops.drop(DROP_CONTROL_OVERSIZE);
-    // Before the work of looking into it.
-    if (isReset && !this.#initial.allows(now)) return this.counters.bump(FIRST_LIMITED);
     try {
-      const packet = bytes.slice(at, at + len);
       const unixSeconds = this.#parts.unixSeconds();
-      const admission = admit(this.#admission, packet, this.#nameOf(from, i), unixSeconds);
+      const admission = this.#strangers.judge(now, unixSeconds, bytes, at, rows.len[i]!, from, i);
+      if (admission === LIMITED) return this.counters.bump(FIRST_LIMITED);
       if (typeof admission === "number") return this.drops.drop(admission);
-      if (isReset) this.#initial.take(now);
       if (admission.kind === "answer") {
         this.counters.bump(ANSWERED);
         return source.answer(now, endpointOf(from, i), admission.packet);
       }
-      if (admission.kind === "session") {
-        if (!this.#cookiesUsed.add(admission.resumed.ownSessionId)) return this.drops.drop(DROP_CONTROL_REPLAY);
-        // It was answered before, and is nobody who made its address up: that answer is not counted.
-        this.#initial.giveBack();
-      }
-      const sessionId = packet.subarray(1, CONTROL_HEADER_LEN);
       const peer = this.#makeRoom(now, socket, from, i) && this.#enter(now, socket, source.peer(endpointOf(from, i)));
       if (!peer) return;
-      this.#demux.arrive(peer.id, sessionId, from, i, socket);
+      this.#demux.arrive(peer.id, bytes.subarray(at + 1, at + CONTROL_HEADER_LEN), from, i, socket);
       this.#startSession(now, peer, admission);
       this.#handleRun(now, peer, rows, i, i + 1);
     } catch (error) {
@@ -416,7 +371,7 @@ export class Server {
     const at = rows.at[0]!;
     try {
       const packet = bytes.slice(at, at + rows.len[0]!);
-      const admission = admitStream(this.#admission, packet, this.#parts.unixSeconds());
+      const admission = this.#strangers.judgeStream(this.#parts.unixSeconds(), packet);
       if (typeof admission === "number") {
         this.drops.drop(admission);
         return this.end(now, peer, { kind: "stream-stranger", drop: SESSION_DROP_NAMES[~admission]! });
@@ -442,7 +397,7 @@ export class Server {
   }
 
   #mayBegin(now: number): boolean {
-    if (this.#begins?.take(now) !== false) return true;
+    if (this.#strangers.mayBegin(now)) return true;
     this.counters.bump(SESSIONS_LIMITED);
     return false;
   }
@@ -562,31 +517,12 @@ export class Server {
     const known = this.#sources.indexOf(source);
     return known >= 0 ? known : this.#sources.push(source) - 1;
   }
-
-  #nameOf({ words, port }: Sources, i: number): Uint8Array {
-    const d = this.#addressView;
-    for (let k = 0; k < 4; k++) d.setInt32(4 * k, words[4 * i + k]!);
-    d.setUint16(16, port[i]!);
-    return this.#address;
-  }
-
-  #admissionOf({ control, wrappedKeys }: ServerConfig & ServerPart): AdmissionConfig {
-    const { wrap } = control;
-    const primitives = this.#parts.ports.control;
-    return {
-      ...{ wrap, wrappedKeys, primitives, cookies: this.#cookies },
-      crypto: controlCrypto(wrap, "server", primitives),
-    };
-  }
 }
 
 function sessionConfig(config: ServerConfig & ServerPart): ServerSessionConfig {
   const { control, verify, data, tunnel, keepalive, exitNotify } = config;
   return { control, verify, data, tunnel, keepalive, exitNotify, epoch: true };
 }
-
-const limitOf = ({ count, seconds }: { readonly count: number; readonly seconds: number }): CountLimit =>
-  new CountLimit(count, seconds);
 
 const seed = (random: Random): number => randomBelow(random, 2 ** 32) | 0;
 
