@@ -38,6 +38,11 @@ async function main(): Promise<number> {
       const { appliance } = await import("./cli/appliance.ts");
       return appliance(rest);
     }
+    case "client": {
+      await import("reflect-metadata");
+      const { client } = await import("./cli/client.ts");
+      return client(rest);
+    }
     case "passwd": {
       const { passwd } = await import("./cli/passwd.ts");
       return passwd(rest);
@@ -51,8 +56,6 @@ async function main(): Promise<number> {
       const { pki } = await import("./cli/pki/pki.ts");
       return pki(rest);
     }
-    case "client":
-      return usageError(undefined, `${subcommand}: not available in this version`);
     case undefined:
       process.stderr.write(HELP);
       return 2;

@@ -1,117 +1,125 @@
 /** A tun device of the kernel as the plain side of a tunnel. */
-import { Batch } from "../lib/batch.ts";
-import { Cidr } from "../lib/cidr.ts";
+import { Batch, MAX_PIECES } from "../lib/batch.ts";
 import { Counters } from "../lib/counters.ts";
-import type { Slab } from "../lib/slab.ts";
-import { clampMssOfPacket } from "../netstack/offload/mss.ts";
+import type { Outlet } from "../lib/outlet.ts";
+import { Arena } from "../lib/slab.ts";
+import { RawIp } from "../netstack/offload/raw-ip.ts";
 import { TUN_DEVICE_SLOTS, type TunDevice } from "../platform/dev/tun.ts";
-import { EEXIST, ENODEV, EPERM, ESRCH, SysError } from "../platform/sys/errno.ts";
-import type { TunnelRoute } from "../protocol/push/tunnel-routes.ts";
+import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { OpenTunnel, TunnelSide } from "../tunnel/side.ts";
 
 /** Index into `drops`. */
 const TUNNEL_CLOSED = 0;
+/** A super-frame of 64 KiB becomes at most about 50 packets of an ordinary MTU; several fit before a flush. */
+const ARENA_BYTES = 2 << 20;
+const ROWS = 1024;
 
+export const KERNEL_TUN_BYTES = ARENA_BYTES + 64;
+
+/** The kernel's network as the tunnel needs it (tun-network.ts). */
+export interface TunNetworkPort {
+  /** @returns why it cannot be, in words */
+  open(tunnel: OpenTunnel): string | undefined;
+}
+
+export interface KernelTunOptions {
+  readonly device: Pick<TunDevice, "receive" | "send">;
+  readonly network: TunNetworkPort;
+  /** Where the device's and the tunnel's packets lie. */
+  readonly memory: NativeMemory;
+  /** Told of each tunnel that is open, and that there is none any more. */
+  readonly changed: (now: number, tunnel: OpenTunnel | undefined) => void;
+}
+
+/**
+ * While there is no tunnel the kernel's addresses and routes stay as they are, until somebody takes them back: packets for the
+ * tunnel are dropped, and do not go elsewhere.
+ */
 export class KernelTun implements TunnelSide {
   /** The kernel has its own networks, and its own rules for which of them wins. */
   readonly lan = [];
   /** Packets of the kernel that went nowhere: there was no tunnel. */
   readonly drops = new Counters(["tunnel-closed"]);
-  readonly #device: TunDevice;
-  readonly #view: DataView;
+  readonly raw: RawIp;
+  readonly #options: KernelTunOptions;
   readonly #packets = new Batch(TUN_DEVICE_SLOTS);
+  readonly #toTunnel: Outlet;
+  readonly #toDevice: Outlet;
   #tunnel: OpenTunnel | undefined;
-  /** Those that the kernel has from us, by network and metric. */
-  readonly #routes = new Map<string, TunnelRoute>();
+  #now = 0;
 
-  /** @param slab where the device's and the tunnel's packets lie */
-  constructor(device: TunDevice, slab: Slab) {
-    this.#device = device;
-    this.#view = slab.view;
+  constructor(options: KernelTunOptions) {
+    this.#options = options;
+    const { memory, device } = options;
+    const piece = memory.take(ARENA_BYTES, 64);
+    this.#toTunnel = {
+      batch: new Batch(ROWS),
+      arena: new Arena(memory, piece.at, piece.at + piece.length),
+      flush: () => this.#sendThroughTunnel(),
+    };
+    const toDevice = {
+      batch: new Batch(ROWS + MAX_PIECES),
+      // Nothing is made there.
+      arena: new Arena(memory, piece.at, piece.at),
+      flush: () => {
+        device.send(toDevice.batch);
+        toDevice.batch.clear();
+      },
+    };
+    this.#toDevice = toDevice;
+    this.raw = new RawIp(memory, this.#toTunnel, toDevice);
   }
 
-  up(_now: number, tunnel: OpenTunnel): string | undefined {
-    const { address, peer } = tunnel.options;
-    const device = this.#device;
-    if (address === undefined) return "a tunnel of IPv6 alone is not available yet";
-    try {
-      // With another address the kernel would drop some of the routes, and not say which.
-      if (this.#tunnel !== undefined && place(this.#tunnel) !== place(tunnel)) this.down();
-      device.configure(address, peer, tunnel.mtu);
-      this.#setRoutes(tunnel);
-      this.#tunnel = tunnel;
-      return undefined;
-    } catch (error) {
-      this.down();
-      if (!(error instanceof SysError)) throw error;
-      return `${device.name}: ${error.message}`;
+  up(now: number, tunnel: OpenTunnel): string | undefined {
+    const problem = this.#options.network.open(tunnel);
+    if (problem !== undefined) {
+      this.down(now);
+      return problem;
     }
+    this.raw.mtu = tunnel.mtu;
+    this.raw.mssClamp = tunnel.mssClamp;
+    this.#tunnel = tunnel;
+    this.#options.changed(now, tunnel);
+    return undefined;
   }
 
-  /** Nothing of the tunnel stays: address and routes go. */
-  down(): void {
+  down(now: number): void {
+    if (this.#tunnel === undefined) return;
     this.#tunnel = undefined;
-    this.#routes.clear();
-    // Of a device that somebody deleted nothing is left, and where we may change nothing we have changed nothing.
-    ignoring([ENODEV, EPERM], () => this.#device.takeDown());
+    this.#options.changed(now, undefined);
   }
 
   deliver(_now: number, rows: Batch): void {
-    this.#clamp(rows);
-    this.#device.send(rows);
+    this.raw.outOfTunnel(rows);
+    this.#toDevice.flush();
   }
 
-  /** Sends what the kernel has for the tunnel. @returns whether there was anything */
-  receive(now: number): boolean {
+  /** Sends what the kernel has for the tunnel, about `budget` packets of it at most. @returns how many there were */
+  receive(now: number, budget: number): number {
     const packets = this.#packets;
-    if (this.#device.receive(packets) === 0) return false;
-    if (this.#tunnel === undefined) {
-      this.drops.values[TUNNEL_CLOSED]! += packets.count;
-      return true;
+    const work = this.#options.device.receive(packets, budget);
+    if (work === 0) return 0;
+    if (this.#tunnel === undefined) this.drops.values[TUNNEL_CLOSED]! += packets.count;
+    else {
+      this.#now = now;
+      this.raw.intoTunnel(packets);
+      this.#toTunnel.flush();
     }
-    this.#clamp(packets);
-    this.#tunnel.send(now, packets);
-    return true;
+    return work;
   }
 
-  /** mssfix, for both ends of a connection: no SYN that crosses the tunnel announces more. */
-  #clamp(rows: Batch): void {
-    const max = this.#tunnel?.mssClamp ?? 0;
-    if (max === 0) return;
-    for (let i = 0; i < rows.count; i++) clampMssOfPacket(this.#view, rows.at[i]!, rows.len[i]!, max);
-  }
-
-  /** Adds the routes of the tunnel that are not there yet, then removes those that are not among them. @throws SysError */
-  #setRoutes({ options }: OpenTunnel): void {
-    const device = this.#device;
-    // The device has a route to the tunnel's own network since it has its address.
-    const own = `${options.peer === undefined ? options.address?.network : new Cidr(options.peer, 32)}`;
-    const wanted = new Map<string, TunnelRoute>();
-    for (const route of options.routes)
-      if (route.network.isIpv4 && `${route.network.network}` !== own)
-        wanted.set(`${route.network.network} metric ${route.metric}`, route);
-    for (const [name, route] of wanted) {
-      if (this.#routes.has(name)) continue;
-      // Where another device has a route to the same network with the same metric, the kernel takes this one in front of it
-      // (net/ipv4/fib_trie.c, fib_table_insert). EEXIST is about this very route of this device, which somebody else made.
-      ignoring([EEXIST], () => device.addRoute(route.network, route.metric));
-      this.#routes.set(name, route);
-    }
-    for (const [name, route] of this.#routes) {
-      if (wanted.has(name)) continue;
-      ignoring([ESRCH], () => device.removeRoute(route.network, route.metric));
-      this.#routes.delete(name);
+  /** Drops what waits: after an error in mid-turn nobody knows whose bytes it points to. */
+  discard(): void {
+    for (const { batch, arena } of [this.#toTunnel, this.#toDevice]) {
+      batch.clear();
+      arena.reset();
     }
   }
-}
 
-const place = ({ options }: OpenTunnel): string => `${options.address} ${options.peer}`;
-
-/** Ignores errors with these numbers. @throws SysError with any other */
-function ignoring(errnos: readonly number[], act: () => void): void {
-  try {
-    act();
-  } catch (error) {
-    if (!(error instanceof SysError && errnos.includes(error.errno))) throw error;
+  #sendThroughTunnel(): void {
+    const { batch, arena } = this.#toTunnel;
+    if (batch.count > 0) this.#tunnel?.send(this.#now, batch);
+    batch.clear();
+    arena.reset();
   }
 }

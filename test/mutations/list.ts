@@ -2,6 +2,7 @@
 import { APPLIANCE } from "./list/appliance.ts";
 import { AUTOCONF } from "./list/autoconf.ts";
 import { DNS } from "./list/dns.ts";
+import { HOST } from "./list/host.ts";
 import { IP6 } from "./list/ip6.ts";
 import { IPV6_APPLIANCE } from "./list/ipv6-appliance.ts";
 import { PROTOCOL } from "./list/protocol.ts";
@@ -32,6 +33,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...DNS,
   ...TUNNEL,
   ...APPLIANCE,
+  ...HOST,
   ...IPV6_APPLIANCE,
   ...STATE,
 ];

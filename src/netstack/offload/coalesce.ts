@@ -39,6 +39,7 @@ import {
 export class TcpCoalescer {
   readonly #slab: Slab;
   readonly #batch: Batch;
+  readonly #linkLen: number;
   /** The first packet of the frame that may grow, or -1; its row, family and headers, and the payload bytes of each segment. */
   #head = -1;
   #row = 0;
@@ -53,10 +54,11 @@ export class TcpCoalescer {
   #end = 0;
   #generation = 0;
 
-  /** @param batch the frames that are to be sent */
-  constructor(slab: Slab, batch: Batch) {
+  /** @param batch the frames that are to be sent @param linkLen bytes of the link's header in front of each packet */
+  constructor(slab: Slab, batch: Batch, linkLen = ETHERNET_HEADER_LEN) {
     this.#slab = slab;
     this.#batch = batch;
+    this.#linkLen = linkLen;
   }
 
   /** The plain packet was sent: when it is the last frame of the batch, in place, others may join it. */
@@ -65,7 +67,7 @@ export class TcpCoalescer {
     const d = this.#slab.view;
     const batch = this.#batch;
     const row = batch.count - 1;
-    if (row < 0 || batch.at[row] !== p.at - ETHERNET_HEADER_LEN) return;
+    if (row < 0 || batch.at[row] !== p.at - this.#linkLen) return;
     const ipLen = p.isV6 ? IPV6_HEADER_LEN : IPV4_HEADER_LEN;
     if (p.proto !== PROTO_TCP || p.l4 - p.at !== ipLen || p.isFragment) return;
     if (!p.isV6 && !ipv4DontFragment(d, p.at)) return;
@@ -136,10 +138,10 @@ export class TcpCoalescer {
     const batch = this.#batch;
     const row = this.#row;
     batch.flags[row] = VNET_NEEDS_CSUM;
-    batch.csumStart[row] = ETHERNET_HEADER_LEN + this.#ipLen;
+    batch.csumStart[row] = this.#linkLen + this.#ipLen;
     batch.csumOffset[row] = TCP_CHECKSUM_OFFSET;
     batch.gsoType[row] = this.#isV6 ? GSO_TCPV6 : GSO_TCPV4;
     batch.gsoSize[row] = this.#size;
-    batch.hdrLen[row] = ETHERNET_HEADER_LEN + this.#headerLen;
+    batch.hdrLen[row] = this.#linkLen + this.#headerLen;
   }
 }

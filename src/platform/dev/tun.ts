@@ -1,160 +1,183 @@
-/** A tun device of the kernel: IP packets to and from its stack (Linux, Documentation/networking/tuntap.rst). */
-import type { Batch } from "../../lib/batch.ts";
-import { type Cidr, prefixMask } from "../../lib/cidr.ts";
-import type { IpAddress } from "../../lib/ip.ts";
+/**
+ * A tun device of the kernel: IP packets to and from its stack (Linux, Documentation/networking/tuntap.rst), with a virtio header
+ * each, so that TCP and UDP super-frames of up to 64 KiB go both ways and checksums are left to whoever sends on.
+ */
+import { type Batch, GSO_NONE, MAX_PIECES, segmentsOf, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
-import { AF_INET, O_CLOEXEC, O_NONBLOCK, O_RDWR, SOCK_CLOEXEC, SOCK_DGRAM } from "../sys/constants.ts";
+import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../sys/constants.ts";
+import { EBUSY, EINVAL, ENOENT, EPERM, SysError } from "../sys/errno.ts";
 import { libc } from "../sys/libc.ts";
 import type { NativeMemory, Piece } from "../sys/memory.ts";
-import { IFREQ_DATA, ifreq, writePointer } from "../sys/struct.ts";
-import { close, ioctlStruct, open, socket } from "../sys/syscalls.ts";
-import { setInterfaceUp } from "./interface.ts";
+import {
+  IFREQ_DATA,
+  IOVEC_BYTES,
+  ifreq,
+  VNET_CSUM_OFFSET,
+  VNET_CSUM_START,
+  VNET_FLAGS,
+  VNET_GSO_SIZE,
+  VNET_GSO_TYPE,
+  VNET_HDR_BYTES,
+  VNET_HDR_LEN,
+  writeIovec,
+} from "../sys/struct.ts";
+import { close, interfaceIndex, ioctl, ioctlStruct, open } from "../sys/syscalls.ts";
 
 /** linux/if_tun.h */
 const TUNSETIFF = 0x400454ca;
+const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETVNETHDRSZ = 0x400454d8;
 const IFF_TUN = 1;
 /** Packets come without a header of the device. */
 const IFF_NO_PI = 0x1000;
-/** linux/sockios.h */
-const SIOCADDRT = 0x890b;
-const SIOCDELRT = 0x890c;
-const SIOCSIFADDR = 0x8916;
-const SIOCSIFDSTADDR = 0x8918;
-const SIOCSIFNETMASK = 0x891c;
-const SIOCSIFMTU = 0x8922;
-
-/** struct rtentry (linux/route.h) on 64-bit machines. */
-const RTENTRY_BYTES = 120;
-const RT_DST = 8;
-const RT_GENMASK = 40;
-const RT_FLAGS = 56;
-const RT_METRIC = 80;
-const RT_DEV = 88;
-const RTF_UP = 1;
+const IFF_VNET_HDR = 0x4000;
+/** TUN_F_*: partial checksums, super-frames of TCP over IPv4, over IPv6, with ECN; of UDP over both (Linux 6.2). */
+const OFFLOAD_TCP = 1 | 2 | 4 | 8;
+const OFFLOAD_UDP = 0x20 | 0x40;
 
 /** Packets that are read at once, and the longest one. */
 export const TUN_DEVICE_SLOTS = 32;
 const MAX_PACKET = 65_535;
 const SLOT_BYTES = (HEADROOM + MAX_PACKET + TAILROOM + 63) & ~63;
-const NAME_BYTES = 16;
+const VNET_CELL = 16;
 
-export const TUN_DEVICE_BYTES = TUN_DEVICE_SLOTS * SLOT_BYTES + NAME_BYTES + 128;
+export const TUN_DEVICE_BYTES = TUN_DEVICE_SLOTS * SLOT_BYTES + VNET_CELL + (MAX_PIECES + 1) * IOVEC_BYTES + 16 + 256;
 
 export class TunDevice {
   readonly name: string;
+  readonly index: number;
   readonly fd: number;
+  /** It was there before, and stays when this object ends. */
+  readonly isPersistent: boolean;
   /** Packets that the kernel did not take (a wrong version, or the device is down). */
   refused = 0;
   readonly #memory: NativeMemory;
   readonly #slots: Piece;
-  readonly #name: Piece;
+  readonly #vnet: Piece;
+  readonly #iovecs: Piece;
 
   /**
    * Opens a device, which ends with this object or the process unless it was there before.
-   * @param name "tun3", or with %d for the first that is free @throws SysError
+   * @param name "tun3", or with %d for the first that is free
+   * @throws Error in words where somebody else has it, or a privilege is missing; SysError
    */
   constructor(memory: NativeMemory, name: string) {
     this.#memory = memory;
     this.#slots = memory.take(TUN_DEVICE_SLOTS * SLOT_BYTES, 64);
-    this.#name = memory.take(NAME_BYTES);
-    this.fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    this.#vnet = memory.take(VNET_CELL);
+    this.#iovecs = memory.take((MAX_PIECES + 1) * IOVEC_BYTES);
+    this.isPersistent = interfaceIndex(name) !== 0;
+    this.fd = openControl();
     const request = ifreq(name);
-    request.view.setUint16(IFREQ_DATA, IFF_TUN | IFF_NO_PI, true);
-    ioctlStruct(this.fd, TUNSETIFF, request.bytes, name);
-    const given = request.bytes.subarray(0, request.bytes.indexOf(0));
-    this.name = new TextDecoder().decode(given);
-    memory.bytes.fill(0, this.#name.at, this.#name.at + NAME_BYTES);
-    memory.bytes.set(given, this.#name.at);
-  }
-
-  /** Gives the device its address and MTU and brings it up. @param peer of a point-to-point address @throws SysError */
-  configure(address: Cidr, peer: IpAddress | undefined, mtu: number): void {
-    const fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    request.view.setUint16(IFREQ_DATA, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, true);
     try {
-      this.#set(fd, SIOCSIFADDR, address.address.w3);
-      if (peer !== undefined) this.#set(fd, SIOCSIFDSTADDR, peer.w3);
-      this.#set(fd, SIOCSIFNETMASK, prefixMask(address.prefix));
-      const request = ifreq(this.name);
-      request.view.setInt32(IFREQ_DATA, mtu, true);
-      ioctlStruct(fd, SIOCSIFMTU, request.bytes, this.name);
-    } finally {
-      close(fd);
+      ioctlStruct(this.fd, TUNSETIFF, request.bytes, name);
+      this.#offload(OFFLOAD_TCP | OFFLOAD_UDP);
+    } catch (error) {
+      close(this.fd);
+      throw inWords(error, name);
     }
-    setInterfaceUp(this.name, true);
+    const size = new Uint8Array(4);
+    size[0] = VNET_HDR_BYTES;
+    ioctlStruct(this.fd, TUNSETVNETHDRSZ, size, name);
+    this.name = new TextDecoder().decode(request.bytes.subarray(0, request.bytes.indexOf(0)));
+    this.index = interfaceIndex(this.name);
   }
 
   /**
-   * Routes a network into the device, once it is up.
-   * @throws SysError, EEXIST where this device has this very route
+   * Replaces the rows of `batch` by packets that wait, as long as they are no more work than `budget` (segmentsOf) and one more;
+   * they are valid until the next call. @returns the work, in packets
    */
-  addRoute(network: Cidr, metric: number): void {
-    this.#route(SIOCADDRT, network, metric);
-  }
-
-  /** @throws SysError, ESRCH where there is no such route */
-  removeRoute(network: Cidr, metric: number): void {
-    this.#route(SIOCDELRT, network, metric);
-  }
-
-  #set(fd: number, command: number, word: number): void {
-    const request = ifreq(this.name);
-    sockaddrIn(request.view, IFREQ_DATA, word);
-    ioctlStruct(fd, command, request.bytes, this.name);
-  }
-
-  #route(command: number, network: Cidr, metric: number): void {
-    const entry = new DataView(new ArrayBuffer(RTENTRY_BYTES));
-    sockaddrIn(entry, RT_DST, network.network.address.w3);
-    sockaddrIn(entry, RT_GENMASK, prefixMask(network.prefix));
-    entry.setUint16(RT_FLAGS, RTF_UP, true);
-    // The kernel subtracts 1 from it (net/ipv4/fib_frontend.c, rtentry_to_fib_config).
-    entry.setInt16(RT_METRIC, Math.min(metric, 0x7ffe) + 1, true);
-    writePointer(entry, RT_DEV, this.#name.pointer);
-    const fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    try {
-      ioctlStruct(fd, command, new Uint8Array(entry.buffer), `${network}`);
-    } finally {
-      close(fd);
-    }
-  }
-
-  /** Takes the address, the routes and the traffic away. @throws SysError, ENODEV where the device is gone */
-  takeDown(): void {
-    const fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    try {
-      this.#set(fd, SIOCSIFADDR, 0);
-    } finally {
-      close(fd);
-    }
-    setInterfaceUp(this.name, false);
-  }
-
-  /** Replaces the rows of `batch` by packets that wait; they are valid until the next call. @returns how many there are */
-  receive(batch: Batch): number {
+  receive(batch: Batch, budget: number): number {
     batch.clear();
-    for (let slot = 0; slot < TUN_DEVICE_SLOTS && batch.room > 0; slot++) {
+    const { view } = this.#memory;
+    let work = 0;
+    for (let slot = 0; slot < TUN_DEVICE_SLOTS && batch.room > 0 && work < budget; slot++) {
       const offset = slot * SLOT_BYTES + HEADROOM;
-      const n = libc.read(this.fd, this.#slots.pointer + offset, MAX_PACKET);
-      if (n <= 0) break;
-      batch.push(this.#slots.at + offset, n);
+      const read = libc.read(this.fd, this.#slots.pointer + offset - VNET_HDR_BYTES, MAX_PACKET + VNET_HDR_BYTES);
+      if (read <= VNET_HDR_BYTES) break;
+      const at = this.#slots.at + offset;
+      const vnet = at - VNET_HDR_BYTES;
+      const length = read - VNET_HDR_BYTES;
+      const row = batch.push(at, length);
+      const flags = view.getUint8(vnet + VNET_FLAGS);
+      const gsoType = view.getUint8(vnet + VNET_GSO_TYPE);
+      batch.flags[row] = flags;
+      batch.gsoType[row] = gsoType;
+      batch.gsoSize[row] = view.getUint16(vnet + VNET_GSO_SIZE, true);
+      batch.hdrLen[row] = view.getUint16(vnet + VNET_HDR_LEN, true);
+      batch.csumStart[row] = view.getUint16(vnet + VNET_CSUM_START, true);
+      batch.csumOffset[row] = view.getUint16(vnet + VNET_CSUM_OFFSET, true);
+      work += segmentsOf(length, gsoType, batch.gsoSize[row]!);
     }
-    return batch.count;
+    return work;
   }
 
-  /** Hands every packet of the batch to the kernel's stack. */
+  /** Hands every packet of the batch (rows joined by `more` as one) to the kernel's stack. */
   send(batch: Batch): void {
-    const { pointer } = this.#memory;
-    for (let i = 0; i < batch.count; i++)
-      if (libc.write(this.fd, pointer + batch.at[i]!, batch.len[i]!) < 0) this.refused++;
+    const { view, pointer } = this.#memory;
+    const vnet = this.#vnet.at;
+    writeIovec(view, this.#iovecs.at, this.#vnet.pointer, VNET_HDR_BYTES);
+    for (let row = 0; row < batch.count; ) {
+      const isSuper = batch.gsoType[row] !== GSO_NONE;
+      const flags = batch.flags[row]! & VNET_NEEDS_CSUM;
+      view.setUint8(vnet + VNET_FLAGS, flags);
+      view.setUint8(vnet + VNET_GSO_TYPE, batch.gsoType[row]!);
+      view.setUint16(vnet + VNET_HDR_LEN, isSuper ? batch.hdrLen[row]! : 0, true);
+      view.setUint16(vnet + VNET_GSO_SIZE, isSuper ? batch.gsoSize[row]! : 0, true);
+      view.setUint16(vnet + VNET_CSUM_START, flags === 0 ? 0 : batch.csumStart[row]!, true);
+      view.setUint16(vnet + VNET_CSUM_OFFSET, flags === 0 ? 0 : batch.csumOffset[row]!, true);
+      let pieces = 0;
+      let isLast = false;
+      for (; !isLast; row++) {
+        isLast = row + 1 >= batch.count || batch.more[row] === 0;
+        pieces++;
+        writeIovec(view, this.#iovecs.at + pieces * IOVEC_BYTES, pointer + batch.at[row]!, batch.len[row]!);
+      }
+      if (libc.writev(this.fd, this.#iovecs.pointer, pieces + 1) < 0) this.refused++;
+    }
   }
 
   close(): void {
+    // Whoever opens it next may not know of super-frames.
+    try {
+      if (this.isPersistent) ioctl(this.fd, TUNSETOFFLOAD, 0);
+    } catch {
+      // The device is gone, and with it what there was to take back.
+    }
     close(this.fd);
+  }
+
+  #offload(flags: number): void {
+    try {
+      ioctl(this.fd, TUNSETOFFLOAD, flags);
+    } catch (error) {
+      // Linux before 6.2 knows no super-frames of UDP.
+      if (!(error instanceof SysError) || error.errno !== EINVAL || (flags & OFFLOAD_UDP) === 0) throw error;
+      this.#offload(flags & ~OFFLOAD_UDP);
+    }
   }
 }
 
-/** struct sockaddr_in without a port. */
-function sockaddrIn(view: DataView, at: number, word: number): void {
-  view.setUint16(at, AF_INET, true);
-  view.setInt32(at + 4, word);
+const CONTROL = "/dev/net/tun";
+
+function openControl(): number {
+  try {
+    return open(CONTROL, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  } catch (error) {
+    if (!(error instanceof SysError) || error.errno !== ENOENT) throw error;
+    throw new Error(`there is no ${CONTROL}: load the kernel's module (modprobe tun), or give it to the container`);
+  }
+}
+
+function inWords(error: unknown, name: string): unknown {
+  if (!(error instanceof SysError)) return error;
+  if (error.errno === EBUSY) return new Error(`${name} is in use: another program has it open; stop that one first`);
+  if (error.errno === EINVAL)
+    return new Error(`${name} cannot be opened as a tun device: it is one of another kind, or has several queues`);
+  if (error.errno !== EPERM) return error;
+  return new Error(
+    `opening ${name} needs CAP_NET_ADMIN: run as root, or: setcap cap_net_admin=ep on the binary, or name an interface ` +
+      `of your own in the profile (ip tuntap add dev tun7 mode tun user $USER; dev tun7)`,
+  );
 }

@@ -1,22 +1,40 @@
 /** Numbers of the Linux ABI (asm-generic; the same on x86-64 and arm64). */
 export const AF_UNIX = 1;
 export const AF_INET = 2;
+export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
 export const AF_PACKET = 17;
+export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK = 0x800;
 export const SOCK_CLOEXEC = 0x80000;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_TRUNC = 0x20;
+export const MSG_ERRQUEUE = 0x2000;
+export const MSG_NOSIGNAL = 0x4000;
 
 export const SOL_SOCKET = 1;
+export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 export const SO_ATTACH_FILTER = 26;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_MARK = 36;
+
+/** netinet/in.h, netinet/tcp.h, linux/udp.h, linux/in6.h */
+export const IPPROTO_IP = 0;
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+export const IPPROTO_IPV6 = 41;
+export const IP_RECVERR = 11;
+export const IPV6_RECVERR = 25;
+export const IPV6_V6ONLY = 26;
+export const UDP_SEGMENT = 103;
+export const UDP_GRO = 104;
+export const TCP_NODELAY = 1;
+export const TCP_NOTSENT_LOWAT = 25;
 
 /** linux/if_packet.h */
 export const SOL_PACKET = 263;
@@ -41,6 +59,8 @@ export const ARPHRD_ETHER = 1;
 
 export const POLLIN = 1;
 export const POLLOUT = 4;
+export const POLLERR = 8;
+export const POLLHUP = 16;
 
 export const O_RDONLY = 0;
 export const O_RDWR = 2;

@@ -7,14 +7,23 @@ export const ENOENT = 2;
 export const EINTR = 4;
 export const ENXIO = 6;
 export const EAGAIN = 11;
+export const EIO = 5;
 export const EACCES = 13;
+export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
 export const EMSGSIZE = 90;
 export const EADDRINUSE = 98;
+export const EADDRNOTAVAIL = 99;
 export const ENETDOWN = 100;
+export const ENETUNREACH = 101;
+export const ECONNRESET = 104;
 export const ENOBUFS = 105;
+export const ETIMEDOUT = 110;
+export const ECONNREFUSED = 111;
+export const EHOSTUNREACH = 113;
+export const EINPROGRESS = 115;
 
 const NAMES: Readonly<Record<number, string>> = {
   1: "EPERM",
@@ -49,9 +58,12 @@ const NAMES: Readonly<Record<number, string>> = {
   99: "EADDRNOTAVAIL",
   100: "ENETDOWN",
   101: "ENETUNREACH",
+  104: "ECONNRESET",
   105: "ENOBUFS",
   110: "ETIMEDOUT",
   111: "ECONNREFUSED",
+  113: "EHOSTUNREACH",
+  115: "EINPROGRESS",
 };
 
 const errnoName = (number: number): string => NAMES[number] ?? `errno ${number}`;

@@ -14,6 +14,7 @@ export interface Libc {
   mmap(address: number, length: number, prot: number, flags: number, fd: number, offset: number): number;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: number, length: number): number;
+  connect(fd: number, address: number, length: number): number;
   setsockopt(fd: number, level: number, name: number, value: number, length: number): number;
   getsockopt(fd: number, level: number, name: number, value: number, lengthAt: number): number;
   recvmmsg(fd: number, messages: number, count: number, flags: number, timeout: number): number;
@@ -23,6 +24,8 @@ export interface Libc {
   open(path: number, flags: number, mode: number): number;
   read(fd: number, buffer: number, length: number): number;
   write(fd: number, buffer: number, length: number): number;
+  writev(fd: number, iovecs: number, count: number): number;
+  flock(fd: number, operation: number): number;
   close(fd: number): number;
   mount(source: number, target: number, type: number, flags: number, data: number): number;
   umount2(target: number, flags: number): number;
@@ -40,6 +43,7 @@ export const libc = dlopen("libc.so.6", {
   mmap: { args: [ptr, u64_fast, i32, i32, i32, i64_fast], returns: i64_fast },
   socket: { args: [i32, i32, i32], returns: i32 },
   bind: { args: [i32, ptr, u32], returns: i32 },
+  connect: { args: [i32, ptr, u32], returns: i32 },
   setsockopt: { args: [i32, i32, i32, ptr, u32], returns: i32 },
   getsockopt: { args: [i32, i32, i32, ptr, ptr], returns: i32 },
   recvmmsg: { args: [i32, ptr, u32, i32, ptr], returns: i32 },
@@ -49,6 +53,8 @@ export const libc = dlopen("libc.so.6", {
   open: { args: [ptr, i32, u32], returns: i32 },
   read: { args: [i32, ptr, u64_fast], returns: i64_fast },
   write: { args: [i32, ptr, u64_fast], returns: i64_fast },
+  writev: { args: [i32, ptr, i32], returns: i64_fast },
+  flock: { args: [i32, i32], returns: i32 },
   close: { args: [i32], returns: i32 },
   mount: { args: [ptr, ptr, ptr, u64_fast, ptr], returns: i32 },
   umount2: { args: [ptr, i32], returns: i32 },

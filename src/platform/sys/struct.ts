@@ -11,10 +11,19 @@ export function writeIovec(view: DataView, at: number, pointer: number, length: 
 
 /** struct mmsghdr { struct msghdr { name, namelen, iov, iovlen, control, controllen, flags }; unsigned len; } */
 export const MMSGHDR_BYTES = 64;
+export const MMSGHDR_NAME = 0;
+export const MMSGHDR_NAMELEN = 8;
 export const MMSGHDR_IOV = 16;
 export const MMSGHDR_IOVLEN = 24;
+export const MMSGHDR_CONTROL = 32;
+export const MMSGHDR_CONTROLLEN = 40;
 export const MMSGHDR_FLAGS = 48;
 export const MMSGHDR_LEN = 56;
+
+/** struct cmsghdr { size_t length; int level, type; }, then the data; the next one begins at a multiple of 8. */
+export const CMSGHDR_BYTES = 16;
+export const CMSGHDR_LEVEL = 8;
+export const CMSGHDR_TYPE = 12;
 
 /** struct pollfd { int fd; short events; short revents; } */
 export const POLLFD_BYTES = 8;

@@ -1,7 +1,7 @@
 /** System calls for the control plane: text and numbers in, numbers out, SysError on failure. Not for the data path. */
 import { arch } from "node:process";
 import { check } from "./errno.ts";
-import { libc } from "./libc.ts";
+import { errno, libc } from "./libc.ts";
 import { NativeMemory } from "./memory.ts";
 
 const SCRATCH_BYTES = 128 * 1024;
@@ -73,6 +73,13 @@ export function bind(fd: number, address: Uint8Array, detail = ""): void {
   const memory = scratch();
   memory.bytes.set(address);
   check("bind", libc.bind(fd, memory.pointer, address.length), detail);
+}
+
+/** @returns the error number, 0 where it is connected; EINPROGRESS of a socket that does not block: it will be */
+export function connect(fd: number, address: Uint8Array): number {
+  const memory = scratch();
+  memory.bytes.set(address);
+  return libc.connect(fd, memory.pointer, address.length) < 0 ? errno() : 0;
 }
 
 export function setSocketOption(fd: number, level: number, name: number, value: number): void {

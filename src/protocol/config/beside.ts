@@ -4,7 +4,11 @@
  */
 
 /** A file's content. A string: why it cannot be read, as the end of a sentence that begins with its name; undefined: it is not there. */
-export type ReadFile = (name: string) => Uint8Array | string | undefined;
+export interface ReadFile {
+  (name: string): Uint8Array | string | undefined;
+  /** An absolute path leads to where it says; only where nothing is there are its tails looked for. */
+  readonly takesAbsolute?: boolean;
+}
 
 export interface Beside {
   /** Relative to the profile; another one than the profile has written where that is an absolute path. */
@@ -15,7 +19,8 @@ export interface Beside {
 
 /** @param name as the profile has it */
 export function findBeside(readFile: ReadFile, name: string): Beside | undefined {
-  for (const candidate of candidates(name)) {
+  const own = readFile.takesAbsolute === true && isAbsolutePath(name) ? [name] : [];
+  for (const candidate of [...own, ...candidates(name)]) {
     const content = readFile(candidate);
     if (content !== undefined) return { name: candidate, content };
   }

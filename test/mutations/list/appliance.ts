@@ -1,4 +1,4 @@
-/** The appliance, its loop and the tun device of the kernel: nothing that fails ends them, and nothing of a tunnel stays behind. */
+/** The appliance and its loop: nothing that fails ends them. */
 import { mutationsOf } from "../mutation.ts";
 
 export const APPLIANCE = [
@@ -90,24 +90,6 @@ export const APPLIANCE = [
     ["if (waitedMs < DISK_PATIENCE_MS) return false;", "", "the wait for a config disk"],
     ["waitedMs >= SLOW_DISK_PATIENCE_MS || !hasEntries(hosts)", "true", "the wait for a slow config disk"],
     ["waitedMs >= SLOW_DISK_PATIENCE_MS || ", "", "the end of the wait for a slow config disk"],
-  ),
-  ...mutationsOf(
-    "host/kernel-tun.ts",
-    ["ignoring([EEXIST],", "ignoring([],", "that a route which is there is the tunnel's"],
-    ["ignoring([ESRCH],", "ignoring([],", "that a route which is gone need not be removed"],
-    ["ignoring([ENODEV, EPERM],", "ignoring([],", "that a device which may not be changed is said"],
-    [
-      "() => device.removeRoute(route.network, route.metric)",
-      "() => {}",
-      "the removal of routes that are the tunnel's no more",
-    ],
-    ["if (this.#routes.has(name)) continue;", "", "that a route which stays is not added again"],
-    ["      this.down();\n      if (!(error", "      if (!(error", "that a refused tunnel leaves nothing behind"],
-  ),
-  ...mutationsOf(
-    "netstack/offload/mss.ts",
-    ["if (ipv4Check(d, at, len) !== Drop.None) return;", "", "the check of a packet before its MSS is clamped"],
-    [" || ipv4FragmentOffset(d, at) !== 0", "", "that a later fragment has no MSS"],
   ),
   ...mutationsOf(
     "appliance/settings.ts",

@@ -1,0 +1,61 @@
+/** `morgana client`: a tunnel on the kernel of this machine. */
+import { parseArgs } from "node:util";
+import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
+import { usageError, version } from "./help.ts";
+
+const HELP = `usage: morgana client [OPTION...] FILE
+
+Connects this machine by the OpenVPN file FILE, and stays in the foreground until SIGTERM or SIGINT. Address, MTU, routes and
+DNS of the tunnel are set while it runs, and taken back when it ends; what a crash left is taken back at the next start.
+
+  --no-routes    set the tunnel's addresses, and no routes
+  --no-dns       leave this machine's resolver as it is
+  --log-level    error, warn, info (default) or debug
+  --log-format   text (default) or json, one record a line
+
+"dev tun" makes a device. "dev tunX" makes that one, or uses it where it exists: one that belongs to you (ip tuntap add dev
+tun7 mode tun user NAME) needs no privilege. Otherwise CAP_NET_ADMIN is all that is needed.
+
+Environment: RUNTIME_DIRECTORY, as a systemd unit sets it, for what has to be taken back (default: /run/morgana);
+NOTIFY_SOCKET, where a service manager is told when the tunnel is up.
+
+Signals: SIGHUP and SIGUSR1 read FILE again and connect anew (with problems in it what runs goes on), SIGUSR2 logs
+statistics, SIGTERM and SIGINT leave.
+`;
+
+export async function client(argv: string[]): Promise<number> {
+  let values: Record<string, string | boolean | undefined>;
+  let files: string[];
+  try {
+    const options = {
+      "no-routes": { type: "boolean" },
+      "no-dns": { type: "boolean" },
+      "log-level": { type: "string" },
+      "log-format": { type: "string" },
+      help: { type: "boolean", short: "h" },
+    } as const;
+    ({ values, positionals: files } = parseArgs({ args: argv, strict: true, allowPositionals: true, options }));
+  } catch (error) {
+    return usageError("client", `${(error as Error).message}`);
+  }
+  if (values["help"]) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const file = files[0];
+  if (file === undefined || files.length > 1) return usageError("client", "exactly one FILE is needed");
+  const level = values["log-level"] ?? "info";
+  if (!LOG_LEVELS.includes(level as LogLevel))
+    return usageError("client", `--log-level is one of ${LOG_LEVELS.join(", ")}`);
+  const format = values["log-format"] ?? "text";
+  if (format !== "text" && format !== "json") return usageError("client", "--log-format is text or json");
+  const { runClient } = await import("../host/run-client.ts");
+  return runClient({
+    version,
+    file,
+    level: level as LogLevel,
+    format,
+    withRoutes: values["no-routes"] !== true,
+    withDns: values["no-dns"] !== true,
+  });
+}

@@ -1,0 +1,82 @@
+/** The changes of this process that hold, each of them written down before it is made, and taken back in the reverse order. */
+import type { Log } from "../lib/log.ts";
+import { EPERM, SysError } from "../platform/sys/errno.ts";
+import {
+  type AddressChange,
+  type Change,
+  describe,
+  isMade,
+  type LinkChange,
+  make,
+  type RouteChange,
+  takeBack,
+} from "./change.ts";
+import type { Journal } from "./journal.ts";
+
+export type NetworkChange = AddressChange | RouteChange | LinkChange;
+
+/** A change that holds. */
+export interface Held {
+  readonly change: Change;
+  readonly id: number;
+}
+
+export class Changes {
+  readonly #log: Log;
+  readonly #journal: Journal | undefined;
+  readonly #held = new Set<Held>();
+  /** Changes that this user may not make: told together. */
+  #refused: string[] = [];
+
+  /** @param journal undefined: nothing that is changed outlives the process */
+  constructor(log: Log, journal: Journal | undefined) {
+    this.#log = log;
+    this.#journal = journal;
+  }
+
+  /**
+   * Makes a change of the network.
+   * @returns what to take back; undefined: it was there already, or this user may not make it ({@link tellRefused})
+   * @throws SysError
+   */
+  network(change: NetworkChange): Held | undefined {
+    const held = this.begin(change);
+    try {
+      if (make(change)) return held;
+    } catch (error) {
+      this.#forget(held);
+      if (!(error instanceof SysError) || error.errno !== EPERM) throw error;
+      if (!isMade(change)) this.#refused.push(describe(change));
+      return undefined;
+    }
+    this.#forget(held);
+    return undefined;
+  }
+
+  /** Writes a change down that the caller then makes. */
+  begin(change: Change): Held {
+    const held = { change, id: this.#journal?.begin(change) ?? 0 };
+    this.#held.add(held);
+    return held;
+  }
+
+  undo(held: Held): void {
+    const problem = takeBack(held.change);
+    if (problem !== undefined) this.#log.write("warn", "host.left", problem);
+    this.#forget(held);
+  }
+
+  undoAll(): void {
+    for (const held of [...this.#held].reverse()) this.undo(held);
+  }
+
+  /** What this user may not do since the last call, as commands. */
+  takeRefused(): string[] {
+    return this.#refused.splice(0);
+  }
+
+  #forget(held: Held): void {
+    this.#held.delete(held);
+    this.#journal?.end(held.id);
+  }
+}

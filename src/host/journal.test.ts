@@ -1,0 +1,57 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { RouteChange } from "./change.ts";
+import { Journal, leftJournals, openChanges } from "./journal.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "morgana-journal-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const route = (network: string): RouteChange => ({
+  ...{ kind: "route", device: { index: 3, name: "eth0" }, network, type: "unicast", gateway: undefined },
+  ...{ metric: 0, table: 254, protocol: 109 },
+});
+
+test("what was begun and not ended is what is left, the last first", () => {
+  const journal = new Journal(folder, "tun0");
+  const first = journal.begin(route("192.0.2.1/32"));
+  journal.begin(route("192.0.2.2/32"));
+  journal.begin(route("192.0.2.3/32"));
+  journal.end(first);
+  const changes = openChanges(readFileSync(journal.path, "utf8"));
+  expect(changes.map((change) => (change as RouteChange).network)).toEqual(["192.0.2.3/32", "192.0.2.2/32"]);
+  journal.close();
+  expect(leftJournals(folder)).toEqual([]);
+});
+
+test("a line that was cut short, or is none of ours, is passed over", () => {
+  const whole = JSON.stringify({ id: 1, change: route("192.0.2.1/32") });
+  expect(openChanges(`${whole}\nnonsense\n7\n${whole.slice(0, 30)}`)).toHaveLength(1);
+});
+
+test("of a process that lives nothing is left, and nobody else takes its device", () => {
+  const journal = new Journal(folder, "tun0");
+  journal.begin(route("192.0.2.1/32"));
+  expect(leftJournals(folder)).toEqual([]);
+  expect(() => new Journal(folder, "tun0")).toThrow("tun0 is in use: another morgana runs on it");
+  journal.close();
+});
+
+test("of one that has gone everything is found; of another network namespace nothing is", () => {
+  const script = `
+    import { Journal } from ${JSON.stringify(join(import.meta.dir, "journal.ts"))};
+    new Journal(${JSON.stringify(folder)}, "tun7").begin(${JSON.stringify(route("192.0.2.9/32"))});
+    process.kill(process.pid, "SIGKILL");`;
+  Bun.spawnSync([process.execPath, "-e", script]);
+  writeFileSync(join(folder, "1-tun8.journal"), `${JSON.stringify({ id: 1, change: route("192.0.2.8/32") })}\n`);
+  const [left, ...others] = leftJournals(folder);
+  expect(others).toEqual([]);
+  expect(left?.changes).toEqual([route("192.0.2.9/32")]);
+  appendFileSync(left!.path, "");
+  left!.remove();
+  expect(leftJournals(folder)).toEqual([]);
+});

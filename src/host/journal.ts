@@ -1,0 +1,146 @@
+/**
+ * What this process has changed on the host, in a file that outlives it: a line before each change, and a line when it is taken
+ * back. The file is locked for as long as the process lives, so that whoever finds one that is not locked knows that its process
+ * has crashed, and takes back what it left.
+ *
+ *     /run/morgana/<network namespace>-<device>.journal, or in RUNTIME_DIRECTORY
+ */
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { libc } from "../platform/sys/libc.ts";
+import type { Change } from "./change.ts";
+
+/** sys/file.h */
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const SUFFIX = ".journal";
+
+interface Line {
+  readonly id: number;
+  /** undefined: taken back. */
+  readonly change?: Change;
+}
+
+/** The folder for journals. @param env of the process */
+export const journalFolder = (env: Readonly<Record<string, string | undefined>>): string =>
+  env["RUNTIME_DIRECTORY"]?.split(":")[0] ?? "/run/morgana";
+
+/** Journals count in the network namespace that they were written in. */
+function namespaceId(): string {
+  return /\d+/.exec(readlinkSync("/proc/self/ns/net"))?.[0] ?? "0";
+}
+
+export class Journal {
+  readonly path: string;
+  readonly #fd: number;
+  #nextId = 1;
+
+  /** @param device that the journal is about @throws Error of the file system */
+  constructor(folder: string, device: string) {
+    mkdirSync(folder, { recursive: true, mode: 0o755 });
+    this.path = join(folder, `${namespaceId()}-${device}${SUFFIX}`);
+    this.#fd = openSync(this.path, "a", 0o600);
+    if (libc.flock(this.#fd, LOCK_EX | LOCK_NB) < 0) {
+      closeSync(this.#fd);
+      throw new Error(`${device} is in use: another morgana runs on it (its journal ${this.path} is locked)`);
+    }
+  }
+
+  /** Before the change is made. @returns its number */
+  begin(change: Change): number {
+    const id = this.#nextId++;
+    this.#write({ id, change });
+    return id;
+  }
+
+  /** It is taken back, or was not made. */
+  end(id: number): void {
+    this.#write({ id });
+  }
+
+  /** Nothing is left to take back. */
+  close(): void {
+    unlinkSync(this.path);
+    closeSync(this.#fd);
+  }
+
+  #write(line: Line): void {
+    writeSync(this.#fd, `${JSON.stringify(line)}\n`);
+  }
+}
+
+/** A journal that a crash left. */
+export interface LeftJournal {
+  readonly path: string;
+  /** What was not taken back, the last first. */
+  readonly changes: readonly Change[];
+  /** Everything is taken back, or given up. */
+  remove(): void;
+}
+
+/** Journals of this network namespace whose processes are gone; none where the folder may not be read. */
+export function leftJournals(folder: string): LeftJournal[] {
+  const found: LeftJournal[] = [];
+  for (const path of journalsIn(folder)) {
+    let fd: number;
+    try {
+      fd = openSync(path, "r+");
+    } catch {
+      // Of another user, who alone can have made these changes; or gone meanwhile.
+      continue;
+    }
+    // What another user wrote there says nothing of what we have done.
+    if (fstatSync(fd).uid !== process.geteuid?.() || libc.flock(fd, LOCK_EX | LOCK_NB) < 0) {
+      closeSync(fd);
+      continue;
+    }
+    const remove = (): void => {
+      unlinkSync(path);
+      closeSync(fd);
+    };
+    found.push({ path, changes: openChanges(readFileSync(path, "utf8")), remove });
+  }
+  return found;
+}
+
+function journalsIn(folder: string): string[] {
+  const start = `${namespaceId()}-`;
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.startsWith(start) && name.endsWith(SUFFIX))
+      .map((name) => join(folder, name));
+  } catch {
+    return [];
+  }
+}
+
+/** A line that was cut short was of a change that was not made. */
+export function openChanges(text: string): Change[] {
+  const open = new Map<number, Change>();
+  for (const row of text.split("\n")) {
+    const line = parseLine(row);
+    if (line === undefined) continue;
+    if (line.change === undefined) open.delete(line.id);
+    else open.set(line.id, line.change);
+  }
+  return [...open.values()].reverse();
+}
+
+function parseLine(row: string): Line | undefined {
+  try {
+    const line: unknown = JSON.parse(row);
+    return typeof line === "object" && line !== null && "id" in line ? (line as Line) : undefined;
+  } catch {
+    return undefined;
+  }
+}

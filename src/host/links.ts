@@ -1,0 +1,77 @@
+/** Links over sockets of the kernel: which kind a request asks for, and what the loop has to do with them. */
+import type { IpAddress } from "../lib/ip.ts";
+import { DATAGRAMS_BYTES, Datagrams } from "../platform/net/datagrams.ts";
+import { openUdp } from "../platform/net/udp-socket.ts";
+import { EADDRINUSE, SysError } from "../platform/sys/errno.ts";
+import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
+import type { Poller } from "../platform/sys/poller.ts";
+import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "../tunnel/link.ts";
+import { UDP_LINK_BYTES, UdpLink } from "./udp-link.ts";
+
+/** Native memory of all links: there is one at a time. */
+export const HOST_LINKS_BYTES = DATAGRAMS_BYTES + UDP_LINK_BYTES + 1024;
+/** An ordinary packet: what the way takes beyond is found out (RFC 1191). */
+const ORDINARY_MTU = 1500;
+
+export interface HostLinksOptions {
+  readonly memory: NativeMemory;
+  readonly poller: Poller;
+  /** A link to this address is about to be opened: the way there must not lead through the tunnel. @returns the device's MTU */
+  readonly prepare: (address: IpAddress) => number | undefined;
+}
+
+export class HostLinks implements LinkFactory {
+  readonly #options: HostLinksOptions;
+  readonly #datagrams: Datagrams;
+  readonly #linkMemory: Piece;
+  #open: UdpLink | undefined;
+
+  constructor(options: HostLinksOptions) {
+    this.#options = options;
+    this.#datagrams = new Datagrams(options.memory);
+    this.#linkMemory = options.memory.take(UDP_LINK_BYTES, 64);
+  }
+
+  open(_now: number, request: LinkRequest, receiver: LinkReceiver): Link | string {
+    this.closeAll();
+    const mtu = this.#options.prepare(request.remote.address) ?? ORDINARY_MTU;
+    return this.#openUdp(request, receiver, mtu);
+  }
+
+  refusal(): string | undefined {
+    return undefined;
+  }
+
+  /** Hands over what has come, at most `budget` packets. @returns how many there were */
+  receive(now: number, budget: number): number {
+    const count = this.#open?.receive(now, budget) ?? 0;
+    this.#open?.tell(now);
+    return count;
+  }
+
+  closeAll(): void {
+    this.#open?.close();
+  }
+
+  #openUdp(request: LinkRequest, receiver: LinkReceiver, mtu: number): Link | string {
+    const { poller, memory } = this.#options;
+    const { localPort, remote } = request;
+    let fd: number;
+    try {
+      fd = openUdp(remote.address.isIpv4 ? "ipv4" : "ipv6", localPort ?? 0);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      if (error.errno === EADDRINUSE) return `the local port ${localPort} is in use`;
+      return `no UDP socket can be opened: ${error.message}`;
+    }
+    const bit = poller.add(fd);
+    const closed = (): void => {
+      poller.remove(bit);
+      this.#open = undefined;
+    };
+    const own = { fd, datagrams: this.#datagrams, slab: memory, memory: this.#linkMemory };
+    const link = new UdpLink({ request, receiver, ...own, mtu, closed });
+    this.#open = link;
+    return link;
+  }
+}

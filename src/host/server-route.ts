@@ -1,0 +1,122 @@
+/**
+ * The way to the server, which must not lead through the tunnel: a route to its address alone, beside the tunnel's own, as soon as
+ * one of those would take its packets. It is there before they are, and moves first when the server or the network does.
+ */
+import { Cidr } from "../lib/cidr.ts";
+import type { IpAddress } from "../lib/ip.ts";
+import { type KernelRoute, linkOf, MAIN_TABLE, OUR_PROTOCOL, pathTo, routesOf } from "../platform/net/rtnetlink.ts";
+import type { RouteChange } from "./change.ts";
+import type { Changes, Held } from "./changes.ts";
+
+/** How the kernel sends to an address, but for the tunnel. */
+export interface OuterPath {
+  readonly device: number;
+  readonly name: string;
+  readonly mtu: number;
+  readonly gateway: IpAddress | undefined;
+  readonly source: IpAddress | undefined;
+}
+
+export class ServerRoute {
+  readonly #tunnel: () => number;
+  readonly #changes: Changes;
+  /** What is sent to now. */
+  #server: IpAddress | undefined;
+  #path: OuterPath | undefined;
+  /** Networks that the tunnel takes. */
+  #covered: readonly Cidr[] = [];
+  #held: Held | undefined;
+
+  /** @param tunnel index of its device, 0: there is none yet */
+  constructor(changes: Changes, tunnel: () => number) {
+    this.#changes = changes;
+    this.#tunnel = tunnel;
+  }
+
+  get server(): IpAddress | undefined {
+    return this.#server;
+  }
+
+  /** A server is about to be sent to. @returns the way there; undefined: there is none @throws SysError */
+  prepare(server: IpAddress): OuterPath | undefined {
+    this.#server = server;
+    this.#path = this.find(server);
+    this.#update();
+    return this.#path;
+  }
+
+  /** The tunnel is about to take packets to these networks. @throws SysError */
+  cover(networks: readonly Cidr[]): void {
+    this.#covered = networks;
+    this.#update();
+  }
+
+  /** The network has changed. @returns what became of the way to the server @throws SysError */
+  look(): "same" | "moved" | "lost" {
+    if (this.#server === undefined) return "same";
+    const before = this.#path;
+    this.#path = this.find(this.#server);
+    this.#update();
+    if (this.#path === undefined) return before === undefined ? "same" : "lost";
+    return before !== undefined && keyOf(before) === keyOf(this.#path) ? "same" : "moved";
+  }
+
+  /** The way that the kernel's routes, but for the tunnel's and ours, have to an address. @throws SysError */
+  find(address: IpAddress): OuterPath | undefined {
+    const tunnel = this.#tunnel();
+    const foreign = routesOf(address.isIpv4 ? "ipv4" : "ipv6").filter(
+      ({ device, protocol }) => device !== tunnel && protocol !== OUR_PROTOCOL,
+    );
+    const best = bestRoute(foreign, address);
+    if (best === undefined || best.type !== "unicast") return undefined;
+    const link = linkOf(best.device);
+    if (link === undefined) return undefined;
+    const { gateway, source } = pathTo(address, best.device) ?? { gateway: best.gateway, source: undefined };
+    return { device: best.device, name: link.name, mtu: link.mtu, gateway, source };
+  }
+
+  #update(): void {
+    const wanted = this.#wanted();
+    const held = this.#held;
+    // The kernel drops routes with a device's address, so that one which is wanted may be gone.
+    this.#held = wanted && this.#changes.network(wanted);
+    if (this.#held === undefined && held !== undefined && same(held.change as RouteChange, wanted)) this.#held = held;
+    else if (held !== undefined) this.#changes.undo(held);
+  }
+
+  #wanted(): RouteChange | undefined {
+    const server = this.#server;
+    const path = this.#path;
+    if (server === undefined || path === undefined) return undefined;
+    // Where the server is on the link and no route of the tunnel is as narrow as the link's own, nothing has to be said.
+    const isTaken = this.#covered.some((network) => network.contains(server));
+    const isNeighbor = path.gateway === undefined && !this.#covered.some((n) => n.prefix > 1 && n.contains(server));
+    if (!isTaken || isNeighbor) return undefined;
+    return {
+      kind: "route",
+      device: { index: path.device, name: path.name },
+      network: `${new Cidr(server, server.bits)}`,
+      type: "unicast",
+      gateway: path.gateway?.toString(),
+      metric: 0,
+      table: MAIN_TABLE,
+      protocol: OUR_PROTOCOL,
+    };
+  }
+}
+
+const same = (a: RouteChange, b: RouteChange | undefined): boolean => JSON.stringify(a) === JSON.stringify(b);
+
+const keyOf = ({ device, gateway, source }: OuterPath): string => `${device} ${gateway} ${source}`;
+
+/** The longest prefix wins, then the lowest metric. */
+export function bestRoute(routes: readonly KernelRoute[], address: IpAddress): KernelRoute | undefined {
+  let best: KernelRoute | undefined;
+  for (const route of routes) {
+    if (!route.network.contains(address)) continue;
+    const { prefix } = route.network;
+    if (best === undefined || prefix > best.network.prefix) best = route;
+    else if (prefix === best.network.prefix && route.metric < best.metric) best = route;
+  }
+  return best;
+}

@@ -1,0 +1,45 @@
+/** What the kernel tells of changes of its links, addresses and routes (rtnetlink(7), multicast groups). */
+import { AF_NETLINK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from "../sys/constants.ts";
+import { EAGAIN, EINTR, SysError } from "../sys/errno.ts";
+import { bind, close, read, socket } from "../sys/syscalls.ts";
+
+/** linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE. */
+const GROUPS = 1 | 0x10 | 0x40 | 0x100 | 0x400;
+const SOCKADDR_NL_BYTES = 12;
+const READ_BYTES = 64 * 1024;
+/** Messages that are read at once: more wake the poll again. */
+const READS = 64;
+
+export class RouteMonitor {
+  readonly fd: number;
+  readonly #bytes = new Uint8Array(READ_BYTES);
+
+  /** @throws SysError */
+  constructor() {
+    this.fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const address = new Uint8Array(SOCKADDR_NL_BYTES);
+    const view = new DataView(address.buffer);
+    view.setUint16(0, AF_NETLINK, true);
+    view.setUint32(8, GROUPS, true);
+    bind(this.fd, address, "rtnetlink");
+  }
+
+  /** Reads what waits. @returns whether anything may have changed */
+  drain(): boolean {
+    for (let count = 0; count < READS; count++) {
+      try {
+        read(this.fd, this.#bytes);
+      } catch (error) {
+        if (!(error instanceof SysError)) throw error;
+        if (error.errno === EAGAIN || error.errno === EINTR) return count > 0;
+        // ENOBUFS: more changed than there was room to tell.
+        return true;
+      }
+    }
+    return true;
+  }
+
+  close(): void {
+    close(this.fd);
+  }
+}

@@ -1,0 +1,140 @@
+/** UDP sockets of the kernel, not connected: who sends and who is sent to is said with each datagram. */
+import { IpAddress } from "../../lib/ip.ts";
+import {
+  AF_INET6,
+  IP_RECVERR,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPPROTO_UDP,
+  IPV6_RECVERR,
+  IPV6_V6ONLY,
+  MSG_DONTWAIT,
+  MSG_ERRQUEUE,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOL_SOCKET,
+  UDP_GRO,
+} from "../sys/constants.ts";
+import { SysError } from "../sys/errno.ts";
+import { libc } from "../sys/libc.ts";
+import { NativeMemory } from "../sys/memory.ts";
+import {
+  CMSGHDR_BYTES,
+  CMSGHDR_LEVEL,
+  CMSGHDR_TYPE,
+  MMSGHDR_CONTROL,
+  MMSGHDR_CONTROLLEN,
+  MMSGHDR_IOV,
+  MMSGHDR_IOVLEN,
+  MMSGHDR_NAME,
+  MMSGHDR_NAMELEN,
+  writeIovec,
+  writePointer,
+} from "../sys/struct.ts";
+import { bind, close, setSocketOption, socket } from "../sys/syscalls.ts";
+import { type Family, familyNumber, readSockaddr, SOCKADDR_BYTES, sockaddr } from "./sockaddr.ts";
+
+/** Our choice: some 30 ms of a gigabit each way, which is what a busy machine does not look. */
+const BUFFER = 4 << 20;
+
+/**
+ * @param port 0: any @param address a local one; undefined: all of them
+ * @throws SysError, EADDRINUSE where somebody has the port
+ */
+export function openUdp(family: Family, port: number, address?: IpAddress): number {
+  const domain = familyNumber(family);
+  const fd = socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  try {
+    if (domain === AF_INET6) setSocketOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    if (domain === AF_INET6) setSocketOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+    else setSocketOption(fd, IPPROTO_IP, IP_RECVERR, 1);
+    setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
+    setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
+    // Linux before 5.0 has no such option: then each datagram comes by itself.
+    tryOption(fd, IPPROTO_UDP, UDP_GRO, 1);
+    const everywhere = family === "ipv4" ? IpAddress.fromIpv4(0) : new IpAddress(0, 0, 0, 0);
+    bind(fd, sockaddr({ address: address ?? everywhere, port }), `port ${port}`);
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+/** The FORCE variant goes beyond net.core.rmem_max, and needs CAP_NET_ADMIN. */
+function setBuffer(fd: number, force: number, plain: number): void {
+  if (!tryOption(fd, SOL_SOCKET, force, BUFFER)) tryOption(fd, SOL_SOCKET, plain, BUFFER);
+}
+
+function tryOption(fd: number, level: number, name: number, value: number): boolean {
+  try {
+    setSocketOption(fd, level, name, value);
+    return true;
+  } catch (error) {
+    if (error instanceof SysError) return false;
+    throw error;
+  }
+}
+
+/** What the network, or the kernel for it, said of a datagram (struct sock_extended_err of linux/errqueue.h). */
+export interface NetworkError {
+  /** Where the datagram went. */
+  readonly address: IpAddress;
+  readonly port: number;
+  readonly errno: number;
+  /** Of the ICMP or ICMPv6 message; -1: it came from this host. */
+  readonly type: number;
+  readonly code: number;
+  /** The next hop's MTU, with EMSGSIZE. */
+  readonly mtu: number;
+}
+
+const ERROR_BYTES = 16;
+const SO_EE_ORIGIN_LOCAL = 1;
+let errorMemory: NativeMemory | undefined;
+
+/** Takes the next error that waits for a socket with IP_RECVERR; undefined: there is none. */
+export function takeError(fd: number): NetworkError | undefined {
+  errorMemory ??= new NativeMemory(4096);
+  const { view, pointer } = errorMemory;
+  const [message, iovec, name, data, control] = [0, 128, 192, 256, 1024] as const;
+  const CONTROL = 512;
+  writeIovec(view, iovec, pointer + data, 512);
+  writePointer(view, message + MMSGHDR_NAME, pointer + name);
+  view.setUint32(message + MMSGHDR_NAMELEN, SOCKADDR_BYTES, true);
+  writePointer(view, message + MMSGHDR_IOV, pointer + iovec);
+  view.setUint32(message + MMSGHDR_IOVLEN, 1, true);
+  writePointer(view, message + MMSGHDR_CONTROL, pointer + control);
+  view.setUint32(message + MMSGHDR_CONTROLLEN, CONTROL, true);
+  if (libc.recvmmsg(fd, pointer + message, 1, MSG_DONTWAIT | MSG_ERRQUEUE, 0) !== 1) return undefined;
+  const words = new Int32Array(4);
+  const port = readSockaddr(view, name, words, 0);
+  const address = new IpAddress(words[0]!, words[1]!, words[2]!, words[3]!);
+  const end = Math.min(CONTROL, view.getUint32(message + MMSGHDR_CONTROLLEN, true));
+  for (let at = 0; at + CMSGHDR_BYTES + ERROR_BYTES <= end; ) {
+    const length = view.getUint32(control + at, true);
+    if (length < CMSGHDR_BYTES) break;
+    const level = view.getInt32(control + at + CMSGHDR_LEVEL, true);
+    const kind = view.getInt32(control + at + CMSGHDR_TYPE, true);
+    const isError = (level === IPPROTO_IP && kind === IP_RECVERR) || (level === IPPROTO_IPV6 && kind === IPV6_RECVERR);
+    if (isError && length >= CMSGHDR_BYTES + ERROR_BYTES) {
+      const error = control + at + CMSGHDR_BYTES;
+      const isLocal = view.getUint8(error + 4) === SO_EE_ORIGIN_LOCAL;
+      return {
+        address,
+        port,
+        errno: view.getUint32(error, true),
+        type: isLocal ? -1 : view.getUint8(error + 5),
+        code: view.getUint8(error + 6),
+        mtu: view.getUint32(error + 8, true),
+      };
+    }
+    at += (length + 7) & ~7;
+  }
+  return { address, port, errno: 0, type: -1, code: 0, mtu: 0 };
+}

@@ -1,0 +1,51 @@
+/** The client and server on the kernel of a host: what is not theirs stays as it is, and nothing of a tunnel stays behind. */
+import { mutationsOf } from "../mutation.ts";
+
+export const HOST = [
+  ...mutationsOf(
+    "netstack/offload/raw-ip.ts",
+    ["if (p.len > this.mtu) return Drop.TooBig;", "", "that the tunnel's MTU is kept"],
+    [
+      "if (size <= 0 || headerLen + size > this.mtu) return Drop.TooBig;",
+      "",
+      "that datagrams of a super-frame fit the tunnel",
+    ],
+    ["if (p.isFragment || p.gsoSize === 0) return Drop.GsoMalformed;", "", "the check of a super-frame's segment size"],
+    ["if (count > MAX_SEGMENTS) return Drop.GsoTooManySegments;", "", "the bound on what a super-frame becomes"],
+    ["if (headerLen >= p.len) return Drop.GsoMalformed;", "", "that a super-frame has a payload"],
+    [" || p.isFragment) return;", ") return;", "that a later fragment has no MSS"],
+    [
+      "if (tcpCheck(d, p.l4, p.at + p.len - p.l4) === Drop.None) clampMss",
+      "clampMss",
+      "the check of a TCP header before its MSS is clamped",
+    ],
+  ),
+  ...mutationsOf("host/kernel-tun.ts", [
+    "if (this.#tunnel === undefined) this.drops",
+    "if (false as boolean) this.drops",
+    "that packets without a tunnel are counted",
+  ]),
+  ...mutationsOf(
+    "host/journal.ts",
+    [
+      "|| libc.flock(fd, LOCK_EX | LOCK_NB) < 0) {\n      closeSync(fd);\n      continue;",
+      ") {\n      closeSync(fd);\n      continue;",
+      "that nothing is taken back of a process that lives",
+    ],
+    [
+      "if (libc.flock(this.#fd, LOCK_EX | LOCK_NB) < 0) {",
+      "if (false as boolean) {",
+      "that a device is one process's alone",
+    ],
+    [
+      ".filter((name) => name.startsWith(start) && name.endsWith(SUFFIX))",
+      ".filter((name) => name.endsWith(SUFFIX))",
+      "that a journal counts in its network namespace alone",
+    ],
+  ),
+  ...mutationsOf("host/resolver.ts", [
+    "if (this.#answer === undefined && now >= wanted.by)",
+    "if (false as boolean)",
+    "the end of the wait for a resolver",
+  ]),
+];
