@@ -44,7 +44,7 @@ if (wanted("image")) {
   else image = Promise.resolve(false);
 }
 if (wanted("interop"))
-  await bunTest(tally, "interop with openvpn", inWorld(below("test/support/world", "test/interop")));
+  await bunTest(tally, "interop with openvpn", inWorld([PARALLEL, ...below("test/support/world", "test/interop")]));
 const isMade = await image;
 if (wanted("system")) {
   if (!isMade) console.log("\nwithout an image the booted VM cannot be tested");
