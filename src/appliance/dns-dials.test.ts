@@ -6,7 +6,7 @@ import { parseIp } from "../lib/ip.ts";
 import { DnsStream } from "../netstack/dns/stream.ts";
 import type { DnsTls } from "../netstack/dns/upstreams.ts";
 import type { Connection } from "../netstack/tcp/connection.ts";
-import type { Listener } from "../netstack/tcp/listener.ts";
+import type { ListenSocket } from "../netstack/tcp/listen-socket.ts";
 import { encodeDns, QR, u16 } from "../netstack/testing/dns.ts";
 import { TcpPair } from "../netstack/testing/tcp-pair.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
@@ -67,7 +67,7 @@ class Net {
 }
 
 /** A server's end of a connection in the clear. */
-function accepted(listener: Listener): { c: Connection; stream: DnsStream } {
+function accepted(listener: ListenSocket): { c: Connection; stream: DnsStream } {
   const c = listener.accept()!;
   return { c, stream: new DnsStream(c, 1000) };
 }

@@ -2,7 +2,7 @@
 import type { IpAddress } from "../lib/ip.ts";
 import { DnsStream } from "../netstack/dns/stream.ts";
 import { type Connection, ENDED, FINISHED } from "../netstack/tcp/connection.ts";
-import type { Listener } from "../netstack/tcp/listener.ts";
+import type { ListenSocket } from "../netstack/tcp/listen-socket.ts";
 import type { Tcp } from "../netstack/tcp/tcp.ts";
 import { DNS_PORT } from "../netstack/wire/dns.ts";
 import type { TcpUser } from "./wiring/tcp-users.ts";
@@ -31,7 +31,7 @@ type Ask = (now: number, from: IpAddress, port: number, stream: number, message:
 
 export class DnsStreams {
   readonly #ask: Ask;
-  readonly #listener: Listener | undefined;
+  readonly #listener: ListenSocket | undefined;
   readonly #served = new Map<number, Served>();
   #lastId = 0;
 

@@ -1,20 +1,20 @@
 import { expect, test } from "bun:test";
-import { AddressPool, type Binding } from "../../netstack/dhcp4/pool.ts";
+import { type Binding, LeasePool } from "../../netstack/dhcp4/pool.ts";
 import { keptLeases, leasesToKeep } from "./leases.ts";
 
 const FIRST = (192 << 24) | (168 << 16) | (50 << 8) | 100;
 const HOUR = 3_600_000;
 const UNIX = 1_790_000_000_000;
 const mac = (n: number) => ({ hi: 0x5254, lo: n });
-const pool = (size = 4, reservations: { mac: ReturnType<typeof mac>; address: number }[] = []): AddressPool =>
-  new AddressPool({ first: FIRST, last: FIRST + size - 1, gateway: FIRST - 99, reservations, leaseMs: HOUR });
+const pool = (size = 4, reservations: { mac: ReturnType<typeof mac>; address: number }[] = []): LeasePool =>
+  new LeasePool({ first: FIRST, last: FIRST + size - 1, gateway: FIRST - 99, reservations, leaseMs: HOUR });
 const shown = (leases: Iterable<Binding>) =>
   Array.from(leases, ({ address, client, until, name }) => [address - FIRST, client.mac.lo, until, name]);
 /** As it comes back from a file. */
 const throughFile = (data: unknown): unknown => JSON.parse(JSON.stringify(data));
 
 /** Three leases, at 1, 2 and 3 s, the second one with an identifier of any bytes. */
-function three(): AddressPool {
+function three(): LeasePool {
   const p = pool();
   p.lease(1000, p.identify(mac(1), undefined), FIRST, "alpha");
   p.lease(2000, p.identify(mac(2), Uint8Array.of(255, 0, 10, 34)), FIRST + 1, undefined);
@@ -53,7 +53,7 @@ test("where the clock is behind the one of then, no time has passed; ahead of it
   const again = pool();
   again.restore(0, keptLeases(data, 0));
   expect(shown(again.leased)[0]).toEqual([0, 1, HOUR - 9000, "alpha"]);
-  const short = new AddressPool({ first: FIRST, last: FIRST + 3, gateway: 0, reservations: [], leaseMs: 60_000 });
+  const short = new LeasePool({ first: FIRST, last: FIRST + 3, gateway: 0, reservations: [], leaseMs: 60_000 });
   short.restore(0, keptLeases(data, UNIX));
   expect(shown(short.leased).map(([, , until]) => until)).toEqual([60_000, 60_000, 60_000]);
 });

@@ -2,7 +2,7 @@
 import type { Batch } from "../../lib/batch.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
 import { type Connection, type ConnectionOptions, ENDED, FINISHED, READABLE } from "../../netstack/tcp/connection.ts";
-import type { Listener } from "../../netstack/tcp/listener.ts";
+import type { ListenSocket } from "../../netstack/tcp/listen-socket.ts";
 import type { Tcp } from "../../netstack/tcp/tcp.ts";
 import type { ListenConfig } from "../../protocol/config/server-types.ts";
 import type { LinkEnd } from "../../protocol/session/events.ts";
@@ -46,7 +46,7 @@ export class TcpListener implements Listening {
   readonly #places: Place[] = [];
   /** Those that may have something to read, or are over. */
   readonly #due = new Set<AcceptedLink>();
-  #listener: Listener | undefined;
+  #listener: ListenSocket | undefined;
 
   constructor(options: TcpListenerOptions) {
     this.#options = options;

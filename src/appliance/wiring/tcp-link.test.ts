@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { Batch } from "../../lib/batch.ts";
 import { Arena, HEADROOM } from "../../lib/slab.ts";
 import type { Connection } from "../../netstack/tcp/connection.ts";
-import type { Listener } from "../../netstack/tcp/listener.ts";
+import type { ListenSocket } from "../../netstack/tcp/listen-socket.ts";
 import { bytesOf } from "../../netstack/testing/bed.ts";
 import { type LinkOptions, TcpPair } from "../../netstack/testing/tcp-pair.ts";
 import type { LinkEnd } from "../../protocol/session/events.ts";
@@ -25,7 +25,7 @@ class LinkBed {
   /** First byte and length of each packet that came. */
   readonly got: [number, number][] = [];
   peer: Connection | undefined;
-  readonly #listener: Listener | undefined;
+  readonly #listener: ListenSocket | undefined;
   readonly #arena: Arena;
 
   constructor(options: LinkOptions = {}, port = PORT) {

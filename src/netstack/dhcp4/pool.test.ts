@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { formatIpv4, IpAddress, parseIpv4 } from "../../lib/ip.ts";
-import { AddressPool, ASIDE_MS, type Client, OFFER_MS } from "./pool.ts";
+import { ASIDE_MS, type Client, LeasePool, OFFER_MS } from "./pool.ts";
 
 const ip = (text: string): number => parseIpv4(text)!.w3;
 const GATEWAY = ip("192.168.50.1");
@@ -9,15 +9,15 @@ const FIRST = ip("192.168.50.100");
 const LEASE_MS = 3_600_000;
 const mac = (n: number): { hi: number; lo: number } => ({ hi: 0x5254, lo: n });
 
-function pool(size = 4, reserve: Record<number, string> = {}): AddressPool {
+function pool(size = 4, reserve: Record<number, string> = {}): LeasePool {
   const reservations = Object.entries(reserve).map(([n, address]) => ({ mac: mac(Number(n)), address: ip(address) }));
-  return new AddressPool({ first: FIRST, last: FIRST + size - 1, gateway: GATEWAY, reservations, leaseMs: LEASE_MS });
+  return new LeasePool({ first: FIRST, last: FIRST + size - 1, gateway: GATEWAY, reservations, leaseMs: LEASE_MS });
 }
 
-const client = (p: AddressPool, n: number, id?: Uint8Array): Client => p.identify(mac(n), id);
+const client = (p: LeasePool, n: number, id?: Uint8Array): Client => p.identify(mac(n), id);
 
 /** Takes what there is; as text, "" for nothing. */
-function lease(p: AddressPool, now: number, n: number, name?: string): string {
+function lease(p: LeasePool, now: number, n: number, name?: string): string {
   p.expire(now);
   const who = client(p, n);
   const address = p.choose(now, who, 0);
@@ -78,7 +78,7 @@ test("a reservation is one MAC's, in the pool or outside, whatever the client ca
 });
 
 test("the gateway's own address is never given, also where the pool is around it", () => {
-  const p = new AddressPool({ first: FIRST, last: FIRST + 2, gateway: FIRST + 1, reservations: [], leaseMs: LEASE_MS });
+  const p = new LeasePool({ first: FIRST, last: FIRST + 2, gateway: FIRST + 1, reservations: [], leaseMs: LEASE_MS });
   expect([1, 2, 3].map((n) => lease(p, 0, n)).sort()).toEqual(["", "192.168.50.100", "192.168.50.102"]);
   expect(p.mayHave(client(p, 1), FIRST + 1)).toBe(false);
 });
@@ -161,7 +161,7 @@ test("names are the first one's, follow the lease, and end with it", () => {
 });
 
 /** The same in the plainest words: one record an address, looked through from end to end. */
-class Model {
+class LeaseModel {
   readonly records: {
     readonly address: number;
     owner: string | undefined;
@@ -199,7 +199,7 @@ class Model {
     return this.records.find((r) => r.owner === id);
   }
 
-  free(r: Model["records"][number]): void {
+  free(r: LeaseModel["records"][number]): void {
     if (r.isLease) {
       r.freed = ++this.step;
       r.had = r.owner!;
@@ -238,7 +238,7 @@ test("it does what a list of records does that is looked through from end to end
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
       const p = pool(5, { 1: "192.168.50.101", 2: "192.168.50.10" });
       const ids = new Map([...reserved].map(([n, address]) => [client(p, n).id, address]));
-      const model = new Model(
+      const model = new LeaseModel(
         [0, 1, 2, 3, 4].map((i) => FIRST + i),
         ids,
       );
@@ -300,13 +300,13 @@ test("it does what a list of records does that is looked through from end to end
     { numRuns: 400 },
   );
 
-  function may(model: Model, id: string, address: number): boolean {
+  function may(model: LeaseModel, id: string, address: number): boolean {
     const reservation = model.reserved.get(id);
     const isThere = reservation !== undefined && model.open(id, reservation);
     return isThere ? reservation === address : address !== reservation && model.open(id, address);
   }
 
-  function check(model: Model, id: string, chosen: number, now: number): void {
+  function check(model: LeaseModel, id: string, chosen: number, now: number): void {
     const own = model.of(id);
     if (own !== undefined) return expect(chosen).toBe(own.address);
     const reservation = model.reserved.get(id);

@@ -7,7 +7,7 @@
  *
  * A lease in use is never taken back before its end. When nothing is free, those give way who are likely to be made up: the
  * oldest offer (whoever means it asks for it within two seconds), then a conflict of the past. A lease that no host was
- * ever seen to use is named by {@link AddressPool.unused}, so that the server can ask whether there is anybody.
+ * ever seen to use is named by {@link LeasePool.unused}, so that the server can ask whether there is anybody.
  *
  * Every lease lasts as long as every other, so the order in which they were given is the order in which they end: what is due
  * is first in its map. All maps together hold no more entries than there are addresses.
@@ -94,7 +94,7 @@ interface Former {
   readonly isReleased: boolean;
 }
 
-export class AddressPool implements LeaseNames {
+export class LeasePool implements LeaseNames {
   readonly #first: number;
   readonly #size: number;
   readonly #leaseMs: number;

@@ -44,7 +44,7 @@ import {
 } from "../wire/dhcpv4.ts";
 import { AddressChecks, type Check } from "./checks.ts";
 import { hostNameOf } from "./host-name.ts";
-import { AddressPool, type Binding, type Client, type KeptLease, type LeaseNames, type Reservation } from "./pool.ts";
+import { type Binding, type Client, type KeptLease, type LeaseNames, LeasePool, type Reservation } from "./pool.ts";
 import { type LanFacts, serverReply } from "./reply.ts";
 import { RivalSearch } from "./rival.ts";
 import { type DhcpServerDrop, DhcpServerDrops } from "./server-drops.ts";
@@ -98,7 +98,7 @@ const LOOKING: ReadonlyMap<number, number> = new Map([...SERVING, [CLIENT, DHCP_
 export class DhcpServer implements UdpService {
   readonly drops = new DhcpServerDrops();
   readonly #options: DhcpServerOptions;
-  readonly #pool: AddressPool;
+  readonly #pool: LeasePool;
   readonly #search: RivalSearch;
   readonly #known: FairLimit;
   readonly #unknown: FairLimit;
@@ -112,7 +112,7 @@ export class DhcpServer implements UdpService {
     this.#options = options;
     const { first, last, reservations, random, lan } = options;
     const leaseMs = options.leaseSeconds * 1000;
-    this.#pool = new AddressPool({ first, last, gateway: lan.address.w3, reservations, leaseMs });
+    this.#pool = new LeasePool({ first, last, gateway: lan.address.w3, reservations, leaseMs });
     this.#search = new RivalSearch(options.mac, random);
     const seed = (): number => randomBelow(random, 2 ** 32) | 0;
     this.#known = new FairLimit(KNOWN.perSecond, KNOWN.burst, SHARE, seed());

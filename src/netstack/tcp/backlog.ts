@@ -19,7 +19,7 @@ import {
 import type { Engine } from "./engine.ts";
 import { FLOW_HALF_OPEN, TUPLE_WORDS } from "./flows.ts";
 import type { IpPort } from "./ip-port.ts";
-import type { Listener } from "./listener.ts";
+import type { ListenSocket } from "./listen-socket.ts";
 import type { Segment } from "./segment.ts";
 import { cookieEcn, cookieSackPermitted, cookieStamp, cookieWindowScale, SynCookies } from "./syn-cookie.ts";
 
@@ -57,7 +57,7 @@ export class Handshake {
 }
 
 /** Makes the connection of a handshake, undefined: there is no room. `row` is its own then. */
-type Promote = (now: number, listener: Listener, ip: IpPort, row: number, shake: Handshake) => boolean;
+type Promote = (now: number, listener: ListenSocket, ip: IpPort, row: number, shake: Handshake) => boolean;
 
 export class Backlog {
   readonly #engine: Engine;
@@ -104,7 +104,7 @@ export class Backlog {
    */
   syn(
     now: number,
-    listener: Listener,
+    listener: ListenSocket,
     tuple: Int32Array,
     seg: Segment,
     ip: IpPort,
@@ -149,7 +149,7 @@ export class Backlog {
    * Handles a segment for a half-open row (RFC 9293 3.10.7.4, SYN-RECEIVED). True: the handshake is over, the row is a connection's, and
    * the segment is for that.
    */
-  segment(now: number, row: number, listener: Listener | undefined, seg: Segment, ip: IpPort, p: Packet): boolean {
+  segment(now: number, row: number, listener: ListenSocket | undefined, seg: Segment, ip: IpPort, p: Packet): boolean {
     const e = this.#engine;
     if (listener === undefined) {
       this.remove(row);
@@ -220,7 +220,7 @@ export class Backlog {
    * An acknowledgement of nothing that is known here: it may answer a cookie. The row of the connection that it makes; 0: it does
    * not; {@link LATER}: it may, when it comes again, so that nothing is said.
    */
-  cookie(now: number, listener: Listener, tuple: Int32Array, seg: Segment, ip: IpPort): number {
+  cookie(now: number, listener: ListenSocket, tuple: Int32Array, seg: Segment, ip: IpPort): number {
     const e = this.#engine;
     const { options } = seg;
     const irs = (seg.seq - 1) | 0;
@@ -259,7 +259,7 @@ export class Backlog {
   }
 
   /** The SYN-ACK was not answered. */
-  handleDue(now: number, row: number, listener: Listener | undefined, ip: IpPort): void {
+  handleDue(now: number, row: number, listener: ListenSocket | undefined, ip: IpPort): void {
     if (listener === undefined || this.#tries[row]! >= MAX_TRIES) {
       this.remove(row);
       return;
@@ -282,7 +282,7 @@ export class Backlog {
     return seq === this.#iss[row];
   }
 
-  #sendSynAck(now: number, row: number, listener: Listener, ip: IpPort, neighbour: number): void {
+  #sendSynAck(now: number, row: number, listener: ListenSocket, ip: IpPort, neighbour: number): void {
     const { writer: w, flows } = this.#engine;
     const at = row * TUPLE_WORDS;
     const bits = this.#bits[row]!;
@@ -303,7 +303,7 @@ export class Backlog {
 
   #answerByCookie(
     now: number,
-    listener: Listener,
+    listener: ListenSocket,
     tuple: Int32Array,
     seg: Segment,
     ip: IpPort,
@@ -329,7 +329,7 @@ export class Backlog {
     counters.bump(COOKIES_SENT);
   }
 
-  #challenge(now: number, row: number, listener: Listener, ip: IpPort, neighbour: number): void {
+  #challenge(now: number, row: number, listener: ListenSocket, ip: IpPort, neighbour: number): void {
     if (now - this.#answeredAt[row]! < CHALLENGE_MS) return;
     this.#answeredAt[row] = now;
     const { writer: w, flows, counters } = this.#engine;
@@ -352,6 +352,6 @@ export class Backlog {
 const asksForEcn = (seg: Segment): boolean => seg.has(TCP_ECE) && seg.has(TCP_CWR);
 
 /** What a SYN-ACK says of the window: not scaled (RFC 7323 2.2). */
-const windowOf = (listener: Listener): number => Math.min(0xffff, listener.window);
+const windowOf = (listener: ListenSocket): number => Math.min(0xffff, listener.window);
 
 const mssOf = (ip: IpPort): number => ip.mtu - ip.headerLen - TCP_HEADER_LEN;

@@ -1,5 +1,5 @@
 /**
- * One connection, sans I/O. It is made by {@link Tcp.connect} or comes from {@link Listener.accept}; four families of methods:
+ * One connection, sans I/O. It is made by {@link Tcp.connect} or comes from {@link ListenSocket.accept}; four families of methods:
  *
  * - getters: `state`, `end`, `remote`, `localPort`, `readable`, `writable`, `isFinished`;
  * - what came in: `readable` bytes lie in the slab, in pieces: `peekAt` and `peekRun` say where, `consume` gives the room back (`read`

@@ -1,4 +1,4 @@
-/** The states of a connection (RFC 9293 3.3.2). LISTEN is a {@link Listener}; half-open and TIME-WAIT are rows (backlog.ts, time-wait.ts). */
+/** The states of a connection (RFC 9293 3.3.2). LISTEN is a {@link ListenSocket}; half-open and TIME-WAIT are rows (backlog.ts, time-wait.ts). */
 export const CLOSED = 0;
 export const SYN_SENT = 1;
 export const SYN_RECEIVED = 2;

@@ -44,7 +44,7 @@ import {
 import { Engine } from "./engine.ts";
 import { FLOW_CONNECTION, FLOW_HALF_OPEN, FLOW_TIME_WAIT, TUPLE_PORTS, TUPLE_REMOTE, TUPLE_WORDS } from "./flows.ts";
 import type { IpPort } from "./ip-port.ts";
-import { Listener, type ListenerOptions } from "./listener.ts";
+import { ListenSocket, type ListenSocketOptions } from "./listen-socket.ts";
 import { LocalPorts } from "./local-ports.ts";
 import type { PagePool } from "./pages.ts";
 import { receive } from "./receive.ts";
@@ -84,7 +84,7 @@ export class Tcp {
   readonly #limit: number;
   readonly #backlog: Backlog;
   readonly #timeWait: TimeWait;
-  readonly #listeners = new Map<number, Listener>();
+  readonly #listeners = new Map<number, ListenSocket>();
   readonly #tuple = new Int32Array(TUPLE_WORDS);
   readonly #segment = new Segment();
   readonly #ports: LocalPorts;
@@ -134,9 +134,9 @@ export class Tcp {
   }
 
   /** Accepts connections to a port; undefined: somebody does already. */
-  listen(port: number, options: ListenerOptions = {}): Listener | undefined {
+  listen(port: number, options: ListenSocketOptions = {}): ListenSocket | undefined {
     if (this.#listeners.has(port)) return undefined;
-    const listener = new Listener(port, options);
+    const listener = new ListenSocket(port, options);
     this.#listeners.set(port, listener);
     return listener;
   }
@@ -148,7 +148,7 @@ export class Tcp {
   }
 
   /** No more are accepted; those that wait are broken off. */
-  unlisten(listener: Listener): void {
+  unlisten(listener: ListenSocket): void {
     if (this.#listeners.get(listener.port) === listener) this.#listeners.delete(listener.port);
     listener.isClosed = true;
     for (let c = listener.accept(); c !== undefined; c = listener.accept()) c.abort();
@@ -309,7 +309,7 @@ export class Tcp {
   }
 
   /** Makes the connection of a handshake that is over. */
-  #promote(now: number, listener: Listener, ip: IpPort, row: number, shake: Handshake): boolean {
+  #promote(now: number, listener: ListenSocket, ip: IpPort, row: number, shake: Handshake): boolean {
     const e = this.#engine;
     if (e.open >= this.#limit) return false;
     const { words } = e.flows;
@@ -373,7 +373,7 @@ export class Tcp {
     return Drop.None;
   }
 
-  #listenerOf(row: number): Listener | undefined {
+  #listenerOf(row: number): ListenSocket | undefined {
     return this.#listeners.get(this.#engine.flows.words[row * TUPLE_WORDS + TUPLE_PORTS]! >>> 16);
   }
 

@@ -8,7 +8,7 @@
  */
 import type { EthernetInterface } from "../interface.ts";
 import type { Connection, ConnectionOptions } from "../tcp/connection.ts";
-import type { Listener, ListenerOptions } from "../tcp/listener.ts";
+import type { ListenSocket, ListenSocketOptions } from "../tcp/listen-socket.ts";
 import { PagePool } from "../tcp/pages.ts";
 import type { Tcp, TcpOptions } from "../tcp/tcp.ts";
 import { addr, arp, Bed, cidr, ether, frame, icmp, ip, ipv4, type RecordingOutlet, type Sent, side } from "./bed.ts";
@@ -98,7 +98,10 @@ export class Dialogue {
   }
 
   /** An established connection that the peer began, and its listener. */
-  accepted(options: ListenerOptions = {}, syn = "win 60000 mss 1460 ws 0 sackok ts"): readonly [Connection, Listener] {
+  accepted(
+    options: ListenSocketOptions = {},
+    syn = "win 60000 mss 1460 ws 0 sackok ts",
+  ): readonly [Connection, ListenSocket] {
     const listener = this.listen(options);
     this.push(`S 0 ${syn}`);
     this.expect("S. 0 ack 1");
@@ -110,7 +113,7 @@ export class Dialogue {
     return [c, listener];
   }
 
-  listen(options: ListenerOptions = {}): Listener {
+  listen(options: ListenSocketOptions = {}): ListenSocket {
     const listener = this.tcp.listen(LISTEN_PORT, options);
     if (listener === undefined) throw new Error("the port is taken");
     return listener;

@@ -16,7 +16,7 @@ import {
   READABLE,
   WRITABLE,
 } from "../../../src/netstack/tcp/connection.ts";
-import type { Listener } from "../../../src/netstack/tcp/listener.ts";
+import type { ListenSocket } from "../../../src/netstack/tcp/listen-socket.ts";
 import { PagePool } from "../../../src/netstack/tcp/pages.ts";
 import type { Tcp } from "../../../src/netstack/tcp/tcp.ts";
 import { systemRandom } from "../../../src/platform/crypto/random.ts";
@@ -41,7 +41,7 @@ class OwnHost implements Transport {
   private readonly outlet: Outlet;
   private readonly poller = new Poller();
   private readonly rx = new Batch(RX_SLOTS);
-  private readonly listeners: { readonly listener: Listener; readonly accept: () => Handlers }[] = [];
+  private readonly listeners: { readonly listener: ListenSocket; readonly accept: () => Handlers }[] = [];
 
   constructor(name: string, address: string, gateway: string) {
     const { memory } = this;

@@ -1,7 +1,7 @@
 /** A port on which connections are accepted. It is made by {@link Tcp.listen}. */
 import { type Connection, type ConnectionOptions, firstWindow, windowShift } from "./connection.ts";
 
-export interface ListenerOptions extends ConnectionOptions {
+export interface ListenSocketOptions extends ConnectionOptions {
   /** Connections that wait to be accepted at most; further handshakes are not completed (default 64). */
   readonly backlog?: number;
   /** Whether connections are accepted at an address of ours: the four words of an address value. Default: at all of them. */
@@ -10,16 +10,16 @@ export interface ListenerOptions extends ConnectionOptions {
 
 const DEFAULT_BACKLOG = 64;
 
-export class Listener {
+export class ListenSocket {
   readonly port: number;
-  readonly options: ListenerOptions;
+  readonly options: ListenSocketOptions;
   /** Of the connections: the window at the beginning, and the shift of all. */
   readonly window: number;
   readonly windowScale: number;
   isClosed = false;
   readonly #waiting: Connection[] = [];
 
-  constructor(port: number, options: ListenerOptions) {
+  constructor(port: number, options: ListenSocketOptions) {
     this.port = port;
     this.options = options;
     this.window = firstWindow(options);
