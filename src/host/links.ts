@@ -6,7 +6,7 @@ import { EADDRINUSE, SysError } from "../platform/sys/errno.ts";
 import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
 import type { Poller } from "../platform/sys/poller.ts";
 import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "../tunnel/link.ts";
-import { UDP_LINK_BYTES, UdpLink } from "./udp-link.ts";
+import { KernelUdpLink, UDP_LINK_BYTES } from "./udp-link.ts";
 
 /** Native memory of all links: there is one at a time. */
 export const HOST_LINKS_BYTES = DATAGRAMS_BYTES + UDP_LINK_BYTES + 1024;
@@ -24,7 +24,7 @@ export class HostLinks implements LinkFactory {
   readonly #options: HostLinksOptions;
   readonly #datagrams: Datagrams;
   readonly #linkMemory: Piece;
-  #open: UdpLink | undefined;
+  #open: KernelUdpLink | undefined;
 
   constructor(options: HostLinksOptions) {
     this.#options = options;
@@ -70,7 +70,7 @@ export class HostLinks implements LinkFactory {
       this.#open = undefined;
     };
     const own = { fd, datagrams: this.#datagrams, slab: memory, memory: this.#linkMemory };
-    const link = new UdpLink({ request, receiver, ...own, mtu, closed });
+    const link = new KernelUdpLink({ request, receiver, ...own, mtu, closed });
     this.#open = link;
     return link;
   }

@@ -40,7 +40,7 @@ export interface UdpLinkOptions {
 }
 
 /** Paths: the peer, and the last address beside it that something came from. */
-export class UdpLink implements Link {
+export class KernelUdpLink implements Link {
   readonly overhead: number;
   readonly isStream = false;
   readonly isOpen = true;
