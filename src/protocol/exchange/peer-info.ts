@@ -127,10 +127,10 @@ export function optionsString(
     `tun-mtu ${tunnel.mtu}`,
     // OpenVPN's options.c (options_string) by proto_remote of socket.c
     `proto ${isStream ? `TCPv4_${side.toUpperCase()}` : "UDPv4"}`,
-    ...(wrap.kind === "tls-auth" && wrap.direction !== undefined ? [`keydir ${wrap.direction}`] : []),
     // of any compression framing, as openvpn does
     ...(framing === "none" ? [] : ["comp-lzo"]),
     ...(data.fragment === undefined ? [] : ["mtu-dynamic"]),
+    ...(wrap.kind === "tls-auth" && wrap.direction !== undefined ? [`keydir ${wrap.direction}`] : []),
     `cipher ${cipher}`,
     `auth ${aead ? "[null-digest]" : data.auth === "none" ? "[null-digest]" : data.auth}`,
     `keysize ${KEY_BITS[cipher] ?? 256}`,
