@@ -52,12 +52,12 @@ export async function check(argv: string[]): Promise<number> {
   const beside = filesBeside(file);
   const auth = beside("auth.txt");
   const result = parseConfig({ file, text }, beside, {
-    roles: ["client", "static"],
+    roles: ["client", "static", "server"],
     expected: values.client ? "client" : values.server ? "server" : undefined,
     defaultCredentials: auth === undefined ? undefined : credentials(auth),
   });
   const tls =
-    result.ok && result.config.role === "client"
+    result.ok && result.config.role !== "static"
       ? checkTls(result.config, Math.floor(Date.now() / 1000))
       : { problems: result.ok ? [] : result.problems, warnings: [] };
   for (const { isWarning, found } of inOrder([...result.warnings, ...tls.warnings], tls.problems))

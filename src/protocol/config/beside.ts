@@ -20,7 +20,7 @@ export interface Beside {
 /** @param name as the profile has it */
 export function findBeside(readFile: ReadFile, name: string): Beside | undefined {
   const own = readFile.takesAbsolute === true && isAbsolutePath(name) ? [name] : [];
-  for (const candidate of [...own, ...candidates(name)]) {
+  for (const candidate of [...own, ...besideNames(name)]) {
     const content = readFile(candidate);
     if (content !== undefined) return { name: candidate, content };
   }
@@ -28,7 +28,7 @@ export function findBeside(readFile: ReadFile, name: string): Beside | undefined
 }
 
 /** Names under which a file may lie beside the profile, the best first. */
-function candidates(name: string): string[] {
+export function besideNames(name: string): string[] {
   if (!isAbsolutePath(name)) return name.includes("\\") ? [name, name.replaceAll("\\", "/")] : [name];
   const steps: string[] = [];
   for (const step of name.replace(/^[A-Za-z]:/, "").split(/[\\/]/)) {

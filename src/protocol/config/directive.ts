@@ -25,7 +25,7 @@ export type InConnection =
 
 export interface Directive {
   readonly name: string;
-  /** The profiles that it belongs to. */
+  /** The profiles that it belongs to; empty: only files of client-config-dir. */
   readonly roles: readonly Role[];
   /** In a profile of another role OpenVPN passes over it, so it is a warning there and no problem. */
   readonly isPassedOver: boolean;
@@ -40,6 +40,8 @@ export interface Directive {
   /** All lines of it count; of others the last. */
   readonly addsUp: boolean;
   readonly inConnection: InConnection;
+  /** It may stand in a file of client-config-dir. */
+  readonly inClientFile: boolean;
   /** What the first parameter can be; undefined: anything, or checked where it is read. */
   readonly values: readonly string[] | undefined;
   /** First parameters with which nothing is lost: the line is passed over without a word. */
@@ -54,7 +56,8 @@ const IN_CONNECTION: Readonly<Record<string, InConnection>> = { c: "used", o: "i
 
 /**
  * @param roles c = client, s = server, p = point-to-point with TLS, k = static key
- * @param marks e = passed over elsewhere, i = inline block, a = lines add up; inside <connection>: c = used, o = ignored, l = later
+ * @param marks e = passed over elsewhere, i = inline block, a = lines add up, d = also in files of client-config-dir;
+ *   inside <connection>: c = used, o = ignored, l = later
  */
 export function row(
   name: string,
@@ -78,6 +81,7 @@ export function row(
     inline: marks.includes("i"),
     addsUp: marks.includes("a"),
     inConnection,
+    inClientFile: marks.includes("d"),
     values: more.values,
     harmless: more.harmless,
   };

@@ -4,18 +4,19 @@ import { type Directive, row } from "./directive.ts";
 const later = (name: string, roles: string, what: string, marks = ""): Directive =>
   row(name, roles, "later", 0, 15, marks, what);
 /** Of any profile. */
-const refused = (name: string, remedy: string): Directive => row(name, "cspk", "refused", 0, 15, "", remedy);
+const refused = (name: string, remedy: string, roles = "cspk"): Directive =>
+  row(name, roles, "refused", 0, 15, "", remedy);
 
 const NO_PLUGIN =
   "no plugin is loaded; where it decides who may connect, that has to be done otherwise; where not, remove the line";
 /** It only lets `down` run as root. */
-const DOWN_ROOT = /(^|\/)openvpn-(plugin-)?down-root(\.so)?$/;
+export const DOWN_ROOT = /(^|\/)openvpn-(plugin-)?down-root(\.so)?$/;
 const NO_SMARTCARD =
   "the appliance reads no smart card or system key store; give cert and key (or pkcs12) as files or blocks";
 
 export const REFUSED: readonly Directive[] = [
   // The wire would differ, or security would be less than the profile asks for.
-  later("tls-crypt-v2", "sp", "not available yet", "ic"),
+  later("tls-crypt-v2", "p", "not available yet", "ic"),
   ...["http-proxy", "http-proxy-option", "http-proxy-user-pass", "socks-proxy"].map((name) =>
     later(name, "pk", "not available yet", "ic"),
   ),
@@ -36,11 +37,12 @@ export const REFUSED: readonly Directive[] = [
   refused(
     "tls-verify",
     "no program is run; say by remote-cert-tls, verify-x509-name or peer-fingerprint who the peer must be",
+    "cpk",
   ),
-  refused("client-crresponse", "no program is run, and this one decides who may connect; remove the line"),
-  row("plugin", "cspk", "refused", 0, 15, "", NO_PLUGIN, { harmless: DOWN_ROOT }),
+  refused("client-crresponse", "no program is run, and this one decides who may connect; remove the line", "cpk"),
+  row("plugin", "cpk", "refused", 0, 15, "", NO_PLUGIN, { harmless: DOWN_ROOT }),
   ...["management-client-auth", "management-client-pf"].map((name) =>
-    refused(name, "there is no management interface that could decide who may connect; remove the line"),
+    refused(name, "there is no management interface that could decide who may connect; remove the line", "cpk"),
   ),
   ...["management-external-cert", "management-external-key", "cryptoapicert", "pkcs11-id", "pkcs11-id-management"]
     .concat(["pkcs11-providers", "pkcs11-cert-private", "pkcs11-pin-cache", "pkcs11-private-mode"])

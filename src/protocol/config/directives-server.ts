@@ -1,27 +1,117 @@
-/** Directives of a server's profile, and of its clients' in client-config-dir. None is built yet: an error at its line. */
-import { type Directive, row } from "./directive.ts";
-import { NOT_AVAILABLE } from "./role.ts";
+/** Directives of a server's profile, and of the files of its client-config-dir. */
+import { type Directive, type More, row } from "./directive.ts";
+import { DOWN_ROOT } from "./directives-refused.ts";
 
-const later = (name: string, marks = ""): Directive => row(name, "s", "later", 0, 15, marks, "not available yet");
+const used = (name: string, min: number, max: number, marks = ""): Directive =>
+  row(name, "s", "implemented", min, max, marks);
+const silent = (name: string, min: number, max: number, marks = ""): Directive =>
+  row(name, "s", "silent", min, max, marks);
+const warned = (name: string, text: string, more?: More): Directive => row(name, "s", "warn", 1, 15, "", text, more);
+const refused = (name: string, text: string, marks = "", more?: More): Directive =>
+  row(name, "s", "refused", 0, 15, marks, text, more);
+const later = (name: string, text = "not available yet", marks = ""): Directive =>
+  row(name, "s", "later", 0, 15, marks, text);
+/** Only in a file of client-config-dir. */
+const ofClient = (name: string, min: number, max: number, marks = ""): Directive =>
+  row(name, "", "implemented", min, max, `d${marks}`);
 
-/** Without one of these (or mode server) a profile is no server's. */
-const deciding = (name: string): Directive => row(name, "s", "later", 0, 15, "", NOT_AVAILABLE.server);
+const USERS =
+  "users and passwords stand in a file that [server] users in appliance.toml names (users.txt), a line of `morgana passwd` for each";
+const CLIENT_FILE = "what one client gets stands in its file of client-config-dir (ccd/NAME)";
+const WHO_MAY = "who may connect is said by certificates (crl-verify, ccd-exclusive, disable in ccd/NAME)";
+const ROUTER_ITSELF =
+  "ignored: no program is run; what clients reach is said by [server] in appliance.toml, and addresses and routes are set without one";
+const NO_READER = "ignored: no program is run; the log tells of every client (peer.up, peer.down)";
 
 export const SERVER: readonly Directive[] = [
-  ...["server", "server-ipv6", "server-bridge"].map(deciding),
+  // The tunnel's networks
+  used("server", 2, 3),
+  used("server-ipv6", 1, 1),
+  later("server-bridge", "bridging (dev tap) is not available yet; write server NETWORK NETMASK and dev tun"),
+  used("ifconfig-pool", 2, 3),
+  used("ifconfig-pool-persist", 1, 2),
+  used("ifconfig-pool-linear", 0, 0),
+  used("ifconfig-ipv6-pool", 1, 1),
+  used("push", 1, 15, "ead"),
+  // The router's own business: clients are reached by their addresses.
+  silent("route-gateway", 1, 1),
+  silent("route-metric", 1, 1),
+  later("client-nat"),
+  later("block-ipv6"),
 
-  ...["ifconfig-pool", "ifconfig-pool-persist", "ifconfig-pool-linear", "ifconfig-ipv6-pool", "ifconfig-push"]
-    .concat(["ifconfig-ipv6-push", "iroute", "iroute-ipv6", "push-remove", "push-reset", "disable"])
-    .concat(["client-config-dir", "ccd-exclusive", "client-to-client", "duplicate-cn", "connect-freq"])
-    .concat(["client-connect", "client-disconnect", "learn-address", "client-cert-not-required"])
-    .concat(["verify-client-cert", "username-as-common-name", "auth-user-pass-verify", "auth-user-pass-optional"])
-    .concat(["auth-gen-token", "tls-crypt-v2-max-age", "override-username", "port-share", "stale-routes-check"])
-    .concat(["hash-size", "vlan-tagging"])
-    .map((name) => later(name)),
+  // Where it listens
+  used("local", 1, 3, "a"),
+  // An answer always leaves from the address that was asked.
+  silent("multihome", 0, 0),
+  later("port-share"),
+  used("tcp-nodelay", 0, 0),
+  silent("push-peer-info", 0, 0),
 
-  ...["push", "ifconfig-push-constraint", "max-clients", "max-routes-per-client", "connect-freq-initial"]
-    .concat(["tls-crypt-v2-verify", "tcp-queue-limit", "bcast-buffers", "vlan-accept", "vlan-pvid"])
-    .map((name) => later(name, "e")),
-  later("auth-gen-token-secret", "ei"),
-  later("dh", "i"),
+  // Who may come in
+  used("tls-crypt-v2", 1, 2, "i"),
+  used("tls-crypt-v2-max-age", 1, 1),
+  used("verify-client-cert", 0, 1),
+  used("client-cert-not-required", 0, 0),
+  used("username-as-common-name", 0, 0),
+  used("auth-user-pass-optional", 0, 0),
+  used("auth-gen-token", 0, 15),
+  used("auth-gen-token-secret", 1, 1, "ei"),
+  used("duplicate-cn", 0, 0),
+  used("client-config-dir", 1, 1),
+  used("ccd-exclusive", 0, 0),
+
+  // What bounds them
+  used("max-clients", 1, 1, "e"),
+  used("connect-freq", 2, 2),
+  used("connect-freq-initial", 2, 2, "e"),
+  used("max-routes-per-client", 1, 1, "e"),
+  used("tcp-queue-limit", 1, 1, "e"),
+  used("client-to-client", 0, 0),
+
+  // Nothing is learned of a tunnel's clients that could be stale, and tables grow by themselves.
+  silent("stale-routes-check", 1, 2),
+  silent("hash-size", 2, 2),
+  silent("bcast-buffers", 1, 1, "e"),
+  // Is gone from OpenVPN 2.7; it compares what the ends say of themselves, which now is negotiated.
+  silent("opt-verify", 0, 0),
+  // Curves are used (or dh none, which is OpenVPN 2.7's default), and parameters made by the library where a client has none.
+  silent("dh", 1, 1, "i"),
+  // Addresses of client-config-dir are held against the tunnel's network anyway.
+  silent("ifconfig-push-constraint", 2, 2, "e"),
+
+  // Programs that decide who may connect
+  refused("auth-user-pass-verify", `no program is run; ${USERS}`),
+  refused(
+    "plugin",
+    `no plugin is loaded; where it asks for passwords, ${USERS}; where it decides nothing, remove it`,
+    "",
+    {
+      harmless: DOWN_ROOT,
+    },
+  ),
+  refused("tls-verify", `no program is run; ${WHO_MAY}`),
+  refused("client-connect", `no program is run; ${CLIENT_FILE}, and who may connect by crl-verify or ccd-exclusive`),
+  refused("client-crresponse", `no program is run; ${USERS}`),
+  refused("tls-crypt-v2-verify", `no program is run; ${WHO_MAY}, and tls-crypt-v2-max-age`, "e"),
+  refused("management-client-auth", `there is no management interface; ${USERS}`),
+  refused("management-client-pf", `there is no management interface; what clients reach is said by [server]`),
+  refused("redirect-gateway", 'is what clients are told: write push "redirect-gateway def1"'),
+  refused("redirect-private", 'is what clients are told: write push "redirect-private"'),
+  ...["vlan-tagging", "vlan-accept", "vlan-pvid"].map((name) =>
+    later(name, "VLANs are of dev tap, which is not available yet", name === "vlan-tagging" ? "" : "e"),
+  ),
+  later("override-username"),
+
+  // Programs that decide nothing
+  ...["up", "down", "dns-updown", "route-up", "route-pre-down"].map((name) => warned(name, ROUTER_ITSELF)),
+  ...["client-disconnect", "learn-address"].map((name) => warned(name, NO_READER)),
+
+  // Files of client-config-dir
+  ofClient("ifconfig-push", 2, 3),
+  ofClient("ifconfig-ipv6-push", 1, 2),
+  ofClient("iroute", 1, 2, "a"),
+  ofClient("iroute-ipv6", 1, 1, "a"),
+  ofClient("push-remove", 1, 1, "a"),
+  ofClient("push-reset", 0, 0),
+  ofClient("disable", 0, 0),
 ];

@@ -1,5 +1,7 @@
 /** A resolved configuration -> an OpenVPN file that says the same with every default written out and every file inline. */
-import { INLINE, quoteWord } from "./lexer.ts";
+import { Output } from "./format-output.ts";
+import { writeServer } from "./format-server.ts";
+import { INLINE } from "./lexer.ts";
 import { encodeBase64, formatStaticKey } from "./material.ts";
 import { formatTlsCryptV2Key } from "./tls-crypt-v2-key.ts";
 import type {
@@ -11,7 +13,6 @@ import type {
   DialConfig,
   KeepaliveConfig,
   LinkConfig,
-  Material,
   PeerInfoConfig,
   ProxyConfig,
   PullConfig,
@@ -25,7 +26,6 @@ import type {
   UserPass,
   VerifyConfig,
 } from "./types.ts";
-import { decodeUtf8 } from "./utf8.ts";
 
 /** @returns the file's text, which holds the secrets of the profile; it parses back to the same value (but for origins) */
 export function formatConfig(config: Config): string {
@@ -42,41 +42,17 @@ export function formatConfig(config: Config): string {
   writeKeepalive(out, config.keepalive);
   if (config.exitNotify > 0) out.line("explicit-exit-notify", config.exitNotify);
   writeTunnel(out, config.tunnel);
+  if (config.role === "server") writeServer(out, config);
   if (config.role === "client") writeClient(out, config);
   if (config.role === "static") {
     writeDial(out, config);
     writeStaticKey(out, "secret", config.secret);
   } else {
     writeControl(out, config.control);
-    writeVerify(out, config.verify);
+    writeVerify(out, config.verify, config.role);
     writeTls(out, config.tls);
   }
   return out.text;
-}
-
-class Output {
-  text = "";
-
-  line(...words: (string | number)[]): void {
-    this.text += `${words.map((word) => quoteWord(String(word))).join(" ")}\n`;
-  }
-
-  flag(name: string, isSet: boolean): void {
-    if (isSet) this.line(name);
-  }
-
-  /** A directive with one value, left out where there is none. */
-  value(name: string, value: string | number | undefined): void {
-    if (value !== undefined) this.line(name, value);
-  }
-
-  block(tag: string, content: string): void {
-    this.text += `<${tag}>\n${content}</${tag}>\n`;
-  }
-
-  material(tag: string, material: Material | undefined): void {
-    if (material) this.block(tag, decodeUtf8(material.bytes));
-  }
 }
 
 function protocolWord(remote: Remote): string {
@@ -238,15 +214,14 @@ function writePeerInfo(out: Output, peerInfo: PeerInfoConfig): void {
 
 const colons = (hex: string): string => (hex.match(/../g) ?? []).join(":");
 
-function writeVerify(out: Output, verify: VerifyConfig): void {
+function writeVerify(out: Output, verify: VerifyConfig, role: Role): void {
   out.value("remote-cert-tls", verify.remoteCertTls);
   out.value("remote-cert-eku", verify.remoteCertEku);
   if (verify.remoteCertKu) out.line("remote-cert-ku", ...verify.remoteCertKu.map((bits) => bits.toString(16)));
   out.value("ns-cert-type", verify.nsCertType);
-  if (verify.x509Name) {
-    out.line("verify-x509-name", verify.x509Name.name, verify.x509Name.type);
-    if (verify.usernameFields.join() !== "CN") out.line("x509-username-field", ...verify.usernameFields);
-  }
+  if (verify.x509Name) out.line("verify-x509-name", verify.x509Name.name, verify.x509Name.type);
+  if ((verify.x509Name || role === "server") && verify.usernameFields.join() !== "CN")
+    out.line("x509-username-field", ...verify.usernameFields);
   const { verifyHash, peerFingerprints } = verify;
   for (const digest of verifyHash?.digests ?? []) out.line("verify-hash", colons(digest), verifyHash!.algorithm);
   if (peerFingerprints) out.block("peer-fingerprint", rows(peerFingerprints.map(colons)));

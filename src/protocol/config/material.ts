@@ -159,6 +159,47 @@ export function formatStaticKey(key: Uint8Array): string {
   return `${KEY_BEGIN}\n${(hex.match(/.{1,32}/g) ?? []).join("\n")}\n${KEY_END}\n`;
 }
 
+/** A key of OpenVPN in base64 between two marks, as `openvpn --genkey` writes it for `name`. */
+export interface PemKey {
+  /** As in `-----BEGIN OpenVPN NAME key-----`. */
+  readonly name: string;
+  readonly length: number;
+}
+
+/** What a line names as such a key. */
+export function pemKey(
+  reader: Reader,
+  line: Line,
+  { name, length }: PemKey,
+): { bytes: Uint8Array; material: Material } | undefined {
+  const found = content(reader, line);
+  if (found === undefined) return undefined;
+  const text = decodeUtf8(found.bytes);
+  const [beginMark, endMark] = keyMarks(name);
+  const begin = text.indexOf(beginMark);
+  const end = text.indexOf(endMark, begin);
+  if (begin < 0 || end < 0) {
+    const other = /-----BEGIN (OpenVPN [A-Za-z0-9 -]{1,40}?)-----/.exec(text)?.[1];
+    const hint = other === undefined ? "" : ` (it is ${other})`;
+    return reader.problem(line, `${found.label} holds no "${beginMark}" ... "${endMark}"${hint}`);
+  }
+  const bytes = decodeBase64(text.slice(begin + beginMark.length, end).replace(/\s+/g, ""));
+  if (bytes?.length !== length) return reader.problem(line, `${found.label}: the key in it is damaged or incomplete`);
+  const written = encodeUtf8(formatPemKey({ name, length }, bytes));
+  return { bytes, material: { label: found.label, origin: reader.report.origin(line.line), bytes: written } };
+}
+
+/** The text of such a file, 64 characters a row. */
+export function formatPemKey({ name }: PemKey, bytes: Uint8Array): string {
+  const [begin, end] = keyMarks(name);
+  return `${begin}\n${(encodeBase64(bytes).match(/.{1,64}/g) ?? []).join("\n")}\n${end}\n`;
+}
+
+const keyMarks = (name: string): readonly [string, string] => [
+  `-----BEGIN OpenVPN ${name} key-----`,
+  `-----END OpenVPN ${name} key-----`,
+];
+
 /** The first rows of a credentials file, without all CR at their ends (OpenVPN's chomp). A missing row is undefined. */
 export function firstRows(bytes: Uint8Array): [string | undefined, string | undefined, string | undefined] {
   const text = withLineFeeds(decodeUtf8(bytes)).replace(/^\ufeff+/, "");

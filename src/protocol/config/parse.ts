@@ -14,6 +14,7 @@ import { resolveData, resolveFragment, resolveSizes } from "./resolve-data.ts";
 import { resolveExitNotify, resolveKeepalive } from "./resolve-keepalive.ts";
 import { resolveLink, resolveRemotes } from "./resolve-link.ts";
 import { resolveProxy } from "./resolve-proxy.ts";
+import { resolveServer } from "./resolve-server.ts";
 import { resolveStatic } from "./resolve-static.ts";
 import { resolveTls, resolveVerify } from "./resolve-tls.ts";
 import { resolveLocalOptions } from "./resolve-tunnel.ts";
@@ -48,7 +49,7 @@ export function parseConfig<R extends Role = Role>(
   const { text } = source;
   if (text.length > MAX_PROFILE) {
     report.problem(1, "file", TOO_LARGE);
-    return { ok: false, problems: report.problems.list(), warnings: [] };
+    return { ok: false, role: undefined, problems: report.problems.list(), warnings: [] };
   }
   const { lines, problems, isCutShort } = lex(typeof text === "string" ? text : decodeUtf8(text));
   report.isCutShort = isCutShort;
@@ -66,7 +67,7 @@ export function parseConfig<R extends Role = Role>(
   });
   const warnings = report.warnings.list();
   if (config === undefined || report.problems.count > 0)
-    return { ok: false, problems: report.problems.list(), warnings };
+    return { ok: false, role: decision.line && decision.role, problems: report.problems.list(), warnings };
   // checkRole lets no other role through.
   return { ok: true, config: config as ConfigOf<R>, warnings };
 }
@@ -117,7 +118,11 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
     link: resolveLink(reader, end),
     data,
     keepalive: resolveKeepalive(reader, end),
-    tunnel: { ...resolveSizes(reader, data.fragment), localOptions: resolveLocalOptions(reader) },
+    // What a server's lines of these say is of its network.
+    tunnel: {
+      ...resolveSizes(reader, data.fragment),
+      localOptions: role === "server" ? [] : resolveLocalOptions(reader),
+    },
     exitNotify: resolveExitNotify(reader),
   };
   if (role === "static") {
@@ -131,7 +136,8 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
     tls: resolveTls(reader, role),
     verify: resolveVerify(reader, role),
   };
-  if (role !== "client") return { role, ...withTls };
+  if (role === "server") return { role, ...withTls, ...resolveServer(reader, withTls.control, common.link) };
+  if (role === "p2p") return { role, ...withTls };
   return {
     role,
     ...withTls,
@@ -169,7 +175,7 @@ function resolveOwn(
   const fragment = hasFragment ? resolveFragment(all) : data.fragment;
   const link = resolveLink(all, end);
   // A key of the block has the direction that the block says.
-  const wrap = resolveWrap(block, data.auth);
+  const wrap = resolveWrap(block, data.auth, "client");
   return {
     ...((link.localPort !== outer.localPort || link.float !== outer.float) && { link }),
     ...(proxy && { proxy }),

@@ -5,8 +5,9 @@ import { type Reader, SECONDS } from "./reader.ts";
 import { tlsCryptV2Key } from "./tls-crypt-v2-key.ts";
 import type { ControlConfig, ControlWrap, DigestName, ReplayWindowConfig, Role, StaticKey } from "./types.ts";
 
-/** The directives with a key for control packets. */
+/** The directives with a key for control packets. A server's tls-crypt-v2 is another thing, and stands beside one of the others. */
 const WRAPS = ["tls-auth", "tls-crypt", "tls-crypt-v2"] as const;
+const SHARED_WRAPS = ["tls-auth", "tls-crypt"] as const;
 
 /** @param digest `auth`, which tls-auth uses as well */
 export function resolveControl(
@@ -16,7 +17,7 @@ export function resolveControl(
   replayWindow: ReplayWindowConfig,
 ): ControlConfig {
   return {
-    wrap: resolveWrap(reader, digest) ?? { kind: "none" },
+    wrap: resolveWrap(reader, digest, role) ?? { kind: "none" },
     replayWindow,
     handWindow: reader.int("hand-window", 60, { min: 1, max: SECONDS.max }),
     tlsTimeout: reader.int("tls-timeout", 2, { min: 1, max: SECONDS.max }),
@@ -28,17 +29,22 @@ export function resolveControl(
 }
 
 /** The key that these lines, of the file or of a `<connection>` block, name for control packets. */
-export function resolveWrap(reader: Reader, digest: DigestName | "none"): ControlWrap | undefined {
-  for (const name of WRAPS) {
+export function resolveWrap(reader: Reader, digest: DigestName | "none", role: Role): ControlWrap | undefined {
+  const wraps = role === "server" ? SHARED_WRAPS : WRAPS;
+  for (const name of wraps) {
     const line = reader.last(name);
     if (line && !materialLine(reader, name))
       reader.problem(line, `${INLINE} stands for a <${name}> block, which is missing`);
   }
   const stray = reader.last("key-direction");
   if (stray && !reader.has("tls-auth")) reader.warn(stray, "ignored: it belongs to tls-auth");
-  const [line, other] = WRAPS.flatMap((name) => materialLine(reader, name) ?? []);
-  // So does openvpn refuse a client's profile.
-  if (line && other) reader.problem(other, `cannot stand beside ${line.words[0]}; a server uses one of them`);
+  const [line, other] = wraps.flatMap((name) => materialLine(reader, name) ?? []);
+  // So does openvpn refuse it.
+  if (line && other)
+    reader.problem(
+      other,
+      `cannot stand beside ${line.words[0]}; ${role === "server" ? "clients use" : "a server uses"} one of them`,
+    );
   return line && wrapOf(reader, line, digest);
 }
 

@@ -149,7 +149,11 @@ function protocolOf(reader: Reader, line: Line, index: number): Transport | unde
   const word = line.words[index] as string;
   const known = Object.hasOwn(PROTOCOLS, word) ? PROTOCOLS[word] : undefined;
   if (known) return { protocol: known[0], family: known[1], line };
-  if (/^tcp[46]?-server$/.test(word)) return reader.problem(line, "tcp-server: the server role is not available yet");
+  if (/^tcp[46]?-server$/.test(word))
+    return reader.problem(
+      line,
+      `${word} is a server's; this end begins connections: write ${word.replace("server", "client")}`,
+    );
   return reader.problem(
     line,
     `"${printable(word)}" is no protocol; udp, udp4, udp6, tcp-client, tcp4-client and tcp6-client are`,

@@ -27,10 +27,7 @@ export function resolveTls(reader: Reader, role: Role): TlsConfig {
   else crl = pem(reader, "crl-verify", /^X509 CRL$/, "certificate revocation list");
 
   if (!reader.has("ca") && !reader.has("peer-fingerprint") && !reader.has("pkcs12")) {
-    report.missing(
-      "ca",
-      `nothing says which ${role === "client" ? "server" : "peer"} to trust; give ca (file or <ca> block) or peer-fingerprint`,
-    );
+    report.missing("ca", `nothing says which ${PEER[role]} to trust; give ca (file or <ca> block) or peer-fingerprint`);
   }
   for (const [one, other] of [
     ["cert", "key"],
@@ -45,6 +42,8 @@ export function resolveTls(reader: Reader, role: Role): TlsConfig {
     // OpenVPN takes a ca beside pkcs12, cert and key not.
     if (line && name !== "ca" && reader.has("pkcs12")) reader.problem(line, "cannot stand beside pkcs12");
   }
+  if (role === "server" && !reader.has("cert") && !reader.has("key") && !reader.has("pkcs12"))
+    report.missing("cert", "a server shows its clients a certificate; give cert and key, or pkcs12");
   const keyLine = materialLine(reader, "key");
   if (key && keyLine && passphrase === undefined && !reader.has("askpass") && isEncrypted(key.bytes)) {
     reader.problem(keyLine, "the private key is encrypted; add askpass FILE with its pass phrase in the first row");
@@ -77,6 +76,8 @@ export function resolveTls(reader: Reader, role: Role): TlsConfig {
     ),
   };
 }
+
+const PEER: Readonly<Record<Role, string>> = { client: "server", server: "clients", p2p: "peer", static: "peer" };
 
 const SETTINGS = ["tls-cipher", "tls-ciphersuites", "tls-groups", "tls-cert-profile"].concat([
   "tls-version-min",
@@ -178,7 +179,7 @@ export function resolveVerify(reader: Reader, role: Role): VerifyConfig {
     remoteCertKu,
     nsCertType,
     x509Name,
-    usernameFields: usernameFields(reader, x509Name?.type),
+    usernameFields: usernameFields(reader, role, x509Name?.type),
     verifyHash: verifyHash(reader),
     peerFingerprints: fingerprints(reader),
   };
@@ -186,7 +187,8 @@ export function resolveVerify(reader: Reader, role: Role): VerifyConfig {
 
 const COMMON_NAME: readonly string[] = ["CN"];
 
-function usernameFields(reader: Reader, nameType: string | undefined): readonly string[] {
+/** A server also takes a client's name out of them. */
+function usernameFields(reader: Reader, role: Role, nameType: string | undefined): readonly string[] {
   const line = reader.last("x509-username-field");
   if (line === undefined) return COMMON_NAME;
   const fields = line.words.slice(1).flatMap((word) => {
@@ -194,7 +196,7 @@ function usernameFields(reader: Reader, nameType: string | undefined): readonly 
     if (field === undefined) reader.problem(line, `"${printable(word)}" is no attribute of a name that is available`);
     return field ?? [];
   });
-  if (nameType === "name" || nameType === "name-prefix") return fields;
+  if (role === "server" || nameType === "name" || nameType === "name-prefix") return fields;
   if (fields.join() !== COMMON_NAME.join())
     reader.warn(line, "ignored: only verify-x509-name with name or name-prefix looks at it");
   return COMMON_NAME;

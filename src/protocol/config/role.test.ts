@@ -39,7 +39,7 @@ const problems = (result: ConfigResult): string[] =>
 const OWN = "dev tun\nca ca.crt\ncert client.crt\nkey client.key\n";
 const PROFILES: Readonly<Record<Role, string>> = {
   client: `client\n${OWN}remote vpn.example\nauth-user-pass login.txt\n`,
-  server: `mode server\ntls-server\n${OWN}keepalive 10 60\ntls-crypt ta.key\n`,
+  server: `server 10.8.0.0 255.255.255.0\ntopology subnet\n${OWN}keepalive 10 60\ntls-crypt ta.key\n`,
   p2p: `tls-server\n${OWN}tls-auth ta.key 0\n`,
   static: "dev tun\nremote vpn.example\nsecret ta.key 1\ncipher AES-256-CBC\nreplay-window 128\nping 10\n",
 };
@@ -58,7 +58,7 @@ describe.each(Object.entries(PROFILES) as [Role, string][])("a profile of the ro
     const others: Role[] = (["client", "server", "p2p", "static"] as const).filter((other) => other !== role);
     const expected = parseConfig({ file: "f", text }, read, { expected: others[0] });
     expect(problems(expected as ConfigResult)).toEqual([
-      expect.stringMatching(/^\d (client|mode|tls-server|secret): this is /),
+      expect.stringMatching(/^\d (client|server|tls-server|secret): this is /),
     ]);
     if (role === "client") return;
     const unavailable = parseConfig({ file: "f", text }, read, { roles: ["client"] });

@@ -4,7 +4,7 @@ import type { DialConfig, Role } from "./types.ts";
 
 /** Said at the line that decides for a role that this build cannot play. */
 export const NOT_AVAILABLE: Readonly<Record<Exclude<Role, DialConfig["role"]>, string>> = {
-  server: "the server role is not available yet",
+  server: "a server's profile is not for this program",
   p2p: "the TLS server's end of a tunnel is not available yet; this end can be tls-client, or secret",
 };
 

@@ -93,7 +93,8 @@ class Selector implements Selection {
       return undefined;
     }
     if (directive.roles.includes(this.#role)) return directive;
-    const owner = PROFILE_OF[directive.roles[0] as Role];
+    const [first] = directive.roles;
+    const owner = first === undefined ? "a file of client-config-dir" : PROFILE_OF[first];
     if (directive.isPassedOver) this.#report.warn(line.line, name, `ignored: it belongs to ${owner}`);
     else this.#report.problem(line.line, name, `belongs to ${owner}, and this is ${PROFILE_OF[this.#role]}`);
     return undefined;
@@ -159,7 +160,7 @@ function remedy(name: string): string {
 }
 
 /** What is wrong with the form of a line; undefined: nothing. */
-function formProblem({ words, block }: Line, { name, min, max, inline, values }: Directive): string | undefined {
+export function formProblem({ words, block }: Line, { name, min, max, inline, values }: Directive): string | undefined {
   if (block !== undefined) return inline ? undefined : `cannot be given as <${name}> block`;
   const count = words.length - 1;
   if (count < min || count > max) {

@@ -40,7 +40,10 @@ export interface EntryConfig {
   readonly usernameAsCommonName: boolean;
   /** auth-user-pass-optional: a client without a login is judged by its certificate alone. */
   readonly passwordOptional: boolean;
-  /** auth-gen-token; lifetime 0: for ever. `secret`: 256 bytes of auth-gen-token-secret, undefined: one of its own. */
+  /**
+   * auth-gen-token; lifetime 0: for ever; renewal in seconds. `secret`: 128 bytes of auth-gen-token-secret, of which the HMAC's
+   * key is 64 to 95; undefined: one of its own.
+   */
   readonly token:
     | { readonly lifetime: number; readonly renewal: number; readonly secret: Uint8Array | undefined }
     | undefined;
@@ -50,6 +53,8 @@ export interface EntryConfig {
   readonly clientFolder: { readonly name: string; readonly origin: Origin } | undefined;
   /** ccd-exclusive: who has no file of its own there is not let in. */
   readonly clientFileNeeded: boolean;
+  /** Where the directives of entry stand, by name; what is not written is not there. */
+  readonly origins: Readonly<Record<string, Origin>>;
 }
 
 /** What bounds clients and strangers. */

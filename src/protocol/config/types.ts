@@ -1,5 +1,6 @@
 import type { CompressionForm } from "../data/compression.ts";
 import type { CbcName, CipherName, TlsParameters, TlsVersion } from "../ports.ts";
+import type { ServerPart } from "./server-types.ts";
 
 /**
  * The resolved configuration: what an OpenVPN file says after every default, alias and file reference is settled.
@@ -324,7 +325,7 @@ export interface ClientConfig extends TlsRoleConfig, DialPart {
   readonly peerInfo: PeerInfoConfig;
 }
 
-export interface ServerConfig extends TlsRoleConfig {
+export interface ServerConfig extends TlsRoleConfig, ServerPart {
   readonly role: "server";
 }
 
@@ -358,4 +359,10 @@ export interface ConfigProblem {
 /** @template R the roles that the profile may have */
 export type ConfigResult<R extends Role = Role> =
   | { readonly ok: true; readonly config: ConfigOf<R>; readonly warnings: readonly ConfigProblem[] }
-  | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly warnings: readonly ConfigProblem[] };
+  | {
+      readonly ok: false;
+      /** As far as it could be seen. */
+      readonly role: Role | undefined;
+      readonly problems: readonly ConfigProblem[];
+      readonly warnings: readonly ConfigProblem[];
+    };

@@ -1,0 +1,144 @@
+/** A file of client-config-dir: what it says of the one client whose name it has -> values, or every problem with its line. */
+import { Cidr, maskPrefix, parseCidr } from "../../lib/cidr.ts";
+import { type IpAddress, parseIpv4, parseIpv6 } from "../../lib/ip.ts";
+import type { ReadFile } from "./beside.ts";
+import { DIRECTIVES, findDirective } from "./directives.ts";
+import { type Line, lex, printable } from "./lexer.ts";
+import { Reader, Report } from "./reader.ts";
+import { warnOfRepeats } from "./repeats.ts";
+import { pushProblem } from "./resolve-server.ts";
+import { formProblem, plainLine, shownName } from "./select.ts";
+import type { ClientFile } from "./server-types.ts";
+import type { ConfigProblem } from "./types.ts";
+import { decodeUtf8 } from "./utf8.ts";
+import { IFCONFIG_IPV6_BITS } from "./values.ts";
+
+export type ClientFileResult =
+  | { readonly ok: true; readonly file: ClientFile; readonly warnings: readonly ConfigProblem[] }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly warnings: readonly ConfigProblem[] };
+
+/** Our choice: thousands of routes. */
+const MAX_BYTES = 256 << 10;
+
+/** Those that have an effect in such a file. */
+const NAMES = DIRECTIVES.filter(({ inClientFile, support }) => inClientFile && support === "implemented")
+  .map(({ name }) => name)
+  .sort()
+  .join(", ");
+
+/** Never throws, whatever the file holds. */
+export function parseClientFile(
+  source: { readonly file: string; readonly text: string | Uint8Array },
+  readFile: ReadFile,
+): ClientFileResult {
+  const report = new Report(source.file);
+  const { text } = source;
+  if (text.length > MAX_BYTES)
+    report.problem(1, "file", `larger than ${MAX_BYTES >> 10} KiB, so it is no file of client-config-dir`);
+  else {
+    const { lines, problems } = lex(typeof text === "string" ? text : decodeUtf8(text));
+    report.lookForMarks(lines);
+    for (const { line, directive, problem } of problems) report.problem(line, shownName(directive), problem);
+    const counted = lines.map(plainLine).filter((line) => counts(line, report));
+    warnOfRepeats(counted, "server", report);
+    const file = resolve(source.file, new Reader(report, readFile, counted));
+    const warnings = report.warnings.list();
+    if (report.problems.count === 0) return { ok: true, file, warnings };
+  }
+  return { ok: false, problems: report.problems.list(), warnings: report.warnings.list() };
+}
+
+function counts(line: Line & { readonly isOptional: boolean }, report: Report): boolean {
+  const name = line.words[0] as string;
+  const row = DIRECTIVES.find((directive) => directive.name === name && directive.inClientFile);
+  if (row === undefined) {
+    const isKnown = findDirective(name, "server") !== undefined;
+    if (isKnown) report.problem(line.line, name, `cannot stand in a file of client-config-dir, which holds ${NAMES}`);
+    else if (line.isOptional) report.warn(line.line, shownName(name), "unknown directive, ignored");
+    else report.problem(line.line, shownName(name), "unknown directive");
+    return false;
+  }
+  const wrong = formProblem(line, row);
+  if (wrong !== undefined) report.problem(line.line, name, wrong);
+  return wrong === undefined && row.support === "implemented";
+}
+
+function resolve(file: string, reader: Reader): ClientFile {
+  return {
+    file,
+    isDisabled: reader.has("disable"),
+    address: resolveAddress(reader),
+    address6: resolveAddress6(reader),
+    networks: resolveNetworks(reader),
+    push: resolvePush(reader),
+    resetsPush: reader.has("push-reset"),
+    pushRemove: reader.all("push-remove").map(({ words }) => words[1] as string),
+  };
+}
+
+function resolveAddress(reader: Reader): ClientFile["address"] {
+  let value: ClientFile["address"];
+  for (const line of reader.all("ifconfig-push")) {
+    const [, localWord = "", secondWord = "", alias] = line.words;
+    const [local, second] = [parseIpv4(localWord), parseIpv4(secondWord)];
+    if (!local?.isHost) reader.problem(line, `"${printable(localWord)}" is no IPv4 address of a host`);
+    if (second === undefined)
+      reader.problem(line, `"${printable(secondWord)}" is neither a netmask nor an IPv4 address`);
+    // It is for a NAT in front of the clients.
+    if (alias !== undefined) reader.warn(line, "the third value, an alias, is ignored: addresses are not translated");
+    if (local?.isHost && second) value = { local, second };
+  }
+  return value;
+}
+
+function resolveAddress6(reader: Reader): ClientFile["address6"] {
+  let value: ClientFile["address6"];
+  for (const line of reader.all("ifconfig-ipv6-push")) {
+    const [, word = "", gatewayWord] = line.words;
+    const bits = IFCONFIG_IPV6_BITS;
+    const local = parseCidr(word.includes("/") ? word : `${word}/${bits.usual}`);
+    const gateway: IpAddress | undefined = gatewayWord === undefined ? undefined : parseIpv6(gatewayWord);
+    if (local === undefined || local.isIpv4 || !local.address.isHost)
+      reader.problem(line, `"${printable(word)}" is no IPv6 address such as fd00:8::7/64`);
+    else if (gatewayWord !== undefined && gateway === undefined)
+      reader.problem(line, `"${printable(gatewayWord)}" is no IPv6 address`);
+    else value = { local, gateway };
+  }
+  return value;
+}
+
+function resolveNetworks(reader: Reader): Cidr[] {
+  const networks: Cidr[] = [];
+  for (const line of reader.allOf(["iroute", "iroute-ipv6"])) {
+    const network = line.words[0] === "iroute" ? ipv4Network(line) : ipv6Network(line);
+    if (network === undefined) reader.problem(line, `"${printable(line.words.slice(1).join(" "))}" is no network`);
+    else {
+      const whole = network.network;
+      if (!whole.equals(network))
+        reader.warn(line, `${network.address} is in the middle of a network; ${whole} is taken`);
+      if (!networks.some((other) => other.equals(whole))) networks.push(whole);
+    }
+  }
+  return networks;
+}
+
+function ipv4Network({ words: [, word = "", maskWord = "255.255.255.255"] }: Line): Cidr | undefined {
+  const [address, mask] = [parseIpv4(word), parseIpv4(maskWord)];
+  const prefix = mask && maskPrefix(mask.w3);
+  return address && prefix !== undefined ? new Cidr(address, prefix) : undefined;
+}
+
+function ipv6Network({ words: [, word = ""] }: Line): Cidr | undefined {
+  const cidr = parseCidr(word.includes("/") ? word : `${word}/128`);
+  return cidr?.isIpv4 === false ? cidr : undefined;
+}
+
+function resolvePush(reader: Reader): string[] {
+  return reader.all("push").flatMap((line) => {
+    const option = line.words.slice(1).join(" ");
+    const wrong =
+      line.words.length > 2 ? `what is pushed stands in quotes: push "${printable(option)}"` : pushProblem(option);
+    if (wrong !== undefined) reader.problem(line, wrong);
+    return wrong === undefined ? [option] : [];
+  });
+}

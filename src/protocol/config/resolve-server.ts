@@ -1,0 +1,110 @@
+/** What only a server has: lines -> values. */
+import { maskPrefix } from "../../lib/cidr.ts";
+import { parseIpv4 } from "../../lib/ip.ts";
+import { printable } from "./lexer.ts";
+import type { Reader } from "./reader.ts";
+import { resolveEntry, resolveWrappedKeys } from "./resolve-server-entry.ts";
+import { resolveListen } from "./resolve-server-listen.ts";
+import { resolveNetwork } from "./resolve-server-network.ts";
+import type { ServerLimits, ServerPart } from "./server-types.ts";
+import type { ControlConfig, LinkConfig } from "./types.ts";
+
+export function resolveServer(reader: Reader, control: ControlConfig, link: LinkConfig): ServerPart {
+  checkMode(reader);
+  const { network, pushed } = resolveNetwork(reader);
+  const listen = resolveListen(reader, link);
+  const fragment = reader.last("fragment");
+  if (fragment && listen.some(({ protocol }) => protocol === "tcp"))
+    reader.problem(fragment, "is only for UDP; over TCP, which cuts packets by itself, remove one of the two");
+  return {
+    listen,
+    wrappedKeys: resolveWrappedKeys(reader),
+    network,
+    entry: resolveEntry(reader, control),
+    limits: resolveLimits(reader),
+    clientToClient: reader.has("client-to-client"),
+    push: [...resolvePush(reader), ...pushed, ...pushedTimers(reader)],
+  };
+}
+
+/** server and its kin say both. */
+function checkMode(reader: Reader): void {
+  const mode = reader.last("mode");
+  if (mode && !["server", "server-ipv6", "tls-server"].some((name) => reader.has(name)))
+    reader.problem(mode, "server needs tls-server beside it");
+}
+
+/** Longest text of one option that a client takes (OpenVPN's OPTION_LINE_SIZE, and what one message has room for). */
+function resolvePush(reader: Reader): string[] {
+  const push: string[] = [];
+  for (const line of reader.all("push")) {
+    const [, option = "", ...more] = line.words;
+    if (more.length > 0) {
+      const whole = [option, ...more].join(" ");
+      reader.problem(line, `what is pushed stands in quotes: push "${printable(whole)}"`);
+      continue;
+    }
+    const wrong = pushProblem(option);
+    if (wrong !== undefined) reader.problem(line, wrong);
+    else push.push(option);
+  }
+  return push;
+}
+
+/** What is wrong with the text of an option that is pushed; undefined: nothing. */
+export function pushProblem(option: string): string | undefined {
+  if (option.trim() === "") return "holds no option";
+  // Commas part the options of the message.
+  if (option.includes(",")) return `"${printable(option)}" holds a comma, which cannot be pushed`;
+  return undefined;
+}
+
+/** As OpenVPN's helper.c (helper_keepalive, helper_tcp_nodelay): the clients get the file's values, this end waits twice as long. */
+function pushedTimers(reader: Reader): string[] {
+  const pushed: string[] = [];
+  const line = reader.last("keepalive");
+  const [, ping = "", timeout = ""] = line?.words ?? [];
+  if (line && !(ping === "0" && timeout === "0"))
+    pushed.push(`ping ${Number(ping)}`, `ping-restart ${Number(timeout)}`);
+  if (reader.has("tcp-nodelay")) pushed.push("socket-flags TCP_NODELAY");
+  return pushed;
+}
+
+/** OpenVPN's defaults (its options.c, init_options). */
+const DEFAULTS: ServerLimits = {
+  maxClients: 1024,
+  connectFreq: undefined,
+  connectFreqInitial: { count: 100, seconds: 10 },
+  maxRoutesPerClient: 256,
+  tcpQueueLimit: 64,
+};
+/** Ids of peers have 24 bits, and the last one says that there is none. */
+const MAX_CLIENTS = 0xff_fffe;
+const COUNT = { min: 1, max: 0x7fff_ffff };
+
+function resolveLimits(reader: Reader): ServerLimits {
+  return {
+    maxClients: reader.int("max-clients", DEFAULTS.maxClients, { min: 1, max: MAX_CLIENTS }),
+    connectFreq: frequency(reader, "connect-freq"),
+    connectFreqInitial: frequency(reader, "connect-freq-initial") ?? DEFAULTS.connectFreqInitial,
+    maxRoutesPerClient: reader.int("max-routes-per-client", DEFAULTS.maxRoutesPerClient, COUNT),
+    tcpQueueLimit: reader.int("tcp-queue-limit", DEFAULTS.tcpQueueLimit, COUNT),
+  };
+}
+
+/** The last line of `N SECONDS`. */
+function frequency(reader: Reader, name: string): ServerLimits["connectFreq"] {
+  let value: ServerLimits["connectFreq"];
+  for (const line of reader.all(name)) {
+    const count = reader.number(line, 1, COUNT);
+    const seconds = reader.number(line, 2, COUNT);
+    if (count !== undefined && seconds !== undefined) value = { count, seconds };
+  }
+  return value;
+}
+
+/** A netmask as the length of a prefix, or undefined. */
+export function prefixOf(mask: string): number | undefined {
+  const value = parseIpv4(mask);
+  return value && maskPrefix(value.w3);
+}

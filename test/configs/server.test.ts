@@ -1,0 +1,300 @@
+/** A server's profiles: what they resolve to, what is reported at which line, and what the real openvpn says to each. */
+import "reflect-metadata";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { folderReader } from "../../src/appliance/config-source.ts";
+import { formatConfig } from "../../src/protocol/config/format.ts";
+import { parseConfig } from "../../src/protocol/config/parse.ts";
+import type { ConfigProblem, ConfigResult, ServerConfig } from "../../src/protocol/config/types.ts";
+import { OPENVPN, objections } from "../support/openvpn-objections.ts";
+
+const FOLDER = join(import.meta.dir, "server");
+const { read } = folderReader(FOLDER);
+const PROFILES = readdirSync(FOLDER).filter((name) => name.endsWith(".conf"));
+
+const parse = (text: string): ConfigResult<"server"> => parseConfig({ file: "f", text }, read, { roles: ["server"] });
+const shown = (problems: readonly ConfigProblem[]): string[] =>
+  problems.map((p) => `${p.origin.line} ${p.directive}: ${p.problem}`);
+const problems = (text: string): string[] => {
+  const result = parse(text);
+  return result.ok ? [] : shown(result.problems);
+};
+
+function accepted(text: string): ServerConfig {
+  const result = parse(text);
+  expect(result.ok ? [] : shown(result.problems)).toEqual([]);
+  return (result as { config: ServerConfig }).config;
+}
+
+const profile = (name: string): string => readFileSync(join(FOLDER, name), "utf8");
+
+/** Addresses as text, without where things stand. */
+const plain = (value: unknown): unknown =>
+  JSON.parse(
+    JSON.stringify(value, (key, each) => {
+      if (["origin", "origins", "label", "file"].includes(key)) return undefined;
+      if (each instanceof Uint8Array) return Buffer.from(each).toString("hex");
+      if (typeof each === "object" && each !== null && "w3" in each) return `${each}`;
+      return typeof each === "object" && each !== null && "prefix" in each ? `${each}` : each;
+    }),
+  );
+
+describe.each(PROFILES)("%s", (name) => {
+  test("resolves, and the resolved text means the same", () => {
+    const config = accepted(profile(name));
+    const text = formatConfig(config);
+    expect(plain(accepted(text))).toEqual(plain(config));
+    expect(formatConfig(accepted(text))).toBe(text);
+  });
+});
+
+const OWN = "dev tun\nca ca.crt\ncert server.crt\nkey server.key\ndh none\n";
+const SUBNET = `server 10.8.0.0 255.255.255.0\ntopology subnet\n${OWN}`;
+const part = <K extends keyof ServerConfig>(text: string, key: K): unknown => plain(accepted(text)[key]);
+
+describe("what openvpn makes of server and its kin (helper.c)", () => {
+  const network = (text: string): unknown => {
+    const { topology, address, pool, address6, pool6 } = accepted(`${text}\n${OWN}`).network;
+    return [topology, `${address}`, pool && `${pool.first} ${pool.last}`, address6 && `${address6} ${pool6}`];
+  };
+  test.each([
+    ["server 10.8.0.0 255.255.255.0", ["net30", "10.8.0.1/24", "10.8.0.4 10.8.0.251", undefined]],
+    ["server 10.8.0.0 255.255.255.248", ["net30", "10.8.0.1/29", "10.8.0.4 10.8.0.7", undefined]],
+    ["server 10.8.0.0 255.255.0.0\ntopology p2p", ["p2p", "10.8.0.1/16", "10.8.0.4 10.8.255.251", undefined]],
+    ["server 10.8.0.0 255.255.255.0\nifconfig-pool-linear", ["p2p", "10.8.0.1/24", "10.8.0.4 10.8.0.251", undefined]],
+    ["server 10.8.0.0 255.255.255.0\ntopology subnet", ["subnet", "10.8.0.1/24", "10.8.0.2 10.8.0.254", undefined]],
+    ["server 10.8.0.0 255.255.255.248\ntopology subnet", ["subnet", "10.8.0.1/29", "10.8.0.2 10.8.0.6", undefined]],
+    ["server 10.8.0.0 255.255.255.0 nopool\ntopology subnet", ["subnet", "10.8.0.1/24", undefined, undefined]],
+    ["server-ipv6 fd00:8::/64", ["net30", "undefined", undefined, "fd00:8::1/64 fd00:8::1000/64"]],
+    ["server-ipv6 fd00:8::/112\ntopology subnet", ["subnet", "undefined", undefined, "fd00:8::1/112 fd00:8::2/112"]],
+  ])("%j", (text, wanted) => {
+    expect(network(text)).toEqual(wanted);
+  });
+
+  const push = (lines: string): unknown => accepted(`${lines}\n${OWN}`).push;
+  test.each([
+    ["topology subnet", ["route-gateway 10.8.0.1", "topology subnet"]],
+    ["topology net30", ["route 10.8.0.1", "topology net30"]],
+    ["topology net30\nclient-to-client", ["route 10.8.0.0 255.255.255.0", "topology net30"]],
+    ["topology p2p", ["topology p2p"]],
+    ["topology p2p\nserver-ipv6 fd00:8::/64", ["tun-ipv6", "topology p2p"]],
+    ["topology p2p\nkeepalive 10 60\npush x", ["x", "topology p2p", "ping 10", "ping-restart 60"]],
+    ["topology p2p\nkeepalive 0 0\ntcp-nodelay", ["topology p2p", "socket-flags TCP_NODELAY"]],
+  ])("clients are pushed what follows from %j", (lines, wanted) => {
+    expect(push(`server 10.8.0.0 255.255.255.0\n${lines}`)).toEqual(wanted);
+  });
+
+  test("keepalive: the server itself waits twice as long", () => {
+    expect(part(`${SUBNET}keepalive 10 60\n`, "keepalive")).toMatchObject({ ping: 10, timeout: 120 });
+  });
+});
+
+describe("where it listens", () => {
+  const listen = (lines: string): string[] =>
+    accepted(`${SUBNET}${lines}\n`).listen.map(
+      ({ address, port, protocol, family }) => `${address ?? "*"} ${port} ${protocol} ${family}`,
+    );
+  test.each([
+    ["", ["* 1194 udp any"]],
+    ["proto udp4\nport 53", ["* 53 udp ipv4"]],
+    ["proto udp6", ["* 1194 udp any"]],
+    ["proto udp6\nbind ipv6only", ["* 1194 udp ipv6"]],
+    ["proto tcp\nlocal 192.0.2.1\nlport 443", ["192.0.2.1 443 tcp ipv4"]],
+    ["proto tcp-server\nlocal 2001:db8::1", ["2001:db8::1 1194 tcp ipv6"]],
+    ["local 0.0.0.0", ["* 1194 udp ipv4"]],
+    ["local *\nlocal * 443 tcp", ["* 1194 udp any", "* 443 tcp any"]],
+    ["local 192.0.2.1 5 udp\nlocal 192.0.2.2", ["192.0.2.1 5 udp ipv4", "192.0.2.2 1194 udp ipv4"]],
+  ])("%j", (lines, wanted) => {
+    expect(listen(lines)).toEqual(wanted);
+  });
+});
+
+describe("problems", () => {
+  // What is wrong, and how the first problem begins; the last line of the profile is the one that is named.
+  test.each([
+    ["server 10.8.0.0 255.255.0", `server: "255.255.0" is no netmask`],
+    ["server 10.8.0.1 255.255.255.0", "server: 10.8.0.1 is not the first address"],
+    ["server 10.8.0.0 255.0.255.0", "server: "],
+    ["server 10.0.0.0 255.0.0.0", "server: a network of /8"],
+    ["server 10.8.0.0 255.255.255.252", "server: a network of /30"],
+    ["server 10.8.0.0 255.255.255.0 pool", `server: "pool" is none of nopool`],
+    ["server-ipv6 fd00::/63", "server-ipv6: a prefix has 64 to 124"],
+    ["server-ipv6 10.8.0.0/64", "server-ipv6: "],
+    ["server-bridge 10.8.0.4 255.255.255.0 10.8.0.128 10.8.0.254", "server-bridge: bridging"],
+    ["ifconfig-pool 10.8.0.5 10.8.0.9", "ifconfig-pool: cannot stand beside server"],
+    ["ifconfig-ipv6-pool fd00::/64", "ifconfig-ipv6-pool: needs ifconfig-ipv6"],
+    ["push route 10.0.0.0 255.0.0.0", 'push: what is pushed stands in quotes: push "route 10.0.0.0 255.0.0.0"'],
+    ['push "dhcp-option DNS 9.9.9.9,route 10.0.0.0"', "push: "],
+    ["push ''", "push: holds no option"],
+    ["keepalive two 10", `keepalive: "two" is not a whole number`],
+    ["local vpn.example", `local: "vpn.example" is no address`],
+    ["local 2001:db8::1 1194 udp4", "local: "],
+    ["local 192.0.2.1\nlocal 192.0.2.1 1194 udp", "local: says the same as line"],
+    ["lport 0", "lport: "],
+    ["proto tcp-client", `proto: "tcp-client" is no protocol of a server`],
+    ["verify-client-cert maybe", "verify-client-cert: "],
+    ["ccd-exclusive", "ccd-exclusive: needs client-config-dir"],
+    ["auth-gen-token 0 100", "auth-gen-token: renewal after 100 seconds"],
+    ["reneg-sec 0\nauth-gen-token", "auth-gen-token: needs renegotiations"],
+    ["auth-gen-token 1 200 2", `auth-gen-token: "2" is not external-auth`],
+    ["auth-gen-token-secret tls-crypt.key", "auth-gen-token-secret: tls-crypt.key holds no"],
+    ["tls-crypt-v2 at.key", "tls-crypt-v2: at.key holds no"],
+    ["tls-crypt-v2 v2s.key maybe", "tls-crypt-v2: "],
+    ["tls-auth tls-crypt.key 0\ntls-crypt tls-crypt.key", "tls-crypt: cannot stand beside tls-auth"],
+    ["max-clients 0", "max-clients: "],
+    ["max-clients 16777215", "max-clients: "],
+    ["connect-freq 5", "connect-freq: "],
+    ["connect-freq-initial 0 5", "connect-freq-initial: "],
+    ["crl-verify nowhere.pem", "crl-verify: "],
+    ["nobind", "nobind: belongs to a client's profile"],
+    ["remote vpn.example", "remote: belongs to a client's profile"],
+    ["redirect-gateway def1", 'redirect-gateway: is what clients are told: write push "redirect-gateway def1"'],
+    ["iroute 10.0.0.0 255.0.0.0", "iroute: belongs to a file of client-config-dir"],
+    ["fragment 1300\nproto tcp\nfragment 1400", "fragment: "],
+  ])("%j", (lines, wanted) => {
+    const text = `${SUBNET}${lines}\n`.replace(/^server .*\n(?=[\s\S]*\nserver )/, "");
+    const found = problems(text);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toStartWith(`${text.split("\n").length - 1} ${wanted}`);
+  });
+
+  test("what decides who may connect is refused with what takes its place, in files of this machine", () => {
+    const remedies = {
+      "auth-user-pass-verify /etc/openvpn/check.sh via-file": /users\.txt.*morgana passwd/,
+      "plugin /usr/lib/openvpn/openvpn-plugin-auth-pam.so login": /users\.txt/,
+      "tls-verify /etc/openvpn/verify": /crl-verify/,
+      "client-connect /etc/openvpn/hello.sh": /ccd/,
+      "client-crresponse /etc/openvpn/answer.sh": /users\.txt/,
+      "tls-crypt-v2-verify /etc/openvpn/check.sh": /crl-verify.*tls-crypt-v2-max-age/,
+      "management-client-auth": /users\.txt/,
+    };
+    for (const [line, remedy] of Object.entries(remedies)) {
+      const found = problems(`${SUBNET}${line}\n`);
+      expect(found).toEqual([expect.stringMatching(remedy)]);
+      expect(found[0]).toStartWith(`8 ${line.split(" ")[0]}: `);
+    }
+  });
+
+  test("without a network, a certificate or a CA that is said, all at once", () => {
+    expect(problems("mode server\ntls-server\ndev tun\n").map((p) => p.split(":")[0])).toEqual([
+      "1 ca",
+      "1 cert",
+      "1 server",
+    ]);
+    expect(problems(`mode server\nifconfig 10.8.0.1 255.255.255.0\ntopology subnet\n${OWN}`)).toEqual([
+      "1 mode: server needs tls-server beside it",
+    ]);
+  });
+});
+
+describe.skipIf(OPENVPN === undefined)("the real openvpn", () => {
+  let work: string;
+  beforeAll(() => {
+    work = mkdtempSync(join(tmpdir(), "morgana-server-"));
+    cpSync(FOLDER, work, { recursive: true });
+  });
+  afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+  /** Whether openvpn takes it, and whether we do. */
+  const both = (text: string): [boolean, boolean] => {
+    writeFileSync(join(work, "server.conf"), text);
+    return [objections(work, "server.conf").length === 0, parse(text).ok];
+  };
+
+  test.each([
+    ["server 10.8.0.0 255.255.255.0", true],
+    ["server 10.8.0.0 255.255.255.0 nopool", true],
+    ["server 10.8.0.0 255.255.255.0 other", false],
+    ["server 10.8.0.0", false],
+    ["server 10.8.0.1 255.255.255.0", false],
+    ["server 10.0.0.0 255.0.0.0", false],
+    ["server 10.8.0.0 255.255.255.248", true],
+    ["server 10.8.0.0 255.255.255.252", false],
+    ["server 10.8.0.0 255.255.255.0\nclient", false],
+    ["server 10.8.0.0 255.255.255.0\nifconfig-pool 10.8.0.5 10.8.0.9", false],
+    ["server 10.8.0.0 255.255.255.0 nopool\ntopology subnet\nifconfig-pool 10.8.0.5 10.8.0.9", true],
+    ["server-ipv6 fd00:8::/64", true],
+    ["server-ipv6 fd00:8::/125", false],
+    ["server 10.8.0.0 255.255.255.0 nopool\nserver-ipv6 fd00:8::/64", false],
+    ["server-ipv6 fd00:8::/64\nifconfig-ipv6-pool fd00:8::5/64", false],
+    ["mode server\nifconfig 10.8.0.1 255.255.255.0\ntopology subnet", false],
+    ["mode server\ntls-server\nifconfig 10.8.0.1 255.255.255.0\ntopology subnet", true],
+    ["mode server\ntls-server\nifconfig 10.8.0.1 10.8.0.2\nifconfig-pool 10.8.0.9 10.8.0.5", false],
+    ["mode server\ntls-server\nifconfig 10.8.0.1 10.8.0.2\nifconfig-pool 10.8.0.5 10.8.0.9 255.255.255.0", false],
+    ["mode server\ntls-server\nifconfig 10.8.0.1 10.8.0.2\nifconfig-ipv6-pool fd00::/64", false],
+    ["mode server\ntls-server\nifconfig 10.8.0.1 10.8.0.2\nifconfig-pool-persist x", false],
+  ])("openvpn and we: %j is %p", (lines, isTaken) => {
+    expect(both(`${lines}\n${OWN}`)).toEqual([isTaken, isTaken]);
+  });
+
+  test.each([
+    ["push x,y", false],
+    ['push "route 10.0.0.0 255.0.0.0"', true],
+    ["push route 10.0.0.0", false],
+    ["proto tcp", true],
+    ["proto tcp-server", true],
+    ["proto udp6\nbind ipv6only", true],
+    ["proto tcp-client", false],
+    ["proto udp4\nlocal 192.0.2.1\nlport 5", true],
+    ["nobind", false],
+    ["remote 192.0.2.1", false],
+    ["redirect-gateway", false],
+    ["auth-user-pass login.txt", false],
+    ["pull", false],
+    ["shaper 1000", false],
+    ["ccd-exclusive", false],
+    ["ccd-exclusive\nclient-config-dir ccd", true],
+    ["client-to-client\nduplicate-cn\nmax-clients 5", true],
+    ["max-clients 16777215", false],
+    ["connect-freq 5 6\nconnect-freq-initial 7 8", true],
+    ["connect-freq 5", false],
+    ["verify-client-cert", true],
+    ["verify-client-cert require", true],
+    ["verify-client-cert maybe", false],
+    ["auth-gen-token", true],
+    ["auth-gen-token 600 300", true],
+    ["auth-gen-token 600 30", false],
+    ["auth-gen-token 600\nreneg-sec 0", false],
+    ["auth-gen-token 600 300 external-auth", true],
+    ["auth-gen-token-secret at.key\nauth-gen-token", true],
+    ["tls-crypt-v2 v2s.key force-cookie", true],
+    ["tls-crypt-v2 v2s.key\ntls-crypt tls-crypt.key", true],
+    ["tls-auth tls-crypt.key 0\ntls-crypt tls-crypt.key", false],
+    ["tls-auth tls-crypt.key 0\ntls-crypt-v2 v2s.key allow-noncookie", true],
+    ["keepalive 10 60", true],
+    ["keepalive 10 15", false],
+    ["keepalive 10 60\nping 5", false],
+    ["stale-routes-check 5", true],
+    ["tcp-queue-limit 5\nmax-routes-per-client 5\nhash-size 5 5\nbcast-buffers 5", true],
+    ["fragment 1300\nproto tcp", false],
+    ["iroute 10.0.0.0", false],
+    ["ifconfig-push 10.8.0.5 255.255.255.0", false],
+    ["push-reset", false],
+    ["crl-verify crl.pem", true],
+    ["crl-verify nowhere.pem", false],
+    ["explicit-exit-notify 1", true],
+    ["route 10.9.0.0 255.255.0.0\nroute-ipv6 fd00:9::/64", true],
+    ["vlan-tagging", false],
+    ["learn-address /bin/true\nclient-disconnect /bin/true\nscript-security 2", true],
+    ["multihome", true],
+    ["opt-verify", true],
+    ["ifconfig-pool-persist x 5", true],
+    ["resolv-retry infinite", true],
+  ])("beside a server that is good openvpn and we: %j is %p", (lines, isTaken) => {
+    expect(both(`${SUBNET}${lines}\n`)).toEqual([isTaken, isTaken]);
+  });
+
+  test("takes what check prints of each profile", () => {
+    const refused = PROFILES.flatMap((name) => {
+      // Several places are of 2.7, and without a password script 2.6 lets nobody in without a certificate.
+      if (name === "several.conf") return [];
+      const text = formatConfig(accepted(profile(name))).replace("/etc/openvpn/ccd", "ccd");
+      const wants = name === "logins.conf" ? ["auth-user-pass-verify /bin/true via-file", "script-security 2", ""] : [];
+      writeFileSync(join(work, "resolved.conf"), `${text}${wants.join("\n")}`);
+      return objections(work, "resolved.conf").map((objection) => `${name}: ${objection}`);
+    });
+    expect(refused).toEqual([]);
+  });
+});
