@@ -59,6 +59,8 @@ const ok = (settings: Settings): LoadResult => ({
   notices: [],
   warnings: [],
   config: clientConfig([], NO_WRAP),
+  clients: new Map(),
+  users: undefined,
 });
 
 test("a reload takes the log level, and says which settings need a restart", () => {

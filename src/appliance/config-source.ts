@@ -31,13 +31,15 @@ export function openConfigSource(path: string): ConfigSource {
  */
 export function folderReader(folder: string, single?: string): ConfigReader {
   return {
-    list() {
+    list(name = "") {
+      const path = join(folder, name);
+      if (name !== "" && leadsOut(folder, path) !== undefined) return [];
       try {
-        return readdirSync(folder, { withFileTypes: true })
+        return readdirSync(path, { withFileTypes: true })
           .filter((e) => !e.isDirectory())
           .map((e) => e.name);
       } catch {
-        // An unreadable folder holds no profile; that is what will be reported.
+        // A folder that is not there, or cannot be read, holds nothing; of the profile's that will be reported.
         return [];
       }
     },

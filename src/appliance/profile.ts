@@ -6,13 +6,15 @@ import { dirname, join, normalize } from "node:path";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { printable } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
-import type { ConfigProblem, DialConfig } from "../protocol/config/types.ts";
+import type { ClientFile } from "../protocol/config/server-types.ts";
+import type { ConfigProblem, DialConfig, Role, ServerConfig } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
-import { parseSettings, type Settings, unreadableSettings } from "./settings.ts";
+import { readServerFiles, type ServerFiles } from "./profile-server.ts";
+import { parseSettings, type Settings, type SettingsResult, unreadableSettings } from "./settings.ts";
 
 export interface ConfigReader {
-  /** Names of the files at the top; the order does not matter. */
-  list(): readonly string[];
+  /** Names of the files in a folder, of those at the top where none is named; the order does not matter. Empty: no such folder. */
+  list(folder?: string): readonly string[];
   /** Content of a file by its name relative to the top. A string: why it cannot be read; undefined: it is not there. */
   read(name: string): Uint8Array | string | undefined;
 }
@@ -34,7 +36,14 @@ interface Loaded {
 }
 
 export type LoadResult =
-  | (Loaded & { readonly ok: true; readonly config: DialConfig })
+  | (Loaded & {
+      readonly ok: true;
+      readonly config: DialConfig | ServerConfig;
+      /** Of a server: the files of client-config-dir by their names, DEFAULT among them. */
+      readonly clients: ReadonlyMap<string, ClientFile>;
+      /** Of a server: the hash of each user's password; undefined: no login is asked for. */
+      readonly users: ReadonlyMap<string, string> | undefined;
+    })
   | (Loaded & { readonly ok: false; readonly problems: readonly ConfigProblem[] });
 
 export const SETTINGS_FILE = "appliance.toml";
@@ -48,12 +57,12 @@ export function loadProfile(reader: ConfigReader, options: LoadOptions = {}): Lo
     if (bytes !== undefined) used.add(foldedName(name));
     return bytes;
   };
-  const result = load({ list: () => reader.list(), read }, options);
+  const result = load({ list: (folder) => reader.list(folder), read }, options);
   // One file alone may lie anywhere.
   if (options.single !== undefined) return result;
   const idle = visible(reader.list()).filter((name) => !PROFILE.test(name) && !used.has(foldedName(name)));
   if (idle.length === 0) return result;
-  const notice = `not used: ${named(idle.sort())}; what counts is ${SETTINGS_FILE}, ${CREDENTIALS_FILE}, the OpenVPN file and the files that it names`;
+  const notice = `not used: ${named(idle.sort())}; what counts is ${SETTINGS_FILE}, ${CREDENTIALS_FILE}, the OpenVPN file and the files that ${SETTINGS_FILE} and it name`;
   return { ...result, notices: [notice] };
 }
 
@@ -62,43 +71,70 @@ const foldedName = (name: string): string => normalize(name).toLowerCase();
 
 function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   const toml = options.single === undefined ? reader.read(SETTINGS_FILE) : undefined;
-  const parsed =
+  const readSettings = (role?: Role): SettingsResult =>
     typeof toml === "string"
       ? unreadableSettings(SETTINGS_FILE, toml)
-      : parseSettings(SETTINGS_FILE, toml && decodeUtf8(toml));
-  const { settings } = parsed;
-  const problems: ConfigProblem[] = parsed.ok ? [] : [...parsed.problems];
-
-  const line = parsed.ok ? parsed.configLine : 1;
-  const name = options.single ?? settings.vpn.config ?? onlyProfile(reader.list());
+      : parseSettings(SETTINGS_FILE, toml && decodeUtf8(toml), role);
+  const first = readSettings();
+  const name = options.single ?? first.settings.vpn.config ?? onlyProfile(reader.list());
   const bytes = typeof name === "string" ? reader.read(name) : undefined;
-  if (options.single !== undefined && !(bytes instanceof Uint8Array)) {
-    const problem = bytes ?? "is not there any more";
-    problems.push({ origin: { file: options.single, line: 0 }, directive: "file", problem });
-    return { ok: false, settings, notices: [], warnings: [], problems };
-  }
   if (typeof name !== "string" || !(bytes instanceof Uint8Array)) {
-    const text = typeof name === "string" ? `the file "${printable(name)}" ${bytes ?? "is not there"}` : name.problem;
-    const isNamed = settings.vpn.config !== undefined;
-    const origin = isNamed ? { file: SETTINGS_FILE, line } : { file: options.place ?? "the configuration", line: 0 };
-    // A broken appliance.toml may have named it.
-    if (parsed.ok) problems.push({ origin, directive: "vpn.config", problem: text });
+    const { settings } = first;
+    const problems = [...(first.ok ? [] : first.problems), ...noProfile(first, name, bytes, options)];
     return { ok: false, settings, notices: [], warnings: [], problems };
   }
 
   const auth = reader.read(CREDENTIALS_FILE);
   const result = parseConfig({ file: name, text: bytes }, (file) => readBeside(reader, name, file), {
-    roles: ["client", "static"],
+    roles: ["client", "static", "server"],
     defaultCredentials: auth === undefined ? undefined : { label: CREDENTIALS_FILE, ...contentOf(auth) },
   });
-  const tls =
-    result.ok && result.config.role === "client"
-      ? checkTls(result.config, options.unixSeconds ?? Math.floor(Date.now() / 1000))
-      : { problems: [], warnings: [] };
-  const warnings = [...result.warnings, ...tls.warnings];
-  problems.push(...(result.ok ? tls.problems : result.problems));
-  if (result.ok && problems.length === 0) return { ok: true, settings, notices: [], warnings, config: result.config };
-  return { ok: false, settings, notices: [], warnings, problems };
+  // Some keys and defaults are one role's alone.
+  const parsed = readSettings(result.ok ? result.config.role : result.role);
+  const { settings } = parsed;
+  const problems: ConfigProblem[] = parsed.ok ? [] : [...parsed.problems];
+  if (!result.ok) {
+    problems.push(...result.problems);
+    return { ok: false, settings, notices: [], warnings: result.warnings, problems };
+  }
+  const { config } = result;
+  const usersLine = parsed.ok ? parsed.usersLine : 1;
+  const files = config.role === "server" ? serverFiles(config, reader, settings, usersLine) : NO_FILES;
+  const now = options.unixSeconds ?? Math.floor(Date.now() / 1000);
+  const tls = config.role === "static" ? { problems: [], warnings: [] } : checkTls(config, now);
+  const warnings = [...result.warnings, ...tls.warnings, ...files.warnings];
+  problems.push(...tls.problems, ...files.problems);
+  if (problems.length > 0) return { ok: false, settings, notices: [], warnings, problems };
+  return { ok: true, settings, notices: [], warnings, config, clients: files.clients, users: files.users };
+}
+
+const NO_FILES: ServerFiles = { clients: new Map(), users: undefined, problems: [], warnings: [] };
+
+function serverFiles(config: ServerConfig, reader: ConfigReader, { server }: Settings, line: number): ServerFiles {
+  const users = server.users === undefined ? undefined : { name: server.users, origin: { file: SETTINGS_FILE, line } };
+  return readServerFiles(config, reader, users);
+}
+
+/** Why there is no profile. */
+function noProfile(
+  parsed: SettingsResult,
+  name: string | { readonly problem: string },
+  content: string | Uint8Array | undefined,
+  { single, place }: LoadOptions,
+): ConfigProblem[] {
+  if (single !== undefined) {
+    const problem = typeof content === "string" ? content : "is not there any more";
+    return [{ origin: { file: single, line: 0 }, directive: "file", problem }];
+  }
+  // A broken appliance.toml may have named it.
+  if (!parsed.ok) return [];
+  const problem =
+    typeof name === "string" ? `the file "${printable(name)}" ${content ?? "is not there"}` : name.problem;
+  const isNamed = parsed.settings.vpn.config !== undefined;
+  const origin = isNamed
+    ? { file: SETTINGS_FILE, line: parsed.configLine }
+    : { file: place ?? "the configuration", line: 0 };
+  return [{ origin, directive: "vpn.config", problem }];
 }
 
 const contentOf = (file: Uint8Array | string): { text: string } | { unreadable: string } =>

@@ -20,7 +20,11 @@ export function sayLoaded(
   for (const notice of loaded.notices) log.write("info", "config.notice", notice);
   for (const { isWarning, found } of inOrder(loaded.warnings, loaded.ok ? [] : loaded.problems))
     log.write(isWarning ? "warn" : "error", isWarning ? "config.warning" : "config.invalid", formatProblem(found));
-  if (loaded.ok) return loaded.config;
+  if (loaded.ok && loaded.config.role !== "server") return loaded.config;
+  if (loaded.ok) {
+    log.write("error", "config.invalid", `${loaded.config.file}: the server role is not available yet`);
+    return current;
+  }
   // Without a problem there is no configuration yet; whoever loads it has said so.
   const problems = loaded.problems.length;
   if (current !== undefined) {

@@ -69,3 +69,11 @@ export function logLevel(text: string): LogLevel {
     throw new Bad(`"${shown(text)}" is none of ${LOG_LEVELS.join(", ")}`);
   return text as LogLevel;
 }
+
+const LAN_ACCESS = ["routed", "translated", "closed"] as const;
+
+export function lanAccess(text: string): (typeof LAN_ACCESS)[number] {
+  const access = LAN_ACCESS.find((each) => each === text);
+  if (access === undefined) throw new Bad(`"${shown(text)}" is none of ${LAN_ACCESS.join(", ")}`);
+  return access;
+}

@@ -48,7 +48,7 @@ test("text without quotes, another word for true, and an unknown name come with 
   expect(bad("[wan]\nmtu = 1400\nmtu = 1500\n")).toEqual([expect.not.stringContaining(";")]);
   expect(bad('[wan]\naddress = "DHCP"\n')).toEqual([expect.stringContaining('"DHCP" is neither "dhcp" nor')]);
   expect(bad("[log]\nfile = 1\n")).toEqual(["2: log.file: unknown key; [log] has level, syslog"]);
-  expect(bad("[vlan]\nfile = 1\n")).toEqual(["1: vlan: unknown table; there are wan, lan, vpn, log"]);
+  expect(bad("[vlan]\nfile = 1\n")).toEqual(["1: vlan: unknown table; there are wan, lan, vpn, server, log"]);
   expect(bad("name = 1\n")).toEqual([expect.stringContaining("there is only hostname")]);
 });
 
@@ -62,6 +62,9 @@ lan.dns = false
 lan.address6 = "fd12:3456:789a:1::1/64"
 vpn.config = "sub/office.ovpn"
 vpn.nat = false
+server.lan = "translated"
+server.internet = false
+server.users = "users.txt"
 log.level = "debug"
 `;
   expect(good(text)).toEqual({
@@ -88,6 +91,7 @@ log.level = "debug"
       address6: parseCidr("fd12:3456:789a:1::1/64") as Cidr,
     },
     vpn: { config: "sub/office.ovpn", nat: false, forwards: [] },
+    server: { lan: "translated", internet: false, users: "users.txt" },
     log: { level: "debug" },
   });
 });

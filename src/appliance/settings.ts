@@ -9,7 +9,7 @@ import type { LogLevel } from "../lib/log.ts";
 import type { Mac } from "../lib/mac.ts";
 import { withLineFeeds } from "../protocol/config/line-ends.ts";
 import { ProblemList } from "../protocol/config/problem-list.ts";
-import type { ConfigProblem } from "../protocol/config/types.ts";
+import type { ConfigProblem, Role } from "../protocol/config/types.ts";
 import { type Address6, gateway6, gateway6Problem, lanAddress6, wanAddress6 } from "./settings-address6.ts";
 import { type DhcpSettings, defaultDhcp, readDhcp } from "./settings-dhcp.ts";
 import { DEFAULT_DNS, type DnsSettings, readDns } from "./settings-dns.ts";
@@ -21,6 +21,7 @@ import {
   hostCidr,
   hostName,
   keyName,
+  lanAccess,
   listed,
   logLevel,
   shown,
@@ -28,6 +29,16 @@ import {
   unicastMac,
   wanAddress,
 } from "./settings-values.ts";
+
+/** `[server]`: what its clients reach, and who they are. */
+export interface ServerSettings {
+  /** Clients reach the LAN by their own addresses, as the gateway, or not at all. */
+  readonly lan: "routed" | "translated" | "closed";
+  /** They reach the internet by the WAN, translated to its address; undefined: where the profile pushes redirect-gateway. */
+  readonly internet: boolean | undefined;
+  /** The file of users and their passwords (users.ts); undefined: no login is asked for. */
+  readonly users: string | undefined;
+}
 
 export interface Settings {
   readonly hostname: string;
@@ -61,11 +72,12 @@ export interface Settings {
     readonly nat: boolean;
     readonly forwards: readonly ForwardSetting[];
   };
+  readonly server: ServerSettings;
   readonly log: { readonly level: LogLevel };
 }
 
 export type SettingsResult =
-  | { readonly ok: true; readonly settings: Settings; readonly configLine: number }
+  | { readonly ok: true; readonly settings: Settings; readonly configLine: number; readonly usersLine: number }
   | {
       readonly ok: false;
       /** What could be read, the defaults for the rest; where something is wrong with the WAN it has no address. */
@@ -88,6 +100,7 @@ export const DEFAULT_SETTINGS: Settings = {
   },
   lan: { mac: undefined, address: DEFAULT_LAN, address6: "auto", dhcp: defaultDhcp(DEFAULT_LAN), dns: DEFAULT_DNS },
   vpn: { config: undefined, nat: true, forwards: [] },
+  server: { lan: "routed", internet: undefined, users: undefined },
   log: { level: "info" },
 };
 
@@ -110,10 +123,13 @@ const KEYS: ReadonlySet<string> = new Set([
   "vpn.config",
   "vpn.nat",
   FORWARD,
+  "server.lan",
+  "server.internet",
+  "server.users",
   "log.level",
   "log.syslog",
 ]);
-const TABLES: ReadonlySet<string> = new Set(["wan", "lan", "vpn", "log"]);
+const TABLES: ReadonlySet<string> = new Set(["wan", "lan", "vpn", "server", "log"]);
 
 /** The smallest MTU that every IPv4 host must take (RFC 1122 3.3.3), and the largest of Ethernet with jumbo frames. */
 const MTU = { min: 576, max: 9000 };
@@ -122,14 +138,17 @@ const MTU = { min: 576, max: 9000 };
 const MAX_CHARACTERS = 32 * 1024;
 const MAX_NESTING = 16;
 
-/** @param text undefined where there is no file: the defaults */
-export function parseSettings(file: string, text: string | undefined): SettingsResult {
+/**
+ * @param text undefined where there is no file: the defaults
+ * @param role of the profile, by which some defaults go and some keys belong there or not; undefined: not known, and a client's count
+ */
+export function parseSettings(file: string, text: string | undefined, role?: Role): SettingsResult {
   const toml = withLineFeeds(text ?? "").replace(/^\ufeff/, "");
   if (toml.length > MAX_CHARACTERS) return unusable(file, 1, "file", `larger than ${MAX_CHARACTERS / 1024} KiB`);
   const deep = tooDeepAt(toml, MAX_NESTING);
   if (deep !== undefined)
     return unusable(file, deep, "syntax", `lists and tables within one another, more than ${MAX_NESTING} deep`);
-  const reading = new Reading(file);
+  const reading = new Reading(file, role);
   try {
     reading.collect(parseTOML(toml, { tomlVersion: "1.0" }));
   } catch (error) {
@@ -145,7 +164,7 @@ export function parseSettings(file: string, text: string | undefined): SettingsR
     const withWan = reading.hasFailed("wan") ? withoutWan(settings) : settings;
     return { ok: false, settings: reading.hasFailed("lan") ? withoutDhcp(withWan) : withWan, problems };
   }
-  return { ok: true, settings, configLine: reading.line("vpn.config") };
+  return { ok: true, settings, configLine: reading.line("vpn.config"), usersLine: reading.line("server.users") };
 }
 
 /** @param why as the end of a sentence that begins with the file's name */
@@ -200,9 +219,11 @@ class Reading {
   readonly #values = new Map<string, AST.TOMLContentNode>();
   readonly #forwards: ForwardTable[] = [];
   readonly #file: string;
+  readonly #role: Role | undefined;
 
-  constructor(file: string) {
+  constructor(file: string, role: Role | undefined) {
     this.#file = file;
+    this.#role = role;
   }
 
   /** Whether there is a problem in a table. */
@@ -277,7 +298,7 @@ class Reading {
         mac: this.#string("lan.mac", unicastMac),
         address: lan ?? defaults.lan.address,
         dhcp: this.#failed.has("lan.address") ? undefined : this.#dhcp(lan ?? defaults.lan.address),
-        dns: readDns(this.#values.get("lan.dns"), (text, line) => this.fail("lan.dns", text, line)),
+        dns: this.#dns(),
         address6: lan6,
       },
       vpn: {
@@ -285,14 +306,31 @@ class Reading {
         nat,
         forwards: this.#readForwards(nat, lan ?? defaults.lan.address, lan6),
       },
+      server: {
+        lan: this.#string("server.lan", lanAccess) ?? defaults.server.lan,
+        internet: this.#boolean("server.internet"),
+        users: this.#string("server.users", fileName),
+      },
       log: { level: this.#string("log.level", logLevel) ?? defaults.log.level },
     };
     this.#refuseUnbuilt();
+    this.#refuseOtherRole();
     this.#crossCheck(settings);
     return settings;
   }
 
+  /** The LAN of a server has its own services: it had them before there was a tunnel. */
+  #isOffByDefault(key: string): boolean {
+    return this.#role === "server" && !this.#values.has(key);
+  }
+
+  #dns(): DnsSettings | undefined {
+    if (this.#isOffByDefault("lan.dns")) return undefined;
+    return readDns(this.#values.get("lan.dns"), (text, line) => this.fail("lan.dns", text, line));
+  }
+
   #dhcp(lan: Cidr): DhcpSettings | undefined {
+    if (this.#isOffByDefault("lan.dhcp")) return undefined;
     return readDhcp(this.#values.get("lan.dhcp"), lan, (text, line) => this.fail("lan.dhcp", text, line));
   }
 
@@ -308,6 +346,19 @@ class Reading {
   #refuseUnbuilt(): void {
     if (this.#string("log.syslog", unicast) !== undefined)
       this.fail("log.syslog", "not available yet; remove the line");
+  }
+
+  /** What would be without effect, and was meant to have one. */
+  #refuseOtherRole(): void {
+    if (this.#role === undefined) return;
+    if (this.#role !== "server") {
+      for (const key of this.#values.keys())
+        if (key.startsWith("server.")) this.fail(key, "belongs to a server's profile, and this one is none");
+      return;
+    }
+    const remedy = "belongs to a client's profile; what a server's clients reach is said below [server]";
+    if (this.#values.has("vpn.nat")) this.fail("vpn.nat", remedy);
+    for (const { line } of this.#forwards) this.fail(FORWARD, remedy, line);
   }
 
   /** What two values mean together; each is looked at only where it is good by itself. */

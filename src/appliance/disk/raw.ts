@@ -36,7 +36,13 @@ export function readRaw(name: string, size: number, readAt: ReadAt): RawConfig |
 
 function mapReader(files: ReadonlyMap<string, Uint8Array | string>): ConfigReader {
   return {
-    list: () => [...files.keys()].filter((name) => !name.includes("/")),
+    list(folder = "") {
+      const prefix = folder === "" ? "" : `${folder}/`;
+      const inside = [...files.keys()]
+        .filter((name) => name.startsWith(prefix))
+        .map((name) => name.slice(prefix.length));
+      return inside.filter((name) => !name.includes("/"));
+    },
     read: (name) => files.get(name),
   };
 }

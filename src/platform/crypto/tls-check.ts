@@ -1,10 +1,25 @@
 /** What the TLS library says to the material and settings of a profile, before there is a server: problems and warnings at their line. */
+// Before what reads certificates is loaded.
+import "reflect-metadata";
 import { utc } from "../../lib/utc.ts";
-import type { ClientConfig, ConfigProblem } from "../../protocol/config/types.ts";
+import type {
+  ClientConfig,
+  ConfigProblem,
+  Material,
+  P2pConfig,
+  ServerConfig,
+  VerifyConfig,
+} from "../../protocol/config/types.ts";
+import { checkPeerCertificate } from "../../protocol/exchange/certificate-check.ts";
 import { tlsParameters } from "../../protocol/exchange/tls-parameters.ts";
+import { pemBlocks } from "./pem.ts";
 import { LibsslContext } from "./tls.ts";
 import type { Dated, Weak } from "./tls-material.ts";
 import { UnusableTls } from "./tls-unusable.ts";
+
+type Checked = "tls" | "verify" | "file";
+/** Of any role with TLS. */
+export type CheckedConfig = Pick<ClientConfig | P2pConfig, Checked> | Pick<ServerConfig, Checked | "entry">;
 
 export interface TlsCheck {
   readonly problems: readonly ConfigProblem[];
@@ -16,11 +31,12 @@ export interface TlsCheck {
  * dates that are not today's, authorities that crl-verify has no list of.
  * @param unixSeconds the wall clock
  */
-export function checkTls(config: Pick<ClientConfig, "tls" | "verify" | "file">, unixSeconds: number): TlsCheck {
+export function checkTls(config: CheckedConfig, unixSeconds: number): TlsCheck {
   const { tls, verify, file } = config;
   let context: LibsslContext;
   try {
-    context = new LibsslContext(tlsParameters(tls, verify));
+    const server = "entry" in config ? { isServer: true, clientCert: config.entry.clientCert } : {};
+    context = new LibsslContext({ ...tlsParameters(tls, verify), ...server });
   } catch (error) {
     if (!(error instanceof UnusableTls)) throw error;
     const origin = error.material?.origin ?? tls.origins[error.directive] ?? { file, line: 1 };
@@ -32,8 +48,34 @@ export function checkTls(config: Pick<ClientConfig, "tls" | "verify" | "file">, 
   const { dated, weak } = context.loaded;
   const dates = dated.flatMap((item) => warn(item, outOfDate(item, unixSeconds)));
   const lists = tls.crl === undefined ? [] : withoutList(dated).flatMap((item) => warn(item, noList(item)));
-  return { problems: [], warnings: [...weak.flatMap((item) => warn(item, tooWeak(item))), ...dates, ...lists] };
+  const purpose = "entry" in config ? unfit(tls.cert) : [];
+  return {
+    problems: [],
+    warnings: [...purpose, ...weak.flatMap((item) => warn(item, tooWeak(item))), ...dates, ...lists],
+  };
 }
+
+/** A server's certificate that most clients refuse, as their profiles have remote-cert-tls server. */
+function unfit(cert: Material | undefined): ConfigProblem[] {
+  if (cert === undefined) return [];
+  const [own] = pemBlocks("cert", cert, /CERTIFICATE$/, "certificate");
+  const refusal = own && checkPeerCertificate({ ...NO_DEMANDS, remoteCertTls: "server" }, [own.der]);
+  if (refusal === undefined) return [];
+  const has = refusal.problem.replace("the peer's certificate", "it");
+  const problem = `is not made for a server (${has}): clients with remote-cert-tls server refuse it; make one with the extended key usage serverAuth`;
+  return [{ origin: cert.origin, directive: "cert", problem }];
+}
+
+const NO_DEMANDS: VerifyConfig = {
+  remoteCertTls: undefined,
+  remoteCertEku: undefined,
+  remoteCertKu: undefined,
+  nsCertType: undefined,
+  x509Name: undefined,
+  usernameFields: ["CN"],
+  verifyHash: undefined,
+  peerFingerprints: undefined,
+};
 
 /** Authorities of the profile that no list is of. OpenVPN takes what they signed as not revoked. */
 function withoutList(dated: readonly Dated[]): Dated[] {

@@ -1,0 +1,145 @@
+/** What a server's profile names beside keys and certificates: its users, and the files of its clients. */
+import { dirname, join, normalize } from "node:path";
+import { besideNames } from "../protocol/config/beside.ts";
+import { parseClientFile } from "../protocol/config/client-file.ts";
+import { printable } from "../protocol/config/lexer.ts";
+import type { ClientFile } from "../protocol/config/server-types.ts";
+import type { ConfigProblem, Origin, ServerConfig } from "../protocol/config/types.ts";
+import { decodeUtf8 } from "../protocol/config/utf8.ts";
+import { parseUsers } from "../protocol/server/users.ts";
+import type { ConfigReader } from "./profile.ts";
+
+export interface ServerFiles {
+  readonly clients: ReadonlyMap<string, ClientFile>;
+  readonly users: ReadonlyMap<string, string> | undefined;
+  readonly problems: readonly ConfigProblem[];
+  readonly warnings: readonly ConfigProblem[];
+}
+
+/** Where appliance.toml names the file of users, and which. */
+export interface UsersFile {
+  readonly name: string;
+  readonly origin: Origin;
+}
+
+export function readServerFiles(config: ServerConfig, reader: ConfigReader, named: UsersFile | undefined): ServerFiles {
+  const problems: ConfigProblem[] = [];
+  const warnings: ConfigProblem[] = [];
+  const users = named && readUsers(reader, named, problems);
+  const clients = readClients(config, reader, problems, warnings);
+  checkEntry(config, named !== undefined, problems, warnings);
+  return { clients, users, problems, warnings };
+}
+
+function readUsers(
+  reader: ConfigReader,
+  { name, origin }: UsersFile,
+  problems: ConfigProblem[],
+): ReadonlyMap<string, string> | undefined {
+  const content = reader.read(name);
+  if (!(content instanceof Uint8Array)) {
+    const problem = `the file "${printable(name)}" ${content ?? "is not there; `morgana passwd NAME` prints a line for it"}`;
+    problems.push({ origin, directive: "server.users", problem });
+    return undefined;
+  }
+  const parsed = parseUsers({ file: name, text: decodeUtf8(content) });
+  if (parsed.ok) return parsed.users;
+  problems.push(...parsed.problems);
+  return undefined;
+}
+
+/** openvpn also goes on where the folder is not there: then no client has a file. */
+function readClients(
+  config: ServerConfig,
+  reader: ConfigReader,
+  problems: ConfigProblem[],
+  warnings: ConfigProblem[],
+): ReadonlyMap<string, ClientFile> {
+  const clients = new Map<string, ClientFile>();
+  const { clientFolder, clientFileNeeded } = config.entry;
+  if (clientFolder === undefined) return clients;
+  const { name, origin } = clientFolder;
+  const warn = (problem: string): void => void warnings.push({ origin, directive: "client-config-dir", problem });
+  const found = findFolder(config.file, name, reader);
+  if (found === undefined) {
+    if (clientFileNeeded)
+      warn(
+        `there is no folder "${printable(name)}", or it is empty; with ccd-exclusive nobody is let in without a file in it`,
+      );
+    return clients;
+  }
+  if (found.name !== name) warn(`"${printable(found.name)}" beside the profile is taken for "${printable(name)}"`);
+  for (const client of [...found.files].sort()) {
+    const file = join(found.name, client);
+    const path = join(found.path, client);
+    const content = reader.read(path);
+    if (!(content instanceof Uint8Array)) {
+      const problem = content ?? "is not there any more";
+      problems.push({ origin: { file, line: 0 }, directive: "file", problem });
+      continue;
+    }
+    const parsed = parseClientFile({ file, text: content }, (other) => reader.read(join(found.path, other)));
+    warnings.push(...parsed.warnings);
+    if (parsed.ok) clients.set(client, parsed.file);
+    else problems.push(...parsed.problems);
+  }
+  return clients;
+}
+
+interface Folder {
+  /** Relative to the profile. */
+  readonly name: string;
+  /** Relative to the top of the configuration. */
+  readonly path: string;
+  readonly files: readonly string[];
+}
+
+/** The folder of a profile by the rule for its files (beside.ts), with its files; hidden ones are no client's. */
+function findFolder(profile: string, name: string, reader: ConfigReader): Folder | undefined {
+  for (const candidate of besideNames(name)) {
+    const path = normalize(join(dirname(profile), candidate));
+    if (path.startsWith("..")) continue;
+    const files = reader.list(path).filter((file) => !file.startsWith("."));
+    if (files.length > 0) return { name: candidate, path, files };
+  }
+  return undefined;
+}
+
+const REMEDY =
+  'below [server] in appliance.toml write users = "users.txt", a file with a line of `morgana passwd NAME` for each user';
+
+/** What would let everybody in is a problem; what has no meaning without users is told. */
+function checkEntry(
+  { entry, file }: ServerConfig,
+  hasUsers: boolean,
+  problems: ConfigProblem[],
+  warnings: ConfigProblem[],
+): void {
+  const { clientCert, passwordOptional } = entry;
+  const at = (directive: string, problem: string): ConfigProblem => ({
+    origin: entry.origins[directive] ?? { file, line: 1 },
+    directive,
+    problem,
+  });
+  const certDirective = "client-cert-not-required" in entry.origins ? "client-cert-not-required" : "verify-client-cert";
+  if (clientCert !== "require" && !hasUsers)
+    problems.push(
+      at(
+        certDirective,
+        `${clientCert} would let in whoever has no certificate, since no user and password is asked for; ${REMEDY}, or write verify-client-cert require`,
+      ),
+    );
+  else if (clientCert === "none" && passwordOptional)
+    problems.push(
+      at(
+        "auth-user-pass-optional",
+        "lets in whoever has no password, and verify-client-cert none asks for nothing else",
+      ),
+    );
+  if (hasUsers) return;
+  if (entry.usernameAsCommonName)
+    problems.push(at("username-as-common-name", `nobody is asked for a user's name; ${REMEDY}`));
+  for (const directive of ["auth-user-pass-optional", "auth-gen-token"])
+    if (entry.origins[directive])
+      warnings.push(at(directive, `ignored: nobody is asked for a password; ${REMEDY}, if that is wanted`));
+}
