@@ -47,7 +47,7 @@ export type TokenCheck =
 
 const INVALID: TokenCheck = Object.freeze({ state: "invalid" });
 
-/** The key within the 256 bytes of a file of auth-gen-token-secret: the first half of its HMAC key. */
+/** The key within the 128 bytes of a file of auth-gen-token-secret: the first half of its HMAC key. */
 export const tokenKey = (secret: Uint8Array): Uint8Array => secret.slice(64, 96);
 
 /** Whether a password is meant as a token. */

@@ -56,7 +56,7 @@ export function wholeConfig(wrap: ControlWrap, change: Partial<WholeConfig> = {}
     },
     entry: {
       ...{ clientCert: "require", usernameAsCommonName: true, passwordOptional: false, token: none },
-      ...{ duplicateNames: false, clientFolder: none, clientFileNeeded: false },
+      ...{ duplicateNames: false, clientFolder: none, clientFileNeeded: false, origins: {} },
     },
     limits: {
       ...{ maxClients: 1024, connectFreq: none, connectFreqInitial: { count: 100, seconds: 10 } },

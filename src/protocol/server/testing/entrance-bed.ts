@@ -19,6 +19,7 @@ const ENTRY: EntryConfig = {
   duplicateNames: false,
   clientFolder: { name: "ccd", origin: { file: "server.conf", line: 1 } },
   clientFileNeeded: false,
+  origins: {},
 };
 
 /** What `server 10.8.0.0 255.255.255.0` stands for. */
