@@ -250,7 +250,7 @@ describe("leases outlive the server", () => {
 });
 
 /** A pool as OpenVPN writes it down: a list that is looked through from its beginning. */
-class Model {
+class PoolModel {
   readonly list: { name: string | undefined; isTaken: boolean; isFixed: boolean; at: number }[];
 
   constructor(size: number) {
@@ -276,25 +276,25 @@ const SIZE = 6;
 const small = (): AddressPool => new AddressPool(network("subnet", "10.8.0.1/24", ["10.8.0.2", "10.8.0.7"]), false);
 const place = fc.nat(SIZE - 1);
 
-class Take implements fc.Command<Model, Real> {
+class Take implements fc.Command<PoolModel, Real> {
   readonly name: string;
   constructor(name: string) {
     this.name = name;
   }
   check = () => true;
-  run(model: Model, real: Real) {
+  run(model: PoolModel, real: Real) {
     expect(real.pool.take(this.name)?.place).toBe(model.take(this.name));
   }
   toString = () => `take ${this.name}`;
 }
 
-class Release implements fc.Command<Model, Real> {
+class Release implements fc.Command<PoolModel, Real> {
   readonly place: number;
   constructor(place: number) {
     this.place = place;
   }
   check = () => true;
-  run(model: Model, real: Real) {
+  run(model: PoolModel, real: Real) {
     real.now++;
     real.pool.release(real.now, this.place);
     const entry = model.list[this.place]!;
@@ -303,22 +303,22 @@ class Release implements fc.Command<Model, Real> {
   toString = () => `release ${this.place}`;
 }
 
-class Fix implements fc.Command<Model, Real> {
+class Fix implements fc.Command<PoolModel, Real> {
   readonly place: number;
   constructor(place: number) {
     this.place = place;
   }
   check = () => true;
-  run(model: Model, real: Real) {
+  run(model: PoolModel, real: Real) {
     real.pool.fix([real.pool.at(this.place).address!]);
     model.list[this.place]!.isFixed = true;
   }
   toString = () => `fix ${this.place}`;
 }
 
-class Restart implements fc.Command<Model, Real> {
+class Restart implements fc.Command<PoolModel, Real> {
   check = () => true;
-  run(model: Model, real: Real) {
+  run(model: PoolModel, real: Real) {
     real.now++;
     const leases = real.pool.leases();
     real.pool = small();
@@ -345,7 +345,7 @@ test("whatever is done, the pool is the plain list of OpenVPN", () => {
   );
   fc.assert(
     fc.property(commands, (list) => {
-      fc.modelRun(() => ({ model: new Model(SIZE), real: { pool: small(), now: 100 } }), list);
+      fc.modelRun(() => ({ model: new PoolModel(SIZE), real: { pool: small(), now: 100 } }), list);
     }),
     { numRuns: 500 },
   );
