@@ -30,7 +30,7 @@ const IN_CONNECTION: Readonly<Record<InConnection, string>> = {
 /** A row for each name, by the alphabet, and below the table what is said. */
 export function directiveTable(): string {
   const byName = [...Map.groupBy(DIRECTIVES, ({ name }) => name)].sort(([a], [b]) => (a < b ? -1 : 1));
-  const heads = ["Directive", "Client", "Server", "P2P", "Static key", "`<connection>`"];
+  const heads = ["Directive", "Client", "Server", "P2P", "Static key", "`<connection>`", "Client's file"];
   return `${aligned([heads, ...byName.map(([name, same]) => cells(name, same))])}\n${sayings()}`;
 }
 
@@ -41,7 +41,9 @@ function cells(name: string, same: readonly Directive[]): string[] {
     return same[0]?.isPassedOver ? "warning" : "";
   };
   const form = same.some(({ inline }) => inline) ? `\`${name}\`, \`<${name}>\`` : `\`${name}\``;
-  return [form, ...ROLES.map(of), IN_CONNECTION[same[0]?.inConnection ?? "refused"]];
+  const ofClient = same.find(({ inClientFile }) => inClientFile);
+  const inConnection = IN_CONNECTION[same[0]?.inConnection ?? "refused"];
+  return [form, ...ROLES.map(of), inConnection, ofClient === undefined ? "" : SUPPORT[ofClient.support]];
 }
 
 /** As the formatter aligns it. */
