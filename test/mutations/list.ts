@@ -2,6 +2,7 @@
 import { APPLIANCE } from "./list/appliance.ts";
 import { AUTOCONF } from "./list/autoconf.ts";
 import { DNS } from "./list/dns.ts";
+import { ENTRY } from "./list/entry.ts";
 import { HOST } from "./list/host.ts";
 import { IP6 } from "./list/ip6.ts";
 import { IPV6_APPLIANCE } from "./list/ipv6-appliance.ts";
@@ -22,6 +23,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...PROTOCOL,
   ...TLS,
   ...SERVER,
+  ...ENTRY,
   ...WIRE,
   ...STACK,
   ...TCP,

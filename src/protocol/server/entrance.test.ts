@@ -173,6 +173,16 @@ describe("a password", () => {
   });
 });
 
+test("a password is that of the file that is read by then", () => {
+  const of = (users: Map<string, string>) => setup({ users, entry: { clientCert: "none" } });
+  const door = entranceOf(of(new Map([["alice", ALICE_HASH]])));
+  const asked = identityOf(door, ALICE, HOME);
+  door.reload(NOW, of(new Map([["alice", `${ALICE_HASH}2`]])));
+  expect(door.verified(NOW, asked, true)).toMatchObject({ kind: "refuse" });
+  door.reload(NOW, of(new Map([["alice", ALICE_HASH]])));
+  expect(door.verified(NOW, asked, true)).toMatchObject({ kind: "accept" });
+});
+
 describe("a renegotiation makes nobody another", () => {
   const users = new Map([
     ["alice", ALICE_HASH],
@@ -191,6 +201,17 @@ describe("a renegotiation makes nobody another", () => {
     });
     expect(again(shown("c1", "bob"))).toMatchObject({ cause: expect.stringContaining('user changed from "alice"') });
     expect(again(shown("c1", "alice", 2))).toMatchObject({ cause: expect.stringContaining("certificate changed") });
+  });
+
+  test("others' wrong passwords do not end a session, neither of its name nor of its address", () => {
+    const entrance = entranceOf(setup({ users, entry: { clientCert: "none" } }));
+    const asked = identityOf(entrance, ALICE, HOME);
+    for (let i = 0; i < 40; i++) entrance.verified(NOW, asked, false);
+    expect(entrance.judge(NOW, ALICE, undefined, HOME)).toMatchObject({ reason: "Too many failed logins" });
+    const renewed = entrance.judge(NOW, ALICE, asked.identity, HOME);
+    if (renewed.kind !== "password") throw new Error("no password is asked for");
+    expect(entrance.verified(NOW, renewed, true)).toMatchObject({ kind: "accept" });
+    expect(entrance.verified(NOW, renewed, false)).toMatchObject({ reason: "wrong user name or password" });
   });
 
   test("nor may a login come or go", () => {

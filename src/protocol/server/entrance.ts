@@ -103,15 +103,16 @@ export class Entrance implements EntryDesk {
     if (change !== undefined) return change;
     return isToken(password)
       ? this.#byToken(unixSeconds, identity, password, earlier)
-      : this.#byPassword(unixSeconds, identity, password, from);
+      : this.#byPassword(unixSeconds, identity, password, from, earlier !== undefined);
   }
 
   /** What a password came to. A right one is refused all the same where too many wrong ones came in the meantime. */
   verified(unixSeconds: number, asked: AskPassword, isRight: boolean): Accept | Refuse {
-    const { user, hash, identity, from } = asked;
-    const blocked = this.#blocked(unixSeconds, user, from);
+    const { user, hash, identity, from, isRenewal } = asked;
+    const blocked = isRenewal ? undefined : this.#blocked(unixSeconds, user, from);
     if (blocked !== undefined) return blocked;
-    if (!isRight || hash === undefined) {
+    // Another file may have been read in the meantime.
+    if (!isRight || hash === undefined || this.#setup.users?.get(user) !== hash) {
       this.#attempts.failed(unixSeconds, user, from);
       return refuse(
         WRONG_LOGIN,
@@ -158,12 +159,11 @@ export class Entrance implements EntryDesk {
   }
 
   /**
-   * Takes {@link leases} of before, or of a file (pool-file.ts), before the first client. Where ifconfig-pool-persist is written with 0
-   * seconds, nobody else gets what is named there.
+   * Takes {@link leases} of before, or of a file (pool-file.ts), before the first client.
    * @returns what was left out, each a sentence
    */
   restore(unixSeconds: number, leases: readonly PoolLease[]): string[] {
-    return this.#guests.pool.restore(unixSeconds, leases, this.#setup.config.network.persist?.seconds === 0);
+    return this.#guests.pool.restore(unixSeconds, leases);
   }
 
   /** Another configuration or other files; who is in, leases and failed attempts stay. */
@@ -212,10 +212,18 @@ export class Entrance implements EntryDesk {
     return this.#admit({ ...identity, token: check.session });
   }
 
-  #byPassword(unixSeconds: number, identity: Identity, password: string, from: IpAddress): Refuse | AskPassword {
+  /** In a renegotiation nothing is guessed that is not known: others' wrong passwords do not end a session. */
+  #byPassword(
+    unixSeconds: number,
+    identity: Identity,
+    password: string,
+    from: IpAddress,
+    isRenewal: boolean,
+  ): Refuse | AskPassword {
     const { user = "" } = identity;
+    const blocked = isRenewal ? undefined : this.#blocked(unixSeconds, user, from);
     const hash = this.#setup.users?.get(user);
-    return this.#blocked(unixSeconds, user, from) ?? { kind: "password", user, password, hash, identity, from };
+    return blocked ?? { kind: "password", user, password, hash, identity, from, isRenewal };
   }
 
   #blocked(unixSeconds: number, user: string, from: IpAddress): Refuse | undefined {

@@ -29,6 +29,7 @@ export interface AskPassword {
   /** Who it is if the password is right. */
   readonly identity: Identity;
   readonly from: IpAddress;
+  readonly isRenewal: boolean;
 }
 
 export type Judgement = Accept | Refuse | AskPassword;

@@ -201,8 +201,13 @@ describe("addresses", () => {
       "10.8.0.3",
       "10.8.0.2",
     ]);
-    const fixed = entranceOf(setup({ network: { pool: two, persist: { file: "ipp.txt", seconds: 0 } } }));
-    fixed.restore(NOW, entrance.leases());
+    const fixed = entranceOf(setup({ network: { pool: two } }));
+    fixed.restore(
+      NOW,
+      entrance.leases().map((lease) => ({ ...lease, isFixed: true })),
+    );
+    // Also behind a reload.
+    fixed.reload(NOW, setup({ network: { pool: two } }));
     expect(cause(fixed, "c3")).toContain("used up");
     expect(cause(fixed, "c2")).toBe("let in");
   });

@@ -80,7 +80,7 @@ export class Guests {
     const leases = this.#pool.leases();
     this.#setup = setup;
     this.#pool = poolOf(setup);
-    const problems = this.#pool.restore(unixSeconds, leases, false);
+    const problems = this.#pool.restore(unixSeconds, leases);
     const gone: { guest: Guest; cause: string }[] = [];
     const changed: { guest: Guest; now: Guest }[] = [];
     const before = [...this.#kept];

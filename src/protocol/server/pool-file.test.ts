@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { IpAddress, parseIp } from "../../lib/ip.ts";
 import { formatPoolFile, parsePoolFile } from "./pool-file.ts";
 
-const parse = (text: string) => parsePoolFile({ file: "ipp.txt", text });
+const parse = (text: string) => parsePoolFile({ file: "ipp.txt", text }, false);
 const words = (text: string): string[] =>
   parse(text).leases.map(({ name, address, address6 }) => [name, address ?? "-", address6 ?? "-"].join("|"));
 
@@ -20,6 +20,13 @@ test("a line that is none is named, and the others count", () => {
   const { leases, problems } = parse("c1\nc2,10.8.0.300,\n,10.8.0.2,\nc3,,\nc4,10.8.0.2,\nc5,10.8.0.3,fd00::zz");
   expect(leases.map(({ name }) => name)).toEqual(["c4"]);
   expect(problems.map(({ origin }) => origin.line)).toEqual([1, 2, 3, 4, 6]);
+});
+
+test("a file that is only read fixes what it names", () => {
+  const { leases } = parsePoolFile({ file: "ipp.txt", text: "c1,10.8.0.2," }, true);
+  expect(leases).toEqual([
+    { name: "c1", address: parseIp("10.8.0.2"), address6: undefined, releasedAt: undefined, isFixed: true },
+  ]);
 });
 
 test("of net30 the first of four stands in the file", () => {

@@ -16,8 +16,14 @@ export interface PoolFile {
 
 const MAX_PROBLEMS = 20;
 
-/** Never throws. A name may have commas in it: the last two columns are the addresses. */
-export function parsePoolFile({ file, text }: { readonly file: string; readonly text: string }): PoolFile {
+/**
+ * Never throws. A name may have commas in it: the last two columns are the addresses.
+ * @param isFixed ifconfig-pool-persist with 0 seconds: nobody else gets what is named in the file
+ */
+export function parsePoolFile(
+  { file, text }: { readonly file: string; readonly text: string },
+  isFixed: boolean,
+): PoolFile {
   const leases: PoolLease[] = [];
   const problems: ConfigProblem[] = [];
   const wrong = (line: number, problem: string): void => {
@@ -35,7 +41,7 @@ export function parsePoolFile({ file, text }: { readonly file: string; readonly 
       break;
     }
     if (lease === undefined) wrong(i + 1, `"${printable(line)}" is not of the form NAME,IPV4,IPV6`);
-    else leases.push(lease);
+    else leases.push(isFixed ? { ...lease, isFixed } : lease);
   }
   return { leases, problems };
 }

@@ -71,16 +71,11 @@ describe("ranges as OpenVPN 2.6 has them (helper_client_server, ifconfig_pool_in
   });
 
   test("both: as many as the smaller one has, and the n-th of both is the same client's", () => {
-    const pool = new AddressPool(
-      { ...SUBNET, ...network("subnet", "10.8.0.1/24", ["10.8.0.2", "10.8.0.254"], ["fd00::1/64", "fd00::1000/64"]) },
-      false,
-    );
+    const range = ["10.8.0.2", "10.8.0.254"] as const;
+    const pool = new AddressPool(network("subnet", "10.8.0.1/24", range, ["fd00::1/64", "fd00::1000/64"]), false);
     expect(pool.size).toBe(253);
     expect(taken(pool, "a", "b")).toEqual(["10.8.0.2 fd00::1000", "10.8.0.3 fd00::1001"]);
-    const small = new AddressPool(
-      network("subnet", "10.8.0.1/24", ["10.8.0.2", "10.8.0.254"], ["fd00::1/124", "fd00::2/124"]),
-      false,
-    );
+    const small = new AddressPool(network("subnet", "10.8.0.1/24", range, ["fd00::1/124", "fd00::2/124"]), false);
     expect(small.size).toBe(14);
   });
 
@@ -183,7 +178,7 @@ describe("leases outlive the server", () => {
     const leases = pool.leases();
     expect(leases).toEqual([lease("a", "10.8.0.2", "fd00::1000"), lease("b", "10.8.0.3", "fd00::1001", 10)]);
     const again = new AddressPool(both, false);
-    expect(again.restore(20, leases, false)).toEqual([]);
+    expect(again.restore(20, leases)).toEqual([]);
     expect(again.leases()).toEqual([{ ...leases[0]!, releasedAt: 20 }, leases[1]!]);
     expect(taken(again, "c", "b", "d", "e", "f")).toEqual([
       "10.8.0.4 fd00::1002",
@@ -196,38 +191,35 @@ describe("leases outlive the server", () => {
 
   test("what is not of the pool is left out, in words; IPv4 counts where the two differ, and IPv6 where it is alone", () => {
     const pool = new AddressPool(both, false);
-    const problems = pool.restore(
-      1,
-      [
-        lease("a", "10.8.0.9"),
-        lease("b", "10.8.0.1"),
-        lease("c", "10.8.0.4", "fd00::1000"),
-        lease("d", undefined, "fd00::1003"),
-        lease("e", "10.9.0.1", "fd00::1000"),
-        lease("f", undefined, "fd01::1000"),
-        lease("g", undefined),
-      ],
-      false,
-    );
+    const problems = pool.restore(1, [
+      lease("a", "10.8.0.9"),
+      lease("b", "10.8.0.1"),
+      lease("c", "10.8.0.4", "fd00::1000"),
+      lease("d", undefined, "fd00::1003"),
+      lease("e", "10.9.0.1", "fd00::1000"),
+      lease("f", undefined, "fd01::1000"),
+      lease("g", undefined),
+    ]);
     expect(problems.map((text) => text.split('"')[1])).toEqual(["a", "b", "f", "g"]);
     expect(taken(pool, "c", "d", "e")).toEqual(["10.8.0.4 fd00::1002", "10.8.0.5 fd00::1003", "10.8.0.2 fd00::1000"]);
   });
 
   test("of two leases of one address the later one counts (ifconfig_pool_set)", () => {
     const pool = new AddressPool(SUBNET, false);
-    pool.restore(1, [lease("a", "10.8.0.2"), lease("b", "10.8.0.2")], false);
+    pool.restore(1, [lease("a", "10.8.0.2"), lease("b", "10.8.0.2")]);
     expect(taken(pool, "a", "b")).toEqual(["10.8.0.3", "10.8.0.2"]);
   });
 
   test("a lease of the future is of now, so that it does not wait for ever", () => {
     const pool = new AddressPool(SUBNET, false);
-    pool.restore(100, [lease("a", "10.8.0.2", undefined, 1e12)], false);
+    pool.restore(100, [lease("a", "10.8.0.2", undefined, 1e12)]);
     expect(pool.leases()).toMatchObject([{ releasedAt: 100 }]);
   });
 
   test("a file that is only read keeps its addresses for its names (ifconfig-pool-persist with 0 seconds)", () => {
     const pool = new AddressPool(both, false);
-    pool.restore(1, [lease("a", "10.8.0.2"), lease("b", "10.8.0.3")], true);
+    const fixed = [lease("a", "10.8.0.2"), lease("b", "10.8.0.3")].map((one) => ({ ...one, isFixed: true }));
+    pool.restore(1, fixed);
     expect(taken(pool, "c", "d", "e", "b")).toEqual([
       "10.8.0.4 fd00::1002",
       "10.8.0.5 fd00::1003",
@@ -322,7 +314,7 @@ class Restart implements fc.Command<PoolModel, Real> {
     real.now++;
     const leases = real.pool.leases();
     real.pool = small();
-    real.pool.restore(real.now, leases, false);
+    real.pool.restore(real.now, leases);
     for (const entry of model.list) {
       if (entry.name !== undefined && entry.isTaken) entry.at = real.now;
       if (entry.name === undefined) entry.at = 0;

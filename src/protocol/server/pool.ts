@@ -26,6 +26,8 @@ export interface PoolLease {
   readonly address6: IpAddress | undefined;
   /** Seconds since 1970; undefined: it has it now. */
   readonly releasedAt: number | undefined;
+  /** Nobody else gets it (a file of ifconfig-pool-persist with 0 seconds). */
+  readonly isFixed?: boolean;
 }
 
 /** IFCONFIG_POOL_MAX of OpenVPN's pool.h. */
@@ -47,7 +49,7 @@ export class AddressPool {
   readonly #state: Uint8Array;
   /** 0: nobody ever had it. */
   readonly #releasedAt: Float64Array;
-  /** ifconfig-pool-persist with 0 seconds: what the file says is as fixed as ifconfig-push. */
+  /** 1: only the name that it has gets it. */
   readonly #owned: Uint8Array;
 
   /** @param duplicates duplicate-cn: who had what counts for nothing, and the first free place is given */
@@ -136,18 +138,18 @@ export class AddressPool {
       if (name === undefined) return [];
       const { address, address6 } = this.at(place);
       const isTaken = (this.#state[place]! & TAKEN) !== 0;
-      return [{ name, address, address6, releasedAt: isTaken ? undefined : this.#releasedAt[place]! }];
+      const fixed = this.#owned[place] === 1 ? { isFixed: true } : {};
+      return [{ name, address, address6, releasedAt: isTaken ? undefined : this.#releasedAt[place]!, ...fixed }];
     });
   }
 
   /**
    * What names had before this server began. Of two leases of one place the later one counts, as in OpenVPN.
-   * @param isFixed nobody else gets what is named here (ifconfig-pool-persist with 0 seconds)
    * @returns what was left out, and why
    */
-  restore(unixSeconds: number, leases: readonly PoolLease[], isFixed: boolean): string[] {
+  restore(unixSeconds: number, leases: readonly PoolLease[]): string[] {
     const problems: string[] = [];
-    for (const { name, address, address6, releasedAt } of leases) {
+    for (const { name, address, address6, releasedAt, isFixed } of leases) {
       const [place, place6] = [this.#placeOf(address), this.#placeOf(address6)];
       const found = place ?? place6;
       const words = [address, address6].filter((value) => value !== undefined).join(" and ");
@@ -156,7 +158,7 @@ export class AddressPool {
       else {
         this.#names[found] = name;
         this.#releasedAt[found] = Math.max(1, Math.min(releasedAt ?? unixSeconds, unixSeconds));
-        if (isFixed) this.#owned[found] = 1;
+        this.#owned[found] = isFixed === true ? 1 : 0;
       }
     }
     return problems;

@@ -64,13 +64,7 @@ function hashProblem(hash: string): string | undefined {
   const found = HASH.exec(hash);
   if (found === null) return "is no hash of a password by argon2id";
   const [memory, passes, lanes] = found.slice(1).map(Number) as [number, number, number];
-  if (
-    memory <= MOST.memory &&
-    passes <= MOST.passes &&
-    lanes <= MOST.lanes &&
-    memory >= 8 * lanes &&
-    passes * lanes > 0
-  )
-    return undefined;
+  const isBounded = memory <= MOST.memory && passes <= MOST.passes && lanes <= MOST.lanes;
+  if (isBounded && memory >= 8 * lanes && passes * lanes > 0) return undefined;
   return `asks for m=${memory},t=${passes},p=${lanes}, and no more than m=${MOST.memory},t=${MOST.passes},p=${MOST.lanes} is spent on a login`;
 }

@@ -39,7 +39,15 @@ export class FakeDesk implements EntryDesk {
     const identity: Identity = { name, isSingle: this.isSingle, user: name, fingerprint: undefined, token: undefined };
     const hash = this.withPassword.get(name);
     if (hash === undefined) return { kind: "accept", identity };
-    return { kind: "password", user: name, password: login.password ?? "", hash, identity, from };
+    return {
+      kind: "password",
+      user: name,
+      password: login.password ?? "",
+      hash,
+      identity,
+      from,
+      isRenewal: earlier !== undefined,
+    };
   }
 
   verified(_unixSeconds: number, { user, identity }: AskPassword, isRight: boolean): Accept | Refuse {
