@@ -59,7 +59,18 @@ test("a clock that is set back neither forgives nor locks out for longer", () =>
   expect(attempts.blocked(NOW - 99_940, "ann", ELSEWHERE)).toBeUndefined();
 });
 
-test("what is kept is bounded, and who failed most is kept", () => {
+test("what is kept is bounded: who failed least is forgotten", () => {
+  const attempts = new Attempts();
+  const five = (name: string): void => fail(attempts, 5, name, IpAddress.fromIpv4(Number(name)));
+  fail(attempts, 4, "ann", HOME);
+  for (let i = 0; i < 4096; i++) five(`${i}`);
+  fail(attempts, 9, "ann", HOME);
+  expect(attempts.blocked(NOW, "ann", ELSEWHERE)).toBeUndefined();
+  fail(attempts, 1, "ann", HOME);
+  expect(attempts.blocked(NOW, "ann", ELSEWHERE)).toBeDefined();
+});
+
+test("who failed most is kept", () => {
   const attempts = new Attempts();
   fail(attempts, 10, "ann", HOME);
   for (let i = 0; i < 5000; i++) attempts.failed(NOW, `name${i}`, IpAddress.fromIpv4(i));

@@ -44,9 +44,10 @@ const CASES: readonly Case[] = (["none", "optional", "require"] as const).flatMa
 );
 
 /**
- * What OpenVPN 2.6 does, with a script in the users' place that knows alice and, where auth-user-pass-optional lets a client without a login
- * come as far as that, looks at the certificate. In two things this server is not like it: who has no certificate where nobody has one
- * is called by the user's name, not UNDEF; and a server without users and certificates lets nobody in, in words.
+ * What OpenVPN 2.6.14 does, with a script in the users' place that knows alice and, where auth-user-pass-optional lets a client without a
+ * login come as far as that, looks at the certificate. Each combination that its client and its server can have was seen once, with the
+ * names that its log gives them. In two things this server is not like it: who has no certificate where nobody has one is called by
+ * the user's name, not UNDEF; and a server without users and certificates, with which OpenVPN does not start, lets nobody in.
  */
 function expected({ clientCert, hasUsers, optional, asName, shows }: Case): string {
   const hasCertificate = (shows === "certificate" || shows === "both") && clientCert !== "none";
@@ -117,6 +118,9 @@ describe("names", () => {
     const bad = namedCertificate("c\u009b1\u202eevil");
     const judged = entrance.judge(NOW, login({ certificates: [bad] }), undefined, HOME) as { cause: string };
     expect(judged.cause).toContain('no file "c?1?evil" in ccd');
+    const before = { name: "c1", isSingle: true, user: undefined, fingerprint: undefined, token: undefined };
+    const changed = entranceOf(setup({})).judge(NOW, login({ certificates: [bad] }), before, HOME);
+    expect(changed).toMatchObject({ cause: expect.stringContaining('to "c?1?evil"') });
   });
 });
 

@@ -68,12 +68,40 @@ describe("what is pushed", () => {
     const found = guest(entranceOf(setup({ network: six, clients: one({ address, address6 }) })), "c1");
     expect(found.options.slice(-2)).toEqual(["ifconfig-ipv6 fd00::77/64 fd00::2", "ifconfig 10.8.0.77 255.255.255.0"]);
     expect(found.warnings).toEqual([]);
-    // As with OpenVPN: with an address of its own it gets none of the pool's, of neither family.
-    const four = guest(entranceOf(setup({ network: six, clients: one({ address }) })), "c1");
-    expect([four.address6, four.warnings]).toEqual([undefined, [expect.stringContaining("ifconfig-ipv6-push")]]);
     const without = { ...address6, gateway: undefined };
     const mixed = guest(entranceOf(setup({ network: six, clients: one({ address6: without }) })), "c1");
     expect(mixed.options.slice(-2)).toEqual(["ifconfig-ipv6 fd00::77/64 fd00::1", "ifconfig 10.8.0.2 255.255.255.0"]);
+  });
+
+  test("who has an IPv4 address of its own has an IPv6 one that is nobody else's, as OpenVPN's is not", () => {
+    const at = (local: string) => ({ address: { local: ip(local), second: ip("255.255.255.0") } });
+    const inside = entranceOf(setup({ network: six, clients: one(at("10.8.0.3")) }));
+    expect(["c1", "c2", "c3"].map((name) => `${guest(inside, name).networks}`)).toEqual([
+      "10.8.0.3/32,fd00::1001/128",
+      "10.8.0.2/32,fd00::1000/128",
+      "10.8.0.4/32,fd00::1002/128",
+    ]);
+    const outside = entranceOf(setup({ network: six, clients: one(at("10.9.0.3")) }));
+    const c1 = guest(outside, "c1");
+    expect(`${c1.networks}`).toBe("10.9.0.3/32,fd00::1000/128");
+    expect(`${guest(outside, "c2").networks}`).toBe("10.8.0.3/32,fd00::1001/128");
+    outside.release(NOW, c1);
+    expect(guest(outside, "c1").address6).toEqual(ip("fd00::1000"));
+  });
+
+  test("where no IPv6 address is left for it, or a file gives it to another, it has none, in words", () => {
+    const address = { local: ip("10.8.0.3"), second: ip("255.255.255.0") };
+    const address6 = { local: parseCidr("fd00::1001/64")!, gateway: undefined };
+    const taken = entranceOf(
+      setup({ network: six, clients: new Map([file("c1", { address }), file("c2", { address6 })]) }),
+    );
+    const lack = [expect.stringContaining("ifconfig-ipv6-push gives it one")];
+    expect(guest(taken, "c1")).toMatchObject({ address: ip("10.8.0.3"), address6: undefined, warnings: lack });
+    expect(guest(taken, "c2")).toMatchObject({ address: ip("10.8.0.2"), address6: ip("fd00::1001") });
+    const two = { ...six, pool: { first: ip("10.8.0.4"), last: ip("10.8.0.5") } };
+    const full = entranceOf(setup({ network: two, clients: one({ address }) }));
+    for (const name of ["c2", "c3"]) guest(full, name);
+    expect(guest(full, "c1")).toMatchObject({ address: ip("10.8.0.3"), address6: undefined, warnings: lack });
   });
 
   test("what the file adds stands behind what everybody gets", () => {
@@ -126,6 +154,60 @@ describe("what is pushed", () => {
     expect(found.options).toEqual(["ifconfig 10.8.0.2 255.255.255.0"]);
     expect(found.warnings).toEqual([expect.stringContaining("a,b"), expect.stringContaining("ping 10?x")]);
   });
+});
+
+/**
+ * Seen of the real openvpn 2.6.14 (`server 10.8.0.0 255.255.255.0`, `server-ipv6 fd00:8::/64` where there is IPv6, keepalive 10 60), without
+ * what the data channel needs: its push reply for a file of client-config-dir.
+ */
+const ALL = ["route 10.66.0.0 255.255.0.0", "dhcp-option DNS 10.8.0.1", "route 192.168.77.0 255.255.255.0"];
+const SEEN: readonly { what: string; has6: boolean; file: Partial<ClientFile>; reply: readonly string[] }[] = [
+  { what: "nothing", has6: false, file: {}, reply: [...ALL, ...PUSH, "ifconfig 10.8.0.2 255.255.255.0"] },
+  {
+    what: "nothing, with IPv6",
+    has6: true,
+    file: {},
+    reply: [...ALL, "tun-ipv6", ...PUSH, "ifconfig-ipv6 fd00:8::1000/64 fd00:8::1", "ifconfig 10.8.0.2 255.255.255.0"],
+  },
+  {
+    what: "ifconfig-ipv6-push fd00:8::77/64",
+    has6: true,
+    file: { address6: { local: parseCidr("fd00:8::77/64")!, gateway: undefined } },
+    reply: [...ALL, "tun-ipv6", ...PUSH, "ifconfig-ipv6 fd00:8::77/64 fd00:8::1", "ifconfig 10.8.0.2 255.255.255.0"],
+  },
+  {
+    what: "push and iroute",
+    has6: false,
+    file: { push: ["route 10.99.0.0 255.255.0.0"], networks: cidrs("192.168.77.0/24") },
+    reply: [...[...ALL.slice(0, 2), ...PUSH], ...["route 10.99.0.0 255.255.0.0", "ifconfig 10.8.0.2 255.255.255.0"]],
+  },
+  {
+    what: 'push-remove route, push "ping 3"',
+    has6: false,
+    file: { pushRemove: ["route"], push: ["ping 3"] },
+    reply: [
+      ...["dhcp-option DNS 10.8.0.1", "topology subnet", "ping 10", "ping-restart 60", "ping 3"],
+      "ifconfig 10.8.0.2 255.255.255.0",
+    ],
+  },
+  {
+    what: "push-remove ifconfig",
+    has6: true,
+    file: { pushRemove: ["ifconfig"] },
+    reply: [...ALL, "tun-ipv6", ...PUSH, "ifconfig-ipv6 fd00:8::1000/64 fd00:8::1"],
+  },
+  {
+    what: "ifconfig-push 10.9.0.77 255.255.255.0",
+    has6: false,
+    file: { address: { local: ip("10.9.0.77"), second: ip("255.255.255.0") } },
+    reply: [...ALL, ...PUSH, "ifconfig 10.9.0.77 255.255.255.0"],
+  },
+];
+
+test.each(SEEN)("as openvpn 2.6.14 pushes it: $what", ({ has6, file: parts, reply }) => {
+  const network = has6 ? { address6: parseCidr("fd00:8::1/64"), pool6: parseCidr("fd00:8::1000/64") } : {};
+  const push = [...ALL, ...(has6 ? ["tun-ipv6"] : []), ...PUSH];
+  expect(guest(entranceOf(setup({ network, push, clients: one(parts) })), "c1").options).toEqual([...reply]);
 });
 
 describe("addresses", () => {

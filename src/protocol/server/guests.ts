@@ -41,9 +41,9 @@ export class Guests {
     const conflict = this.#conflict(file);
     if (conflict !== undefined) return refused(conflict);
     let place: PoolPlace | undefined;
-    if (needsPool(file, this.#pool)) {
+    if (this.#needsPlace(file)) {
       place = this.#pool.take(nameInPool(identity));
-      if (place === undefined)
+      if (place === undefined && file?.address === undefined)
         return refused(
           `the pool of ${this.#pool.size} addresses is used up: make it larger (server, ifconfig-pool), or end sessions that are not used`,
         );
@@ -107,8 +107,8 @@ export class Guests {
   #again(guest: Guest, { place }: Kept, file: ClientFile | undefined): { place: PoolPlace | undefined } | string {
     const conflict = this.#conflict(file);
     if (conflict !== undefined) return conflict;
-    const isPooled = needsPool(file, this.#pool);
-    if (isPooled !== (place !== undefined)) return `the address of "${printable(guest.name)}" comes from elsewhere now`;
+    if (place !== undefined && !this.#needsPlace(file))
+      return `the address of "${printable(guest.name)}" comes from elsewhere now`;
     const held = place === undefined ? undefined : this.#pool.hold(nameInPool(guest), place.address, place.address6);
     const has = this.#addresses(file, held);
     const isSame = sameIp(has.address, guest.address) && sameIp(has.address6?.address, guest.address6);
@@ -121,15 +121,34 @@ export class Guests {
     const { network } = this.#setup.config;
     const fixed = file?.address;
     const fixed6 = file?.address6;
-    const address6 =
-      fixed6?.local ??
-      (place?.address6 === undefined ? undefined : new Cidr(place.address6, network.address6?.prefix ?? 64));
+    const pooled6 = place?.address6 ?? this.#besideFixed(file);
+    const prefix6 = network.address6?.prefix ?? 64;
     return {
       address: fixed?.local ?? place?.address,
       second: fixed?.second.toString() ?? secondOf(network, place?.serverEnd),
-      address6,
+      address6: fixed6?.local ?? (pooled6 === undefined ? undefined : new Cidr(pooled6, prefix6)),
       gateway6: fixed6?.gateway ?? network.address6?.address,
     };
+  }
+
+  /**
+   * ifconfig-push takes the place of the pool's IPv4 address. OpenVPN says that it gives no IPv6 address then, and pushes one all the same
+   * that is somebody else's soon; here the client has it: the one of the same place, or a place of its own.
+   */
+  #needsPlace(file: ClientFile | undefined): boolean {
+    const wants6 = this.#pool.hasIpv6 && file?.address6 === undefined;
+    if (file?.address === undefined) return this.#pool.hasIpv4 || wants6;
+    return wants6 && this.#pool.placeOf(file.address.local) === undefined;
+  }
+
+  /** The IPv6 address in the place of a fixed IPv4 address, unless a file gives it to somebody. */
+  #besideFixed(file: ClientFile | undefined): IpAddress | undefined {
+    if (file?.address === undefined || file.address6 !== undefined) return undefined;
+    const address6 = this.#pool.placeOf(file.address.local)?.address6;
+    const isOfAnother = [...this.#setup.clients.values()].some((other) =>
+      sameIp(other.address6?.local.address, address6),
+    );
+    return isOfAnother ? undefined : address6;
   }
 
   /** Why a client cannot have the addresses that its file gives it. */
@@ -168,11 +187,11 @@ export class Guests {
       address6: address6?.address,
       networks: [...own, ...behind.networks],
       options,
-      warnings: [...this.#addressWarnings(file), ...behind.warnings, ...warnings],
+      warnings: [...this.#addressWarnings(file, address6), ...behind.warnings, ...warnings],
     };
   }
 
-  #addressWarnings(file: ClientFile | undefined): string[] {
+  #addressWarnings(file: ClientFile | undefined, address6: Cidr | undefined): string[] {
     const { network } = this.#setup.config;
     const outside = fixedAddresses(file).flatMap(([directive, address]) => {
       const tunnel = address.isIpv4 ? network.address : network.address6;
@@ -181,9 +200,8 @@ export class Guests {
         `${file?.file}: ${directive}: ${address} is not of the tunnel's network ${tunnel.network}; other clients and the LAN need a route to it`,
       ];
     });
-    // As OpenVPN (multi_select_virtual_addr), whose pool gives both or none.
-    const lacks6 = file?.address !== undefined && file.address6 === undefined && this.#pool.hasIpv6;
-    const lack = `${file?.file}: ifconfig-push: who has an IPv4 address of its own gets no IPv6 address of the pool; ifconfig-ipv6-push gives it one`;
+    const lacks6 = file?.address !== undefined && address6 === undefined && this.#pool.hasIpv6;
+    const lack = `${file?.file}: ifconfig-push: no IPv6 address of the pool is left for it; ifconfig-ipv6-push gives it one`;
     return lacks6 ? [...outside, lack] : outside;
   }
 
@@ -208,10 +226,6 @@ function poolOf({ config, clients }: EntranceSetup): AddressPool {
 /** Of whom several may be in at once has no address of its own to come back to, as in OpenVPN, where such a client has no name. */
 const nameInPool = ({ name, isSingle, user }: Identity): string | undefined =>
   isSingle || user !== undefined ? name : undefined;
-
-/** ifconfig-push takes the place of the pool, also of its IPv6 addresses. */
-const needsPool = (file: ClientFile | undefined, pool: AddressPool): boolean =>
-  file?.address === undefined && (pool.hasIpv4 || (pool.hasIpv6 && file?.address6 === undefined));
 
 function fixedAddresses(file: ClientFile | undefined): [string, IpAddress][] {
   const { address, address6 } = file ?? {};

@@ -120,6 +120,12 @@ export class AddressPool {
     return place !== undefined && (this.#state[place]! & TAKEN) !== 0;
   }
 
+  /** The place of an address; undefined: it is not of the pool. */
+  placeOf(address: IpAddress): PoolPlace | undefined {
+    const place = this.#placeOf(address);
+    return place === undefined ? undefined : this.at(place);
+  }
+
   /** The addresses of a place. */
   at(place: number): PoolPlace {
     const base = this.#first === undefined ? undefined : this.#first + place * this.#step;
