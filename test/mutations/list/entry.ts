@@ -171,7 +171,7 @@ export const ENTRY = [
       "an address of the LAN in a client's file",
     ],
     ["if (conflict !== undefined) return refused(conflict);", "", "what speaks against a fixed address"],
-    ["      if (place === undefined)\n", "      if (false as boolean)\n", "a pool that is used up"],
+    ["if (place === undefined && file?.address === undefined)", "if (false as boolean)", "a pool that is used up"],
     [
       "if (addresses.address === undefined && addresses.address6 === undefined)",
       "if (false as boolean)",
