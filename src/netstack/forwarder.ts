@@ -4,8 +4,8 @@ import type { Packet } from "./packet.ts";
 
 export interface Forwarder {
   /**
-   * Why the source of `p` cannot be where it came from, or None: asked of every packet, whoever it is for, but of those whose
-   * source is link-local or none (IPv6), which are never forwarded.
+   * Why the source of `p` cannot be where it came from, or None: asked of every packet, whoever it is for, but over Ethernet not
+   * of those whose source is link-local or none (IPv6), which are never forwarded.
    */
   checkSource(p: Packet): DropCode;
   /** Whether `p`, which is for an address of this host on another side, is for the forwarder all the same. */

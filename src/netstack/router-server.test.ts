@@ -1,10 +1,11 @@
-import { describe, expect, test } from "bun:test";
+import { beforeEach, describe, expect, test } from "bun:test";
 import { expectConserved } from "../../test/support/conserved.ts";
 import { DROP_TEXT } from "./drop.ts";
-import { bytesOf, cidr, icmp, tcp, udp } from "./testing/bed.ts";
+import { bytesOf, cidr, icmp, ipv4, tcp, udp } from "./testing/bed.ts";
 import { icmp6, udp6 } from "./testing/bed6.ts";
-import { BRANCH_HOST, GATEWAY, HOST, HOST6, LAN, PEER, PEER6, Served, SITE } from "./testing/served.ts";
-import { TCP_SYN } from "./wire/tcp.ts";
+import { BRANCH_HOST, GATEWAY, GATEWAY6, HOST, HOST6, LAN, LAN6, PEER, PEER6, Served, SITE } from "./testing/served.ts";
+import { IPV4_MF } from "./wire/ipv4.ts";
+import { TCP_ACK, TCP_SYN } from "./wire/tcp.ts";
 
 const data = bytesOf(9);
 
@@ -13,8 +14,14 @@ test("a peer sends from its own networks only, whoever else has the address", ()
   for (const src of [PEER[2], BRANCH_HOST, SITE, HOST, "10.8.0.200", "10.30.1.1"])
     s.fromPeer(1, udp({ src, dst: HOST }, 1, 2, data), icmp({ src, dst: GATEWAY }, 8, 0, 1, data));
   s.fromPeer(1, udp6({ src: PEER6[2], dst: HOST6 }, 1, 2, data));
+  // Nor from addresses of the link alone, as hosts do that look for routers.
+  s.fromPeer(
+    1,
+    udp6({ src: "fe80::9", dst: GATEWAY6 }, 1, 2, data),
+    icmp6({ src: "fe80::9", dst: "ff02::2" }, 133, 0, 0, data),
+  );
   expect([s.toLan(), s.toPeers()]).toEqual([[], []]);
-  expect(s.tunnel.drops.snapshot()).toEqual({ TunnelForeignSource: 13 });
+  expect(s.tunnel.drops.snapshot()).toEqual({ TunnelForeignSource: 15 });
   s.fromPeer(1, udp({ src: PEER[1], dst: HOST }, 1, 2, data), udp6({ src: PEER6[1], dst: HOST6 }, 1, 2, data));
   s.fromPeer(2, udp({ src: BRANCH_HOST, dst: HOST }, 1, 2, data));
   expect(s.toLan()).toEqual([
@@ -104,6 +111,120 @@ describe("the LAN", () => {
     s.fromPeer(1, icmp({ src: PEER[1], dst: GATEWAY }, 8, 0, 1, data), icmp({ src: PEER[1], dst: LAN }, 8, 0, 1, data));
     expect(s.toPeers().length).toBe(2);
     expectConserved(s.router);
+  });
+
+  describe("translated", () => {
+    let s: Served;
+    beforeEach(() => {
+      s = new Served({ lan: "translated" });
+    });
+
+    test("peers reach it by the gateway's addresses, and the answers are theirs; the gateway's own ports stay its own", () => {
+      s.fromPeer(
+        1,
+        udp({ src: PEER[1], dst: HOST }, 5000, 7, data),
+        icmp({ src: PEER[1], dst: HOST }, 8, 0, 0x70001, data),
+      );
+      s.fromPeer(1, udp6({ src: PEER6[1], dst: HOST6 }, 5000, 7, data));
+      expect(s.toLan().map((line) => line.replace(/ (ttl|hops).*/, ""))).toEqual([
+        `${LAN} > ${HOST}`,
+        `${LAN} > ${HOST}`,
+        `${LAN6} > ${HOST6}`,
+      ]);
+      const heard: string[] = [];
+      s.lan!.it.bindUdp(53, { onDatagram: (_now, src, port) => void heard.push(`${src}:${port}`) });
+      s.fromLan(
+        udp({ src: HOST, dst: LAN }, 7, 5000, data),
+        icmp({ src: HOST, dst: LAN }, 0, 0, 0x70001, data),
+        udp6({ src: HOST6, dst: LAN6 }, 7, 5000, data),
+        udp({ src: HOST, dst: LAN }, 99, 53, data),
+        icmp({ src: HOST, dst: LAN }, 8, 0, 5, data),
+        udp({ src: HOST, dst: LAN }, 7, 5001, data),
+      );
+      expect(s.toPeers()).toEqual([
+        `1: ${HOST} > ${PEER[1]} ttl 63 len 37 udp 7 > 5000 len 9`,
+        `1: ${HOST} > ${PEER[1]} ttl 63 len 37 icmp type 0 code 0 id 7 seq 1`,
+        expect.stringContaining(`1: ${HOST6} > ${PEER6[1]}`),
+      ]);
+      expect(heard).toEqual([`${HOST}:99`]);
+      // The gateway answers for itself as ever: echo, and ports that nobody has.
+      expect(s.toLan().map((line) => /icmp type \d+/.exec(line)?.[0])).toEqual(["icmp type 0", "icmp type 3"]);
+      expectConserved(s.router);
+    });
+
+    test("a LAN host reaches a peer by its own address, and the answer has the peer's; nobody else's has", () => {
+      s.fromLan(
+        udp({ src: HOST, dst: PEER[1] }, 7, 22, data),
+        icmp({ src: HOST, dst: PEER[1] }, 8, 0, 0x70001, data),
+        tcp({ src: HOST, dst: PEER[1] }, { srcPort: 9000, dstPort: 80, flags: TCP_SYN }, bytesOf(0)),
+        udp6({ src: HOST6, dst: PEER6[1] }, 7, 22, data),
+      );
+      expect(s.toPeers().map((line) => line.replace(/ (ttl|hops).*/, ""))).toEqual([
+        `1: ${HOST} > ${PEER[1]}`,
+        `1: ${HOST} > ${PEER[1]}`,
+        `1: ${HOST} > ${PEER[1]}`,
+        `1: ${HOST6} > ${PEER6[1]}`,
+      ]);
+      const quoted = udp({ src: HOST, dst: PEER[1] }, 7, 22, data);
+      s.fromPeer(
+        1,
+        udp({ src: PEER[1], dst: HOST }, 22, 7, data),
+        icmp({ src: PEER[1], dst: HOST }, 0, 0, 0x70001, data),
+        tcp({ src: PEER[1], dst: HOST }, { srcPort: 80, dstPort: 9000, flags: TCP_SYN | TCP_ACK }, bytesOf(0)),
+        udp6({ src: PEER6[1], dst: HOST6 }, 22, 7, data),
+        icmp({ src: PEER[1], dst: HOST }, 3, 3, 0, quoted),
+        udp({ src: PEER[1], dst: HOST }, 22, 8, data),
+        icmp({ src: PEER[1], dst: HOST }, 0, 0, 0x80001, data),
+      );
+      expect(s.toLan().map((line) => line.replace(/ (ttl|hops).*?(?= udp| icmp| tcp)/, ""))).toEqual([
+        `${PEER[1]} > ${HOST} udp 22 > 7 len 9`,
+        expect.stringContaining(`${PEER[1]} > ${HOST} icmp type 0`),
+        expect.stringContaining(`${PEER[1]} > ${HOST} tcp 80 > 9000`),
+        `${PEER6[1]} > ${HOST6} udp 22 > 7 len 9`,
+        expect.stringContaining(`${PEER[1]} > ${HOST} icmp type 3 code 3 mtu 0 about ${HOST} > ${PEER[1]}`),
+        `${LAN} > ${HOST} udp 22 > 8 len 9`,
+      ]);
+      expect(s.router.tunnel.drops.snapshot()).toEqual({ NatNoMapping: 1 });
+      expectConserved(s.router);
+    });
+
+    test("what a LAN host begins ends with its time, and with the table: then a peer's packet is translated again", () => {
+      s.fromLan(udp({ src: HOST, dst: PEER[1] }, 7, 22, data));
+      s.now += 31_000;
+      s.router.handleTimeout(s.now);
+      expect(s.lanNats!.nat!.size).toBe(0);
+      s.fromPeer(1, udp({ src: PEER[1], dst: HOST }, 22, 7, data));
+      expect(s.toLan().at(-1)).toContain(`${LAN} > ${HOST}`);
+      for (let i = 0; i < 200; i++) s.fromLan(udp({ src: HOST, dst: PEER[1] }, 100 + i, 22, data));
+      expect(s.lanNats!.nat!.size).toBe(64);
+      s.lan!.it.configure({ address: cidr("192.168.50.2/24") });
+      expect(s.lanNats!.nat!.size).toBe(0);
+    });
+
+    test("fragments, both ways", () => {
+      const pieces = (whole: Uint8Array, src: string, dst: string): Uint8Array[] =>
+        [0, 1376].map((from) =>
+          ipv4(
+            { src, dst, id: 9, protocol: 17, fragment: (from >> 3) | (from === 0 ? IPV4_MF : 0) },
+            whole.subarray(20 + from, 20 + Math.min(from + 1376, whole.length - 20)),
+          ),
+        );
+      s.fromLan(...pieces(udp({ src: HOST, dst: PEER[1] }, 7, 22, bytesOf(2000)), HOST, PEER[1]));
+      expect(s.toPeers().length).toBe(2);
+      s.fromPeer(1, ...pieces(udp({ src: PEER[1], dst: HOST }, 22, 7, bytesOf(2000)), PEER[1], HOST));
+      expect(s.toLan().map((line) => line.startsWith(`${PEER[1]} > ${HOST}`))).toEqual([true, true]);
+      expectConserved(s.router);
+    });
+
+    test("a peer is told that a LAN host is not there, about the packet that it sent", () => {
+      const silent = "192.168.50.77";
+      s.fromPeer(1, udp({ src: PEER[1], dst: silent }, 5000, 7, data));
+      const until = s.now + 4000;
+      for (let at = s.lan!.it.pollAt(); at <= until; at = s.lan!.it.pollAt()) s.lan!.it.handleTimeout(at);
+      const [told] = s.tunnelOut.take();
+      expect([told!.peer, told!.bytes[20], told!.bytes[21]]).toEqual([1, 3, 1]);
+      expect(told!.bytes.subarray(28)).toEqual(udp({ src: PEER[1], dst: silent, ttl: 63 }, 5000, 7, data));
+    });
   });
 
   test("none: peers reach the gateway, and each other where they may", () => {

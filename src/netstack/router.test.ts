@@ -478,7 +478,6 @@ describe("tunnel to LAN", () => {
     expect(lanPort).not.toBe(5000);
     fromLan(udp({ src: HOST, dst: SITE }, 6000, 53, bytesOf(8)));
     tunnel.take();
-    expect(tunnelIt.bindUdp(6000, receiver)).toBeUndefined();
     expect(tunnelIt.sendUdp(1, socket, addr(SITE), 53, bytesOf(8))).toBe(Drop.None);
     expect(at(tunnel.take()[0])).toBe(5000);
     fromTunnel(

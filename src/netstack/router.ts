@@ -228,13 +228,15 @@ export class Router implements Passage {
       }
     }
     const outward = this.#outward(half, from, to, inward);
+    // From the outside of a translator to an inside address itself: only a server's LAN may.
+    const beside = inward === undefined && to.index === TUNNEL && half.translations[from.index]?.inside === to;
     const gsoType = p.gsoType & ~GSO_ECN;
     const isTcpSuper = gsoType === family.tcpSuper;
     const isSuper = isTcpSuper || gsoType === GSO_UDP_L4;
     if (!isSuper && gsoType !== GSO_NONE && gsoType !== GSO_UDP) return Drop.GsoMalformed;
     const headerLen = isSuper ? superHeaderLen(d, p, isTcpSuper) : complete(d, p);
     if (headerLen < 0) return -headerLen as DropCode;
-    if (outward !== undefined && p.isFragment) {
+    if ((outward !== undefined || beside) && p.isFragment) {
       const drop = ipOf(from.face, p).reassemble(now, p);
       if (drop !== Drop.None) return drop;
       if (p.isFragment) {
@@ -254,6 +256,9 @@ export class Router implements Passage {
     if (isSuper && segmentCount(p.len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;
     if (outward !== undefined) {
       const refused = outward.nat.outbound(now, p);
+      if (refused !== Drop.None) return refused;
+    } else if (beside) {
+      const refused = half.translations[from.index]!.nat.direct(now, p);
       if (refused !== Drop.None) return refused;
     }
     if (inward !== undefined) {

@@ -176,7 +176,8 @@ export class Ip6 {
     if (bad !== Drop.None) return this.#refuse(now, p, bad, unicast);
     const nobody = ipv6IsUnspecified(d, at + IPV6_SRC);
     const isLocal = nobody || ipv6IsLinkLocal(d, at + IPV6_SRC);
-    if (!isLocal && this.forwarder !== undefined) {
+    // A link whose neighbours are known without asking has no use for addresses of its own.
+    if ((!isLocal || this.#link.nd === undefined) && this.forwarder !== undefined) {
       const foreign = this.forwarder.checkSource(p);
       if (foreign !== Drop.None) return foreign;
     }

@@ -71,6 +71,11 @@ export interface NatOptions {
   readonly random: Random;
   /** Sessions, NAT_DEFAULT_LIMIT unless given. */
   readonly limit?: number | undefined;
+  /**
+   * In a full table the neighbour that has most gives way ({@link Packet.neighbour}), however many addresses it has, and not the
+   * inside address that has most.
+   */
+  readonly sharesByNeighbour?: boolean | undefined;
 }
 
 export class Nat {
@@ -82,6 +87,7 @@ export class Nat {
   #address: IpAddress | undefined = undefined;
   readonly #external: Int32Array;
   readonly #quote = new Quote();
+  readonly #sharesByNeighbour: boolean;
   /** Sessions of the packets that outbound() and inbound() translated last; 0: none, as of an error. */
   #left = 0;
   #arrived = 0;
@@ -92,6 +98,8 @@ export class Nat {
     this.#family = family;
     this.#external = new Int32Array(family.stride);
     this.#table = new NatTable(family.stride, options.limit ?? NAT_DEFAULT_LIMIT, options.random);
+    this.#sharesByNeighbour = options.sharesByNeighbour === true;
+    if (this.#sharesByNeighbour) this.#table.key.holder = new Int32Array(family.stride);
   }
 
   /** Sessions. */
@@ -152,6 +160,11 @@ export class Nat {
     return this.#table.reserve(protocol, port);
   }
 
+  /** The same for a port that nothing else will do for: sessions that have it end. @returns false: it is a forward's */
+  claim(protocol: number, port: number): boolean {
+    return this.#table.claim(protocol, port);
+  }
+
   /** Gives a reserved port back. */
   release(protocol: number, port: number): void {
     this.#table.release(protocol, port);
@@ -209,6 +222,7 @@ export class Nat {
     key.protocol = protocol;
     readAddress(d, at + family.srcAt, key.inside, 0, family.stride);
     readAddress(d, at + family.dstAt, key.remote, 0, family.stride);
+    if (this.#sharesByNeighbour) key.holder[0] = p.neighbour;
     let session: number;
     if (protocol === PROTO_TCP) {
       if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
@@ -224,15 +238,17 @@ export class Nat {
       if (avail < ICMP_HEADER_LEN) return Drop.NatMalformed;
       const type = d.getUint8(l4);
       if (family.isTranslatedError(type)) return this.#errorOut(now, at, l4, avail);
-      if (type === family.echoReply) return Drop.NatNoMapping; // nobody outside can have asked
-      if (type !== family.echoRequest) return Drop.NatUnsupported;
+      if (type !== family.echoRequest && type !== family.echoReply) return Drop.NatUnsupported;
       key.insidePort = d.getUint16(l4 + ECHO_ID);
       key.remotePort = 0;
+      // Nobody outside can have asked but by the inside address itself.
+      if (type === family.echoReply && !this.#table.isDirect(this.#table.find(now))) return Drop.NatNoMapping;
       session = this.#plainOut(now, STATE_ICMP);
     } else {
       return Drop.NatUnsupported;
     }
     if (session <= 0) return Drop.NatTableFull;
+    if (this.#table.isDirect(session)) return Drop.None;
     this.#left = session;
     this.#rewrite(p, true, this.#external, 0, this.#table.outsidePort[session]!);
     this.#counters.bump(OUT);
@@ -257,6 +273,47 @@ export class Nat {
     const table = this.#table;
     this.#rewrite(p, false, table.inside, session * family.stride, table.insidePort(session));
     this.#counters.bump(IN);
+    return Drop.None;
+  }
+
+  /**
+   * A packet from outside to an inside address itself, by which the outside may begin too: it passes unaltered, and so does what
+   * answers it.
+   */
+  direct(now: number, p: Packet): DropCode {
+    const d = this.#view;
+    const family = this.#family;
+    const { at, l4, proto } = p;
+    const avail = at + p.len - l4;
+    const { key } = this.#table;
+    key.protocol = proto;
+    readAddress(d, at + family.srcAt, key.remote, 0, family.stride);
+    readAddress(d, at + family.dstAt, key.inside, 0, family.stride);
+    if (proto === family.icmp) {
+      if (avail < ICMP_HEADER_LEN) return Drop.NatMalformed;
+      const type = d.getUint8(l4);
+      if (family.isTranslatedError(type)) return Drop.None;
+      if (type !== family.echoRequest) return Drop.NatUnsupported;
+      key.insidePort = d.getUint16(l4 + ECHO_ID);
+      key.remotePort = 0;
+    } else if (proto === PROTO_TCP || proto === PROTO_UDP) {
+      const isTcp = proto === PROTO_TCP;
+      if ((isTcp ? tcpCheck(d, l4, avail) : udpCheck(d, l4, avail)) !== Drop.None) return Drop.NatMalformed;
+      key.insidePort = isTcp ? tcpDstPort(d, l4) : udpDstPort(d, l4);
+      key.remotePort = isTcp ? tcpSrcPort(d, l4) : udpSrcPort(d, l4);
+    } else {
+      return Drop.NatUnsupported;
+    }
+    const flags = proto === PROTO_TCP ? tcpFlags(d, l4) : 0;
+    const session = this.#table.find(now);
+    if (session !== 0) {
+      if (proto === PROTO_TCP) this.#tcpStep(now, session, flags, 1);
+      else this.#plainStep(now, session, 1);
+    } else if ((flags & TCP_RST) === 0) {
+      const state = proto === PROTO_TCP ? tcpBegins(flags) : proto === PROTO_UDP ? STATE_UDP_NEW : STATE_ICMP;
+      this.#table.createDirect(now, state);
+      this.#counters.bump(CREATED);
+    }
     return Drop.None;
   }
 
@@ -291,7 +348,7 @@ export class Nat {
     key.insidePort = isEcho ? d.getUint16(l4 + ECHO_ID) : udpDstPort(d, l4);
     key.remotePort = isEcho ? 0 : udpSrcPort(d, l4);
     const session = table.find(now);
-    if (session === 0) return false;
+    if (session === 0 || table.isDirect(session)) return false;
     this.#rewrite(p, false, this.#external, 0, table.outsidePort[session]!);
     if (!this.isOutside(d, at + family.srcAt)) return true;
     key.remote.set(this.#external);
@@ -382,8 +439,7 @@ export class Nat {
       return session;
     }
     // A connection that began before this table did (a restart of the router) goes on, for as long as it is answered.
-    const state = (flags & TCP_RST) !== 0 ? STATE_TCP_RESET : opens(flags) ? STATE_TCP_SYN : STATE_TCP_PICKUP;
-    return this.#create(now, state);
+    return this.#create(now, (flags & TCP_RST) !== 0 ? STATE_TCP_RESET : tcpBegins(flags));
   }
 
   #tcpIn(now: number, port: number, flags: number): number {
@@ -393,7 +449,7 @@ export class Nat {
       return session;
     }
     if ((flags & TCP_RST) !== 0) return 0;
-    return this.#admit(now, opens(flags) ? STATE_TCP_SYN : STATE_TCP_PICKUP, port);
+    return this.#admit(now, tcpBegins(flags), port);
   }
 
   /** A segment of a session. @param inward 1: from outside */
@@ -456,6 +512,7 @@ export class Nat {
     key.remotePort = quote.proto === family.icmp ? 0 : quote.srcPort;
     const session = table.find(now);
     if (session === 0) return Drop.IcmpBadQuote;
+    if (table.isDirect(session)) return Drop.None;
     family.rewriteQuote(d, icmp, len, quote, false, this.#external, 0, table.outsidePort[session]!);
     family.rewriteAddress(d, at, icmp, true, this.#external, 0);
     this.#counters.bump(ERRORS_OUT);
@@ -485,6 +542,8 @@ export class Nat {
     return Drop.None;
   }
 }
+
+const tcpBegins = (flags: number): number => (opens(flags) ? STATE_TCP_SYN : STATE_TCP_PICKUP);
 
 /** Offset of an echo's identifier, in ICMP and ICMPv6; their headers have one length. */
 const ECHO_ID = 4;

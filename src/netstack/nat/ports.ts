@@ -3,7 +3,7 @@
  * A port is kept when it is free; else any free one from 1024 on, from a random start (RFC 6056 3.3.1).
  */
 import type { Random } from "../../lib/random.ts";
-import { PROTO_ICMP, PROTO_TCP } from "../wire/ipv4.ts";
+import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 
 export const PORT_NONE = 0;
 /** Of a port that is no binding's: this host's own sockets have it. */
@@ -48,7 +48,7 @@ export class Ports {
   take(protocol: number, wish: number, binding: number): number {
     const ports = this.#of(protocol);
     let port = wish;
-    if (ports[port] !== PORT_NONE || (port === 0 && protocol !== PROTO_ICMP)) {
+    if (ports[port] !== PORT_NONE || (port === 0 && (protocol === PROTO_TCP || protocol === PROTO_UDP))) {
       port = FIRST_DYNAMIC + (this.#random16() % (PORTS - FIRST_DYNAMIC));
       const start = port;
       while (ports[port] !== PORT_NONE) {
@@ -77,7 +77,7 @@ export class Ports {
   }
 
   #of(protocol: number): Int32Array {
-    return protocol === PROTO_TCP ? this.#tcp : protocol === PROTO_ICMP ? this.#icmp : this.#udp;
+    return protocol === PROTO_TCP ? this.#tcp : protocol === PROTO_UDP ? this.#udp : this.#icmp;
   }
 
   #random16(): number {

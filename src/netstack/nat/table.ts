@@ -29,9 +29,12 @@ export class NatKey {
   insidePort = 0;
   readonly remote: Int32Array;
   remotePort = 0;
+  /** Whose share of the table it is: the inside address, unless it is told otherwise. */
+  holder: Int32Array;
 
   constructor(stride: Stride) {
     this.inside = new Int32Array(stride);
+    this.holder = this.inside;
     this.remote = new Int32Array(stride);
   }
 
@@ -76,7 +79,7 @@ export class NatTable {
   readonly #byState: Chains;
   readonly #parties: Parties;
   readonly #bindings: Bindings;
-  /** 0: the row is free. */
+  /** 0: the row is free, or its session has none, and is not translated. */
   readonly #binding: Int32Array;
   readonly #host: Int32Array;
 
@@ -157,6 +160,14 @@ export class NatTable {
     return this.#bindings.reserve(protocol, port);
   }
 
+  /** Keeps an outside port for this host, although sessions have it: they end. @returns false: it is a forward's, or reserved */
+  claim(protocol: number, port: number): boolean {
+    const b = this.#bindings.at(protocol, port);
+    if (b !== 0 && !this.#bindings.isForward(b))
+      for (let i = 1; i <= this.limit; i++) if (this.#binding[i] === b) this.remove(i);
+    return this.#bindings.reserve(protocol, port);
+  }
+
   /** Gives a reserved port back. */
   release(protocol: number, port: number): void {
     this.#bindings.release(protocol, port);
@@ -181,8 +192,8 @@ export class NatTable {
     copyAddress(bindings.inside, b * stride, key.inside, 0, stride);
     key.insidePort = bindings.insidePort[b]!;
     const i = this.find(now);
-    // Two forwards may lead to one endpoint.
-    return this.outsidePort[i] === outsidePort ? i : 0;
+    // Two forwards may lead to one endpoint, and a session to it without being translated.
+    return this.outsidePort[i] === outsidePort && this.#binding[i] !== 0 ? i : 0;
   }
 
   /**
@@ -208,6 +219,17 @@ export class NatTable {
     return this.#create(now, state, b, 1);
   }
 
+  /** Makes a session of the key, which {@link find} did not find, that is not translated. In a full table another one gives way for it. */
+  createDirect(now: number, state: number): number {
+    this.#makeRoom();
+    return this.#create(now, state, 0, 1);
+  }
+
+  /** Whether a session is one that is not translated. */
+  isDirect(i: number): boolean {
+    return i !== 0 && this.#binding[i] === 0;
+  }
+
   #makeRoom(): void {
     if (!this.#rows.isFull) return;
     this.evicted++;
@@ -222,14 +244,14 @@ export class NatTable {
     copyAddress(key.inside, 0, this.inside, i * stride, stride);
     copyAddress(key.remote, 0, this.remote, i * stride, stride);
     this.#ports[i] = ports;
-    this.outsidePort[i] = this.#bindings.outsidePort[b]!;
+    this.outsidePort[i] = b === 0 ? 0 : this.#bindings.outsidePort[b]!;
     this.state[i] = state;
     this.inbound[i] = inbound;
     this.fins[i] = 0;
     this.usedAt[i] = now;
     this.#binding[i] = b;
-    this.#bindings.use(b);
-    this.#host[i] = this.#parties.hostOf(key.inside, inbound);
+    if (b !== 0) this.#bindings.use(b);
+    this.#host[i] = this.#parties.hostOf(key.holder, inbound);
     this.#link(i);
     this.size++;
     return i;
@@ -249,7 +271,7 @@ export class NatTable {
     if (i === this.#last) this.#last = 0;
     const at = i * this.stride;
     this.#rows.remove(this.#hash(this.protocol[i]!, this.inside, this.remote, at, this.#ports[i]!), i);
-    this.#bindings.unuse(this.#binding[i]!);
+    if (this.#binding[i] !== 0) this.#bindings.unuse(this.#binding[i]!);
     this.#binding[i] = 0;
     this.#parties.release(this.#host[i]!);
     this.size--;

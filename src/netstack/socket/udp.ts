@@ -12,7 +12,7 @@ import type { Ip6Addressing } from "../ip6/addressing.ts";
 import type { PathMtu } from "../ip6/pmtu.ts";
 import { type IpOutput, IpPath } from "../output.ts";
 import { Packet, pseudoOf } from "../packet.ts";
-import type { PortOwner } from "../port-owner.ts";
+import { type PortOwner, takePort } from "../port-owner.ts";
 import { DHCP_CLIENT_PORT } from "../wire/dhcpv4.ts";
 import {
   ICMP_HEADER_LEN,
@@ -106,14 +106,14 @@ export class Udp {
     this.#random = options.random;
   }
 
-  /** Binds a port, or a random free one for 0; undefined when the port is taken. */
+  /** Binds a port, which a translator gives up for it, or a random free one for 0; undefined when the port is taken. */
   bind(port: number, receiver: UdpReceiver): UdpSocket | undefined {
     let chosen = port;
     for (let tries = 0; chosen === 0 && tries < 100; tries++) {
       const candidate = EPHEMERAL_FIRST + randomBelow(this.#random, EPHEMERAL_COUNT);
-      if (this.#isFree(candidate)) chosen = candidate;
+      if (this.#isFree(candidate, false)) chosen = candidate;
     }
-    if (chosen === 0 || (port !== 0 && !this.#isFree(port))) return undefined;
+    if (chosen === 0 || (port !== 0 && !this.#isFree(port, true))) return undefined;
     const socket = new UdpSocket(chosen, receiver);
     this.#sockets.set(chosen, socket);
     return socket;
@@ -130,13 +130,9 @@ export class Udp {
     return this.#sockets.has(port);
   }
 
-  /** Whether nobody has the port; it is the socket's then. */
-  #isFree(port: number): boolean {
-    if (this.#sockets.has(port)) return false;
-    const { owners } = this;
-    const refused = owners.findIndex((owner) => !owner.reserve(PROTO_UDP, port));
-    for (let i = 0; i < refused; i++) owners[i]!.release(PROTO_UDP, port);
-    return refused < 0;
+  /** Whether nobody has the port; it is the socket's then. @param isFixed no other port will do */
+  #isFree(port: number, isFixed: boolean): boolean {
+    return !this.#sockets.has(port) && takePort(this.owners, PROTO_UDP, port, isFixed);
   }
 
   /**

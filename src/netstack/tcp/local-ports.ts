@@ -3,7 +3,7 @@
  * does: a port is reserved with all of them as long as the connection, or what is left of it in TIME-WAIT, has it.
  */
 import { type Random, randomBelow } from "../../lib/random.ts";
-import type { PortOwner } from "../port-owner.ts";
+import { type PortOwner, takePort } from "../port-owner.ts";
 import { PROTO_TCP } from "../wire/ipv4.ts";
 import { type FlowTable, TUPLE_PORTS } from "./flows.ts";
 
@@ -38,23 +38,29 @@ export class LocalPorts {
       tuple[TUPLE_PORTS] = (port << 16) | remotePort;
       if (this.#isListening(port) || this.#flows.find(tuple) !== 0) continue;
       if (this.#owners.length === 0) return port;
-      const refused = this.#owners.findIndex((owner) => !owner.reserve(PROTO_TCP, port));
-      if (refused < 0) {
-        this.#reserved.add(port);
-        return port;
-      }
-      this.#giveBack(port, refused);
+      if (!takePort(this.#owners, PROTO_TCP, port, false)) continue;
+      this.#reserved.add(port);
+      return port;
     }
     return 0;
   }
 
-  /** Nobody here has the port any more. */
-  release(port: number): void {
-    if (this.#reserved.delete(port)) this.#giveBack(port, this.#owners.length);
+  /** Takes a port to accept connections on, which a translator gives up for it. @returns false: it is given away for good */
+  claim(port: number): boolean {
+    return takePort(this.#owners, PROTO_TCP, port, true);
   }
 
-  /** To the first `count` of the owners. */
-  #giveBack(port: number, count: number): void {
-    for (let i = 0; i < count; i++) this.#owners[i]!.release(PROTO_TCP, port);
+  /** No connections are accepted on the port any more. */
+  unclaim(port: number): void {
+    this.#giveBack(port);
+  }
+
+  /** Nobody here has the port any more. */
+  release(port: number): void {
+    if (this.#reserved.delete(port)) this.#giveBack(port);
+  }
+
+  #giveBack(port: number): void {
+    for (const owner of this.#owners) owner.release(PROTO_TCP, port);
   }
 }

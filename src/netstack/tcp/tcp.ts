@@ -133,9 +133,9 @@ export class Tcp {
     return { connections: this.#engine.open, halfOpen: this.#backlog.count, timeWait: this.#timeWait.count };
   }
 
-  /** Accepts connections to a port; undefined: somebody does already. */
+  /** Accepts connections to a port, which a translator gives up for it; undefined: somebody does already. */
   listen(port: number, options: ListenSocketOptions = {}): ListenSocket | undefined {
-    if (this.#listeners.has(port)) return undefined;
+    if (this.#listeners.has(port) || !this.#ports.claim(port)) return undefined;
     const listener = new ListenSocket(port, options);
     this.#listeners.set(port, listener);
     return listener;
@@ -149,7 +149,10 @@ export class Tcp {
 
   /** No more are accepted; those that wait are broken off. */
   unlisten(listener: ListenSocket): void {
-    if (this.#listeners.get(listener.port) === listener) this.#listeners.delete(listener.port);
+    if (this.#listeners.get(listener.port) === listener) {
+      this.#listeners.delete(listener.port);
+      this.#ports.unclaim(listener.port);
+    }
     listener.isClosed = true;
     for (let c = listener.accept(); c !== undefined; c = listener.accept()) c.abort();
   }

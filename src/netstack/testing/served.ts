@@ -55,15 +55,15 @@ export class Served {
   constructor(options: ServedOptions = {}) {
     const { lan = "routed", internet = false, mtu = 1400, peerToPeer = false } = options;
     const { bed } = this;
-    const nats = (seed: number): Translators => {
-      const nat = { slab: bed.slab, random: seededRandom(seed), limit: options.sessions ?? 64 };
+    const nats = (seed: number, sharesByNeighbour: boolean): Translators => {
+      const nat = { slab: bed.slab, random: seededRandom(seed), limit: options.sessions ?? 64, sharesByNeighbour };
       return { nat: new Nat({ ...nat, family: NAT_IPV4 }), nat6: new Nat({ ...nat, family: NAT_IPV6 }) };
     };
     this.lan = lan === "none" ? undefined : side(bed, "lan");
     this.wan = internet ? side(bed, "wan") : undefined;
     ({ it: this.tunnel, outlet: this.tunnelOut } = tunnelSide(bed));
-    this.nats = internet ? nats(5) : undefined;
-    this.lanNats = lan === "translated" ? nats(6) : undefined;
+    this.nats = internet ? nats(5, true) : undefined;
+    this.lanNats = lan === "translated" ? nats(6, false) : undefined;
     this.router = new Router({
       slab: bed.slab,
       lan: this.lan?.it,

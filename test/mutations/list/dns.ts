@@ -297,7 +297,11 @@ export const DNS = [
   ]),
   ...mutationsOf(
     "netstack/tcp/local-ports.ts",
-    ["if (refused < 0) {", "if (port > 0) {", "that a port of the translator is not connected from"],
-    ["if (this.#reserved.delete(port)) this.#giveBack(port, this.#owners.length);", "", "that a port is given back"],
+    [
+      "if (!takePort(this.#owners, PROTO_TCP, port, false)) continue;",
+      "takePort(this.#owners, PROTO_TCP, port, false);",
+      "that a port of the translator is not connected from",
+    ],
+    ["if (this.#reserved.delete(port)) this.#giveBack(port);", "", "that a port is given back"],
   ),
 ];

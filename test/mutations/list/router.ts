@@ -93,6 +93,33 @@ export const ROUTER = [
       "",
       "that an error quotes the source as its sender knows it",
     ],
+    ["if (inward === undefined) return Drop.WanNotAsked;", "", "that nothing comes in from the WAN unasked"],
+    [
+      "if (p.proto === family.icmp && routes.lookup(d, p.at + family.srcAt) >= 0) return Drop.WanForeignSource;",
+      "",
+      "that no error from the WAN seems to be the LAN's or a peer's",
+    ],
+    [
+      "const isDiscreet = source.isTranslated || from.index === WAN;",
+      "const isDiscreet = source.isTranslated;",
+      "that on the WAN what belongs to a mapping is told, however far its sender is",
+    ],
+    [
+      "if (from.index === WAN) this.#tell(now, from, tooBig, mtu, p, inward);",
+      "if (from.index === WAN) ipOf(from.face, p).sendError(now, tooBig[0], tooBig[1], mtu, p, true);",
+      "that on the WAN nobody is told of an MTU but for a mapping",
+    ],
+    [
+      "wan.link.onUndeliverable = (now, packet, isV6) => this.#undeliverable(now, WAN, packet, isV6);\n",
+      "",
+      "that a peer is told that the WAN's gateway does not answer",
+    ],
+    ["wan.onAddress = () => this.#takeAddresses(WAN);", "", "that the internet is reached by the WAN's address of now"],
+    [
+      "      const refused = half.translations[from.index]!.nat.direct(now, p);\n      if (refused !== Drop.None) return refused;\n",
+      "",
+      "that a peer's answer to the LAN is not translated",
+    ],
     [
       "hairpin?.isHairpin === true && hairpin.inside === from",
       "hairpin?.inside === from",
@@ -179,6 +206,21 @@ export const ROUTER = [
     "",
     "that a closed tunnel lets nothing in",
   ]),
+  ...mutationsOf("netstack/ip4/output.ts", [
+    "if (own.isOwn(dst) || own.isBroadcast(dst)) return -Drop.WanAddress;",
+    "",
+    "that peers do not reach this router by the WAN, nor everybody there",
+  ]),
+  ...mutationsOf("netstack/ip6/output.ts", [
+    "if (own.find(d, at) !== undefined) return -Drop.WanAddress;",
+    "",
+    "that peers do not reach this router by the WAN",
+  ]),
+  ...mutationsOf("netstack/tcp/tcp.ts", [
+    "if (this.#listeners.has(port) || !this.#ports.claim(port)) return undefined;",
+    "if (this.#listeners.has(port)) return undefined;",
+    "that a port on which connections are accepted is no peer's",
+  ]),
   ...mutationsOf(
     "netstack/nat/netmap.ts",
     [" || headerLen > len) return;", ") return;", "that client-nat touches nothing behind a packet that is cut short"],
@@ -198,6 +240,21 @@ export const ROUTER = [
       "that another address forgets the sessions",
     ],
     ["if (type === family.echoRequest) return -Drop.NatNoMapping;", "", "that an echo request does not come in"],
+    [
+      "if (type === family.echoReply && !this.#table.isDirect(this.#table.find(now))) return Drop.NatNoMapping;",
+      "",
+      "that no echo is answered that nobody has sent",
+    ],
+    [
+      "if (this.#table.isDirect(session)) return Drop.None;",
+      "",
+      "that what answers an untranslated packet is not translated",
+    ],
+    [
+      "if (this.#sharesByNeighbour) key.holder[0] = p.neighbour;",
+      "",
+      "that a peer with many addresses has one share of the table",
+    ],
     [
       "if (!this.isOutside(d, quote.at + family.srcAt)) return Drop.IcmpBadQuote;",
       "",
@@ -331,17 +388,22 @@ export const ROUTER = [
       "that an overdue session is not found",
     ],
     [
+      "if (b !== 0 && !this.#bindings.isForward(b))\n      for",
+      "if (b !== 0 && !this.#bindings.isForward(b) && b < 0)\n      for",
+      "that a port of this host's own is taken from sessions",
+    ],
+    [
       "if (!bindings.isForward(b) || this.find(now) !== 0) return 0;",
       "if (b === 0 || this.find(now) !== 0) return 0;",
       "that nobody begins a session from outside but by a forward",
     ],
     [
-      "this.#parties.hostOf(key.inside, inbound);",
-      "this.#parties.hostOf(key.inside, 0);",
+      "this.#parties.hostOf(key.holder, inbound);",
+      "this.#parties.hostOf(key.holder, 0);",
       "that a flood of a forward pushes out only what came by it",
     ],
     [
-      "return this.outsidePort[i] === outsidePort ? i : 0;",
+      "return this.outsidePort[i] === outsidePort && this.#binding[i] !== 0 ? i : 0;",
       "return i;",
       "that of two forwards to one endpoint each has its own sessions",
     ],
@@ -354,8 +416,8 @@ export const ROUTER = [
   ...mutationsOf(
     "netstack/nat/ports.ts",
     [
-      "if (ports[port] !== PORT_NONE || (port === 0 && protocol !== PROTO_ICMP)) {",
-      "if (port === 0 && protocol !== PROTO_ICMP) {",
+      "if (ports[port] !== PORT_NONE || (port === 0 && (protocol === PROTO_TCP || protocol === PROTO_UDP))) {",
+      "if (port === 0 && (protocol === PROTO_TCP || protocol === PROTO_UDP)) {",
       "that two sessions do not share an outside port",
     ],
     [
