@@ -26,6 +26,7 @@ import { deriveByPrf, tls1Prf } from "../../src/protocol/exchange/key-derive.ts"
 import { keyMethodEmit, keyMethodRead } from "../../src/protocol/exchange/key-method.ts";
 import { optionsString } from "../../src/protocol/exchange/peer-info.ts";
 import { type AeadName, type CbcName, NO_DECOMPRESSORS } from "../../src/protocol/ports.ts";
+import { AuthTokens } from "../../src/protocol/server/auth-token.ts";
 import { Login } from "../../src/protocol/session/login.ts";
 import { dataKey, type Side } from "../../src/protocol/side.ts";
 import { framePacket } from "../../src/protocol/stream.ts";
@@ -301,6 +302,15 @@ const KINDS: Readonly<Record<string, (of: Given) => Results>> = {
     const isPing = of.text("kind") === "ping";
     (isPing ? pingEmit : exitEmit)(slab.bytes, 0);
     return { payload: hex(slab.bytes.slice(0, isPing ? PING_LEN : EXIT_LEN)) };
+  },
+
+  "auth-token"(of) {
+    const tokens = new AuthTokens(of.bytes("key"), noblePrimitives);
+    const [user, made] = [of.string("user"), of.number("made")];
+    const token = tokens.make(user, { id: of.bytes("session"), began: of.number("began") }, made);
+    if (tokens.check(user, token, { lifetime: 1, renewal: 1 }, made).state !== "valid")
+      throw new Error("it is not good");
+    return { token: `"${token}"` };
   },
 
   scrv1(of) {

@@ -430,6 +430,9 @@ def compute(kind, v):
         return {"packet": join_pieces([vector_bytes(p.strip()) for p in v["pieces"].split(";")])}
     if kind == "payload":
         return {"payload": PING if v["kind"] == "ping" else OCC + b"\x06"}
+    if kind == "auth-token":
+        head = b("session") + struct.pack(">QQ", n("began"), n("made"))
+        return {"token": b"SESS_ID_AT_" + base64.b64encode(head + mac("SHA256", b("key"), t("user") + head))}
     if kind == "scrv1":
         parts = (base64.b64encode(t("password")), base64.b64encode(t("answer")))
         return {"sent": b"SCRV1:" + b":".join(parts)}

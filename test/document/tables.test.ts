@@ -1,9 +1,7 @@
-/** Tables of docs/protocol.md and docs/configuration.md against the code: names, values, defaults and bounds. */
+/** Tables of docs/protocol.md against the code: names, numbers, kinds. */
 import "reflect-metadata";
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { parseConfig } from "../../src/protocol/config/parse.ts";
-import type { ClientConfig } from "../../src/protocol/config/types.ts";
 import { parseControlMessage } from "../../src/protocol/control/message.ts";
 import * as opcodes from "../../src/protocol/control/opcode.ts";
 import { DIGEST_LEN } from "../../src/protocol/control/tls-auth.ts";
@@ -14,7 +12,7 @@ import * as peerInfo from "../../src/protocol/exchange/peer-info.ts";
 import { CIPHER_NAMES } from "../../src/protocol/ports.ts";
 import { SERVER_TRANSITIONS } from "../../src/protocol/session/server.ts";
 import { TRANSITIONS } from "../../src/protocol/session/state.ts";
-import { CONFIGURATION, PROTOCOL, quoted, ROOT, read, tableOf } from "./document.ts";
+import { PROTOCOL, quoted, ROOT, read, tableOf } from "./document.ts";
 
 const DOCUMENT = read(PROTOCOL);
 const source = (path: string): string => read(join(ROOT, "src/protocol", path));
@@ -160,60 +158,4 @@ test("drops, their sentences, and which end a stream", () => {
     sessionDropText(name),
   ]);
   expect(rows).toEqual(ours);
-});
-
-describe("docs/configuration.md: numbers of a profile", () => {
-  const CA = read(join(ROOT, "test/configs/client.crt"));
-  const parse = (...lines: string[]) =>
-    parseConfig(
-      { file: "x", text: `client\ndev tun\nremote a\nremote-cert-tls server\n<ca>\n${CA}</ca>\n${lines.join("\n")}\n` },
-      () => undefined,
-      { roles: ["client"] },
-    );
-  const READ: Readonly<Record<string, (config: ClientConfig) => unknown>> = {
-    "hand-window": ({ control }) => control.handWindow,
-    "tls-timeout": ({ control }) => control.tlsTimeout,
-    "tran-window": ({ control }) => control.tranWindow,
-    "reneg-sec": ({ control }) => control.renegSec.max,
-    "reneg-bytes": ({ control }) => control.renegBytes,
-    "reneg-pkts": ({ control }) => control.renegPkts,
-    "replay-window": ({ control }) => control.replayWindow.packets,
-    "replay-window N": ({ control }) => control.replayWindow.seconds,
-    ping: ({ keepalive }) => keepalive.ping,
-    "ping-restart": ({ keepalive }) => keepalive.timeout,
-    "ping-exit": ({ keepalive }) => (keepalive.action === "exit" ? keepalive.timeout : 0),
-    inactive: ({ keepalive }) => keepalive.inactive?.seconds ?? 0,
-    "session-timeout": ({ keepalive }) => keepalive.sessionTimeout,
-    "explicit-exit-notify": ({ exitNotify }) => exitNotify,
-    "connect-timeout": ({ retry }) => retry.connectTimeout,
-    "connect-retry": ({ retry }) => retry.connectRetry?.initial ?? "1 to 8",
-    "connect-retry N": ({ retry }) => retry.connectRetry?.max ?? "1 to 8",
-    "tun-mtu": ({ tunnel }) => tunnel.mtu,
-    "tun-mtu-max": ({ tunnel }) => tunnel.mtuMax,
-    mssfix: ({ tunnel }) => tunnel.mssFix.size,
-    fragment: ({ data }) => data.fragment?.size ?? 0,
-    port: ({ remotes }) => remotes[0]?.port,
-  };
-  const rows = tableOf(read(CONFIGURATION), "numbers");
-
-  test("each has a row", () => {
-    expect(rows.map((row) => quoted(row["Directive"])[0] ?? "").sort()).toEqual(Object.keys(READ).sort());
-  });
-
-  test.each(rows.map((row) => [quoted(row["Directive"])[0] ?? "", row] as const))("%s", (name, row) => {
-    const number = (text = ""): number => evaluate(text.replaceAll(",", "").replaceAll("^", "**"), {});
-    // The second number of a line stands behind one that is allowed for the first.
-    const line = (n: number): string => `${name.replace(" N", " 7")} ${n}`;
-    const of = (...lines: string[]): unknown => {
-      const result = parse(...lines);
-      return result.ok ? READ[name]?.(result.config as ClientConfig) : "problem";
-    };
-    const [least, most] = [number(row["Least"]), number(row["Most"])];
-    expect(of(), "default").toBe(
-      /^[\d,]+$/.test(row["Default"] ?? "") ? number(row["Default"]) : (row["Default"] as never),
-    );
-    for (const n of [least, most]) expect(of(line(n)), `${n} is allowed`).not.toBe("problem");
-    expect(of(line(most)), "what is written counts").toBe(most);
-    for (const n of [least - 1, most + 1]) expect(of(line(n)), `${n} is a problem`).toBe("problem");
-  });
 });
