@@ -9,13 +9,13 @@ import { claimName } from "../../platform/sys/exclusive.ts";
 import { readPlainFile } from "../../platform/sys/file.ts";
 import { writeWhole } from "../../platform/sys/write-file.ts";
 import { type Entry, formatRegister, parseRegister } from "./register.ts";
+import { WRAPS, type Wrap } from "./texts.ts";
 
 export const DISK = {
   ca: "ca.crt",
   cert: "server.crt",
   key: "server.key",
   crl: "crl.pem",
-  wrapping: "tls-crypt-v2.key",
   settings: "appliance.toml",
   profile: "server.conf",
 } as const;
@@ -98,6 +98,14 @@ export class PkiFolder {
       const { message } = error as Error;
       throw new Error(/^(are|do) /.test(message) ? `${KEPT.ca} and ${KEPT.key} in ${this.kept} ${message}` : message);
     }
+  }
+
+  /** The key by which the server unwraps what clients send, and of which kind it is. @throws Error in words when there is none */
+  wrapping(): { readonly wrap: Wrap; readonly text: string } {
+    const has = (wrap: Wrap): boolean =>
+      statSync(join(this.disk, `${wrap}.key`), { throwIfNoEntry: false }) !== undefined;
+    const wrap = WRAPS.find(has) ?? WRAPS[0];
+    return { wrap, text: this.read(this.disk, `${wrap}.key`) };
   }
 
   register(): Entry[] {

@@ -1,5 +1,5 @@
 import "reflect-metadata";
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, spyOn, test } from "bun:test";
 import {
   cpSync,
   existsSync,
@@ -18,6 +18,7 @@ import { parseConfig } from "../../protocol/config/parse.ts";
 import { parseNamedKey } from "../../protocol/control/key-file.ts";
 import { noblePrimitives } from "../../protocol/control/noble-primitives.ts";
 import { unwrapKey } from "../../protocol/control/wrapped-key.ts";
+import { pki as command } from "./pki.ts";
 
 let folder: string;
 beforeAll(() => {
@@ -71,6 +72,14 @@ test("a client's profile is whole, names the server as init was told, and its ke
   const { wrap } = control;
   if (wrap.kind !== "tls-crypt-v2") throw new Error(wrap.kind);
   expect(unwrapKey(serverKey, wrap.wrapped, noblePrimitives)?.key).toEqual(wrap.key);
+});
+
+test("for clients of 2.4 there is one wrapping key for all, the server's", () => {
+  expect(pki("init", "old", "--server", "x", "--wrap", "tls-crypt").status).toBe(0);
+  expect(read("old", "server.conf")).toContain("\ntls-crypt tls-crypt.key\n");
+  expect(mode("old", "tls-crypt.key")).toBe(0o600);
+  expect(pki("client", "old", "ann").out).toContain("a client of OpenVPN 2.4 or later");
+  expect(read("old-ca", "ann.ovpn")).toEndWith(`<tls-crypt>\n${read("old", "tls-crypt.key")}</tls-crypt>\n`);
 });
 
 test("the lines of client.conf begin every profile", () => {
@@ -176,7 +185,8 @@ test("two at once do not lose each other's certificate", async () => {
   expect(done).toContain(0);
 });
 
-test("wrong usage: status 2, in words", () => {
+test("wrong usage: status 2, in words, and nothing is made", async () => {
+  const said = spyOn(process.stderr, "write").mockImplementation(() => true);
   const cases: [string[], RegExp][] = [
     [[], /one of init, client, revoke, list/],
     [["nonsense", "vpn"], /no command "nonsense"/],
@@ -185,19 +195,22 @@ test("wrong usage: status 2, in words", () => {
     [["init", "a", "b", "--server", "x"], /init needs DIR alone/],
     [["init", "a", "--server", "x:y"], /"x:y" is no HOST/],
     [["init", "a", "--server", "x", "--proto", "sctp"], /--proto is udp or tcp/],
+    [["init", "a", "--server", "x", "--wrap", "tls-auth"], /--wrap is tls-crypt-v2 or tls-crypt/],
     [["client", "vpn"], /one NAME/],
     [["client", "vpn", "a", "b"], /one NAME/],
-    [["client", "vpn", "a", "--server", "x"], /--server and --proto are for init/],
+    [["client", "vpn", "a", "--server", "x"], /--server, --proto and --wrap are for init/],
     [["client", "vpn", "../a"], /NAME is at most 64/],
     [["client", "vpn", "a/CN=b"], /NAME is at most 64/],
     [["client", "vpn", "x".repeat(65)], /NAME is at most 64/],
     [["revoke", "vpn", "server"], /the server's own name/],
     [["list", "vpn", "x"], /list needs DIR alone/],
   ];
-  for (const [args, problem] of cases) {
-    const { status, out, err } = pki(...args);
-    expect([args, status, out]).toEqual([args, 2, ""]);
-    expect(err).toMatch(problem);
-  }
+  const status: number[] = [];
+  for (const [args] of cases)
+    status.push(await command(args.map((word) => (word === "vpn" || word === "a" ? at(word) : word))));
+  const words = said.mock.calls.map(([text]) => text);
+  said.mockRestore();
+  expect(status).toEqual(cases.map(() => 2));
+  for (const [i, [, problem]] of cases.entries()) expect(words[i]).toMatch(problem);
   expect(existsSync(at("a"))).toBe(false);
 });

@@ -5,7 +5,13 @@ import { parseIp } from "../../lib/ip.ts";
 import { Authority } from "../../platform/crypto/authority.ts";
 import { systemRandom } from "../../platform/crypto/random.ts";
 import { oneLine } from "../../protocol/config/lexer.ts";
-import { newClientKey, newNamedKey, parseNamedKey, timestampMetadata } from "../../protocol/control/key-file.ts";
+import {
+  newClientKey,
+  newNamedKey,
+  newStaticKey,
+  parseNamedKey,
+  timestampMetadata,
+} from "../../protocol/control/key-file.ts";
 import { noblePrimitives } from "../../protocol/control/noble-primitives.ts";
 import { usageError } from "../help.ts";
 import { DISK, KEPT, type NewText, PkiFolder, write } from "./folder.ts";
@@ -18,9 +24,11 @@ import {
   SERVER_NAME,
   type ServerPlace,
   serverConf,
+  WRAPS,
+  type Wrap,
 } from "./texts.ts";
 
-const HELP = `usage: morgana pki init DIR --server HOST[:PORT] [--proto udp|tcp]
+const HELP = `usage: morgana pki init DIR --server HOST[:PORT] [--proto udp|tcp] [--wrap tls-crypt-v2|tls-crypt]
        morgana pki client DIR NAME
        morgana pki revoke DIR NAME
        morgana pki list DIR
@@ -28,9 +36,11 @@ const HELP = `usage: morgana pki init DIR --server HOST[:PORT] [--proto udp|tcp]
   init    makes DIR, the config disk of a new VPN server as it is (server.conf, appliance.toml, certificates and keys),
           and DIR-ca beside it, which never goes on that disk: the authority's private key, the register of
           certificates, and client.conf, the lines with which every client's profile begins (change both .conf freely).
-          HOST[:PORT] is where clients find the server (port 1194, over UDP, unless told).
+          HOST[:PORT] is where clients find the server (port 1194, over UDP, unless told). Who has no key by which
+          packets are wrapped gets no answer: with tls-crypt-v2 every client has its own, which OpenVPN 2.5 and later
+          knows; with tls-crypt one is for all, for clients of 2.4 too.
   client  makes DIR-ca/NAME.ovpn, all that this client needs: give it to NAME and to nobody else. The server's disk stays
-          as it is. OpenVPN 2.5 and later, OpenVPN 3 and OpenVPN Connect take it.
+          as it is. Any client of OpenVPN 2.5 and later takes it, OpenVPN Connect as well.
   revoke  takes back what NAME has, in DIR/crl.pem: the server refuses NAME once it has the new file.
   list    names, serial numbers, when they end, and which are revoked.
 
@@ -40,12 +50,13 @@ Exit status: 0; 1 it could not be done; 2 wrong usage.
 /** @returns the exit status */
 export async function pki(argv: string[]): Promise<number> {
   const usage = (problem: string): number => usageError("pki", problem);
-  let values: { server?: string; proto?: string; help?: boolean };
+  let values: { server?: string; proto?: string; wrap?: string; help?: boolean };
   let words: string[];
   try {
     const options = {
       server: { type: "string" },
       proto: { type: "string" },
+      wrap: { type: "string" },
       help: { type: "boolean", short: "h" },
     } as const;
     ({ values, positionals: words } = parseArgs({ args: argv, strict: true, allowPositionals: true, options }));
@@ -63,8 +74,8 @@ export async function pki(argv: string[]): Promise<number> {
   if (dir === undefined || dir === "") return usage(`${verb} needs DIR`);
   if (isNamed ? name === undefined || more.length > 0 : name !== undefined)
     return usage(isNamed ? `${verb} needs DIR and one NAME` : `${verb} needs DIR alone`);
-  if (verb !== "init" && (values.server ?? values.proto) !== undefined)
-    return usage("--server and --proto are for init");
+  if (verb !== "init" && (values.server ?? values.proto ?? values.wrap) !== undefined)
+    return usage("--server, --proto and --wrap are for init");
   if (name === SERVER_NAME) return usage(`"${SERVER_NAME}" is the server's own name`);
   if (name !== undefined && !/^[A-Za-z0-9_][A-Za-z0-9._@-]{0,63}$/.test(name))
     return usage("NAME is at most 64 letters, digits and ._@-, and begins with none of .@-");
@@ -76,7 +87,9 @@ export async function pki(argv: string[]): Promise<number> {
     if (place === undefined)
       return usage(`--server: "${oneLine(server)}" is no HOST[:PORT]; of IPv6 it is [ADDRESS]:PORT`);
     if (proto !== "udp" && proto !== "tcp") return usage("--proto is udp or tcp");
-    run = () => init(new PkiFolder(dir), { ...place, proto });
+    const wrap = WRAPS.find((each) => each === (values.wrap ?? WRAPS[0]));
+    if (wrap === undefined) return usage(`--wrap is ${WRAPS.join(" or ")}`);
+    run = () => init(new PkiFolder(dir), { ...place, proto, wrap });
   } else if (verb === "list") run = async () => list(PkiFolder.open(dir));
   else {
     const change = verb === "client" ? client : revoke;
@@ -116,7 +129,7 @@ async function init(folder: PkiFolder, place: ServerPlace): Promise<string> {
     file(disk, DISK.cert, server.certificate),
     file(disk, DISK.key, server.key, true),
     file(disk, DISK.crl, await authority.revocationList(now, [])),
-    file(disk, DISK.wrapping, newNamedKey(systemRandom, "tls-crypt-v2-server"), true),
+    file(disk, `${place.wrap}.key`, newWrapping(place.wrap), true),
     file(disk, DISK.settings, applianceToml()),
     file(disk, DISK.profile, serverConf(place)),
   ]);
@@ -125,6 +138,9 @@ next, for each client: morgana pki client ${quoted(disk)} NAME
 then: ${diskCommand(disk)}   (or morgana appliance --config ${quoted(disk)} ...)
 `;
 }
+
+const newWrapping = (wrap: Wrap): string =>
+  wrap === "tls-crypt" ? newStaticKey(systemRandom) : newNamedKey(systemRandom, "tls-crypt-v2-server");
 
 async function client(folder: PkiFolder, name: string): Promise<string> {
   const now = Date.now();
@@ -135,18 +151,16 @@ async function client(folder: PkiFolder, name: string): Promise<string> {
       `${name} has a certificate, until ${day(counts.notAfter)}: revoke it first, or choose another name`,
     );
   const authority = await folder.authority();
-  const wrapping = parseNamedKey("tls-crypt-v2-server", folder.read(folder.disk, DISK.wrapping));
-  if (typeof wrapping === "string") throw new Error(`${join(folder.disk, DISK.wrapping)} ${wrapping}`);
+  const { wrap, text: wrapping } = folder.wrapping();
+  const clientKey = (): string => {
+    const serverKey = parseNamedKey("tls-crypt-v2-server", wrapping);
+    if (typeof serverKey === "string") throw new Error(`${join(folder.disk, `${wrap}.key`)} ${serverKey}`);
+    return newClientKey(systemRandom, noblePrimitives, serverKey, timestampMetadata(Math.floor(now / 1000)));
+  };
   const ca = folder.read(folder.kept, KEPT.ca);
   const lines = folder.read(folder.kept, KEPT.lines);
   const { certificate: cert, key, serial, notAfter } = await authority.client(now, name);
-  const metadata = timestampMetadata(Math.floor(now / 1000));
-  const text = profileText(lines, {
-    ca,
-    cert,
-    key,
-    "tls-crypt-v2": newClientKey(systemRandom, noblePrimitives, wrapping, metadata),
-  });
+  const text = profileText(lines, { ca, cert, key, [wrap]: wrap === "tls-crypt" ? wrapping : clientKey() });
   const path = join(folder.kept, `${name}.ovpn`);
   // Known first, given afterwards: what nobody has may be in the register, and nothing is out that is not.
   folder.writeRegister([...register, { name, serial, notAfter, revokedAt: undefined }]);
@@ -160,7 +174,7 @@ async function client(folder: PkiFolder, name: string): Promise<string> {
     throw error;
   }
   return `wrote ${path}, good until ${day(notAfter)}: whoever has it comes in, so give it to ${name} alone
-next: ${name} opens it with an OpenVPN client of 2.5 or later
+next: ${name} opens it with a client of OpenVPN ${wrap === "tls-crypt" ? "2.4" : "2.5"} or later
 the server's disk stays as it is
 `;
 }

@@ -6,7 +6,12 @@ export interface ServerPlace {
   readonly host: string;
   readonly port: number;
   readonly proto: "udp" | "tcp";
+  readonly wrap: Wrap;
 }
+
+/** How control packets are wrapped: by a key of each client's own, or by one for all. */
+export const WRAPS = ["tls-crypt-v2", "tls-crypt"] as const;
+export type Wrap = (typeof WRAPS)[number];
 
 export const DEFAULT_PORT = 1194;
 /** The server's common name, by which clients know it wherever it is. */
@@ -32,7 +37,7 @@ const isHostName = (text: string): boolean =>
   /^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(text) &&
   !/(^|\.)\d+$/.test(text);
 
-export const serverConf = ({ host, port, proto }: ServerPlace): string => `# An OpenVPN server for ${host}.
+export const serverConf = ({ host, port, proto, wrap }: ServerPlace): string => `# An OpenVPN server for ${host}.
 port ${port}
 proto ${proto === "tcp" ? "tcp-server" : "udp"}
 dev tun
@@ -43,7 +48,7 @@ cert server.crt
 key server.key
 dh none
 crl-verify crl.pem
-tls-crypt-v2 tls-crypt-v2.key
+${wrap} ${wrap}.key
 remote-cert-tls client
 keepalive 10 60
 ${proto === "udp" ? "explicit-exit-notify 1\n" : ""}verb 3
@@ -77,11 +82,8 @@ verify-x509-name ${SERVER_NAME} name
 ${proto === "udp" ? "explicit-exit-notify 1\n" : ""}verb 3
 `;
 
-/** One whole file for a client. @param lines of {@link clientConf} */
-export function profileText(
-  lines: string,
-  blocks: { readonly ca: string; readonly cert: string; readonly key: string; readonly "tls-crypt-v2": string },
-): string {
+/** One whole file for a client. @param lines of {@link clientConf} @param blocks by name, in order */
+export function profileText(lines: string, blocks: Readonly<Record<string, string>>): string {
   const block = ([name, text]: [string, string]): string => `<${name}>\n${text.trim()}\n</${name}>\n`;
   return `${lines.trimEnd()}\n${Object.entries(blocks).map(block).join("")}`;
 }
