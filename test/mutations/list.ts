@@ -15,6 +15,7 @@ import { STATE } from "./list/state.ts";
 import { TCP } from "./list/tcp.ts";
 import { TCP_PARTS } from "./list/tcp-parts.ts";
 import { TLS } from "./list/tls.ts";
+import { TOOLS } from "./list/tools.ts";
 import { TUNNEL } from "./list/tunnel.ts";
 import { WIRE } from "./list/wire.ts";
 import type { Mutation } from "./mutation.ts";
@@ -38,4 +39,5 @@ export const MUTATIONS: readonly Mutation[] = [
   ...HOST,
   ...IPV6_APPLIANCE,
   ...STATE,
+  ...TOOLS,
 ];
