@@ -25,6 +25,7 @@ import type {
   TlsContext,
   TlsContextFactory,
 } from "../protocol/ports.ts";
+import { composePush } from "../protocol/push/compose.ts";
 import type { EntryDesk, PasswordPort } from "../protocol/server/entry.ts";
 import { explainPeer } from "../protocol/server/explain-peer.ts";
 import type { Guest } from "../protocol/server/guest.ts";
@@ -32,7 +33,7 @@ import type { Peer, PeerEnd } from "../protocol/server/peer.ts";
 import { Server, type ServerWatcher } from "../protocol/server/server.ts";
 import type { LinkEnd } from "../protocol/session/events.ts";
 import type { ListenPorts, OpenPort, PeerLink, StreamReceiver } from "./listen.ts";
-import { reloadProblems } from "./reload.ts";
+import { type GuestChanges, isOtherAuthority, NO_CHANGES, reloadProblems } from "./reload.ts";
 import type { ServerSide } from "./server-side.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -169,10 +170,7 @@ export class Listener {
     this.#state = "leaving";
     this.#leaveBy = now + LEAVING_S * 1000;
     const word = this.#config.exitNotify === 2 ? "RESTART,[N]" : "RESTART";
-    for (const peer of [...this.#server.peers()]) {
-      if (peer.isUp) this.#server.command(now, peer, (session) => session.dismiss(now, word, LEAVING_S));
-      else this.#server.end(now, peer, { kind: "closed" });
-    }
+    for (const peer of [...this.#server.peers()]) this.#server.dismiss(now, peer, { kind: "closed" }, LEAVING_S, word);
     this.#settle(now);
   }
 
@@ -229,26 +227,71 @@ export class Listener {
     });
   }
 
-  /** Ends the sessions of a name. They may come again at once. @returns how many there were */
+  /** Tells the sessions of a name to go. They may come again at once. @returns how many there were */
   kill(now: number, name: string): number {
     const peers = this.#server.named(name);
-    for (const peer of peers) this.#server.end(now, peer, { kind: "killed" });
+    for (const peer of peers) this.#server.dismiss(now, peer, { kind: "killed" }, LEAVING_S);
     return peers.length;
   }
 
   /**
-   * Takes another configuration without ending a session, as far as that goes.
+   * Changes options of clients while their tunnels are up, as long as these last.
+   * @param name whose; undefined: everybody's @param options in the place of those of the same kinds; `-NAME` takes a kind away
+   * @returns how many clients were told: those that can be
+   */
+  pushUpdate(now: number, name: string | undefined, options: readonly string[]): number | string {
+    const messages = composePush(options, "PUSH_UPDATE");
+    if (typeof messages === "string") return messages;
+    let told = 0;
+    for (const peer of name === undefined ? [...this.#up.keys()] : this.#server.named(name)) {
+      if (!peer.isUp || peer.session?.client?.pushUpdate !== true) continue;
+      told++;
+      this.#server.command(now, peer, (session) => {
+        for (const message of messages) session.say(message);
+      });
+    }
+    return told;
+  }
+
+  /**
+   * Takes another configuration without ending a session, as far as that goes: new handshakes, renegotiations too, go by the new
+   * settings, certificates and revocation list; after another list every client renegotiates at once.
+   * @param guests what it means for those who are in
    * @returns what it could not take, each a sentence that names the directive
    * @throws UnusableTls where own material cannot be used; then everything is as it was
    */
-  reload(_now: number, config: ServerConfig & ServerPart, entrance: EntryDesk): string[] {
+  reload(
+    now: number,
+    config: ServerConfig & ServerPart,
+    entrance: EntryDesk,
+    guests: GuestChanges = NO_CHANGES,
+  ): string[] {
     const tls = this.#options.tls.context(serverTlsParameters(config.tls, config.verify, config.entry.clientCert));
+    const before = this.#config;
     this.#server.reload(config, tls, entrance);
     this.#tls.close();
     this.#tls = tls;
-    const problems = reloadProblems(this.#config, config);
     this.#config = config;
+    const problems = [...reloadProblems(before, config), ...this.#takeChanges(now, guests)];
+    if (isOtherAuthority(before, config)) this.#server.renegotiateAll(now);
     return problems;
+  }
+
+  #takeChanges(now: number, { gone, changed }: GuestChanges): string[] {
+    const byGuest = new Map([...this.#server.peers()].map((peer) => [peer.guest, peer]));
+    for (const { guest, cause } of gone) {
+      const peer = byGuest.get(guest);
+      if (peer !== undefined) this.#server.dismiss(now, peer, { kind: "expelled", cause }, LEAVING_S);
+    }
+    const later = new Set<string>();
+    for (const { guest, now: next } of changed) {
+      const peer = byGuest.get(guest);
+      if (peer === undefined) continue;
+      for (const name of this.#server.update(now, peer, next)) later.add(name);
+      if (peer.isUp) this.#join(now, peer);
+    }
+    if (later.size === 0) return [];
+    return [`push: what has changed of ${[...later].join(", ")} counts for some clients when they come again`];
   }
 
   #accepted(now: number, link: PeerLink): StreamReceiver | undefined {

@@ -1,8 +1,27 @@
 /** What a running server cannot take of another configuration: it is bound to its ports, or to the tunnel that all clients are in. */
 import type { ServerPart } from "../protocol/config/server-types.ts";
-import type { ServerConfig } from "../protocol/config/types.ts";
+import type { Material, ServerConfig } from "../protocol/config/types.ts";
+import { equalBytes } from "../protocol/equal.ts";
+import type { Guest } from "../protocol/server/guest.ts";
 
 type Config = ServerConfig & ServerPart;
+
+/** What another configuration means for those who are in (Entrance.reload). */
+export interface GuestChanges {
+  /** Who may not stay. */
+  readonly gone: readonly { readonly guest: Guest; readonly cause: string }[];
+  /** Who has other networks or options now. */
+  readonly changed: readonly { readonly guest: Guest; readonly now: Guest }[];
+}
+
+export const NO_CHANGES: GuestChanges = Object.freeze({ gone: [], changed: [] });
+
+/** Whether certificates that were good may be so no longer: another CA, or another revocation list. */
+export function isOtherAuthority({ tls: before }: Config, { tls: after }: Config): boolean {
+  const isSame = (a: Material | undefined, b: Material | undefined): boolean =>
+    a === undefined || b === undefined ? a === b : equalBytes(a.bytes, b.bytes);
+  return !isSame(before.ca, after.ca) || !isSame(before.crl, after.crl);
+}
 
 /** What is bound, by the directives that say it. */
 const BOUND: readonly (readonly [string, (config: Config) => unknown])[] = [

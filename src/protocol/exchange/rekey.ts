@@ -22,6 +22,8 @@ export class Rekey {
   #renegotiateAt = Number.POSITIVE_INFINITY;
   #doneBy = Number.POSITIVE_INFINITY;
   #peerMayBeginAt = Number.NEGATIVE_INFINITY;
+  /** Until then the peer may say something in the exchange before: what it holds of TLS is large. */
+  #previousEndsAt = Number.POSITIVE_INFINITY;
 
   constructor(parts: ExchangeParts) {
     this.#parts = parts;
@@ -69,6 +71,15 @@ export class Rekey {
     if (this.#pending === undefined) this.#renegotiateAt = Number.NEGATIVE_INFINITY;
   }
 
+  /** Lets go of the exchange before when its time is over: whatever it would still acknowledge, the peer has given up by then. */
+  handleTimeout(now: number): void {
+    if (now < this.#previousEndsAt) return;
+    this.#previousEndsAt = Number.POSITIVE_INFINITY;
+    this.#previous?.close();
+    this.#previous = undefined;
+    this.#update();
+  }
+
   isDue(now: number): boolean {
     return this.#pending === undefined && now >= this.#renegotiateAt;
   }
@@ -93,6 +104,7 @@ export class Rekey {
     this.#pending = undefined;
     this.#doneBy = Number.POSITIVE_INFINITY;
     this.#peerMayBeginAt = now + PEER_PAUSE_MS;
+    this.#previousEndsAt = now + this.#parts.control.handWindow * 1000;
     this.#update();
   }
 
@@ -123,7 +135,7 @@ export class Rekey {
   }
 
   pollAt(): number {
-    let at = Math.min(this.#renegotiateAt, this.#doneBy);
+    let at = Math.min(this.#renegotiateAt, this.#doneBy, this.#previousEndsAt);
     for (const { reliable } of this.#live) {
       at = Math.min(at, reliable.acksPending ? Number.NEGATIVE_INFINITY : reliable.pollAt());
     }
@@ -136,7 +148,7 @@ export class Rekey {
     for (let packet = this.poll(now); packet !== undefined; packet = this.poll(now)) last.push(packet);
     for (const exchange of this.#live) exchange.close();
     this.#active = this.#pending = this.#previous = undefined;
-    this.#renegotiateAt = this.#doneBy = Number.POSITIVE_INFINITY;
+    this.#renegotiateAt = this.#doneBy = this.#previousEndsAt = Number.POSITIVE_INFINITY;
     this.#update();
     return last;
   }

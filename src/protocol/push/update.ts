@@ -11,7 +11,8 @@ import type { PushedOptions } from "../control/message.ts";
 import { MAX_CHARACTERS, MAX_OPTIONS, TOO_MANY_OPTIONS } from "./collect.ts";
 import { applyPullFilter } from "./pull-filter.ts";
 
-const UPDATABLE: ReadonlySet<string> = new Set(
+/** Options that can be changed while the tunnel is up. */
+export const UPDATABLE: ReadonlySet<string> = new Set(
   ["block-ipv6", "block-outside-dns", "dhcp-option", "dns", "ifconfig", "ifconfig-ipv6", "keepalive"].concat(
     ["redirect-gateway", "redirect-private", "route", "route-gateway", "route-ipv6", "route-metric", "topology"],
     ["tun-mtu"],
@@ -111,7 +112,7 @@ export class PushUpdates {
   }
 }
 
-const nameOf = (option: string): string => /^\S*/.exec(option)![0];
+export const nameOf = (option: string): string => /^\S*/.exec(option)![0];
 
 /** Options that take the place of each other. */
-const kindOf = (name: string): string => (name === "redirect-private" ? "redirect-gateway" : name);
+export const kindOf = (name: string): string => (name === "redirect-private" ? "redirect-gateway" : name);

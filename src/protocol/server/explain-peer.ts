@@ -53,6 +53,8 @@ export function explainPeer(end: PeerEnd, config: ServerConfig, unixSeconds: num
       return "a newer session has taken its place";
     case "killed":
       return "it was told to go";
+    case "expelled":
+      return end.cause;
     case "crowded-out":
       return "too many were in the midst of a handshake";
     case "stream-silent":

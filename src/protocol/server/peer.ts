@@ -15,6 +15,8 @@ export type PeerEnd =
   | { readonly kind: "replaced" }
   /** By command. */
   | { readonly kind: "killed" }
+  /** Of another configuration, by which it may not stay. */
+  | { readonly kind: "expelled"; readonly cause: string }
   /** Too many that had not logged in yet: it was the oldest of those that came most often. */
   | { readonly kind: "crowded-out" }
   /** A connection over which no packet came in time, or first one that no client sends. */
@@ -38,6 +40,8 @@ export class Peer {
   isUp = false;
   /** It was refused, and that was said. */
   isRefused = false;
+  /** Why it is told to go, once it is. */
+  farewell: PeerEnd | undefined;
   /** Of the login that is being decided: an answer to an earlier one has no meaning. */
   login = 0;
 

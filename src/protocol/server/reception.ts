@@ -7,7 +7,7 @@ import type { TemporaryFailure } from "../control/message.ts";
 import { composePush } from "../push/compose.ts";
 import type { ClientLogin } from "../session/server.ts";
 import type { EntryDesk, PasswordPort } from "./entry.ts";
-import type { Identity } from "./guest.ts";
+import type { Guest, Identity } from "./guest.ts";
 import type { Peer } from "./peer.ts";
 
 const FULL = "the server has as many clients as it takes";
@@ -91,6 +91,11 @@ export class Reception {
       }
     }
     judgement satisfies never;
+  }
+
+  /** Somebody who is in has become another guest of the same name. */
+  rename(peer: Peer, guest: Guest): void {
+    if (peer.guest !== undefined) peer.guest = guest;
   }
 
   /** A peer leaves, whether it was in or not. */

@@ -24,6 +24,8 @@ import type { ServerConfig } from "../config/types.ts";
 import { CONTROL_HEADER_LEN } from "../control/packet.ts";
 import { DROP_PACKET_EMPTY, SESSION_DROP_NAMES, SessionDrops } from "../drop.ts";
 import type { CipherName, TlsContext } from "../ports.ts";
+import { composeChange, composePush } from "../push/compose.ts";
+import { nameOf } from "../push/update.ts";
 import type { AssociationStart, SessionPorts } from "../session/association.ts";
 import type { LinkEnd } from "../session/events.ts";
 import { ServerSession, type ServerSessionConfig, type ServerSessionEvent } from "../session/server.ts";
@@ -47,6 +49,9 @@ export const MAX_NEWCOMERS = 256;
 const MOST_PEERS = 65_536;
 /** Our choice: over a connection the first packet comes within so long. A client sends it at once. */
 const FIRST_PACKET_MS = 10_000;
+
+/** Our choice: with 1,000 clients it takes 50 s, and a tenth of the time of a processor. */
+const RENEGOTIATE_MS = 50;
 
 const COUNTERS = [
   "first-packets-answered",
@@ -120,6 +125,9 @@ export class Server {
   readonly #sources: DatagramSource[] = [];
   readonly #opened = new Batch(ROWS);
   readonly #sealed = new Batch(ROWS);
+  /** Who has to show its certificate again, and when the next one does. */
+  #toRenegotiate: Peer[] = [];
+  #renegotiateAt = NEVER;
   #tls: TlsContext;
   #sessionConfig: ServerSessionConfig;
 
@@ -224,7 +232,7 @@ export class Server {
 
   /** When {@link poll} wants to be called; in the past when at once, Infinity when never. */
   pollAt(): number {
-    return this.#dirty.length > 0 ? Number.NEGATIVE_INFINITY : this.#deadlines.firstAt;
+    return this.#dirty.length > 0 ? Number.NEGATIVE_INFINITY : Math.min(this.#deadlines.firstAt, this.#renegotiateAt);
   }
 
   /** Does what is due. */
@@ -237,6 +245,7 @@ export class Server {
       this.#deadlines.set(id + 1, NEVER);
       if (peer !== undefined) this.#touch(peer);
     }
+    if (now >= this.#renegotiateAt) this.#renegotiateNext(now);
     this.#flush(now);
   }
 
@@ -255,6 +264,36 @@ export class Server {
     link.close();
     if (isUp && guest !== undefined) this.#watcher.down(now, peer, guest, end);
     else if (!peer.isRefused) this.#watcher.failed(now, peer, guest, end);
+  }
+
+  /** Tells a peer to come again, and ends it: within so many seconds, or as soon as it has heard. */
+  dismiss(now: number, peer: Peer, farewell: PeerEnd, seconds: number, message = "RESTART"): void {
+    if (!peer.isUp) return this.end(now, peer, farewell);
+    peer.farewell = farewell;
+    this.command(now, peer, (session) => session.dismiss(now, message, seconds));
+  }
+
+  /**
+   * A client gets something else than it has: those that can be told while their tunnel is up are.
+   * @returns names of the options that count for it only when it comes again
+   */
+  update(now: number, peer: Peer, guest: Guest): readonly string[] {
+    const { items, later } = composeChange(peer.guest?.options ?? [], guest.options);
+    this.#reception.rename(peer, guest);
+    if (items.length === 0 || !peer.isUp) return later;
+    const messages = peer.session?.client?.pushUpdate === true ? composePush(items, "PUSH_UPDATE") : "";
+    if (typeof messages === "string")
+      return [...new Set([...items.map((item) => nameOf(item.replace(/^-/, ""))), ...later])];
+    this.command(now, peer, (session) => {
+      for (const message of messages) session.say(message);
+    });
+    return later;
+  }
+
+  /** Every peer renegotiates, one after the other: so each shows its certificate again, and none of them waits long for the others. */
+  renegotiateAll(now: number): void {
+    this.#toRenegotiate = [...this.peers()].filter((peer) => peer.isUp);
+    this.#renegotiateAt = now;
   }
 
   /** Has something done by a session, and then what comes of it. */
@@ -502,9 +541,15 @@ export class Server {
         return this.#watcher.up(now, peer, guest, event.cipher);
       }
       case "ended":
-        return this.end(now, peer, event.end);
+        return this.end(now, peer, peer.farewell ?? event.end);
     }
     event satisfies never;
+  }
+
+  #renegotiateNext(now: number): void {
+    const peer = this.#toRenegotiate.pop();
+    this.#renegotiateAt = this.#toRenegotiate.length === 0 ? NEVER : now + RENEGOTIATE_MS;
+    if (peer?.isUp) this.command(now, peer, (session) => session.renegotiate(now));
   }
 
   /** What one peer's packet or timer threw ends that peer. */

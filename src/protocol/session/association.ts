@@ -336,6 +336,7 @@ export class Association {
   handleTimeout(now: number): void {
     if (this.#hasEnded) return;
     this.#slots.handleTimeout(now);
+    this.#rekey.handleTimeout(now);
     const end = this.#expired(now);
     if (end !== undefined) {
       this.#over(end);

@@ -105,6 +105,8 @@ export class SimClient {
   readonly session: ClientSession;
   readonly events: SessionEvent[] = [];
   readonly received: Uint8Array[] = [];
+  /** Everything that it sent. */
+  readonly sent: Uint8Array[] = [];
   readonly name: string;
   endpoint: Endpoint;
   stream: StreamReceiver | undefined;
@@ -134,6 +136,13 @@ export class SimClient {
     const event = this.events.findLast((e) => e.kind === "up" || e.kind === "changed");
     return event?.kind === "up" || event?.kind === "changed" ? event.options : [];
   }
+}
+
+export interface IdleStream {
+  isOpen: boolean;
+  /** What came over it. */
+  readonly sent: readonly Uint8Array[];
+  receiver: StreamReceiver | undefined;
 }
 
 type Flight = { readonly at: number; readonly bytes: Uint8Array } & (
@@ -382,6 +391,7 @@ export class World implements ListenPorts {
   }
 
   #toServer(client: SimClient, bytes: Uint8Array): void {
+    client.sent.push(bytes);
     if (client.stream !== undefined) this.#flying.push({ at: this.now + 20, client, toServer: true, bytes });
     else for (const at of this.#arrivals()) this.#flying.push({ at, from: client.endpoint, bytes });
   }
@@ -422,6 +432,28 @@ export class World implements ListenPorts {
       client.stream = undefined;
     };
     return listened?.receiver.accepted(this.now, { ...link, close });
+  }
+
+  /** A connection that nobody has said anything over yet. */
+  idleStream(): IdleStream {
+    const sent: Uint8Array[] = [];
+    const link = this.#peerLink(this.newEndpoint(), true, (bytes) => void sent.push(bytes));
+    const stream: IdleStream = { isOpen: true, sent, receiver: undefined };
+    const close = (): void => {
+      stream.isOpen = false;
+    };
+    const [listened] = this.#ports.values();
+    stream.receiver = listened?.receiver.accepted(this.now, { ...link, close });
+    if (stream.receiver === undefined) stream.isOpen = false;
+    return stream;
+  }
+
+  /** A packet over such a connection, at once. */
+  sayStream({ receiver }: IdleStream, bytes: Uint8Array): void {
+    this.#rows.clear();
+    this.slab.bytes.set(bytes, AT);
+    this.#rows.push(AT, bytes.length);
+    receiver?.handleRows(this.now, this.#rows);
   }
 
   /** A client's connection breaks. */
