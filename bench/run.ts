@@ -21,7 +21,12 @@ import { FIGURES, measure, type Round, UDP_LOSS_PERCENT } from "./measure.ts";
 import { median, table } from "./report.ts";
 import { findWireguard } from "./wireguard.ts";
 
-const USAGE = `usage: npm run bench [-- OPTION...]
+/** Benchmarks without a network, each a process of its own: they would share their profiles and heap. */
+const PARTS = ["aead", "data-channel", "turn", "control", "server"];
+
+const USAGE = `usage: npm run bench [-- OPTION...] [PART...]
+
+  PART              only these, which need no network: ${PARTS.join(", ")}
 
   --quick           three minutes: one round, 2 s each
   --rounds N        3 where it is not quick
@@ -32,7 +37,7 @@ const USAGE = `usage: npm run bench [-- OPTION...]
   --json            the figures of every round in place of the tables
   --no-wireguard, --no-vm, --no-parts   without these
 `;
-const { values, number } = commandLine(USAGE, {
+const OPTIONS = {
   quick: { type: "boolean", default: false },
   rounds: { type: "string" },
   seconds: { type: "string" },
@@ -43,7 +48,8 @@ const { values, number } = commandLine(USAGE, {
   "no-wireguard": { type: "boolean", default: false },
   "no-vm": { type: "boolean", default: false },
   "no-parts": { type: "boolean", default: false },
-});
+} as const;
+const { values, number, words } = commandLine(USAGE, OPTIONS, (word) => PARTS.includes(word));
 const { cipher, quick, proto: protocol } = values;
 if (protocol !== "udp" && protocol !== "tcp") {
   console.error(`bench: --proto ${protocol}: udp and tcp are`);
@@ -57,9 +63,7 @@ const length = {
   probes: quick ? 4 : 6,
   probeSeconds: Math.min(seconds, quick ? 1 : 2),
 };
-/** Benchmarks without a network, each a process of its own: they would share their profiles and heap. */
-const PARTS = ["aead", "data-channel", "turn", "control"];
-
+if (words.length > 0) process.exit((await runParts(words)) ? 0 : 1);
 await becomePrivileged();
 const missing = missingTools(["iptables"]);
 if (missing.length > 0) {
@@ -141,12 +145,18 @@ async function report(): Promise<void> {
     if (existsSync(path))
       console.log(`dist/${name.padEnd(25)}${(statSync(path).size / 1e6).toFixed(1).padStart(8)} MB`);
   }
-  if (values["no-parts"]) return;
-  for (const name of PARTS) {
+  if (!values["no-parts"] && !(await runParts(PARTS))) failed = true;
+}
+
+/** @returns whether all went well */
+async function runParts(names: readonly string[]): Promise<boolean> {
+  let isGood = true;
+  for (const name of names) {
     const { code, out } = await run([process.execPath, join(ROOT, `bench/${name}.bench.ts`)], 300);
-    if (code !== 0) failed = true;
+    if (code !== 0) isGood = false;
     console.log(`\n${name}\n${out.trimEnd()}`);
   }
+  return isGood;
 }
 
 function say(text: string): void {

@@ -19,11 +19,17 @@ export class KeySlots {
   #old: DataKey | undefined;
   #switchAt = Number.POSITIVE_INFINITY;
   #oldEndsAt = Number.POSITIVE_INFINITY;
+  #switches = 0;
 
   /** @param switchDelayMs how long a new key waits for the peer's first packet of it */
   constructor(tranWindowMs: number, switchDelayMs: number) {
     this.#tranWindowMs = tranWindowMs;
     this.#switchDelayMs = switchDelayMs;
+  }
+
+  /** How often sending has gone over to another key: {@link pollAt} is another one then. */
+  get switches(): number {
+    return this.#switches;
   }
 
   /** The key to send with. */
@@ -73,6 +79,7 @@ export class KeySlots {
     this.#old = this.#sending;
     this.#oldEndsAt = now + this.#tranWindowMs;
     this.#sending = this.#next;
+    this.#switches++;
     this.#next = undefined;
     this.#switchAt = Number.POSITIVE_INFINITY;
   }

@@ -342,13 +342,12 @@ export class Server {
     const opened = this.#opened;
     const first = opened.count;
     try {
-      session.handleRows(now, rows, from, end, opened);
+      if (session.handleRows(now, rows, from, end, opened)) this.#touch(peer);
     } catch (error) {
       opened.count = first;
       return this.#fault(now, peer, error);
     }
     opened.peer.fill(peer.id, first, opened.count);
-    this.#touch(peer);
   }
 
   /** A packet with the number of a peer that is elsewhere: if it opens, the peer is here now. */

@@ -142,6 +142,8 @@ export class Association {
   /** An exchange is done whose keys are not installed yet: the role decides on them, and no other one begins meanwhile. */
   #owesKeys = false;
   #hasEnded = false;
+  /** Something has come of what was handled that cannot wait until {@link pollAt}. */
+  #isStirred = false;
   #exitTold = false;
   #controlSentAt = Number.NEGATIVE_INFINITY;
   #controlReceivedAt = Number.NEGATIVE_INFINITY;
@@ -295,6 +297,16 @@ export class Association {
   }
 
   /**
+   * Whether, since it was asked last, anything was handled but data packets that opened: then there may be events or packets to
+   * send, and {@link pollAt} may be earlier than it was. Otherwise it is no earlier.
+   */
+  takeStirred(): boolean {
+    const was = this.#isStirred;
+    this.#isStirred = false;
+    return was;
+  }
+
+  /**
    * Packets of the link, the rows [from, end) of `datagrams`: data packets are opened in place and become rows of `plain`
    * (which must have room for all), control packets are taken in. Stops behind a packet that causes an event, because what
    * comes of it may concern the next one.
@@ -302,6 +314,7 @@ export class Association {
    */
   handleRows(now: number, datagrams: Batch, from: number, end: number, plain: Batch): number {
     const { bytes } = this.#ports.slab;
+    const { switches } = this.#slots;
     let i = from;
     while (i < end && this.#events.length === 0) {
       const at = datagrams.at[i]!;
@@ -313,6 +326,7 @@ export class Association {
     }
     this.counters.values[DATAGRAMS]! += i - from;
     this.#checkWear();
+    if (this.#events.length > 0 || switches !== this.#slots.switches) this.#isStirred = true;
     return i;
   }
 
@@ -411,6 +425,7 @@ export class Association {
   }
 
   #handleControl(now: number, bytes: Uint8Array): number {
+    this.#isStirred = true;
     const isFirst = !this.isAnswered;
     const packet = this.#channel.receive(bytes, now);
     if (typeof packet === "number") return this.#drop(packet);
@@ -516,7 +531,9 @@ export class Association {
     const { renegBytes, renegPkts } = this.#config.control;
     const isWorn =
       key.isWorn || (renegBytes > 0 && key.bytes >= renegBytes) || (renegPkts > 0 && key.packets >= renegPkts);
-    if (isWorn && this.#mayRenegotiate) this.#rekey.hurry();
+    if (!isWorn || !this.#mayRenegotiate) return;
+    this.#rekey.hurry();
+    this.#isStirred = true;
   }
 
   #sentAt(): number {

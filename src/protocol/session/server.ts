@@ -219,12 +219,16 @@ export class ServerSession {
     this.#end(now, { kind: "closed" });
   }
 
-  /** The rows [from, end) of `datagrams` are from this client; as ClientSession.handleBatch. */
-  handleRows(now: number, datagrams: Batch, from: number, end: number, plain: Batch): void {
+  /**
+   * The rows [from, end) of `datagrams` are from this client; as ClientSession.handleBatch.
+   * @returns false: there is nothing to poll, and pollAt is no earlier than before
+   */
+  handleRows(now: number, datagrams: Batch, from: number, end: number, plain: Batch): boolean {
     for (let i = from; i < end; ) {
       i = this.#association.handleRows(now, datagrams, i, end, plain);
       this.#settle(now);
     }
+    return this.#association.takeStirred();
   }
 
   sealBatch(now: number, plain: Batch, sealed: Batch): void {
