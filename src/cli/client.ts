@@ -10,6 +10,8 @@ DNS of the tunnel are set while it runs, and taken back when it ends; what a cra
 
   --no-routes    set the tunnel's addresses, and no routes
   --no-dns       leave this machine's resolver as it is
+  --kill-switch  once the tunnel has been up, what only a default route leads to goes through it or nowhere, also while it
+                 is connected anew, until this ends
   --log-level    error, warn, info (default) or debug
   --log-format   text (default) or json, one record a line
 
@@ -30,6 +32,7 @@ export async function client(argv: string[]): Promise<number> {
     const options = {
       "no-routes": { type: "boolean" },
       "no-dns": { type: "boolean" },
+      "kill-switch": { type: "boolean" },
       "log-level": { type: "string" },
       "log-format": { type: "string" },
       help: { type: "boolean", short: "h" },
@@ -57,5 +60,6 @@ export async function client(argv: string[]): Promise<number> {
     format,
     withRoutes: values["no-routes"] !== true,
     withDns: values["no-dns"] !== true,
+    killSwitch: values["kill-switch"] === true,
   });
 }

@@ -44,12 +44,12 @@ export class Changes {
     try {
       if (make(change)) return held;
     } catch (error) {
-      this.#forget(held);
+      this.forget(held);
       if (!(error instanceof SysError) || error.errno !== EPERM) throw error;
       if (!isMade(change)) this.#refused.push(describe(change));
       return undefined;
     }
-    this.#forget(held);
+    this.forget(held);
     return undefined;
   }
 
@@ -63,7 +63,7 @@ export class Changes {
   undo(held: Held): void {
     const problem = takeBack(held.change);
     if (problem !== undefined) this.#log.write("warn", "host.left", problem);
-    this.#forget(held);
+    this.forget(held);
   }
 
   undoAll(): void {
@@ -75,7 +75,8 @@ export class Changes {
     return this.#refused.splice(0);
   }
 
-  #forget(held: Held): void {
+  /** It was not made after all. */
+  forget(held: Held): void {
     this.#held.delete(held);
     this.#journal?.end(held.id);
   }

@@ -24,6 +24,7 @@ import { Dialer } from "../tunnel/dialer.ts";
 import { DialHistory } from "../tunnel/history.ts";
 import type { OpenTunnel } from "../tunnel/side.ts";
 import { Changes } from "./changes.ts";
+import { HostDns, hostResolvers } from "./dns.ts";
 import type { Journal } from "./journal.ts";
 import { KERNEL_TUN_BYTES, KernelTun } from "./kernel-tun.ts";
 import { HOST_LINKS_BYTES, HostLinks } from "./links.ts";
@@ -56,16 +57,21 @@ export interface HostClientOptions {
   /** Reads the profile again; undefined: what runs goes on. */
   readonly reload: () => DialConfig | undefined;
   readonly withRoutes: boolean;
-  /** Told of each tunnel that is open, and that there is none. */
-  readonly changed: (now: number, tunnel: OpenTunnel | undefined) => void;
+  readonly withDns: boolean;
+  readonly killSwitch: boolean;
+  /** Told of each tunnel that is open, when the host is set up for it, and that there is none. */
+  readonly changed: (tunnel: OpenTunnel | undefined) => void;
 }
 
 export class HostClient implements Turns {
+  /** It ends because it cannot go on. */
+  hasFailed = false;
   readonly #options: HostClientOptions;
   readonly #log: Log;
   readonly #heard: BoundedLog;
   readonly #side: KernelTun;
   readonly #network: TunNetwork;
+  readonly #dns: HostDns | undefined;
   readonly #serverRoute: ServerRoute;
   readonly #links: HostLinks;
   readonly #resolver = new HostResolver();
@@ -95,16 +101,23 @@ export class HostClient implements Turns {
     const { memory, log, device, poller, journal, config } = options;
     this.#log = log;
     this.#heard = new BoundedLog(log);
-    const lasting = new Changes(log, journal);
-    this.#serverRoute = new ServerRoute(lasting, () => device.index);
+    const hostChanges = new Changes(log, journal);
+    const ref = { index: device.index, name: device.name };
+    this.#serverRoute = new ServerRoute(hostChanges, () => device.index);
+    this.#dns = options.withDns ? new HostDns({ device: ref, changes: hostChanges, log }) : undefined;
+    const resolvers = hostResolvers();
     this.#network = new TunNetwork({
-      device: { index: device.index, name: device.name },
-      changes: device.isPersistent ? lasting : new Changes(log, undefined),
+      device: ref,
+      deviceChanges: device.isPersistent ? hostChanges : new Changes(log, undefined),
+      hostChanges,
       serverRoute: this.#serverRoute,
       log,
       withRoutes: options.withRoutes,
+      killSwitch: options.killSwitch,
+      resolvers: () => resolvers,
     });
-    this.#side = new KernelTun({ device, network: this.#network, memory, changed: options.changed });
+    const changed = (_now: number, tunnel: OpenTunnel | undefined): void => this.#changed(tunnel);
+    this.#side = new KernelTun({ device, network: this.#network, memory, changed });
     this.#links = new HostLinks({
       memory,
       poller,
@@ -149,6 +162,7 @@ export class HostClient implements Turns {
     this.#dialer?.poll(now);
     if (now >= this.#statisticsAt) this.#logStatistics();
     this.#scratch.reset();
+    if (this.#options.device.isGone && !this.#done) this.#lose(now);
     if (this.#leaveBy !== NEVER && (this.#dialer?.left !== false || now >= this.#leaveBy)) this.#finish(now);
   }
 
@@ -192,10 +206,21 @@ export class HostClient implements Turns {
     this.#statisticsAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** Takes back what the host's kernel was told. */
-  close(): void {
-    this.#network.close();
+  /** Takes back what this host was told. */
+  async close(): Promise<void> {
+    await this.#dns?.clear();
+    this.#network.end();
     this.#monitor.close();
+  }
+
+  #changed(tunnel: OpenTunnel | undefined): void {
+    const { changed } = this.#options;
+    const dns = this.#dns;
+    if (tunnel === undefined || dns === undefined) return changed(tunnel);
+    dns.set(tunnel.options.dns).then(
+      () => changed(tunnel),
+      () => {},
+    );
   }
 
   #leave(now: number, cause: string): void {
@@ -207,6 +232,13 @@ export class HostClient implements Turns {
   #finish(now: number): void {
     this.#dialer?.stop(now, "shutdown");
     this.#done = true;
+  }
+
+  /** Without its device it can do nothing: whoever watches over it starts it anew. */
+  #lose(now: number): void {
+    this.#log.write("error", "interface.lost", `${this.#options.device.name} was deleted by somebody else`);
+    this.hasFailed = true;
+    this.#finish(now);
   }
 
   #reconnect(now: number): void {

@@ -38,6 +38,7 @@ export interface KernelTunOptions {
 export class KernelTun implements TunnelSide {
   /** The kernel has its own networks, and its own rules for which of them wins. */
   readonly lan = [];
+  readonly isHost = true;
   /** Packets of the kernel that went nowhere: there was no tunnel. */
   readonly drops = new Counters(["tunnel-closed"]);
   readonly raw: RawIp;

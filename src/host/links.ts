@@ -1,15 +1,20 @@
 /** Links over sockets of the kernel: which kind a request asks for, and what the loop has to do with them. */
 import type { IpAddress } from "../lib/ip.ts";
 import { DATAGRAMS_BYTES, Datagrams } from "../platform/net/datagrams.ts";
+import { STREAM_SOCKET_BYTES, StreamSender } from "../platform/net/stream-socket.ts";
 import { openUdp } from "../platform/net/udp-socket.ts";
 import { EADDRINUSE, SysError } from "../platform/sys/errno.ts";
 import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
 import type { Poller } from "../platform/sys/poller.ts";
 import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "../tunnel/link.ts";
+import { KernelTcpLink } from "./tcp-link.ts";
 import { KernelUdpLink, UDP_LINK_BYTES } from "./udp-link.ts";
 
+/** Where packets of a stream are opened. */
+const STREAM_BYTES = 512 << 10;
+
 /** Native memory of all links: there is one at a time. */
-export const HOST_LINKS_BYTES = DATAGRAMS_BYTES + UDP_LINK_BYTES + 1024;
+export const HOST_LINKS_BYTES = DATAGRAMS_BYTES + UDP_LINK_BYTES + STREAM_SOCKET_BYTES + STREAM_BYTES + 1024;
 /** An ordinary packet: what the way takes beyond is found out (RFC 1191). */
 const ORDINARY_MTU = 1500;
 
@@ -24,17 +29,23 @@ export class HostLinks implements LinkFactory {
   readonly #options: HostLinksOptions;
   readonly #datagrams: Datagrams;
   readonly #linkMemory: Piece;
-  #open: KernelUdpLink | undefined;
+  readonly #sender: StreamSender;
+  readonly #stream: Piece;
+  #open: KernelUdpLink | KernelTcpLink | undefined;
 
   constructor(options: HostLinksOptions) {
     this.#options = options;
     this.#datagrams = new Datagrams(options.memory);
     this.#linkMemory = options.memory.take(UDP_LINK_BYTES, 64);
+    this.#sender = new StreamSender(options.memory);
+    this.#stream = options.memory.take(STREAM_BYTES, 64);
   }
 
   open(_now: number, request: LinkRequest, receiver: LinkReceiver): Link | string {
     this.closeAll();
     const mtu = this.#options.prepare(request.remote.address) ?? ORDINARY_MTU;
+    if (request.protocol === "tcp") return this.#openTcp(request, receiver);
+    if (request.proxy !== undefined) return "datagrams through a SOCKS proxy are not available here; write proto tcp";
     return this.#openUdp(request, receiver, mtu);
   }
 
@@ -44,13 +55,24 @@ export class HostLinks implements LinkFactory {
 
   /** Hands over what has come, at most `budget` packets. @returns how many there were */
   receive(now: number, budget: number): number {
-    const count = this.#open?.receive(now, budget) ?? 0;
-    this.#open?.tell(now);
-    return count;
+    return this.#open?.receive(now, budget) ?? 0;
   }
 
   closeAll(): void {
     this.#open?.close();
+  }
+
+  #openTcp(request: LinkRequest, receiver: LinkReceiver): Link | string {
+    const { poller, memory } = this.#options;
+    const own = { poller, memory, sender: this.#sender, received: this.#stream };
+    const closed = (): void => {
+      this.#open = undefined;
+    };
+    const link = new KernelTcpLink({ request, receiver, ...own, closed });
+    const problem = link.connect();
+    if (problem !== undefined) return problem;
+    this.#open = link;
+    return link;
   }
 
   #openUdp(request: LinkRequest, receiver: LinkReceiver, mtu: number): Link | string {

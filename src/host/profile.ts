@@ -14,6 +14,8 @@ const MAX_FILE = 4 << 20;
 /** How long a pipe may be silent. */
 const PATIENCE_MS = 10_000;
 const CREDENTIALS_FILE = "auth.txt";
+/** What is ignored on a router, and is not here. */
+const OF_ROUTERS: readonly string[] = ["route-table"];
 
 export type HostProfile =
   | { readonly ok: true; readonly config: DialConfig; readonly warnings: readonly ConfigProblem[] }
@@ -28,14 +30,16 @@ export function loadHostProfile(file: string, credentials?: DefaultCredentials):
   const auth = credentials === undefined ? read(CREDENTIALS_FILE) : undefined;
   const result = parseConfig({ file, text }, read, {
     roles: ["client", "static"],
+    isHost: true,
     defaultCredentials:
       credentials ?? (auth === undefined ? undefined : { label: CREDENTIALS_FILE, ...contentOf(auth) }),
   });
-  if (!result.ok) return { ok: false, problems: result.problems, warnings: [...result.warnings, ...loose] };
+  const own = result.warnings.filter(({ directive }) => !OF_ROUTERS.includes(directive));
+  if (!result.ok) return { ok: false, problems: result.problems, warnings: [...own, ...loose] };
   const { config } = result;
   const tls =
     config.role === "client" ? checkTls(config, Math.floor(Date.now() / 1000)) : { problems: [], warnings: [] };
-  const warnings = [...result.warnings, ...tls.warnings, ...loose];
+  const warnings = [...own, ...tls.warnings, ...loose];
   return tls.problems.length > 0 ? { ok: false, problems: tls.problems, warnings } : { ok: true, config, warnings };
 }
 

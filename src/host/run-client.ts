@@ -24,6 +24,7 @@ export interface RunClientOptions {
   readonly format: LogFormat;
   readonly withRoutes: boolean;
   readonly withDns: boolean;
+  readonly killSwitch: boolean;
 }
 
 /** Before the process ends, a slow reader of the log gets this long for the last lines. */
@@ -65,7 +66,9 @@ async function run(options: RunClientOptions, log: ConsoleLog, sink: LineSink, n
     config,
     reload: () => load(options.file, log, "what runs goes on with the profile before"),
     withRoutes: options.withRoutes,
-    changed: (_now, tunnel) => {
+    withDns: options.withDns,
+    killSwitch: options.killSwitch,
+    changed: (tunnel) => {
       notify.tell(...(tunnel === undefined || isReady ? [] : ["READY=1"]), `STATUS=${statusOf(device.name, tunnel)}`);
       isReady ||= tunnel !== undefined;
     },
@@ -78,11 +81,11 @@ async function run(options: RunClientOptions, log: ConsoleLog, sink: LineSink, n
     await runLoop(client, { poller, clock: monotonic, onReady: (bits) => sink.onReady(bits) });
     notify.tell("STOPPING=1");
   } finally {
-    client.close();
+    await client.close();
     device.close();
     journal?.close();
   }
-  return 0;
+  return client.hasFailed ? 1 : 0;
 }
 
 /** "tun" is any that is free. */

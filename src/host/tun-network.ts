@@ -1,34 +1,45 @@
-/** What the host's kernel is told of a tunnel: address, MTU and routes of its device. */
+/** What the host's kernel is told of a tunnel: address, MTU and routes of its device, and what goes around it. */
 import { Cidr, parseCidr } from "../lib/cidr.ts";
+import { IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
-import { linkOf, MAIN_TABLE, OUR_PROTOCOL } from "../platform/net/rtnetlink.ts";
+import { addressesOf, linkOf, MAIN_TABLE, OUR_PROTOCOL } from "../platform/net/rtnetlink.ts";
 import { SysError } from "../platform/sys/errno.ts";
 import type { OpenTunnel } from "../tunnel/side.ts";
-import type { AddressChange, DeviceRef, LinkChange, RouteChange } from "./change.ts";
-import { describe } from "./change.ts";
+import { type AddressChange, type DeviceRef, describe, type LinkChange, type RouteChange } from "./change.ts";
 import type { Changes, Held, NetworkChange } from "./changes.ts";
-import type { ServerRoute } from "./server-route.ts";
+import type { OuterPath, ServerRoute } from "./server-route.ts";
 
 export interface TunNetworkOptions {
   readonly device: DeviceRef;
-  /** Of the device: what goes with it, where it does not outlive this process. */
-  readonly changes: Changes;
+  /** Of the device: it may go with all that it has. */
+  readonly deviceChanges: Changes;
+  /** Of what stays when the device goes. */
+  readonly hostChanges: Changes;
   readonly serverRoute: ServerRoute;
   readonly log: Log;
   /** Without: the tunnel's addresses alone are set. */
   readonly withRoutes: boolean;
+  /** From the first tunnel on nothing goes to where only a default route leads, but through a tunnel. */
+  readonly killSwitch: boolean;
+  /** The resolvers that the host had before. */
+  readonly resolvers: () => readonly IpAddress[];
 }
+
+const cidrOf = (text: string): Cidr => parseCidr(text) as Cidr;
 
 /** A default route is two halves: those win over the host's own, which stays as it is and counts again when they are gone. */
 const HALVES = {
-  ipv4: ["0.0.0.0/1", "128.0.0.0/1"],
-  ipv6: ["::/1", "8000::/1"],
+  ipv4: ["0.0.0.0/1", "128.0.0.0/1"].map(cidrOf),
+  ipv6: ["::/1", "8000::/1"].map(cidrOf),
 };
+/** Behind every route that somebody may want to count. */
+const LAST_METRIC = 0x7fff_ffff;
 
 export class TunNetwork {
   readonly #options: TunNetworkOptions;
   /** What is as the tunnel wants it, by its words; undefined: it was so before. */
   readonly #made = new Map<string, Held | undefined>();
+  readonly #killSwitch: Held[] = [];
   #place = "";
 
   constructor(options: TunNetworkOptions) {
@@ -37,34 +48,43 @@ export class TunNetwork {
 
   /** Makes the network as the tunnel is, in the place of the tunnel before. @returns why it cannot, in words */
   open(tunnel: OpenTunnel): string | undefined {
-    const { changes, serverRoute, device, log } = this.#options;
+    const { serverRoute, device, withRoutes } = this.#options;
     try {
-      const { address, address6, peer } = tunnel.options;
+      const { address, address6, peer, around } = tunnel.options;
       const place = `${address} ${peer} ${address6}`;
       // With another address the kernel would drop some of the routes, and not say which.
       if (this.#place !== place) this.close();
       this.#place = place;
       this.#have(this.#link(tunnel.mtu));
       const hasIpv6 = this.#addresses(tunnel);
-      const networks = this.#options.withRoutes ? networksOf(tunnel, hasIpv6) : [];
-      serverRoute.cover(networks.map(({ network }) => network));
-      this.#routes(networks);
-      this.#tellRefused(changes.takeRefused());
+      const routes = withRoutes ? this.#routes(tunnel, hasIpv6) : [];
+      const isMain = around.table === undefined || around.table === MAIN_TABLE;
+      serverRoute.cover([...(isMain ? routes : []), ...this.#killRoutes()].map(({ network }) => cidrOf(network)));
+      this.#setRoutes(withRoutes ? [...this.#around(tunnel), ...routes] : []);
+      if (this.#options.killSwitch) this.#engage();
+      this.#tellRefused();
       return undefined;
     } catch (error) {
       this.close();
       if (!(error instanceof SysError)) throw error;
-      log.write("debug", "host.failed", error.message);
       return `${device.name}: ${error.message}`;
     }
   }
 
-  /** Takes everything back. */
+  /** Takes everything of the tunnel back. */
   close(): void {
-    for (const held of [...this.#made.values()].reverse()) if (held !== undefined) this.#options.changes.undo(held);
+    for (const held of [...this.#made.values()].reverse()) if (held !== undefined) this.#undo(held);
     this.#made.clear();
     this.#place = "";
-    this.#options.serverRoute.cover([]);
+    this.#options.serverRoute.cover(
+      this.#killSwitch.length > 0 ? this.#killRoutes().map((r) => cidrOf(r.network)) : [],
+    );
+  }
+
+  /** Takes all back. */
+  end(): void {
+    for (const held of this.#killSwitch.splice(0)) this.#options.hostChanges.undo(held);
+    this.close();
   }
 
   #link(mtu: number): LinkChange {
@@ -76,9 +96,9 @@ export class TunNetwork {
   /** @returns whether there is IPv6 */
   #addresses({ options: { address, address6, peer } }: OpenTunnel): boolean {
     const { device, log } = this.#options;
-    const own = (cidr: Cidr, far?: AddressChange["peer"]): AddressChange => {
-      return { kind: "address", device, address: `${cidr}`, peer: far };
-    };
+    const own = (cidr: Cidr, far?: string): AddressChange => ({
+      ...{ kind: "address", device, address: `${cidr}`, peer: far },
+    });
     if (address !== undefined) this.#have(own(address, peer?.toString()));
     if (address6 === undefined) return false;
     try {
@@ -92,33 +112,118 @@ export class TunNetwork {
     }
   }
 
-  /** Adds the routes that are not there yet, then removes those that are not among them. */
-  #routes(wanted: readonly Pick<RouteChange, "network" | "metric">[] | readonly WantedRoute[]): void {
+  /** What the tunnel takes. */
+  #routes({ options }: OpenTunnel, hasIpv6: boolean): RouteChange[] {
+    const { address, address6, peer, routes, around } = options;
     const { device } = this.#options;
+    const table = around.table ?? MAIN_TABLE;
+    // The device has routes to the tunnel's own networks since it has its addresses.
+    const own = table === MAIN_TABLE ? [peer === undefined ? address : new Cidr(peer, 32), address6] : [];
+    const wanted: RouteChange[] = [];
+    for (const { network, metric } of routes) {
+      if ((!network.isIpv4 && !hasIpv6) || own.some((cidr) => cidr?.network.equals(network))) continue;
+      const parts = network.prefix > 0 ? [network] : network.isIpv4 ? HALVES.ipv4 : HALVES.ipv6;
+      for (const part of parts) wanted.push(routeChange({ device, network: part, metric, table }));
+    }
+    if (around.blockLocal) wanted.push(...this.#localHalves());
+    return wanted;
+  }
+
+  /** What does not go through the tunnel, and is there before what does. */
+  #around({ options: { around, routes } }: OpenTunnel): RouteChange[] {
+    const { serverRoute, resolvers } = this.#options;
+    const wanted: RouteChange[] = [];
+    for (const { network, metric, around: gateway } of around.routes) {
+      if (gateway !== undefined) wanted.push(routeChange({ network, metric, gateway }));
+      else wanted.push(...viaPath(serverRoute.find(network.address), network, metric));
+    }
+    if (around.bypassDns)
+      for (const address of resolvers())
+        wanted.push(...viaPath(serverRoute.find(address), new Cidr(address, address.bits), 0));
+    if (around.blockLocal) {
+      const gateway = this.#outer()?.gateway;
+      const path = gateway && serverRoute.find(gateway);
+      if (path !== undefined) wanted.push(...viaPath(path, new Cidr(gateway!, gateway!.bits), 0));
+    }
+    const takesAll = routes.some(({ network }) => network.prefix === 0);
+    if (around.blockIpv6 && takesAll) wanted.push(...HALVES.ipv6.map((network) => unreachable(network, 1)));
+    return wanted;
+  }
+
+  /** The network that the server is reached over. */
+  #outer(): OuterPath | undefined {
+    const { serverRoute } = this.#options;
+    return serverRoute.server && serverRoute.find(serverRoute.server);
+  }
+
+  /** Halves of the networks on the link to the server: narrower than the routes that the kernel has for them. */
+  #localHalves(): RouteChange[] {
+    const path = this.#outer();
+    if (path === undefined) return [];
+    const networks = addressesOf(path.device).filter(({ address }) => address.isIpv4 && address.prefix < 31);
+    return networks.flatMap(({ address: { network, prefix } }) => {
+      const { address } = network;
+      const upper = new Cidr(halfwayOf(address.w3, prefix), prefix + 1);
+      const { device } = this.#options;
+      return [new Cidr(address, prefix + 1), upper].map((half) => routeChange({ device, network: half, metric: 0 }));
+    });
+  }
+
+  #killRoutes(): RouteChange[] {
+    if (!this.#options.killSwitch) return [];
+    return [...HALVES.ipv4, ...HALVES.ipv6].map((network) => unreachable(network, LAST_METRIC));
+  }
+
+  #engage(): void {
+    if (this.#killSwitch.length > 0) return;
+    for (const change of this.#killRoutes()) {
+      try {
+        const held = this.#options.hostChanges.network(change);
+        if (held !== undefined) this.#killSwitch.push(held);
+      } catch (error) {
+        // Without IPv6 in the kernel there is none to block.
+        if (!(error instanceof SysError) || cidrOf(change.network).isIpv4) throw error;
+      }
+    }
+    this.#options.log.write(
+      "info",
+      "killswitch.on",
+      "what only a default route leads to goes through the tunnel, or nowhere",
+    );
+  }
+
+  /** Adds the routes that are not there yet, then removes those that are not among them. */
+  #setRoutes(wanted: readonly RouteChange[]): void {
     const names = new Set<string>();
-    for (const { network, metric } of wanted) {
-      const change: RouteChange = {
-        ...{ kind: "route", device, network: `${network}`, type: "unicast", gateway: undefined, metric },
-        ...{ table: MAIN_TABLE, protocol: OUR_PROTOCOL },
-      };
+    for (const change of wanted) {
       names.add(describe(change));
       this.#have(change);
     }
     for (const [name, held] of this.#made) {
       if (held?.change.kind !== "route" || names.has(name)) continue;
-      this.#options.changes.undo(held);
+      this.#undo(held);
       this.#made.delete(name);
     }
   }
 
   #have(change: NetworkChange): void {
     const name = describe(change);
-    if (!this.#made.has(name)) this.#made.set(name, this.#options.changes.network(change));
+    if (!this.#made.has(name)) this.#made.set(name, this.#changesOf(change).network(change));
   }
 
-  #tellRefused(commands: readonly string[]): void {
+  #undo(held: Held): void {
+    this.#changesOf(held.change as NetworkChange).undo(held);
+  }
+
+  #changesOf({ device }: NetworkChange): Changes {
+    const { deviceChanges, hostChanges } = this.#options;
+    return device?.index === this.#options.device.index ? deviceChanges : hostChanges;
+  }
+
+  #tellRefused(): void {
+    const { log, device, deviceChanges, hostChanges } = this.#options;
+    const commands = [...deviceChanges.takeRefused(), ...hostChanges.takeRefused()];
     if (commands.length === 0) return;
-    const { log, device } = this.#options;
     const text =
       `this user may not set up ${device.name} (that needs CAP_NET_ADMIN), and it is not as the tunnel needs it; ` +
       `somebody who may has to run: ${commands.slice(0, 8).join("; ")}`;
@@ -126,23 +231,37 @@ export class TunNetwork {
   }
 }
 
-interface WantedRoute {
+interface RouteFields {
+  readonly device?: DeviceRef;
   readonly network: Cidr;
   readonly metric: number;
+  readonly gateway?: IpAddress | undefined;
+  readonly table?: number;
 }
 
-/** What the tunnel takes. */
-function networksOf({ options }: OpenTunnel, hasIpv6: boolean): WantedRoute[] {
-  const { address, address6, peer, routes } = options;
-  // The device has routes to the tunnel's own networks since it has its addresses.
-  const own = [peer === undefined ? address : new Cidr(peer, 32), address6].map((cidr) => `${cidr?.network}`);
-  const wanted: WantedRoute[] = [];
-  for (const { network, metric } of routes) {
-    if ((!network.isIpv4 && !hasIpv6) || own.includes(`${network}`)) continue;
-    if (network.prefix > 0) wanted.push({ network, metric });
-    else
-      for (const half of network.isIpv4 ? HALVES.ipv4 : HALVES.ipv6)
-        wanted.push({ network: parseCidr(half) as Cidr, metric });
-  }
-  return wanted;
+function routeChange({ device, network, metric, gateway, table = MAIN_TABLE }: RouteFields): RouteChange {
+  return {
+    kind: "route",
+    device,
+    network: `${network}`,
+    type: "unicast",
+    gateway: gateway?.toString(),
+    metric,
+    table,
+    protocol: OUR_PROTOCOL,
+  };
 }
+
+const unreachable = (network: Cidr, metric: number): RouteChange => ({
+  ...routeChange({ network, metric }),
+  type: "unreachable",
+});
+
+function viaPath(path: OuterPath | undefined, network: Cidr, metric: number): RouteChange[] {
+  if (path === undefined) return [];
+  const device = { index: path.device, name: path.name };
+  return [routeChange({ device, network, metric, gateway: path.gateway })];
+}
+
+/** The first address of the upper half of a network of IPv4. */
+const halfwayOf = (word: number, prefix: number): IpAddress => IpAddress.fromIpv4(word | (1 << (31 - prefix)));

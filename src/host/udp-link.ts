@@ -139,6 +139,7 @@ export class KernelUdpLink implements Link {
       else receiver.handleRows(now, this.#peer, this.#part(first, end));
       first = end;
     }
+    this.#tell(now);
     return count;
   }
 
@@ -199,7 +200,7 @@ export class KernelUdpLink implements Link {
   readonly #heard: NetworkError[] = [];
 
   /** Tells the receiver what the network has said. */
-  tell(now: number): void {
+  #tell(now: number): void {
     for (const { address, port, errno, mtu } of this.#heard.splice(0)) {
       const peer = this.endpoint(this.#peer);
       if (this.#isClosed || !address.equals(peer.address) || port !== peer.port) continue;

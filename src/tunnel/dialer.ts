@@ -422,7 +422,7 @@ export class Dialer {
   /** Opens the side for a tunnel as the server pushes it. @returns what to log of it, or why it cannot be used */
   #open(now: number, attempt: Attempt, options: readonly string[]): LogFields | string {
     const { side } = this.#options;
-    const plan = planTunnel(attempt, options, side.lan);
+    const plan = planTunnel(attempt, options, side);
     if (typeof plan === "string") return plan;
     for (const { level, text } of plan.notes) this.#said.write(now, level, "tunnel.option", text);
     const problem = side.up(now, { ...plan.opened, send: (at, rows) => this.#send(at, attempt, rows) });

@@ -16,6 +16,8 @@ export interface OpenTunnel {
 export interface TunnelSide {
   /** The networks that are on this side, of both families, which win over the tunnel's routes. */
   readonly lan: readonly Cidr[];
+  /** It is a host with networks of its own, to which there is a way around the tunnel. */
+  readonly isHost?: boolean;
   /** A tunnel is open. It takes the place of the one before, which may be open still. @returns why it cannot be used, in words */
   up(now: number, tunnel: OpenTunnel): string | undefined;
   /** There is no tunnel any more. */

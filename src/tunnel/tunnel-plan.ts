@@ -7,7 +7,7 @@ import { tunnelMss } from "../protocol/data/mtu.ts";
 import type { TunnelDns } from "../protocol/push/dns-options.ts";
 import { type Note, parseTunnelOptions, withoutIpv6 } from "../protocol/push/tunnel-options.ts";
 import type { Attempt } from "./attempt.ts";
-import type { OpenTunnel } from "./side.ts";
+import type { OpenTunnel, TunnelSide } from "./side.ts";
 
 /** RFC 8200 5. */
 const IPV6_LEAST_MTU = 1280;
@@ -24,10 +24,14 @@ export interface TunnelPlan {
  * @param options as the server pushed them @param lan the networks of this side
  * @returns why there can be no tunnel, in words
  */
-export function planTunnel(attempt: Attempt, options: readonly string[], lan: readonly Cidr[]): TunnelPlan | string {
+export function planTunnel(
+  attempt: Attempt,
+  options: readonly string[],
+  { lan, isHost }: Pick<TunnelSide, "lan" | "isHost">,
+): TunnelPlan | string {
   const { tunnel: own } = attempt.way.config;
   const { link, session } = attempt;
-  const context = { serverAddress: link.endpoint(attempt.path).address, lan };
+  const context = { serverAddress: link.endpoint(attempt.path).address, lan, isHost };
   const result = parseTunnelOptions(options, own.localOptions, context);
   if (!result.ok) return result.problem;
   const notes = [...result.tunnel.notes];

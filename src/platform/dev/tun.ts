@@ -5,8 +5,8 @@
 import { type Batch, GSO_NONE, MAX_PIECES, segmentsOf, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../sys/constants.ts";
-import { EBUSY, EINVAL, ENOENT, EPERM, SysError } from "../sys/errno.ts";
-import { libc } from "../sys/libc.ts";
+import { EACCES, EBADFD, EBUSY, EINVAL, ENOENT, EPERM, SysError } from "../sys/errno.ts";
+import { errno, libc } from "../sys/libc.ts";
 import type { NativeMemory, Piece } from "../sys/memory.ts";
 import {
   IFREQ_DATA,
@@ -49,6 +49,8 @@ export class TunDevice {
   readonly fd: number;
   /** It was there before, and stays when this object ends. */
   readonly isPersistent: boolean;
+  /** Somebody has deleted it. */
+  isGone = false;
   /** Packets that the kernel did not take (a wrong version, or the device is down). */
   refused = 0;
   readonly #memory: NativeMemory;
@@ -95,7 +97,10 @@ export class TunDevice {
     for (let slot = 0; slot < TUN_DEVICE_SLOTS && batch.room > 0 && work < budget; slot++) {
       const offset = slot * SLOT_BYTES + HEADROOM;
       const read = libc.read(this.fd, this.#slots.pointer + offset - VNET_HDR_BYTES, MAX_PACKET + VNET_HDR_BYTES);
-      if (read <= VNET_HDR_BYTES) break;
+      if (read <= VNET_HDR_BYTES) {
+        if (read < 0 && errno() === EBADFD) this.isGone = true;
+        break;
+      }
       const at = this.#slots.at + offset;
       const vnet = at - VNET_HDR_BYTES;
       const length = read - VNET_HDR_BYTES;
@@ -165,7 +170,12 @@ function openControl(): number {
   try {
     return open(CONTROL, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   } catch (error) {
-    if (!(error instanceof SysError) || error.errno !== ENOENT) throw error;
+    if (!(error instanceof SysError)) throw error;
+    if (error.errno === EACCES)
+      throw new Error(
+        `${CONTROL} may not be opened by this user; on most machines everybody may: chmod 666 ${CONTROL}`,
+      );
+    if (error.errno !== ENOENT) throw error;
     throw new Error(`there is no ${CONTROL}: load the kernel's module (modprobe tun), or give it to the container`);
   }
 }

@@ -1,5 +1,6 @@
 /** Addresses of sockets as the kernel has them: struct sockaddr_in and sockaddr_in6 (ip(7), ipv6(7)). */
 import type { Endpoint } from "../../lib/endpoint.ts";
+import { IpAddress } from "../../lib/ip.ts";
 import { AF_INET, AF_INET6 } from "../sys/constants.ts";
 
 /** Room for either. */
@@ -12,6 +13,10 @@ const IPV6_ADDRESS = 8;
 export type Family = "ipv4" | "ipv6";
 
 export const familyNumber = (family: Family): number => (family === "ipv4" ? AF_INET : AF_INET6);
+
+/** What a socket is bound to that takes what is for any address of this host. */
+export const everyAddress = (family: Family): IpAddress =>
+  family === "ipv4" ? IpAddress.fromIpv4(0) : new IpAddress(0, 0, 0, 0);
 
 /** Writes the address at `at`, over SOCKADDR_BYTES. @returns its length */
 export function writeSockaddr(view: DataView, at: number, { address, port }: Endpoint): number {

@@ -37,7 +37,7 @@ import {
   writePointer,
 } from "../sys/struct.ts";
 import { bind, close, setSocketOption, socket } from "../sys/syscalls.ts";
-import { type Family, familyNumber, readSockaddr, SOCKADDR_BYTES, sockaddr } from "./sockaddr.ts";
+import { everyAddress, type Family, familyNumber, readSockaddr, SOCKADDR_BYTES, sockaddr } from "./sockaddr.ts";
 
 /** Our choice: some 30 ms of a gigabit each way, which is what a busy machine does not look. */
 const BUFFER = 4 << 20;
@@ -57,8 +57,7 @@ export function openUdp(family: Family, port: number, address?: IpAddress): numb
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
     // Linux before 5.0 has no such option: then each datagram comes by itself.
     tryOption(fd, IPPROTO_UDP, UDP_GRO, 1);
-    const everywhere = family === "ipv4" ? IpAddress.fromIpv4(0) : new IpAddress(0, 0, 0, 0);
-    bind(fd, sockaddr({ address: address ?? everywhere, port }), `port ${port}`);
+    bind(fd, sockaddr({ address: address ?? everyAddress(family), port }), `port ${port}`);
     return fd;
   } catch (error) {
     close(fd);

@@ -30,6 +30,8 @@ export interface ParseOptions<R extends Role> {
   readonly expected?: Role | undefined;
   /** Serves a bare `auth-user-pass`, and one whose file is not there. */
   readonly defaultCredentials?: DefaultCredentials | undefined;
+  /** This machine is a host with networks of its own beside the tunnel, and no router: what goes around the tunnel counts. */
+  readonly isHost?: boolean;
 }
 
 /**
@@ -64,6 +66,7 @@ export function parseConfig<R extends Role = Role>(
     reader,
     selection,
     defaultCredentials: options.defaultCredentials,
+    isHost: options.isHost === true,
   });
   const warnings = report.warnings.list();
   if (config === undefined || report.problems.count > 0)
@@ -103,10 +106,11 @@ interface Sources {
   readonly reader: Reader;
   readonly selection: Selection;
   readonly defaultCredentials: DefaultCredentials | undefined;
+  readonly isHost: boolean;
 }
 
 function resolve(file: string, role: Role, sources: Sources): Config | undefined {
-  const { reader, selection, defaultCredentials } = sources;
+  const { reader, selection, defaultCredentials, isHost } = sources;
   reader.oneOf("mode", ["p2p", "server"]);
   const data = resolveData(reader);
   const isPulling = role === "client" && pulls(reader);
@@ -121,7 +125,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
     // What a server's lines of these say is of its network.
     tunnel: {
       ...resolveSizes(reader, data.fragment),
-      localOptions: role === "server" ? [] : resolveLocalOptions(reader),
+      localOptions: role === "server" ? [] : resolveLocalOptions(reader, isHost),
     },
     exitNotify: resolveExitNotify(reader),
   };

@@ -14,7 +14,7 @@ import { unavailable } from "./unavailable.ts";
 import { IFCONFIG_IPV6_BITS, isIpv6, isIpv6Cidr } from "./values.ts";
 
 /** Reports what openvpn refuses. @returns why the line is left out; undefined: it counts */
-type Check = (words: readonly string[], refuse: (problem: string) => void) => string | undefined;
+type Check = (words: readonly string[], refuse: (problem: string) => void, isHost: boolean) => string | undefined;
 
 const shown = (word: string | undefined): string => `"${printable(word ?? "")}"`;
 
@@ -40,15 +40,18 @@ const CHECKS: Readonly<Record<string, Check>> = {
     if (!["net30", "p2p", "subnet"].includes(word)) refuse(`${shown(word)} is none of net30, p2p, subnet`);
     return undefined;
   },
-  route([, network = "", mask = "", gateway = "", metric]) {
-    if (network === "net_gateway" || gateway === "net_gateway")
+  route([, network = "", mask = "", gateway = "", metric], _refuse, isHost) {
+    if (network === "net_gateway" || (gateway === "net_gateway" && !isHost))
       return "net_gateway is refused: nothing of the LAN leaves outside the tunnel";
     if (!["vpn_gateway", "remote_host"].includes(network) && parseIpv4(network) === undefined)
       return `${shown(network)} is no IPv4 address (names are not looked up)`;
     const value = parseIpv4(mask);
     if (!["", "default"].includes(mask) && (value === undefined || maskPrefix(value.w3) === undefined))
       return `${shown(mask)} is no netmask`;
-    if (!["", "default", "vpn_gateway", "remote_host"].includes(gateway) && parseIpv4(gateway) === undefined)
+    if (
+      !["", "default", "vpn_gateway", "remote_host", "net_gateway"].includes(gateway) &&
+      parseIpv4(gateway) === undefined
+    )
       return `${shown(gateway)} is no gateway`;
     return isMetric(metric) ? undefined : `${shown(metric)} is no metric`;
   },
@@ -93,6 +96,11 @@ const CHECKS: Readonly<Record<string, Check>> = {
   "block-outside-dns": () => undefined,
 };
 
+/** The same for what has to do with the networks that a host has beside the tunnel; a router has told of it. */
+const HOST_CHECKS: Readonly<Record<string, Check>> = {
+  "route-table": ([, table = ""]) => (/^\d{1,9}$/.test(table) ? undefined : `${shown(table)} is no number of a table`),
+};
+
 const REDIRECT_FLAGS: readonly string[] = ["def1", "local", "autolocal"]
   .concat(["bypass-dhcp", "bypass-dns", "block-local"])
   .concat(["ipv6", "!ipv4"]);
@@ -133,11 +141,12 @@ function isDnsAddress(text: string): boolean {
   return ipv6 === undefined ? parseIpv4(ipv4 as string) !== undefined : isIpv6(ipv6);
 }
 
-export function resolveLocalOptions(reader: Reader): LocalOption[] {
+/** @param isHost this machine has networks of its own beside the tunnel */
+export function resolveLocalOptions(reader: Reader, isHost: boolean): LocalOption[] {
   const found: Line[] = [];
-  for (const [name, check] of Object.entries(CHECKS)) {
+  for (const [name, check] of Object.entries(isHost ? { ...CHECKS, ...HOST_CHECKS } : CHECKS)) {
     for (const line of reader.all(name)) {
-      const reason = check(line.words, (problem) => reader.problem(line, problem));
+      const reason = check(line.words, (problem) => reader.problem(line, problem), isHost);
       if (reason === undefined) found.push(line);
       else reader.warn(line, `ignored: ${reason}`);
     }

@@ -2,8 +2,9 @@
  * What the tunnel is: its addresses and what is routed into it. Local lines of the profile and pushed ones have the same
  * meaning (man openvpn, "VPN Tunnel Options" and "Client Options"); a pushed scalar replaces the local one, routes add up.
  *
- * Differs from OpenVPN on purpose: there is no way around the tunnel for the LAN, so net_gateway is refused and the
- * flags local, autolocal, bypass-dhcp, bypass-dns and block-local have nothing to act on.
+ * Differs from OpenVPN on purpose: on a router there is no way around the tunnel for the LAN, so net_gateway is refused and the
+ * flags local, autolocal, bypass-dhcp, bypass-dns and block-local have nothing to act on. Where this side is a host with
+ * networks of its own (TunnelContext.isHost), they count.
  */
 import { Cidr } from "../../lib/cidr.ts";
 import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
@@ -13,12 +14,35 @@ import { unavailable } from "../config/unavailable.ts";
 import { type ClientNatRule, clientNatRule, MAX_CLIENT_NAT } from "./client-nat.ts";
 import { DnsReading, type TunnelDns } from "./dns-options.ts";
 import { addressIpv6Of, addressOf, type Topology, type TunnelAddress } from "./tunnel-address.ts";
-import { metricOf, type RouteContext, Routes, routeIpv6Of, routeOf, type TunnelRoute } from "./tunnel-routes.ts";
+import {
+  type AroundRoute,
+  isAround,
+  metricOf,
+  type RouteContext,
+  Routes,
+  routeIpv6Of,
+  routeOf,
+  type TunnelRoute,
+} from "./tunnel-routes.ts";
 
 /** Something to tell about an option: "warn" where a person should act, "info" and "debug" where not. */
 export interface Note {
   readonly level: "warn" | "info" | "debug";
   readonly text: string;
+}
+
+/** What has to do with the networks that a host has beside the tunnel. A router has none of it. */
+export interface AroundTunnel {
+  /** What does not go through the tunnel. */
+  readonly routes: readonly AroundRoute[];
+  /** block-ipv6: no IPv6 goes anywhere, where the tunnel takes a default route. */
+  readonly blockIpv6: boolean;
+  /** redirect-gateway block-local: what is on the host's own network is sent through the tunnel, but for its gateway. */
+  readonly blockLocal: boolean;
+  /** redirect-gateway bypass-dns: the host's resolvers are reached as before. */
+  readonly bypassDns: boolean;
+  /** route-table; undefined: the main one. */
+  readonly table: number | undefined;
 }
 
 export interface Tunnel {
@@ -34,6 +58,7 @@ export interface Tunnel {
   readonly mtu: number | undefined;
   /** Of both families: the tunnel's own subnets or peer first, then the others in order; none twice. */
   readonly routes: readonly TunnelRoute[];
+  readonly around: AroundTunnel;
   /** client-nat: networks that both ends know by different addresses. */
   readonly clientNat: readonly ClientNatRule[];
   /** Resolvers behind the tunnel, and the domains that names are looked for in. */
@@ -50,6 +75,8 @@ export interface TunnelContext {
   readonly serverAddress?: IpAddress;
   /** The networks of this side, of both families, with its addresses there. */
   readonly lan: readonly Cidr[];
+  /** This side is a host with networks of its own, to which there is a way around the tunnel. */
+  readonly isHost?: boolean | undefined;
 }
 
 /** Our choice: a server can push thousands of options at each connection, and each note is a line of the log. */
@@ -105,6 +132,9 @@ class TunnelReading {
   #redirect = false;
   #redirectIpv6 = false;
   #blockIpv6 = false;
+  #blockLocal = false;
+  #bypassDns = false;
+  #table: number | undefined;
   readonly #clientNat: ClientNatRule[] = [];
   readonly #dns = new DnsReading();
 
@@ -159,6 +189,10 @@ class TunnelReading {
       case "redirect-private":
         this.#takeRedirect(words, from);
         break;
+      case "route-table":
+        if (first !== undefined && /^\d{1,9}$/.test(first)) this.#table = Number(first);
+        else bad("not the number of a table");
+        break;
       case "client-nat": {
         const rule = clientNatRule(words);
         if (typeof rule === "string") bad(rule);
@@ -190,7 +224,9 @@ class TunnelReading {
       else if (flag === "ipv6") this.#redirectIpv6 = true;
       else if (!REDIRECT_FLAGS.has(flag))
         this.note("info", `${from}${words[0]} ${printable(flag)}: unknown flag; ignored`);
-      else if (flag !== "def1")
+      else if (flag === "block-local") this.#blockLocal = true;
+      else if (flag === "bypass-dns") this.#bypassDns = true;
+      if (flag !== "def1" && flag !== "ipv6" && flag !== "!ipv4" && REDIRECT_FLAGS.has(flag) && !this.#context.isHost)
         this.note("debug", `${from}${words[0]} ${flag}: nothing of the LAN goes around the tunnel; ignored`);
     }
     if (ipv4) this.#redirect = true;
@@ -221,7 +257,7 @@ class TunnelReading {
     if (address !== undefined)
       routes.add(peer === undefined ? address : new Cidr(peer, 32), 0, "the tunnel's own network");
     if (address6 !== undefined) routes.add(address6, 0, "the tunnel's own IPv6 network");
-    this.#addRoutes(routes, { gateway, hasIpv4: address !== undefined, hasIpv6: address6 !== undefined });
+    const around = this.#addRoutes(routes, { gateway, address, hasIpv6: address6 !== undefined });
     if (this.#unsaid > 0)
       this.#notes.push({ level: "info", text: `${this.#unsaid} more notes on options are left out` });
     return {
@@ -233,6 +269,13 @@ class TunnelReading {
         gateway,
         mtu: this.#mtu,
         routes: routes.list,
+        around: {
+          routes: around,
+          blockIpv6: this.#blockIpv6,
+          blockLocal: this.#blockLocal,
+          bypassDns: this.#bypassDns,
+          table: this.#table,
+        },
         clientNat: this.#clientNat,
         dns: this.#dns.finish(),
         notes: this.#notes,
@@ -262,12 +305,16 @@ class TunnelReading {
     return undefined;
   }
 
+  /** @returns those that go around the tunnel */
   #addRoutes(
     routes: Routes,
-    { gateway, hasIpv4, hasIpv6 }: { gateway: IpAddress | undefined; hasIpv4: boolean; hasIpv6: boolean },
-  ): void {
-    const { serverAddress, lan } = this.#context;
-    const context: RouteContext = { gateway, serverAddress, lan, metric: this.#metric };
+    own: { gateway: IpAddress | undefined; address: Cidr | undefined; hasIpv6: boolean },
+  ): readonly AroundRoute[] {
+    const { gateway, address, hasIpv6 } = own;
+    const hasIpv4 = address !== undefined;
+    const { serverAddress, lan, isHost = false } = this.#context;
+    const context: RouteContext = { gateway, serverAddress, lan, metric: this.#metric, address, isHost };
+    const around: AroundRoute[] = [];
     let isUnusable = false;
     for (const { words, from } of this.#routes) {
       const isIpv6 = words[0] === "route-ipv6";
@@ -278,6 +325,7 @@ class TunnelReading {
       const text = `${from}${printable(words.join(" "))}`;
       const route = isIpv6 ? routeIpv6Of(words, context) : hasIpv4 ? routeOf(words, context) : NO_IPV4;
       if (typeof route === "string") this.note("warn", `${text}: ${route}; ignored`);
+      else if (isAround(route)) around.push(route);
       else routes.add(route.network, route.metric, text);
     }
     // def1, and the parts of IPv6's default route, exist to keep the host's own one; the table here has no other.
@@ -289,6 +337,7 @@ class TunnelReading {
         "info",
         "IPv6 is routed into the tunnel, but the tunnel has no IPv6 address (ifconfig-ipv6): it is refused",
       );
+    return around;
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * What is routed into the tunnel: `route`, `route-ipv6` and redirect-gateway, of the profile and pushed (man openvpn, "route";
- * OpenVPN's route.c). There is no way around the tunnel, so that a gateway outside of it is a reason to leave a route out.
+ * OpenVPN's route.c). On a router there is no way around the tunnel, so that a gateway outside of it is a reason to leave a route
+ * out; a host has its own networks beside it, and takes the route.
  */
 import { Cidr, maskPrefix, parseCidr } from "../../lib/cidr.ts";
 import { type IpAddress, parseIpv4, parseIpv6 } from "../../lib/ip.ts";
@@ -12,6 +13,14 @@ export interface TunnelRoute {
   readonly metric: number;
 }
 
+/** A network that goes by a gateway of the host, and not into the tunnel. */
+export interface AroundRoute extends TunnelRoute {
+  /** undefined: net_gateway, whichever the host had before. */
+  readonly around: IpAddress | undefined;
+}
+
+export const isAround = (route: TunnelRoute): route is AroundRoute => "around" in route;
+
 /** What the words of a route may stand for. */
 export interface RouteContext {
   /** vpn_gateway. */
@@ -22,6 +31,9 @@ export interface RouteContext {
   readonly lan: readonly Cidr[];
   /** route-metric. */
   readonly metric: number;
+  /** This end's address in the tunnel. */
+  readonly address: Cidr | undefined;
+  readonly isHost: boolean;
 }
 
 const MAX_METRIC = 0x7fff_ffff;
@@ -51,6 +63,8 @@ export function routeOf(words: readonly string[], context: RouteContext): Tunnel
     prefix = value === undefined ? undefined : maskPrefix(value.w3);
     if (prefix === undefined) return `${printable(mask)} is not a netmask`;
   }
+  if (gateway === "net_gateway" && context.isHost)
+    return around(new Cidr(target, prefix), words[4], context, undefined);
   if (gateway === "net_gateway" || gateway === "remote_host") {
     return `${gateway} is outside the tunnel, and nothing of the LAN goes there`;
   }
@@ -58,8 +72,20 @@ export function routeOf(words: readonly string[], context: RouteContext): Tunnel
     const address = parseIpv4(gateway);
     if (address?.isHost !== true) return `${printable(gateway)} is not a gateway`;
     if (context.lan.some((lan) => lan.contains(address))) return `the gateway ${gateway} is in the LAN`;
+    const isOurs = context.gateway?.equals(address) === true || context.address?.contains(address) === true;
+    if (context.isHost && !isOurs) return around(new Cidr(target, prefix), words[4], context, address);
   }
   return routeTo(new Cidr(target, prefix), words[4], context);
+}
+
+function around(
+  target: Cidr,
+  metricWord: string | undefined,
+  context: RouteContext,
+  gateway: IpAddress | undefined,
+): AroundRoute | string {
+  const route = routeTo(target, metricWord, context);
+  return typeof route === "string" ? route : { ...route, around: gateway };
 }
 
 /** route-ipv6 NETWORK/BITS [GATEWAY [METRIC]]; without bits one host. @returns the route, or why there is none */

@@ -1,26 +1,45 @@
 /** `morgana client` in the router's place of a world, as a host of the WAN; and everything of that host which it may change. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Daemon, PATIENCE } from "./process.ts";
 import { AUTH, type ProfileOptions } from "./profile.ts";
 import { morgana } from "./router.ts";
-import { SERVER, WAN_GATEWAY, type World } from "./world.ts";
+import { SERVER, SITE, WAN_GATEWAY, type World } from "./world.ts";
 
 export const HOST = "203.0.113.50";
 
-/** Gives the router's place an address and a default route, as an ordinary host has them. */
+/** The server's and the gateway's addresses of IPv6. */
+export const SERVER6 = "2001:db8:203::10";
+const GATEWAY6 = "2001:db8:203::1";
+const HOST6 = "2001:db8:203::50";
+
+/** Gives the router's place addresses and default routes of both families, as an ordinary host has them. */
 export async function asHost(world: World): Promise<void> {
+  const ipv6 = (device: string): string =>
+    `ip link set ${device} addrgenmode none; for i in all default ${device}; do echo 0 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done`;
+  writeFileSync(resolvConf(world), "# as it was\nnameserver 203.0.113.1\noptions timeout:1\n");
+  await world.sh("net", `${ipv6("w1")}; for a in ${GATEWAY6} ${SERVER6}; do ip addr replace $a/64 dev w1 nodad; done`);
   await world.sh(
     "rt",
-    `ip link set l1 down; ip addr replace ${HOST}/24 dev w0; ip link set w0 up; ip route replace default via ${WAN_GATEWAY}`,
+    `ip link set l1 down; ip link set w0 up; ${ipv6("w0")}
+     ip addr replace ${HOST}/24 dev w0; ip route replace default via ${WAN_GATEWAY}
+     ip addr replace ${HOST6}/64 dev w0 nodad; ip -6 route replace default via ${GATEWAY6}`,
   );
 }
 
 /** Writes a profile and its login. @returns the profile's path */
-export function writeProfile(world: World, name: string, changes: Partial<ProfileOptions> = {}): string {
+export function writeProfile(
+  world: World,
+  name: string,
+  changes: Partial<ProfileOptions> = {},
+  device = "tun",
+): string {
   const file = join(world.dir, `${name}.ovpn`);
   const text = world.profile({ remotes: [SERVER], ...changes });
-  writeFileSync(file, text.replace("auth-user-pass", `auth-user-pass ${name}.login`));
+  writeFileSync(
+    file,
+    text.replace("auth-user-pass", `auth-user-pass ${name}.login`).replace("dev tun\r", `dev ${device}\r`),
+  );
   writeFileSync(join(world.dir, `${name}.login`), AUTH, { mode: 0o600 });
   return file;
 }
@@ -33,10 +52,26 @@ export interface ClientOptions {
 }
 
 export function startClient(world: World, profile: string, options: ClientOptions = {}): Daemon {
+  return world.start("client", "rt", clientWords(world, profile, options));
+}
+
+/** Its command line. */
+export function clientWords(world: World, profile: string, options: ClientOptions = {}): string[] {
   const { more = [], prefix = [], env = {} } = options;
   const folder = join(world.dir, "run");
   const set = Object.entries({ RUNTIME_DIRECTORY: folder, ...env }).map(([name, value]) => `${name}=${value}`);
-  return world.start("client", "rt", [...prefix, "env", ...set, ...morgana(), "client", ...more, profile]);
+  return withFiles(world, [...prefix, "env", ...set, ...morgana(), "client", ...more, profile]);
+}
+
+/** The host's resolv.conf, which lies over the machine's own for the client alone. */
+export const resolvConf = (world: World): string => join(world.dir, "resolv.conf");
+
+/** In a mount namespace with the host's resolv.conf, and a /dev/net/tun that everybody may open, as udev makes it. */
+function withFiles(world: World, argv: readonly string[]): string[] {
+  const tun = join(world.dir, "tun");
+  const script = `test -e ${tun} || { mknod ${tun} c 10 200; chmod 666 ${tun}; }
+    mount --bind ${tun} /dev/net/tun; mount --bind ${resolvConf(world)} /etc/resolv.conf; exec "$@"`;
+  return ["unshare", "-m", "sh", "-ec", script, "sh", ...argv];
 }
 
 /** Starts it and waits until its tunnel is up. */
@@ -45,6 +80,13 @@ export async function clientUp(world: World, profile: string, options: ClientOpt
   if ((await daemon.says(/ tunnel\.up /, PATIENCE)) === undefined)
     throw new Error(`no tunnel within ${PATIENCE} s; the client says:\n${daemon.log().slice(-3000)}`);
   return daemon;
+}
+
+/** Fetches so many bytes from the web host. @returns how many came */
+export async function fetchBytes(world: World, size: number, seconds = 60): Promise<number> {
+  const script = `const r = await fetch("http://${SITE}:8080/bytes/${size}"); console.log((await r.bytes()).length)`;
+  const { out } = await world.in("rt", [process.execPath, "-e", script], seconds);
+  return Number(out.trim());
 }
 
 /** Addresses, links, routes of all tables, rules and the resolver of the host, as text. */
@@ -62,6 +104,7 @@ export async function hostState(world: World): Promise<string> {
     "-c",
     commands.map((command) => `echo "# ${command}"; ${command}`).join("; "),
   ]);
+  const resolver = readFileSync(resolvConf(world), "utf8");
   // Counters and times of what the kernel learnt by itself.
-  return out.replaceAll(/ (expires|qlen) \S+| cache|^.*\bcached\b.*$/gm, "");
+  return `${out.replaceAll(/ (expires|qlen|qdisc) \S+| cache|^.*\bcached\b.*$/gm, "")}# resolv.conf\n${resolver}`;
 }

@@ -1,0 +1,233 @@
+/**
+ * The resolver of this host, told of the tunnel's: by systemd-resolved where it runs (resolvectl(1)), else by resolvconf(8), else by
+ * /etc/resolv.conf itself. Programs run beside the loop, one after the other; what is to be taken back is written down before.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { formatEndpoint } from "../lib/endpoint.ts";
+import { type IpAddress, parseIp } from "../lib/ip.ts";
+import type { Log } from "../lib/log.ts";
+import type { TunnelDns, TunnelDnsServer } from "../protocol/push/dns-options.ts";
+import type { Change, DeviceRef } from "./change.ts";
+import type { Changes, Held } from "./changes.ts";
+import { digestOf, replaceFile, stateOf } from "./file-change.ts";
+
+const RESOLV_CONF = "/etc/resolv.conf";
+const RESOLVED = "/run/systemd/resolve/io.systemd.Resolve";
+/** Whom systemd-resolved asks. */
+const RESOLVED_UPLINK = "/run/systemd/resolve/resolv.conf";
+/** resolv.conf(5): MAXNS. */
+const MAX_NAMESERVERS = 3;
+const DNS_PORT = 53;
+const PATIENCE_MS = 5000;
+
+export interface HostDnsOptions {
+  readonly device: DeviceRef;
+  readonly changes: Changes;
+  readonly log: Log;
+}
+
+type Manager = "resolved" | "resolvconf" | "file";
+
+/** What this host can be told of a tunnel's resolvers: one set of addresses, for all names or for some. */
+interface Wanted {
+  readonly server: TunnelDnsServer;
+  readonly search: readonly string[];
+}
+
+export class HostDns {
+  readonly #options: HostDnsOptions;
+  /** One after the other. */
+  #queue: Promise<void> = Promise.resolve();
+  #held: Held | undefined;
+  #said = "";
+
+  constructor(options: HostDnsOptions) {
+    this.#options = options;
+  }
+
+  /** Sets the resolver as the tunnel has it, in the place of the one before. Done when the result is; never fails. */
+  set(dns: TunnelDns): Promise<void> {
+    const text = JSON.stringify(dns);
+    return this.#then(async () => {
+      if (text === this.#said && this.#held !== undefined) return;
+      this.#said = text;
+      this.#undo();
+      const wanted = this.#choose(dns);
+      if (wanted !== undefined) await this.#set(wanted);
+    });
+  }
+
+  /** Takes it back. */
+  clear(): Promise<void> {
+    return this.#then(async () => this.#undo());
+  }
+
+  #then(act: () => Promise<void>): Promise<void> {
+    this.#queue = this.#queue.then(act).catch((error: unknown) => {
+      this.#warn((error as Error).message);
+    });
+    return this.#queue;
+  }
+
+  #undo(): void {
+    if (this.#held !== undefined) this.#options.changes.undo(this.#held);
+    this.#held = undefined;
+  }
+
+  #choose({ servers, searchDomains }: TunnelDns): Wanted | undefined {
+    const usable = servers.filter(({ transport }) => transport !== "DoH");
+    const [server] = usable;
+    if (server === undefined) return undefined;
+    if (usable.length > 1)
+      this.#options.log.write("info", "dns.first", "the tunnel has several sets of resolvers; the first one is taken");
+    return { server, search: searchDomains };
+  }
+
+  async #set(wanted: Wanted): Promise<void> {
+    const manager = managerOf();
+    const fields = {
+      by: manager,
+      servers: wanted.server.addresses.map(formatDns).join(" "),
+      domains: wanted.server.domains.join(" ") || undefined,
+    };
+    const done = await this.#by(manager, wanted);
+    if (done) this.#options.log.write("info", "dns.set", "", fields);
+  }
+
+  #by(manager: Manager, wanted: Wanted): Promise<boolean> {
+    switch (manager) {
+      case "resolved":
+        return this.#byResolved(wanted);
+      case "resolvconf":
+        return this.#byResolvconf(wanted);
+      case "file":
+        return Promise.resolve(this.#byFile(wanted));
+    }
+  }
+
+  async #byResolved({ server, search }: Wanted): Promise<boolean> {
+    const { device } = this.#options;
+    const { name } = device;
+    const isForAll = server.domains.length === 0;
+    // "~." takes all names; "~NAME" those below it, and adds nothing to what is typed (resolvectl(1), domain).
+    const domains = [...search, ...(isForAll ? ["~."] : server.domains.map((domain) => `~${domain}`))];
+    const sni = server.serverName === undefined ? "" : `#${server.serverName}`;
+    const commands = [
+      ["dns", name, ...server.addresses.map((address) => `${formatDns(address)}${sni}`)],
+      ["domain", name, ...domains],
+      ["default-route", name, isForAll ? "yes" : "no"],
+      ...(server.transport === "DoT" ? [["dnsovertls", name, "yes"]] : []),
+      ["flush-caches"],
+    ];
+    this.#begin({ kind: "command", undo: ["resolvectl", "revert", name], device });
+    for (const command of commands) if (!(await this.#run(["resolvectl", ...command]))) return false;
+    return true;
+  }
+
+  async #byResolvconf({ server, search }: Wanted): Promise<boolean> {
+    if (!this.#isPlain(server, "resolvconf")) return false;
+    const name = `${this.#options.device.name}.morgana`;
+    const isOpenresolv = await this.#says(["resolvconf", "--version"], /openresolv/);
+    const isForAll = server.domains.length === 0;
+    if (!isForAll && !isOpenresolv) return this.#cannotSplit(server, "resolvconf");
+    const flags = isOpenresolv ? ["-m", "0", isForAll ? "-x" : "-p"] : [];
+    const domains = isForAll ? search : server.domains;
+    const lines = server.addresses.map(({ address }) => `nameserver ${address}`);
+    if (domains.length > 0) lines.push(`search ${domains.join(" ")}`);
+    this.#begin({ kind: "command", undo: ["resolvconf", "-d", name], device: undefined });
+    return this.#run(["resolvconf", ...flags, "-a", name], `${lines.join("\n")}\n`);
+  }
+
+  #byFile({ server, search }: Wanted): boolean {
+    if (!this.#isPlain(server, RESOLV_CONF)) return false;
+    if (server.domains.length > 0) return this.#cannotSplit(server, RESOLV_CONF);
+    const before = stateOf(RESOLV_CONF);
+    const lines = [
+      `# Written by morgana: the resolvers of the tunnel on ${this.#options.device.name}. What was here before comes back when it ends.`,
+      ...server.addresses.slice(0, MAX_NAMESERVERS).map(({ address }) => `nameserver ${address}`),
+      ...(search.length > 0 ? [`search ${search.join(" ")}`] : []),
+      ...(before.kind === "plain" ? before.text.split("\n").filter((line) => /^options\s/.test(line)) : []),
+    ];
+    const text = `${lines.join("\n")}\n`;
+    this.#begin({ kind: "file", path: RESOLV_CONF, before, digest: digestOf(text) });
+    try {
+      replaceFile(RESOLV_CONF, text);
+      return true;
+    } catch (error) {
+      this.#forget();
+      this.#warn(`${RESOLV_CONF} cannot be written: ${(error as Error).message}`);
+      return false;
+    }
+  }
+
+  /** A list of addresses is all that it can be told. */
+  #isPlain({ addresses, transport }: TunnelDnsServer, by: string): boolean {
+    if (transport === "plain" && addresses.every(({ port }) => port === DNS_PORT)) return true;
+    this.#warn(`the tunnel's resolver has a port or TLS of its own, which ${by} cannot say; systemd-resolved can`);
+    return false;
+  }
+
+  #cannotSplit({ domains }: TunnelDnsServer, by: string): false {
+    const names = domains.join(", ");
+    this.#warn(`the tunnel's resolver is for names below ${names} alone, which ${by} cannot say; systemd-resolved can`);
+    return false;
+  }
+
+  #begin(change: Change): void {
+    this.#held = this.#options.changes.begin(change);
+  }
+
+  #forget(): void {
+    if (this.#held !== undefined) this.#options.changes.forget(this.#held);
+    this.#held = undefined;
+  }
+
+  #warn(text: string): void {
+    this.#options.log.write("warn", "dns.failed", text);
+  }
+
+  async #run(argv: readonly string[], input = ""): Promise<boolean> {
+    const child = Bun.spawn([...argv], {
+      stdin: new TextEncoder().encode(input),
+      stdout: "ignore",
+      stderr: "pipe",
+      timeout: PATIENCE_MS,
+    });
+    const [text, status] = await Promise.all([new Response(child.stderr).text(), child.exited]);
+    if (status === 0) return true;
+    this.#warn(`${argv.join(" ")}: ${text.trim() || `status ${status}`}`);
+    return false;
+  }
+
+  async #says(argv: readonly string[], pattern: RegExp): Promise<boolean> {
+    const child = Bun.spawn([...argv], { stdin: "ignore", stdout: "pipe", stderr: "pipe", timeout: PATIENCE_MS });
+    const texts = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+    return texts.some((text) => pattern.test(text));
+  }
+}
+
+/** The resolvers that a resolv.conf names. */
+export function nameservers(text: string): IpAddress[] {
+  const found = text.split("\n").map((line) => /^\s*nameserver\s+([^\s%]+)/.exec(line)?.[1]);
+  const addresses = found.map((word) => parseIp(word ?? ""));
+  return addresses.filter((address) => address !== undefined).filter(({ isHost }) => isHost);
+}
+
+/** Those of this host, as it is now. */
+export function hostResolvers(): IpAddress[] {
+  const path = existsSync(RESOLVED_UPLINK) ? RESOLVED_UPLINK : RESOLV_CONF;
+  try {
+    return nameservers(readFileSync(path, "utf8"));
+  } catch {
+    // Without one it asks nobody.
+    return [];
+  }
+}
+
+function managerOf(): Manager {
+  if (existsSync(RESOLVED) && Bun.which("resolvectl") !== null) return "resolved";
+  return Bun.which("resolvconf") === null ? "file" : "resolvconf";
+}
+
+const formatDns = (endpoint: TunnelDnsServer["addresses"][number]): string =>
+  endpoint.port === DNS_PORT ? `${endpoint.address}` : formatEndpoint(endpoint);

@@ -1,0 +1,267 @@
+/**
+ * A link over a TCP connection of the kernel: packets behind their lengths (protocol/stream.ts), in both directions by batches. What
+ * is sent goes to the kernel from where it lies, and what that does not take waits. As much as waits is bounded: what finds no room
+ * is dropped before it is sealed, as a router on the way would, and TCP in the tunnel slows down.
+ */
+import { Batch } from "../lib/batch.ts";
+import type { Endpoint } from "../lib/endpoint.ts";
+import {
+  connectionError,
+  connectTcp,
+  ENDED,
+  FAILED,
+  NOTHING,
+  receiveBytes,
+  type StreamSender,
+} from "../platform/net/stream-socket.ts";
+import { POLLIN, POLLOUT } from "../platform/sys/constants.ts";
+import { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, SysError } from "../platform/sys/errno.ts";
+import { errno } from "../platform/sys/libc.ts";
+import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
+import { type Poller, pollOne } from "../platform/sys/poller.ts";
+import { close } from "../platform/sys/syscalls.ts";
+import type { LinkEnd } from "../protocol/session/events.ts";
+import { NOTHING_SEEN, type Sightings } from "../protocol/session/sightings.ts";
+import { framePacket, frameRows, STREAM_HEADER_LEN, StreamRows } from "../protocol/stream.ts";
+import type { Link, LinkReceiver, LinkRequest } from "../tunnel/link.ts";
+
+/** IP, TCP and the length in front of every packet, as openvpn counts them (mtu.c, datagram_overhead; mss.c). */
+const OVERHEAD = { ipv4: 42, ipv6: 62 };
+const ROWS = 1024;
+/** Our choice: of what may wait, so much is for control packets and pings alone; a handshake has no more under way. */
+const CONTROL_ROOM = 32 << 10;
+/** Bytes that are read at once. */
+const READ_BYTES = 128 << 10;
+/** Bytes that a proxy's dialogue is given at once; it fails before it wants more. */
+const LONGEST_WORD = 32 << 10;
+
+export interface KernelTcpLinkOptions {
+  readonly request: LinkRequest;
+  readonly receiver: LinkReceiver;
+  readonly poller: Poller;
+  readonly memory: NativeMemory;
+  /** Both of this link while it is open. */
+  readonly sender: StreamSender;
+  readonly received: Piece;
+  readonly closed: () => void;
+}
+
+export class KernelTcpLink implements Link {
+  readonly isStream = true;
+  readonly mtu = Number.POSITIVE_INFINITY;
+  readonly overhead: number;
+  readonly #options: KernelTcpLinkOptions;
+  readonly #received: StreamRows;
+  readonly #rows = new Batch(ROWS);
+  #fd = -1;
+  /** Where the poller watches the connection, and for what. */
+  #bit = 0;
+  #events = 0;
+  #state: "connecting" | "proxy" | "open" | "closed" = "connecting";
+  /** What a proxy has said and was not used yet. */
+  #heard: Uint8Array = new Uint8Array(0);
+  #queueFull = 0;
+  #controlQueueFull = 0;
+
+  constructor(options: KernelTcpLinkOptions) {
+    this.#options = options;
+    const { request, received, memory } = options;
+    this.overhead = request.remote.address.isIpv4 ? OVERHEAD.ipv4 : OVERHEAD.ipv6;
+    this.#received = new StreamRows(memory, received.at, received.at + received.length, request.longest);
+  }
+
+  /** @returns why no connection can be begun, in words */
+  connect(): string | undefined {
+    const { remote, localPort } = this.#options.request;
+    try {
+      this.#fd = connectTcp(remote, localPort);
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      if (error.errno === ENETUNREACH) return `this host has no way to ${remote.address}`;
+      return `no connection to ${remote.address} can be begun: ${error.message}`;
+    }
+    this.#state = "connecting";
+    this.#options.sender.reset();
+    this.#watch(POLLOUT);
+    return undefined;
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  admit(rows: Batch, overhead: number): number {
+    const { count, len } = rows;
+    let room = this.isOpen ? this.#options.sender.room - CONTROL_ROOM : 0;
+    for (let i = 0; i < count; i++) {
+      room -= len[i]! + overhead + STREAM_HEADER_LEN;
+      if (room >= 0) continue;
+      this.#queueFull += count - i;
+      return i;
+    }
+    return count;
+  }
+
+  send(_now: number, _path: number, rows: Batch): void {
+    if (!this.isOpen) return;
+    frameRows(this.#options.memory.view, rows);
+    this.#options.sender.send(this.#fd, rows);
+    this.#watchOpen();
+  }
+
+  sendPacket(_now: number, _path: number, packet: Uint8Array): void {
+    if (!this.isOpen || !this.#options.sender.sendBytes(this.#fd, framePacket(packet))) this.#controlQueueFull++;
+    else this.#watchOpen();
+  }
+
+  /** There is one path. */
+  settle(): void {}
+
+  endpoint(): Endpoint {
+    return this.#options.request.remote;
+  }
+
+  sightings(): Omit<Sightings, "otherKey"> {
+    return NOTHING_SEEN;
+  }
+
+  drops(): Record<string, number> {
+    return { "link-queue-full": this.#queueFull, "link-control-queue-full": this.#controlQueueFull };
+  }
+
+  close(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#release();
+    this.#options.closed();
+  }
+
+  /** Goes on with what the connection is ready for. @returns how many packets came, or another number above 0 where there may be more */
+  receive(now: number): number {
+    switch (this.#state) {
+      case "connecting":
+        this.#lookWhetherConnected(now);
+        return 0;
+      case "proxy":
+        this.#speak(now);
+        return 0;
+      case "open":
+        return this.#read(now);
+      case "closed":
+        return 0;
+    }
+  }
+
+  #lookWhetherConnected(now: number): void {
+    if (!pollOne(this.#fd, POLLOUT, 0)) return;
+    const number = connectionError(this.#fd);
+    if (number !== 0) return this.#ended(now, endOf(number));
+    const dialogue = this.#options.request.proxy?.dialogue;
+    if (dialogue === undefined) return this.#open(now);
+    this.#state = "proxy";
+    this.#heard = new Uint8Array(0);
+    this.#options.sender.sendBytes(this.#fd, dialogue.begin());
+    this.#watch(POLLIN);
+  }
+
+  /** Speaks with a proxy until it leads to the server. */
+  #speak(now: number): void {
+    const { request, memory, sender } = this.#options;
+    const received = this.#received;
+    received.reserve();
+    const n = receiveBytes(this.#fd, memory.pointer + received.at, Math.min(received.room, LONGEST_WORD));
+    if (n === NOTHING) return;
+    if (n < 0) return this.#ended(now, n === FAILED ? endOf(errno()) : { kind: "link-closed" });
+    const heard = new Uint8Array(this.#heard.length + n);
+    heard.set(this.#heard);
+    heard.set(memory.bytes.subarray(received.at, received.at + n), this.#heard.length);
+    this.#heard = heard;
+    while (this.#state === "proxy" && this.#heard.length > 0) {
+      const step = request.proxy!.dialogue.feed(this.#heard);
+      if (step.kind === "wait") return;
+      if (step.kind === "failed") return this.#ended(now, { kind: "proxy-failed", text: step.text });
+      if (step.kind === "login-refused") return this.#ended(now, { kind: "proxy-login-refused", text: step.text });
+      if (step.kind === "open") {
+        // What follows is the server's.
+        const rest = this.#heard.subarray(step.used);
+        memory.bytes.set(rest, received.at);
+        received.filled(rest.length);
+        return this.#open(now);
+      }
+      this.#heard = new Uint8Array(0);
+      if (step.kind === "say") sender.sendBytes(this.#fd, step.bytes);
+      else {
+        this.#release();
+        const problem = this.connect();
+        if (problem !== undefined) this.#ended(now, { kind: "proxy-failed", text: problem });
+      }
+    }
+  }
+
+  #open(now: number): void {
+    this.#state = "open";
+    this.#watchOpen();
+    this.#options.receiver.opened(now);
+  }
+
+  #read(now: number): number {
+    const { memory, sender } = this.#options;
+    const received = this.#received;
+    sender.flush(this.#fd);
+    this.#watchOpen();
+    received.reserve();
+    const n = receiveBytes(this.#fd, memory.pointer + received.at, Math.min(received.room, READ_BYTES));
+    const why = n === FAILED ? errno() : sender.error;
+    if (n > 0) received.filled(n);
+    const count = this.#handOver(now);
+    if (this.#state !== "open") return count;
+    if (received.badLength !== undefined) this.#ended(now, { kind: "link-garbled", length: received.badLength });
+    else if (why !== 0) this.#ended(now, endOf(why));
+    else if (n === ENDED) this.#ended(now, { kind: "link-closed" });
+    return count;
+  }
+
+  /** Hands whole packets over. @returns how many there were */
+  #handOver(now: number): number {
+    const rows = this.#rows;
+    let count = 0;
+    for (;;) {
+      rows.clear();
+      this.#received.take(rows);
+      if (rows.count === 0 || this.#state !== "open") return count;
+      count += rows.count;
+      this.#options.receiver.handleRows(now, 0, rows);
+    }
+  }
+
+  #ended(now: number, end: LinkEnd): void {
+    this.#options.receiver.ended(now, end);
+  }
+
+  /** While something waits the poller says when there is room. */
+  #watchOpen(): void {
+    this.#watch(this.#options.sender.queued > 0 ? POLLIN | POLLOUT : POLLIN);
+  }
+
+  #watch(events: number): void {
+    if (events === this.#events) return;
+    const { poller } = this.#options;
+    if (this.#events !== 0) poller.remove(this.#bit);
+    this.#bit = poller.add(this.#fd, events);
+    this.#events = events;
+  }
+
+  #release(): void {
+    if (this.#events !== 0) this.#options.poller.remove(this.#bit);
+    this.#events = 0;
+    if (this.#fd >= 0) close(this.#fd);
+    this.#fd = -1;
+  }
+}
+
+/** Why a connection is over, or could not be made. */
+function endOf(number: number): LinkEnd {
+  if (number === ECONNREFUSED) return { kind: "link-refused" };
+  if (number === ETIMEDOUT) return { kind: "link-timed-out" };
+  return { kind: number === ENETUNREACH || number === EHOSTUNREACH ? "link-unreachable" : "link-reset" };
+}
