@@ -1,6 +1,7 @@
 /**
- * A client whose packets are recorded: `record-client.js PROFILE ADDRESS`, under Node.js with --tls-keylog. It pings through the tunnel, before and
- * behind a renegotiation, says goodbye, and prints what it sent, received and was told as JSON.
+ * A client whose packets are recorded: `record-client.js PROFILE ADDRESS [prf]`, under Node.js with --tls-keylog. It pings through the tunnel, before and
+ * behind a renegotiation, says goodbye, and prints what it sent, received and was told as JSON. With `prf` it does not announce that it takes keys of
+ * the TLS exporter, so that the server does not either.
  */
 import { randomFillSync } from "node:crypto";
 import { createSocket } from "node:dgram";
@@ -10,7 +11,7 @@ import { echoReply, echoRequest } from "../../docs/example/echo.ts";
 import { nodeTls } from "../../docs/example/node-tls.ts";
 import * as vpn from "../../src/protocol/index.ts";
 
-const [file = "", target = ""] = process.argv.slice(2);
+const [file = "", target = "", derivation = ""] = process.argv.slice(2);
 const login = { text: "ann\ncorrect horse\n", label: "auth.txt" };
 const options = { roles: ["client"], defaultCredentials: login } as const;
 const parsed = vpn.parseConfig({ file, text: readFileSync(file) }, () => undefined, options);
@@ -40,7 +41,19 @@ function put(batch: vpn.Batch, packet: Uint8Array): vpn.Batch {
 }
 const row = ({ at: [at = 0], len: [len = 0] }: vpn.Batch): Uint8Array => slab.bytes.slice(at, at + len);
 
-const tls = nodeTls(vpn.tlsParameters(config.tls, config.verify), () => turn((now) => session.handleTls(now)));
+const context = nodeTls(vpn.tlsParameters(config.tls, config.verify), () => turn((now) => session.handleTls(now)));
+const tls: vpn.TlsContext = {
+  engine(accept) {
+    const engine = context.engine(accept);
+    const send = engine.send.bind(engine);
+    // The sum of the bits without that of the exporter, 8.
+    const less = (text: string): string => text.replace("IV_PROTO=8094\n", "IV_PROTO=8086\n");
+    engine.send = (bytes) =>
+      send(derivation === "prf" ? Buffer.from(less(Buffer.from(bytes).toString("latin1")), "latin1") : bytes);
+    return engine;
+  },
+  close: () => context.close(),
+};
 const crypto = { aead: vpn.nobleAead(slab), cbc: vpn.nobleCbc(slab), control: vpn.noblePrimitives, tls };
 const random = { fill: (out: Uint8Array) => void randomFillSync(out) };
 const memory = { slab, scratch: new vpn.Arena(slab, 65_536, 131_072), decompressors: vpn.NO_DECOMPRESSORS };

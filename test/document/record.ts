@@ -14,6 +14,8 @@ interface Case {
   readonly client: readonly string[];
   readonly wrap: (read: (file: string) => string) => object;
   readonly more?: object;
+  /** Keys by the PRF, else by the TLS exporter. */
+  readonly isPrf?: boolean;
 }
 
 const keyOf = (text: string): string => (/V1-----([^-]+)/.exec(text)?.[1] ?? "").replace(/\s/g, "");
@@ -39,6 +41,13 @@ const CASES: readonly Case[] = [
     client: ["proto udp", "tls-auth static.key 1", "auth SHA256", "data-ciphers AES-256-CBC", "comp-lzo no"],
     wrap: (read) => ({ kind: "tls-auth", key: keyOf(read("static.key")), direction: 1, digest: "SHA256" }),
     more: { auth: "SHA256" },
+  },
+  {
+    name: "tls-crypt-aes-128-gcm-prf",
+    server: ["proto udp", "tls-crypt static.key", "data-ciphers AES-128-GCM"],
+    client: ["proto udp", "tls-crypt static.key", "data-ciphers AES-128-GCM"],
+    wrap: (read) => ({ kind: "tls-crypt", key: keyOf(read("static.key")) }),
+    isPrf: true,
   },
   {
     name: "tcp-chacha20-poly1305-compress",
@@ -68,7 +77,7 @@ const CLIENT = [
 const SCRIPT = `ip link set lo up
 "$OPENVPN" --config server.conf --log server.log & server=$!
 for i in $(seq 200); do grep -q "Initialization Sequence Completed" server.log 2> /dev/null && break; sleep 0.05; done
-timeout 30 node --tls-keylog=keylog client.mjs client.ovpn 10.8.0.1; status=$?
+timeout 30 node --tls-keylog=keylog client.mjs client.ovpn 10.8.0.1 $DERIVATION; status=$?
 kill $server; wait $server; exit $status`;
 
 const folder = mkdtempSync(join(tmpdir(), "record-"));
@@ -77,7 +86,7 @@ await makePki(folder);
 const bundle = join(folder, "client.mjs");
 const source = join(import.meta.dir, "record-client.ts");
 Bun.spawnSync([process.execPath, "build", "--target", "node", "--outfile", bundle, source]);
-for (const { name, server, client, wrap, more } of CASES) {
+for (const { name, server, client, wrap, more, isPrf } of CASES) {
   if (process.argv.length > 2 && !process.argv.includes(name)) continue;
   const material = [
     ["ca", "ca.crt"],
@@ -86,7 +95,8 @@ for (const { name, server, client, wrap, more } of CASES) {
   ] as const;
   // what names a file becomes a block
   const lines = client.map((line) => {
-    const [, directive = "", file = "", direction] = /^(tls-auth|tls-crypt-v2) (\S+)(?: (\d))?$/.exec(line) ?? [];
+    const [, directive = "", file = "", direction] =
+      /^(tls-auth|tls-crypt|tls-crypt-v2) (\S+)(?: (\d))?$/.exec(line) ?? [];
     if (directive === "") return line;
     const block = `<${directive}>\n${read(file)}</${directive}>`;
     return direction === undefined ? block : `${block}\nkey-direction ${direction}`;
@@ -95,7 +105,7 @@ for (const { name, server, client, wrap, more } of CASES) {
   writeFileSync(join(folder, "server.conf"), `${[...SERVER, ...server].join("\n")}\n`);
   writeFileSync(join(folder, "client.ovpn"), `${[...CLIENT, ...lines, ...blocks].join("\n")}\n`);
   for (const old of ["keylog", "server.log"]) rmSync(join(folder, old), { force: true });
-  const env = { ...process.env, OPENVPN };
+  const env = { ...process.env, OPENVPN, DERIVATION: isPrf ? "prf" : "" };
   const run = Bun.spawnSync(["unshare", "-n", "sh", "-c", SCRIPT], { cwd: folder, env, stderr: "inherit" });
   if (run.exitCode !== 0) throw new Error(`${name}: ${run.stdout}\n${read("server.log")}`);
   const { packets, seen } = JSON.parse(run.stdout.toString());

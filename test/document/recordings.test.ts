@@ -17,10 +17,11 @@ interface Packet {
   bytes: string;
 }
 
-test("a connection with tls-crypt-v2, one with CBC and tls-auth, one over TCP", () => {
+test("every protection, both derivations of keys, AEAD and CBC, UDP and TCP", () => {
   expect(FILES.map((file) => file.replace(".json", ""))).toEqual([
     "tcp-chacha20-poly1305-compress",
     "tls-auth-aes-256-cbc-comp-lzo",
+    "tls-crypt-aes-128-gcm-prf",
     "tls-crypt-v2-aes-256-gcm",
   ]);
 });
@@ -57,6 +58,8 @@ describe.skipIf(!HAS_READER)("the second reader (Debian: python3-cryptography)",
         expect((packets as number[][]).map(([, , id]) => id)).toEqual(packets.map((_, i) => i + 1));
       expect([...ids.keys()]).toEqual([0, ...seen.rekeyed]);
     }
+    // Without the exporter keys come of the PRF.
+    expect(seen.options.some((option: string) => option.includes("tls-ekm"))).toBe(!file.includes("prf"));
     const opcodes = new Set(found.opcodes.map(([side, opcode]: [string, number]) => `${side} ${opcode}`));
     const hasOwnKey = client.some((line: string) => line.startsWith("tls-crypt-v2"));
     expect([opcodes.has("client 10"), opcodes.has("client 11"), found.resends]).toEqual([
@@ -68,7 +71,7 @@ describe.skipIf(!HAS_READER)("the second reader (Debian: python3-cryptography)",
     expect(server.length).toBeGreaterThan(0);
   });
 
-  test.each(FILES)("%s: with one bit of any of its packets changed it does not agree", (file) => {
+  test.each(FILES)("%s: with one bit changed it does not agree, be it of a handshake or of the tunnel", (file) => {
     const recording = JSON.parse(read(join(FOLDER, file)));
     const folder = mkdtempSync(join(tmpdir(), "recording-"));
     const path = join(folder, file);
