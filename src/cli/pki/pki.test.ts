@@ -14,6 +14,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openConfigSource } from "../../appliance/config-source.ts";
+import { loadProfile } from "../../appliance/profile.ts";
 import { parseConfig } from "../../protocol/config/parse.ts";
 import { parseNamedKey } from "../../protocol/control/key-file.ts";
 import { noblePrimitives } from "../../protocol/control/noble-primitives.ts";
@@ -58,6 +60,33 @@ test("init makes the config disk, and keeps what is not for it beside it, each s
   expect(mode("vpn", "server.conf")).toBe(0o644);
   const key = read("vpn-ca", "ca.key").trim();
   for (const name of disk) expect(read("vpn", name)).not.toContain(key);
+});
+
+test("the config disk is loaded as it is, without a word of warning; with a user's line it asks for passwords", () => {
+  const plain = loadProfile(openConfigSource(at("vpn")).reader);
+  expect(plain).toMatchObject({
+    ok: true,
+    notices: [],
+    warnings: [],
+    config: { role: "server" },
+    settings: { server: { lan: "routed" } },
+  });
+  const checked = Bun.spawnSync([...COMMAND.slice(0, 2), "check", "--server", "server.conf"], { cwd: at("vpn") });
+  expect([checked.exitCode, checked.stderr.toString()]).toEqual([0, ""]);
+  cpSync(at("vpn"), at("users"), { recursive: true });
+  const line = Bun.spawnSync([...COMMAND.slice(0, 2), "passwd", "ann"], { stdin: Buffer.from("correct horse\n") });
+  writeFileSync(at("users", "users.txt"), line.stdout);
+  writeFileSync(at("users", "appliance.toml"), read("vpn", "appliance.toml").replace("# users =", "users ="));
+  const asking = loadProfile(openConfigSource(at("users")).reader);
+  expect(asking).toMatchObject({ ok: true, notices: [] });
+  cpSync(at("vpn-ca"), at("users-ca"), { recursive: true });
+  expect(read("vpn-ca", "client.conf")).not.toContain("auth-user-pass");
+  expect(pki("client", "users", "ann").status).toBe(0);
+  expect(read("users-ca", "ann.ovpn")).toContain("\nverb 3\nauth-user-pass\n<ca>\n");
+  writeFileSync(at("users-ca", "client.conf"), `${read("vpn-ca", "client.conf")}auth-user-pass login.txt\n`);
+  expect(pki("client", "users", "bob").status).toBe(0);
+  expect(read("users-ca", "bob.ovpn").match(/auth-user-pass.*/g)).toEqual(["auth-user-pass login.txt"]);
+  expect([...((asking.ok && asking.users) || [])]).toEqual([["ann", expect.stringMatching(/^\$argon2id\$/)]]);
 });
 
 test("a client's profile is whole, names the server as init was told, and its key opens with the server's", () => {

@@ -1,6 +1,8 @@
 /** `morgana pki`: an authority, a server and clients of one VPN, in files. */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { openConfigSource } from "../../appliance/config-source.ts";
+import { loadProfile } from "../../appliance/profile.ts";
 import { parseIp } from "../../lib/ip.ts";
 import { Authority } from "../../platform/crypto/authority.ts";
 import { systemRandom } from "../../platform/crypto/random.ts";
@@ -40,7 +42,7 @@ const HELP = `usage: morgana pki init DIR --server HOST[:PORT] [--proto udp|tcp]
           packets are wrapped gets no answer: with tls-crypt-v2 every client has its own, which OpenVPN 2.5 and later
           knows; with tls-crypt one is for all, for clients of 2.4 too.
   client  makes DIR-ca/NAME.ovpn, all that this client needs: give it to NAME and to nobody else. The server's disk stays
-          as it is. Any client of OpenVPN 2.5 and later takes it, OpenVPN Connect as well.
+          as it is. Where [server] users in appliance.toml names users, it asks for user and password as well. Any client of OpenVPN 2.5 and later takes it, OpenVPN Connect as well.
   revoke  takes back what NAME has, in DIR/crl.pem: the server refuses NAME once it has the new file.
   list    names, serial numbers, when they end, and which are revoked.
 
@@ -158,7 +160,7 @@ async function client(folder: PkiFolder, name: string): Promise<string> {
     return newClientKey(systemRandom, noblePrimitives, serverKey, timestampMetadata(Math.floor(now / 1000)));
   };
   const ca = folder.read(folder.kept, KEPT.ca);
-  const lines = folder.read(folder.kept, KEPT.lines);
+  const lines = linesOf(folder);
   const { certificate: cert, key, serial, notAfter } = await authority.client(now, name);
   const text = profileText(lines, { ca, cert, key, [wrap]: wrap === "tls-crypt" ? wrapping : clientKey() });
   const path = join(folder.kept, `${name}.ovpn`);
@@ -177,6 +179,14 @@ async function client(folder: PkiFolder, name: string): Promise<string> {
 next: ${name} opens it with a client of OpenVPN ${wrap === "tls-crypt" ? "2.4" : "2.5"} or later
 the server's disk stays as it is
 `;
+}
+
+/** The beginning of a profile; where the server asks for a login, so does the client. */
+function linesOf(folder: PkiFolder): string {
+  const lines = folder.read(folder.kept, KEPT.lines);
+  const server = loadProfile(openConfigSource(folder.disk).reader);
+  const isAsked = server.ok && server.users !== undefined && !/^[ \t]*auth-user-pass\b/m.test(lines);
+  return isAsked ? `${lines.trimEnd()}\nauth-user-pass\n` : lines;
 }
 
 async function revoke(folder: PkiFolder, name: string): Promise<string> {

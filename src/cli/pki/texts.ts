@@ -68,7 +68,7 @@ address = "dhcp"             # or "203.0.113.5/24" with gateway = "203.0.113.1"
 address = "192.168.50.1/24"  # server.conf pushes the route to it
 [server]
 lan = "routed"               # "translated": where another router is the gateway of the LAN's hosts; "closed": no LAN
-# users = "users.txt"        # ask for a password as well: lines of "morgana passwd NAME", and auth-user-pass in the profiles
+# users = "users.txt"        # ask for a password as well: a line of "morgana passwd NAME" for each
 `;
 
 export const clientConf = ({ host, port, proto }: ServerPlace): string => `client
