@@ -61,6 +61,7 @@ const ok = (settings: Settings): LoadResult => ({
   config: clientConfig([], NO_WRAP),
   clients: new Map(),
   users: undefined,
+  leases: [],
 });
 
 test("a reload takes the log level, and says which settings need a restart", () => {

@@ -1,17 +1,20 @@
 /** What a server's profile names beside keys and certificates: its users, and the files of its clients. */
 import { dirname, join, normalize } from "node:path";
-import { besideNames } from "../protocol/config/beside.ts";
+import { besideNames, findBeside } from "../protocol/config/beside.ts";
 import { parseClientFile } from "../protocol/config/client-file.ts";
 import { printable } from "../protocol/config/lexer.ts";
 import type { ClientFile } from "../protocol/config/server-types.ts";
 import type { ConfigProblem, Origin, ServerConfig } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
+import type { PoolLease } from "../protocol/server/pool.ts";
+import { parsePoolFile } from "../protocol/server/pool-file.ts";
 import { parseUsers } from "../protocol/server/users.ts";
 import type { ConfigReader } from "./profile.ts";
 
 export interface ServerFiles {
   readonly clients: ReadonlyMap<string, ClientFile>;
   readonly users: ReadonlyMap<string, string> | undefined;
+  readonly leases: readonly PoolLease[];
   readonly problems: readonly ConfigProblem[];
   readonly warnings: readonly ConfigProblem[];
 }
@@ -28,7 +31,22 @@ export function readServerFiles(config: ServerConfig, reader: ConfigReader, name
   const users = named && readUsers(reader, named, problems);
   const clients = readClients(config, reader, problems, warnings);
   checkEntry(config, named !== undefined, problems, warnings);
-  return { clients, users, problems, warnings };
+  return { clients, users, leases: readLeases(config, reader, warnings), problems, warnings };
+}
+
+/** Who had which address at the server that this one takes the place of; where there is no such file, nobody had one. */
+function readLeases(config: ServerConfig, reader: ConfigReader, warnings: ConfigProblem[]): readonly PoolLease[] {
+  const { persist } = config.network;
+  if (persist === undefined) return [];
+  const found = findBeside((name) => {
+    const path = normalize(join(dirname(config.file), name));
+    return path.startsWith("..") ? undefined : reader.read(path);
+  }, persist.file);
+  if (!(found?.content instanceof Uint8Array)) return [];
+  const { leases, problems } = parsePoolFile({ file: found.name, text: decodeUtf8(found.content) });
+  // Nothing else is lost with them.
+  warnings.push(...problems.map((each) => ({ ...each, problem: `ignored: ${each.problem}` })));
+  return leases;
 }
 
 function readUsers(

@@ -9,6 +9,7 @@ import { parseConfig } from "../protocol/config/parse.ts";
 import type { ClientFile } from "../protocol/config/server-types.ts";
 import type { ConfigProblem, DialConfig, Role, ServerConfig } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
+import type { PoolLease } from "../protocol/server/pool.ts";
 import { readServerFiles, type ServerFiles } from "./profile-server.ts";
 import { parseSettings, type Settings, type SettingsResult, unreadableSettings } from "./settings.ts";
 
@@ -43,6 +44,8 @@ export type LoadResult =
       readonly clients: ReadonlyMap<string, ClientFile>;
       /** Of a server: the hash of each user's password; undefined: no login is asked for. */
       readonly users: ReadonlyMap<string, string> | undefined;
+      /** Of a server: what the file of ifconfig-pool-persist beside the profile holds. */
+      readonly leases: readonly PoolLease[];
     })
   | (Loaded & { readonly ok: false; readonly problems: readonly ConfigProblem[] });
 
@@ -105,10 +108,11 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   const warnings = [...result.warnings, ...tls.warnings, ...files.warnings];
   problems.push(...tls.problems, ...files.problems);
   if (problems.length > 0) return { ok: false, settings, notices: [], warnings, problems };
-  return { ok: true, settings, notices: [], warnings, config, clients: files.clients, users: files.users };
+  const { clients, users, leases } = files;
+  return { ok: true, settings, notices: [], warnings, config, clients, users, leases };
 }
 
-const NO_FILES: ServerFiles = { clients: new Map(), users: undefined, problems: [], warnings: [] };
+const NO_FILES: ServerFiles = { clients: new Map(), users: undefined, leases: [], problems: [], warnings: [] };
 
 function serverFiles(config: ServerConfig, reader: ConfigReader, { server }: Settings, line: number): ServerFiles {
   const users = server.users === undefined ? undefined : { name: server.users, origin: { file: SETTINGS_FILE, line } };

@@ -286,6 +286,52 @@ describe.skipIf(OPENVPN === undefined)("the real openvpn", () => {
     expect(both(`${SUBNET}${lines}\n`)).toEqual([isTaken, isTaken]);
   });
 
+  /** What it says at --verb 4 of its settings, all of them behind its helpers; then it stops at a user that is not there. */
+  const settings = (text: string): Map<string, string[]> => {
+    writeFileSync(join(work, "verbose.conf"), `${text}verb 4\nuser nobody-of-this-name\n`);
+    const run = Bun.spawnSync([OPENVPN as string, "--cd", work, "--config", "verbose.conf"], { timeout: 10_000 });
+    const rows = run.stdout.toString().matchAll(/^\S+ \S+ us=\d+ {3}(\w+) = '?(.*?)'?$/gm);
+    const found = [...rows].map(([, name, value]) => [name as string, value as string] as const);
+    const byName = Map.groupBy(found, ([name]) => name);
+    return new Map([...byName].map(([name, all]) => [name, all.map(([, value]) => value)]));
+  };
+  const TOPOLOGY: Readonly<Record<string, string>> = { net30: "1", p2p: "2", subnet: "3" };
+
+  test.each([
+    ...["", "topology subnet", "topology p2p", "topology net30\nclient-to-client", "topology subnet\nclient-to-client"],
+    ...["keepalive 10 60", "keepalive 5 11\ntcp-nodelay", "server-ipv6 fd00:8::/64", "server-ipv6 fd00:8::/113"],
+    ...["max-clients 7\nmax-routes-per-client 8\ntcp-queue-limit 9", "connect-freq 5 6\nconnect-freq-initial 7 8"],
+    ...["ifconfig-pool-persist x 9", 'push "route 10.1.0.0 255.255.0.0"\nping 5\nping-restart 30'],
+  ])("resolves as we do beside server 10.8.0.0: %j", (lines) => {
+    for (const mask of ["255.255.255.0", "255.255.240.0", "255.255.255.248"]) {
+      const text = `server 10.8.0.0 ${mask}\n${OWN}${lines}\n`;
+      const theirs = settings(text);
+      const { network, limits, push, keepalive } = accepted(text);
+      const { topology, address, pool, address6, pool6, persist } = network;
+      const said = (name: string): string | undefined => theirs.get(name)?.[0];
+      expect(said("topology")).toBe(TOPOLOGY[topology]);
+      expect(said("ifconfig_local")).toBe(`${address?.address}`);
+      expect([said("ifconfig_pool_start"), said("ifconfig_pool_end")]).toEqual([`${pool?.first}`, `${pool?.last}`]);
+      if (topology === "subnet") expect(said("ifconfig_pool_netmask")).toBe(mask);
+      expect(said("ifconfig_ipv6_local")).toBe(address6 === undefined ? "[UNDEF]" : `${address6.address}`);
+      if (pool6) expect(said("ifconfig_ipv6_pool_base")).toBe(`${pool6.address}`);
+      if (pool6) expect(said("ifconfig_ipv6_pool_netbits")).toBe(`${pool6.prefix}`);
+      expect(said("ifconfig_pool_persist_filename")).toBe(persist?.file ?? "[UNDEF]");
+      expect(theirs.get("push_entry") ?? []).toEqual([...push]);
+      expect([said("ping_send_timeout"), said("ping_rec_timeout")]).toEqual([
+        `${keepalive.ping}`,
+        `${keepalive.timeout}`,
+      ]);
+      const { count = 0, seconds = 0 } = limits.connectFreq ?? {};
+      expect([said("cf_max"), said("cf_per")]).toEqual([`${count}`, `${seconds}`]);
+      expect([said("max_clients"), said("max_routes_per_client"), said("tcp_queue_limit")]).toEqual([
+        `${limits.maxClients}`,
+        `${limits.maxRoutesPerClient}`,
+        `${limits.tcpQueueLimit}`,
+      ]);
+    }
+  });
+
   test("takes what check prints of each profile", () => {
     const refused = PROFILES.flatMap((name) => {
       // Several places are of 2.7, and without a password script 2.6 lets nobody in without a certificate.
