@@ -52,6 +52,17 @@ test("text without quotes, another word for true, and an unknown name come with 
   expect(bad("name = 1\n")).toEqual([expect.stringContaining("there is only hostname")]);
 });
 
+test("[server] says who its clients are and what they reach", () => {
+  expect(bad('[server]\nlan = "open"\ninternet = "yes"\nusers = "/etc/users"\n')).toEqual([
+    '2: server.lan: "open" is none of routed, translated, closed',
+    "3: server.internet: must be true or false",
+    expect.stringMatching(/^4: server\.users: "\/etc\/users" is no file name/),
+  ]);
+  expect(bad("[server]\nport = 1\n")).toEqual(["2: server.port: unknown key; [server] has lan, internet, users"]);
+  const ofClient = parseSettings("appliance.toml", '[server]\nlan = "closed"\n', "client");
+  expect(ofClient).toMatchObject({ ok: false, problems: [{ origin: { line: 2 }, directive: "server.lan" }] });
+});
+
 test("every key takes its value", () => {
   const text = `hostname = "gate-1"
 wan = { mac = "52:54:00:12:34:56", address = "203.0.113.5/24", gateway = "203.0.113.1", address6 = "2001:db8::5/64", gateway6 = "fe80::1", dns = ["9.9.9.9", "2620:fe::9"], mtu = 1400 }

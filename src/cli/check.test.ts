@@ -30,6 +30,16 @@ test("an invalid one: nothing on stdout, FILE:LINE: directive: problem on stderr
   expect(check("--server", "files.ovpn").status).toBe(1);
 });
 
+test("a server's profile: resolved on stdout, and --server says that it has to be one", () => {
+  const { status, out, err } = check("--server", "server/install-script.conf");
+  expect(out).toContain("\nifconfig-pool 10.8.0.2 10.8.0.254 255.255.255.0\n");
+  expect(err.split("\n").map((line) => line.split(": ")[1])).toEqual(["ecdh-curve", "status", undefined]);
+  expect(status).toBe(0);
+  const wrong = check("--client", "server/install-script.conf");
+  expect(wrong.err).toContain("server/install-script.conf:10: server: this is a server's profile");
+  expect(wrong.status).toBe(1);
+});
+
 test("what the TLS library cannot work with is a problem at its line", () => {
   const folder = mkdtempSync(join(tmpdir(), "morgana-check-"));
   const file = join(folder, "a.ovpn");

@@ -22,10 +22,10 @@ const MAX_MS = 500;
 const NOON = 1_795_000_000;
 
 const files = new Map<string, Uint8Array>();
-for (const folder of [import.meta.dir, join(import.meta.dir, "bad")])
+for (const folder of ["server", ".", "bad"].map((name) => join(import.meta.dir, name)))
   for (const entry of readdirSync(folder, { withFileTypes: true }))
     if (entry.isFile()) files.set(entry.name, new Uint8Array(readFileSync(join(folder, entry.name))));
-const profiles = [...files].filter(([name]) => name.endsWith(".ovpn")).map(([, bytes]) => bytes);
+const profiles = [...files].filter(([name]) => /\.(ovpn|conf)$/.test(name)).map(([, bytes]) => bytes);
 
 const parse = (text: string | Uint8Array): ConfigResult =>
   parseConfig({ file: "f", text }, (name) => files.get(name), {
@@ -178,6 +178,38 @@ test(`${COUNT} profiles made of good lines: what is accepted reads back as the s
   expect(accepted).toBeLessThan(COUNT);
 }, 600_000);
 
+/** Lines of a server, each for itself. */
+const SERVER_LINES = [
+  ["topology subnet", "topology p2p", "topology net30", "ifconfig-pool-linear", "server-ipv6 fd00:8::/64"],
+  ["server-ipv6 fd00:8::/120", "ifconfig 10.8.0.1 255.255.255.0", "ifconfig-pool 10.8.0.20 10.8.0.40"],
+  ["ifconfig-ipv6 fd00:9::1/64 fd00:9::2", "ifconfig-ipv6-pool fd00:9::/64", "ifconfig-pool-persist ipp.txt 5"],
+  ["route 10.9.0.0 255.255.0.0", "route 10.8.0.0 255.255.255.240", "route-ipv6 fd00:77::/48", "client-to-client"],
+  ["local 192.0.2.1", "local 192.0.2.1 443 tcp", "local * 5 udp4", "local 2001:db8::1", "bind ipv6only", "proto udp6"],
+  ["proto tcp", "proto tcp4-server", "port 443", "lport 53", "multihome", "tcp-nodelay", "float", "dev tun7"],
+  ["verify-client-cert none", "verify-client-cert optional", "client-cert-not-required", "username-as-common-name"],
+  ["auth-user-pass-optional", "auth-gen-token", "auth-gen-token 0 600", "auth-gen-token 9000 300 external-auth"],
+  ["auth-gen-token-secret at.key", "duplicate-cn", "client-config-dir ccd", "ccd-exclusive", "reneg-sec 600"],
+  ["max-clients 5", "connect-freq 1 2", "connect-freq-initial 3 4", "max-routes-per-client 6", "tcp-queue-limit 7"],
+  ["tls-crypt-v2 v2s.key", "tls-crypt-v2 v2s.key force-cookie", "tls-crypt-v2-max-age 30", "tls-crypt ta.key"],
+  ["tls-auth ta.key 0", "crl-verify crl.pem", "remote-cert-tls client", "x509-username-field OU", "keepalive 10 60"],
+  ["push 'route 10.1.0.0 255.255.0.0'", 'push "redirect-gateway def1"', "push a\\\\b", "explicit-exit-notify"],
+  ["inactive 60", "session-timeout 5", "comp-lzo no", "tun-mtu 1400", "fragment 1300", "cipher AES-256-CBC", "verb 3"],
+].flat();
+
+test(`${COUNT} servers made of good lines: what is accepted reads back as the same from what check prints`, () => {
+  const random = seededRandom(SEED + 3);
+  const heads = ["server 10.8.0.0 255.255.255.0", "server 10.8.0.0 255.255.255.0 nopool", "server-ipv6 fd00:7::/64"];
+  const byHand = ["mode server\ntls-server\nifconfig 10.8.0.1 10.8.0.2", "mode server\ntls-server"];
+  let accepted = 0;
+  for (let i = 0; i < COUNT; i++) {
+    const lines = Array.from({ length: randomBelow(random, 8) }, () => pick(random, SERVER_LINES));
+    const head = pick(random, [...heads, ...heads, ...byHand]);
+    if (judge(`${head}\ndev tun\nca ca.crt\ncert server.crt\nkey server.key\n${lines.join("\n")}\n`)) accepted++;
+  }
+  expect(accepted).toBeGreaterThan(COUNT / 5);
+  expect(accepted).toBeLessThan(COUNT);
+}, 600_000);
+
 test("every directive with any number of words, anywhere: problems or a configuration", () => {
   const random = seededRandom(SEED + 2);
   const words = [
@@ -196,7 +228,7 @@ test("every directive with any number of words, anywhere: problems or a configur
     "\\",
     '"',
   ];
-  const heads = ["client", "client", "mode server\ntls-server", "tls-server", "secret ta.key"];
+  const heads = ["client", "client", "server 10.8.0.0 255.255.255.0", "tls-server", "secret ta.key"];
   for (const { name } of DIRECTIVES) {
     for (const count of [0, 2, 15]) {
       const line = [name, ...Array.from({ length: count }, () => JSON.stringify(pick(random, words)))].join(" ");

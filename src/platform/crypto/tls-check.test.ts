@@ -96,3 +96,23 @@ test("the second of several that cannot be read is named as the second", () => {
     expect.stringMatching(/^5: ca: the 2nd certificate in half.crt cannot be read/),
   ]);
 });
+
+test("a server's certificate that is not made for one is told, since clients with remote-cert-tls server refuse it", () => {
+  const FOLDER = join(import.meta.dir, "../../../test/configs");
+  const say = (cert: string, key: string): string[] => {
+    const own = `ca server/ca.crt\ncert ${cert}\nkey ${key}\n`;
+    const text = `server 10.8.0.0 255.255.255.0\ntopology subnet\ndev tun\n${own}`;
+    const read = (name: string): Uint8Array => new Uint8Array(readFileSync(join(FOLDER, name)));
+    const result = parseConfig({ file: "server.conf", text }, read, { roles: ["server"] });
+    if (!result.ok) throw new Error(JSON.stringify(result.problems));
+    const { problems, warnings } = checkTls(result.config, 1_800_000_000);
+    return [...problems, ...warnings].map((p) => `${p.origin.line}: ${p.directive}: ${p.problem}`);
+  };
+  expect(say("server/server.crt", "server/server.key")).toEqual([]);
+  expect(say("client.crt", "client.key")).toEqual([
+    expect.stringMatching(
+      /^5: cert: is not made for a server \(it has no key usage.*\): .*remote-cert-tls server refuse it/,
+    ),
+  ]);
+  expect(say("server/server.crt", "client.key")).toEqual([expect.stringMatching(/^6: key: .*does not belong/)]);
+});
