@@ -9,6 +9,7 @@ import { IPV6_APPLIANCE } from "./list/ipv6-appliance.ts";
 import { PROTOCOL } from "./list/protocol.ts";
 import { ROUTER } from "./list/router.ts";
 import { SERVER } from "./list/server.ts";
+import { SERVER_CONFIG } from "./list/server-config.ts";
 import { SERVICES } from "./list/services.ts";
 import { STACK } from "./list/stack.ts";
 import { STATE } from "./list/state.ts";
@@ -25,6 +26,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...TLS,
   ...SERVER,
   ...ENTRY,
+  ...SERVER_CONFIG,
   ...WIRE,
   ...STACK,
   ...TCP,
