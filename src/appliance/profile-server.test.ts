@@ -51,6 +51,11 @@ test("a server's profile is loaded with its users, its clients' files and the ad
   expect(loaded.users).toEqual(new Map([["ann", HASH]]));
   expect(loaded.leases.map(({ name, address }) => `${name} ${address}`)).toEqual(["c2 10.8.0.9"]);
   expect([warnings(loaded), loaded.notices]).toEqual([[], []]);
+  const [fixed] = good("ifconfig-pool-persist /etc/ipp.txt 0\n", { "ipp.txt": "c2,10.8.0.9,\n" }).leases;
+  expect(fixed).toMatchObject({ name: "c2", isFixed: true });
+  expect(warnings(good("ifconfig-pool-persist ipp.txt\n", { "ipp.txt": "c2\n" }))).toEqual([
+    expect.stringMatching(/^ipp\.txt:1: ifconfig-pool-persist: ignored: /),
+  ]);
 });
 
 test("the LAN of a server has DHCP and DNS only where appliance.toml says so; a client's has them unless it says otherwise", () => {

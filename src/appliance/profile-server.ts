@@ -43,7 +43,10 @@ function readLeases(config: ServerConfig, reader: ConfigReader, warnings: Config
     return path.startsWith("..") ? undefined : reader.read(path);
   }, persist.file);
   if (!(found?.content instanceof Uint8Array)) return [];
-  const { leases, problems } = parsePoolFile({ file: found.name, text: decodeUtf8(found.content) });
+  const { leases, problems } = parsePoolFile(
+    { file: found.name, text: decodeUtf8(found.content) },
+    persist.seconds === 0,
+  );
   // Nothing else is lost with them.
   warnings.push(...problems.map((each) => ({ ...each, problem: `ignored: ${each.problem}` })));
   return leases;
