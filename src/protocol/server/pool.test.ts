@@ -118,8 +118,11 @@ describe("order", () => {
     const pool = new AddressPool(SUBNET, true);
     expect(taken(pool, "a", "b")).toEqual(["10.8.0.2", "10.8.0.3"]);
     pool.release(1, 0);
-    expect(taken(pool, "b")).toEqual(["10.8.0.2"]);
+    expect(taken(pool, "b", "c")).toEqual(["10.8.0.2", "10.8.0.4"]);
     expect(pool.leases()).toEqual([]);
+    const again = new AddressPool(SUBNET, true);
+    again.restore(1, [{ name: "a", address: ip("10.8.0.2"), address6: undefined, releasedAt: 1, isFixed: true }]);
+    expect(taken(again, "b")).toEqual(["10.8.0.2"]);
   });
 
   test("giving back twice, or what nobody has, changes nothing", () => {

@@ -46,6 +46,10 @@ export class AddressPool {
   readonly #first6: IpAddress | undefined;
   readonly #duplicates: boolean;
   readonly #names: (string | undefined)[];
+  /** The places of each name, ascending: nearly always one. */
+  readonly #byName = new Map<string, number[]>();
+  /** No place below is free and never was given, or with duplicate-cn free: whoever is new looks from here on. */
+  #fresh = 0;
   readonly #state: Uint8Array;
   /** 0: nobody ever had it. */
   readonly #releasedAt: Float64Array;
@@ -111,7 +115,8 @@ export class AddressPool {
   release(unixSeconds: number, place: number): void {
     if ((this.#state[place]! & TAKEN) === 0) return;
     this.#state[place] = this.#state[place]! & ~TAKEN;
-    this.#releasedAt[place] = Math.max(1, unixSeconds);
+    if (!this.#duplicates) this.#releasedAt[place] = Math.max(1, unixSeconds);
+    else this.#fresh = Math.min(this.#fresh, place);
   }
 
   /** Whether somebody has this address of the pool now. */
@@ -150,19 +155,20 @@ export class AddressPool {
   }
 
   /**
-   * What names had before this server began. Of two leases of one place the later one counts, as in OpenVPN.
+   * What names had before this server began; with duplicate-cn that means nothing. Of two leases of one place the later one counts, as in
+   * OpenVPN.
    * @returns what was left out, and why
    */
   restore(unixSeconds: number, leases: readonly PoolLease[]): string[] {
     const problems: string[] = [];
-    for (const { name, address, address6, releasedAt, isFixed } of leases) {
+    for (const { name, address, address6, releasedAt, isFixed } of this.#duplicates ? [] : leases) {
       const [place, place6] = [this.#placeOf(address), this.#placeOf(address6)];
       const found = place ?? place6;
       const words = [address, address6].filter((value) => value !== undefined).join(" and ");
       if (found === undefined) problems.push(`${words} of "${name}" is not of the pool: it gets another address`);
       else if (this.#state[found] !== FREE) problems.push(`${words} of "${name}" is not the pool's to give any more`);
       else {
-        this.#names[found] = name;
+        this.#rename(found, name);
         this.#releasedAt[found] = Math.max(1, Math.min(releasedAt ?? unixSeconds, unixSeconds));
         this.#owned[found] = isFixed === true ? 1 : 0;
       }
@@ -171,22 +177,55 @@ export class AddressPool {
   }
 
   #find(name: string | undefined): number | undefined {
+    const own = name === undefined ? undefined : this.#byName.get(name)?.find((place) => this.#state[place] === FREE);
+    return own ?? this.#unused() ?? this.#oldest();
+  }
+
+  /** The first place that nobody ever had; with duplicate-cn one that was given back is as good. */
+  #unused(): number | undefined {
+    while (this.#fresh < this.size) {
+      const place = this.#fresh;
+      if (this.#state[place] === FREE && this.#releasedAt[place] === 0) return place;
+      this.#fresh++;
+    }
+    return undefined;
+  }
+
+  /** What was given back longest ago. */
+  #oldest(): number | undefined {
+    const [state, releasedAt, owned] = [this.#state, this.#releasedAt, this.#owned];
     let best: number | undefined;
+    let earliest = Number.POSITIVE_INFINITY;
     for (let place = 0; place < this.size; place++) {
-      if (this.#state[place] !== FREE) continue;
-      if (this.#duplicates) return place;
-      if (name !== undefined && this.#names[place] === name) return place;
-      if (this.#owned[place] === 1) continue;
-      if (best === undefined || this.#releasedAt[place]! < this.#releasedAt[best]!) best = place;
+      if (state[place] !== FREE || owned[place] === 1 || releasedAt[place]! >= earliest) continue;
+      best = place;
+      earliest = releasedAt[place]!;
     }
     return best;
   }
 
   #give(place: number, name: string | undefined): PoolPlace {
     this.#state[place] = TAKEN;
-    this.#names[place] = this.#duplicates ? undefined : name;
+    this.#rename(place, this.#duplicates ? undefined : name);
     this.#releasedAt[place] = 0;
     return this.at(place);
+  }
+
+  #rename(place: number, name: string | undefined): void {
+    const before = this.#names[place];
+    if (before === name) return;
+    this.#names[place] = name;
+    if (before !== undefined) {
+      const left = this.#byName.get(before)?.filter((other) => other !== place) ?? [];
+      if (left.length === 0) this.#byName.delete(before);
+      else this.#byName.set(before, left);
+    }
+    if (name === undefined) return;
+    const places = this.#byName.get(name) ?? [];
+    this.#byName.set(
+      name,
+      [...places, place].sort((a, b) => a - b),
+    );
   }
 
   #placeOf(address: IpAddress | undefined): number | undefined {

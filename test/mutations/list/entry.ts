@@ -125,16 +125,26 @@ export const ENTRY = [
   ...mutationsOf(
     "protocol/server/pool.ts",
     [
-      "if (this.#state[place] !== FREE) continue;",
-      "if (this.#state[place] === TAKEN) continue;",
-      "that a fixed address is its owner's",
+      "if (this.#state[place] === FREE && this.#releasedAt[place] === 0) return place;",
+      "if (this.#state[place] !== TAKEN && this.#releasedAt[place] === 0) return place;",
+      "that a fixed address that nobody had is its owner's",
     ],
     [
-      "if (this.#state[place] !== FREE) continue;",
-      "if (this.#state[place] === FIXED) continue;",
-      "that an address is one client's",
+      "if (state[place] !== FREE || owned",
+      "if (state[place] === TAKEN || owned",
+      "that a fixed address that somebody had is its owner's",
     ],
-    ["      if (this.#owned[place] === 1) continue;\n", "", "that a file that is only read keeps its addresses"],
+    [
+      "?.find((place) => this.#state[place] === FREE)",
+      "?.find(() => true)",
+      "that a name that is in does not get the same address twice",
+    ],
+    ["owned[place] === 1 || releasedAt", "releasedAt", "that a file that is only read keeps its addresses"],
+    [
+      "    else this.#fresh = Math.min(this.#fresh, place);\n",
+      "",
+      "that with duplicate-cn what was given back is given again",
+    ],
     [
       "this.fix([w3, w3 | ~prefixMask(address.prefix)].map(IpAddress.fromIpv4));",
       "",
@@ -172,6 +182,11 @@ export const ENTRY = [
     ],
     ["if (conflict !== undefined) return refused(conflict);", "", "what speaks against a fixed address"],
     ["if (place === undefined && file?.address === undefined)", "if (false as boolean)", "a pool that is used up"],
+    [
+      "const isOfAnother = [...this.#setup.clients.values()].some((other) =>",
+      "const isOfAnother = ([] as ClientFile[]).some((other) =>",
+      "that an IPv6 address that a file gives away is nobody else's",
+    ],
     [
       "if (addresses.address === undefined && addresses.address6 === undefined)",
       "if (false as boolean)",
