@@ -9,6 +9,7 @@ import { dhcp6 } from "./targets/dhcp6.ts";
 import { disk } from "./targets/disk.ts";
 import { dns } from "./targets/dns.ts";
 import { dnsForwarder } from "./targets/dns-forwarder.ts";
+import { entry, entryFiles } from "./targets/entry.ts";
 import { frame } from "./targets/frame.ts";
 import { ip6 } from "./targets/ip6.ts";
 import { outlet } from "./targets/outlet.ts";
@@ -41,5 +42,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   session,
   config,
   settings,
+  entry,
+  "entry-files": entryFiles,
   disk,
 };
