@@ -39,4 +39,4 @@ test("src/protocol and src/lib use nothing that is newer than Node.js 20, and no
   const tsc = Bun.spawnSync([join(ROOT, "node_modules/.bin/tsc"), "-p", import.meta.dir]);
   expect(tsc.stdout.toString()).toBe("");
   expect(tsc.exitCode).toBe(0);
-});
+}, 60_000);

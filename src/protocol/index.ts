@@ -11,6 +11,7 @@ export { type Endpoint, formatEndpoint } from "../lib/endpoint.ts";
 export { type IpAddress, parseIp } from "../lib/ip.ts";
 export { Arena, HEADROOM, type Slab, slabOver, TAILROOM } from "../lib/slab.ts";
 export type { ReadFile } from "./config/beside.ts";
+export { parseClientFile } from "./config/client-file.ts";
 export { formatConfig } from "./config/format.ts";
 export { type ParseOptions, parseConfig } from "./config/parse.ts";
 export type * from "./config/types.ts";
@@ -19,7 +20,7 @@ export { noblePrimitives } from "./control/noble-primitives.ts";
 export { nobleAead } from "./data/noble-aead.ts";
 export { nobleCbc } from "./data/noble-cbc.ts";
 export { type SessionDrop, sessionDropText } from "./drop.ts";
-export { tlsParameters } from "./exchange/tls-parameters.ts";
+export { serverTlsParameters, tlsParameters } from "./exchange/tls-parameters.ts";
 export type * from "./ports.ts";
 export { AEAD_NAMES, CBC_NAMES, CIPHER_NAMES, DEFAULT_CIPHERS, NO_DECOMPRESSORS } from "./ports.ts";
 export {
@@ -30,6 +31,13 @@ export {
   type TunnelResult,
 } from "./push/tunnel-options.ts";
 export { type Admission, type AdmissionConfig, admit } from "./server/admission.ts";
+export { Entrance, type EntrancePorts, type EntranceSetup } from "./server/entrance.ts";
+export type { EntryDesk, Judgement, PasswordPort } from "./server/entry.ts";
+export type { Guest, Identity } from "./server/guest.ts";
+export type { Peer, PeerEnd } from "./server/peer.ts";
+export type { DatagramSource, PeerLink, Sources } from "./server/peer-link.ts";
+export { Server, type ServerParts, type ServerWatcher } from "./server/server.ts";
+export { parseUsers } from "./server/users.ts";
 export type { AssociationStart, LinkFacts, SessionCounter, SessionPorts } from "./session/association.ts";
 export { ClientSession, type ClientStart } from "./session/client.ts";
 export type { DialSession } from "./session/dial-session.ts";
