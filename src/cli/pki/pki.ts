@@ -208,7 +208,7 @@ async function revoke(folder: PkiFolder, name: string): Promise<string> {
   write({ path, text, isSecret: false }, true);
   return `revoked ${name} (${named.map(({ serial }) => serial).join(", ")}); wrote ${path}
 next: give the server the new list: ${diskCommand(folder.disk)}
-until then ${name} comes in; a running session ends when the server has read the list
+until then ${name} comes in; afterwards a session that runs ends at its next renegotiation at the latest (reneg-sec, an hour)
 `;
 }
 
