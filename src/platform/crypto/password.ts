@@ -1,0 +1,87 @@
+/**
+ * Whether a password is right, found out by threads of the runtime beside the loop, which is told in a turn of its own: argon2id takes a
+ * tenth of a second and 19 MiB. A user that there is not costs the same time as a wrong password.
+ */
+import { hashPassword } from "./password-hash.ts";
+
+/** Our choices: at once, so that memory is bounded, and waiting; of somebody who finds no room the handshake runs out of time. */
+const AT_ONCE = 2;
+const MAX_WAITING = 256;
+
+interface Question {
+  readonly hash: string | undefined;
+  readonly password: string;
+  readonly done: (now: number, isRight: boolean) => void;
+}
+
+export interface PasswordTools {
+  readonly verify: (password: string, hash: string) => Promise<boolean>;
+  readonly hash: (password: string) => Promise<string>;
+}
+
+const TOOLS: PasswordTools = {
+  verify: (password, hash) => Bun.password.verify(password, hash),
+  hash: hashPassword,
+};
+
+export class Passwords {
+  /** Questions that found no room. */
+  overflow = 0;
+  readonly #tools: PasswordTools;
+  /** Of no user: what an unknown one is compared with. */
+  readonly #nobody: Promise<string>;
+  readonly #waiting: Question[] = [];
+  readonly #answered: { readonly question: Question; readonly isRight: boolean }[] = [];
+  #running = 0;
+
+  constructor(tools: PasswordTools = TOOLS) {
+    this.#tools = tools;
+    this.#nobody = tools.hash(crypto.randomUUID());
+  }
+
+  /**
+   * @param hash a PHC string; undefined: there is no such user, and the answer is no, in the same time
+   * @param done called in {@link poll}, once; not at all where too many wait
+   */
+  verify(hash: string | undefined, password: string, done: (now: number, isRight: boolean) => void): void {
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.overflow++;
+      return;
+    }
+    this.#waiting.push({ hash, password, done });
+    this.#begin();
+  }
+
+  /** Says what was found out. */
+  poll(now: number): void {
+    for (const { question, isRight } of this.#answered.splice(0)) question.done(now, isRight);
+  }
+
+  /** The runtime ends the loop's sleep when an answer is there. */
+  pollAt(): number {
+    return this.#answered.length > 0 ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  }
+
+  #begin(): void {
+    while (this.#running < AT_ONCE) {
+      const question = this.#waiting.shift();
+      if (question === undefined) return;
+      this.#running++;
+      void this.#find(question);
+    }
+  }
+
+  async #find(question: Question): Promise<void> {
+    const { hash, password } = question;
+    let isRight = false;
+    try {
+      const found = await this.#tools.verify(password, hash ?? (await this.#nobody));
+      isRight = found && hash !== undefined;
+    } catch {
+      // A hash that cannot be one is nobody's password.
+    }
+    this.#running--;
+    this.#answered.push({ question, isRight });
+    this.#begin();
+  }
+}
