@@ -12,7 +12,8 @@ import type { StateStore } from "./state/store.ts";
 export interface BetweenOptions {
   /** Names of interfaces. */
   readonly wan: string;
-  readonly lan: string;
+  /** undefined: there is none. */
+  readonly lan: string | undefined;
   /** Memory of the data path. All of it is taken back first: pieces that were taken from it before must not be used any more. */
   readonly memory: NativeMemory;
   readonly poller: Poller;

@@ -1,4 +1,4 @@
-/** The appliance as a process on two interfaces of this machine or namespace. */
+/** The appliance as a process on two interfaces of this machine or namespace, or, as a server without a LAN, on one. */
 
 import { BoundedLog } from "../lib/bounded-log.ts";
 import type { LogLevel } from "../lib/log.ts";
@@ -22,7 +22,8 @@ export interface NativeOptions {
   /** Of the program, for the log. */
   readonly version: string;
   readonly wan: string;
-  readonly lan: string;
+  /** undefined: there is none. */
+  readonly lan: string | undefined;
   /** A folder laid out like a config disk, or one OpenVPN file. */
   readonly config: string;
   readonly level: LogLevel | undefined;
@@ -52,6 +53,9 @@ export async function runNative(options: NativeOptions): Promise<number> {
     sink.drain(LAST_WORDS_MS);
   }
 }
+
+/** Of the interfaces. */
+const namesOf = ({ wan, lan }: NativeOptions): string[] => (lan === undefined ? [wan] : [wan, lan]);
 
 /** @throws Error in words */
 function openConfig(path: string): ConfigSource {
@@ -84,7 +88,7 @@ class Native {
     this.#log = log;
     this.#lost = new BoundedLog(log);
     this.#sink = sink;
-    this.#hostKernel = new HostKernel(log, [options.wan, options.lan]);
+    this.#hostKernel = new HostKernel(log, namesOf(options));
     sink.attach(this.#poller);
     this.#state = openStateFolder(process.env, log);
   }
@@ -130,7 +134,7 @@ class Native {
       state: this.#state,
       prepare: () => this.#hostKernel.keepOff(),
     };
-    const indices = new Map([wan, lan].map((name) => [name, interfaceIndex(name)]));
+    const indices = new Map(namesOf(this.#options).map((name) => [name, interfaceIndex(name)]));
     try {
       await between(options, async (appliance) => {
         this.#appliance = appliance;

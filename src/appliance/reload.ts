@@ -1,33 +1,22 @@
 /** A configuration that was read, at the start or again: what is said of it, and what of it cannot be taken while the appliance runs. */
 import type { Log } from "../lib/log.ts";
 import { formatProblem, inOrder } from "../protocol/config/problem.ts";
-import type { DialConfig } from "../protocol/config/types.ts";
 import { type LoadResult, SETTINGS_FILE } from "./profile.ts";
 import type { Settings } from "./settings.ts";
 
 /**
  * Logs notices, warnings and problems, each at its line.
  * @param mending how a mended configuration is taken
- * @param current what runs and goes on where the one that was read has problems
- * @returns the configuration to go on with: the one that was read, or the current one
+ * @param isRunning a configuration that was good before, which goes on where the one that was read has problems
  */
-export function sayLoaded(
-  log: Log,
-  loaded: LoadResult,
-  mending: string,
-  current: DialConfig | undefined,
-): DialConfig | undefined {
+export function sayLoaded(log: Log, loaded: LoadResult, mending: string, isRunning: boolean): void {
   for (const notice of loaded.notices) log.write("info", "config.notice", notice);
   for (const { isWarning, found } of inOrder(loaded.warnings, loaded.ok ? [] : loaded.problems))
     log.write(isWarning ? "warn" : "error", isWarning ? "config.warning" : "config.invalid", formatProblem(found));
-  if (loaded.ok && loaded.config.role !== "server") return loaded.config;
-  if (loaded.ok) {
-    log.write("error", "config.invalid", `${loaded.config.file}: the server role is not available yet`);
-    return current;
-  }
+  if (loaded.ok) return;
   // Without a problem there is no configuration yet; whoever loads it has said so.
   const problems = loaded.problems.length;
-  if (current !== undefined) {
+  if (isRunning) {
     const text = `nothing is taken of it, and the tunnel goes on with the configuration before; mend it, ${mending}`;
     log.write("error", "config.invalid", text, { problems });
   } else if (problems > 0) {
@@ -35,7 +24,6 @@ export function sayLoaded(
       problems,
     });
   }
-  return current;
 }
 
 /** Names the settings that were changed but hold from the next start on; undefined when there are none. */

@@ -3,20 +3,21 @@ import { parseArgs } from "node:util";
 import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
 import { usageError, version } from "./help.ts";
 
-const HELP = `usage: morgana appliance --wan IF --lan IF --config PATH [--log-level LEVEL] [--log-format text|json]
+const HELP = `usage: morgana appliance --wan IF [--lan IF] --config PATH [--log-level LEVEL] [--log-format text|json]
 
   --wan IF       the interface toward the internet; --lan IF: toward the private network. They are taken over
-                 whole: the kernel must have no address on them.
+                 whole: the kernel must have no address on them. A server can do without --lan: its clients
+                 reach each other and the internet.
   --config PATH  a directory laid out like a config disk (appliance.toml, one OpenVPN file, auth.txt), or one
                  OpenVPN file
   --log-level    error, warn, info (default; overrides appliance.toml) or debug
   --log-format   text (default) or json, one record a line
 
 Environment: STATE_DIRECTORY, as a systemd unit with StateDirectory= sets it, names a folder for what should
-outlive a restart: DHCP leases, the LAN's IPv6 network. Without it nothing is kept.
+outlive a restart: DHCP leases, the LAN's IPv6 network, clients' addresses and a server's keys. Without it nothing is kept.
 
-Signals: SIGHUP and SIGUSR1 read the configuration again and connect anew (with problems in it what runs goes on),
-SIGUSR2 logs statistics, SIGTERM and SIGINT leave.
+Signals: SIGHUP and SIGUSR1 read the configuration again (with problems in it what runs goes on): a client connects anew,
+a server takes what can be taken without ending a session. SIGUSR2 logs statistics, SIGTERM and SIGINT leave.
 `;
 
 export async function appliance(argv: string[]): Promise<number> {
@@ -42,8 +43,8 @@ export async function appliance(argv: string[]): Promise<number> {
     return 0;
   }
   const { wan, lan, config } = values;
-  if (typeof wan !== "string" || typeof lan !== "string" || typeof config !== "string") {
-    return usageError("appliance", "--wan, --lan and --config are all needed");
+  if (typeof wan !== "string" || typeof config !== "string") {
+    return usageError("appliance", "--wan and --config are needed, and --lan by all but a server");
   }
   if (wan === lan) return usageError("appliance", "--wan and --lan must be two interfaces");
   const level = values["log-level"];
@@ -53,5 +54,12 @@ export async function appliance(argv: string[]): Promise<number> {
   const format = values["log-format"] ?? "text";
   if (format !== "text" && format !== "json") return usageError("appliance", "--log-format is text or json");
   const { runNative } = await import("../appliance/native.ts");
-  return runNative({ version, wan, lan, config, level: level as LogLevel | undefined, format });
+  return runNative({
+    version,
+    wan,
+    lan: typeof lan === "string" ? lan : undefined,
+    config,
+    level: level as LogLevel | undefined,
+    format,
+  });
 }

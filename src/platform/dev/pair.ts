@@ -1,4 +1,4 @@
-/** The two devices that the appliance stands between, watched by its poller. */
+/** The devices that the appliance stands between, watched by its poller: the LAN's may be missing. */
 import type { NativeMemory } from "../sys/memory.ts";
 import type { Poller } from "../sys/poller.ts";
 import { claimInterface } from "./claim.ts";
@@ -7,20 +7,20 @@ import { PacketDevice } from "./packet.ts";
 
 export class DevicePair {
   readonly wan: PacketDevice;
-  readonly lan: PacketDevice;
+  readonly lan: PacketDevice | undefined;
   readonly #poller: Poller;
   readonly #bits: readonly number[];
   readonly #release: () => void;
 
   /**
    * Opens both or none, for this process alone.
-   * @param wan,lan names of interfaces
+   * @param wan,lan names of interfaces; undefined: there is no LAN
    * @param prepare what is done once they are ours and before they are opened; it returns what ends it
    * @throws Error in words, SysError, what `prepare` throws
    */
   static open(
     wan: string,
-    lan: string,
+    lan: string | undefined,
     memory: NativeMemory,
     poller: Poller,
     prepare: () => () => void = () => () => {},
@@ -30,12 +30,13 @@ export class DevicePair {
       for (const step of undo.reverse()) step();
     };
     try {
-      for (const name of [wan, lan]) undo.push(claimInterface(name, interfaceFacts(name).index));
+      for (const name of lan === undefined ? [wan] : [wan, lan])
+        undo.push(claimInterface(name, interfaceFacts(name).index));
       undo.push(prepare());
       const first = PacketDevice.open(wan, memory);
       undo.push(() => first.close());
-      const second = PacketDevice.open(lan, memory);
-      undo.push(() => second.close());
+      const second = lan === undefined ? undefined : PacketDevice.open(lan, memory);
+      undo.push(() => second?.close());
       return new DevicePair(first, second, poller, release);
     } catch (error) {
       release();
@@ -44,12 +45,12 @@ export class DevicePair {
   }
 
   /** @param release closes the devices and lets go of the interfaces */
-  private constructor(wan: PacketDevice, lan: PacketDevice, poller: Poller, release: () => void) {
+  private constructor(wan: PacketDevice, lan: PacketDevice | undefined, poller: Poller, release: () => void) {
     this.wan = wan;
     this.lan = lan;
     this.#poller = poller;
     this.#release = release;
-    this.#bits = [poller.add(wan.fd), poller.add(lan.fd)];
+    this.#bits = (lan === undefined ? [wan] : [wan, lan]).map(({ fd }) => poller.add(fd));
   }
 
   close(): void {

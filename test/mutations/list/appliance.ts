@@ -22,8 +22,8 @@ export const APPLIANCE = [
     ["    if (!loaded.ok) return;\n", "", "that a reload with problems leaves the session that runs alone"],
     [
       "    this.#reviveAt = now + REVIVE_AFTER_MS;",
-      "    if (this.#dialer !== undefined) this.#reviveAt = now + REVIVE_AFTER_MS;",
-      "that a dialer that cannot be made is made again",
+      "    if (this.#end !== undefined) this.#reviveAt = now + REVIVE_AFTER_MS;",
+      "that an end of the VPN that cannot be made is made again",
     ],
     [
       "if (now >= this.#leaveBy) this.#done = true;",

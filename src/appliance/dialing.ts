@@ -1,0 +1,58 @@
+/** The client's end: one dialer after the other, of which each goes on where the one before was as long as the configuration is the same. */
+
+import { systemRandom } from "../platform/crypto/random.ts";
+import type { DialConfig } from "../protocol/config/types.ts";
+import { Dialer } from "../tunnel/dialer.ts";
+import { DialHistory } from "../tunnel/history.ts";
+import type { RemoteResolver } from "./remote-resolver.ts";
+import type { RouterSide } from "./router-side.ts";
+import { endOptions, type VpnEnd, type VpnParts } from "./vpn-end.ts";
+
+export class Dialing {
+  readonly #parts: VpnParts;
+  readonly #side: RouterSide;
+  readonly #resolver: RemoteResolver;
+  #history: { readonly config: DialConfig; readonly of: DialHistory } | undefined;
+
+  constructor(parts: VpnParts, side: RouterSide, resolver: RemoteResolver) {
+    this.#parts = parts;
+    this.#side = side;
+    this.#resolver = resolver;
+  }
+
+  open(config: DialConfig): VpnEnd {
+    if (this.#history?.config !== config) this.#history = { config, of: new DialHistory(config, systemRandom) };
+    const { path } = this.#parts;
+    const dialer = new Dialer({
+      ...endOptions(this.#parts),
+      config,
+      history: this.#history.of,
+      side: this.#side,
+      links: path.links,
+      resolver: this.#resolver,
+    });
+    return {
+      get left() {
+        return dialer.left;
+      },
+      networkUp: (now) => dialer.networkUp(now),
+      networkDown: (now, reason) => dialer.networkDown(now, reason),
+      reload: () => false,
+      leave: (now) => dialer.leave(now),
+      stop: (now, reason) => dialer.stop(now, reason),
+      discard: (now) => {
+        this.#side.down(now);
+        path.links.closeAll();
+        dialer.discard(now);
+      },
+      poll: (now) => dialer.poll(now),
+      pollAt: () => dialer.pollAt(),
+      counters: () => dialer.counters(),
+      remarks: () => {
+        const url = dialer.loginPage;
+        const text = "the login waits for somebody at a web page";
+        return url === undefined ? [] : [{ event: "statistics.login", text, fields: { url } }];
+      },
+    };
+  }
+}
