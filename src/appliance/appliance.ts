@@ -8,12 +8,12 @@
 import { BoundedLog } from "../lib/bounded-log.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
-import { ABSENT_DEVICE } from "../platform/dev/absent-device.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import type { Part, Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import { neighborConflict } from "./conflicts.ts";
 import { Dialing } from "./dialing.ts";
+import { forwardingOf } from "./forwarding.ts";
 import { setForwards } from "./forwards.ts";
 import { ownPrf } from "./identity.ts";
 import { LanSide } from "./lan-side.ts";
@@ -21,12 +21,12 @@ import { LinkWatch } from "./link-watch.ts";
 import type { LoadResult } from "./profile.ts";
 import { needRestart, sayLoaded } from "./reload.ts";
 import { RouterSide } from "./router-side.ts";
-import type { Settings } from "./settings.ts";
+import { Serving } from "./serving.ts";
 import type { StateStore } from "./state/store.ts";
 import { logStatistics } from "./statistics.ts";
 import { type Profile, type VpnEnd, vpnParts } from "./vpn-end.ts";
 import { WanSide } from "./wan-side.ts";
-import { RouterPath } from "./wiring/router.ts";
+import { type Forwarding, RouterPath } from "./wiring/router.ts";
 
 export interface ApplianceOptions {
   readonly memory: NativeMemory;
@@ -53,6 +53,8 @@ const LEAVE_WITHIN_MS = 3000;
 const REVIVE_AFTER_MS = 5000;
 const SAY_FAILURE_AGAIN_MS = 60_000;
 const NEVER = Number.POSITIVE_INFINITY;
+const REACH_CHANGED =
+  "what clients reach has changed (server.lan, server.internet, or a pushed redirect-gateway); it counts from the next start on";
 
 export class Appliance implements Turns {
   readonly #options: ApplianceOptions;
@@ -62,7 +64,9 @@ export class Appliance implements Turns {
   /** undefined: there is no LAN. */
   readonly #lan: LanSide | undefined;
   readonly #dialing: Dialing;
+  readonly #serving: Serving;
   readonly #links: LinkWatch;
+  readonly #forwarding: Forwarding;
   #end: VpnEnd | undefined;
   #profile: Profile | undefined;
   #statisticsAt: number;
@@ -85,12 +89,13 @@ export class Appliance implements Turns {
     const heard = new BoundedLog(log);
     this.#statisticsAt = now + STATISTICS_EVERY_MS;
     options.setLogLevel(settings.log.level);
+    this.#forwarding = forwardingOf(loaded);
     const path = new RouterPath({
       memory,
       wan,
-      lan: lan ?? ABSENT_DEVICE,
+      lan,
       wanMtu: settings.wan.mtu,
-      nat: settings.vpn.nat,
+      forwarding: this.#forwarding,
       random: systemRandom,
     });
     this.#path = path;
@@ -112,6 +117,7 @@ export class Appliance implements Turns {
     const parts = vpnParts(path, memory, log);
     const side = new RouterSide(path, this.#lan?.networks ?? [], (at, tunnel) => this.#lan?.tunnelChanged(at, tunnel));
     this.#dialing = new Dialing(parts, side, this.#wan.resolver);
+    this.#serving = new Serving({ parts, lan: this.#lan?.networks ?? [], state });
     this.#links = new LinkWatch(path, log, {
       wanUp: (at) => this.#wan.uplinks.start(at),
       wanDown: (at) => this.#wan.uplinks.stop(at, "the WAN link is down"),
@@ -120,7 +126,7 @@ export class Appliance implements Turns {
     sayLoaded(log, loaded, options.mending, false);
     if (loaded.ok) this.#profile = loaded;
     setForwards(path, log, settings.vpn.forwards, this.#lan?.network6);
-    this.#end = this.#open();
+    this.#end = this.#open(now);
     path.flush(now);
   }
 
@@ -220,20 +226,31 @@ export class Appliance implements Turns {
     const loaded = this.#options.load();
     sayLoaded(this.#log, loaded, this.#options.mending, this.#profile !== undefined);
     if (!loaded.ok) return;
+    if (forwardingOf(loaded).kind !== this.#forwarding.kind) return this.#makeWay(now, loaded);
     this.#profile = loaded;
-    this.#reload(now, loaded.settings);
+    this.#reload(now, loaded);
     if (this.#end?.reload(now, loaded) === true) return;
     this.#end?.stop(now, "reconnect requested");
     this.#revive(now);
   }
 
+  /** Everything is another in the other role: whoever made this appliance makes one again. */
+  #makeWay(now: number, { config }: Profile): void {
+    this.#log.write("warn", "role.changed", `the profile is a ${config.role}'s now: starting anew with it`);
+    this.#finish(now);
+  }
+
   /** Takes what can change while it runs, and says what cannot. */
-  #reload(now: number, settings: Settings): void {
+  #reload(now: number, loaded: Profile): void {
+    const { settings } = loaded;
     this.#options.setLogLevel(settings.log.level);
     setForwards(this.#path, this.#log, settings.vpn.forwards, this.#lan?.network6);
     this.#wan.reload(now, settings, this.#links.wanUp);
     const text = needRestart(this.#wan.settings, settings);
     if (text !== undefined) this.#log.write("warn", "config.warning", text);
+    const { kind } = this.#forwarding;
+    if (kind === "server" && JSON.stringify(forwardingOf(loaded)) !== JSON.stringify(this.#forwarding))
+      this.#log.write("warn", "config.warning", REACH_CHANGED);
   }
 
   /** Closes the tunnel. Later another end takes the place of this one. */
@@ -251,12 +268,23 @@ export class Appliance implements Turns {
 
   #revive(now: number): void {
     this.#reviveAt = NEVER;
-    this.#end = this.#open();
+    this.#end = this.#open(now);
     if (this.#wan.isUp) this.#end?.networkUp(now);
   }
 
-  #open(): VpnEnd | undefined {
-    return this.#profile && this.#dialing.open(this.#profile.config);
+  #open(now: number): VpnEnd | undefined {
+    const profile = this.#profile;
+    if (profile === undefined) return undefined;
+    const { config } = profile;
+    if (config.role !== "server" && this.#lan === undefined) {
+      this.#log.write(
+        "error",
+        "config.invalid",
+        `${config.file}: only a server can do without a LAN; name its interface (--lan)`,
+      );
+      return undefined;
+    }
+    return config.role === "server" ? this.#serving.open(now, profile, config) : this.#dialing.open(config);
   }
 
   #sayStatistics(now: number): void {

@@ -24,7 +24,7 @@ test("each kind of drop has a record with its sentence, after the record of its 
   wan.drops.bump(Drop.Ipv6);
   sides[0]?.drops.bump(Drop.TunnelClosed);
   sides[0]?.drops.bump(Drop.TunnelClosed);
-  const path = { wanDevice, lanDevice: device, wan, lan, tunnel, router, nat: undefined, unsent: 0 };
+  const path = { wanDevice, lanDevice: device, wan, lan, tunnel, router, translators: {}, unsent: 0 };
   const dns = dnsCounters();
   dns.bump(Dns.Cached);
   dns.bump(Dns.WrongId);

@@ -53,7 +53,7 @@ export function logStatistics(
       dropFields("outDrop", face.outDrops),
     );
   }
-  const { router, tunnel, nat } = path;
+  const { router, tunnel } = path;
   write(
     "tunnel",
     tunnel.counters.snapshot() as Fields,
@@ -66,7 +66,8 @@ export function logStatistics(
     ...router.sides.map(({ face, drops }) => dropFields(`${face.name}Drop`, drops)),
     path.unsent > 0 ? { unsent: path.unsent } : {},
   );
-  if (nat) write("nat", { mappings: nat.size }, nat.counters.snapshot() as Fields);
+  for (const [name, nat] of Object.entries(path.translators))
+    if (nat) write(name, { mappings: nat.size }, nat.counters.snapshot() as Fields);
   if (lease) write("lease", dropFields("leaseDrop", lease));
   if (dhcp) write("dhcp", dhcp.use, dropFields("drop", dhcp.drops));
   if (Object.keys(ipv6).length > 0) write("ipv6", ipv6);

@@ -158,7 +158,14 @@ const open = (peerToPeer = false): void => {
 beforeAll(() => {
   memory = new NativeMemory(ROUTER_PATH_BYTES + 2 * ROWS * SLOT + 4 * SLOT);
   [lan, wan] = [new Wire("lan", MACS.lan, memory), new Wire("wan", MACS.wan, memory)];
-  path = new RouterPath({ memory, wan, lan, wanMtu: 1500, nat: false, random: seededRandom(1) });
+  path = new RouterPath({
+    memory,
+    wan,
+    lan,
+    wanMtu: 1500,
+    forwarding: { kind: "client", nat: false },
+    random: seededRandom(1),
+  });
   [servers, ports] = [[], []];
   path.lan.configure({ address: cidr("192.168.50.1/24") });
   path.wan.configure({ address: cidr(`${WAN}/24`) });

@@ -20,7 +20,8 @@ export function join(path: RouterPath, session: ClientSession, remote: Endpoint,
       handleRows: (now, _path, rows) => {
         opened.clear();
         session.handleBatch(now, rows, opened);
-        path.deliver(now, opened, peer);
+        opened.peer.fill(peer, 0, opened.count);
+        path.deliver(now, opened);
       },
       looksLikeAnswer: () => false,
     },

@@ -91,7 +91,14 @@ export class Loopback {
     });
     this.lan = new LanEnd(memory, waste);
     this.wan = new WanEnd(memory, peer, udpGso);
-    this.path = new RouterPath({ memory, wan: this.wan, lan: this.lan, wanMtu: 1500, nat: true, random });
+    this.path = new RouterPath({
+      memory,
+      wan: this.wan,
+      lan: this.lan,
+      wanMtu: 1500,
+      forwarding: { kind: "client", nat: true },
+      random,
+    });
     const { path } = this;
     path.lan.configure({ address: cidr("192.168.50.1/24") });
     path.wan.configure({ address: cidr("203.0.113.50/24"), gateway: addr("203.0.113.1") });

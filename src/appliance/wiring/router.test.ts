@@ -82,7 +82,14 @@ let [sealed, opened] = [0, 0];
 beforeEach(() => {
   memory = new NativeMemory(ROUTER_PATH_BYTES + 128 * SLOT);
   [lan, wan] = [new Tap("l1", memory), new Tap("w0", memory)];
-  path = new RouterPath({ memory, wan, lan, wanMtu: 1500, nat: true, random: seededRandom(1) });
+  path = new RouterPath({
+    memory,
+    wan,
+    lan,
+    wanMtu: 1500,
+    forwarding: { kind: "client", nat: true },
+    random: seededRandom(1),
+  });
   path.lan.configure({ address: cidr("192.168.50.1/24") });
   path.wan.configure({ address: cidr("203.0.113.50/24"), gateway: addr("203.0.113.1") });
   const request = {

@@ -19,14 +19,14 @@ import {
   tunnelInterface,
 } from "../../netstack/interface.ts";
 import type { Forward } from "../../netstack/nat/bindings.ts";
-import type { NatFamily } from "../../netstack/nat/family.ts";
 import { NAT_IPV4 } from "../../netstack/nat/ip4.ts";
 import { NAT_IPV6 } from "../../netstack/nat/ip6.ts";
 import { Nat } from "../../netstack/nat/nat.ts";
 import { Netmap, type NetmapRule } from "../../netstack/nat/netmap.ts";
-import { Router } from "../../netstack/router.ts";
+import { Router, type Translators } from "../../netstack/router.ts";
 import { PagePool } from "../../netstack/tcp/pages.ts";
 import type { Tcp } from "../../netstack/tcp/tcp.ts";
+import { ABSENT_DEVICE } from "../../platform/dev/absent-device.ts";
 import type { FrameDevice } from "../../platform/dev/frame-device.ts";
 import { PACKET_DEVICE_BYTES, RX_SLOTS } from "../../platform/dev/packet.ts";
 import type { NativeMemory } from "../../platform/sys/memory.ts";
@@ -76,12 +76,20 @@ export const ROUTER_PATH_BYTES =
 /** Seals packets of the tunnel and sends them. */
 export type Carrier = Pick<OpenTunnel, "send">;
 
+/** What reaches what, and what is translated; it stays so. */
+export type Forwarding =
+  /** The LAN goes through the tunnel, translated to its addresses or not. */
+  | { readonly kind: "client"; readonly nat: boolean }
+  /** Clients go to the LAN, and to the internet translated to the WAN's addresses or not at all. */
+  | { readonly kind: "server"; readonly lan: "routed" | "translated" | "closed"; readonly internet: boolean };
+
 export interface RouterPathOptions {
   readonly memory: NativeMemory;
   readonly wan: FrameDevice;
-  readonly lan: FrameDevice;
+  /** undefined: there is no LAN, which only a server can do without. */
+  readonly lan: FrameDevice | undefined;
   readonly wanMtu: number;
-  readonly nat: boolean;
+  readonly forwarding: Forwarding;
   readonly random: Random;
 }
 
@@ -93,6 +101,8 @@ export class RouterPath {
   readonly tunnel: TunnelInterface;
   readonly nat: Nat | undefined;
   readonly nat6: Nat | undefined;
+  /** All of them by name. */
+  readonly translators: Readonly<Record<string, Nat | undefined>>;
   readonly lanTcp: Tcp;
   readonly tunnelTcp: Tcp;
   readonly router: Router;
@@ -123,14 +133,14 @@ export class RouterPath {
     const { memory, random } = options;
     this.#memory = memory;
     this.wanDevice = options.wan;
-    this.lanDevice = options.lan;
+    this.lanDevice = options.lan ?? ABSENT_DEVICE;
     this.#wanMtu = options.wanMtu;
     const arena = (bytes: number): Arena => {
       const piece = memory.take(bytes, 64);
       return new Arena(memory, piece.at, piece.at + piece.length);
     };
     this.#wanOut = deviceOutlet(options.wan, arena(INTERFACE_ARENA));
-    this.#lanOut = deviceOutlet(options.lan, arena(INTERFACE_ARENA));
+    this.#lanOut = deviceOutlet(this.lanDevice, arena(INTERFACE_ARENA));
     this.#tunnelOut = { batch: new Batch(ROWS), arena: arena(TUNNEL_ARENA), flush: () => this.#sendThroughTunnel() };
     this.wan = ethernetInterface({
       slab: memory,
@@ -149,15 +159,11 @@ export class RouterPath {
       arena: this.#lanOut.arena,
       scratch: arena(SCRATCH),
       name: "lan",
-      mac: options.lan.mac,
-      mtu: options.lan.mtu,
+      mac: this.lanDevice.mac,
+      mtu: this.lanDevice.mtu,
       random,
       policy: { echo: true, errors: true, announce: true },
     });
-    const translator = (family: NatFamily, limit: number): Nat | undefined =>
-      options.nat ? new Nat({ family, slab: memory, random, limit }) : undefined;
-    this.nat = translator(NAT_IPV4, NAT_LIMIT);
-    this.nat6 = translator(NAT_IPV6, NAT6_LIMIT);
     this.tunnel = tunnelInterface({
       slab: memory,
       outlet: this.#tunnelOut,
@@ -171,13 +177,28 @@ export class RouterPath {
     this.wanTcp = this.wan.openTcp({ pool: wanPool, ...WAN_ROWS });
     this.lanTcp = this.lan.openTcp({ pool, ...TCP_ROWS });
     this.tunnelTcp = this.tunnel.openTcp({ pool, ...TCP_ROWS });
-    this.tunnelTcp.owners = [this.nat, this.nat6].filter((translator) => translator !== undefined);
+    const { forwarding } = options;
+    const translators = (isWanted: boolean): Translators => ({
+      nat: isWanted ? new Nat({ family: NAT_IPV4, slab: memory, random, limit: NAT_LIMIT }) : undefined,
+      nat6: isWanted ? new Nat({ family: NAT_IPV6, slab: memory, random, limit: NAT6_LIMIT }) : undefined,
+    });
+    const isServer = forwarding.kind === "server";
+    const toTunnel = translators(forwarding.kind === "client" && forwarding.nat);
+    const toLan = translators(isServer && forwarding.lan === "translated");
+    const toInternet = translators(isServer && forwarding.internet);
+    this.nat = toTunnel.nat;
+    this.nat6 = toTunnel.nat6;
+    this.translators = {
+      ...{ nat: toTunnel.nat, nat6: toTunnel.nat6, "lan-nat": toLan.nat, "lan-nat6": toLan.nat6 },
+      ...{ "wan-nat": toInternet.nat, "wan-nat6": toInternet.nat6 },
+    };
     this.router = new Router({
       slab: memory,
-      lan: this.lan,
+      lan: options.lan && this.lan,
       tunnel: this.tunnel,
-      nat: this.nat,
-      nat6: this.nat6,
+      ...toTunnel,
+      lanAccess: isServer ? (forwarding.lan === "translated" ? toLan : forwarding.lan) : undefined,
+      internet: toInternet.nat === undefined ? undefined : { ...toInternet, wan: this.wan },
       random,
     });
     this.sessionScratch = arena(SESSION_SCRATCH);
@@ -212,11 +233,10 @@ export class RouterPath {
     this.#netmap = rules.length === 0 ? undefined : new Netmap(this.#memory, rules);
   }
 
-  /** Packets that a peer sent through the tunnel. */
-  deliver(now: number, rows: Batch, peer = 0): void {
+  /** Packets that came through the tunnel, each with its peer. */
+  deliver(now: number, rows: Batch): void {
     if (rows.count === 0) return;
     this.#netmap?.incoming(rows);
-    rows.peer.fill(peer, 0, rows.count);
     this.tunnel.ingest(now, rows);
   }
 

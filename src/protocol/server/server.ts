@@ -62,6 +62,7 @@ const COUNTERS = [
   "sessions-limited",
   "sessions-full",
   "floats-refused",
+  "strangers-at-the-end",
 ] as const;
 type ServerCounter = (typeof COUNTERS)[number];
 const counter = (name: ServerCounter): number => COUNTERS.indexOf(name);
@@ -71,6 +72,7 @@ const FLOATS = counter("floats");
 const PEER_UNKNOWN = counter("peer-unknown");
 const FIRST_LIMITED = counter("first-packets-limited");
 const SESSIONS_LIMITED = counter("sessions-limited");
+const CLOSED = counter("strangers-at-the-end");
 const FULL = counter("sessions-full");
 const FLOATS_REFUSED = counter("floats-refused");
 
@@ -114,6 +116,8 @@ export class Server {
   readonly #peers: (Peer | undefined)[];
   readonly #ids: PeerIds;
   readonly #demux: Demux;
+  /** Nobody new is let in, or answered. */
+  isClosed = false;
   readonly #strangers: Strangers;
   readonly #newcomers: Newcomers;
   readonly #reception: Reception;
@@ -374,6 +378,8 @@ export class Server {
 
   /** A control packet of an address without a session, or of another session than is there. */
   #handleStranger(now: number, source: DatagramSource, socket: number, rows: Batch, i: number, from: Sources): void {
+    // Who is told that the server leaves would be back before it has left.
+    if (this.isClosed) return this.counters.bump(CLOSED);
     const { bytes } = this.#ports.slab;
     const at = rows.at[i]!;
     try {

@@ -1,0 +1,110 @@
+/** The server's end: one listener after the other, with the keys, leases and failed logins of the one before. */
+
+import type { Cidr } from "../lib/cidr.ts";
+import { Passwords } from "../platform/crypto/password.ts";
+import { systemRandom } from "../platform/crypto/random.ts";
+import type { ServerConfig } from "../protocol/config/types.ts";
+import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
+import { Listener } from "../tunnel/listener.ts";
+import { ServedSide } from "./served-side.ts";
+import { keepPool, keptPool, type ServerKeys, serverKeys } from "./state/server.ts";
+import type { StateStore } from "./state/store.ts";
+import { endOptions, type Profile, type VpnEnd, type VpnParts } from "./vpn-end.ts";
+
+export interface ServingOptions {
+  readonly parts: VpnParts;
+  readonly lan: readonly Cidr[];
+  readonly state: StateStore | undefined;
+}
+
+const unixSeconds = (): number => Math.floor(Date.now() / 1000);
+
+export class Serving {
+  readonly #options: ServingOptions;
+  readonly #passwords = new Passwords();
+  readonly #side: ServedSide;
+  #keys: ServerKeys | undefined;
+  #entrance: Entrance | undefined;
+
+  constructor(options: ServingOptions) {
+    this.#options = options;
+    const { parts, lan, state } = options;
+    const changed = (now: number): void => keepPool(now, state, () => this.#entrance?.leases() ?? []);
+    this.#side = new ServedSide({ path: parts.path, lan, log: parts.log, changed });
+  }
+
+  open(now: number, profile: Profile, config: ServerConfig): VpnEnd {
+    const { parts, state } = this.#options;
+    const { path, log } = parts;
+    this.#keys ??= serverKeys(now, state, systemRandom);
+    const entrance = this.#newEntrance(now, profile, config, this.#keys);
+    const listener = new Listener({
+      ...endOptions(parts),
+      config,
+      entrance,
+      side: this.#side,
+      ports: path.ports,
+      passwords: this.#passwords,
+      cookieKey: this.#keys.cookie,
+    });
+    return {
+      get left() {
+        return listener.left;
+      },
+      networkUp: (at) => {
+        const problem = listener.networkUp(at);
+        if (problem !== undefined) log.write("error", "server.failed", problem);
+      },
+      networkDown: () => listener.networkDown(),
+      reload: (at, next) => this.#reload(at, next, listener),
+      leave: (at) => listener.leave(at),
+      stop: (at, reason) => listener.stop(at, reason),
+      discard: (at) => {
+        this.#side.close(at);
+        path.ports.closeAll();
+        listener.discard(at);
+      },
+      poll: (at) => {
+        this.#passwords.poll(at);
+        listener.poll(at);
+      },
+      pollAt: () => Math.min(listener.pollAt(), this.#passwords.pollAt()),
+      counters: () => ({ ...listener.counters(), "drop.password-queue-full": this.#passwords.overflow }),
+      remarks: (at) =>
+        listener.peers().map(({ upAt, ...fields }) => ({
+          event: "statistics.peer",
+          text: "",
+          fields: { ...fields, minutes: Math.round((at - upAt) / 60_000) },
+        })),
+    };
+  }
+
+  #newEntrance(now: number, profile: Profile, config: ServerConfig, keys: ServerKeys): Entrance {
+    const { parts, state } = this.#options;
+    const entrance = new Entrance(this.#setup(profile, config), {
+      primitives: parts.control,
+      random: systemRandom,
+      tokenKey: keys.token,
+    });
+    const leases = this.#entrance?.leases() ?? keptPool(now, state) ?? [];
+    for (const problem of entrance.restore(unixSeconds(), leases)) parts.log.write("warn", "pool.lease", problem);
+    this.#entrance = entrance;
+    return entrance;
+  }
+
+  #setup({ clients, users }: Profile, config: ServerConfig): EntranceSetup {
+    return { config, clients, users, lan: this.#options.lan };
+  }
+
+  /** Takes what can be taken without ending a session. */
+  #reload(now: number, profile: Profile, listener: Listener): boolean {
+    const { config } = profile;
+    const entrance = this.#entrance;
+    if (config.role !== "server" || entrance === undefined) return false;
+    const { log } = this.#options.parts;
+    const guests = entrance.reload(unixSeconds(), this.#setup(profile, config));
+    const untaken = listener.reload(now, config, entrance, guests);
+    for (const problem of [...untaken, ...guests.problems]) log.write("warn", "config.warning", problem);
+    return true;
+  }
+}
