@@ -119,12 +119,6 @@ export class AddressPool {
     else this.#fresh = Math.min(this.#fresh, place);
   }
 
-  /** Whether somebody has this address of the pool now. */
-  isTaken(address: IpAddress): boolean {
-    const place = this.#placeOf(address);
-    return place !== undefined && (this.#state[place]! & TAKEN) !== 0;
-  }
-
   /** The place of an address; undefined: it is not of the pool. */
   placeOf(address: IpAddress): PoolPlace | undefined {
     const place = this.#placeOf(address);
