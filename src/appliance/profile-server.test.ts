@@ -97,7 +97,7 @@ describe("a folder of clients' files", () => {
   });
 
   test("outside of the configuration is not read", () => {
-    expect(good("client-config-dir ../ccd\n").clients.size).toBe(0);
+    expect(good("client-config-dir ../ccd\n", { "../ccd/c1": "disable\n" }).clients.size).toBe(0);
   });
 
   test("a problem in one of them is told with its file and line, and keeps the server from serving", () => {

@@ -5,6 +5,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { folderReader } from "../../src/appliance/config-source.ts";
+import { DIRECTIVES } from "../../src/protocol/config/directives.ts";
 import { formatConfig } from "../../src/protocol/config/format.ts";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
 import type { ConfigProblem, ConfigResult, ServerConfig } from "../../src/protocol/config/types.ts";
@@ -89,6 +90,129 @@ describe("what openvpn makes of server and its kin (helper.c)", () => {
   test("keepalive: the server itself waits twice as long", () => {
     expect(part(`${SUBNET}keepalive 10 60\n`, "keepalive")).toMatchObject({ ping: 10, timeout: 120 });
   });
+});
+
+describe("what the profiles say", () => {
+  test("logins.conf: who may come in", () => {
+    const { entry, limits, wrappedKeys, verify, listen, exitNotify, keepalive } = accepted(profile("logins.conf"));
+    expect(entry).toMatchObject({
+      clientCert: "optional",
+      usernameAsCommonName: true,
+      passwordOptional: true,
+      token: { lifetime: 0, renewal: 600 },
+      duplicateNames: true,
+      clientFolder: { name: "ccd", origin: { line: 19 } },
+      clientFileNeeded: true,
+      origins: { "verify-client-cert": { line: 12 }, "auth-gen-token": { line: 15 } },
+    });
+    expect(limits).toMatchObject({
+      connectFreq: { count: 5, seconds: 10 },
+      connectFreqInitial: { count: 50, seconds: 5 },
+    });
+    expect(wrappedKeys).toMatchObject({ forceCookie: true, maxAgeDays: 90 });
+    const bytes = (name: string): Uint8Array =>
+      Uint8Array.fromBase64(
+        profile(name)
+          .replace(/-----.*-----/g, "")
+          .replace(/\s+/g, ""),
+      );
+    expect(entry.token?.secret).toEqual(bytes("at.key"));
+    expect(wrappedKeys?.serverKey).toEqual(bytes("v2s.key"));
+    expect(verify.usernameFields).toEqual(["OU"]);
+    expect(listen).toMatchObject([{ address: undefined, port: 5000, protocol: "udp", family: "ipv6" }]);
+    expect([exitNotify, keepalive.inactive, keepalive.sessionTimeout]).toEqual([
+      1,
+      { seconds: 3600, bytes: 1_000_000 },
+      86_400,
+    ]);
+  });
+
+  test("office.conf: networks behind clients, and what bounds them", () => {
+    const { network, limits, clientToClient, control, verify } = accepted(profile("office.conf"));
+    expect(network.routes.map(String)).toEqual(["192.168.40.128/29", "fd00:40::/48"]);
+    expect(network.persist).toEqual({ file: "/var/log/openvpn/ipp.txt", seconds: 0 });
+    expect(limits).toMatchObject({ maxClients: 100, maxRoutesPerClient: 8, tcpQueueLimit: 128 });
+    expect(clientToClient).toBe(true);
+    expect(control.wrap).toMatchObject({ kind: "tls-auth", direction: 0, digest: "SHA1" });
+    expect(verify.remoteCertTls).toBe("client");
+  });
+
+  test("by-hand.conf: a pool of whole fours, and the first IPv6 address left out, which is every router's", () => {
+    const { address, pool, pool6 } = accepted(profile("by-hand.conf")).network;
+    expect([`${address}`, `${pool?.first} ${pool?.last}`, `${pool6}`]).toEqual([
+      "10.20.0.1/16",
+      "10.20.0.4 10.20.0.31",
+      "fd00:20::1/112",
+    ]);
+  });
+
+  test("without a word OpenVPN's defaults count", () => {
+    const { entry, limits, wrappedKeys, clientToClient } = accepted(SUBNET);
+    expect(entry).toMatchObject({ clientCert: "require", usernameAsCommonName: false, passwordOptional: false });
+    expect([entry.token, entry.clientFolder, entry.duplicateNames, entry.clientFileNeeded]).toEqual([
+      undefined,
+      undefined,
+      false,
+      false,
+    ]);
+    expect(limits).toEqual({
+      maxClients: 1024,
+      connectFreq: undefined,
+      connectFreqInitial: { count: 100, seconds: 10 },
+      maxRoutesPerClient: 256,
+      tcpQueueLimit: 64,
+    });
+    expect([wrappedKeys, clientToClient]).toEqual([undefined, false]);
+    expect(accepted(`${SUBNET}tls-crypt-v2 v2s.key\n`).wrappedKeys).toMatchObject({ forceCookie: false });
+    expect(accepted(`${SUBNET}auth-gen-token\nreneg-sec 900\n`).entry.token).toMatchObject({
+      lifetime: 0,
+      renewal: 900,
+    });
+  });
+});
+
+/** For each directive of a server's alone, what changes with it: a line, or a profile's lines and one more. */
+const EFFECTS: readonly (string | readonly [lines: string, line: string])[] = [
+  ["dev tun", "server 10.9.0.0 255.255.255.0"],
+  ["dev tun", "server-ipv6 fd00::/64"],
+  ["server 10.8.0.0 255.255.255.0 nopool", "ifconfig-pool 10.8.0.8 10.8.0.15"],
+  ["server 10.8.0.0 255.255.255.0", "ifconfig-pool-linear"],
+  ["server 10.8.0.0 255.255.255.0", "topology subnet"],
+  ["mode server\ntls-server\nifconfig-ipv6 fd00::1/64 fd00::2", "ifconfig-ipv6-pool fd00::1000/64"],
+  ["mode server\ntls-server", "ifconfig 10.8.0.1 10.8.0.2"],
+  ["mode server\ntls-server", "ifconfig-ipv6 fd00::1/64 fd00::2"],
+  ["mode server\nifconfig 10.8.0.1 10.8.0.2", "tls-server"],
+  ...["push x", "local 192.0.2.1", "tcp-nodelay", "tls-crypt-v2 v2s.key", "verify-client-cert none"],
+  ...["client-cert-not-required", "username-as-common-name", "auth-user-pass-optional", "auth-gen-token"],
+  ...["duplicate-cn", "client-config-dir ccd", "ccd-exclusive", "max-clients 5", "connect-freq 5 5"],
+  ...["connect-freq-initial 5 5", "max-routes-per-client 5", "tcp-queue-limit 5", "client-to-client"],
+  ...[
+    "route 10.9.0.0 255.255.0.0",
+    "route-ipv6 fd00::/64",
+    "ifconfig-pool-persist x",
+    "proto tcp",
+    "port 5",
+    "lport 5",
+  ],
+  ...["x509-username-field OU", "crl-verify crl.pem", "keepalive 10 60", "float", "explicit-exit-notify"],
+  ["server 10.8.0.0 255.255.255.0\nauth-gen-token", "auth-gen-token-secret at.key"],
+  ["server 10.8.0.0 255.255.255.0\ntls-crypt-v2 v2s.key", "tls-crypt-v2-max-age 5"],
+  ["server 10.8.0.0 255.255.255.0\nproto udp6", "bind ipv6only"],
+];
+
+test("each directive of a server's alone that counts as implemented changes something", () => {
+  const outcome = (text: string): string => {
+    const result = parse(`${text}\n${OWN}`);
+    const told = [...(result.ok ? [] : result.problems), ...result.warnings].map((p) => `${p.directive} ${p.problem}`);
+    return JSON.stringify([told, result.ok && plain(result.config)]);
+  };
+  const pairs = EFFECTS.map((each) =>
+    typeof each === "string" ? (["server 10.8.0.0 255.255.255.0\ntopology subnet", each] as const) : each,
+  );
+  expect(pairs.filter(([lines, line]) => outcome(lines) === outcome(`${lines}\n${line}`))).toEqual([]);
+  const shown = new Set(pairs.map(([, line]) => line.split(" ")[0]));
+  const own = DIRECTIVES.filter(({ support, roles }) => support === "implemented" && roles.join() === "server");
+  expect(own.map(({ name }) => name).filter((name) => !shown.has(name))).toEqual([]);
 });
 
 describe("where it listens", () => {
