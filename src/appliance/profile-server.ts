@@ -2,6 +2,7 @@
 import { dirname, join, normalize } from "node:path";
 import { besideNames, findBeside } from "../protocol/config/beside.ts";
 import { parseClientFile } from "../protocol/config/client-file.ts";
+import { checkClientFiles } from "../protocol/config/client-file-check.ts";
 import { printable } from "../protocol/config/lexer.ts";
 import type { ClientFile } from "../protocol/config/server-types.ts";
 import type { ConfigProblem, Origin, ServerConfig } from "../protocol/config/types.ts";
@@ -104,6 +105,7 @@ function readClients(
     if (parsed.ok) clients.set(client, parsed.file);
     else problems.push(...parsed.problems);
   }
+  warnings.push(...checkClientFiles(config.network, clients.values()));
   return clients;
 }
 

@@ -122,7 +122,7 @@ function resolveCompression(reader: Reader): Pick<DataConfig, "compression" | "a
 }
 
 const COMPRESSION_IS_READ =
-  "what the server compresses is read, and nothing is sent compressed, because compression can give away what is encrypted";
+  "what the other end compresses is read, and nothing is sent compressed, because compression can give away what is encrypted";
 
 /** As openvpn (options.c): nothing comes behind a no. */
 function resolveAllowCompression(reader: Reader): DataConfig["allowCompression"] {
@@ -132,7 +132,7 @@ function resolveAllowCompression(reader: Reader): DataConfig["allowCompression"]
     if (word === undefined) continue;
     if (word !== "no" && value === "no") reader.problem(line, `no stands before it, and ${word} cannot take its place`);
     else value = word === "no" ? "no" : "asym";
-    if (word === "yes") reader.warn(line, "as asym: what the server compresses is read, nothing is sent compressed");
+    if (word === "yes") reader.warn(line, "as asym: what the other end compresses is read, nothing is sent compressed");
   }
   return value;
 }
