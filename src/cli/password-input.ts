@@ -1,5 +1,6 @@
 /** A password from whoever runs the program: typed twice at a terminal that does not show it, or one line of a pipe or file. */
 import { ReadStream } from "node:tty";
+import { askOn } from "../platform/sys/terminal.ts";
 
 export type Answer =
   | { readonly ok: true; readonly password: string }
@@ -11,7 +12,7 @@ const failed = (problem: string): Answer => ({ ok: false, problem });
 export async function askPassword(whose: string, max: number): Promise<Answer> {
   const { stdin } = process;
   if (!(stdin instanceof ReadStream)) return onlyLine(Bun.stdin.stream(), max);
-  const typed = typedLines(stdin);
+  const typed = askOn(stdin);
   try {
     const first = await typed.ask(`Password of ${whose}: `);
     const second = first && (await typed.ask("The same again: "));
@@ -47,46 +48,4 @@ function judged(password: string, max: number): Answer {
   if (new TextEncoder().encode(password).length > max)
     return failed(`the password is longer than ${max} bytes, which some OpenVPN clients cut off`);
   return { ok: true, password };
-}
-
-const [CTRL_C, CTRL_D, BACKSPACE, CTRL_U, DELETE] = ["\x03", "\x04", "\b", "\x15", "\x7f"];
-
-/** Questions on stderr, since stdout is for the result. undefined: the person gave up. */
-function typedLines(terminal: ReadStream): { ask(question: string): Promise<string | undefined>; close(): void } {
-  terminal.setRawMode(true).setEncoding("utf8");
-  const keys: string[] = [];
-  let wake = (): void => {};
-  let isOver = false;
-  const onData = (piece: string): void => {
-    keys.push(...piece);
-    wake();
-  };
-  const onEnd = (): void => {
-    isOver = true;
-    wake();
-  };
-  terminal.on("data", onData).on("end", onEnd);
-  return {
-    async ask(question) {
-      process.stderr.write(question);
-      const line: string[] = [];
-      for (;;) {
-        while (keys.length === 0 && !isOver) await new Promise<void>((resolve) => (wake = resolve));
-        const key = keys.shift();
-        const gaveUp = key === undefined || key === CTRL_C || (key === CTRL_D && line.length === 0);
-        if (gaveUp || key === "\r" || key === "\n") {
-          process.stderr.write("\n");
-          return gaveUp ? undefined : line.join("");
-        }
-        if (key === BACKSPACE || key === DELETE) line.pop();
-        else if (key === CTRL_U) line.length = 0;
-        else line.push(key);
-      }
-    },
-    close() {
-      terminal.off("data", onData).off("end", onEnd).setRawMode(false);
-      terminal.pause();
-      terminal.unref();
-    },
-  };
 }

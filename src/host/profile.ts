@@ -14,6 +14,8 @@ const MAX_FILE = 4 << 20;
 /** How long a pipe may be silent. */
 const PATIENCE_MS = 10_000;
 const CREDENTIALS_FILE = "auth.txt";
+/** How messages call what a person has typed. */
+const TYPED = "what was typed";
 /** What is ignored on a router, and is not here. */
 const OF_ROUTERS: readonly string[] = ["route-table"];
 
@@ -21,26 +23,47 @@ export type HostProfile =
   | { readonly ok: true; readonly config: DialConfig; readonly warnings: readonly ConfigProblem[] }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly warnings: readonly ConfigProblem[] };
 
-/** @param credentials that a person has typed @returns a string: why there is no such file to read */
-export function loadHostProfile(file: string, credentials?: DefaultCredentials): HostProfile | string {
+/** What a person has typed for a profile. */
+export interface Typed {
+  login?: { readonly user: string; readonly password: string };
+  /** Of the key. */
+  phrase?: string;
+  /** To the static challenge. */
+  answer?: string;
+}
+
+/** @returns a string: why there is no such file to read */
+export function loadHostProfile(file: string, typed: Typed = {}): HostProfile | string {
   const text = readFileOrPipe(file, MAX_FILE, PATIENCE_MS);
   if (typeof text === "string") return `${file} ${text}`;
   const loose: ConfigProblem[] = [];
   const read = hostFiles(dirname(file), (name, mode) => loose.push(looseFile(file, name, mode)));
-  const auth = credentials === undefined ? read(CREDENTIALS_FILE) : undefined;
+  const auth = typed.login === undefined ? read(CREDENTIALS_FILE) : undefined;
   const result = parseConfig({ file, text }, read, {
     roles: ["client", "static"],
     isHost: true,
-    defaultCredentials:
-      credentials ?? (auth === undefined ? undefined : { label: CREDENTIALS_FILE, ...contentOf(auth) }),
+    passphrase: typed.phrase,
+    defaultCredentials: credentialsOf(typed, auth),
   });
-  const own = result.warnings.filter(({ directive }) => !OF_ROUTERS.includes(directive));
+  const settled = typed.answer === undefined ? OF_ROUTERS : [...OF_ROUTERS, "static-challenge"];
+  const own = result.warnings.filter(({ directive }) => !settled.includes(directive));
   if (!result.ok) return { ok: false, problems: result.problems, warnings: [...own, ...loose] };
-  const { config } = result;
+  const config = withTyped(result.config, typed);
   const tls =
     config.role === "client" ? checkTls(config, Math.floor(Date.now() / 1000)) : { problems: [], warnings: [] };
   const warnings = [...own, ...tls.warnings, ...loose];
   return tls.problems.length > 0 ? { ok: false, problems: tls.problems, warnings } : { ok: true, config, warnings };
+}
+
+function credentialsOf({ login }: Typed, auth: Uint8Array | string | undefined): DefaultCredentials | undefined {
+  if (login !== undefined) return { label: TYPED, text: `${login.user}\n${login.password}\n` };
+  return auth === undefined ? undefined : { label: CREDENTIALS_FILE, ...contentOf(auth) };
+}
+
+/** The configuration with what was typed beside it. */
+function withTyped(config: DialConfig, { answer }: Typed): DialConfig {
+  if (config.role !== "client" || config.login === undefined || answer === undefined) return config;
+  return { ...config, login: { ...config.login, answer: { row: answer, totp: undefined } } };
 }
 
 /** Names are relative to the profile, or absolute. @param loose told of each file that others may read too, although it holds a secret */

@@ -1,4 +1,5 @@
 /** `morgana client` as a process: what it needs before it can run, the signals, and the end. */
+import { ReadStream } from "node:tty";
 import type { LogLevel } from "../lib/log.ts";
 import { TunDevice } from "../platform/dev/tun.ts";
 import type { ConsoleLog, LogFormat } from "../platform/log/console-log.ts";
@@ -7,6 +8,13 @@ import { openProcessLog } from "../platform/log/process-log.ts";
 import { monotonic, runLoop } from "../platform/loop.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
+import {
+  CAP_DAC_READ_SEARCH,
+  CAP_NET_ADMIN,
+  CAP_NET_BIND_SERVICE,
+  dropCapabilitiesBut,
+} from "../platform/sys/privileges.ts";
+import { askOn, type Questions } from "../platform/sys/terminal.ts";
 import { formatProblem, inOrder } from "../protocol/config/problem.ts";
 import type { DialConfig } from "../protocol/config/types.ts";
 import type { OpenTunnel } from "../tunnel/side.ts";
@@ -14,7 +22,8 @@ import { takeBack } from "./change.ts";
 import { HOST_CLIENT_BYTES, HostClient } from "./client.ts";
 import { Journal, journalFolder, leftJournals } from "./journal.ts";
 import { ServiceNotify } from "./notify.ts";
-import { loadHostProfile } from "./profile.ts";
+import { type HostProfile, loadHostProfile, type Typed } from "./profile.ts";
+import { loadAsking } from "./questions.ts";
 
 export interface RunClientOptions {
   /** Of the program, for the log. */
@@ -49,13 +58,16 @@ export async function runClient(options: RunClientOptions): Promise<number> {
 async function run(options: RunClientOptions, log: ConsoleLog, sink: LineSink, notify: ServiceNotify): Promise<number> {
   const folder = journalFolder(process.env);
   takeBackLeft(folder, log);
-  const config = load(options.file, log);
+  const typed: Typed = {};
+  const loaded = await loadAsking(options.file, typed, terminal());
+  const config = said(loaded, log);
   if (config === undefined) return NO_PROFILE;
   const memory = new NativeMemory(HOST_CLIENT_BYTES);
   const poller = new Poller();
   sink.attach(poller);
   const device = new TunDevice(memory, deviceName(config.device));
   const journal = openJournal(folder, device, log);
+  dropCapabilitiesBut([CAP_NET_ADMIN, ...neededFor(config)]);
   let isReady = false;
   const client = new HostClient({
     memory,
@@ -64,7 +76,7 @@ async function run(options: RunClientOptions, log: ConsoleLog, sink: LineSink, n
     device,
     journal,
     config,
-    reload: () => load(options.file, log, "what runs goes on with the profile before"),
+    reload: () => said(loadHostProfile(options.file, typed), log, "what runs goes on with the profile before"),
     withRoutes: options.withRoutes,
     withDns: options.withDns,
     killSwitch: options.killSwitch,
@@ -87,6 +99,10 @@ async function run(options: RunClientOptions, log: ConsoleLog, sink: LineSink, n
   }
   return client.hasFailed ? 1 : 0;
 }
+
+/** The profile is read again, whoever's it is; and a port below 1024 is bound to again. */
+const neededFor = ({ link }: DialConfig): number[] =>
+  (link.localPort ?? 1024) < 1024 ? [CAP_DAC_READ_SEARCH, CAP_NET_BIND_SERVICE] : [CAP_DAC_READ_SEARCH];
 
 /** "tun" is any that is free. */
 const deviceName = (name: string): string => (/^[a-z]+$/.test(name) ? `${name}%d` : name);
@@ -125,9 +141,14 @@ function openJournal(folder: string, device: TunDevice, log: ConsoleLog): Journa
   }
 }
 
-/** @param instead what happens where it has problems @returns undefined: it has */
-function load(file: string, log: ConsoleLog, instead?: string): DialConfig | undefined {
-  const loaded = loadHostProfile(file);
+/** How to ask whoever sits at the terminal; undefined: nobody does. */
+function terminal(): (() => Questions) | undefined {
+  const { stdin } = process;
+  return stdin instanceof ReadStream ? () => askOn(stdin) : undefined;
+}
+
+/** Logs what a profile has of warnings and problems. @param instead what happens where it has problems @returns undefined: it has */
+function said(loaded: HostProfile | string, log: ConsoleLog, instead?: string): DialConfig | undefined {
   if (typeof loaded === "string") {
     log.write("error", "config.invalid", instead === undefined ? loaded : `${loaded}; ${instead}`);
     return undefined;

@@ -30,6 +30,8 @@ export interface ParseOptions<R extends Role> {
   readonly expected?: Role | undefined;
   /** Serves a bare `auth-user-pass`, and one whose file is not there. */
   readonly defaultCredentials?: DefaultCredentials | undefined;
+  /** Pass phrase of the key, where askpass names no file. */
+  readonly passphrase?: string | undefined;
   /** This machine is a host with networks of its own beside the tunnel, and no router: what goes around the tunnel counts. */
   readonly isHost?: boolean;
 }
@@ -66,6 +68,7 @@ export function parseConfig<R extends Role = Role>(
     reader,
     selection,
     defaultCredentials: options.defaultCredentials,
+    passphrase: options.passphrase,
     isHost: options.isHost === true,
   });
   const warnings = report.warnings.list();
@@ -106,6 +109,7 @@ interface Sources {
   readonly reader: Reader;
   readonly selection: Selection;
   readonly defaultCredentials: DefaultCredentials | undefined;
+  readonly passphrase: string | undefined;
   readonly isHost: boolean;
 }
 
@@ -137,7 +141,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   const withTls = {
     ...common,
     control: resolveControl(reader, role, data.auth, data.replayWindow),
-    tls: resolveTls(reader, role),
+    tls: resolveTls(reader, role, sources.passphrase),
     verify: resolveVerify(reader, role),
   };
   if (role === "server") return { role, ...withTls, ...resolveServer(reader, withTls.control, common.link) };

@@ -12,14 +12,15 @@ const CERTIFICATE = /^(X509 )?CERTIFICATE$/;
 const AUTHORITY = /^(TRUSTED |X509 )?CERTIFICATE$/;
 const PRIVATE_KEY = /^((RSA|EC|DSA|ENCRYPTED) )?PRIVATE KEY$/;
 
-export function resolveTls(reader: Reader, role: Role): TlsConfig {
+/** @param typed a pass phrase that serves where askpass names no file */
+export function resolveTls(reader: Reader, role: Role, typed?: string): TlsConfig {
   const { report } = reader;
   const ca = pem(reader, "ca", AUTHORITY, "certificate");
   const cert = pem(reader, "cert", CERTIFICATE, "certificate");
   const key = pem(reader, "key", PRIVATE_KEY, "private key");
   const extraCerts = pem(reader, "extra-certs", CERTIFICATE, "certificate");
   const p12 = pkcs12(reader);
-  const passphrase = readPassphrase(reader);
+  const passphrase = readPassphrase(reader, typed);
   let crl: TlsConfig["crl"];
   const crlLine = reader.last("crl-verify");
   if (crlLine?.words[2] !== undefined)
@@ -91,10 +92,11 @@ const isEncrypted = (bytes: Uint8Array): boolean => /BEGIN ENCRYPTED|Proc-Type: 
 /** OpenVPN's limit (its misc.h, USER_PASS_LEN). */
 const MAX_PASSPHRASE = 4095;
 
-function readPassphrase(reader: Reader): string | undefined {
+function readPassphrase(reader: Reader, typed: string | undefined): string | undefined {
   const line = reader.last("askpass");
-  if (line === undefined) return undefined;
+  if (line === undefined) return typed;
   if (line.words[1] === undefined || line.words[1] === "stdin") {
+    if (typed !== undefined) return typed;
     return reader.problem(
       line,
       "nobody can be asked for the pass phrase; write askpass FILE with the pass phrase in its first row",

@@ -516,3 +516,43 @@ test("a flag that changes the wire format and was not announced is a problem, ne
   ]);
   expect(parseSessionOptions(["protocol-flags cc-exit aead-epoch"])).toMatchObject({ epoch: true, problems: [] });
 });
+
+describe("on a host with networks of its own", () => {
+  const tunnelOf = (...options: string[]): Tunnel => {
+    const pushed = ["ifconfig 10.8.0.2 255.255.255.0", "route-gateway 10.8.0.1", ...options];
+    const result = parseTunnelOptions(pushed, [], { lan: [], isHost: true });
+    if (!result.ok) throw new Error(result.problem);
+    return result.tunnel;
+  };
+  const lines = ({ around }: Tunnel): string[] => around.routes.map((r) => `${r.network} by ${r.around} ${r.metric}`);
+
+  test("routes by net_gateway, or by a gateway that is not the tunnel's, go around it", () => {
+    const tunnel = tunnelOf(
+      "route 10.1.0.0 255.255.0.0 net_gateway 5",
+      "route 10.2.0.0 255.255.0.0 192.168.1.1",
+      "route 10.3.0.0 255.255.0.0 10.8.0.1",
+      "route 10.4.0.0 255.255.0.0 vpn_gateway",
+      "route 10.5.0.0 255.255.0.0 10.8.0.77",
+    );
+    expect(lines(tunnel)).toEqual(["10.1.0.0/16 by undefined 5", "10.2.0.0/16 by 192.168.1.1 0"]);
+    expect(tunnel.routes.map(({ network }) => `${network}`).slice(1)).toEqual([
+      "10.3.0.0/16",
+      "10.4.0.0/16",
+      "10.5.0.0/16",
+    ]);
+    expect(tunnel.notes).toEqual([]);
+  });
+
+  test("the flags of redirect-gateway, block-ipv6 and route-table are told, and no note says that they are ignored", () => {
+    const tunnel = tunnelOf("redirect-gateway def1 block-local bypass-dns local", "block-ipv6", "route-table 77");
+    expect(tunnel.around).toEqual({ routes: [], blockIpv6: true, blockLocal: true, bypassDns: true, table: 77 });
+    expect(tunnel.notes.filter(({ text }) => text.includes("ignored"))).toEqual([]);
+  });
+
+  test("on a router there is no way around", () => {
+    const pushed = ["ifconfig 10.8.0.2 255.255.255.0", "route 10.1.0.0 255.255.0.0 net_gateway"];
+    const result = parseTunnelOptions(pushed, [], { lan: [] });
+    expect(result).toMatchObject({ ok: true, tunnel: { around: { routes: [] } } });
+    expect(JSON.stringify(result)).toContain("net_gateway is outside the tunnel");
+  });
+});

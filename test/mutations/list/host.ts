@@ -43,6 +43,29 @@ export const HOST = [
       "that a journal counts in its network namespace alone",
     ],
   ),
+  ...mutationsOf(
+    "host/file-change.ts",
+    [
+      'if (now.kind !== "plain" || digestOf(now.text) !== digest)',
+      "if (false as boolean)",
+      "that what somebody else has written stays",
+    ],
+    [
+      '    if (before.kind === "absent") unlinkSync(path);',
+      '    if (before.kind === "absent") return;',
+      "that a file which was not there goes",
+    ],
+  ),
+  ...mutationsOf("host/questions.ts", [
+    "  if (!problems.every((found) => isLogin(found) || isPhrase(found))) return undefined;\n",
+    "",
+    "that nothing is asked for a profile that has other problems",
+  ]),
+  ...mutationsOf("protocol/push/tunnel-routes.ts", [
+    'if (gateway === "net_gateway" && context.isHost)',
+    'if (gateway === "net_gateway")',
+    "that a router has no way around the tunnel",
+  ]),
   ...mutationsOf("host/resolver.ts", [
     "if (this.#answer === undefined && now >= wanted.by)",
     "if (false as boolean)",
