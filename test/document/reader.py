@@ -279,6 +279,15 @@ def seal_epoch(cipher, block, number, key_id, peer_id, epoch, counter, payload):
     return header + ids + aead(cipher, key).encrypt(nonce, payload, (header if len(header) == 4 else b"") + ids)
 
 
+def open_epoch(cipher, block, number, packet):
+    at = header_length(packet)
+    ids, sealed = packet[at : at + 8], packet[at + 8 :]
+    epoch, counter = struct.unpack(">Q", ids)[0] >> 48, struct.unpack(">Q", ids)[0] & (1 << 48) - 1
+    key, iv = epoch_key(cipher, epoch_secret(block, number, epoch))
+    added = (packet[:4] if at == 4 else b"") + ids
+    return epoch, counter, aead(cipher, key).decrypt(xor(iv[:8], ids) + iv[8:], sealed, added)
+
+
 def cbc(key, iv):
     return Cipher(algorithms.AES(key), modes.CBC(iv))
 
@@ -414,7 +423,10 @@ def compute(kind, v):
         return {"key": key, "iv": iv}
     if kind == "epoch":
         place = (n("key-id"), peer_id_of(v["peer-id"]), n("epoch"), n("counter"))
-        return {"packet": seal_epoch(v["cipher"], b("block"), number_of(v["sender"]), *place, b("payload"))}
+        packet = seal_epoch(v["cipher"], b("block"), number_of(v["sender"]), *place, b("payload"))
+        opened = open_epoch(v["cipher"], b("block"), number_of(v["sender"]), packet)
+        need(opened == (n("epoch"), n("counter"), b("payload")), "it does not open")
+        return {"packet": packet}
     if kind == "cbc":
         body = struct.pack(">I", n("id")) + b("payload")
         sealed = seal_cbc(v["cipher"], v["digest"], b("block"), number_of(v["sender"]), b("iv"), body)
@@ -680,7 +692,8 @@ class Recording:
             framing = "byte"
         if "compress" in words:
             framing = {"stub-v2": "v2", "lz4-v2": "v2", "lzo": "byte"}.get("".join(words["compress"]), "swap")
-        self.plan = {"cipher": words["cipher"][0], "ekm": is_ekm, "framing": self.r.get("framing", framing)}
+        is_epoch = "aead-epoch" in flags
+        self.plan = {"cipher": words["cipher"][0], "ekm": is_ekm, "framing": framing, "epoch": is_epoch}
         if "dyn-tls-crypt" in flags:
             exported = self.export(self.exchanges[0], b"EXPORTER-OpenVPN-dynamic-tls-crypt")
             self.dynamic = exported if self.wrap["kind"] == "none" else xor(exported, self.key)
@@ -703,6 +716,9 @@ class Recording:
         if cipher.endswith("-CBC"):
             body = open_cbc(cipher, self.r["auth"], block, number, data[header_length(data) :])
             packet_id, payload = struct.unpack(">I", body[:4])[0], body[4:]
+        elif self.plan["epoch"]:
+            epoch, packet_id, payload = open_epoch(cipher, block, number, data)
+            need(epoch == 1, "an epoch that has encrypted nearly nothing is over")
         else:
             packet_id, payload = open_aead(cipher, block, number, data)
         payload = strip_framing(self.plan["framing"], payload)

@@ -1,11 +1,11 @@
 /**
- * Makes the recordings of test/document/recordings: `bun test/document/record.ts [NAME...]`, as root. The real openvpn is the server; the client
+ * Makes the recordings of test/document/recordings: `bun test/document/record.ts [NAME...]`, as root. The real openvpn (`OPENVPN=` names another one) is the server; the client
  * is the library, with TLS by Node.js, which writes down the secrets of its TLS sessions. Server and client share a network namespace of their own.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { OPENVPN } from "../support/world/openvpn-binary.ts";
+import { OPENVPN, openvpnIsAtLeast } from "../support/world/openvpn-binary.ts";
 import { makePki, V2_CLIENT_KEY, V2_SERVER_KEY } from "../support/world/pki.ts";
 
 interface Case {
@@ -14,6 +14,8 @@ interface Case {
   readonly client: readonly string[];
   readonly wrap: (read: (file: string) => string) => object;
   readonly more?: object;
+  /** Of openvpn: what came before has no epochs. */
+  readonly version?: readonly [number, number];
   /** Keys by the PRF, else by the TLS exporter. */
   readonly isPrf?: boolean;
 }
@@ -48,6 +50,13 @@ const CASES: readonly Case[] = [
     client: ["proto udp", "tls-crypt static.key", "data-ciphers AES-128-GCM"],
     wrap: (read) => ({ kind: "tls-crypt", key: keyOf(read("static.key")) }),
     isPrf: true,
+  },
+  {
+    name: "tls-crypt-aes-256-gcm-epochs",
+    server: ["proto udp", "tls-crypt static.key"],
+    client: ["proto udp", "tls-crypt static.key"],
+    wrap: (read) => ({ kind: "tls-crypt", key: keyOf(read("static.key")) }),
+    version: [2, 7],
   },
   {
     name: "tcp-chacha20-poly1305-compress",
@@ -86,8 +95,12 @@ await makePki(folder);
 const bundle = join(folder, "client.mjs");
 const source = join(import.meta.dir, "record-client.ts");
 Bun.spawnSync([process.execPath, "build", "--target", "node", "--outfile", bundle, source]);
-for (const { name, server, client, wrap, more, isPrf } of CASES) {
+for (const { name, server, client, wrap, more, isPrf, version: least = [2, 6] as const } of CASES) {
   if (process.argv.length > 2 && !process.argv.includes(name)) continue;
+  if (!openvpnIsAtLeast(...least)) {
+    console.log(`${name}: left as it is: OPENVPN= names no openvpn ${least.join(".")}`);
+    continue;
+  }
   const material = [
     ["ca", "ca.crt"],
     ["cert", "client.crt"],

@@ -22,6 +22,7 @@ test("every protection, both derivations of keys, AEAD and CBC, UDP and TCP", ()
     "tcp-chacha20-poly1305-compress",
     "tls-auth-aes-256-cbc-comp-lzo",
     "tls-crypt-aes-128-gcm-prf",
+    "tls-crypt-aes-256-gcm-epochs",
     "tls-crypt-v2-aes-256-gcm",
   ]);
 });
@@ -60,6 +61,7 @@ describe.skipIf(!HAS_READER)("the second reader (Debian: python3-cryptography)",
     }
     // Without the exporter keys come of the PRF.
     expect(seen.options.some((option: string) => option.includes("tls-ekm"))).toBe(!file.includes("prf"));
+    expect(seen.options.some((option: string) => option.includes("aead-epoch"))).toBe(file.includes("epochs"));
     const opcodes = new Set(found.opcodes.map(([side, opcode]: [string, number]) => `${side} ${opcode}`));
     const hasOwnKey = client.some((line: string) => line.startsWith("tls-crypt-v2"));
     expect([opcodes.has("client 10"), opcodes.has("client 11"), found.resends]).toEqual([
