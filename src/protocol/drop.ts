@@ -55,6 +55,11 @@ export class SessionDrops extends Counters<SessionDrop> {
   drop(code: number, n = 1): void {
     this.values[~code]! += n;
   }
+
+  /** Counts what another one has counted. */
+  add({ values }: SessionDrops): void {
+    for (let i = 0; i < values.length; i++) this.values[i]! += values[i]!;
+  }
 }
 
 const code = (name: SessionDrop): number => ~SESSION_DROP_NAMES.indexOf(name);

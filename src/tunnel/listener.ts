@@ -85,6 +85,18 @@ export interface ServedPeer {
   readonly sentBytes: number;
 }
 
+/** Ends of those whose tunnel was never up that nobody has to hear of: they went by themselves. */
+const SILENT: ReadonlySet<PeerEnd["kind"]> = new Set([
+  "closed",
+  "client-exit",
+  "replaced",
+  "killed",
+  "link-closed",
+  "link-reset",
+]);
+/** And those that are this server's word. */
+const REFUSALS: ReadonlySet<PeerEnd["kind"]> = new Set(["refused", "tls-failed", "certificate-rejected", "unusable"]);
+
 type State = "idle" | "listening" | "leaving" | "stopped";
 
 export class Listener {
@@ -319,9 +331,12 @@ export class Listener {
       refused: (now, peer, name, cause) =>
         this.#said.write(now, "warn", "peer.refused", "", { ...whose(peer, name), reason: cause }),
       failed: (now, peer, guest, end) => {
-        if (end.kind === "closed") return;
+        if (SILENT.has(end.kind)) return;
         const log = guest === undefined ? this.#heard : this.#said;
-        log.write(now, "warn", "peer.refused", "", { ...whose(peer, guest?.name), reason: explain(end) });
+        log.write(now, REFUSALS.has(end.kind) ? "warn" : "info", "peer.refused", "", {
+          ...whose(peer, guest?.name),
+          reason: explain(end),
+        });
       },
       floated: (now, peer, from) => {
         const fields = { ...whose(peer, peer.guest?.name), from: formatEndpoint(from.endpoint) };

@@ -331,3 +331,37 @@ test("what one peer's packet throws ends that peer, and nobody else hears of it"
   expect(world.said("internal.error").map((line) => line.message)).toEqual([expect.stringContaining("a fault")]);
   for (const client of [ann, bob]) world.expectFlow(client);
 });
+
+test("what the side, the entrance or a password's answer throws ends one client, and the others stay", () => {
+  const world = new World(1);
+  const ann = world.joined("ann");
+  const { join } = world.side;
+  world.side.join = () => {
+    throw new Error("no room");
+  };
+  world.client("bob");
+  world.run(3000);
+  world.side.join = join;
+  world.desk.withPassword.set("eve", "pw");
+  world.desk.verified = () => {
+    throw new Error("no verdict");
+  };
+  world.client("eve");
+  world.run(3000);
+  world.passwords.settle(world.now);
+  world.run(3000);
+  const said = world.said("internal.error").map((line) => line.message.split("\n")[0]);
+  expect(said).toEqual(["Error: no room", "Error: 1 leaves, and was not there", "Error: no verdict"]);
+  expect([...world.listener.peers()].map(({ name }) => name)).toEqual(["ann"]);
+  world.expectFlow(ann);
+});
+
+test("while it leaves nobody new is answered", () => {
+  const world = new World(1);
+  world.joined("ann").isDead = true;
+  world.listener.leave(world.now);
+  const before = world.sent.length;
+  world.client("bob");
+  world.run(1500);
+  expect([world.listener.left, world.sent.length]).toEqual([false, before]);
+});

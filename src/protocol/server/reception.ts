@@ -29,8 +29,8 @@ export interface ReceptionOwner {
   admitted(now: number, peer: Peer): void;
   /** To be logged. @param name undefined: it has shown none that counts */
   refused(now: number, peer: Peer, name: string | undefined, cause: string): void;
-  /** Something was decided outside of what the peer is handled in. */
-  touched(now: number, peer: Peer): void;
+  /** Does something for a peer outside of what it is handled in: what that throws ends the peer. */
+  attend(now: number, peer: Peer, act: () => void): void;
 }
 
 export class Reception {
@@ -82,10 +82,11 @@ export class Reception {
         const { user, password, hash } = judgement;
         passwords.verify(hash, password, (at, isRight) => {
           if (peer.login !== serial) return;
-          const verdict = desk.verified(this.#owner.unixSeconds(), judgement, isRight);
-          if (verdict.kind === "accept") this.#accept(at, peer, verdict.identity, isRenewal);
-          else this.#refuse(at, peer, user, verdict.reason, verdict.cause, verdict.temporary);
-          this.#owner.touched(at, peer);
+          this.#owner.attend(at, peer, () => {
+            const verdict = desk.verified(this.#owner.unixSeconds(), judgement, isRight);
+            if (verdict.kind === "accept") this.#accept(at, peer, verdict.identity, isRenewal);
+            else this.#refuse(at, peer, user, verdict.reason, verdict.cause, verdict.temporary);
+          });
         });
         return;
       }

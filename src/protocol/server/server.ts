@@ -106,7 +106,7 @@ export interface ServerParts {
 }
 
 export class Server {
-  /** Of packets that no session took. */
+  /** Of packets that no session took, or one that is over. */
   readonly drops = new SessionDrops();
   readonly counters = new Counters<ServerCounter>(COUNTERS);
   readonly #parts: ServerParts;
@@ -159,7 +159,7 @@ export class Server {
         replace: (now, peer) => this.end(now, peer, { kind: "replaced" }),
         admitted: (now, peer) => this.#admitted(now, peer),
         refused: (now, peer, name, cause) => watcher.refused(now, peer, name, cause),
-        touched: (now, peer) => this.#service(now, peer),
+        attend: (now, peer, act) => this.#attend(now, peer, act),
       },
       { desk, passwords, limits },
     );
@@ -257,17 +257,18 @@ export class Server {
   end(now: number, peer: Peer, end: PeerEnd): void {
     if (this.#peers[peer.id] !== peer) return;
     const { guest, isUp, link, session } = peer;
-    try {
+    this.#leave(peer);
+    this.#guard(now, () => {
       session?.abandon(now);
       this.#transmit(now, peer);
-    } catch (error) {
-      this.#watcher.fault(now, peer, error);
-    }
-    this.#leave(peer);
-    this.#reception.leave(peer);
-    link.close();
-    if (isUp && guest !== undefined) this.#watcher.down(now, peer, guest, end);
-    else if (!peer.isRefused) this.#watcher.failed(now, peer, guest, end);
+    });
+    if (session !== undefined) this.drops.add(session.drops);
+    this.#guard(now, () => link.close());
+    this.#guard(now, () => this.#reception.leave(peer));
+    this.#guard(now, () => {
+      if (isUp && guest !== undefined) this.#watcher.down(now, peer, guest, end);
+      else if (!peer.isRefused) this.#watcher.failed(now, peer, guest, end);
+    });
   }
 
   /** Tells a peer to come again, and ends it: within so many seconds, or as soon as it has heard. */
@@ -303,13 +304,7 @@ export class Server {
   /** Has something done by a session, and then what comes of it. */
   command(now: number, peer: Peer, act: (session: ServerSession) => void): void {
     const { session } = peer;
-    if (session === undefined || this.#peers[peer.id] !== peer) return;
-    try {
-      act(session);
-    } catch (error) {
-      return this.#fault(now, peer, error);
-    }
-    this.#service(now, peer);
+    if (session !== undefined && this.#peers[peer.id] === peer) this.#attend(now, peer, () => act(session));
   }
 
   /**
@@ -328,11 +323,8 @@ export class Server {
   /** What all sessions that there are have counted, and what no session took. */
   snapshot(): Record<string, number> {
     const drops = new SessionDrops();
-    drops.values.set(this.drops.values);
-    for (const { session } of this.peers())
-      session?.drops.values.forEach((n, i) => {
-        drops.values[i]! += n;
-      });
+    drops.add(this.drops);
+    for (const { session } of this.peers()) if (session !== undefined) drops.add(session.drops);
     const fields: Record<string, number> = { ...this.counters.snapshot() };
     for (const [name, n] of Object.entries(drops.snapshot())) fields[`drop.${name}`] = n;
     return fields;
@@ -480,6 +472,16 @@ export class Server {
     this.#ids.put(id);
   }
 
+  /** Does something for a peer, and then what comes of it. */
+  #attend(now: number, peer: Peer, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      return this.#fault(now, peer, error);
+    }
+    this.#service(now, peer);
+  }
+
   #touch(peer: Peer): void {
     if (this.#isDirty[peer.id] === 1) return;
     this.#isDirty[peer.id] = 1;
@@ -561,6 +563,15 @@ export class Server {
   #fault(now: number, peer: Peer, error: unknown): void {
     this.#watcher.fault(now, peer, error);
     this.end(now, peer, { kind: "fault" });
+  }
+
+  /** For what is done whatever fails before it. */
+  #guard(now: number, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#watcher.fault(now, undefined, error);
+    }
   }
 
   #socketOf(source: DatagramSource): number {

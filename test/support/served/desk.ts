@@ -87,6 +87,8 @@ export class FakeDesk implements EntryDesk {
 
 /** Passwords that are verified when the test says so: the hash is the password itself. */
 export class FakePasswords implements PasswordPort {
+  /** The test does not say so: they are verified in the next turn. */
+  isPrompt = false;
   readonly #waiting: ((now: number) => void)[] = [];
 
   verify(hash: string | undefined, password: string, done: (now: number, isRight: boolean) => void): void {

@@ -162,7 +162,7 @@ export class World implements ListenPorts {
   readonly clients: SimClient[] = [];
   readonly random: Random;
   readonly config: WholeConfig;
-  readonly listener: Listener;
+  listener: Listener;
   /** What the server sent to addresses, whoever was there. */
   readonly sent: { readonly to: Endpoint; readonly bytes: Uint8Array }[] = [];
   readonly #wrap: ControlWrap;
@@ -170,6 +170,7 @@ export class World implements ListenPorts {
   readonly #from = { words: new Int32Array(4 * ROWS), port: new Uint16Array(ROWS) };
   readonly #ports = new Map<ListenConfig, { readonly port: DatagramPort; readonly receiver: ListenReceiver }>();
   readonly #clientAt: number;
+  readonly #makeListener: () => Listener;
   #flying: Flight[] = [];
   #addresses = 0;
 
@@ -188,24 +189,26 @@ export class World implements ListenPorts {
       enabled: () => true,
       write: (level, event, message, fields = {}) => void this.lines.push({ level, event, message, fields }),
     };
-    this.listener = new Listener({
-      ...{
-        config: this.config,
-        entrance: this.desk,
-        side: this.side,
-        ports: this,
-        passwords: this.passwords,
-        slab,
-        log,
-      },
-      scratch: new Arena(slab, ROWS * SLOT, ROWS * SLOT + OWN),
-      ...{ aead: nobleAead(slab), cbc: nobleCbc(slab), decompressors: NO_DECOMPRESSORS, control: noblePrimitives },
-      tls: options.tls ?? fakeTls(this.random, CERTIFICATE),
-      cookieKey: new Uint8Array(32).fill(7),
-      random: this.random,
-      unixSeconds: () => this.unixSeconds,
-      ...options.listener,
-    });
+    this.#makeListener = () =>
+      new Listener({
+        ...{
+          config: this.config,
+          entrance: this.desk,
+          side: this.side,
+          ports: this,
+          passwords: this.passwords,
+          slab,
+          log,
+        },
+        scratch: new Arena(slab, ROWS * SLOT, ROWS * SLOT + OWN),
+        ...{ aead: nobleAead(slab), cbc: nobleCbc(slab), decompressors: NO_DECOMPRESSORS, control: noblePrimitives },
+        tls: options.tls ?? fakeTls(this.random, CERTIFICATE),
+        cookieKey: new Uint8Array(32).fill(7),
+        random: this.random,
+        unixSeconds: () => this.unixSeconds,
+        ...options.listener,
+      });
+    this.listener = this.#makeListener();
     this.listener.networkUp(this.now);
   }
 
@@ -226,6 +229,20 @@ export class World implements ListenPorts {
   /** Log lines of one event. */
   said(event: string): Line[] {
     return this.lines.filter((line) => line.event === event);
+  }
+
+  /** The server leaves, and is started again. */
+  restart(): void {
+    this.listener.leave(this.now);
+    expect(this.run(5000, () => this.listener.left)).toBe(true);
+    this.listener = this.#makeListener();
+    this.listener.networkUp(this.now);
+  }
+
+  /** A client is looked at no more. */
+  forget(client: SimClient): void {
+    client.isDead = true;
+    this.clients.splice(this.clients.indexOf(client), 1);
   }
 
   /** A client that starts now, at an address of its own. */
@@ -322,6 +339,7 @@ export class World implements ListenPorts {
       }
       this.now = Math.max(this.now, next);
       this.#deliver(this.#due());
+      if (this.passwords.isPrompt) this.passwords.settle(this.now);
       this.listener.poll(this.now);
       for (const client of this.clients) if (!client.isDead) client.session.handleTimeout(this.now);
     }
@@ -329,7 +347,7 @@ export class World implements ListenPorts {
   }
 
   #next(): number {
-    let next = this.listener.pollAt();
+    let next = this.passwords.isPrompt && this.passwords.waiting > 0 ? this.now : this.listener.pollAt();
     for (const { at } of this.#flying) next = Math.min(next, at);
     for (const { isDead, session } of this.clients) if (!isDead) next = Math.min(next, session.pollAt());
     return next;
