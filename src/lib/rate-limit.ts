@@ -13,12 +13,13 @@ export class RateLimit {
     this.#tokens = burst;
   }
 
-  take(now: number): boolean {
+  /** @param n how many, at most the burst */
+  take(now: number, n = 1): boolean {
     if (this.#at > Number.NEGATIVE_INFINITY)
       this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) * this.#perMs);
     this.#at = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
+    if (this.#tokens < n) return false;
+    this.#tokens -= n;
     return true;
   }
 }
@@ -50,14 +51,14 @@ export class FairLimit {
     this.#tokens.fill(this.#burst);
   }
 
-  /** @param host a word of its address */
-  take(now: number, host: number): boolean {
+  /** @param host a word of its address @param n how many, at most its share of the burst */
+  take(now: number, host: number, n = 1): boolean {
     const i = mix(this.#seed, host) & (HOSTS - 1);
     const tokens = Math.min(this.#burst, this.#tokens[i]! + (now - this.#at[i]!) * this.#perMs);
     this.#at[i] = now;
     this.#tokens[i] = tokens;
-    if (tokens < 1 || !this.#all.take(now)) return false;
-    this.#tokens[i] = tokens - 1;
+    if (tokens < n || !this.#all.take(now, n)) return false;
+    this.#tokens[i] = tokens - n;
     return true;
   }
 }

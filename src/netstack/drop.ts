@@ -111,6 +111,11 @@ export const Drop = Object.freeze({
   WanAddress: 103,
   WanNotAsked: 104,
   WanForeignSource: 105,
+  BridgeReserved: 106,
+  BridgeForeignMac: 107,
+  BridgeMacHeld: 108,
+  BridgeNoPort: 109,
+  BridgeFlood: 110,
 } as const);
 
 export type DropName = keyof typeof Drop;
@@ -233,6 +238,13 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   WanAddress: "From a client to this router's address on the WAN, or to everybody there; the sender was told.",
   WanNotAsked: "From the WAN, and no answer to what a client has sent there.",
   WanForeignSource: "From the WAN with a source address of the LAN or of a client.",
+  BridgeReserved: "A frame that no bridge forwards (LLDP, LACP, 802.1X, pause); normal.",
+  BridgeForeignMac: "From a client with the MAC of a station that is not behind it.",
+  BridgeMacHeld:
+    "A station that was heard elsewhere a moment ago: a loop, two stations with one MAC, or an attempt to take its frames.",
+  BridgeNoPort: "A frame whose receiver is where it came from, or for which nobody else is there; normal.",
+  BridgeFlood:
+    "A frame for everybody, or for a station that nobody knows, beyond the limit of copies: a storm, or a loop.",
 };
 
 /** Names in the order of the codes. */

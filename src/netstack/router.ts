@@ -30,18 +30,17 @@ import type { EthernetInterface, Interface, TunnelInterface } from "./interface.
 import type { Ip4 } from "./ip4/deliver.ts";
 import type { Ip6 } from "./ip6/deliver.ts";
 import type { Nat } from "./nat/nat.ts";
+import { clampTo, complete, isSyn, largestTcp, superHeaderLen } from "./offload/form.ts";
 import { segmentCount } from "./offload/split.ts";
 import type { Packet } from "./packet.ts";
-import { clampTo, complete, isProhibited, isSyn, superHeaderLen } from "./router/form.ts";
+import { Peers } from "./peers.ts";
 import { Half, Translation } from "./router/half.ts";
 import { outsideAddress } from "./router/outside-address.ts";
-import { Peers, type RefusedNetwork, type RouterPeer } from "./router/peers.ts";
 import { HELD, LAN, NOWHERE, type Passage, SIDES, Side, TUNNEL, WAN } from "./router/side.ts";
-import type { RouterTunnel } from "./router/tunnel.ts";
+import type { RefusedNetwork, RouterPeer, RouterTunnel } from "./router/tunnel.ts";
 
-export type { RefusedNetwork, RouterPeer } from "./router/peers.ts";
 export type { Side } from "./router/side.ts";
-export type { RouterTunnel, RouterTunnelRoute, ServedPeers } from "./router/tunnel.ts";
+export type { RefusedNetwork, RouterPeer, RouterTunnel, RouterTunnelRoute, ServedPeers } from "./router/tunnel.ts";
 
 /** The translators of two sides, of each family; undefined: that family goes untranslated, or, to the internet, not at all. */
 export interface Translators {
@@ -89,7 +88,7 @@ export class Router implements Passage {
   readonly sides: readonly Side[];
   /** By index. */
   readonly #sides: readonly (Side | undefined)[];
-  readonly #peers = new Peers();
+  readonly #peers = new Peers<RouterPeer>();
   #open: RouterTunnel | undefined = undefined;
   /** Bytes of the largest TCP packet over IPv4 that crosses the tunnel. */
   #most = LEAST_MTU;
@@ -476,6 +475,6 @@ export class Router implements Passage {
 /** What an interface has for the packet's family. */
 const ipOf = ({ v4, v6 }: Interface, p: Packet): Ip4 | Ip6 => (p.isV6 ? v6 : v4);
 
-/** Bytes of the largest TCP packet over IPv4. mssfix is about IPv4; the header of IPv6 is longer (OpenVPN's mss.c, mss_fixup_ipv6). */
-const largestTcp = (mssClamp: number, mtu: number): number =>
-  mssClamp > 0 ? Math.min(mssClamp + IPV4.headers, mtu) : mtu;
+/** Whether a refusal is one by policy, which its sender should know of (RFC 1812 5.3.9). */
+const isProhibited = (drop: DropCode): boolean =>
+  drop === Drop.LanClosed || drop === Drop.PeerToPeer || drop === Drop.WanAddress;

@@ -1,6 +1,7 @@
 /** Every check that guards security and every timer, as the edit that takes it out. `npm run mutate` proves that a test sees each. */
 import { APPLIANCE } from "./list/appliance.ts";
 import { AUTOCONF } from "./list/autoconf.ts";
+import { BRIDGE } from "./list/bridge.ts";
 import { DNS } from "./list/dns.ts";
 import { ENTRY } from "./list/entry.ts";
 import { HOST } from "./list/host.ts";
@@ -33,6 +34,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...IP6,
   ...TCP_PARTS,
   ...ROUTER,
+  ...BRIDGE,
   ...SERVICES,
   ...AUTOCONF,
   ...DNS,

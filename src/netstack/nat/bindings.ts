@@ -4,11 +4,12 @@
  * that sessions can begin from outside.
  */
 import { assert } from "../../lib/assert.ts";
+import { Buckets } from "../../lib/buckets.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
 import { type IpAddress, wordsOf } from "../../lib/ip.ts";
 import type { Random } from "../../lib/random.ts";
 import { copyAddress, type Stride, sameAddress } from "../../lib/words.ts";
-import { Buckets, endpointHash } from "./buckets.ts";
+import { endpointHash } from "./hash.ts";
 import { Ports } from "./ports.ts";
 
 /** Forwards of one family at most. */

@@ -14,9 +14,11 @@
  * the table ({@link UNCONFIRMED_SHARE}) is left to unconfirmed sessions, or whoever fills it with answered ones could keep
  * everybody else from beginning any.
  */
+
+import { Buckets } from "../../lib/buckets.ts";
 import { Chains } from "../../lib/chains.ts";
 import { type Stride, sameAddress } from "../../lib/words.ts";
-import { Buckets, endpointHash } from "./buckets.ts";
+import { endpointHash } from "./hash.ts";
 
 /** One in so many sessions may be unconfirmed although others are confirmed: that many can always be about to begin. */
 const UNCONFIRMED_SHARE = 16;

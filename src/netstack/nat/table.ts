@@ -10,12 +10,13 @@
  *
  * When the table is full a session gives way for another one (`parties.ts`).
  */
+
+import { Buckets } from "../../lib/buckets.ts";
 import { Chains } from "../../lib/chains.ts";
 import { mix } from "../../lib/hash.ts";
 import type { Random } from "../../lib/random.ts";
 import { copyAddress, mixAddress, type Stride, sameAddress } from "../../lib/words.ts";
 import { Bindings, type Forward } from "./bindings.ts";
-import { Buckets } from "./buckets.ts";
 import { Parties } from "./parties.ts";
 import { RANK, STATES, TIMEOUT_MS } from "./states.ts";
 

@@ -29,3 +29,18 @@ export interface RouterTunnel {
   /** A server's tunnel, whose peers join; undefined: there is one peer, 0, which sends from any address that is not of another side. */
   readonly served?: ServedPeers | undefined;
 }
+
+/** A peer of the tunnel. */
+export interface RouterPeer {
+  /** Its packets come from these alone, and those to these are its own. */
+  readonly networks: readonly Cidr[];
+  /** Largest TCP payload by configuration (mssfix), 0: what follows from the tunnel's MTU. */
+  readonly mssClamp: number;
+}
+
+/** A network that a peer does not get, or not as long as another one has it. */
+export interface RefusedNetwork {
+  readonly network: Cidr;
+  /** Who has it: the LAN, or another peer. */
+  readonly of: "lan" | number;
+}

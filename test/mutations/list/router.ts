@@ -166,7 +166,7 @@ export const ROUTER = [
     ],
   ),
   ...mutationsOf(
-    "netstack/router/form.ts",
+    "netstack/offload/form.ts",
     [
       "if (p.isFragment || p.gsoSize === 0) return -Drop.GsoMalformed;",
       "",

@@ -99,14 +99,14 @@ export const STACK = [
   ),
   ...mutationsOf(
     "lib/rate-limit.ts",
-    ["    if (this.#tokens < 1) return false;\n", "", "the rate limit"],
+    ["    if (this.#tokens < n) return false;\n", "", "the rate limit"],
     [
       "this.#tokens = Math.min(this.#burst, this.#tokens +",
       "this.#tokens = Math.max(this.#burst, this.#tokens +",
       "the rate of a rate limit",
     ],
-    ["if (tokens < 1 || !this.#all.take(now))", "if (!this.#all.take(now))", "one host's share of a rate limit"],
-    ["if (tokens < 1 || !this.#all.take(now))", "if (tokens < 1)", "a fair limit's rate in all"],
+    ["if (tokens < n || !this.#all.take(now, n))", "if (!this.#all.take(now, n))", "one host's share of a rate limit"],
+    ["if (tokens < n || !this.#all.take(now, n))", "if (tokens < n)", "a fair limit's rate in all"],
   ),
   ...mutationsOf(
     "netstack/tcp/reset.ts",

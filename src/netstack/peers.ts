@@ -1,34 +1,19 @@
-/** The peers of a tunnel that has several: what networks each has, and how large its packets may be. */
-import type { Cidr } from "../../lib/cidr.ts";
+/** The peers of a tunnel that has several, by their numbers, and how large their packets may be. */
 
-/** A peer of the tunnel. */
-export interface RouterPeer {
-  /** Its packets come from these alone, and those to these are its own. */
-  readonly networks: readonly Cidr[];
-  /** Largest TCP payload by configuration (mssfix), 0: what follows from the tunnel's MTU. */
-  readonly mssClamp: number;
-}
-
-/** A network that a peer does not get, or not as long as another one has it. */
-export interface RefusedNetwork {
-  readonly network: Cidr;
-  /** Who has it: the LAN, or another peer. */
-  readonly of: "lan" | number;
-}
-
-export class Peers {
+/** @typeParam Peer what is known of each */
+export class Peers<Peer> {
   /** How many there are. */
   count = 0;
-  readonly #peers: (RouterPeer | undefined)[] = [];
+  readonly #peers: (Peer | undefined)[] = [];
   /** By peer: bytes of its largest TCP packet over IPv4, 0: those of the tunnel. */
   #most = new Int32Array(64);
 
-  get(peer: number): RouterPeer | undefined {
+  get(peer: number): Peer | undefined {
     return this.#peers[peer];
   }
 
   /** @param most bytes of its largest TCP packet over IPv4, 0: those of the tunnel */
-  set(peer: number, config: RouterPeer, most: number): void {
+  set(peer: number, config: Peer, most: number): void {
     if (this.#peers[peer] === undefined) this.count++;
     this.#peers[peer] = config;
     if (peer >= this.#most.length) {
@@ -52,7 +37,7 @@ export class Peers {
   }
 
   /** Every peer with its number. */
-  *[Symbol.iterator](): Generator<readonly [number, RouterPeer]> {
+  *[Symbol.iterator](): Generator<readonly [number, Peer]> {
     for (const [peer, config] of this.#peers.entries()) if (config !== undefined) yield [peer, config];
   }
 }

@@ -2,9 +2,6 @@
  * Rows of a table that are found by a hash, as chains of indexes through typed arrays: nothing is allocated after
  * construction. Row 0 is nobody. A row is free or in the chain of one hash.
  */
-import { mix } from "../../lib/hash.ts";
-import { mixAddress, type Stride } from "../../lib/words.ts";
-
 export class Buckets {
   readonly #rows: number;
   readonly #mask: number;
@@ -70,16 +67,3 @@ export class Buckets {
     this.#free = 1;
   }
 }
-
-/**
- * Of the endpoint whose address is at `words[at]`.
- * @param seed keeps a sender from choosing addresses and ports that fall into one bucket
- */
-export const endpointHash = (
-  seed: number,
-  protocol: number,
-  words: Int32Array,
-  at: number,
-  stride: Stride,
-  port: number,
-): number => mix(mixAddress(seed ^ protocol, words, at, stride), port);

@@ -1,14 +1,14 @@
 /** The form of a packet that goes on: checksums, headers of a super-frame, the MSS of a SYN. */
 import { VNET_NEEDS_CSUM } from "../../lib/batch.ts";
-import { Drop, type DropCode } from "../drop.ts";
-import type { Family } from "../family.ts";
-import { clampMss } from "../offload/mss.ts";
-import { completeChecksum } from "../offload/partial.ts";
-import { tcpSuperHeaderLen, udpSuperHeaderLen } from "../offload/split.ts";
+import { Drop } from "../drop.ts";
+import { type Family, IPV4 } from "../family.ts";
 import type { Packet } from "../packet.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { TCP_SYN, tcpCheck, tcpFlags } from "../wire/tcp.ts";
 import { udpCheck } from "../wire/udp.ts";
+import { clampMss } from "./mss.ts";
+import { completeChecksum } from "./partial.ts";
+import { tcpSuperHeaderLen, udpSuperHeaderLen } from "./split.ts";
 
 /** An ordinary packet gets what its sender's kernel left to a device: 0, or minus a drop code. */
 export function complete(d: DataView, p: Packet): number {
@@ -42,6 +42,10 @@ export function isSyn(d: DataView, { hasTransport }: Family, p: Packet): boolean
 export const clampTo = (d: DataView, { headers }: Family, p: Packet, most: number): void =>
   clampMss(d, p.l4, most - headers);
 
-/** Whether a refusal is one by policy, which its sender should know of (RFC 1812 5.3.9). */
-export const isProhibited = (drop: DropCode): boolean =>
-  drop === Drop.LanClosed || drop === Drop.PeerToPeer || drop === Drop.WanAddress;
+/**
+ * Bytes of the largest TCP packet over IPv4.
+ * @param mssClamp largest TCP payload (mssfix), 0: what follows from the MTU. It is about IPv4; the header of IPv6 is longer
+ *   (OpenVPN's mss.c, mss_fixup_ipv6)
+ */
+export const largestTcp = (mssClamp: number, mtu: number): number =>
+  mssClamp > 0 ? Math.min(mssClamp + IPV4.headers, mtu) : mtu;
