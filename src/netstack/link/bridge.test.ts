@@ -101,6 +101,27 @@ describe("who gets a frame", () => {
     conserved();
   });
 
+  test("each has bytes of its own, since sealing alters them; one alone gets the frame where it was received", () => {
+    open(true);
+    const places = (rx: ReturnType<Bed["receive"]>, pass: () => void): number[] => {
+      pass();
+      return [rx, lan.batch, tunnel.batch].flatMap(({ at, count }) => [...at.subarray(0, count)]);
+    };
+    const rx = bed.receive(frame(ALL, A));
+    const toBoth = places(rx, () => bridge.fromLan(now, rx));
+    expect([toBoth.length, new Set(toBoth).size]).toEqual([3, 3]);
+    went();
+    const back = bed.receive(frame(ALL, B));
+    back.peer[0] = 1;
+    const toOthers = places(back, () => bridge.fromPeers(now, back));
+    expect([toOthers.length, toOthers[1] === toOthers[0], toOthers[2] === toOthers[0]]).toEqual([3, true, false]);
+    went();
+    const known = bed.receive(frame(B, A));
+    const toOne = places(known, () => bridge.fromLan(now, known));
+    expect([toOne.length, new Set(toOne).size]).toEqual([2, 1]);
+    went();
+  });
+
   test("one for a station that was heard goes to where it was heard", () => {
     meet();
     fromLan([frame(B, A), frame(C, A)]);
