@@ -20,6 +20,8 @@ export function nodeTls(parameters: TlsParameters, news: () => void): TlsContext
   const { cipherList, cipherSuites, groups, certProfile } = parameters;
   if (parameters.isServer || cipherList || cipherSuites || groups || certProfile !== "legacy")
     throw new Error("tls-cipher, tls-ciphersuites, tls-groups and tls-cert-profile are not for node:tls");
+  // Also with authorities in PKCS #12, beside which Node.js would take them.
+  if (parameters.verifyChain && !parameters.ca) throw new Error("without ca the authorities of the system would count");
   return { engine: (accept) => new NodeTls(parameters, accept, news), close() {} };
 }
 

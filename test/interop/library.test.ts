@@ -3,6 +3,9 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nodeTls } from "../../docs/example/node-tls.ts";
+import { tlsParameters } from "../../src/protocol/exchange/tls-parameters.ts";
+import { clientConfig, NO_WRAP } from "../support/client-config.ts";
 import { OPENVPN } from "../support/world/openvpn-binary.ts";
 import { makePki, V2_CLIENT_KEY, V2_SERVER_KEY } from "../support/world/pki.ts";
 import { NO_WORLD } from "./subject.ts";
@@ -72,4 +75,12 @@ describe.skipIf(NO_WORLD)("the example of docs/library.md", () => {
 
 test("the example has 60 lines at most", () => {
   expect(readFileSync(EXAMPLE, "utf8").trimEnd().split("\n").length).toBeLessThanOrEqual(60);
+});
+
+test("its TLS takes no authority but the profile's, and nothing of a profile that it does not do", () => {
+  const { tls, verify } = clientConfig([], NO_WRAP);
+  const parameters = tlsParameters(tls, verify);
+  expect(() => nodeTls(parameters, () => {})).not.toThrow();
+  expect(() => nodeTls({ ...parameters, ca: undefined }, () => {})).toThrow("authorities of the system");
+  expect(() => nodeTls({ ...parameters, cipherList: "DEFAULT" }, () => {})).toThrow("not for node:tls");
 });
