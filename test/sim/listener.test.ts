@@ -193,6 +193,22 @@ describe("a login", () => {
     world.expectFlow(ann);
   });
 
+  test("auth-token: renewed in time, where nobody renegotiates for longer than one is good", () => {
+    const world = new World(1);
+    // Between two pings, which come every 10 s.
+    Object.assign(world.desk, { hasTokens: true, tokenSeconds: 7 });
+    const ann = world.joined("ann");
+    const token = (): string | undefined => ann.session.loginMemory.authToken?.token;
+    world.run(6500);
+    expect(token()).toBe("SESS_ID_AT_0");
+    world.run(1000);
+    expect(token()).toBe("SESS_ID_AT_1");
+    world.run(7000 * 20);
+    expect(token()).toBe("SESS_ID_AT_21");
+    expect(ann.count("rekeyed")).toBe(0);
+    world.expectFlow(ann);
+  });
+
   test("a renegotiation as somebody else ends the session", () => {
     const world = new World(1);
     const ann = world.joined("ann", { lines: ["reneg-sec 20 20"] });

@@ -140,12 +140,18 @@ export class Entrance implements EntryDesk {
    * renegotiation and each `renewal` seconds.
    */
   token(unixSeconds: number, guest: Guest): string | undefined {
+    const { token, user } = guest;
+    if (token === undefined || user === undefined || this.untilToken(unixSeconds, guest) > 0) return undefined;
+    this.#guests.tokenMade(unixSeconds, guest);
+    return this.#tokens.make(user, token, unixSeconds);
+  }
+
+  untilToken(unixSeconds: number, guest: Guest): number {
     const rules = this.#setup.config.entry.token;
     const { token, user } = guest;
-    if (rules === undefined || token === undefined || user === undefined) return undefined;
-    if (rules.lifetime > 0 && unixSeconds > token.began + rules.lifetime) return undefined;
-    if (!this.#guests.isTokenDue(unixSeconds, guest, rules.renewal)) return undefined;
-    return this.#tokens.make(user, token, unixSeconds);
+    if (rules === undefined || token === undefined || user === undefined) return Number.POSITIVE_INFINITY;
+    if (rules.lifetime > 0 && unixSeconds > token.began + rules.lifetime) return Number.POSITIVE_INFINITY;
+    return this.#guests.untilToken(unixSeconds, guest, rules.renewal);
   }
 
   /** A second time it has no meaning. */

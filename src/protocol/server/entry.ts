@@ -58,6 +58,8 @@ export interface EntryDesk {
   grant(unixSeconds: number, identity: Identity): Guest | Refused;
   /** The auth-token to push, at the beginning and when it is due to be renewed. */
   token(unixSeconds: number, guest: Guest): string | undefined;
+  /** Seconds until it is due to be renewed; Infinity: it never is. */
+  untilToken(unixSeconds: number, guest: Guest): number;
   /** A second time it has no meaning. */
   release(unixSeconds: number, guest: Guest): void;
 }

@@ -371,6 +371,7 @@ describe("tokens", () => {
     const first = entrance.token(NOW, alice);
     expect(first).toStartWith("SESS_ID_AT_");
     expect(entrance.token(NOW + 119, alice)).toBeUndefined();
+    expect([0, 119, 120, 500].map((s) => entrance.untilToken(NOW + s, alice))).toEqual([120, 1, 0, 0]);
     const second = entrance.token(NOW + 120, alice);
     expect(second).not.toBe(first);
     expect(second?.slice(0, 27)).toBe(first?.slice(0, 27));
@@ -386,6 +387,13 @@ describe("tokens", () => {
     expect(without.token(NOW, enter(without))).toBeUndefined();
     const byCertificate = entranceOf(setup({ entry: { token } }));
     expect(byCertificate.token(NOW, guest(byCertificate, "c1"))).toBeUndefined();
+    expect(without.untilToken(NOW, enter(without))).toBe(Number.POSITIVE_INFINITY);
+    const once = of({ ...token, renewal: 0 });
+    const kept = enter(once);
+    expect([once.token(NOW, kept), once.untilToken(NOW + 1e6, kept)]).toEqual([
+      expect.any(String),
+      Number.POSITIVE_INFINITY,
+    ]);
     const entrance = of(token);
     const alice = enter(entrance);
     expect(entrance.token(NOW + 3600, alice)).toBeDefined();

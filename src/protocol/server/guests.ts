@@ -65,14 +65,18 @@ export class Guests {
     if (kept.place !== undefined) this.#pool.release(unixSeconds, kept.place.place);
   }
 
-  /** Whether a token is to be made now; it is taken as made then. A clock that is set back makes it due. */
-  isTokenDue(unixSeconds: number, guest: Guest, renewal: number): boolean {
+  /** Seconds until a token is due; 0: now. A clock that is set back makes it due. */
+  untilToken(unixSeconds: number, guest: Guest, renewal: number): number {
     const kept = this.#kept.get(guest);
-    if (kept === undefined) return false;
-    const { tokenAt } = kept;
-    const isDue = tokenAt === undefined || unixSeconds < tokenAt || (renewal > 0 && unixSeconds - tokenAt >= renewal);
-    if (isDue) kept.tokenAt = unixSeconds;
-    return isDue;
+    if (kept === undefined) return Number.POSITIVE_INFINITY;
+    if (kept.tokenAt === undefined || unixSeconds < kept.tokenAt) return 0;
+    return renewal === 0 ? Number.POSITIVE_INFINITY : Math.max(0, kept.tokenAt + renewal - unixSeconds);
+  }
+
+  /** A token was made now. */
+  tokenMade(unixSeconds: number, guest: Guest): void {
+    const kept = this.#kept.get(guest);
+    if (kept !== undefined) kept.tokenAt = unixSeconds;
   }
 
   /** @param mayStay why somebody may not */

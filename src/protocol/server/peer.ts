@@ -42,6 +42,8 @@ export class Peer {
   isRefused = false;
   /** Why it is told to go, once it is. */
   farewell: PeerEnd | undefined;
+  /** When its auth-token is due to be renewed. */
+  tokenAt = Number.POSITIVE_INFINITY;
   /** Of the login that is being decided: an answer to an earlier one has no meaning. */
   login = 0;
 

@@ -112,11 +112,20 @@ export class Reception {
     this.#options.desk.release(this.#owner.unixSeconds(), guest);
   }
 
+  /** Tells a peer its next auth-token, if that is due (OpenVPN's check_send_auth_token). */
+  renewToken(now: number, peer: Peer): void {
+    const { guest, session } = peer;
+    const token = guest === undefined ? undefined : this.#token(now, peer, guest);
+    if (token === undefined) return;
+    const messages = composePush([`auth-token ${token}`]);
+    if (typeof messages !== "string") for (const message of messages) session?.say(message);
+  }
+
   #accept(now: number, peer: Peer, identity: Identity, isRenewal: boolean): void {
     const { desk, limits } = this.#options;
     const { name } = identity;
     const unixSeconds = this.#owner.unixSeconds();
-    if (isRenewal) return this.#renew(now, peer, unixSeconds);
+    if (isRenewal) return this.#renew(now, peer);
     if (identity.isSingle) for (const older of this.named(name)) this.#owner.replace(now, older);
     if (this.#count >= limits.maxClients) {
       const temporary = { backoff: FULL_BACKOFF_S, advance: "no" } as const;
@@ -129,20 +138,25 @@ export class Reception {
     const others = this.#byName.get(name);
     if (others === undefined) this.#byName.set(name, new Set([peer]));
     else others.add(peer);
-    const token = desk.token(unixSeconds, guest);
+    const token = this.#token(now, peer, guest);
     const options = token === undefined ? guest.options : [...guest.options, `auth-token ${token}`];
     peer.session?.decide(now, { kind: "accept", peerId: peer.id, options });
     this.#owner.admitted(now, peer);
   }
 
-  #renew(now: number, peer: Peer, unixSeconds: number): void {
+  #renew(now: number, peer: Peer): void {
     const { guest, session } = peer;
     if (guest === undefined || session === undefined) return;
     session.decide(now, { kind: "accept", peerId: peer.id, options: guest.options });
-    const token = this.#options.desk.token(unixSeconds, guest);
-    if (token === undefined) return;
-    const messages = composePush([`auth-token ${token}`]);
-    if (typeof messages !== "string") for (const message of messages) session.say(message);
+    this.renewToken(now, peer);
+  }
+
+  #token(now: number, peer: Peer, guest: Guest): string | undefined {
+    const { desk } = this.#options;
+    const unixSeconds = this.#owner.unixSeconds();
+    const token = desk.token(unixSeconds, guest);
+    peer.tokenAt = now + 1000 * desk.untilToken(unixSeconds, guest);
+    return token;
   }
 
   #refuse(

@@ -516,13 +516,14 @@ export class Server {
     }
     try {
       if (session.pollAt() <= now) session.handleTimeout(now);
+      if (peer.tokenAt <= now) this.#reception.renewToken(now, peer);
       this.#transmit(now, peer);
       for (let event = session.pollEvent(); event !== undefined; event = session.pollEvent()) {
         this.#handle(now, peer, event);
         if (this.#peers[peer.id] !== peer) return;
         this.#transmit(now, peer);
       }
-      this.#deadlines.set(peer.id + 1, session.pollAt());
+      this.#deadlines.set(peer.id + 1, Math.min(session.pollAt(), peer.tokenAt));
     } catch (error) {
       this.#fault(now, peer, error);
     }

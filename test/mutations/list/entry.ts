@@ -32,7 +32,7 @@ export const ENTRY = [
     ["      this.#attempts.failed(unixSeconds, user, from);\n", "", "that wrong passwords are counted"],
     ["    this.#attempts.succeeded(user, from);\n", "", "that guesses elsewhere do not lock a user out"],
     [
-      "    if (rules.lifetime > 0 && unixSeconds > token.began + rules.lifetime) return undefined;\n",
+      "    if (rules.lifetime > 0 && unixSeconds > token.began + rules.lifetime) return Number.POSITIVE_INFINITY;\n",
       "",
       "the end of a token's renewals",
     ],
@@ -80,6 +80,15 @@ export const ENTRY = [
       "that a session's certificate stays the same",
     ],
     ["cause: oneLine(cause)", "cause", "control characters in what is logged"],
+  ),
+  ...mutationsOf(
+    "protocol/server/server.ts",
+    ["      if (peer.tokenAt <= now) this.#reception.renewToken(now, peer);\n", "", "that a token is renewed in time"],
+    [
+      "Math.min(session.pollAt(), peer.tokenAt)",
+      "session.pollAt()",
+      "that a token is renewed also where nothing else is to be done",
+    ],
   ),
   ...mutationsOf(
     "protocol/server/client-name.ts",

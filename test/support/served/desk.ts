@@ -25,6 +25,8 @@ export class FakeDesk implements EntryDesk {
   readonly logins: ClientLogin[] = [];
   tokens = 0;
   hasTokens = false;
+  /** Between two of one guest. */
+  tokenSeconds = Number.POSITIVE_INFINITY;
   /** Who comes under a name takes the place of the one who is in. */
   isSingle = true;
   readonly #numbers = new Map<string, number>();
@@ -78,6 +80,10 @@ export class FakeDesk implements EntryDesk {
 
   token(): string | undefined {
     return this.hasTokens ? `SESS_ID_AT_${this.tokens++}` : undefined;
+  }
+
+  untilToken(): number {
+    return this.hasTokens ? this.tokenSeconds : Number.POSITIVE_INFINITY;
   }
 
   release(_unixSeconds: number, guest: Guest): void {
