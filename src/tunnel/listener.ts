@@ -302,6 +302,7 @@ export class Listener {
       if (peer === undefined) continue;
       for (const name of this.#server.update(now, peer, next)) later.add(name);
       if (peer.isUp) this.#join(now, peer);
+      this.#warn(now, peer, next);
     }
     if (later.size === 0) return [];
     return [`push: what has changed of ${[...later].join(", ")} counts for some clients when they come again`];
@@ -363,6 +364,12 @@ export class Listener {
       protocol: peer.link.isStream ? "tcp" : "udp",
       version: peer.session?.client?.version,
     });
+    this.#warn(now, peer, guest);
+  }
+
+  /** What of its file was not done as it is written. */
+  #warn(now: number, peer: Peer, { name, warnings }: Guest): void {
+    for (const text of warnings) this.#said.write(now, "warn", "peer.warning", text, whose(peer, name));
   }
 
   /** Tells the side where the client is now. */

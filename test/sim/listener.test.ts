@@ -193,6 +193,15 @@ describe("a login", () => {
     world.expectFlow(ann);
   });
 
+  test("what of a client's file is not done as it is written is said when it comes up", () => {
+    const world = new World(1);
+    world.desk.warnings = ["ccd/ann: iroute: 10.8.0.0/24 lies within the tunnel's own network"];
+    world.joined("ann");
+    expect(world.said("peer.warning")).toMatchObject([
+      { level: "warn", message: world.desk.warnings[0], fields: { name: "ann" } },
+    ]);
+  });
+
   test("auth-token: renewed in time, where nobody renegotiates for longer than one is good", () => {
     const world = new World(1);
     // Between two pings, which come every 10 s.

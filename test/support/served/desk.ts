@@ -24,6 +24,8 @@ export class FakeDesk implements EntryDesk {
   /** Logins that it judged. */
   readonly logins: ClientLogin[] = [];
   tokens = 0;
+  /** Of each guest. */
+  warnings: readonly string[] = [];
   hasTokens = false;
   /** Between two of one guest. */
   tokenSeconds = Number.POSITIVE_INFINITY;
@@ -70,7 +72,7 @@ export class FakeDesk implements EntryDesk {
         address6: undefined,
         networks: [new Cidr(address, 32)],
         since: unixSeconds,
-        warnings: [],
+        warnings: this.warnings,
       },
       options: ["topology subnet", `ifconfig ${address} 255.255.0.0`, "ping 10", "ping-restart 60"],
     };
