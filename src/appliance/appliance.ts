@@ -117,7 +117,8 @@ export class Appliance implements Turns {
     const parts = vpnParts(path, memory, log);
     const side = new RouterSide(path, this.#lan?.networks ?? [], (at, tunnel) => this.#lan?.tunnelChanged(at, tunnel));
     this.#dialing = new Dialing(parts, side, this.#wan.resolver);
-    this.#serving = new Serving({ parts, lan: this.#lan?.networks ?? [], state });
+    const isSettling = (): boolean => this.#wan.isSettling;
+    this.#serving = new Serving({ parts, lan: this.#lan?.networks ?? [], state, isSettling });
     this.#links = new LinkWatch(path, log, {
       wanUp: (at) => this.#wan.uplinks.start(at),
       wanDown: (at) => this.#wan.uplinks.stop(at, "the WAN link is down"),

@@ -5,6 +5,7 @@ import { Passwords } from "../platform/crypto/password.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import type { ServerConfig } from "../protocol/config/types.ts";
 import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
+import type { PoolLease } from "../protocol/server/pool.ts";
 import { Listener } from "../tunnel/listener.ts";
 import { ServedSide } from "./served-side.ts";
 import { keepPool, keptPool, type ServerKeys, serverKeys } from "./state/server.ts";
@@ -15,7 +16,13 @@ export interface ServingOptions {
   readonly parts: VpnParts;
   readonly lan: readonly Cidr[];
   readonly state: StateStore | undefined;
+  /** The network is there, but one of its addresses cannot be used yet. */
+  readonly isSettling: () => boolean;
 }
+
+/** Our choice: so long all addresses are waited for, so that what is said to be listened on is. */
+const SETTLE_MS = 3000;
+const NEVER = Number.POSITIVE_INFINITY;
 
 const unixSeconds = (): number => Math.floor(Date.now() / 1000);
 
@@ -47,13 +54,20 @@ export class Serving {
       passwords: this.#passwords,
       cookieKey: this.#keys.cookie,
     });
+    let listenBy = NEVER;
+    const listen = (at: number): void => {
+      if (at < listenBy && this.#options.isSettling()) return;
+      listenBy = NEVER;
+      const problem = listener.networkUp(at);
+      if (problem !== undefined) log.write("error", "server.failed", problem);
+    };
     return {
       get left() {
         return listener.left;
       },
       networkUp: (at) => {
-        const problem = listener.networkUp(at);
-        if (problem !== undefined) log.write("error", "server.failed", problem);
+        listenBy = at + SETTLE_MS;
+        listen(at);
       },
       networkDown: () => listener.networkDown(),
       reload: (at, next) => this.#reload(at, next, listener),
@@ -65,10 +79,11 @@ export class Serving {
         listener.discard(at);
       },
       poll: (at) => {
+        if (listenBy !== NEVER) listen(at);
         this.#passwords.poll(at);
         listener.poll(at);
       },
-      pollAt: () => Math.min(listener.pollAt(), this.#passwords.pollAt()),
+      pollAt: () => Math.min(listener.pollAt(), this.#passwords.pollAt(), listenBy),
       counters: () => ({ ...listener.counters(), "drop.password-queue-full": this.#passwords.overflow }),
       remarks: (at) =>
         listener.peers().map(({ upAt, ...fields }) => ({
@@ -86,7 +101,8 @@ export class Serving {
       random: systemRandom,
       tokenKey: keys.token,
     });
-    const leases = this.#entrance?.leases() ?? keptPool(now, state) ?? [];
+    const kept = this.#entrance?.leases() ?? keptPool(now, state) ?? [];
+    const leases = leasesOf(profile.leases, kept);
     for (const problem of entrance.restore(unixSeconds(), leases)) parts.log.write("warn", "pool.lease", problem);
     this.#entrance = entrance;
     return entrance;
@@ -107,4 +123,12 @@ export class Serving {
     for (const problem of [...untaken, ...guests.problems]) log.write("warn", "config.warning", problem);
     return true;
   }
+}
+
+/** Where the profile's file and what was kept differ about a name, its file is older, unless it is one that is only read. */
+function leasesOf(ofFile: readonly PoolLease[], kept: readonly PoolLease[]): PoolLease[] {
+  const fixed = ofFile.filter(({ isFixed }) => isFixed);
+  const known = new Set([...kept, ...fixed].map(({ name }) => name));
+  const isFixed = new Set(fixed.map(({ name }) => name));
+  return [...fixed, ...kept.filter(({ name }) => !isFixed.has(name)), ...ofFile.filter(({ name }) => !known.has(name))];
 }

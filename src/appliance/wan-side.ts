@@ -51,6 +51,14 @@ export class WanSide {
     return this.#uplinks.isUp;
   }
 
+  /** An IPv6 address of the settings is still looked for with somebody else (RFC 4862 5.4): nothing is heard there yet. */
+  get isSettling(): boolean {
+    const { address6 } = this.#settings.wan;
+    if (address6 === "off" || address6 === "auto") return false;
+    const own = this.#options.path.wan.v6.addressing.addresses.find(({ value }) => value.equals(address6.address));
+    return own === undefined || own.state === "tentative";
+  }
+
   get uplinks(): Uplinks {
     return this.#uplinks;
   }

@@ -1,4 +1,5 @@
 /** The networks that TCP is judged on: every combination of what a link may do, and a choice in which every pair occurs. */
+import { choices, pairwise as pairs } from "../pairwise.ts";
 import type { LinkFaults } from "../world/bad-link.ts";
 
 export type Family = 4 | 6;
@@ -27,7 +28,7 @@ const SIZES = [LOSS.length, DELAY.length, OTHER.length, MTU[4].length, FAMILY.le
 
 /** All 216, of IPv4 first. */
 export const cells = (): Cell[] =>
-  choices()
+  choices(SIZES)
     .map(cellOf)
     .sort((a, b) => a.family - b.family);
 
@@ -36,27 +37,7 @@ export const wires = (): Cell[] =>
   FAMILY.map((family) => ({ name: `wire, MTU 1500, IPv${family}`, family, mtu: 1500, delay: 0, faults: undefined }));
 
 /** Some of them, so that every two values of different kinds meet in one. */
-export function pairwise(): Cell[] {
-  const wanted = new Set(choices().flatMap(pairsOf));
-  const chosen: number[][] = [];
-  const gain = (choice: readonly number[]): number => pairsOf(choice).filter((pair) => wanted.has(pair)).length;
-  while (wanted.size > 0) {
-    const best = choices().reduce((a, b) => (gain(b) > gain(a) ? b : a));
-    chosen.push(best);
-    for (const pair of pairsOf(best)) wanted.delete(pair);
-  }
-  return chosen.map(cellOf);
-}
-
-function choices(): number[][] {
-  return SIZES.reduce<number[][]>(
-    (lists, size) => lists.flatMap((list) => Array.from({ length: size }, (_, i) => [...list, i])),
-    [[]],
-  );
-}
-
-const pairsOf = (choice: readonly number[]): string[] =>
-  choice.flatMap((x, i) => choice.slice(i + 1).map((y, j) => `${i}=${x} ${i + 1 + j}=${y}`));
+export const pairwise = (): Cell[] => pairs(SIZES).map(cellOf);
 
 function cellOf(choice: readonly number[]): Cell {
   const [loss, delay, other, size, family] = choice as [number, number, number, number, number];

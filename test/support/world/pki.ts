@@ -55,16 +55,45 @@ export async function makePki(dir: string): Promise<void> {
   await leaf(dir, ca, "client", CLIENT_AUTH, -1, 30);
   await leaf(dir, ca, "client-expired", CLIENT_AUTH, -30, -2);
   await leaf(dir, other, "client-other", CLIENT_AUTH, -1, 30);
+  await revoke(dir, ca, [await leaf(dir, ca, "client-revoked", CLIENT_AUTH, -1, 30)]);
+  staticKeys(dir);
+}
+
+/** The same of a server: `client-a` and so on, which is a file's name and its CN; and a second `crl.pem`, `crl-b.pem`, which revokes `client-b` too. */
+export async function makeServerPki(dir: string, clients: readonly string[]): Promise<void> {
+  x509.cryptoProvider.set(crypto);
+  const ca = await authority(dir, "ca");
+  const other = await authority(dir, "ca-other");
+  await leaf(dir, ca, "server", SERVER_AUTH, -1, 30);
+  const certificates = new Map<string, x509.X509Certificate>();
+  for (const name of clients) certificates.set(name, await leaf(dir, ca, `client-${name}`, CLIENT_AUTH, -1, 30));
+  await leaf(dir, ca, "client-expired", CLIENT_AUTH, -30, -2);
+  await leaf(dir, other, "client-other", CLIENT_AUTH, -1, 30);
   const revoked = await leaf(dir, ca, "client-revoked", CLIENT_AUTH, -1, 30);
+  await revoke(dir, ca, [revoked]);
+  await revoke(dir, ca, [revoked, certificates.get("b") ?? revoked], "crl-b.pem");
+  staticKeys(dir);
+}
+
+async function revoke(
+  dir: string,
+  ca: Authority,
+  certificates: readonly x509.X509Certificate[],
+  file = "crl.pem",
+): Promise<void> {
+  const revocationDate = new Date(Date.now() - DAY);
   const crl = await x509.X509CrlGenerator.create({
     issuer: ca.certificate.subject,
-    thisUpdate: new Date(Date.now() - DAY),
+    thisUpdate: revocationDate,
     nextUpdate: new Date(Date.now() + 30 * DAY),
     signingAlgorithm: EC,
     signingKey: ca.keys.privateKey,
-    entries: [{ serialNumber: revoked.serialNumber, revocationDate: new Date(Date.now() - DAY) }],
+    entries: certificates.map(({ serialNumber }) => ({ serialNumber, revocationDate })),
   });
-  writeFileSync(join(dir, "crl.pem"), `${x509.PemConverter.encode(crl.rawData, "X509 CRL")}\n`);
+  writeFileSync(join(dir, file), `${x509.PemConverter.encode(crl.rawData, "X509 CRL")}\n`);
+}
+
+function staticKeys(dir: string): void {
   for (const name of ["static", "static-other"]) writeFileSync(join(dir, `${name}.key`), staticKey(), { mode: 0o600 });
   if (openvpnIsAtLeast(2, 5)) makeV2Keys(dir);
 }
