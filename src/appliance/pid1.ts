@@ -29,6 +29,8 @@ import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 const DISK_LOOK_EVERY_MS = 2000;
 /** The same while a disk is likely to appear at any moment. */
 const DISK_LOOK_SOON_MS = 100;
+/** A server's, which takes other files while it runs. */
+const FILES_LOOK_EVERY_MS = 30_000;
 const NIC_LOOK_EVERY_MS = 1000;
 const RETRY_AFTER_MS = 5000;
 const SAY_AGAIN_EVERY_MS = 60_000;
@@ -210,7 +212,7 @@ class Machine {
       return await between(options, async (appliance) => {
         this.#appliance = appliance;
         if (this.#leaving !== undefined) appliance.leave(this.#leaving);
-        const exchanged = await this.#loop(appliance, new CardWatch(log, nics, loaded.settings));
+        const exchanged = await this.#loop(appliance, loaded, new CardWatch(log, nics, loaded.settings));
         appliance.stop(monotonic(), "the network cards or the config disk change");
         return exchanged;
       });
@@ -220,16 +222,23 @@ class Machine {
   }
 
   /** @returns the new cards where they are why it ended */
-  async #loop(appliance: Appliance, cards: CardWatch): Promise<ChosenNics | undefined> {
+  async #loop(appliance: Appliance, loaded: LoadResult, cards: CardWatch): Promise<ChosenNics | undefined> {
     let diskAt = monotonic() + DISK_LOOK_EVERY_MS;
     let cardsAt = monotonic() + NIC_LOOK_EVERY_MS;
     let diskHasChanged = false;
+    const isServer = loaded.ok && loaded.config.role === "server";
     let exchanged: ChosenNics | undefined;
     const lookAtDisk = (now: number): void => {
       this.#power.lookForButtons();
-      // With a configuration that works the disk is let alone, and the buttons have had time to appear as well.
-      diskAt = this.#disk.taken.ok ? Number.POSITIVE_INFINITY : now + DISK_LOOK_EVERY_MS;
-      if (!this.#disk.taken.ok) diskHasChanged = this.#disk.hasChanged();
+      // With a client's configuration that works the disk is let alone, and the buttons have had time to appear as well.
+      if (isServer) {
+        diskAt = now + FILES_LOOK_EVERY_MS;
+        if (this.#disk.hasOtherFiles()) appliance.reconnect();
+        return;
+      }
+      const { taken } = this.#disk;
+      diskAt = taken.ok ? Number.POSITIVE_INFINITY : now + DISK_LOOK_EVERY_MS;
+      if (!taken.ok) diskHasChanged = this.#disk.hasChanged();
     };
     const lookAtCards = (now: number): void => {
       cardsAt = now + NIC_LOOK_EVERY_MS;

@@ -1,6 +1,7 @@
 /** The configuration as the machine's disks hold it now, and what was last made of it. */
+import { createHash } from "node:crypto";
 import type { Log } from "../../lib/log.ts";
-import { type LoadResult, loadProfile } from "../profile.ts";
+import { type ConfigReader, type LoadResult, loadProfile } from "../profile.ts";
 import { DEFAULT_SETTINGS, withoutDhcp } from "../settings.ts";
 import { type ConfigDisk, findConfigDisk, releaseConfigDisk } from "./find.ts";
 
@@ -17,6 +18,9 @@ export class DiskSource {
   readonly #log: Log;
   #disk: ConfigDisk | undefined;
   #taken: LoadResult = NO_CONFIGURATION;
+  /** Of every file that was read for it, and for what was read last. */
+  #takenDigest = "";
+  #digest = "";
 
   constructor(log: Log) {
     this.#log = log;
@@ -30,7 +34,7 @@ export class DiskSource {
   /** Takes what the disk holds; undefined: there is no config disk. */
   tryTake(): LoadResult | undefined {
     const loaded = this.#read();
-    if (loaded !== undefined) this.#taken = loaded;
+    if (loaded !== undefined) this.#take(loaded);
     return loaded;
   }
 
@@ -38,7 +42,7 @@ export class DiskSource {
   take(): LoadResult {
     const loaded = this.#read();
     if (loaded === undefined) this.#sayMissing();
-    this.#taken = loaded ?? NO_CONFIGURATION;
+    this.#take(loaded ?? NO_CONFIGURATION);
     return this.#taken;
   }
 
@@ -51,6 +55,16 @@ export class DiskSource {
     return true;
   }
 
+  /** A disk is there whose files are others than those that were taken, in whatever: a list of revoked certificates, a client's file. */
+  hasOtherFiles(): boolean {
+    return this.#read() !== undefined && this.#digest !== this.#takenDigest;
+  }
+
+  #take(loaded: LoadResult): void {
+    this.#taken = loaded;
+    this.#takenDigest = this.#digest;
+  }
+
   /** The disk is let go of at once, so that it can be exchanged. */
   #read(): LoadResult | undefined {
     const { disk } = findConfigDisk();
@@ -60,7 +74,17 @@ export class DiskSource {
     if (before?.device !== disk.device || before.content !== disk.content) {
       this.#log.write("info", "disk.found", "", { device: disk.device, content: disk.content });
     }
-    const loaded = loadProfile(disk.reader, { place: `the config disk (${disk.device})`, ...disk.options });
+    const hash = createHash("sha256");
+    const read: ConfigReader["read"] = (name) => {
+      const content = disk.reader.read(name);
+      hash.update(`${name}\0`).update(content ?? "");
+      return content;
+    };
+    const loaded = loadProfile(
+      { list: (folder) => disk.reader.list(folder), read },
+      { place: `the config disk (${disk.device})`, ...disk.options },
+    );
+    this.#digest = hash.digest("hex");
     releaseConfigDisk();
     return loaded;
   }

@@ -137,7 +137,10 @@ export class ServedWorld {
     lines: readonly string[],
     { without = [], server = "", users = false, files = {} }: ServeOptions = {},
   ): void {
-    const names = ["ca.crt", "server.crt", "server.key", "static.key", "crl.pem", "v2-server.key"];
+    // An old openvpn makes no keys of tls-crypt-v2.
+    const names = ["ca.crt", "server.crt", "server.key", "static.key", "crl.pem", "v2-server.key"].filter((name) =>
+      existsSync(join(this.dir, name)),
+    );
     const taken = Object.fromEntries(names.map((name) => [name, readFileSync(join(this.dir, name))]));
     const toml = [
       `[wan]\naddress = "${WAN}/24"\ngateway = "203.0.113.1"\naddress6 = "${WAN6}/64"\ngateway6 = "2001:db8:113::1"`,
@@ -337,6 +340,3 @@ function merged(stock: readonly string[], lines: readonly string[], without: rea
   const gone = new Set([...lines.map(word).filter((name) => name !== "push" && name !== "route"), ...without]);
   return [...stock.filter((line) => !gone.has(word(line))), ...lines, ""].join("\n");
 }
-
-/** Whether a file that the world made is there. */
-export const made = (world: ServedWorld, name: string): boolean => existsSync(join(world.dir, name));
