@@ -7,6 +7,7 @@ import { ENTRY } from "./list/entry.ts";
 import { HOST } from "./list/host.ts";
 import { IP6 } from "./list/ip6.ts";
 import { IPV6_APPLIANCE } from "./list/ipv6-appliance.ts";
+import { LISTENER } from "./list/listener.ts";
 import { PROTOCOL } from "./list/protocol.ts";
 import { ROUTER } from "./list/router.ts";
 import { SERVER } from "./list/server.ts";
@@ -26,6 +27,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...PROTOCOL,
   ...TLS,
   ...SERVER,
+  ...LISTENER,
   ...ENTRY,
   ...SERVER_CONFIG,
   ...WIRE,

@@ -1,0 +1,173 @@
+/** A server of many clients: whose packets are whose, what strangers get, who takes whose place, and what one peer's fault touches. */
+import { mutationsOf } from "../mutation.ts";
+
+export const LISTENER = [
+  ...mutationsOf(
+    "lib/count-limit.ts",
+    ["if (!this.allows(now)) return false;", "", "the bound of a count in a time"],
+    ["=== Number.NEGATIVE_INFINITY) return;", "=== 0) return;", "that nothing is given back twice"],
+  ),
+  ...mutationsOf(
+    "protocol/server/address-table.ts",
+    [
+      "if (((i - home) & mask) < ((i - hole) & mask)) continue;",
+      "",
+      "who moves up into a hole of the table of addresses",
+    ],
+    ["own[k + 3] === words[at + 3] &&", "", "the address that a peer is known by"],
+    [
+      "this.#port[peer] === (port | (socket << 16)) &&",
+      "this.#port[peer]! << 16 === port << 16 &&",
+      "the socket that a peer is known by",
+    ],
+  ),
+  ...mutationsOf(
+    "protocol/server/demux.ts",
+    [
+      "if (peer >= this.#capacity || this.#isHere[peer] === 0) return UNKNOWN_PEER;",
+      "",
+      "that a number of nobody is nobody's",
+    ],
+    ["? peer : FLOAT - peer;", "? peer : peer;", "that a client moves only by a packet that opens"],
+    [
+      "if (this.#isSession(peer, at + 1)) return peer;",
+      "return peer;",
+      "the session id of control packets at a client's address",
+    ],
+    ["    this.#isHere[peer] = 0;\n", "", "that the number of who has left is nobody's"],
+    [
+      "    this.#owner[rival] = NOBODY;\n    this.#addresses.enter(rival);\n",
+      "",
+      "that who waits at an address gets it",
+    ],
+  ),
+  ...mutationsOf(
+    "protocol/server/strangers.ts",
+    ["if (isReset && !this.#answers.allows(now)) return LIMITED;", "", "connect-freq-initial"],
+    ["    if (isReset) this.#answers.take(now);\n", "", "that answers count"],
+    [
+      "if (!this.#used.add(admission.resumed.ownSessionId)) return DROP_CONTROL_REPLAY;",
+      "",
+      "that a cookie begins one session",
+    ],
+    ["      this.#answers.giveBack();\n", "", "that a client that has come back does not count among strangers"],
+    ["return this.#sessions?.take(now) !== false;", "return true;", "connect-freq"],
+  ),
+  ...mutationsOf("protocol/server/used-cookies.ts", [
+    "if (this.#used.size > REMEMBERED && oldest !== undefined)",
+    "if (false as boolean)",
+    "the bound of the cookies that are remembered",
+  ]),
+  ...mutationsOf("protocol/server/newcomers.ts", [
+    "if (this.#crowd[place]! <= most) continue;",
+    "if (this.#crowd[place]! < most) continue;",
+    "that the oldest of a crowd goes first",
+  ]),
+  ...mutationsOf(
+    "protocol/server/server.ts",
+    [
+      "if (this.#newcomers.count >= MAX_NEWCOMERS) {",
+      "if (false as boolean) {",
+      "the bound of those who have not logged in",
+    ],
+    [
+      "if (session.proofs === proofs || this.#peers[peer.id] !== peer) return;",
+      "",
+      "that a client moves only by what it has made",
+    ],
+    [
+      "if (other !== undefined && other.guest !== undefined) {",
+      "if (false as boolean) {",
+      "that nobody moves to another client's address",
+    ],
+    [
+      "      this.#opened.count = Math.min(before, this.#opened.count);\n",
+      "",
+      "that what came from another client's address is not delivered",
+    ],
+    ["there.guest === undefined ? there :", "true ? there :", "that a stranger at a client's address does not end it"],
+    [
+      'if (now - peer.since >= FIRST_PACKET_MS) this.end(now, peer, { kind: "stream-silent" });\n      else ',
+      "",
+      "the end of a connection over which nothing comes",
+    ],
+    [
+      'return this.end(now, peer, { kind: "stream-stranger", drop: SESSION_DROP_NAMES[~admission]! });',
+      "return;",
+      "the end of a connection that begins with no client's packet",
+    ],
+    [
+      "    this.#newcomers.remove(peer.id);\n    const owner",
+      "    const owner",
+      "that who has logged in is no newcomer",
+    ],
+    [
+      'if (owner !== undefined) this.end(now, owner, { kind: "replaced" });',
+      "",
+      "that a client whose login is accepted takes over the address that it is at",
+    ],
+    ["    opened.peer.fill(peer.id, first, opened.count);\n", "", "whose opened packets are"],
+    ["    if (session !== undefined) this.drops.add(session.drops);\n", "", "the drops of sessions that are over"],
+    [
+      "if (this.isClosed) return this.counters.bump(CLOSED);",
+      "",
+      "that nobody new is answered while the server leaves",
+    ],
+  ),
+  ...mutationsOf(
+    "protocol/server/reception.ts",
+    [
+      "          if (peer.login !== serial) return;\n",
+      "",
+      "that a password's answer is about the login that it was asked for",
+    ],
+    [
+      "if (identity.isSingle) for (const older of this.named(name)) this.#owner.replace(now, older);",
+      "",
+      "that a newer session of a name takes the older one's place",
+    ],
+    ["if (this.#count >= limits.maxClients) {", "if (false as boolean) {", "max-clients"],
+    ["    this.#options.desk.release(this.#owner.unixSeconds(), guest);\n", "", "that what a client had is given back"],
+    [
+      "const earlier = isRenewal ? peer.guest : undefined;",
+      "const earlier = undefined;",
+      "that a renegotiation is by the same client",
+    ],
+  ),
+  ...mutationsOf(
+    "protocol/server/admission.ts",
+    [
+      "if (maxAgeDays !== undefined && isOlder(metadata, unixSeconds - maxAgeDays * DAY_S)) return DROP_CONTROL_KEY_AGE;",
+      "",
+      "tls-crypt-v2-max-age",
+    ],
+    [
+      "if (metadata.length < TIMESTAMP_LEN || metadata[0] !== METADATA_TIMESTAMP) return true;",
+      "if (metadata.length < TIMESTAMP_LEN) return false;",
+      "that with tls-crypt-v2-max-age a key says how old it is",
+    ],
+    [
+      "if (!isReset || packet.packetId !== 0 || packet.acks.length > 0) return DROP_CONTROL_UNEXPECTED;",
+      "",
+      "what the first packet of a connection is",
+    ],
+  ),
+  ...mutationsOf(
+    "tunnel/listener.ts",
+    [
+      "if (isOtherAuthority(before, config)) this.#server.renegotiateAll(now);",
+      "",
+      "that another revocation list is asked at once",
+    ],
+    ["now >= this.#leaveBy;", "false;", "that a goodbye has an end"],
+  ),
+  ...mutationsOf(
+    "protocol/exchange/rekey.ts",
+    ["    if (now < this.#previousEndsAt) return;\n", "", "that the exchange before is heard for a while"],
+    [
+      "    this.#previousEndsAt = now + this.#parts.control.handWindow * 1000;\n",
+      "",
+      "that the exchange before is let go of in the end",
+    ],
+  ),
+];
