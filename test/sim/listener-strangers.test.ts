@@ -63,7 +63,7 @@ describe.each(WRAPS)("first packets of nobody: $kind", (wrap) => {
     const count = Math.floor(FLOOD / WRAPS.length);
     for (let n = 0; n < count; n++) {
       world.strange(spoofed(n), n % 2 === 0 ? first : junk);
-      if (n % 100 === 0) world.now += 25;
+      if (n % 100 === 0) world.run(25);
     }
     const answers = world.sent.slice(before).filter(({ to }) => to.address.w3 >>> 24 === 0x0b);
     const windows = 1 + Math.floor((world.now - start) / 10_000);
@@ -260,3 +260,13 @@ test("random, cut and changed packets of every kind, from everywhere: the server
     world.expectFlow(ann);
   }
 }, 60_000);
+
+test("a datagram with the number of a client that comes over a connection does not touch it", () => {
+  const world = new World(1);
+  const ann = world.joined("ann", { isStream: true });
+  const bytes = world.sealUp(ann, packet(1));
+  for (const forged of [bytes, bytes.with(20, 0), bytes.subarray(0, 12)]) world.strange(spoofed(1), forged);
+  world.run(1000);
+  expect([world.said("peer.down"), world.listener.counters()["peer-unknown"]]).toEqual([[], 3]);
+  world.expectFlow(ann);
+});

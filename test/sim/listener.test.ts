@@ -390,3 +390,16 @@ test("while it leaves nobody new is answered", () => {
   world.run(1500);
   expect([world.listener.left, world.sent.length]).toEqual([false, before]);
 });
+
+test.each(["comp-lzo", "comp-lzo no", "compress", "compress stub-v2", "compress lz4"])(
+  "a client with %s in its profile, which this server has not: both frame packets the same",
+  (line) => {
+    const world = new World(1);
+    const ann = world.joined("ann", { lines: [line] });
+    expect(ann.options).toContain("compress stub-v2");
+    world.expectFlow(ann);
+    const bob = world.joined("bob");
+    expect(bob.options.some((option) => option.startsWith("comp"))).toBe(false);
+    world.expectFlow(bob);
+  },
+);

@@ -19,6 +19,9 @@ import {
   optionsStringValue,
 } from "./peer-info.ts";
 
+/** What a client with compression in its profile can be told instead; "none": it has no such line. */
+export type ClientCompression = "none" | "comp-lzo no" | "compress stub-v2";
+
 export interface ClientAbilities {
   /** Upper case, as the client lists them. */
   readonly ciphers: readonly string[];
@@ -41,6 +44,8 @@ export interface ClientAbilities {
   readonly pushUpdate: boolean;
   /** It takes tun-mtu (IV_MTU). */
   readonly takesMtu: boolean;
+  /** It frames packets as its own comp-lzo or compress asks for, and does not know that this server has none (`compress migrate`). */
+  readonly compression: ClientCompression;
   /** IV_VER: what it calls itself. */
   readonly version: string | undefined;
 }
@@ -70,6 +75,7 @@ export function clientAbilities(peerInfo: string | undefined, options: string): 
     temporaryFailures: (proto & IV_PROTO_AUTH_FAIL_TEMP) !== 0,
     pushUpdate: (proto & IV_PROTO_PUSH_UPDATE) !== 0,
     takesMtu: /^\d{1,5}$/.test(values.get("IV_MTU") ?? ""),
+    compression: clientCompression(options, values.get("IV_COMP_STUBv2") === "1"),
     version: values.get("IV_VER"),
   };
 }
@@ -91,12 +97,17 @@ export function planKeys(
     digest: data.auth,
     derivation: client.keyExport ? "ekm" : "prf",
     peerId: client.dataV2 ? peerId : PEER_ID_NONE,
-    compression: data.compression,
+    // The profile of one end alone cannot be right: what goes without compression in any case is pushed to the client.
+    compression: data.compression === "none" ? client.compression : data.compression,
     // These two are told by protocol-flags.
     dynamicTlsCrypt: client.dynamicTlsCrypt && client.controlExit,
     epoch: hasEpoch && client.dataEpoch && client.controlExit && isAead(cipher),
   };
 }
+
+/** OpenVPN's options string says of any framing "comp-lzo" (options.c, options_string; multi.c, multi_client_set_protocol_options). */
+const clientCompression = (options: string, hasStub: boolean): ClientCompression =>
+  !options.split(",").includes("comp-lzo") ? "none" : hasStub ? "compress stub-v2" : "comp-lzo no";
 
 /** The server's order decides. data-ciphers-fallback is for a client that says nothing of ciphers. */
 function chooseCipher({ ciphers, fallbackCipher }: DataConfig, client: ClientAbilities): CipherName | undefined {

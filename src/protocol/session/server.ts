@@ -316,7 +316,8 @@ export class ServerSession {
     if (plan === undefined) return this.#refuse(now, NO_CIPHER);
     const isSaid = verdict.options.some((option) => option.startsWith("tun-mtu "));
     const mtu = client.takesMtu && !isSaid ? [`tun-mtu ${this.#config.tunnel.mtu}`] : [];
-    const push = composePush([...verdict.options, ...composePlan(plan, client.controlExit), ...mtu]);
+    const framing = plan.compression === this.#config.data.compression ? [] : [plan.compression];
+    const push = composePush([...verdict.options, ...composePlan(plan, client.controlExit), ...framing, ...mtu]);
     if (typeof push === "string") return this.#end(now, { kind: "unusable", directive: "push", problem: push });
     const configured = { kind: "configured", client, plan, push } as const;
     this.#move(configured);
