@@ -76,6 +76,10 @@ test("networks that the LAN or another peer has are told, and stay theirs; the o
     udp({ src: "192.168.50.130", dst: HOST }, 1, 2, data),
   );
   expect([s.toLan(), s.tunnel.drops.snapshot()]).toEqual([[], { TunnelForeignSource: 2 }]);
+  // Who had it first keeps it when the other one leaves.
+  s.router.leave(3);
+  expect(peersOf("10.20.1.1", "10.20.3.3")).toEqual(["2", "2"]);
+  s.join(3, "10.20.0.0/16", "10.20.3.0/24");
   s.router.leave(2);
   expect(peersOf("10.20.1.1", "10.20.3.3")).toEqual(["3", "3"]);
   s.router.leave(3);

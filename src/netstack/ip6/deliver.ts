@@ -430,7 +430,8 @@ export class Ip6 {
 
 /** Addresses that never stand in a packet on a link (RFC 4291 2.5.2, 2.5.3, 2.7; RFC 6890 for mapped ones). */
 function martianOf(d: DataView, at: number): DropCode {
-  const [src, dst] = [at + IPV6_SRC, at + IPV6_DST];
+  const src = at + IPV6_SRC;
+  const dst = at + IPV6_DST;
   if (ipv6IsMulticast(d, src) || ipv6IsLoopback(d, src) || ipv6IsMapped(d, src)) return Drop.Ipv6MartianSource;
   if (ipv6IsMulticast(d, dst)) return ipv6MulticastScope(d, dst) < 2 ? Drop.Ipv6MartianDestination : Drop.None;
   if (ipv6IsUnspecified(d, dst) || ipv6IsLoopback(d, dst) || ipv6IsMapped(d, dst)) return Drop.Ipv6MartianDestination;

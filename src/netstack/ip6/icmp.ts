@@ -88,14 +88,14 @@ export class Icmp6 {
     // Only hosts of the link itself hear of errors.
     ipv6ReadWords(d, p.at + IPV6_SRC, this.#words, 0);
     if (!isFar && !own.onLink(this.#words)) return false;
-    const source = this.#sourceFor(p);
-    if (source === undefined) return false;
     const out = this.#output;
     // As in Linux (net.ipv6.icmp.ratemask): errors of another kind must not starve path MTU discovery.
     if (type !== ICMPV6_TOO_BIG && !this.#mayTell(now, p)) {
       out.countDrop(Drop.RateLimited);
       return false;
     }
+    const source = this.#sourceFor(p);
+    if (source === undefined) return false;
     const len = Math.min(IPV6_MIN_MTU, IPV6_HEADER_LEN + ICMPV6_HEADER_LEN + p.len);
     const to = out.link.frame(len);
     const message = to + IPV6_HEADER_LEN;
