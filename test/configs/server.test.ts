@@ -284,6 +284,35 @@ describe("problems", () => {
     expect(found[0]).toStartWith(`${text.split("\n").length - 1} ${wanted}`);
   });
 
+  // By hand, with the line that is named.
+  const HAND = `mode server\ntls-server\n${OWN}`;
+  test.each([
+    [
+      "topology subnet\nifconfig 10.8.0.1 255.255.255.0\nifconfig-pool 10.9.0.5 10.9.0.9",
+      "10 ifconfig-pool: is not inside",
+    ],
+    [
+      "ifconfig 10.8.0.1 10.8.0.2\nifconfig-pool 10.8.0.4 10.9.255.255",
+      "9 ifconfig-pool: 131068 addresses are more than",
+    ],
+    ["ifconfig 10.8.0.1 10.8.0.2\nifconfig-pool 10.8.0.9 10.8.0.4", "9 ifconfig-pool: 10.8.0.4 comes before 10.8.0.9"],
+    ["ifconfig 10.8.0.1 10.8.0.2\nifconfig-pool 10.8.0.x 10.8.0.4", "9 ifconfig-pool: "],
+    ["ifconfig 10.8.0.1 10.8.0.2\nifconfig-pool 10.8.0.4 10.8.0.9 255.255.255.0", "9 ifconfig-pool: a netmask is only"],
+    ["topology subnet\nifconfig 10.8.0.1 10.8.0.2", "9 ifconfig: "],
+    ["topology subnet\nifconfig 10.8.0.0 255.255.255.0", "9 ifconfig: 10.8.0.0 is the network's"],
+    ["ifconfig 10.8.0.1 10.8.0.1", "8 ifconfig: the two addresses are the same"],
+    ["ifconfig 0.0.0.0 10.8.0.1", "8 ifconfig: "],
+    ["ifconfig-pool 10.8.0.4 10.8.0.9\nifconfig-ipv6 fd00::1/64 fd00::2", "8 ifconfig-pool: needs ifconfig"],
+    ["ifconfig-ipv6 fd00::1/64 x", "8 ifconfig-ipv6: "],
+    ["ifconfig-ipv6 fe80::1/64 fe80::2", "8 ifconfig-ipv6: fe80::1/64 is no network of hosts"],
+    ["ifconfig-ipv6 fd00::1/64 fd00::2\nifconfig-ipv6-pool fd00:1::/64", "9 ifconfig-ipv6-pool: is not inside"],
+    ["ifconfig 10.8.0.1 10.8.0.2\nifconfig-pool-persist x", "9 ifconfig-pool-persist: needs a pool"],
+  ])("by hand: %j", (lines, wanted) => {
+    const found = problems(`${HAND}${lines}\n`);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toStartWith(wanted);
+  });
+
   test("what decides who may connect is refused with what takes its place, in files of this machine", () => {
     const remedies = {
       "auth-user-pass-verify /etc/openvpn/check.sh via-file": /users\.txt.*morgana passwd/,
@@ -349,6 +378,8 @@ describe.skipIf(OPENVPN === undefined)("the real openvpn", () => {
     ["mode server\ntls-server\nifconfig 10.8.0.1 10.8.0.2\nifconfig-pool 10.8.0.5 10.8.0.9 255.255.255.0", false],
     ["mode server\ntls-server\nifconfig 10.8.0.1 10.8.0.2\nifconfig-ipv6-pool fd00::/64", false],
     ["mode server\ntls-server\nifconfig 10.8.0.1 10.8.0.2\nifconfig-pool-persist x", false],
+    ["mode server\ntls-server\nifconfig 10.8.0.1 10.8.0.2\nifconfig-pool 10.8.0.4 10.9.255.255", false],
+    ["mode server\ntls-server\nifconfig 10.8.0.1 10.8.0.1", false],
   ])("openvpn and we: %j is %p", (lines, isTaken) => {
     expect(both(`${lines}\n${OWN}`)).toEqual([isTaken, isTaken]);
   });
