@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
-import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readFileOrPipe } from "../platform/sys/file.ts";
@@ -33,11 +33,35 @@ test("an invalid one: nothing on stdout, FILE:LINE: directive: problem on stderr
 test("a server's profile: resolved on stdout, and --server says that it has to be one", () => {
   const { status, out, err } = check("--server", "server/install-script.conf");
   expect(out).toContain("\nifconfig-pool 10.8.0.2 10.8.0.254 255.255.255.0\n");
-  expect(err.split("\n").map((line) => line.split(": ")[1])).toEqual(["ecdh-curve", "status", undefined]);
+  const warned = err.split("\n").map((line) => line.split(": ")[1]);
+  expect(warned).toEqual(["ecdh-curve", "client-config-dir", "status", undefined]);
   expect(status).toBe(0);
   const wrong = check("--client", "server/install-script.conf");
   expect(wrong.err).toContain("server/install-script.conf:10: server: this is a server's profile");
   expect(wrong.status).toBe(1);
+});
+
+test("of a server its clients' files and its users are checked as well, by the appliance.toml beside it", () => {
+  const folder = mkdtempSync(join(tmpdir(), "morgana-check-"));
+  const file = join(folder, "server.conf");
+  try {
+    cpSync(join(CONFIGS, "server"), folder, { recursive: true });
+    const profile = readFileSync(join(folder, "install-script.conf"), "utf8");
+    writeFileSync(file, `${profile}verify-client-cert none\n`);
+    writeFileSync(join(folder, "ccd/broken"), "iroute nowhere\n");
+    const { status, out, err } = check(file);
+    expect([status, out]).toEqual([1, ""]);
+    expect(err).toContain(`${file}:31: verify-client-cert: none would let in whoever has no certificate`);
+    expect(err).toContain("ccd/broken:1: iroute: ");
+    rmSync(join(folder, "ccd/broken"));
+    writeFileSync(join(folder, "appliance.toml"), '[server]\nusers = "users.txt"\n');
+    expect(check(file).err).toContain('appliance.toml:2: server.users: the file "users.txt" is not there');
+    const hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWhhc2hzb21laGFzaHNvbWVoYXNoc29tZWhhc2g";
+    writeFileSync(join(folder, "users.txt"), `ann:${hash}\n`);
+    expect(check(file).status).toBe(0);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("what the TLS library cannot work with is a problem at its line", () => {

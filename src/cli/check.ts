@@ -2,6 +2,9 @@
 import { basename, dirname, join, normalize } from "node:path";
 import { parseArgs } from "node:util";
 import { folderReader } from "../appliance/config-source.ts";
+import { SETTINGS_FILE } from "../appliance/profile.ts";
+import { readServerFiles } from "../appliance/profile-server.ts";
+import { parseSettings } from "../appliance/settings.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { readFileOrPipe, readPlainFile } from "../platform/sys/file.ts";
 import type { ReadFile } from "../protocol/config/beside.ts";
@@ -10,12 +13,15 @@ import { oneLine } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
 import { formatProblem, inOrder } from "../protocol/config/problem.ts";
 import type { DefaultCredentials } from "../protocol/config/resolve-client.ts";
+import type { ConfigProblem, DialConfig, ServerConfig } from "../protocol/config/types.ts";
+import { decodeUtf8 } from "../protocol/config/utf8.ts";
 import { usageError } from "./help.ts";
 
 const HELP = `usage: morgana check [--client|--server] FILE
 
 Parses and validates an OpenVPN file and the files that it names, which lie beside it (of an absolute path the longest
-tail that lies there is taken; auth.txt serves a bare auth-user-pass). --client and --server say which role it must have.
+tail that lies there is taken; auth.txt serves a bare auth-user-pass; of a server the files of client-config-dir, and users
+where an appliance.toml names them). --client and --server say which role it must have.
 
 stdout: the resolved configuration as a valid OpenVPN file, secrets included. stderr: warnings and problems, one a
 line, as FILE:LINE: directive: problem. Exit status: 0 valid, 1 problems, 2 wrong usage or unreadable file.
@@ -56,17 +62,44 @@ export async function check(argv: string[]): Promise<number> {
     expected: values.client ? "client" : values.server ? "server" : undefined,
     defaultCredentials: auth === undefined ? undefined : credentials(auth),
   });
-  const tls =
-    result.ok && result.config.role !== "static"
-      ? checkTls(result.config, Math.floor(Date.now() / 1000))
-      : { problems: result.ok ? [] : result.problems, warnings: [] };
-  for (const { isWarning, found } of inOrder([...result.warnings, ...tls.warnings], tls.problems))
+  const { problems, warnings } = result.ok ? checkFiles(result.config) : { problems: result.problems, warnings: [] };
+  for (const { isWarning, found } of inOrder([...result.warnings, ...warnings], problems))
     process.stderr.write(`${oneLine(formatProblem(found))}${isWarning ? " (warning)" : ""}\n`);
-  if (!result.ok || tls.problems.length > 0) return 1;
+  if (!result.ok || problems.length > 0) return 1;
   process.stdout.write(
     `# ${basename(file).replace(/[^ -~]/g, "?")}, resolved by morgana check\n${formatConfig(result.config)}`,
   );
   return 0;
+}
+
+interface Told {
+  readonly problems: readonly ConfigProblem[];
+  readonly warnings: readonly ConfigProblem[];
+}
+
+/** Certificates and keys, and of a server what its clients and users are told by. */
+function checkFiles(config: DialConfig | ServerConfig): Told {
+  if (config.role === "static") return { problems: [], warnings: [] };
+  const tls = checkTls(config, Math.floor(Date.now() / 1000));
+  if (config.role !== "server") return tls;
+  const files = checkServerFiles(config);
+  return { problems: [...tls.problems, ...files.problems], warnings: [...tls.warnings, ...files.warnings] };
+}
+
+/** Whether there are users only an appliance.toml beside the profile says, which the appliance would go by. */
+function checkServerFiles(config: ServerConfig): Told {
+  const reader = folderReader(dirname(config.file));
+  const toml = reader.read(SETTINGS_FILE);
+  const settings = toml instanceof Uint8Array ? parseSettings(SETTINGS_FILE, decodeUtf8(toml), "server") : undefined;
+  const name = settings?.settings.server.users;
+  const origin = { file: SETTINGS_FILE, line: settings?.ok === true ? settings.usersLine : 1 };
+  const users = name === undefined ? undefined : { name, origin };
+  const { problems, warnings } = readServerFiles({ ...config, file: basename(config.file) }, reader, users);
+  // Of the profile itself they are said as all others are.
+  const named = (each: ConfigProblem): ConfigProblem =>
+    each.origin.file === basename(config.file) ? { ...each, origin: { ...each.origin, file: config.file } } : each;
+  const [wrong, told] = [problems.map(named), warnings.map(named)];
+  return { problems: [...(settings?.ok === false ? settings.problems : []), ...wrong], warnings: told };
 }
 
 /** What the appliance would read too. A name with ".." may: a profile can lie in a folder of its config disk. */
