@@ -1,10 +1,10 @@
 /** No directive without an effect that says it has one, and no value of a configuration that nothing reads. */
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DIRECTIVES } from "../../src/protocol/config/directives.ts";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
-import type { ClientConfig, ConfigResult } from "../../src/protocol/config/types.ts";
+import type { ConfigOf, ConfigResult } from "../../src/protocol/config/types.ts";
 import { parseTunnelOptions } from "../../src/protocol/push/tunnel-options.ts";
 
 const FOLDER = import.meta.dir;
@@ -109,14 +109,26 @@ function paths(value: unknown, at: string): string[] {
   return Object.entries(value).flatMap(([key, inner]) => paths(inner, at === "" ? key : `${at}.${key}`));
 }
 
-test("each value of a client's configuration is read outside of what parses and prints it", () => {
-  const profiles = readdirSync(FOLDER).filter((name) => name.endsWith(".ovpn"));
-  const configs = profiles.flatMap((name): ClientConfig[] => {
-    const login = { text: "ann\npw\n", label: "auth.txt" };
-    const source = { file: name, text: readFileSync(join(FOLDER, name), "utf8") };
-    const result = parseConfig(source, read, { roles: ["client"], defaultCredentials: login });
+/** Profiles of a folder that are good in this role, resolved. */
+function configsOf<R extends "client" | "server">(folder: string, role: R): ConfigOf<R>[] {
+  const inside = (name: string): Uint8Array | undefined => {
+    const path = join(folder, name);
+    return existsSync(path) && statSync(path).isFile() ? new Uint8Array(readFileSync(path)) : undefined;
+  };
+  const login = { text: "ann\npw\n", label: "auth.txt" };
+  const profiles = readdirSync(folder).filter((name) => /\.(ovpn|conf)$/.test(name));
+  return profiles.flatMap((name): ConfigOf<R>[] => {
+    const source = { file: name, text: readFileSync(join(folder, name), "utf8") };
+    const result = parseConfig(source, inside, { roles: [role], defaultCredentials: login });
     return result.ok ? [result.config] : [];
   });
+}
+
+test.each([
+  ["client", FOLDER],
+  ["server", join(FOLDER, "server")],
+] as const)("each value of a %s's configuration is read outside of what parses and prints it", (role, folder) => {
+  const configs = configsOf(folder, role);
   const sources = readdirSync(SOURCE, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts") && !name.startsWith("protocol/config/"))
     .map((name) => readFileSync(join(SOURCE, name), "utf8"));
@@ -124,6 +136,8 @@ test("each value of a client's configuration is read outside of what parses and 
   expect(all.size).toBeGreaterThan(60);
   // What says which configuration it is, and what `check` alone needs: to name a line, or to print what has no other form.
   for (const path of all) if (/^(role|device|tls\.passphraseFile)$|(^|\.)origins?(\.|$)/.test(path)) all.delete(path);
+  // Both are what a CountLimit is made of.
+  for (const path of all) if (/^limits\.connectFreq(Initial)?\.(count|seconds)$/.test(path)) all.delete(path);
   const unread = [...all].filter((path) => {
     const [name = "", parent] = path.split(".").reverse();
     // At the top it is config.name, or taken out of config; below, a file that knows the part by its name reads it.

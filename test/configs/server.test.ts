@@ -131,7 +131,7 @@ describe("what the profiles say", () => {
     const { network, limits, clientToClient, control, verify } = accepted(profile("office.conf"));
     expect(network.routes.map(String)).toEqual(["192.168.40.128/29", "fd00:40::/48"]);
     expect(network.persist).toEqual({ file: "/var/log/openvpn/ipp.txt", seconds: 0 });
-    expect(limits).toMatchObject({ maxClients: 100, maxRoutesPerClient: 8, tcpQueueLimit: 128 });
+    expect(limits).toMatchObject({ maxClients: 100, maxRoutesPerClient: 8 });
     expect(clientToClient).toBe(true);
     expect(control.wrap).toMatchObject({ kind: "tls-auth", direction: 0, digest: "SHA1" });
     expect(verify.remoteCertTls).toBe("client");
@@ -160,7 +160,6 @@ describe("what the profiles say", () => {
       connectFreq: undefined,
       connectFreqInitial: { count: 100, seconds: 10 },
       maxRoutesPerClient: 256,
-      tcpQueueLimit: 64,
     });
     expect([wrappedKeys, clientToClient]).toEqual([undefined, false]);
     expect(accepted(`${SUBNET}tls-crypt-v2 v2s.key\n`).wrappedKeys).toMatchObject({ forceCookie: false });
@@ -185,7 +184,7 @@ const EFFECTS: readonly (string | readonly [lines: string, line: string])[] = [
   ...["push x", "local 192.0.2.1", "tcp-nodelay", "tls-crypt-v2 v2s.key", "verify-client-cert none"],
   ...["client-cert-not-required", "username-as-common-name", "auth-user-pass-optional", "auth-gen-token"],
   ...["duplicate-cn", "client-config-dir ccd", "ccd-exclusive", "max-clients 5", "connect-freq 5 5"],
-  ...["connect-freq-initial 5 5", "max-routes-per-client 5", "tcp-queue-limit 5", "client-to-client"],
+  ...["connect-freq-initial 5 5", "max-routes-per-client 5", "client-to-client"],
   ...[
     "route 10.9.0.0 255.255.0.0",
     "route-ipv6 fd00::/64",
@@ -455,7 +454,7 @@ describe.skipIf(OPENVPN === undefined)("the real openvpn", () => {
   test.each([
     ...["", "topology subnet", "topology p2p", "topology net30\nclient-to-client", "topology subnet\nclient-to-client"],
     ...["keepalive 10 60", "keepalive 5 11\ntcp-nodelay", "server-ipv6 fd00:8::/64", "server-ipv6 fd00:8::/113"],
-    ...["max-clients 7\nmax-routes-per-client 8\ntcp-queue-limit 9", "connect-freq 5 6\nconnect-freq-initial 7 8"],
+    ...["max-clients 7\nmax-routes-per-client 8", "connect-freq 5 6\nconnect-freq-initial 7 8"],
     ...["ifconfig-pool-persist x 9", 'push "route 10.1.0.0 255.255.0.0"\nping 5\nping-restart 30'],
   ])("resolves as we do beside server 10.8.0.0: %j", (lines) => {
     for (const mask of ["255.255.255.0", "255.255.240.0", "255.255.255.248"]) {
@@ -479,10 +478,9 @@ describe.skipIf(OPENVPN === undefined)("the real openvpn", () => {
       ]);
       const { count = 0, seconds = 0 } = limits.connectFreq ?? {};
       expect([said("cf_max"), said("cf_per")]).toEqual([`${count}`, `${seconds}`]);
-      expect([said("max_clients"), said("max_routes_per_client"), said("tcp_queue_limit")]).toEqual([
+      expect([said("max_clients"), said("max_routes_per_client")]).toEqual([
         `${limits.maxClients}`,
         `${limits.maxRoutesPerClient}`,
-        `${limits.tcpQueueLimit}`,
       ]);
     }
   });

@@ -40,7 +40,6 @@ const OF_CLIENT: Readers<ClientConfig> = {
 const OF_SERVER: Readers<ServerConfig> = {
   "max-clients": ({ limits }) => limits.maxClients,
   "max-routes-per-client": ({ limits }) => limits.maxRoutesPerClient,
-  "tcp-queue-limit": ({ limits }) => limits.tcpQueueLimit,
   "connect-freq-initial": ({ limits }) => limits.connectFreqInitial.count,
   "connect-freq-initial N": ({ limits }) => limits.connectFreqInitial.seconds,
   "connect-freq": ({ limits }) => limits.connectFreq?.count ?? "no bound",

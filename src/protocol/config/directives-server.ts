@@ -65,13 +65,14 @@ export const SERVER: readonly Directive[] = [
   used("connect-freq", 2, 2),
   used("connect-freq-initial", 2, 2, "e"),
   used("max-routes-per-client", 1, 1, "e"),
-  used("tcp-queue-limit", 1, 1, "e"),
   used("client-to-client", 0, 0),
 
   // Nothing is learned of a tunnel's clients that could be stale, and tables grow by themselves.
   silent("stale-routes-check", 1, 2),
   silent("hash-size", 2, 2),
   silent("bcast-buffers", 1, 1, "e"),
+  // What waits for a client over TCP is bounded by the buffer of its connection.
+  silent("tcp-queue-limit", 1, 1, "e"),
   // Is gone from OpenVPN 2.7; it compares what the ends say of themselves, which now is negotiated.
   silent("opt-verify", 0, 0),
   // Curves are used (or dh none, which is OpenVPN 2.7's default), and parameters made by the library where a client has none.

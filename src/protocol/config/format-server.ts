@@ -91,5 +91,4 @@ function writeLimits(out: Output, limits: ServerLimits): void {
   if (connectFreq) out.line("connect-freq", connectFreq.count, connectFreq.seconds);
   out.line("connect-freq-initial", connectFreqInitial.count, connectFreqInitial.seconds);
   out.line("max-routes-per-client", limits.maxRoutesPerClient);
-  out.line("tcp-queue-limit", limits.tcpQueueLimit);
 }

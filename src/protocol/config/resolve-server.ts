@@ -76,7 +76,6 @@ const DEFAULTS: ServerLimits = {
   connectFreq: undefined,
   connectFreqInitial: { count: 100, seconds: 10 },
   maxRoutesPerClient: 256,
-  tcpQueueLimit: 64,
 };
 /** Ids of peers have 24 bits, and the last one says that there is none. */
 const MAX_CLIENTS = 0xff_fffe;
@@ -88,7 +87,6 @@ function resolveLimits(reader: Reader): ServerLimits {
     connectFreq: frequency(reader, "connect-freq"),
     connectFreqInitial: frequency(reader, "connect-freq-initial") ?? DEFAULTS.connectFreqInitial,
     maxRoutesPerClient: reader.int("max-routes-per-client", DEFAULTS.maxRoutesPerClient, COUNT),
-    tcpQueueLimit: reader.int("tcp-queue-limit", DEFAULTS.tcpQueueLimit, COUNT),
   };
 }
 

@@ -65,8 +65,6 @@ export interface ServerLimits {
   /** connect-freq-initial: answers to first packets of strangers. */
   readonly connectFreqInitial: { readonly count: number; readonly seconds: number };
   readonly maxRoutesPerClient: number;
-  /** Packets that may wait for one client over TCP. */
-  readonly tcpQueueLimit: number;
 }
 
 /** tls-crypt-v2 of a server. */

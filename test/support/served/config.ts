@@ -60,7 +60,7 @@ export function wholeConfig(wrap: ControlWrap, change: Partial<WholeConfig> = {}
     },
     limits: {
       ...{ maxClients: 1024, connectFreq: none, connectFreqInitial: { count: 100, seconds: 10 } },
-      ...{ maxRoutesPerClient: 256, tcpQueueLimit: 64 },
+      maxRoutesPerClient: 256,
     },
     clientToClient: false,
     push: [],
