@@ -381,6 +381,16 @@ test("what the side, the entrance or a password's answer throws ends one client,
   world.expectFlow(ann);
 });
 
+test("what was dropped is counted also when the client has left", () => {
+  const world = new World(1);
+  const ann = world.joined("ann", { lines: ["explicit-exit-notify 1"] });
+  world.strange(ann.endpoint, world.sealUp(ann, packet(1)).with(30, 0));
+  expect(world.listener.counters()).toMatchObject({ clients: 1, "drop.data-authentication": 1 });
+  ann.session.close(world.now);
+  world.run(5000);
+  expect(world.listener.counters()).toMatchObject({ clients: 0, "drop.data-authentication": 1 });
+});
+
 test("while it leaves nobody new is answered", () => {
   const world = new World(1);
   world.joined("ann").isDead = true;
