@@ -144,6 +144,18 @@ describe("those who are in the midst of a handshake", () => {
     expect(world.said("peer.refused").length).toBeLessThan(60);
   }, 60_000);
 
+  test("of many hosts the oldest goes, and never a client that is in", () => {
+    const world = new World(1);
+    const ann = world.joined("ann");
+    for (let n = 0; n < MAX_NEWCOMERS + 40; n++) {
+      world.run(20);
+      world.strange(spoofed(n), third(TLS_CRYPT, cookie(world, TLS_CRYPT, spoofed(n))));
+    }
+    expect(world.said("peer.down")).toEqual([]);
+    expect(world.said("peer.refused").every((line) => String(line.fields["reason"]).includes("too many"))).toBe(true);
+    world.expectFlow(ann);
+  });
+
   test("end by themselves when nothing comes", () => {
     const world = new World(1);
     for (let n = 0; n < 20; n++) world.strange(spoofed(n), third(TLS_CRYPT, cookie(world, TLS_CRYPT, spoofed(n))));

@@ -218,7 +218,20 @@ describe("a login", () => {
     world.expectFlow(ann);
   });
 
-  test("a renegotiation as somebody else ends the session", () => {
+  test("a renegotiation is judged as one of the client that is in", () => {
+    const world = new World(1);
+    const earlier: (string | undefined)[] = [];
+    const { judge } = world.desk;
+    world.desk.judge = (unixSeconds, login, before, from) => {
+      earlier.push(before?.name);
+      return judge.call(world.desk, unixSeconds, login, before, from);
+    };
+    const ann = world.joined("ann", { lines: ["reneg-sec 20 20"] });
+    expect(world.run(30_000, () => ann.count("rekeyed") === 1)).toBe(true);
+    expect(earlier).toEqual([undefined, "ann"]);
+  });
+
+  test("a renegotiation that is refused ends the session", () => {
     const world = new World(1);
     const ann = world.joined("ann", { lines: ["reneg-sec 20 20"] });
     world.desk.refused.set("ann", "locked");

@@ -152,15 +152,11 @@ export const LISTENER = [
       "what the first packet of a connection is",
     ],
   ),
-  ...mutationsOf(
-    "tunnel/listener.ts",
-    [
-      "if (isOtherAuthority(before, config)) this.#server.renegotiateAll(now);",
-      "",
-      "that another revocation list is asked at once",
-    ],
-    ["now >= this.#leaveBy;", "false;", "that a goodbye has an end"],
-  ),
+  ...mutationsOf("tunnel/listener.ts", [
+    "if (isOtherAuthority(before, config)) this.#server.renegotiateAll(now);",
+    "",
+    "that another revocation list is asked at once",
+  ]),
   ...mutationsOf(
     "protocol/exchange/rekey.ts",
     ["    if (now < this.#previousEndsAt) return;\n", "", "that the exchange before is heard for a while"],
