@@ -1,8 +1,11 @@
 /** The listener: many clients of the product's own on a bad network, who may come in, and what becomes of them. */
 import { describe, expect, test } from "bun:test";
 import { formatEndpoint } from "../../src/lib/endpoint.ts";
+import { seededRandom } from "../../src/lib/random.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
-import { NO_WRAP, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2 } from "../support/client-config.ts";
+import type { TlsContextFactory } from "../../src/protocol/ports.ts";
+import { CERTIFICATE, NO_WRAP, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2 } from "../support/client-config.ts";
+import { fakeTls } from "../support/fake-tls.ts";
 import { wholeConfig } from "../support/served/config.ts";
 import { World } from "../support/served/world.ts";
 import { LOSSY, packet } from "../support/sim.ts";
@@ -392,6 +395,43 @@ test("what the side, the entrance or a password's answer throws ends one client,
   expect(said).toEqual(["Error: no room", "Error: 1 leaves, and was not there", "Error: no verdict"]);
   expect([...world.listener.peers()].map(({ name }) => name)).toEqual(["ann"]);
   world.expectFlow(ann);
+});
+
+test("of one client one TLS session is kept: the one before a renegotiation is let go of when nobody can say anything in it any more", () => {
+  const real = fakeTls(seededRandom(3), CERTIFICATE);
+  let open = 0;
+  const tls: TlsContextFactory = {
+    context: (parameters) => {
+      const context = real.context(parameters);
+      return {
+        engine: (accept, name) => {
+          const engine = context.engine(accept, name);
+          const close = engine.close.bind(engine);
+          let isOpen = true;
+          open++;
+          engine.close = () => {
+            if (isOpen) open--;
+            isOpen = false;
+            close();
+          };
+          return engine;
+        },
+        close: () => context.close(),
+      };
+    },
+  };
+  const world = new World(1, { tls });
+  const ann = world.joined("ann", { lines: ["reneg-sec 100 100"] });
+  expect(open).toBe(1);
+  world.run(110_000, () => ann.count("rekeyed") === 1);
+  world.run(1000);
+  expect([ann.count("rekeyed"), open]).toEqual([1, 2]);
+  world.run(70_000);
+  expect([ann.count("rekeyed"), open]).toEqual([1, 1]);
+  world.expectFlow(ann);
+  world.listener.kill(world.now, "ann");
+  world.run(5000);
+  expect(open).toBe(0);
 });
 
 test("what was dropped is counted also when the client has left", () => {
