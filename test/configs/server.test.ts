@@ -256,6 +256,7 @@ describe("problems", () => {
     ["local 2001:db8::1 1194 udp4", "local: "],
     ["local 192.0.2.1\nlocal 192.0.2.1 1194 udp", "local: says the same as line"],
     ["lport 0", "lport: "],
+    [Array.from({ length: 65 }, (_, i) => `local 192.0.2.${i}`).join("\n"), "local: is one too many"],
     ["proto tcp-client", `proto: "tcp-client" is no protocol of a server`],
     ["verify-client-cert maybe", "verify-client-cert: "],
     ["ccd-exclusive", "ccd-exclusive: needs client-config-dir"],

@@ -1,5 +1,6 @@
 /** What a file may cost that is no profile, or a hostile one. */
 import { expect, test } from "bun:test";
+import { parseClientFile } from "./client-file.ts";
 import { parseConfig } from "./parse.ts";
 import { decodeUtf8, encodeUtf8 } from "./utf8.ts";
 
@@ -60,6 +61,22 @@ test("a profile of the largest size, whatever it holds, is read in a second", ()
     Array.from({ length: lines }, (_, i) => `ignore-unknown-option q${i}`).join("\n"),
   ])
     expect(parse(text).ms).toBeLessThan(1000);
+});
+
+test("so is a server's, and a file of client-config-dir", () => {
+  const server = "server 10.8.0.0 255.255.0.0\ndev tun\n";
+  const many = (line: (i: number) => string): string =>
+    server + Array.from({ length: 32_000 }, (_, i) => line(i)).join("\n");
+  for (const text of [
+    many((i) => `local 10.1.${i >> 8}.${i & 255}`),
+    many((i) => `push "route 10.1.${i & 255}.0"`),
+    many((i) => `route 10.${i >> 8}.${i & 255}.0 255.255.255.0`),
+  ])
+    expect(parse(text).ms).toBeLessThan(1000);
+  const before = process.cpuUsage();
+  const routes = Array.from({ length: 9000 }, (_, i) => `iroute 10.${i >> 8}.${i & 255}.0 255.255.255.0`).join("\n");
+  parseClientFile({ file: "ccd/c1", text: routes.slice(0, 256 << 10) }, () => undefined);
+  expect(process.cpuUsage(before).user / 1000).toBeLessThan(1000);
 });
 
 test("text is decoded and encoded at a piece at a time as at once", () => {

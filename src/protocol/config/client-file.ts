@@ -108,7 +108,7 @@ function resolveAddress6(reader: Reader): ClientFile["address6"] {
 }
 
 function resolveNetworks(reader: Reader): Cidr[] {
-  const networks: Cidr[] = [];
+  const networks = new Map<string, Cidr>();
   for (const line of reader.allOf(["iroute", "iroute-ipv6"])) {
     const network = line.words[0] === "iroute" ? ipv4Network(line) : ipv6Network(line);
     if (network === undefined) reader.problem(line, `"${printable(line.words.slice(1).join(" "))}" is no network`);
@@ -116,10 +116,10 @@ function resolveNetworks(reader: Reader): Cidr[] {
       const whole = network.network;
       if (!whole.equals(network))
         reader.warn(line, `${network.address} is in the middle of a network; ${whole} is taken`);
-      if (!networks.some((other) => other.equals(whole))) networks.push(whole);
+      networks.set(`${whole}`, whole);
     }
   }
-  return networks;
+  return [...networks.values()];
 }
 
 function ipv4Network({ words: [, word = "", maskWord = "255.255.255.255"] }: Line): Cidr | undefined {

@@ -19,6 +19,9 @@ const PROTOCOLS: Readonly<Record<string, readonly [LinkProtocol, AddressFamily]>
   "tcp6-server": ["tcp", "ipv6"],
 };
 
+/** Our choice: each address that a machine has, by both protocols and on several ports. */
+const MAX_PLACES = 64;
+
 interface Transport {
   readonly protocol: LinkProtocol;
   readonly family: AddressFamily;
@@ -37,7 +40,9 @@ export function resolveListen(reader: Reader, link: LinkConfig): ListenConfig[] 
     const line = (reader.last("proto") ?? portLine)?.line ?? 1;
     return [place(undefined, port, transport, isIpv6Only, reader.report.origin(line))];
   }
-  const places = locals.flatMap((line) => {
+  const extra = locals[MAX_PLACES];
+  if (extra) reader.problem(extra, `is one too many; it can listen in ${MAX_PLACES} places`);
+  const places = locals.slice(0, MAX_PLACES).flatMap((line) => {
     const listen = localOf(reader, line, port, transport, isIpv6Only);
     return listen === undefined ? [] : [{ line, listen }];
   });
