@@ -1,5 +1,6 @@
 /** Every fuzz target by name; its corpus is test/corpus/NAME/. */
 import type { Target } from "./target.ts";
+import { clientFile } from "./targets/client-file.ts";
 import { config } from "./targets/config.ts";
 import { control, controlMessage, push } from "./targets/control.ts";
 import { data } from "./targets/data.ts";
@@ -41,6 +42,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   data,
   session,
   config,
+  "client-file": clientFile,
   settings,
   entry,
   "entry-files": entryFiles,
