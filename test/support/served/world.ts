@@ -10,11 +10,11 @@ import type { Log, LogFields, LogLevel } from "../../../src/lib/log.ts";
 import { type Random, randomBelow, seededRandom } from "../../../src/lib/random.ts";
 import { Arena, type Slab, slabOver } from "../../../src/lib/slab.ts";
 import type { ListenConfig } from "../../../src/protocol/config/server-types.ts";
-import type { ControlWrap } from "../../../src/protocol/config/types.ts";
+import type { ClientConfig, ControlWrap } from "../../../src/protocol/config/types.ts";
 import { noblePrimitives } from "../../../src/protocol/control/noble-primitives.ts";
 import { nobleAead } from "../../../src/protocol/data/noble-aead.ts";
 import { nobleCbc } from "../../../src/protocol/data/noble-cbc.ts";
-import { NO_DECOMPRESSORS, type TlsContextFactory } from "../../../src/protocol/ports.ts";
+import { NO_DECOMPRESSORS, type TlsContext, type TlsContextFactory } from "../../../src/protocol/ports.ts";
 import { ClientSession } from "../../../src/protocol/session/client.ts";
 import type { LinkEnd, SessionEvent } from "../../../src/protocol/session/events.ts";
 import type {
@@ -56,6 +56,9 @@ export interface ClientOptions {
   readonly endpoint?: Endpoint;
   /** Over a connection. */
   readonly isStream?: boolean;
+  /** In the place of the stock one with `lines` and `wrap`. */
+  readonly profile?: ClientConfig;
+  readonly tls?: TlsContext;
 }
 
 export interface Line {
@@ -249,14 +252,18 @@ export class World implements ListenPorts {
   client(name: string, options: ClientOptions = {}): SimClient {
     const endpoint = options.endpoint ?? this.newEndpoint();
     const wrap = options.wrap ?? this.#wrap;
-    const profile = clientConfig(options.lines ?? [], wrap);
+    const profile = options.profile ?? clientConfig(options.lines ?? [], wrap);
     const login = profile.login && { ...profile.login, user: name, password: options.password ?? "pw" };
     const start = this.#clientAt + SLOT;
     const session = new ClientSession(
       { ...profile, login },
       {
         ...{ slab: this.slab, aead: nobleAead(this.slab), cbc: nobleCbc(this.slab), decompressors: NO_DECOMPRESSORS },
-        ...{ control: noblePrimitives, tls: fakeTlsContext(false, this.random, CERTIFICATE), random: this.random },
+        ...{
+          control: noblePrimitives,
+          tls: options.tls ?? fakeTlsContext(false, this.random, CERTIFICATE),
+          random: this.random,
+        },
         scratch: new Arena(this.slab, start, start + SLOT),
       },
       { link: { overhead: 28, isStream: options.isStream ?? false }, unixSeconds: this.unixSeconds, login: {} },
