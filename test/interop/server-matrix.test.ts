@@ -1,8 +1,11 @@
-/** Our server and the real openvpn as its client: transports, wraps, ciphers, logins and topologies, so that every two of them meet. */
+/**
+ * Our server and the real openvpn as its client: transports, wraps, ciphers, logins, topologies, TLS versions and what is inside, so that
+ * every two of them meet. TABLE=whole: all of them.
+ */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { pairwise } from "../support/pairwise.ts";
+import { rowsOf } from "../support/pairwise.ts";
 import { openvpnIsAtLeast } from "../support/world/openvpn-binary.ts";
-import { LAN_HOST, ServedWorld, TUNNEL, WAN, WAN6 } from "../support/world/served-world.ts";
+import { LAN_HOST, ServedWorld, TUNNEL, TUNNEL6, WAN, WAN6 } from "../support/world/served-world.ts";
 import { NO_WORLD } from "./subject.ts";
 
 setDefaultTimeout(180_000);
@@ -13,7 +16,8 @@ const CIPHER = ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305", "AES-256-CBC"
 const LOGIN = ["certificate", "password", "both"] as const;
 const TOPOLOGY = ["subnet", "net30", "p2p"] as const;
 const TLS = ["1.2", "1.3"] as const;
-const SIZES = [PROTO.length, WRAP.length, CIPHER.length, LOGIN.length, TOPOLOGY.length, TLS.length];
+const INSIDE = ["IPv4", "IPv4 and IPv6"] as const;
+const SIZES = [PROTO.length, WRAP.length, CIPHER.length, LOGIN.length, TOPOLOGY.length, TLS.length, INSIDE.length];
 
 /** What a client of this version cannot do. */
 function isPossible([, wrap = 0, cipher = 0]: readonly number[]): boolean {
@@ -40,17 +44,18 @@ describe.skipIf(NO_WORLD)("a client of openvpn", () => {
   });
   afterAll(() => world?.close());
 
-  for (const choice of pairwise(SIZES, isPossible)) {
-    const [p = 0, w = 0, c = 0, l = 0, t = 0, v = 0] = choice;
-    const [proto, wrap, cipher, login, topology, tls] = [
+  for (const choice of rowsOf(SIZES, isPossible)) {
+    const [p = 0, w = 0, c = 0, l = 0, t = 0, v = 0, i = 0] = choice;
+    const [proto, wrap, cipher, login, topology, tls, inside] = [
       PROTO[p]!,
       WRAP[w]!,
       CIPHER[c]!,
       LOGIN[l]!,
       TOPOLOGY[t]!,
       TLS[v]!,
+      INSIDE[i]!,
     ];
-    test([proto, wrap, cipher, login, topology, `TLS ${tls}`].join(", "), async () => {
+    test([proto, wrap, cipher, login, topology, `TLS ${tls}`, inside].join(", "), async () => {
       const isV6 = proto.endsWith("6");
       const isTcp = proto.startsWith("tcp");
       await world.serve(
@@ -58,6 +63,7 @@ describe.skipIf(NO_WORLD)("a client of openvpn", () => {
           ...[isTcp ? `proto ${proto}-server` : `proto ${proto}`, `local ${isV6 ? WAN6 : WAN}`, `topology ${topology}`],
           ...[`data-ciphers ${cipher}`, ...WRAPS[wrap].server],
           ...(login === "password" ? ["verify-client-cert none", "username-as-common-name"] : []),
+          ...(inside === "IPv4" ? [] : ["server-ipv6 fd00:8::/64"]),
         ],
         { without: ["tls-crypt"], users: login !== "certificate" },
       );
@@ -83,6 +89,8 @@ describe.skipIf(NO_WORLD)("a client of openvpn", () => {
       expect([await world.ping("a", TUNNEL), await world.ping("a", LAN_HOST)]).toEqual([3, 3]);
       expect(await world.ping("lan", await world.address("a"))).toBe(3);
       expect(await world.downloads("a", LAN_HOST)).toBe(true);
+      if (inside !== "IPv4")
+        expect([await world.ping("a", TUNNEL6), await world.ping("lan", await world.address("a", 6))]).toEqual([3, 3]);
     });
   }
 });

@@ -14,7 +14,7 @@ import { tlsParameters } from "../../src/protocol/exchange/tls-parameters.ts";
 import { parseTunnelOptions } from "../../src/protocol/push/tunnel-options.ts";
 import { Entrance } from "../../src/protocol/server/entrance.ts";
 import { SERVER_KEY, TLS_CRYPT, TLS_CRYPT_V2 } from "../support/client-config.ts";
-import { choices, pairwise } from "../support/pairwise.ts";
+import { rowsOf } from "../support/pairwise.ts";
 import { World } from "../support/served/world.ts";
 import { makeTlsPki, type TlsPki } from "../support/tls-pki.ts";
 
@@ -28,8 +28,7 @@ const AXES = {
   inside: ["IPv4", "IPv4 and IPv6"],
 } as const;
 const names = Object.keys(AXES) as (keyof typeof AXES)[];
-const sizes = names.map((name) => AXES[name].length);
-const table = process.env["TABLE"] === "whole" ? choices(sizes) : pairwise(sizes);
+const table = rowsOf(names.map((name) => AXES[name].length));
 
 const base64 = (bytes: Uint8Array): string => bytes.toBase64().replace(/(.{64})/g, "$1\n");
 const pem = (label: string, bytes: Uint8Array): string =>

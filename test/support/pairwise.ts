@@ -27,3 +27,9 @@ export function pairwise(
 
 const pairsOf = (choice: readonly number[]): string[] =>
   choice.flatMap((x, i) => choice.slice(i + 1).map((y, j) => `${i}=${x} ${i + 1 + j}=${y}`));
+
+/** What a table of tests takes: a choice, or with TABLE=whole (`npm run interop:full`) all that is possible. */
+export const rowsOf = (
+  sizes: readonly number[],
+  isPossible: (choice: readonly number[]) => boolean = () => true,
+): number[][] => (process.env["TABLE"] === "whole" ? choices(sizes).filter(isPossible) : pairwise(sizes, isPossible));
