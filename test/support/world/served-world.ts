@@ -73,13 +73,14 @@ export class ServedWorld {
     this.#prefix = prefix;
   }
 
-  static async create(): Promise<ServedWorld> {
+  /** @param more names that have a certificate too, client-NAME */
+  static async create(more: readonly string[] = []): Promise<ServedWorld> {
     const missing = missingTools(TOOLS);
     if (missing.length > 0) throw new Error(`install ${missing.join(", ")} first (scripts/bootstrap says how)`);
     removeStale();
     const world = new ServedWorld(mkdtempSync(join(tmpdir(), "morgana-served-")), `mg${process.pid}-s`);
     try {
-      await world.#build();
+      await world.#build(more);
     } catch (error) {
       await world.close();
       throw error;
@@ -255,8 +256,8 @@ export class ServedWorld {
     return match[0];
   }
 
-  async #build(): Promise<void> {
-    const pki = makeServerPki(this.dir, CLIENTS);
+  async #build(more: readonly string[]): Promise<void> {
+    const pki = makeServerPki(this.dir, [...CLIENTS, ...more]);
     const hash = await Bun.password.hash(PASSWORD, { algorithm: "argon2id", memoryCost: 19_456, timeCost: 2 });
     writeFileSync(join(this.dir, "users.txt"), `${USER}:${hash}\n`);
     writeFileSync(join(this.dir, "right.txt"), `${USER}\n${PASSWORD}\n`, { mode: 0o600 });
