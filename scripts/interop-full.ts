@@ -2,7 +2,8 @@
  * `npm run interop:full -- [--only WORD] [--jobs N] [--kernel] [--seed n]`: the tables that `npm test` takes a choice of, whole. Our TCP
  * on every network of the grid, as client and as listener, sending and receiving, beside the Linux kernel in our place on the same
  * links in the same run: Mbit/s, the ratio, and the geometric mean of all ratios; then over a wire, and very many connections, one after the other and at
- * once. --kernel judges the judge: the kernel is measured against itself. Exit status 1 where bytes were wrong or a connection hung.
+ * once. --kernel judges the judge: the kernel is measured against itself. Then our server's tables: clients of the openvpn that OPENVPN= names,
+ * and our own. Exit status 1 where bytes were wrong, a connection hung, or a client did not get what it should.
  */
 import { availableParallelism } from "node:os";
 import { type Cell, cells, wires } from "../test/support/tcp/grid.ts";
@@ -13,7 +14,8 @@ import { commandLine } from "./command-line.ts";
 
 const USAGE = `usage: npm run interop:full [-- [--only WORD]... [--jobs N] [--kernel] [--seed N]]
 
-  --only WORD   the networks whose names hold the word, and each other one that is given; "connections" is the part of many connections
+  --only WORD   the networks whose names hold the word, and each other one that is given; "connections" is the part of many connections,
+                "clients" our server's
   --jobs N      at once: as many as there are processors
   --kernel      judges the judge: the kernel beside itself
   --seed N      1; of the links' dice
@@ -65,6 +67,7 @@ await workOff(
 if (rows.length > 0) summarize();
 await workOff(wires().filter(isChosen), 1);
 if (isChosen({ name: "connections" })) await manyConnections();
+if (isChosen({ name: "clients" }) && !values.kernel) await clients();
 for (const problem of problems) console.log(problem);
 console.log(`${problems.length} problems`);
 process.exit(problems.length === 0 ? 0 : 1);
@@ -156,6 +159,20 @@ async function manyConnections(): Promise<void> {
     }
   } finally {
     await path.close();
+  }
+}
+
+/** Whole, what `npm test` takes every two of. */
+async function clients(): Promise<void> {
+  for (const file of ["test/sim/served-table.test.ts", "test/interop/server-matrix.test.ts"]) {
+    const argv = [process.execPath, "test", "--timeout", "180000", file];
+    const cwd = new URL("..", import.meta.url).pathname;
+    const child = Bun.spawn(argv, {
+      cwd,
+      env: { ...process.env, TABLE: "whole" },
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    if ((await child.exited) !== 0) problems.push(`${file}: rows of the table failed`);
   }
 }
 
