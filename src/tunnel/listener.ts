@@ -268,10 +268,10 @@ export class Listener {
 
   /**
    * Takes another configuration without ending a session, as far as that goes: new handshakes, renegotiations too, go by the new
-   * settings, certificates and revocation list; after another list every client renegotiates at once.
+   * settings, certificates and revocation list; after another list every client renegotiates at once. Where those cannot be used the
+   * former ones stay.
    * @param guests what it means for those who are in
    * @returns what it could not take, each a sentence that names the directive
-   * @throws UnusableTls where own material cannot be used; then everything is as it was
    */
   reload(
     now: number,
@@ -279,15 +279,27 @@ export class Listener {
     entrance: EntryDesk,
     guests: GuestChanges = NO_CHANGES,
   ): string[] {
-    const tls = this.#options.tls.context(serverTlsParameters(config.tls, config.verify, config.entry.clientCert));
     const before = this.#config;
-    this.#server.reload(config, tls, entrance);
+    const tls = this.#contextOf(config);
+    this.#server.reload(config, typeof tls === "string" ? this.#tls : tls, entrance);
+    this.#config = config;
+    if (typeof tls === "string") return [tls, ...reloadProblems(before, config), ...this.#takeChanges(now, guests)];
     this.#tls.close();
     this.#tls = tls;
-    this.#config = config;
     const problems = [...reloadProblems(before, config), ...this.#takeChanges(now, guests)];
     if (isOtherAuthority(before, config)) this.#server.renegotiateAll(now);
     return problems;
+  }
+
+  /** @returns why it cannot be used */
+  #contextOf({ tls, verify, entry }: ServerConfig & ServerPart): TlsContext | string {
+    try {
+      return this.#options.tls.context(serverTlsParameters(tls, verify, entry.clientCert));
+    } catch (error) {
+      // What a person has put there cannot be used; the message says what it is.
+      const why = error instanceof Error ? error.message : String(error);
+      return `certificates, keys and lists stay as they were: ${why}`;
+    }
   }
 
   #takeChanges(now: number, { gone, changed }: GuestChanges): string[] {
