@@ -1,4 +1,4 @@
-/** The client's end: one dialer after the other, of which each goes on where the one before was as long as the configuration is the same. */
+/** The end of a client, or of a tunnel of two: one dialer after the other, of which each goes on where the one before was as long as the configuration is the same. */
 
 import { systemRandom } from "../platform/crypto/random.ts";
 import type { DialConfig } from "../protocol/config/types.ts";
@@ -29,6 +29,7 @@ export class Dialing {
       history: this.#history.of,
       side: this.#side,
       links: path.links,
+      ports: path.ports,
       resolver: this.#resolver,
     });
     return {
@@ -43,6 +44,7 @@ export class Dialing {
       discard: (now) => {
         this.#side.down(now);
         path.links.closeAll();
+        path.ports.closeAll();
         dialer.discard(now);
       },
       poll: (now) => dialer.poll(now),

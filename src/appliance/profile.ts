@@ -89,7 +89,7 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
 
   const auth = reader.read(CREDENTIALS_FILE);
   const result = parseConfig({ file: name, text: bytes }, (file) => readBeside(reader, name, file), {
-    roles: ["client", "static", "server"],
+    roles: ["client", "p2p", "static", "server"],
     defaultCredentials: auth === undefined ? undefined : { label: CREDENTIALS_FILE, ...contentOf(auth) },
   });
   // Some keys and defaults are one role's alone.

@@ -58,7 +58,7 @@ export async function check(argv: string[]): Promise<number> {
   const beside = filesBeside(file);
   const auth = beside("auth.txt");
   const result = parseConfig({ file, text }, beside, {
-    roles: ["client", "static", "server"],
+    roles: ["client", "p2p", "static", "server"],
     expected: values.client ? "client" : values.server ? "server" : undefined,
     defaultCredentials: auth === undefined ? undefined : credentials(auth),
   });

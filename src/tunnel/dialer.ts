@@ -3,17 +3,19 @@
  * network. It stands between links and a tunnel side, and knows neither what they are made of.
  *
  *   waiting -> (backing-off) -> resolving -> connecting -> up -> backing-off ...;  leaving -> stopped
+ *   waiting -> listening -> up -> listening ...                         an end that waits for its peer (callers.ts)
  *
  * It opens the side when a session is up and closes it when the session ends, and puts into words why.
  */
 import { Batch } from "../lib/batch.ts";
 import { BoundedLog } from "../lib/bounded-log.ts";
+import type { Endpoint } from "../lib/endpoint.ts";
 import type { Log, LogFields } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
-import type { ClientConfig, DialConfig, Remote, StaticConfig } from "../protocol/config/types.ts";
+import type { DialConfig, Remote, StaticConfig } from "../protocol/config/types.ts";
 import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
-import { tlsParameters } from "../protocol/exchange/tls-parameters.ts";
+import { serverTlsParameters, tlsParameters } from "../protocol/exchange/tls-parameters.ts";
 import type {
   AeadFactory,
   CbcFactory,
@@ -22,14 +24,28 @@ import type {
   TlsContext,
   TlsContextFactory,
 } from "../protocol/ports.ts";
+import type { AssociationStart } from "../protocol/session/association.ts";
 import { ClientSession } from "../protocol/session/client.ts";
+import type { DialSession } from "../protocol/session/dial-session.ts";
 import type { LinkEnd, SessionEnd, SessionEvent } from "../protocol/session/events.ts";
-import { explainEnd, explainSilence, explainStall, explainStaticEnd, type Place } from "../protocol/session/explain.ts";
+import {
+  type Explanation,
+  explainEnd,
+  explainSilence,
+  explainStall,
+  explainStaticEnd,
+  inWordsOf,
+  type Place,
+} from "../protocol/session/explain.ts";
+import { P2pSession } from "../protocol/session/p2p.ts";
 import type { AttemptOutcome } from "../protocol/session/retry.ts";
 import { StaticSession, type StaticStart } from "../protocol/session/static.ts";
 import { Attempt } from "./attempt.ts";
+import { type Begun, Callers } from "./callers.ts";
+import type { GateLink } from "./gate-link.ts";
 import type { DialHistory } from "./history.ts";
-import type { LinkFactory } from "./link.ts";
+import type { Link, LinkFactory, LinkReceiver } from "./link.ts";
+import type { ListenPorts } from "./listen.ts";
 import { proxyDialogue } from "./proxy/proxy.ts";
 import { RemoteFinder, type Way } from "./remote-finder.ts";
 import type { Resolver } from "./resolve.ts";
@@ -37,11 +53,14 @@ import type { TunnelSide } from "./side.ts";
 import { planTunnel, tunnelFields } from "./tunnel-plan.ts";
 
 const OPEN_URL = "the login goes on at a web page: open it in a browser, on any machine; the tunnel comes up then";
+const REPLACED = "the other end has begun another session, or another one with a right to it has";
 const NEVER = Number.POSITIVE_INFINITY;
 /** Rows that are opened or sealed at once. */
 const ROWS = 1024;
 /** Our choice: a link that is not open by then never will be, and an alternative, or the next try, is due. */
 const OPENING_MS = 15_000;
+/** Our choice: a port that is in use is asked for again. */
+const LISTEN_AGAIN_MS = 5000;
 /** What openvpn puts around a packet of the tunnel at most: header, packet id, HMAC, IV, padding, compression, fragment. */
 const LONGEST_WRAP = 256;
 /** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says or does. */
@@ -54,6 +73,8 @@ export interface DialerOptions {
   readonly history: DialHistory;
   readonly side: TunnelSide;
   readonly links: LinkFactory;
+  /** For an end that waits for its peer; undefined: it can only go to one. */
+  readonly ports?: ListenPorts | undefined;
   readonly resolver: Resolver;
   /** Where packets lie. */
   readonly slab: Slab;
@@ -74,6 +95,8 @@ type State =
   | { readonly kind: "waiting" }
   | { readonly kind: "backing-off"; readonly until: number }
   | { readonly kind: "resolving" }
+  /** Listens: whoever proves to be the peer is. */
+  | { readonly kind: "listening" }
   | { readonly kind: "connecting" | "up" | "leaving"; readonly attempt: Attempt }
   | { readonly kind: "stopped" };
 
@@ -86,6 +109,7 @@ export class Dialer {
   readonly #said: BoundedLog;
   readonly #history: DialHistory;
   readonly #finder: RemoteFinder;
+  readonly #callers: Callers;
   readonly #opened = new Batch(ROWS);
   readonly #sealed = new Batch(ROWS);
   #state: State = { kind: "waiting" };
@@ -99,6 +123,13 @@ export class Dialer {
     this.#said = new BoundedLog(options.log, ...SAID);
     this.#history = options.history;
     this.#finder = new RemoteFinder({ ...options, retry: options.history.retry, heard: this.#heard });
+    this.#callers = new Callers({
+      ...options,
+      ports: options.ports,
+      longest: longestOf(options.config),
+      begin: (now, way, link, resumed) => this.#receive(now, way, link, resumed),
+      crowdedOut: (now, attempt) => this.#ended(now, attempt, { kind: "closed" }),
+    });
   }
 
   /** The goodbye is said, or there was nobody to say it to. */
@@ -119,6 +150,7 @@ export class Dialer {
   networkDown(now: number, reason: string): void {
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
     this.#abandon(now, reason);
+    this.#callers.close();
     this.#state = { kind: "waiting" };
   }
 
@@ -127,6 +159,7 @@ export class Dialer {
     const state = this.#state;
     if (state.kind === "up") {
       this.#state = { kind: "leaving", attempt: state.attempt };
+      for (const attempt of this.#callers.all) this.#drop(now, attempt);
       state.attempt.session.close(now);
       this.#drive(now, state.attempt);
     } else if (state.kind !== "leaving") {
@@ -153,6 +186,7 @@ export class Dialer {
         this.#history.login = state.attempt.session.loginMemory;
         state.attempt.session.abandon(now);
       }
+      for (const { session } of this.#callers.all) session.abandon(now);
     } catch {
       // What failed before may fail here again; TLS is closed all the same.
     }
@@ -162,7 +196,7 @@ export class Dialer {
   pollAt(): number {
     const state = this.#state;
     const own = state.kind === "backing-off" ? state.until : "attempt" in state ? state.attempt.pollAt() : NEVER;
-    return Math.min(own, this.#options.resolver.pollAt());
+    return Math.min(own, this.#callers.pollAt(), this.#options.resolver.pollAt());
   }
 
   /** Timers, events and what they want sent. */
@@ -171,6 +205,7 @@ export class Dialer {
     const state = this.#state;
     if (state.kind === "backing-off" && now >= state.until) this.#next(now);
     else if ("attempt" in state) this.#drive(now, state.attempt);
+    for (const attempt of this.#callers.all) this.#drive(now, attempt);
   }
 
   /** The web page at which the login goes on, while it waits for that. */
@@ -180,16 +215,18 @@ export class Dialer {
 
   counters(): Record<string, number> | undefined {
     const state = this.#state;
-    if (!("attempt" in state)) return undefined;
+    if (!("attempt" in state)) return this.#callers.snapshot();
     const { session } = state.attempt;
     const fields: Record<string, number> = { ...session.counters.snapshot(), ...session.traffic() };
+    Object.assign(fields, this.#callers.snapshot());
     const drops = { ...session.drops.snapshot(), ...state.attempt.link.drops() };
-    for (const [name, count] of Object.entries(drops)) fields[`drop.${name}`] = count;
+    for (const [name, count] of Object.entries(drops)) fields[`drop.${name}`] = (fields[`drop.${name}`] ?? 0) + count;
     return fields;
   }
 
   /** The next attempt, now. */
   #next(now: number): void {
+    if (this.#options.config.remotes.length === 0) return this.#listen(now, undefined);
     const state: State = { kind: "resolving" };
     this.#state = state;
     this.#finder.find(
@@ -203,10 +240,32 @@ export class Dialer {
     );
   }
 
+  /** Waits for the peer, whose packets or connections come by themselves. */
+  #listen(now: number, only: Endpoint | undefined): void {
+    const problem = this.#callers.listen(now, only);
+    if (problem === undefined) this.#state = { kind: "listening" };
+    else this.#cannotListen(now, problem);
+  }
+
+  #cannotListen(now: number, problem: string): void {
+    this.#heard.write(now, "error", "link.failed", problem);
+    this.#state = { kind: "backing-off", until: now + LISTEN_AGAIN_MS };
+  }
+
+  /** Somebody has come. */
+  #receive(now: number, way: Way, link: GateLink, resumed: AssociationStart["resumed"]): Begun | undefined {
+    const { kind } = this.#state;
+    if (kind !== "listening" && kind !== "connecting" && kind !== "up") return undefined;
+    const session = this.#session(way, link, { resumed, waits: true });
+    const attempt = new Attempt({ way, link, session, startedAt: now });
+    session.start(now);
+    return { attempt, receiver: this.#receiver(() => attempt) };
+  }
+
   #silent(now: number, attempt: Attempt, seconds: number): void {
     const { config } = attempt.way;
     if (config.role === "static") return;
-    const { message } = explainSilence(seconds, config, this.#place(attempt), attempt.seen());
+    const { message } = inWordsOf(config, explainSilence(seconds, config, this.#place(attempt), attempt.seen()));
     this.#said.write(now, "warn", "link.silent", message, attempt.where());
     // Somebody else may answer; without an alternative the same server is asked on, unless its name has moved.
     if (this.#history.retry.hasAlternative) this.#leaveFor(now, attempt, seconds);
@@ -232,40 +291,27 @@ export class Dialer {
       const said = this.#heard.write(now, "warn", "link.failed", text);
       return this.#backOff(now, { kind: "link-failed" }, said ? "" : text);
     }
-    const { links, slab, aead, cbc, decompressors, control, random, scratch } = this.#options;
-    const data = { slab, aead, cbc, decompressors, random, scratch };
+    const { links, random } = this.#options;
     const { protocol } = remote;
-    const { proxy } = config;
+    const { proxy, listen } = config;
     const to = { address, port: proxy?.port ?? remote.port };
-    const longest = Math.max(MAX_CONTROL_LEN, config.tunnel.mtuMax + LONGEST_WRAP);
-    const link = links.open(
-      now,
-      {
-        ...{ protocol, remote: to, ...config.link, longest },
-        proxy: proxy && {
-          dialogue: proxyDialogue(proxy, remote, address, random),
-          server: { address: server ?? address, port: remote.port },
-        },
+    if (listen?.protocol === "tcp") return this.#listen(now, to);
+    const problem = listen && this.#callers.listen(now, to);
+    if (problem !== undefined) return this.#cannotListen(now, problem);
+    const receiver = this.#receiver(() => attempt);
+    const over = {
+      ...{ protocol, remote: to, ...config.link, longest: longestOf(config) },
+      proxy: proxy && {
+        dialogue: proxyDialogue(proxy, remote, address, random),
+        server: { address: server ?? address, port: remote.port },
       },
-      {
-        opened: (at) => this.#linkOpened(at, attempt),
-        narrowed: (at) => this.#narrowed(at, attempt),
-        unreachable: (at) => this.#unreachable(at, attempt),
-        ended: (at, end) => this.#linkEnded(at, attempt, end),
-        handleRows: (at, path, rows) => this.#handleRows(at, attempt, path, rows),
-        looksLikeAnswer: (at, len) => session.looksLikeAnswer(at, len),
-      },
-    );
+    };
+    const link = (listen && this.#callers.dial(to, receiver)) ?? links.open(now, over, receiver);
     if (typeof link === "string") {
       const said = this.#heard.write(now, "error", "link.failed", link);
       return this.#backOff(now, { kind: "link-failed" }, said ? "" : link);
     }
-    const unixSeconds = this.#options.unixSeconds();
-    const start = { link, unixSeconds, wallClock: this.#options.unixSeconds, login: this.#history.login };
-    const session =
-      config.role === "static"
-        ? this.#staticSession(config, data, start, remote)
-        : new ClientSession(config, { ...data, control, tls: this.#tlsOf(config) }, start);
+    const session = this.#session(way, link, { begins: true });
     const attempt = new Attempt({ way, link, session, startedAt: now });
     this.#state = { kind: "connecting", attempt };
     this.#said.write(now, "info", "link.connecting", "", { ...attempt.where(), protocol });
@@ -273,7 +319,33 @@ export class Dialer {
     else attempt.openBy = now + Math.min(OPENING_MS, config.retry.connectTimeout * 1000);
   }
 
-  /** Goes on with what the session before knew of this remote's packets. */
+  /** What a link tells goes to the attempt that it is of, which may be made behind it. */
+  #receiver(attempt: () => Attempt): LinkReceiver {
+    return {
+      opened: (at) => this.#linkOpened(at, attempt()),
+      narrowed: (at) => this.#narrowed(at, attempt()),
+      unreachable: (at) => this.#unreachable(at, attempt()),
+      ended: (at, end) => this.#linkEnded(at, attempt(), end),
+      handleRows: (at, path, rows) => this.#handleRows(at, attempt(), path, rows),
+      looksLikeAnswer: (at, len) => attempt().session.looksLikeAnswer(at, len),
+    };
+  }
+
+  #session(
+    { config, remote }: Way,
+    link: Link,
+    how: Pick<AssociationStart, "resumed" | "begins"> & Pick<StaticStart, "waits">,
+  ): DialSession {
+    const { slab, aead, cbc, decompressors, control, random, scratch, unixSeconds: wallClock } = this.#options;
+    const data = { slab, aead, cbc, decompressors, random, scratch };
+    const start = { ...how, link, unixSeconds: wallClock(), wallClock };
+    if (config.role === "static") return this.#staticSession(config, data, start, remote);
+    const ports = { ...data, control, tls: this.#tlsOf(config) };
+    if (config.role === "p2p") return new P2pSession(config, ports, start);
+    return new ClientSession(config, ports, { ...start, login: this.#history.login });
+  }
+
+  /** Goes on with what the session before knew of this remote's packets, or of whoever comes. */
   #staticSession(
     config: StaticConfig,
     ports: ConstructorParameters<typeof StaticSession>[1],
@@ -281,15 +353,22 @@ export class Dialer {
     remote: Remote,
   ): StaticSession {
     const { guards } = this.#history;
-    const session = new StaticSession(config, ports, { ...start, guard: guards.get(remote) });
-    guards.set(remote, session.guard);
+    const who = start.waits === true ? "whoever comes" : remote;
+    const session = new StaticSession(config, ports, { ...start, guard: guards.get(who) });
+    guards.set(who, session.guard);
     return session;
   }
 
   /** Made for the first session. */
-  #tlsOf({ tls, verify }: ClientConfig): TlsContext {
-    this.#tls ??= this.#options.tls.context(tlsParameters(tls, verify));
+  #tlsOf({ role, tls, verify }: Exclude<DialConfig, StaticConfig>): TlsContext {
+    const parameters = role === "p2p" ? serverTlsParameters(tls, verify, "require") : tlsParameters(tls, verify);
+    this.#tls ??= this.#options.tls.context(parameters);
     return this.#tls;
+  }
+
+  /** It is under way, or the tunnel goes over it. */
+  #isLive(attempt: Attempt): boolean {
+    return ("attempt" in this.#state && this.#state.attempt === attempt) || this.#callers.all.has(attempt);
   }
 
   /** The link can be sent over: the session begins. */
@@ -316,7 +395,7 @@ export class Dialer {
   #linkEnded(now: number, attempt: Attempt, end: LinkEnd): void {
     // What the server said before it hung up comes first.
     if (attempt.isLinked) this.#drive(now, attempt);
-    if ("attempt" in this.#state && this.#state.attempt === attempt) this.#ended(now, attempt, end);
+    if (this.#isLive(attempt)) this.#ended(now, attempt, end);
   }
 
   /** Packets of the link: those of the tunnel are opened in place and go to the side. */
@@ -348,7 +427,7 @@ export class Dialer {
     attempt.transmit(now);
     for (let event = session.pollEvent(); event !== undefined; event = session.pollEvent()) {
       this.#handle(now, attempt, event);
-      if (!("attempt" in this.#state) || this.#state.attempt !== attempt) return;
+      if (!this.#isLive(attempt)) return;
     }
     attempt.transmit(now);
   }
@@ -365,8 +444,9 @@ export class Dialer {
       case "silence":
         return this.#silent(now, attempt, event.seconds);
       case "stalled": {
-        if (attempt.way.config.role === "static") return;
-        const { level, message } = explainStall(event.phase, attempt.way.config, this.#place(attempt));
+        const { config } = attempt.way;
+        if (config.role === "static") return;
+        const { level, message } = inWordsOf(config, explainStall(event.phase, config, this.#place(attempt)));
         log.write(level, "link.stalled", message, attempt.where());
         return;
       }
@@ -383,9 +463,11 @@ export class Dialer {
       case "info":
         this.#said.write(now, "info", "server.info", event.text);
         return;
-      case "warning":
-        this.#said.write(now, "warn", "session.warning", event.text);
+      case "warning": {
+        const { message } = inWordsOf(attempt.way.config, { level: "warn", message: event.text });
+        this.#said.write(now, "warn", "session.warning", message);
         return;
+      }
       case "rekeyed":
         this.#said.write(now, "info", "tunnel.rekeyed", "", { key: event.keyId, cipher: event.cipher });
         return;
@@ -403,6 +485,7 @@ export class Dialer {
     const opened = this.#open(now, attempt, event.options);
     if (typeof opened === "string") return this.#ended(now, attempt, { kind: "push-rejected", problem: opened });
     attempt.isOpen = true;
+    this.#takeOver(now, attempt);
     this.#state = { kind: "up", attempt };
     // When this one ends, the name may have moved.
     this.#finder.forget();
@@ -410,6 +493,17 @@ export class Dialer {
     const { address, address6, peer, ...rest } = opened;
     const { server, proxy } = attempt.where();
     this.#log.write("info", "tunnel.up", "", { address, address6, peer, cipher: event.cipher, ...rest, server, proxy });
+  }
+
+  /** Of those who came this one is the peer: what was before is over, and its tunnel has become this one. */
+  #takeOver(now: number, attempt: Attempt): void {
+    if (!this.#callers.remove(attempt)) return;
+    const state = this.#state;
+    if (!("attempt" in state)) return;
+    const { attempt: before } = state;
+    if (state.kind === "up") this.#log.write("info", "tunnel.down", REPLACED, { reason: "replaced" });
+    before.isOpen = false;
+    this.#release(now, before);
   }
 
   /** The server changed what it pushed: the tunnel is opened anew as it is now. */
@@ -442,12 +536,13 @@ export class Dialer {
 
   #ended(now: number, attempt: Attempt, end: SessionEnd): void {
     attempt.transmit(now);
+    const { level, message } = this.#explain(attempt, end);
+    if (this.#callers.all.has(attempt)) {
+      this.#heard.write(now, level, "link.failed", message, { ...attempt.where(), reason: end.kind });
+      return this.#drop(now, attempt);
+    }
     const state = this.#state.kind;
     const wasUp = state === "up" || state === "leaving";
-    const { config } = attempt.way;
-    const place = this.#place(attempt);
-    const { level, message } =
-      config.role === "static" ? explainStaticEnd(end, place) : explainEnd(end, config, place, attempt.seen());
     if (wasUp) this.#log.write(level, "tunnel.down", message, { reason: end.kind });
     else this.#said.write(now, level, "link.failed", message, { ...attempt.where(), reason: end.kind });
     if (!wasUp) this.#finder.hasFailed(attempt.way.address);
@@ -456,7 +551,22 @@ export class Dialer {
     else this.#backOff(now, end);
   }
 
+  #explain(attempt: Attempt, end: SessionEnd): Explanation {
+    const { config } = attempt.way;
+    const place = this.#place(attempt);
+    const said =
+      config.role === "static" ? explainStaticEnd(end, place) : explainEnd(end, config, place, attempt.seen());
+    return inWordsOf(config, said);
+  }
+
+  /** One of those who came goes. */
+  #drop(now: number, attempt: Attempt): void {
+    this.#callers.remove(attempt);
+    this.#release(now, attempt);
+  }
+
   #setStopped(): void {
+    this.#callers.close();
     this.#state = { kind: "stopped" };
     this.#tls?.close();
     this.#tls = undefined;
@@ -471,6 +581,8 @@ export class Dialer {
 
   /** @param unsaid why, where the line that says it was held back: whoever looks at the last lines sees it here */
   #backOff(now: number, outcome: AttemptOutcome, unsaid = ""): void {
+    // Nobody is asked who waits, so it does not wait for a time either.
+    if (this.#options.config.remotes.length === 0) return this.#next(now);
     const delay = this.#history.retry.ended(outcome, now);
     if (outcome.kind === "auth-failed" || outcome.kind === "proxy-login-refused") this.#history.loginAt = now + delay;
     this.#state = { kind: "backing-off", until: now + delay };
@@ -481,6 +593,7 @@ export class Dialer {
   #abandon(now: number, reason: string): void {
     const state = this.#state;
     this.#finder.cancel();
+    for (const attempt of this.#callers.all) this.#drop(now, attempt);
     if (!("attempt" in state)) return;
     if (state.kind === "up") this.#log.write("warn", "tunnel.down", reason, { reason: "abandoned" });
     this.#release(now, state.attempt);
@@ -498,3 +611,5 @@ export class Dialer {
     return attempt.place(this.#options.unixSeconds());
   }
 }
+
+const longestOf = ({ tunnel }: DialConfig): number => Math.max(MAX_CONTROL_LEN, tunnel.mtuMax + LONGEST_WRAP);

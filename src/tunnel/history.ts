@@ -13,7 +13,7 @@ export class DialHistory {
   /** Of the last session: the next one logs in with its token, as openvpn does, for the sake of one-time passwords. */
   login: LoginMemory = {};
   /** Ids that came under a static key, which a new session does not change. By remote: the clocks of two peers differ. */
-  readonly guards = new Map<Remote, ReplayGuard>();
+  readonly guards = new Map<Remote | "whoever comes", ReplayGuard>();
   /** Until then a refusal of the login is heeded, whatever the network does. */
   loginAt = Number.NEGATIVE_INFINITY;
 

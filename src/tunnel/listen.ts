@@ -3,6 +3,7 @@
  * a PeerLink; of UDP that is an address of a port, of TCP a connection. Rows are batches of the slab, as those of a Link.
  */
 import type { Batch } from "../lib/batch.ts";
+import type { Endpoint } from "../lib/endpoint.ts";
 import type { ListenConfig } from "../protocol/config/server-types.ts";
 import type { DatagramSource, PeerLink, Sources } from "../protocol/server/peer-link.ts";
 import type { LinkEnd } from "../protocol/session/events.ts";
@@ -31,6 +32,8 @@ export interface ListenReceiver {
 
 /** An open place: closing it closes its connections too. */
 export interface OpenPort {
+  /** UDP: the way to somebody who has not been heard of yet. A port without it is for those who come. */
+  dial?(endpoint: Endpoint): PeerLink;
   /** What it dropped, by name. */
   drops(): Record<string, number>;
   close(): void;

@@ -4,6 +4,7 @@
  */
 import { Batch } from "../../lib/batch.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
+import { wordsOf } from "../../lib/ip.ts";
 import { Drop, type DropCode } from "../../netstack/drop.ts";
 import type { EthernetInterface } from "../../netstack/interface.ts";
 import { MAX_ADDRESSES } from "../../netstack/ip6/addressing.ts";
@@ -45,6 +46,10 @@ export class UdpListener implements Listening, OpenSink {
     const place = new Place(config, receiver);
     this.#places.push(place);
     return {
+      dial: (endpoint) => {
+        const own = config.address && Int32Array.from(wordsOf(config.address));
+        return new UdpPeer(this.#options.wan, this.#socket as UdpSocket, endpoint, own);
+      },
       drops: () => ({}),
       close: () => {
         const i = this.#places.indexOf(place);
@@ -146,9 +151,10 @@ class UdpPeer implements PeerLink {
   readonly overhead: number;
   readonly #wan: EthernetInterface;
   readonly #socket: UdpSocket;
-  readonly #own: Int32Array;
+  /** Which of our addresses is sent from; undefined: the one that leads there. */
+  readonly #own: Int32Array | undefined;
 
-  constructor(wan: EthernetInterface, socket: UdpSocket, endpoint: Endpoint, own: Int32Array) {
+  constructor(wan: EthernetInterface, socket: UdpSocket, endpoint: Endpoint, own: Int32Array | undefined) {
     this.#wan = wan;
     this.#socket = socket;
     this.endpoint = endpoint;

@@ -44,6 +44,7 @@ export class WanPorts implements ListenPorts {
     }
     const place = listening.add(config, longest, receiver);
     const open: OpenPort = {
+      ...(place.dial && { dial: place.dial }),
       drops: () => place.drops(),
       close: () => {
         this.#open.delete(open);

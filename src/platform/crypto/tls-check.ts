@@ -17,7 +17,7 @@ import { LibsslContext } from "./tls.ts";
 import type { Dated, Weak } from "./tls-material.ts";
 import { UnusableTls } from "./tls-unusable.ts";
 
-type Checked = "tls" | "verify" | "file";
+type Checked = "tls" | "verify" | "file" | "role";
 /** Of any role with TLS. */
 export type CheckedConfig = Pick<ClientConfig | P2pConfig, Checked> | Pick<ServerConfig, Checked | "entry">;
 
@@ -35,8 +35,9 @@ export function checkTls(config: CheckedConfig, unixSeconds: number): TlsCheck {
   const { tls, verify, file } = config;
   let context: LibsslContext;
   try {
-    const server = "entry" in config ? { isServer: true, clientCert: config.entry.clientCert } : {};
-    context = new LibsslContext({ ...tlsParameters(tls, verify), ...server });
+    const clientCert = "entry" in config ? config.entry.clientCert : "require";
+    const isServer = config.role !== "client";
+    context = new LibsslContext({ ...tlsParameters(tls, verify), isServer, clientCert });
   } catch (error) {
     if (!(error instanceof UnusableTls)) throw error;
     const origin = error.material?.origin ?? tls.origins[error.directive] ?? { file, line: 1 };
@@ -48,7 +49,7 @@ export function checkTls(config: CheckedConfig, unixSeconds: number): TlsCheck {
   const { dated, weak } = context.loaded;
   const dates = dated.flatMap((item) => warn(item, outOfDate(item, unixSeconds)));
   const lists = tls.crl === undefined ? [] : withoutList(dated).flatMap((item) => warn(item, noList(item)));
-  const purpose = "entry" in config ? unfit(tls.cert) : [];
+  const purpose = config.role === "client" ? [] : unfit(tls.cert);
   return {
     problems: [],
     warnings: [...purpose, ...weak.flatMap((item) => warn(item, tooWeak(item))), ...dates, ...lists],

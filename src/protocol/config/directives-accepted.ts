@@ -97,7 +97,7 @@ export const ACCEPTED: readonly Directive[] = [
   silent("service", "cspk", 1, 2),
   silent("msg-channel", "cspk", 1, 15),
 
-  warned("local", "cpk", 1, 1, "ignored: the WAN interface's address is used", "c"),
+  warned("local", "c", 1, 1, "ignored: the WAN interface's address is used", "c"),
   warned(
     "http-proxy-override",
     "cpk",
@@ -158,7 +158,9 @@ export const ACCEPTED: readonly Directive[] = [
   ),
   warned("auth-nocache", "c", 0, 0, "ignored: user and password stay in memory, to log in again without a person", "e"),
   warned("x509-track", "cspk", 1, 1, NO_READER),
-  warned("dh", "cpk", 1, 1, "ignored: only a server uses it", "i"),
+  warned("dh", "ck", 1, 1, "ignored: only a server uses it", "i"),
+  // As a server's: curves are used, and parameters made by the library.
+  silent("dh", "p", 1, 1, "i"),
   warned("lladdr", "cspk", 1, 1, "ignored: it serves tap devices"),
   warned("daemon", "cspk", 0, 1, NO_LOG_FILE),
   warned("syslog", "cspk", 0, 1, NO_LOG_FILE),

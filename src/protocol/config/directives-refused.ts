@@ -16,11 +16,16 @@ const NO_SMARTCARD =
 
 export const REFUSED: readonly Directive[] = [
   // The wire would differ, or security would be less than the profile asks for.
-  later("tls-crypt-v2", "p", "not available yet", "ic"),
-  ...["http-proxy", "http-proxy-option", "http-proxy-user-pass", "socks-proxy"].map((name) =>
-    later(name, "pk", "not available yet", "ic"),
+  row(
+    "tls-crypt-v2",
+    "p",
+    "refused",
+    0,
+    15,
+    "ic",
+    "keys of their own are for many clients: give both ends the same key by tls-crypt",
   ),
-  later("proto-force", "spk", "not available yet"),
+  later("proto-force", "s", "not available yet"),
   refused("capath", "a directory of CAs is not read; put the CA certificates into one file or block for ca"),
   refused("no-replay", "replay protection cannot be turned off; remove the line"),
   refused("no-iv", "was removed from OpenVPN; remove the line"),

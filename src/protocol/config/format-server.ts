@@ -31,18 +31,18 @@ export function writeServer(out: Output, config: ServerConfig): void {
 }
 
 /** One place is what every OpenVPN understands; several are written as 2.7 has them. */
-function writeListen(out: Output, listen: readonly ListenConfig[], port: number | undefined): void {
+export function writeListen(out: Output, listen: readonly ListenConfig[], port: number | undefined): void {
   if (listen.some(({ address, family }) => address === undefined && family === "ipv6")) out.line("bind", "ipv6only");
   const [only] = listen;
   if (only !== undefined && listen.length === 1 && only.port === port) {
     out.value("local", only.address?.toString());
-    out.line("proto", protocolWord(only));
+    out.line("proto", listenProtocol(only));
     return;
   }
-  for (const place of listen) out.line("local", place.address?.toString() ?? "*", place.port, protocolWord(place));
+  for (const place of listen) out.line("local", place.address?.toString() ?? "*", place.port, listenProtocol(place));
 }
 
-function protocolWord({ protocol, family }: ListenConfig): string {
+export function listenProtocol({ protocol, family }: ListenConfig): string {
   const digit = { any: "", ipv4: "4", ipv6: "6" }[family];
   return protocol === "udp" ? `udp${digit}` : `tcp${digit}-server`;
 }

@@ -1,6 +1,6 @@
 /** A resolved configuration -> an OpenVPN file that says the same with every default written out and every file inline. */
 import { Output } from "./format-output.ts";
-import { writeServer } from "./format-server.ts";
+import { listenProtocol, writeListen, writeServer } from "./format-server.ts";
 import { INLINE } from "./lexer.ts";
 import { encodeBase64, formatStaticKey } from "./material.ts";
 import { formatTlsCryptV2Key } from "./tls-crypt-v2-key.ts";
@@ -44,6 +44,12 @@ export function formatConfig(config: Config): string {
   writeTunnel(out, config.tunnel);
   if (config.role === "server") writeServer(out, config);
   if (config.role === "client") writeClient(out, config);
+  if (config.role === "p2p") {
+    writeDial(out, config);
+    writePeerInfo(out, config.peerInfo);
+    // OpenVPN up to 2.6 asks for it.
+    out.line("dh", "none");
+  }
   if (config.role === "static") {
     writeDial(out, config);
     writeStaticKey(out, "secret", config.secret);
@@ -63,6 +69,7 @@ function protocolWord(remote: Remote): string {
 function writeDial(out: Output, config: DialConfig): void {
   writeProxy(out, config.proxy);
   writeProxyLogin(out, config);
+  if (config.listen) writeListen(out, [config.listen], config.listen.port);
   writeRemotes(out, config);
   writeRetry(out, config.retry);
 }
@@ -85,8 +92,11 @@ function writeClient(out: Output, config: ClientConfig): void {
 /** Where a server has something of its own, each has a block; else each has a line. */
 function writeRemotes(out: Output, config: DialConfig): void {
   const isPlain = config.remotes.every(({ own }) => Object.keys(own).length === 0);
+  const { listen } = config;
   for (const remote of config.remotes) {
-    const words = ["remote", remote.host, remote.port, protocolWord(remote)] as const;
+    const protocol =
+      listen?.protocol === "tcp" ? listenProtocol({ ...listen, family: remote.family }) : protocolWord(remote);
+    const words = ["remote", remote.host, remote.port, protocol] as const;
     if (isPlain) {
       out.line(...words);
       continue;

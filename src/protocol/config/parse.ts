@@ -6,20 +6,22 @@
  * the parts of its configuration (resolve-*.ts)
  */
 import type { ReadFile } from "./beside.ts";
-import { lex, printable } from "./lexer.ts";
+import { type Line, lex, printable } from "./lexer.ts";
 import { Reader, Report } from "./reader.ts";
 import { type DefaultCredentials, resolveLogin, resolvePull, resolveRetry } from "./resolve-client.ts";
 import { resolveControl, resolveWrap } from "./resolve-control.ts";
 import { resolveData, resolveFragment, resolveSizes } from "./resolve-data.ts";
 import { resolveExitNotify, resolveKeepalive } from "./resolve-keepalive.ts";
-import { resolveLink, resolveRemotes } from "./resolve-link.ts";
+import { awaits, hears, resolveLink, resolveRemotes } from "./resolve-link.ts";
 import { resolveProxy } from "./resolve-proxy.ts";
 import { resolveServer } from "./resolve-server.ts";
+import { resolveListen } from "./resolve-server-listen.ts";
 import { resolveStatic } from "./resolve-static.ts";
 import { resolveTls, resolveVerify } from "./resolve-tls.ts";
 import { resolveLocalOptions } from "./resolve-tunnel.ts";
-import { type Decision, decideRole, NOT_AVAILABLE, PROFILE_OF } from "./role.ts";
+import { type Decision, decideRole, PROFILE_OF } from "./role.ts";
 import { plainLine, type Selection, selectLines, shownName } from "./select.ts";
+import type { ListenConfig } from "./server-types.ts";
 import type { Config, ConfigOf, ConfigResult, DialConfig, Remote, Role } from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
@@ -99,10 +101,8 @@ function checkRole<R extends Role>(
   if (expected !== undefined && expected !== role)
     report.problem(line, directive, `this is ${PROFILE_OF[role]}, where ${PROFILE_OF[expected]} is expected`);
   else if (role !== "client" && roles !== undefined && !(roles as readonly Role[]).includes(role))
-    report.problem(line, directive, role === "static" ? NOT_HERE : NOT_AVAILABLE[role]);
+    report.problem(line, directive, `${PROFILE_OF[role]} is not for this program`);
 }
-
-const NOT_HERE = "a profile with a static key is not for this program";
 
 /** What the resolvers read from. */
 interface Sources {
@@ -145,29 +145,60 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
     verify: resolveVerify(reader, role),
   };
   if (role === "server") return { role, ...withTls, ...resolveServer(reader, withTls.control, common.link) };
-  if (role === "p2p") return { role, ...withTls };
+  const peerInfo = { pushPeerInfo: reader.has("push-peer-info"), variables: selection.variables };
+  if (role === "p2p") {
+    const line = reader.last("tls-server");
+    if (line) needsAddress(reader, line, "; write mode server, or server NETWORK NETMASK, to serve clients");
+    return { role, ...withTls, ...resolveDial(sources, end, common), peerInfo };
+  }
   return {
     role,
     ...withTls,
     ...resolveDial(sources, end, common),
     login: resolveLogin(reader, defaultCredentials),
     pull: isPulling ? resolvePull(reader) : undefined,
-    peerInfo: { pushPeerInfo: reader.has("push-peer-info"), variables: selection.variables },
+    peerInfo,
   };
 }
 
-/** The way to the remotes, and when they are tried. */
+/** The way to the remotes, and when they are tried, or where this end waits. */
 function resolveDial(
   { reader, selection }: Sources,
   end: Role,
   common: Pick<DialConfig, "link" | "data">,
-): Pick<DialConfig, "proxy" | "remotes" | "retry"> {
+): Pick<DialConfig, "proxy" | "remotes" | "listen" | "retry"> {
   const proxy = resolveProxy(reader);
   const { fragment } = common.data;
-  const remotes = resolveRemotes(reader, selection.connections, { proxy, fragment }, (all, block) =>
-    resolveOwn(all, block, end, common),
-  );
-  return { proxy, remotes, retry: resolveRetry(reader) };
+  // A client, also one that does not pull, begins connections; and so does who names several in blocks.
+  const mayListen = end !== "client" && !reader.has("tls-client") && selection.connections.length === 0;
+  const isAwaiting = mayListen && awaits(reader);
+  const remotes =
+    isAwaiting && !reader.has("remote")
+      ? []
+      : resolveRemotes(reader, selection.connections, { mayListen, proxy, fragment }, (all, block) =>
+          resolveOwn(all, block, end, common),
+        );
+  const isHeard = reader.has("tls-server") && hears(common.link, remotes, proxy);
+  const listen = isAwaiting || isHeard ? resolvePlace(reader, common, remotes[0]) : undefined;
+  const local = reader.last("local");
+  if (local && end !== "client" && listen === undefined)
+    reader.warn(local, "ignored: the WAN interface's address is used");
+  return { proxy, remotes, listen, retry: resolveRetry(reader) };
+}
+
+/** Where this end waits, or hears its remotes. */
+function resolvePlace(
+  reader: Reader,
+  { link, data }: Pick<DialConfig, "link" | "data">,
+  remote: Remote | undefined,
+): ListenConfig | undefined {
+  const [place] = resolveListen(reader, link);
+  // A remote may say the protocol in its own line.
+  const listen = place && { ...place, protocol: remote?.protocol ?? place.protocol };
+  const line = reader.last("fragment");
+  if (line && data.fragment && listen?.protocol === "tcp")
+    reader.problem(line, "is only for UDP; over TCP, which cuts packets by itself, remove one of the two");
+  return listen;
 }
 
 /** What a <connection> block has of its own. */
@@ -199,12 +230,14 @@ function resolveOwn(
 function pulls(reader: Reader): boolean {
   const alone = reader.has("client") || reader.has("pull") ? undefined : reader.last("tls-client");
   if (alone === undefined) return true;
-  if (!reader.has("ifconfig") && !reader.has("ifconfig-ipv6"))
-    reader.problem(
-      alone,
-      "without pull the tunnel's addresses come from the profile, and there is no ifconfig; write client, if the server pushes them",
-    );
+  needsAddress(reader, alone, "; write client, if the server pushes them");
   return false;
+}
+
+function needsAddress(reader: Reader, line: Line, remedy: string): void {
+  if (reader.has("ifconfig") || reader.has("ifconfig-ipv6")) return;
+  const problem = "without pull the tunnel's addresses come from the profile, and there is no ifconfig";
+  reader.problem(line, `${problem}${remedy}`);
 }
 
 function resolveDevice(reader: Reader): string {

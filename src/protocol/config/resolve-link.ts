@@ -41,6 +41,9 @@ interface Unusable {
   readonly reason: string;
 }
 
+/** What a peer that listens, or this end, has in the place of `tcp-client`. */
+const LISTENING = /^tcp([46]?)-server$/;
+
 interface Defaults {
   readonly port: number;
   readonly transport: Transport;
@@ -63,14 +66,19 @@ export function resolveRemotes(
   common: Common,
   resolveOwn: ResolveOwn,
 ): Remote[] {
-  const defaults = connectionDefaults(reader, {
-    port: DEFAULT_PORT,
-    transport: { protocol: "udp", family: "any", line: undefined },
-  });
+  const { mayListen } = common;
+  const defaults = connectionDefaults(
+    reader,
+    {
+      port: DEFAULT_PORT,
+      transport: { protocol: "udp", family: "any", line: undefined },
+    },
+    mayListen,
+  );
   const found: Found[] = [];
   const problemsBefore = reader.report.problems.count;
   for (const line of reader.all("remote")) {
-    const remote = remoteOf(reader, line, defaults, {});
+    const remote = remoteOf(reader, line, defaults, {}, mayListen);
     if (connections.length > 0) reader.warn(line, "ignored: <connection> blocks say which servers there are");
     else if (remote) found.push(remote);
   }
@@ -82,7 +90,7 @@ export function resolveRemotes(
     if (line === undefined) reader.problem(block, "holds no remote");
     else {
       const own = resolveOwn(reader.within(lines, GROUPS), inner);
-      const remote = remoteOf(inner, line, connectionDefaults(inner, defaults), own);
+      const remote = remoteOf(inner, line, connectionDefaults(inner, defaults, false), own, false);
       if (remote) found.push(remote);
     }
   }
@@ -94,6 +102,8 @@ export function resolveRemotes(
 
 /** What stands outside of <connection> blocks and rules remotes out. */
 interface Common {
+  /** This end may be the one that is connected to (tcp-server). */
+  readonly mayListen: boolean;
   readonly proxy: ProxyConfig | undefined;
   readonly fragment: DataConfig["fragment"];
 }
@@ -135,21 +145,24 @@ function sift(reader: Reader, found: readonly Found[], common: Common): Remote[]
   return usable;
 }
 
-function connectionDefaults(reader: Reader, outer: Defaults): Defaults {
+function connectionDefaults(reader: Reader, outer: Defaults, mayListen: boolean): Defaults {
   let { port, transport } = outer;
   for (const name of ["port", "rport"]) for (const line of reader.all(name)) port = portOf(reader, line, 1) ?? port;
-  for (const line of reader.all("proto")) transport = protocolOf(reader, line, 1) ?? transport;
+  for (const line of reader.all("proto")) transport = protocolOf(reader, line, 1, mayListen) ?? transport;
   return { port, transport };
 }
 
 export const portOf = (reader: Reader, line: Line, index: number, range = PORT): number | undefined =>
   SERVICES.get(line.words[index] as string) ?? reader.number(line, index, range);
 
-function protocolOf(reader: Reader, line: Line, index: number): Transport | undefined {
+function protocolOf(reader: Reader, line: Line, index: number, mayListen: boolean): Transport | undefined {
   const word = line.words[index] as string;
   const known = Object.hasOwn(PROTOCOLS, word) ? PROTOCOLS[word] : undefined;
   if (known) return { protocol: known[0], family: known[1], line };
-  if (/^tcp[46]?-server$/.test(word))
+  const [listening, digit] = LISTENING.exec(word) ?? [];
+  if (listening && mayListen)
+    return { protocol: "tcp", family: digit === "4" ? "ipv4" : digit === "6" ? "ipv6" : "any", line };
+  if (listening)
     return reader.problem(
       line,
       `${word} is a server's; this end begins connections: write ${word.replace("server", "client")}`,
@@ -160,12 +173,18 @@ function protocolOf(reader: Reader, line: Line, index: number): Transport | unde
   );
 }
 
-function remoteOf(reader: Reader, line: Line, defaults: Defaults, own: Remote["own"]): Found | undefined {
+function remoteOf(
+  reader: Reader,
+  line: Line,
+  defaults: Defaults,
+  own: Remote["own"],
+  mayListen: boolean,
+): Found | undefined {
   const host = line.words[1] as string;
   let port: number | undefined = defaults.port;
   let transport: Transport | undefined = defaults.transport;
   if (line.words[2] !== undefined) port = portOf(reader, line, 2);
-  if (line.words[3] !== undefined) transport = protocolOf(reader, line, 3);
+  if (line.words[3] !== undefined) transport = protocolOf(reader, line, 3, mayListen);
   const address = parseIpv4(host) !== undefined ? "ipv4" : isIpv6(host) ? "ipv6" : undefined;
   if (address === undefined && !isHostName(host))
     return reader.problem(line, `"${printable(host)}" is neither an address nor a host name${hostRemedy(host)}`);
@@ -184,6 +203,39 @@ function hostRemedy(host: string): string {
   if (alone !== undefined && (isHostName(alone) || isIpv6(alone) || parseIpv4(alone) !== undefined))
     return `; write remote ${[alone, ...(port === undefined ? [] : [port])].join(" ")}`;
   return host.includes("://") ? "; write the name alone" : "";
+}
+
+/** What an end with one peer does: it waits for it, or is connected to by who is named, or goes there itself. */
+export function awaits(reader: Reader): boolean {
+  const proto = reader.last("proto")?.words[1] ?? "udp";
+  const remotes = reader.all("remote");
+  const isListening = (line: Line): boolean => LISTENING.test(line.words[3] ?? proto);
+  const [first] = remotes;
+  if (first !== undefined) {
+    const other = remotes.find((line) => isListening(line) !== isListening(first));
+    if (other)
+      reader.problem(other, "cannot stand beside a remote that is connected to, or connects: keep one of them");
+    if (isListening(first)) withoutProxy(reader, "nobody is connected to through a proxy; write tcp-client");
+    return isListening(first);
+  }
+  withoutProxy(reader, "without a remote there is nobody to go to through a proxy");
+  const nobind = reader.last("nobind");
+  if (nobind)
+    reader.problem(nobind, "without a remote this end waits on its port; name the other end by remote, or remove it");
+  return !proto.endsWith("-client");
+}
+
+/** Whether the TLS server over UDP can be found by a peer that it goes to: so one that was started anew is back at once. */
+export const hears = (link: LinkConfig, remotes: readonly Remote[], proxy: ProxyConfig | undefined): boolean =>
+  link.localPort !== undefined &&
+  proxy === undefined &&
+  remotes.every(({ protocol, own }) => protocol === "udp" && own.link === undefined && own.proxy === undefined);
+
+function withoutProxy(reader: Reader, problem: string): void {
+  for (const name of ["http-proxy", "socks-proxy"]) {
+    const line = reader.last(name);
+    if (line) reader.problem(line, problem);
+  }
 }
 
 export const resolveLink = (reader: Reader, role: Role): LinkConfig => ({

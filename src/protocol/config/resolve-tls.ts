@@ -43,8 +43,8 @@ export function resolveTls(reader: Reader, role: Role, typed?: string): TlsConfi
     // OpenVPN takes a ca beside pkcs12, cert and key not.
     if (line && name !== "ca" && reader.has("pkcs12")) reader.problem(line, "cannot stand beside pkcs12");
   }
-  if (role === "server" && !reader.has("cert") && !reader.has("key") && !reader.has("pkcs12"))
-    report.missing("cert", "a server shows its clients a certificate; give cert and key, or pkcs12");
+  if ((role === "server" || role === "p2p") && !reader.has("cert") && !reader.has("key") && !reader.has("pkcs12"))
+    report.missing("cert", `the TLS server shows its ${PEER[role]} a certificate; give cert and key, or pkcs12`);
   const keyLine = materialLine(reader, "key");
   if (key && keyLine && passphrase === undefined && !reader.has("askpass") && isEncrypted(key.bytes)) {
     reader.problem(keyLine, "the private key is encrypted; add askpass FILE with its pass phrase in the first row");

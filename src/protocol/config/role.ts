@@ -1,12 +1,6 @@
 /** What an OpenVPN file makes of this end; it is decided before anything else, since it says what the other lines mean. */
 import type { Line } from "./lexer.ts";
-import type { DialConfig, Role } from "./types.ts";
-
-/** Said at the line that decides for a role that this build cannot play. */
-export const NOT_AVAILABLE: Readonly<Record<Exclude<Role, DialConfig["role"]>, string>> = {
-  server: "a server's profile is not for this program",
-  p2p: "the TLS server's end of a tunnel is not available yet; this end can be tls-client, or secret",
-};
+import type { Role } from "./types.ts";
 
 /** How a profile of each role is called. */
 export const PROFILE_OF: Readonly<Record<Role, string>> = {

@@ -1,6 +1,6 @@
 import type { CompressionForm } from "../data/compression.ts";
 import type { CbcName, CipherName, TlsParameters, TlsVersion } from "../ports.ts";
-import type { ServerPart } from "./server-types.ts";
+import type { ListenConfig, ServerPart } from "./server-types.ts";
 
 /**
  * The resolved configuration: what an OpenVPN file says after every default, alias and file reference is settled.
@@ -300,7 +300,7 @@ export interface PullConfig {
   readonly filters: readonly PullFilter[];
 }
 
-/** What the server is told about this client beside what the protocol needs. */
+/** What the peer is told about this end beside what the protocol needs. */
 export interface PeerInfoConfig {
   /** push-peer-info: the variables are sent. */
   readonly pushPeerInfo: boolean;
@@ -308,9 +308,12 @@ export interface PeerInfoConfig {
   readonly variables: ReadonlyMap<string, string>;
 }
 
-/** The part of the roles that go to a peer by themselves. */
+/** The part of the roles with one peer, which they go to or wait for. */
 interface DialPart {
+  /** Empty: whoever proves itself where this end waits is the peer. */
   readonly remotes: readonly Remote[];
+  /** Where this end can be reached; undefined: nowhere, it goes to its remotes. With remotes only they are heard there. */
+  readonly listen: ListenConfig | undefined;
   /** http-proxy or socks-proxy; undefined: servers are reached by themselves. */
   readonly proxy: ProxyConfig | undefined;
   readonly retry: RetryConfig;
@@ -329,9 +332,10 @@ export interface ServerConfig extends TlsRoleConfig, ServerPart {
   readonly role: "server";
 }
 
-/** One end of a tunnel of two with TLS. */
-export interface P2pConfig extends TlsRoleConfig {
+/** One end of a tunnel of two, which is the TLS server. */
+export interface P2pConfig extends TlsRoleConfig, DialPart {
   readonly role: "p2p";
+  readonly peerInfo: PeerInfoConfig;
 }
 
 /** One end of a tunnel of two with a key that both have. */
@@ -343,7 +347,7 @@ export interface StaticConfig extends CommonConfig, DialPart {
 }
 
 /** Profiles that a dialer takes. */
-export type DialConfig = ClientConfig | StaticConfig;
+export type DialConfig = ClientConfig | P2pConfig | StaticConfig;
 
 export type Config = ClientConfig | ServerConfig | P2pConfig | StaticConfig;
 export type Role = Config["role"];

@@ -2,6 +2,8 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import type { DataConfig } from "../config/types.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
+import type { CipherName } from "../ports.ts";
+import type { Side } from "../side.ts";
 import { agreedOptions, clientAbilities, planKeys } from "./ncp.ts";
 
 const data: DataConfig = {
@@ -77,7 +79,7 @@ test("any peer info is read without a throw", () => {
 
 test("two ends that do not push agree by what both announced: the TLS server's order, and flags only with NCP_P2P (ssl_ncp.c)", () => {
   const agreed = (peerInfo: string): string[] =>
-    agreedOptions(["AES-256-GCM", "AES-128-GCM"], clientAbilities(peerInfo, "V4"), () => 0xabcdef);
+    agreedOptions("client", ["AES-256-GCM", "AES-128-GCM"], clientAbilities(peerInfo, "V4"), () => 0xabcdef);
   expect(agreed("IV_CIPHERS=CHACHA20-POLY1305:AES-128-GCM:AES-256-GCM\nIV_PROTO=686\n")).toEqual([
     "cipher AES-128-GCM",
     `peer-id ${0xabcdef}`,
@@ -92,4 +94,18 @@ test("two ends that do not push agree by what both announced: the TLS server's o
   expect(agreed("IV_CIPHERS=AES-256-GCM\nIV_PROTO=654\n")).toEqual(["cipher AES-256-GCM"]);
   expect(agreed("IV_CIPHERS=BF-CBC\nIV_PROTO=32\n")).toEqual([]);
   expect(agreed("")).toEqual([]);
+});
+
+test("the TLS server of two ends reads the same out of it, by its own order", () => {
+  const [one, other] = ["CHACHA20-POLY1305:AES-128-GCM", "AES-128-GCM:CHACHA20-POLY1305"] as const;
+  const agreed = (side: Side, own: string, peer: string): string[] =>
+    agreedOptions(
+      side,
+      own.split(":") as CipherName[],
+      clientAbilities(`IV_CIPHERS=${peer}\nIV_PROTO=1722`, "V4"),
+      () => 7,
+    );
+  expect(agreed("server", one, other)[0]).toBe("cipher CHACHA20-POLY1305");
+  expect(agreed("client", other, one)).toEqual(agreed("server", one, other));
+  expect(agreed("server", other, one)).toEqual(agreed("client", one, other));
 });

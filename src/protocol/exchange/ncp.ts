@@ -6,6 +6,7 @@ import type { DataConfig } from "../config/types.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
 import { type CipherName, cipherNamed, isAead } from "../ports.ts";
+import type { Side } from "../side.ts";
 import {
   IV_PROTO_AUTH_FAIL_TEMP,
   IV_PROTO_CC_EXIT_NOTIFY,
@@ -122,25 +123,27 @@ const P2P_PEER_ID = 0x76706e;
 /**
  * What two ends agree on of which neither pushes, as a server would push it: each reads the same out of what both announced
  * (ssl_ncp.c, p2p_mode_ncp). The TLS server's order of ciphers decides.
- * @param ciphers of this end, which is the TLS client @param exportPeerId three bytes of the exporter as a number
+ * @param side of this end @param ciphers of this end @param exportPeerId three bytes of the exporter as a number
  */
 export function agreedOptions(
+  side: Side,
   ciphers: readonly CipherName[],
-  server: ClientAbilities,
+  peer: ClientAbilities,
   exportPeerId: () => number,
 ): string[] {
-  const cipher = cipherNamed(server.ciphers.find((name) => (ciphers as readonly string[]).includes(name)));
+  const [first, second]: (readonly string[])[] = side === "server" ? [ciphers, peer.ciphers] : [peer.ciphers, ciphers];
+  const cipher = cipherNamed(first?.find((name) => second?.includes(name)));
   const common = cipher === undefined ? [] : [`cipher ${cipher}`];
-  if (!server.p2pNegotiation) return common;
+  if (!peer.p2pNegotiation) return common;
   const flags = [
-    ...(server.keyExport ? ["tls-ekm"] : []),
-    ...(server.controlExit ? ["cc-exit"] : []),
-    ...(server.dynamicTlsCrypt ? ["dyn-tls-crypt"] : []),
-    ...(server.dataEpoch && cipher !== undefined && isAead(cipher) ? ["aead-epoch"] : []),
+    ...(peer.keyExport ? ["tls-ekm"] : []),
+    ...(peer.controlExit ? ["cc-exit"] : []),
+    ...(peer.dynamicTlsCrypt ? ["dyn-tls-crypt"] : []),
+    ...(peer.dataEpoch && cipher !== undefined && isAead(cipher) ? ["aead-epoch"] : []),
   ];
   return [
     ...common,
-    ...(server.dataV2 ? [`peer-id ${server.keyExport ? exportPeerId() : P2P_PEER_ID}`] : []),
+    ...(peer.dataV2 ? [`peer-id ${peer.keyExport ? exportPeerId() : P2P_PEER_ID}`] : []),
     ...(flags.length === 0 ? [] : [`protocol-flags ${flags.join(" ")}`]),
   ];
 }

@@ -43,9 +43,9 @@ export class Rekey {
     return this.#live;
   }
 
-  /** A client's first exchange begins with its reset, a server's with the client's. */
-  start(now: number): void {
-    if (this.#parts.side === "client") this.#begin(this.#parts.channel.reset, now);
+  /** @param begins the first exchange begins with the reset of this side, as a client's does, and not with the peer's */
+  start(now: number, begins: boolean): void {
+    if (begins) this.#begin(this.#parts.channel.reset, now);
   }
 
   /** A server's first exchange, whose resets were exchanged without keeping anything. */

@@ -3,7 +3,7 @@
  * (connect-freq-initial), and how many sessions begin (connect-freq). What is over a limit costs next to nothing.
  */
 import { CountLimit } from "../../lib/count-limit.ts";
-import type { ServerPart } from "../config/server-types.ts";
+import type { ServerLimits, ServerPart } from "../config/server-types.ts";
 import type { ServerConfig } from "../config/types.ts";
 import { SessionCookies } from "../control/cookie.ts";
 import {
@@ -22,6 +22,11 @@ import { type Admission, type AdmissionConfig, admit, admitStream } from "./admi
 import type { Sources } from "./peer-link.ts";
 import { UsedCookies } from "./used-cookies.ts";
 
+/** The parts of a configuration that say who may begin. */
+export type StrangersConfig = Pick<ServerConfig & ServerPart, "control" | "wrappedKeys"> & {
+  readonly limits: Pick<ServerLimits, "connectFreq" | "connectFreqInitial">;
+};
+
 /** A first packet that is over the limit. */
 export const LIMITED = 1;
 
@@ -37,7 +42,7 @@ export class Strangers {
   #sessions: CountLimit | undefined;
 
   /** @param cookieKey 32 random bytes: what strangers were answered is known again by it, also by another run */
-  constructor(config: ServerConfig & ServerPart, primitives: ControlPrimitives, cookieKey: Uint8Array) {
+  constructor(config: StrangersConfig, primitives: ControlPrimitives, cookieKey: Uint8Array) {
     this.#primitives = primitives;
     this.#cookies = new SessionCookies(cookieKey, config.control.handWindow, primitives);
     this.#admission = this.#admissionOf(config);
@@ -46,7 +51,7 @@ export class Strangers {
   }
 
   /** From now on another configuration counts. What was answered already is known again, and limits begin anew. */
-  reload(config: ServerConfig & ServerPart): void {
+  reload(config: StrangersConfig): void {
     this.#admission = this.#admissionOf(config);
     this.#answers = new CountLimit(config.limits.connectFreqInitial);
     this.#sessions = config.limits.connectFreq && new CountLimit(config.limits.connectFreq);
@@ -99,7 +104,7 @@ export class Strangers {
     return this.#address;
   }
 
-  #admissionOf({ control, wrappedKeys }: ServerConfig & ServerPart): AdmissionConfig {
+  #admissionOf({ control, wrappedKeys }: StrangersConfig): AdmissionConfig {
     const { wrap } = control;
     const primitives = this.#primitives;
     const crypto = controlCrypto(wrap, "server", primitives);

@@ -86,6 +86,8 @@ export interface AssociationStart {
   readonly unixSeconds: number;
   /** A server that answered the client's reset without keeping anything: the session ids that were agreed on by that. */
   readonly resumed?: { readonly ownSessionId: Uint8Array; readonly peerSessionId: Uint8Array } | undefined;
+  /** A server that knows where its client is: it sends its reset without waiting for the client's. */
+  readonly begins?: boolean | undefined;
   /** Tests start with a key that is nearly used up. */
   readonly keyUse?: AeadKeyUse | undefined;
 }
@@ -227,7 +229,8 @@ export class Association {
   }
 
   start(now: number): void {
-    if (this.#start.resumed === undefined) this.#rekey.start(now);
+    if (this.#start.resumed === undefined)
+      this.#rekey.start(now, this.#side === "client" || this.#start.begins === true);
     else this.#rekey.resume(now);
     this.#controlReceivedAt = now;
   }

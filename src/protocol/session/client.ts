@@ -12,19 +12,17 @@
 import type { Batch } from "../../lib/batch.ts";
 import { Deadlines } from "../../lib/deadlines.ts";
 import { encodeBase64 } from "../config/material.ts";
-import type { ClientConfig, PullConfig } from "../config/types.ts";
+import type { ClientConfig } from "../config/types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
 import type { ControlMessage, PushedOptions } from "../control/message.ts";
 import type { Traffic } from "../data/channel.ts";
-import { COMPRESSION, type CompressionAlgorithm } from "../data/compression.ts";
-import type { KeyPlan } from "../data/key-plan.ts";
 import { DROP_DATA_COMPRESSED, type SessionDrops } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
-import { agreedOptions, clientAbilities } from "../exchange/ncp.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
-import { type Decompressors, isAead } from "../ports.ts";
-import { type Pushed, PushReply, renewedToken, serverMismatches } from "../push/collect.ts";
+import type { Decompressors } from "../ports.ts";
+import { type Pushed, PushReply, renewedToken } from "../push/collect.ts";
 import { PushUpdates } from "../push/update.ts";
+import { agree, keyPlan } from "./agreement.ts";
 import {
   Association,
   type AssociationEvent,
@@ -37,31 +35,16 @@ import type { SessionEnd, SessionEvent } from "./events.ts";
 import { MAX_EXIT_NOTICES } from "./exit-notices.ts";
 import { unanswered } from "./explain.ts";
 import { pushedKeepalive } from "./keepalive.ts";
+import { COMPRESSED_DATA, keyWarnings } from "./key-warnings.ts";
 import { Login, type LoginMemory } from "./login.ts";
-import { type ClientState, type SessionState, TRANSITIONS } from "./state.ts";
+import { type ClientState, type SessionState, SILENCE_MS, TRANSITIONS } from "./state.ts";
 
 /** The request is repeated until a reply comes, as OpenVPN does (PUSH_REQUEST_INTERVAL). */
 const PUSH_REQUEST_MS = 5000;
-/** Our choice: silence is told by then. */
-const SILENCE_MS = 15_000;
 /** Our choice: what the server changes is applied so often at most, because each time the tunnel is set up anew. */
 const CHANGE_MS = 1000;
 /** Our choice: so many texts of the server (INFO, AUTH_PENDING, options that are ignored) are told in one session, the rest is counted. */
 const MAX_INFOS = 20;
-
-const COMPRESSED_DATA =
-  "the server compresses what it sends, and what is compressed is lost here: turn compression off on the server";
-
-const OLD_CIPHER =
-  "which is not as strong and fast as AES-256-GCM: add AES-256-GCM to data-ciphers on the server, and to the profile if it names any";
-
-const NO_FILTERS: PullConfig = { routeNoPull: false, filters: [] };
-
-/** The libraries that are looked for at run time, with Debian's names of their packages. */
-const LIBRARIES: Readonly<Record<CompressionAlgorithm, string>> = {
-  lzo: "liblzo2.so.2 (Debian: apt install liblzo2-2)",
-  lz4: "liblz4.so.1 (Debian: apt install liblz4-1)",
-};
 
 export interface ClientStart extends Omit<AssociationStart, "resumed"> {
   /** Of the session before. */
@@ -379,24 +362,15 @@ export class ClientSession implements DialSession {
 
   /** Point-to-point: what both ends announced stands for what a server would push. */
   #openWithoutPush(now: number, exchange: KeyExchange): void {
-    const { data } = this.#config;
-    const { peerOptions } = this.#association;
-    const server = clientAbilities(exchange.peerMessage?.peerInfo, peerOptions);
-    const options = agreedOptions(data.ciphers, server, () => exchange.exportPeerId());
-    const reply = new PushReply();
-    reply.add({ kind: "push-reply", options, continuation: 0 });
-    const settled = reply.settle(NO_FILTERS, data, peerOptions);
-    if (typeof settled === "string") return this.#end(now, { kind: "push-rejected", problem: settled });
-    this.#move({ kind: "push", since: now, reply });
-    this.#open(now, { ...settled, options: [] }, peerOptions);
+    const agreed = agree("client", this.#config.data, exchange);
+    if (typeof agreed === "string") return this.#end(now, { kind: "push-rejected", problem: agreed });
+    this.#move({ kind: "push", since: now, reply: new PushReply() });
+    this.#open(now, agreed, this.#association.peerOptions);
   }
 
   #open(now: number, pushed: Pushed, peerOptions: string): void {
-    const { session, cipher, compression } = pushed;
-    const { peerId } = session;
-    const { keyDerivation: derivation, dynamicTlsCrypt, epoch } = session;
-    const digest = this.#config.data.auth;
-    const plan: KeyPlan = { cipher, digest, compression, peerId, derivation, dynamicTlsCrypt, epoch };
+    const { session, cipher } = pushed;
+    const plan = keyPlan(pushed, this.#config.data);
     const failure = this.#association.installKeys(now, plan);
     if (failure !== undefined) return this.#end(now, failure);
     this.#association.keepAlive(now, pushedKeepalive(this.#config.keepalive, session));
@@ -404,15 +378,9 @@ export class ClientSession implements DialSession {
     this.#timers.clearAll();
     this.#move({ kind: "up", pushed, plan, updates: new PushUpdates(pushed.options) });
     for (const text of session.ignored) this.#tell({ kind: "warning", text: `the server pushed ${text}; ignored` });
-    for (const text of serverMismatches(pushed, this.#config.data, peerOptions))
+    for (const text of keyWarnings(pushed, this.#config.data, peerOptions, this.#decompressors))
       this.#events.push({ kind: "warning", text });
-    if (!isAead(cipher)) this.#events.push({ kind: "warning", text: `the server wants ${cipher}, ${OLD_CIPHER}` });
-    const { algorithm } = COMPRESSION[compression];
-    if (algorithm !== undefined && this.#decompressors[algorithm] === undefined) {
-      const text = `${compression}: what the server compresses cannot be read without ${LIBRARIES[algorithm]}, which is not there`;
-      this.#events.push({ kind: "warning", text });
-    }
-    this.#events.push({ kind: "up", options: pushed.options, cipher, peerId });
+    this.#events.push({ kind: "up", options: pushed.options, cipher, peerId: plan.peerId });
   }
 
   #handleAuthPending(seconds: number | undefined): void {

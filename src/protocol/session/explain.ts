@@ -3,7 +3,7 @@
  * for the log. Nothing secret goes into it.
  */
 import type { LogLevel } from "../../lib/log.ts";
-import type { ClientConfig, ControlWrap, LinkProtocol } from "../config/types.ts";
+import type { ClientConfig, ControlWrap, DialConfig, LinkProtocol } from "../config/types.ts";
 import type { SessionEnd } from "./events.ts";
 import { explainBrokenStream, explainLinkEnd } from "./explain-link.ts";
 import { explainNoHello, explainTls } from "./explain-tls.ts";
@@ -34,7 +34,20 @@ export interface Explanation {
 }
 
 /** The parts of a profile that an explanation may name. */
-export type NamedParts = Pick<ClientConfig, "control" | "tls" | "data" | "login">;
+export type NamedParts = Pick<ClientConfig, "control" | "tls" | "data"> & Partial<Pick<ClientConfig, "login">>;
+
+/** Of two ends neither serves the other: in their words the peer is the other end. */
+export function inWordsOf({ role, remotes }: Pick<DialConfig, "role" | "remotes">, said: Explanation): Explanation {
+  if (role === "client") return said;
+  const message = said.message
+    .replaceAll("the server", "the other end")
+    .replaceAll("on the other end", "at the other end");
+  // Who waits does not connect.
+  return {
+    ...said,
+    message: remotes.length > 0 ? message : message.replaceAll("; connecting anew", "; waiting for it again"),
+  };
+}
 
 /** The server has not answered for a while; trying goes on. */
 export function explainSilence(seconds: number, config: NamedParts, place: Place, seen = NOTHING_SEEN): Explanation {

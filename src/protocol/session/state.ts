@@ -10,6 +10,9 @@ import type { Pushed, PushReply } from "../push/collect.ts";
 import type { PushUpdates } from "../push/update.ts";
 import type { SessionEnd } from "./events.ts";
 
+/** Our choice: a person hears by then that nothing has come of a session yet. */
+export const SILENCE_MS = 15_000;
+
 export type ClientState =
   | { readonly kind: "idle" }
   /** Resets, TLS, key-method messages. */

@@ -19,9 +19,7 @@ import type { DialSession } from "./dial-session.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
 import { ExitNotices, MAX_EXIT_NOTICES } from "./exit-notices.ts";
 import { Keepalive } from "./keepalive.ts";
-
-/** Our choice: by then a person hears that nothing came yet. */
-const SILENCE_MS = 15_000;
+import { SILENCE_MS } from "./state.ts";
 
 const SILENT =
   "nothing has come from the other end yet: it is down or has nothing to say, the port is blocked on the way, or its secret, key direction, " +
@@ -34,6 +32,8 @@ export interface StaticStart extends Pick<AssociationStart, "link" | "unixSecond
   readonly wallClock: () => number;
   /** Of the session before with the same peer: what it opened is not opened again. */
   readonly guard?: ReplayGuard | undefined;
+  /** Nobody knows yet who the peer is: whoever has the key. It is up, and says something, when the first packet has opened. */
+  readonly waits?: boolean | undefined;
 }
 
 export class StaticSession implements DialSession {
@@ -102,10 +102,10 @@ export class StaticSession implements DialSession {
     if (this.#hasStarted) return;
     this.#hasStarted = true;
     this.#startedAt = now;
-    this.#silentAt = now + SILENCE_MS;
     this.#slots.install(this.#key, now, now);
-    this.#keepalive = new Keepalive(this.#config.keepalive, now);
-    this.#events.push({ kind: "up", options: [], cipher: this.#config.cipher, peerId: PEER_ID_NONE });
+    if (this.#start.waits === true) return;
+    this.#silentAt = now + SILENCE_MS;
+    this.#open(now);
   }
 
   close(now: number): void {
@@ -138,6 +138,7 @@ export class StaticSession implements DialSession {
       this.#isAnswerTold = true;
       this.#silentAt = Number.POSITIVE_INFINITY;
       this.#events.push({ kind: "server-answered" });
+      if (this.#start.waits === true) this.#open(now);
     }
     if (this.#data.exitReceived) this.#end({ kind: "server-exit" });
     else if (end !== undefined) this.#end(end);
@@ -178,6 +179,11 @@ export class StaticSession implements DialSession {
       this.#goodbye?.at ?? Number.POSITIVE_INFINITY,
       this.#keepalive?.pollAt(this.#sentAt(), this.#receivedAt()) ?? Number.POSITIVE_INFINITY,
     );
+  }
+
+  #open(now: number): void {
+    this.#keepalive = new Keepalive(this.#config.keepalive, now);
+    this.#events.push({ kind: "up", options: [], cipher: this.#config.cipher, peerId: PEER_ID_NONE });
   }
 
   #pollPing(now: number): Uint8Array | undefined {

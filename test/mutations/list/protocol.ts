@@ -357,8 +357,8 @@ export const PROTOCOL = [
       "the epoch format only with AEAD",
     ],
     [
-      "server.dataEpoch && cipher !== undefined && isAead(cipher)",
-      "server.dataEpoch",
+      "peer.dataEpoch && cipher !== undefined && isAead(cipher)",
+      "peer.dataEpoch",
       "the epoch format only with AEAD, point to point",
     ],
   ),

@@ -25,8 +25,8 @@ export const TUNNEL = [
       "that nothing is sent to addresses that no server can have",
     ],
     [
-      'return this.#backOff(now, { kind: "link-failed" }, said ? "" : link);\n    }\n    const unixSeconds',
-      'return this.#backOff(now, { kind: "resolve-failed" }, said ? "" : link);\n    }\n    const unixSeconds',
+      'return this.#backOff(now, { kind: "link-failed" }, said ? "" : link);\n    }\n    const session',
+      'return this.#backOff(now, { kind: "resolve-failed" }, said ? "" : link);\n    }\n    const session',
       "that a link that cannot be made costs one address",
     ],
     [
@@ -34,14 +34,14 @@ export const TUNNEL = [
       "",
       "that a silent server is left for another one",
     ],
-    ["    guards.set(remote, session.guard);\n", "", "that a reconnect does not forget the ids of a static key"],
+    ["    guards.set(who, session.guard);\n", "", "that a reconnect does not forget the ids of a static key"],
     ["    this.#history.login = session.loginMemory;\n", "", "that the next session logs in with the token"],
     ["    if (isOpen) this.#options.side.down(now);\n", "", "that the side is closed when the tunnel ends"],
     ["    session.abandon(now);\n", "", "that an abandoned session lets go of its keys"],
     ["    this.#tls?.close();\n", "", "that a dialer that has stopped lets go of TLS"],
     [
-      "        state.attempt.session.abandon(now);\n      }\n    } catch",
-      "      }\n    } catch",
+      "        state.attempt.session.abandon(now);\n      }\n",
+      "      }\n",
       "that a dialer that failed lets go of its session's keys",
     ],
     ['if (state.kind === "backing-off" && now >= state.until) this.#next(now);\n    else', "", "the next attempt"],
