@@ -336,6 +336,8 @@ describe("problems", () => {
       "1 cert",
       "1 server",
     ]);
+    const inFolder = SUBNET.replace("ca ca.crt", "capath /etc/openvpn/ca");
+    expect(problems(inFolder).map((p) => p.split(":")[0])).toEqual(["4 capath"]);
     expect(problems(`mode server\nifconfig 10.8.0.1 255.255.255.0\ntopology subnet\n${OWN}`)).toEqual([
       "1 mode: server needs tls-server beside it",
     ]);

@@ -27,7 +27,8 @@ export function resolveTls(reader: Reader, role: Role, typed?: string): TlsConfi
     reader.problem(crlLine, "a directory of serial numbers is not available; give a CRL file");
   else crl = pem(reader, "crl-verify", /^X509 CRL$/, "certificate revocation list");
 
-  if (!reader.has("ca") && !reader.has("peer-fingerprint") && !reader.has("pkcs12")) {
+  const isToldOtherwise = report.problems.has("capath");
+  if (!isToldOtherwise && !reader.has("ca") && !reader.has("peer-fingerprint") && !reader.has("pkcs12")) {
     report.missing("ca", `nothing says which ${PEER[role]} to trust; give ca (file or <ca> block) or peer-fingerprint`);
   }
   for (const [one, other] of [
