@@ -10,12 +10,14 @@ import { startNative } from "../test/support/world/router.ts";
 import { startVm, Vm } from "../test/support/world/vm.ts";
 import { GATEWAY, SERVER, SITE, TUNNEL, World } from "../test/support/world/world.ts";
 import { commandLine } from "./command-line.ts";
+import { finish, followLog, problems, rows, say } from "./demo-report.ts";
 import { ROOT } from "./steps.ts";
 
-const USAGE = `usage: npm run demo [-- [--native] [--keep] [--role client]]
+const USAGE = `usage: npm run demo [-- [--native] [--keep] [--role client|server]]
 
   --native   the appliance as a process on the same interfaces instead of a VM
   --keep     leave it running until Ctrl-C
+  --role     server: our server, real openvpn clients, a LAN behind it and the internet
 `;
 
 const { values, refuse } = commandLine(USAGE, {
@@ -23,18 +25,19 @@ const { values, refuse } = commandLine(USAGE, {
   keep: { type: "boolean", default: false },
   role: { type: "string", default: "client" },
 });
-if (values.role !== "client")
-  refuse(`--role ${values.role}: ${values.role === "server" ? "not available yet" : "no such role"}`);
+if (values.role !== "client" && values.role !== "server") refuse(`--role ${values.role}: no such role`);
 
 const MIB = 1 << 20;
 const PINGS = 20;
 const SECONDS = 5;
-const rows: [string, string][] = [];
-const problems: string[] = [];
-const started = performance.now();
 
 if (!inUserNamespace()) await build();
 await becomePrivileged();
+if (values.role === "server") {
+  const { demonstrateServer } = await import("./demo-server.ts");
+  await demonstrateServer(values);
+  process.exit(finish());
+}
 const world = await World.create({ webMtu: 1500 });
 try {
   await demonstrate();
@@ -43,8 +46,7 @@ try {
 } finally {
   await world.close();
 }
-table();
-process.exit(problems.length > 0 ? 1 : 0);
+process.exit(finish());
 
 /** Makes what runs: the image, or for --native the binary. Quick when nothing has changed. */
 async function build(): Promise<void> {
@@ -163,43 +165,4 @@ async function keep(): Promise<void> {
   logs             ${world.dir}
 ${inUserNamespace() ? `  (first: nsenter -t ${process.pid} --user --mount --preserve-credentials)\n` : ""}`);
   await new Promise<never>(() => setInterval(() => {}, 1 << 30));
-}
-
-/** Prints the router's events while it works, a line each. */
-function followLog(read: () => string): { stop(): void } {
-  let at = 0;
-  const look = (): void => {
-    const log = read();
-    const end = log.lastIndexOf("\n") + 1;
-    for (const line of log.slice(at, end).split("\n")) {
-      if (/\b(link|tls|tunnel|wan|lan|config|shutdown)\b\.?[a-z]*/.test(line))
-        console.log(`             | ${shortened(line.trim(), 160)}`);
-    }
-    at = Math.max(at, end);
-  };
-  const timer = setInterval(look, 200);
-  return {
-    stop: () => {
-      clearInterval(timer);
-      look();
-    },
-  };
-}
-
-/** Cut between two words where it is longer. */
-function shortened(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, text.lastIndexOf(" ", most - 4) + 1)}...`;
-}
-
-function table(): void {
-  console.log("");
-  const width = Math.max(0, ...rows.map(([title]) => title.length));
-  for (const [title, figure] of rows) console.log(`  ${title.padEnd(width)}   ${figure}`);
-  console.log("");
-  for (const problem of problems) console.error(`demo: ${problem}`);
-  console.log(problems.length === 0 ? "All of it works." : "It does not work.");
-}
-
-function say(text: string): void {
-  console.log(`[${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s] ${text}`);
 }

@@ -20,10 +20,10 @@ const INSIDE = ["IPv4", "IPv4 and IPv6"] as const;
 const SIZES = [PROTO.length, WRAP.length, CIPHER.length, LOGIN.length, TOPOLOGY.length, TLS.length, INSIDE.length];
 
 /** What a client of this version cannot do. */
-function isPossible([, wrap = 0, cipher = 0]: readonly number[]): boolean {
-  if (!openvpnIsAtLeast(2, 5) && (WRAP[wrap]!.startsWith("tls-crypt-v2") || CIPHER[cipher] === "CHACHA20-POLY1305"))
-    return false;
-  return true;
+function isPossible([proto = 0, wrap = 0, cipher = 0]: readonly number[]): boolean {
+  const isCookie = WRAP[wrap]!.endsWith("force-cookie") && PROTO[proto]!.startsWith("udp");
+  if (!openvpnIsAtLeast(2, 6) && isCookie) return false;
+  return openvpnIsAtLeast(2, 5) || !(WRAP[wrap]!.startsWith("tls-crypt-v2") || CIPHER[cipher] === "CHACHA20-POLY1305");
 }
 
 const WRAPS: Record<(typeof WRAP)[number], { readonly server: string[]; readonly client: string[] }> = {

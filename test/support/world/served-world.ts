@@ -60,6 +60,11 @@ export interface ClientOptions {
   readonly cert?: string;
 }
 
+/** A server as a process or as a VM. */
+export type RouterProgram = Pick<Daemon, "log" | "stop" | "alive"> & {
+  says(pattern: RegExp, seconds: number): Promise<unknown>;
+};
+
 export class ServedWorld {
   readonly dir: string;
   readonly #prefix: string;
@@ -67,6 +72,7 @@ export class ServedWorld {
   readonly #namespaces = new Set<Part>();
   #serial = 0;
   #config = "";
+  #adopted: RouterProgram | undefined;
 
   private constructor(dir: string, prefix: string) {
     this.dir = dir;
@@ -126,11 +132,16 @@ export class ServedWorld {
   async serve(lines: readonly string[] = [], options: ServeOptions = {}): Promise<Daemon> {
     for (const client of CLIENTS) await this.leave(client);
     await this.stop("server");
-    const folder = join(this.dir, `config-${++this.#serial}`);
-    this.#config = folder;
-    mkdirSync(folder);
-    this.configure(lines, options);
+    this.newConfig(lines, options);
     return this.restart(options.lan);
+  }
+
+  /** Another folder laid out like a config disk, which is the server's from now on. */
+  newConfig(lines: readonly string[] = [], options: ServeOptions = {}): string {
+    this.#config = join(this.dir, `config-${++this.#serial}`);
+    mkdirSync(this.#config);
+    this.configure(lines, options);
+    return this.#config;
   }
 
   /** Writes the configuration of the server that runs anew. */
@@ -161,9 +172,22 @@ export class ServedWorld {
     }
   }
 
-  /** Starts a server with the configuration of the one before. */
-  async restart(lan = true): Promise<Daemon> {
-    const argv = [...morgana(), "appliance", "--wan", "w0", ...(lan ? ["--lan", "l1"] : []), "--config", this.#config];
+  /** Another program is the server from now on, started by somebody else. */
+  adopt(server: RouterProgram): void {
+    this.#adopted = server;
+  }
+
+  /** Starts a server with the configuration of the one before. @param compiled the binary, in place of the sources */
+  async restart(lan = true, compiled = false): Promise<Daemon> {
+    const argv = [
+      ...morgana(compiled),
+      "appliance",
+      "--wan",
+      "w0",
+      ...(lan ? ["--lan", "l1"] : []),
+      "--config",
+      this.#config,
+    ];
     const state = join(this.#config, "..", "state");
     mkdirSync(state, { recursive: true });
     const daemon = this.start("server", "rt", ["env", `STATE_DIRECTORY=${state}`, ...argv]);
@@ -192,7 +216,7 @@ export class ServedWorld {
     const after = await until(() => count() >= times || !daemon.alive, PATIENCE);
     if (count() < times || after === undefined)
       throw new Error(
-        `client ${name} does not get through:\n${daemon.log().slice(-1500)}\n${this.daemon("server").log().slice(-1500)}`,
+        `client ${name} does not get through:\n${daemon.log().slice(-1500)}\n${this.serverLog().slice(-1500)}`,
       );
     return after;
   }
@@ -206,6 +230,11 @@ export class ServedWorld {
   async leave(name: Client, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     await this.stop(name, signal);
     await this.in(name, ["ip", "route", "del", `${WAN}/32`]);
+  }
+
+  /** The log of the server. */
+  serverLog(): string {
+    return (this.#adopted ?? this.daemon("server")).log();
   }
 
   daemon(name: string): Daemon {
@@ -232,7 +261,9 @@ export class ServedWorld {
 
   /** How many of some pings are answered. */
   async ping(part: Part, target: string, count = 3, more: readonly string[] = []): Promise<number> {
-    const argv = ["ping", "-n", "-c", `${count}`, "-i", "0.1", "-W", "2", ...more, target];
+    // With a deadline ping goes on until that many are answered, instead of waiting one interval for the last.
+    const deadline = count > 1 ? ["-w", `${count + 10}`] : [];
+    const argv = ["ping", "-n", "-c", `${count}`, "-i", "0.1", "-W", "2", ...deadline, ...more, target];
     return answered((await this.in(part, argv, PATIENCE)).out, count);
   }
 

@@ -71,8 +71,14 @@ export class Vm {
   }
 }
 
+/** Where a router stands in a world: between the interfaces w0 and l1 of a namespace. */
+export type RouterPlace = Pick<World, "dir"> & {
+  ns(part: "rt"): string;
+  sh(part: "rt", script: string): Promise<string>;
+};
+
 /** Boots the image. */
-export async function startVm(world: World, options: VmOptions): Promise<Vm> {
+export async function startVm(world: RouterPlace, options: VmOptions): Promise<Vm> {
   await addTaps(world);
   const [first, second] = options.swapped === true ? ["tl", "tw"] : ["tw", "tl"];
   const running = await switchOn({
@@ -91,7 +97,7 @@ export async function startVm(world: World, options: VmOptions): Promise<Vm> {
   return new Vm(running);
 }
 
-function partitioned(world: World, config: string, table: PartitionTable): string {
+function partitioned(world: RouterPlace, config: string, table: PartitionTable): string {
   const [image, fileSystem] = [join(world.dir, `${table}.img`), join(world.dir, `${table}-1.img`)];
   makeConfigDisk(config, fileSystem, table === "mbr" ? "fat" : "ext4", "MORGANA");
   partitionDisk(image, table, fileSystem);
@@ -99,7 +105,7 @@ function partitioned(world: World, config: string, table: PartitionTable): strin
 }
 
 /** Bridges a tap for each side to the router's interfaces; once for each world. */
-async function addTaps(world: World): Promise<void> {
+async function addTaps(world: RouterPlace): Promise<void> {
   await world.sh(
     "rt",
     `for p in 'w0 brw tw' 'l1 brl tl'; do set -- $p
