@@ -43,6 +43,11 @@ async function main(): Promise<number> {
       const { client } = await import("./cli/client.ts");
       return client(rest);
     }
+    case "server": {
+      await import("reflect-metadata");
+      const { server } = await import("./cli/server.ts");
+      return server(rest);
+    }
     case "passwd": {
       const { passwd } = await import("./cli/passwd.ts");
       return passwd(rest);

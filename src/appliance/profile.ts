@@ -3,6 +3,7 @@
  * Everything is read through a ConfigReader, so that a folder, a mounted disk and a single file are the same here.
  */
 import { dirname, join, normalize } from "node:path";
+import { readServerFiles, type ServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { printable } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
@@ -10,7 +11,6 @@ import type { ClientFile } from "../protocol/config/server-types.ts";
 import type { ConfigProblem, DialConfig, Role, ServerConfig } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
 import type { PoolLease } from "../protocol/server/pool.ts";
-import { readServerFiles, type ServerFiles } from "./profile-server.ts";
 import { parseSettings, type Settings, type SettingsResult, unreadableSettings } from "./settings.ts";
 
 export interface ConfigReader {
@@ -114,9 +114,13 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
 
 const NO_FILES: ServerFiles = { clients: new Map(), users: undefined, leases: [], problems: [], warnings: [] };
 
+/** What to do where users are missed: the end of a sentence. */
+export const USERS_REMEDY =
+  'below [server] in appliance.toml write users = "users.txt", a file with a line of `morgana passwd NAME` for each user';
+
 function serverFiles(config: ServerConfig, reader: ConfigReader, { server }: Settings, line: number): ServerFiles {
   const users = server.users === undefined ? undefined : { name: server.users, origin: { file: SETTINGS_FILE, line } };
-  return readServerFiles(config, reader, users);
+  return readServerFiles(config, reader, users, USERS_REMEDY);
 }
 
 /** Why there is no profile. */

@@ -2,9 +2,9 @@
 import { basename, dirname, join, normalize } from "node:path";
 import { parseArgs } from "node:util";
 import { folderReader } from "../appliance/config-source.ts";
-import { SETTINGS_FILE } from "../appliance/profile.ts";
-import { readServerFiles } from "../appliance/profile-server.ts";
+import { SETTINGS_FILE, USERS_REMEDY } from "../appliance/profile.ts";
 import { parseSettings } from "../appliance/settings.ts";
+import { readServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { readFileOrPipe, readPlainFile } from "../platform/sys/file.ts";
 import type { ReadFile } from "../protocol/config/beside.ts";
@@ -94,7 +94,8 @@ function checkServerFiles(config: ServerConfig): Told {
   const name = settings?.settings.server.users;
   const origin = { file: SETTINGS_FILE, line: settings?.ok === true ? settings.usersLine : 1 };
   const users = name === undefined ? undefined : { name, origin };
-  const { problems, warnings } = readServerFiles({ ...config, file: basename(config.file) }, reader, users);
+  const plain = { ...config, file: basename(config.file) };
+  const { problems, warnings } = readServerFiles(plain, reader, users, USERS_REMEDY);
   // Of the profile itself they are said as all others are.
   const named = (each: ConfigProblem): ConfigProblem =>
     each.origin.file === basename(config.file) ? { ...each, origin: { ...each.origin, file: config.file } } : each;

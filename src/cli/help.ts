@@ -7,6 +7,7 @@ export const HELP = `morgana ${version} - an OpenVPN-compatible router
 usage: morgana check [--client|--server] FILE
        morgana appliance --wan IF --lan IF --config PATH
        morgana client FILE
+       morgana server FILE
        morgana pki init DIR --server HOST[:PORT] [--proto udp|tcp]
        morgana pki client|revoke DIR NAME
        morgana genkey TYPE [--force] [FILE]
@@ -16,6 +17,7 @@ usage: morgana check [--client|--server] FILE
   check      parse and validate an OpenVPN file; prints the resolved configuration
   appliance  route the LAN interface through the tunnel that PATH describes
   client     connect this machine, by a tun device of its kernel
+  server     serve clients on this machine, by a tun device of its kernel
   pki        make the certificates, keys and files of a new VPN: of the server, and of each client
   genkey     make a key for tls-auth, tls-crypt, tls-crypt-v2, secret or auth-gen-token-secret
   passwd     read a password, print its line for users.txt

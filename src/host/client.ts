@@ -13,11 +13,9 @@ import { LibcryptoCbc } from "../platform/crypto/cbc.ts";
 import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
-import { TUN_DEVICE_BYTES, type TunDevice } from "../platform/dev/tun.ts";
-import type { Part, Turns } from "../platform/loop.ts";
+import { TUN_DEVICE_BYTES } from "../platform/dev/tun.ts";
+import type { Part } from "../platform/loop.ts";
 import { RouteMonitor } from "../platform/net/route-monitor.ts";
-import type { NativeMemory } from "../platform/sys/memory.ts";
-import type { Poller } from "../platform/sys/poller.ts";
 import type { DialConfig } from "../protocol/config/types.ts";
 import type { Decompressors } from "../protocol/ports.ts";
 import { Dialer } from "../tunnel/dialer.ts";
@@ -25,9 +23,9 @@ import { DialHistory } from "../tunnel/history.ts";
 import type { OpenTunnel } from "../tunnel/side.ts";
 import { Changes } from "./changes.ts";
 import { HostDns, hostResolvers } from "./dns.ts";
-import type { Journal } from "./journal.ts";
 import { KERNEL_TUN_BYTES, KernelTun } from "./kernel-tun.ts";
 import { HOST_LINKS_BYTES, HostLinks } from "./links.ts";
+import type { HostEnd, HostParts } from "./process.ts";
 import { HostResolver } from "./resolver.ts";
 import { ServerRoute } from "./server-route.ts";
 import { TunNetwork } from "./tun-network.ts";
@@ -46,13 +44,7 @@ const SAY_FAILURE_AGAIN_MS = 60_000;
 const SETTLE_MS = 300;
 const NEVER = Number.POSITIVE_INFINITY;
 
-export interface HostClientOptions {
-  readonly memory: NativeMemory;
-  readonly poller: Poller;
-  readonly log: Log;
-  readonly device: TunDevice;
-  /** Of this device; undefined: this user can change nothing that outlives it. */
-  readonly journal: Journal | undefined;
+export interface HostClientOptions extends HostParts {
   readonly config: DialConfig;
   /** Reads the profile again; undefined: what runs goes on. */
   readonly reload: () => DialConfig | undefined;
@@ -63,7 +55,7 @@ export interface HostClientOptions {
   readonly changed: (tunnel: OpenTunnel | undefined) => void;
 }
 
-export class HostClient implements Turns {
+export class HostClient implements HostEnd {
   /** It ends because it cannot go on. */
   hasFailed = false;
   readonly #options: HostClientOptions;

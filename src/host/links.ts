@@ -1,7 +1,7 @@
 /** Links over sockets of the kernel: which kind a request asks for, and what the loop has to do with them. */
 import type { IpAddress } from "../lib/ip.ts";
 import { DATAGRAMS_BYTES, Datagrams } from "../platform/net/datagrams.ts";
-import { STREAM_SOCKET_BYTES, StreamSender } from "../platform/net/stream-socket.ts";
+import { STREAM_SENDER_BYTES, StreamSender } from "../platform/net/stream-socket.ts";
 import { openUdp } from "../platform/net/udp-socket.ts";
 import { EADDRINUSE, SysError } from "../platform/sys/errno.ts";
 import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
@@ -12,9 +12,12 @@ import { KernelUdpLink, UDP_LINK_BYTES } from "./udp-link.ts";
 
 /** Where packets of a stream are opened. */
 const STREAM_BYTES = 512 << 10;
+/** What may wait to be sent over a stream. */
+const QUEUE_BYTES = 256 << 10;
 
 /** Native memory of all links: there is one at a time. */
-export const HOST_LINKS_BYTES = DATAGRAMS_BYTES + UDP_LINK_BYTES + STREAM_SOCKET_BYTES + STREAM_BYTES + 1024;
+export const HOST_LINKS_BYTES =
+  DATAGRAMS_BYTES + UDP_LINK_BYTES + STREAM_SENDER_BYTES(QUEUE_BYTES) + STREAM_BYTES + 1024;
 /** An ordinary packet: what the way takes beyond is found out (RFC 1191). */
 const ORDINARY_MTU = 1500;
 
@@ -37,7 +40,7 @@ export class HostLinks implements LinkFactory {
     this.#options = options;
     this.#datagrams = new Datagrams(options.memory);
     this.#linkMemory = options.memory.take(UDP_LINK_BYTES, 64);
-    this.#sender = new StreamSender(options.memory);
+    this.#sender = new StreamSender(options.memory, QUEUE_BYTES);
     this.#stream = options.memory.take(STREAM_BYTES, 64);
   }
 

@@ -32,10 +32,16 @@ export interface Typed {
   answer?: string;
 }
 
+/** The text of a profile. @returns a string: why there is no such file to read */
+export function readHostProfile(file: string): Uint8Array | string {
+  const text = readFileOrPipe(file, MAX_FILE, PATIENCE_MS);
+  return typeof text === "string" ? `${file} ${text}` : text;
+}
+
 /** @returns a string: why there is no such file to read */
 export function loadHostProfile(file: string, typed: Typed = {}): HostProfile | string {
-  const text = readFileOrPipe(file, MAX_FILE, PATIENCE_MS);
-  if (typeof text === "string") return `${file} ${text}`;
+  const text = readHostProfile(file);
+  if (typeof text === "string") return text;
   const loose: ConfigProblem[] = [];
   const read = hostFiles(dirname(file), (name, mode) => loose.push(looseFile(file, name, mode)));
   const auth = typed.login === undefined ? read(CREDENTIALS_FILE) : undefined;
@@ -67,7 +73,7 @@ function withTyped(config: DialConfig, { answer }: Typed): DialConfig {
 }
 
 /** Names are relative to the profile, or absolute. @param loose told of each file that others may read too, although it holds a secret */
-function hostFiles(folder: string, loose: (name: string, mode: number) => void): ReadFile {
+export function hostFiles(folder: string, loose: (name: string, mode: number) => void): ReadFile {
   const told = new Set<string>();
   const read = (name: string): Uint8Array | string | undefined => {
     const path = isAbsolute(name) ? name : join(folder, name);
@@ -88,7 +94,7 @@ function holdsSecret(content: Uint8Array): boolean {
   return /-----BEGIN [A-Z0-9 ]*(PRIVATE KEY|Static key|client key|server key)/i.test(start) || !start.includes("-----");
 }
 
-const looseFile = (file: string, name: string, mode: number): ConfigProblem => ({
+export const looseFile = (file: string, name: string, mode: number): ConfigProblem => ({
   origin: { file, line: 0 },
   directive: "permissions",
   problem: `others may read ${name}, which holds a secret (mode ${mode.toString(8)}); chmod 600 ${name}`,

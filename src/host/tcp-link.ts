@@ -3,35 +3,28 @@
  * is sent goes to the kernel from where it lies, and what that does not take waits. As much as waits is bounded: what finds no room
  * is dropped before it is sealed, as a router on the way would, and TCP in the tunnel slows down.
  */
-import { Batch } from "../lib/batch.ts";
+import type { Batch } from "../lib/batch.ts";
 import type { Endpoint } from "../lib/endpoint.ts";
 import {
   connectionError,
   connectTcp,
-  ENDED,
   FAILED,
   NOTHING,
   receiveBytes,
   type StreamSender,
 } from "../platform/net/stream-socket.ts";
 import { POLLIN, POLLOUT } from "../platform/sys/constants.ts";
-import { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT, SysError } from "../platform/sys/errno.ts";
+import { ENETUNREACH, SysError } from "../platform/sys/errno.ts";
 import { errno } from "../platform/sys/libc.ts";
 import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
 import { type Poller, pollOne } from "../platform/sys/poller.ts";
 import { close } from "../platform/sys/syscalls.ts";
 import type { LinkEnd } from "../protocol/session/events.ts";
 import { NOTHING_SEEN, type Sightings } from "../protocol/session/sightings.ts";
-import { framePacket, frameRows, STREAM_HEADER_LEN, StreamRows } from "../protocol/stream.ts";
+import { StreamRows } from "../protocol/stream.ts";
 import type { Link, LinkReceiver, LinkRequest } from "../tunnel/link.ts";
+import { endOf, KERNEL_TCP_OVERHEAD, KernelPacketStream } from "./packet-stream.ts";
 
-/** IP, TCP and the length in front of every packet, as openvpn counts them (mtu.c, datagram_overhead; mss.c). */
-const OVERHEAD = { ipv4: 42, ipv6: 62 };
-const ROWS = 1024;
-/** Our choice: of what may wait, so much is for control packets and pings alone; a handshake has no more under way. */
-const CONTROL_ROOM = 32 << 10;
-/** Bytes that are read at once. */
-const READ_BYTES = 128 << 10;
 /** Bytes that a proxy's dialogue is given at once; it fails before it wants more. */
 const LONGEST_WORD = 32 << 10;
 
@@ -52,7 +45,6 @@ export class KernelTcpLink implements Link {
   readonly overhead: number;
   readonly #options: KernelTcpLinkOptions;
   readonly #received: StreamRows;
-  readonly #rows = new Batch(ROWS);
   #fd = -1;
   /** Where the poller watches the connection, and for what. */
   #bit = 0;
@@ -60,13 +52,13 @@ export class KernelTcpLink implements Link {
   #state: "connecting" | "proxy" | "open" | "closed" = "connecting";
   /** What a proxy has said and was not used yet. */
   #heard: Uint8Array = new Uint8Array(0);
-  #queueFull = 0;
-  #controlQueueFull = 0;
+  /** Once it is open. */
+  #packets: KernelPacketStream | undefined;
 
   constructor(options: KernelTcpLinkOptions) {
     this.#options = options;
     const { request, received, memory } = options;
-    this.overhead = request.remote.address.isIpv4 ? OVERHEAD.ipv4 : OVERHEAD.ipv6;
+    this.overhead = request.remote.address.isIpv4 ? KERNEL_TCP_OVERHEAD.ipv4 : KERNEL_TCP_OVERHEAD.ipv6;
     this.#received = new StreamRows(memory, received.at, received.at + received.length, request.longest);
   }
 
@@ -87,31 +79,19 @@ export class KernelTcpLink implements Link {
   }
 
   get isOpen(): boolean {
-    return this.#state === "open";
+    return this.#packets !== undefined;
   }
 
   admit(rows: Batch, overhead: number): number {
-    const { count, len } = rows;
-    let room = this.isOpen ? this.#options.sender.room - CONTROL_ROOM : 0;
-    for (let i = 0; i < count; i++) {
-      room -= len[i]! + overhead + STREAM_HEADER_LEN;
-      if (room >= 0) continue;
-      this.#queueFull += count - i;
-      return i;
-    }
-    return count;
+    return this.#packets?.admit(rows, overhead) ?? 0;
   }
 
   send(_now: number, _path: number, rows: Batch): void {
-    if (!this.isOpen) return;
-    frameRows(this.#options.memory.view, rows);
-    this.#options.sender.send(this.#fd, rows);
-    this.#watchOpen();
+    this.#packets?.send(rows);
   }
 
   sendPacket(_now: number, _path: number, packet: Uint8Array): void {
-    if (!this.isOpen || !this.#options.sender.sendBytes(this.#fd, framePacket(packet))) this.#controlQueueFull++;
-    else this.#watchOpen();
+    this.#packets?.sendPacket(packet);
   }
 
   /** There is one path. */
@@ -126,12 +106,13 @@ export class KernelTcpLink implements Link {
   }
 
   drops(): Record<string, number> {
-    return { "link-queue-full": this.#queueFull, "link-control-queue-full": this.#controlQueueFull };
+    return this.#packets?.drops() ?? {};
   }
 
   close(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
+    this.#packets?.close();
     this.#release();
     this.#options.closed();
   }
@@ -199,48 +180,26 @@ export class KernelTcpLink implements Link {
   }
 
   #open(now: number): void {
+    const { memory, sender, receiver } = this.#options;
     this.#state = "open";
-    this.#watchOpen();
-    this.#options.receiver.opened(now);
+    this.#packets = new KernelPacketStream({
+      ...{ fd: this.#fd, memory, sender, received: this.#received },
+      watch: (wantsRoom) => this.#watch(wantsRoom ? POLLIN | POLLOUT : POLLIN),
+    });
+    this.#watch(POLLIN);
+    receiver.opened(now);
   }
 
   #read(now: number): number {
-    const { memory, sender } = this.#options;
-    const received = this.#received;
-    sender.flush(this.#fd);
-    this.#watchOpen();
-    received.reserve();
-    const n = receiveBytes(this.#fd, memory.pointer + received.at, Math.min(received.room, READ_BYTES));
-    const why = n === FAILED ? errno() : sender.error;
-    if (n > 0) received.filled(n);
-    const count = this.#handOver(now);
-    if (this.#state !== "open") return count;
-    if (received.badLength !== undefined) this.#ended(now, { kind: "link-garbled", length: received.badLength });
-    else if (why !== 0) this.#ended(now, endOf(why));
-    else if (n === ENDED) this.#ended(now, { kind: "link-closed" });
-    return count;
-  }
-
-  /** Hands whole packets over. @returns how many there were */
-  #handOver(now: number): number {
-    const rows = this.#rows;
-    let count = 0;
-    for (;;) {
-      rows.clear();
-      this.#received.take(rows);
-      if (rows.count === 0 || this.#state !== "open") return count;
-      count += rows.count;
-      this.#options.receiver.handleRows(now, 0, rows);
-    }
+    const { receiver } = this.#options;
+    const got = this.#packets?.read(now, (at, rows) => receiver.handleRows(at, 0, rows)) ?? 0;
+    if (typeof got === "number") return got;
+    if (this.#state === "open") this.#ended(now, got);
+    return 0;
   }
 
   #ended(now: number, end: LinkEnd): void {
     this.#options.receiver.ended(now, end);
-  }
-
-  /** While something waits the poller says when there is room. */
-  #watchOpen(): void {
-    this.#watch(this.#options.sender.queued > 0 ? POLLIN | POLLOUT : POLLIN);
   }
 
   #watch(events: number): void {
@@ -257,11 +216,4 @@ export class KernelTcpLink implements Link {
     if (this.#fd >= 0) close(this.#fd);
     this.#fd = -1;
   }
-}
-
-/** Why a connection is over, or could not be made. */
-function endOf(number: number): LinkEnd {
-  if (number === ECONNREFUSED) return { kind: "link-refused" };
-  if (number === ETIMEDOUT) return { kind: "link-timed-out" };
-  return { kind: number === ENETUNREACH || number === EHOSTUNREACH ? "link-unreachable" : "link-reset" };
 }

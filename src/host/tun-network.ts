@@ -4,7 +4,7 @@ import { IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import { addressesOf, linkOf, MAIN_TABLE, OUR_PROTOCOL } from "../platform/net/rtnetlink.ts";
 import { SysError } from "../platform/sys/errno.ts";
-import type { OpenTunnel } from "../tunnel/side.ts";
+import type { Tunnel } from "../protocol/push/tunnel-options.ts";
 import { type AddressChange, type DeviceRef, describe, type LinkChange, type RouteChange } from "./change.ts";
 import type { Changes, Held, NetworkChange } from "./changes.ts";
 import type { OuterPath, ServerRoute } from "./server-route.ts";
@@ -23,6 +23,12 @@ export interface TunNetworkOptions {
   readonly killSwitch: boolean;
   /** The resolvers that the host had before. */
   readonly resolvers: () => readonly IpAddress[];
+}
+
+/** What it needs to know of a tunnel. */
+export interface HostTunnel {
+  readonly mtu: number;
+  readonly options: Pick<Tunnel, "address" | "address6" | "peer" | "routes" | "around">;
 }
 
 const cidrOf = (text: string): Cidr => parseCidr(text) as Cidr;
@@ -47,7 +53,7 @@ export class TunNetwork {
   }
 
   /** Makes the network as the tunnel is, in the place of the tunnel before. @returns why it cannot, in words */
-  open(tunnel: OpenTunnel): string | undefined {
+  open(tunnel: HostTunnel): string | undefined {
     const { serverRoute, device, withRoutes } = this.#options;
     try {
       const { address, address6, peer, around } = tunnel.options;
@@ -94,7 +100,7 @@ export class TunNetwork {
   }
 
   /** @returns whether there is IPv6 */
-  #addresses({ options: { address, address6, peer } }: OpenTunnel): boolean {
+  #addresses({ options: { address, address6, peer } }: HostTunnel): boolean {
     const { device, log } = this.#options;
     const own = (cidr: Cidr, far?: string): AddressChange => ({
       ...{ kind: "address", device, address: `${cidr}`, peer: far },
@@ -113,7 +119,7 @@ export class TunNetwork {
   }
 
   /** What the tunnel takes. */
-  #routes({ options }: OpenTunnel, hasIpv6: boolean): RouteChange[] {
+  #routes({ options }: HostTunnel, hasIpv6: boolean): RouteChange[] {
     const { address, address6, peer, routes, around } = options;
     const { device } = this.#options;
     const table = around.table ?? MAIN_TABLE;
@@ -130,7 +136,7 @@ export class TunNetwork {
   }
 
   /** What does not go through the tunnel, and is there before what does. */
-  #around({ options: { around, routes } }: OpenTunnel): RouteChange[] {
+  #around({ options: { around, routes } }: HostTunnel): RouteChange[] {
     const { serverRoute, resolvers } = this.#options;
     const wanted: RouteChange[] = [];
     for (const { network, metric, around: gateway } of around.routes) {

@@ -8,9 +8,9 @@ import { asHost, clientUp, hostState, resolvConf, writeProfile } from "../suppor
 import { SERVER, SITE, TUNNEL, WAN_GATEWAY, World } from "../support/world/world.ts";
 import { NO_WORLD } from "./subject.ts";
 
-test.skipIf(Bun.which("systemd-analyze") === null)("systemd accepts the unit", () => {
+const UNITS = ["morgana-client@.service", "morgana-server@.service"];
+test.skipIf(Bun.which("systemd-analyze") === null).each(UNITS)("systemd accepts %s", (name) => {
   const folder = mkdtempSync(join(tmpdir(), "morgana-unit-"));
-  const name = "morgana-client@.service";
   const text = readFileSync(join(import.meta.dir, "../../docs", name), "utf8");
   writeFileSync(join(folder, name), text.replace("/usr/local/bin/morgana", "/bin/true"));
   const { stderr, exitCode } = Bun.spawnSync(["systemd-analyze", "verify", join(folder, name)]);

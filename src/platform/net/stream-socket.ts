@@ -1,8 +1,12 @@
 /** TCP sockets of the kernel that never wait (tcp(7)): batches of pieces out from where they lie, bytes in to where they are wanted. */
 import type { Batch } from "../../lib/batch.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
+import { IpAddress } from "../../lib/ip.ts";
 import {
+  AF_INET6,
+  IPPROTO_IPV6,
   IPPROTO_TCP,
+  IPV6_V6ONLY,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
   SO_ERROR,
@@ -14,9 +18,9 @@ import {
   TCP_NODELAY,
   TCP_NOTSENT_LOWAT,
 } from "../sys/constants.ts";
-import { EAGAIN, EINPROGRESS, EINTR, SysError } from "../sys/errno.ts";
+import { check, EAGAIN, EINPROGRESS, EINTR, SysError } from "../sys/errno.ts";
 import { errno, libc } from "../sys/libc.ts";
-import type { NativeMemory, Piece } from "../sys/memory.ts";
+import { NativeMemory, type Piece } from "../sys/memory.ts";
 import {
   IOVEC_BYTES,
   MMSGHDR_BYTES,
@@ -27,17 +31,20 @@ import {
   writePointer,
 } from "../sys/struct.ts";
 import { bind, close, connect, setSocketOption, socket, socketOption } from "../sys/syscalls.ts";
-import { everyAddress, familyNumber, sockaddr } from "./sockaddr.ts";
+import { everyAddress, type Family, familyNumber, readSockaddr, SOCKADDR_BYTES, sockaddr } from "./sockaddr.ts";
 
 /**
  * Our choice: what the kernel keeps without having sent it. Together with the queue here it is what a packet waits behind on a
  * slow path.
  */
 const UNSENT_BYTES = 128 << 10;
-const QUEUE_BYTES = 256 << 10;
-const IOVECS = 1024;
+const IOVECS = 256;
+/** Our choice: handshakes that are over in one turn. */
+const BACKLOG = 256;
 
-export const STREAM_SOCKET_BYTES = MMSGHDR_BYTES + IOVECS * IOVEC_BYTES + QUEUE_BYTES + 256;
+/** Native memory of a sender whose queue has so many bytes. */
+export const STREAM_SENDER_BYTES = (queueBytes: number): number =>
+  MMSGHDR_BYTES + IOVECS * IOVEC_BYTES + queueBytes + 256;
 
 /** Begins a connection. @param localPort that it comes from @throws SysError: it cannot be begun */
 export function connectTcp(remote: Endpoint, localPort: number | undefined): number {
@@ -58,8 +65,39 @@ export function connectTcp(remote: Endpoint, localPort: number | undefined): num
   }
 }
 
+/** @param address a local one; undefined: all of them @throws SysError */
+export function listenTcp(family: Family, port: number, address: IpAddress | undefined): number {
+  const domain = familyNumber(family);
+  const fd = socket(domain, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  try {
+    setSocketOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (domain === AF_INET6) setSocketOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    bind(fd, sockaddr({ address: address ?? everyAddress(family), port }), `port ${port}`);
+    check("listen", libc.listen(fd, BACKLOG), `port ${port}`);
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+let acceptMemory: NativeMemory | undefined;
+
+/** The next connection that waits; undefined: none does. */
+export function acceptTcp(fd: number): { readonly fd: number; readonly from: Endpoint } | undefined {
+  acceptMemory ??= new NativeMemory(64);
+  const { view, pointer } = acceptMemory;
+  view.setUint32(32, SOCKADDR_BYTES, true);
+  const next = libc.accept4(fd, pointer, pointer + 32, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (next < 0) return undefined;
+  prepareStream(next);
+  const words = new Int32Array(4);
+  const port = readSockaddr(view, 0, words, 0);
+  return { fd: next, from: { address: new IpAddress(words[0]!, words[1]!, words[2]!, words[3]!), port } };
+}
+
 /** Small packets go at once, and little waits in the kernel. @throws SysError */
-export function prepareStream(fd: number): void {
+function prepareStream(fd: number): void {
   setSocketOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   setSocketOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES);
 }
@@ -79,11 +117,11 @@ export class StreamSender {
   /** Error number of the last send that failed; 0: none has. */
   error = 0;
 
-  constructor(memory: NativeMemory) {
+  constructor(memory: NativeMemory, queueBytes: number) {
     this.#memory = memory;
     this.#message = memory.take(MMSGHDR_BYTES);
     this.#iovecs = memory.take(IOVECS * IOVEC_BYTES);
-    this.#queue = memory.take(QUEUE_BYTES, 64);
+    this.#queue = memory.take(queueBytes, 64);
   }
 
   /** For the next connection. */
@@ -100,7 +138,7 @@ export class StreamSender {
 
   /** Bytes for which there is room. */
   get room(): number {
-    return QUEUE_BYTES - this.queued;
+    return this.#queue.length - this.queued;
   }
 
   /** Sends the rows, which have room. */
@@ -182,7 +220,7 @@ export class StreamSender {
 
   /** Makes room for `len` bytes behind what waits. */
   #compact(len: number): void {
-    if (this.#tail + len <= QUEUE_BYTES) return;
+    if (this.#tail + len <= this.#queue.length) return;
     const { at } = this.#queue;
     this.#memory.bytes.copyWithin(at, at + this.#head, at + this.#tail);
     this.#tail -= this.#head;

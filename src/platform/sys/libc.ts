@@ -26,6 +26,11 @@ export interface Libc {
   write(fd: number, buffer: number, length: number): number;
   writev(fd: number, iovecs: number, count: number): number;
   flock(fd: number, operation: number): number;
+  listen(fd: number, backlog: number): number;
+  accept4(fd: number, address: number, lengthAt: number, flags: number): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(epoll: number, operation: number, fd: number, event: number): number;
+  epoll_wait(epoll: number, events: number, count: number, timeoutMs: number): number;
   close(fd: number): number;
   mount(source: number, target: number, type: number, flags: number, data: number): number;
   umount2(target: number, flags: number): number;
@@ -56,6 +61,11 @@ export const libc = dlopen("libc.so.6", {
   write: { args: [i32, ptr, u64_fast], returns: i64_fast },
   writev: { args: [i32, ptr, i32], returns: i64_fast },
   flock: { args: [i32, i32], returns: i32 },
+  listen: { args: [i32, i32], returns: i32 },
+  accept4: { args: [i32, ptr, ptr, i32], returns: i32 },
+  epoll_create1: { args: [i32], returns: i32 },
+  epoll_ctl: { args: [i32, i32, i32, ptr], returns: i32 },
+  epoll_wait: { args: [i32, ptr, i32, i32], returns: i32 },
   close: { args: [i32], returns: i32 },
   mount: { args: [ptr, ptr, ptr, u64_fast, ptr], returns: i32 },
   umount2: { args: [ptr, i32], returns: i32 },

@@ -66,6 +66,20 @@ export const HOST = [
     'if (gateway === "net_gateway")',
     "that a router has no way around the tunnel",
   ]),
+  ...mutationsOf(
+    "host/served-tun.ts",
+    [
+      "if (this.#peers.find(this.#view, at + (isV6 ? 8 : 12), isV6) !== peer) {",
+      "if (false as boolean) {",
+      "that a client's packets come from an address that it has",
+    ],
+    ["if (len < (isV6 ? IPV6_LEAST : IPV4_LEAST)) {", "if (false as boolean) {", "the check of a packet's length"],
+    [
+      "const copy = to >= 0 && to !== peer ? this.#copies.take(len) : -1;",
+      "const copy = to >= 0 && to !== peer ? at : -1;",
+      "that a packet between clients has room in front of it",
+    ],
+  ),
   ...mutationsOf("host/resolver.ts", [
     "if (this.#answer === undefined && now >= wanted.by)",
     "if (false as boolean)",

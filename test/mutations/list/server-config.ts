@@ -3,7 +3,7 @@ import { mutationsOf } from "../mutation.ts";
 
 export const SERVER_CONFIG = [
   ...mutationsOf(
-    "appliance/profile-server.ts",
+    "platform/config/server-files.ts",
     [
       'if (clientCert !== "require" && !hasUsers)',
       'if (clientCert === "none" && !hasUsers)',

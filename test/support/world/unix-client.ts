@@ -16,7 +16,7 @@ const HOST6 = "2001:db8:203::50";
 /** Gives the router's place addresses and default routes of both families, as an ordinary host has them. */
 export async function asHost(world: World): Promise<void> {
   const ipv6 = (device: string): string =>
-    `ip link set ${device} addrgenmode none; for i in all default ${device}; do echo 0 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done`;
+    `ip link set ${device} addrgenmode none; for i in default ${device}; do echo 0 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done`;
   writeFileSync(resolvConf(world), "# as it was\nnameserver 203.0.113.1\noptions timeout:1\n");
   await world.sh("net", `${ipv6("w1")}; for a in ${GATEWAY6} ${SERVER6}; do ip addr replace $a/64 dev w1 nodad; done`);
   await world.sh(
@@ -90,7 +90,7 @@ export async function fetchBytes(world: World, size: number, seconds = 60): Prom
 }
 
 /** Addresses, links, routes of all tables, rules and the resolver of the host, as text. */
-export async function hostState(world: World): Promise<string> {
+export async function hostState(world: World, part: "rt" | "net" = "rt"): Promise<string> {
   const commands = [
     "ip -o addr",
     "ip -o link",
@@ -99,7 +99,7 @@ export async function hostState(world: World): Promise<string> {
     "ip rule",
     "ip -6 rule",
   ];
-  const { out } = await world.in("rt", [
+  const { out } = await world.in(part, [
     "sh",
     "-c",
     commands.map((command) => `echo "# ${command}"; ${command}`).join("; "),

@@ -1,16 +1,23 @@
 /** What a server's profile names beside keys and certificates: its users, and the files of its clients. */
 import { dirname, join, normalize } from "node:path";
-import { besideNames, findBeside } from "../protocol/config/beside.ts";
-import { parseClientFile } from "../protocol/config/client-file.ts";
-import { checkClientFiles } from "../protocol/config/client-file-check.ts";
-import { printable } from "../protocol/config/lexer.ts";
-import type { ClientFile } from "../protocol/config/server-types.ts";
-import type { ConfigProblem, Origin, ServerConfig } from "../protocol/config/types.ts";
-import { decodeUtf8 } from "../protocol/config/utf8.ts";
-import type { PoolLease } from "../protocol/server/pool.ts";
-import { parsePoolFile } from "../protocol/server/pool-file.ts";
-import { parseUsers } from "../protocol/server/users.ts";
-import type { ConfigReader } from "./profile.ts";
+import { besideNames, findBeside } from "../../protocol/config/beside.ts";
+import { parseClientFile } from "../../protocol/config/client-file.ts";
+import { checkClientFiles } from "../../protocol/config/client-file-check.ts";
+import { printable } from "../../protocol/config/lexer.ts";
+import type { ClientFile } from "../../protocol/config/server-types.ts";
+import type { ConfigProblem, Origin, ServerConfig } from "../../protocol/config/types.ts";
+import { decodeUtf8 } from "../../protocol/config/utf8.ts";
+import type { PoolLease } from "../../protocol/server/pool.ts";
+import { parsePoolFile } from "../../protocol/server/pool-file.ts";
+import { parseUsers } from "../../protocol/server/users.ts";
+
+/** What lies beside a profile. */
+export interface ServerFilesReader {
+  /** Names of the files in a folder; empty: there is no such folder. */
+  list(folder: string): readonly string[];
+  /** A string: why it cannot be read; undefined: it is not there. */
+  read(name: string): Uint8Array | string | undefined;
+}
 
 export interface ServerFiles {
   readonly clients: ReadonlyMap<string, ClientFile>;
@@ -20,23 +27,29 @@ export interface ServerFiles {
   readonly warnings: readonly ConfigProblem[];
 }
 
-/** Where appliance.toml names the file of users, and which. */
+/** The file of users, and where it is named. */
 export interface UsersFile {
   readonly name: string;
   readonly origin: Origin;
 }
 
-export function readServerFiles(config: ServerConfig, reader: ConfigReader, named: UsersFile | undefined): ServerFiles {
+/** @param remedy what to do where users are missed: the end of a sentence */
+export function readServerFiles(
+  config: ServerConfig,
+  reader: ServerFilesReader,
+  named: UsersFile | undefined,
+  remedy: string,
+): ServerFiles {
   const problems: ConfigProblem[] = [];
   const warnings: ConfigProblem[] = [];
   const users = named && readUsers(reader, named, problems);
   const clients = readClients(config, reader, problems, warnings);
-  checkEntry(config, named !== undefined, problems, warnings);
+  checkEntry(config, named !== undefined, remedy, problems, warnings);
   return { clients, users, leases: readLeases(config, reader, warnings), problems, warnings };
 }
 
 /** Who had which address at the server that this one takes the place of; where there is no such file, nobody had one. */
-function readLeases(config: ServerConfig, reader: ConfigReader, warnings: ConfigProblem[]): readonly PoolLease[] {
+function readLeases(config: ServerConfig, reader: ServerFilesReader, warnings: ConfigProblem[]): readonly PoolLease[] {
   const { persist } = config.network;
   if (persist === undefined) return [];
   const found = findBeside((name) => {
@@ -54,7 +67,7 @@ function readLeases(config: ServerConfig, reader: ConfigReader, warnings: Config
 }
 
 function readUsers(
-  reader: ConfigReader,
+  reader: ServerFilesReader,
   { name, origin }: UsersFile,
   problems: ConfigProblem[],
 ): ReadonlyMap<string, string> | undefined {
@@ -73,7 +86,7 @@ function readUsers(
 /** openvpn also goes on where the folder is not there: then no client has a file. */
 function readClients(
   config: ServerConfig,
-  reader: ConfigReader,
+  reader: ServerFilesReader,
   problems: ConfigProblem[],
   warnings: ConfigProblem[],
 ): ReadonlyMap<string, ClientFile> {
@@ -118,7 +131,7 @@ interface Folder {
 }
 
 /** The folder of a profile by the rule for its files (beside.ts), with its files; hidden ones are no client's. */
-function findFolder(profile: string, name: string, reader: ConfigReader): Folder | undefined {
+function findFolder(profile: string, name: string, reader: ServerFilesReader): Folder | undefined {
   for (const candidate of besideNames(name)) {
     const path = normalize(join(dirname(profile), candidate));
     if (path.startsWith("..")) continue;
@@ -128,13 +141,11 @@ function findFolder(profile: string, name: string, reader: ConfigReader): Folder
   return undefined;
 }
 
-const REMEDY =
-  'below [server] in appliance.toml write users = "users.txt", a file with a line of `morgana passwd NAME` for each user';
-
 /** What would let everybody in is a problem; what has no meaning without users is told. */
 function checkEntry(
   { entry, file }: ServerConfig,
   hasUsers: boolean,
+  remedy: string,
   problems: ConfigProblem[],
   warnings: ConfigProblem[],
 ): void {
@@ -149,7 +160,7 @@ function checkEntry(
     problems.push(
       at(
         certDirective,
-        `${clientCert} would let in whoever has no certificate, since no user and password is asked for; ${REMEDY}, or write verify-client-cert require`,
+        `${clientCert} would let in whoever has no certificate, since no user and password is asked for; ${remedy}, or write verify-client-cert require`,
       ),
     );
   else if (clientCert === "none" && passwordOptional)
@@ -161,8 +172,8 @@ function checkEntry(
     );
   if (hasUsers) return;
   if (entry.usernameAsCommonName)
-    problems.push(at("username-as-common-name", `nobody is asked for a user's name; ${REMEDY}`));
+    problems.push(at("username-as-common-name", `nobody is asked for a user's name; ${remedy}`));
   for (const directive of ["auth-user-pass-optional", "auth-gen-token"])
     if (entry.origins[directive])
-      warnings.push(at(directive, `ignored: nobody is asked for a password; ${REMEDY}, if that is wanted`));
+      warnings.push(at(directive, `ignored: nobody is asked for a password; ${remedy}, if that is wanted`));
 }

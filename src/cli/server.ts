@@ -1,0 +1,53 @@
+/** `morgana server`: a server on the kernel of this machine. */
+import { parseArgs } from "node:util";
+import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
+import { usageError, version } from "./help.ts";
+
+const HELP = `usage: morgana server [OPTION...] FILE
+
+Serves the OpenVPN file FILE on this machine, and stays in the foreground until SIGTERM or SIGINT. The tunnel's address, MTU and
+routes are set while it runs, and taken back when it ends; what a crash left is taken back at the next start. Whether clients
+reach more than this machine is for its kernel to say (net.ipv4.ip_forward, and its firewall).
+
+  --users FILE   ask clients for a login; FILE has a line of "morgana passwd NAME" for each user
+  --log-level    error, warn, info (default) or debug
+  --log-format   text (default) or json, one record a line
+
+"dev tun" makes a device, "dev tunX" that one, or uses it where it exists. CAP_NET_ADMIN is all that is needed, and a port above
+1023.
+
+Environment: RUNTIME_DIRECTORY, as a systemd unit sets it, for what has to be taken back (default: /run/morgana);
+NOTIFY_SOCKET, where a service manager is told when it listens.
+
+Signals: SIGHUP and SIGUSR1 read FILE again, and take what can be taken without ending a session; SIGUSR2 logs statistics,
+SIGTERM and SIGINT leave.
+`;
+
+export async function server(argv: string[]): Promise<number> {
+  let values: Record<string, string | boolean | undefined>;
+  let files: string[];
+  try {
+    const options = {
+      users: { type: "string" },
+      "log-level": { type: "string" },
+      "log-format": { type: "string" },
+      help: { type: "boolean", short: "h" },
+    } as const;
+    ({ values, positionals: files } = parseArgs({ args: argv, strict: true, allowPositionals: true, options }));
+  } catch (error) {
+    return usageError("server", `${(error as Error).message}`);
+  }
+  if (values["help"]) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const file = files[0];
+  if (file === undefined || files.length > 1) return usageError("server", "exactly one FILE is needed");
+  const level = values["log-level"] ?? "info";
+  if (!LOG_LEVELS.includes(level as LogLevel))
+    return usageError("server", `--log-level is one of ${LOG_LEVELS.join(", ")}`);
+  const format = values["log-format"] ?? "text";
+  if (format !== "text" && format !== "json") return usageError("server", "--log-format is text or json");
+  const { runServer } = await import("../host/run-server.ts");
+  return runServer({ version, file, users: values["users"] as string | undefined, level: level as LogLevel, format });
+}

@@ -1,0 +1,121 @@
+/**
+ * OpenVPN's packets over an open TCP connection of the kernel, each behind its length (protocol/stream.ts), in both directions by
+ * batches. What is sent goes to the kernel from where it lies, and what that does not take waits. As much as waits is bounded: what
+ * finds no room is dropped before it is sealed, as a router on the way would, and TCP in the tunnel slows down.
+ */
+import { Batch } from "../lib/batch.ts";
+import { ENDED, FAILED, receiveBytes, type StreamSender } from "../platform/net/stream-socket.ts";
+import { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT } from "../platform/sys/errno.ts";
+import { errno } from "../platform/sys/libc.ts";
+import type { NativeMemory } from "../platform/sys/memory.ts";
+import type { LinkEnd } from "../protocol/session/events.ts";
+import { framePacket, frameRows, STREAM_HEADER_LEN, type StreamRows } from "../protocol/stream.ts";
+
+/** IP, TCP and the length in front of every packet, as openvpn counts them (mtu.c, datagram_overhead; mss.c). */
+export const KERNEL_TCP_OVERHEAD = { ipv4: 42, ipv6: 62 };
+const ROWS = 1024;
+/** Our choice: of what may wait, so much is for control packets and pings alone; a handshake has no more under way. */
+const CONTROL_ROOM = 32 << 10;
+/** Bytes that are read at once. */
+const READ_BYTES = 128 << 10;
+
+export interface KernelPacketStreamOptions {
+  readonly fd: number;
+  readonly memory: NativeMemory;
+  /** Both of this connection while it is open. */
+  readonly sender: StreamSender;
+  readonly received: StreamRows;
+  /** Told whether it is to be looked at when there is room to send. */
+  readonly watch: (wantsRoom: boolean) => void;
+}
+
+export class KernelPacketStream {
+  readonly #options: KernelPacketStreamOptions;
+  readonly #rows = new Batch(ROWS);
+  #isClosed = false;
+  /** Packets of the tunnel that found the queue full, and control packets that did. */
+  #queueFull = 0;
+  #controlQueueFull = 0;
+
+  constructor(options: KernelPacketStreamOptions) {
+    this.#options = options;
+  }
+
+  /** How many rows it takes now, from the first on, when each is `overhead` bytes longer; the others are counted. */
+  admit({ count, len }: Batch, overhead: number): number {
+    let room = this.#options.sender.room - CONTROL_ROOM;
+    for (let i = 0; i < count; i++) {
+      room -= len[i]! + overhead + STREAM_HEADER_LEN;
+      if (room >= 0) continue;
+      this.#queueFull += count - i;
+      return i;
+    }
+    return count;
+  }
+
+  /** Sends the rows, sealed in place. */
+  send(rows: Batch): void {
+    if (this.#isClosed) return;
+    const { sender, fd, memory } = this.#options;
+    frameRows(memory.view, rows);
+    sender.send(fd, rows);
+    this.#watch();
+  }
+
+  sendPacket(packet: Uint8Array): void {
+    const { sender, fd } = this.#options;
+    if (this.#isClosed || !sender.sendBytes(fd, framePacket(packet))) this.#controlQueueFull++;
+    else this.#watch();
+  }
+
+  /** What it dropped, by name. */
+  drops(): Record<string, number> {
+    return { "link-queue-full": this.#queueFull, "link-control-queue-full": this.#controlQueueFull };
+  }
+
+  /**
+   * Sends what waits and hands over what has come. @param handle gets packets until it closes this
+   * @returns how many packets came; why it is over
+   */
+  read(now: number, handle: (now: number, rows: Batch) => void): number | LinkEnd {
+    const { sender, fd, memory, received } = this.#options;
+    sender.flush(fd);
+    this.#watch();
+    received.reserve();
+    const n = receiveBytes(fd, memory.pointer + received.at, Math.min(received.room, READ_BYTES));
+    const why = n === FAILED ? errno() : sender.error;
+    if (n > 0) received.filled(n);
+    const count = this.#handOver(now, handle);
+    if (this.#isClosed) return count;
+    if (received.badLength !== undefined) return { kind: "link-garbled", length: received.badLength };
+    if (why !== 0) return endOf(why);
+    return n === ENDED ? { kind: "link-closed" } : count;
+  }
+
+  /** Nothing more is said or heard. What the kernel has taken still goes. */
+  close(): void {
+    if (!this.#isClosed) this.#options.sender.flush(this.#options.fd);
+    this.#isClosed = true;
+  }
+
+  #handOver(now: number, handle: (now: number, rows: Batch) => void): number {
+    const rows = this.#rows;
+    for (let count = 0; ; count += rows.count) {
+      rows.clear();
+      if (!this.#isClosed) this.#options.received.take(rows);
+      if (rows.count === 0) return count;
+      handle(now, rows);
+    }
+  }
+
+  #watch(): void {
+    this.#options.watch(this.#options.sender.queued > 0);
+  }
+}
+
+/** Why a connection is over, or could not be made. */
+export function endOf(number: number): LinkEnd {
+  if (number === ECONNREFUSED) return { kind: "link-refused" };
+  if (number === ETIMEDOUT) return { kind: "link-timed-out" };
+  return { kind: number === ENETUNREACH || number === EHOSTUNREACH ? "link-unreachable" : "link-reset" };
+}

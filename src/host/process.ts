@@ -1,0 +1,165 @@
+/** What a client and a server on the kernel of this machine have in common as processes: log, device, journal, signals, the end. */
+import type { LogLevel } from "../lib/log.ts";
+import { TunDevice } from "../platform/dev/tun.ts";
+import type { ConsoleLog, LogFormat } from "../platform/log/console-log.ts";
+import type { LineSink } from "../platform/log/line-sink.ts";
+import { openProcessLog } from "../platform/log/process-log.ts";
+import { monotonic, runLoop, type Turns } from "../platform/loop.ts";
+import { NativeMemory } from "../platform/sys/memory.ts";
+import { Poller } from "../platform/sys/poller.ts";
+import { CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, dropCapabilitiesBut } from "../platform/sys/privileges.ts";
+import { formatProblem, inOrder } from "../protocol/config/problem.ts";
+import type { ConfigProblem } from "../protocol/config/types.ts";
+import { takeBack } from "./change.ts";
+import { Journal, journalFolder, leftJournals } from "./journal.ts";
+import { ServiceNotify } from "./notify.ts";
+
+export interface ProcessOptions {
+  /** Of the program, for the log. */
+  readonly version: string;
+  readonly level: LogLevel;
+  readonly format: LogFormat;
+}
+
+export interface HostProcess {
+  readonly log: ConsoleLog;
+  readonly sink: LineSink;
+  readonly notify: ServiceNotify;
+}
+
+/** What runs until it is told to leave. */
+export interface HostEnd extends Turns {
+  /** It ends because it cannot go on. */
+  readonly hasFailed: boolean;
+  start(now: number): void;
+  leave(cause: string): void;
+  reconnect(): void;
+  askForStatistics(): void;
+  /** Takes back what this host was told. */
+  close(): Promise<void>;
+}
+
+export interface HostParts extends HostProcess {
+  readonly memory: NativeMemory;
+  readonly poller: Poller;
+  readonly device: TunDevice;
+  readonly journal: Journal | undefined;
+}
+
+/** Before the process ends, a slow reader of the log gets this long for the last lines. */
+const LAST_WORDS_MS = 500;
+
+/** Runs to its end. What a process that has crashed left on this host is taken back first. @returns the exit status; 1 where it throws */
+export async function runProcess(
+  { version, level, format }: ProcessOptions,
+  run: (process: HostProcess) => Promise<number>,
+): Promise<number> {
+  const { log, sink } = openProcessLog(level, format);
+  log.write("info", "start", "", { version });
+  const notify = new ServiceNotify(process.env["NOTIFY_SOCKET"]);
+  try {
+    takeBackLeft(log);
+    return await run({ log, sink, notify });
+  } catch (error) {
+    log.write("error", "start.failed", (error as Error).message);
+    return 1;
+  } finally {
+    sink.drain(LAST_WORDS_MS);
+  }
+}
+
+/**
+ * Runs what `make` makes on a tun device, until SIGTERM or SIGINT.
+ * @param device as the profile has it @param bytes of native memory @param capabilities that are needed beside those of the network
+ * @throws Error in words
+ */
+export async function runOnDevice(
+  process_: HostProcess,
+  needs: { readonly device: string; readonly bytes: number; readonly capabilities: readonly number[] },
+  make: (parts: HostParts) => HostEnd,
+): Promise<number> {
+  const { log, sink, notify } = process_;
+  const memory = new NativeMemory(needs.bytes);
+  const poller = new Poller();
+  sink.attach(poller);
+  const device = new TunDevice(memory, deviceName(needs.device));
+  const journal = openJournal(device, log);
+  // The profile is read again, whoever's it is.
+  dropCapabilitiesBut([CAP_NET_ADMIN, CAP_DAC_READ_SEARCH, ...needs.capabilities]);
+  let end: HostEnd | undefined;
+  try {
+    end = make({ ...process_, memory, poller, device, journal });
+    listenToSignals(end, notify);
+    end.start(monotonic());
+    await runLoop(end, { poller, clock: monotonic, onReady: (bits) => sink.onReady(bits) });
+    return end.hasFailed ? 1 : 0;
+  } finally {
+    await end?.close();
+    device.close();
+    journal?.close();
+  }
+}
+
+function listenToSignals(end: HostEnd, notify: ServiceNotify): void {
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    process.on(signal, () => {
+      notify.tell("STOPPING=1");
+      end.leave(signal);
+    });
+  for (const signal of ["SIGUSR1", "SIGHUP"] as const) process.on(signal, () => end.reconnect());
+  process.on("SIGUSR2", () => end.askForStatistics());
+}
+
+/** "tun" is any that is free. */
+const deviceName = (name: string): string => (/^[a-z]+$/.test(name) ? `${name}%d` : name);
+
+function takeBackLeft(log: ConsoleLog): void {
+  for (const { path, changes, remove } of leftJournals(journalFolder(process.env))) {
+    for (const change of changes) {
+      const problem = takeBack(change);
+      if (problem !== undefined) log.write("warn", "host.left", problem);
+    }
+    if (changes.length > 0)
+      log.write("warn", "host.recovered", `what a morgana that has crashed left is taken back (${path})`, {
+        changes: changes.length,
+      });
+    remove();
+  }
+}
+
+/** Who may not write one may change nothing but a device of their own. */
+function openJournal(device: TunDevice, log: ConsoleLog): Journal | undefined {
+  try {
+    return new Journal(journalFolder(process.env), device.name);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    const text = `what is changed on this host is not found again after a crash: ${message}`;
+    log.write("warn", "host.journal", text);
+    return undefined;
+  }
+}
+
+type Loaded<T> =
+  | { readonly ok: true; readonly config: T; readonly warnings: readonly ConfigProblem[] }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly warnings: readonly ConfigProblem[] };
+
+/**
+ * Logs what a profile has of warnings and problems.
+ * @param loaded a string: why there is none @param instead what happens where it has problems @returns undefined: it has
+ */
+export function saidLoaded<T, L extends Loaded<T>>(
+  loaded: L | string,
+  log: ConsoleLog,
+  instead?: string,
+): Extract<L, { ok: true }> | undefined {
+  if (typeof loaded === "string") {
+    log.write("error", "config.invalid", instead === undefined ? loaded : `${loaded}; ${instead}`);
+    return undefined;
+  }
+  for (const { isWarning, found } of inOrder(loaded.warnings, loaded.ok ? [] : loaded.problems))
+    log.write(isWarning ? "warn" : "error", isWarning ? "config.warning" : "config.invalid", formatProblem(found));
+  if (loaded.ok) return loaded as Extract<L, { ok: true }>;
+  if (instead !== undefined) log.write("error", "config.invalid", instead);
+  return undefined;
+}

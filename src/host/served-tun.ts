@@ -1,0 +1,189 @@
+/** A tun device of the kernel as the plain side of a server: which client a packet is for, and whether it may be from whom it says. */
+import { Batch } from "../lib/batch.ts";
+import { Counters } from "../lib/counters.ts";
+import type { Outlet } from "../lib/outlet.ts";
+import { Arena } from "../lib/slab.ts";
+import { RawIp } from "../netstack/offload/raw-ip.ts";
+import { TUN_DEVICE_SLOTS, type TunDevice } from "../platform/dev/tun.ts";
+import type { NativeMemory } from "../platform/sys/memory.ts";
+import type { ServedClient, ServedTunnel, ServerSide } from "../tunnel/server-side.ts";
+import { PeerTable } from "./peer-table.ts";
+import type { HostTunnel } from "./tun-network.ts";
+
+/** Index into `drops`. */
+const D = { noClient: 0, foreign: 1, malformed: 2 } as const;
+const ARENA_BYTES = 2 << 20;
+const ROWS = 1024;
+const IPV4_LEAST = 20;
+const IPV6_LEAST = 40;
+
+export const SERVED_TUN_BYTES = 2 * ARENA_BYTES + 128;
+
+export interface ServedTunOptions {
+  readonly device: Pick<TunDevice, "receive" | "send">;
+  readonly network: { open(tunnel: HostTunnel): string | undefined; close(): void };
+  readonly memory: NativeMemory;
+}
+
+export class ServedTun implements ServerSide {
+  /** Packets that went nowhere, by why. */
+  readonly drops = new Counters(["no-such-client", "source-not-of-client", "packet-malformed"]);
+  readonly raw: RawIp;
+  readonly #options: ServedTunOptions;
+  readonly #view: DataView;
+  readonly #packets = new Batch(TUN_DEVICE_SLOTS);
+  readonly #toTunnel: Outlet;
+  readonly #toDevice: Outlet;
+  /** Copies of what goes from client to client. */
+  readonly #copies: Arena;
+  readonly #between = new Batch(ROWS);
+  readonly #toHost = new Batch(ROWS);
+  readonly #run = new Batch(ROWS);
+  readonly #peers = new PeerTable();
+  readonly #clients = new Map<number, ServedClient>();
+  #clientToClient = false;
+  #now = 0;
+
+  constructor(options: ServedTunOptions) {
+    this.#options = options;
+    const { memory, device } = options;
+    this.#view = memory.view;
+    const arena = (): Arena => {
+      const piece = memory.take(ARENA_BYTES, 64);
+      return new Arena(memory, piece.at, piece.at + piece.length);
+    };
+    this.#toTunnel = { batch: new Batch(ROWS), arena: arena(), flush: () => this.#sendToClients() };
+    this.#copies = arena();
+    const batch = new Batch(ROWS);
+    this.#toDevice = {
+      batch,
+      arena: this.#copies,
+      flush: () => {
+        device.send(batch);
+        batch.clear();
+      },
+    };
+    this.raw = new RawIp(memory, this.#toTunnel, this.#toDevice);
+  }
+
+  open(_now: number, { address, address6, mtu, routes, clientToClient }: ServedTunnel): string | undefined {
+    const problem = this.#options.network.open({
+      mtu,
+      options: {
+        ...{ address, address6, peer: undefined },
+        routes: routes.map((network) => ({ network, metric: 0 })),
+        around: { routes: [], blockIpv6: false, blockLocal: false, bypassDns: false, table: undefined },
+      },
+    });
+    if (problem !== undefined) return problem;
+    this.raw.mtu = mtu;
+    this.#clientToClient = clientToClient;
+    return undefined;
+  }
+
+  close(): void {
+    this.#clients.clear();
+    this.#peers.clear();
+    this.#options.network.close();
+  }
+
+  join(_now: number, peer: number, client: ServedClient): void {
+    this.#clients.set(peer, client);
+    this.#peers.set(peer, client.networks);
+    this.#clamp();
+  }
+
+  leave(_now: number, peer: number): void {
+    this.#clients.delete(peer);
+    this.#peers.remove(peer);
+    this.#clamp();
+  }
+
+  deliver(now: number, rows: Batch): void {
+    const [toHost, between] = [this.#toHost, this.#between];
+    toHost.clear();
+    between.clear();
+    this.#copies.reset();
+    for (let row = 0; row < rows.count; row++) this.#sort(rows, row);
+    this.raw.outOfTunnel(toHost);
+    this.#toDevice.flush();
+    if (between.count === 0) return;
+    this.#now = now;
+    this.raw.intoTunnel(between);
+    this.#toTunnel.flush();
+  }
+
+  /** Sends what the kernel has for clients, about `budget` packets of it at most. @returns how many there were */
+  receive(now: number, budget: number): number {
+    const packets = this.#packets;
+    const work = this.#options.device.receive(packets, budget);
+    if (work === 0) return 0;
+    this.#now = now;
+    this.raw.intoTunnel(packets);
+    this.#toTunnel.flush();
+    return work;
+  }
+
+  /** Drops what waits: after an error in mid-turn nobody knows whose bytes it points to. */
+  discard(): void {
+    this.#toTunnel.batch.clear();
+    this.#toTunnel.arena.reset();
+    this.#toDevice.batch.clear();
+  }
+
+  /** A client's packet goes to the kernel, or to another client; one from an address that is not its own goes nowhere. */
+  #sort(rows: Batch, row: number): void {
+    const at = rows.at[row]!;
+    const len = rows.len[row]!;
+    const isV6 = len > 0 && this.#view.getUint8(at) >> 4 === 6;
+    if (len < (isV6 ? IPV6_LEAST : IPV4_LEAST)) {
+      this.drops.values[D.malformed]!++;
+      return;
+    }
+    const peer = rows.peer[row]!;
+    if (this.#peers.find(this.#view, at + (isV6 ? 8 : 12), isV6) !== peer) {
+      this.drops.values[D.foreign]!++;
+      return;
+    }
+    const to = this.#clientToClient ? this.#peers.find(this.#view, at + (isV6 ? 24 : 16), isV6) : -1;
+    // Room in front of it is another packet's.
+    const copy = to >= 0 && to !== peer ? this.#copies.take(len) : -1;
+    if (copy < 0) this.#toHost.push(at, len);
+    else {
+      this.#options.memory.bytes.copyWithin(copy, at, at + len);
+      this.#between.push(copy, len);
+    }
+  }
+
+  /** Rows of one client that follow each other go together, so that they leave as one. */
+  #sendToClients(): void {
+    const { batch, arena } = this.#toTunnel;
+    const view = this.#view;
+    for (let row = 0; row < batch.count; row++) {
+      const at = batch.at[row]!;
+      const isV6 = view.getUint8(at) >> 4 === 6;
+      batch.peer[row] = this.#peers.find(view, at + (isV6 ? 24 : 16), isV6);
+    }
+    const run = this.#run;
+    for (let first = 0; first < batch.count; ) {
+      const peer = batch.peer[first]!;
+      run.clear();
+      let end = first;
+      for (; end < batch.count && batch.peer[end] === peer; end++) run.push(batch.at[end]!, batch.len[end]!);
+      const client = this.#clients.get(peer);
+      if (client === undefined) this.drops.values[D.noClient]! += end - first;
+      else client.send(this.#now, run);
+      first = end;
+    }
+    batch.clear();
+    arena.reset();
+  }
+
+  /** One size for all, the least: a SYN is looked at before it is known whose it is. */
+  #clamp(): void {
+    let least = 0;
+    for (const { mssClamp } of this.#clients.values())
+      if (mssClamp > 0 && (least === 0 || mssClamp < least)) least = mssClamp;
+    this.raw.mssClamp = least;
+  }
+}

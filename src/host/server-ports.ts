@@ -1,0 +1,383 @@
+/** Ports of the kernel that a server listens on: datagrams with their sources, and connections as ways to one client each. */
+import { Batch } from "../lib/batch.ts";
+import type { Endpoint } from "../lib/endpoint.ts";
+import type { IpAddress } from "../lib/ip.ts";
+import { DATAGRAMS_BYTES, DatagramSources, Datagrams } from "../platform/net/datagrams.ts";
+import { type Family, SOCKADDR_BYTES, writeSockaddr } from "../platform/net/sockaddr.ts";
+import { acceptTcp, listenTcp, STREAM_SENDER_BYTES, StreamSender } from "../platform/net/stream-socket.ts";
+import { openUdp, takeError } from "../platform/net/udp-socket.ts";
+import { Epoll } from "../platform/sys/epoll.ts";
+import { EACCES, EADDRINUSE, EADDRNOTAVAIL, SysError } from "../platform/sys/errno.ts";
+import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
+import type { Poller } from "../platform/sys/poller.ts";
+import { close } from "../platform/sys/syscalls.ts";
+import type { ListenConfig } from "../protocol/config/server-types.ts";
+import { StreamRows } from "../protocol/stream.ts";
+import type {
+  DatagramPort,
+  ListenPorts,
+  ListenReceiver,
+  OpenPort,
+  PeerLink,
+  StreamReceiver,
+} from "../tunnel/listen.ts";
+import { KERNEL_TCP_OVERHEAD, KernelPacketStream } from "./packet-stream.ts";
+import { KERNEL_UDP_OVERHEAD } from "./udp-link.ts";
+
+/** Places that are listened on, and connections that are open, at most: the memory of each is set aside. */
+const MAX_UDP = 8;
+const MAX_CONNECTIONS = 256;
+const QUEUE_BYTES = 128 << 10;
+const RECEIVED_BYTES = 32 << 10;
+const PACKET_BYTES = 4096;
+/** An ordinary packet: what the way to a client takes beyond is its own. */
+const MTU = 1500;
+const ROWS = 1024;
+/** Errors that are looked at in a turn: anybody can cause more. */
+const ERRORS = 64;
+/** Tag of a listening socket, above those of connections. */
+const LISTENING = 1 << 16;
+
+const UDP_BYTES = DATAGRAMS_BYTES + SOCKADDR_BYTES + PACKET_BYTES + 128;
+const CONNECTION_BYTES = STREAM_SENDER_BYTES(QUEUE_BYTES) + RECEIVED_BYTES + 128;
+export const SERVER_PORTS_BYTES = MAX_UDP * UDP_BYTES + MAX_CONNECTIONS * CONNECTION_BYTES;
+
+export interface KernelPortsOptions {
+  readonly memory: NativeMemory;
+  readonly poller: Poller;
+}
+
+export class KernelPorts implements ListenPorts {
+  readonly #options: KernelPortsOptions;
+  readonly #udp = new Set<KernelUdpPort>();
+  readonly #streams: Streams;
+  #udpMade = 0;
+
+  constructor(options: KernelPortsOptions) {
+    this.#options = options;
+    this.#streams = new Streams(options);
+  }
+
+  listen(_now: number, config: ListenConfig, longest: number, receiver: ListenReceiver): OpenPort | string {
+    const { address, family, port, protocol } = config;
+    const own = address === undefined ? undefined : address.isIpv4 ? "ipv4" : "ipv6";
+    const families: Family[] = own !== undefined ? [own] : family === "any" ? ["ipv4", "ipv6"] : [family];
+    const open: OpenPort[] = [];
+    let problem = "";
+    for (const each of families) {
+      try {
+        open.push(
+          protocol === "udp"
+            ? this.#openUdp(each, config, receiver)
+            : this.#streams.listen(each, config, longest, receiver),
+        );
+      } catch (error) {
+        if (!(error instanceof SysError)) throw error;
+        problem = inWords(error, port, address);
+      }
+    }
+    // Where the kernel has one family alone, that one serves.
+    if (open.length === 0) return problem;
+    return {
+      drops: () => sumOf(open.map((one) => one.drops())),
+      close: () => {
+        for (const one of open) one.close();
+      },
+    };
+  }
+
+  /** Hands over what has come, about `budget` packets. @returns how many there were */
+  receive(now: number, budget: number): number {
+    let count = 0;
+    for (const port of this.#udp) count += port.receive(now, Math.max(1, budget - count));
+    return count + this.#streams.receive(now);
+  }
+
+  closeAll(): void {
+    for (const port of [...this.#udp]) port.close();
+    this.#streams.closeAll();
+  }
+
+  #openUdp(family: Family, config: ListenConfig, receiver: ListenReceiver): OpenPort {
+    if (this.#udpMade === MAX_UDP) throw new SysError("listen", EADDRNOTAVAIL, `more than ${MAX_UDP} UDP ports`);
+    const fd = openUdp(family, config.port, config.address);
+    this.#udpMade++;
+    const { memory, poller } = this.#options;
+    const bit = poller.add(fd);
+    const port = new KernelUdpPort({ fd, config, receiver, memory }, () => {
+      poller.remove(bit);
+      this.#udp.delete(port);
+    });
+    this.#udp.add(port);
+    return port;
+  }
+}
+
+function inWords(error: SysError, port: number, address: IpAddress | undefined): string {
+  if (error.errno === EADDRINUSE) return `the local port ${port} is in use`;
+  if (error.errno === EACCES) return `port ${port} needs CAP_NET_BIND_SERVICE: take one above 1023`;
+  if (error.errno === EADDRNOTAVAIL && address !== undefined) return `this host does not have the address ${address}`;
+  return error.message;
+}
+
+function sumOf(parts: readonly Record<string, number>[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const part of parts) for (const [name, n] of Object.entries(part)) sum[name] = (sum[name] ?? 0) + n;
+  return sum;
+}
+
+interface UdpPortOptions {
+  readonly fd: number;
+  readonly config: ListenConfig;
+  readonly receiver: ListenReceiver;
+  readonly memory: NativeMemory;
+}
+
+class KernelUdpPort implements DatagramPort, OpenPort {
+  readonly config: ListenConfig;
+  readonly #options: UdpPortOptions;
+  readonly #closed: () => void;
+  readonly #datagrams: Datagrams;
+  readonly #name: Piece;
+  readonly #packet: Piece;
+  readonly #rows = new Batch(ROWS);
+  readonly #from = new DatagramSources(ROWS);
+  readonly #one = new Batch(1);
+  #isClosed = false;
+
+  constructor(options: UdpPortOptions, closed: () => void) {
+    const { memory, fd } = options;
+    this.#options = options;
+    this.#closed = closed;
+    this.config = options.config;
+    this.#datagrams = new Datagrams(memory);
+    // What routers say of one client is no reason to do anything; but it has to be taken, or the socket is ready for ever.
+    this.#datagrams.onError = () => {
+      for (let i = 0; i < ERRORS && takeError(fd) !== undefined; i++);
+    };
+    this.#name = memory.take(SOCKADDR_BYTES);
+    this.#packet = memory.take(PACKET_BYTES, 64);
+  }
+
+  receive(now: number, budget: number): number {
+    const count = this.#datagrams.receive(this.#options.fd, this.#rows, this.#from, budget);
+    if (count > 0) this.#options.receiver.handleDatagrams(now, this, this.#rows, this.#from);
+    return count;
+  }
+
+  answer(_now: number, to: Endpoint, packet: Uint8Array): void {
+    const one = this.#one;
+    one.clear();
+    one.push(this.#packet.at, packet.length);
+    this.#options.memory.bytes.set(packet, this.#packet.at);
+    this.send(to, one);
+  }
+
+  peer(endpoint: Endpoint): PeerLink {
+    return {
+      isStream: false,
+      overhead: endpoint.address.isIpv4 ? KERNEL_UDP_OVERHEAD.ipv4 : KERNEL_UDP_OVERHEAD.ipv6,
+      mtu: MTU,
+      endpoint,
+      admit: (rows) => rows.count,
+      send: (_now, rows) => this.send(endpoint, rows),
+      sendPacket: (now, packet) => this.answer(now, endpoint, packet),
+      close: () => {},
+    };
+  }
+
+  send(to: Endpoint, rows: Batch): void {
+    if (this.#isClosed) return;
+    const length = writeSockaddr(this.#options.memory.view, this.#name.at, to);
+    this.#datagrams.send(this.#options.fd, this.#name.pointer, length, rows);
+  }
+
+  drops(): Record<string, number> {
+    return this.#datagrams.drops.snapshot();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#closed();
+    close(this.#options.fd);
+  }
+}
+
+/** What a connection has while it is open. */
+interface Seat {
+  readonly sender: StreamSender;
+  readonly received: Piece;
+}
+
+interface Listening {
+  readonly fd: number;
+  readonly family: Family;
+  readonly longest: number;
+  readonly receiver: ListenReceiver;
+  /** Of connections that are over. */
+  readonly drops: Record<string, number>;
+}
+
+/** All connections, and the sockets that they come by. */
+class Streams {
+  readonly #options: KernelPortsOptions;
+  #epoll: Epoll | undefined;
+  readonly #tags: number[] = [];
+  readonly #listening: (Listening | undefined)[] = [];
+  readonly #seats: Seat[] = [];
+  readonly #open = new Map<number, AcceptedStream>();
+  readonly #free: number[] = [];
+
+  constructor(options: KernelPortsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws SysError */
+  listen(family: Family, config: ListenConfig, longest: number, receiver: ListenReceiver): OpenPort {
+    const epoll = this.#watching();
+    const fd = listenTcp(family, config.port, config.address);
+    const listening: Listening = { fd, family, longest, receiver, drops: {} };
+    const tag = this.#listening.push(listening) - 1;
+    epoll.add(fd, LISTENING + tag);
+    return {
+      drops: () =>
+        sumOf([
+          listening.drops,
+          ...[...this.#open.values()].filter((s) => s.listening === listening).map((s) => s.drops()),
+        ]),
+      close: () => {
+        if (this.#listening[tag] === undefined) return;
+        this.#listening[tag] = undefined;
+        for (const stream of [...this.#open.values()]) if (stream.listening === listening) stream.close();
+        epoll.remove(fd);
+        close(fd);
+      },
+    };
+  }
+
+  receive(now: number): number {
+    if (this.#epoll === undefined) return 0;
+    let count = 0;
+    for (const tag of this.#epoll.ready(this.#tags)) {
+      if (tag >= LISTENING) this.#accept(now, this.#listening[tag - LISTENING]);
+      else count += this.#open.get(tag)?.receive(now) ?? 0;
+    }
+    return count;
+  }
+
+  closeAll(): void {
+    for (const stream of [...this.#open.values()]) stream.close();
+  }
+
+  #accept(now: number, listening: Listening | undefined): void {
+    if (listening === undefined) return;
+    for (let next = acceptTcp(listening.fd); next !== undefined; next = acceptTcp(listening.fd)) {
+      const { fd, from } = next;
+      const tag = this.#free.pop() ?? this.#newSeat();
+      if (tag === undefined) {
+        listening.drops["connections-full"] = (listening.drops["connections-full"] ?? 0) + 1;
+        close(fd);
+        continue;
+      }
+      const stream = this.#stream(fd, from, tag, listening);
+      this.#watching().add(fd, tag);
+      this.#open.set(tag, stream);
+      stream.receiver = listening.receiver.accepted(now, stream);
+      if (stream.receiver === undefined) stream.close();
+    }
+  }
+
+  #stream(fd: number, from: Endpoint, tag: number, listening: Listening): AcceptedStream {
+    const { memory } = this.#options;
+    const { sender, received } = this.#seats[tag]!;
+    const epoll = this.#watching();
+    sender.reset();
+    let wanted = false;
+    const watch = (wantsRoom: boolean): void => {
+      if (wantsRoom !== wanted) epoll.modify(fd, tag, wantsRoom);
+      wanted = wantsRoom;
+    };
+    const rows = new StreamRows(memory, received.at, received.at + received.length, listening.longest);
+    const packets = new KernelPacketStream({ fd, memory, sender, received: rows, watch });
+    const stream = new AcceptedStream(from, packets, listening, () => {
+      for (const [name, n] of Object.entries(packets.drops())) listening.drops[name] = (listening.drops[name] ?? 0) + n;
+      this.#open.delete(tag);
+      this.#free.push(tag);
+      epoll.remove(fd);
+      close(fd);
+    });
+    return stream;
+  }
+
+  #newSeat(): number | undefined {
+    if (this.#seats.length === MAX_CONNECTIONS) return undefined;
+    const { memory } = this.#options;
+    const seat = { sender: new StreamSender(memory, QUEUE_BYTES), received: memory.take(RECEIVED_BYTES, 64) };
+    return this.#seats.push(seat) - 1;
+  }
+
+  #watching(): Epoll {
+    if (this.#epoll === undefined) {
+      this.#epoll = new Epoll();
+      this.#options.poller.add(this.#epoll.fd);
+    }
+    return this.#epoll;
+  }
+}
+
+class AcceptedStream implements PeerLink {
+  readonly isStream = true;
+  readonly mtu = Number.POSITIVE_INFINITY;
+  readonly overhead: number;
+  readonly endpoint: Endpoint;
+  readonly listening: Listening;
+  receiver: StreamReceiver | undefined;
+  readonly #packets: KernelPacketStream;
+  readonly #closed: () => void;
+  #isClosed = false;
+  readonly #handleRows = (now: number, rows: Batch): void => this.receiver?.handleRows(now, rows);
+
+  constructor(endpoint: Endpoint, packets: KernelPacketStream, listening: Listening, closed: () => void) {
+    this.endpoint = endpoint;
+    this.listening = listening;
+    this.#packets = packets;
+    this.#closed = closed;
+    this.overhead = listening.family === "ipv4" ? KERNEL_TCP_OVERHEAD.ipv4 : KERNEL_TCP_OVERHEAD.ipv6;
+  }
+
+  admit(rows: Batch, overhead: number): number {
+    return this.#packets.admit(rows, overhead);
+  }
+
+  send(_now: number, rows: Batch): void {
+    this.#packets.send(rows);
+  }
+
+  sendPacket(_now: number, packet: Uint8Array): void {
+    this.#packets.sendPacket(packet);
+  }
+
+  drops(): Record<string, number> {
+    return this.#packets.drops();
+  }
+
+  /** @returns how many packets came */
+  receive(now: number): number {
+    const got = this.#packets.read(now, this.#handleRows);
+    if (typeof got === "number") return got;
+    if (this.#isClosed) return 0;
+    const { receiver } = this;
+    this.receiver = undefined;
+    this.close();
+    receiver?.ended(now, got);
+    return 0;
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#packets.close();
+    this.#closed();
+  }
+}
