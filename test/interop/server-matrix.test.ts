@@ -63,7 +63,7 @@ describe.skipIf(NO_WORLD)("a client of openvpn", () => {
           ...[isTcp ? `proto ${proto}-server` : `proto ${proto}`, `local ${isV6 ? WAN6 : WAN}`, `topology ${topology}`],
           ...[`data-ciphers ${cipher}`, ...WRAPS[wrap].server],
           ...(login === "password" ? ["verify-client-cert none", "username-as-common-name"] : []),
-          ...(inside === "IPv4" ? [] : ["server-ipv6 fd00:8::/64"]),
+          ...(inside === "IPv4" ? [] : ["server-ipv6 fd00:8::/64", 'push "route-ipv6 fd00:50::/64"']),
         ],
         { without: ["tls-crypt"], users: login !== "certificate" },
       );
