@@ -50,6 +50,8 @@ interface Row {
   readonly client: readonly string[];
   /** Keys of the world that first packets are made with; undefined: connections instead. */
   readonly wrap: (() => ControlWrap) | undefined;
+  /** They come from the client's own address and port, data packets with its number among them. */
+  readonly isInItsName?: boolean;
 }
 
 const staticKey = (): Uint8Array =>
@@ -76,6 +78,11 @@ const ROWS: readonly Row[] = [
     wrap: () => ({ kind: "tls-crypt-v2", ...v2Key(), material }),
   },
   {
+    name: "packets in the client's name",
+    ...{ lines: ["tls-crypt static.key"], client: ["tls-crypt static.key"], isInItsName: true },
+    wrap: () => ({ kind: "tls-crypt", key: staticKey(), material }),
+  },
+  {
     name: "connections that say nothing",
     ...{ lines: ["tls-crypt static.key"], client: ["tls-crypt static.key"], wrap: undefined },
   },
@@ -100,6 +107,10 @@ function firstPackets(wrap: ControlWrap): Uint8Array[] {
     return bytes;
   });
 }
+
+/** Data packets of the first client that are nobody's. */
+const dataPackets = (): Uint8Array[] =>
+  Array.from({ length: 2000 }, () => Uint8Array.from([0x48, 0, 0, 0, ...crypto.getRandomValues(new Uint8Array(120))]));
 
 /** Bytes of the server's interface, in and out. */
 async function traffic(): Promise<{ readonly received: number; readonly sent: number }> {
@@ -131,30 +142,13 @@ try {
     const file = join(world.dir, "payloads");
     const limit = (packets / rate) * 5 + 120;
     const macs = [await macOf("d", "e0"), await macOf("rt", "w0")];
-    if (wrap !== undefined)
-      writeFileSync(
-        file,
-        firstPackets(wrap())
-          .map((bytes) => bytes.toHex())
-          .join("\n"),
-      );
-    const argv =
-      wrap === undefined
-        ? [
-            "sh",
-            "-c",
-            `ulimit -n $(ulimit -Hn); exec "$@"`,
-            "sh",
-            process.execPath,
-            GENERATOR,
-            "connections",
-            WAN,
-            "1194",
-            `${connections}`,
-            `${STAY_S}`,
-          ]
-        : [process.execPath, GENERATOR, "packets", "e0", ...macs, WAN, "1194", file, `${packets}`, `${rate}`, "7"];
-    const flood = world.in("d", argv, limit);
+    const payloads = wrap === undefined ? [] : [...firstPackets(wrap()), ...(row.isInItsName ? dataPackets() : [])];
+    writeFileSync(file, payloads.map((bytes) => bytes.toHex()).join("\n"));
+    const stranger = ["connections", WAN, "1194", `${connections}`, `${STAY_S}`];
+    const from = row.isInItsName ? [/address=(\S+)/.exec(await world.says(/peer\.up/))![1]!] : [];
+    const spoofer = ["packets", "e0", ...macs, WAN, "1194", file, `${packets}`, `${rate}`, "7", ...from];
+    const argv = [process.execPath, GENERATOR, ...(wrap === undefined ? stranger : spoofer)];
+    const flood = world.in("d", ["sh", "-c", `ulimit -n $(ulimit -Hn); exec "$@"`, "sh", ...argv], limit);
     // Who comes in the midst of it: over UDP only when first packets may be answered, over TCP also then.
     if (wrap === undefined) await world.join("b", row.client, { without: ["tls-crypt"], proto: "tcp-client" });
     const result = (await flood).out.trim();

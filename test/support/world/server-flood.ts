@@ -1,7 +1,7 @@
 /**
  * What strangers do to a server that listens:
- *   `bun server-flood.ts packets DEVICE OWN-MAC SERVER-MAC SERVER-IP PORT FILE COUNT RATE SEED`: datagrams from addresses and ports that are
- *   made up (100.64.0.0/10), each with a line of FILE (hex) as its payload; RATE a second: {sent, bytes, seconds}
+ *   `bun server-flood.ts packets DEVICE OWN-MAC SERVER-MAC SERVER-IP PORT FILE COUNT RATE SEED [IP:PORT]`: datagrams from addresses and ports
+ *   that are made up (100.64.0.0/10), or from a given one, each with a line of FILE (hex) as its payload; RATE a second: {sent, bytes, seconds}
  *   `bun server-flood.ts connections HOST PORT COUNT SECONDS`: connections that say nothing, or the beginning of a packet, and stay for so long
  *   after the last one began: {opened, most, open}
  * One line of JSON at the end.
@@ -22,12 +22,14 @@ export interface SpoofedEnds {
   readonly serverMac: readonly number[];
   readonly serverIp: readonly number[];
   readonly port: number;
+  /** undefined: made up */
+  readonly from: { readonly ip: number; readonly port: number } | undefined;
 }
 
 /** Writes a frame with this payload from anybody into `bytes` and returns its length. */
 export function spoofedFrame(random: Xorshift, ends: SpoofedEnds, payload: Uint8Array, bytes: Uint8Array): number {
   const { ownMac, serverMac, serverIp, port } = ends;
-  const source = (MADE_UP + random.below(1 << 22)) >>> 0;
+  const source = ends.from?.ip ?? (MADE_UP + random.below(1 << 22)) >>> 0;
   const length = IP + UDP + payload.length;
   const own = [source >>> 24, (source >>> 16) & 255, (source >>> 8) & 255, source & 255];
   bytes.set([...serverMac, ...ownMac, 8, 0], 0);
@@ -38,7 +40,7 @@ export function spoofedFrame(random: Xorshift, ends: SpoofedEnds, payload: Uint8
   sum = ~((sum & 0xffff) + (sum >>> 16)) & 0xffff;
   bytes[ETHERNET + 10] = sum >> 8;
   bytes[ETHERNET + 11] = sum & 255;
-  const from = 1024 + random.below(60_000);
+  const from = ends.from?.port ?? 1024 + random.below(60_000);
   const udp = UDP + payload.length;
   // Without a checksum, which IPv4 allows (RFC 768).
   bytes.set([from >> 8, from & 255, port >> 8, port & 255, udp >> 8, udp & 255, 0, 0], ETHERNET + IP);
@@ -47,9 +49,19 @@ export function spoofedFrame(random: Xorshift, ends: SpoofedEnds, payload: Uint8
 }
 
 function packets(args: readonly string[]): object {
-  const [device = "", ownMac = "", serverMac = "", serverIp = "", port, file = "", count, rate, seed] = args;
+  const [device = "", ownMac = "", serverMac = "", serverIp = "", port, file = "", count, rate, seed, from] = args;
   const mac = (text: string): number[] => text.split(":").map((part) => Number.parseInt(part, 16));
-  const ends = { ownMac: mac(ownMac), serverMac: mac(serverMac), serverIp: serverIp.split(".").map(Number) };
+  const [, ip = "", fromPort] = /^(.*):(\d+)$/.exec(from ?? "") ?? [];
+  const ends: SpoofedEnds = {
+    ownMac: mac(ownMac),
+    serverMac: mac(serverMac),
+    serverIp: serverIp.split(".").map(Number),
+    port: Number(port),
+    from:
+      fromPort === undefined
+        ? undefined
+        : { ip: ip.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0), port: Number(fromPort) },
+  };
   const payloads = readFileSync(file, "utf8")
     .trim()
     .split("\n")
@@ -62,7 +74,7 @@ function packets(args: readonly string[]): object {
     const due = Math.min(Number(count), ((performance.now() - start) / 1000) * Number(rate));
     if (sent >= due) Bun.sleepSync(1);
     for (; sent < due; sent++) {
-      const length = spoofedFrame(random, { ...ends, port: Number(port) }, random.pick(payloads), socket.out);
+      const length = spoofedFrame(random, ends, random.pick(payloads), socket.out);
       while (socket.sendOut(length) < 0) Bun.sleepSync(1);
       bytes += length;
     }
