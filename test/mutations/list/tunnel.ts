@@ -134,6 +134,41 @@ export const TUNNEL = [
     ],
   ),
   ...mutationsOf(
+    "appliance/served-side.ts",
+    [
+      "        if (network.overlaps(other))\n",
+      "        if (false as boolean)\n",
+      "that a tunnel whose network is the LAN's is not served",
+    ],
+    ["      if (other === undefined) return true;", "      return true;", "that the LAN's network is behind no client"],
+    ["    path.setCarrier(undefined, peer);\n", "", "that nothing is sent to a client that has left"],
+  ),
+  ...mutationsOf(
+    "appliance/state/server.ts",
+    ["if (key?.length !== KEY_BYTES) throw", "if (key === undefined) throw", "that a short key is none"],
+    [
+      "if (parsed?.isIpv4 !== isIpv4) throw",
+      "if (parsed === undefined) throw",
+      "that an address of the other family is none",
+    ],
+  ),
+  ...mutationsOf(
+    "appliance/forwarding.ts",
+    ["server.internet ?? pushes", "pushes", "that appliance.toml says whether clients reach the internet"],
+    [
+      "server.internet ?? pushes",
+      "server.internet ?? true",
+      "that clients reach the internet only where that is asked for",
+    ],
+  ),
+  ...mutationsOf(
+    "platform/crypto/password.ts",
+    ["isRight = found && hash !== undefined;", "isRight = found;", "that nobody's password is wrong"],
+    ["hash ?? (await this.#nobody)", 'hash ?? ""', "that a user who is not there costs the time of a wrong password"],
+    ["if (this.#waiting.length >= MAX_WAITING) {", "if (false as boolean) {", "the bound on logins that wait"],
+    ["while (this.#running < AT_ONCE) {", "while (true as boolean) {", "the bound on logins at once"],
+  ),
+  ...mutationsOf(
     "appliance/wiring/listening.ts",
     [
       "if (address !== undefined)\n",
