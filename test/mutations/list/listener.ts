@@ -153,6 +153,11 @@ export const LISTENER = [
     ],
   ),
   ...mutationsOf("tunnel/listener.ts", [
+    "    this.#server.isClosed = true;\n",
+    "",
+    "that who is told that the server leaves is not let in again by it",
+  ]),
+  ...mutationsOf("tunnel/listener.ts", [
     "if (isOtherAuthority(before, config)) this.#server.renegotiateAll(now);",
     "",
     "that another revocation list is asked at once",

@@ -107,11 +107,6 @@ export const TUNNEL = [
       "that control packets have room of their own",
     ],
     ["if (c.queued > GOODBYE) return c.abort();", "", "that the queue of a link that is closed is dropped"],
-    [
-      "if (n < Math.min(readable, STREAM_HEADER_LEN + this.#longest)) return true;",
-      "",
-      "that a stream for whose packets there is no memory waits for the next turn",
-    ],
   ),
   ...mutationsOf("appliance/wiring/tcp-link.ts", [
     "else if (this.#isOver && !hasMore) this.ended(",
