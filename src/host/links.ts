@@ -29,6 +29,7 @@ export interface HostLinksOptions {
 }
 
 export class HostLinks implements LinkFactory {
+  readonly hasLoopback = true;
   readonly #options: HostLinksOptions;
   readonly #datagrams: Datagrams;
   readonly #linkMemory: Piece;

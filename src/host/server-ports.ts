@@ -49,7 +49,7 @@ export interface KernelPortsOptions {
 
 export class KernelPorts implements ListenPorts {
   readonly #options: KernelPortsOptions;
-  readonly #udp = new Set<KernelUdpPort>();
+  readonly #udp = new Set<KernelUdp>();
   readonly #streams: Streams;
   #udpMade = 0;
 
@@ -104,7 +104,7 @@ export class KernelPorts implements ListenPorts {
     this.#udpMade++;
     const { memory, poller } = this.#options;
     const bit = poller.add(fd);
-    const port = new KernelUdpPort({ fd, config, receiver, memory }, () => {
+    const port = new KernelUdp({ fd, config, receiver, memory }, () => {
       poller.remove(bit);
       this.#udp.delete(port);
     });
@@ -126,30 +126,35 @@ function sumOf(parts: readonly Record<string, number>[]): Record<string, number>
   return sum;
 }
 
-interface UdpPortOptions {
+interface KernelUdpOptions {
   readonly fd: number;
   readonly config: ListenConfig;
   readonly receiver: ListenReceiver;
   readonly memory: NativeMemory;
 }
 
-class KernelUdpPort implements DatagramPort, OpenPort {
-  readonly config: ListenConfig;
-  readonly #options: UdpPortOptions;
+/** Addresses of ours that are told apart: of those that come and go the oldest is forgotten. */
+const MAX_OWN = 64;
+
+/** A socket; what comes to one address of ours is a port of its own to the receiver, so that who asked there is answered from there. */
+class KernelUdp implements OpenPort {
+  readonly #options: KernelUdpOptions;
   readonly #closed: () => void;
   readonly #datagrams: Datagrams;
   readonly #name: Piece;
   readonly #packet: Piece;
   readonly #rows = new Batch(ROWS);
   readonly #from = new DatagramSources(ROWS);
+  readonly #run = new Batch(ROWS);
+  readonly #runFrom = new DatagramSources(ROWS);
   readonly #one = new Batch(1);
+  readonly #ports: KernelUdpPort[] = [];
   #isClosed = false;
 
-  constructor(options: UdpPortOptions, closed: () => void) {
+  constructor(options: KernelUdpOptions, closed: () => void) {
     const { memory, fd } = options;
     this.#options = options;
     this.#closed = closed;
-    this.config = options.config;
     this.#datagrams = new Datagrams(memory);
     // What routers say of one client is no reason to do anything; but it has to be taken, or the socket is ready for ever.
     this.#datagrams.onError = () => {
@@ -159,37 +164,34 @@ class KernelUdpPort implements DatagramPort, OpenPort {
     this.#packet = memory.take(PACKET_BYTES, 64);
   }
 
+  /** Hands over what has come, rows to one address of ours that follow each other at once. @returns how many there were */
   receive(now: number, budget: number): number {
-    const count = this.#datagrams.receive(this.#options.fd, this.#rows, this.#from, budget);
-    if (count > 0) this.#options.receiver.handleDatagrams(now, this, this.#rows, this.#from);
+    const { fd, receiver } = this.#options;
+    const [rows, from] = [this.#rows, this.#from];
+    const count = this.#datagrams.receive(fd, rows, from, budget);
+    for (let first = 0; first < count && !this.#isClosed; ) {
+      let end = first + 1;
+      while (end < count && sameWords(from.own, 4 * end, 4 * first)) end++;
+      const port = this.#portAt(4 * first);
+      if (first === 0 && end === count) receiver.handleDatagrams(now, port, rows, from);
+      else receiver.handleDatagrams(now, port, this.#part(first, end), this.#runFrom);
+      first = end;
+    }
     return count;
   }
 
-  answer(_now: number, to: Endpoint, packet: Uint8Array): void {
+  send(to: Endpoint, rows: Batch, own: Int32Array | undefined): void {
+    if (this.#isClosed) return;
+    const length = writeSockaddr(this.#options.memory.view, this.#name.at, to);
+    this.#datagrams.send(this.#options.fd, this.#name.pointer, length, rows, own);
+  }
+
+  sendPacket(to: Endpoint, packet: Uint8Array, own: Int32Array | undefined): void {
     const one = this.#one;
     one.clear();
     one.push(this.#packet.at, packet.length);
     this.#options.memory.bytes.set(packet, this.#packet.at);
-    this.send(to, one);
-  }
-
-  peer(endpoint: Endpoint): PeerLink {
-    return {
-      isStream: false,
-      overhead: endpoint.address.isIpv4 ? KERNEL_UDP_OVERHEAD.ipv4 : KERNEL_UDP_OVERHEAD.ipv6,
-      mtu: MTU,
-      endpoint,
-      admit: (rows) => rows.count,
-      send: (_now, rows) => this.send(endpoint, rows),
-      sendPacket: (now, packet) => this.answer(now, endpoint, packet),
-      close: () => {},
-    };
-  }
-
-  send(to: Endpoint, rows: Batch): void {
-    if (this.#isClosed) return;
-    const length = writeSockaddr(this.#options.memory.view, this.#name.at, to);
-    this.#datagrams.send(this.#options.fd, this.#name.pointer, length, rows);
+    this.send(to, one, own);
   }
 
   drops(): Record<string, number> {
@@ -202,7 +204,69 @@ class KernelUdpPort implements DatagramPort, OpenPort {
     this.#closed();
     close(this.#options.fd);
   }
+
+  #portAt(w: number): KernelUdpPort {
+    const { own } = this.#from;
+    for (const port of this.#ports) if (port.isAt(own, w)) return port;
+    const port = new KernelUdpPort(this, this.#options.config, own.slice(w, w + 4));
+    if (this.#ports.length === MAX_OWN) this.#ports.shift();
+    this.#ports.push(port);
+    return port;
+  }
+
+  #part(first: number, end: number): Batch {
+    const run = this.#run;
+    run.clear();
+    for (let i = first; i < end; i++) run.push(this.#rows.at[i]!, this.#rows.len[i]!);
+    this.#runFrom.words.set(this.#from.words.subarray(4 * first, 4 * end));
+    this.#runFrom.port.set(this.#from.port.subarray(first, end));
+    return run;
+  }
 }
+
+/** What comes to one of our addresses, and what goes from it. */
+class KernelUdpPort implements DatagramPort {
+  readonly config: ListenConfig;
+  readonly #socket: KernelUdp;
+  readonly #words: Int32Array;
+  /** undefined: the socket is bound to it. */
+  readonly #own: Int32Array | undefined;
+
+  constructor(socket: KernelUdp, config: ListenConfig, words: Int32Array) {
+    this.#socket = socket;
+    this.config = config;
+    this.#words = words;
+    this.#own = words.some((word) => word !== 0) ? words : undefined;
+  }
+
+  isAt(own: Int32Array, w: number): boolean {
+    const words = this.#words;
+    return own[w + 3] === words[3] && own[w + 2] === words[2] && own[w + 1] === words[1] && own[w] === words[0];
+  }
+
+  answer(_now: number, to: Endpoint, packet: Uint8Array): void {
+    this.#socket.sendPacket(to, packet, this.#own);
+  }
+
+  peer(endpoint: Endpoint): PeerLink {
+    return {
+      isStream: false,
+      overhead: endpoint.address.isIpv4 ? KERNEL_UDP_OVERHEAD.ipv4 : KERNEL_UDP_OVERHEAD.ipv6,
+      mtu: MTU,
+      endpoint,
+      admit: (rows) => rows.count,
+      send: (_now, rows) => this.#socket.send(endpoint, rows, this.#own),
+      sendPacket: (_now, packet) => this.#socket.sendPacket(endpoint, packet, this.#own),
+      close: () => {},
+    };
+  }
+}
+
+const sameWords = (words: Int32Array, a: number, b: number): boolean =>
+  words[a + 3] === words[b + 3] &&
+  words[a + 2] === words[b + 2] &&
+  words[a + 1] === words[b + 1] &&
+  words[a] === words[b];
 
 /** What a connection has while it is open. */
 interface Seat {

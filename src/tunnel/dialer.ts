@@ -285,7 +285,8 @@ export class Dialer {
   /** Connects to an address, of the profile or of a name's, unless it cannot be another host's. */
   #connect(now: number, way: Way): void {
     const { remote, config, server, address } = way;
-    const refusal = address.isHost ? this.#options.links.refusal(address) : "no address of a host";
+    const isPlace = address.isHost || (address.isLoopback && this.#options.links.hasLoopback === true);
+    const refusal = isPlace ? this.#options.links.refusal(address) : "no address of a host";
     if (refusal !== undefined) {
       const text = `the ${config.proxy ? "proxy" : "remote"} ${address} is ${refusal}; nothing is sent there`;
       const said = this.#heard.write(now, "warn", "link.failed", text);

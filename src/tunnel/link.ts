@@ -72,6 +72,8 @@ export interface LinkRequest {
 export interface LinkFactory {
   /** Path 0 is the remote. @returns why there is no link, in words */
   open(now: number, request: LinkRequest, receiver: LinkReceiver): Link | string;
+  /** There may be a server, or the near end of another tunnel to one, on this host's own loopback addresses. */
+  readonly hasLoopback?: boolean;
   /** Why nothing can be sent to an address, in words that follow "is"; undefined: it can. */
   refusal(address: Endpoint["address"]): string | undefined;
 }

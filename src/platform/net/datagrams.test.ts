@@ -99,3 +99,33 @@ test("that nobody listens at a port is told with its address, and ends no later 
   expect(pollOne(fds.rx, 1, 2000)).toBe(true);
   expect(io.rx.receive(fds.rx, rows, new DatagramSources(8), 8)).toBe(1);
 });
+
+test("a socket for all addresses tells to which of ours a datagram came, and sends from the one that it is told", () => {
+  const memory = new NativeMemory(2 * DATAGRAMS_BYTES + 65_536);
+  const [name, payload] = [memory.take(SOCKADDR_BYTES), memory.take(16_384)];
+  const io = { asker: new Datagrams(memory), all: new Datagrams(memory) };
+  const fds = { asker: socketOf("ipv4"), all: openUdp("ipv4", 0) };
+  open.push(fds.all);
+  const rows = new Batch(16);
+  const from = new DatagramSources(16);
+  const [asked, askers] = ["127.0.0.2", "127.0.0.1"].map((text) => parseIp(text)!);
+  const nameOf = (address: IpAddress, port: number): number => writeSockaddr(memory.view, name.at, { address, port });
+  rows.push(payload.at, 10);
+  io.asker.send(fds.asker, name.pointer, nameOf(asked!, portOf(fds.all)), rows);
+  expect(pollOne(fds.all, 1, 2000)).toBe(true);
+  expect(io.all.receive(fds.all, rows, from, 16)).toBe(1);
+  const own = from.own.slice(0, 4);
+  expect(`${new IpAddress(own[0]!, own[1]!, own[2]!, own[3]!)}`).toBe("127.0.0.2");
+  rows.clear();
+  // Of one size they go as a run, which names its address once.
+  for (let i = 0; i < 3; i++) rows.push(payload.at + 1000 * i, 1000);
+  io.all.send(fds.all, name.pointer, nameOf(askers!, portOf(fds.asker)), rows, own);
+  const got: string[] = [];
+  while (got.length < 3 && pollOne(fds.asker, 1, 2000))
+    for (let i = io.asker.receive(fds.asker, rows, from, 16); i > 0; i--) {
+      const w = 4 * (i - 1);
+      const { words } = from;
+      got.push(`${new IpAddress(words[w]!, words[w + 1]!, words[w + 2]!, words[w + 3]!)}`);
+    }
+  expect(got).toEqual(["127.0.0.2", "127.0.0.2", "127.0.0.2"]);
+});

@@ -7,7 +7,17 @@
 import type { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
-import { IPPROTO_UDP, MSG_DONTWAIT, MSG_TRUNC, UDP_GRO, UDP_SEGMENT } from "../sys/constants.ts";
+import {
+  IP_PKTINFO,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPPROTO_UDP,
+  IPV6_PKTINFO,
+  MSG_DONTWAIT,
+  MSG_TRUNC,
+  UDP_GRO,
+  UDP_SEGMENT,
+} from "../sys/constants.ts";
 import {
   EAGAIN,
   ECONNREFUSED,
@@ -51,6 +61,8 @@ const TX_IOVECS = 1024;
 /** linux/udp.h of every kernel that has UDP_SEGMENT: UDP_MAX_SEGMENTS, and what fits a datagram of either family. */
 const MAX_SEGMENTS = 64;
 const MAX_SUPER = 65_000;
+/** The word before the last of an IPv4 address in four words. */
+const MAPPED = 0xffff;
 /** sockaddr, padded. */
 const NAME_CELL = 32;
 
@@ -64,10 +76,13 @@ export const DATAGRAMS_BYTES =
 export class DatagramSources {
   readonly words: Int32Array;
   readonly port: Uint16Array;
+  /** Which address of ours they came to, as `words`; zeros where the socket is bound to one. */
+  readonly own: Int32Array;
 
   constructor(rows: number) {
     this.words = new Int32Array(4 * rows);
     this.port = new Uint16Array(rows);
+    this.own = new Int32Array(4 * rows);
   }
 }
 
@@ -103,6 +118,11 @@ export class Datagrams {
   #next = 0;
   /** Of the datagram in slot #next, how many bytes were handed over. */
   #done = 0;
+  /** What came beside it: bytes of each datagram where it has several, else 0; the address of ours that it came to. */
+  #size = 0;
+  readonly #own = new Int32Array(4);
+  /** Bytes of the control message that names the address to send from. */
+  #ownBytes = 0;
 
   constructor(memory: NativeMemory) {
     this.#memory = memory;
@@ -163,15 +183,17 @@ export class Datagrams {
   /**
    * Sends the rows to one address, in place.
    * @param name pointer to its sockaddr, of `nameLength` bytes
+   * @param own the four words of the address of ours to send from; undefined: the kernel's choice
    */
-  send(fd: number, name: number, nameLength: number, rows: Batch): void {
+  send(fd: number, name: number, nameLength: number, rows: Batch, own?: Int32Array): void {
+    this.#ownBytes = own === undefined ? 0 : own[0] === 0 && own[1] === 0 && own[2] === MAPPED ? 32 : 40;
     for (let row = 0; row < rows.count; ) {
       let messages = 0;
       let iovecs = 0;
       while (row < rows.count && messages < TX_MESSAGES) {
         const end = this.#segments ? runEnd(rows, row) : row + 1;
         if (iovecs + end - row > TX_IOVECS) break;
-        this.#describe(rows, row, end, messages, iovecs, name, nameLength);
+        this.#describe(rows, row, end, messages, iovecs, name, nameLength, own);
         iovecs += end - row;
         messages++;
         row = end;
@@ -209,32 +231,54 @@ export class Datagrams {
     limit: number,
   ): boolean {
     const { view } = this.#memory;
-    const size = this.#segmentSize(slot, message) || length;
+    this.#readControl(slot, message);
+    const size = this.#size || length;
     const start = this.#slots.at + slot * SLOT_BYTES + HEADROOM;
     // A datagram without a byte is one all the same.
     do {
       if (batch.count >= limit) return false;
       const row = batch.push(start + this.#done, Math.min(size, length - this.#done));
       from.port[row] = readSockaddr(view, this.#rxNames.at + slot * NAME_CELL, from.words, row);
+      for (let k = 0; k < 4; k++) from.own[4 * row + k] = this.#own[k]!;
       this.#done += size;
     } while (this.#done < length);
     return true;
   }
 
-  /** Bytes of each datagram of a slot where it has several; 0: it has one. */
-  #segmentSize(slot: number, message: number): number {
+  /** Reads what came beside a datagram into #size and #own. */
+  #readControl(slot: number, message: number): void {
     const { view } = this.#memory;
     const end = view.getUint32(message + MMSGHDR_CONTROLLEN, true);
     const control = this.#rxControls.at + slot * CONTROL_BYTES;
+    this.#size = 0;
+    this.#own.fill(0);
     for (let at = 0; at + CMSGHDR_BYTES <= end; ) {
       const length = view.getUint32(control + at, true);
-      if (length < CMSGHDR_BYTES) return 0;
+      if (length < CMSGHDR_BYTES) return;
       const level = view.getInt32(control + at + CMSGHDR_LEVEL, true);
-      if (level === IPPROTO_UDP && view.getInt32(control + at + CMSGHDR_TYPE, true) === UDP_GRO)
-        return view.getInt32(control + at + CMSGHDR_BYTES, true);
+      const type = view.getInt32(control + at + CMSGHDR_TYPE, true);
+      const data = control + at + CMSGHDR_BYTES;
+      if (level === IPPROTO_UDP && type === UDP_GRO) this.#size = view.getInt32(data, true);
+      else if (level === IPPROTO_IP && type === IP_PKTINFO) {
+        // struct in_pktinfo { int index; struct in_addr ours, destination }
+        this.#own[2] = MAPPED;
+        this.#own[3] = view.getInt32(data + 4);
+      } else if (level === IPPROTO_IPV6 && type === IPV6_PKTINFO)
+        for (let k = 0; k < 4; k++) this.#own[k] = view.getInt32(data + 4 * k);
       at += (length + 7) & ~7;
     }
-    return 0;
+  }
+
+  /** The control message that names the address to send from, at `at`. */
+  #writeOwn(at: number, own: Int32Array): void {
+    const { view, bytes } = this.#memory;
+    const isIpv4 = this.#ownBytes === 32;
+    bytes.fill(0, at, at + this.#ownBytes);
+    view.setUint32(at, CMSGHDR_BYTES + (isIpv4 ? 12 : 20), true);
+    view.setInt32(at + CMSGHDR_LEVEL, isIpv4 ? IPPROTO_IP : IPPROTO_IPV6, true);
+    view.setInt32(at + CMSGHDR_TYPE, isIpv4 ? IP_PKTINFO : IPV6_PKTINFO, true);
+    if (isIpv4) view.setInt32(at + CMSGHDR_BYTES + 4, own[3]!);
+    else for (let k = 0; k < 4; k++) view.setInt32(at + CMSGHDR_BYTES + 4 * k, own[k]!);
   }
 
   /** Writes the message of the rows [row, end), which are one datagram or one run. */
@@ -246,6 +290,7 @@ export class Datagrams {
     iovec: number,
     name: number,
     nameLength: number,
+    own: Int32Array | undefined,
   ): void {
     const { view, pointer } = this.#memory;
     const first = this.#txIovecs.at + iovec * IOVEC_BYTES;
@@ -257,16 +302,19 @@ export class Datagrams {
     writePointer(view, header + MMSGHDR_IOV, pointer + first);
     view.setUint32(header + MMSGHDR_IOVLEN, end - row, true);
     const control = this.#txControls.at + message * CONTROL_BYTES;
+    if (own !== undefined) this.#writeOwn(control, own);
     const isRun = end - row > 1;
     if (isRun) {
-      view.setUint32(control, CMSGHDR_BYTES + 2, true);
-      view.setUint32(control + 4, 0, true);
-      view.setInt32(control + CMSGHDR_LEVEL, IPPROTO_UDP, true);
-      view.setInt32(control + CMSGHDR_TYPE, UDP_SEGMENT, true);
-      view.setUint16(control + CMSGHDR_BYTES, rows.len[row]!, true);
+      const at = control + this.#ownBytes;
+      view.setUint32(at, CMSGHDR_BYTES + 2, true);
+      view.setUint32(at + 4, 0, true);
+      view.setInt32(at + CMSGHDR_LEVEL, IPPROTO_UDP, true);
+      view.setInt32(at + CMSGHDR_TYPE, UDP_SEGMENT, true);
+      view.setUint16(at + CMSGHDR_BYTES, rows.len[row]!, true);
     }
-    writePointer(view, header + MMSGHDR_CONTROL, isRun ? pointer + control : 0);
-    view.setUint32(header + MMSGHDR_CONTROLLEN, isRun ? CMSGHDR_BYTES + 8 : 0, true);
+    const controlBytes = this.#ownBytes + (isRun ? CMSGHDR_BYTES + 8 : 0);
+    writePointer(view, header + MMSGHDR_CONTROL, controlBytes > 0 ? pointer + control : 0);
+    view.setUint32(header + MMSGHDR_CONTROLLEN, controlBytes, true);
     this.#txFirst[message] = row;
     this.#txRows[message] = end - row;
   }
@@ -316,7 +364,7 @@ export class Datagrams {
       const low = view.getUint32(header + MMSGHDR_IOV, true);
       const high = view.getUint32(header + MMSGHDR_IOV + 4, true);
       const first = high * 0x1_0000_0000 + low;
-      view.setUint32(header + MMSGHDR_CONTROLLEN, 0, true);
+      view.setUint32(header + MMSGHDR_CONTROLLEN, this.#ownBytes, true);
       view.setUint32(header + MMSGHDR_IOVLEN, 1, true);
       for (let i = 0; i < this.#txRows[message]!; i++) {
         writePointer(view, header + MMSGHDR_IOV, first + i * IOVEC_BYTES);

@@ -2,11 +2,13 @@
 import { IpAddress } from "../../lib/ip.ts";
 import {
   AF_INET6,
+  IP_PKTINFO,
   IP_RECVERR,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_UDP,
   IPV6_RECVERR,
+  IPV6_RECVPKTINFO,
   IPV6_V6ONLY,
   MSG_DONTWAIT,
   MSG_ERRQUEUE,
@@ -57,6 +59,9 @@ export function openUdp(family: Family, port: number, address?: IpAddress): numb
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
     // Linux before 5.0 has no such option: then each datagram comes by itself.
     tryOption(fd, IPPROTO_UDP, UDP_GRO, 1);
+    // Of each datagram to any of our addresses it is told to which.
+    if (address === undefined && domain === AF_INET6) setSocketOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    if (address === undefined && domain !== AF_INET6) setSocketOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
     bind(fd, sockaddr({ address: address ?? everyAddress(family), port }), `port ${port}`);
     return fd;
   } catch (error) {

@@ -80,6 +80,11 @@ export const HOST = [
       "that a packet between clients has room in front of it",
     ],
   ),
+  ...mutationsOf("platform/net/datagrams.ts", [
+    "if (own !== undefined) this.#writeOwn(control, own);",
+    "",
+    "that a server answers from the address that it was asked at",
+  ]),
   ...mutationsOf("host/resolver.ts", [
     "if (this.#answer === undefined && now >= wanted.by)",
     "if (false as boolean)",

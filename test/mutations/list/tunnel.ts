@@ -20,7 +20,7 @@ export const TUNNEL = [
       "that a login that a proxy refused waits although the network is another one",
     ],
     [
-      'address.isHost ? this.#options.links.refusal(address) : "no address of a host";',
+      'isPlace ? this.#options.links.refusal(address) : "no address of a host";',
       "undefined as string | undefined;",
       "that nothing is sent to addresses that no server can have",
     ],
