@@ -7,7 +7,12 @@ import { openProcessLog } from "../platform/log/process-log.ts";
 import { monotonic, runLoop, type Turns } from "../platform/loop.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
-import { CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, dropCapabilitiesBut } from "../platform/sys/privileges.ts";
+import {
+  CAP_DAC_READ_SEARCH,
+  CAP_NET_ADMIN,
+  CAP_NET_BIND_SERVICE,
+  keepCapabilities,
+} from "../platform/sys/privileges.ts";
 import { formatProblem, inOrder } from "../protocol/config/problem.ts";
 import type { ConfigProblem } from "../protocol/config/types.ts";
 import { takeBack } from "./change.ts";
@@ -46,6 +51,8 @@ export interface HostParts extends HostProcess {
   readonly journal: Journal | undefined;
 }
 
+/** The network's; a profile is read again, whoever's it is; a port below 1024 is bound to again. */
+const NEEDED = [CAP_NET_ADMIN, CAP_DAC_READ_SEARCH, CAP_NET_BIND_SERVICE];
 /** Before the process ends, a slow reader of the log gets this long for the last lines. */
 const LAST_WORDS_MS = 500;
 
@@ -55,9 +62,10 @@ export async function runProcess(
   run: (process: HostProcess) => Promise<number>,
 ): Promise<number> {
   const { log, sink } = openProcessLog(level, format);
-  log.write("info", "start", "", { version });
   const notify = new ServiceNotify(process.env["NOTIFY_SOCKET"]);
   try {
+    keepCapabilities(NEEDED);
+    log.write("info", "start", "", { version });
     takeBackLeft(log);
     return await run({ log, sink, notify });
   } catch (error) {
@@ -70,12 +78,12 @@ export async function runProcess(
 
 /**
  * Runs what `make` makes on a tun device, until SIGTERM or SIGINT.
- * @param device as the profile has it @param bytes of native memory @param capabilities that are needed beside those of the network
+ * @param device as the profile has it @param bytes of native memory
  * @throws Error in words
  */
 export async function runOnDevice(
   process_: HostProcess,
-  needs: { readonly device: string; readonly bytes: number; readonly capabilities: readonly number[] },
+  needs: { readonly device: string; readonly bytes: number },
   make: (parts: HostParts) => HostEnd,
 ): Promise<number> {
   const { log, sink, notify } = process_;
@@ -84,8 +92,6 @@ export async function runOnDevice(
   sink.attach(poller);
   const device = new TunDevice(memory, deviceName(needs.device));
   const journal = openJournal(device, log);
-  // The profile is read again, whoever's it is.
-  dropCapabilitiesBut([CAP_NET_ADMIN, CAP_DAC_READ_SEARCH, ...needs.capabilities]);
   let end: HostEnd | undefined;
   try {
     end = make({ ...process_, memory, poller, device, journal });

@@ -1,8 +1,6 @@
 /** `morgana client` as a process. */
 import { ReadStream } from "node:tty";
-import { CAP_NET_BIND_SERVICE } from "../platform/sys/privileges.ts";
 import { askOn, type Questions } from "../platform/sys/terminal.ts";
-import type { DialConfig } from "../protocol/config/types.ts";
 import type { OpenTunnel } from "../tunnel/side.ts";
 import { HOST_CLIENT_BYTES, HostClient } from "./client.ts";
 import { type ProcessOptions, runOnDevice, runProcess, saidLoaded } from "./process.ts";
@@ -26,7 +24,7 @@ export function runClient(options: RunClientOptions): Promise<number> {
     const typed: Typed = {};
     const config = saidLoaded(await loadAsking(options.file, typed, terminal()), log)?.config;
     if (config === undefined) return NO_PROFILE;
-    const needs = { device: config.device, bytes: HOST_CLIENT_BYTES, capabilities: portCapabilities(config) };
+    const needs = { device: config.device, bytes: HOST_CLIENT_BYTES };
     return runOnDevice(process, needs, (parts) => {
       let isReady = false;
       return new HostClient({
@@ -45,10 +43,6 @@ export function runClient(options: RunClientOptions): Promise<number> {
     });
   });
 }
-
-/** A port below 1024 is bound to again with each connection. */
-const portCapabilities = ({ link }: DialConfig): number[] =>
-  (link.localPort ?? 1024) < 1024 ? [CAP_NET_BIND_SERVICE] : [];
 
 function statusOf(device: string, tunnel: OpenTunnel | undefined): string {
   if (tunnel === undefined) return "connecting";

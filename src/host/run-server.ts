@@ -1,5 +1,4 @@
 /** `morgana server` as a process. */
-import { CAP_NET_BIND_SERVICE } from "../platform/sys/privileges.ts";
 import { type ProcessOptions, runOnDevice, runProcess, saidLoaded } from "./process.ts";
 import { HOST_SERVER_BYTES, HostServer } from "./server.ts";
 import { loadServerProfile } from "./server-profile.ts";
@@ -19,9 +18,8 @@ export function runServer({ file, users, ...options }: RunServerOptions): Promis
     const { log, notify } = process;
     const profile = saidLoaded(loadServerProfile(file, users), log);
     if (profile === undefined) return NO_PROFILE;
-    const { device, listen } = profile.config;
-    const capabilities = listen.some(({ port }) => port < 1024) ? [CAP_NET_BIND_SERVICE] : [];
-    return runOnDevice(process, { device, bytes: HOST_SERVER_BYTES, capabilities }, (parts) => {
+    const { device } = profile.config;
+    return runOnDevice(process, { device, bytes: HOST_SERVER_BYTES }, (parts) => {
       const reload = () => saidLoaded(loadServerProfile(file, users), log, INSTEAD);
       const listening = (): void => notify.tell("READY=1", `STATUS=listening, on ${parts.device.name}`);
       return new HostServer({ ...parts, profile, reload, listening });

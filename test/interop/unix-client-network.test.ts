@@ -1,6 +1,6 @@
 /** Routes, DNS and signals of `morgana client`, as profiles and servers want them. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PATIENCE, until } from "../support/world/process.ts";
@@ -197,9 +197,13 @@ while True: print(s.recv(4096).decode().replace("\\n"," "),flush=True)`;
       await manager.says(/bound/, PATIENCE);
       const client = await clientUp(world, writeProfile(world, "notify"), { env: { NOTIFY_SOCKET: path } });
       expect(await manager.says(/READY=1 STATUS=up on tun0, 10\.8\.0\.2\/24\n/, PATIENCE)).toBeDefined();
-      const status = readFileSync(`/proc/${client.pid}/status`, "utf8");
-      expect(/CapEff:\t(\S+)/.exec(status)?.[1]).toBe("0000000000001004");
-      expect(/NoNewPrivs:\t(\d)/.exec(status)?.[1]).toBe("1");
+      const threads = readdirSync(`/proc/${client.pid}/task`).map((id) => {
+        const status = readFileSync(`/proc/${client.pid}/task/${id}/status`, "utf8");
+        return [...status.matchAll(/(?:CapPrm|CapEff|NoNewPrivs):\t(\S+)/g)].map(([, value]) => value);
+      });
+      expect(threads.length).toBeGreaterThan(1);
+      const kept = ["0000000000001404", "0000000000001404", "1"];
+      expect(threads).toEqual(threads.map(() => kept));
       await world.stop("client");
       expect(await manager.says(/STOPPING=1/, PATIENCE)).toBeDefined();
       await world.stop("manager");

@@ -24,6 +24,7 @@ import {
 import { EAGAIN, EINTR, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, ENODEV, ENXIO, EPERM, SysError } from "../sys/errno.ts";
 import { errno, libc } from "../sys/libc.ts";
 import type { NativeMemory, Piece } from "../sys/memory.ts";
+import { setcapAdvice } from "../sys/privileges.ts";
 import {
   IOVEC_BYTES,
   MMSGHDR_BYTES,
@@ -145,7 +146,7 @@ export class PacketDevice implements FrameDevice {
     } catch (error) {
       if (!(error instanceof SysError) || error.errno !== EPERM) throw error;
       throw new Error(
-        `opening ${name} needs CAP_NET_RAW: run as root, or: setcap cap_net_raw,cap_net_admin+ep on the binary`,
+        `opening ${name} needs CAP_NET_RAW: run as root, or, ${setcapAdvice("cap_net_raw,cap_net_admin=ep")}`,
       );
     }
     try {

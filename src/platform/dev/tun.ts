@@ -8,6 +8,7 @@ import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../sys/constants.ts";
 import { EACCES, EBADFD, EBUSY, EINVAL, ENOENT, EPERM, SysError } from "../sys/errno.ts";
 import { errno, libc } from "../sys/libc.ts";
 import type { NativeMemory, Piece } from "../sys/memory.ts";
+import { setcapAdvice } from "../sys/privileges.ts";
 import {
   IFREQ_DATA,
   IOVEC_BYTES,
@@ -187,7 +188,7 @@ function inWords(error: unknown, name: string): unknown {
     return new Error(`${name} cannot be opened as a tun device: it is one of another kind, or has several queues`);
   if (error.errno !== EPERM) return error;
   return new Error(
-    `opening ${name} needs CAP_NET_ADMIN: run as root, or: setcap cap_net_admin=ep on the binary, or name an interface ` +
-      `of your own in the profile (ip tuntap add dev tun7 mode tun user $USER; dev tun7)`,
+    `opening ${name} needs CAP_NET_ADMIN: run as root, or name an interface of your own in the profile (ip tuntap add dev ` +
+      `tun7 mode tun user $USER; dev tun7), or, ${setcapAdvice("cap_net_admin=ep")}`,
   );
 }

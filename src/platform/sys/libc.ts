@@ -42,6 +42,7 @@ export interface Libc {
   setns(fd: number, type: number): number;
   syscall(number: number, a: number, b: number, c: number): number;
   prctl(option: number, a: number, b: number, c: number, d: number): number;
+  execv(path: number, argv: number): number;
 }
 
 export const libc = dlopen("libc.so.6", {
@@ -77,6 +78,7 @@ export const libc = dlopen("libc.so.6", {
   setns: { args: [i32, i32], returns: i32 },
   syscall: { args: [i64_fast, u64_fast, u64_fast, u64_fast], returns: i64_fast },
   prctl: { args: [i32, u64_fast, u64_fast, u64_fast, u64_fast], returns: i32 },
+  execv: { args: [ptr, ptr], returns: i32 },
 }).symbols as unknown as Libc;
 
 let errnoAt = 0;

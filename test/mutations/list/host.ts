@@ -20,6 +20,11 @@ export const HOST = [
       "the check of a TCP header before its MSS is clamped",
     ],
   ),
+  ...mutationsOf(
+    "platform/sys/privileges.ts",
+    ["  beginAnew();\n", "", "that every thread drops what is not needed"],
+    ["(set === 0 ? mask : 0)", "0xffff_ffff", "that capabilities are dropped"],
+  ),
   ...mutationsOf("host/kernel-tun.ts", [
     "if (this.#tunnel === undefined) this.drops",
     "if (false as boolean) this.drops",
