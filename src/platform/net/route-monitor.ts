@@ -1,7 +1,9 @@
 /** What the kernel tells of changes of its links, addresses and routes (rtnetlink(7), multicast groups). */
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from "../sys/constants.ts";
-import { EAGAIN, EINTR, SysError } from "../sys/errno.ts";
-import { bind, close, read, socket } from "../sys/syscalls.ts";
+import { EAGAIN, EINTR } from "../sys/errno.ts";
+import { errno, libc } from "../sys/libc.ts";
+import { NativeMemory } from "../sys/memory.ts";
+import { bind, close, socket } from "../sys/syscalls.ts";
 
 /** linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE. */
 const GROUPS = 1 | 0x10 | 0x40 | 0x100 | 0x400;
@@ -12,7 +14,7 @@ const READS = 64;
 
 export class RouteMonitor {
   readonly fd: number;
-  readonly #bytes = new Uint8Array(READ_BYTES);
+  readonly #memory = new NativeMemory(READ_BYTES);
 
   /** @throws SysError */
   constructor() {
@@ -27,14 +29,10 @@ export class RouteMonitor {
   /** Reads what waits. @returns whether anything may have changed */
   drain(): boolean {
     for (let count = 0; count < READS; count++) {
-      try {
-        read(this.fd, this.#bytes);
-      } catch (error) {
-        if (!(error instanceof SysError)) throw error;
-        if (error.errno === EAGAIN || error.errno === EINTR) return count > 0;
-        // ENOBUFS: more changed than there was room to tell.
-        return true;
-      }
+      if (libc.read(this.fd, this.#memory.pointer, READ_BYTES) >= 0) continue;
+      const number = errno();
+      // Most often nothing waits. ENOBUFS: more changed than there was room to tell.
+      return count > 0 || (number !== EAGAIN && number !== EINTR);
     }
     return true;
   }
