@@ -160,3 +160,12 @@ test("a broadcast is nobody's", () => {
   );
   expect(calls).toEqual([]);
 });
+
+test("what finds no room in a turn is counted, and no other datagram's source changes for it", () => {
+  listen();
+  const frames = Array.from({ length: 600 }, (_, i) => from4(CLIENT, 1, 5000 + i));
+  for (let i = 0; i < 2; i++) wan.ingest(0, bed.receive(...frames));
+  ports.drain(0);
+  expect(calls.map(({ rows }) => [rows.length, rows[0]?.[2], rows[1023]?.[2]])).toEqual([[1024, 5000, 5423]]);
+  expect(wan.drops.snapshot()).toEqual({ UdpQueueFull: 1200 - 1024 });
+});

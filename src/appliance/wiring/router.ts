@@ -324,13 +324,16 @@ export class RouterPath {
 
   #sendThroughTunnel(): void {
     const { batch, arena } = this.#tunnelOut;
+    const { mark } = this.sessionScratch;
     for (let from = 0; from < batch.count; ) {
       const peer = batch.peer[from]!;
       let end = from + 1;
       while (end < batch.count && batch.peer[end] === peer) end++;
       this.#sendToPeer(peer, end - from === batch.count ? batch : this.#rows(batch, from, end));
       from = end;
+      if (this.sessionScratch.room < SESSION_SCRATCH / 2) this.#flushSealed(mark);
     }
+    this.#flushSealed(mark);
     batch.clear();
     arena.reset();
   }
@@ -342,8 +345,11 @@ export class RouterPath {
       return;
     }
     this.#netmap?.outgoing(rows);
-    const { mark } = this.sessionScratch;
     carrier.send(this.#now, rows);
+  }
+
+  /** Sends what was sealed: packets of many peers in one call. What a session made of them is not needed any more. */
+  #flushSealed(mark: number): void {
     this.#wanOut.flush();
     this.sessionScratch.reset(mark);
   }
