@@ -20,7 +20,7 @@ beforeEach(() => {
   now = 1000;
 });
 
-function appliance(first: LoadResult) {
+function appliance(first: LoadResult, hasLan = true) {
   const logged: string[] = [];
   const levels: string[] = [];
   const device = (name: string, mac: string): FrameDevice => ({
@@ -41,7 +41,7 @@ function appliance(first: LoadResult) {
   const subject = new Appliance({
     memory: new NativeMemory(ROUTER_PATH_BYTES),
     wan,
-    lan,
+    lan: hasLan ? lan : undefined,
     log: { enabled: () => true, write: (level, event, text) => void logged.push(`${level} ${event} ${text}`) },
     now,
     loaded: first,
@@ -310,4 +310,24 @@ test("statistics that are asked for come with the next turn, once", () => {
   turn();
   turn();
   expect(said()).toBe(1);
+});
+
+test("a profile of the other role ends it, so that whoever made it makes one anew", () => {
+  const { subject, state, logged } = appliance(ok(DEFAULT_SETTINGS));
+  subject.control(now);
+  state.loaded = { ...ok(DEFAULT_SETTINGS), config: { role: "server", push: [] } } as unknown as LoadResult;
+  subject.reconnect();
+  subject.control(now);
+  expect(subject.done()).toBe(true);
+  expect(logged.filter((line) => /role\.changed/.test(line))).toEqual([
+    "warn role.changed the profile is a server's now: starting anew with it",
+  ]);
+});
+
+test("without a LAN only a server can be: a client's profile is named, and nothing is tried", () => {
+  const { subject, logged } = appliance(ok(DEFAULT_SETTINGS), false);
+  for (const end = now + 5000; now < end; now += 500) subject.control(now);
+  expect(logged.filter((line) => /invalid|lan\.|link\./.test(line))).toEqual([
+    expect.stringMatching(/^error config\.invalid .*only a server can do without a LAN; name its interface \(--lan\)$/),
+  ]);
 });
