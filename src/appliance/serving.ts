@@ -118,9 +118,13 @@ export class Serving {
     const entrance = this.#entrance;
     if (config.role !== "server" || entrance === undefined) return false;
     const { log } = this.#options.parts;
-    const guests = entrance.reload(unixSeconds(), this.#setup(profile, config));
-    const untaken = listener.reload(now, config, entrance, guests);
-    for (const problem of [...untaken, ...guests.problems]) log.write("warn", "config.warning", problem);
+    const problems: string[] = [];
+    const untaken = listener.reload(now, config, entrance, (taken) => {
+      const guests = entrance.reload(unixSeconds(), this.#setup(profile, taken));
+      problems.push(...guests.problems);
+      return guests;
+    });
+    for (const problem of [...untaken, ...problems]) log.write("warn", "config.warning", problem);
     return true;
   }
 }

@@ -216,9 +216,13 @@ export class HostServer implements HostEnd {
     this.#log.write("info", "reload", "reading the profile again; sessions go on");
     const profile = this.#options.reload();
     if (profile === undefined) return;
-    const guests = this.#entrance.reload(unixSeconds(), setupOf(profile));
-    const untaken = this.#listener.reload(now, profile.config, this.#entrance, guests);
-    for (const problem of [...untaken, ...guests.problems]) this.#log.write("warn", "config.warning", problem);
+    const problems: string[] = [];
+    const untaken = this.#listener.reload(now, profile.config, this.#entrance, (config) => {
+      const guests = this.#entrance.reload(unixSeconds(), setupOf({ ...profile, config }));
+      problems.push(...guests.problems);
+      return guests;
+    });
+    for (const problem of [...untaken, ...problems]) this.#log.write("warn", "config.warning", problem);
   }
 
   #logStatistics(now: number): void {

@@ -33,7 +33,7 @@ import type { Peer, PeerEnd } from "../protocol/server/peer.ts";
 import { Server, type ServerWatcher } from "../protocol/server/server.ts";
 import type { LinkEnd } from "../protocol/session/events.ts";
 import type { ListenPorts, OpenPort, PeerLink, StreamReceiver } from "./listen.ts";
-import { type GuestChanges, isOtherAuthority, NO_CHANGES, reloadProblems } from "./reload.ts";
+import { effective, type GuestChanges, isOtherAuthority, NO_CHANGES, reloadProblems, withTrustOf } from "./reload.ts";
 import type { ServerSide } from "./server-side.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -268,26 +268,33 @@ export class Listener {
 
   /**
    * Takes another configuration without ending a session, as far as that goes: new handshakes, renegotiations too, go by the new
-   * settings, certificates and revocation list; after another list every client renegotiates at once. Where those cannot be used the
+   * settings, certificates and revocation list; after another list, CA or check every client renegotiates at once. Where those cannot be used the
    * former ones stay.
-   * @param guests what it means for those who are in
+   * @param change gives the desk what is taken, once it is known that all of that can be; @returns what it means for those who are in
    * @returns what it could not take, each a sentence that names the directive
    */
   reload(
     now: number,
     config: ServerConfig & ServerPart,
     entrance: EntryDesk,
-    guests: GuestChanges = NO_CHANGES,
+    change: (taken: ServerConfig & ServerPart) => GuestChanges = () => NO_CHANGES,
   ): string[] {
     const before = this.#config;
-    const tls = this.#contextOf(config);
-    this.#server.reload(config, typeof tls === "string" ? this.#tls : tls, entrance);
-    this.#config = config;
-    if (typeof tls === "string") return [tls, ...reloadProblems(before, config), ...this.#takeChanges(now, guests)];
-    this.#tls.close();
+    const problems = reloadProblems(before, config);
+    let taken = effective(before, config);
+    let tls = this.#contextOf(taken);
+    if (typeof tls === "string") {
+      problems.unshift(tls);
+      taken = withTrustOf(taken, before);
+      tls = this.#tls;
+    }
+    const changes = change(taken);
+    this.#server.reload(taken, tls, entrance);
+    this.#config = taken;
+    if (tls !== this.#tls) this.#tls.close();
     this.#tls = tls;
-    const problems = [...reloadProblems(before, config), ...this.#takeChanges(now, guests)];
-    if (isOtherAuthority(before, config)) this.#server.renegotiateAll(now);
+    problems.push(...this.#takeChanges(now, changes));
+    if (isOtherAuthority(before, taken)) this.#server.renegotiateAll(now);
     return problems;
   }
 

@@ -16,11 +16,36 @@ export interface GuestChanges {
 
 export const NO_CHANGES: GuestChanges = Object.freeze({ gone: [], changed: [] });
 
-/** Whether certificates that were good may be so no longer: another CA, or another revocation list. */
-export function isOtherAuthority({ tls: before }: Config, { tls: after }: Config): boolean {
+/** What certificates are checked by, which goes together: half of one configuration and half of another lets in whom neither would. */
+const trustOf = ({ tls, verify, entry }: Config) => ({ tls, verify, clientCert: entry.clientCert });
+
+/** Whether certificates that were good may be so no longer: another CA or list, other fingerprints, names or uses that are asked for. */
+export function isOtherAuthority(before: Config, after: Config): boolean {
   const isSame = (a: Material | undefined, b: Material | undefined): boolean =>
     a === undefined || b === undefined ? a === b : equalBytes(a.bytes, b.bytes);
-  return !isSame(before.ca, after.ca) || !isSame(before.crl, after.crl);
+  const asked = ({ verify, entry }: Config): string => JSON.stringify([verify, entry.clientCert]);
+  const [{ tls: old }, { tls: now }] = [before, after];
+  return !isSame(old.ca, now.ca) || !isSame(old.crl, now.crl) || asked(before) !== asked(after);
+}
+
+/** The configuration with the certificates, keys, lists and checks of another one. */
+export function withTrustOf(config: Config, other: Config): Config {
+  const { tls, verify, clientCert } = trustOf(other);
+  return { ...config, tls, verify, entry: { ...config.entry, clientCert } };
+}
+
+/** What a server that runs by `before` goes by when it is given `after`: what is bound stays as it was. */
+export function effective(before: Config, after: Config): Config {
+  const { network, limits, tunnel, listen, clientToClient } = before;
+  const { topology, address, address6, pool, pool6, routes } = network;
+  return {
+    ...after,
+    listen,
+    clientToClient,
+    network: { ...after.network, topology, address, address6, pool, pool6, routes },
+    tunnel: { ...after.tunnel, mtu: tunnel.mtu, mtuMax: tunnel.mtuMax },
+    limits: { ...after.limits, maxClients: Math.min(after.limits.maxClients, limits.maxClients) },
+  };
 }
 
 /** What is bound, by the directives that say it. */
@@ -34,7 +59,7 @@ const BOUND: readonly (readonly [string, (config: Config) => unknown])[] = [
     ({ network: { topology, address, address6, pool6, pool, routes } }) =>
       [topology, address, address6, pool6, pool?.first, pool?.last, ...routes].map(String),
   ],
-  ["tun-mtu", ({ tunnel }) => tunnel.mtu],
+  ["tun-mtu", ({ tunnel }) => [tunnel.mtu, tunnel.mtuMax]],
   ["client-to-client", ({ clientToClient }) => clientToClient],
 ];
 

@@ -1,9 +1,13 @@
 /** What a running server takes of another configuration, and what clients hear of it. */
 import { describe, expect, test } from "bun:test";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+import { parseCidr } from "../../src/lib/cidr.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import type { TlsContextFactory, TlsFailure } from "../../src/protocol/ports.ts";
 import { CERTIFICATE } from "../support/client-config.ts";
 import { fakeTls } from "../support/fake-tls.ts";
+import type { WholeConfig } from "../support/served/config.ts";
 import { World } from "../support/served/world.ts";
 
 /** A list of revocations that is another one. */
@@ -85,6 +89,108 @@ describe("reload", () => {
     ]);
   });
 
+  test("other checks of certificates: each client is asked again at once, by the new ones; who does not pass them is out", () => {
+    const world = new World(1);
+    const ann = world.joined("ann");
+    const withOnly = (fingerprint: string) => ({
+      ...world.config,
+      verify: { ...world.config.verify, peerFingerprints: [fingerprint] },
+    });
+    const own = bytesToHex(sha256(CERTIFICATE));
+    expect(world.listener.reload(world.now, withOnly(own), world.desk)).toEqual([]);
+    world.run(5000);
+    expect(ann.count("rekeyed")).toBe(1);
+    world.listener.reload(world.now, withOnly("00".repeat(32)), world.desk);
+    world.run(5000);
+    expect(world.said("peer.down").map((line) => line.fields)).toMatchObject([{ reason: "certificate-rejected" }]);
+  });
+
+  test.each(["the first packet", "the login"] as const)(
+    "another revocation list while somebody is between %s and the tunnel: asked again when it is up",
+    (since) => {
+      const world = new World(1, { tls: revoking((crl) => crl === "everybody") });
+      if (since === "the login") world.desk.withPassword.set("ann", "pw");
+      const ann = world.client("ann");
+      const isBegun = (): boolean =>
+        since === "the login" ? world.passwords.waiting > 0 : world.listener.counters()["sessions-begun"]! > 0;
+      expect(world.run(5000, isBegun)).toBe(true);
+      const config = { ...world.config, tls: { ...world.config.tls, crl: list("everybody") } };
+      world.listener.reload(world.now, config, world.desk);
+      world.passwords.isPrompt = true;
+      world.run(20_000);
+      expect([ann.count("up"), world.listener.peers()]).toEqual([1, []]);
+    },
+  );
+
+  test.each([false, true])(
+    "another revocation list in the midst of a renegotiation (of which the verdict waits: %p)",
+    (waits) => {
+      const world = new World(1, { tls: revoking((crl) => crl === "everybody") });
+      const ann = world.joined("ann");
+      if (waits) world.desk.withPassword.set("ann", "pw");
+      const withList = (content: string) => ({ ...world.config, tls: { ...world.config.tls, crl: list(content) } });
+      world.listener.reload(world.now, withList("nobody"), world.desk);
+      const asked = world.desk.logins.length;
+      if (waits) expect(world.run(5000, () => world.desk.logins.length > asked)).toBe(true);
+      else world.run(60);
+      expect(ann.count("rekeyed")).toBe(0);
+      world.listener.reload(world.now, withList("everybody"), world.desk);
+      world.passwords.isPrompt = true;
+      world.run(20_000);
+      expect(world.listener.peers()).toEqual([]);
+    },
+  );
+
+  test("a list that came with a key which cannot be used counts when the key is mended", () => {
+    let isBad = false;
+    const real = revoking((crl) => crl === "everybody");
+    const tls: TlsContextFactory = {
+      context: (parameters) => {
+        if (isBad) throw new Error("key: does not match");
+        return real.context(parameters);
+      },
+    };
+    const world = new World(1, { tls });
+    const ann = world.joined("ann");
+    const config = {
+      ...world.config,
+      tls: { ...world.config.tls, crl: list("everybody") },
+      verify: { ...world.config.verify, peerFingerprints: ["00".repeat(32)] },
+    };
+    isBad = true;
+    const taken: unknown[] = [];
+    world.listener.reload(world.now, config, world.desk, ({ tls, verify }) => {
+      taken.push(tls.crl, verify.peerFingerprints);
+      return { gone: [], changed: [] };
+    });
+    world.run(5000);
+    expect(taken).toEqual([undefined, undefined]);
+    world.expectFlow(ann);
+    isBad = false;
+    world.listener.reload(world.now, config, world.desk);
+    world.run(5000);
+    expect(world.listener.peers()).toEqual([]);
+  });
+
+  test("what is bound stays as it was, for the desk too", () => {
+    const world = new World(1);
+    const { network, tunnel } = world.config;
+    const config = {
+      ...world.config,
+      tunnel: { ...tunnel, mtu: 1400 },
+      network: { ...network, address: parseCidr("10.99.0.1/24"), topology: "net30" as const },
+      push: ["route 10.5.0.0 255.255.0.0"],
+    };
+    const taken: WholeConfig[] = [];
+    world.listener.reload(world.now, config, world.desk, (what) => {
+      taken.push(what as WholeConfig);
+      return { gone: [], changed: [] };
+    });
+    expect(taken).toMatchObject([{ network, tunnel, push: config.push }]);
+    // Until it is started again it is said again.
+    expect(world.listener.reload(world.now, config, world.desk).length).toBe(2);
+  });
+
   test("own material that cannot be used: the former stays, and that is said", () => {
     let isBad = false;
     const real = fakeTls(seededRandom(5), CERTIFICATE);
@@ -109,7 +215,7 @@ describe("reload", () => {
     const [ann, bob] = [world.joined("ann"), world.joined("bob")];
     const guest = [...world.desk.guests.keys()].find(({ name }) => name === "ann")!;
     const gone = [{ guest, cause: 'the file "ann" disables it' }];
-    world.listener.reload(world.now, world.config, world.desk, { gone, changed: [] });
+    world.listener.reload(world.now, world.config, world.desk, () => ({ gone, changed: [] }));
     world.run(3000);
     expect(ann.end).toMatchObject({ kind: "server-restart" });
     expect(world.said("peer.down")).toMatchObject([
@@ -132,10 +238,10 @@ describe("reload", () => {
     };
     world.desk.guests.delete(guest!);
     world.desk.guests.set(next, next.name);
-    const told = world.listener.reload(world.now, world.config, world.desk, {
+    const told = world.listener.reload(world.now, world.config, world.desk, () => ({
       gone: [],
       changed: [{ guest: guest!, now: next }],
-    });
+    }));
     expect(told).toEqual([expect.stringContaining("ping, ping-restart counts for some clients when they come again")]);
     world.run(1000);
     expect(ann.count("changed")).toBe(1);

@@ -25,7 +25,7 @@ function parts(side: Side, more: Partial<ExchangeParts> = {}): ExchangeParts {
   const channel = new ControlChannel({ side, ownSessionId: id(side), protection, linkOverhead: 28 });
   channel.peerSessionId = id(side === "client" ? "server" : "client");
   const tls = fakeTlsContext(side === "server", random, CERTIFICATE);
-  return { side, control, verify, tls, random, channel, ownText: () => text, ...more };
+  return { side, control, verify: () => verify, tls, random, channel, ownText: () => text, ...more };
 }
 
 const begin = (of: ExchangeParts): KeyExchange =>
@@ -83,7 +83,7 @@ test("what the peer says right behind its key-method message comes after 'done'"
 test("a certificate that a directive refuses ends it, and no login is sent", () => {
   let asked = 0;
   const refusing = parts("client", {
-    verify: { ...verify, peerFingerprints: ["00".repeat(32)] },
+    verify: () => ({ ...verify, peerFingerprints: ["00".repeat(32)] }),
     ownText: () => {
       asked++;
       return text;

@@ -44,7 +44,8 @@ export type KeyExchangeState = "reset" | "tls" | "key-exchange" | "done" | "fail
 export interface ExchangeParts {
   readonly side: Side;
   readonly control: ControlConfig;
-  readonly verify: VerifyConfig;
+  /** Asked in each handshake: a server takes other settings while its sessions last. */
+  readonly verify: () => VerifyConfig;
   readonly tls: TlsContext;
   readonly random: Random;
   readonly channel: ControlChannel;
@@ -209,7 +210,7 @@ export class KeyExchange {
 
   /** What else is demanded of the peer's certificate. Asked within the handshake, so that the peer hears of a refusal. */
   #accept(chain: readonly Uint8Array[]): boolean {
-    this.#rejected = checkPeerCertificate(this.#parts.verify, chain);
+    this.#rejected = checkPeerCertificate(this.#parts.verify(), chain);
     return this.#rejected === undefined;
   }
 

@@ -44,6 +44,8 @@ export class Peer {
   farewell: PeerEnd | undefined;
   /** When its auth-token is due to be renewed. */
   tokenAt = Number.POSITIVE_INFINITY;
+  /** By which state of the server's certificates and lists the handshake that it began last is judged. */
+  authority = 0;
   /** Of the login that is being decided: an answer to an earlier one has no meaning. */
   login = 0;
 

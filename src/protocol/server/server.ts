@@ -20,7 +20,7 @@ import type { Endpoint } from "../../lib/endpoint.ts";
 import { IpAddress } from "../../lib/ip.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
 import type { ServerPart } from "../config/server-types.ts";
-import type { ServerConfig } from "../config/types.ts";
+import type { ServerConfig, VerifyConfig } from "../config/types.ts";
 import { CONTROL_HEADER_LEN } from "../control/packet.ts";
 import { DROP_PACKET_EMPTY, SESSION_DROP_NAMES, SessionDrops } from "../drop.ts";
 import type { CipherName, TlsContext } from "../ports.ts";
@@ -110,7 +110,6 @@ export class Server {
   readonly drops = new SessionDrops();
   readonly counters = new Counters<ServerCounter>(COUNTERS);
   readonly #parts: ServerParts;
-  readonly #ports: SessionPorts;
   readonly #watcher: ServerWatcher;
   readonly #capacity: number;
   readonly #peers: (Peer | undefined)[];
@@ -133,7 +132,9 @@ export class Server {
   #toRenegotiate: Peer[] = [];
   #renegotiateAt = NEVER;
   #tls: TlsContext;
-  #sessionConfig: ServerSessionConfig;
+  #config: ServerConfig & ServerPart;
+  /** Grows when certificates that were good may be so no longer. */
+  #authority = 0;
 
   constructor(parts: ServerParts) {
     const { config, ports, watcher, desk, passwords } = parts;
@@ -142,9 +143,7 @@ export class Server {
     this.#parts = parts;
     this.#watcher = watcher;
     this.#tls = parts.tls;
-    // One for all sessions, so that a renegotiation too goes by the settings and the revocation list of the day.
-    this.#ports = { ...ports, tls: { engine: (accept, name) => this.#tls.engine(accept, name), close: () => {} } };
-    this.#sessionConfig = sessionConfig(config);
+    this.#config = config;
     this.#strangers = new Strangers(config, ports.control, parts.cookieKey);
     this.#capacity = capacity;
     this.#peers = new Array(capacity).fill(undefined);
@@ -295,8 +294,12 @@ export class Server {
     return later;
   }
 
-  /** Every peer renegotiates, one after the other: so each shows its certificate again, and none of them waits long for the others. */
+  /**
+   * Certificates that were good may be so no longer: every peer shows its own again. They renegotiate one after the other, so that none
+   * of them waits long for the others; one that is in the midst of a handshake does it behind that.
+   */
   renegotiateAll(now: number): void {
+    this.#authority++;
     this.#toRenegotiate = [...this.peers()].filter((peer) => peer.isUp);
     this.#renegotiateAt = now;
   }
@@ -314,7 +317,7 @@ export class Server {
   reload(config: ServerConfig & ServerPart, tls: TlsContext, desk: EntryDesk): void {
     const { limits } = config;
     this.#tls = tls;
-    this.#sessionConfig = sessionConfig(config);
+    this.#config = config;
     this.#strangers.reload(config);
     const { passwords } = this.#parts;
     this.#reception.replaceOptions({ desk, passwords, limits });
@@ -372,7 +375,7 @@ export class Server {
   #handleStranger(now: number, source: DatagramSource, socket: number, rows: Batch, i: number, from: Sources): void {
     // Who is told that the server leaves would be back before it has left.
     if (this.isClosed) return this.counters.bump(CLOSED);
-    const { bytes } = this.#ports.slab;
+    const { bytes } = this.#parts.ports.slab;
     const at = rows.at[i]!;
     try {
       const unixSeconds = this.#parts.unixSeconds();
@@ -403,7 +406,7 @@ export class Server {
   }
 
   #beginStream(now: number, peer: Peer, rows: Batch): void {
-    const { bytes } = this.#ports.slab;
+    const { bytes } = this.#parts.ports.slab;
     const at = rows.at[0]!;
     try {
       const packet = bytes.slice(at, at + rows.len[0]!);
@@ -419,15 +422,28 @@ export class Server {
   }
 
   #startSession(now: number, peer: Peer, admission: Exclude<Admission, { readonly kind: "answer" }>): void {
-    const { wrap } = admission;
-    const common = this.#sessionConfig;
-    const config = wrap === common.control.wrap ? common : { ...common, control: { ...common.control, wrap } };
+    const { control, data, tunnel, keepalive, exitNotify } = this.#config;
+    const current = (): VerifyConfig => this.#config.verify;
+    const config: ServerSessionConfig = {
+      ...{ control: { ...control, wrap: admission.wrap }, data, tunnel, keepalive, exitNotify, epoch: true },
+      get verify() {
+        return current();
+      },
+    };
     const start: AssociationStart = {
       link: peer.link,
       unixSeconds: this.#parts.unixSeconds(),
       resumed: admission.kind === "session" ? admission.resumed : undefined,
     };
-    peer.session = new ServerSession(config, this.#ports, start);
+    // Each handshake, also of a renegotiation, goes by the settings and the revocation list of the day.
+    const tls: TlsContext = {
+      engine: (accept, name) => {
+        peer.authority = this.#authority;
+        return this.#tls.engine(accept, name);
+      },
+      close: () => {},
+    };
+    peer.session = new ServerSession(config, { ...this.#parts.ports, tls }, start);
     peer.session.start(now);
     this.counters.bump(BEGUN);
   }
@@ -538,15 +554,17 @@ export class Server {
   #handle(now: number, peer: Peer, event: ServerSessionEvent): void {
     switch (event.kind) {
       case "moved":
-      case "rekeyed":
         return;
+      case "rekeyed":
+        return this.#distrust(now, peer);
       case "login":
         return this.#reception.handle(now, peer, event.login, event.isRenewal);
       case "up": {
         const { guest } = peer;
         if (guest === undefined) throw new Error("a tunnel is up whose login nobody accepted");
         peer.isUp = true;
-        return this.#watcher.up(now, peer, guest, event.cipher);
+        this.#watcher.up(now, peer, guest, event.cipher);
+        return this.#distrust(now, peer);
       }
       case "ended":
         return this.end(now, peer, peer.farewell ?? event.end);
@@ -554,10 +572,18 @@ export class Server {
     event satisfies never;
   }
 
+  /** A handshake is done: where that was begun under an earlier authority, another one follows. */
+  #distrust(now: number, peer: Peer): void {
+    if (peer.authority === this.#authority) return;
+    this.#toRenegotiate.push(peer);
+    if (this.#renegotiateAt === NEVER) this.#renegotiateAt = now;
+  }
+
   #renegotiateNext(now: number): void {
     const peer = this.#toRenegotiate.pop();
     this.#renegotiateAt = this.#toRenegotiate.length === 0 ? NEVER : now + RENEGOTIATE_MS;
-    if (peer?.isUp) this.command(now, peer, (session) => session.renegotiate(now));
+    if (peer?.isUp && peer.authority !== this.#authority)
+      this.command(now, peer, (session) => session.renegotiate(now));
   }
 
   /** What one peer's packet or timer threw ends that peer. */
@@ -579,11 +605,6 @@ export class Server {
     const known = this.#sources.indexOf(source);
     return known >= 0 ? known : this.#sources.push(source) - 1;
   }
-}
-
-function sessionConfig(config: ServerConfig & ServerPart): ServerSessionConfig {
-  const { control, verify, data, tunnel, keepalive, exitNotify } = config;
-  return { control, verify, data, tunnel, keepalive, exitNotify, epoch: true };
 }
 
 const seed = (random: Random): number => randomBelow(random, 2 ** 32) | 0;

@@ -68,6 +68,7 @@ export interface SessionPorts extends KeyPorts {
 /** The parts of a configuration that an association needs. */
 export interface AssociationConfig extends ChannelConfig {
   readonly control: ControlConfig;
+  /** Looked at in each handshake: it may be another one by then. */
   readonly verify: VerifyConfig;
   readonly data: ChannelConfig["data"] & Pick<DataConfig, "replayWindow">;
 }
@@ -157,7 +158,7 @@ export class Association {
     start: AssociationStart,
     ownText: () => KeyMethodText,
   ) {
-    const { control, verify } = config;
+    const { control } = config;
     const { random, tls } = ports;
     const { resumed, link } = start;
     this.#side = side;
@@ -181,7 +182,7 @@ export class Association {
     this.#channel = channel;
     this.#slots = new KeySlots(control.tranWindow * 1000, switchDelay(control) * 1000);
     this.#data = createDataChannel(config, ports, link.overhead, this.#slots, this.drops);
-    this.#rekey = new Rekey({ side, control, verify, tls, random, channel, ownText });
+    this.#rekey = new Rekey({ side, control, verify: () => config.verify, tls, random, channel, ownText });
   }
 
   /** An authentic packet of the peer has come. */

@@ -109,6 +109,16 @@ export const LISTENER = [
     ["    opened.peer.fill(peer.id, first, opened.count);\n", "", "whose opened packets are"],
     ["    if (session !== undefined) this.drops.add(session.drops);\n", "", "the drops of sessions that are over"],
     [
+      "    if (peer.authority === this.#authority) return;\n",
+      "    return;\n",
+      "that a handshake which began before another revocation list is followed by one",
+    ],
+    [
+      "const current = (): VerifyConfig => this.#config.verify;",
+      "const { verify } = this.#config;\n    const current = (): VerifyConfig => verify;",
+      "that a renegotiation goes by the fingerprints of the day",
+    ],
+    [
       "if (this.isClosed) return this.counters.bump(CLOSED);",
       "",
       "that nobody new is answered while the server leaves",
@@ -152,16 +162,25 @@ export const LISTENER = [
       "what the first packet of a connection is",
     ],
   ),
-  ...mutationsOf("tunnel/listener.ts", [
-    "    this.#server.isClosed = true;\n",
-    "",
-    "that who is told that the server leaves is not let in again by it",
-  ]),
-  ...mutationsOf("tunnel/listener.ts", [
-    "if (isOtherAuthority(before, config)) this.#server.renegotiateAll(now);",
-    "",
-    "that another revocation list is asked at once",
-  ]),
+  ...mutationsOf(
+    "tunnel/listener.ts",
+    ["    this.#server.isClosed = true;\n", "", "that who is told that the server leaves is not let in again by it"],
+    [
+      "if (isOtherAuthority(before, taken)) this.#server.renegotiateAll(now);",
+      "",
+      "that another revocation list is asked at once",
+    ],
+    ["      taken = withTrustOf(taken, before);\n", "", "that checks go with the certificates that they are made for"],
+  ),
+  ...mutationsOf(
+    "tunnel/reload.ts",
+    ["|| asked(before) !== asked(after);", ";", "that a fingerprint which is taken away is asked for at once"],
+    [
+      "    network: { ...after.network, topology, address, address6, pool, pool6, routes },\n",
+      "",
+      "that the desk gives addresses of the tunnel that there is",
+    ],
+  ),
   ...mutationsOf(
     "protocol/exchange/rekey.ts",
     ["    if (now < this.#previousEndsAt) return;\n", "", "that the exchange before is heard for a while"],
