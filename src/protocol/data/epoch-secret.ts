@@ -17,8 +17,10 @@ const PREFIX = "ovpn ";
 
 /** HKDF-Expand-Label of SHA-256 without context. @param label 1 to 250 characters of ASCII @param length bytes, 65535 at most */
 export function expandLabel(secret: Uint8Array, label: string, length: number): Uint8Array {
-  const name = Uint8Array.from(PREFIX + label, (c) => c.charCodeAt(0));
-  const info = Uint8Array.of(length >> 8, length & 0xff, name.length, ...name, 0);
+  const name = PREFIX + label;
+  const info = new Uint8Array(name.length + 4);
+  info.set([length >> 8, length & 0xff, name.length]);
+  for (let i = 0; i < name.length; i++) info[3 + i] = name.charCodeAt(i);
   return expand(sha256, secret, info, length);
 }
 
