@@ -202,6 +202,11 @@ export class ClientSession implements DialSession {
     this.#association.sealBatch(now, plain, sealed);
   }
 
+  /** Begins a renegotiation; in another state than up it has no meaning. */
+  renegotiate(now: number): void {
+    if (this.#state.kind === "up") this.#association.renegotiate(now);
+  }
+
   /** Does everything that is due. */
   handleTimeout(now: number): void {
     if (this.#state.kind === "ended") return;
