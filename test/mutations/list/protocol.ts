@@ -3,6 +3,21 @@ import { mutationsOf } from "../mutation.ts";
 
 export const PROTOCOL = [
   ...mutationsOf(
+    "protocol/session/p2p.ts",
+    [
+      "const wait = this.#begins ? retry.connectTimeout * 1000 : FIRST_PACKET_MS;",
+      "const wait = retry.connectTimeout * 1000;",
+      "that who connects and says nothing goes soon",
+    ],
+    ["this.#association.keepAlive(now, keepalive);", "", "ping-restart of the TLS server's end"],
+    ['if (kind === "exit") return', 'if (kind === "malformed") return', "that a goodbye of the peer is heard"],
+  ),
+  ...mutationsOf("protocol/session/static.ts", [
+    "if (this.#start.waits === true) return;",
+    "",
+    "that an end that waits is not up before its peer is there",
+  ]),
+  ...mutationsOf(
     "protocol/control/channel.ts",
     [
       "if (packet.peerSessionId !== undefined && !equalBytes(packet.peerSessionId, this.ownSessionId)) {",

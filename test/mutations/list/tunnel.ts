@@ -3,6 +3,49 @@ import { mutationsOf } from "../mutation.ts";
 
 export const TUNNEL = [
   ...mutationsOf(
+    "tunnel/gate.ts",
+    [
+      "return port[i] === only.port && own.every((word, k) => word === words[4 * i + k]);",
+      "return own !== undefined;",
+      "that beside a remote only that one is heard",
+    ],
+    [
+      "only === undefined || only.address.equals(peer.endpoint.address)",
+      "only === undefined || peer !== undefined",
+      "that beside a remote only that one connects",
+    ],
+    [
+      "const mover = float ? this.#links[0] : undefined;",
+      "const mover = this.#links[0];",
+      "that a session moves only with float",
+    ],
+    ['if (typeof admission === "number") return this.drops.drop(admission);', "", "that who has no key is dropped"],
+  ),
+  ...mutationsOf("tunnel/gate-link.ts", [
+    "if (own?.[k] !== bytes[at + k]) return false;",
+    "if (own === undefined) return false;",
+    "that another session of the same address is another one",
+  ]),
+  ...mutationsOf("tunnel/callers.ts", [
+    "this.#attempts.size === MAX_CALLERS",
+    "this.#attempts.size < 0",
+    "that few can be in their handshake at once",
+  ]),
+  ...mutationsOf(
+    "tunnel/dialer.ts",
+    ["    this.#takeOver(now, attempt);\n", "", "that the peer is one of those who came no longer"],
+    [
+      "    before.isOpen = false;\n",
+      "",
+      "that the tunnel is not closed by the session that a newer one has taken the place of",
+    ],
+    [
+      'const who = start.waits === true ? "whoever comes" : remote;',
+      "const who = remote;",
+      "that ids of a static key are known of whoever comes",
+    ],
+  ),
+  ...mutationsOf(
     "tunnel/dialer.ts",
     [
       "if (path !== attempt.path && session.proofs > proofs) this.#float(",
