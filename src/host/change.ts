@@ -120,13 +120,14 @@ function isNew(act: () => void): boolean {
   }
 }
 
-/** @returns what could not be taken back, in words; undefined: it is */
+/** Never fails. @returns what could not be taken back, in words; undefined: it is */
 export function takeBack(change: Change): string | undefined {
   try {
     return undo(change);
   } catch (error) {
-    if (!(error instanceof SysError)) throw error;
-    return GONE.includes(error.errno) ? undefined : `${describe(change)}: ${error.message}`;
+    // Whatever it is (a program that is not installed any more, a file that may not be read), the other changes are not to wait for it.
+    if (error instanceof SysError && GONE.includes(error.errno)) return undefined;
+    return `${describe(change)}: ${(error as Error).message}`;
   }
 }
 
