@@ -97,9 +97,12 @@ export function isMade(change: AddressChange | RouteChange | LinkChange): boolea
       return addressesOf(change.device.index).some(({ address }) => `${address}` === change.address);
     case "route": {
       const wanted = kernelRoute(change);
-      const { network, device, table } = wanted;
+      const { network, device, table, type, metric } = wanted;
+      // One that leads nowhere has the kernel's own device with IPv6, and means something else with another metric.
+      const isSame = (route: KernelRoute): boolean =>
+        type === "unicast" ? route.device === device : route.metric === metric;
       const routes = routesOf(network.isIpv4 ? "ipv4" : "ipv6", table);
-      return routes.some((route) => route.network.equals(network) && route.device === device);
+      return routes.some((route) => route.network.equals(network) && route.type === type && isSame(route));
     }
     case "link": {
       const { mtu, up } = change.after;

@@ -11,15 +11,10 @@ import {
   type RouteChange,
   takeBack,
 } from "./change.ts";
-import type { Journal } from "./journal.ts";
+import type { Held, Journal } from "./journal.ts";
 
+export type { Held } from "./journal.ts";
 export type NetworkChange = AddressChange | RouteChange | LinkChange;
-
-/** A change that holds. */
-export interface Held {
-  readonly change: Change;
-  readonly id: number;
-}
 
 export class Changes {
   readonly #log: Log;
@@ -58,6 +53,11 @@ export class Changes {
     const held = { change, id: this.#journal?.begin(change) ?? 0 };
     this.#held.add(held);
     return held;
+  }
+
+  /** What a process that has crashed has made, and this one goes on with: it is in the journal. */
+  takeOver(held: readonly Held[]): void {
+    for (const each of held) this.#held.add(each);
   }
 
   undo(held: Held): void {

@@ -108,6 +108,9 @@ export class HostClient implements HostEnd {
       killSwitch: options.killSwitch,
       resolvers: () => resolvers,
     });
+    const killSwitch = journal?.takenOver ?? [];
+    hostChanges.takeOver(killSwitch);
+    this.#network.takeOver(killSwitch);
     const changed = (_now: number, tunnel: OpenTunnel | undefined): void => this.#changed(tunnel);
     this.#side = new KernelTun({ device, network: this.#network, memory, changed });
     this.#links = new HostLinks({

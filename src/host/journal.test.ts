@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { RouteChange } from "./change.ts";
-import { Journal, leftJournals, openChanges } from "./journal.ts";
+import { type Held, Journal, leftJournals, openChanges } from "./journal.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -23,7 +23,7 @@ test("what was begun and not ended is what is left, the last first", () => {
   journal.begin(route("192.0.2.3/32"));
   journal.end(first);
   const changes = openChanges(readFileSync(journal.path, "utf8"));
-  expect(changes.map((change) => (change as RouteChange).network)).toEqual(["192.0.2.3/32", "192.0.2.2/32"]);
+  expect(changes.map(({ change }) => (change as RouteChange).network)).toEqual(["192.0.2.3/32", "192.0.2.2/32"]);
   journal.close();
   expect(leftJournals(folder)).toEqual([]);
 });
@@ -50,8 +50,29 @@ test("of one that has gone everything is found; of another network namespace not
   writeFileSync(join(folder, "1-tun8.journal"), `${JSON.stringify({ id: 1, change: route("192.0.2.8/32") })}\n`);
   const [left, ...others] = leftJournals(folder);
   expect(others).toEqual([]);
-  expect(left?.changes).toEqual([route("192.0.2.9/32")]);
+  expect(left?.held).toEqual([{ change: route("192.0.2.9/32"), id: 1 }]);
   appendFileSync(left!.path, "");
   left!.remove();
   expect(leftJournals(folder)).toEqual([]);
+});
+
+test("what stays of those that have gone is in the next one's journal, of the same device or another", () => {
+  const lines = (...networks: string[]) =>
+    networks.map((network, at) => `${JSON.stringify({ id: at + 1, change: route(network) })}\n`).join("");
+  const own = new Journal(folder, "tun0").path;
+  const other = own.replace("tun0", "tun1");
+  rmSync(own);
+  writeFileSync(own, lines("192.0.2.1/32", "192.0.2.2/32"));
+  writeFileSync(other, lines("192.0.2.3/32"));
+  const left = leftJournals(folder).sort((a, b) => a.path.localeCompare(b.path));
+  left[0]!.end(left[0]!.held[1]!);
+  const journal = new Journal(folder, "tun0", left);
+  const networks = (held: readonly Held[]) => held.map(({ change }) => (change as RouteChange).network).sort();
+  expect(networks(journal.takenOver)).toEqual(["192.0.2.2/32", "192.0.2.3/32"]);
+  expect(readdirSync(folder).map((name) => join(folder, name))).toEqual([own]);
+  expect(networks(openChanges(readFileSync(own, "utf8")))).toEqual(["192.0.2.2/32", "192.0.2.3/32"]);
+  expect(() => new Journal(folder, "tun0")).toThrow("in use");
+  for (const { id } of journal.takenOver) journal.end(id);
+  expect(openChanges(readFileSync(own, "utf8"))).toEqual([]);
+  journal.close();
 });

@@ -7,6 +7,7 @@
  */
 import {
   closeSync,
+  constants,
   fstatSync,
   mkdirSync,
   openSync,
@@ -25,6 +26,12 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const SUFFIX = ".journal";
 
+/** A change that holds, under its number. */
+export interface Held {
+  readonly change: Change;
+  readonly id: number;
+}
+
 interface Line {
   readonly id: number;
   /** undefined: taken back. */
@@ -42,18 +49,30 @@ function namespaceId(): string {
 
 export class Journal {
   readonly path: string;
+  /** What holds of what others have left. */
+  readonly takenOver: readonly Held[];
   readonly #fd: number;
   #nextId = 1;
 
-  /** @param device that the journal is about @throws Error of the file system */
-  constructor(folder: string, device: string) {
+  /**
+   * @param device that the journal is about @param left journals of processes that have crashed: what holds of them is in this one
+   * from now on @throws Error of the file system
+   */
+  constructor(folder: string, device: string, left: readonly LeftJournal[] = []) {
     mkdirSync(folder, { recursive: true, mode: 0o755 });
     this.path = join(folder, `${namespaceId()}-${device}${SUFFIX}`);
-    this.#fd = openSync(this.path, "a", 0o600);
-    if (libc.flock(this.#fd, LOCK_EX | LOCK_NB) < 0) {
+    const own = left.find(({ path }) => path === this.path);
+    this.#fd = own?.fd ?? openSync(this.path, "a", 0o600);
+    if (own === undefined && libc.flock(this.#fd, LOCK_EX | LOCK_NB) < 0) {
       closeSync(this.#fd);
       throw new Error(`${device} is in use: another morgana runs on it (its journal ${this.path} is locked)`);
     }
+    const kept = own?.held ?? [];
+    for (const { id } of kept) this.#nextId = Math.max(this.#nextId, id + 1);
+    const others = left.filter((journal) => journal !== own);
+    const moved = others.flatMap(({ held }) => held.map(({ change }) => ({ change, id: this.begin(change) })));
+    for (const journal of others) journal.remove();
+    this.takenOver = [...kept, ...moved];
   }
 
   /** Before the change is made. @returns its number */
@@ -75,17 +94,43 @@ export class Journal {
   }
 
   #write(line: Line): void {
-    writeSync(this.#fd, `${JSON.stringify(line)}\n`);
+    writeLine(this.#fd, line);
   }
 }
 
+function writeLine(fd: number, line: Line): void {
+  writeSync(fd, `${JSON.stringify(line)}\n`);
+}
+
 /** A journal that a crash left. */
-export interface LeftJournal {
+export class LeftJournal {
   readonly path: string;
+  /** Open, and locked: it is this process's to deal with. */
+  readonly fd: number;
+  #held: readonly Held[];
+
+  constructor(path: string, fd: number) {
+    this.path = path;
+    this.fd = fd;
+    this.#held = openChanges(readFileSync(path, "utf8"));
+  }
+
   /** What was not taken back, the last first. */
-  readonly changes: readonly Change[];
-  /** Everything is taken back, or given up. */
-  remove(): void;
+  get held(): readonly Held[] {
+    return this.#held;
+  }
+
+  /** It is taken back, or given up. */
+  end({ id }: Held): void {
+    this.#held = this.#held.filter((held) => held.id !== id);
+    writeLine(this.fd, { id });
+  }
+
+  /** Nothing is left to take back. */
+  remove(): void {
+    unlinkSync(this.path);
+    closeSync(this.fd);
+  }
 }
 
 /** Journals of this network namespace whose processes are gone; none where the folder may not be read. */
@@ -94,7 +139,7 @@ export function leftJournals(folder: string): LeftJournal[] {
   for (const path of journalsIn(folder)) {
     let fd: number;
     try {
-      fd = openSync(path, "r+");
+      fd = openSync(path, constants.O_RDWR | constants.O_APPEND);
     } catch {
       // Of another user, who alone can have made these changes; or gone meanwhile.
       continue;
@@ -104,11 +149,7 @@ export function leftJournals(folder: string): LeftJournal[] {
       closeSync(fd);
       continue;
     }
-    const remove = (): void => {
-      unlinkSync(path);
-      closeSync(fd);
-    };
-    found.push({ path, changes: openChanges(readFileSync(path, "utf8")), remove });
+    found.push(new LeftJournal(path, fd));
   }
   return found;
 }
@@ -125,13 +166,13 @@ function journalsIn(folder: string): string[] {
 }
 
 /** A line that was cut short was of a change that was not made. */
-export function openChanges(text: string): Change[] {
-  const open = new Map<number, Change>();
+export function openChanges(text: string): Held[] {
+  const open = new Map<number, Held>();
   for (const row of text.split("\n")) {
     const line = parseLine(row);
     if (line === undefined) continue;
     if (line.change === undefined) open.delete(line.id);
-    else open.set(line.id, line.change);
+    else open.set(line.id, { change: line.change, id: line.id });
   }
   return [...open.values()].reverse();
 }

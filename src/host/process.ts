@@ -15,8 +15,8 @@ import {
 } from "../platform/sys/privileges.ts";
 import { formatProblem, inOrder } from "../protocol/config/problem.ts";
 import type { ConfigProblem } from "../protocol/config/types.ts";
-import { takeBack } from "./change.ts";
-import { Journal, journalFolder, leftJournals } from "./journal.ts";
+import { type Change, takeBack } from "./change.ts";
+import { Journal, journalFolder, type LeftJournal, leftJournals } from "./journal.ts";
 import { ServiceNotify } from "./notify.ts";
 
 export interface ProcessOptions {
@@ -30,6 +30,8 @@ export interface HostProcess {
   readonly log: ConsoleLog;
   readonly sink: LineSink;
   readonly notify: ServiceNotify;
+  /** Of processes that have crashed, with changes that stay. */
+  readonly left: readonly LeftJournal[];
 }
 
 /** What runs until it is told to leave. */
@@ -56,9 +58,13 @@ const NEEDED = [CAP_NET_ADMIN, CAP_DAC_READ_SEARCH, CAP_NET_BIND_SERVICE];
 /** Before the process ends, a slow reader of the log gets this long for the last lines. */
 const LAST_WORDS_MS = 500;
 
-/** Runs to its end. What a process that has crashed left on this host is taken back first. @returns the exit status; 1 where it throws */
+/**
+ * Runs to its end. What a process that has crashed left on this host is taken back first.
+ * @param stays whether a change is not taken back, but is for what runs now @returns the exit status; 1 where it throws
+ */
 export async function runProcess(
   { version, level, format }: ProcessOptions,
+  stays: (change: Change) => boolean,
   run: (process: HostProcess) => Promise<number>,
 ): Promise<number> {
   const { log, sink } = openProcessLog(level, format);
@@ -66,8 +72,8 @@ export async function runProcess(
   try {
     keepCapabilities(NEEDED);
     log.write("info", "start", "", { version });
-    takeBackLeft(log);
-    return await run({ log, sink, notify });
+    const left = takeBackLeft(log, stays);
+    return await run({ log, sink, notify, left });
   } catch (error) {
     log.write("error", "start.failed", (error as Error).message);
     return 1;
@@ -86,12 +92,12 @@ export async function runOnDevice(
   needs: { readonly device: string; readonly bytes: number },
   make: (parts: HostParts) => HostEnd,
 ): Promise<number> {
-  const { log, sink, notify } = process_;
+  const { sink, notify } = process_;
   const memory = new NativeMemory(needs.bytes);
   const poller = new Poller();
   sink.attach(poller);
   const device = new TunDevice(memory, deviceName(needs.device));
-  const journal = openJournal(device, log);
+  const journal = openJournal(device, process_);
   let end: HostEnd | undefined;
   try {
     end = make({ ...process_, memory, poller, device, journal });
@@ -119,24 +125,31 @@ function listenToSignals(end: HostEnd, notify: ServiceNotify): void {
 /** "tun" is any that is free. */
 const deviceName = (name: string): string => (/^[a-z]+$/.test(name) ? `${name}%d` : name);
 
-function takeBackLeft(log: ConsoleLog): void {
-  for (const { path, changes, remove } of leftJournals(journalFolder(process.env))) {
-    for (const change of changes) {
-      const problem = takeBack(change);
+/** @returns those of which something stays */
+function takeBackLeft(log: ConsoleLog, stays: (change: Change) => boolean): LeftJournal[] {
+  return leftJournals(journalFolder(process.env)).filter((journal) => {
+    const { path, held } = journal;
+    const taken = held.filter(({ change }) => !stays(change));
+    for (const each of taken) {
+      const problem = takeBack(each.change);
       if (problem !== undefined) log.write("warn", "host.left", problem);
+      journal.end(each);
     }
-    if (changes.length > 0)
+    if (taken.length > 0)
       log.write("warn", "host.recovered", `what a morgana that has crashed left is taken back (${path})`, {
-        changes: changes.length,
+        changes: taken.length,
       });
-    remove();
-  }
+    const isOver = journal.held.length === 0;
+    if (isOver) journal.remove();
+    else log.write("warn", "host.kept", `the kill switch of a morgana that has crashed stays (${path})`);
+    return !isOver;
+  });
 }
 
 /** Who may not write one may change nothing but a device of their own. */
-function openJournal(device: TunDevice, log: ConsoleLog): Journal | undefined {
+function openJournal(device: TunDevice, { log, left }: HostProcess): Journal | undefined {
   try {
-    return new Journal(journalFolder(process.env), device.name);
+    return new Journal(journalFolder(process.env), device.name, left);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;

@@ -6,6 +6,7 @@ import { HOST_CLIENT_BYTES, HostClient } from "./client.ts";
 import { type ProcessOptions, runOnDevice, runProcess, saidLoaded } from "./process.ts";
 import { loadHostProfile, type Typed } from "./profile.ts";
 import { loadAsking } from "./questions.ts";
+import { isKillRoute } from "./tun-network.ts";
 
 export interface RunClientOptions extends ProcessOptions {
   readonly file: string;
@@ -19,7 +20,8 @@ const INSTEAD = "what runs goes on with the profile before";
 
 /** Runs until SIGTERM or SIGINT. Exit status 0; 1 when it could not start, or cannot go on. */
 export function runClient(options: RunClientOptions): Promise<number> {
-  return runProcess(options, async (process) => {
+  const stays = options.killSwitch ? isKillRoute : () => false;
+  return runProcess(options, stays, async (process) => {
     const { log, notify } = process;
     const typed: Typed = {};
     const config = saidLoaded(await loadAsking(options.file, typed, terminal()), log)?.config;

@@ -14,15 +14,19 @@ const INSTEAD = "what runs goes on with the profile before";
 
 /** Runs until SIGTERM or SIGINT. Exit status 0; 1 when it could not start, or cannot go on. */
 export function runServer({ file, users, ...options }: RunServerOptions): Promise<number> {
-  return runProcess(options, async (process) => {
-    const { log, notify } = process;
-    const profile = saidLoaded(loadServerProfile(file, users), log);
-    if (profile === undefined) return NO_PROFILE;
-    const { device } = profile.config;
-    return runOnDevice(process, { device, bytes: HOST_SERVER_BYTES }, (parts) => {
-      const reload = () => saidLoaded(loadServerProfile(file, users), log, INSTEAD);
-      const listening = (): void => notify.tell("READY=1", `STATUS=listening, on ${parts.device.name}`);
-      return new HostServer({ ...parts, profile, reload, listening });
-    });
-  });
+  return runProcess(
+    options,
+    () => false,
+    async (process) => {
+      const { log, notify } = process;
+      const profile = saidLoaded(loadServerProfile(file, users), log);
+      if (profile === undefined) return NO_PROFILE;
+      const { device } = profile.config;
+      return runOnDevice(process, { device, bytes: HOST_SERVER_BYTES }, (parts) => {
+        const reload = () => saidLoaded(loadServerProfile(file, users), log, INSTEAD);
+        const listening = (): void => notify.tell("READY=1", `STATUS=listening, on ${parts.device.name}`);
+        return new HostServer({ ...parts, profile, reload, listening });
+      });
+    },
+  );
 }

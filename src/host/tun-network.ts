@@ -3,9 +3,17 @@ import { Cidr, parseCidr } from "../lib/cidr.ts";
 import { IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import { addressesOf, linkOf, MAIN_TABLE, OUR_PROTOCOL } from "../platform/net/rtnetlink.ts";
-import { SysError } from "../platform/sys/errno.ts";
+import { EAFNOSUPPORT, EOPNOTSUPP, SysError } from "../platform/sys/errno.ts";
 import type { Tunnel } from "../protocol/push/tunnel-options.ts";
-import { type AddressChange, type DeviceRef, describe, type LinkChange, type RouteChange } from "./change.ts";
+import {
+  type AddressChange,
+  type Change,
+  type DeviceRef,
+  describe,
+  isMade,
+  type LinkChange,
+  type RouteChange,
+} from "./change.ts";
 import type { Changes, Held, NetworkChange } from "./changes.ts";
 import type { OuterPath, ServerRoute } from "./server-route.ts";
 
@@ -40,16 +48,32 @@ const HALVES = {
 };
 /** Behind every route that somebody may want to count. */
 const LAST_METRIC = 0x7fff_ffff;
+/** Of a kernel without it. */
+const NO_IPV6 = [EOPNOTSUPP, EAFNOSUPPORT];
+
+/** Whether a change is a route of the kill switch. */
+export const isKillRoute = (change: Change): boolean =>
+  change.kind === "route" && change.type === "unreachable" && change.metric === LAST_METRIC;
 
 export class TunNetwork {
   readonly #options: TunNetworkOptions;
   /** What is as the tunnel wants it, by its words; undefined: it was so before. */
   readonly #made = new Map<string, Held | undefined>();
   readonly #killSwitch: Held[] = [];
+  /** The kernel has all of its routes, ours or somebody else's. */
+  #isKillSwitchOn = false;
   #place = "";
 
   constructor(options: TunNetworkOptions) {
     this.#options = options;
+  }
+
+  /** The kill switch of a process that has crashed is this one's, and stays on: there is no moment without. */
+  takeOver(killSwitch: readonly Held[]): void {
+    if (killSwitch.length === 0) return;
+    this.#killSwitch.push(...killSwitch);
+    this.#options.serverRoute.cover(this.#killRoutes().map(({ network }) => cidrOf(network)));
+    this.#engage();
   }
 
   /** Makes the network as the tunnel is, in the place of the tunnel before. @returns why it cannot, in words */
@@ -67,9 +91,10 @@ export class TunNetwork {
       const isMain = around.table === undefined || around.table === MAIN_TABLE;
       serverRoute.cover([...(isMain ? routes : []), ...this.#killRoutes()].map(({ network }) => cidrOf(network)));
       this.#setRoutes(withRoutes ? [...this.#around(tunnel), ...routes] : []);
-      if (this.#options.killSwitch) this.#engage();
+      const problem = this.#options.killSwitch ? this.#engage() : undefined;
       this.#tellRefused();
-      return undefined;
+      if (problem !== undefined) this.close();
+      return problem;
     } catch (error) {
       this.close();
       if (!(error instanceof SysError)) throw error;
@@ -82,14 +107,14 @@ export class TunNetwork {
     for (const held of [...this.#made.values()].reverse()) if (held !== undefined) this.#undo(held);
     this.#made.clear();
     this.#place = "";
-    this.#options.serverRoute.cover(
-      this.#killSwitch.length > 0 ? this.#killRoutes().map((r) => cidrOf(r.network)) : [],
-    );
+    const isClosed = this.#isKillSwitchOn || this.#killSwitch.length > 0;
+    this.#options.serverRoute.cover(isClosed ? this.#killRoutes().map(({ network }) => cidrOf(network)) : []);
   }
 
   /** Takes all back. */
   end(): void {
     for (const held of this.#killSwitch.splice(0)) this.#options.hostChanges.undo(held);
+    this.#isKillSwitchOn = false;
     this.close();
   }
 
@@ -180,22 +205,29 @@ export class TunNetwork {
     return [...HALVES.ipv4, ...HALVES.ipv6].map((network) => unreachable(network, LAST_METRIC));
   }
 
-  #engage(): void {
-    if (this.#killSwitch.length > 0) return;
+  /** @returns why there is no kill switch, in words: then there is no tunnel either @throws SysError */
+  #engage(): string | undefined {
+    const { hostChanges, log, device } = this.#options;
+    if (this.#isKillSwitchOn) return undefined;
+    const missing: string[] = [];
     for (const change of this.#killRoutes()) {
       try {
-        const held = this.#options.hostChanges.network(change);
+        const held = hostChanges.network(change);
         if (held !== undefined) this.#killSwitch.push(held);
+        else if (!isMade(change)) missing.push(describe(change));
       } catch (error) {
+        if (!(error instanceof SysError) || !NO_IPV6.includes(error.errno)) throw error;
         // Without IPv6 in the kernel there is none to block.
-        if (!(error instanceof SysError) || cidrOf(change.network).isIpv4) throw error;
       }
     }
-    this.#options.log.write(
-      "info",
-      "killswitch.on",
-      "what only a default route leads to goes through the tunnel, or nowhere",
-    );
+    if (missing.length > 0)
+      return (
+        `${device.name}: there is no kill switch, so that the tunnel is not used: this user may not make its routes ` +
+        `(that needs CAP_NET_ADMIN). Go without --kill-switch, or have somebody run who may: ${missing.join("; ")}`
+      );
+    this.#isKillSwitchOn = true;
+    log.write("info", "killswitch.on", "what only a default route leads to goes through the tunnel, or nowhere");
+    return undefined;
   }
 
   /** Adds the routes that are not there yet, then removes those that are not among them. */

@@ -104,6 +104,72 @@ describe.skipIf(NO_WORLD)("the client and its host", () => {
   );
 
   test(
+    "where the kill switch cannot be made it is not said to be on, and the tunnel is not used",
+    async () => {
+      await ip(`tuntap add dev tun8 mode tun user ${USER}`);
+      const profile = writeProfile(world, "plain", {}, "tun8");
+      chmodSync(world.dir, 0o755);
+      chmodSync(`${world.dir}/plain.login`, 0o644);
+      const prefix = ["setpriv", "--reuid", `${USER}`, "--regid", `${USER}`, "--clear-groups", "--inh-caps", "-all"];
+      const more = ["--kill-switch"];
+      const env = { RUNTIME_DIRECTORY: "/nowhere", BUN_INSTALL: "/tmp" };
+      const client = startClient(world, profile, { prefix, more, env });
+      await client.says(/ link\.failed /, PATIENCE);
+      expect(client.log()).toMatch(/there is no kill switch.*ip -6 route add unreachable ::\/1/);
+      expect(client.log()).not.toMatch(/ killswitch\.on | tunnel\.up /);
+      await world.stop("client");
+      // Somebody has made its routes: then it is on.
+      for (const words of ["", "-6 "])
+        for (const network of words === "" ? ["0.0.0.0/1", "128.0.0.0/1"] : ["::/1", "8000::/1"])
+          await ip(`${words}route add unreachable ${network} metric 2147483647`);
+      try {
+        await ip(`route add ${SERVER} via ${WAN_GATEWAY}`);
+        const second = await clientUp(world, profile, { prefix, more, env });
+        expect(second.log()).toMatch(/ killswitch\.on /);
+        await world.stop("client");
+        expect(await ip("route")).toContain("unreachable 0.0.0.0/1");
+      } finally {
+        await world.sh("rt", "ip route flush type unreachable; ip -6 route flush type unreachable");
+      }
+      await ip("link del tun8");
+    },
+    LONG,
+  );
+
+  test(
+    "a crash does not open the host where --kill-switch is given again: not before there is a tunnel, not by a profile that is refused",
+    async () => {
+      const before = await hostState(world);
+      const more = ["--kill-switch"];
+      const way = async (): Promise<string> => (await world.in("rt", ["ip", "route", "get", "192.0.2.77"])).out;
+      const open = await way();
+      await clientUp(world, writeProfile(world, "kill"), { more });
+      await world.stop("client", "SIGKILL");
+      expect(await way()).toContain("No route to host");
+      expect(
+        await startClient(world, writeProfile(world, "bad", { lines: ["nonsense"] }), { more }).ended(PATIENCE),
+      ).toBe(1);
+      expect(await way()).toContain("No route to host");
+      const nobody = writeProfile(world, "nobody", { remotes: ["203.0.113.99"] });
+      const client = startClient(world, nobody, { more });
+      expect(await client.says(/ link\.connecting /, PATIENCE)).toBeDefined();
+      expect(client.log()).toMatch(/ host\.kept [\s\S]* killswitch\.on /);
+      expect(await way()).toContain("No route to host");
+      expect(await world.stop("client", "SIGKILL")).not.toBe(0);
+      const again = await clientUp(world, writeProfile(world, "kill"), { more });
+      expect(again.log()).toMatch(/ host\.kept /);
+      expect(await world.stop("client")).toBe(0);
+      expect(await hostState(world)).toBe(before);
+      await clientUp(world, writeProfile(world, "kill"), { more });
+      await world.stop("client", "SIGKILL");
+      expect(await startClient(world, writeProfile(world, "bad", { lines: ["nonsense"] })).ended(PATIENCE)).toBe(1);
+      expect(await way()).toBe(open);
+      expect(await hostState(world)).toBe(before);
+    },
+    LONG,
+  );
+
+  test(
     "a second one on the same interface is refused in words",
     async () => {
       const profile = writeProfile(world, "twice", {}, "tun5");

@@ -25,6 +25,25 @@ export const HOST = [
     ["  beginAnew();\n", "", "that every thread drops what is not needed"],
     ["(set === 0 ? mask : 0)", "0xffff_ffff", "that capabilities are dropped"],
   ),
+  ...mutationsOf(
+    "host/tun-network.ts",
+    [
+      "else if (!isMade(change)) missing.push(describe(change));",
+      "",
+      "that a kill switch is there when it is said to be",
+    ],
+    [
+      "      if (problem !== undefined) this.close();\n      return problem;",
+      "      return undefined;",
+      "that without its kill switch a tunnel is not used",
+    ],
+    ["    this.#killSwitch.push(...killSwitch);\n", "", "that a kill switch which was taken over goes at the end"],
+  ),
+  ...mutationsOf("host/run-client.ts", [
+    "options.killSwitch ? isKillRoute : () => false",
+    "() => false",
+    "that a kill switch stays on over a crash",
+  ]),
   ...mutationsOf("host/kernel-tun.ts", [
     "if (this.#tunnel === undefined) this.drops",
     "if (false as boolean) this.drops",
@@ -38,7 +57,7 @@ export const HOST = [
       "that nothing is taken back of a process that lives",
     ],
     [
-      "if (libc.flock(this.#fd, LOCK_EX | LOCK_NB) < 0) {",
+      "if (own === undefined && libc.flock(this.#fd, LOCK_EX | LOCK_NB) < 0) {",
       "if (false as boolean) {",
       "that a device is one process's alone",
     ],
