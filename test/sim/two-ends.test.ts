@@ -172,6 +172,16 @@ describe("the TLS server's end", () => {
     expectFlow(net, one, other);
   });
 
+  test("over TCP beside a remote only that one connects", () => {
+    const net = new Net();
+    const one = new End(net, OFFICE, `${TLS_OFFICE}proto tcp-server\nremote ${HOME}`);
+    const other = new End(net, STRANGER, `${TLS_HOME}proto tcp-client`);
+    net.until(() => false, 5000);
+    expect([one.isUp, other.isUp]).toEqual([false, false]);
+    const right = new End(net, HOME, `${TLS_HOME}proto tcp-client`);
+    expect(net.until(() => one.isUp && right.isUp)).toBe(true);
+  });
+
   test("a client that wants to be pushed to is told why it waits", () => {
     const { net, one } = pair(TLS_OFFICE, TLS_HOME.replace("tls-client\nifconfig 10.9.0.2 10.9.0.1", "client"));
     expect(net.until(() => said(one, "session.warning") !== undefined)).toBe(true);
@@ -208,6 +218,17 @@ describe("an end with a static key that waits", () => {
     net.until(() => false, 100);
     expectFlow(net, one, other);
     expect(net.between(OFFICE, STRANGER)).toBe(0);
+  });
+
+  test("what its peer sent before opens no tunnel after that one is over", () => {
+    const { net, one, other } = pair(`${KEY_OFFICE}keepalive 5 20`, KEY_HOME);
+    expect(net.until(() => one.isUp)).toBe(true);
+    const heard = net.sent.filter(({ from }) => from.startsWith(HOME));
+    other.vanish();
+    expect(net.until(() => !one.isUp)).toBe(true);
+    for (const { packet } of heard) net.send(endpoint(`${STRANGER}:9`), endpoint(`${OFFICE}:1194`), packet);
+    net.until(() => false, 1000);
+    expect([one.isUp, one.ups, net.between(OFFICE, STRANGER)]).toEqual([false, 1, 0]);
   });
 
   test("a peer whose address has changed is followed", () => {
