@@ -1,9 +1,18 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { RouteChange } from "./change.ts";
-import { type Held, Journal, leftJournals, openChanges } from "./journal.ts";
+import { type Held, isStill, Journal, leftJournals, openChanges } from "./journal.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -75,4 +84,15 @@ test("what stays of those that have gone is in the next one's journal, of the sa
   for (const { id } of journal.takenOver) journal.end(id);
   expect(openChanges(readFileSync(own, "utf8"))).toEqual([]);
   journal.close();
+});
+
+test("a file that was removed after it had been opened is not the journal of that name, nor is one in its place", () => {
+  const path = join(folder, "a.journal");
+  const fd = openSync(path, "a");
+  expect(isStill(path, fd)).toBe(true);
+  rmSync(path);
+  expect(isStill(path, fd)).toBe(false);
+  writeFileSync(path, "");
+  expect(isStill(path, fd)).toBe(false);
+  closeSync(fd);
 });

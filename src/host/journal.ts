@@ -14,6 +14,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
@@ -62,11 +63,10 @@ export class Journal {
     mkdirSync(folder, { recursive: true, mode: 0o755 });
     this.path = join(folder, `${namespaceId()}-${device}${SUFFIX}`);
     const own = left.find(({ path }) => path === this.path);
-    this.#fd = own?.fd ?? openSync(this.path, "a", 0o600);
-    if (own === undefined && libc.flock(this.#fd, LOCK_EX | LOCK_NB) < 0) {
-      closeSync(this.#fd);
+    const fd = own?.fd ?? openLocked(this.path);
+    if (fd === undefined)
       throw new Error(`${device} is in use: another morgana runs on it (its journal ${this.path} is locked)`);
-    }
+    this.#fd = fd;
     const kept = own?.held ?? [];
     for (const { id } of kept) this.#nextId = Math.max(this.#nextId, id + 1);
     const others = left.filter((journal) => journal !== own);
@@ -100,6 +100,24 @@ export class Journal {
 
 function writeLine(fd: number, line: Line): void {
   writeSync(fd, `${JSON.stringify(line)}\n`);
+}
+
+/** @returns undefined: another process has it @throws Error of the file system */
+function openLocked(path: string): number | undefined {
+  for (;;) {
+    const fd = openSync(path, "a", 0o600);
+    const isOurs = libc.flock(fd, LOCK_EX | LOCK_NB) >= 0;
+    if (isOurs && isStill(path, fd)) return fd;
+    closeSync(fd);
+    if (!isOurs) return undefined;
+  }
+}
+
+/** Whether a file that was opened and locked is still the one of that name: whoever had it before may have removed it between the two. */
+export function isStill(path: string, fd: number): boolean {
+  const there = statSync(path, { throwIfNoEntry: false });
+  const { dev, ino } = fstatSync(fd);
+  return there?.dev === dev && there.ino === ino;
 }
 
 /** A journal that a crash left. */
@@ -145,7 +163,8 @@ export function leftJournals(folder: string): LeftJournal[] {
       continue;
     }
     // What another user wrote there says nothing of what we have done.
-    if (fstatSync(fd).uid !== process.geteuid?.() || libc.flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    const isOurs = fstatSync(fd).uid === process.geteuid?.() && libc.flock(fd, LOCK_EX | LOCK_NB) >= 0;
+    if (!isOurs || !isStill(path, fd)) {
       closeSync(fd);
       continue;
     }

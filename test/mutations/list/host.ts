@@ -39,11 +39,6 @@ export const HOST = [
     ],
     ["    this.#killSwitch.push(...killSwitch);\n", "", "that a kill switch which was taken over goes at the end"],
   ),
-  ...mutationsOf("host/run-client.ts", [
-    "options.killSwitch ? isKillRoute : () => false",
-    "() => false",
-    "that a kill switch stays on over a crash",
-  ]),
   ...mutationsOf("host/kernel-tun.ts", [
     "if (this.#tunnel === undefined) this.drops",
     "if (false as boolean) this.drops",
@@ -52,14 +47,19 @@ export const HOST = [
   ...mutationsOf(
     "host/journal.ts",
     [
-      "|| libc.flock(fd, LOCK_EX | LOCK_NB) < 0) {\n      closeSync(fd);\n      continue;",
-      ") {\n      closeSync(fd);\n      continue;",
+      " && libc.flock(fd, LOCK_EX | LOCK_NB) >= 0;\n    if (!isOurs",
+      ";\n    if (!isOurs",
       "that nothing is taken back of a process that lives",
     ],
     [
-      "if (own === undefined && libc.flock(this.#fd, LOCK_EX | LOCK_NB) < 0) {",
-      "if (false as boolean) {",
+      "const isOurs = libc.flock(fd, LOCK_EX | LOCK_NB) >= 0;",
+      "const isOurs = true as boolean;",
       "that a device is one process's alone",
+    ],
+    [
+      "return there?.dev === dev && there.ino === ino;",
+      "return true;",
+      "that a journal which was removed meanwhile is no journal",
     ],
     [
       ".filter((name) => name.startsWith(start) && name.endsWith(SUFFIX))",
