@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { formatEndpoint } from "../lib/endpoint.ts";
 import { type IpAddress, parseIp } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
+import { interfaceIndex } from "../platform/sys/syscalls.ts";
 import type { TunnelDns, TunnelDnsServer } from "../protocol/push/dns-options.ts";
 import type { Change, DeviceRef } from "./change.ts";
 import type { Changes, Held } from "./changes.ts";
@@ -142,8 +143,12 @@ export class HostDns {
     if (!this.#isPlain(server, RESOLV_CONF)) return false;
     if (server.domains.length > 0) return this.#cannotSplit(server, RESOLV_CONF);
     const before = stateOf(RESOLV_CONF);
+    const { name } = this.#options.device;
+    const other = before.kind === "plain" ? writerOf(before.text) : undefined;
+    // What is written over its text would come back when it has ended itself.
+    if (other !== undefined && other !== name && interfaceIndex(other) !== 0) return this.#isTaken(other);
     const lines = [
-      `# Written by morgana: the resolvers of the tunnel on ${this.#options.device.name}. What was here before comes back when it ends.`,
+      `${WRITTEN}${name}. What was here before comes back when it ends.`,
       ...server.addresses.slice(0, MAX_NAMESERVERS).map(({ address }) => `nameserver ${address}`),
       ...(search.length > 0 ? [`search ${search.join(" ")}`] : []),
       ...(before.kind === "plain" ? before.text.split("\n").filter((line) => /^options\s/.test(line)) : []),
@@ -170,6 +175,14 @@ export class HostDns {
   #cannotSplit({ domains }: TunnelDnsServer, by: string): false {
     const names = domains.join(", ");
     this.#warn(`the tunnel's resolver is for names below ${names} alone, which ${by} cannot say; systemd-resolved can`);
+    return false;
+  }
+
+  #isTaken(device: string): false {
+    this.#warn(
+      `${RESOLV_CONF} has the resolvers of the tunnel on ${device}, by another morgana, and is left as it is; ` +
+        "systemd-resolved and resolvconf take those of several tunnels",
+    );
     return false;
   }
 
@@ -205,6 +218,13 @@ export class HostDns {
     return texts.some((text) => pattern.test(text));
   }
 }
+
+/** The first words of what we write. */
+const WRITTEN = "# Written by morgana: the resolvers of the tunnel on ";
+
+/** The device of the tunnel whose resolvers a resolv.conf has; undefined: it is none of ours. */
+export const writerOf = (text: string): string | undefined =>
+  text.startsWith(WRITTEN) ? /^[^\s/]+(?=\. )/.exec(text.slice(WRITTEN.length))?.[0] : undefined;
 
 /** The resolvers that a resolv.conf names. */
 export function nameservers(text: string): IpAddress[] {

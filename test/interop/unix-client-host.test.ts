@@ -182,6 +182,22 @@ describe.skipIf(NO_WORLD)("the client and its host", () => {
     LONG,
   );
 
+  test(
+    "of two whose resolvers would be in one resolv.conf the first has it, and nothing of either stays",
+    async () => {
+      const before = readFileSync(resolvConf(world), "utf8");
+      const first = await clientUp(world, writeProfile(world, "first", {}, "tun5"));
+      expect(await first.says(/ dns\.set /, PATIENCE)).toBeDefined();
+      const second = world.start("second", "rt", clientWords(world, writeProfile(world, "second", {}, "tun6")));
+      expect(await second.says(/ dns\.failed .*the tunnel on tun5, by another morgana/, PATIENCE)).toBeDefined();
+      expect(await world.stop("client")).toBe(0);
+      expect(readFileSync(resolvConf(world), "utf8")).toBe(before);
+      expect(await world.stop("second")).toBe(0);
+      expect(readFileSync(resolvConf(world), "utf8")).toBe(before);
+    },
+    LONG,
+  );
+
   for (const device of ["tun", "tun6"])
     test(
       `what SIGKILL leaves (dev ${device}) is taken back at the next start`,
