@@ -456,8 +456,9 @@ export class Router implements Passage {
       this.#lan.v6.addressing.others = isOther6 ? [wordsOf(inTunnel)] : [];
     }
     const { v4, v6 } = this.#tunnel;
-    v4.addressing.others = lan === undefined || isLanTranslated(this.#ipv4) ? [] : [lan.address.w3];
-    v6.addressing.others = isLanTranslated(this.#ipv6) ? [] : own6.map(({ words }) => words);
+    const isHidden = (half: Half): boolean => this.#isClosedToLan || isLanTranslated(half);
+    v4.addressing.others = lan === undefined || isHidden(this.#ipv4) ? [] : [lan.address.w3];
+    v6.addressing.others = isHidden(this.#ipv6) ? [] : own6.map(({ words }) => words);
     this.#takeAddresses(LAN);
   }
 

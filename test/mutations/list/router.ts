@@ -5,6 +5,11 @@ export const ROUTER = [
   ...mutationsOf(
     "netstack/router.ts",
     [
+      "const isHidden = (half: Half): boolean => this.#isClosedToLan || isLanTranslated(half);",
+      "const isHidden = isLanTranslated;",
+      "that a LAN which is closed has no gateway for clients either",
+    ],
+    [
       "if (!from.ownSourcesOnly) return side === from.index || side === NOWHERE;",
       "if (!from.ownSourcesOnly) return true;",
       "that the tunnel does not send with LAN addresses",
