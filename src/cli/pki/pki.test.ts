@@ -71,6 +71,7 @@ test("the config disk is loaded as it is, without a word of warning; with a user
     config: { role: "server" },
     settings: { server: { lan: "routed" } },
   });
+  expect(plain.ok && plain.config.role === "server" && plain.config.wrappedKeys?.forceCookie).toBe(true);
   const checked = Bun.spawnSync([...COMMAND.slice(0, 2), "check", "--server", "server.conf"], { cwd: at("vpn") });
   expect([checked.exitCode, checked.stderr.toString()]).toEqual([0, ""]);
   cpSync(at("vpn"), at("users"), { recursive: true });
@@ -224,6 +225,8 @@ test("wrong usage: status 2, in words, and nothing is made", async () => {
     [["init", "a", "b", "--server", "x"], /init needs DIR alone/],
     [["init", "a", "--server", "x:y"], /"x:y" is no HOST/],
     [["init", "a", "--server", "x", "--proto", "sctp"], /--proto is udp or tcp/],
+    [["client", "vpn", "UNDEF"], /"UNDEF" is OpenVPN's word/],
+    [["client", "vpn", "DEFAULT"], /"DEFAULT" is OpenVPN's word/],
     [["init", "a", "--server", "x", "--wrap", "tls-auth"], /--wrap is tls-crypt-v2 or tls-crypt/],
     [["client", "vpn"], /one NAME/],
     [["client", "vpn", "a", "b"], /one NAME/],

@@ -15,6 +15,7 @@ import {
   timestampMetadata,
 } from "../../protocol/control/key-file.ts";
 import { noblePrimitives } from "../../protocol/control/noble-primitives.ts";
+import { DEFAULT_FILE, NOBODY } from "../../protocol/server/client-name.ts";
 import { usageError } from "../help.ts";
 import { DISK, KEPT, type NewText, PkiFolder, write } from "./folder.ts";
 import { type Entry, formatRegister } from "./register.ts";
@@ -39,10 +40,10 @@ const HELP = `usage: morgana pki init DIR --server HOST[:PORT] [--proto udp|tcp]
           and DIR-ca beside it, which never goes on that disk: the authority's private key, the register of
           certificates, and client.conf, the lines with which every client's profile begins (change both .conf freely).
           HOST[:PORT] is where clients find the server (port 1194, over UDP, unless told). Who has no key by which
-          packets are wrapped gets no answer: with tls-crypt-v2 every client has its own, which OpenVPN 2.5 and later
-          knows; with tls-crypt one is for all, for clients of 2.4 too.
+          packets are wrapped gets no answer: with tls-crypt-v2 every client has its own, which OpenVPN 2.6 and later
+          knows (2.5 too where server.conf says so); with tls-crypt one is for all, for clients of 2.4 too.
   client  makes DIR-ca/NAME.ovpn, all that this client needs: give it to NAME and to nobody else. The server's disk stays
-          as it is. Where [server] users in appliance.toml names users, it asks for user and password as well. Any client of OpenVPN 2.5 and later takes it, OpenVPN Connect as well.
+          as it is. Where [server] users in appliance.toml names users, it asks for user and password as well.
   revoke  takes back what NAME has, in DIR/crl.pem: the server refuses NAME once it has the new file.
   list    names, serial numbers, when they end, and which are revoked.
 
@@ -81,6 +82,10 @@ export async function pki(argv: string[]): Promise<number> {
   if (name === SERVER_NAME) return usage(`"${SERVER_NAME}" is the server's own name`);
   if (name !== undefined && !/^[A-Za-z0-9_][A-Za-z0-9._@-]{0,63}$/.test(name))
     return usage("NAME is at most 64 letters, digits and ._@-, and begins with none of .@-");
+  if (name === NOBODY || name === DEFAULT_FILE)
+    return usage(
+      `"${name}" is OpenVPN's word for clients without a name or a file of their own: nobody can be called so`,
+    );
   let run: () => Promise<string>;
   if (verb === "init") {
     const { server, proto = "udp" } = values;
@@ -176,7 +181,7 @@ async function client(folder: PkiFolder, name: string): Promise<string> {
     throw error;
   }
   return `wrote ${path}, good until ${day(notAfter)}: whoever has it comes in, so give it to ${name} alone
-next: ${name} opens it with a client of OpenVPN ${wrap === "tls-crypt" ? "2.4" : "2.5"} or later
+next: ${name} opens it with a client of OpenVPN ${wrap === "tls-crypt" ? "2.4" : "2.6"} or later
 the server's disk stays as it is
 `;
 }
@@ -208,7 +213,7 @@ async function revoke(folder: PkiFolder, name: string): Promise<string> {
   write({ path, text, isSecret: false }, true);
   return `revoked ${name} (${named.map(({ serial }) => serial).join(", ")}); wrote ${path}
 next: give the server the new list: ${diskCommand(folder.disk)}
-until then ${name} comes in; afterwards a session that runs ends at its next renegotiation at the latest (reneg-sec, an hour)
+until then ${name} comes in; a Morgana that takes the list while it runs (SIGHUP) asks every client again at once
 `;
 }
 

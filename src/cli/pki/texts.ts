@@ -37,6 +37,10 @@ const isHostName = (text: string): boolean =>
   /^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(text) &&
   !/(^|\.)\d+$/.test(text);
 
+/** Without the word, who has a client's first packet can have sessions begun with it from any address. */
+const WRAPPED_KEYS = `# Clients of OpenVPN 2.5 come in over UDP without the last word only.
+tls-crypt-v2 tls-crypt-v2.key force-cookie`;
+
 export const serverConf = ({ host, port, proto, wrap }: ServerPlace): string => `# An OpenVPN server for ${host}.
 port ${port}
 proto ${proto === "tcp" ? "tcp-server" : "udp"}
@@ -48,7 +52,7 @@ cert server.crt
 key server.key
 dh none
 crl-verify crl.pem
-${wrap} ${wrap}.key
+${wrap === "tls-crypt-v2" ? WRAPPED_KEYS : `${wrap} ${wrap}.key`}
 remote-cert-tls client
 keepalive 10 60
 ${proto === "udp" ? "explicit-exit-notify 1\n" : ""}verb 3
