@@ -268,7 +268,7 @@ describe("problems", () => {
     ["tls-crypt-v2 v2s.key maybe", "tls-crypt-v2: "],
     ["tls-auth tls-crypt.key 0\ntls-crypt tls-crypt.key", "tls-crypt: cannot stand beside tls-auth"],
     ["max-clients 0", "max-clients: "],
-    ["max-clients 16777215", "max-clients: "],
+    ["max-clients 65281", "max-clients: "],
     ["connect-freq 5", "connect-freq: "],
     ["connect-freq-initial 0 5", "connect-freq-initial: "],
     ["crl-verify nowhere.pem", "crl-verify: "],

@@ -77,8 +77,12 @@ export const SERVER: readonly Directive[] = [
   silent("opt-verify", 0, 0),
   // Curves are used (or dh none, which is OpenVPN 2.7's default), and parameters made by the library where a client has none.
   silent("dh", 1, 1, "i"),
-  // Addresses of client-config-dir are held against the tunnel's network anyway.
-  silent("ifconfig-push-constraint", 2, 2, "e"),
+  // It keeps addresses out: what is not done must not pass for done.
+  refused(
+    "ifconfig-push-constraint",
+    "addresses of ifconfig-push are not held against a network of their own; look at the files of client-config-dir, and remove the line",
+    "e",
+  ),
 
   // Programs that decide who may connect
   refused("auth-user-pass-verify", `no program is run; ${USERS}`),

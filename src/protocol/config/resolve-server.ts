@@ -77,8 +77,8 @@ const DEFAULTS: ServerLimits = {
   connectFreqInitial: { count: 100, seconds: 10 },
   maxRoutesPerClient: 256,
 };
-/** Ids of peers have 24 bits, and the last one says that there is none. */
-const MAX_CLIENTS = 0xff_fffe;
+/** What a server tells apart (65,536), less those that are in the midst of a handshake (server.ts, MOST_PEERS and MAX_NEWCOMERS). */
+const MAX_CLIENTS = 65_280;
 const COUNT = { min: 1, max: 0x7fff_ffff };
 
 function resolveLimits(reader: Reader): ServerLimits {

@@ -70,3 +70,10 @@ test("any options arrive whole and in order, in messages that openvpn takes", ()
 test("an option without room is named", () => {
   expect(composePush(["x".repeat(2000)])).toMatch(/longer than a message may be/);
 });
+
+test("what a message may hold is counted in bytes", () => {
+  const messages = composePush(Array.from({ length: 20 }, (_, i) => `dhcp-option DOMAIN-SEARCH ${"ü".repeat(40)}${i}`));
+  expect(typeof messages).not.toBe("string");
+  for (const message of messages) expect(Buffer.byteLength(message) + 1).toBeLessThanOrEqual(PUSH_BUNDLE);
+  expect(composePush(["ü".repeat(500)])).toContain("longer than a message");
+});

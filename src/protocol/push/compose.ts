@@ -2,11 +2,12 @@
  * What a server says when it pushes: the options that both ends need for the data channel, and the control messages that
  * carry all of them. Source: OpenVPN's push.c (prepare_push_reply, send_push_options), and push_util.c of 2.7 for updates.
  */
+import { encodeUtf8 } from "../config/utf8.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
 import { kindOf, nameOf, UPDATABLE } from "./update.ts";
 
-/** Characters of one message with its NUL; OpenVPN's clients take no more (PUSH_BUNDLE_SIZE, and 84 bytes less for what is around it). */
+/** Bytes of one message with its NUL; OpenVPN's clients take no more (PUSH_BUNDLE_SIZE, and 84 bytes less for what is around it). */
 export const PUSH_BUNDLE = 1024 - 84;
 /** Behind the options of a message: more follow, or this is the last of several. */
 const CONTINUED = ",push-continuation 2";
@@ -38,7 +39,7 @@ export function composePush(
   const bundles: string[][] = [[]];
   let used = 0;
   for (const option of options) {
-    const length = option.length + 1;
+    const length = encodeUtf8(option).length + 1;
     if (length > room) return `the option is longer than a message may be: ${option.slice(0, 60)}...`;
     if (used + length > room) {
       bundles.push([]);
