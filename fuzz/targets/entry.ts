@@ -15,7 +15,7 @@ import { namedCertificate } from "../../test/support/named-certificate.ts";
 import { Decisions, type Target } from "../target.ts";
 
 const TOKENS = new AuthTokens(new Uint8Array(32), noblePrimitives);
-const OWN = TOKENS.make("ann", { id: new Uint8Array(12), began: 1000 }, 1000);
+const OWN = TOKENS.make("ann", "$hash", { id: new Uint8Array(12), began: 1000 }, 1000);
 const RULES = { lifetime: 3600, renewal: 120 };
 
 /** A message without what differs from input to input. */
@@ -33,7 +33,7 @@ export const entryFiles: Target = {
     const again = parsePoolFile({ file: "ipp.txt", text: formatPoolFile(pool.leases, false) }, false);
     if (again.problems.length > 0) throw new Error("what is written is not read back");
     for (const token of [text, `SESS_ID_AT_${text}`]) {
-      const { state } = TOKENS.check("ann", token, RULES, 1000);
+      const { state } = TOKENS.check("ann", "$hash", token, RULES, 1000);
       if (state !== "invalid" && token !== OWN) throw new Error("a token that nobody made is good");
       seen(`token ${isToken(token)} ${state}`);
     }

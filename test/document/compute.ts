@@ -306,9 +306,9 @@ const KINDS: Readonly<Record<string, (of: Given) => Results>> = {
 
   "auth-token"(of) {
     const tokens = new AuthTokens(of.bytes("key"), noblePrimitives);
-    const [user, made] = [of.string("user"), of.number("made")];
-    const token = tokens.make(user, { id: of.bytes("session"), began: of.number("began") }, made);
-    if (tokens.check(user, token, { lifetime: 1, renewal: 1 }, made).state !== "valid")
+    const [user, hash, made] = [of.string("user"), of.string("hash"), of.number("made")];
+    const token = tokens.make(user, hash, { id: of.bytes("session"), began: of.number("began") }, made);
+    if (tokens.check(user, hash, token, { lifetime: 1, renewal: 1 }, made).state !== "valid")
       throw new Error("it is not good");
     return { token: `"${token}"` };
   },

@@ -125,6 +125,14 @@ test("connect-freq: new sessions are bounded, and what is over the bound costs n
   expect(world.listener.counters()["sessions-begun"]).toBe(3);
 });
 
+test("connect-freq: who is over the bound waits, and is in as soon as there is room", () => {
+  const { limits } = wholeConfig(TLS_CRYPT);
+  const world = new World(1, { config: { limits: { ...limits, connectFreq: { count: 1, seconds: 5 } } } });
+  const clients = [world.client("ann"), world.client("bob")];
+  expect(world.run(30_000, () => clients.every((client) => client.isUp))).toBe(true);
+  expect(world.listener.counters()["sessions-limited"]).toBeGreaterThan(0);
+});
+
 describe("those who are in the midst of a handshake", () => {
   test("are bounded in all, and one host that floods crowds itself out", () => {
     const world = new World(1);
@@ -282,4 +290,43 @@ test("a datagram with the number of a client that comes over a connection does n
   world.run(1000);
   expect([world.said("peer.down"), world.listener.counters()["peer-unknown"]]).toEqual([[], 3]);
   world.expectFlow(ann);
+});
+
+describe("passwords that are looked into", () => {
+  test("of one address are bounded; who is over that is told to come again, and others have room", () => {
+    const world = new World(1);
+    const place = world.newEndpoint();
+    const crowd = Array.from({ length: 40 }, (_, n) => `c${n}`);
+    for (const name of [...crowd, "ann"]) world.desk.withPassword.set(name, "pw");
+    const clients = crowd.map((name, n) => world.client(name, { endpoint: { ...place, port: 2000 + n } }));
+    world.run(5000);
+    expect(world.passwords.waiting).toBe(32);
+    expect(clients.filter(({ end }) => end !== undefined).map(({ end }) => end)).toMatchObject(
+      Array.from({ length: 8 }, () => ({ kind: "auth-failed", temporary: { backoff: 5 } })),
+    );
+    world.client("ann");
+    world.run(5000);
+    expect(world.passwords.waiting).toBe(33);
+    world.passwords.settle(world.now);
+    world.run(5000);
+    expect(world.listener.peers().length).toBe(33);
+    const late = world.client("ann", { endpoint: { ...place, port: 3000 } });
+    world.passwords.isPrompt = true;
+    expect(world.run(5000, () => late.isUp)).toBe(true);
+  });
+
+  test("of who has left are not, and where there is no room at all a client is told to come again", () => {
+    const world = new World(1);
+    for (const name of ["ann", "bob", "cid"]) world.desk.withPassword.set(name, "pw");
+    const ann = world.client("ann", { isStream: true });
+    world.passwords.room = 1;
+    expect(world.run(5000, () => world.passwords.waiting === 1)).toBe(true);
+    const bob = world.client("bob");
+    world.run(5000);
+    expect(bob.end).toMatchObject({ kind: "auth-failed", temporary: { backoff: 5 } });
+    world.disconnect(ann);
+    expect(world.passwords.waiting).toBe(0);
+    world.passwords.isPrompt = true;
+    world.joined("cid");
+  });
 });

@@ -14,7 +14,7 @@ test("a right password is told from a wrong one, in a turn of the loop; nobody's
   const passwords = new Passwords();
   const hash = await hashPassword("correct horse");
   const got: [string, number, boolean][] = [];
-  const ask = (name: string, of: string | undefined, password: string): void =>
+  const ask = (name: string, of: string | undefined, password: string): unknown =>
     passwords.verify(of, password, (now, isRight) => got.push([name, now, isRight]));
   ask("right", hash, "correct horse");
   ask("wrong", hash, "battery staple");
@@ -68,4 +68,49 @@ test("few are compared at once, the others wait in their order, and what finds n
   }
   await answers(passwords, 258, got);
   expect(got).toEqual(Array.from({ length: 258 }, (_, i) => i));
+});
+
+test("no hash is made before a password is asked for, and one that cannot be made ends nothing", async () => {
+  let hashes = 0;
+  const tools: PasswordTools = {
+    verify: async () => true,
+    hash: async () => {
+      hashes++;
+      throw new Error("no memory");
+    },
+  };
+  const passwords = new Passwords(tools);
+  expect(hashes).toBe(0);
+  const got: boolean[] = [];
+  for (let i = 0; i < 2; i++) passwords.verify(undefined, "x", (_now, isRight) => got.push(isRight));
+  await answers(passwords, 2, got);
+  expect([got, hashes]).toEqual([[false, false], 1]);
+});
+
+test("a question that is taken back is not looked into, and makes room", async () => {
+  const open: (() => void)[] = [];
+  const asked: string[] = [];
+  const tools: PasswordTools = {
+    verify: (password) => {
+      asked.push(password);
+      return new Promise((resolve) => open.push(() => resolve(true)));
+    },
+    hash: async () => "",
+  };
+  const passwords = new Passwords(tools);
+  const got: string[] = [];
+  const ask = (name: string) => passwords.verify("hash", name, () => got.push(name));
+  const back = Array.from({ length: 258 }, (_, i) => ask(`${i}`));
+  expect([ask("too many"), passwords.overflow]).toEqual([undefined, 1]);
+  for (const takeBack of back.slice(2)) takeBack?.();
+  expect(ask("last")).toBeDefined();
+  for (let i = 0; i < 3; i++) {
+    while (open.length <= i) await new Promise((resolve) => setImmediate(resolve));
+    open[i]!();
+  }
+  await answers(passwords, 3, got);
+  expect([got, asked]).toEqual([
+    ["0", "1", "last"],
+    ["0", "1", "last"],
+  ]);
 });

@@ -4,7 +4,7 @@
  */
 import { hashPassword } from "./password-hash.ts";
 
-/** Our choices: at once, so that memory is bounded, and waiting; of somebody who finds no room the handshake runs out of time. */
+/** Our choices: at once, so that memory is bounded, and waiting. */
 const AT_ONCE = 2;
 const MAX_WAITING = 256;
 
@@ -29,27 +29,35 @@ export class Passwords {
   overflow = 0;
   readonly #tools: PasswordTools;
   /** Of no user: what an unknown one is compared with. */
-  readonly #nobody: Promise<string>;
-  readonly #waiting: Question[] = [];
+  #nobody: Promise<string> | undefined;
+  #waiting: Question[] = [];
   readonly #answered: { readonly question: Question; readonly isRight: boolean }[] = [];
   #running = 0;
 
   constructor(tools: PasswordTools = TOOLS) {
     this.#tools = tools;
-    this.#nobody = tools.hash(crypto.randomUUID());
   }
 
   /**
    * @param hash a PHC string; undefined: there is no such user, and the answer is no, in the same time
-   * @param done called in {@link poll}, once; not at all where too many wait
+   * @param done called in {@link poll}, once
+   * @returns takes the question back, unless it is being looked into; undefined: too many wait
    */
-  verify(hash: string | undefined, password: string, done: (now: number, isRight: boolean) => void): void {
+  verify(
+    hash: string | undefined,
+    password: string,
+    done: (now: number, isRight: boolean) => void,
+  ): (() => void) | undefined {
     if (this.#waiting.length >= MAX_WAITING) {
       this.overflow++;
-      return;
+      return undefined;
     }
-    this.#waiting.push({ hash, password, done });
+    const question: Question = { hash, password, done };
+    this.#waiting.push(question);
     this.#begin();
+    return () => {
+      this.#waiting = this.#waiting.filter((each) => each !== question);
+    };
   }
 
   /** Says what was found out. */
@@ -75,13 +83,19 @@ export class Passwords {
     const { hash, password } = question;
     let isRight = false;
     try {
-      const found = await this.#tools.verify(password, hash ?? (await this.#nobody));
+      const found = await this.#tools.verify(password, hash ?? (await this.#nobodys()));
       isRight = found && hash !== undefined;
     } catch {
-      // A hash that cannot be one is nobody's password.
+      // A hash that cannot be one is nobody's password, and where none can be made for nobody the answer is the same.
     }
     this.#running--;
     this.#answered.push({ question, isRight });
     this.#begin();
+  }
+
+  /** Made when it is needed: a hash costs what a login does. */
+  #nobodys(): Promise<string> {
+    this.#nobody ??= this.#tools.hash(crypto.randomUUID());
+    return this.#nobody;
   }
 }

@@ -58,8 +58,8 @@ export class Attempts {
   }
 }
 
-/** Of IPv4 the address. */
-const placeOf = (from: IpAddress): string => (from.isIpv4 ? `${from.w3}` : `${from.w0} ${from.w1}`);
+/** Of IPv4 the address, of IPv6 the /64. */
+export const placeOf = (from: IpAddress): string => (from.isIpv4 ? `${from.w3}` : `${from.w0} ${from.w1}`);
 
 /** Seconds until all is forgiven. The clock may have been set back. */
 const left = ({ debt, at }: Failures, unixSeconds: number): number => Math.max(0, debt - Math.max(0, unixSeconds - at));

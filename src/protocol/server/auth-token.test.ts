@@ -6,6 +6,8 @@ import { AuthTokens, beginTokens, isToken, tokenKey } from "./auth-token.ts";
 const USER = "test user name";
 const RULES = { lifetime: 3000, renewal: 120 };
 const ZERO = new AuthTokens(new Uint8Array(32), noblePrimitives);
+/** OpenVPN's tokens are for whatever password. */
+const ANY = "";
 const base64 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, "base64"));
 
 /** Numbers of OpenVPN's test_auth_token.c. */
@@ -36,21 +38,21 @@ describe.each(VECTORS)("OpenVPN's own: $name", ({ secret, session, made, token }
   const tokens = new AuthTokens(tokenKey(secret), noblePrimitives);
 
   test("is made so", () => {
-    expect(tokens.make(USER, session, made)).toBe(token);
+    expect(tokens.make(USER, ANY, session, made)).toBe(token);
     expect(isToken(token)).toBe(true);
   });
 
   test("is good", () => {
-    expect(tokens.check(USER, token, RULES, made)).toEqual({ state: "valid", session });
+    expect(tokens.check(USER, ANY, token, RULES, made)).toEqual({ state: "valid", session });
   });
 
   test("is not good for another user, under another key, or changed anywhere", () => {
-    expect(tokens.check("test user nam", token, RULES, made)).toEqual({ state: "invalid" });
+    expect(tokens.check("test user nam", ANY, token, RULES, made)).toEqual({ state: "invalid" });
     const other = new AuthTokens(new Uint8Array(32).fill(0x31), noblePrimitives);
-    expect(other.check(USER, token, RULES, made)).toEqual({ state: "invalid" });
+    expect(other.check(USER, ANY, token, RULES, made)).toEqual({ state: "invalid" });
     for (let at = 0; at < token.length; at++) {
       const changed = `${token.slice(0, at)}${token[at] === "A" ? "B" : "A"}${token.slice(at + 1)}`;
-      expect(tokens.check(USER, changed, RULES, made)).toEqual({ state: "invalid" });
+      expect(tokens.check(USER, ANY, changed, RULES, made)).toEqual({ state: "invalid" });
     }
   });
 });
@@ -65,24 +67,33 @@ test.each([
   ["not where it was made before the login", 99_990, 100_000, "expired"],
 ] as const)("a token of a login at 100,000 is good %s (lifetime 3000, renewal 120)", (_, made, at, state) => {
   const session = { id: new Uint8Array(12).fill(7), began: 100_000 };
-  expect(ZERO.check(USER, ZERO.make(USER, session, made), RULES, at).state).toBe(state);
+  expect(ZERO.check(USER, ANY, ZERO.make(USER, ANY, session, made), RULES, at).state).toBe(state);
 });
 
 test("lifetime 0 never ends, and renewal 0 leaves it to the lifetime", () => {
   const session = { id: new Uint8Array(12), began: 100_000 };
-  const token = (made: number): string => ZERO.make(USER, session, made);
+  const token = (made: number): string => ZERO.make(USER, ANY, session, made);
   const forEver = { lifetime: 0, renewal: 120 };
-  expect(ZERO.check(USER, token(100_000_000), forEver, 100_000_100).state).toBe("valid");
-  expect(ZERO.check(USER, token(100_000), { lifetime: 3000, renewal: 0 }, 103_000).state).toBe("valid");
-  expect(ZERO.check(USER, token(100_000), { lifetime: 3000, renewal: 0 }, 103_001).state).toBe("expired");
+  expect(ZERO.check(USER, ANY, token(100_000_000), forEver, 100_000_100).state).toBe("valid");
+  expect(ZERO.check(USER, ANY, token(100_000), { lifetime: 3000, renewal: 0 }, 103_000).state).toBe("valid");
+  expect(ZERO.check(USER, ANY, token(100_000), { lifetime: 3000, renewal: 0 }, 103_001).state).toBe("expired");
+});
+
+test("one that was given for a password is good with that one alone", () => {
+  const session = { id: new Uint8Array(12), began: 0 };
+  const token = ZERO.make(USER, "$argon2id$one", session, 0);
+  const states = ["$argon2id$one", "$argon2id$other", ANY].map(
+    (hash) => ZERO.check(USER, hash, token, RULES, 10).state,
+  );
+  expect(states).toEqual(["valid", "invalid", "invalid"]);
 });
 
 test("one of a login without a name says so", () => {
   const session = { id: new Uint8Array(12), began: 0 };
-  const token = ZERO.make("", session, 0);
-  expect(ZERO.check(USER, token, RULES, 10).state).toBe("valid-empty-user");
-  expect(ZERO.check(USER, token, RULES, 1000).state).toBe("expired-empty-user");
-  expect(ZERO.check("", token, RULES, 10).state).toBe("valid");
+  const token = ZERO.make("", ANY, session, 0);
+  expect(ZERO.check(USER, ANY, token, RULES, 10).state).toBe("valid-empty-user");
+  expect(ZERO.check(USER, ANY, token, RULES, 1000).state).toBe("expired-empty-user");
+  expect(ZERO.check("", ANY, token, RULES, 10).state).toBe("valid");
 });
 
 test("a token is recognised by its beginning and its length (CVE-2026-13122: anything may stand there)", () => {
@@ -98,13 +109,13 @@ test("a token is recognised by its beginning and its length (CVE-2026-13122: any
     `SESS_ID_AT_${"A".repeat(76)}AA==`,
     `SESS_ID_AT_${"\0".repeat(80)}`,
   ];
-  for (const text of wrong) expect(ZERO.check(USER, text, RULES, 0)).toEqual({ state: "invalid" });
+  for (const text of wrong) expect(ZERO.check(USER, ANY, text, RULES, 0)).toEqual({ state: "invalid" });
   expect(wrong.slice(0, 5).map(isToken)).toEqual([false, false, false, false, false]);
 });
 
 test("times of 64 bits pass unchanged", () => {
   const session = beginTokens(seededRandom(1), 0x3_0000_0005);
-  const token = ZERO.make(USER, session, 0x3_0000_0009);
-  expect(ZERO.check(USER, token, RULES, 0x3_0000_0010)).toEqual({ state: "valid", session });
+  const token = ZERO.make(USER, ANY, session, 0x3_0000_0009);
+  expect(ZERO.check(USER, ANY, token, RULES, 0x3_0000_0010)).toEqual({ state: "valid", session });
   expect(beginTokens(seededRandom(2), 1).id).not.toEqual(session.id);
 });

@@ -3,7 +3,8 @@
  *
  *     SESS_ID_AT_ base64( session id (12)  began (8)  made (8)  HMAC-SHA256 (32) )       times in seconds
  *
- * The HMAC is over the user's name and what stands in front of it. A server keeps nothing of a token: whoever has the secret knows it.
+ * The HMAC is over the user's name, the hash of the password that it was given for (which OpenVPN leaves out: there a token outlives
+ * its password), and what stands in front of it. A server keeps nothing of a token: whoever has the secret knows it.
  */
 import { concat } from "../../lib/bytes.ts";
 import type { Random } from "../../lib/random.ts";
@@ -69,29 +70,32 @@ export class AuthTokens {
     this.#primitives = primitives;
   }
 
-  make(user: string, { id, began }: TokenSession, unixSeconds: number): string {
+  /** @param hash of the user's password; "": the token is for whatever password, as OpenVPN's are */
+  make(user: string, hash: string, { id, began }: TokenSession, unixSeconds: number): string {
     const head = new Uint8Array(MAC_AT);
     head.set(id);
     putTime(head, BEGAN_AT, began);
     putTime(head, MADE_AT, unixSeconds);
-    return PREFIX + encodeBase64(concat(head, this.#mac(user, head)));
+    return PREFIX + encodeBase64(concat(head, this.#mac(user, hash, head)));
   }
 
   /** Never throws. @param token one of {@link isToken}, or anything */
-  check(user: string, token: string, rules: TokenRules, unixSeconds: number): TokenCheck {
+  check(user: string, hash: string, token: string, rules: TokenRules, unixSeconds: number): TokenCheck {
     const bytes = isToken(token) ? decodeBase64(token.slice(PREFIX.length)) : undefined;
     if (bytes?.length !== TOKEN_BYTES) return INVALID;
     const head = bytes.subarray(0, MAC_AT);
     const mac = bytes.subarray(MAC_AT);
-    const isOfUser = equalConstantTime(this.#mac(user, head), mac);
-    if (!isOfUser && !equalConstantTime(this.#mac("", head), mac)) return INVALID;
+    const isOfUser = equalConstantTime(this.#mac(user, hash, head), mac);
+    if (!isOfUser && !equalConstantTime(this.#mac("", "", head), mac)) return INVALID;
     const session = { id: head.slice(0, ID_LEN), began: timeAt(head, BEGAN_AT) };
     const isGood = isInTime(session.began, timeAt(head, MADE_AT), rules, unixSeconds);
     return { state: `${isGood ? "valid" : "expired"}${isOfUser ? "" : "-empty-user"}`, session };
   }
 
-  #mac(user: string, head: Uint8Array): Uint8Array {
-    return this.#primitives.hmac("SHA256", this.#key, concat(encodeUtf8(user), head));
+  #mac(user: string, hash: string, head: Uint8Array): Uint8Array {
+    // Neither has a NUL in it.
+    const whose = hash === "" ? user : `${user}\0${hash}`;
+    return this.#primitives.hmac("SHA256", this.#key, concat(encodeUtf8(whose), head));
   }
 }
 

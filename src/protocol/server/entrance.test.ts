@@ -118,7 +118,14 @@ describe("names", () => {
     const bad = namedCertificate("c\u009b1\u202eevil");
     const judged = entrance.judge(NOW, login({ certificates: [bad] }), undefined, HOME) as { cause: string };
     expect(judged.cause).toContain('no file "c?1?evil" in ccd');
-    const before = { name: "c1", isSingle: true, user: undefined, fingerprint: undefined, token: undefined };
+    const before = {
+      name: "c1",
+      isSingle: true,
+      user: undefined,
+      hash: undefined,
+      fingerprint: undefined,
+      token: undefined,
+    };
     const changed = entranceOf(setup({})).judge(NOW, login({ certificates: [bad] }), before, HOME);
     expect(changed).toMatchObject({ cause: expect.stringContaining('to "c?1?evil"') });
   });

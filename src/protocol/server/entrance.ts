@@ -124,7 +124,7 @@ export class Entrance implements EntryDesk {
     this.#attempts.succeeded(user, from);
     const getsTokens = this.#setup.config.entry.token !== undefined;
     const token = getsTokens ? (identity.token ?? beginTokens(this.#ports.random, unixSeconds)) : undefined;
-    return this.#admit({ ...identity, token });
+    return this.#admit({ ...identity, hash, token });
   }
 
   /**
@@ -140,10 +140,11 @@ export class Entrance implements EntryDesk {
    * renegotiation and each `renewal` seconds.
    */
   token(unixSeconds: number, guest: Guest): string | undefined {
-    const { token, user } = guest;
-    if (token === undefined || user === undefined || this.untilToken(unixSeconds, guest) > 0) return undefined;
+    const { token, user, hash } = guest;
+    if (token === undefined || user === undefined || hash === undefined || this.untilToken(unixSeconds, guest) > 0)
+      return undefined;
     this.#guests.tokenMade(unixSeconds, guest);
-    return this.#tokens.make(user, token, unixSeconds);
+    return this.#tokens.make(user, hash, token, unixSeconds);
   }
 
   untilToken(unixSeconds: number, guest: Guest): number {
@@ -199,23 +200,24 @@ export class Entrance implements EntryDesk {
     return changed(earlier, identity) ?? this.#admit(identity);
   }
 
-  /** A token is as good as the password that it was given for, as long as the user is one. */
+  /** A token is as good as the password that it was given for, as long as the user has that one. */
   #byToken(unixSeconds: number, identity: Identity, token: string, earlier: Identity | undefined): Accept | Refuse {
     const { user = "" } = identity;
     const who = `the token of user "${printable(user)}"`;
     const rules = this.#setup.config.entry.token;
     if (rules === undefined)
       return refuse(TOKEN_INVALID, `${who} is none of this server's, which gives none (auth-gen-token)`);
-    const check = this.#tokens.check(user, token, rules, unixSeconds);
+    const hash = this.#setup.users?.get(user);
+    const check = this.#tokens.check(user, hash ?? "", token, rules, unixSeconds);
     if (check.state === "expired") return refuse(TOKEN_EXPIRED, `${who} is over; the client has to log in anew`);
+    if (hash === undefined)
+      return refuse(TOKEN_INVALID, `there is no user "${printable(user)}" in the file of users (users.txt)`);
     if (check.state !== "valid")
-      return refuse(TOKEN_INVALID, `${who} was not given by this server, or to another user`);
+      return refuse(TOKEN_INVALID, `${who} was not given by this server, or to another user, or for another password`);
     // OpenVPN: the session id must not change.
     if (earlier?.token !== undefined && !equalBytes(earlier.token.id, check.session.id))
       return refuse(TOKEN_INVALID, `${who} is of another session`);
-    if (this.#setup.users?.has(user) !== true)
-      return refuse("", `there is no user "${printable(user)}" in the file of users (users.txt) any more`);
-    return this.#admit({ ...identity, token: check.session });
+    return this.#admit({ ...identity, hash, token: check.session });
   }
 
   /** In a renegotiation nothing is guessed that is not known: others' wrong passwords do not end a session. */
@@ -260,6 +262,7 @@ export class Entrance implements EntryDesk {
       // An address of its own can be had once, also with duplicate-cn.
       isSingle: hasOwnAddress || (isOfSomebody && !entry.duplicateNames),
       user,
+      hash: undefined,
       fingerprint: found?.fingerprint,
       token,
     };
@@ -280,10 +283,12 @@ export class Entrance implements EntryDesk {
     return file?.isDisabled === true ? `${file.file}: disable keeps "${printable(name)}" out` : undefined;
   }
 
-  #mayStay({ name, user }: Guest): string | undefined {
+  #mayStay({ name, user, hash }: Guest): string | undefined {
     const { users } = this.#setup;
-    const isUnknown = user !== undefined && users !== undefined && !users.has(user);
-    return isUnknown ? `there is no user "${printable(user)}" in the file of users any more` : this.#closedTo(name);
+    if (user === undefined || users === undefined) return this.#closedTo(name);
+    const now = users.get(user);
+    if (now === undefined) return `there is no user "${printable(user)}" in the file of users any more`;
+    return now === hash ? this.#closedTo(name) : `the password of user "${printable(user)}" is another one now`;
   }
 
   #makeTokens(): AuthTokens {

@@ -65,6 +65,13 @@ export interface EntryDesk {
 }
 
 export interface PasswordPort {
-  /** @param done called once, later, within the loop; never within the call */
-  verify(hash: string | undefined, password: string, done: (now: number, isRight: boolean) => void): void;
+  /**
+   * @param done called once, later, within the loop; never within the call
+   * @returns takes the question back: nobody waits for the answer any more; undefined: too many wait, and it is not asked
+   */
+  verify(
+    hash: string | undefined,
+    password: string,
+    done: (now: number, isRight: boolean) => void,
+  ): (() => void) | undefined;
 }

@@ -443,7 +443,25 @@ describe("tokens", () => {
     const entrance = of(token);
     const password = entrance.token(NOW, enter(entrance))!;
     entrance.reload(NOW, setup({ users: new Map([["bob", ALICE_HASH]]), entry: { clientCert: "none", token } }));
-    expect(entrance.judge(NOW, { ...ALICE, password }, undefined, HOME)).toMatchObject({ kind: "refuse", reason: "" });
+    expect(entrance.judge(NOW, { ...ALICE, password }, undefined, HOME)).toMatchObject({
+      ...{ kind: "refuse", reason: "SESSION: token not valid" },
+      cause: expect.stringContaining("there is no user"),
+    });
+  });
+
+  test("end with the password that they were given for, and so does the session (OpenVPN lets it in until they are over)", () => {
+    const entrance = of(token);
+    const guest = enter(entrance);
+    const password = entrance.token(NOW, guest)!;
+    const to = (hash: string) => setup({ users: new Map([["alice", hash]]), entry: { clientCert: "none", token } });
+    expect(entrance.reload(NOW, to(ALICE_HASH)).gone).toEqual([]);
+    expect(entrance.reload(NOW, to(`${ALICE_HASH}2`)).gone).toEqual([
+      { guest, cause: 'the password of user "alice" is another one now' },
+    ]);
+    expect(entrance.judge(NOW, { ...ALICE, password }, undefined, HOME)).toMatchObject({
+      ...{ kind: "refuse", reason: "SESSION: token not valid" },
+      cause: expect.stringContaining("for another password"),
+    });
   });
 
   test("of the empty user are nobody's", () => {

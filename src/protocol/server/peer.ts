@@ -46,8 +46,8 @@ export class Peer {
   tokenAt = Number.POSITIVE_INFINITY;
   /** By which state of the server's certificates and lists the handshake that it began last is judged. */
   authority = 0;
-  /** Of the login that is being decided: an answer to an earlier one has no meaning. */
-  login = 0;
+  /** Takes the question of its password back that is being looked into: an answer to an earlier one has no meaning. */
+  takeBack: (() => void) | undefined;
 
   constructor(id: number, socket: number, link: PeerLink, now: number) {
     this.id = id;

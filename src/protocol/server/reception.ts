@@ -6,13 +6,18 @@ import type { ServerLimits } from "../config/server-types.ts";
 import type { TemporaryFailure } from "../control/message.ts";
 import { composePush } from "../push/compose.ts";
 import type { ClientLogin } from "../session/server.ts";
-import type { EntryDesk, PasswordPort } from "./entry.ts";
+import { placeOf } from "./attempts.ts";
+import type { AskPassword, EntryDesk, PasswordPort } from "./entry.ts";
 import type { Guest, Identity } from "./guest.ts";
 import type { Peer } from "./peer.ts";
 
 const FULL = "the server has as many clients as it takes";
 /** Our choice: so many seconds later somebody may have left. */
 const FULL_BACKOFF_S = 10;
+const BUSY = "the server has too many logins to look into";
+/** Our choices: so many passwords from one address are looked into or wait, and who is over that comes again so many seconds later. */
+const ASKED_OF_PLACE = 32;
+const BUSY_BACKOFF_S = 5;
 
 export interface ReceptionOptions {
   readonly desk: EntryDesk;
@@ -39,6 +44,8 @@ export class Reception {
   /** Who is in, by name. */
   readonly #byName = new Map<string, Set<Peer>>();
   #count = 0;
+  /** Passwords that are being found out, by where they come from. */
+  readonly #asked = new Map<string, number>();
 
   constructor(owner: ReceptionOwner, options: ReceptionOptions) {
     this.#owner = owner;
@@ -62,8 +69,8 @@ export class Reception {
 
   /** A peer's session asks for a verdict. */
   handle(now: number, peer: Peer, login: ClientLogin, isRenewal: boolean): void {
-    const serial = ++peer.login;
-    const { desk, passwords } = this.#options;
+    this.#forget(peer);
+    const { desk } = this.#options;
     const earlier = isRenewal ? peer.guest : undefined;
     const judgement = desk.judge(this.#owner.unixSeconds(), login, earlier, peer.link.endpoint.address);
     switch (judgement.kind) {
@@ -78,18 +85,8 @@ export class Reception {
           judgement.cause,
           judgement.temporary,
         );
-      case "password": {
-        const { user, password, hash } = judgement;
-        passwords.verify(hash, password, (at, isRight) => {
-          if (peer.login !== serial) return;
-          this.#owner.attend(at, peer, () => {
-            const verdict = desk.verified(this.#owner.unixSeconds(), judgement, isRight);
-            if (verdict.kind === "accept") this.#accept(at, peer, verdict.identity, isRenewal);
-            else this.#refuse(at, peer, user, verdict.reason, verdict.cause, verdict.temporary);
-          });
-        });
-        return;
-      }
+      case "password":
+        return this.#ask(now, peer, judgement, isRenewal);
     }
     judgement satisfies never;
   }
@@ -101,7 +98,7 @@ export class Reception {
 
   /** A peer leaves, whether it was in or not. */
   leave(peer: Peer): void {
-    peer.login++;
+    this.#forget(peer);
     const { guest } = peer;
     if (guest === undefined) return;
     peer.guest = undefined;
@@ -110,6 +107,47 @@ export class Reception {
     others?.delete(peer);
     if (others?.size === 0) this.#byName.delete(guest.name);
     this.#options.desk.release(this.#owner.unixSeconds(), guest);
+  }
+
+  /** One address does not take all the room that there is; who is in already is not kept out by others. */
+  #ask(now: number, peer: Peer, asked: AskPassword, isRenewal: boolean): void {
+    const { desk, passwords } = this.#options;
+    const { user, password, hash, from } = asked;
+    const place = placeOf(from);
+    const ofPlace = this.#asked.get(place) ?? 0;
+    const done = (): void => {
+      peer.takeBack = undefined;
+      const left = (this.#asked.get(place) ?? 0) - 1;
+      if (left > 0) this.#asked.set(place, left);
+      else this.#asked.delete(place);
+    };
+    let cancel: (() => void) | undefined;
+    if (isRenewal || ofPlace < ASKED_OF_PLACE)
+      cancel = passwords.verify(hash, password, (at, isRight) => {
+        if (peer.takeBack !== takeBack) return;
+        done();
+        this.#owner.attend(at, peer, () => {
+          const verdict = desk.verified(this.#owner.unixSeconds(), asked, isRight);
+          if (verdict.kind === "accept") this.#accept(at, peer, verdict.identity, isRenewal);
+          else this.#refuse(at, peer, user, verdict.reason, verdict.cause, verdict.temporary);
+        });
+      });
+    if (cancel === undefined) {
+      const cause = ofPlace < ASKED_OF_PLACE ? BUSY : `${ofPlace} logins from ${from} are looked into already`;
+      const temporary = { backoff: BUSY_BACKOFF_S, advance: "no" } as const;
+      return this.#refuse(now, peer, user, BUSY, cause, temporary);
+    }
+    const takeBack = (): void => {
+      done();
+      cancel?.();
+    };
+    peer.takeBack = takeBack;
+    this.#asked.set(place, ofPlace + 1);
+  }
+
+  /** Whatever is being found out for a peer is of no interest any more. */
+  #forget(peer: Peer): void {
+    peer.takeBack?.();
   }
 
   /** Tells a peer its next auth-token, if that is due (OpenVPN's check_send_auth_token). */

@@ -389,6 +389,7 @@ export class Server {
       const peer = this.#makeRoom(now, socket, from, i) && this.#enter(now, socket, source.peer(endpointOf(from, i)));
       if (!peer) return;
       this.#demux.arrive(peer.id, bytes.subarray(at + 1, at + CONTROL_HEADER_LEN), from, i, socket);
+      this.#strangers.begun(admission);
       this.#startSession(now, peer, admission);
       this.#handleRun(now, peer, rows, i, i + 1);
     } catch (error) {

@@ -8,6 +8,7 @@ const C1: StatusClient = {
     name: "c1",
     isSingle: true,
     user: undefined,
+    hash: undefined,
     fingerprint: undefined,
     token: undefined,
     since: 1_795_925_070,

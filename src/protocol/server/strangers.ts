@@ -79,12 +79,16 @@ export class Strangers {
     const admission = admit(this.#admission, bytes.slice(at, at + len), this.#nameOf(from, i), unixSeconds);
     if (typeof admission === "number") return admission;
     if (isReset) this.#answers.take(now);
-    if (admission.kind === "session") {
-      if (!this.#used.add(admission.resumed.ownSessionId)) return DROP_CONTROL_REPLAY;
-      // It was answered before, and is nobody who made its address up: that answer is not counted.
-      this.#answers.giveBack();
-    }
+    if (admission.kind === "session" && this.#used.has(admission.resumed.ownSessionId)) return DROP_CONTROL_REPLAY;
     return admission;
+  }
+
+  /** A session begins. Until then it may be asked for again, as by a client for which there was no room yet. */
+  begun(admission: Admission): void {
+    if (admission.kind !== "session") return;
+    this.#used.add(admission.resumed.ownSessionId);
+    // It was answered before, and is nobody who made its address up: that answer is not counted.
+    this.#answers.giveBack();
   }
 
   /** The first packet of a connection. @returns the drop code where it is nobody's */

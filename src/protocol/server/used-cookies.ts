@@ -11,13 +11,13 @@ export class UsedCookies {
   /** In the order in which they were used. */
   readonly #used = new Set<string>();
 
-  /** @returns false: it was used before */
-  add(cookie: Uint8Array): boolean {
-    const name = bytesToHex(cookie);
-    if (this.#used.has(name)) return false;
-    this.#used.add(name);
+  has(cookie: Uint8Array): boolean {
+    return this.#used.has(bytesToHex(cookie));
+  }
+
+  add(cookie: Uint8Array): void {
+    this.#used.add(bytesToHex(cookie));
     const [oldest] = this.#used;
     if (this.#used.size > REMEMBERED && oldest !== undefined) this.#used.delete(oldest);
-    return true;
   }
 }

@@ -27,7 +27,7 @@ export const ENTRY = [
       "that many guesses at once are no better than one after the other",
     ],
     ["if (!isRight || hash === undefined ||", "if (hash === undefined ||", "that the password is right"],
-    ["|| hash === undefined || this", "|| this", "that there is such a user"],
+    ["|| hash === undefined || this.#setup", "|| this.#setup", "that there is such a user"],
     [" || this.#setup.users?.get(user) !== hash", "", "that a password is of the file that is there now"],
     ["      this.#attempts.failed(unixSeconds, user, from);\n", "", "that wrong passwords are counted"],
     ["    this.#attempts.succeeded(user, from);\n", "", "that guesses elsewhere do not lock a user out"],
@@ -59,7 +59,21 @@ export const ENTRY = [
       "if (false as boolean)",
       "that a token is of its session",
     ],
-    ["if (this.#setup.users?.has(user) !== true)", "if (false as boolean)", "that a token ends with its user"],
+    [
+      "    if (hash === undefined)\n      return refuse(TOKEN_INVALID",
+      "    if (false as boolean)\n      return refuse(TOKEN_INVALID",
+      "that a token ends with its user",
+    ],
+    [
+      'const check = this.#tokens.check(user, hash ?? "", token',
+      'const check = this.#tokens.check(user, "", token',
+      "that a token ends with its password",
+    ],
+    [
+      "return now === hash ? this.#closedTo(name) :",
+      "return true ? this.#closedTo(name) :",
+      "that a reload ends sessions of another password",
+    ],
     [
       "const blocked = isRenewal ? undefined : this.#blocked(unixSeconds, user, from);\n    const hash",
       "const blocked = undefined;\n    const hash",
@@ -69,8 +83,8 @@ export const ENTRY = [
     ["if (clientFileNeeded && !hasOwnFile(clients, name))", "if (false as boolean)", "ccd-exclusive"],
     ["return file?.isDisabled === true ?", "return (false as boolean) ?", "disable"],
     [
-      "return isUnknown ? `there is no user",
-      "return (false as boolean) ? `there is no user",
+      "if (now === undefined) return `there is no user",
+      "if (false as boolean) return `there is no user",
       "that a reload ends who is no user any more",
     ],
     ['differs("user", earlier.user, now.user) ??\n', "", "that a session's user stays the same"],
@@ -108,12 +122,12 @@ export const ENTRY = [
   ),
   ...mutationsOf(
     "protocol/server/auth-token.ts",
-    ['if (!isOfUser && !equalConstantTime(this.#mac("", head), mac)) return INVALID;', "", "the HMAC of a token"],
+    ['if (!isOfUser && !equalConstantTime(this.#mac("", "", head), mac)) return INVALID;', "", "the HMAC of a token"],
     ["unixSeconds < made || ", "", "a token of the future"],
     [" || made < began", "", "a token that is older than its login"],
     ["  if (renewal > 0 && unixSeconds >= made + 2 * renewal) return false;\n", "", "a token that was not renewed"],
     ["return lifetime === 0 || unixSeconds <= began + lifetime;", "return true;", "the lifetime of tokens"],
-    ["concat(encodeUtf8(user), head)", "head", "that a token is its user's"],
+    ["concat(encodeUtf8(whose), head)", "head", "that a token is its user's"],
     ['${isOfUser ? "" : "-empty-user"}', "", "that a token without a user says so"],
   ),
   ...mutationsOf(

@@ -45,12 +45,8 @@ export const LISTENER = [
     "protocol/server/strangers.ts",
     ["if (isReset && !this.#answers.allows(now)) return LIMITED;", "", "connect-freq-initial"],
     ["    if (isReset) this.#answers.take(now);\n", "", "that answers count"],
-    [
-      "if (!this.#used.add(admission.resumed.ownSessionId)) return DROP_CONTROL_REPLAY;",
-      "",
-      "that a cookie begins one session",
-    ],
-    ["      this.#answers.giveBack();\n", "", "that a client that has come back does not count among strangers"],
+    ["    this.#used.add(admission.resumed.ownSessionId);\n", "", "that a cookie begins one session"],
+    ["    this.#answers.giveBack();\n", "", "that a client that has come back does not count among strangers"],
     ["return this.#sessions?.take(now) !== false;", "return true;", "connect-freq"],
   ),
   ...mutationsOf("protocol/server/used-cookies.ts", [
@@ -127,7 +123,7 @@ export const LISTENER = [
   ...mutationsOf(
     "protocol/server/reception.ts",
     [
-      "          if (peer.login !== serial) return;\n",
+      "        if (peer.takeBack !== takeBack) return;\n",
       "",
       "that a password's answer is about the login that it was asked for",
     ],
@@ -135,6 +131,16 @@ export const LISTENER = [
       "if (identity.isSingle) for (const older of this.named(name)) this.#owner.replace(now, older);",
       "",
       "that a newer session of a name takes the older one's place",
+    ],
+    [
+      "if (isRenewal || ofPlace < ASKED_OF_PLACE)",
+      "if (true as boolean)",
+      "that one address does not take all the room for passwords",
+    ],
+    [
+      "    this.#forget(peer);\n    const { guest } = peer;\n",
+      "    const { guest } = peer;\n",
+      "that the password of who has left is not looked into",
     ],
     ["if (this.#count >= limits.maxClients) {", "if (false as boolean) {", "max-clients"],
     ["    this.#options.desk.release(this.#owner.unixSeconds(), guest);\n", "", "that what a client had is given back"],

@@ -40,7 +40,14 @@ export class FakeDesk implements EntryDesk {
     if (reason !== undefined) return { kind: "refuse", reason, cause: `${name} may not: ${reason}` };
     if (earlier !== undefined && earlier.name !== name)
       return { kind: "refuse", reason: "another user", cause: `${name} is not ${earlier.name}` };
-    const identity: Identity = { name, isSingle: this.isSingle, user: name, fingerprint: undefined, token: undefined };
+    const identity: Identity = {
+      name,
+      isSingle: this.isSingle,
+      user: name,
+      hash: undefined,
+      fingerprint: undefined,
+      token: undefined,
+    };
     const hash = this.withPassword.get(name);
     if (hash === undefined) return { kind: "accept", identity };
     return {
@@ -97,10 +104,18 @@ export class FakeDesk implements EntryDesk {
 export class FakePasswords implements PasswordPort {
   /** The test does not say so: they are verified in the next turn. */
   isPrompt = false;
+  /** So many may wait. */
+  room = Number.POSITIVE_INFINITY;
   readonly #waiting: ((now: number) => void)[] = [];
 
-  verify(hash: string | undefined, password: string, done: (now: number, isRight: boolean) => void): void {
-    this.#waiting.push((now) => done(now, hash === password));
+  verify(hash: string | undefined, password: string, done: (now: number, isRight: boolean) => void) {
+    if (this.#waiting.length >= this.room) return undefined;
+    const answer = (now: number): void => done(now, hash === password);
+    this.#waiting.push(answer);
+    return () => {
+      const at = this.#waiting.indexOf(answer);
+      if (at >= 0) this.#waiting.splice(at, 1);
+    };
   }
 
   get waiting(): number {
