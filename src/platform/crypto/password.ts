@@ -95,7 +95,11 @@ export class Passwords {
 
   /** Made when it is needed: a hash costs what a login does. */
   #nobodys(): Promise<string> {
-    this.#nobody ??= this.#tools.hash(crypto.randomUUID());
+    this.#nobody ??= this.#tools.hash(crypto.randomUUID()).catch((error: unknown) => {
+      // The next one may find memory for it.
+      this.#nobody = undefined;
+      throw error;
+    });
     return this.#nobody;
   }
 }

@@ -202,7 +202,11 @@ export const TUNNEL = [
   ...mutationsOf(
     "platform/crypto/password.ts",
     ["isRight = found && hash !== undefined;", "isRight = found;", "that nobody's password is wrong"],
-    ["hash ?? (await this.#nobody)", 'hash ?? ""', "that a user who is not there costs the time of a wrong password"],
+    [
+      "hash ?? (await this.#nobodys())",
+      'hash ?? ""',
+      "that a user who is not there costs the time of a wrong password",
+    ],
     ["if (this.#waiting.length >= MAX_WAITING) {", "if (false as boolean) {", "the bound on logins that wait"],
     ["while (this.#running < AT_ONCE) {", "while (true as boolean) {", "the bound on logins at once"],
   ),
