@@ -169,3 +169,17 @@ test("what finds no room in a turn is counted, and no other datagram's source ch
   expect(calls.map(({ rows }) => [rows.length, rows[0]?.[2], rows[1023]?.[2]])).toEqual([[1024, 5000, 5423]]);
   expect(wan.drops.snapshot()).toEqual({ UdpQueueFull: 1200 - 1024 });
 });
+
+test("addresses that come and go make no more ports than there can be at once, and nothing is lost over them", () => {
+  listen();
+  const known = new Set<DatagramPort>();
+  for (let n = 0; n < 40; n++) {
+    const own = `2001:db8::1:${n}`;
+    wan.configure6(0, { addresses: [{ address: cidr(`${own}/64`) }], onLink: [cidr("2001:db8::/64")] });
+    for (const address of wan.v6.addressing.addresses) address.state = "usable";
+    receive(from4(CLIENT, 1), from6(CLIENT6, 2, own));
+    expect(calls.flatMap(({ rows }) => rows.map(([mark]) => mark))).toEqual([1, 2]);
+    for (const { port } of calls.splice(0)) known.add(port);
+  }
+  expect(known.size).toBe(17);
+});

@@ -64,7 +64,8 @@ export class UdpListener implements Listening, OpenSink {
 
   datagram(src: Int32Array, srcPort: number, dst: Int32Array, at: number, len: number): DropCode {
     for (const place of this.#places)
-      if (takes(place.config, dst)) return (place.find(dst) ?? this.#open(place, dst)).collect(src, srcPort, at, len);
+      if (takes(place.config, dst))
+        return (place.find(dst) ?? this.#open(place, dst))?.collect(src, srcPort, at, len) ?? Drop.UdpQueueFull;
     return Drop.UdpNoPort;
   }
 
@@ -78,10 +79,15 @@ export class UdpListener implements Listening, OpenSink {
     for (const { ports } of this.#places) for (const port of ports) port.rows.clear();
   }
 
-  #open({ config, ports }: Place, own: Int32Array): UdpPort {
-    const port = new UdpPort(this.#options.wan, this.#socket as UdpSocket, config, Int32Array.from(own));
-    // Addresses come and go; who has a way from one that is gone is answered from another.
-    if (ports.length === MAX_OWN) ports.shift();
+  /**
+   * Addresses come and go: the oldest port of which nothing waits is the new one's then, so that a receiver knows of no more ports than
+   * there can be addresses. Ways to clients go on from where they were. @returns undefined: something waits at each
+   */
+  #open({ config, ports }: Place, own: Int32Array): UdpPort | undefined {
+    const i = ports.length < MAX_OWN ? -1 : ports.findIndex(({ rows }) => rows.count === 0);
+    if (i < 0 && ports.length === MAX_OWN) return undefined;
+    const port = ports.splice(i, i < 0 ? 0 : 1)[0] ?? new UdpPort(this.#options.wan, this.#socket as UdpSocket, config);
+    port.own = Int32Array.from(own);
     ports.push(port);
     return port;
   }
@@ -110,17 +116,17 @@ class Place {
 /** What comes to one of our addresses, and what goes from it. */
 class UdpPort implements DatagramPort {
   readonly config: ListenConfig;
-  readonly own: Int32Array;
+  /** One of ours; none yet. */
+  own = new Int32Array(4);
   readonly rows = new Batch(ROWS);
   readonly #sources: Sources = { words: new Int32Array(4 * ROWS), port: new Uint16Array(ROWS) };
   readonly #wan: EthernetInterface;
   readonly #socket: UdpSocket;
 
-  constructor(wan: EthernetInterface, socket: UdpSocket, config: ListenConfig, own: Int32Array) {
+  constructor(wan: EthernetInterface, socket: UdpSocket, config: ListenConfig) {
     this.#wan = wan;
     this.#socket = socket;
     this.config = config;
-    this.own = own;
   }
 
   collect(src: Int32Array, srcPort: number, at: number, len: number): DropCode {
