@@ -59,6 +59,19 @@ test("of a server its clients' files and its users are checked as well, by the a
     const hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWhhc2hzb21laGFzaHNvbWVoYXNoc29tZWhhc2g";
     writeFileSync(join(folder, "users.txt"), `ann:${hash}\n`);
     expect(check(file).status).toBe(0);
+    // A profile in a folder of the configuration, which the file at its top names.
+    const top = mkdtempSync(join(tmpdir(), "morgana-check-"));
+    cpSync(folder, join(top, "vpn"), { recursive: true });
+    rmSync(join(top, "vpn/appliance.toml"));
+    rmSync(join(top, "vpn/users.txt"));
+    const inside = join(top, "vpn/server.conf");
+    expect(check(inside).err).toContain("verify-client-cert: none would let in");
+    writeFileSync(join(top, "users.txt"), `ann:${hash}\n`);
+    writeFileSync(join(top, "appliance.toml"), '[vpn]\nconfig = "vpn/server.conf"\n[server]\nusers = "users.txt"\n');
+    expect(check(inside).status).toBe(0);
+    writeFileSync(join(top, "appliance.toml"), '[vpn]\nconfig = "vpn/other.conf"\n[server]\nusers = "users.txt"\n');
+    expect(check(inside).status).toBe(1);
+    rmSync(top, { recursive: true });
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -1,9 +1,9 @@
 /** `morgana check`: parse and validate one OpenVPN file, print what it resolves to. */
-import { basename, dirname, join, normalize } from "node:path";
+import { basename, dirname, join, normalize, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { folderReader } from "../appliance/config-source.ts";
 import { SETTINGS_FILE, USERS_REMEDY } from "../appliance/profile.ts";
-import { parseSettings } from "../appliance/settings.ts";
+import { parseSettings, type SettingsResult } from "../appliance/settings.ts";
 import { readServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { readFileOrPipe, readPlainFile } from "../platform/sys/file.ts";
@@ -86,21 +86,38 @@ function checkFiles(config: DialConfig | ServerConfig): Told {
   return { problems: [...tls.problems, ...files.problems], warnings: [...tls.warnings, ...files.warnings] };
 }
 
-/** Whether there are users only an appliance.toml beside the profile says, which the appliance would go by. */
+/** Whether there are users only the appliance.toml says that the appliance would go by. */
 function checkServerFiles(config: ServerConfig): Told {
-  const reader = folderReader(dirname(config.file));
-  const toml = reader.read(SETTINGS_FILE);
-  const settings = toml instanceof Uint8Array ? parseSettings(SETTINGS_FILE, decodeUtf8(toml), "server") : undefined;
+  const top = topOf(config.file);
+  const reader = folderReader(top);
+  const settings = settingsIn(top);
   const name = settings?.settings.server.users;
   const origin = { file: SETTINGS_FILE, line: settings?.ok === true ? settings.usersLine : 1 };
   const users = name === undefined ? undefined : { name, origin };
-  const plain = { ...config, file: basename(config.file) };
+  const plain = { ...config, file: relative(top, config.file) };
   const { problems, warnings } = readServerFiles(plain, reader, users, USERS_REMEDY);
   // Of the profile itself they are said as all others are.
   const named = (each: ConfigProblem): ConfigProblem =>
-    each.origin.file === basename(config.file) ? { ...each, origin: { ...each.origin, file: config.file } } : each;
+    each.origin.file === plain.file ? { ...each, origin: { ...each.origin, file: config.file } } : each;
   const [wrong, told] = [problems.map(named), warnings.map(named)];
   return { problems: [...(settings?.ok === false ? settings.problems : []), ...wrong], warnings: told };
+}
+
+const settingsIn = (folder: string): SettingsResult | undefined => {
+  const toml = folderReader(folder).read(SETTINGS_FILE);
+  return toml instanceof Uint8Array ? parseSettings(SETTINGS_FILE, decodeUtf8(toml), "server") : undefined;
+};
+
+/** The top of the configuration: the profile's own folder, or one above it whose appliance.toml names the profile. */
+function topOf(file: string): string {
+  const own = dirname(file);
+  for (let folder = resolve(own), at = own; settingsIn(own) === undefined && dirname(folder) !== folder; ) {
+    folder = dirname(folder);
+    at = join(at, "..");
+    const named = settingsIn(at)?.settings.vpn.config;
+    if (named !== undefined && normalize(named) === relative(folder, resolve(file))) return at;
+  }
+  return own;
 }
 
 /** What the appliance would read too. A name with ".." may: a profile can lie in a folder of its config disk. */
