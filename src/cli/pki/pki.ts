@@ -15,7 +15,7 @@ import {
   timestampMetadata,
 } from "../../protocol/control/key-file.ts";
 import { noblePrimitives } from "../../protocol/control/noble-primitives.ts";
-import { DEFAULT_FILE, NOBODY } from "../../protocol/server/client-name.ts";
+import { DEFAULT_FILE, NOBODY } from "../../protocol/server/reserved-names.ts";
 import { usageError } from "../help.ts";
 import { DISK, KEPT, type NewText, PkiFolder, write } from "./folder.ts";
 import { type Entry, formatRegister } from "./register.ts";

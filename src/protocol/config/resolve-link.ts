@@ -23,13 +23,20 @@ interface Transport {
   readonly line: Line | undefined;
 }
 
-const PROTOCOLS: Readonly<Record<string, readonly [LinkProtocol, AddressFamily]>> = {
+type Protocols = Readonly<Record<string, readonly [LinkProtocol, AddressFamily]>>;
+
+/** Words of `proto` at either end. */
+export const COMMON_PROTOCOLS: Protocols = {
   udp: ["udp", "any"],
   udp4: ["udp", "ipv4"],
   udp6: ["udp", "ipv6"],
   tcp: ["tcp", "any"],
   tcp4: ["tcp", "ipv4"],
   tcp6: ["tcp", "ipv6"],
+};
+
+const PROTOCOLS: Protocols = {
+  ...COMMON_PROTOCOLS,
   "tcp-client": ["tcp", "any"],
   "tcp4-client": ["tcp", "ipv4"],
   "tcp6-client": ["tcp", "ipv6"],

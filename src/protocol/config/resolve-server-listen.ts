@@ -2,18 +2,13 @@
 import { parseIp } from "../../lib/ip.ts";
 import { type Line, printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
-import { portOf } from "./resolve-link.ts";
+import { COMMON_PROTOCOLS, portOf } from "./resolve-link.ts";
 import type { ListenConfig } from "./server-types.ts";
 import type { AddressFamily, LinkConfig, LinkProtocol } from "./types.ts";
 
 /** `tcp` is meant as tcp-server, as openvpn takes it beside `server`. */
-const PROTOCOLS: Readonly<Record<string, readonly [LinkProtocol, AddressFamily]>> = {
-  udp: ["udp", "any"],
-  udp4: ["udp", "ipv4"],
-  udp6: ["udp", "ipv6"],
-  tcp: ["tcp", "any"],
-  tcp4: ["tcp", "ipv4"],
-  tcp6: ["tcp", "ipv6"],
+const PROTOCOLS: typeof COMMON_PROTOCOLS = {
+  ...COMMON_PROTOCOLS,
   "tcp-server": ["tcp", "any"],
   "tcp4-server": ["tcp", "ipv4"],
   "tcp6-server": ["tcp", "ipv6"],

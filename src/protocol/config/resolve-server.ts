@@ -34,7 +34,7 @@ function checkMode(reader: Reader): void {
     reader.problem(mode, "server needs tls-server beside it");
 }
 
-/** Longest text of one option that a client takes (OpenVPN's OPTION_LINE_SIZE, and what one message has room for). */
+/** What is pushed to everybody, as written: each option in the form in which a client reads it. */
 function resolvePush(reader: Reader): string[] {
   const push: string[] = [];
   for (const line of reader.all("push")) {

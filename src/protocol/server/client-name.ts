@@ -5,11 +5,8 @@ import { X509Certificate } from "@peculiar/x509";
 import type { ClientFile } from "../config/server-types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
 import { userName } from "../exchange/certificate-name.ts";
+import { DEFAULT_FILE, NOBODY } from "./reserved-names.ts";
 
-/** Who has shown neither a certificate nor, where that names it, a user. OpenVPN's word, and that of its file. */
-export const NOBODY = "UNDEF";
-/** The file of whoever has none of its own (CCD_DEFAULT of OpenVPN's common.h). */
-export const DEFAULT_FILE = "DEFAULT";
 /** OpenVPN takes 64 bytes of each field of x509-username-field, and this of all together (verify_cert). */
 const MAX_NAME_BYTES = 255;
 

@@ -17,11 +17,12 @@ import type { ControlPrimitives } from "../ports.ts";
 import type { ClientLogin } from "../session/server.ts";
 import { Attempts } from "./attempts.ts";
 import { AuthTokens, beginTokens, isToken, type TokenSession, tokenKey } from "./auth-token.ts";
-import { certificateName, fileOf, hasOwnFile, NOBODY, remapped } from "./client-name.ts";
+import { certificateName, fileOf, hasOwnFile, remapped } from "./client-name.ts";
 import type { Accept, AskPassword, EntryDesk, Judgement, Refuse, Refused } from "./entry.ts";
 import type { Guest, Identity } from "./guest.ts";
 import { Guests } from "./guests.ts";
 import type { PoolLease } from "./pool.ts";
+import { NOBODY } from "./reserved-names.ts";
 import { MAX_LOGIN_BYTES } from "./user-name.ts";
 
 /** What of a server's configuration and files decides here. */

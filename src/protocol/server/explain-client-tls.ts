@@ -3,6 +3,7 @@ import { utc } from "../../lib/utc.ts";
 import { printable } from "../config/lexer.ts";
 import type { TlsConfig } from "../config/types.ts";
 import type { TlsFailure } from "../ports.ts";
+import { weak } from "../session/explain-tls.ts";
 
 export function explainClientTls(failure: TlsFailure, tls: TlsConfig, unixSeconds: number): string {
   switch (failure.kind) {
@@ -67,21 +68,15 @@ function certificate(failure: TlsFailure, tls: TlsConfig, unixSeconds: number): 
       return `${whose} may not be trusted for clients, as its TRUSTED CERTIFICATE block in ${ca} says`;
     case "EE_KEY_TOO_SMALL":
     case "CA_KEY_TOO_SMALL":
-      return `${whose} has a key that is too small: others may have broken it; it needs a new certificate ${weak(tls)}`;
+      return `${whose} has a key that is too small: others may have broken it; it needs a new certificate ${weak(tls, "server")}`;
     case "CA_MD_TOO_WEAK":
-      return `${whose} is signed with a digest that is too weak (SHA-1 or MD5): others may have forged it; it needs a new certificate ${weak(tls)}`;
+      return `${whose} is signed with a digest that is too weak (SHA-1 or MD5): others may have forged it; it needs a new certificate ${weak(tls, "server")}`;
     case "NO_CERTIFICATE":
       return "the client showed no certificate, and verify-client-cert wants one";
     default:
       return `${whose} does not verify (${failure.code}: ${failure.message})`;
   }
 }
-
-/** How what is too weak can be taken all the same. */
-const weak = (tls: TlsConfig): string =>
-  tls.certProfile === "preferred" || tls.certProfile === "suiteb"
-    ? `(tls-cert-profile ${tls.certProfile} asks for more than legacy)`
-    : '(or the server accepts weak ones: tls-cipher "DEFAULT:@SECLEVEL=0")';
 
 /** The client's own words about us, by TLS alert (RFC 8446 6.2). */
 function alert(code: string, tls: TlsConfig): string {

@@ -4,7 +4,7 @@
  */
 import { bytesToHex } from "@noble/hashes/utils.js";
 
-/** Our choice, more than can begin in the time that a cookie is good for, by far. */
+/** Our choice: of more sessions than these that begin while a cookie is good, the first ones' are forgotten, and may begin another. */
 const REMEMBERED = 4096;
 
 export class UsedCookies {

@@ -109,11 +109,11 @@ function certificate(failure: TlsFailure, tls: TlsConfig, unixSeconds: number): 
   }
 }
 
-/** How what is too weak can be taken all the same. */
-const weak = (tls: TlsConfig): string =>
+/** How what is too weak can be taken all the same. @param whose settings would have to */
+export const weak = (tls: TlsConfig, whose = "profile"): string =>
   tls.certProfile === "preferred" || tls.certProfile === "suiteb"
     ? `(tls-cert-profile ${tls.certProfile} asks for more than legacy)`
-    : '(or the profile accepts weak ones: tls-cipher "DEFAULT:@SECLEVEL=0")';
+    : `(or the ${whose} accepts weak ones: tls-cipher "DEFAULT:@SECLEVEL=0")`;
 
 /** The server's own words about us, by TLS alert (RFC 8446 6.2). */
 function alert(code: string, tls: TlsConfig): string {
