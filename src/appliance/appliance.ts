@@ -5,7 +5,9 @@
  * Commands (leave, reconnect, askForStatistics) come from signal handlers and buttons, where nobody would catch an error: they are
  * noted, and control() carries them out within the loop.
  */
+
 import { BoundedLog } from "../lib/bounded-log.ts";
+import { FailureLog } from "../lib/failure-log.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
@@ -51,7 +53,6 @@ const STATISTICS_EVERY_MS = 3_600_000;
 /** Longest goodbye: the exit notify and its repetitions. */
 const LEAVE_WITHIN_MS = 3000;
 const REVIVE_AFTER_MS = 5000;
-const SAY_FAILURE_AGAIN_MS = 60_000;
 const NEVER = Number.POSITIVE_INFINITY;
 const REACH_CHANGED =
   "what clients reach has changed (server.lan, server.internet, or a pushed redirect-gateway); it counts from the next start on";
@@ -59,6 +60,7 @@ const REACH_CHANGED =
 export class Appliance implements Turns {
   readonly #options: ApplianceOptions;
   readonly #log: Log;
+  readonly #failures: FailureLog;
   readonly #path: RouterPath;
   readonly #wan: WanSide;
   /** undefined: there is no LAN. */
@@ -76,7 +78,6 @@ export class Appliance implements Turns {
   /** It says goodbye, until then at the latest. */
   #leaveBy = NEVER;
   #done = false;
-  #failure = { text: "", at: Number.NEGATIVE_INFINITY };
   /** When another end takes the place of one that failed. */
   #reviveAt = NEVER;
 
@@ -84,6 +85,7 @@ export class Appliance implements Turns {
   constructor(options: ApplianceOptions) {
     this.#options = options;
     this.#log = options.log;
+    this.#failures = new FailureLog(options.log);
     const { now, memory, log, wan, lan, loaded, state } = options;
     const { settings } = loaded;
     const heard = new BoundedLog(log);
@@ -172,12 +174,7 @@ export class Appliance implements Turns {
 
   failed(now: number, error: unknown, during: Part): void {
     this.#path.discard();
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    // The same failure at every turn would fill the log.
-    if (text !== this.#failure.text || now >= this.#failure.at + SAY_FAILURE_AGAIN_MS) {
-      this.#failure = { text, at: now };
-      this.#log.write("error", "internal.error", text);
-    }
+    this.#failures.write(now, error);
     if (now >= this.#leaveBy) this.#done = true;
     // A packet that failed is gone, but a timer or an event would fail again.
     else if (during === "control") this.#giveUpEnd(now);

@@ -5,6 +5,7 @@
  * Commands (leave, reconnect, askForStatistics) come from signal handlers: they are noted, and control() carries them out.
  */
 import { BoundedLog } from "../lib/bounded-log.ts";
+import { FailureLog } from "../lib/failure-log.ts";
 import type { Log } from "../lib/log.ts";
 import { Arena } from "../lib/slab.ts";
 import { findDecompressors } from "../platform/compression/decompressors.ts";
@@ -39,7 +40,6 @@ const TURN_PACKETS = 256;
 /** Longest goodbye: the exit notify and its repetitions. */
 const LEAVE_WITHIN_MS = 3000;
 const REVIVE_AFTER_MS = 5000;
-const SAY_FAILURE_AGAIN_MS = 60_000;
 /** Addresses and routes change one after the other: looked at when so long nothing has changed. */
 const SETTLE_MS = 300;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -60,6 +60,7 @@ export class HostClient implements HostEnd {
   hasFailed = false;
   readonly #options: HostClientOptions;
   readonly #log: Log;
+  readonly #failures: FailureLog;
   readonly #heard: BoundedLog;
   readonly #side: KernelTun;
   readonly #network: TunNetwork;
@@ -86,12 +87,12 @@ export class HostClient implements HostEnd {
   #leaveCause: string | undefined;
   #leaveBy = NEVER;
   #done = false;
-  #failure = { text: "", at: Number.NEGATIVE_INFINITY };
 
   constructor(options: HostClientOptions) {
     this.#options = options;
     const { memory, log, device, poller, journal, config } = options;
     this.#log = log;
+    this.#failures = new FailureLog(log);
     this.#heard = new BoundedLog(log);
     const hostChanges = new Changes(log, journal);
     const ref = { index: device.index, name: device.name };
@@ -175,12 +176,7 @@ export class HostClient implements HostEnd {
   failed(now: number, error: unknown, during: Part): void {
     this.#side.discard();
     this.#scratch.reset();
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    // The same failure at every turn would fill the log.
-    if (text !== this.#failure.text || now >= this.#failure.at + SAY_FAILURE_AGAIN_MS) {
-      this.#failure = { text, at: now };
-      this.#log.write("error", "internal.error", text);
-    }
+    this.#failures.write(now, error);
     if (now >= this.#leaveBy) this.#done = true;
     // A packet that failed is gone, but a timer or an event would fail again.
     else if (during === "control") this.#giveUpDialer(now);

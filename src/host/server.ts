@@ -2,6 +2,7 @@
  * The server on the kernel of this machine: the listener between ports of the kernel and a tun device. Nothing but a signal ends it,
  * and what it needs to begin with: its device, its addresses, one port.
  */
+import { FailureLog } from "../lib/failure-log.ts";
 import type { Log } from "../lib/log.ts";
 import { Arena } from "../lib/slab.ts";
 import { findDecompressors } from "../platform/compression/decompressors.ts";
@@ -32,7 +33,6 @@ export const HOST_SERVER_BYTES = TUN_DEVICE_BYTES + SERVED_TUN_BYTES + SERVER_PO
 const TURN_PACKETS = 256;
 /** Clients are told that the server leaves; longer than that nobody waits for them. */
 const LEAVE_WITHIN_MS = 4000;
-const SAY_FAILURE_AGAIN_MS = 60_000;
 const KEY_BYTES = 32;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -54,6 +54,7 @@ export class HostServer implements HostEnd {
   hasFailed = false;
   readonly #options: HostServerOptions;
   readonly #log: Log;
+  readonly #failures: FailureLog;
   readonly #network: TunNetwork;
   readonly #side: ServedTun;
   readonly #ports: KernelPorts;
@@ -66,13 +67,13 @@ export class HostServer implements HostEnd {
   #leaveCause: string | undefined;
   #leaveBy = NEVER;
   #done = false;
-  #failure = { text: "", at: Number.NEGATIVE_INFINITY };
 
   /** @throws UnusableTls where own material cannot be used */
   constructor(options: HostServerOptions) {
     this.#options = options;
     const { memory, log, device, poller, journal, profile } = options;
     this.#log = log;
+    this.#failures = new FailureLog(log);
     const hostChanges = new Changes(log, journal);
     this.#network = new TunNetwork({
       device: { index: device.index, name: device.name },
@@ -163,12 +164,7 @@ export class HostServer implements HostEnd {
   failed(now: number, error: unknown, _during: Part): void {
     this.#side.discard();
     this.#scratch.reset();
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    // The same failure at every turn would fill the log.
-    if (text !== this.#failure.text || now >= this.#failure.at + SAY_FAILURE_AGAIN_MS) {
-      this.#failure = { text, at: now };
-      this.#log.write("error", "internal.error", text);
-    }
+    this.#failures.write(now, error);
     if (now >= this.#leaveBy) this.#done = true;
   }
 
