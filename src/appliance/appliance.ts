@@ -5,7 +5,6 @@
  * Commands (leave, reconnect, askForStatistics) come from signal handlers and buttons, where nobody would catch an error: they are
  * noted, and control() carries them out within the loop.
  */
-
 import { BoundedLog } from "../lib/bounded-log.ts";
 import { FailureLog } from "../lib/failure-log.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
