@@ -44,7 +44,7 @@ describe.skipIf(NO_WORLD)("over TCP", () => {
     return folder;
   };
   const carries = async (): Promise<void> =>
-    expect(await world.lanHost<{ ok: number }>("download", [SITE, 4 * MIB, 2], 60)).toMatchObject({
+    expect(await world.lanHost<{ ok: number }>("download", [SITE, 5 * MIB, 2], 60)).toMatchObject({
       ok: 2,
       failed: [],
     });
