@@ -5,7 +5,11 @@ export function connectionConfig(config: DialConfig, { own }: Remote): DialConfi
   const common = {
     link: own.link ?? config.link,
     proxy: own.proxy ?? config.proxy,
-    retry: { ...config.retry, connectTimeout: own.connectTimeout ?? config.retry.connectTimeout },
+    retry: {
+      ...config.retry,
+      connectTimeout: own.connectTimeout ?? config.retry.connectTimeout,
+      connectRetry: own.connectRetry ?? config.retry.connectRetry,
+    },
     exitNotify: own.exitNotify ?? config.exitNotify,
     data: { ...config.data, fragment: "fragment" in own ? own.fragment : config.data.fragment },
     tunnel: { ...config.tunnel, ...own.sizes },

@@ -416,7 +416,7 @@ test("the side is told what the tunnel is; what it sends is sealed, and what com
 });
 
 test("the local port that is in use is said, and tried again", () => {
-  const bed = new DialerBed({ config: { link: { localPort: 1, float: false } } });
+  const bed = new DialerBed({ config: { link: { localPort: 1, streamPort: 1, float: false } } });
   bed.dialer.networkUp(bed.now);
   bed.until(() => bed.now > 30_000);
   expect(bed.lines.filter((line) => line.includes("the local port 1 is in use")).length).toBeGreaterThan(2);
@@ -432,7 +432,7 @@ test("a name's address that cannot be a server's is passed over for its next one
 });
 
 test("a link that cannot be made costs one address of a name, not all of them", () => {
-  const config = { link: { localPort: 1, float: false }, remotes: [{ ...REMOTE, host: "vpn.example" }] };
+  const config = { link: { localPort: 1, streamPort: 1, float: false }, remotes: [{ ...REMOTE, host: "vpn.example" }] };
   const bed = new DialerBed({ config });
   bed.names.known.set("vpn.example", ["192.0.2.1", "192.0.2.2"]);
   bed.dialer.networkUp(bed.now);
@@ -596,7 +596,7 @@ test("an address of the profile that cannot be a server's is never dialled", () 
 });
 
 describe("a server that answers from another address", () => {
-  const FLOAT = { config: { link: { localPort: undefined, float: true } } };
+  const FLOAT = { config: { link: { localPort: undefined, streamPort: undefined, float: true } } };
 
   test("is followed there once its packets prove that it is the server", () => {
     const bed = new DialerBed(FLOAT);

@@ -294,14 +294,15 @@ export class Dialer {
     }
     const { links, random } = this.#options;
     const { protocol } = remote;
-    const { proxy, listen } = config;
+    const { proxy, listen, link: own } = config;
     const to = { address, port: proxy?.port ?? remote.port };
     if (listen?.protocol === "tcp") return this.#listen(now, to);
     const problem = listen && this.#callers.listen(now, to);
     if (problem !== undefined) return this.#cannotListen(now, problem);
     const receiver = this.#receiver(() => attempt);
     const over = {
-      ...{ protocol, remote: to, ...config.link, longest: longestOf(config) },
+      ...{ protocol, remote: to, float: own.float, longest: longestOf(config) },
+      localPort: protocol === "tcp" || proxy !== undefined ? own.streamPort : own.localPort,
       proxy: proxy && {
         dialogue: proxyDialogue(proxy, remote, address, random),
         server: { address: server ?? address, port: remote.port },

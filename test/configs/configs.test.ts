@@ -113,6 +113,7 @@ describe("valid profiles", () => {
     expect(http?.own).toMatchObject({
       link: { localPort: undefined, float: true },
       connectTimeout: 9,
+      connectRetry: { initial: 7, max: 20 },
       proxy: {
         ...{ kind: "http", host: "192.0.2.1", port: 3128, method: "basic", version: "1.1" },
         ...{ agent: "Mozilla/5.0 (X11)", headers: [["X-Office", "seat 12"]] },
@@ -120,7 +121,7 @@ describe("valid profiles", () => {
       },
     });
     expect(socks?.own).toMatchObject({
-      link: { localPort: 5000, float: false },
+      link: { localPort: 5000, streamPort: 5000, float: false },
       exitNotify: 2,
       wrap: { kind: "tls-auth", direction: 0 },
       sizes: { mtu: 1400, mssFix: { size: 1300, mode: "payload" } },

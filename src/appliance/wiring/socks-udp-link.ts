@@ -52,7 +52,7 @@ export class SocksUdpLink implements Link, TcpUser, DialOwner {
     const { request, tcp } = options;
     const { dialogue, server } = request.proxy;
     this.#options = options;
-    this.#dial = new StreamDial(tcp, request.remote, dialogue, this);
+    this.#dial = new StreamDial(tcp, request.remote, dialogue, this, undefined);
     this.#header = Uint8Array.of(0, 0, 0, ...writeAddress(server));
     this.overhead = (this.isIpv6 ? UDP_OVERHEAD.ipv6 : UDP_OVERHEAD.ipv4) + this.#header.length;
   }

@@ -40,18 +40,28 @@ export class StreamDial implements TcpUser {
   readonly #tcp: Tcp;
   readonly #dialogue: ProxyDialogue | undefined;
   readonly #owner: DialOwner;
+  readonly #localPort: number | undefined;
   #connection: Connection | undefined;
 
-  constructor(tcp: Tcp, remote: Endpoint, dialogue: ProxyDialogue | undefined, owner: DialOwner) {
+  /** @param localPort that connections are begun from; undefined: any */
+  constructor(
+    tcp: Tcp,
+    remote: Endpoint,
+    dialogue: ProxyDialogue | undefined,
+    owner: DialOwner,
+    localPort: number | undefined,
+  ) {
     this.#tcp = tcp;
     this.remote = remote;
     this.#dialogue = dialogue;
     this.#owner = owner;
+    this.#localPort = localPort;
   }
 
   /** @returns why no connection can be begun, in words */
   connect(now: number): string | undefined {
-    const connection = this.#tcp.connect(now, this.remote, OPTIONS);
+    const connection = this.#tcp.connect(now, this.remote, OPTIONS, this.#localPort);
+    if (connection === "no-port" && this.#localPort !== undefined) return `the local port ${this.#localPort} is in use`;
     if (typeof connection === "string") return PROBLEMS[connection];
     connection.user = this;
     this.#connection = connection;

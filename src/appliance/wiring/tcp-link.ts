@@ -39,7 +39,7 @@ export class TcpLink implements Link, TcpUser, DialOwner {
   constructor(options: TcpLinkOptions) {
     const { request, tcp } = options;
     this.#options = options;
-    this.#dial = new StreamDial(tcp, request.remote, request.proxy?.dialogue, this);
+    this.#dial = new StreamDial(tcp, request.remote, request.proxy?.dialogue, this, request.localPort);
     this.overhead = this.isIpv6 ? TCP_OVERHEAD.ipv6 : TCP_OVERHEAD.ipv4;
   }
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { addr } from "../testing/bed.ts";
 import { Dialogue, PEER } from "../testing/tcp-dialogue.ts";
-import { CONNECTED, ENDED } from "./connection.ts";
+import { CONNECTED, type Connection, ENDED } from "./connection.ts";
 
 describe("we begin", () => {
   test("SYN offers MSS, window scale, SACK and timestamps; the answer is acknowledged (RFC 9293 3.5)", () => {
@@ -48,6 +48,39 @@ describe("we begin", () => {
     t.expect(". 1 ack 1");
     t.write(c, 948);
     t.expect("P. 1:949 ack 1");
+  });
+
+  test("from the port that is asked for, which is in use as long as the connection is, and not in TIME-WAIT (RFC 6191)", () => {
+    const t = new Dialogue();
+    const begin = () => t.tcp.connect(t.now, { address: addr(PEER), port: t.peerPort }, {}, 1194);
+    const again = (first?: string): Connection => {
+      const c = begin();
+      if (typeof c === "string") throw new Error(c);
+      t.send();
+      if (first !== undefined) t.expect(first);
+      t.expect("S 0");
+      t.push("S. 0 ack 1 win 60000 mss 1460 sackok ts");
+      t.expect(". 1 ack 1");
+      expect([t.localPort, c.localPort, c.state]).toEqual([1194, 1194, "ESTABLISHED"]);
+      return c;
+    };
+    const first = again();
+    expect(begin()).toBe("no-port");
+    const [isn, stamp] = [t.iss, t.lastTsVal];
+    t.advance(5);
+    first.close();
+    t.send();
+    t.expect("F. 1 ack 1");
+    t.push("F. 1 ack 2");
+    t.expect(". 2 ack 2");
+    expect(t.tcp.census.timeWait).toBe(1);
+    t.advance(5);
+    const second = again();
+    // Nothing that is late of the first is of the second.
+    expect([(t.iss - isn) | 0, (t.lastTsVal - stamp) | 0].every((ahead) => ahead > 2)).toBe(true);
+    expect(t.tcp.census).toEqual({ connections: 1, halfOpen: 0, timeWait: 0 });
+    second.abort();
+    again("R. 1 ack 1");
   });
 
   test("SYN is sent again after 1, 3, 7, ... s (RFC 6298 2.1, 5.5) and given up after 127 s: timed out", () => {

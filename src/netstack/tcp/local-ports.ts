@@ -16,7 +16,8 @@ export class LocalPorts {
   readonly #random: Random;
   readonly #flows: FlowTable;
   readonly #isListening: (port: number) => boolean;
-  readonly #reserved = new Set<number>();
+  /** How many connections each has. */
+  readonly #reserved = new Map<number, number>();
   #owners: readonly PortOwner[] = [];
 
   constructor(random: Random, flows: FlowTable, isListening: (port: number) => boolean) {
@@ -38,11 +39,20 @@ export class LocalPorts {
       tuple[TUPLE_PORTS] = (port << 16) | remotePort;
       if (this.#isListening(port) || this.#flows.find(tuple) !== 0) continue;
       if (this.#owners.length === 0) return port;
-      if (!takePort(this.#owners, PROTO_TCP, port, false)) continue;
-      this.#reserved.add(port);
+      if (this.#reserved.has(port) || !takePort(this.#owners, PROTO_TCP, port, false)) continue;
+      this.#reserved.set(port, 1);
       return port;
     }
     return 0;
+  }
+
+  /** Takes the one port that will do, which a translator gives up for it; its tuple is free. @returns false: it is given away for good */
+  takeFixed(port: number): boolean {
+    if (this.#isListening(port)) return false;
+    const count = this.#reserved.get(port) ?? 0;
+    if (count === 0 && !this.claim(port)) return false;
+    if (this.#owners.length > 0) this.#reserved.set(port, count + 1);
+    return true;
   }
 
   /** Takes a port to accept connections on, which a translator gives up for it. @returns false: it is given away for good */
@@ -57,7 +67,9 @@ export class LocalPorts {
 
   /** Nobody here has the port any more. */
   release(port: number): void {
-    if (this.#reserved.delete(port)) this.#giveBack(port);
+    const count = this.#reserved.get(port) ?? 0;
+    if (count > 1) this.#reserved.set(port, count - 1);
+    else if (this.#reserved.delete(port)) this.#giveBack(port);
   }
 
   #giveBack(port: number): void {

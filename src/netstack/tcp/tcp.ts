@@ -157,8 +157,16 @@ export class Tcp {
     for (let c = listener.accept(); c !== undefined; c = listener.accept()) c.abort();
   }
 
-  /** Begins a connection. CONNECTED or ENDED follows. The caller closes or aborts it in the end. */
-  connect(now: number, remote: Endpoint, options: ConnectionOptions = {}): Connection | ConnectProblem {
+  /**
+   * Begins a connection. CONNECTED or ENDED follows. The caller closes or aborts it in the end.
+   * @param localPort that it is begun from; undefined: any
+   */
+  connect(
+    now: number,
+    remote: Endpoint,
+    options: ConnectionOptions = {},
+    localPort?: number,
+  ): Connection | ConnectProblem {
     const e = this.#engine;
     const ip = remote.address.isIpv4 ? this.#v4 : this.#v6;
     const tuple = this.#tuple;
@@ -166,7 +174,10 @@ export class Tcp {
     tuple.set([w0, w1, w2, w3], TUPLE_REMOTE);
     if (ip === undefined || !ip.source(tuple)) return "no-address";
     if (e.open >= this.#limit) return "full";
-    const port = this.#ports.take(tuple, remote.port);
+    const port =
+      localPort === undefined
+        ? this.#ports.take(tuple, remote.port)
+        : this.#takeFixed(now, tuple, remote.port, localPort);
     if (port === 0) return "no-port";
     const row = e.flows.add(tuple, FLOW_CONNECTION);
     if (row === 0) {
@@ -312,6 +323,22 @@ export class Tcp {
   }
 
   /** Makes the connection of a handshake that is over. */
+  /** @returns the port, 0: it is in use. What is left of a connection between the same ends gives way to the new one. */
+  #takeFixed(now: number, tuple: Int32Array, remotePort: number, port: number): number {
+    const e = this.#engine;
+    tuple[TUPLE_PORTS] = (port << 16) | remotePort;
+    const row = e.flows.find(tuple);
+    if (row !== 0) {
+      const before = e.connections[row];
+      // The numbers of the new one go on from a clock, and so do its timestamps, which tell what is late (RFC 6191 2, RFC 7323 5).
+      if (e.flows.kind[row] === FLOW_TIME_WAIT) this.#timeWait.remove(row);
+      // Its reset goes first.
+      else if (before?.isAborted === true) transmit(e, before, now);
+      else return 0;
+    }
+    return this.#ports.takeFixed(port) ? port : 0;
+  }
+
   #promote(now: number, listener: ListenSocket, ip: IpPort, row: number, shake: Handshake): boolean {
     const e = this.#engine;
     if (e.open >= this.#limit) return false;

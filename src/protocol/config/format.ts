@@ -109,10 +109,11 @@ function writeRemotes(out: Output, config: DialConfig): void {
 }
 
 function writeOwn(out: Output, own: Remote["own"]): void {
-  const { link, proxy, connectTimeout, exitNotify, wrap, sizes, fragment } = own;
+  const { link, proxy, connectTimeout, connectRetry, exitNotify, wrap, sizes, fragment } = own;
   if (link) writeLink(out, link, "client", false);
   writeProxy(out, proxy);
   out.value("connect-timeout", connectTimeout);
+  writeConnectRetry(out, connectRetry);
   out.value("explicit-exit-notify", exitNotify);
   if (wrap) writeWrap(out, wrap);
   if (fragment) writeFragment(out, fragment);
@@ -149,14 +150,18 @@ const fileOf = (login: UserPass | undefined): string | undefined =>
 function writeRetry(out: Output, retry: RetryConfig): void {
   out.flag("remote-random", retry.remoteRandom);
   out.flag("remote-random-hostname", retry.remoteRandomHostname);
-  if (retry.connectRetry) out.line("connect-retry", retry.connectRetry.initial, retry.connectRetry.max);
+  writeConnectRetry(out, retry.connectRetry);
   out.line("connect-timeout", retry.connectTimeout);
+}
+
+function writeConnectRetry(out: Output, connectRetry: RetryConfig["connectRetry"]): void {
+  if (connectRetry) out.line("connect-retry", connectRetry.initial, connectRetry.max);
 }
 
 function writeLink(out: Output, link: LinkConfig, role: Role, mayBeUnbound: boolean): void {
   // A server is always bound.
   if (link.localPort === undefined && role !== "server") out.flag("nobind", mayBeUnbound);
-  else out.line("lport", link.localPort ?? 0);
+  else out.line(link.streamPort === undefined && role !== "server" ? "port" : "lport", link.localPort ?? 0);
   out.flag("float", link.float);
 }
 

@@ -22,7 +22,7 @@ import { resolveLocalOptions } from "./resolve-tunnel.ts";
 import { type Decision, decideRole, PROFILE_OF } from "./role.ts";
 import { plainLine, type Selection, selectLines, shownName } from "./select.ts";
 import type { ListenConfig } from "./server-types.ts";
-import type { Config, ConfigOf, ConfigResult, DialConfig, Remote, Role } from "./types.ts";
+import type { Config, ConfigOf, ConfigResult, DialConfig, LinkConfig, Remote, Role } from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
 export interface ParseOptions<R extends Role> {
@@ -215,16 +215,21 @@ function resolveOwn(
   const link = resolveLink(all, end);
   // A key of the block has the direction that the block says.
   const wrap = resolveWrap(block, data.auth, "client");
+  const { connectRetry } = resolveRetry(block);
   return {
-    ...((link.localPort !== outer.localPort || link.float !== outer.float) && { link }),
+    ...(!isSameLink(link, outer) && { link }),
     ...(proxy && { proxy }),
     ...(hasOne("connect-timeout", "server-poll-timeout") && { connectTimeout: resolveRetry(all).connectTimeout }),
+    ...(connectRetry && { connectRetry }),
     ...(hasOne("explicit-exit-notify") && { exitNotify: resolveExitNotify(all) }),
     ...(wrap && { wrap }),
     ...(hasFragment && { fragment }),
     ...(hasOne("tun-mtu", "tun-mtu-max", "mssfix", "fragment") && { sizes: resolveSizes(all, fragment) }),
   };
 }
+
+const isSameLink = (a: LinkConfig, b: LinkConfig): boolean =>
+  a.localPort === b.localPort && a.streamPort === b.streamPort && a.float === b.float;
 
 /** A client is told its settings by the server, unless it is one end of a point-to-point tunnel that says tls-client alone. */
 function pulls(reader: Reader): boolean {

@@ -245,10 +245,12 @@ function withoutProxy(reader: Reader, problem: string): void {
   }
 }
 
-export const resolveLink = (reader: Reader, role: Role): LinkConfig => ({
-  localPort: resolveLocalPort(reader, role),
-  float: reader.has("float"),
-});
+export function resolveLink(reader: Reader, role: Role): LinkConfig {
+  const localPort = resolveLocalPort(reader, role);
+  // OpenVPN's options.c, options_postprocess_mutate_ce.
+  const isAsked = role === "server" || ["bind", "lport", "local"].some((name) => reader.has(name));
+  return { localPort, streamPort: isAsked ? localPort : undefined, float: reader.has("float") };
+}
 
 /** The local port, or undefined for any. OpenVPN's rule: a client binds only where a line asks for it, the others always. */
 function resolveLocalPort(reader: Reader, role: Role): number | undefined {

@@ -42,6 +42,7 @@ export interface ConnectionConfig {
   readonly link: LinkConfig;
   readonly proxy: ProxyConfig;
   readonly connectTimeout: number;
+  readonly connectRetry: NonNullable<RetryConfig["connectRetry"]>;
   readonly exitNotify: number;
   readonly wrap: ControlWrap;
   readonly sizes: TunnelSizes;
@@ -188,6 +189,8 @@ export interface MssFix {
 export interface LinkConfig {
   /** lport/port with bind; undefined = any port (nobind). */
   readonly localPort: number | undefined;
+  /** The same for a connection, and for datagrams through a proxy: any port unless a line asks for one. */
+  readonly streamPort: number | undefined;
   /** The peer may go on from another address, once it has proved that it is the peer. */
   readonly float: boolean;
 }

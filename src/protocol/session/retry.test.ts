@@ -65,6 +65,22 @@ test("connect-retry: the given wait, after five retries doubling to the longest 
   expectJittered(times(p, silence, 9), [5000, 5000, 5000, 5000, 5000, 5000, 10_000, 20_000, 30_000]);
 });
 
+test("connect-retry of a <connection> block: after an attempt at its server, as openvpn", () => {
+  const own = { connectRetry: { initial: 20, max: 40 } };
+  const remotes = [remote("a"), { ...remote("b"), own }];
+  const p = new RetryPolicy(remotes, { remoteRandom: false, connectRetry: { initial: 5, max: 30 } }, seededRandom(1));
+  // A round ends with b.
+  expectJittered(times(p, silence, 4), [500, 20_000, 500, 20_000]);
+  p.succeeded(0);
+  expectJittered([p.ended({ kind: "server-exit" }, 1000)], [5000]);
+  const alone = new RetryPolicy(
+    [{ ...remote("b"), own }],
+    { remoteRandom: false, connectRetry: undefined },
+    seededRandom(1),
+  );
+  expectJittered(times(alone, silence, 8), [20_000, 20_000, 20_000, 20_000, 20_000, 20_000, 40_000, 40_000]);
+});
+
 describe("refused credentials", () => {
   test("60 s, doubling to 15 min; a success forgets them", () => {
     const p = policy();

@@ -4,7 +4,7 @@
  *
  * - another remote, or another address of the same name, is tried after a moment; after a full round the wait grows,
  *   with jitter, to at most 8 s; with `connect-retry` in the profile as OpenVPN does it: the given wait five times, then
- *   doubling to the given longest one
+ *   doubling to the given longest one; that of a `<connection>` block counts after an attempt at its server
  * - a tunnel that lasted is tried again after a second; one that ended soon counts as an attempt that failed, because a server
  *   that lets everybody in and ends each session at once would else be asked without end
  * - refused credentials, of the server or of a proxy, wait 60 s, doubling to 15 minutes, because accounts get locked;
@@ -32,12 +32,20 @@ const MEND_MAX_MS = 60_000;
 const AUTH_FIRST_MS = 60_000;
 const AUTH_MAX_MS = 15 * 60_000;
 
+/** Waits of ms: the first, the longest, and how many there are until they grow. */
+interface Pace {
+  readonly first: number;
+  readonly max: number;
+  readonly steady: number;
+}
+const OWN_PACE: Pace = { first: SILENCE_FIRST_MS, max: SILENCE_MAX_MS, steady: 0 };
+
 export class RetryPolicy {
   readonly #random: Random;
   readonly #remotes: readonly Remote[];
-  readonly #first: number;
-  readonly #max: number;
-  readonly #steady: number;
+  readonly #common: Pace;
+  /** Of the remote whose attempt ended last. */
+  #pace: Pace;
   #remote = 0;
   #address = 0;
   #addresses = 1;
@@ -51,9 +59,8 @@ export class RetryPolicy {
     const { remoteRandom, connectRetry } = retry;
     this.#random = random;
     this.#remotes = remoteRandom ? shuffled(remotes, random) : remotes;
-    this.#first = connectRetry ? connectRetry.initial * 1000 : SILENCE_FIRST_MS;
-    this.#max = connectRetry ? connectRetry.max * 1000 : SILENCE_MAX_MS;
-    this.#steady = connectRetry ? RETRIES_BEFORE_SLOWING : 0;
+    this.#common = connectRetry ? paceOf(connectRetry) : OWN_PACE;
+    this.#pace = this.#common;
   }
 
   /** What to try next: a remote, and which of its addresses (to be taken modulo how many there are). */
@@ -86,6 +93,8 @@ export class RetryPolicy {
     const wasUp = this.#upAt !== undefined;
     const lasted = this.#upAt !== undefined && now - this.#upAt >= LASTED_MS;
     this.#upAt = undefined;
+    const own = this.#remotes[this.#remote]?.own.connectRetry;
+    this.#pace = own ? paceOf(own) : this.#common;
     if (lasted) {
       this.#rounds = 0;
       this.#refusals = 0;
@@ -132,7 +141,7 @@ export class RetryPolicy {
         return this.#advance(false) ? this.#jitter(grown(MEND_FIRST_MS, MEND_MAX_MS, this.#rounds++)) : NEXT_REMOTE_MS;
     }
     outcome satisfies never;
-    return this.#max;
+    return this.#pace.max;
   }
 
   #refused(end: SessionEnd & { readonly kind: "auth-failed" }): number {
@@ -167,7 +176,8 @@ export class RetryPolicy {
   }
 
   #slowDown(): number {
-    return this.#jitter(grown(this.#first, this.#max, Math.max(0, this.#rounds++ - this.#steady)));
+    const { first, max, steady } = this.#pace;
+    return this.#jitter(grown(first, max, Math.max(0, this.#rounds++ - steady)));
   }
 
   #slowDownLogins(): number {
@@ -179,6 +189,12 @@ export class RetryPolicy {
     return Math.round(ms - randomBelow(this.#random, Math.max(1, Math.floor(ms / 4))));
   }
 }
+
+const paceOf = ({ initial, max }: NonNullable<RetryConfig["connectRetry"]>): Pace => ({
+  first: initial * 1000,
+  max: max * 1000,
+  steady: RETRIES_BEFORE_SLOWING,
+});
 
 const grown = (first: number, max: number, times: number): number => Math.min(max, first * 2 ** Math.min(times, 20));
 

@@ -23,7 +23,7 @@ export function wholeConfig(wrap: ControlWrap, change: Partial<WholeConfig> = {}
     role: "server",
     file: "server.conf",
     device: "tun",
-    link: { localPort: 1194, float: true },
+    link: { localPort: 1194, streamPort: 1194, float: true },
     control: {
       ...{ wrap: own, replayWindow, handWindow: 60, tlsTimeout: 2, tranWindow: 3600 },
       ...{ renegSec: { max: 0, min: 0 }, renegBytes: 0, renegPkts: 0 },
