@@ -1,6 +1,8 @@
 /** The end of a client, or of a tunnel of two: one dialer after the other, of which each goes on where the one before was as long as the configuration is the same. */
 
+import { formatMac } from "../lib/mac.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
+import { machineInfo } from "../platform/machine.ts";
 import type { DialConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { DialHistory } from "../tunnel/history.ts";
@@ -31,6 +33,7 @@ export class Dialing {
       links: path.links,
       ports: path.ports,
       resolver: this.#resolver,
+      machine: () => machineInfo(formatMac({ hi: path.wan.link.macHi, lo: path.wan.link.macLo })),
     });
     return {
       get left() {

@@ -16,6 +16,7 @@ import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import { TUN_DEVICE_BYTES } from "../platform/dev/tun.ts";
 import type { Part } from "../platform/loop.ts";
+import { defaultRouteMac, machineInfo } from "../platform/machine.ts";
 import { RouteMonitor } from "../platform/net/route-monitor.ts";
 import type { DialConfig } from "../protocol/config/types.ts";
 import type { Decompressors } from "../protocol/ports.ts";
@@ -292,6 +293,7 @@ export class HostClient implements HostEnd {
       log: this.#log,
       random: systemRandom,
       unixSeconds: () => Math.floor(Date.now() / 1000),
+      machine: () => machineInfo(defaultRouteMac()),
     });
     this.#dialer.networkUp(now);
   }

@@ -37,6 +37,7 @@ export interface Libcrypto {
   HMAC_Update(context: number, data: number, length: number): number;
   HMAC_Final(context: number, mac: number, macLengthAt: number): number;
   CRYPTO_memcmp(a: number, b: number, length: number): number;
+  OpenSSL_version(type: number): number;
   OPENSSL_init_crypto(options: number, settings: number): number;
   HMAC(
     digest: number,
@@ -83,6 +84,7 @@ export function libcrypto(): Libcrypto {
     HMAC_Update: { args: [ptr, ptr, u64_fast], returns: i32 },
     HMAC_Final: { args: [ptr, ptr, ptr], returns: i32 },
     CRYPTO_memcmp: { args: [ptr, ptr, u64_fast], returns: i32 },
+    OpenSSL_version: { args: [i32], returns: pointer },
     OPENSSL_init_crypto: { args: [u64_fast, ptr], returns: i32 },
   });
   // Before anything else is called: later calls would read the configuration file.

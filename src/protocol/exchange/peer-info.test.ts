@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { parseConfig } from "../config/parse.ts";
 import type { ClientConfig } from "../config/types.ts";
 import { type Decompressors, NO_DECOMPRESSORS } from "../ports.ts";
-import { clientPeerInfo, IV_PROTO, optionsString, optionsStringValue } from "./peer-info.ts";
+import { clientPeerInfo, IV_PROTO, type MachineInfo, optionsString, optionsStringValue } from "./peer-info.ts";
 
 const CA = "<ca>\n-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n</ca>\n";
 function config(lines: readonly string[] = []): ClientConfig {
@@ -100,4 +100,20 @@ describe("what is announced of compression is what openvpn 2.6 announces (comp.c
     expect(announced(["comp-lzo"], { ...BOTH, lz4: undefined })).toEqual(["LZO", "COMP_STUB", "COMP_STUBv2"]);
     expect(announced(["comp-lzo"], NO_DECOMPRESSORS)).toEqual(STUBS);
   });
+});
+
+test("push-peer-info: what is known of the machine is told, and nothing of it without", () => {
+  const machine = { hardwareAddress: "52:54:00:12:34:56", tlsLibrary: "OpenSSL 3.0.1\nIV_PROTO=1", kernelRelease: "6.1.0" };
+  const info = (known: MachineInfo, ...lines: string[]): string[] => {
+    const { data, tunnel, peerInfo: own } = config(lines);
+    const text = clientPeerInfo(data, tunnel, own, NO_DECOMPRESSORS, false, true, known);
+    return text.split("\n").filter((line) => /^IV_(HWADDR|SSL|PLAT_VER|PROTO=1$)/.test(line));
+  };
+  expect(info(machine)).toEqual([]);
+  expect(info(machine, "push-peer-info")).toEqual([
+    "IV_HWADDR=52:54:00:12:34:56",
+    "IV_SSL=OpenSSL 3.0.1IV_PROTO=1",
+    "IV_PLAT_VER=6.1.0",
+  ]);
+  expect(info({ kernelRelease: "6.1.0" }, "push-peer-info")).toEqual(["IV_PLAT_VER=6.1.0"]);
 });

@@ -44,11 +44,23 @@ export const IV_PROTO_P2P =
   IV_PROTO_DYN_TLS_CRYPT |
   IV_PROTO_DATA_EPOCH;
 
-/** @param decompressors what can be read of what the server compresses */
 /** Sent without push-peer-info too, as by openvpn. */
 export const GUI_VERSION = "IV_GUI_VER";
 
-/** @param canAnswer the profile has an answer to a question of the server */
+/** What is told of the machine with push-peer-info (OpenVPN's ssl.c, push_peer_info); what is not known is left out. */
+export interface MachineInfo {
+  /** MAC address of the interface that leads to the internet, in lower case with colons. */
+  readonly hardwareAddress?: string | undefined;
+  /** The library of TLS, as it calls itself. */
+  readonly tlsLibrary?: string | undefined;
+  /** The kernel's release, as uname says it. */
+  readonly kernelRelease?: string | undefined;
+}
+
+/**
+ * @param decompressors what can be read of what the server compresses
+ * @param canAnswer the profile has an answer to a question of the server
+ */
 export function clientPeerInfo(
   data: DataConfig,
   tunnel: TunnelConfig,
@@ -56,6 +68,7 @@ export function clientPeerInfo(
   decompressors: Decompressors,
   canAnswer: boolean,
   isPulling = true,
+  machine: MachineInfo = {},
 ): string {
   const lines = [
     `IV_VER=morgana-${product.version}`,
@@ -68,6 +81,10 @@ export function clientPeerInfo(
     ...compressionInfo(data, decompressors),
     `IV_SSO=${["webauth", "openurl", ...(canAnswer ? ["crtext"] : [])].join(",")}`,
   ];
+  const { hardwareAddress, tlsLibrary, kernelRelease } = machine;
+  if (peerInfo.pushPeerInfo && hardwareAddress !== undefined) lines.push(`IV_HWADDR=${hardwareAddress}`);
+  if (peerInfo.pushPeerInfo && tlsLibrary !== undefined) lines.push(`IV_SSL=${tlsLibrary}`);
+  if (peerInfo.pushPeerInfo && kernelRelease !== undefined) lines.push(`IV_PLAT_VER=${kernelRelease}`);
   for (const [name, value] of peerInfo.variables)
     if (peerInfo.pushPeerInfo || name === GUI_VERSION) lines.push(`${name}=${value}`);
   return lines.map((line) => `${line.replace(/[\0\n]/g, "")}\n`).join("");

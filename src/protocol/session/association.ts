@@ -40,6 +40,7 @@ import {
 import type { ExchangeFailure } from "../exchange/failure.ts";
 import type { KeyExchange, KeyExchangeEvent } from "../exchange/key-exchange.ts";
 import type { KeyMethodText } from "../exchange/key-method.ts";
+import type { MachineInfo } from "../exchange/peer-info.ts";
 import { Rekey } from "../exchange/rekey.ts";
 import type { ControlPrimitives, Decompressors, TlsContext } from "../ports.ts";
 import { dataKey, type Side } from "../side.ts";
@@ -89,6 +90,8 @@ export interface AssociationStart {
   readonly resumed?: { readonly ownSessionId: Uint8Array; readonly peerSessionId: Uint8Array } | undefined;
   /** A server that knows where its client is: it sends its reset without waiting for the client's. */
   readonly begins?: boolean | undefined;
+  /** What the peer is told of this machine, if the profile has push-peer-info. */
+  readonly machine?: MachineInfo | undefined;
   /** Tests start with a key that is nearly used up. */
   readonly keyUse?: AeadKeyUse | undefined;
 }

@@ -95,6 +95,7 @@ export class ClientSession implements DialSession {
         ports.decompressors,
         config.login?.answer !== undefined,
         config.pull !== undefined,
+        start.machine,
       ),
     }));
   }

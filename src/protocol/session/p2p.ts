@@ -73,7 +73,7 @@ export class P2pSession implements DialSession {
       options: optionsString("server", data, tunnel, control.wrap, start.link.isStream),
       user: undefined,
       password: undefined,
-      peerInfo: clientPeerInfo(data, tunnel, peerInfo, decompressors, false, false),
+      peerInfo: clientPeerInfo(data, tunnel, peerInfo, decompressors, false, false, start.machine),
     }));
   }
 
