@@ -116,7 +116,9 @@ export const weak = (tls: TlsConfig, whose = "profile"): string =>
     : `(or the ${whose} accepts weak ones: tls-cipher "DEFAULT:@SECLEVEL=0")`;
 
 /** The server's own words about us, by TLS alert (RFC 8446 6.2). */
-function alert(code: string, tls: TlsConfig): string {
+const alert = (code: string, tls: TlsConfig): string => `${causeOfAlert(code, tls)} (alert ${code})`;
+
+function causeOfAlert(code: string, tls: TlsConfig): string {
   const own = tls.cert?.label ?? tls.pkcs12?.label ?? "cert";
   switch (code) {
     case "unknown_ca":
@@ -137,7 +139,7 @@ function alert(code: string, tls: TlsConfig): string {
     case "insufficient_security":
       return `client and server share no TLS cipher or group, or the server wants a client certificate (${offer(tls)})`;
     default:
-      return `the server refuses the TLS handshake (alert ${code})`;
+      return "the server refuses the TLS handshake";
   }
 }
 
