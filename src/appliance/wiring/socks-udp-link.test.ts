@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { Batch } from "../../lib/batch.ts";
 import { parseIp } from "../../lib/ip.ts";
 import { Arena } from "../../lib/slab.ts";
-import { TcpPair } from "../../netstack/testing/tcp-pair.ts";
+import { type LinkOptions, TcpPair } from "../../netstack/testing/tcp-pair.ts";
 import type { LinkEnd } from "../../protocol/session/events.ts";
 import { Socks5Dialogue } from "../../tunnel/proxy/socks5.ts";
 import { WanLinks } from "./wan-links.ts";
@@ -15,8 +15,13 @@ const origin = { file: "x", line: 1 };
 const NO_LOGIN = [5, 0];
 
 /** @param answers of the proxy, each to one message of ours; the last one is followed by nothing @returns how the link ends */
-function endOf(...answers: readonly (readonly number[])[]): LinkEnd | "open" | undefined {
-  const pair = new TcpPair({ pages: 512 });
+const endOf = (...answers: readonly (readonly number[])[]): LinkEnd | "open" | undefined => outcome({}, answers).end;
+
+function outcome(
+  options: LinkOptions,
+  answers: readonly (readonly number[])[],
+): { end: LinkEnd | "open" | undefined; overheads: number[] } {
+  const pair = new TcpPair({ pages: 512, ...options });
   const { a } = pair;
   const stream = { arena: new Arena(a.slab, a.scratchAt, a.scratchAt + (64 << 10)), rows: new Batch(64) };
   const links = new WanLinks({ wan: a.it, tcp: a.tcp, stream, lan: () => LAN });
@@ -45,6 +50,7 @@ function endOf(...answers: readonly (readonly number[])[]): LinkEnd | "open" | u
     },
   );
   if (typeof link === "string") throw new Error(link);
+  const overheads = [link.overhead];
   let peer = listener?.accept();
   let said = 0;
   const heard = new Uint8Array(1024);
@@ -57,8 +63,9 @@ function endOf(...answers: readonly (readonly number[])[]): LinkEnd | "open" | u
     }
     return end !== undefined;
   }, 5000);
+  overheads.push(link.overhead);
   link.close();
-  return end;
+  return { end, overheads };
 }
 
 const relayAt = (...address: readonly number[]): number[] => [5, 0, 0, 1, ...address, 4, 0];
@@ -73,6 +80,16 @@ test("a relay is taken where a server could be, and nowhere else", () => {
     [255, 255, 255, 255],
   ])
     expect(endOf(NO_LOGIN, relayAt(...address))).toEqual(refused("no address of a host"));
+});
+
+test("a relay may have an address of another family than its proxy, if the WAN has one of that family", () => {
+  const [ipv4, ipv6] = [28 + 10, 48 + 10];
+  expect(outcome({ family: 6 }, [NO_LOGIN, relayAt(203, 0, 113, 9)])).toEqual({ end: "open", overheads: [ipv6, ipv4] });
+  const relay6 = [5, 0, 0, 4, 0x20, 1, 0xd, 0xb8, ...Array(11).fill(0), 9, 4, 0];
+  expect(endOf(NO_LOGIN, relay6)).toEqual({
+    kind: "proxy-failed",
+    text: "names a relay that is of IPv6, and the WAN has no IPv6 address",
+  });
 });
 
 test("a login that the proxy refuses ends as that, not as any failure", () => {

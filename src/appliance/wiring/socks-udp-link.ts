@@ -37,7 +37,6 @@ export interface SocksUdpLinkOptions {
 
 export class SocksUdpLink implements Link, TcpUser, DialOwner {
   readonly isStream = false;
-  readonly overhead: number;
   readonly #options: SocksUdpLinkOptions;
   readonly #dial: StreamDial;
   /** What is put in front of each packet. */
@@ -54,7 +53,6 @@ export class SocksUdpLink implements Link, TcpUser, DialOwner {
     this.#options = options;
     this.#dial = new StreamDial(tcp, request.remote, dialogue, this, undefined);
     this.#header = Uint8Array.of(0, 0, 0, ...writeAddress(server));
-    this.overhead = (this.isIpv6 ? UDP_OVERHEAD.ipv6 : UDP_OVERHEAD.ipv4) + this.#header.length;
   }
 
   /** @returns why not, in words */
@@ -66,8 +64,13 @@ export class SocksUdpLink implements Link, TcpUser, DialOwner {
     return this.#udp !== undefined;
   }
 
+  /** Of the relay, once it is known: it may have an address of another family than the proxy. */
   get isIpv6(): boolean {
-    return !this.#dial.remote.address.isIpv4;
+    return !(this.#udp?.endpoint(0) ?? this.#dial.remote).address.isIpv4;
+  }
+
+  get overhead(): number {
+    return (this.isIpv6 ? UDP_OVERHEAD.ipv6 : UDP_OVERHEAD.ipv4) + this.#header.length;
   }
 
   get mtu(): number {

@@ -7,7 +7,7 @@ import type { ListenSocket } from "../../netstack/tcp/listen-socket.ts";
 import { bytesOf } from "../../netstack/testing/bed.ts";
 import { type LinkOptions, TcpPair } from "../../netstack/testing/tcp-pair.ts";
 import type { LinkEnd } from "../../protocol/session/events.ts";
-import type { Link } from "../../tunnel/link.ts";
+import type { Link, LinkReceiver } from "../../tunnel/link.ts";
 import { WanLinks } from "./wan-links.ts";
 
 const PORT = 1194;
@@ -28,7 +28,7 @@ class LinkBed {
   readonly #listener: ListenSocket | undefined;
   readonly #arena: Arena;
 
-  constructor(options: LinkOptions = {}, port = PORT) {
+  constructor(options: LinkOptions = {}, port = PORT, localPort?: number) {
     this.pair = new TcpPair({ pages: 512, ...options });
     const { a } = this.pair;
     this.#arena = new Arena(a.slab, a.scratchAt, a.scratchAt + STREAM);
@@ -38,7 +38,7 @@ class LinkBed {
     const remote = { address: this.pair.address, port };
     const link = this.links.open(
       this.pair.now,
-      { protocol: "tcp", remote, localPort: undefined, float: false, longest: 4096 },
+      { protocol: "tcp", remote, localPort, float: false, longest: 4096 },
       {
         opened: () => this.opened++,
         narrowed: () => {},
@@ -103,10 +103,32 @@ class LinkBed {
   }
 }
 
+const QUIET: LinkReceiver = {
+  opened() {},
+  narrowed() {},
+  unreachable() {},
+  ended() {},
+  handleRows() {},
+  looksLikeAnswer: () => false,
+};
+
 /** A packet as it is on a stream. */
 const framed = (first: number, len: number): number[] => [len >> 8, len & 255, first, ...new Array(len - 1).fill(0)];
 
 describe.each([4, 6] as const)("over IPv%d", (family) => {
+  test("the connection begins at the port that is asked for, of which there is one", () => {
+    const bed = new LinkBed({ family }, PORT, 1194).open();
+    expect(bed.peer?.remote.port).toBe(1194);
+    const request = {
+      protocol: "tcp",
+      remote: bed.link.endpoint(0),
+      localPort: 1194,
+      float: false,
+      longest: 4096,
+    } as const;
+    expect(bed.links.open(bed.pair.now, request, QUIET)).toBe("the local port 1194 is in use");
+  });
+
   test("packets go behind their lengths, in their order; headers are counted as openvpn does", () => {
     const bed = new LinkBed({ family }).open();
     expect([bed.link.isStream, bed.link.overhead, bed.links.useIpv6]).toEqual([

@@ -162,6 +162,27 @@ describe("an end of a tunnel of two", () => {
   });
 });
 
+test.each([
+  [PROFILES.static, 1194, undefined],
+  [`${PROFILES.static}proto tcp-client\n`, 1194, undefined],
+  [`${PROFILES.static}port 4000\n`, 4000, undefined],
+  [`${PROFILES.static}lport 4000\n`, 4000, 4000],
+  [`${PROFILES.static}bind\nport 4000\n`, 4000, 4000],
+  [`${PROFILES.static}nobind\n`, undefined, undefined],
+  [PROFILES.client, undefined, undefined],
+  [`${PROFILES.client}lport 4000\n`, 4000, 4000],
+  [PROFILES.server, 1194, 1194],
+])("%j: datagrams have the local port %p, connections %p (OpenVPN's options.c)", (text, localPort, streamPort) => {
+  const parsed = (own: string): Config => {
+    const result = parse(own);
+    if (!result.ok) throw new Error(problems(result).join());
+    return result.config;
+  };
+  const config = parsed(text);
+  expect(config.link).toMatchObject({ localPort, streamPort });
+  expect(parsed(formatConfig(config)).link).toEqual(config.link);
+});
+
 test("replay-persist is a warning where a key outlives the program, and nothing elsewhere", () => {
   const warned = (role: Role): string[] =>
     parse(`${PROFILES[role]}replay-persist file\n`)
