@@ -422,6 +422,22 @@ test("the local port that is in use is said, and tried again", () => {
   expect(bed.lines.filter((line) => line.includes("the local port 1 is in use")).length).toBeGreaterThan(2);
 });
 
+test("a connection, and datagrams through a proxy, begin at a port of their own unless a line asks for one", () => {
+  const asked = (streamPort: number | undefined, remote: object): number | undefined => {
+    const config = { link: { localPort: 1194, streamPort, float: false }, remotes: [{ ...REMOTE, ...remote }] };
+    const bed = new DialerBed({ config });
+    bed.dialer.networkUp(bed.now);
+    return bed.links[0]?.request.localPort;
+  };
+  const proxy = { kind: "socks", host: "203.0.113.21", port: 1080, origin: REMOTE.origin, login: undefined } as const;
+  expect([asked(undefined, {}), asked(undefined, { protocol: "tcp" }), asked(1194, { protocol: "tcp" })]).toEqual([
+    1194,
+    undefined,
+    1194,
+  ]);
+  expect(asked(undefined, { own: { proxy } })).toBeUndefined();
+});
+
 test("a name's address that cannot be a server's is passed over for its next one", () => {
   const bed = new DialerBed({ config: { remotes: [{ ...REMOTE, host: "vpn.example" }] } });
   bed.names.known.set("vpn.example", ["198.51.100.9", "192.0.2.1"]);
@@ -891,4 +907,31 @@ test("under a static key what was recorded is not opened after a reconnect, nor 
   expect([connect(), bed.delivered]).toEqual([1, [60]]);
   bed.names.known.set("vpn.example", "no such name");
   expect([connect(), bed.delivered, bed.dialled.at(-1)]).toEqual([0, [60, 60], "192.0.2.2"]);
+});
+
+test("under a static key a remote from which nothing comes for ping-restart, or to which there is no way, gives its place to the next", () => {
+  const config = staticConfig(0, ["ifconfig 10.8.0.2 10.8.0.1", "ping 5", "ping-restart 20"]);
+  const remotes = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map((host) => ({ ...REMOTE, host }));
+  const bed = new DialerBed({ static: { ...config, remotes } });
+  bed.isSilent = true;
+  bed.dialer.networkUp(bed.now);
+  const from = bed.now;
+  bed.until(() => bed.links.length === 2);
+  expect([bed.dialled, Math.round((bed.now - from) / 1000)]).toEqual([["192.0.2.1", "192.0.2.2"], 21]);
+  bed.link?.receiver.unreachable(bed.now);
+  bed.until(() => bed.links.length === 3);
+  expect(bed.now - from).toBeLessThan(25_000);
+  // One that has been heard is not left for that, and is asked again first.
+  bed.receive(sealedByPeer(60));
+  bed.link?.receiver.unreachable(bed.now);
+  bed.until(() => bed.links.length === 4);
+  expect(bed.dialled).toEqual(["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.3"]);
+  bed.until(() => bed.links.length === 5);
+  expect(bed.dialled.at(-1)).toBe("192.0.2.1");
+  // Alone, it is asked on.
+  const alone = new DialerBed({ static: { ...config, remotes: remotes.slice(0, 1) } });
+  alone.isSilent = true;
+  alone.dialer.networkUp(alone.now);
+  alone.link?.receiver.unreachable(alone.now);
+  expect(alone.isUp).toBe(true);
 });

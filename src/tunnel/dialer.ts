@@ -15,6 +15,7 @@ import type { Random } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import type { DialConfig, Remote, StaticConfig } from "../protocol/config/types.ts";
 import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
+import type { MachineInfo } from "../protocol/exchange/peer-info.ts";
 import { serverTlsParameters, tlsParameters } from "../protocol/exchange/tls-parameters.ts";
 import type {
   AeadFactory,
@@ -89,6 +90,8 @@ export interface DialerOptions {
   readonly log: Log;
   readonly random: Random;
   readonly unixSeconds: () => number;
+  /** What push-peer-info tells of this machine. */
+  readonly machine?: (() => MachineInfo) | undefined;
 }
 
 type State =
@@ -343,8 +346,9 @@ export class Dialer {
     const start = { ...how, link, unixSeconds: wallClock(), wallClock };
     if (config.role === "static") return this.#staticSession(config, data, start, remote);
     const ports = { ...data, control, tls: this.#tlsOf(config) };
-    if (config.role === "p2p") return new P2pSession(config, ports, start);
-    return new ClientSession(config, ports, { ...start, login: this.#history.login });
+    const machine = config.peerInfo.pushPeerInfo ? this.#options.machine?.() : undefined;
+    if (config.role === "p2p") return new P2pSession(config, ports, { ...start, machine });
+    return new ClientSession(config, ports, { ...start, machine, login: this.#history.login });
   }
 
   /** Goes on with what the session before knew of this remote's packets, or of whoever comes. */
@@ -389,9 +393,12 @@ export class Dialer {
 
   /** Who has somewhere else to go does not wait for a server to which there is no way. Once it has answered, nobody is believed but it. */
   #unreachable(now: number, attempt: Attempt): void {
-    const isDue = this.#state.kind === "connecting" && this.#state.attempt === attempt && !attempt.session.isAnswered;
-    const seconds = Math.round((now - attempt.startedAt) / 1000);
-    if (isDue && this.#history.retry.hasAlternative) this.#silent(now, attempt, seconds);
+    const { kind } = this.#state;
+    const isCurrent = (kind === "connecting" || kind === "up") && this.#state.attempt === attempt;
+    if (!isCurrent || attempt.session.isAnswered || !this.#history.retry.hasAlternative) return;
+    // Under a static key it is up before anything has come.
+    if (kind === "up") this.#ended(now, attempt, { kind: "link-unreachable" });
+    else this.#silent(now, attempt, secondsOf(now, attempt));
   }
 
   #linkEnded(now: number, attempt: Attempt, end: LinkEnd): void {
@@ -549,8 +556,10 @@ export class Dialer {
     else this.#said.write(now, level, "link.failed", message, { ...attempt.where(), reason: end.kind });
     if (!wasUp) this.#finder.hasFailed(attempt.way.address);
     this.#release(now, attempt);
-    if (state === "leaving") this.#setStopped();
-    else this.#backOff(now, end);
+    if (state === "leaving") return this.#setStopped();
+    // A tunnel under a static key from whose other end nothing has ever come led nowhere, as an attempt that nobody answers.
+    const ledNowhere = wasUp && !attempt.session.isAnswered;
+    this.#backOff(now, ledNowhere ? { kind: "no-answer", seconds: secondsOf(now, attempt) } : end);
   }
 
   #explain(attempt: Attempt, end: SessionEnd): Explanation {
@@ -613,5 +622,8 @@ export class Dialer {
     return attempt.place(this.#options.unixSeconds());
   }
 }
+
+/** How long it has lasted. */
+const secondsOf = (now: number, { startedAt }: Attempt): number => Math.round((now - startedAt) / 1000);
 
 const longestOf = ({ tunnel }: DialConfig): number => Math.max(MAX_CONTROL_LEN, tunnel.mtuMax + LONGEST_WRAP);
