@@ -298,10 +298,10 @@ export const DNS = [
   ...mutationsOf(
     "netstack/tcp/local-ports.ts",
     [
-      "if (!takePort(this.#owners, PROTO_TCP, port, false)) continue;",
+      "if (this.#reserved.has(port) || !takePort(this.#owners, PROTO_TCP, port, false)) continue;",
       "takePort(this.#owners, PROTO_TCP, port, false);",
       "that a port of the translator is not connected from",
     ],
-    ["if (this.#reserved.delete(port)) this.#giveBack(port);", "", "that a port is given back"],
+    ["else if (this.#reserved.delete(port)) this.#giveBack(port);", "", "that a port is given back"],
   ),
 ];

@@ -320,9 +320,14 @@ export const TUNNEL = [
     "that a path is narrowed by an error about a packet that was too large for it",
   ]),
   ...mutationsOf("tunnel/dialer.ts", [
-    "&& !attempt.session.isAnswered;",
-    ";",
+    "|| attempt.session.isAnswered ||",
+    "||",
     "that a server that has answered is not given up for what the network says",
+  ]),
+  ...mutationsOf("tunnel/dialer.ts", [
+    "const ledNowhere = wasUp && !attempt.session.isAnswered;",
+    "const ledNowhere = false;",
+    "that under a static key a remote from which nothing comes gives its place to the next",
   ]),
   ...mutationsOf("tunnel/dialer.ts", [
     'this.#said.write(now, "info", "tunnel.rekeyed",',
