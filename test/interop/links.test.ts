@@ -1,6 +1,7 @@
 /** OpenVPN over TCP, alone and through proxies that are real programs: tinyproxy and microsocks. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
 import { until } from "../support/world/process.ts";
 import { SERVER, SITE, WAN_GATEWAY, World } from "../support/world/world.ts";
@@ -55,6 +56,22 @@ describe.skipIf(NO_WORLD)("over TCP", () => {
     await world.stop("server", "SIGKILL");
     await world.server({ protocol: "tcp" });
     await subject.up();
+  });
+
+  test.skipIf(REFERENCE)("it begins at the port of lport, also anew; push-peer-info tells of the machine", async () => {
+    const server = await world.server({ protocol: "tcp" });
+    const folder = config("lport 5194", "push-peer-info");
+    const profile = join(folder, "lab.ovpn");
+    writeFileSync(profile, readFileSync(profile, "utf8").replace("nobind\r\n", ""));
+    await subject.bootUp(folder);
+    expect(server.log()).toContain(`Peer Connection Initiated with [AF_INET]${world.wanAddress()}:5194`);
+    expect(server.log()).toContain(`peer info: IV_HWADDR=${await world.mac("rt", "w0")}`);
+    expect(server.log()).toMatch(/peer info: IV_SSL=OpenSSL.3\.\d+\.\d+/);
+    expect(server.log()).toContain(`peer info: IV_PLAT_VER=${release()}`);
+    subject.running.signal("SIGUSR1");
+    expect(await until(() => server.log().split("Peer Connection Initiated").length > 2, 20)).toBeDefined();
+    await subject.up();
+    expect(server.log().match(/Peer Connection Initiated with \S+:5194/g)?.length).toBeGreaterThan(1);
   });
 
   test("through an HTTP proxy that asks for a login", async () => {

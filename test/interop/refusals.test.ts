@@ -47,8 +47,10 @@ describe.skipIf(NO_WORLD || REFERENCE)("a router that cannot have its tunnel", (
   });
 
   test("a server that another CA signed names the ca block", async () => {
+    const server = await world.server();
     await subject.boot(world.config({ profile: world.profile({ ca: "ca-other" }) }));
     expect(await subject.says(/certificate.*(verif|trust|issuer|sign)|(verif|trust).*certificate/)).toMatch(/<?ca>?/);
+    expect(await server.says(/tlsv1 alert unknown ca/, PATIENCE)).toBeDefined();
     await closed();
   });
 
@@ -61,6 +63,14 @@ describe.skipIf(NO_WORLD || REFERENCE)("a router that cannot have its tunnel", (
     await closed();
     await subject.bootUp(world.config({ profile: world.profile({ remotes: [SERVER_2], lines: ["float"] }) }));
     expect(subject.log()).toMatch(/link\.floated.*203\.0\.113\.1:1194/);
+  });
+
+  test("a server with another name is told that its certificate is not taken", async () => {
+    const server = await world.server();
+    await subject.boot(world.config({ profile: world.profile({ lines: ["verify-x509-name somebody-else name"] }) }));
+    expect(await subject.says(/verify-x509-name/)).toContain("somebody-else");
+    expect(await server.says(/alert (bad certificate|handshake failure|certificate unknown)/, PATIENCE)).toBeDefined();
+    await closed();
   });
 
   test("an expired server certificate is named as such", async () => {
