@@ -103,7 +103,11 @@ describe("what is announced of compression is what openvpn 2.6 announces (comp.c
 });
 
 test("push-peer-info: what is known of the machine is told, and nothing of it without", () => {
-  const machine = { hardwareAddress: "52:54:00:12:34:56", tlsLibrary: "OpenSSL 3.0.1\nIV_PROTO=1", kernelRelease: "6.1.0" };
+  const machine = {
+    hardwareAddress: "52:54:00:12:34:56",
+    tlsLibrary: "OpenSSL 3.0.1\nIV_PROTO=1",
+    kernelRelease: "6.1.0",
+  };
   const info = (known: MachineInfo, ...lines: string[]): string[] => {
     const { data, tunnel, peerInfo: own } = config(lines);
     const text = clientPeerInfo(data, tunnel, own, NO_DECOMPRESSORS, false, true, known);
