@@ -8,26 +8,22 @@
 import { BoundedLog } from "../lib/bounded-log.ts";
 import { FailureLog } from "../lib/failure-log.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
-import { systemRandom } from "../platform/crypto/random.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import type { Part, Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
-import { neighborConflict } from "./conflicts.ts";
 import { Dialing } from "./dialing.ts";
-import { forwardingOf } from "./forwarding.ts";
-import { setForwards } from "./forwards.ts";
+import { type Forwarding, forwardingOf, isOther } from "./forwarding.ts";
 import { ownPrf } from "./identity.ts";
-import { LanSide } from "./lan-side.ts";
+import type { LanSide } from "./lan-side.ts";
 import { LinkWatch } from "./link-watch.ts";
+import { openPassage, type Passage } from "./passage.ts";
 import type { LoadResult } from "./profile.ts";
 import { needRestart, sayLoaded } from "./reload.ts";
-import { RouterSide } from "./router-side.ts";
 import { Serving } from "./serving.ts";
 import type { StateStore } from "./state/store.ts";
 import { logStatistics } from "./statistics.ts";
 import { type Profile, type VpnEnd, vpnParts } from "./vpn-end.ts";
 import { WanSide } from "./wan-side.ts";
-import { type Forwarding, RouterPath } from "./wiring/router.ts";
 
 export interface ApplianceOptions {
   readonly memory: NativeMemory;
@@ -60,9 +56,10 @@ export class Appliance implements Turns {
   readonly #options: ApplianceOptions;
   readonly #log: Log;
   readonly #failures: FailureLog;
-  readonly #path: RouterPath;
+  readonly #passage: Passage;
+  readonly #path: Passage["path"];
   readonly #wan: WanSide;
-  /** undefined: there is no LAN. */
+  /** Our addresses and services on the LAN; undefined: there are none. */
   readonly #lan: LanSide | undefined;
   readonly #dialing: Dialing;
   readonly #serving: Serving;
@@ -91,24 +88,17 @@ export class Appliance implements Turns {
     this.#statisticsAt = now + STATISTICS_EVERY_MS;
     options.setLogLevel(settings.log.level);
     this.#forwarding = forwardingOf(loaded);
-    const path = new RouterPath({
-      memory,
-      wan,
-      lan,
-      wanMtu: settings.wan.mtu,
-      forwarding: this.#forwarding,
-      random: systemRandom,
-    });
-    this.#path = path;
-    for (const side of [path.wan, path.lan])
-      side.link.arp.onNeighborConflict = (at, address, kept, other) =>
-        heard.write(at, "warn", `${side.name}.neighbor-conflict`, neighborConflict(address, kept, other));
     const prf = ownPrf(lan === undefined ? [wan.mac] : [wan.mac, lan.mac], settings.hostname);
-    const own = { path, settings, memory, log, heard, prf };
     const authorities = () => (this.#profile?.config.role === "client" ? this.#profile.config.tls.ca : undefined);
-    this.#lan = lan && new LanSide(now, { ...own, device: lan, state, authorities });
+    const own = { settings, memory, log, heard, prf };
+    const passage = openPassage({ ...own, now, wan, lan, state, authorities }, this.#forwarding);
+    const { path } = passage;
+    this.#passage = passage;
+    this.#path = path;
+    this.#lan = passage.lan;
     this.#wan = new WanSide({
       ...own,
+      path,
       device: wan,
       events: {
         up: (at) => this.#end?.networkUp(at),
@@ -116,10 +106,10 @@ export class Appliance implements Turns {
       },
     });
     const parts = vpnParts(path, memory, log);
-    const side = new RouterSide(path, this.#lan?.networks ?? [], (at, tunnel) => this.#lan?.tunnelChanged(at, tunnel));
-    this.#dialing = new Dialing(parts, side, this.#wan.resolver);
+    this.#dialing = new Dialing(parts, passage.side, this.#wan.resolver);
     const isSettling = (): boolean => this.#wan.isSettling;
-    this.#serving = new Serving({ parts, lan: this.#lan?.networks ?? [], state, isSettling });
+    const { serverSide } = passage;
+    this.#serving = new Serving({ parts, serverSide, lan: this.#lan?.networks ?? [], state, isSettling });
     this.#links = new LinkWatch(path, log, {
       wanUp: (at) => this.#wan.uplinks.start(at),
       wanDown: (at) => this.#wan.uplinks.stop(at, "the WAN link is down"),
@@ -127,7 +117,6 @@ export class Appliance implements Turns {
     });
     sayLoaded(log, loaded, options.mending, false);
     if (loaded.ok) this.#profile = loaded;
-    setForwards(path, log, settings.vpn.forwards, this.#lan?.network6);
     this.#end = this.#open(now);
     path.flush(now);
   }
@@ -223,7 +212,7 @@ export class Appliance implements Turns {
     const loaded = this.#options.load();
     sayLoaded(this.#log, loaded, this.#options.mending, this.#profile !== undefined);
     if (!loaded.ok) return;
-    if (forwardingOf(loaded).kind !== this.#forwarding.kind) return this.#makeWay(now, loaded);
+    if (isOther(forwardingOf(loaded), this.#forwarding)) return this.#makeWay(now, loaded);
     this.#profile = loaded;
     this.#reload(now, loaded);
     if (this.#end?.reload(now, loaded) === true) return;
@@ -231,9 +220,13 @@ export class Appliance implements Turns {
     this.#revive(now);
   }
 
-  /** Everything is another in the other role: whoever made this appliance makes one again. */
+  /** Everything is another in the other role, and with a bridge in the router's place: whoever made this appliance makes one again. */
   #makeWay(now: number, { config }: Profile): void {
-    this.#log.write("warn", "role.changed", `the profile is a ${config.role}'s now: starting anew with it`);
+    this.#log.write(
+      "warn",
+      "role.changed",
+      `the profile is a ${config.role}'s with dev ${config.deviceType} now: starting anew with it`,
+    );
     this.#finish(now);
   }
 
@@ -241,7 +234,7 @@ export class Appliance implements Turns {
   #reload(now: number, loaded: Profile): void {
     const { settings } = loaded;
     this.#options.setLogLevel(settings.log.level);
-    setForwards(this.#path, this.#log, settings.vpn.forwards, this.#lan?.network6);
+    this.#passage.take(settings);
     this.#wan.reload(now, settings, this.#links.wanUp);
     const text = needRestart(this.#wan.settings, settings);
     if (text !== undefined) this.#log.write("warn", "config.warning", text);
@@ -273,7 +266,7 @@ export class Appliance implements Turns {
     const profile = this.#profile;
     if (profile === undefined) return undefined;
     const { config } = profile;
-    if (config.role !== "server" && this.#lan === undefined) {
+    if (config.role !== "server" && this.#options.lan === undefined) {
       this.#log.write(
         "error",
         "config.invalid",

@@ -6,6 +6,7 @@ import { monotonic } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { Poller } from "../platform/sys/poller.ts";
 import { Appliance } from "./appliance.ts";
+import { forwardingOf } from "./forwarding.ts";
 import type { LoadResult } from "./profile.ts";
 import type { StateStore } from "./state/store.ts";
 
@@ -35,7 +36,9 @@ export interface BetweenOptions {
  */
 export async function between<T>(options: BetweenOptions, run: (appliance: Appliance) => Promise<T>): Promise<T> {
   options.memory.reset();
-  const devices = DevicePair.open(options.wan, options.lan, options.memory, options.poller, options.prepare);
+  const { wan, lan, memory, poller, prepare } = options;
+  const reach = forwardingOf(options.loaded).kind === "bridge" ? "all" : "station";
+  const devices = DevicePair.open(wan, lan, reach, memory, poller, prepare);
   try {
     return await run(new Appliance({ ...options, now: monotonic(), wan: devices.wan, lan: devices.lan }));
   } finally {

@@ -6,17 +6,17 @@ import { machineInfo } from "../platform/machine.ts";
 import type { DialConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { DialHistory } from "../tunnel/history.ts";
+import type { TunnelSide } from "../tunnel/side.ts";
 import type { RemoteResolver } from "./remote-resolver.ts";
-import type { RouterSide } from "./router-side.ts";
 import { endOptions, type VpnEnd, type VpnParts } from "./vpn-end.ts";
 
 export class Dialing {
   readonly #parts: VpnParts;
-  readonly #side: RouterSide;
+  readonly #side: TunnelSide;
   readonly #resolver: RemoteResolver;
   #history: { readonly config: DialConfig; readonly of: DialHistory } | undefined;
 
-  constructor(parts: VpnParts, side: RouterSide, resolver: RemoteResolver) {
+  constructor(parts: VpnParts, side: TunnelSide, resolver: RemoteResolver) {
     this.#parts = parts;
     this.#side = side;
     this.#resolver = resolver;

@@ -2,7 +2,7 @@
 import type { Log } from "../lib/log.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import { DEVICE_TEXT } from "../platform/dev/packet.ts";
-import type { RouterPath } from "./wiring/router.ts";
+import type { DataPath } from "./wiring/data-path.ts";
 
 const LOOK_EVERY_MS = 1000;
 
@@ -14,7 +14,7 @@ export interface LinkEvents {
   lanUp(now: number): void;
 }
 
-type Watched = Pick<RouterPath, "wan" | "lan" | "wanDevice" | "lanDevice" | "setMtu">;
+type Watched = Pick<DataPath, "wan" | "lanLinkChanged" | "wanDevice" | "lanDevice" | "setMtu">;
 
 export class LinkWatch {
   readonly #path: Watched;
@@ -78,7 +78,7 @@ export class LinkWatch {
   #lookAtLan(now: number, up: boolean): void {
     if (up === this.#lanUp) return;
     if (this.#lanUp !== undefined) {
-      this.#path.lan.linkChanged();
+      this.#path.lanLinkChanged();
       if (up) {
         this.#log.write("info", "lan.link-up", "the LAN link is up again");
         this.#events.lanUp(now);

@@ -8,7 +8,7 @@ import { checkTls } from "../platform/crypto/tls-check.ts";
 import { printable } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
 import type { ClientFile } from "../protocol/config/server-types.ts";
-import type { ConfigProblem, DialConfig, Role, ServerConfig } from "../protocol/config/types.ts";
+import type { ConfigProblem, DeviceType, DialConfig, Role, ServerConfig } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
 import type { PoolLease } from "../protocol/server/pool.ts";
 import { parseSettings, type Settings, type SettingsResult, unreadableSettings } from "./settings.ts";
@@ -74,10 +74,10 @@ const foldedName = (name: string): string => normalize(name).toLowerCase();
 
 function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   const toml = options.single === undefined ? reader.read(SETTINGS_FILE) : undefined;
-  const readSettings = (role?: Role): SettingsResult =>
+  const readSettings = (role?: Role, deviceType?: DeviceType): SettingsResult =>
     typeof toml === "string"
       ? unreadableSettings(SETTINGS_FILE, toml)
-      : parseSettings(SETTINGS_FILE, toml && decodeUtf8(toml), role);
+      : parseSettings(SETTINGS_FILE, toml && decodeUtf8(toml), role, deviceType);
   const first = readSettings();
   const name = options.single ?? first.settings.vpn.config ?? onlyProfile(reader.list());
   const bytes = typeof name === "string" ? reader.read(name) : undefined;
@@ -93,7 +93,7 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
     defaultCredentials: auth === undefined ? undefined : { label: CREDENTIALS_FILE, ...contentOf(auth) },
   });
   // Some keys and defaults are one role's alone.
-  const parsed = readSettings(result.ok ? result.config.role : result.role);
+  const parsed = result.ok ? readSettings(result.config.role, result.config.deviceType) : readSettings(result.role);
   const { settings } = parsed;
   const problems: ConfigProblem[] = parsed.ok ? [] : [...parsed.problems];
   if (!result.ok) {

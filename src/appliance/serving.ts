@@ -7,7 +7,7 @@ import type { ServerConfig } from "../protocol/config/types.ts";
 import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
 import type { PoolLease } from "../protocol/server/pool.ts";
 import { Listener } from "../tunnel/listener.ts";
-import { ServedSide } from "./served-side.ts";
+import type { ServerSide } from "../tunnel/server-side.ts";
 import { keepPool, keptPool, type ServerKeys, serverKeys } from "./state/server.ts";
 import type { StateStore } from "./state/store.ts";
 import { endOptions, type Profile, type VpnEnd, type VpnParts } from "./vpn-end.ts";
@@ -15,6 +15,8 @@ import { endOptions, type Profile, type VpnEnd, type VpnParts } from "./vpn-end.
 export interface ServingOptions {
   readonly parts: VpnParts;
   readonly lan: readonly Cidr[];
+  /** What clients are joined to. @param changed somebody has come or gone */
+  readonly serverSide: (changed: (now: number) => void) => ServerSide;
   readonly state: StateStore | undefined;
   /** The network is there, but one of its addresses cannot be used yet. */
   readonly isSettling: () => boolean;
@@ -29,15 +31,15 @@ const unixSeconds = (): number => Math.floor(Date.now() / 1000);
 export class Serving {
   readonly #options: ServingOptions;
   readonly #passwords = new Passwords();
-  readonly #side: ServedSide;
+  readonly #side: ServerSide;
   #keys: ServerKeys | undefined;
   #entrance: Entrance | undefined;
 
   constructor(options: ServingOptions) {
     this.#options = options;
-    const { parts, lan, state } = options;
+    const { state } = options;
     const changed = (now: number): void => keepPool(now, state, () => this.#entrance?.leases() ?? []);
-    this.#side = new ServedSide({ path: parts.path, lan, log: parts.log, changed });
+    this.#side = options.serverSide(changed);
   }
 
   open(now: number, profile: Profile, config: ServerConfig): VpnEnd {

@@ -9,7 +9,7 @@ import type { LogLevel } from "../lib/log.ts";
 import type { Mac } from "../lib/mac.ts";
 import { withLineFeeds } from "../protocol/config/line-ends.ts";
 import { ProblemList } from "../protocol/config/problem-list.ts";
-import type { ConfigProblem, Role } from "../protocol/config/types.ts";
+import type { ConfigProblem, DeviceType, Role } from "../protocol/config/types.ts";
 import { type Address6, gateway6, gateway6Problem, lanAddress6, wanAddress6 } from "./settings-address6.ts";
 import { type DhcpSettings, defaultDhcp, readDhcp } from "./settings-dhcp.ts";
 import { DEFAULT_DNS, type DnsSettings, readDns } from "./settings-dns.ts";
@@ -129,6 +129,10 @@ const KEYS: ReadonlySet<string> = new Set([
   "log.level",
   "log.syslog",
 ]);
+/** Keys that mean nothing where the LAN is bridged. */
+const ROUTING = ["lan.address", "lan.address6", "lan.dhcp", "lan.dns", "vpn.nat", "server.lan", "server.internet"];
+const BRIDGED =
+  "means nothing with dev tap: the LAN is bridged, and has its addresses and services from the network beyond the tunnel; remove it";
 const TABLES: ReadonlySet<string> = new Set(["wan", "lan", "vpn", "server", "log"]);
 
 /** The smallest MTU that every IPv4 host must take (RFC 1122 3.3.3), and the largest of Ethernet with jumbo frames. */
@@ -141,14 +145,20 @@ const MAX_NESTING = 16;
 /**
  * @param text undefined where there is no file: the defaults
  * @param role of the profile, by which some defaults go and some keys belong there or not; undefined: not known, and a client's count
+ * @param deviceType of the profile: with tap there is no address of ours on the LAN, and nothing is routed
  */
-export function parseSettings(file: string, text: string | undefined, role?: Role): SettingsResult {
+export function parseSettings(
+  file: string,
+  text: string | undefined,
+  role?: Role,
+  deviceType?: DeviceType,
+): SettingsResult {
   const toml = withLineFeeds(text ?? "").replace(/^\ufeff/, "");
   if (toml.length > MAX_CHARACTERS) return unusable(file, 1, "file", `larger than ${MAX_CHARACTERS / 1024} KiB`);
   const deep = tooDeepAt(toml, MAX_NESTING);
   if (deep !== undefined)
     return unusable(file, deep, "syntax", `lists and tables within one another, more than ${MAX_NESTING} deep`);
-  const reading = new Reading(file, role);
+  const reading = new Reading(file, role, deviceType === "tap");
   try {
     reading.collect(parseTOML(toml, { tomlVersion: "1.0" }));
   } catch (error) {
@@ -220,10 +230,12 @@ class Reading {
   readonly #forwards: ForwardTable[] = [];
   readonly #file: string;
   readonly #role: Role | undefined;
+  readonly #isBridged: boolean;
 
-  constructor(file: string, role: Role | undefined) {
+  constructor(file: string, role: Role | undefined, isBridged: boolean) {
     this.#file = file;
     this.#role = role;
+    this.#isBridged = isBridged;
   }
 
   /** Whether there is a problem in a table. */
@@ -315,6 +327,7 @@ class Reading {
     };
     this.#refuseUnbuilt();
     this.#refuseOtherRole();
+    if (this.#isBridged) this.#refuseRouting(settings);
     this.#crossCheck(settings);
     return settings;
   }
@@ -361,6 +374,14 @@ class Reading {
     for (const { line } of this.#forwards) this.fail(FORWARD, remedy, line);
   }
 
+  /** What only a router has. Services that are off are as they must be. */
+  #refuseRouting({ lan }: Settings): void {
+    const isOff = (key: string): boolean =>
+      (key === "lan.dhcp" && lan.dhcp === undefined) || (key === "lan.dns" && lan.dns === undefined);
+    for (const key of ROUTING) if (this.#values.has(key) && !isOff(key)) this.fail(key, BRIDGED);
+    for (const { line } of this.#forwards) this.fail(FORWARD, BRIDGED, line);
+  }
+
   /** What two values mean together; each is looked at only where it is good by itself. */
   #crossCheck({ wan, lan }: Settings): void {
     if (wan.address === "dhcp") {
@@ -368,7 +389,7 @@ class Reading {
         this.fail("wan.gateway", "belongs to a static address; with dhcp it comes from the server");
     } else if (wan.address !== "none") {
       this.#checkGateway(wan.address, wan.gateway);
-      if (wan.address.overlaps(lan.address) && !this.#failed.has("lan.address")) {
+      if (!this.#isBridged && wan.address.overlaps(lan.address) && !this.#failed.has("lan.address")) {
         const key = this.#values.has("lan.address") ? "lan.address" : "wan.address";
         const remedy = "give the LAN another one, below [lan]: address";
         this.fail(key, `the networks of LAN (${lan.address}) and WAN (${wan.address}) overlap; ${remedy}`);

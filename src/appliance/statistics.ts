@@ -10,9 +10,12 @@ import { DHCP_CLIENT_DROPS, type DhcpDrop } from "../netstack/dhcp4/client-drops
 import { DHCP_SERVER_DROPS, type DhcpServerDrop } from "../netstack/dhcp4/server-drops.ts";
 import { DNS_TEXT, type DnsName } from "../netstack/dns/forwarder-counters.ts";
 import { DROP_TEXT, type DropName } from "../netstack/drop.ts";
+import type { Interface } from "../netstack/interface.ts";
+import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import { DEVICE_TEXT } from "../platform/dev/packet.ts";
 import { type SessionDrop, sessionDropText } from "../protocol/drop.ts";
 import type { LanDns } from "./lan-dns.ts";
+import type { BridgePath } from "./wiring/bridge.ts";
 import type { RouterPath } from "./wiring/router.ts";
 
 type Fields = Record<string, number>;
@@ -24,7 +27,7 @@ type Fields = Record<string, number>;
  */
 export function logStatistics(
   log: Log,
-  path: RouterPath,
+  path: RouterPath | BridgePath,
   session: Fields | undefined,
   dhcp: { readonly use: Fields; readonly drops: Counters } | undefined,
   dns: Pick<LanDns, "counters" | "cacheBytes"> | undefined,
@@ -39,35 +42,34 @@ export function logStatistics(
       if (text !== undefined) log.write("info", "statistics.drop", text, { part, [field]: count });
     }
   };
-  for (const [device, face] of [
-    [path.wanDevice, path.wan],
-    [path.lanDevice, path.lan],
-  ] as const) {
+  const writeDevice = (device: FrameDevice, name: string, ...more: Fields[]): void => {
     const { received, dropped } = device.statistics();
+    write(name, { kernelReceived: received, kernelDropped: dropped }, device.counters.snapshot() as Fields, ...more);
+  };
+  const faceFields = ({ counters, drops, outDrops }: Pick<Interface, "counters" | "drops" | "outDrops">): Fields => ({
+    ...(counters.snapshot() as Fields),
+    ...dropFields("drop", drops),
+    ...dropFields("outDrop", outDrops),
+  });
+  const unsent = path.unsent > 0 ? { unsent: path.unsent } : {};
+  writeDevice(path.wanDevice, "wan", faceFields(path.wan));
+  if ("bridge" in path) {
+    const { stations, counters, drops } = path.bridge;
+    writeDevice(path.lanDevice, "lan");
+    write("bridge", { stations: stations.size }, counters.snapshot() as Fields, dropFields("drop", drops), unsent);
+  } else {
+    const { router } = path;
+    writeDevice(path.lanDevice, "lan", faceFields(path.lan));
+    write("tunnel", faceFields(path.tunnel));
     write(
-      face.name,
-      { kernelReceived: received, kernelDropped: dropped },
-      device.counters.snapshot() as Fields,
-      face.counters.snapshot() as Fields,
-      dropFields("drop", face.drops),
-      dropFields("outDrop", face.outDrops),
+      "router",
+      ...router.sides.map(({ counters }) => counters.snapshot() as Fields),
+      ...router.sides.map(({ face, drops }) => dropFields(`${face.name}Drop`, drops)),
+      unsent,
     );
+    for (const [name, nat] of Object.entries(path.translators))
+      if (nat) write(name, { mappings: nat.size }, nat.counters.snapshot() as Fields);
   }
-  const { router, tunnel } = path;
-  write(
-    "tunnel",
-    tunnel.counters.snapshot() as Fields,
-    dropFields("drop", tunnel.drops),
-    dropFields("outDrop", tunnel.outDrops),
-  );
-  write(
-    "router",
-    ...router.sides.map(({ counters }) => counters.snapshot() as Fields),
-    ...router.sides.map(({ face, drops }) => dropFields(`${face.name}Drop`, drops)),
-    path.unsent > 0 ? { unsent: path.unsent } : {},
-  );
-  for (const [name, nat] of Object.entries(path.translators))
-    if (nat) write(name, { mappings: nat.size }, nat.counters.snapshot() as Fields);
   if (lease) write("lease", dropFields("leaseDrop", lease));
   if (dhcp) write("dhcp", dhcp.use, dropFields("drop", dhcp.drops));
   if (Object.keys(ipv6).length > 0) write("ipv6", ipv6);

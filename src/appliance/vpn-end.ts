@@ -8,7 +8,7 @@ import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { LoadResult } from "./profile.ts";
-import type { RouterPath } from "./wiring/router.ts";
+import type { DataPath } from "./wiring/data-path.ts";
 
 /** A configuration without problems. */
 export type Profile = Extract<LoadResult, { ok: true }>;
@@ -43,7 +43,7 @@ export interface Remark {
 
 /** What every end needs of this machine, whatever it is; it outlives them. */
 export interface VpnParts {
-  readonly path: RouterPath;
+  readonly path: DataPath;
   readonly log: Log;
   readonly aead: LibcryptoAead;
   readonly cbc: LibcryptoCbc;
@@ -52,7 +52,7 @@ export interface VpnParts {
   readonly memory: NativeMemory;
 }
 
-export const vpnParts = (path: RouterPath, memory: NativeMemory, log: Log): VpnParts => ({
+export const vpnParts = (path: DataPath, memory: NativeMemory, log: Log): VpnParts => ({
   path,
   log,
   memory,

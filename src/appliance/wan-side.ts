@@ -9,10 +9,10 @@ import { RemoteResolver } from "./remote-resolver.ts";
 import type { Settings } from "./settings.ts";
 import { AutoSource6, type Source6, StaticSource6 } from "./source6.ts";
 import { Uplinks } from "./uplinks.ts";
-import type { RouterPath } from "./wiring/router.ts";
+import type { DataPath } from "./wiring/data-path.ts";
 
 export interface WanSideOptions {
-  readonly path: RouterPath;
+  readonly path: DataPath;
   readonly device: FrameDevice;
   readonly settings: Settings;
   readonly memory: NativeMemory;
@@ -121,7 +121,7 @@ export class WanSide {
   #warnAboutOverlap(): void {
     const { path, log } = this.#options;
     const wan = path.wan.address;
-    const lan = path.lan.address;
+    const lan = path.lanNetwork;
     if (wan === undefined || lan === undefined || !wan.overlaps(lan)) return;
     const text = "the WAN network overlaps the LAN; give the LAN another network in appliance.toml ([lan] address)";
     log.write("warn", "wan.overlap", text, { wan: `${wan}`, lan: `${lan}` });

@@ -15,6 +15,7 @@ import type { Random } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import type { DialConfig, Remote, StaticConfig } from "../protocol/config/types.ts";
 import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
+import { largestPlain } from "../protocol/data/mtu.ts";
 import type { MachineInfo } from "../protocol/exchange/peer-info.ts";
 import { serverTlsParameters, tlsParameters } from "../protocol/exchange/tls-parameters.ts";
 import type {
@@ -626,4 +627,5 @@ export class Dialer {
 /** How long it has lasted. */
 const secondsOf = (now: number, { startedAt }: Attempt): number => Math.round((now - startedAt) / 1000);
 
-const longestOf = ({ tunnel }: DialConfig): number => Math.max(MAX_CONTROL_LEN, tunnel.mtuMax + LONGEST_WRAP);
+const longestOf = ({ deviceType, tunnel }: DialConfig): number =>
+  Math.max(MAX_CONTROL_LEN, largestPlain(deviceType, tunnel) + LONGEST_WRAP);

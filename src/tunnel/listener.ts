@@ -14,7 +14,7 @@ import type { Arena, Slab } from "../lib/slab.ts";
 import type { ServerPart } from "../protocol/config/server-types.ts";
 import type { ServerConfig } from "../protocol/config/types.ts";
 import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
-import { tunnelMss } from "../protocol/data/mtu.ts";
+import { FRAME_HEADER_LEN, largestPlain, tunnelMss } from "../protocol/data/mtu.ts";
 import { serverTlsParameters } from "../protocol/exchange/tls-parameters.ts";
 import type {
   AeadFactory,
@@ -146,14 +146,14 @@ export class Listener {
   networkUp(now: number): string | undefined {
     if (this.#state !== "idle") return undefined;
     const { side, ports } = this.#options;
-    const { network, tunnel, listen, clientToClient } = this.#config;
+    const { network, tunnel, deviceType, listen, clientToClient } = this.#config;
     const problem = side.open(now, {
       ...{ address: network.address, address6: network.address6, routes: network.routes },
       ...{ mtu: tunnel.mtu, clientToClient },
     });
     if (problem !== undefined) return problem;
     this.#state = "listening";
-    const longest = Math.max(MAX_CONTROL_LEN, tunnel.mtuMax + LONGEST_WRAP);
+    const longest = Math.max(MAX_CONTROL_LEN, largestPlain(deviceType, tunnel) + LONGEST_WRAP);
     const problems: string[] = [];
     for (const config of listen) {
       const port = ports.listen(now, config, longest, {
@@ -395,8 +395,8 @@ export class Listener {
   #join(now: number, peer: Peer): void {
     const { guest, session, link } = peer;
     if (guest === undefined || session === undefined) return;
-    const { tunnel } = this.#config;
-    const payloadMax = (size: number): number => session.payloadMax(size);
+    const { tunnel, deviceType } = this.#config;
+    const payloadMax = (size: number): number => session.payloadMax(size) - FRAME_HEADER_LEN[deviceType];
     this.#options.side.join(now, peer.id, {
       networks: guest.networks,
       mssClamp: tunnelMss(tunnel.mssFix, tunnel.mtu, payloadMax, link.overhead, link.mtu),

@@ -3,7 +3,7 @@ import { brief } from "../lib/brief.ts";
 import type { Cidr } from "../lib/cidr.ts";
 import { formatEndpoint } from "../lib/endpoint.ts";
 import type { LogFields } from "../lib/log.ts";
-import { tunnelMss } from "../protocol/data/mtu.ts";
+import { FRAME_HEADER_LEN, tunnelMss } from "../protocol/data/mtu.ts";
 import type { TunnelDns } from "../protocol/push/dns-options.ts";
 import { type Note, parseTunnelOptions, withoutIpv6 } from "../protocol/push/tunnel-options.ts";
 import type { Attempt } from "./attempt.ts";
@@ -29,24 +29,27 @@ export function planTunnel(
   options: readonly string[],
   { lan, isHost }: Pick<TunnelSide, "lan" | "isHost">,
 ): TunnelPlan | string {
-  const { tunnel: own } = attempt.way.config;
+  const { tunnel: own, deviceType } = attempt.way.config;
   const { link, session } = attempt;
-  const context = { serverAddress: link.endpoint(attempt.path).address, lan, isHost };
+  const isBridged = deviceType === "tap";
+  const context = { serverAddress: link.endpoint(attempt.path).address, lan, isHost, isBridged };
   const result = parseTunnelOptions(options, own.localOptions, context);
   if (!result.ok) return result.problem;
   const notes = [...result.tunnel.notes];
   const warn = (text: string): void => void notes.push({ level: "warn", text });
   const wanted = result.tunnel.mtu ?? own.mtu;
   const allowed = Math.min(wanted, own.mtuMax);
-  // Never so little that IPv6 would end: then packets go in pieces.
-  const fits = attempt.isNarrow ? Math.max(session.payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU) : allowed;
+  // Never so little that IPv6 would end: then packets go in pieces, and so do frames, as nobody could tell their senders.
+  const payloadMax = (size: number): number => session.payloadMax(size) - FRAME_HEADER_LEN[deviceType];
+  const fits =
+    attempt.isNarrow && !isBridged ? Math.max(payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU) : allowed;
   const mtu = Math.min(allowed, fits);
   if (allowed < wanted)
     warn(`the server pushes tun-mtu ${wanted}; ${allowed} is the most that tun-mtu-max allows, and what is used`);
   const { tunnel } = mtu >= IPV6_LEAST_MTU ? result : { tunnel: withoutIpv6(result.tunnel) };
-  if (tunnel !== result.tunnel)
+  if (tunnel !== result.tunnel && !isBridged)
     warn(`packets of IPv6 need an MTU of ${IPV6_LEAST_MTU}, and the tunnel's is ${mtu}: none go through it`);
-  const mssClamp = tunnelMss(own.mssFix, mtu, (size) => session.payloadMax(size), link.overhead, link.mtu);
+  const mssClamp = tunnelMss(own.mssFix, mtu, payloadMax, link.overhead, link.mtu);
   return { opened: { options: tunnel, mtu, mssClamp }, notes };
 }
 

@@ -188,7 +188,7 @@ const KINDS: Readonly<Record<string, (of: Given) => Results>> = {
     const wrap = of.text("tls-auth") === "no" ? NO_WRAP : { ...TLS_AUTH, direction: of.number("tls-auth") as 0 | 1 };
     const tunnel = { mtu: of.number("tun-mtu") };
     return {
-      options: `"${optionsString(of.side("side"), own, tunnel, wrap as typeof NO_WRAP, of.text("stream") === "yes")}"`,
+      options: `"${optionsString(of.side("side"), { data: own, tunnel, deviceType: "tun" }, wrap as typeof NO_WRAP, of.text("stream") === "yes")}"`,
     };
   },
 

@@ -156,6 +156,7 @@ export class OpenvpnPeer {
 function serverConfig({ wrap, cipher }: PeerOptions): ServerSessionConfig {
   const none = undefined;
   return {
+    deviceType: "tun",
     control: {
       wrap,
       replayWindow,

@@ -87,7 +87,7 @@ const COPIES_BURST = 40_000;
 const PORT_SHARE = 0.25;
 
 /** Ports of the table: 0 is the LAN, peer P is P + 1. */
-const LAN_PORT = 0;
+export const LAN_PORT = 0;
 
 /** IEEE 802.1Q 9.6, 802.1ad: what stands in front of a VLAN's number. */
 const ETHERTYPE_VLAN = 0x8100;

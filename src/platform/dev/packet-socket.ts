@@ -2,8 +2,10 @@
 import { totalmem } from "node:os";
 import {
   PACKET_ADD_MEMBERSHIP,
+  PACKET_AUXDATA,
   PACKET_IGNORE_OUTGOING,
   PACKET_MR_ALLMULTI,
+  PACKET_MR_PROMISC,
   PACKET_VNET_HDR,
   SO_ATTACH_FILTER,
   SO_MARK,
@@ -30,28 +32,32 @@ const RECEIVE_BUFFER = Math.min(8 << 20, Math.floor(totalmem() / 256));
 /** Also the queue of what a slow interface has not taken yet: nothing waits for it, so a turn's output must fit well. */
 const SEND_BUFFER = RECEIVE_BUFFER;
 
+/** What a device receives: what a station of the network does, or all there is, as a bridge must, VLANs with their tags. */
+export type Reach = "station" | "all";
+
 /**
  * Sets what the socket is to do before it is bound.
- * @param index of the interface @param memory for what the kernel reads @throws SysError
+ * @param index of the interface @param memory for what the kernel reads @param reach what comes in @throws SysError
  */
-export function configureSocket(fd: number, index: number, memory: NativeMemory): void {
+export function configureSocket(fd: number, index: number, memory: NativeMemory, reach: Reach): void {
   setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
   setSocketOption(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
   markOwn(fd);
   setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BUFFER);
   setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
-  hearGroups(fd, index, memory);
-  markVlanFrames(fd, memory);
+  hear(fd, index, memory, reach === "all" ? PACKET_MR_PROMISC : PACKET_MR_ALLMULTI);
+  if (reach === "all") setSocketOption(fd, SOL_PACKET, PACKET_AUXDATA, 1);
+  else markVlanFrames(fd, memory);
 }
 
 /**
  * What is sent to groups comes in, whatever the interface filters: neighbours of IPv6 are found by their groups (RFC 4861 7.2.2),
- * which our kernel has not joined. It ends with the socket.
+ * which our kernel has not joined. With PACKET_MR_PROMISC so does what is for other stations. It ends with the socket.
  */
-function hearGroups(fd: number, index: number, memory: NativeMemory): void {
+function hear(fd: number, index: number, memory: NativeMemory, what: number): void {
   const request = memory.take(PACKET_MREQ_BYTES);
   memory.view.setInt32(request.at, index, true);
-  memory.view.setUint16(request.at + 4, PACKET_MR_ALLMULTI, true);
+  memory.view.setUint16(request.at + 4, what, true);
   const done = libc.setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, request.pointer, PACKET_MREQ_BYTES);
   check("setsockopt", done, "PACKET_ADD_MEMBERSHIP");
 }

@@ -26,8 +26,11 @@ import { errno, libc } from "../sys/libc.ts";
 import type { NativeMemory, Piece } from "../sys/memory.ts";
 import { setcapAdvice } from "../sys/privileges.ts";
 import {
+  CMSGHDR_BYTES,
   IOVEC_BYTES,
   MMSGHDR_BYTES,
+  MMSGHDR_CONTROL,
+  MMSGHDR_CONTROLLEN,
   MMSGHDR_FLAGS,
   MMSGHDR_IOV,
   MMSGHDR_IOVLEN,
@@ -46,7 +49,7 @@ import {
 import { bind, close, interfaceIndex, socket, socketOption } from "../sys/syscalls.ts";
 import type { FrameDevice } from "./frame-device.ts";
 import { type InterfaceFacts, interfaceFacts, linkIsUp, linkMtu, setInterfaceUp } from "./interface.ts";
-import { configureSocket, VLAN_MARK } from "./packet-socket.ts";
+import { configureSocket, type Reach, VLAN_MARK } from "./packet-socket.ts";
 
 /** The largest frame: 64 KiB of IPv4 packet behind an Ethernet header (a super-frame). */
 const MAX_FRAME = 65550;
@@ -56,6 +59,16 @@ export const RX_SLOTS = 64;
 /** 2 bytes more than HEADROOM: the IP header behind 14 bytes of Ethernet is then 4-byte aligned. */
 const SLOT_FRAME = HEADROOM + 2;
 const SLOT_BYTES = (SLOT_FRAME + MAX_FRAME + TAILROOM + 63) & ~63;
+/** struct tpacket_auxdata (linux/if_packet.h) behind its cmsghdr: what of it is read. */
+const AUXDATA_CELL = 40;
+const AUXDATA_STATUS = CMSGHDR_BYTES;
+const AUXDATA_VLAN_TCI = CMSGHDR_BYTES + 16;
+const AUXDATA_VLAN_TPID = CMSGHDR_BYTES + 18;
+const TP_STATUS_VLAN_VALID = 1 << 4;
+const TP_STATUS_VLAN_TPID_VALID = 1 << 6;
+const ETHERTYPE_VLAN = 0x8100;
+const VLAN_TAG_LEN = 4;
+const MACS_LEN = 12;
 const TX_MESSAGES = 128;
 const TX_IOVECS = 1024;
 /** A virtio header in a cell of its own. */
@@ -63,7 +76,7 @@ const VNET_CELL = 16;
 
 /** Native memory that one device takes from the slab. */
 export const PACKET_DEVICE_BYTES =
-  RX_SLOTS * (SLOT_BYTES + VNET_CELL + 2 * IOVEC_BYTES + MMSGHDR_BYTES) +
+  RX_SLOTS * (SLOT_BYTES + VNET_CELL + AUXDATA_CELL + 2 * IOVEC_BYTES + MMSGHDR_BYTES) +
   TX_MESSAGES * (VNET_CELL + MMSGHDR_BYTES) +
   TX_IOVECS * IOVEC_BYTES +
   4096;
@@ -120,6 +133,8 @@ export class PacketDevice implements FrameDevice {
   readonly #rxSlots: Piece;
   readonly #rxVnet: Piece;
   readonly #rxMessages: Piece;
+  /** Where the kernel says what tags frames had; undefined: those that have one are not wanted. */
+  readonly #rxTags: Piece | undefined;
   readonly #txVnet: Piece;
   readonly #txIovecs: Piece;
   readonly #txMessages: Piece;
@@ -136,9 +151,10 @@ export class PacketDevice implements FrameDevice {
   /**
    * Opens the interface, bringing it up if it is down.
    * @param memory the slab that frames live in; takes PACKET_DEVICE_BYTES of it
+   * @param reach what it receives
    * @throws Error in words (no such interface, not Ethernet, missing privilege), SysError
    */
-  static open(name: string, memory: NativeMemory): PacketDevice {
+  static open(name: string, memory: NativeMemory, reach: Reach = "station"): PacketDevice {
     const facts = interfaceFacts(name);
     let fd: number;
     try {
@@ -151,9 +167,9 @@ export class PacketDevice implements FrameDevice {
     }
     try {
       if (!facts.up) setInterfaceUp(name, true);
-      configureSocket(fd, facts.index, memory);
+      configureSocket(fd, facts.index, memory, reach);
       bind(fd, sockaddrLl(ETH_P_ALL, facts.index), name);
-      return new PacketDevice(fd, facts, memory);
+      return new PacketDevice(fd, facts, memory, reach);
     } catch (error) {
       close(fd);
       if (!facts.up) setInterfaceUp(name, false);
@@ -161,7 +177,7 @@ export class PacketDevice implements FrameDevice {
     }
   }
 
-  private constructor(fd: number, facts: InterfaceFacts, memory: NativeMemory) {
+  private constructor(fd: number, facts: InterfaceFacts, memory: NativeMemory, reach: Reach) {
     this.fd = fd;
     this.name = facts.name;
     this.index = facts.index;
@@ -173,6 +189,7 @@ export class PacketDevice implements FrameDevice {
     this.#rxSlots = memory.take(RX_SLOTS * SLOT_BYTES, 64);
     this.#rxVnet = memory.take(RX_SLOTS * VNET_CELL);
     this.#rxMessages = memory.take(RX_SLOTS * MMSGHDR_BYTES, 64);
+    this.#rxTags = reach === "all" ? memory.take(RX_SLOTS * AUXDATA_CELL, 8) : undefined;
     this.#txVnet = memory.take(TX_MESSAGES * VNET_CELL);
     this.#txIovecs = memory.take(TX_IOVECS * IOVEC_BYTES);
     this.#txMessages = memory.take(TX_MESSAGES * MMSGHDR_BYTES, 64);
@@ -185,6 +202,7 @@ export class PacketDevice implements FrameDevice {
       const message = this.#rxMessages.at + i * MMSGHDR_BYTES;
       writePointer(view, message + MMSGHDR_IOV, memory.pointer + iovec);
       view.setUint32(message + MMSGHDR_IOVLEN, 2, true);
+      if (this.#rxTags) writePointer(view, message + MMSGHDR_CONTROL, this.#rxTags.pointer + i * AUXDATA_CELL);
     }
   }
 
@@ -225,16 +243,18 @@ export class PacketDevice implements FrameDevice {
         counts[length === VLAN_MARK ? C.rxVlan : C.rxRunt]!++;
         continue;
       }
-      const row = batch.push(this.#rxSlots.at + i * SLOT_BYTES + SLOT_FRAME, length);
+      const at = this.#rxSlots.at + i * SLOT_BYTES + SLOT_FRAME;
+      const tag = this.#rxTags === undefined ? 0 : this.#putTagBack(message, this.#rxTags.at + i * AUXDATA_CELL, at);
+      const row = batch.push(at - tag, length + tag);
       const flags = view.getUint8(vnet + VNET_FLAGS);
       batch.flags[row] = flags;
       batch.gsoType[row] = gsoType;
       if (gsoType !== GSO_NONE) {
-        batch.hdrLen[row] = view.getUint16(vnet + VNET_HDR_LEN, true);
+        batch.hdrLen[row] = view.getUint16(vnet + VNET_HDR_LEN, true) + tag;
         batch.gsoSize[row] = gsoSize;
       }
       if ((flags & VNET_NEEDS_CSUM) !== 0) {
-        batch.csumStart[row] = view.getUint16(vnet + VNET_CSUM_START, true);
+        batch.csumStart[row] = view.getUint16(vnet + VNET_CSUM_START, true) + tag;
         batch.csumOffset[row] = view.getUint16(vnet + VNET_CSUM_OFFSET, true);
       }
       bytes += length;
@@ -244,10 +264,27 @@ export class PacketDevice implements FrameDevice {
     return work;
   }
 
+  /** The kernel took a VLAN's tag out of the frame at `at`: it stands in its place again. @returns by how much the frame begins earlier */
+  #putTagBack(message: number, aux: number, at: number): number {
+    const view = this.#memory.view;
+    if (view.getUint32(message + MMSGHDR_CONTROLLEN, true) < AUXDATA_VLAN_TPID + 2) return 0;
+    const status = view.getUint32(aux + AUXDATA_STATUS, true);
+    if ((status & TP_STATUS_VLAN_VALID) === 0) return 0;
+    const hasType = (status & TP_STATUS_VLAN_TPID_VALID) !== 0;
+    const start = at - VLAN_TAG_LEN;
+    this.#memory.bytes.copyWithin(start, at, at + MACS_LEN);
+    view.setUint16(start + MACS_LEN, hasType ? view.getUint16(aux + AUXDATA_VLAN_TPID, true) : ETHERTYPE_VLAN);
+    view.setUint16(start + MACS_LEN + 2, view.getUint16(aux + AUXDATA_VLAN_TCI, true));
+    return VLAN_TAG_LEN;
+  }
+
   /** Fills the ring anew; what was handed over before is gone. */
   #refill(): void {
     this.#next = 0;
     this.#got = 0;
+    if (this.#rxTags !== undefined)
+      for (let i = 0; i < RX_SLOTS; i++)
+        this.#memory.view.setUint32(this.#rxMessages.at + i * MMSGHDR_BYTES + MMSGHDR_CONTROLLEN, AUXDATA_CELL, true);
     const got = libc.recvmmsg(this.fd, this.#rxMessages.pointer, RX_SLOTS, MSG_DONTWAIT, 0);
     if (got >= 0) {
       this.#got = got;

@@ -4,6 +4,7 @@ import type { Poller } from "../sys/poller.ts";
 import { claimInterface } from "./claim.ts";
 import { interfaceFacts } from "./interface.ts";
 import { PacketDevice } from "./packet.ts";
+import type { Reach } from "./packet-socket.ts";
 
 export class DevicePair {
   readonly wan: PacketDevice;
@@ -15,12 +16,14 @@ export class DevicePair {
   /**
    * Opens both or none, for this process alone.
    * @param wan,lan names of interfaces; undefined: there is no LAN
+   * @param lanReach what is received of the LAN
    * @param prepare what is done once they are ours and before they are opened; it returns what ends it
    * @throws Error in words, SysError, what `prepare` throws
    */
   static open(
     wan: string,
     lan: string | undefined,
+    lanReach: Reach,
     memory: NativeMemory,
     poller: Poller,
     prepare: () => () => void = () => () => {},
@@ -35,7 +38,7 @@ export class DevicePair {
       undo.push(prepare());
       const first = PacketDevice.open(wan, memory);
       undo.push(() => first.close());
-      const second = lan === undefined ? undefined : PacketDevice.open(lan, memory);
+      const second = lan === undefined ? undefined : PacketDevice.open(lan, memory, lanReach);
       undo.push(() => second?.close());
       return new DevicePair(first, second, poller, release);
     } catch (error) {

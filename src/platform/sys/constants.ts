@@ -44,9 +44,11 @@ export const TCP_NOTSENT_LOWAT = 25;
 export const SOL_PACKET = 263;
 export const PACKET_ADD_MEMBERSHIP = 1;
 export const PACKET_STATISTICS = 6;
+export const PACKET_AUXDATA = 8;
 export const PACKET_VNET_HDR = 15;
 export const PACKET_IGNORE_OUTGOING = 23;
 export const ETH_P_ALL = 3;
+export const PACKET_MR_PROMISC = 1;
 export const PACKET_MR_ALLMULTI = 2;
 
 /** linux/sockios.h */

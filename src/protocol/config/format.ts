@@ -34,7 +34,7 @@ export function formatConfig(config: Config): string {
   if (config.role === "server") out.line("mode", "server");
   if (config.role === "server" || config.role === "p2p") out.line("tls-server");
   out.line("dev", config.device);
-  if (!/^tun/.test(config.device)) out.line("dev-type", "tun");
+  if (!config.device.startsWith(config.deviceType)) out.line("dev-type", config.deviceType);
   // Beside nobind no block could have a port.
   const isBoundInBlock = "remotes" in config && config.remotes.some(({ own }) => own.link?.localPort !== undefined);
   writeLink(out, config.link, config.role, !isBoundInBlock);

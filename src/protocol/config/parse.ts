@@ -122,7 +122,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   const end = role === "client" && !isPulling ? "p2p" : role;
   const common = {
     file,
-    device: resolveDevice(reader),
+    ...resolveDevice(reader, isHost),
     link: resolveLink(reader, end),
     data,
     keepalive: resolveKeepalive(reader, end),
@@ -245,23 +245,22 @@ function needsAddress(reader: Reader, line: Line, remedy: string): void {
   reader.problem(line, `${problem}${remedy}`);
 }
 
-function resolveDevice(reader: Reader): string {
-  const type = reader.oneOf("dev-type", ["tun", "tap"]);
-  const typeLine = reader.last("dev-type");
-  if (type === "tap" && typeLine) reader.problem(typeLine, "tap (Ethernet through the tunnel) is not available");
+/** The name as written, and what its beginning or dev-type makes of it. */
+function resolveDevice(reader: Reader, isHost: boolean): Pick<Config, "device" | "deviceType"> {
+  const written = reader.oneOf("dev-type", ["tun", "tap"]);
   const line = reader.last("dev");
-  if (line === undefined) {
-    // Nothing else is carried, and OpenVPN 2.7.6 takes it so.
-    reader.report.warn(1, "dev", "missing: dev tun is taken to be meant");
-    return "tun";
-  }
-  const name = line.words[1] as string;
-  if (/^tap/.test(name) && type === undefined)
-    reader.problem(line, "tap (Ethernet through the tunnel) is not available");
+  const name = line?.words[1] ?? written ?? "tun";
+  const deviceType = written ?? (name.startsWith("tap") ? "tap" : "tun");
+  const from = reader.last("dev-type") ?? line;
+  // Nothing else is carried, and OpenVPN 2.7.6 takes it so.
+  if (line === undefined) reader.report.warn(1, "dev", `missing: dev ${name} is taken to be meant`);
   else if (name === "null") reader.problem(line, "null is not available; write dev tun");
-  else if (!/^tun/.test(name) && type === undefined)
+  else if (!/^(tun|tap)/.test(name) && written === undefined)
     reader.problem(line, `"${printable(name)}" begins with neither tun nor tap, and dev-type is missing`);
   else if (!/^[A-Za-z0-9_.-]{1,15}$/.test(name))
     reader.problem(line, `"${printable(name)}" is no name of an interface`);
-  return name;
+  if (deviceType === "tap" && isHost && from) reader.problem(from, TAP_ON_HOST);
+  return { device: name, deviceType };
 }
+
+const TAP_ON_HOST = "tap (Ethernet through the tunnel) is for morgana appliance, which bridges it to its LAN";

@@ -267,11 +267,15 @@ export interface TunnelConfig extends TunnelSizes {
   readonly localOptions: readonly LocalOption[];
 }
 
+/** What goes through the tunnel: IP packets, or whole frames of Ethernet. */
+export type DeviceType = "tun" | "tap";
+
 /** The parts that every role has. */
 interface CommonConfig {
   /** The name the file was read under, for messages. */
   readonly file: string;
   readonly device: string;
+  readonly deviceType: DeviceType;
   readonly link: LinkConfig;
   readonly data: DataConfig;
   readonly keepalive: KeepaliveConfig;

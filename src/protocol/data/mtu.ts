@@ -1,7 +1,17 @@
 /** What mssfix means for the TCP payload of packets in the tunnel (man openvpn, --mssfix; OpenVPN's mss.c). */
-import type { MssFix } from "../config/types.ts";
+import type { DeviceType, MssFix, TunnelSizes } from "../config/types.ts";
 
 const IPV4_TCP_HEADERS = 40;
+
+/** Bytes in front of a packet that tun-mtu does not count: with tap the header of its frame. */
+export const FRAME_HEADER_LEN: Readonly<Record<DeviceType, number>> = { tun: 0, tap: 14 };
+/** Two tags of VLANs (IEEE 802.1ad), which a frame may have besides. */
+const VLAN_TAGS_LEN = 8;
+
+/** What is taken out of a tunnel at most: a packet of tun-mtu-max, with all that can be in front of it. */
+export function largestPlain(deviceType: DeviceType, { mtuMax }: Pick<TunnelSizes, "mtuMax">): number {
+  return mtuMax + FRAME_HEADER_LEN[deviceType] + (deviceType === "tap" ? VLAN_TAGS_LEN : 0);
+}
 
 /**
  * Largest TCP payload, 0 where only the tunnel's MTU limits it.

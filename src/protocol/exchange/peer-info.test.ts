@@ -24,8 +24,8 @@ function peerInfo(lines: readonly string[] = [], decompressors = BOTH, canAnswer
 }
 
 function occ(lines: readonly string[]): string {
-  const { data, tunnel, control } = config(lines);
-  return optionsString("client", data, tunnel, control.wrap, false);
+  const { data, deviceType, tunnel, control } = config(lines);
+  return optionsString("client", { data, tunnel, deviceType }, control.wrap, false);
 }
 
 test("IV_PROTO announces what is implemented: DATA_V2, push request, exporter, AUTH_PENDING, exit notify, TEMP, dynamic tls-crypt, epochs, dns, PUSH_UPDATE", () => {

@@ -4,7 +4,7 @@
  * changes the wire format for what it reads here. Source: OpenVPN's ssl.h (IV_PROTO) and ssl.c (push_peer_info).
  */
 import product from "../../../package.json" with { type: "json" };
-import type { ControlWrap, DataConfig, PeerInfoConfig, TunnelConfig } from "../config/types.ts";
+import type { ControlWrap, DataConfig, DeviceType, PeerInfoConfig, TunnelConfig } from "../config/types.ts";
 import { DIGEST_LEN } from "../control/tls-auth.ts";
 import { COMPRESSION } from "../data/compression.ts";
 import { FRAGMENT_HEADER_LEN } from "../data/fragment.ts";
@@ -105,6 +105,8 @@ function compressionInfo({ compression, allowCompression }: DataConfig, { lzo, l
 
 /** What the frame grows by, as old peers compute it for their link-mtu (OpenVPN's mtu.c, calc_options_string_link_mtu). */
 const AEAD_LINK_OVERHEAD = 49;
+/** tun-mtu-extra, which OpenVPN sets by itself for tap (TAP_MTU_EXTRA_DEFAULT). */
+const TAP_EXTRA = 32;
 const BLOCK_LEN: Readonly<Record<string, number>> = {
   "BF-CBC": 8,
   "AES-128-CBC": 16,
@@ -122,10 +124,16 @@ const KEY_BITS: Readonly<Record<string, number>> = {
   "CHACHA20-POLY1305": 256,
 };
 
+/** What of a configuration the options string tells, beside the control channel. */
+interface PlainConfig {
+  readonly data: DataConfig;
+  readonly deviceType: DeviceType;
+  readonly tunnel: Pick<TunnelConfig, "mtu">;
+}
+
 export function optionsString(
   side: Side,
-  data: DataConfig,
-  tunnel: Pick<TunnelConfig, "mtu">,
+  { data, deviceType, tunnel }: PlainConfig,
   wrap: ControlWrap,
   isStream: boolean,
 ): string {
@@ -139,8 +147,8 @@ export function optionsString(
     (data.fragment === undefined ? 0 : FRAGMENT_HEADER_LEN);
   return [
     "V4",
-    "dev-type tun",
-    `link-mtu ${tunnel.mtu + overhead}`,
+    `dev-type ${deviceType}`,
+    `link-mtu ${tunnel.mtu + (deviceType === "tap" ? TAP_EXTRA : 0) + overhead}`,
     `tun-mtu ${tunnel.mtu}`,
     // OpenVPN's options.c (options_string) by proto_remote of socket.c
     `proto ${isStream ? `TCPv4_${side.toUpperCase()}` : "UDPv4"}`,

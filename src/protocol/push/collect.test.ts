@@ -79,12 +79,16 @@ test("without a pushed cipher the server's own counts, if it is one of ours", ()
   expect(cipher("", "data-ciphers-fallback AES-256-CBC", "auth none")).toMatch(/auth none/);
 });
 
-test("what the server's options string shows to be set up otherwise there is told: fragment, and compression that nobody named", () => {
+test("what the server's options string shows to be set up otherwise there is told: fragment, the device, and compression that nobody named", () => {
   const told = (peerOptions: string, ...lines: string[]): string => {
     const reply = new PushReply();
     reply.add(part(["cipher AES-256-GCM"]));
     const [pull, data] = parts(...lines);
-    return serverMismatches(reply.settle(pull, data, peerOptions) as Pushed, data, peerOptions).join();
+    return serverMismatches(
+      reply.settle(pull, data, peerOptions) as Pushed,
+      { data, deviceType: "tun" },
+      peerOptions,
+    ).join();
   };
   expect(told("V4,dev-type tun,proto UDPv4,cipher AES-256-GCM,tls-server")).toBe("");
   expect(told("V4,dev-type tun,mtu-dynamic,tls-server")).toContain("`fragment`");
@@ -92,6 +96,7 @@ test("what the server's options string shows to be set up otherwise there is tol
   expect(told("V4,dev-type tun,tls-server", "fragment 1300")).toContain("`fragment`");
   expect(told("V4,comp-lzo,tls-server")).toContain("compression");
   expect(told("V4,comp-lzo,tls-server", "comp-lzo no")).toBe("");
+  expect(told("V4,dev-type tap,tls-server")).toContain("the server has dev tap, the profile dev tun");
 });
 
 test("a reply of very many short options is refused too", () => {

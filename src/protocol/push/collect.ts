@@ -1,5 +1,5 @@
 /** Collects the parts of a push reply, and turns the whole into what the session works with or the reason why it cannot. */
-import type { DataConfig, PullConfig } from "../config/types.ts";
+import type { DataConfig, DeviceType, PullConfig } from "../config/types.ts";
 import type { ControlMessage } from "../control/message.ts";
 import { COMPRESSION, type CompressionForm } from "../data/compression.ts";
 import { optionsStringValue } from "../exchange/peer-info.ts";
@@ -68,10 +68,19 @@ const FRAGMENT_ALONE =
  * OpenVPN warns of the same (its options.c, options_cmp_equivalent). The string says "comp-lzo" for any framing, and
  * "mtu-dynamic" for fragment.
  */
-export function serverMismatches({ compression, session }: Pushed, data: DataConfig, peerOptions: string): string[] {
+export function serverMismatches(
+  { compression, session }: Pushed,
+  { data, deviceType }: { readonly data: DataConfig; readonly deviceType: DeviceType },
+  peerOptions: string,
+): string[] {
   const theirs = peerOptions.split(",");
   const theirsIsCut = theirs.includes("mtu-dynamic");
   const texts: string[] = [];
+  const theirType = optionsStringValue(peerOptions, "dev-type");
+  if ((theirType === "tun" || theirType === "tap") && theirType !== deviceType)
+    texts.push(
+      `the server has dev ${theirType}, the profile dev ${deviceType}: nothing gets through until both have the same`,
+    );
   if (compression === "none" && session.compression === undefined && theirs.includes("comp-lzo"))
     texts.push(COMPRESSION_MISMATCH);
   if (theirsIsCut && data.fragment === undefined) texts.push(FRAGMENT_MISMATCH);

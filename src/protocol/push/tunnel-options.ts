@@ -77,6 +77,8 @@ export interface TunnelContext {
   readonly lan: readonly Cidr[];
   /** This side is a host with networks of its own, to which there is a way around the tunnel. */
   readonly isHost?: boolean | undefined;
+  /** Frames go through the tunnel (dev tap), to and from the hosts of this side: addresses and routes are theirs. */
+  readonly isBridged?: boolean | undefined;
 }
 
 /** Our choice: a server can push thousands of options at each connection, and each note is a line of the log. */
@@ -173,6 +175,8 @@ class TunnelReading {
         else this.#routes.push({ words, from });
         break;
       case "route-gateway": {
+        // With server-bridge the network beyond the tunnel gives it.
+        if (first === "dhcp" && this.#context.isBridged) break;
         const gateway = parseIpv4(first ?? "");
         if (gateway === undefined) bad("not an IPv4 address");
         else if (!gateway.isHost) bad("not a host's address");
@@ -233,6 +237,7 @@ class TunnelReading {
   }
 
   finish(): TunnelResult {
+    if (this.#context.isBridged) return { ok: true, tunnel: this.#bridged() };
     const own = this.#ownAddress();
     if (typeof own === "string") return { ok: false, problem: own };
     const address6 = this.#ownAddressIpv6();
@@ -281,6 +286,23 @@ class TunnelReading {
         notes: this.#notes,
       },
     };
+  }
+
+  /** A tunnel of frames: no address is ours, and nothing is routed. */
+  #bridged(): Tunnel {
+    const unused = [this.#ifconfig, this.#ifconfigIpv6, ...this.#routes].filter((one) => one !== undefined);
+    const names = [...new Set(unused.map(({ words }) => words[0]!))];
+    if (this.#redirect || this.#redirectIpv6) names.push("redirect-gateway");
+    if (this.#clientNat.length > 0) names.push("client-nat");
+    if (names.length > 0)
+      this.note(
+        "info",
+        `${names.join(", ")}: not used, as the LAN is bridged (dev tap): its hosts have their addresses and routes from the network beyond the tunnel`,
+      );
+    const around = { routes: [], blockIpv6: false, blockLocal: false, bypassDns: false, table: undefined };
+    const none = { address: undefined, address6: undefined, peer: undefined, gateway: undefined };
+    const dns = this.#dns.finish();
+    return { ...none, mtu: this.#mtu, routes: [], around, clientNat: [], dns, notes: this.#notes };
   }
 
   /** Undefined where no line gives one. @returns a sentence where the tunnel cannot be used */

@@ -423,10 +423,18 @@ export class Server {
   }
 
   #startSession(now: number, peer: Peer, admission: Exclude<Admission, { readonly kind: "answer" }>): void {
-    const { control, data, tunnel, keepalive, exitNotify } = this.#config;
+    const { control, data, deviceType, tunnel, keepalive, exitNotify } = this.#config;
     const current = (): VerifyConfig => this.#config.verify;
     const config: ServerSessionConfig = {
-      ...{ control: { ...control, wrap: admission.wrap }, data, tunnel, keepalive, exitNotify, epoch: true },
+      ...{
+        control: { ...control, wrap: admission.wrap },
+        data,
+        deviceType,
+        tunnel,
+        keepalive,
+        exitNotify,
+        epoch: true,
+      },
       get verify() {
         return current();
       },

@@ -86,7 +86,7 @@ export class ClientSession implements DialSession {
     this.#decompressors = ports.decompressors;
     this.#login = new Login(config.login, start.login ?? {}, start.wallClock ?? (() => start.unixSeconds));
     this.#association = new Association("client", config, ports, start, () => ({
-      options: optionsString("client", config.data, config.tunnel, config.control.wrap, start.link.isStream),
+      options: optionsString("client", config, config.control.wrap, start.link.isStream),
       ...this.#login.next(),
       peerInfo: clientPeerInfo(
         config.data,
@@ -384,7 +384,7 @@ export class ClientSession implements DialSession {
     this.#timers.clearAll();
     this.#move({ kind: "up", pushed, plan, updates: new PushUpdates(pushed.options) });
     for (const text of session.ignored) this.#tell({ kind: "warning", text: `the server pushed ${text}; ignored` });
-    for (const text of keyWarnings(pushed, this.#config.data, peerOptions, this.#decompressors))
+    for (const text of keyWarnings(pushed, this.#config, peerOptions, this.#decompressors))
       this.#events.push({ kind: "warning", text });
     this.#events.push({ kind: "up", options: pushed.options, cipher, peerId: plan.peerId });
   }

@@ -1,5 +1,5 @@
 /** What a person should know of the data channel that two ends have agreed on. */
-import type { DataConfig } from "../config/types.ts";
+import type { ClientConfig } from "../config/types.ts";
 import { COMPRESSION, type CompressionAlgorithm } from "../data/compression.ts";
 import { type Decompressors, isAead } from "../ports.ts";
 import { type Pushed, serverMismatches } from "../push/collect.ts";
@@ -18,12 +18,12 @@ const LIBRARIES: Readonly<Record<CompressionAlgorithm, string>> = {
 
 export function keyWarnings(
   pushed: Pushed,
-  data: DataConfig,
+  config: Pick<ClientConfig, "data" | "deviceType">,
   peerOptions: string,
   decompressors: Decompressors,
 ): string[] {
   const { cipher, compression } = pushed;
-  const texts = serverMismatches(pushed, data, peerOptions);
+  const texts = serverMismatches(pushed, config, peerOptions);
   if (!isAead(cipher)) texts.push(`the server wants ${cipher}, ${OLD_CIPHER}`);
   const { algorithm } = COMPRESSION[compression];
   if (algorithm !== undefined && decompressors[algorithm] === undefined)

@@ -70,7 +70,7 @@ export class P2pSession implements DialSession {
     this.#decompressors = decompressors;
     this.#begins = start.begins === true;
     this.#association = new Association("server", config, ports, start, () => ({
-      options: optionsString("server", data, tunnel, control.wrap, start.link.isStream),
+      options: optionsString("server", config, control.wrap, start.link.isStream),
       user: undefined,
       password: undefined,
       peerInfo: clientPeerInfo(data, tunnel, peerInfo, decompressors, false, false, start.machine),
@@ -255,7 +255,8 @@ export class P2pSession implements DialSession {
     this.#timers.clearAll();
     this.#move({ kind: "push" });
     this.#move({ kind: "up", plan, ccExit: agreed.session.ccExit });
-    for (const text of keyWarnings(agreed, data, this.#association.peerOptions, this.#decompressors)) this.#warn(text);
+    for (const text of keyWarnings(agreed, this.#config, this.#association.peerOptions, this.#decompressors))
+      this.#warn(text);
     this.#events.push({ kind: "up", options: [], cipher: plan.cipher, peerId: plan.peerId });
   }
 

@@ -10,7 +10,14 @@
  */
 import type { Batch } from "../../lib/batch.ts";
 import { Deadlines } from "../../lib/deadlines.ts";
-import type { ControlConfig, DataConfig, KeepaliveConfig, TunnelConfig, VerifyConfig } from "../config/types.ts";
+import type {
+  ControlConfig,
+  DataConfig,
+  DeviceType,
+  KeepaliveConfig,
+  TunnelConfig,
+  VerifyConfig,
+} from "../config/types.ts";
 import type { ControlMessage, TemporaryFailure } from "../control/message.ts";
 import type { Traffic } from "../data/channel.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
@@ -38,6 +45,7 @@ export interface ServerSessionConfig {
   readonly control: ControlConfig;
   readonly verify: VerifyConfig;
   readonly data: DataConfig;
+  readonly deviceType: DeviceType;
   /** The client is told of the MTU where it takes that. */
   readonly tunnel: Pick<TunnelConfig, "mtu" | "mtuMax">;
   readonly keepalive: KeepaliveConfig;
@@ -111,7 +119,7 @@ export class ServerSession {
   constructor(config: ServerSessionConfig, ports: SessionPorts, start: AssociationStart) {
     this.#config = config;
     this.#association = new Association("server", config, ports, start, () => ({
-      options: optionsString("server", config.data, config.tunnel, config.control.wrap, start.link.isStream),
+      options: optionsString("server", config, config.control.wrap, start.link.isStream),
       user: undefined,
       password: undefined,
       peerInfo: undefined,
