@@ -16,7 +16,7 @@ import { type Forwarding, forwardingOf, isOther } from "./forwarding.ts";
 import { ownPrf } from "./identity.ts";
 import type { LanSide } from "./lan-side.ts";
 import { LinkWatch } from "./link-watch.ts";
-import { openPassage, type Passage } from "./passage.ts";
+import { type Middle, openMiddle } from "./middle.ts";
 import type { LoadResult } from "./profile.ts";
 import { needRestart, sayLoaded } from "./reload.ts";
 import { Serving } from "./serving.ts";
@@ -56,8 +56,8 @@ export class Appliance implements Turns {
   readonly #options: ApplianceOptions;
   readonly #log: Log;
   readonly #failures: FailureLog;
-  readonly #passage: Passage;
-  readonly #path: Passage["path"];
+  readonly #middle: Middle;
+  readonly #path: Middle["path"];
   readonly #wan: WanSide;
   /** Our addresses and services on the LAN; undefined: there are none. */
   readonly #lan: LanSide | undefined;
@@ -91,11 +91,11 @@ export class Appliance implements Turns {
     const prf = ownPrf(lan === undefined ? [wan.mac] : [wan.mac, lan.mac], settings.hostname);
     const authorities = () => (this.#profile?.config.role === "client" ? this.#profile.config.tls.ca : undefined);
     const own = { settings, memory, log, heard, prf };
-    const passage = openPassage({ ...own, now, wan, lan, state, authorities }, this.#forwarding);
-    const { path } = passage;
-    this.#passage = passage;
+    const middle = openMiddle({ ...own, now, wan, lan, state, authorities }, this.#forwarding);
+    const { path } = middle;
+    this.#middle = middle;
     this.#path = path;
-    this.#lan = passage.lan;
+    this.#lan = middle.lan;
     this.#wan = new WanSide({
       ...own,
       path,
@@ -106,9 +106,9 @@ export class Appliance implements Turns {
       },
     });
     const parts = vpnParts(path, memory, log);
-    this.#dialing = new Dialing(parts, passage.side, this.#wan.resolver);
+    this.#dialing = new Dialing(parts, middle.side, this.#wan.resolver);
     const isSettling = (): boolean => this.#wan.isSettling;
-    const { serverSide } = passage;
+    const { serverSide } = middle;
     this.#serving = new Serving({ parts, serverSide, lan: this.#lan?.networks ?? [], state, isSettling });
     this.#links = new LinkWatch(path, log, {
       wanUp: (at) => this.#wan.uplinks.start(at),
@@ -234,7 +234,7 @@ export class Appliance implements Turns {
   #reload(now: number, loaded: Profile): void {
     const { settings } = loaded;
     this.#options.setLogLevel(settings.log.level);
-    this.#passage.take(settings);
+    this.#middle.take(settings);
     this.#wan.reload(now, settings, this.#links.wanUp);
     const text = needRestart(this.#wan.settings, settings);
     if (text !== undefined) this.#log.write("warn", "config.warning", text);

@@ -10,8 +10,8 @@ export type Forwarding =
 /** Of a profile with problems nobody knows the role: the LAN is closed, as for a client without a tunnel. */
 export function forwardingOf(loaded: LoadResult): Forwarding {
   const { vpn, server } = loaded.settings;
-  if (loaded.ok && loaded.config.deviceType === "tap")
-    return { kind: "bridge", role: loaded.config.role === "server" ? "server" : "client" };
+  const { role, deviceType } = loaded.ok ? loaded.config : loaded;
+  if (deviceType === "tap") return { kind: "bridge", role: role === "server" ? "server" : "client" };
   if (!loaded.ok || loaded.config.role !== "server") return { kind: "client", nat: vpn.nat };
   const pushes = loaded.config.push.some((option) => /^redirect-gateway(\s|$)/.test(option));
   return { kind: "server", lan: server.lan, internet: server.internet ?? pushes };

@@ -47,7 +47,13 @@ export type LoadResult =
       /** Of a server: what the file of ifconfig-pool-persist beside the profile holds. */
       readonly leases: readonly PoolLease[];
     })
-  | (Loaded & { readonly ok: false; readonly problems: readonly ConfigProblem[] });
+  | (Loaded & {
+      readonly ok: false;
+      readonly problems: readonly ConfigProblem[];
+      /** Of the profile, as far as it could be seen. */
+      readonly role?: Role | undefined;
+      readonly deviceType?: DeviceType | undefined;
+    });
 
 export const SETTINGS_FILE = "appliance.toml";
 const CREDENTIALS_FILE = "auth.txt";
@@ -93,12 +99,15 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
     defaultCredentials: auth === undefined ? undefined : { label: CREDENTIALS_FILE, ...contentOf(auth) },
   });
   // Some keys and defaults are one role's alone.
-  const parsed = result.ok ? readSettings(result.config.role, result.config.deviceType) : readSettings(result.role);
+  const parsed = result.ok
+    ? readSettings(result.config.role, result.config.deviceType)
+    : readSettings(result.role, result.deviceType);
   const { settings } = parsed;
   const problems: ConfigProblem[] = parsed.ok ? [] : [...parsed.problems];
   if (!result.ok) {
     problems.push(...result.problems);
-    return { ok: false, settings, notices: [], warnings: result.warnings, problems };
+    const { role, deviceType, warnings } = result;
+    return { ok: false, settings, notices: [], warnings, problems, role, deviceType };
   }
   const { config } = result;
   const usersLine = parsed.ok ? parsed.usersLine : 1;
@@ -107,7 +116,8 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   const tls = config.role === "static" ? { problems: [], warnings: [] } : checkTls(config, now);
   const warnings = [...result.warnings, ...tls.warnings, ...files.warnings];
   problems.push(...tls.problems, ...files.problems);
-  if (problems.length > 0) return { ok: false, settings, notices: [], warnings, problems };
+  const { role, deviceType } = config;
+  if (problems.length > 0) return { ok: false, settings, notices: [], warnings, problems, role, deviceType };
   const { clients, users, leases } = files;
   return { ok: true, settings, notices: [], warnings, config, clients, users, leases };
 }

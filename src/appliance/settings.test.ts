@@ -335,3 +335,28 @@ test("the largest hostile text within the bound is over in a second, and its pro
   const last = parseSettings("appliance.toml", texts.at(-1) as string);
   expect(last.ok ? "" : last.problems.at(-1)?.problem).toBe("and 2500 more problems");
 });
+
+test("with dev tap every key that only a router has is named; services that are off may say so, and the LAN overlaps nothing", () => {
+  const toml = `wan.address = "192.168.50.9/24"
+wan.gateway = "192.168.50.1"
+lan.address = "10.0.0.1/24"
+lan.address6 = "off"
+lan.dhcp = true
+lan.dns = true
+vpn.nat = false
+[[vpn.forward]]
+proto = "tcp"
+port = 80
+to = "10.0.0.2:80"
+`;
+  const result = parseSettings("appliance.toml", toml, "client", "tap");
+  const named = result.ok ? [] : result.problems.filter(({ problem }) => problem.includes("dev tap"));
+  expect(named.map(({ origin, directive }) => `${origin.line} ${directive}`)).toEqual([
+    ...["3 lan.address", "4 lan.address6", "5 lan.dhcp", "6 lan.dns", "7 vpn.nat", "8 vpn.forward"],
+  ]);
+  const server = parseSettings("appliance.toml", '[server]\nlan = "closed"\ninternet = true', "server", "tap");
+  expect(server.ok ? [] : server.problems.map(({ directive }) => directive)).toEqual(["server.lan", "server.internet"]);
+  const plain = 'wan.address = "192.168.50.9/24"\nwan.gateway = "192.168.50.1"\nlan.dhcp = false\nlan.dns = false\n';
+  expect(parseSettings("appliance.toml", plain, "client", "tap").ok).toBe(true);
+  expect(parseSettings("appliance.toml", plain, "client", "tun").ok).toBe(false);
+});

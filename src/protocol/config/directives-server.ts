@@ -27,7 +27,7 @@ export const SERVER: readonly Directive[] = [
   // The tunnel's networks
   used("server", 2, 3),
   used("server-ipv6", 1, 1),
-  later("server-bridge", "bridging (dev tap) is not available yet; write server NETWORK NETMASK and dev tun"),
+  used("server-bridge", 0, 4),
   used("ifconfig-pool", 2, 3),
   used("ifconfig-pool-persist", 1, 2),
   used("ifconfig-pool-linear", 0, 0),
@@ -103,7 +103,11 @@ export const SERVER: readonly Directive[] = [
   refused("redirect-gateway", 'is what clients are told: write push "redirect-gateway def1"'),
   refused("redirect-private", 'is what clients are told: write push "redirect-private"'),
   ...["vlan-tagging", "vlan-accept", "vlan-pvid"].map((name) =>
-    later(name, "VLANs are of dev tap, which is not available yet", name === "vlan-tagging" ? "" : "e"),
+    later(
+      name,
+      "VLANs are not told apart yet: with dev tap their tags pass as they are",
+      name === "vlan-tagging" ? "" : "e",
+    ),
   ),
   later("override-username"),
 

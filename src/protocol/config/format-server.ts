@@ -52,7 +52,9 @@ function writeNetwork(out: Output, network: ServerNetworkConfig): void {
   out.line("topology", topology);
   if (address) {
     const mask = netmask(address);
-    out.line("ifconfig", `${address.address}`, topology === "subnet" ? mask : `${neighbour(address.address)}`);
+    const isOurs = !address.address.equals(address.network.address);
+    if (isOurs)
+      out.line("ifconfig", `${address.address}`, topology === "subnet" ? mask : `${neighbour(address.address)}`);
     // It says how far the network goes.
     if (topology !== "subnet") out.line("route", `${address.network.address}`, mask);
     if (pool) out.line("ifconfig-pool", `${pool.first}`, `${pool.last}`, ...(topology === "subnet" ? [mask] : []));

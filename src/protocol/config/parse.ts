@@ -22,7 +22,7 @@ import { resolveLocalOptions } from "./resolve-tunnel.ts";
 import { type Decision, decideRole, PROFILE_OF } from "./role.ts";
 import { plainLine, type Selection, selectLines, shownName } from "./select.ts";
 import type { ListenConfig } from "./server-types.ts";
-import type { Config, ConfigOf, ConfigResult, DialConfig, LinkConfig, Remote, Role } from "./types.ts";
+import type { Config, ConfigOf, ConfigResult, DeviceType, DialConfig, LinkConfig, Remote, Role } from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
 export interface ParseOptions<R extends Role> {
@@ -55,7 +55,7 @@ export function parseConfig<R extends Role = Role>(
   const { text } = source;
   if (text.length > MAX_PROFILE) {
     report.problem(1, "file", TOO_LARGE);
-    return { ok: false, role: undefined, problems: report.problems.list(), warnings: [] };
+    return { ok: false, role: undefined, deviceType: undefined, problems: report.problems.list(), warnings: [] };
   }
   const { lines, problems, isCutShort } = lex(typeof text === "string" ? text : decodeUtf8(text));
   report.isCutShort = isCutShort;
@@ -74,8 +74,10 @@ export function parseConfig<R extends Role = Role>(
     isHost: options.isHost === true,
   });
   const warnings = report.warnings.list();
-  if (config === undefined || report.problems.count > 0)
-    return { ok: false, role: decision.line && decision.role, problems: report.problems.list(), warnings };
+  if (config === undefined || report.problems.count > 0) {
+    const { deviceType } = config ?? {};
+    return { ok: false, role: decision.line && decision.role, deviceType, problems: report.problems.list(), warnings };
+  }
   // checkRole lets no other role through.
   return { ok: true, config: config as ConfigOf<R>, warnings };
 }
@@ -144,7 +146,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
     tls: resolveTls(reader, role, sources.passphrase),
     verify: resolveVerify(reader, role),
   };
-  if (role === "server") return { role, ...withTls, ...resolveServer(reader, withTls.control, common.link) };
+  if (role === "server") return { role, ...withTls, ...resolveServer(reader, withTls.control, common) };
   const peerInfo = { pushPeerInfo: reader.has("push-peer-info"), variables: selection.variables };
   if (role === "p2p") {
     const line = reader.last("tls-server");
@@ -240,9 +242,14 @@ function pulls(reader: Reader): boolean {
 }
 
 function needsAddress(reader: Reader, line: Line, remedy: string): void {
-  if (reader.has("ifconfig") || reader.has("ifconfig-ipv6")) return;
+  if (reader.has("ifconfig") || reader.has("ifconfig-ipv6") || deviceTypeOf(reader) === "tap") return;
   const problem = "without pull the tunnel's addresses come from the profile, and there is no ifconfig";
   reader.problem(line, `${problem}${remedy}`);
+}
+
+function deviceTypeOf(reader: Reader): DeviceType {
+  const name = reader.last("dev-type")?.words[1] ?? reader.last("dev")?.words[1] ?? "tun";
+  return name.startsWith("tap") ? "tap" : "tun";
 }
 
 /** The name as written, and what its beginning or dev-type makes of it. */
@@ -250,7 +257,7 @@ function resolveDevice(reader: Reader, isHost: boolean): Pick<Config, "device" |
   const written = reader.oneOf("dev-type", ["tun", "tap"]);
   const line = reader.last("dev");
   const name = line?.words[1] ?? written ?? "tun";
-  const deviceType = written ?? (name.startsWith("tap") ? "tap" : "tun");
+  const deviceType = deviceTypeOf(reader);
   const from = reader.last("dev-type") ?? line;
   // Nothing else is carried, and OpenVPN 2.7.6 takes it so.
   if (line === undefined) reader.report.warn(1, "dev", `missing: dev ${name} is taken to be meant`);

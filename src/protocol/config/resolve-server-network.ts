@@ -4,6 +4,7 @@ import { IpAddress, parseIpv4, parseIpv6 } from "../../lib/ip.ts";
 import { type Line, printable } from "./lexer.ts";
 import { type Reader, SECONDS } from "./reader.ts";
 import type { ServerNetworkConfig, Topology } from "./server-types.ts";
+import type { DeviceType } from "./types.ts";
 import { IFCONFIG_IPV6_BITS } from "./values.ts";
 
 /** With what follows from it for clients. */
@@ -16,16 +17,32 @@ type Pool = ServerNetworkConfig["pool"];
 type Part4 = Pick<ServerNetworkConfig, "address" | "pool">;
 type Part6 = Pick<ServerNetworkConfig, "address6" | "pool6">;
 
-export function resolveNetwork(reader: Reader): ResolvedNetwork {
-  const topology = resolveTopology(reader);
+export function resolveNetwork(reader: Reader, deviceType: DeviceType): ResolvedNetwork {
+  const isBridged = deviceType === "tap";
+  // Frames find their way by themselves: whatever topology says, all clients are in one subnet.
+  const topology = isBridged ? "subnet" : resolveTopology(reader);
   const routes = resolveRoutes(reader);
   const pushed: string[] = [];
   const server6 = reader.last("server-ipv6");
   const six = server6 ? serverIpv6(reader, server6) : byHand6(reader);
   if (server6) pushed.push("tun-ipv6");
   const server = reader.last("server");
-  const four = server ? serverIpv4(reader, server, topology, pushed) : byHand(reader, topology, routes);
-  if (server === undefined && server6 === undefined && !reader.has("ifconfig") && !reader.has("ifconfig-ipv6"))
+  const bridge = reader.last("server-bridge");
+  if (bridge) checkBridge(reader, bridge, isBridged);
+  const four = server
+    ? serverIpv4(reader, server, topology, pushed, isBridged)
+    : bridge
+      ? serverBridge(reader, bridge, pushed)
+      : isBridged && !reader.has("ifconfig")
+        ? poolAlone(reader)
+        : byHand(reader, topology, routes);
+  if (
+    !isBridged &&
+    server === undefined &&
+    server6 === undefined &&
+    !reader.has("ifconfig") &&
+    !reader.has("ifconfig-ipv6")
+  )
     reader.report.missing("server", "nothing says which network the tunnel has; write server 10.8.0.0 255.255.255.0");
   const own = four.address?.network;
   const others = routes
@@ -54,7 +71,64 @@ function resolveTopology(reader: Reader): Topology {
 const LEAST_BITS = 16;
 const MOST_BITS = 29;
 
-function serverIpv4(reader: Reader, line: Line, topology: Topology, pushed: string[]): Part4 {
+function checkBridge(reader: Reader, line: Line, isBridged: boolean): void {
+  if (!isBridged)
+    reader.problem(line, "bridges frames of Ethernet: write dev tap, or server NETWORK NETMASK with dev tun");
+  for (const name of ["server", "ifconfig-pool"]) {
+    const other = reader.last(name);
+    if (other)
+      reader.problem(other, "cannot stand beside server-bridge, which says where clients have their addresses from");
+  }
+}
+
+/** `server-bridge GATEWAY NETMASK FIRST LAST`; alone, or with nogw, clients have addresses by DHCP of the network (helper.c). */
+function serverBridge(reader: Reader, line: Line, pushed: string[]): Part4 {
+  const none: Part4 = { address: undefined, pool: undefined };
+  const [, gatewayWord, maskWord = "", firstWord = "", lastWord = ""] = line.words;
+  if (line.words.length < 3) {
+    if (gatewayWord === undefined) pushed.push("route-gateway dhcp");
+    else reader.choice(line, 1, ["nogw"]);
+    return none;
+  }
+  if (line.words.length !== 5)
+    return reader.problem(line, "needs GATEWAY NETMASK FIRST LAST, or nogw, or nothing behind it") ?? none;
+  const gateway = parseIpv4(gatewayWord ?? "");
+  if (!gateway?.isHost) reader.problem(line, `"${printable(gatewayWord ?? "")}" is no IPv4 address of a host`);
+  else pushed.push(`route-gateway ${gateway}`);
+  return poolOfSubnet(reader, line, [firstWord, lastWord, maskWord], gateway);
+}
+
+/** ifconfig-pool with its netmask, where no address is the server's. */
+function poolAlone(reader: Reader): Part4 {
+  const line = reader.last("ifconfig-pool");
+  if (line === undefined) return { address: undefined, pool: undefined };
+  return poolOfSubnet(reader, line, [line.words[1] ?? "", line.words[2] ?? "", line.words[3] ?? ""], undefined);
+}
+
+function poolOfSubnet(
+  reader: Reader,
+  line: Line,
+  [firstWord, lastWord, maskWord]: readonly [string, string, string],
+  gateway: IpAddress | undefined,
+): Part4 {
+  const none: Part4 = { address: undefined, pool: undefined };
+  const bits = maskPrefix(parseIpv4(maskWord)?.w3 ?? 1);
+  const [first, last] = [parseIpv4(firstWord), parseIpv4(lastWord)];
+  if (bits === undefined || bits < 1 || bits > 30)
+    return reader.problem(line, `"${printable(maskWord)}" is no netmask such as 255.255.255.0`) ?? none;
+  if (!first?.isHost) return reader.problem(line, `"${printable(firstWord)}" is no IPv4 address of a host`) ?? none;
+  if (!last?.isHost) return reader.problem(line, `"${printable(lastWord)}" is no IPv4 address of a host`) ?? none;
+  const network = new Cidr(first, bits).network;
+  const count = (last.w3 >>> 0) - (first.w3 >>> 0) + 1;
+  if (count < 1) return reader.problem(line, `${last} comes before ${first}`) ?? none;
+  if (count > 1 << LEAST_BITS)
+    return reader.problem(line, `${count} addresses are more than ${1 << LEAST_BITS}`) ?? none;
+  const outside = [last, gateway].find((address) => address !== undefined && !network.contains(address));
+  if (outside) return reader.problem(line, `${outside} is not of the network ${network}`) ?? none;
+  return { address: network, pool: { first, last } };
+}
+
+function serverIpv4(reader: Reader, line: Line, topology: Topology, pushed: string[], isBridged: boolean): Part4 {
   const none: Part4 = { address: undefined, pool: undefined };
   const [, networkWord = "", maskWord = "", flag] = line.words;
   const hasPool = flag === undefined;
@@ -81,7 +155,9 @@ function serverIpv4(reader: Reader, line: Line, topology: Topology, pushed: stri
   const last = plus(base, 2 ** (32 - bits) - 1);
   const own = new Cidr(plus(base, 1), bits);
   if (topology === "subnet") {
-    pushed.push(`route-gateway ${own.address}`, "topology subnet");
+    pushed.push(`route-gateway ${own.address}`, ...(isBridged ? [] : ["topology subnet"]));
+    if (isBridged)
+      reader.warn(line, `with dev tap no address is ours: ${own.address} is for a host of the LAN, which is bridged`);
     return {
       address: own,
       pool: hasPool ? { first: plus(base, 2), last: plus(last, -1) } : byHandPool(reader, own, topology),

@@ -7,11 +7,15 @@ import { resolveEntry, resolveWrappedKeys } from "./resolve-server-entry.ts";
 import { resolveListen } from "./resolve-server-listen.ts";
 import { resolveNetwork } from "./resolve-server-network.ts";
 import type { ServerLimits, ServerPart } from "./server-types.ts";
-import type { ControlConfig, LinkConfig } from "./types.ts";
+import type { ControlConfig, DeviceType, LinkConfig } from "./types.ts";
 
-export function resolveServer(reader: Reader, control: ControlConfig, link: LinkConfig): ServerPart {
+export function resolveServer(
+  reader: Reader,
+  control: ControlConfig,
+  { link, deviceType }: { readonly link: LinkConfig; readonly deviceType: DeviceType },
+): ServerPart {
   checkMode(reader);
-  const { network, pushed } = resolveNetwork(reader);
+  const { network, pushed } = resolveNetwork(reader, deviceType);
   const listen = resolveListen(reader, link);
   const fragment = reader.last("fragment");
   if (fragment && listen.some(({ protocol }) => protocol === "tcp"))
@@ -30,7 +34,7 @@ export function resolveServer(reader: Reader, control: ControlConfig, link: Link
 /** server and its kin say both. */
 function checkMode(reader: Reader): void {
   const mode = reader.last("mode");
-  if (mode && !["server", "server-ipv6", "tls-server"].some((name) => reader.has(name)))
+  if (mode && !["server", "server-ipv6", "server-bridge", "tls-server"].some((name) => reader.has(name)))
     reader.problem(mode, "server needs tls-server beside it");
 }
 

@@ -19,7 +19,10 @@ export interface ListenConfig {
 /** The tunnel's own networks, out of which clients have their addresses (server, server-ipv6, ifconfig, ifconfig-pool, ...). */
 export interface ServerNetworkConfig {
   readonly topology: Topology;
-  /** The server's address, with the prefix of the tunnel's subnet (also where the topology is not "subnet"). undefined: no IPv4. */
+  /**
+   * The server's address, with the prefix of the tunnel's subnet (also where the topology is not "subnet"). undefined: no IPv4. Of
+   * server-bridge the network itself, in which no address is ours.
+   */
   readonly address: Cidr | undefined;
   /** Addresses to give away, both included; of net30 the first of the first four and the last of the last. undefined: none. */
   readonly pool: { readonly first: IpAddress; readonly last: IpAddress } | undefined;

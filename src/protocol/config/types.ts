@@ -374,6 +374,7 @@ export type ConfigResult<R extends Role = Role> =
       readonly ok: false;
       /** As far as it could be seen. */
       readonly role: Role | undefined;
+      readonly deviceType: DeviceType | undefined;
       readonly problems: readonly ConfigProblem[];
       readonly warnings: readonly ConfigProblem[];
     };

@@ -44,6 +44,8 @@ export interface ServeOptions {
   readonly without?: readonly string[];
   /** Lines of appliance.toml, by table. */
   readonly server?: string;
+  /** No address of the appliance is on the LAN. */
+  readonly bridged?: boolean;
   /** A login is asked for. */
   readonly users?: boolean;
   readonly lan?: boolean;
@@ -147,7 +149,7 @@ export class ServedWorld {
   /** Writes the configuration of the server that runs anew. */
   configure(
     lines: readonly string[],
-    { without = [], server = "", users = false, files = {} }: ServeOptions = {},
+    { without = [], server = "", bridged = false, users = false, files = {} }: ServeOptions = {},
   ): void {
     // An old openvpn makes no keys of tls-crypt-v2.
     const names = ["ca.crt", "server.crt", "server.key", "static.key", "crl.pem", "v2-server.key"].filter((name) =>
@@ -155,8 +157,8 @@ export class ServedWorld {
     );
     const taken = Object.fromEntries(names.map((name) => [name, readFileSync(join(this.dir, name))]));
     const toml = [
-      `[wan]\naddress = "${WAN}/24"\ngateway = "203.0.113.1"\naddress6 = "${WAN6}/64"\ngateway6 = "2001:db8:113::1"`,
-      `[lan]\naddress = "${LAN_GATEWAY}/24"\naddress6 = "fd00:50::1/64"`,
+      WAN_TOML,
+      bridged ? "" : `[lan]\naddress = "${LAN_GATEWAY}/24"\naddress6 = "fd00:50::1/64"`,
       `[server]\n${server}${users ? '\nusers = "users.txt"' : ""}\n`,
     ].join("\n");
     const all: Record<string, string | Uint8Array> = {
@@ -353,6 +355,9 @@ export class ServedWorld {
         throw new Error(`a web host did not start: ${host.log()}`);
   }
 }
+
+/** The WAN in appliance.toml. */
+export const WAN_TOML = `[wan]\naddress = "${WAN}/24"\ngateway = "203.0.113.1"\naddress6 = "${WAN6}/64"\ngateway6 = "2001:db8:113::1"`;
 
 const SERVER_LINES = [
   ...[

@@ -20,7 +20,7 @@ import type { StateStore } from "./state/store.ts";
 import { BridgePath } from "./wiring/bridge.ts";
 import { RouterPath, type Forwarding as Routing } from "./wiring/router.ts";
 
-export interface PassageOptions {
+export interface MiddleOptions {
   readonly now: number;
   readonly memory: NativeMemory;
   readonly wan: FrameDevice;
@@ -35,7 +35,7 @@ export interface PassageOptions {
   readonly authorities: () => Material | undefined;
 }
 
-export interface Passage {
+export interface Middle {
   readonly path: RouterPath | BridgePath;
   /** Our addresses and services on the LAN; undefined: there are none. */
   readonly lan: LanSide | undefined;
@@ -47,10 +47,10 @@ export interface Passage {
   take(settings: Settings): void;
 }
 
-export const openPassage = (options: PassageOptions, forwarding: Forwarding): Passage =>
+export const openMiddle = (options: MiddleOptions, forwarding: Forwarding): Middle =>
   forwarding.kind === "bridge" ? bridged(options) : routed(options, forwarding);
 
-function routed(options: PassageOptions, forwarding: Routing): Passage {
+function routed(options: MiddleOptions, forwarding: Routing): Middle {
   const { now, lan: device, heard, log, settings } = options;
   const path = new RouterPath({ ...options, wanMtu: settings.wan.mtu, forwarding, random: systemRandom });
   for (const side of [path.wan, path.lan])
@@ -69,7 +69,7 @@ function routed(options: PassageOptions, forwarding: Routing): Passage {
   };
 }
 
-function bridged(options: PassageOptions): Passage {
+function bridged(options: MiddleOptions): Middle {
   const { lan: device, heard, log, settings } = options;
   const path = new BridgePath({ ...options, wanMtu: settings.wan.mtu, random: systemRandom });
   path.wan.link.arp.onNeighborConflict = (at, address, kept, other) =>
