@@ -1,7 +1,7 @@
-/** dev tap: the appliance as a bridge between a LAN and real openvpn, as its client. */
+/** dev tap: the appliance as a bridge between a LAN and real openvpn, as its client and as its server. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join as path } from "node:path";
 import { OPENVPN } from "../support/world/openvpn-binary.ts";
 import { type Daemon, PATIENCE, until } from "../support/world/process.ts";
 import { morgana } from "../support/world/router.ts";
@@ -33,20 +33,20 @@ describe.skipIf(NO_WORLD)("dev tap, a client", () => {
     for (const name of ["router", "far"]) await world.stop(name);
     const both = lines.join("\n");
     const server = `dev tap0\nproto ${proto === "tcp" ? "tcp-server" : proto}\nport 1194\nmode server\ntls-server\nca ca.crt\ncert server.crt\nkey server.key\ndh none\nkeepalive 2 10\ntls-crypt static.key\nverb 4\n${both}\n`;
-    writeFileSync(join(world.dir, "far.conf"), server);
+    writeFileSync(path(world.dir, "far.conf"), server);
     const far = world.start("far", "a", [OPENVPN, "--cd", world.dir, "--config", "far.conf"]);
     expect(await far.says(/Initialization Sequence Completed/, PATIENCE)).toBeDefined();
     await world.sh(
       "a",
       `ip link set tap0 up master br0; ip addr replace ${FAR}/24 dev br0; ip addr replace ${FAR6}/64 dev br0 nodad`,
     );
-    const folder = join(world.dir, "bridged");
+    const folder = path(world.dir, "bridged");
     mkdirSync(folder, { recursive: true });
     for (const name of ["ca.crt", "client-b.crt", "client-b.key", "static.key"])
-      writeFileSync(join(folder, name), readFileSync(join(world.dir, name)));
+      writeFileSync(path(folder, name), readFileSync(path(world.dir, name)));
     const client = `client\ndev tap\nproto ${proto}\nremote ${SERVER} 1194\nnobind\nremote-cert-tls server\nca ca.crt\ncert client-b.crt\nkey client-b.key\ntls-crypt static.key\n${both}\n`;
-    writeFileSync(join(folder, "office.ovpn"), client);
-    writeFileSync(join(folder, "appliance.toml"), WAN_TOML);
+    writeFileSync(path(folder, "office.ovpn"), client);
+    writeFileSync(path(folder, "appliance.toml"), WAN_TOML);
     const argv = [...morgana(), "appliance", "--wan", "w0", "--lan", "l1", "--config", folder];
     router = world.start("router", "rt", argv);
     if ((await router.says(/tunnel\.up/, PATIENCE)) === undefined)
@@ -58,7 +58,7 @@ describe.skipIf(NO_WORLD)("dev tap, a client", () => {
 
   test("a host of the LAN has its address by DHCP from beyond the tunnel, and reaches and is reached in both families", async () => {
     await connect();
-    const leases = join(world.dir, "leases");
+    const leases = path(world.dir, "leases");
     const range = ["--dhcp-range=10.50.0.100,10.50.0.150,1h", `--dhcp-leasefile=${leases}`];
     world.start("dhcp", "a", [
       "dnsmasq",
@@ -74,7 +74,7 @@ describe.skipIf(NO_WORLD)("dev tap, a client", () => {
       "root",
       ...range,
     ]);
-    const script = join(world.dir, "lease.sh");
+    const script = path(world.dir, "lease.sh");
     writeFileSync(script, '#!/bin/sh\n[ "$1" = bound ] && echo "$ip" > "$0.address"\nexit 0\n', { mode: 0o755 });
     const lease = await world.in("lan", ["udhcpc", "-i", "l0", "-f", "-n", "-q", "-t", "20", "-T", "1", "-s", script]);
     await world.stop("dhcp");
@@ -150,5 +150,85 @@ describe.skipIf(NO_WORLD)("dev tap, a client", () => {
     const mac = (await world.sh("lan", "cat /sys/class/net/l0/address")).trim();
     expect(dump.log()).not.toContain(mac);
     expect(dump.log()).not.toContain("10.50.0.");
+  });
+});
+
+/** Clients' addresses are out of the LAN's network. */
+const GATEWAY = "10.60.0.1";
+const BRIDGED = ["dev tap", "server-bridge 10.60.0.1 255.255.255.0 10.60.0.100 10.60.0.150"];
+/** Of the stock profile, what is a router's. */
+const ROUTED = ["server", "topology", "push"];
+
+describe.skipIf(NO_WORLD)("dev tap, a server", () => {
+  let world: ServedWorld;
+  beforeAll(async () => {
+    world = await ServedWorld.create();
+    await world.sh(
+      "lan",
+      `ip addr flush dev l0; ip addr add ${GATEWAY}/24 dev l0; ip addr add fd00:60::9/64 dev l0 nodad`,
+    );
+  });
+  afterAll(() => world?.close());
+
+  const serve = (...lines: string[]): Promise<Daemon> =>
+    world.serve([...BRIDGED, ...lines], { without: ROUTED, bridged: true });
+  /** A client's address, once its device has one. */
+  async function join(name: "a" | "b", lines: readonly string[] = []): Promise<string> {
+    await world.join(name, ["dev tap0", ...lines]);
+    const { out } = await world.in(name, ["ip", "-o", "-4", "addr", "show", "dev", "tap0"]);
+    return /inet ([0-9.]+)\/24/.exec(out)?.[1] ?? "none";
+  }
+
+  test("clients have addresses of the LAN's network, and they and its hosts reach each other; among themselves they do not", async () => {
+    await serve();
+    const [a, b] = [await join("a"), await join("b")];
+    expect([a, b].every((address) => /^10\.60\.0\.1[0-4]\d$/.test(address))).toBe(true);
+    expect([await world.ping("a", GATEWAY), await world.ping("lan", b)]).toEqual([3, 3]);
+    await world.sh("a", "ip addr add fd00:60::a/64 dev tap0 nodad");
+    expect(await world.ping("a", "fd00:60::9")).toBe(3);
+    expect(await world.ping("a", b, 1)).toBe(0);
+    for (const size of ["1472", "8000"]) expect(await world.ping("lan", a, 2, ["-s", size])).toBe(2);
+    expect(world.daemon("a").log()).not.toMatch(/used inconsistently/);
+  });
+
+  test("with client-to-client they do, over UDP and TCP; who sends with the MAC of another one does not get what is his", async () => {
+    await serve("client-to-client", "local * 1194 udp", "local * 1194 tcp-server");
+    const a = await join("a", ["proto tcp-client"]);
+    const b = await join("b");
+    expect([await world.ping("a", b), await world.ping("b", a), await world.ping("lan", a)]).toEqual([3, 3, 3]);
+    const mac = (await world.sh("lan", "cat /sys/class/net/l0/address")).trim();
+    await world.sh("b", `ip link set tap0 address ${mac}`);
+    await Promise.all([world.ping("a", GATEWAY, 10), world.ping("b", a, 5, ["-W", "1"])]).then(([answered, forged]) =>
+      expect({ answered, forged }).toEqual({ answered: 10, forged: 0 }),
+    );
+    world.daemon("server").signal("SIGUSR2");
+    expect(await world.says(/statistics\.bridge/)).toMatch(/drop\.BridgeMacHeld=[1-9]/);
+  });
+
+  test("without a pool they have addresses by DHCP of the LAN", async () => {
+    await world.serve(["dev tap", "server-bridge"], { without: ROUTED, bridged: true });
+    expect(await join("a")).toBe("none");
+    const leases = path(world.dir, "leases");
+    world.start("dhcp", "lan", [
+      ...["dnsmasq", "-d", "-C", "/dev/null", "-p", "0", "-i", "l0", "-z", "-u", "root"],
+      ...["--dhcp-range=10.60.0.160,10.60.0.170,1h", `--dhcp-leasefile=${leases}`],
+    ]);
+    const lease = await world.in("a", [
+      "udhcpc",
+      "-i",
+      "tap0",
+      "-f",
+      "-n",
+      "-q",
+      "-t",
+      "20",
+      "-T",
+      "1",
+      "-s",
+      "/bin/true",
+    ]);
+    await world.stop("dhcp");
+    expect(lease).toMatchObject({ code: 0 });
+    expect(lease.out).toMatch(/10\.60\.0\.1[67]\d/);
   });
 });

@@ -10,7 +10,7 @@ import type { IpAddress } from "../../lib/ip.ts";
 import type { Random } from "../../lib/random.ts";
 import { oneLine, printable } from "../config/lexer.ts";
 import type { ClientFile, EntryConfig, ServerNetworkConfig } from "../config/server-types.ts";
-import type { VerifyConfig } from "../config/types.ts";
+import type { DeviceType, VerifyConfig } from "../config/types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
 import { equalBytes } from "../equal.ts";
 import type { ControlPrimitives } from "../ports.ts";
@@ -28,6 +28,8 @@ import { MAX_LOGIN_BYTES } from "./user-name.ts";
 /** What of a server's configuration and files decides here. */
 export interface EntranceSetup {
   readonly config: {
+    /** With tap clients may have addresses that are none of this server's business. */
+    readonly deviceType?: DeviceType;
     readonly entry: EntryConfig;
     readonly network: ServerNetworkConfig;
     readonly limits: { readonly maxRoutesPerClient: number };

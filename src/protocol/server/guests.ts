@@ -49,7 +49,9 @@ export class Guests {
         );
     }
     const addresses = this.#addresses(file, place);
-    if (addresses.address === undefined && addresses.address6 === undefined)
+    // With tap the LAN's own DHCP may give it one.
+    const needsOne = this.#setup.config.deviceType !== "tap";
+    if (needsOne && addresses.address === undefined && addresses.address6 === undefined)
       return refused(
         `there is no address for "${printable(identity.name)}": the server has no pool, so that its file in client-config-dir needs ifconfig-push`,
       );

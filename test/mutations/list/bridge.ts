@@ -75,4 +75,23 @@ export const BRIDGE = [
     ],
     ["if (port !== 0 && this.#count[port]! >= this.#limit)", "if (port < 0)", "the bound on one port's stations"],
   ),
+  ...mutationsOf(
+    "appliance/bridge-side.ts",
+    [
+      "    this.#path.bridge.close();\n    this.#path.bridge.leave(SERVER);\n",
+      "",
+      "that a bridge whose tunnel is gone is closed",
+    ],
+    [
+      "peerToPeer: clientToClient",
+      "peerToPeer: true",
+      "that clients of a bridge reach each other only with client-to-client",
+    ],
+    ["    this.#path.bridge.leave(peer);\n", "", "that nothing is bridged for a client that has left"],
+  ),
+  ...mutationsOf("appliance/forwarding.ts", [
+    "loaded.ok ? loaded.config : loaded;",
+    'loaded.ok ? loaded.config : { role: "client", deviceType: "tun" };',
+    "that no address is given away on a LAN that is to be bridged, while the profile has problems",
+  ]),
 ];

@@ -211,7 +211,7 @@ export const ENTRY = [
       "that an IPv6 address that a file gives away is nobody else's",
     ],
     [
-      "if (addresses.address === undefined && addresses.address6 === undefined)",
+      "if (needsOne && addresses.address === undefined && addresses.address6 === undefined)",
       "if (false as boolean)",
       "that a guest has an address",
     ],

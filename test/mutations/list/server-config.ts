@@ -69,7 +69,7 @@ export const SERVER_CONFIG = [
     "protocol/config/resolve-server.ts",
     ['  if (option.includes(","))', "  if (false as boolean)", "that no comma makes two options of one that is pushed"],
     [
-      '  if (mode && !["server", "server-ipv6", "tls-server"].some((name) => reader.has(name)))\n',
+      '  if (mode && !["server", "server-ipv6", "server-bridge", "tls-server"].some((name) => reader.has(name)))\n',
       "  if (false as boolean)\n",
       "that mode server is a TLS server",
     ],

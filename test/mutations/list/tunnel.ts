@@ -290,8 +290,8 @@ export const TUNNEL = [
     "tunnel/tunnel-plan.ts",
     ["const allowed = Math.min(wanted, own.mtuMax);", "const allowed = wanted;", "tun-mtu-max"],
     [
-      "Math.max(session.payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU)",
-      "session.payloadMax(link.mtu - link.overhead)",
+      "Math.max(payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU)",
+      "payloadMax(link.mtu - link.overhead)",
       "that a router's word cannot end IPv6 in the tunnel",
     ],
   ),
