@@ -315,12 +315,15 @@ test("statistics that are asked for come with the next turn, once", () => {
 test("a profile of the other role ends it, so that whoever made it makes one anew", () => {
   const { subject, state, logged } = appliance(ok(DEFAULT_SETTINGS));
   subject.control(now);
-  state.loaded = { ...ok(DEFAULT_SETTINGS), config: { role: "server", push: [] } } as unknown as LoadResult;
+  state.loaded = {
+    ...ok(DEFAULT_SETTINGS),
+    config: { role: "server", deviceType: "tun", push: [] },
+  } as unknown as LoadResult;
   subject.reconnect();
   subject.control(now);
   expect(subject.done()).toBe(true);
   expect(logged.filter((line) => /role\.changed/.test(line))).toEqual([
-    "warn role.changed the profile is a server's now: starting anew with it",
+    "warn role.changed the profile is a server's with dev tun now: starting anew with it",
   ]);
 });
 

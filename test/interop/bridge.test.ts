@@ -208,6 +208,7 @@ describe.skipIf(NO_WORLD)("dev tap, a server", () => {
   test("without a pool they have addresses by DHCP of the LAN", async () => {
     await world.serve(["dev tap", "server-bridge"], { without: ROUTED, bridged: true });
     expect(await join("a")).toBe("none");
+    await world.sh("a", "ip link set tap0 up");
     const leases = path(world.dir, "leases");
     world.start("dhcp", "lan", [
       ...["dnsmasq", "-d", "-C", "/dev/null", "-p", "0", "-i", "l0", "-z", "-u", "root"],

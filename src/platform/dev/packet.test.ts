@@ -228,6 +228,32 @@ for tag in "8100000588b5", "8100e00588b5", "8100000088b6", "8100e00088b7", "88b8
     expect(c0.counters.snapshot().rxVlan).toBe(before + 2);
   });
 
+  test("a bridge's device hears what is for other stations, and frames of VLANs with their tags", async () => {
+    const own = new NativeMemory(PACKET_DEVICE_BYTES);
+    const d0 = PacketDevice.open("c0", own, "all");
+    const { view } = own;
+    world.run(
+      "c",
+      `python3 -c '
+import socket
+s=socket.socket(17,3); s.bind(("c1",0))
+for tag in "8100a00588b5", "81000000810000078100", "88b8":
+    s.send(bytes.fromhex("020000000077${SENDER.replaceAll(":", "")}" + tag)+b"x"*50)'`,
+    );
+    const seen: string[] = [];
+    await until(() => {
+      d0.receive(batch, MAX_SEGMENTS);
+      for (let row = 0; row < batch.count; row++) {
+        const at = batch.at[row]!;
+        if (view.getUint16(at) !== 0x0200 || view.getInt32(at + 2) !== 0x77) continue;
+        seen.push(`${batch.len[row]} ${[0, 2, 4].map((n) => view.getUint16(at + 12 + n).toString(16)).join(" ")}`);
+      }
+      return seen.length === 3;
+    });
+    expect(seen).toEqual(["68 8100 a005 88b5", "72 8100 0 8100", "64 88b8 7878 7878"]);
+    d0.close();
+  });
+
   test("nothing waits in send: with an interface that takes nothing more the rest is dropped at once and counted", () => {
     world.run("a", "tc qdisc add dev c0 root tbf rate 8kbit burst 2kb limit 100mb");
     const at = memory.take(2048).at;
