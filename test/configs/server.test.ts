@@ -197,6 +197,7 @@ const EFFECTS: readonly (string | readonly [lines: string, line: string])[] = [
   ["server 10.8.0.0 255.255.255.0\nauth-gen-token", "auth-gen-token-secret at.key"],
   ["server 10.8.0.0 255.255.255.0\ntls-crypt-v2 v2s.key", "tls-crypt-v2-max-age 5"],
   ["server 10.8.0.0 255.255.255.0\nproto udp6", "bind ipv6only"],
+  ["mode server\ndev tap", "server-bridge nogw"],
 ];
 
 test("each directive of a server's alone that counts as implemented changes something", () => {
@@ -245,7 +246,6 @@ describe("problems", () => {
     ["server 10.8.0.0 255.255.255.0 pool", `server: "pool" is none of nopool`],
     ["server-ipv6 fd00::/63", "server-ipv6: a prefix has 64 to 124"],
     ["server-ipv6 10.8.0.0/64", "server-ipv6: "],
-    ["server-bridge 10.8.0.4 255.255.255.0 10.8.0.128 10.8.0.254", "server-bridge: bridging"],
     ["ifconfig-pool 10.8.0.5 10.8.0.9", "ifconfig-pool: cannot stand beside server"],
     ["ifconfig-ipv6-pool fd00::/64", "ifconfig-ipv6-pool: needs ifconfig-ipv6"],
     ["push route 10.0.0.0 255.0.0.0", 'push: what is pushed stands in quotes: push "route 10.0.0.0 255.0.0.0"'],
