@@ -56,6 +56,9 @@ export interface HostClientOptions extends HostParts {
   readonly changed: (tunnel: OpenTunnel | undefined) => void;
 }
 
+const NO_CLIENT_NAT =
+  "client-nat is not carried out on a tun device of the kernel: packets keep their addresses; the appliance does it, or rules of nftables do";
+
 export class HostClient implements HostEnd {
   /** It ends because it cannot go on. */
   hasFailed = false;
@@ -208,6 +211,8 @@ export class HostClient implements HostEnd {
   #changed(tunnel: OpenTunnel | undefined): void {
     const { changed } = this.#options;
     const dns = this.#dns;
+    if (tunnel !== undefined && tunnel.options.clientNat.length > 0)
+      this.#log.write("warn", "host.client-nat", NO_CLIENT_NAT);
     if (tunnel === undefined || dns === undefined) return changed(tunnel);
     dns.set(tunnel.options.dns).then(
       () => changed(tunnel),

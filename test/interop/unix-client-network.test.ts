@@ -61,7 +61,9 @@ describe.skipIf(NO_WORLD)("what the client tells its host", () => {
         "10.63.0.0/16 via 203.0.113.1 dev w0",
       ]);
       expect(await world.stop("client")).toBe(0);
-      await clientUp(world, writeProfile(world, "table", { lines: ["route-table 77"] }));
+      const tabled = { lines: ["route-table 77", "client-nat snat 10.1.0.0 255.255.255.0 10.2.0.0"] };
+      const client = await clientUp(world, writeProfile(world, "table", tabled));
+      expect(client.log()).toContain("host.client-nat");
       expect(await ip("route show table 77")).toContain("10.60.0.0/16 dev tun0");
       expect(await ip("route show proto 109")).toBe("10.61.0.0/16 via 203.0.113.1 dev w0 \n");
     },
