@@ -122,6 +122,14 @@ echo "$what $a mask=$m router=$r dns=\${new_domain_name_servers:-$dns} time=\${n
     return match[0];
   }
 
+  /** Has udhcpc give its address back. */
+  async release(host: Host, client: Daemon, from = 0): Promise<void> {
+    // It takes its address off the interface at once: by then the gateway's MAC must be known.
+    expect((await run(inside(this.ns(host), ["ping", "-c", "1", "-W", "5", "192.168.50.1"]))).code).toBe(0);
+    client.signal("SIGUSR2");
+    await this.says(/lease\.released/, from);
+  }
+
   /** What the lease script of a host was told so far. */
   given(host: Host): Given[] {
     const file = join(this.dir, `leases-${host}`);
@@ -227,9 +235,7 @@ describe.skipIf(NO_WORLD || REFERENCE)("DHCP on the LAN", () => {
     client.signal("SIGUSR1");
     expect(await lan.next("a", 1)).toMatchObject({ reason: "renew", address: first.address });
     await lan.says(/lease\.renewed/);
-    expect((await run(inside(lan.ns("a"), ["ping", "-c", "1", "-W", "5", "192.168.50.1"]))).code).toBe(0);
-    client.signal("SIGUSR2");
-    await lan.says(/lease\.released/);
+    await lan.release("a", client);
   });
 
   test("dhclient and dhcpcd at once, each with an address of its own, and a reservation outside the pool", async () => {
@@ -322,9 +328,7 @@ describe.skipIf(NO_WORLD || REFERENCE)("DHCP on the LAN", () => {
       lan.udhcpc("c");
       await lan.says(/lease\.pool-full/);
       expect(lan.given("c")).toEqual([]);
-      // It takes its address off the interface at once: by then the gateway's MAC must be known.
-      expect((await run(inside(lan.ns("a"), ["ping", "-c", "1", "-W", "5", "192.168.50.1"]))).code).toBe(0);
-      first.signal("SIGUSR2");
+      await lan.release("a", first);
       expect((await lan.next("c")).address).toBe(a!.address);
     } finally {
       await lan.sh("c", "ip link set h0 address 52:54:00:00:60:03");
@@ -335,16 +339,14 @@ describe.skipIf(NO_WORLD || REFERENCE)("DHCP on the LAN", () => {
     const client = lan.udhcpc("a");
     const { address } = await lan.next("a");
     const other = address.endsWith("100") ? "192.168.50.101" : "192.168.50.100";
-    client.signal("SIGUSR2");
-    await lan.says(/lease\.released/);
+    await lan.release("a", client);
     await client.stop("SIGKILL");
     await lan.sh("c", `ip addr add ${address}/24 dev h0`);
     const mark = lan.router.log().length;
     const second = lan.udhcpc("a");
     expect((await lan.next("a", 1)).address).toBe(other);
     await lan.says(/lease\.conflict .* a host without a lease uses/, mark);
-    second.signal("SIGUSR2");
-    await lan.says(/lease\.released/, mark);
+    await lan.release("a", second, mark);
     await second.stop("SIGKILL");
     // The switch keeps the two apart, and the client between them hears both.
     await lan.serve(POOL);
