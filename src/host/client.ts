@@ -27,7 +27,7 @@ import { Changes } from "./changes.ts";
 import { HostDns, hostResolvers } from "./dns.ts";
 import { KERNEL_TUN_BYTES, KernelTun } from "./kernel-tun.ts";
 import { HOST_LINKS_BYTES, HostLinks } from "./links.ts";
-import type { HostEnd, HostParts } from "./process.ts";
+import { type HostEnd, type HostParts, logDevice } from "./process.ts";
 import { HostResolver } from "./resolver.ts";
 import { ServerRoute } from "./server-route.ts";
 import { TunNetwork } from "./tun-network.ts";
@@ -305,15 +305,7 @@ export class HostClient implements HostEnd {
 
   #logStatistics(): void {
     this.#statisticsAt = NEVER;
-    const { device } = this.#options;
-    const nonzero = (counts: Record<string, number>) =>
-      Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
-    this.#log.write("info", "statistics.device", "", {
-      device: device.name,
-      refused: device.refused,
-      ...nonzero(this.#side.drops.snapshot()),
-      ...nonzero(this.#side.raw.drops.snapshot()),
-    });
+    logDevice(this.#log, this.#options.device, this.#side);
     this.#log.write("info", "statistics.session", "", this.#dialer?.counters() ?? {});
     const url = this.#dialer?.loginPage;
     if (url !== undefined)

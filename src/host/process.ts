@@ -1,5 +1,6 @@
 /** What a client and a server on the kernel of this machine have in common as processes: log, device, journal, signals, the end. */
-import type { LogLevel } from "../lib/log.ts";
+import type { Counters } from "../lib/counters.ts";
+import type { Log, LogLevel } from "../lib/log.ts";
 import { TunDevice } from "../platform/dev/tun.ts";
 import type { ConsoleLog, LogFormat } from "../platform/log/console-log.ts";
 import type { LineSink } from "../platform/log/line-sink.ts";
@@ -157,6 +158,16 @@ function openJournal(device: TunDevice, { log, left }: HostProcess): Journal | u
     log.write("warn", "host.journal", text);
     return undefined;
   }
+}
+
+/** What the device and the side behind it have lost: of the kernel's packets, and of those of the tunnel. */
+export function logDevice(
+  log: Log,
+  { name, refused }: TunDevice,
+  { drops, raw }: { readonly drops: Counters; readonly raw: { readonly drops: Counters } },
+): void {
+  const lost = { ...drops.snapshot(), ...raw.drops.snapshot() };
+  log.write("info", "statistics.device", "", { device: name, refused, ...lost });
 }
 
 type Loaded<T> =

@@ -19,7 +19,7 @@ import type { ServerConfig } from "../protocol/config/types.ts";
 import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
 import { Listener } from "../tunnel/listener.ts";
 import { Changes } from "./changes.ts";
-import type { HostEnd, HostParts } from "./process.ts";
+import { type HostEnd, type HostParts, logDevice } from "./process.ts";
 import { SERVED_TUN_BYTES, ServedTun } from "./served-tun.ts";
 import { KernelPorts, SERVER_PORTS_BYTES } from "./server-ports.ts";
 import { ServerRoute } from "./server-route.ts";
@@ -223,15 +223,7 @@ export class HostServer implements HostEnd {
 
   #logStatistics(now: number): void {
     this.#statisticsAt = NEVER;
-    const { device } = this.#options;
-    const nonzero = (counts: Record<string, number>) =>
-      Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0));
-    this.#log.write("info", "statistics.device", "", {
-      device: device.name,
-      refused: device.refused,
-      ...nonzero(this.#side.drops.snapshot()),
-      ...nonzero(this.#side.raw.drops.snapshot()),
-    });
+    logDevice(this.#log, this.#options.device, this.#side);
     this.#log.write("info", "statistics.server", "", this.#listener.counters());
     for (const { upAt, ...fields } of this.#listener.peers())
       this.#log.write("info", "statistics.peer", "", { ...fields, minutes: Math.round((now - upAt) / 60_000) });
