@@ -1,6 +1,5 @@
 /** `morgana appliance`: the appliance on two existing interfaces of this machine or namespace. */
-import { parseArgs } from "node:util";
-import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
+import { LOG_OPTIONS, readArguments, readLogOptions } from "./arguments.ts";
 import { usageError, version } from "./help.ts";
 
 const HELP = `usage: morgana appliance --wan IF [--lan IF] --config PATH [--log-level LEVEL] [--log-format text|json]
@@ -21,45 +20,21 @@ a server takes what can be taken without ending a session. SIGUSR2 logs statisti
 `;
 
 export async function appliance(argv: string[]): Promise<number> {
-  let values: Record<string, string | boolean | undefined>;
-  try {
-    values = parseArgs({
-      args: argv,
-      strict: true,
-      options: {
-        wan: { type: "string" },
-        lan: { type: "string" },
-        config: { type: "string" },
-        "log-level": { type: "string" },
-        "log-format": { type: "string" },
-        help: { type: "boolean", short: "h" },
-      },
-    }).values;
-  } catch (error) {
-    return usageError("appliance", `${(error as Error).message}`);
-  }
-  if (values["help"]) {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  const { wan, lan, config } = values;
-  if (typeof wan !== "string" || typeof config !== "string") {
+  const options = {
+    wan: { type: "string" },
+    lan: { type: "string" },
+    config: { type: "string" },
+    ...LOG_OPTIONS,
+  } as const;
+  const read = readArguments("appliance", argv, HELP, options, false);
+  if (typeof read === "number") return read;
+  const { wan, lan, config } = read.values;
+  if (wan === undefined || config === undefined) {
     return usageError("appliance", "--wan and --config are needed, and --lan by all but a server");
   }
   if (wan === lan) return usageError("appliance", "--wan and --lan must be two interfaces");
-  const level = values["log-level"];
-  if (level !== undefined && !LOG_LEVELS.includes(level as LogLevel)) {
-    return usageError("appliance", `--log-level is one of ${LOG_LEVELS.join(", ")}`);
-  }
-  const format = values["log-format"] ?? "text";
-  if (format !== "text" && format !== "json") return usageError("appliance", "--log-format is text or json");
+  const log = readLogOptions("appliance", read.values);
+  if (typeof log === "number") return log;
   const { runNative } = await import("../appliance/native.ts");
-  return runNative({
-    version,
-    wan,
-    lan: typeof lan === "string" ? lan : undefined,
-    config,
-    level: level as LogLevel | undefined,
-    format,
-  });
+  return runNative({ version, wan, lan, config, ...log });
 }

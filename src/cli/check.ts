@@ -1,6 +1,5 @@
 /** `morgana check`: parse and validate one OpenVPN file, print what it resolves to. */
 import { basename, dirname, join, normalize, relative, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { folderReader } from "../appliance/config-source.ts";
 import { SETTINGS_FILE, USERS_REMEDY } from "../appliance/profile.ts";
 import { parseSettings, type SettingsResult } from "../appliance/settings.ts";
@@ -15,6 +14,7 @@ import { formatProblem, inOrder } from "../protocol/config/problem.ts";
 import type { DefaultCredentials } from "../protocol/config/resolve-client.ts";
 import type { ConfigProblem, DialConfig, ServerConfig } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
+import { readArguments } from "./arguments.ts";
 import { usageError } from "./help.ts";
 
 const HELP = `usage: morgana check [--client|--server] FILE
@@ -34,24 +34,11 @@ const PATIENCE_MS = 10_000;
 
 /** @returns the exit status */
 export async function check(argv: string[]): Promise<number> {
-  let values: { client?: boolean; server?: boolean; help?: boolean };
-  let files: string[];
-  try {
-    const options = {
-      client: { type: "boolean" },
-      server: { type: "boolean" },
-      help: { type: "boolean", short: "h" },
-    } as const;
-    ({ values, positionals: files } = parseArgs({ args: argv, strict: true, allowPositionals: true, options }));
-  } catch (error) {
-    return usageError("check", `${(error as Error).message}`);
-  }
-  if (values.help) {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  const file = files[0];
-  if (file === undefined || files.length > 1) return usageError("check", "exactly one FILE is needed");
+  const read = readArguments("check", argv, HELP, { client: { type: "boolean" }, server: { type: "boolean" } });
+  if (typeof read === "number") return read;
+  const { values, words } = read;
+  const [file, ...more] = words;
+  if (file === undefined || more.length > 0) return usageError("check", "exactly one FILE is needed");
   if (values.client && values.server) return usageError("check", "--client and --server exclude each other");
   const text = readFileOrPipe(file, MAX_FILE, PATIENCE_MS);
   if (typeof text === "string") return usageError("check", `${oneLine(file)} ${text}`);

@@ -1,6 +1,5 @@
 /** `morgana client`: a tunnel on the kernel of this machine. */
-import { parseArgs } from "node:util";
-import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
+import { LOG_OPTIONS, readArguments, readLogOptions } from "./arguments.ts";
 import { usageError, version } from "./help.ts";
 
 const HELP = `usage: morgana client [OPTION...] FILE
@@ -26,37 +25,24 @@ statistics, SIGTERM and SIGINT leave.
 `;
 
 export async function client(argv: string[]): Promise<number> {
-  let values: Record<string, string | boolean | undefined>;
-  let files: string[];
-  try {
-    const options = {
-      "no-routes": { type: "boolean" },
-      "no-dns": { type: "boolean" },
-      "kill-switch": { type: "boolean" },
-      "log-level": { type: "string" },
-      "log-format": { type: "string" },
-      help: { type: "boolean", short: "h" },
-    } as const;
-    ({ values, positionals: files } = parseArgs({ args: argv, strict: true, allowPositionals: true, options }));
-  } catch (error) {
-    return usageError("client", `${(error as Error).message}`);
-  }
-  if (values["help"]) {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  const file = files[0];
-  if (file === undefined || files.length > 1) return usageError("client", "exactly one FILE is needed");
-  const level = values["log-level"] ?? "info";
-  if (!LOG_LEVELS.includes(level as LogLevel))
-    return usageError("client", `--log-level is one of ${LOG_LEVELS.join(", ")}`);
-  const format = values["log-format"] ?? "text";
-  if (format !== "text" && format !== "json") return usageError("client", "--log-format is text or json");
+  const read = readArguments("client", argv, HELP, {
+    "no-routes": { type: "boolean" },
+    "no-dns": { type: "boolean" },
+    "kill-switch": { type: "boolean" },
+    ...LOG_OPTIONS,
+  });
+  if (typeof read === "number") return read;
+  const { values, words } = read;
+  const [file, ...more] = words;
+  if (file === undefined || more.length > 0) return usageError("client", "exactly one FILE is needed");
+  const log = readLogOptions("client", values);
+  if (typeof log === "number") return log;
+  const { level = "info", format } = log;
   const { runClient } = await import("../host/run-client.ts");
   return runClient({
     version,
     file,
-    level: level as LogLevel,
+    level,
     format,
     withRoutes: values["no-routes"] !== true,
     withDns: values["no-dns"] !== true,

@@ -1,5 +1,4 @@
 /** `morgana genkey`: keys in files as openvpn's own --genkey writes them. */
-import { parseArgs } from "node:util";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { readFileOrPipe } from "../platform/sys/file.ts";
 import { writeWhole } from "../platform/sys/write-file.ts";
@@ -14,6 +13,7 @@ import {
   userMetadata,
 } from "../protocol/control/key-file.ts";
 import { noblePrimitives } from "../protocol/control/noble-primitives.ts";
+import { readArguments } from "./arguments.ts";
 import { usageError } from "./help.ts";
 
 const HELP = `usage: morgana genkey TYPE [--force] [FILE]
@@ -38,23 +38,13 @@ const PATIENCE_MS = 10_000;
 /** @returns the exit status */
 export function genkey(argv: string[]): number {
   const usage = (problem: string): number => usageError("genkey", problem);
-  let values: { "server-key"?: string; metadata?: string; force?: boolean; help?: boolean };
-  let words: string[];
-  try {
-    const options = {
-      "server-key": { type: "string" },
-      metadata: { type: "string" },
-      force: { type: "boolean" },
-      help: { type: "boolean", short: "h" },
-    } as const;
-    ({ values, positionals: words } = parseArgs({ args: argv, strict: true, allowPositionals: true, options }));
-  } catch (error) {
-    return usage(`${(error as Error).message}`);
-  }
-  if (values.help) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const read = readArguments("genkey", argv, HELP, {
+    "server-key": { type: "string" },
+    metadata: { type: "string" },
+    force: { type: "boolean" },
+  });
+  if (typeof read === "number") return read;
+  const { values, words } = read;
   const [word, file, ...more] = words;
   const type = TYPES.find((each) => each === word);
   if (word === undefined) return usage(`a TYPE is needed: ${TYPES.join(", ")}`);

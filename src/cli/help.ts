@@ -5,7 +5,7 @@ export const version: string = manifest.version;
 export const HELP = `morgana ${version} - an OpenVPN-compatible router
 
 usage: morgana check [--client|--server] FILE
-       morgana appliance --wan IF --lan IF --config PATH
+       morgana appliance --wan IF [--lan IF] --config PATH
        morgana client FILE
        morgana server FILE
        morgana pki init DIR --server HOST[:PORT] [--proto udp|tcp]

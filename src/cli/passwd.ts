@@ -1,7 +1,7 @@
 /** `morgana passwd`: a password -> a line of users.txt. */
-import { parseArgs } from "node:util";
 import { hashPassword } from "../platform/crypto/password-hash.ts";
 import { MAX_LOGIN_BYTES, userNameProblem } from "../protocol/server/user-name.ts";
+import { readArguments } from "./arguments.ts";
 import { usageError } from "./help.ts";
 import { askPassword } from "./password-input.ts";
 
@@ -16,22 +16,10 @@ Exit status: 0; 1 no usable password; 2 wrong usage.
 
 /** @returns the exit status */
 export async function passwd(argv: string[]): Promise<number> {
-  let help: boolean | undefined;
-  let users: string[];
-  try {
-    const options = { help: { type: "boolean", short: "h" } } as const;
-    const parsed = parseArgs({ args: argv, strict: true, allowPositionals: true, options });
-    ({ help } = parsed.values);
-    users = parsed.positionals;
-  } catch (error) {
-    return usageError("passwd", `${(error as Error).message}`);
-  }
-  if (help) {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  const user = users[0];
-  if (user === undefined || users.length > 1) return usageError("passwd", "exactly one USER is needed");
+  const read = readArguments("passwd", argv, HELP, {});
+  if (typeof read === "number") return read;
+  const [user, ...more] = read.words;
+  if (user === undefined || more.length > 0) return usageError("passwd", "exactly one USER is needed");
   const problem = userNameProblem(user);
   if (problem !== undefined) return usageError("passwd", `the name ${problem}`);
   const answer = await askPassword(user, MAX_LOGIN_BYTES);

@@ -1,6 +1,5 @@
 /** `morgana server`: a server on the kernel of this machine. */
-import { parseArgs } from "node:util";
-import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
+import { LOG_OPTIONS, readArguments, readLogOptions } from "./arguments.ts";
 import { usageError, version } from "./help.ts";
 
 const HELP = `usage: morgana server [OPTION...] FILE
@@ -24,30 +23,17 @@ SIGTERM and SIGINT leave.
 `;
 
 export async function server(argv: string[]): Promise<number> {
-  let values: Record<string, string | boolean | undefined>;
-  let files: string[];
-  try {
-    const options = {
-      users: { type: "string" },
-      "log-level": { type: "string" },
-      "log-format": { type: "string" },
-      help: { type: "boolean", short: "h" },
-    } as const;
-    ({ values, positionals: files } = parseArgs({ args: argv, strict: true, allowPositionals: true, options }));
-  } catch (error) {
-    return usageError("server", `${(error as Error).message}`);
-  }
-  if (values["help"]) {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  const file = files[0];
-  if (file === undefined || files.length > 1) return usageError("server", "exactly one FILE is needed");
-  const level = values["log-level"] ?? "info";
-  if (!LOG_LEVELS.includes(level as LogLevel))
-    return usageError("server", `--log-level is one of ${LOG_LEVELS.join(", ")}`);
-  const format = values["log-format"] ?? "text";
-  if (format !== "text" && format !== "json") return usageError("server", "--log-format is text or json");
+  const read = readArguments("server", argv, HELP, {
+    users: { type: "string" },
+    ...LOG_OPTIONS,
+  });
+  if (typeof read === "number") return read;
+  const { values, words } = read;
+  const [file, ...more] = words;
+  if (file === undefined || more.length > 0) return usageError("server", "exactly one FILE is needed");
+  const log = readLogOptions("server", values);
+  if (typeof log === "number") return log;
+  const { level = "info", format } = log;
   const { runServer } = await import("../host/run-server.ts");
-  return runServer({ version, file, users: values["users"] as string | undefined, level: level as LogLevel, format });
+  return runServer({ version, file, users: values.users, level, format });
 }

@@ -1,6 +1,5 @@
 /** `morgana pki`: an authority, a server and clients of one VPN, in files. */
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { openConfigSource } from "../../appliance/config-source.ts";
 import { loadProfile } from "../../appliance/profile.ts";
 import { parseIp } from "../../lib/ip.ts";
@@ -16,6 +15,7 @@ import {
 } from "../../protocol/control/key-file.ts";
 import { noblePrimitives } from "../../protocol/control/noble-primitives.ts";
 import { DEFAULT_FILE, NOBODY } from "../../protocol/server/reserved-names.ts";
+import { readArguments } from "../arguments.ts";
 import { usageError } from "../help.ts";
 import { DISK, KEPT, type NewText, PkiFolder, write } from "./folder.ts";
 import { type Entry, formatRegister } from "./register.ts";
@@ -53,23 +53,13 @@ Exit status: 0; 1 it could not be done; 2 wrong usage.
 /** @returns the exit status */
 export async function pki(argv: string[]): Promise<number> {
   const usage = (problem: string): number => usageError("pki", problem);
-  let values: { server?: string; proto?: string; wrap?: string; help?: boolean };
-  let words: string[];
-  try {
-    const options = {
-      server: { type: "string" },
-      proto: { type: "string" },
-      wrap: { type: "string" },
-      help: { type: "boolean", short: "h" },
-    } as const;
-    ({ values, positionals: words } = parseArgs({ args: argv, strict: true, allowPositionals: true, options }));
-  } catch (error) {
-    return usage(`${(error as Error).message}`);
-  }
-  if (values.help) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const read = readArguments("pki", argv, HELP, {
+    server: { type: "string" },
+    proto: { type: "string" },
+    wrap: { type: "string" },
+  });
+  if (typeof read === "number") return read;
+  const { values, words } = read;
   const [verb, dir, name, ...more] = words;
   const isNamed = verb === "client" || verb === "revoke";
   if (!isNamed && verb !== "init" && verb !== "list")
