@@ -13,11 +13,12 @@ import { commandLine } from "./command-line.ts";
 import { finish, followLog, problems, rows, say } from "./demo-report.ts";
 import { ROOT } from "./steps.ts";
 
-const USAGE = `usage: npm run demo [-- [--native] [--keep] [--role client|server]]
+const USAGE = `usage: npm run demo [-- [--native] [--keep] [--role client|server|site-to-site]]
 
   --native   the appliance as a process on the same interfaces instead of a VM
   --keep     leave it running until Ctrl-C
   --role     server: our server, real openvpn clients, a LAN behind it and the internet
+             site-to-site: our server and our client between two LANs
 `;
 
 const { values, refuse } = commandLine(USAGE, {
@@ -25,7 +26,7 @@ const { values, refuse } = commandLine(USAGE, {
   keep: { type: "boolean", default: false },
   role: { type: "string", default: "client" },
 });
-if (values.role !== "client" && values.role !== "server") refuse(`--role ${values.role}: no such role`);
+if (!["client", "server", "site-to-site"].includes(values.role)) refuse(`--role ${values.role}: no such role`);
 
 const MIB = 1 << 20;
 const PINGS = 20;
@@ -36,6 +37,11 @@ await becomePrivileged();
 if (values.role === "server") {
   const { demonstrateServer } = await import("./demo-server.ts");
   await demonstrateServer(values);
+  process.exit(finish());
+}
+if (values.role === "site-to-site") {
+  const { demonstrateSites } = await import("./demo-site.ts");
+  await demonstrateSites(values);
   process.exit(finish());
 }
 const world = await World.create({ webMtu: 1500 });

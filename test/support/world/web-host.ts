@@ -1,6 +1,6 @@
 /**
  * The web host behind the VPN server: `bun web-host.ts`. On TCP 8080: GET /bytes/N (the first N bytes of the content), GET /ping ("pong"),
- * POST /digest (the body's SHA-256); UDP port 7 echoes, and its answers may be fragmented.
+ * GET /whoami (the address that was asked from), POST /digest (the body's SHA-256); UDP port 7 echoes, and its answers may be fragmented.
  */
 import { content, digest } from "./content.ts";
 import { PMTUDISC_DONT, UdpSocket } from "./sockets.ts";
@@ -15,8 +15,9 @@ if (Bun.isMainThread) {
     hostname: "0.0.0.0",
     maxRequestBodySize: 1 << 30,
     idleTimeout: 120,
-    async fetch(request) {
+    async fetch(request, server) {
       const path = new URL(request.url).pathname;
+      if (path === "/whoami") return new Response(server.requestIP(request)?.address);
       if (path === "/ping") return new Response("pong");
       if (path === "/digest") return new Response(digest(await request.bytes()));
       const length = Number(/^\/bytes\/(\d{1,9})$/.exec(path)?.[1] ?? Number.NaN);
