@@ -17,6 +17,8 @@ const tally = newTally();
 const bun = process.execPath;
 // Files in processes of their own: a crash is one failure, not the end.
 const PARALLEL = "--parallel=2";
+// Most of the interop tests' time is waiting for openvpn's own.
+const MORE_PARALLEL = "--parallel=4";
 const tests = (argv: readonly string[]): string[] => [bun, "test", "--timeout", "60000", ...argv];
 
 /** The test files below some folders. */
@@ -44,10 +46,14 @@ if (wanted("image")) {
   else image = Promise.resolve(false);
 }
 if (wanted("interop"))
-  await bunTest(tally, "interop with openvpn", inWorld([PARALLEL, ...below("test/support/world", "test/interop")]));
+  await bunTest(
+    tally,
+    "interop with openvpn",
+    inWorld([MORE_PARALLEL, ...below("test/support/world", "test/interop")]),
+  );
 const isMade = await image;
 if (wanted("system")) {
   if (!isMade) console.log("\nwithout an image the booted VM cannot be tested");
-  await bunTest(tally, "the booted VM", inWorld(below("test/system", "qemu")));
+  await bunTest(tally, "the booted VM", inWorld([PARALLEL, ...below("test/system", "qemu")]));
 }
 finish(tally);

@@ -75,18 +75,26 @@ export function logStatistics(
   if (Object.keys(ipv6).length > 0) write("ipv6", ipv6);
   if (session) write("session", session);
   if (dns) write("dns", { cacheBytes: dns.cacheBytes }, dnsFields(dns.counters));
-  const available = availableKiB();
-  write(
-    "memory",
-    { rssKiB: Math.round(process.memoryUsage.rss() / 1024) },
-    available === undefined ? {} : { availableKiB: available },
-  );
+  write("memory", memoryFields());
 }
 
-/** What the machine could still give, undefined where it does not say. */
-function availableKiB(): number | undefined {
+/**
+ * KiB: what of the program is in memory, how much of that is its own (not the file that it was read from), and what the machine
+ * could still give. What the kernel does not say is left out.
+ */
+function memoryFields(): Fields {
+  const fields: Fields = { rssKiB: Math.round(process.memoryUsage.rss() / 1024) };
+  const own = kernelKiB("/proc/self/status", "RssAnon");
+  if (own !== undefined) fields["ownKiB"] = own;
+  const available = kernelKiB("/proc/meminfo", "MemAvailable");
+  if (available !== undefined) fields["availableKiB"] = available;
+  return fields;
+}
+
+/** A line "NAME: NUMBER kB" of a file that the kernel writes; undefined where it does not say. */
+function kernelKiB(path: string, name: string): number | undefined {
   try {
-    const text = /^MemAvailable:\s*(\d+) kB$/m.exec(readFileSync("/proc/meminfo", "utf8"))?.[1];
+    const text = new RegExp(`^${name}:\\s*(\\d+) kB$`, "m").exec(readFileSync(path, "utf8"))?.[1];
     return text === undefined ? undefined : Number(text);
   } catch {
     return undefined;

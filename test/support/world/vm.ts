@@ -9,6 +9,9 @@ import type { World } from "./world.ts";
 
 export { vmProblem };
 
+/** Under TCG, on a machine that other tests use as well: longer means that it hangs. */
+export const BOOT_SECONDS = 120;
+
 export interface VmOptions {
   /** A folder for the config disk; undefined: no disk at all. */
   readonly config: string | undefined;
@@ -53,6 +56,13 @@ export class Vm {
   /** The console line that matches, or undefined after `seconds`. */
   says(pattern: RegExp, seconds: number): Promise<string | undefined> {
     return this.running.waitFor(pattern, seconds * 1000);
+  }
+
+  /** The same for the lines from number `from` on; fails with the end of what is there. */
+  async mustSay(pattern: RegExp, from = 0, seconds = BOOT_SECONDS): Promise<string> {
+    const line = await this.running.waitFor(pattern, seconds * 1000, from);
+    if (line === undefined) throw new Error(`the console does not say ${pattern}:\n${this.log().slice(-3000)}`);
+    return line;
   }
 
   ended(seconds: number): Promise<number | undefined> {
