@@ -108,6 +108,7 @@ describe("the image", () => {
 
   test("the command line leaves the console to the program and all memory to the root", () => {
     const words = readFileSync(CMDLINE, "utf8").trim().split(" ");
-    for (const word of ["console=ttyS0", "rootfstype=ramfs", "quiet"]) expect(words).toContain(word);
+    for (const word of ["console=ttyS0", "rootfstype=ramfs", "transparent_hugepage=never", "quiet"])
+      expect(words).toContain(word);
   });
 });
