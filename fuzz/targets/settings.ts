@@ -1,5 +1,5 @@
 /** appliance.toml: a problem names a line of the file. */
-import { parseSettings } from "../../src/appliance/settings.ts";
+import { parseSettings } from "../../src/appliance/settings/parse.ts";
 import { decodeUtf8 } from "../../src/protocol/config/utf8.ts";
 import type { Target } from "../target.ts";
 

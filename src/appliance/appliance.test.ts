@@ -11,7 +11,7 @@ import type { ClientConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { Appliance } from "./appliance.ts";
 import type { LoadResult } from "./profile.ts";
-import { DEFAULT_SETTINGS, type Settings } from "./settings.ts";
+import { DEFAULT_SETTINGS, type Settings } from "./settings/settings.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
 /** The only clock here: a machine that stands still must not decide what a test sees. */

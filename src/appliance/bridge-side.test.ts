@@ -8,7 +8,7 @@ import { NativeMemory } from "../platform/sys/memory.ts";
 import { BridgeServedSide, BridgeSide } from "./bridge-side.ts";
 import { forwardingOf, isOther } from "./forwarding.ts";
 import type { LoadResult } from "./profile.ts";
-import { DEFAULT_SETTINGS } from "./settings.ts";
+import { DEFAULT_SETTINGS } from "./settings/settings.ts";
 import { BridgePath } from "./wiring/bridge.ts";
 import { DATA_PATH_BYTES } from "./wiring/data-path.ts";
 

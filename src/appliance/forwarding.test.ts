@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { forwardingOf } from "./forwarding.ts";
 import type { LoadResult } from "./profile.ts";
-import { DEFAULT_SETTINGS } from "./settings.ts";
+import { DEFAULT_SETTINGS } from "./settings/settings.ts";
 
 function loaded(role: string, push: readonly string[], internet?: boolean): LoadResult {
   const settings = { ...DEFAULT_SETTINGS, server: { ...DEFAULT_SETTINGS.server, internet } };

@@ -3,7 +3,7 @@ import type { Cidr } from "../lib/cidr.ts";
 import type { Log } from "../lib/log.ts";
 import { PROTO_TCP, PROTO_UDP } from "../netstack/wire/ipv4.ts";
 import { SETTINGS_FILE } from "./profile.ts";
-import type { ForwardSetting } from "./settings-forward.ts";
+import type { ForwardSetting } from "./settings/forward.ts";
 import type { RouterPath } from "./wiring/router.ts";
 
 const PROTOCOLS = { tcp: PROTO_TCP, udp: PROTO_UDP };

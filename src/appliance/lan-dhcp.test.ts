@@ -27,7 +27,7 @@ import {
 import { ETHERNET_HEADER_LEN, ETHERTYPE_ARP, etherType } from "../netstack/wire/ethernet.ts";
 import { IPV4_HEADER_LEN, ipv4Dst } from "../netstack/wire/ipv4.ts";
 import { LanDhcp, type LanDhcpOptions } from "./lan-dhcp.ts";
-import { defaultDhcp } from "./settings-dhcp.ts";
+import { defaultDhcp } from "./settings/dhcp.ts";
 import { StateStore } from "./state/store.ts";
 
 const UNIX = 1_790_000_000_000;

@@ -11,7 +11,7 @@ import { ASIDE_MS, type Binding, type LeaseNames } from "../netstack/dhcp4/pool.
 import { DhcpServer, type DhcpServerEvent } from "../netstack/dhcp4/server.ts";
 import type { EthernetInterface } from "../netstack/interface.ts";
 import { ServiceHost } from "./service-host.ts";
-import type { DhcpSettings } from "./settings-dhcp.ts";
+import type { DhcpSettings } from "./settings/dhcp.ts";
 import { keptLeases, leasesToKeep } from "./state/leases.ts";
 import type { StateStore } from "./state/store.ts";
 

@@ -14,7 +14,7 @@ import { libsslTls } from "../platform/crypto/tls.ts";
 import type { Material } from "../protocol/config/types.ts";
 import { parseTunnelOptions, type Tunnel } from "../protocol/push/tunnel-options.ts";
 import { LanDns } from "./lan-dns.ts";
-import { DEFAULT_DNS, type DnsSettings } from "./settings-dns.ts";
+import { DEFAULT_DNS, type DnsSettings } from "./settings/dns.ts";
 
 const GATEWAY6 = "fd12:3456:789a::1";
 const HOST = "192.168.50.2";

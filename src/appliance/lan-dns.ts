@@ -27,7 +27,7 @@ import { DnsStreams } from "./dns-streams.ts";
 import { DnsTlsContexts } from "./dns-tls.ts";
 import { SETTINGS_FILE } from "./profile.ts";
 import { ServiceHost } from "./service-host.ts";
-import type { DnsSettings } from "./settings-dns.ts";
+import type { DnsSettings } from "./settings/dns.ts";
 import { tellTcpUsers } from "./wiring/tcp-users.ts";
 
 export interface LanDnsOptions {

@@ -13,7 +13,7 @@ import { lanConflict } from "./conflicts.ts";
 import { LanDhcp } from "./lan-dhcp.ts";
 import { LanDns } from "./lan-dns.ts";
 import { keptNetwork, Lan6 } from "./lan6.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./settings/settings.ts";
 import type { StateStore } from "./state/store.ts";
 import type { RouterPath } from "./wiring/router.ts";
 

@@ -22,7 +22,7 @@ import { ensureMounts } from "./init/mounts.ts";
 import { type ChosenNics, chooseNics, findNics } from "./init/nics.ts";
 import { Power } from "./init/power.ts";
 import type { LoadResult } from "./profile.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./settings/settings.ts";
 import type { StateStore } from "./state/store.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 

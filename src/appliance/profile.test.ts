@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { formatProblem } from "../protocol/config/problem.ts";
 import { openConfigSource } from "./config-source.ts";
 import { type ConfigReader, type LoadOptions, type LoadResult, loadProfile } from "./profile.ts";
-import { DEFAULT_SETTINGS, withoutDhcp } from "./settings.ts";
+import { DEFAULT_SETTINGS, withoutDhcp } from "./settings/settings.ts";
 
 const CONFIGS = join(import.meta.dir, "../../test/configs");
 const CA = readFileSync(join(CONFIGS, "ca.crt"), "utf8");

@@ -11,7 +11,8 @@ import type { ClientFile } from "../protocol/config/server-types.ts";
 import type { ConfigProblem, DeviceType, DialConfig, Role, ServerConfig } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
 import type { PoolLease } from "../protocol/server/pool.ts";
-import { parseSettings, type Settings, type SettingsResult, unreadableSettings } from "./settings.ts";
+import { parseSettings, type SettingsResult, unreadableSettings } from "./settings/parse.ts";
+import type { Settings } from "./settings/settings.ts";
 
 export interface ConfigReader {
   /** Names of the files in a folder, of those at the top where none is named; the order does not matter. Empty: no such folder. */

@@ -2,7 +2,7 @@
 import type { Log } from "../lib/log.ts";
 import { formatProblem, inOrder } from "../protocol/config/problem.ts";
 import { type LoadResult, SETTINGS_FILE } from "./profile.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./settings/settings.ts";
 
 /**
  * Logs notices, warnings and problems, each at its line.

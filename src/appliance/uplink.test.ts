@@ -23,7 +23,7 @@ import {
 } from "../netstack/wire/dhcpv4.ts";
 import { ETHERTYPE_IPV4 } from "../netstack/wire/ethernet.ts";
 import { printFrame } from "../netstack/wire/print.ts";
-import { DEFAULT_SETTINGS, type Settings } from "./settings.ts";
+import { DEFAULT_SETTINGS, type Settings } from "./settings/settings.ts";
 import { Uplink } from "./uplink.ts";
 
 const SERVER = "203.0.113.1";

@@ -19,7 +19,7 @@ import type { EthernetInterface } from "../netstack/interface.ts";
 import type { InterfaceConfig } from "../netstack/ip4/addressing.ts";
 import { wanConflict } from "./conflicts.ts";
 import { ServiceHost } from "./service-host.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./settings/settings.ts";
 
 /** A host that has the leased address already may take this long to say so (RFC 5227 ANNOUNCE_WAIT). */
 const CHECK_MS = 2000;

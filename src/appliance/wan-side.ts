@@ -6,7 +6,7 @@ import { systemRandom } from "../platform/crypto/random.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import { RemoteResolver } from "./remote-resolver.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./settings/settings.ts";
 import { AutoSource6, type Source6, StaticSource6 } from "./source6.ts";
 import { Uplinks } from "./uplinks.ts";
 import type { DataPath } from "./wiring/data-path.ts";

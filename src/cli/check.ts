@@ -2,7 +2,7 @@
 import { basename, dirname, join, normalize, relative, resolve } from "node:path";
 import { folderReader } from "../appliance/config-source.ts";
 import { SETTINGS_FILE, USERS_REMEDY } from "../appliance/profile.ts";
-import { parseSettings, type SettingsResult } from "../appliance/settings.ts";
+import { parseSettings, type SettingsResult } from "../appliance/settings/parse.ts";
 import { readServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { readFileOrPipe, readPlainFile } from "../platform/sys/file.ts";

@@ -1,7 +1,8 @@
 /** appliance.toml: the table of docs/configuration.md against what is read. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { parseSettings, type Settings } from "../../src/appliance/settings.ts";
+import { parseSettings } from "../../src/appliance/settings/parse.ts";
+import type { Settings } from "../../src/appliance/settings/settings.ts";
 import { CONFIGURATION, quoted, ROOT, read, tableOf } from "./document.ts";
 
 const ROWS = tableOf(read(CONFIGURATION), "settings").map((row) => ({
@@ -23,7 +24,7 @@ function settings(text: string | undefined): Settings | undefined {
 }
 
 test("every key has a row", () => {
-  const text = read(join(ROOT, "src/appliance/settings.ts"));
+  const text = read(join(ROOT, "src/appliance/settings/keyed-values.ts"));
   const keys = /const KEYS: ReadonlySet<string> = new Set\(\[(.*?)\]\)/s.exec(text)?.[1] ?? "";
   const forward = /const FORWARD = ("[^"]+");/.exec(text)?.[1] ?? "";
   const ours = [...keys.replace("FORWARD", forward).matchAll(/"([^"]+)"/g)].map(([, key]) => key);

@@ -3,7 +3,7 @@
  * a lease of two minutes is renewed, rebound and refused in no time; dnsmasq does not see the difference.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { DEFAULT_SETTINGS } from "../../src/appliance/settings.ts";
+import { DEFAULT_SETTINGS } from "../../src/appliance/settings/settings.ts";
 import { Uplink } from "../../src/appliance/uplink.ts";
 import { Batch, MAX_SEGMENTS } from "../../src/lib/batch.ts";
 import { formatIpv4, IpAddress, parseIp } from "../../src/lib/ip.ts";

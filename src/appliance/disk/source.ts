@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Log } from "../../lib/log.ts";
 import { type ConfigReader, type LoadResult, loadProfile } from "../profile.ts";
-import { DEFAULT_SETTINGS, withoutDhcp } from "../settings.ts";
+import { DEFAULT_SETTINGS, withoutDhcp } from "../settings/settings.ts";
 import { type ConfigDisk, findConfigDisk, releaseConfigDisk } from "./find.ts";
 
 /** Only for a disk that is not there: the LAN address answers, nothing else does. */

@@ -43,7 +43,7 @@ export const APPLIANCE = [
     "that another DHCP server is looked for when the LAN's link comes back",
   ]),
   ...mutationsOf(
-    "appliance/settings-dhcp.ts",
+    "appliance/settings/dhcp.ts",
     ["if (size < 1) this.#wrong(", "if (false as boolean) this.#wrong(", "a pool that ends before it begins"],
     ["else if (size > MAX_POOL)", "else if (false as boolean)", "the bound on the pool"],
     ["else if (place >= 0 && place < size)", "else if (false as boolean)", "the gateway in the pool"],
@@ -58,9 +58,9 @@ export const APPLIANCE = [
     ["if (node.value < LEASE.min || node.value > LEASE.max)", "if (false as boolean)", "the bounds on a lease"],
   ),
   ...mutationsOf(
-    "appliance/settings.ts",
+    "appliance/settings/parse.ts",
     [
-      'reading.hasFailed("lan") ? withoutDhcp(withWan) : withWan',
+      'values.hasFailed("lan") ? withoutDhcp(withWan) : withWan',
       "withWan",
       "that leases are not given where the LAN's settings are wrong",
     ],
@@ -92,7 +92,7 @@ export const APPLIANCE = [
     ["waitedMs >= SLOW_DISK_PATIENCE_MS || ", "", "the end of the wait for a slow config disk"],
   ),
   ...mutationsOf(
-    "appliance/settings.ts",
+    "appliance/settings/parse.ts",
     ["if (toml.length > MAX_CHARACTERS)", "if (false as boolean)", "the bound on the size of appliance.toml"],
     ["if (deep !== undefined)", "if (false as boolean)", "the bound on the nesting of appliance.toml"],
   ),

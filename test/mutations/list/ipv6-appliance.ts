@@ -44,7 +44,7 @@ export const IPV6_APPLIANCE = [
     ["fixed.length > 0 ? fixed : [...dns4, ...dns6]", "[...dns4, ...dns6]", "that the file's DNS servers count alone"],
   ),
   ...mutationsOf(
-    "appliance/settings-address6.ts",
+    "appliance/settings/address6.ts",
     ["if (cidr.prefix !== LAN_PREFIX)", "if (false as boolean)", "the length of the LAN's prefix"],
     ["if (!address.isHost || address.isLinkLocal)", "if (!address.isHost)", "that a static address is not link-local"],
     [

@@ -94,17 +94,14 @@ export const SERVER_CONFIG = [
     'const isBoth = address === undefined && family === "ipv6";',
     "that bind ipv6only keeps to IPv6",
   ]),
-  ...mutationsOf(
-    "appliance/settings.ts",
-    [
-      '    return this.#role === "server" && !this.#values.has(key);\n',
-      "    return false;\n",
-      "that a server gives no leases unless it is told to",
-    ],
-    [
-      '    if (this.#values.has("vpn.nat")) this.fail("vpn.nat", remedy);\n',
-      "",
-      "that what a server does not heed is told",
-    ],
-  ),
+  ...mutationsOf("appliance/settings/parse.ts", [
+    '  return role === "server" && !values.has(key);\n',
+    "  return false;\n",
+    "that a server gives no leases unless it is told to",
+  ]),
+  ...mutationsOf("appliance/settings/cross-checks.ts", [
+    '  if (values.has("vpn.nat")) values.fail("vpn.nat", remedy);\n',
+    "",
+    "that what a server does not heed is told",
+  ]),
 ];

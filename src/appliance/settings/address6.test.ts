@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { parseSettings } from "./settings.ts";
+import { parseSettings } from "./parse.ts";
 
 const bad = (text: string): string[] => {
   const result = parseSettings("appliance.toml", text);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { formatEndpoint } from "../lib/endpoint.ts";
-import { parseSettings } from "./settings.ts";
+import { formatEndpoint } from "../../lib/endpoint.ts";
+import { parseSettings } from "./parse.ts";
 
 const read = (text: string) => parseSettings("appliance.toml", text);
 const bad = (text: string): string[] => {

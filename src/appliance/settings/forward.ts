@@ -1,12 +1,12 @@
 /** `[[vpn.forward]]`: what comes to a port of the tunnel's address goes to an endpoint of the LAN. */
 import type { AST } from "toml-eslint-parser";
-import type { Cidr } from "../lib/cidr.ts";
-import { type Endpoint, formatEndpoint } from "../lib/endpoint.ts";
-import { type IpAddress, parseIp } from "../lib/ip.ts";
-import { MAX_FORWARDS } from "../netstack/nat/bindings.ts";
-import type { Address6 } from "./settings-address6.ts";
-import { attempt, type Fail, tableValues, textOf } from "./settings-table.ts";
-import { Bad, listed, shown } from "./settings-values.ts";
+import type { Cidr } from "../../lib/cidr.ts";
+import { type Endpoint, formatEndpoint } from "../../lib/endpoint.ts";
+import { type IpAddress, parseIp } from "../../lib/ip.ts";
+import { MAX_FORWARDS } from "../../netstack/nat/bindings.ts";
+import type { Address6 } from "./address6.ts";
+import { attempt, type Fail, tableValues, textOf } from "./tables.ts";
+import { Bad, listed, shown } from "./values.ts";
 
 export interface ForwardSetting {
   readonly proto: "tcp" | "udp";

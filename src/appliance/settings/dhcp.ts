@@ -1,10 +1,10 @@
 /** `[lan] dhcp`: true, false, or a table with the pool, the length of a lease and reservations. */
 import type { AST } from "toml-eslint-parser";
-import type { Cidr } from "../lib/cidr.ts";
-import { IpAddress } from "../lib/ip.ts";
-import { formatMac, type Mac } from "../lib/mac.ts";
-import { attempt, type Fail, tableValues, textOf } from "./settings-table.ts";
-import { Bad, keyName, unicast, unicastMac } from "./settings-values.ts";
+import type { Cidr } from "../../lib/cidr.ts";
+import { IpAddress } from "../../lib/ip.ts";
+import { formatMac, type Mac } from "../../lib/mac.ts";
+import { attempt, type Fail, switchOrTable, tableValues, textOf } from "./tables.ts";
+import { Bad, keyName, unicast, unicastMac } from "./values.ts";
 
 export interface DhcpSettings {
   readonly first: IpAddress;
@@ -35,13 +35,9 @@ export function defaultDhcp(lan: Cidr): DhcpSettings {
  * @returns undefined where it is off, or wrong
  */
 export function readDhcp(node: AST.TOMLContentNode | undefined, lan: Cidr, fail: Fail): DhcpSettings | undefined {
-  if (node === undefined) return defaultDhcp(lan);
-  if (node.type === "TOMLValue" && node.kind === "boolean") return node.value ? defaultDhcp(lan) : undefined;
-  if (node.type !== "TOMLInlineTable") {
-    fail('must be true, false, or a table such as { first = "192.168.50.100", last = "192.168.50.200", lease = 3600 }');
-    return undefined;
-  }
-  return new DhcpTable(lan, fail).table(node);
+  const given = switchOrTable(node, '{ first = "192.168.50.100", last = "192.168.50.200", lease = 3600 }', fail);
+  if (given === true) return defaultDhcp(lan);
+  return typeof given === "object" ? new DhcpTable(lan, fail).table(given) : undefined;
 }
 
 class DhcpTable {

@@ -1,9 +1,9 @@
 /** Values of appliance.toml: text becomes the value, or a {@link Bad} with what is wrong. */
 import type { AST } from "toml-eslint-parser";
-import { type Cidr, parseCidr } from "../lib/cidr.ts";
-import { type IpAddress, parseIpv4 } from "../lib/ip.ts";
-import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
-import { type Mac, parseMac } from "../lib/mac.ts";
+import { type Cidr, parseCidr } from "../../lib/cidr.ts";
+import { type IpAddress, parseIpv4 } from "../../lib/ip.ts";
+import { LOG_LEVELS, type LogLevel } from "../../lib/log.ts";
+import { type Mac, parseMac } from "../../lib/mac.ts";
 
 /** What is wrong with one value. */
 export class Bad extends Error {}

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Cidr, parseCidr } from "../lib/cidr.ts";
-import { type IpAddress, parseIp, parseIpv4 } from "../lib/ip.ts";
-import { parseMac } from "../lib/mac.ts";
-import { DEFAULT_SETTINGS, parseSettings, type Settings } from "./settings.ts";
-import type { DhcpSettings } from "./settings-dhcp.ts";
+import { type Cidr, parseCidr } from "../../lib/cidr.ts";
+import { type IpAddress, parseIp, parseIpv4 } from "../../lib/ip.ts";
+import { parseMac } from "../../lib/mac.ts";
+import type { DhcpSettings } from "./dhcp.ts";
+import { parseSettings } from "./parse.ts";
+import { DEFAULT_SETTINGS, type Settings } from "./settings.ts";
 
 const good = (text: string): Settings => {
   const result = parseSettings("appliance.toml", text);
@@ -161,7 +162,7 @@ describe("problems have a line", () => {
     ["[wan]\nmtu = 1500.0", ["2: wan.mtu: must be a whole number"]],
     ["[wan]\nmtu = 100", ["2: wan.mtu: 100 is not between"]],
     ['[vpn]\nnat = "yes"', ["2: vpn.nat: must be true or false"]],
-    ['[vpn]\nconfig = "../x"', ["2: vpn.config:"]],
+    ['[vpn]\nconfig = "../../x"', ["2: vpn.config:"]],
     ['[log]\nlevel = "loud"', ["2: log.level:"]],
     ['[log]\nsyslog = "192.168.50.10"', ["2: log.syslog: not available yet"]],
     ['[lan]\ndhcp = "yes"', ["2: lan.dhcp: must be true, false, or a table"]],

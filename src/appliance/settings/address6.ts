@@ -1,7 +1,7 @@
 /** `[wan] address6`, `[wan] gateway6` and `[lan] address6` of appliance.toml. */
-import { type Cidr, parseCidr } from "../lib/cidr.ts";
-import { type IpAddress, parseIpv6 } from "../lib/ip.ts";
-import { Bad, shown } from "./settings-values.ts";
+import { type Cidr, parseCidr } from "../../lib/cidr.ts";
+import { type IpAddress, parseIpv6 } from "../../lib/ip.ts";
+import { Bad, shown } from "./values.ts";
 
 /** auto: as the network says, or of a network of our own; off: no IPv6 on that side. */
 export type Address6 = "auto" | "off" | Cidr;

@@ -1,9 +1,9 @@
 /** `[lan] dns`: true, false, or a table with the servers to ask, the domain of the LAN's hosts and domains of private addresses. */
 import type { AST } from "toml-eslint-parser";
-import { type IpAddress, parseIp } from "../lib/ip.ts";
-import { dnsNameValid } from "../netstack/wire/dns.ts";
-import { attempt, type Fail, tableValues, textOf } from "./settings-table.ts";
-import { Bad, shown } from "./settings-values.ts";
+import { type IpAddress, parseIp } from "../../lib/ip.ts";
+import { dnsNameValid } from "../../netstack/wire/dns.ts";
+import { attempt, type Fail, switchOrTable, tableValues, textOf } from "./tables.ts";
+import { Bad, shown } from "./values.ts";
 
 export interface DnsSettings {
   /** Asked in the place of those that the tunnel brings; empty: those. */
@@ -22,13 +22,10 @@ const NO_DOMAIN: ReadonlySet<string> = new Set(["localhost", "invalid", "onion",
 
 /** @param node undefined: not given @returns undefined where it is off */
 export function readDns(node: AST.TOMLContentNode | undefined, fail: Fail): DnsSettings | undefined {
-  if (node === undefined) return DEFAULT_DNS;
-  if (node.type === "TOMLValue" && node.kind === "boolean") return node.value ? DEFAULT_DNS : undefined;
-  if (node.type !== "TOMLInlineTable") {
-    fail('must be true, false, or a table such as { servers = ["9.9.9.9"], domain = "lan" }');
-    return DEFAULT_DNS;
-  }
-  const values = tableValues(node.body, "dns", KEYS, fail);
+  const given = switchOrTable(node, '{ servers = ["9.9.9.9"], domain = "lan" }', fail);
+  if (given === false) return undefined;
+  if (typeof given !== "object") return DEFAULT_DNS;
+  const values = tableValues(given.body, "dns", KEYS, fail);
   const domain = values.get("domain");
   return {
     servers: readList(values.get("servers"), 'servers must be a list such as ["9.9.9.9"]', server, fail),

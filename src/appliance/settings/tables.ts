@@ -1,9 +1,25 @@
 /** Tables within the values of appliance.toml (`dhcp = { ... }`, `[[vpn.forward]]`): their keys, and each value with what is wrong at its line. */
 import type { AST } from "toml-eslint-parser";
-import { Bad, keyName, listed, shown } from "./settings-values.ts";
+import { Bad, keyName, listed, shown } from "./values.ts";
 
 /** What is wrong, and at which line where it is not that of the key. */
 export type Fail = (text: string, line?: number) => void;
+
+/**
+ * What a key says that is true, false, or a table with more about it: without a value it is true.
+ * @param example of such a table @returns undefined: it is something else, which is a problem
+ */
+export function switchOrTable(
+  node: AST.TOMLContentNode | undefined,
+  example: string,
+  fail: Fail,
+): AST.TOMLInlineTable | boolean | undefined {
+  if (node === undefined) return true;
+  if (node.type === "TOMLInlineTable") return node;
+  if (node.type === "TOMLValue" && node.kind === "boolean") return node.value;
+  fail(`must be true, false, or a table such as ${example}`);
+  return undefined;
+}
 
 /** The values by key. @param table what it is called @param keys those that it has: another one is a problem */
 export function tableValues<Key extends string>(
