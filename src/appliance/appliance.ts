@@ -11,6 +11,7 @@ import type { Log, LogLevel } from "../lib/log.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import type { Part, Turns } from "../platform/loop.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
+import { Succession } from "../tunnel/succession.ts";
 import { Dialing } from "./dialing.ts";
 import { type Forwarding, forwardingOf, isOther } from "./forwarding.ts";
 import { ownPrf } from "./identity.ts";
@@ -47,7 +48,6 @@ export interface ApplianceOptions {
 const STATISTICS_EVERY_MS = 3_600_000;
 /** Longest goodbye: the exit notify and its repetitions. */
 const LEAVE_WITHIN_MS = 3000;
-const REVIVE_AFTER_MS = 5000;
 const NEVER = Number.POSITIVE_INFINITY;
 const REACH_CHANGED =
   "what clients reach has changed (server.lan, server.internet, or a pushed redirect-gateway); it counts from the next start on";
@@ -65,7 +65,13 @@ export class Appliance implements Turns {
   readonly #serving: Serving;
   readonly #links: LinkWatch;
   readonly #forwarding: Forwarding;
-  #end: VpnEnd | undefined;
+  readonly #ends = new Succession<VpnEnd>({
+    make: (now) => this.#open(now),
+    start: (now, end) => {
+      if (this.#wan.isUp) end.networkUp(now);
+    },
+    discard: (now, end) => end.discard(now),
+  });
   #profile: Profile | undefined;
   #statisticsAt: number;
   /** Commands that control() has not carried out yet. */
@@ -74,8 +80,6 @@ export class Appliance implements Turns {
   /** It says goodbye, until then at the latest. */
   #leaveBy = NEVER;
   #done = false;
-  /** When another end takes the place of one that failed. */
-  #reviveAt = NEVER;
 
   /** Brings the LAN up; everything else happens in the loop. */
   constructor(options: ApplianceOptions) {
@@ -117,7 +121,7 @@ export class Appliance implements Turns {
     });
     sayLoaded(log, loaded, options.mending, false);
     if (loaded.ok) this.#profile = loaded;
-    this.#end = this.#open(now);
+    this.#ends.begin(now);
     path.flush(now);
   }
 
@@ -132,7 +136,7 @@ export class Appliance implements Turns {
     if (now >= this.#links.pollAt()) this.#links.look(now);
     if (path.pollAt() <= now) path.handleTimeout(now);
     this.#wan.poll(now);
-    if (now >= this.#reviveAt) this.#revive(now);
+    this.#ends.poll(now);
     this.#end?.poll(now);
     this.#lan?.poll(now);
     if (now >= this.#statisticsAt) this.#sayStatistics(now);
@@ -151,7 +155,7 @@ export class Appliance implements Turns {
       this.#links.pollAt(),
       this.#options.state?.pollAt() ?? NEVER,
       this.#statisticsAt,
-      this.#reviveAt,
+      this.#ends.pollAt(),
       this.#leaveBy,
     );
   }
@@ -165,7 +169,7 @@ export class Appliance implements Turns {
     this.#failures.write(now, error);
     if (now >= this.#leaveBy) this.#done = true;
     // A packet that failed is gone, but a timer or an event would fail again.
-    else if (during === "control") this.#giveUpEnd(now);
+    else if (during === "control") this.#ends.giveUp(now);
   }
 
   /** Command: say goodbye to the other end and end. */
@@ -187,6 +191,11 @@ export class Appliance implements Turns {
   stop(now: number, reason: string): void {
     this.#end?.stop(now, reason);
     this.#path.flush(now);
+  }
+
+  /** The end that runs; undefined: there is none now. */
+  get #end(): VpnEnd | undefined {
+    return this.#ends.current;
   }
 
   get #isLeaving(): boolean {
@@ -217,7 +226,7 @@ export class Appliance implements Turns {
     this.#reload(now, loaded);
     if (this.#end?.reload(now, loaded) === true) return;
     this.#end?.stop(now, "reconnect requested");
-    this.#revive(now);
+    this.#ends.begin(now);
   }
 
   /** Everything is another in the other role, and with a bridge in the router's place: whoever made this appliance makes one again. */
@@ -241,25 +250,6 @@ export class Appliance implements Turns {
     const { kind } = this.#forwarding;
     if (kind === "server" && JSON.stringify(forwardingOf(loaded)) !== JSON.stringify(this.#forwarding))
       this.#log.write("warn", "config.warning", REACH_CHANGED);
-  }
-
-  /** Closes the tunnel. Later another end takes the place of this one. */
-  #giveUpEnd(now: number): void {
-    const end = this.#end;
-    this.#end = undefined;
-    this.#reviveAt = now + REVIVE_AFTER_MS;
-    try {
-      end?.stop(now, "internal error");
-    } catch {
-      // It is broken itself, so what it holds is let go of without it.
-      end?.discard(now);
-    }
-  }
-
-  #revive(now: number): void {
-    this.#reviveAt = NEVER;
-    this.#end = this.#open(now);
-    if (this.#wan.isUp) this.#end?.networkUp(now);
   }
 
   #open(now: number): VpnEnd | undefined {

@@ -1,11 +1,8 @@
 /**
  * The client on the kernel of this machine: the dialer between sockets of the kernel and a tun device. From its start on nothing
  * but a signal, or a profile that cannot be used at the start, ends it.
- *
- * Commands (leave, reconnect, askForStatistics) come from signal handlers: they are noted, and control() carries them out.
  */
 import { BoundedLog } from "../lib/bounded-log.ts";
-import { FailureLog } from "../lib/failure-log.ts";
 import type { Log } from "../lib/log.ts";
 import { Arena } from "../lib/slab.ts";
 import { findDecompressors } from "../platform/compression/decompressors.ts";
@@ -15,7 +12,6 @@ import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import { TUN_DEVICE_BYTES } from "../platform/dev/tun.ts";
-import type { Part } from "../platform/loop.ts";
 import { defaultRouteMac, machineInfo } from "../platform/machine.ts";
 import { RouteMonitor } from "../platform/net/route-monitor.ts";
 import type { DialConfig } from "../protocol/config/types.ts";
@@ -23,24 +19,23 @@ import type { Decompressors } from "../protocol/ports.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { DialHistory } from "../tunnel/history.ts";
 import type { OpenTunnel } from "../tunnel/side.ts";
+import { Succession } from "../tunnel/succession.ts";
 import { Changes } from "./changes.ts";
 import { HostDns, hostResolvers } from "./dns.ts";
 import { KERNEL_TUN_BYTES, KernelTun } from "./kernel-tun.ts";
 import { HOST_LINKS_BYTES, HostLinks } from "./links.ts";
-import { type HostEnd, type HostParts, logDevice } from "./process.ts";
+import type { HostParts } from "./process.ts";
 import { HostResolver } from "./resolver.ts";
 import { ServerRoute } from "./server-route.ts";
 import { TunNetwork } from "./tun-network.ts";
+import type { HostEnd } from "./turns.ts";
 
 const SCRATCH_BYTES = 1 << 20;
 /** Native memory of one client. */
 export const HOST_CLIENT_BYTES = TUN_DEVICE_BYTES + KERNEL_TUN_BYTES + HOST_LINKS_BYTES + SCRATCH_BYTES + (1 << 16);
 
-/** What a turn takes of each side at most, in packets: neither waits longer for the other. */
-const TURN_PACKETS = 256;
 /** Longest goodbye: the exit notify and its repetitions. */
 const LEAVE_WITHIN_MS = 3000;
-const REVIVE_AFTER_MS = 5000;
 /** Addresses and routes change one after the other: looked at when so long nothing has changed. */
 const SETTLE_MS = 300;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -60,43 +55,42 @@ const NO_CLIENT_NAT =
   "client-nat is not carried out on a tun device of the kernel: packets keep their addresses; the appliance does it, or rules of nftables do";
 
 export class HostClient implements HostEnd {
-  /** It ends because it cannot go on. */
-  hasFailed = false;
+  readonly leaveWithinMs = LEAVE_WITHIN_MS;
+  readonly side: KernelTun;
+  readonly scratch: Arena;
   readonly #options: HostClientOptions;
   readonly #log: Log;
-  readonly #failures: FailureLog;
   readonly #heard: BoundedLog;
-  readonly #side: KernelTun;
   readonly #network: TunNetwork;
   readonly #dns: HostDns | undefined;
   readonly #serverRoute: ServerRoute;
   readonly #links: HostLinks;
   readonly #resolver = new HostResolver();
-  readonly #scratch: Arena;
   readonly #aead: LibcryptoAead;
   readonly #cbc: LibcryptoCbc;
   readonly #decompressors: Decompressors;
   readonly #control = new LibcryptoPrimitives();
   readonly #monitor = new RouteMonitor();
-  #dialer: Dialer | undefined;
+  readonly #dialers = new Succession<Dialer>({
+    make: () => this.#newDialer(),
+    start: (now, dialer) => dialer.networkUp(now),
+    discard: (now, dialer) => {
+      this.side.down(now);
+      this.#links.closeAll();
+      dialer.discard(now);
+    },
+  });
   #config: DialConfig;
   #history: DialHistory;
   /** When the network is looked at, after a change. */
   #lookAt = NEVER;
   /** There was no way to the server when that was looked at last. */
   #isCutOff = false;
-  #statisticsAt = NEVER;
-  #reviveAt = NEVER;
-  #reconnectWanted = false;
-  #leaveCause: string | undefined;
-  #leaveBy = NEVER;
-  #done = false;
 
   constructor(options: HostClientOptions) {
     this.#options = options;
     const { memory, log, device, poller, journal, config } = options;
     this.#log = log;
-    this.#failures = new FailureLog(log);
     this.#heard = new BoundedLog(log);
     const hostChanges = new Changes(log, journal);
     const ref = { index: device.index, name: device.name };
@@ -117,14 +111,14 @@ export class HostClient implements HostEnd {
     hostChanges.takeOver(killSwitch);
     this.#network.takeOver(killSwitch);
     const changed = (_now: number, tunnel: OpenTunnel | undefined): void => this.#changed(tunnel);
-    this.#side = new KernelTun({ device, network: this.#network, memory, changed });
+    this.side = new KernelTun({ device, network: this.#network, memory, changed });
     this.#links = new HostLinks({
       memory,
       poller,
       prepare: (address) => this.#serverRoute.prepare(address)?.mtu,
     });
     const piece = memory.take(SCRATCH_BYTES, 64);
-    this.#scratch = new Arena(memory, piece.at, piece.at + piece.length);
+    this.scratch = new Arena(memory, piece.at, piece.at + piece.length);
     this.#aead = new LibcryptoAead(memory, memory.pointer);
     this.#cbc = new LibcryptoCbc(memory, memory.pointer);
     this.#decompressors = findDecompressors(memory, memory.pointer);
@@ -134,71 +128,68 @@ export class HostClient implements HostEnd {
     poller.add(this.#monitor.fd);
   }
 
-  /** Connects. */
-  start(now: number): void {
-    this.#revive(now);
+  get left(): boolean {
+    return this.#dialers.current?.left ?? true;
   }
 
-  receive(now: number): boolean {
-    let [fromKernel, fromServer] = [TURN_PACKETS, TURN_PACKETS];
-    for (let isActive = true; isActive; ) {
-      const up = fromKernel > 0 ? this.#side.receive(now, fromKernel) : 0;
-      this.#scratch.reset();
-      const down = fromServer > 0 ? this.#links.receive(now, fromServer) : 0;
-      this.#scratch.reset();
-      fromKernel -= up;
-      fromServer -= down;
-      isActive = up > 0 || down > 0;
-    }
-    return fromKernel < TURN_PACKETS || fromServer < TURN_PACKETS;
+  start(now: number): boolean {
+    this.#dialers.begin(now);
+    return true;
   }
 
-  control(now: number): void {
-    if (this.#leaveCause !== undefined && this.#leaveBy === NEVER) this.#leave(now, this.#leaveCause);
-    if (this.#reconnectWanted) this.#reconnect(now);
+  fromKernel(now: number, budget: number): number {
+    return this.side.receive(now, budget);
+  }
+
+  fromNetwork(now: number, budget: number): number {
+    return this.#links.receive(now, budget);
+  }
+
+  poll(now: number): void {
     if (this.#monitor.drain()) this.#lookAt = now + SETTLE_MS;
     if (now >= this.#lookAt) this.#look(now);
-    if (now >= this.#reviveAt) this.#revive(now);
-    this.#dialer?.poll(now);
-    if (now >= this.#statisticsAt) this.#logStatistics();
-    this.#scratch.reset();
-    if (this.#options.device.isGone && !this.#done) this.#lose(now);
-    if (this.#leaveBy !== NEVER && (this.#dialer?.left !== false || now >= this.#leaveBy)) this.#finish(now);
+    this.#dialers.poll(now);
+    this.#dialers.current?.poll(now);
   }
 
   pollAt(): number {
-    if (this.#reconnectWanted || (this.#leaveCause !== undefined && this.#leaveBy === NEVER))
-      return Number.NEGATIVE_INFINITY;
-    const own = Math.min(this.#lookAt, this.#statisticsAt, this.#reviveAt, this.#leaveBy);
-    return Math.min(own, this.#dialer?.pollAt() ?? NEVER);
+    return Math.min(this.#lookAt, this.#dialers.pollAt(), this.#dialers.current?.pollAt() ?? NEVER);
   }
 
-  done(): boolean {
-    return this.#done;
+  /** Reads the profile again and connects anew with it; with problems in it what runs goes on. */
+  reload(now: number): void {
+    this.#log.write("info", "reconnect", "reading the profile again, and connecting anew when it is good");
+    const config = this.#options.reload();
+    if (config === undefined) return;
+    this.#dialers.current?.stop(now, "reconnect requested");
+    this.#config = config;
+    this.#history = new DialHistory(config, systemRandom);
+    this.#dialers.begin(now);
   }
 
-  failed(now: number, error: unknown, during: Part): void {
-    this.#side.discard();
-    this.#scratch.reset();
-    this.#failures.write(now, error);
-    if (now >= this.#leaveBy) this.#done = true;
-    // A packet that failed is gone, but a timer or an event would fail again.
-    else if (during === "control") this.#giveUpDialer(now);
+  leave(now: number): void {
+    this.#dialers.current?.leave(now);
   }
 
-  /** Command: say goodbye to the server, take everything back, and end. */
-  leave(cause: string): void {
-    this.#leaveCause ??= cause;
+  stop(now: number): void {
+    this.#dialers.current?.stop(now, "shutdown");
   }
 
-  /** Command: read the profile again and connect anew with it; with problems in it what runs goes on. */
-  reconnect(): void {
-    this.#reconnectWanted = true;
+  discard(): void {
+    this.side.discard();
   }
 
-  /** Command: log the statistics. */
-  askForStatistics(): void {
-    this.#statisticsAt = Number.NEGATIVE_INFINITY;
+  /** Closes the tunnel. The next dialer knows only the history of the attempts of this one. */
+  giveUp(now: number): void {
+    this.#dialers.giveUp(now);
+  }
+
+  logStatistics(): void {
+    const dialer = this.#dialers.current;
+    this.#log.write("info", "statistics.session", "", dialer?.counters() ?? {});
+    const url = dialer?.loginPage;
+    if (url !== undefined)
+      this.#log.write("info", "statistics.login", "the login waits for somebody at a web page", { url });
   }
 
   /** Takes back what this host was told. */
@@ -220,76 +211,30 @@ export class HostClient implements HostEnd {
     );
   }
 
-  #leave(now: number, cause: string): void {
-    this.#leaveBy = now + LEAVE_WITHIN_MS;
-    this.#log.write("info", "shutdown", "", { cause });
-    this.#dialer?.leave(now);
-  }
-
-  #finish(now: number): void {
-    this.#dialer?.stop(now, "shutdown");
-    this.#done = true;
-  }
-
-  /** Without its device it can do nothing: whoever watches over it starts it anew. */
-  #lose(now: number): void {
-    this.#log.write("error", "interface.lost", `${this.#options.device.name} was deleted by somebody else`);
-    this.hasFailed = true;
-    this.#finish(now);
-  }
-
-  #reconnect(now: number): void {
-    this.#reconnectWanted = false;
-    if (this.#leaveBy !== NEVER) return;
-    this.#log.write("info", "reconnect", "reading the profile again, and connecting anew when it is good");
-    const config = this.#options.reload();
-    if (config === undefined) return;
-    this.#dialer?.stop(now, "reconnect requested");
-    this.#config = config;
-    this.#history = new DialHistory(config, systemRandom);
-    this.#revive(now);
-  }
-
   /** The host's network has changed: what matters is the way to the server. */
   #look(now: number): void {
     this.#lookAt = NEVER;
     const found = this.#serverRoute.look();
     if (found === "lost") {
       this.#isCutOff = true;
-      this.#dialer?.networkDown(now, "this host has no way to the server any more");
+      this.#dialers.current?.networkDown(now, "this host has no way to the server any more");
     } else if (found === "moved") {
       const text = this.#isCutOff ? "there is a way to the server again" : "the way to the server is another one now";
       this.#heard.write(now, "info", "host.moved", text);
       this.#isCutOff = false;
-      this.#dialer?.networkUp(now);
+      this.#dialers.current?.networkUp(now);
     }
   }
 
-  /** Closes the tunnel. Later a new dialer takes the place of this one, and knows only the history of its attempts. */
-  #giveUpDialer(now: number): void {
-    const dialer = this.#dialer;
-    this.#dialer = undefined;
-    this.#reviveAt = now + REVIVE_AFTER_MS;
-    try {
-      dialer?.stop(now, "internal error");
-    } catch {
-      // The dialer itself is broken, so its tunnel and link are closed without it.
-      this.#side.down(now);
-      this.#links.closeAll();
-      dialer?.discard(now);
-    }
-  }
-
-  #revive(now: number): void {
-    this.#reviveAt = NEVER;
-    this.#dialer = new Dialer({
+  #newDialer(): Dialer {
+    return new Dialer({
       config: this.#config,
       history: this.#history,
-      side: this.#side,
+      side: this.side,
       links: this.#links,
       resolver: this.#resolver,
       slab: this.#options.memory,
-      scratch: this.#scratch,
+      scratch: this.scratch,
       aead: this.#aead,
       cbc: this.#cbc,
       decompressors: this.#decompressors,
@@ -300,15 +245,5 @@ export class HostClient implements HostEnd {
       unixSeconds: () => Math.floor(Date.now() / 1000),
       machine: () => machineInfo(defaultRouteMac()),
     });
-    this.#dialer.networkUp(now);
-  }
-
-  #logStatistics(): void {
-    this.#statisticsAt = NEVER;
-    logDevice(this.#log, this.#options.device, this.#side);
-    this.#log.write("info", "statistics.session", "", this.#dialer?.counters() ?? {});
-    const url = this.#dialer?.loginPage;
-    if (url !== undefined)
-      this.#log.write("info", "statistics.login", "the login waits for somebody at a web page", { url });
   }
 }

@@ -1,11 +1,10 @@
 /** What a client and a server on the kernel of this machine have in common as processes: log, device, journal, signals, the end. */
-import type { Counters } from "../lib/counters.ts";
-import type { Log, LogLevel } from "../lib/log.ts";
+import type { LogLevel } from "../lib/log.ts";
 import { TunDevice } from "../platform/dev/tun.ts";
 import type { ConsoleLog, LogFormat } from "../platform/log/console-log.ts";
 import type { LineSink } from "../platform/log/line-sink.ts";
 import { openProcessLog } from "../platform/log/process-log.ts";
-import { monotonic, runLoop, type Turns } from "../platform/loop.ts";
+import { monotonic, runLoop } from "../platform/loop.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
 import {
@@ -19,6 +18,7 @@ import type { ConfigProblem } from "../protocol/config/types.ts";
 import { type Change, takeBack } from "./change.ts";
 import { Journal, journalFolder, type LeftJournal, leftJournals } from "./journal.ts";
 import { ServiceNotify } from "./notify.ts";
+import { type HostEnd, HostTurns } from "./turns.ts";
 
 export interface ProcessOptions {
   /** Of the program, for the log. */
@@ -33,18 +33,6 @@ export interface HostProcess {
   readonly notify: ServiceNotify;
   /** Of processes that have crashed, with changes that stay. */
   readonly left: readonly LeftJournal[];
-}
-
-/** What runs until it is told to leave. */
-export interface HostEnd extends Turns {
-  /** It ends because it cannot go on. */
-  readonly hasFailed: boolean;
-  start(now: number): void;
-  leave(cause: string): void;
-  reconnect(): void;
-  askForStatistics(): void;
-  /** Takes back what this host was told. */
-  close(): Promise<void>;
 }
 
 export interface HostParts extends HostProcess {
@@ -99,28 +87,29 @@ export async function runOnDevice(
   sink.attach(poller);
   const device = new TunDevice(memory, deviceName(needs.device));
   const journal = openJournal(device, process_);
-  let end: HostEnd | undefined;
+  let turns: HostTurns | undefined;
   try {
-    end = make({ ...process_, memory, poller, device, journal });
-    listenToSignals(end, notify);
-    end.start(monotonic());
-    await runLoop(end, { poller, clock: monotonic, onReady: (bits) => sink.onReady(bits) });
-    return end.hasFailed ? 1 : 0;
+    const parts = { ...process_, memory, poller, device, journal };
+    turns = new HostTurns(parts, make(parts));
+    listenToSignals(turns, notify);
+    turns.start(monotonic());
+    await runLoop(turns, { poller, clock: monotonic, onReady: (bits) => sink.onReady(bits) });
+    return turns.hasFailed ? 1 : 0;
   } finally {
-    await end?.close();
+    await turns?.close();
     device.close();
     journal?.close();
   }
 }
 
-function listenToSignals(end: HostEnd, notify: ServiceNotify): void {
+function listenToSignals(turns: HostTurns, notify: ServiceNotify): void {
   for (const signal of ["SIGTERM", "SIGINT"] as const)
     process.on(signal, () => {
       notify.tell("STOPPING=1");
-      end.leave(signal);
+      turns.leave(signal);
     });
-  for (const signal of ["SIGUSR1", "SIGHUP"] as const) process.on(signal, () => end.reconnect());
-  process.on("SIGUSR2", () => end.askForStatistics());
+  for (const signal of ["SIGUSR1", "SIGHUP"] as const) process.on(signal, () => turns.reconnect());
+  process.on("SIGUSR2", () => turns.askForStatistics());
 }
 
 /** "tun" is any that is free. */
@@ -158,16 +147,6 @@ function openJournal(device: TunDevice, { log, left }: HostProcess): Journal | u
     log.write("warn", "host.journal", text);
     return undefined;
   }
-}
-
-/** What the device and the side behind it have lost: of the kernel's packets, and of those of the tunnel. */
-export function logDevice(
-  log: Log,
-  { name, refused }: TunDevice,
-  { drops, raw }: { readonly drops: Counters; readonly raw: { readonly drops: Counters } },
-): void {
-  const lost = { ...drops.snapshot(), ...raw.drops.snapshot() };
-  log.write("info", "statistics.device", "", { device: name, refused, ...lost });
 }
 
 type Loaded<T> =

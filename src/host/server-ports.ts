@@ -7,7 +7,7 @@ import { type Family, SOCKADDR_BYTES, writeSockaddr } from "../platform/net/sock
 import { acceptTcp, listenTcp, STREAM_SENDER_BYTES, StreamSender } from "../platform/net/stream-socket.ts";
 import { openUdp, takeError } from "../platform/net/udp-socket.ts";
 import { Epoll } from "../platform/sys/epoll.ts";
-import { EACCES, EADDRINUSE, EADDRNOTAVAIL, SysError } from "../platform/sys/errno.ts";
+import { EACCES, EADDRINUSE, EADDRNOTAVAIL, ENOBUFS, SysError } from "../platform/sys/errno.ts";
 import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
 import type { Poller } from "../platform/sys/poller.ts";
 import { close } from "../platform/sys/syscalls.ts";
@@ -51,7 +51,9 @@ export class KernelPorts implements ListenPorts {
   readonly #options: KernelPortsOptions;
   readonly #udp = new Set<KernelUdp>();
   readonly #streams: Streams;
-  #udpMade = 0;
+  /** Of sockets that are closed, and how many there are with those that are open. */
+  readonly #free: UdpSeat[] = [];
+  #seats = 0;
 
   constructor(options: KernelPortsOptions) {
     this.#options = options;
@@ -99,17 +101,30 @@ export class KernelPorts implements ListenPorts {
   }
 
   #openUdp(family: Family, config: ListenConfig, receiver: ListenReceiver): OpenPort {
-    if (this.#udpMade === MAX_UDP) throw new SysError("listen", EADDRNOTAVAIL, `more than ${MAX_UDP} UDP ports`);
+    if (this.#free.length === 0 && this.#seats === MAX_UDP)
+      throw new SysError("listen", ENOBUFS, `more than ${MAX_UDP} UDP ports`);
     const fd = openUdp(family, config.port, config.address);
-    this.#udpMade++;
+    const seat = this.#free.pop() ?? this.#newSeat();
     const { memory, poller } = this.#options;
     const bit = poller.add(fd);
-    const port = new KernelUdp({ fd, config, receiver, memory }, () => {
+    const port = new KernelUdp({ fd, config, receiver, memory, seat }, () => {
       poller.remove(bit);
       this.#udp.delete(port);
+      seat.datagrams.reset();
+      this.#free.push(seat);
     });
     this.#udp.add(port);
     return port;
+  }
+
+  #newSeat(): UdpSeat {
+    const { memory } = this.#options;
+    this.#seats++;
+    return {
+      datagrams: new Datagrams(memory),
+      name: memory.take(SOCKADDR_BYTES),
+      packet: memory.take(PACKET_BYTES, 64),
+    };
   }
 }
 
@@ -126,11 +141,20 @@ function sumOf(parts: readonly Record<string, number>[]): Record<string, number>
   return sum;
 }
 
+/** What a UDP socket has while it is open. */
+interface UdpSeat {
+  readonly datagrams: Datagrams;
+  /** A sockaddr, and a packet of our own. */
+  readonly name: Piece;
+  readonly packet: Piece;
+}
+
 interface KernelUdpOptions {
   readonly fd: number;
   readonly config: ListenConfig;
   readonly receiver: ListenReceiver;
   readonly memory: NativeMemory;
+  readonly seat: UdpSeat;
 }
 
 /** Addresses of ours that are told apart: of those that come and go the oldest is forgotten. */
@@ -141,8 +165,6 @@ class KernelUdp implements OpenPort {
   readonly #options: KernelUdpOptions;
   readonly #closed: () => void;
   readonly #datagrams: Datagrams;
-  readonly #name: Piece;
-  readonly #packet: Piece;
   readonly #rows = new Batch(ROWS);
   readonly #from = new DatagramSources(ROWS);
   readonly #run = new Batch(ROWS);
@@ -152,16 +174,14 @@ class KernelUdp implements OpenPort {
   #isClosed = false;
 
   constructor(options: KernelUdpOptions, closed: () => void) {
-    const { memory, fd } = options;
+    const { fd, seat } = options;
     this.#options = options;
     this.#closed = closed;
-    this.#datagrams = new Datagrams(memory);
+    this.#datagrams = seat.datagrams;
     // What routers say of one client is no reason to do anything; but it has to be taken, or the socket is ready for ever.
     this.#datagrams.onError = () => {
       for (let i = 0; i < ERRORS && takeError(fd) !== undefined; i++);
     };
-    this.#name = memory.take(SOCKADDR_BYTES);
-    this.#packet = memory.take(PACKET_BYTES, 64);
   }
 
   /** Hands over what has come, rows to one address of ours that follow each other at once. @returns how many there were */
@@ -182,15 +202,17 @@ class KernelUdp implements OpenPort {
 
   send(to: Endpoint, rows: Batch, own: Int32Array | undefined): void {
     if (this.#isClosed) return;
-    const length = writeSockaddr(this.#options.memory.view, this.#name.at, to);
-    this.#datagrams.send(this.#options.fd, this.#name.pointer, length, rows, own);
+    const { fd, memory, seat } = this.#options;
+    const length = writeSockaddr(memory.view, seat.name.at, to);
+    this.#datagrams.send(fd, seat.name.pointer, length, rows, own);
   }
 
   sendPacket(to: Endpoint, packet: Uint8Array, own: Int32Array | undefined): void {
     const one = this.#one;
     one.clear();
-    one.push(this.#packet.at, packet.length);
-    this.#options.memory.bytes.set(packet, this.#packet.at);
+    const { memory, seat } = this.#options;
+    one.push(seat.packet.at, packet.length);
+    memory.bytes.set(packet, seat.packet.at);
     this.send(to, one, own);
   }
 

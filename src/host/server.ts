@@ -2,7 +2,6 @@
  * The server on the kernel of this machine: the listener between ports of the kernel and a tun device. Nothing but a signal ends it,
  * and what it needs to begin with: its device, its addresses, one port.
  */
-import { FailureLog } from "../lib/failure-log.ts";
 import type { Log } from "../lib/log.ts";
 import { Arena } from "../lib/slab.ts";
 import { findDecompressors } from "../platform/compression/decompressors.ts";
@@ -14,23 +13,23 @@ import { Passwords } from "../platform/crypto/password.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import { TUN_DEVICE_BYTES } from "../platform/dev/tun.ts";
-import type { Part } from "../platform/loop.ts";
 import type { ServerConfig } from "../protocol/config/types.ts";
+import type { Decompressors } from "../protocol/ports.ts";
 import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
 import { Listener } from "../tunnel/listener.ts";
+import { Succession } from "../tunnel/succession.ts";
 import { Changes } from "./changes.ts";
-import { type HostEnd, type HostParts, logDevice } from "./process.ts";
+import type { HostParts } from "./process.ts";
 import { SERVED_TUN_BYTES, ServedTun } from "./served-tun.ts";
 import { KernelPorts, SERVER_PORTS_BYTES } from "./server-ports.ts";
 import { ServerRoute } from "./server-route.ts";
 import { TunNetwork } from "./tun-network.ts";
+import type { HostEnd } from "./turns.ts";
 
 const SCRATCH_BYTES = 2 << 20;
 /** Native memory of one server. */
 export const HOST_SERVER_BYTES = TUN_DEVICE_BYTES + SERVED_TUN_BYTES + SERVER_PORTS_BYTES + SCRATCH_BYTES + (1 << 20);
 
-/** What a turn takes of each side at most, in packets: neither waits longer for the other. */
-const TURN_PACKETS = 256;
 /** Clients are told that the server leaves; longer than that nobody waits for them. */
 const LEAVE_WITHIN_MS = 4000;
 const KEY_BYTES = 32;
@@ -51,29 +50,38 @@ export interface HostServerOptions extends HostParts {
 }
 
 export class HostServer implements HostEnd {
-  hasFailed = false;
+  readonly leaveWithinMs = LEAVE_WITHIN_MS;
+  readonly side: ServedTun;
+  readonly scratch: Arena;
   readonly #options: HostServerOptions;
   readonly #log: Log;
-  readonly #failures: FailureLog;
   readonly #network: TunNetwork;
-  readonly #side: ServedTun;
   readonly #ports: KernelPorts;
   readonly #passwords = new Passwords();
-  readonly #scratch: Arena;
-  readonly #entrance: Entrance;
-  readonly #listener: Listener;
-  #statisticsAt = NEVER;
-  #reloadWanted = false;
-  #leaveCause: string | undefined;
-  #leaveBy = NEVER;
-  #done = false;
+  readonly #aead: LibcryptoAead;
+  readonly #cbc: LibcryptoCbc;
+  readonly #decompressors: Decompressors;
+  readonly #control = new LibcryptoPrimitives();
+  /** Of cookies and tokens: they are good at the next listener too. */
+  readonly #keys = { cookie: randomKey(), token: randomKey() };
+  readonly #listeners = new Succession<Listener>({
+    make: () => this.#newListener(),
+    start: (now, listener) => this.#listen(now, listener),
+    discard: (now, listener) => {
+      this.side.close();
+      this.#ports.closeAll();
+      listener.discard(now);
+    },
+  });
+  #served: Served;
+  #entrance: Entrance | undefined;
+  #hasListened = false;
 
-  /** @throws UnusableTls where own material cannot be used */
   constructor(options: HostServerOptions) {
     this.#options = options;
     const { memory, log, device, poller, journal, profile } = options;
     this.#log = log;
-    this.#failures = new FailureLog(log);
+    this.#served = profile;
     const hostChanges = new Changes(log, journal);
     this.#network = new TunNetwork({
       device: { index: device.index, name: device.name },
@@ -85,102 +93,85 @@ export class HostServer implements HostEnd {
       killSwitch: false,
       resolvers: () => [],
     });
-    this.#side = new ServedTun({ device, network: this.#network, memory });
+    this.side = new ServedTun({ device, network: this.#network, memory });
     this.#ports = new KernelPorts({ memory, poller });
     const piece = memory.take(SCRATCH_BYTES, 64);
-    this.#scratch = new Arena(memory, piece.at, piece.at + piece.length);
-    const control = new LibcryptoPrimitives();
-    this.#entrance = new Entrance(setupOf(profile), {
-      primitives: control,
-      random: systemRandom,
-      tokenKey: randomKey(),
-    });
-    for (const problem of this.#entrance.restore(unixSeconds(), profile.files.leases))
-      log.write("warn", "pool.lease", problem);
-    this.#listener = new Listener({
-      config: profile.config,
-      entrance: this.#entrance,
-      side: this.#side,
-      ports: this.#ports,
-      passwords: this.#passwords,
-      slab: memory,
-      scratch: this.#scratch,
-      aead: new LibcryptoAead(memory, memory.pointer),
-      cbc: new LibcryptoCbc(memory, memory.pointer),
-      decompressors: findDecompressors(memory, memory.pointer),
-      control,
-      tls: libsslTls,
-      cookieKey: randomKey(),
-      log,
-      random: systemRandom,
-      unixSeconds,
-    });
+    this.scratch = new Arena(memory, piece.at, piece.at + piece.length);
+    this.#aead = new LibcryptoAead(memory, memory.pointer);
+    this.#cbc = new LibcryptoCbc(memory, memory.pointer);
+    this.#decompressors = findDecompressors(memory, memory.pointer);
     poller.add(device.fd);
   }
 
-  start(now: number): void {
-    const problem = this.#listener.networkUp(now);
-    if (problem === undefined) return this.#options.listening();
-    this.#log.write("error", "server.failed", problem);
-    this.hasFailed = true;
-    this.#finish(now);
+  get left(): boolean {
+    return this.#listeners.current?.left ?? true;
   }
 
-  receive(now: number): boolean {
-    let [fromKernel, fromClients] = [TURN_PACKETS, TURN_PACKETS];
-    for (let isActive = true; isActive; ) {
-      const down = fromKernel > 0 ? this.#side.receive(now, fromKernel) : 0;
-      this.#scratch.reset();
-      const up = fromClients > 0 ? this.#ports.receive(now, fromClients) : 0;
-      this.#scratch.reset();
-      fromKernel -= down;
-      fromClients -= up;
-      isActive = down > 0 || up > 0;
-    }
-    return fromKernel < TURN_PACKETS || fromClients < TURN_PACKETS;
+  /** @throws UnusableTls where own material cannot be used */
+  start(now: number): boolean {
+    this.#listeners.begin(now);
+    return this.#hasListened;
   }
 
-  control(now: number): void {
-    if (this.#leaveCause !== undefined && this.#leaveBy === NEVER) this.#leave(now, this.#leaveCause);
-    if (this.#reloadWanted) this.#reload(now);
+  fromKernel(now: number, budget: number): number {
+    return this.side.receive(now, budget);
+  }
+
+  fromNetwork(now: number, budget: number): number {
+    return this.#ports.receive(now, budget);
+  }
+
+  poll(now: number): void {
     this.#passwords.poll(now);
-    this.#listener.poll(now);
-    if (now >= this.#statisticsAt) this.#logStatistics(now);
-    this.#scratch.reset();
-    if (this.#options.device.isGone && !this.#done) this.#lose(now);
-    if (this.#leaveBy !== NEVER && (this.#listener.left || now >= this.#leaveBy)) this.#finish(now);
+    this.#listeners.poll(now);
+    this.#listeners.current?.poll(now);
   }
 
   pollAt(): number {
-    if (this.#reloadWanted || (this.#leaveCause !== undefined && this.#leaveBy === NEVER))
-      return Number.NEGATIVE_INFINITY;
-    return Math.min(this.#listener.pollAt(), this.#passwords.pollAt(), this.#statisticsAt, this.#leaveBy);
+    const listener = this.#listeners.current;
+    return Math.min(listener?.pollAt() ?? NEVER, this.#listeners.pollAt(), this.#passwords.pollAt());
   }
 
-  done(): boolean {
-    return this.#done;
+  /** Reads the profile again, and takes what can be taken without ending a session. */
+  reload(now: number): void {
+    this.#log.write("info", "reload", "reading the profile again; sessions go on");
+    const profile = this.#options.reload();
+    if (profile === undefined) return;
+    this.#served = profile;
+    const entrance = this.#entrance;
+    const listener = this.#listeners.current;
+    if (entrance === undefined || listener === undefined) return;
+    const problems: string[] = [];
+    const untaken = listener.reload(now, profile.config, entrance, (config) => {
+      const guests = entrance.reload(unixSeconds(), setupOf({ ...profile, config }));
+      problems.push(...guests.problems);
+      return guests;
+    });
+    for (const problem of [...untaken, ...problems]) this.#log.write("warn", "config.warning", problem);
   }
 
-  failed(now: number, error: unknown, _during: Part): void {
-    this.#side.discard();
-    this.#scratch.reset();
-    this.#failures.write(now, error);
-    if (now >= this.#leaveBy) this.#done = true;
+  leave(now: number): void {
+    this.#listeners.current?.leave(now);
   }
 
-  /** Command: tell the clients, take everything back, and end. */
-  leave(cause: string): void {
-    this.#leaveCause ??= cause;
+  stop(now: number): void {
+    this.#listeners.current?.stop(now, "shutdown");
   }
 
-  /** Command: read the profile again, and take what can be taken without ending a session. */
-  reconnect(): void {
-    this.#reloadWanted = true;
+  discard(): void {
+    this.side.discard();
   }
 
-  /** Command: log the statistics. */
-  askForStatistics(): void {
-    this.#statisticsAt = Number.NEGATIVE_INFINITY;
+  /** Ends every session. The next listener has the leases and keys of this one, and its clients come again. */
+  giveUp(now: number): void {
+    this.#listeners.giveUp(now);
+  }
+
+  logStatistics(now: number): void {
+    const listener = this.#listeners.current;
+    this.#log.write("info", "statistics.server", "", listener?.counters() ?? {});
+    for (const { upAt, ...fields } of listener?.peers() ?? [])
+      this.#log.write("info", "statistics.peer", "", { ...fields, minutes: Math.round((now - upAt) / 60_000) });
   }
 
   async close(): Promise<void> {
@@ -188,45 +179,46 @@ export class HostServer implements HostEnd {
     this.#network.end();
   }
 
-  #leave(now: number, cause: string): void {
-    this.#leaveBy = now + LEAVE_WITHIN_MS;
-    this.#log.write("info", "shutdown", "", { cause });
-    this.#listener.leave(now);
-  }
-
-  #finish(now: number): void {
-    this.#listener.stop(now, "shutdown");
-    this.#done = true;
-  }
-
-  /** Without its device it can do nothing: whoever watches over it starts it anew. */
-  #lose(now: number): void {
-    this.#log.write("error", "interface.lost", `${this.#options.device.name} was deleted by somebody else`);
-    this.hasFailed = true;
-    this.#finish(now);
-  }
-
-  #reload(now: number): void {
-    this.#reloadWanted = false;
-    if (this.#leaveBy !== NEVER) return;
-    this.#log.write("info", "reload", "reading the profile again; sessions go on");
-    const profile = this.#options.reload();
-    if (profile === undefined) return;
-    const problems: string[] = [];
-    const untaken = this.#listener.reload(now, profile.config, this.#entrance, (config) => {
-      const guests = this.#entrance.reload(unixSeconds(), setupOf({ ...profile, config }));
-      problems.push(...guests.problems);
-      return guests;
+  #newListener(): Listener {
+    const { memory } = this.#options;
+    const served = this.#served;
+    const leases = this.#entrance?.leases() ?? served.files.leases;
+    const entrance = new Entrance(setupOf(served), {
+      primitives: this.#control,
+      random: systemRandom,
+      tokenKey: this.#keys.token,
     });
-    for (const problem of [...untaken, ...problems]) this.#log.write("warn", "config.warning", problem);
+    for (const problem of entrance.restore(unixSeconds(), leases)) this.#log.write("warn", "pool.lease", problem);
+    this.#entrance = entrance;
+    return new Listener({
+      config: served.config,
+      entrance,
+      side: this.side,
+      ports: this.#ports,
+      passwords: this.#passwords,
+      slab: memory,
+      scratch: this.scratch,
+      aead: this.#aead,
+      cbc: this.#cbc,
+      decompressors: this.#decompressors,
+      control: this.#control,
+      tls: libsslTls,
+      cookieKey: this.#keys.cookie,
+      log: this.#log,
+      random: systemRandom,
+      unixSeconds,
+    });
   }
 
-  #logStatistics(now: number): void {
-    this.#statisticsAt = NEVER;
-    logDevice(this.#log, this.#options.device, this.#side);
-    this.#log.write("info", "statistics.server", "", this.#listener.counters());
-    for (const { upAt, ...fields } of this.#listener.peers())
-      this.#log.write("info", "statistics.peer", "", { ...fields, minutes: Math.round((now - upAt) / 60_000) });
+  #listen(now: number, listener: Listener): void {
+    const problem = listener.networkUp(now);
+    if (problem === undefined) {
+      this.#hasListened = true;
+      return this.#options.listening();
+    }
+    // Who has served already waits until that can be again.
+    if (this.#hasListened) return this.#listeners.giveUp(now, problem);
+    this.#log.write("error", "server.failed", problem);
   }
 }
 

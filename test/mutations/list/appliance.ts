@@ -21,11 +21,6 @@ export const APPLIANCE = [
     "appliance/appliance.ts",
     ["    if (!loaded.ok) return;\n", "", "that a reload with problems leaves the session that runs alone"],
     [
-      "    this.#reviveAt = now + REVIVE_AFTER_MS;",
-      "    if (this.#end !== undefined) this.#reviveAt = now + REVIVE_AFTER_MS;",
-      "that an end of the VPN that cannot be made is made again",
-    ],
-    [
       "if (now >= this.#leaveBy) this.#done = true;",
       "if (false as boolean) this.#done = true;",
       "the end of a goodbye that fails",
@@ -37,6 +32,11 @@ export const APPLIANCE = [
     ],
     ["    this.#reconnectWanted = false;\n", "", "that a reconnect is done once"],
   ),
+  ...mutationsOf("tunnel/succession.ts", [
+    "    this.#nextAt = now + NEXT_AFTER_MS;\n    if (failed === undefined) return;",
+    "    if (failed === undefined) return;\n    this.#nextAt = now + NEXT_AFTER_MS;",
+    "that an end of the VPN that cannot be made is made again",
+  ]),
   ...mutationsOf("appliance/link-watch.ts", [
     "        this.#events.lanUp(now);\n",
     "",

@@ -1,10 +1,21 @@
-/** iperf3 between the LAN host and the web host. */
+/** iperf3 between two hosts of a world: the LAN host and the web host, unless told. */
 import { PATIENCE, until } from "./process.ts";
-import { SITE, type World } from "./world.ts";
+import { type Part, SITE, type World } from "./world.ts";
+
+/** Where iperf3 runs as client and as server, and the server's address. */
+export interface Route {
+  readonly from: Part;
+  readonly to: Part;
+  readonly address: string;
+}
+
+const THROUGH: Route = { from: "lan", to: "web", address: SITE };
 
 export interface TcpRun {
   readonly mbit: number;
   readonly bytes: number;
+  /** Segments that the sender sent again. */
+  readonly retransmits: number;
   /** Seconds in a row in which nothing came through, the longest run. */
   readonly stall: number;
   /** The longest time, in seconds, that this process was not run meanwhile: a machine that stands still carries nothing either. */
@@ -20,6 +31,7 @@ interface Interval {
 interface Report {
   readonly intervals: readonly Interval[];
   readonly end: {
+    readonly sum_sent?: { readonly retransmits?: number };
     readonly sum_received?: { readonly bits_per_second: number; readonly bytes: number };
     readonly sum_received_bidir_reverse?: { readonly bits_per_second: number };
     readonly sum?: { readonly bits_per_second: number; readonly lost_percent: number };
@@ -27,16 +39,23 @@ interface Report {
   readonly error?: string;
 }
 
-/** One TCP connection for some seconds; `down` is toward the LAN. rate: in Mbit/s; 0: as fast as it can. */
-export async function iperfTcp(world: World, way: Way, seconds: number, rate = 0): Promise<TcpRun> {
+/** One TCP connection for some seconds; `down` is toward the LAN (iperf3's client). rate: in Mbit/s; 0: as fast as it can. */
+export async function iperfTcp(
+  world: World,
+  way: Way,
+  seconds: number,
+  rate = 0,
+  route: Route = THROUGH,
+): Promise<TcpRun> {
   const watch = watchMachine();
   const options = ["-t", `${seconds}`, "-b", `${rate}M`, ...(way === "down" ? ["-R"] : [])];
-  const report = await iperf(world, options, seconds);
+  const report = await iperf(world, options, seconds, route);
   const rates = report.intervals.map((interval) => interval.sum.bits_per_second / 1e6);
   const gaps = rates.map((rate) => (rate < 0.1 ? "0" : " ")).join("");
   return {
     mbit: (report.end.sum_received?.bits_per_second ?? 0) / 1e6,
     bytes: report.end.sum_received?.bytes ?? 0,
+    retransmits: report.end.sum_sent?.retransmits ?? 0,
     stall: Math.max(...gaps.split(" ").map((gap) => gap.length)),
     standstill: watch(),
   };
@@ -82,11 +101,16 @@ export async function iperfUdp(world: World, way: Way, size: number, rate: numbe
   return { sentMbit, mbit: sentMbit * (1 - lost_percent / 100), lossPercent: lost_percent };
 }
 
-async function iperf(world: World, options: readonly string[], seconds: number): Promise<Report> {
-  world.start("iperf", "web", ["iperf3", "-s", "-1"]);
+async function iperf(
+  world: World,
+  options: readonly string[],
+  seconds: number,
+  { from, to, address }: Route = THROUGH,
+): Promise<Report> {
+  world.start("iperf", to, ["iperf3", "-s", "-1"]);
   try {
-    await until(async () => (await world.in("web", ["ss", "-Hltn", "sport = :5201"])).out !== "", PATIENCE);
-    const { code, out } = await world.in("lan", ["iperf3", "-c", SITE, "-J", ...options], seconds + PATIENCE);
+    await until(async () => (await world.in(to, ["ss", "-Hltn", "sport = :5201"])).out !== "", PATIENCE);
+    const { code, out } = await world.in(from, ["iperf3", "-c", address, "-J", ...options], seconds + PATIENCE);
     const report = JSON.parse(out.slice(out.indexOf("{"))) as Report;
     if (code !== 0) throw new Error(report.error ?? `iperf3: status ${code}`);
     return report;

@@ -1,0 +1,166 @@
+/**
+ * Client and server on the kernels of two hosts that a cable joins, each of them openvpn or Morgana: TCP through the tunnel each way, and
+ * the processor seconds of either end, alternating within one run. `npm run bench -- unix`, or
+ * `bun bench/unix.bench.ts [--rounds N] [--seconds N] [--proto tcp] [--only CLIENT/SERVER,...] [--json]`.
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { commandLine } from "../scripts/command-line.ts";
+import { iperfTcp, type Route, type Way } from "../test/support/world/iperf.ts";
+import { OPENVPN } from "../test/support/world/openvpn-binary.ts";
+import { becomePrivileged } from "../test/support/world/privilege.ts";
+import { type Daemon, PATIENCE } from "../test/support/world/process.ts";
+import { cpuSeconds, morgana } from "../test/support/world/router.ts";
+import { asHost } from "../test/support/world/unix-client.ts";
+import { SERVER, TUNNEL, World } from "../test/support/world/world.ts";
+import { median } from "./report.ts";
+
+const USAGE = `usage: npm run bench -- unix
+
+  --rounds N        3
+  --seconds N       of each measurement: 3
+  --proto NAME      what OpenVPN goes over: udp, or tcp
+  --only A/B,...    these alone: client/server, each openvpn or morgana
+  --json            the figures of every round in place of the table
+`;
+const { values, number, refuse } = commandLine(USAGE, {
+  rounds: { type: "string" },
+  seconds: { type: "string" },
+  proto: { type: "string", default: "udp" },
+  only: { type: "string" },
+  json: { type: "boolean", default: false },
+});
+const { proto } = values;
+if (proto !== "udp" && proto !== "tcp") refuse(`--proto ${proto}: udp and tcp are`);
+const [rounds, seconds] = [number("rounds", 1) ?? 3, number("seconds", 1) ?? 3];
+/** Of each way before anything is measured: the just-in-time compiler works meanwhile. */
+const WARM_UP_SECONDS = 2;
+const ROUTE: Route = { from: "rt", to: "net", address: TUNNEL };
+
+const PROGRAMS = ["openvpn", "morgana"] as const;
+type Program = (typeof PROGRAMS)[number];
+const ALL = PROGRAMS.flatMap((client) => PROGRAMS.map((server) => `${client}/${server}`));
+const pairs = values.only?.split(",") ?? ALL;
+const unknown = pairs.filter((pair) => !ALL.includes(pair));
+if (unknown.length > 0) refuse(`--only ${unknown.join(",")}: ${ALL.join(", ")} are`);
+await becomePrivileged();
+
+const FIGURES = ["up", "down", "clientUp", "clientDown", "serverUp", "serverDown", "lostUp", "lostDown"] as const;
+type Round = Record<(typeof FIGURES)[number], number>;
+const TITLES: Readonly<Record<keyof Round, string>> = {
+  up: "TCP, client to server, Mbit/s",
+  down: "TCP, server to client, Mbit/s",
+  clientUp: "client, CPU s/GB up",
+  clientDown: "client, CPU s/GB down",
+  serverUp: "server, CPU s/GB up",
+  serverDown: "server, CPU s/GB down",
+  lostUp: "sent again up, segments/MB",
+  lostDown: "sent again down, segments/MB",
+};
+
+const world = await World.create({ wan: "cable" });
+const results = new Map(pairs.map((pair) => [pair, [] as Round[]]));
+let failed = false;
+try {
+  await asHost(world);
+  for (let round = 0; round < rounds; round++)
+    for (let place = 0; place < pairs.length; place++) {
+      const pair = pairs[(round + place) % pairs.length]!;
+      try {
+        const figures = await measure(pair);
+        results.get(pair)!.push(figures);
+        const words = FIGURES.map((key) => `${key} ${figures[key].toFixed(2)}`);
+        console.error(`${pair}, round ${round + 1}: ${words.join(", ")}`);
+      } catch (error) {
+        failed = true;
+        console.error(`${pair}, round ${round + 1}: ${(error as Error).message}`);
+      }
+    }
+} finally {
+  await world.close();
+}
+console.log(values.json ? JSON.stringify(Object.fromEntries(results)) : table());
+process.exit(failed ? 1 : 0);
+
+async function measure(pair: string): Promise<Round> {
+  const [client, server] = pair.split("/") as [Program, Program];
+  try {
+    const ends = { server: await startServer(server), client: await startClient(client) };
+    const one = async (way: Way) => {
+      await iperfTcp(world, way, WARM_UP_SECONDS, 0, ROUTE);
+      const before = [cpuSeconds(ends.client.pid), cpuSeconds(ends.server.pid)] as const;
+      const { mbit, bytes, retransmits } = await iperfTcp(world, way, seconds, 0, ROUTE);
+      const perGb = (pid: number, from: number): number => (cpuSeconds(pid) - from) / (bytes / 1e9);
+      return {
+        ...{ mbit, lost: retransmits / (bytes / 1e6) },
+        ...{ client: perGb(ends.client.pid, before[0]), server: perGb(ends.server.pid, before[1]) },
+      };
+    };
+    const [up, down] = [await one("up"), await one("down")];
+    return {
+      ...{ up: up.mbit, clientUp: up.client, serverUp: up.server, lostUp: up.lost },
+      ...{ down: down.mbit, clientDown: down.client, serverDown: down.server, lostDown: down.lost },
+    };
+  } finally {
+    await world.stop("client");
+    await world.stop("server");
+  }
+}
+
+async function startServer(program: Program): Promise<Daemon> {
+  const file = join(world.dir, "server.conf");
+  const lines = [
+    ...["dev tun-s", "dev-type tun", `proto ${proto === "tcp" ? "tcp-server" : "udp"}`, "port 1194", `local ${SERVER}`],
+    ...[
+      "server 10.8.0.0 255.255.255.0",
+      "topology subnet",
+      "ca ca.crt",
+      "cert server.crt",
+      "key server.key",
+      "dh none",
+    ],
+    ...["tls-crypt static.key", "keepalive 10 60", "data-ciphers AES-256-GCM"],
+  ];
+  writeFileSync(file, `${lines.join("\n")}\n`);
+  const argv =
+    program === "openvpn"
+      ? [OPENVPN, "--cd", world.dir, "--config", file]
+      : ["env", `RUNTIME_DIRECTORY=${join(world.dir, "run-server")}`, ...morgana(), "server", file];
+  return await ready(world.start("server", "net", argv), /Initialization Sequence Completed| server\.listening /);
+}
+
+async function startClient(program: Program): Promise<Daemon> {
+  const file = join(world.dir, "client.conf");
+  const lines = [`proto ${proto === "tcp" ? "tcp-client" : "udp"}`];
+  const text = world.profile({ remotes: [SERVER], password: false, lines });
+  writeFileSync(file, text.replace("dev tun\r", "dev tun-c\r\ndev-type tun\r"));
+  const argv =
+    program === "openvpn"
+      ? [OPENVPN, "--config", file]
+      : ["env", `RUNTIME_DIRECTORY=${join(world.dir, "run-client")}`, ...morgana(), "client", "--no-dns", file];
+  return await ready(world.start("client", "rt", argv), /Initialization Sequence Completed| tunnel\.up /);
+}
+
+async function ready(daemon: Daemon, says: RegExp): Promise<Daemon> {
+  if ((await daemon.says(says, PATIENCE)) === undefined)
+    throw new Error(`${daemon.name} did not start:\n${daemon.log().slice(-1500)}`);
+  return daemon;
+}
+
+/** Medians, each with its ratio to openvpn at both ends where that was measured. */
+function table(): string {
+  const lines = ["".padEnd(32) + pairs.map((pair) => pair.padStart(24)).join("")];
+  for (const key of FIGURES) {
+    const of = (pair: string): number => median((results.get(pair) ?? []).map((round) => round[key]));
+    const cells = pairs.map((pair) => {
+      const ratio = pair === ALL[0] || !pairs.includes(ALL[0]!) ? "" : (of(pair) / of(ALL[0]!)).toFixed(2);
+      return (
+        of(pair)
+          .toFixed(key === "up" || key === "down" ? 0 : 2)
+          .padStart(17) + ratio.padStart(7)
+      );
+    });
+    lines.push(TITLES[key].padEnd(32) + cells.join(""));
+  }
+  return lines.join("\n");
+}
