@@ -17,14 +17,12 @@ const SUPPORT: Readonly<Record<Support, string>> = {
   implemented: "used",
   silent: "accepted",
   warn: "warning",
-  later: "not yet",
   refused: "refused",
 };
 const IN_CONNECTION: Readonly<Record<InConnection, string>> = {
   refused: "",
   used: "used",
   ignored: "warning",
-  later: "not yet",
 };
 
 /** A row for each name, by the alphabet, and below the table what is said. */

@@ -128,3 +128,10 @@ test("whatever a file holds, it is a client's file or problems, and never an exc
     }),
   );
 });
+
+test("what would name a client otherwise, or put it into a VLAN, is a problem that says what to do", () => {
+  expect(problems("vlan-pvid 7\noverride-username ann")).toEqual([
+    expect.stringMatching(/^1 vlan-pvid: VLANs are not told apart: .*have a server for each VLAN/),
+    expect.stringMatching(/^2 override-username: a client is called as its certificate or its login says/),
+  ]);
+});

@@ -58,7 +58,7 @@ function counts(line: Line & { readonly isOptional: boolean }, report: Report): 
     else report.problem(line.line, shownName(name), "unknown directive");
     return false;
   }
-  const wrong = formProblem(line, row);
+  const wrong = formProblem(line, row) ?? (row.support === "refused" ? row.text : undefined);
   if (wrong !== undefined) report.problem(line.line, name, wrong);
   return wrong === undefined && row.support === "implemented";
 }

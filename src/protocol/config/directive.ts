@@ -8,8 +8,6 @@ export type Support =
   | "silent"
   /** Accepted without its effect, which a person should know. */
   | "warn"
-  /** Matters on the wire or for security and is not built yet: an error at its line. */
-  | "later"
   /** Not for an appliance, for good: an error at its line with the remedy. */
   | "refused";
 
@@ -19,9 +17,7 @@ export type InConnection =
   | "refused"
   | "used"
   /** OpenVPN has it for each connection, here one value counts for all: the line is passed over with a warning. */
-  | "ignored"
-  /** Not available yet. */
-  | "later";
+  | "ignored";
 
 export interface Directive {
   readonly name: string;
@@ -33,7 +29,7 @@ export interface Directive {
   /** Number of parameters. */
   readonly min: number;
   readonly max: number;
-  /** Of warn, later, refused: the sentence for a person. */
+  /** Of warn, refused: the sentence for a person. */
   readonly text: string;
   /** May stand as `<name>` block. */
   readonly inline: boolean;
@@ -52,12 +48,12 @@ export interface Directive {
 export type More = Partial<Pick<Directive, "values" | "harmless">>;
 
 const ROLES: Readonly<Record<string, Role>> = { c: "client", s: "server", p: "p2p", k: "static" };
-const IN_CONNECTION: Readonly<Record<string, InConnection>> = { c: "used", o: "ignored", l: "later" };
+const IN_CONNECTION: Readonly<Record<string, InConnection>> = { c: "used", o: "ignored" };
 
 /**
  * @param roles c = client, s = server, p = point-to-point with TLS, k = static key
  * @param marks e = passed over elsewhere, i = inline block, a = lines add up, d = also in files of client-config-dir;
- *   inside <connection>: c = used, o = ignored, l = later
+ *   inside <connection>: c = used, o = ignored
  */
 export function row(
   name: string,

@@ -1,8 +1,6 @@
-/** Directives that are errors: not built yet although they matter, or not for an appliance at all. */
+/** Directives that are errors: they are not for an appliance. */
 import { type Directive, row } from "./directive.ts";
 
-const later = (name: string, roles: string, what: string, marks = ""): Directive =>
-  row(name, roles, "later", 0, 15, marks, what);
 /** Of any profile. */
 const refused = (name: string, remedy: string, roles = "cspk"): Directive =>
   row(name, roles, "refused", 0, 15, "", remedy);
@@ -25,7 +23,6 @@ export const REFUSED: readonly Directive[] = [
     "ic",
     "keys of their own are for many clients: give both ends the same key by tls-crypt",
   ),
-  later("proto-force", "s", "not available yet"),
   refused("capath", "a directory of CAs is not read; put the CA certificates into one file or block for ca"),
   refused("no-replay", "replay protection cannot be turned off; remove the line"),
   refused("no-iv", "was removed from OpenVPN; remove the line"),

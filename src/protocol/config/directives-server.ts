@@ -9,8 +9,6 @@ const silent = (name: string, min: number, max: number, marks = ""): Directive =
 const warned = (name: string, text: string, more?: More): Directive => row(name, "s", "warn", 1, 15, "", text, more);
 const refused = (name: string, text: string, marks = "", more?: More): Directive =>
   row(name, "s", "refused", 0, 15, marks, text, more);
-const later = (name: string, text = "not available yet", marks = ""): Directive =>
-  row(name, "s", "later", 0, 15, marks, text);
 /** Only in a file of client-config-dir. */
 const ofClient = (name: string, min: number, max: number, marks = ""): Directive =>
   row(name, "", "implemented", min, max, `d${marks}`);
@@ -36,14 +34,23 @@ export const SERVER: readonly Directive[] = [
   // The router's own business: clients are reached by their addresses.
   silent("route-gateway", 1, 1),
   silent("route-metric", 1, 1),
-  later("client-nat"),
-  later("block-ipv6"),
+  refused(
+    "client-nat",
+    'is done by the client: write push "client-nat ..."; a LAN that clients shall not see as it is needs [server] lan = "translated" in appliance.toml',
+  ),
+  refused(
+    "block-ipv6",
+    'IPv6 of clients goes nowhere where there is no server-ipv6: write push "block-ipv6", by which they answer it themselves, and remove the line',
+  ),
 
   // Where it listens
   used("local", 1, 3, "a"),
   // An answer always leaves from the address that was asked.
   silent("multihome", 0, 0),
-  later("port-share"),
+  refused(
+    "port-share",
+    "who does not speak OpenVPN is handed on to nobody: give the other service an address or a port of its own, or put a program in front of both that tells them apart, and remove the line",
+  ),
   used("tcp-nodelay", 0, 0),
   silent("push-peer-info", 0, 0),
 
@@ -102,14 +109,20 @@ export const SERVER: readonly Directive[] = [
   refused("management-client-pf", `there is no management interface; what clients reach is said by [server]`),
   refused("redirect-gateway", 'is what clients are told: write push "redirect-gateway def1"'),
   refused("redirect-private", 'is what clients are told: write push "redirect-private"'),
+  // They keep networks apart.
   ...["vlan-tagging", "vlan-accept", "vlan-pvid"].map((name) =>
-    later(
+    refused(
       name,
-      "VLANs are not told apart yet: with dev tap their tags pass as they are",
-      name === "vlan-tagging" ? "" : "e",
+      "VLANs are not told apart: with dev tap their tags pass as they are; have a server for each VLAN, and remove the line",
+      name === "vlan-tagging" ? "" : name === "vlan-pvid" ? "ed" : "e",
     ),
   ),
-  later("override-username"),
+  refused(
+    "override-username",
+    "a client is called as its certificate or its login says, and its token is for that user; remove the line",
+    "d",
+  ),
+  refused("proto-force", "what is listened on is said by proto and local; remove the line"),
 
   // Programs that decide nothing
   ...["up", "down", "dns-updown", "route-up", "route-pre-down"].map((name) => warned(name, ROUTER_ITSELF)),

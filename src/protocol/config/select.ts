@@ -108,7 +108,7 @@ class Selector implements Selection {
       return false;
     }
     if (directive.harmless?.test(line.words[1] ?? "")) return false;
-    if (support === "later" || support === "refused") {
+    if (support === "refused") {
       this.#report.problem(line.line, name, text);
       return false;
     }
@@ -126,9 +126,6 @@ class Selector implements Selection {
       case "ignored":
         if (this.#counts(line, directive))
           this.#report.warn(line.line, name, "ignored inside <connection>; write it outside to have its effect");
-        return false;
-      case "later":
-        this.#report.problem(line.line, name, "not available yet inside <connection>; write it outside");
         return false;
       case "refused":
         this.#report.problem(line.line, name, "cannot stand inside <connection>");
