@@ -1,8 +1,8 @@
 /** The configuration as the machine's disks hold it now, and what was last made of it. */
-import { createHash } from "node:crypto";
 import type { Log } from "../../lib/log.ts";
-import { type ConfigReader, type LoadResult, loadProfile } from "../profile.ts";
+import { type LoadResult, loadProfile } from "../profile.ts";
 import { DEFAULT_SETTINGS, withoutDhcp } from "../settings/settings.ts";
+import { digestAgain, type FilesRead, NO_FILES, WatchedReader } from "./files-read.ts";
 import { type ConfigDisk, findConfigDisk, releaseConfigDisk } from "./find.ts";
 
 /** Only for a disk that is not there: the LAN address answers, nothing else does. */
@@ -18,9 +18,9 @@ export class DiskSource {
   readonly #log: Log;
   #disk: ConfigDisk | undefined;
   #taken: LoadResult = NO_CONFIGURATION;
-  /** Of every file that was read for it, and for what was read last. */
-  #takenDigest = "";
-  #digest = "";
+  /** What was read for it, and for what was read last. */
+  #takenFiles: FilesRead = NO_FILES;
+  #files: FilesRead = NO_FILES;
 
   constructor(log: Log) {
     this.#log = log;
@@ -55,38 +55,41 @@ export class DiskSource {
     return true;
   }
 
-  /** A disk is there whose files are others than those that were taken, in whatever: a list of revoked certificates, a client's file. */
+  /**
+   * A disk is there whose files are others than those that were taken, in whatever: a list of revoked certificates, a client's file.
+   * Only reads them, since packets wait meanwhile: a server asks every so often.
+   */
   hasOtherFiles(): boolean {
-    return this.#read() !== undefined && this.#digest !== this.#takenDigest;
+    const disk = this.#find();
+    if (disk === undefined) return false;
+    const digest = digestAgain(disk.reader, this.#takenFiles.asked);
+    releaseConfigDisk();
+    return digest !== this.#takenFiles.digest;
   }
 
   #take(loaded: LoadResult): void {
     this.#taken = loaded;
-    this.#takenDigest = this.#digest;
+    this.#takenFiles = this.#files;
   }
 
   /** The disk is let go of at once, so that it can be exchanged. */
   #read(): LoadResult | undefined {
+    const disk = this.#find();
+    if (disk === undefined) return undefined;
+    const watched = new WatchedReader(disk.reader);
+    const loaded = loadProfile(watched, { place: `the config disk (${disk.device})`, ...disk.options });
+    this.#files = watched.files();
+    releaseConfigDisk();
+    return loaded;
+  }
+
+  #find(): ConfigDisk | undefined {
     const { disk } = findConfigDisk();
     const before = this.#disk;
     this.#disk = disk;
-    if (disk === undefined) return undefined;
-    if (before?.device !== disk.device || before.content !== disk.content) {
+    if (disk !== undefined && (before?.device !== disk.device || before.content !== disk.content))
       this.#log.write("info", "disk.found", "", { device: disk.device, content: disk.content });
-    }
-    const hash = createHash("sha256");
-    const read: ConfigReader["read"] = (name) => {
-      const content = disk.reader.read(name);
-      hash.update(`${name}\0`).update(content ?? "");
-      return content;
-    };
-    const loaded = loadProfile(
-      { list: (folder) => disk.reader.list(folder), read },
-      { place: `the config disk (${disk.device})`, ...disk.options },
-    );
-    this.#digest = hash.digest("hex");
-    releaseConfigDisk();
-    return loaded;
+    return disk;
   }
 
   #sayMissing(): void {
