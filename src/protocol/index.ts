@@ -38,7 +38,7 @@ export type { Peer, PeerEnd } from "./server/peer.ts";
 export type { DatagramSource, PeerLink, Sources } from "./server/peer-link.ts";
 export { Server, type ServerParts, type ServerWatcher } from "./server/server.ts";
 export { parseUsers } from "./server/users.ts";
-export type { AssociationStart, LinkFacts, SessionCounter, SessionPorts } from "./session/association.ts";
+export type { SessionCounter } from "./session/association.ts";
 export { ClientSession, type ClientStart } from "./session/client.ts";
 export type { DialSession } from "./session/dial-session.ts";
 export type * from "./session/events.ts";
@@ -52,6 +52,7 @@ export {
   type ServerSessionEvent,
   type Verdict,
 } from "./session/server.ts";
+export type { AssociationStart, LinkFacts, SessionPorts } from "./session/start.ts";
 export type { SessionState } from "./session/state.ts";
 export { StaticSession, type StaticStart } from "./session/static.ts";
 export { framePacket, frameRows, StreamRows } from "./stream.ts";

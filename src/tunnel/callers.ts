@@ -7,7 +7,7 @@ import type { Slab } from "../lib/slab.ts";
 import type { DialConfig, Remote } from "../protocol/config/types.ts";
 import type { ControlPrimitives } from "../protocol/ports.ts";
 import { Strangers } from "../protocol/server/strangers.ts";
-import type { AssociationStart } from "../protocol/session/association.ts";
+import type { AssociationStart } from "../protocol/session/start.ts";
 import type { Attempt } from "./attempt.ts";
 import { Gate } from "./gate.ts";
 import type { GateLink } from "./gate-link.ts";

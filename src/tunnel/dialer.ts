@@ -8,54 +8,26 @@
  * It opens the side when a session is up and closes it when the session ends, and puts into words why.
  */
 import { Batch } from "../lib/batch.ts";
-import { BoundedLog } from "../lib/bounded-log.ts";
 import type { Endpoint } from "../lib/endpoint.ts";
 import type { Log, LogFields } from "../lib/log.ts";
-import type { Random } from "../lib/random.ts";
-import type { Arena, Slab } from "../lib/slab.ts";
-import type { DialConfig, Remote, StaticConfig } from "../protocol/config/types.ts";
-import { MAX_CONTROL_LEN } from "../protocol/control/packet.ts";
-import { largestPlain } from "../protocol/data/mtu.ts";
-import type { MachineInfo } from "../protocol/exchange/peer-info.ts";
-import { serverTlsParameters, tlsParameters } from "../protocol/exchange/tls-parameters.ts";
-import type {
-  AeadFactory,
-  CbcFactory,
-  ControlPrimitives,
-  Decompressors,
-  TlsContext,
-  TlsContextFactory,
-} from "../protocol/ports.ts";
-import type { AssociationStart } from "../protocol/session/association.ts";
-import { ClientSession } from "../protocol/session/client.ts";
-import type { DialSession } from "../protocol/session/dial-session.ts";
+import type { DialConfig } from "../protocol/config/types.ts";
 import type { LinkEnd, SessionEnd, SessionEvent } from "../protocol/session/events.ts";
-import {
-  type Explanation,
-  explainEnd,
-  explainSilence,
-  explainStall,
-  explainStaticEnd,
-  inWordsOf,
-  type Place,
-} from "../protocol/session/explain.ts";
-import { P2pSession } from "../protocol/session/p2p.ts";
 import type { AttemptOutcome } from "../protocol/session/retry.ts";
-import { StaticSession, type StaticStart } from "../protocol/session/static.ts";
+import type { AssociationStart } from "../protocol/session/start.ts";
 import { Attempt } from "./attempt.ts";
 import { type Begun, Callers } from "./callers.ts";
+import { DialLog } from "./dial-log.ts";
 import type { GateLink } from "./gate-link.ts";
 import type { DialHistory } from "./history.ts";
-import type { Link, LinkFactory, LinkReceiver } from "./link.ts";
+import type { LinkFactory, LinkReceiver } from "./link.ts";
 import type { ListenPorts } from "./listen.ts";
 import { proxyDialogue } from "./proxy/proxy.ts";
 import { RemoteFinder, type Way } from "./remote-finder.ts";
 import type { Resolver } from "./resolve.ts";
+import { longestPacket, SessionMaker, type SessionSupplies } from "./session-maker.ts";
 import type { TunnelSide } from "./side.ts";
 import { planTunnel, tunnelFields } from "./tunnel-plan.ts";
 
-const OPEN_URL = "the login goes on at a web page: open it in a browser, on any machine; the tunnel comes up then";
-const REPLACED = "the other end has begun another session, or another one with a right to it has";
 const NEVER = Number.POSITIVE_INFINITY;
 /** Rows that are opened or sealed at once. */
 const ROWS = 1024;
@@ -63,13 +35,7 @@ const ROWS = 1024;
 const OPENING_MS = 15_000;
 /** Our choice: a port that is in use is asked for again. */
 const LISTEN_AGAIN_MS = 5000;
-/** What openvpn puts around a packet of the tunnel at most: header, packet id, HMAC, IV, padding, compression, fragment. */
-const LONGEST_WRAP = 256;
-/** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says or does. */
-const HEARD = [1, 3] as const;
-const SAID = [6, 64] as const;
-
-export interface DialerOptions {
+export interface DialerOptions extends SessionSupplies {
   readonly config: DialConfig;
   /** Of this configuration. */
   readonly history: DialHistory;
@@ -78,21 +44,7 @@ export interface DialerOptions {
   /** For an end that waits for its peer; undefined: it can only go to one. */
   readonly ports?: ListenPorts | undefined;
   readonly resolver: Resolver;
-  /** Where packets lie. */
-  readonly slab: Slab;
-  /** For what a session makes; emptied by whoever owns it when what was delivered has gone on. */
-  readonly scratch: Arena;
-  /** Over `slab`. It outlives the dialer: a reload makes another one. */
-  readonly aead: AeadFactory;
-  readonly cbc: CbcFactory;
-  readonly decompressors: Decompressors;
-  readonly control: ControlPrimitives;
-  readonly tls: TlsContextFactory;
   readonly log: Log;
-  readonly random: Random;
-  readonly unixSeconds: () => number;
-  /** What push-peer-info tells of this machine. */
-  readonly machine?: (() => MachineInfo) | undefined;
 }
 
 type State =
@@ -106,31 +58,25 @@ type State =
 
 export class Dialer {
   readonly #options: DialerOptions;
-  readonly #log: Log;
-  /** For what resolvers and networks can cause at will. */
-  readonly #heard: BoundedLog;
-  /** For what a server can say, or have us say, without end. */
-  readonly #said: BoundedLog;
+  readonly #log: DialLog;
   readonly #history: DialHistory;
   readonly #finder: RemoteFinder;
   readonly #callers: Callers;
+  readonly #sessions: SessionMaker;
   readonly #opened = new Batch(ROWS);
   readonly #sealed = new Batch(ROWS);
   #state: State = { kind: "waiting" };
-  /** Of all sessions; made for the first one, closed when this dialer has stopped. */
-  #tls: TlsContext | undefined;
 
   constructor(options: DialerOptions) {
     this.#options = options;
-    this.#log = options.log;
-    this.#heard = new BoundedLog(options.log, ...HEARD);
-    this.#said = new BoundedLog(options.log, ...SAID);
+    this.#log = new DialLog(options.log, options.unixSeconds);
     this.#history = options.history;
-    this.#finder = new RemoteFinder({ ...options, retry: options.history.retry, heard: this.#heard });
+    this.#finder = new RemoteFinder({ ...options, retry: options.history.retry, heard: this.#log.heard });
+    this.#sessions = new SessionMaker(options, options.history);
     this.#callers = new Callers({
       ...options,
       ports: options.ports,
-      longest: longestOf(options.config),
+      longest: longestPacket(options.config),
       begin: (now, way, link, resumed) => this.#receive(now, way, link, resumed),
       crowdedOut: (now, attempt) => this.#ended(now, attempt, { kind: "closed" }),
     });
@@ -252,7 +198,7 @@ export class Dialer {
   }
 
   #cannotListen(now: number, problem: string): void {
-    this.#heard.write(now, "error", "link.failed", problem);
+    this.#log.noLink(now, "error", problem);
     this.#state = { kind: "backing-off", until: now + LISTEN_AGAIN_MS };
   }
 
@@ -260,17 +206,15 @@ export class Dialer {
   #receive(now: number, way: Way, link: GateLink, resumed: AssociationStart["resumed"]): Begun | undefined {
     const { kind } = this.#state;
     if (kind !== "listening" && kind !== "connecting" && kind !== "up") return undefined;
-    const session = this.#session(way, link, { resumed, waits: true });
+    const session = this.#sessions.session(way, link, { resumed, waits: true });
     const attempt = new Attempt({ way, link, session, startedAt: now });
     session.start(now);
     return { attempt, receiver: this.#receiver(() => attempt) };
   }
 
   #silent(now: number, attempt: Attempt, seconds: number): void {
-    const { config } = attempt.way;
-    if (config.role === "static") return;
-    const { message } = inWordsOf(config, explainSilence(seconds, config, this.#place(attempt), attempt.seen()));
-    this.#said.write(now, "warn", "link.silent", message, attempt.where());
+    if (attempt.way.config.role === "static") return;
+    this.#log.silent(now, attempt, seconds);
     // Somebody else may answer; without an alternative the same server is asked on, unless its name has moved.
     if (this.#history.retry.hasAlternative) this.#leaveFor(now, attempt, seconds);
     else this.#askAgain(now, attempt, seconds);
@@ -281,7 +225,7 @@ export class Dialer {
     this.#finder.askAgain(now, attempt.way, (at, text) => {
       const state = this.#state;
       if (state.kind !== "connecting" || state.attempt !== attempt) return;
-      if (text !== undefined) this.#log.write("info", "link.moved", text, { host: attempt.way.remote.host });
+      if (text !== undefined) this.#log.moved(attempt.way, text);
       this.#leaveFor(at, attempt, seconds);
     });
   }
@@ -293,8 +237,7 @@ export class Dialer {
     const refusal = isPlace ? this.#options.links.refusal(address) : "no address of a host";
     if (refusal !== undefined) {
       const text = `the ${config.proxy ? "proxy" : "remote"} ${address} is ${refusal}; nothing is sent there`;
-      const said = this.#heard.write(now, "warn", "link.failed", text);
-      return this.#backOff(now, { kind: "link-failed" }, said ? "" : text);
+      return this.#backOff(now, { kind: "link-failed" }, this.#log.noLink(now, "warn", text));
     }
     const { links, random } = this.#options;
     const { protocol } = remote;
@@ -305,7 +248,7 @@ export class Dialer {
     if (problem !== undefined) return this.#cannotListen(now, problem);
     const receiver = this.#receiver(() => attempt);
     const over = {
-      ...{ protocol, remote: to, float: own.float, longest: longestOf(config) },
+      ...{ protocol, remote: to, float: own.float, longest: longestPacket(config) },
       localPort: protocol === "tcp" || proxy !== undefined ? own.streamPort : own.localPort,
       proxy: proxy && {
         dialogue: proxyDialogue(proxy, remote, address, random),
@@ -313,14 +256,12 @@ export class Dialer {
       },
     };
     const link = (listen && this.#callers.dial(to, receiver)) ?? links.open(now, over, receiver);
-    if (typeof link === "string") {
-      const said = this.#heard.write(now, "error", "link.failed", link);
-      return this.#backOff(now, { kind: "link-failed" }, said ? "" : link);
-    }
-    const session = this.#session(way, link, { begins: true });
+    if (typeof link === "string")
+      return this.#backOff(now, { kind: "link-failed" }, this.#log.noLink(now, "error", link));
+    const session = this.#sessions.session(way, link, { begins: true });
     const attempt = new Attempt({ way, link, session, startedAt: now });
     this.#state = { kind: "connecting", attempt };
-    this.#said.write(now, "info", "link.connecting", "", { ...attempt.where(), protocol });
+    this.#log.connecting(now, attempt);
     if (link.isOpen) this.#linkOpened(now, attempt);
     else attempt.openBy = now + Math.min(OPENING_MS, config.retry.connectTimeout * 1000);
   }
@@ -335,42 +276,6 @@ export class Dialer {
       handleRows: (at, path, rows) => this.#handleRows(at, attempt(), path, rows),
       looksLikeAnswer: (at, len) => attempt().session.looksLikeAnswer(at, len),
     };
-  }
-
-  #session(
-    { config, remote }: Way,
-    link: Link,
-    how: Pick<AssociationStart, "resumed" | "begins"> & Pick<StaticStart, "waits">,
-  ): DialSession {
-    const { slab, aead, cbc, decompressors, control, random, scratch, unixSeconds: wallClock } = this.#options;
-    const data = { slab, aead, cbc, decompressors, random, scratch };
-    const start = { ...how, link, unixSeconds: wallClock(), wallClock };
-    if (config.role === "static") return this.#staticSession(config, data, start, remote);
-    const ports = { ...data, control, tls: this.#tlsOf(config) };
-    const machine = config.peerInfo.pushPeerInfo ? this.#options.machine?.() : undefined;
-    if (config.role === "p2p") return new P2pSession(config, ports, { ...start, machine });
-    return new ClientSession(config, ports, { ...start, machine, login: this.#history.login });
-  }
-
-  /** Goes on with what the session before knew of this remote's packets, or of whoever comes. */
-  #staticSession(
-    config: StaticConfig,
-    ports: ConstructorParameters<typeof StaticSession>[1],
-    start: StaticStart,
-    remote: Remote,
-  ): StaticSession {
-    const { guards } = this.#history;
-    const who = start.waits === true ? "whoever comes" : remote;
-    const session = new StaticSession(config, ports, { ...start, guard: guards.get(who) });
-    guards.set(who, session.guard);
-    return session;
-  }
-
-  /** Made for the first session. */
-  #tlsOf({ role, tls, verify }: Exclude<DialConfig, StaticConfig>): TlsContext {
-    const parameters = role === "p2p" ? serverTlsParameters(tls, verify, "require") : tlsParameters(tls, verify);
-    this.#tls ??= this.#options.tls.context(parameters);
-    return this.#tls;
   }
 
   /** It is under way, or the tunnel goes over it. */
@@ -423,7 +328,7 @@ export class Dialer {
   #float(now: number, attempt: Attempt, path: number): void {
     attempt.path = path;
     attempt.link.settle(path);
-    this.#heard.write(now, "info", "link.floated", "the server answers from another address", attempt.where());
+    this.#log.floated(now, attempt);
   }
 
   /** Lets the session do what is due, and does what it wants done. */
@@ -443,52 +348,19 @@ export class Dialer {
   }
 
   #handle(now: number, attempt: Attempt, event: SessionEvent): void {
-    const log = this.#log;
     switch (event.kind) {
-      case "moved":
-        log.write("debug", "session.state", "", { from: event.from, to: event.to });
-        return;
-      case "server-answered":
-        log.write("debug", "link.answered", "", attempt.where());
-        return;
       case "silence":
         return this.#silent(now, attempt, event.seconds);
-      case "stalled": {
-        const { config } = attempt.way;
-        if (config.role === "static") return;
-        const { level, message } = inWordsOf(config, explainStall(event.phase, config, this.#place(attempt)));
-        log.write(level, "link.stalled", message, attempt.where());
-        return;
-      }
-      case "tls-established":
-        this.#said.write(now, "info", "tls.established", "", { ...attempt.where(), tls: event.description });
-        return;
-      case "auth-pending":
-        log.write("info", "auth.pending", "the server waits for another step of the login", { seconds: event.seconds });
-        return;
-      case "open-url":
-        attempt.loginPage = event.url;
-        this.#said.write(now, "warn", "auth.url", OPEN_URL, { url: event.url });
-        return;
-      case "info":
-        this.#said.write(now, "info", "server.info", event.text);
-        return;
-      case "warning": {
-        const { message } = inWordsOf(attempt.way.config, { level: "warn", message: event.text });
-        this.#said.write(now, "warn", "session.warning", message);
-        return;
-      }
-      case "rekeyed":
-        this.#said.write(now, "info", "tunnel.rekeyed", "", { key: event.keyId, cipher: event.cipher });
-        return;
       case "up":
         return this.#up(now, attempt, event);
       case "changed":
         return this.#changed(now, attempt, event.options);
       case "ended":
         return this.#ended(now, attempt, event.end);
+      case "open-url":
+        attempt.loginPage = event.url;
     }
-    event satisfies never;
+    this.#log.event(now, attempt, event);
   }
 
   #up(now: number, attempt: Attempt, event: SessionEvent & { readonly kind: "up" }): void {
@@ -500,9 +372,7 @@ export class Dialer {
     // When this one ends, the name may have moved.
     this.#finder.forget();
     this.#history.retry.succeeded(now);
-    const { address, address6, peer, ...rest } = opened;
-    const { server, proxy } = attempt.where();
-    this.#log.write("info", "tunnel.up", "", { address, address6, peer, cipher: event.cipher, ...rest, server, proxy });
+    this.#log.up(attempt, event.cipher, opened);
   }
 
   /** Of those who came this one is the peer: what was before is over, and its tunnel has become this one. */
@@ -511,7 +381,7 @@ export class Dialer {
     const state = this.#state;
     if (!("attempt" in state)) return;
     const { attempt: before } = state;
-    if (state.kind === "up") this.#log.write("info", "tunnel.down", REPLACED, { reason: "replaced" });
+    if (state.kind === "up") this.#log.replaced();
     before.isOpen = false;
     this.#release(now, before);
   }
@@ -520,7 +390,7 @@ export class Dialer {
   #changed(now: number, attempt: Attempt, options: readonly string[]): void {
     const opened = this.#open(now, attempt, options);
     if (typeof opened === "string") return this.#ended(now, attempt, { kind: "push-rejected", problem: opened });
-    this.#said.write(now, "info", "tunnel.changed", "", opened);
+    this.#log.changed(now, opened);
   }
 
   /** Opens the side for a tunnel as the server pushes it. @returns what to log of it, or why it cannot be used */
@@ -528,7 +398,7 @@ export class Dialer {
     const { side } = this.#options;
     const plan = planTunnel(attempt, options, side);
     if (typeof plan === "string") return plan;
-    for (const { level, text } of plan.notes) this.#said.write(now, level, "tunnel.option", text);
+    this.#log.notes(now, plan);
     const problem = side.up(now, { ...plan.opened, send: (at, rows) => this.#send(at, attempt, rows) });
     if (problem !== undefined) return problem;
     attempt.options = options;
@@ -546,29 +416,20 @@ export class Dialer {
 
   #ended(now: number, attempt: Attempt, end: SessionEnd): void {
     attempt.transmit(now);
-    const { level, message } = this.#explain(attempt, end);
     if (this.#callers.all.has(attempt)) {
-      this.#heard.write(now, level, "link.failed", message, { ...attempt.where(), reason: end.kind });
+      this.#log.failed(now, attempt, end, true);
       return this.#drop(now, attempt);
     }
     const state = this.#state.kind;
     const wasUp = state === "up" || state === "leaving";
-    if (wasUp) this.#log.write(level, "tunnel.down", message, { reason: end.kind });
-    else this.#said.write(now, level, "link.failed", message, { ...attempt.where(), reason: end.kind });
+    if (wasUp) this.#log.down(attempt, end);
+    else this.#log.failed(now, attempt, end, false);
     if (!wasUp) this.#finder.hasFailed(attempt.way.address);
     this.#release(now, attempt);
     if (state === "leaving") return this.#setStopped();
     // A tunnel under a static key from whose other end nothing has ever come led nowhere, as an attempt that nobody answers.
     const ledNowhere = wasUp && !attempt.session.isAnswered;
     this.#backOff(now, ledNowhere ? { kind: "no-answer", seconds: secondsOf(now, attempt) } : end);
-  }
-
-  #explain(attempt: Attempt, end: SessionEnd): Explanation {
-    const { config } = attempt.way;
-    const place = this.#place(attempt);
-    const said =
-      config.role === "static" ? explainStaticEnd(end, place) : explainEnd(end, config, place, attempt.seen());
-    return inWordsOf(config, said);
   }
 
   /** One of those who came goes. */
@@ -580,8 +441,7 @@ export class Dialer {
   #setStopped(): void {
     this.#callers.close();
     this.#state = { kind: "stopped" };
-    this.#tls?.close();
-    this.#tls = undefined;
+    this.#sessions.close();
   }
 
   /** Gives up on a silent server for the next remote or address. */
@@ -598,7 +458,7 @@ export class Dialer {
     const delay = this.#history.retry.ended(outcome, now);
     if (outcome.kind === "auth-failed" || outcome.kind === "proxy-login-refused") this.#history.loginAt = now + delay;
     this.#state = { kind: "backing-off", until: now + delay };
-    if (delay >= 2000) this.#log.write("info", "link.waiting", unsaid, { seconds: Math.round(delay / 100) / 10 });
+    this.#log.waiting(delay, unsaid);
   }
 
   /** Forgets what is under way, without a word to the server. */
@@ -607,7 +467,7 @@ export class Dialer {
     this.#finder.cancel();
     for (const attempt of this.#callers.all) this.#drop(now, attempt);
     if (!("attempt" in state)) return;
-    if (state.kind === "up") this.#log.write("warn", "tunnel.down", reason, { reason: "abandoned" });
+    if (state.kind === "up") this.#log.abandoned(reason);
     this.#release(now, state.attempt);
   }
 
@@ -618,14 +478,7 @@ export class Dialer {
     if (isOpen) this.#options.side.down(now);
     link.close();
   }
-
-  #place(attempt: Attempt): Place {
-    return attempt.place(this.#options.unixSeconds());
-  }
 }
 
 /** How long it has lasted. */
 const secondsOf = (now: number, { startedAt }: Attempt): number => Math.round((now - startedAt) / 1000);
-
-const longestOf = ({ deviceType, tunnel }: DialConfig): number =>
-  Math.max(MAX_CONTROL_LEN, largestPlain(deviceType, tunnel) + LONGEST_WRAP);

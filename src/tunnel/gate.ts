@@ -16,7 +16,7 @@ import { DATA_V1, DATA_V2, opcodeOf } from "../protocol/control/opcode.ts";
 import { CONTROL_HEADER_LEN } from "../protocol/control/packet.ts";
 import { SessionDrops } from "../protocol/drop.ts";
 import { LIMITED, type Strangers } from "../protocol/server/strangers.ts";
-import type { AssociationStart } from "../protocol/session/association.ts";
+import type { AssociationStart } from "../protocol/session/start.ts";
 import { GateLink } from "./gate-link.ts";
 import type { LinkReceiver } from "./link.ts";
 import type {

@@ -6,9 +6,9 @@
 import type { Batch } from "../lib/batch.ts";
 import type { Endpoint } from "../lib/endpoint.ts";
 import type { LinkProtocol } from "../protocol/config/types.ts";
-import type { LinkFacts } from "../protocol/session/association.ts";
 import type { LinkEnd } from "../protocol/session/events.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
+import type { LinkFacts } from "../protocol/session/start.ts";
 import type { ProxyDialogue } from "./proxy/dialogue.ts";
 
 export interface Link extends LinkFacts {

@@ -7,13 +7,13 @@ import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts"
 import { nobleAead } from "../../src/protocol/data/noble-aead.ts";
 import { nobleCbc } from "../../src/protocol/data/noble-cbc.ts";
 import { type AeadFactory, type AeadName, NO_DECOMPRESSORS, type TlsContext } from "../../src/protocol/ports.ts";
-import type { AssociationStart } from "../../src/protocol/session/association.ts";
 import {
   type ClientLogin,
   ServerSession,
   type ServerSessionConfig,
   type ServerSessionEvent,
 } from "../../src/protocol/session/server.ts";
+import type { AssociationStart } from "../../src/protocol/session/start.ts";
 
 export interface PeerOptions {
   readonly wrap: ControlWrap;

@@ -1,7 +1,7 @@
 /** The way to a client, and the ways to strangers: what a server needs of the network below it. Rows are batches of the slab. */
 import type { Batch } from "../../lib/batch.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
-import type { LinkFacts } from "../session/association.ts";
+import type { LinkFacts } from "../session/start.ts";
 
 /** Where the rows of a batch came from: of row i the four words of an IpAddress at 4 * i, and the port. */
 export interface Sources {

@@ -26,9 +26,9 @@ import { DROP_PACKET_EMPTY, SESSION_DROP_NAMES, SessionDrops } from "../drop.ts"
 import type { CipherName, TlsContext } from "../ports.ts";
 import { composeChange, composePush } from "../push/compose.ts";
 import { nameOf } from "../push/update.ts";
-import type { AssociationStart, SessionPorts } from "../session/association.ts";
 import type { LinkEnd } from "../session/events.ts";
 import { ServerSession, type ServerSessionConfig, type ServerSessionEvent } from "../session/server.ts";
+import type { AssociationStart, SessionPorts } from "../session/start.ts";
 import type { Admission } from "./admission.ts";
 import { Demux, FLOAT, STRANGER, UNKNOWN_PEER } from "./demux.ts";
 import type { EntryDesk, PasswordPort } from "./entry.ts";

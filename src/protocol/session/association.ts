@@ -11,8 +11,7 @@
 import type { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import type { Random } from "../../lib/random.ts";
-import type { Arena } from "../../lib/slab.ts";
-import type { ControlConfig, DataConfig, KeepaliveConfig, ReplayWindowConfig, VerifyConfig } from "../config/types.ts";
+import type { ControlConfig, KeepaliveConfig, ReplayWindowConfig } from "../config/types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
 import { ControlChannel } from "../control/channel.ts";
 import { EARLY_NEGOTIATION_ID } from "../control/early-negotiation.ts";
@@ -21,13 +20,11 @@ import { DATA_V1, DATA_V2, opcodeOf } from "../control/opcode.ts";
 import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "../control/packet.ts";
 import { controlCrypto, renegotiationCrypto } from "../control/protection.ts";
 import { ReplayGuard } from "../control/replay-guard.ts";
-import type { AeadKeyUse } from "../data/aead-key.ts";
 import type { DataChannel, Traffic } from "../data/channel.ts";
-import { type ChannelConfig, createDataChannel } from "../data/create-channel.ts";
-import { createDataKey, type KeyPorts } from "../data/create-key.ts";
+import { createDataChannel } from "../data/create-channel.ts";
+import { createDataKey } from "../data/create-key.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { KeySlots } from "../data/key-slots.ts";
-import { PING_LEN, pingEmit } from "../data/magic.ts";
 import { replayWindow } from "../data/replay.ts";
 import {
   DROP_CONTROL_OVERSIZE,
@@ -40,61 +37,18 @@ import {
 import type { ExchangeFailure } from "../exchange/failure.ts";
 import type { KeyExchange, KeyExchangeEvent } from "../exchange/key-exchange.ts";
 import type { KeyMethodText } from "../exchange/key-method.ts";
-import type { MachineInfo } from "../exchange/peer-info.ts";
 import { Rekey } from "../exchange/rekey.ts";
-import type { ControlPrimitives, Decompressors, TlsContext } from "../ports.ts";
 import { dataKey, type Side } from "../side.ts";
 import type { AssociationEnd } from "./events.ts";
 import { ExitNotices } from "./exit-notices.ts";
-import { Keepalive } from "./keepalive.ts";
+import { Liveness } from "./liveness.ts";
+import type { AssociationConfig, AssociationStart, SessionPorts } from "./start.ts";
 
 /**
  * Our choice: a handshake is over when so long nothing came from the peer, although it has something to acknowledge. It is
  * four transmissions of a packet, and most likely the peer was started anew and knows nothing of this session.
  */
 const HANDSHAKE_SILENCE_MS = 15_000;
-
-export interface SessionPorts extends KeyPorts {
-  readonly control: ControlPrimitives;
-  /** Made of the same configuration. It outlives the session. */
-  readonly tls: TlsContext;
-  /**
-   * Room for what a session makes: pings, which are copied out at once, and opened packets that cannot stay where they came
-   * (decompressed, put together), and packets in pieces. Its owner empties it when all that is delivered and sent.
-   */
-  readonly scratch: Arena;
-  readonly decompressors: Decompressors;
-}
-
-/** The parts of a configuration that an association needs. */
-export interface AssociationConfig extends ChannelConfig {
-  readonly control: ControlConfig;
-  /** Looked at in each handshake: it may be another one by then. */
-  readonly verify: VerifyConfig;
-  readonly data: ChannelConfig["data"] & Pick<DataConfig, "replayWindow">;
-}
-
-/** What a session knows of the link below it. */
-export interface LinkFacts {
-  /** Bytes of the headers below the packets: 28 for UDP over IPv4. */
-  readonly overhead: number;
-  /** Packets go over TCP. */
-  readonly isStream: boolean;
-}
-
-export interface AssociationStart {
-  readonly link: LinkFacts;
-  /** Wall clock, for the replay ids of tls-auth and tls-crypt. */
-  readonly unixSeconds: number;
-  /** A server that answered the client's reset without keeping anything: the session ids that were agreed on by that. */
-  readonly resumed?: { readonly ownSessionId: Uint8Array; readonly peerSessionId: Uint8Array } | undefined;
-  /** A server that knows where its client is: it sends its reset without waiting for the client's. */
-  readonly begins?: boolean | undefined;
-  /** What the peer is told of this machine, if the profile has push-peer-info. */
-  readonly machine?: MachineInfo | undefined;
-  /** Tests start with a key that is nearly used up. */
-  readonly keyUse?: AeadKeyUse | undefined;
-}
 
 export type AssociationEvent =
   /** The first authentic packet of the peer has come. */
@@ -125,8 +79,8 @@ const PINGS_SENT = counter("pings-sent");
 const RENEGOTIATIONS = counter("renegotiations");
 export const MESSAGES_IGNORED = counter("control-messages-ignored");
 
-/** How the goodbye is said: as a control message that is waited for, or so many notices over the data channel. */
-type Goodbye = { readonly kind: "control"; readonly until: number } | ExitNotices;
+/** How the goodbye is said: as a control message whose acknowledgement is waited for until `at`, or so many notices over the data channel. */
+type Goodbye = { readonly kind: "control"; readonly at: number } | ExitNotices;
 
 export class Association {
   readonly drops = new SessionDrops();
@@ -138,11 +92,11 @@ export class Association {
   readonly #channel: ControlChannel;
   readonly #slots: KeySlots;
   readonly #data: DataChannel;
+  readonly #liveness: Liveness;
   readonly #rekey: Rekey;
   readonly #events: AssociationEvent[] = [];
   /** Packets that go whatever happens to the session. */
   readonly #outbox: Uint8Array[] = [];
-  #keepalive: Keepalive | undefined;
   #goodbye: Goodbye | undefined;
   #hasKeys = false;
   /** An exchange is done whose keys are not installed yet: the role decides on them, and no other one begins meanwhile. */
@@ -151,8 +105,6 @@ export class Association {
   /** Something has come of what was handled that cannot wait until {@link pollAt}. */
   #isStirred = false;
   #exitTold = false;
-  #controlSentAt = Number.NEGATIVE_INFINITY;
-  #controlReceivedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     side: Side,
@@ -185,6 +137,7 @@ export class Association {
     this.#channel = channel;
     this.#slots = new KeySlots(control.tranWindow * 1000, switchDelay(control) * 1000);
     this.#data = createDataChannel(config, ports, link.overhead, this.#slots, this.drops);
+    this.#liveness = new Liveness(this.#data);
     this.#rekey = new Rekey({ side, control, verify: () => config.verify, tls, random, channel, ownText });
   }
 
@@ -236,7 +189,7 @@ export class Association {
     if (this.#start.resumed === undefined)
       this.#rekey.start(now, this.#side === "client" || this.#start.begins === true);
     else this.#rekey.resume(now);
-    this.#controlReceivedAt = now;
+    this.#liveness.besideReceivedAt = now;
   }
 
   /** Sends a control message through the last exchange that is done. */
@@ -270,7 +223,7 @@ export class Association {
   }
 
   keepAlive(now: number, config: KeepaliveConfig): void {
-    this.#keepalive = new Keepalive(config, now);
+    this.#liveness.watch(now, config);
   }
 
   /** Begins a renegotiation now, unless one is under way or waits for its keys. */
@@ -282,7 +235,7 @@ export class Association {
 
   /** Says a last control message. "over" comes when it is acknowledged, or after so many seconds. */
   sayLast(now: number, message: string, seconds: number): void {
-    this.#takeLeave({ kind: "control", until: now + seconds * 1000 });
+    this.#takeLeave({ kind: "control", at: now + seconds * 1000 });
     this.say(message);
   }
 
@@ -299,7 +252,7 @@ export class Association {
     this.#hasEnded = true;
     this.#outbox.push(...this.#rekey.close(now));
     this.#slots.closeAll();
-    this.#keepalive = undefined;
+    this.#liveness.unwatch();
     this.#goodbye = undefined;
   }
 
@@ -365,9 +318,9 @@ export class Association {
     }
     if (this.#rekey.isDue(now)) this.renegotiate(now);
     const goodbye = this.#goodbye;
-    if (goodbye === undefined) return;
-    if (goodbye.kind === "control" && now >= goodbye.until) this.#over({ kind: "closed" });
-    else if (goodbye.kind === "data" && now >= goodbye.at) this.#sayExitNotice(now, goodbye);
+    if (goodbye === undefined || now < goodbye.at) return;
+    if (goodbye.kind === "control") this.#over({ kind: "closed" });
+    else this.#sayExitNotice(now, goodbye);
   }
 
   /** The TLS engine has done something since the last call. */
@@ -384,7 +337,7 @@ export class Association {
   /** The next control packet or ping for the link. */
   pollTransmit(now: number): Uint8Array | undefined {
     const packet = this.#outbox.shift() ?? this.#pollControl(now) ?? this.#pollPing(now);
-    if (packet !== undefined) this.#controlSentAt = now;
+    if (packet !== undefined) this.#liveness.besideSentAt = now;
     return packet;
   }
 
@@ -392,21 +345,18 @@ export class Association {
   pollAt(): number {
     if (this.#outbox.length > 0 || this.#events.length > 0) return Number.NEGATIVE_INFINITY;
     if (this.#hasEnded) return Number.POSITIVE_INFINITY;
-    const goodbye = this.#goodbye;
-    const goodbyeAt =
-      goodbye === undefined ? Number.POSITIVE_INFINITY : goodbye.kind === "control" ? goodbye.until : goodbye.at;
     return Math.min(
       this.#slots.pollAt(),
       this.#rekey.pollAt(),
       this.#silentAt(),
-      goodbyeAt,
-      this.#keepalive?.pollAt(this.#sentAt(), this.#receivedAt()) ?? Number.POSITIVE_INFINITY,
+      this.#goodbye?.at ?? Number.POSITIVE_INFINITY,
+      this.#liveness.pollAt(),
     );
   }
 
   #takeLeave(goodbye: Goodbye): void {
     this.#rekey.unschedule();
-    this.#keepalive = undefined;
+    this.#liveness.unwatch();
     this.#goodbye = goodbye;
   }
 
@@ -439,7 +389,7 @@ export class Association {
     const drop = this.#rekey.handle(now, packet, this.#mayRenegotiate);
     if (drop !== DROP_NONE) return this.#drop(drop);
     this.counters.bump(CONTROL_RECEIVED);
-    this.#controlReceivedAt = now;
+    this.#liveness.besideReceivedAt = now;
     if (isFirst) this.#events.push({ kind: "answered" });
     this.#advance(now);
     return DROP_NONE;
@@ -491,22 +441,21 @@ export class Association {
 
   #expired(now: number): AssociationEnd | undefined {
     if (now >= this.#silentAt()) {
-      const silentSeconds = Math.round((now - this.#controlReceivedAt) / 1000);
+      const silentSeconds = Math.round((now - this.#liveness.besideReceivedAt) / 1000);
       return { kind: "handshake-timeout", phase: this.phase, silentSeconds };
     }
     if (this.#rekey.isLate(now)) {
       const problem = `not finished within hand-window (${this.#config.control.handWindow} s)`;
       return { kind: "renegotiation-failed", problem };
     }
-    const { sealedBytes, openedBytes } = this.#data.traffic;
-    return this.#keepalive?.expired(now, this.#receivedAt(), sealedBytes + openedBytes);
+    return this.#liveness.expired(now);
   }
 
   /** When the first handshake counts as dead. */
   #silentAt(): number {
     if (this.#hasKeys || !this.isAnswered) return Number.POSITIVE_INFINITY;
     const waitingSince = this.#rekey.active?.reliable.waitingSince ?? Number.POSITIVE_INFINITY;
-    return Math.max(waitingSince, this.#controlReceivedAt) + HANDSHAKE_SILENCE_MS;
+    return Math.max(waitingSince, this.#liveness.besideReceivedAt) + HANDSHAKE_SILENCE_MS;
   }
 
   #sayExitNotice(now: number, goodbye: ExitNotices): void {
@@ -523,10 +472,7 @@ export class Association {
   }
 
   #pollPing(now: number): Uint8Array | undefined {
-    if (this.#keepalive === undefined || now < this.#keepalive.pingAt(this.#sentAt())) return undefined;
-    // Also where the key is used up and nothing can be sealed: the next one is due an interval later.
-    this.#controlSentAt = now;
-    const ping = this.#data.sealSmall(PING_LEN, pingEmit);
+    const ping = this.#liveness.pollPing(now);
     if (ping !== undefined) this.counters.bump(PINGS_SENT);
     return ping;
   }
@@ -541,14 +487,6 @@ export class Association {
     if (!isWorn || !this.#mayRenegotiate) return;
     this.#rekey.hurry();
     this.#isStirred = true;
-  }
-
-  #sentAt(): number {
-    return Math.max(this.#controlSentAt, this.#data.sealedAt);
-  }
-
-  #receivedAt(): number {
-    return Math.max(this.#controlReceivedAt, this.#data.openedAt);
   }
 
   #over(end: AssociationEnd): void {

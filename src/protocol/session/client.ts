@@ -23,13 +23,7 @@ import type { Decompressors } from "../ports.ts";
 import { type Pushed, PushReply, renewedToken } from "../push/collect.ts";
 import { PushUpdates } from "../push/update.ts";
 import { agree, keyPlan } from "./agreement.ts";
-import {
-  Association,
-  type AssociationEvent,
-  type AssociationStart,
-  MESSAGES_IGNORED,
-  type SessionPorts,
-} from "./association.ts";
+import { Association, type AssociationEvent, MESSAGES_IGNORED } from "./association.ts";
 import type { DialSession } from "./dial-session.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
 import { MAX_EXIT_NOTICES } from "./exit-notices.ts";
@@ -37,6 +31,7 @@ import { unanswered } from "./explain.ts";
 import { pushedKeepalive } from "./keepalive.ts";
 import { COMPRESSED_DATA, keyWarnings } from "./key-warnings.ts";
 import { Login, type LoginMemory } from "./login.ts";
+import type { AssociationStart, SessionPorts } from "./start.ts";
 import { type ClientState, type SessionState, SILENCE_MS, TRANSITIONS } from "./state.ts";
 
 /** The request is repeated until a reply comes, as OpenVPN does (PUSH_REQUEST_INTERVAL). */

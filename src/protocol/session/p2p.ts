@@ -18,17 +18,12 @@ import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
 import type { Decompressors } from "../ports.ts";
 import { agree, keyPlan } from "./agreement.ts";
-import {
-  Association,
-  type AssociationEvent,
-  type AssociationStart,
-  MESSAGES_IGNORED,
-  type SessionPorts,
-} from "./association.ts";
+import { Association, type AssociationEvent, MESSAGES_IGNORED } from "./association.ts";
 import type { DialSession } from "./dial-session.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
 import { MAX_EXIT_NOTICES } from "./exit-notices.ts";
 import { COMPRESSED_DATA, keyWarnings } from "./key-warnings.ts";
+import type { AssociationStart, SessionPorts } from "./start.ts";
 import { type SessionState, SILENCE_MS, TRANSITIONS } from "./state.ts";
 
 const PULLS =

@@ -27,14 +27,9 @@ import { type ClientAbilities, clientAbilities, planKeys } from "../exchange/ncp
 import { optionsString } from "../exchange/peer-info.ts";
 import type { CipherName } from "../ports.ts";
 import { composePlan, composePush } from "../push/compose.ts";
-import {
-  Association,
-  type AssociationEvent,
-  type AssociationStart,
-  MESSAGES_IGNORED,
-  type SessionPorts,
-} from "./association.ts";
+import { Association, type AssociationEvent, MESSAGES_IGNORED } from "./association.ts";
 import type { ServerSessionEnd } from "./events.ts";
+import type { AssociationStart, SessionPorts } from "./start.ts";
 
 /** A client that is refused hears why: so long the message is repeated (OpenVPN's scheduled exit of auth_failed). */
 const REFUSED_S = 5;

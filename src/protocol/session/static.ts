@@ -9,16 +9,15 @@ import { ReplayGuard } from "../control/replay-guard.ts";
 import type { DataChannel, Traffic } from "../data/channel.ts";
 import { createDataChannel } from "../data/create-channel.ts";
 import { KeySlots } from "../data/key-slots.ts";
-import { PING_LEN, pingEmit } from "../data/magic.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
 import { replayWindow } from "../data/replay.ts";
 import { StaticDataKey } from "../data/static-data-key.ts";
 import { DROP_PACKET_EMPTY, DROP_SESSION_ENDED, SessionDrops, streamBreak } from "../drop.ts";
-import type { AssociationStart, SessionPorts } from "./association.ts";
 import type { DialSession } from "./dial-session.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
 import { ExitNotices, MAX_EXIT_NOTICES } from "./exit-notices.ts";
-import { Keepalive } from "./keepalive.ts";
+import { Liveness } from "./liveness.ts";
+import type { AssociationStart, SessionPorts } from "./start.ts";
 import { SILENCE_MS } from "./state.ts";
 
 const SILENT =
@@ -45,18 +44,16 @@ export class StaticSession implements DialSession {
   readonly #config: StaticConfig;
   readonly #start: StaticStart;
   readonly #data: DataChannel;
+  readonly #liveness: Liveness;
   readonly #key: StaticDataKey;
   readonly #slots: KeySlots;
   readonly #events: SessionEvent[] = [];
   readonly #outbox: Uint8Array[] = [];
-  #keepalive: Keepalive | undefined;
   #goodbye: ExitNotices | undefined;
   #hasStarted = false;
   #hasEnded = false;
   #isAnswerTold = false;
-  #startedAt = 0;
   #silentAt = Number.POSITIVE_INFINITY;
-  #smallSentAt = Number.NEGATIVE_INFINITY;
 
   constructor(config: StaticConfig, ports: Omit<SessionPorts, "tls" | "control">, start: StaticStart) {
     const { data, secret, cipher, digest } = config;
@@ -67,6 +64,7 @@ export class StaticSession implements DialSession {
     this.#slots = new KeySlots(0, 0);
     this.#data = createDataChannel(config, ports, link.overhead, this.#slots, this.drops);
     this.#data.compression = data.compression;
+    this.#liveness = new Liveness(this.#data);
     this.guard = start.guard ?? new ReplayGuard(unixSeconds, replayWindow(link.isStream, data.replayWindow));
     const { key, direction } = secret;
     const own = { slab, cbc, random, cipher, digest, direction, guard: this.guard, unixSeconds };
@@ -101,7 +99,7 @@ export class StaticSession implements DialSession {
   start(now: number): void {
     if (this.#hasStarted) return;
     this.#hasStarted = true;
-    this.#startedAt = now;
+    this.#liveness.besideReceivedAt = now;
     this.#slots.install(this.#key, now, now);
     if (this.#start.waits === true) return;
     this.#silentAt = now + SILENCE_MS;
@@ -112,7 +110,7 @@ export class StaticSession implements DialSession {
     if (this.#hasEnded || this.#goodbye !== undefined) return;
     const left = Math.min(this.#config.exitNotify, MAX_EXIT_NOTICES);
     if (!this.#hasStarted || left === 0) return this.#end({ kind: "closed" });
-    this.#keepalive = undefined;
+    this.#liveness.unwatch();
     this.#goodbye = new ExitNotices(now, left);
     this.#sayExit(now);
   }
@@ -155,15 +153,14 @@ export class StaticSession implements DialSession {
       this.#silentAt = Number.POSITIVE_INFINITY;
       this.#events.push({ kind: "warning", text: SILENT });
     }
-    const { sealedBytes, openedBytes } = this.#data.traffic;
-    const end = this.#keepalive?.expired(now, this.#receivedAt(), sealedBytes + openedBytes);
+    const end = this.#liveness.expired(now);
     if (end !== undefined) this.#end(end);
     if (this.#goodbye !== undefined && now >= this.#goodbye.at) this.#sayExit(now);
   }
 
   pollTransmit(now: number): Uint8Array | undefined {
     const packet = this.#outbox.shift() ?? this.#pollPing(now);
-    if (packet !== undefined) this.#smallSentAt = now;
+    if (packet !== undefined) this.#liveness.besideSentAt = now;
     return packet;
   }
 
@@ -174,23 +171,16 @@ export class StaticSession implements DialSession {
   pollAt(): number {
     if (this.#outbox.length > 0 || this.#events.length > 0) return Number.NEGATIVE_INFINITY;
     if (this.#hasEnded) return Number.POSITIVE_INFINITY;
-    return Math.min(
-      this.#silentAt,
-      this.#goodbye?.at ?? Number.POSITIVE_INFINITY,
-      this.#keepalive?.pollAt(this.#sentAt(), this.#receivedAt()) ?? Number.POSITIVE_INFINITY,
-    );
+    return Math.min(this.#silentAt, this.#goodbye?.at ?? Number.POSITIVE_INFINITY, this.#liveness.pollAt());
   }
 
   #open(now: number): void {
-    this.#keepalive = new Keepalive(this.#config.keepalive, now);
+    this.#liveness.watch(now, this.#config.keepalive);
     this.#events.push({ kind: "up", options: [], cipher: this.#config.cipher, peerId: PEER_ID_NONE });
   }
 
   #pollPing(now: number): Uint8Array | undefined {
-    if (this.#keepalive === undefined || now < this.#keepalive.pingAt(this.#sentAt())) return undefined;
-    // Also where nothing can be sealed: the next one is due an interval later.
-    this.#smallSentAt = now;
-    const ping = this.#data.sealSmall(PING_LEN, pingEmit);
+    const ping = this.#liveness.pollPing(now);
     if (ping !== undefined) this.counters.values[PINGS_SENT]!++;
     return ping;
   }
@@ -203,21 +193,13 @@ export class StaticSession implements DialSession {
     if (goodbye.areSaid) this.#end({ kind: "closed" });
   }
 
-  #sentAt(): number {
-    return Math.max(this.#smallSentAt, this.#data.sealedAt);
-  }
-
-  #receivedAt(): number {
-    return Math.max(this.#startedAt, this.#data.openedAt);
-  }
-
   /** Lets go of the key; what is ready to be sent still goes. */
   #end(end: SessionEnd): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#slots.closeAll();
     if (!this.#hasStarted) this.#key.close();
-    this.#keepalive = undefined;
+    this.#liveness.unwatch();
     this.#goodbye = undefined;
     this.#events.push({ kind: "ended", end });
   }

@@ -566,22 +566,25 @@ export const PROTOCOL = [
       "that a goodbye that was heard ends the session",
     ],
     [
-      'if (goodbye.kind === "control" && now >= goodbye.until) this.#over({ kind: "closed" });\n    else',
-      "",
+      'if (goodbye.kind === "control") this.#over({ kind: "closed" });',
+      'if (goodbye.kind === "control") return;',
       "that a goodbye is waited for in bounds",
     ],
-    ["now < this.#keepalive.pingAt(this.#sentAt())", "true", "pings"],
     [
       "if (this.#rekey.pending !== undefined) this.#slots.takeOver(now);",
       "",
       "that the youngest key is sent with when another exchange begins",
     ],
     [
-      "    this.#controlReceivedAt = now;\n    if (isFirst)",
+      "    this.#liveness.besideReceivedAt = now;\n    if (isFirst)",
       "    if (isFirst)",
       "that control packets keep the session",
     ],
-    ["    this.#controlSentAt = now;\n    const ping", "    const ping", "that a used-up key makes no loop of pings"],
+  ),
+  ...mutationsOf(
+    "protocol/session/liveness.ts",
+    ["now < this.#keepalive.pingAt(this.#sentAt())", "true", "pings"],
+    ["    this.besideSentAt = now;\n    return", "    return", "that a used-up key makes no loop of pings"],
   ),
   ...mutationsOf(
     "protocol/session/keepalive.ts",

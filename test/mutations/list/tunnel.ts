@@ -39,11 +39,15 @@ export const TUNNEL = [
       "",
       "that the tunnel is not closed by the session that a newer one has taken the place of",
     ],
+  ),
+  ...mutationsOf(
+    "tunnel/session-maker.ts",
     [
       'const who = start.waits === true ? "whoever comes" : remote;',
       "const who = remote;",
       "that ids of a static key are known of whoever comes",
     ],
+    ["    guards.set(who, session.guard);\n", "", "that a reconnect does not forget the ids of a static key"],
   ),
   ...mutationsOf(
     "tunnel/dialer.ts",
@@ -68,8 +72,8 @@ export const TUNNEL = [
       "that nothing is sent to addresses that no server can have",
     ],
     [
-      'return this.#backOff(now, { kind: "link-failed" }, said ? "" : link);\n    }\n    const session',
-      'return this.#backOff(now, { kind: "resolve-failed" }, said ? "" : link);\n    }\n    const session',
+      'return this.#backOff(now, { kind: "link-failed" }, this.#log.noLink(now, "error", link));',
+      'return this.#backOff(now, { kind: "resolve-failed" }, this.#log.noLink(now, "error", link));',
       "that a link that cannot be made costs one address",
     ],
     [
@@ -77,11 +81,10 @@ export const TUNNEL = [
       "",
       "that a silent server is left for another one",
     ],
-    ["    guards.set(who, session.guard);\n", "", "that a reconnect does not forget the ids of a static key"],
     ["    this.#history.login = session.loginMemory;\n", "", "that the next session logs in with the token"],
     ["    if (isOpen) this.#options.side.down(now);\n", "", "that the side is closed when the tunnel ends"],
     ["    session.abandon(now);\n", "", "that an abandoned session lets go of its keys"],
-    ["    this.#tls?.close();\n", "", "that a dialer that has stopped lets go of TLS"],
+    ["    this.#sessions.close();\n", "", "that a dialer that has stopped lets go of TLS"],
     [
       "        state.attempt.session.abandon(now);\n      }\n",
       "      }\n",
@@ -329,7 +332,7 @@ export const TUNNEL = [
     "const ledNowhere = false;",
     "that under a static key a remote from which nothing comes gives its place to the next",
   ]),
-  ...mutationsOf("tunnel/dialer.ts", [
+  ...mutationsOf("tunnel/dial-log.ts", [
     'this.#said.write(now, "info", "tunnel.rekeyed",',
     'this.#log.write("info", "tunnel.rekeyed",',
     "the bound on lines of new keys, which a server can demand",
