@@ -18,23 +18,12 @@ import { Drop, type DropCode } from "../drop.ts";
 import type { Packet } from "../packet.ts";
 import { ICMP_HEADER_LEN } from "../wire/icmpv4.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
-import { TCP_FIN, TCP_HEADER_LEN, TCP_RST, tcpCheck, tcpDstPort, tcpFlags, tcpSrcPort } from "../wire/tcp.ts";
+import { TCP_HEADER_LEN, tcpCheck, tcpDstPort, tcpFlags, tcpSrcPort } from "../wire/tcp.ts";
 import { UDP_HEADER_LEN, udpCheck, udpDstPort, udpSrcPort } from "../wire/udp.ts";
 import { addressWords, type Forward } from "./bindings.ts";
 import { type NatFamily, Quote } from "./family.ts";
-import {
-  opens,
-  STATE_ICMP,
-  STATE_TCP_CLOSING,
-  STATE_TCP_PICKUP,
-  STATE_TCP_RESET,
-  STATE_TCP_SYN,
-  STATE_UDP,
-  STATE_UDP_NEW,
-  TCP_FIN_IN,
-  TCP_FIN_OUT,
-  tcpNext,
-} from "./states.ts";
+import { Sessions } from "./sessions.ts";
+import { STATE_ICMP, STATE_UDP_NEW } from "./states.ts";
 import { NatTable } from "./table.ts";
 
 const NAT_DEFAULT_LIMIT = 32_768;
@@ -82,6 +71,7 @@ export class Nat {
   readonly #view: DataView;
   readonly #family: NatFamily;
   readonly #table: NatTable;
+  readonly #sessions: Sessions;
   readonly #counters = new Counters<NatCounterName>(COUNTER_NAMES);
   /** The outside address; undefined where there is none, and #external, its words, mean nothing. */
   #address: IpAddress | undefined = undefined;
@@ -98,6 +88,7 @@ export class Nat {
     this.#family = family;
     this.#external = new Int32Array(family.stride);
     this.#table = new NatTable(family.stride, options.limit ?? NAT_DEFAULT_LIMIT, options.random);
+    this.#sessions = new Sessions(this.#table);
     this.#sharesByNeighbour = options.sharesByNeighbour === true;
     if (this.#sharesByNeighbour) this.#table.key.holder = new Int32Array(family.stride);
   }
@@ -133,6 +124,8 @@ export class Nat {
   /** Totals since the start: packets each way, sessions created, expired, evicted, ... */
   get counters(): Counters<NatCounterName> {
     const { values } = this.#counters;
+    values[CREATED] = this.#sessions.created;
+    values[FORWARDED] = this.#sessions.forwarded;
     values[EXPIRED] = this.#table.expired;
     values[EVICTED] = this.#table.evicted;
     values[PORTS_CHANGED] = this.#table.portsChanged;
@@ -228,12 +221,12 @@ export class Nat {
       if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
       key.insidePort = tcpSrcPort(d, l4);
       key.remotePort = tcpDstPort(d, l4);
-      session = this.#tcpOut(now, tcpFlags(d, l4));
+      session = this.#sessions.tcpOut(now, tcpFlags(d, l4));
     } else if (protocol === PROTO_UDP) {
       if (udpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;
       key.insidePort = udpSrcPort(d, l4);
       key.remotePort = udpDstPort(d, l4);
-      session = this.#plainOut(now, STATE_UDP_NEW);
+      session = this.#sessions.plainOut(now, STATE_UDP_NEW);
     } else if (protocol === family.icmp) {
       if (avail < ICMP_HEADER_LEN) return Drop.NatMalformed;
       const type = d.getUint8(l4);
@@ -243,7 +236,7 @@ export class Nat {
       key.remotePort = 0;
       // Nobody outside can have asked but by the inside address itself.
       if (type === family.echoReply && !this.#table.isDirect(this.#table.find(now))) return Drop.NatNoMapping;
-      session = this.#plainOut(now, STATE_ICMP);
+      session = this.#sessions.plainOut(now, STATE_ICMP);
     } else {
       return Drop.NatUnsupported;
     }
@@ -267,7 +260,8 @@ export class Nat {
       return this.#errorIn(now, at, l4, avail);
     const port = this.#readInbound(p);
     if (port < 0) return -port as DropCode;
-    const session = proto === PROTO_TCP ? this.#tcpIn(now, port, tcpFlags(d, l4)) : this.#plainIn(now, port);
+    const session =
+      proto === PROTO_TCP ? this.#sessions.tcpIn(now, port, tcpFlags(d, l4)) : this.#sessions.plainIn(now, port);
     if (session === 0) return Drop.NatNoMapping;
     this.#arrived = session;
     const table = this.#table;
@@ -304,16 +298,8 @@ export class Nat {
     } else {
       return Drop.NatUnsupported;
     }
-    const flags = proto === PROTO_TCP ? tcpFlags(d, l4) : 0;
-    const session = this.#table.find(now);
-    if (session !== 0) {
-      if (proto === PROTO_TCP) this.#tcpStep(now, session, flags, 1);
-      else this.#plainStep(now, session, 1);
-    } else if ((flags & TCP_RST) === 0) {
-      const state = proto === PROTO_TCP ? tcpBegins(flags) : proto === PROTO_UDP ? STATE_UDP_NEW : STATE_ICMP;
-      this.#table.createDirect(now, state);
-      this.#counters.bump(CREATED);
-    }
+    if (proto === PROTO_TCP) this.#sessions.directTcp(now, tcpFlags(d, l4));
+    else this.#sessions.directPlain(now, proto === PROTO_UDP ? STATE_UDP_NEW : STATE_ICMP);
     return Drop.None;
   }
 
@@ -408,93 +394,6 @@ export class Nat {
     return d.getUint16(l4 + ECHO_ID);
   }
 
-  /** Finds or makes the key's session, of a UDP datagram or an echo request. */
-  #plainOut(now: number, state: number): number {
-    const session = this.#table.find(now);
-    if (session === 0) return this.#create(now, state);
-    this.#plainStep(now, session, 0);
-    return session;
-  }
-
-  /** The same of what came to an outside port; 0: nobody may send there. */
-  #plainIn(now: number, port: number): number {
-    const session = this.#table.findOutside(now, port);
-    if (session === 0) return this.#admit(now, STATE_UDP_NEW, port);
-    this.#plainStep(now, session, 1);
-    return session;
-  }
-
-  /** @param inward 1: from outside */
-  #plainStep(now: number, session: number, inward: 0 | 1): void {
-    const table = this.#table;
-    const state = table.state[session]!;
-    const isAnswer = table.inbound[session] !== inward;
-    table.touch(now, session, isAnswer && state === STATE_UDP_NEW ? STATE_UDP : state);
-  }
-
-  #tcpOut(now: number, flags: number): number {
-    const session = this.#table.find(now);
-    if (session !== 0) {
-      this.#tcpStep(now, session, flags, 0);
-      return session;
-    }
-    // A connection that began before this table did (a restart of the router) goes on, for as long as it is answered.
-    return this.#create(now, (flags & TCP_RST) !== 0 ? STATE_TCP_RESET : tcpBegins(flags));
-  }
-
-  #tcpIn(now: number, port: number, flags: number): number {
-    const session = this.#table.findOutside(now, port);
-    if (session !== 0) {
-      this.#tcpStep(now, session, flags, 1);
-      return session;
-    }
-    if ((flags & TCP_RST) !== 0) return 0;
-    return this.#admit(now, tcpBegins(flags), port);
-  }
-
-  /** A segment of a session. @param inward 1: from outside */
-  #tcpStep(now: number, session: number, flags: number, inward: 0 | 1): void {
-    const table = this.#table;
-    const before = table.state[session]!;
-    const isOpener = table.inbound[session] === inward;
-    let state = before;
-    if ((flags & TCP_RST) !== 0) {
-      state = STATE_TCP_RESET;
-    } else if (opens(flags) && isOpener) {
-      // A new connection from the port of one that has ended, or that one side has (RFC 7857 2.3); a repeated SYN changes nothing.
-      if (state === STATE_TCP_RESET || table.fins[session] !== 0) {
-        state = STATE_TCP_SYN;
-        table.fins[session] = 0;
-      }
-    } else {
-      state = tcpNext(state, opens(flags), isOpener, inward);
-      if ((flags & TCP_FIN) !== 0) state = this.#finished(session, inward === 1 ? TCP_FIN_IN : TCP_FIN_OUT, state);
-    }
-    // Something from outside alone must not keep alive what was reset.
-    if (inward === 0 || state !== STATE_TCP_RESET || before !== STATE_TCP_RESET) table.touch(now, session, state);
-  }
-
-  #finished(session: number, side: number, state: number): number {
-    const fins = this.#table.fins[session]! | side;
-    this.#table.fins[session] = fins;
-    return fins === (TCP_FIN_OUT | TCP_FIN_IN) && state !== STATE_TCP_RESET ? STATE_TCP_CLOSING : state;
-  }
-
-  #create(now: number, state: number): number {
-    const session = this.#table.create(now, state);
-    if (session > 0) this.#counters.bump(CREATED);
-    return session;
-  }
-
-  /** Begins a session from outside where the port is a forward's; else 0. */
-  #admit(now: number, state: number, port: number): number {
-    const session = this.#table.createInbound(now, state, port);
-    if (session === 0) return 0;
-    this.#counters.bump(CREATED);
-    this.#counters.bump(FORWARDED);
-    return session;
-  }
-
   /** An error of a LAN host about a packet that came in: quotes it with the LAN host as destination. */
   #errorOut(now: number, at: number, icmp: number, len: number): DropCode {
     const d = this.#view;
@@ -542,8 +441,6 @@ export class Nat {
     return Drop.None;
   }
 }
-
-const tcpBegins = (flags: number): number => (opens(flags) ? STATE_TCP_SYN : STATE_TCP_PICKUP);
 
 /** Offset of an echo's identifier, in ICMP and ICMPv6; their headers have one length. */
 const ECHO_ID = 4;

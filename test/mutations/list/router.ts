@@ -232,6 +232,20 @@ export const ROUTER = [
     ["isFirst && ", "", "that client-nat writes no checksum into a later fragment"],
   ),
   ...mutationsOf(
+    "netstack/nat/sessions.ts",
+    [
+      "if (inward === 0 || state !== STATE_TCP_RESET || before !== STATE_TCP_RESET) table.touch",
+      "table.touch",
+      "that a reset session is not kept alive from outside",
+    ],
+    [
+      "isAnswer && state === STATE_UDP_NEW ? STATE_UDP : state",
+      "state === STATE_UDP_NEW ? STATE_UDP : state",
+      "that a datagram is confirmed by the other side alone",
+    ],
+    ["if ((flags & TCP_RST) !== 0) return 0;", "", "that a reset begins no session from outside"],
+  ),
+  ...mutationsOf(
     "netstack/nat/nat.ts",
     ["if (!this.isOutside(d, at + family.dstAt)) return Drop.NatNoMapping;", "", "the translator's own address"],
     [
@@ -265,17 +279,6 @@ export const ROUTER = [
       "",
       "that an error from outside quotes our address",
     ],
-    [
-      "if (inward === 0 || state !== STATE_TCP_RESET || before !== STATE_TCP_RESET) table.touch",
-      "table.touch",
-      "that a reset session is not kept alive from outside",
-    ],
-    [
-      "isAnswer && state === STATE_UDP_NEW ? STATE_UDP : state",
-      "state === STATE_UDP_NEW ? STATE_UDP : state",
-      "that a datagram is confirmed by the other side alone",
-    ],
-    ["if ((flags & TCP_RST) !== 0) return 0;", "", "that a reset begins no session from outside"],
     [
       "if (tcpCheck(d, l4, avail) !== Drop.None) return Drop.NatMalformed;\n      key.insidePort",
       "key.insidePort",
