@@ -10,7 +10,7 @@ export class Buckets {
   readonly #next: Int32Array;
   #free = 0;
 
-  /** @param rows how many, 1 or more */
+  /** @param rows how many */
   constructor(rows: number) {
     this.#rows = rows;
     const buckets = 2 ** Math.ceil(Math.log2(2 * (rows + 1)));
@@ -64,6 +64,6 @@ export class Buckets {
   clear(): void {
     this.#heads.fill(0);
     for (let i = 0; i <= this.#rows; i++) this.#next[i] = i === this.#rows ? 0 : i + 1;
-    this.#free = 1;
+    this.#free = Math.min(1, this.#rows);
   }
 }

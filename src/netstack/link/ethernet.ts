@@ -37,7 +37,8 @@ import { IPV6_DST } from "../wire/ipv6.ts";
 import { Arp } from "./arp.ts";
 import type { LinkLayer, NetworkLayer } from "./layer.ts";
 import { GROUP_MAC_HI, Nd, type NdLink } from "./nd.ts";
-import { EVERYBODY, type NeighborPort, NeighborTable, type Parked } from "./neighbor.ts";
+import { EVERYBODY, type NeighborPort, NeighborTable } from "./neighbor.ts";
+import type { Parked } from "./parked.ts";
 
 /** Rows that are kept free beside the one that is made, for questions about neighbours that it may cause; bytes of each. */
 const SPARE_ROWS = 4;

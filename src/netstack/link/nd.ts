@@ -48,7 +48,8 @@ import {
   ndpOptionLen,
   ndpPutSolicitedNode,
 } from "../wire/ndp.ts";
-import { type NeighborPort, NeighborTable, type Parked } from "./neighbor.ts";
+import { type NeighborPort, NeighborTable } from "./neighbor.ts";
+import type { Parked } from "./parked.ts";
 
 /** What discovery needs of the link that it is for. */
 export interface NdLink {

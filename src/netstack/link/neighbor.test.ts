@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { IDLE_MS, type NeighborPort, NeighborTable, type Parked, REACHABLE_MS } from "./neighbor.ts";
+import { IDLE_MS, type NeighborPort, NeighborTable, REACHABLE_MS } from "./neighbor.ts";
+import type { Parked } from "./parked.ts";
 
 const A = 0x0a000001;
 const UNREACHABLE = "unreachable";

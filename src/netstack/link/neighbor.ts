@@ -20,19 +20,10 @@
  * Every operation costs the same whatever the table holds: entries are in a list of their last use (those that have answered
  * apart from those that have not), whose head gives way or is forgotten, and in a list of what is waited for.
  */
+import { Buckets } from "../../lib/buckets.ts";
 import { Chains } from "../../lib/chains.ts";
 import { copyAddress, mixAddress, type Stride, sameAddress } from "../../lib/words.ts";
-
-/** A packet that waits, with the vnet fields that it is to be sent with. */
-export interface Parked {
-  readonly bytes: Uint8Array;
-  readonly flags: number;
-  readonly gsoType: number;
-  readonly gsoSize: number;
-  readonly hdrLen: number;
-  readonly csumStart: number;
-  readonly csumOffset: number;
-}
+import { type Parked, ParkedPackets } from "./parked.ts";
 
 /** What the table needs from its link. The address of neighbour `n` is at {@link NeighborTable.wordsAt}. */
 export interface NeighborPort {
@@ -66,10 +57,6 @@ const CLAIM_MS = 2000;
 const USE_GRAIN_MS = 1000;
 
 const MAX_ENTRIES = 1024;
-/** One 64 KiB datagram in fragments of a small MTU fits. */
-const MAX_PARKED_PACKETS = 128;
-const MAX_PARKED_BYTES = 160 * 1024;
-const MAX_PARKED_BYTES_ALL = 1024 * 1024;
 
 /** The neighbour that is everybody on the link, by the broadcast MAC. */
 export const EVERYBODY = 0;
@@ -90,8 +77,6 @@ const CONFIRMED = 1;
 /** Lists of what is waited for; each has one length of time, so the first is due first. */
 const ANSWER = 0;
 const CONFIRMATION = 1;
-
-const BUCKETS = 2 * MAX_ENTRIES;
 
 export type Claim = "learnt" | "confirmed" | "unsolicited" | "conflicting" | "full";
 
@@ -119,16 +104,12 @@ export class NeighborTable {
   readonly #other = new Uint8Array(MAX_ENTRIES + 1);
   readonly #otherHi = new Int32Array(MAX_ENTRIES + 1);
   readonly #otherLo = new Int32Array(MAX_ENTRIES + 1);
-  readonly #parked = new Map<number, Parked[]>();
-  readonly #parkedBytes = new Int32Array(MAX_ENTRIES + 1);
-  #parkedBytesAll = 0;
+  readonly #parked = new ParkedPackets(MAX_ENTRIES);
   readonly #uses = new Chains(MAX_ENTRIES, 2);
   readonly #waits = new Chains(MAX_ENTRIES, 2);
   /** The list of #waits that an entry is in, plus 1; 0: in none. */
   readonly #waiting = new Uint8Array(MAX_ENTRIES + 1);
-  readonly #buckets = new Int32Array(BUCKETS);
-  readonly #hashNext = new Int32Array(MAX_ENTRIES + 1);
-  #free = 0;
+  readonly #rows = new Buckets(MAX_ENTRIES);
   /** Of the last lookup. */
   #last = 0;
 
@@ -186,24 +167,14 @@ export class NeighborTable {
 
   /** Keeps a packet (the bytes become the table's own) for a neighbour that is not known yet; false when there is no room. */
   park(n: number, packet: Parked): boolean {
-    const size = packet.bytes.length;
-    if (!this.hasRoomFor(n, size)) return false;
-    const waiting = this.#parked.get(n);
-    if (waiting === undefined) this.#parked.set(n, [packet]);
-    else waiting.push(packet);
-    this.#parkedBytes[n]! += size;
-    this.#parkedBytesAll += size;
+    if (!this.hasRoomFor(n, packet.bytes.length)) return false;
+    this.#parked.add(n, packet);
     return true;
   }
 
   /** Whether so many bytes can be parked: to be asked before they are copied. */
   hasRoomFor(n: number, size: number): boolean {
-    return (
-      this.#state[n] === INCOMPLETE &&
-      (this.#parked.get(n)?.length ?? 0) < MAX_PARKED_PACKETS &&
-      this.#parkedBytes[n]! + size <= MAX_PARKED_BYTES &&
-      this.#parkedBytesAll + size <= MAX_PARKED_BYTES_ALL
-    );
+    return this.#state[n] === INCOMPLETE && this.#parked.hasRoomFor(n, size);
   }
 
   /** An answer to us: the address at `words[i]` is said to be at that MAC. The caller has checked that both can be. */
@@ -300,9 +271,7 @@ export class NeighborTable {
     this.macLo[EVERYBODY] = -1;
     this.#uses.clear();
     this.#waits.clear();
-    this.#buckets.fill(0);
-    for (let n = 1; n <= MAX_ENTRIES; n++) this.#hashNext[n] = n === MAX_ENTRIES ? 0 : n + 1;
-    this.#free = 1;
+    this.#rows.clear();
   }
 
   #dueAt(list: number): number {
@@ -348,8 +317,8 @@ export class NeighborTable {
 
   /** The neighbour with the address at `words[i]`, 0: nothing is known of it. */
   find(words: Int32Array, i: number): number {
-    let n = this.#buckets[this.#hash(words, i)]!;
-    while (n !== 0 && !this.#has(n, words, i)) n = this.#hashNext[n]!;
+    let n = this.#rows.first(this.#hash(words, i));
+    while (n !== 0 && !this.#has(n, words, i)) n = this.#rows.next(n);
     return n;
   }
 
@@ -358,23 +327,19 @@ export class NeighborTable {
   }
 
   #hash(words: Int32Array, i: number): number {
-    return mixAddress(this.#seed, words, i, this.stride) & (BUCKETS - 1);
+    return mixAddress(this.#seed, words, i, this.stride);
   }
 
   /** A new entry, 0 when there is no room. @param wanted for a packet; else a mere guess, for which nothing in use gives way */
   #add(now: number, words: Int32Array, i: number, wanted: boolean): number {
-    if (this.#free === 0) {
+    if (this.#rows.isFull) {
       // Of those that never answered, so that a scan pushes out itself, else of all: the one that was unused the longest.
       const victim = this.#uses.first(UNCONFIRMED) || this.#uses.first(CONFIRMED);
       if (!wanted && now - this.#usedAt[victim]! < REACHABLE_MS) return 0;
       this.#remove(victim);
     }
-    const n = this.#free;
-    this.#free = this.#hashNext[n]!;
+    const n = this.#rows.add(this.#hash(words, i));
     copyAddress(words, i, this.words, n * this.stride, this.stride);
-    const bucket = this.#hash(words, i);
-    this.#hashNext[n] = this.#buckets[bucket]!;
-    this.#buckets[bucket] = n;
     this.#claimAt[n] = Number.NEGATIVE_INFINITY;
     this.#usedAt[n] = now;
     this.#rank[n] = UNCONFIRMED;
@@ -387,15 +352,7 @@ export class NeighborTable {
     this.#abandon(n);
     this.#enter(n, FREE);
     this.#uses.remove(this.#rank[n]!, n);
-    const bucket = this.#hash(this.words, n * this.stride);
-    if (this.#buckets[bucket] === n) this.#buckets[bucket] = this.#hashNext[n]!;
-    else {
-      let before = this.#buckets[bucket]!;
-      while (this.#hashNext[before] !== n) before = this.#hashNext[before]!;
-      this.#hashNext[before] = this.#hashNext[n]!;
-    }
-    this.#hashNext[n] = this.#free;
-    this.#free = n;
+    this.#rows.remove(this.#hash(this.words, n * this.stride), n);
     this.size--;
     if (this.#last === n) this.#last = 0;
   }
@@ -409,15 +366,7 @@ export class NeighborTable {
   }
 
   #abandon(n: number, now?: number): void {
-    if (this.#parked.has(n)) this.#port.abandon(n, this.#unpark(n), now);
-  }
-
-  #unpark(n: number): readonly Parked[] {
-    this.#parkedBytesAll -= this.#parkedBytes[n]!;
-    this.#parkedBytes[n] = 0;
-    const parked = this.#parked.get(n)!;
-    this.#parked.delete(n);
-    return parked;
+    if (this.#parked.has(n)) this.#port.abandon(n, this.#parked.take(n), now);
   }
 
   #confirm(n: number, now: number, macHi: number, macLo: number): void {
@@ -431,7 +380,7 @@ export class NeighborTable {
     this.macHi[n] = macHi;
     this.macLo[n] = macLo;
     this.#at[n] = at;
-    if (this.#parked.has(n)) this.#port.release(n, this.#unpark(n));
+    if (this.#parked.has(n)) this.#port.release(n, this.#parked.take(n));
   }
 
   #contradict(n: number, now: number): Claim {

@@ -3,6 +3,7 @@
  * that is half open, or one that waits in TIME-WAIT; what belongs to a row is in columns of whoever put it there. Nothing
  * is allocated after construction, and a full table refuses.
  */
+import { Buckets } from "../../lib/buckets.ts";
 import { mixWords } from "../../lib/hash.ts";
 
 /** Words of a tuple: our address (4), the peer's address (4), our port << 16 | the peer's port. */
@@ -20,13 +21,10 @@ export class FlowTable {
   /** The tuple of row i begins at i * TUPLE_WORDS. */
   readonly words: Int32Array;
   readonly kind: Uint8Array;
-  readonly #buckets: Int32Array;
-  /** In a bucket, or among the free rows. */
-  readonly #next: Int32Array;
+  readonly #rows: Buckets;
   readonly #seed: number;
   /** Told of the local port of each row that is removed. */
   onRemoved: ((port: number) => void) | undefined = undefined;
-  #free: number;
   #count = 0;
 
   /** @param seed int32, random: who chooses addresses and ports must not know what falls into one bucket */
@@ -34,12 +32,7 @@ export class FlowTable {
     this.capacity = capacity;
     this.words = new Int32Array((capacity + 1) * TUPLE_WORDS);
     this.kind = new Uint8Array(capacity + 1);
-    let buckets = 1;
-    while (buckets < capacity) buckets *= 2;
-    this.#buckets = new Int32Array(buckets);
-    this.#next = new Int32Array(capacity + 1);
-    for (let row = 1; row < capacity; row++) this.#next[row] = row + 1;
-    this.#free = capacity === 0 ? 0 : 1;
+    this.#rows = new Buckets(capacity);
     this.#seed = seed;
   }
 
@@ -50,7 +43,7 @@ export class FlowTable {
   /** The row of the tuple, 0: there is none. */
   find(tuple: Int32Array): number {
     const { words } = this;
-    for (let row = this.#buckets[this.#bucket(tuple, 0)]!; row !== 0; row = this.#next[row]!) {
+    for (let row = this.#rows.first(this.#hash(tuple, 0)); row !== 0; row = this.#rows.next(row)) {
       const at = row * TUPLE_WORDS;
       let k = TUPLE_WORDS - 1;
       while (k >= 0 && words[at + k] === tuple[k]) k--;
@@ -61,32 +54,22 @@ export class FlowTable {
 
   /** A row for a tuple that has none, 0: the table is full. */
   add(tuple: Int32Array, kind: number): number {
-    const row = this.#free;
+    const row = this.#rows.add(this.#hash(tuple, 0));
     if (row === 0) return 0;
-    this.#free = this.#next[row]!;
     this.words.set(tuple, row * TUPLE_WORDS);
     this.kind[row] = kind;
-    const bucket = this.#bucket(tuple, 0);
-    this.#next[row] = this.#buckets[bucket]!;
-    this.#buckets[bucket] = row;
     this.#count++;
     return row;
   }
 
   remove(row: number): void {
-    const bucket = this.#bucket(this.words, row * TUPLE_WORDS);
-    let before = 0;
-    for (let r = this.#buckets[bucket]!; r !== row; r = this.#next[r]!) before = r;
-    if (before === 0) this.#buckets[bucket] = this.#next[row]!;
-    else this.#next[before] = this.#next[row]!;
+    this.#rows.remove(this.#hash(this.words, row * TUPLE_WORDS), row);
     this.onRemoved?.(this.words[row * TUPLE_WORDS + TUPLE_PORTS]! >>> 16);
     this.kind[row] = FLOW_FREE;
-    this.#next[row] = this.#free;
-    this.#free = row;
     this.#count--;
   }
 
-  #bucket(words: Int32Array, at: number): number {
-    return mixWords(this.#seed, words, at, TUPLE_WORDS) & (this.#buckets.length - 1);
+  #hash(words: Int32Array, at: number): number {
+    return mixWords(this.#seed, words, at, TUPLE_WORDS);
   }
 }

@@ -22,6 +22,12 @@ export const SERVICES = [
     ],
   ),
   ...mutationsOf(
+    "netstack/link/parked.ts",
+    ["(this.#packets.get(n)?.length ?? 0) < MAX_PACKETS &&", "", "the bound on packets that wait for a neighbour"],
+    ["this.#bytes[n]! + size <= MAX_BYTES &&", "", "the bound on bytes that wait for a neighbour"],
+    ["this.#bytesAll + size <= MAX_BYTES_ALL", "true", "the bound on bytes that wait for all neighbours"],
+  ),
+  ...mutationsOf(
     "netstack/link/neighbor.ts",
     [
       'if (n === 0) return "unsolicited";',
@@ -73,13 +79,6 @@ export const SERVICES = [
       "return -1;",
       "that a failed neighbour is asked again",
     ],
-    [
-      "(this.#parked.get(n)?.length ?? 0) < MAX_PARKED_PACKETS &&",
-      "",
-      "the bound on packets that wait for a neighbour",
-    ],
-    ["this.#parkedBytes[n]! + size <= MAX_PARKED_BYTES &&", "", "the bound on bytes that wait for a neighbour"],
-    ["this.#parkedBytesAll + size <= MAX_PARKED_BYTES_ALL", "true", "the bound on bytes that wait for all neighbours"],
     [
       "const victim = this.#uses.first(UNCONFIRMED) || this.#uses.first(CONFIRMED);",
       "const victim = this.#uses.first(CONFIRMED) || this.#uses.first(UNCONFIRMED);",
