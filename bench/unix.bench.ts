@@ -45,7 +45,18 @@ const unknown = pairs.filter((pair) => !ALL.includes(pair));
 if (unknown.length > 0) refuse(`--only ${unknown.join(",")}: ${ALL.join(", ")} are`);
 await becomePrivileged();
 
-const FIGURES = ["up", "down", "clientUp", "clientDown", "serverUp", "serverDown", "lostUp", "lostDown"] as const;
+const FIGURES = [
+  "up",
+  "down",
+  "clientUp",
+  "clientDown",
+  "serverUp",
+  "serverDown",
+  "lostUp",
+  "lostDown",
+  "fullUp",
+  "fullDown",
+] as const;
 type Round = Record<(typeof FIGURES)[number], number>;
 const TITLES: Readonly<Record<keyof Round, string>> = {
   up: "TCP, client to server, Mbit/s",
@@ -56,6 +67,8 @@ const TITLES: Readonly<Record<keyof Round, string>> = {
   serverDown: "server, CPU s/GB down",
   lostUp: "sent again up, segments/MB",
   lostDown: "sent again down, segments/MB",
+  fullUp: "server's socket full, packets/MB",
+  fullDown: "client's socket full, packets/MB",
 };
 
 const world = await World.create({ wan: "cable" });
@@ -88,18 +101,29 @@ async function measure(pair: string): Promise<Round> {
     const ends = { server: await startServer(server), client: await startClient(client) };
     const one = async (way: Way) => {
       await iperfTcp(world, way, WARM_UP_SECONDS, 0, ROUTE);
-      const before = [cpuSeconds(ends.client.pid), cpuSeconds(ends.server.pid)] as const;
+      const receiver = way === "up" ? "net" : "rt";
+      const before = [cpuSeconds(ends.client.pid), cpuSeconds(ends.server.pid), await socketFull(receiver)] as const;
       const { mbit, bytes, retransmits } = await iperfTcp(world, way, seconds, 0, ROUTE);
       const perGb = (pid: number, from: number): number => (cpuSeconds(pid) - from) / (bytes / 1e9);
       return {
-        ...{ mbit, lost: retransmits / (bytes / 1e6) },
+        ...{
+          mbit,
+          lost: retransmits / (bytes / 1e6),
+          full: ((await socketFull(receiver)) - before[2]) / (bytes / 1e6),
+        },
         ...{ client: perGb(ends.client.pid, before[0]), server: perGb(ends.server.pid, before[1]) },
       };
     };
     const [up, down] = [await one("up"), await one("down")];
     return {
-      ...{ up: up.mbit, clientUp: up.client, serverUp: up.server, lostUp: up.lost },
-      ...{ down: down.mbit, clientDown: down.client, serverDown: down.server, lostDown: down.lost },
+      ...{ up: up.mbit, clientUp: up.client, serverUp: up.server, lostUp: up.lost, fullUp: up.full },
+      ...{
+        down: down.mbit,
+        clientDown: down.client,
+        serverDown: down.server,
+        lostDown: down.lost,
+        fullDown: down.full,
+      },
     };
   } finally {
     await world.stop("client");
@@ -139,6 +163,13 @@ async function startClient(program: Program): Promise<Daemon> {
       ? [OPENVPN, "--config", file]
       : ["env", `RUNTIME_DIRECTORY=${join(world.dir, "run-client")}`, ...morgana(), "client", "--no-dns", file];
   return await ready(world.start("client", "rt", argv), /Initialization Sequence Completed| tunnel\.up /);
+}
+
+/** Datagrams that found a socket's receive buffer full, of all sockets of a host so far (/proc/net/snmp). */
+async function socketFull(part: "rt" | "net"): Promise<number> {
+  const { out } = await world.in(part, ["cat", "/proc/net/snmp"]);
+  const [names, numbers] = out.split("\n").filter((line) => line.startsWith("Udp:"));
+  return Number(numbers!.split(" ")[names!.split(" ").indexOf("RcvbufErrors")]);
 }
 
 async function ready(daemon: Daemon, says: RegExp): Promise<Daemon> {

@@ -145,6 +145,18 @@ export class HostClient implements HostEnd {
     return this.#links.receive(now, budget);
   }
 
+  get kernelDrained(): boolean {
+    return this.#options.device.drained;
+  }
+
+  get networkDrained(): boolean {
+    return this.#links.drained;
+  }
+
+  get runs(): number {
+    return this.#links.runs;
+  }
+
   poll(now: number): void {
     if (this.#monitor.drain()) this.#lookAt = now + SETTLE_MS;
     if (now >= this.#lookAt) this.#look(now);

@@ -36,6 +36,9 @@ export class HostLinks implements LinkFactory {
   readonly #sender: StreamSender;
   readonly #stream: Piece;
   #open: KernelUdpLink | KernelTcpLink | undefined;
+  /** Reads of streams that brought packets. */
+  #reads = 0;
+  #drained = true;
 
   constructor(options: HostLinksOptions) {
     this.#options = options;
@@ -59,7 +62,21 @@ export class HostLinks implements LinkFactory {
 
   /** Hands over what has come, at most `budget` packets. @returns how many there were */
   receive(now: number, budget: number): number {
-    return this.#open?.receive(now, budget) ?? 0;
+    const link = this.#open;
+    const count = link?.receive(now, budget) ?? 0;
+    if (link?.isStream === true && count > 0) this.#reads++;
+    this.#drained = link?.isStream === true ? count === 0 : this.#datagrams.drained;
+    return count;
+  }
+
+  /** Nothing is known to wait. */
+  get drained(): boolean {
+    return this.#drained;
+  }
+
+  /** In how many runs, or pieces of a stream, packets have come. */
+  get runs(): number {
+    return this.#datagrams.runs + this.#reads;
   }
 
   closeAll(): void {

@@ -51,9 +51,10 @@ export class KernelPorts implements ListenPorts {
   readonly #options: KernelPortsOptions;
   readonly #udp = new Set<KernelUdp>();
   readonly #streams: Streams;
-  /** Of sockets that are closed, and how many there are with those that are open. */
+  /** Of sockets that are closed, and of all that there were. */
   readonly #free: UdpSeat[] = [];
-  #seats = 0;
+  readonly #seats: UdpSeat[] = [];
+  #drained = true;
 
   constructor(options: KernelPortsOptions) {
     this.#options = options;
@@ -91,8 +92,26 @@ export class KernelPorts implements ListenPorts {
   /** Hands over what has come, about `budget` packets. @returns how many there were */
   receive(now: number, budget: number): number {
     let count = 0;
-    for (const port of this.#udp) count += port.receive(now, Math.max(1, budget - count));
-    return count + this.#streams.receive(now);
+    this.#drained = true;
+    for (const port of this.#udp) {
+      count += port.receive(now, Math.max(1, budget - count));
+      if (!port.drained) this.#drained = false;
+    }
+    const ofStreams = this.#streams.receive(now);
+    if (ofStreams > 0) this.#drained = false;
+    return count + ofStreams;
+  }
+
+  /** Nothing is known to wait. */
+  get drained(): boolean {
+    return this.#drained;
+  }
+
+  /** In how many runs, or pieces of streams, packets have come. */
+  get runs(): number {
+    let runs = this.#streams.reads;
+    for (const { datagrams } of this.#seats) runs += datagrams.runs;
+    return runs;
   }
 
   closeAll(): void {
@@ -101,7 +120,7 @@ export class KernelPorts implements ListenPorts {
   }
 
   #openUdp(family: Family, config: ListenConfig, receiver: ListenReceiver): OpenPort {
-    if (this.#free.length === 0 && this.#seats === MAX_UDP)
+    if (this.#free.length === 0 && this.#seats.length === MAX_UDP)
       throw new SysError("listen", ENOBUFS, `more than ${MAX_UDP} UDP ports`);
     const fd = openUdp(family, config.port, config.address);
     const seat = this.#free.pop() ?? this.#newSeat();
@@ -119,12 +138,10 @@ export class KernelPorts implements ListenPorts {
 
   #newSeat(): UdpSeat {
     const { memory } = this.#options;
-    this.#seats++;
-    return {
-      datagrams: new Datagrams(memory),
-      name: memory.take(SOCKADDR_BYTES),
-      packet: memory.take(PACKET_BYTES, 64),
-    };
+    const datagrams = new Datagrams(memory);
+    const seat = { datagrams, name: memory.take(SOCKADDR_BYTES), packet: memory.take(PACKET_BYTES, 64) };
+    this.#seats.push(seat);
+    return seat;
   }
 }
 
@@ -198,6 +215,10 @@ class KernelUdp implements OpenPort {
       first = end;
     }
     return count;
+  }
+
+  get drained(): boolean {
+    return this.#datagrams.drained;
   }
 
   send(to: Endpoint, rows: Batch, own: Int32Array | undefined): void {
@@ -307,6 +328,8 @@ interface Listening {
 
 /** All connections, and the sockets that they come by. */
 class Streams {
+  /** Reads that brought packets. */
+  reads = 0;
   readonly #options: KernelPortsOptions;
   #epoll: Epoll | undefined;
   readonly #tags: number[] = [];
@@ -347,7 +370,11 @@ class Streams {
     let count = 0;
     for (const tag of this.#epoll.ready(this.#tags)) {
       if (tag >= LISTENING) this.#accept(now, this.#listening[tag - LISTENING]);
-      else count += this.#open.get(tag)?.receive(now) ?? 0;
+      else {
+        const read = this.#open.get(tag)?.receive(now) ?? 0;
+        if (read > 0) this.reads++;
+        count += read;
+      }
     }
     return count;
   }

@@ -121,6 +121,18 @@ export class HostServer implements HostEnd {
     return this.#ports.receive(now, budget);
   }
 
+  get kernelDrained(): boolean {
+    return this.#options.device.drained;
+  }
+
+  get networkDrained(): boolean {
+    return this.#ports.drained;
+  }
+
+  get runs(): number {
+    return this.#ports.runs;
+  }
+
   poll(now: number): void {
     this.#passwords.poll(now);
     this.#listeners.poll(now);

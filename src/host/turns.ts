@@ -10,9 +10,8 @@ import type { Log } from "../lib/log.ts";
 import type { Arena } from "../lib/slab.ts";
 import type { TunDevice } from "../platform/dev/tun.ts";
 import type { Part, Turns } from "../platform/loop.ts";
+import { Pace, TURN_PACKETS } from "./pace.ts";
 
-/** What a turn takes of each side at most, in packets: neither waits longer for the other. */
-const TURN_PACKETS = 256;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** The client (client.ts) or the server (server.ts) that the turns are for. */
@@ -31,6 +30,11 @@ export interface HostEnd {
   fromKernel(now: number, budget: number): number;
   /** Hands over what has come from the other ends, about `budget` packets at most. @returns how many there were */
   fromNetwork(now: number, budget: number): number;
+  /** Whether nothing is known to wait on either side, after it was looked at. */
+  readonly kernelDrained: boolean;
+  readonly networkDrained: boolean;
+  /** In how many runs what has come from the other ends came so far (pace.ts). */
+  readonly runs: number;
   /** Timers, events and what they want sent. */
   poll(now: number): void;
   pollAt(): number;
@@ -60,6 +64,9 @@ export class HostTurns implements Turns {
   readonly #log: Log;
   readonly #device: HostTurnsParts["device"];
   readonly #failures: FailureLog;
+  readonly #pace = new Pace();
+  /** The last turn had something to do. */
+  #wasActive = false;
   #reconnectWanted = false;
   #statisticsWanted = false;
   #leaveCause: string | undefined;
@@ -80,17 +87,26 @@ export class HostTurns implements Turns {
   receive(now: number): boolean {
     const end = this.#end;
     const { scratch } = end;
-    let [fromKernel, fromNetwork] = [TURN_PACKETS, TURN_PACKETS];
-    for (let isActive = true; isActive; ) {
+    const pace = this.#pace;
+    const runs = end.runs;
+    let [fromKernel, fromNetwork] = [pace.budget, TURN_PACKETS];
+    for (let isMore = true; isMore; ) {
       const outward = fromKernel > 0 ? end.fromKernel(now, fromKernel) : 0;
       scratch.reset();
       const inward = fromNetwork > 0 ? end.fromNetwork(now, fromNetwork) : 0;
       scratch.reset();
       fromKernel -= outward;
       fromNetwork -= inward;
-      isActive = outward > 0 || inward > 0;
+      isMore = (outward > 0 && !end.kernelDrained) || (inward > 0 && !end.networkDrained);
     }
-    return fromKernel < TURN_PACKETS || fromNetwork < TURN_PACKETS;
+    const [sent, received] = [pace.budget - fromKernel, TURN_PACKETS - fromNetwork];
+    this.#wasActive = sent + received > 0;
+    pace.note(now, sent, received, end.runs - runs);
+    return this.#wasActive && !(end.kernelDrained && end.networkDrained);
+  }
+
+  restUs(): number {
+    return this.#wasActive ? this.#pace.restUs(this.#end.kernelDrained) : 0;
   }
 
   control(now: number): void {

@@ -6,12 +6,14 @@ import { EVENT_LOOP, type Poller } from "./sys/poller.ts";
 import { bootTime } from "./sys/syscalls.ts";
 
 export interface Turns {
-  /** Receives and handles one batch of each device; true when there was anything. */
+  /** Receives and handles one batch of each device; true when more may wait. */
   receive(now: number): boolean;
   /** Timers, events and what they want sent. */
   control(now: number): void;
   /** When control() wants to be called next, absolute ms. */
   pollAt(): number;
+  /** For so many us what comes is to gather before the next turn; 0, and without it: not at all. */
+  restUs?(): number;
   /** The end has come. */
   done(): boolean;
   /** An error that a turn threw: our bug or a kernel that said no. The loop goes on. Must not throw. */
@@ -71,11 +73,14 @@ export async function runLoop(turns: Turns, { poller, clock, onReady }: LoopOpti
       turns.failed(now, error, "control");
       await Bun.sleep(FAILURE_PAUSE_MS);
     }
+    const rest = turns.restUs?.() ?? 0;
     if (now - yielded >= YIELD_EVERY_MS) {
       // Under load the loop never sleeps, so it looks here.
       wait(0);
       await eventLoop();
       yielded = clock();
+    } else if (rest > 0) {
+      poller.rest(rest);
     } else if (!active) {
       // Before the sleep, not after it: what ends the sleep is most often a packet.
       await eventLoop();

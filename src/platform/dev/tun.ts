@@ -50,6 +50,8 @@ export class TunDevice {
   readonly fd: number;
   /** It was there before, and stays when this object ends. */
   readonly isPersistent: boolean;
+  /** The last look found nothing more that waits. */
+  drained = true;
   /** Somebody has deleted it. */
   isGone = false;
   /** Packets that the kernel did not take (a wrong version, or the device is down). */
@@ -95,11 +97,13 @@ export class TunDevice {
     batch.clear();
     const { view } = this.#memory;
     let work = 0;
+    this.drained = false;
     for (let slot = 0; slot < TUN_DEVICE_SLOTS && batch.room > 0 && work < budget; slot++) {
       const offset = slot * SLOT_BYTES + HEADROOM;
       const read = libc.read(this.fd, this.#slots.pointer + offset - VNET_HDR_BYTES, MAX_PACKET + VNET_HDR_BYTES);
       if (read <= VNET_HDR_BYTES) {
         if (read < 0 && errno() === EBADFD) this.isGone = true;
+        this.drained = true;
         break;
       }
       const at = this.#slots.at + offset;

@@ -99,6 +99,8 @@ export class Datagrams {
     "socket-refused",
     "socket-error",
   ]);
+  /** Runs that were received: datagrams that came as one, or by themselves. */
+  runs = 0;
   /** Told of each error that the network, or the kernel for it, has for a socket: its number. */
   onError: (number: number) => void = () => {};
   readonly #memory: NativeMemory;
@@ -176,6 +178,7 @@ export class Datagrams {
       else if (!this.#handOver(i, message, length, batch, from, limit)) return batch.count;
       this.#next++;
       this.#done = 0;
+      this.runs++;
     }
     return batch.count;
   }

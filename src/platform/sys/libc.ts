@@ -41,6 +41,7 @@ export interface Libc {
   if_nametoindex(name: number): number;
   setns(fd: number, type: number): number;
   syscall(number: number, a: number, b: number, c: number): number;
+  usleep(us: number): number;
   prctl(option: number, a: number, b: number, c: number, d: number): number;
   execv(path: number, argv: number): number;
 }
@@ -77,6 +78,7 @@ export const libc = dlopen("libc.so.6", {
   if_nametoindex: { args: [ptr], returns: u32 },
   setns: { args: [i32, i32], returns: i32 },
   syscall: { args: [i64_fast, u64_fast, u64_fast, u64_fast], returns: i64_fast },
+  usleep: { args: [u32], returns: i32 },
   prctl: { args: [i32, u64_fast, u64_fast, u64_fast, u64_fast], returns: i32 },
   execv: { args: [ptr, ptr], returns: i32 },
 }).symbols as unknown as Libc;

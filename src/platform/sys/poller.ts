@@ -14,6 +14,8 @@ import { POLLFD_BYTES, POLLFD_EVENTS, POLLFD_REVENTS } from "./struct.ts";
 /** In the result of wait: the event loop has work (or a signal came), so yield to it. */
 export const EVENT_LOOP = 1 << 30;
 const MAX_DESCRIPTORS = 24;
+const PR_SET_TIMERSLACK = 29;
+const TIMER_SLACK_NS = 1000;
 /** poll's timeout is an int; longer sleeps are cut to this and simply wake up early. */
 const MAX_TIMEOUT_MS = 3_600_000;
 
@@ -23,6 +25,8 @@ export class Poller {
   #count = 0;
 
   constructor() {
+    // What rests for microseconds is not to sleep 50 longer (prctl(2)).
+    libc.prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
     const loops = eventLoopDescriptors().slice(0, 8);
     for (const fd of loops) this.#put(this.#count++, fd, POLLIN);
     this.#loops = loops.length;
@@ -69,6 +73,11 @@ export class Poller {
       }
     }
     return bits;
+  }
+
+  /** Sleeps, whatever is ready meanwhile. */
+  rest(us: number): void {
+    libc.usleep(us);
   }
 
   #put(index: number, fd: number, events: number): void {
