@@ -42,3 +42,23 @@ test("nothing that is thrown ends the loop, also not where other descriptors are
   expect((await run(3, { control: broken })).failures).toEqual(["control", "control", "control"]);
   expect((await run(3, {}, broken)).failures).toEqual(["ready", "ready"]);
 });
+
+test("a rest between turns is taken in place of the sleep, and what waits meanwhile is looked at after it", async () => {
+  const rests: number[] = [];
+  let left = 3;
+  const turns: Turns = {
+    receive: () => false,
+    control: () => {},
+    pollAt: () => Number.POSITIVE_INFINITY,
+    restUs: () => (left > 0 ? 200 : 0),
+    done: () => left === 0,
+    failed: () => {},
+  };
+  const rest = (us: number): void => {
+    left--;
+    rests.push(us);
+  };
+  const poller = { wait: () => expect.unreachable(), rest } as unknown as Poller;
+  await runLoop(turns, { poller, clock: () => 1000 });
+  expect(rests).toEqual([200, 200, 200]);
+});

@@ -6,14 +6,13 @@
  * until the next receive(). Nothing is allocated per frame.
  */
 import { release as kernelRelease } from "node:os";
-import { type Batch, GSO_NONE, GSO_UDP_L4, MAX_PIECES, segmentsOf, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import { type Batch, GSO_UDP_L4, MAX_PIECES, segmentsOf } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import type { Mac } from "../../lib/mac.ts";
 import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
 import {
   AF_PACKET,
   ETH_P_ALL,
-  MSG_DONTWAIT,
   MSG_TRUNC,
   PACKET_STATISTICS,
   SOCK_CLOEXEC,
@@ -22,34 +21,16 @@ import {
   SOL_PACKET,
 } from "../sys/constants.ts";
 import { EAGAIN, EINTR, EINVAL, EMSGSIZE, ENETDOWN, ENOBUFS, ENODEV, ENXIO, EPERM, SysError } from "../sys/errno.ts";
-import { errno, libc } from "../sys/libc.ts";
+import { errno } from "../sys/libc.ts";
 import type { NativeMemory, Piece } from "../sys/memory.ts";
+import { Messages, messagesBytes } from "../sys/messages.ts";
 import { setcapAdvice } from "../sys/privileges.ts";
-import {
-  CMSGHDR_BYTES,
-  IOVEC_BYTES,
-  MMSGHDR_BYTES,
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROLLEN,
-  MMSGHDR_FLAGS,
-  MMSGHDR_IOV,
-  MMSGHDR_IOVLEN,
-  MMSGHDR_LEN,
-  sockaddrLl,
-  VNET_CSUM_OFFSET,
-  VNET_CSUM_START,
-  VNET_FLAGS,
-  VNET_GSO_SIZE,
-  VNET_GSO_TYPE,
-  VNET_HDR_BYTES,
-  VNET_HDR_LEN,
-  writeIovec,
-  writePointer,
-} from "../sys/struct.ts";
+import { CMSGHDR_BYTES, sockaddrLl, VNET_GSO_SIZE, VNET_GSO_TYPE, VNET_HDR_BYTES } from "../sys/struct.ts";
 import { bind, close, interfaceIndex, socket, socketOption } from "../sys/syscalls.ts";
 import type { FrameDevice } from "./frame-device.ts";
 import { type InterfaceFacts, interfaceFacts, linkIsUp, linkMtu, setInterfaceUp } from "./interface.ts";
 import { configureSocket, type Reach, VLAN_MARK } from "./packet-socket.ts";
+import { readVnet, writeVnet } from "./vnet.ts";
 
 /** The largest frame: 64 KiB of IPv4 packet behind an Ethernet header (a super-frame). */
 const MAX_FRAME = 65550;
@@ -76,9 +57,10 @@ const VNET_CELL = 16;
 
 /** Native memory that one device takes from the slab. */
 export const PACKET_DEVICE_BYTES =
-  RX_SLOTS * (SLOT_BYTES + VNET_CELL + AUXDATA_CELL + 2 * IOVEC_BYTES + MMSGHDR_BYTES) +
-  TX_MESSAGES * (VNET_CELL + MMSGHDR_BYTES) +
-  TX_IOVECS * IOVEC_BYTES +
+  RX_SLOTS * (SLOT_BYTES + VNET_CELL + AUXDATA_CELL) +
+  TX_MESSAGES * VNET_CELL +
+  messagesBytes(RX_SLOTS, 2 * RX_SLOTS) +
+  messagesBytes(TX_MESSAGES, TX_IOVECS) +
   4096;
 
 const DEVICE_COUNTERS = [
@@ -132,12 +114,11 @@ export class PacketDevice implements FrameDevice {
   readonly #broughtUp: boolean;
   readonly #rxSlots: Piece;
   readonly #rxVnet: Piece;
-  readonly #rxMessages: Piece;
+  readonly #rx: Messages;
   /** Where the kernel says what tags frames had; undefined: those that have one are not wanted. */
   readonly #rxTags: Piece | undefined;
   readonly #txVnet: Piece;
-  readonly #txIovecs: Piece;
-  readonly #txMessages: Piece;
+  readonly #tx: Messages;
   /** Bytes and kind of each message of the current sendmmsg. */
   readonly #txBytes = new Int32Array(TX_MESSAGES);
   readonly #txGso = new Uint8Array(TX_MESSAGES);
@@ -188,21 +169,15 @@ export class PacketDevice implements FrameDevice {
     this.#udpGso = kernelHasUdpGso();
     this.#rxSlots = memory.take(RX_SLOTS * SLOT_BYTES, 64);
     this.#rxVnet = memory.take(RX_SLOTS * VNET_CELL);
-    this.#rxMessages = memory.take(RX_SLOTS * MMSGHDR_BYTES, 64);
     this.#rxTags = reach === "all" ? memory.take(RX_SLOTS * AUXDATA_CELL, 8) : undefined;
     this.#txVnet = memory.take(TX_MESSAGES * VNET_CELL);
-    this.#txIovecs = memory.take(TX_IOVECS * IOVEC_BYTES);
-    this.#txMessages = memory.take(TX_MESSAGES * MMSGHDR_BYTES, 64);
-    const rxIovecs = memory.take(RX_SLOTS * 2 * IOVEC_BYTES);
-    const view = memory.view;
+    this.#rx = new Messages(memory, RX_SLOTS, 2 * RX_SLOTS);
+    this.#tx = new Messages(memory, TX_MESSAGES, TX_IOVECS);
     for (let i = 0; i < RX_SLOTS; i++) {
-      const iovec = rxIovecs.at + i * 2 * IOVEC_BYTES;
-      writeIovec(view, iovec, this.#rxVnet.pointer + i * VNET_CELL, VNET_HDR_BYTES);
-      writeIovec(view, iovec + IOVEC_BYTES, this.#rxSlots.pointer + i * SLOT_BYTES + SLOT_FRAME, MAX_FRAME);
-      const message = this.#rxMessages.at + i * MMSGHDR_BYTES;
-      writePointer(view, message + MMSGHDR_IOV, memory.pointer + iovec);
-      view.setUint32(message + MMSGHDR_IOVLEN, 2, true);
-      if (this.#rxTags) writePointer(view, message + MMSGHDR_CONTROL, this.#rxTags.pointer + i * AUXDATA_CELL);
+      this.#rx.add(this.#rxVnet.pointer + i * VNET_CELL, VNET_HDR_BYTES);
+      this.#rx.add(this.#rxSlots.pointer + i * SLOT_BYTES + SLOT_FRAME, MAX_FRAME);
+      this.#rx.end();
+      if (this.#rxTags) this.#rx.setControl(i, this.#rxTags.pointer + i * AUXDATA_CELL, AUXDATA_CELL);
     }
   }
 
@@ -227,15 +202,14 @@ export class PacketDevice implements FrameDevice {
     let bytes = 0;
     for (; this.#next < this.#got && batch.room > 0; this.#next++) {
       const i = this.#next;
-      const message = this.#rxMessages.at + i * MMSGHDR_BYTES;
       const vnet = this.#rxVnet.at + i * VNET_CELL;
-      const length = view.getUint32(message + MMSGHDR_LEN, true) - VNET_HDR_BYTES;
+      const length = this.#rx.length(i) - VNET_HDR_BYTES;
       const gsoType = view.getUint8(vnet + VNET_GSO_TYPE);
       const gsoSize = view.getUint16(vnet + VNET_GSO_SIZE, true);
       const segments = segmentsOf(length, gsoType, gsoSize);
       if (work + segments > budget) break;
       work += segments;
-      if ((view.getInt32(message + MMSGHDR_FLAGS, true) & MSG_TRUNC) !== 0) {
+      if ((this.#rx.flags(i) & MSG_TRUNC) !== 0) {
         counts[C.rxTruncated]!++;
         continue;
       }
@@ -244,19 +218,8 @@ export class PacketDevice implements FrameDevice {
         continue;
       }
       const at = this.#rxSlots.at + i * SLOT_BYTES + SLOT_FRAME;
-      const tag = this.#rxTags === undefined ? 0 : this.#putTagBack(message, this.#rxTags.at + i * AUXDATA_CELL, at);
-      const row = batch.push(at - tag, length + tag);
-      const flags = view.getUint8(vnet + VNET_FLAGS);
-      batch.flags[row] = flags;
-      batch.gsoType[row] = gsoType;
-      if (gsoType !== GSO_NONE) {
-        batch.hdrLen[row] = view.getUint16(vnet + VNET_HDR_LEN, true) + tag;
-        batch.gsoSize[row] = gsoSize;
-      }
-      if ((flags & VNET_NEEDS_CSUM) !== 0) {
-        batch.csumStart[row] = view.getUint16(vnet + VNET_CSUM_START, true) + tag;
-        batch.csumOffset[row] = view.getUint16(vnet + VNET_CSUM_OFFSET, true);
-      }
+      const tag = this.#rxTags === undefined ? 0 : this.#putTagBack(i, this.#rxTags.at + i * AUXDATA_CELL, at);
+      readVnet(view, vnet, batch, batch.push(at - tag, length + tag), tag);
       bytes += length;
     }
     counts[C.rxFrames]! += batch.count;
@@ -265,9 +228,9 @@ export class PacketDevice implements FrameDevice {
   }
 
   /** The kernel took a VLAN's tag out of the frame at `at`: it stands in its place again. @returns by how much the frame begins earlier */
-  #putTagBack(message: number, aux: number, at: number): number {
+  #putTagBack(slot: number, aux: number, at: number): number {
     const view = this.#memory.view;
-    if (view.getUint32(message + MMSGHDR_CONTROLLEN, true) < AUXDATA_VLAN_TPID + 2) return 0;
+    if (this.#rx.controlLength(slot) < AUXDATA_VLAN_TPID + 2) return 0;
     const status = view.getUint32(aux + AUXDATA_STATUS, true);
     if ((status & TP_STATUS_VLAN_VALID) === 0) return 0;
     const hasType = (status & TP_STATUS_VLAN_TPID_VALID) !== 0;
@@ -282,10 +245,8 @@ export class PacketDevice implements FrameDevice {
   #refill(): void {
     this.#next = 0;
     this.#got = 0;
-    if (this.#rxTags !== undefined)
-      for (let i = 0; i < RX_SLOTS; i++)
-        this.#memory.view.setUint32(this.#rxMessages.at + i * MMSGHDR_BYTES + MMSGHDR_CONTROLLEN, AUXDATA_CELL, true);
-    const got = libc.recvmmsg(this.fd, this.#rxMessages.pointer, RX_SLOTS, MSG_DONTWAIT, 0);
+    if (this.#rxTags !== undefined) for (let i = 0; i < RX_SLOTS; i++) this.#rx.renew(i, 0, AUXDATA_CELL);
+    const got = this.#rx.receive(this.fd);
     if (got >= 0) {
       this.#got = got;
       return;
@@ -305,26 +266,19 @@ export class PacketDevice implements FrameDevice {
   send(batch: Batch): number {
     const before = this.counters.values[C.txFrames]!;
     const count = batch.count;
-    let row = 0;
-    while (row < count) {
-      let messages = 0;
-      let iovecs = 0;
-      while (row < count && messages < TX_MESSAGES) {
+    const tx = this.#tx;
+    for (let row = 0; row < count; ) {
+      tx.clear();
+      while (row < count) {
         let end = row + 1;
         while (end < count && batch.more[end - 1] === 1) end++;
         const pieces = end - row;
-        if (pieces > MAX_PIECES) {
-          this.counters.values[C.txRefused]!++;
-          row = end;
-          continue;
-        }
-        if (iovecs + pieces + 1 > TX_IOVECS) break;
-        this.#describe(batch, row, end, messages, iovecs);
-        iovecs += pieces + 1;
-        messages++;
+        if (pieces > MAX_PIECES) this.counters.values[C.txRefused]!++;
+        else if (tx.hasRoom(pieces + 1)) this.#describe(batch, row, end);
+        else break;
         row = end;
       }
-      this.#transmit(messages);
+      this.#transmit();
     }
     return this.counters.values[C.txFrames]! - before;
   }
@@ -360,44 +314,28 @@ export class PacketDevice implements FrameDevice {
     }
   }
 
-  /** Writes the virtio header, the iovecs and the msghdr of the frame in rows [row, end). */
-  #describe(batch: Batch, row: number, end: number, message: number, iovec: number): void {
-    const view = this.#memory.view;
-    const vnet = this.#txVnet.at + message * VNET_CELL;
-    const flags = batch.flags[row]! & VNET_NEEDS_CSUM;
-    const gsoType = batch.gsoType[row]!;
-    // The kernel believes a header length of a frame that is none, so it must be written either way.
-    const isSuper = gsoType !== GSO_NONE;
-    view.setUint8(vnet + VNET_FLAGS, flags);
-    view.setUint8(vnet + VNET_GSO_TYPE, gsoType);
-    view.setUint16(vnet + VNET_HDR_LEN, isSuper ? batch.hdrLen[row]! : 0, true);
-    view.setUint16(vnet + VNET_GSO_SIZE, isSuper ? batch.gsoSize[row]! : 0, true);
-    if (flags !== 0) {
-      view.setUint16(vnet + VNET_CSUM_START, batch.csumStart[row]!, true);
-      view.setUint16(vnet + VNET_CSUM_OFFSET, batch.csumOffset[row]!, true);
-    }
-    const first = this.#txIovecs.at + iovec * IOVEC_BYTES;
-    writeIovec(view, first, this.#txVnet.pointer + message * VNET_CELL, VNET_HDR_BYTES);
-    let at = first;
+  /** Writes the message of the frame in rows [row, end). */
+  #describe(batch: Batch, row: number, end: number): void {
+    const tx = this.#tx;
+    const at = tx.count * VNET_CELL;
+    writeVnet(this.#memory.view, this.#txVnet.at + at, batch, row);
+    tx.add(this.#txVnet.pointer + at, VNET_HDR_BYTES);
     let bytes = 0;
     for (let i = row; i < end; i++) {
-      at += IOVEC_BYTES;
-      writeIovec(view, at, this.#memory.pointer + batch.at[i]!, batch.len[i]!);
+      tx.add(this.#memory.pointer + batch.at[i]!, batch.len[i]!);
       bytes += batch.len[i]!;
     }
-    const header = this.#txMessages.at + message * MMSGHDR_BYTES;
-    writePointer(view, header + MMSGHDR_IOV, this.#memory.pointer + first);
-    view.setUint32(header + MMSGHDR_IOVLEN, end - row + 1, true);
+    const message = tx.end();
     this.#txBytes[message] = bytes;
-    this.#txGso[message] = gsoType;
+    this.#txGso[message] = batch.gsoType[row]!;
   }
 
-  #transmit(messages: number): void {
+  #transmit(): void {
     const counts = this.counters.values;
+    const messages = this.#tx.count;
     let done = 0;
     while (done < messages) {
-      const pointer = this.#txMessages.pointer + done * MMSGHDR_BYTES;
-      const sent = libc.sendmmsg(this.fd, pointer, messages - done, MSG_DONTWAIT);
+      const sent = this.#tx.send(this.fd, done);
       if (sent > 0) {
         counts[C.txFrames]! += sent;
         for (const end = done + sent; done < end; done++) counts[C.txBytes]! += this.#txBytes[done]!;

@@ -2,27 +2,16 @@
  * A tun device of the kernel: IP packets to and from its stack (Linux, Documentation/networking/tuntap.rst), with a virtio header
  * each, so that TCP and UDP super-frames of up to 64 KiB go both ways and checksums are left to whoever sends on.
  */
-import { type Batch, GSO_NONE, MAX_PIECES, segmentsOf, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
+import { type Batch, MAX_PIECES, segmentsOf } from "../../lib/batch.ts";
 import { HEADROOM, TAILROOM } from "../../lib/slab.ts";
 import { O_CLOEXEC, O_NONBLOCK, O_RDWR } from "../sys/constants.ts";
 import { EACCES, EBADFD, EBUSY, EINVAL, ENOENT, EPERM, SysError } from "../sys/errno.ts";
 import { errno, libc } from "../sys/libc.ts";
 import type { NativeMemory, Piece } from "../sys/memory.ts";
 import { setcapAdvice } from "../sys/privileges.ts";
-import {
-  IFREQ_DATA,
-  IOVEC_BYTES,
-  ifreq,
-  VNET_CSUM_OFFSET,
-  VNET_CSUM_START,
-  VNET_FLAGS,
-  VNET_GSO_SIZE,
-  VNET_GSO_TYPE,
-  VNET_HDR_BYTES,
-  VNET_HDR_LEN,
-  writeIovec,
-} from "../sys/struct.ts";
+import { IFREQ_DATA, IOVEC_BYTES, ifreq, VNET_HDR_BYTES, writeIovec } from "../sys/struct.ts";
 import { close, interfaceIndex, ioctl, ioctlStruct, open } from "../sys/syscalls.ts";
+import { readVnet, writeVnet } from "./vnet.ts";
 
 /** linux/if_tun.h */
 const TUNSETIFF = 0x400454ca;
@@ -110,15 +99,8 @@ export class TunDevice {
       const vnet = at - VNET_HDR_BYTES;
       const length = read - VNET_HDR_BYTES;
       const row = batch.push(at, length);
-      const flags = view.getUint8(vnet + VNET_FLAGS);
-      const gsoType = view.getUint8(vnet + VNET_GSO_TYPE);
-      batch.flags[row] = flags;
-      batch.gsoType[row] = gsoType;
-      batch.gsoSize[row] = view.getUint16(vnet + VNET_GSO_SIZE, true);
-      batch.hdrLen[row] = view.getUint16(vnet + VNET_HDR_LEN, true);
-      batch.csumStart[row] = view.getUint16(vnet + VNET_CSUM_START, true);
-      batch.csumOffset[row] = view.getUint16(vnet + VNET_CSUM_OFFSET, true);
-      work += segmentsOf(length, gsoType, batch.gsoSize[row]!);
+      readVnet(view, vnet, batch, row);
+      work += segmentsOf(length, batch.gsoType[row]!, batch.gsoSize[row]!);
     }
     return work;
   }
@@ -129,14 +111,7 @@ export class TunDevice {
     const vnet = this.#vnet.at;
     writeIovec(view, this.#iovecs.at, this.#vnet.pointer, VNET_HDR_BYTES);
     for (let row = 0; row < batch.count; ) {
-      const isSuper = batch.gsoType[row] !== GSO_NONE;
-      const flags = batch.flags[row]! & VNET_NEEDS_CSUM;
-      view.setUint8(vnet + VNET_FLAGS, flags);
-      view.setUint8(vnet + VNET_GSO_TYPE, batch.gsoType[row]!);
-      view.setUint16(vnet + VNET_HDR_LEN, isSuper ? batch.hdrLen[row]! : 0, true);
-      view.setUint16(vnet + VNET_GSO_SIZE, isSuper ? batch.gsoSize[row]! : 0, true);
-      view.setUint16(vnet + VNET_CSUM_START, flags === 0 ? 0 : batch.csumStart[row]!, true);
-      view.setUint16(vnet + VNET_CSUM_OFFSET, flags === 0 ? 0 : batch.csumOffset[row]!, true);
+      writeVnet(view, vnet, batch, row);
       let pieces = 0;
       let isLast = false;
       for (; !isLast; row++) {

@@ -13,7 +13,6 @@ import {
   IPPROTO_IPV6,
   IPPROTO_UDP,
   IPV6_PKTINFO,
-  MSG_DONTWAIT,
   MSG_TRUNC,
   UDP_GRO,
   UDP_SEGMENT,
@@ -29,25 +28,10 @@ import {
   ENETUNREACH,
   ENOBUFS,
 } from "../sys/errno.ts";
-import { errno, libc } from "../sys/libc.ts";
+import { errno } from "../sys/libc.ts";
 import type { NativeMemory, Piece } from "../sys/memory.ts";
-import {
-  CMSGHDR_BYTES,
-  CMSGHDR_LEVEL,
-  CMSGHDR_TYPE,
-  IOVEC_BYTES,
-  MMSGHDR_BYTES,
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROLLEN,
-  MMSGHDR_FLAGS,
-  MMSGHDR_IOV,
-  MMSGHDR_IOVLEN,
-  MMSGHDR_LEN,
-  MMSGHDR_NAME,
-  MMSGHDR_NAMELEN,
-  writeIovec,
-  writePointer,
-} from "../sys/struct.ts";
+import { Messages, messagesBytes } from "../sys/messages.ts";
+import { CMSGHDR_BYTES, CMSGHDR_LEVEL, CMSGHDR_TYPE } from "../sys/struct.ts";
 import { readSockaddr, SOCKADDR_BYTES } from "./sockaddr.ts";
 
 /** Datagrams, or runs of them, that are read at once. */
@@ -67,9 +51,10 @@ const MAPPED = 0xffff;
 const NAME_CELL = 32;
 
 export const DATAGRAMS_BYTES =
-  RX_SLOTS * (SLOT_BYTES + IOVEC_BYTES + MMSGHDR_BYTES + NAME_CELL + CONTROL_BYTES) +
-  TX_MESSAGES * (MMSGHDR_BYTES + CONTROL_BYTES) +
-  TX_IOVECS * IOVEC_BYTES +
+  RX_SLOTS * (SLOT_BYTES + NAME_CELL + CONTROL_BYTES) +
+  TX_MESSAGES * CONTROL_BYTES +
+  messagesBytes(RX_SLOTS, RX_SLOTS) +
+  messagesBytes(TX_MESSAGES, TX_IOVECS) +
   1024;
 
 /** Where the rows of a batch came from: of row i the four words of an IpAddress at 4 * i, and the port. */
@@ -105,19 +90,17 @@ export class Datagrams {
   onError: (number: number) => void = () => {};
   readonly #memory: NativeMemory;
   readonly #slots: Piece;
-  readonly #rxMessages: Piece;
+  readonly #rx: Messages;
   readonly #rxNames: Piece;
   readonly #rxControls: Piece;
-  readonly #txMessages: Piece;
+  readonly #tx: Messages;
   readonly #txControls: Piece;
-  readonly #txIovecs: Piece;
-  /** Rows of each message of the current sendmmsg, and the first of them. */
-  readonly #txRows = new Int32Array(TX_MESSAGES);
-  readonly #txFirst = new Int32Array(TX_MESSAGES);
   /** Whether the kernel and the way out take UDP_SEGMENT. */
   #segments = true;
   #got = 0;
   #next = 0;
+  /** Slots that the last recvmmsg has written. */
+  #written = 0;
   /** Of the datagram in slot #next, how many bytes were handed over. */
   #done = 0;
   /** What came beside it: bytes of each datagram where it has several, else 0; the address of ours that it came to. */
@@ -129,22 +112,16 @@ export class Datagrams {
   constructor(memory: NativeMemory) {
     this.#memory = memory;
     this.#slots = memory.take(RX_SLOTS * SLOT_BYTES, 64);
-    this.#rxMessages = memory.take(RX_SLOTS * MMSGHDR_BYTES, 64);
     this.#rxNames = memory.take(RX_SLOTS * NAME_CELL);
     this.#rxControls = memory.take(RX_SLOTS * CONTROL_BYTES);
-    this.#txMessages = memory.take(TX_MESSAGES * MMSGHDR_BYTES, 64);
     this.#txControls = memory.take(TX_MESSAGES * CONTROL_BYTES);
-    this.#txIovecs = memory.take(TX_IOVECS * IOVEC_BYTES);
-    const iovecs = memory.take(RX_SLOTS * IOVEC_BYTES);
-    const { view } = memory;
+    this.#rx = new Messages(memory, RX_SLOTS, RX_SLOTS);
+    this.#tx = new Messages(memory, TX_MESSAGES, TX_IOVECS);
     for (let i = 0; i < RX_SLOTS; i++) {
-      const iovec = iovecs.at + i * IOVEC_BYTES;
-      writeIovec(view, iovec, this.#slots.pointer + i * SLOT_BYTES + HEADROOM, MAX_RUN);
-      const message = this.#rxMessages.at + i * MMSGHDR_BYTES;
-      writePointer(view, message + MMSGHDR_IOV, memory.pointer + iovec);
-      view.setUint32(message + MMSGHDR_IOVLEN, 1, true);
-      writePointer(view, message + MMSGHDR_NAME, this.#rxNames.pointer + i * NAME_CELL);
-      writePointer(view, message + MMSGHDR_CONTROL, this.#rxControls.pointer + i * CONTROL_BYTES);
+      this.#rx.add(this.#slots.pointer + i * SLOT_BYTES + HEADROOM, MAX_RUN);
+      this.#rx.end();
+      this.#rx.setName(i, this.#rxNames.pointer + i * NAME_CELL, SOCKADDR_BYTES);
+      this.#rx.setControl(i, this.#rxControls.pointer + i * CONTROL_BYTES, CONTROL_BYTES);
     }
   }
 
@@ -168,14 +145,11 @@ export class Datagrams {
   receive(fd: number, batch: Batch, from: DatagramSources, most: number): number {
     batch.clear();
     if (this.#next === this.#got) this.#refill(fd);
-    const { view } = this.#memory;
     const limit = Math.min(most, batch.capacity);
     while (this.#next < this.#got && batch.count < limit) {
       const i = this.#next;
-      const message = this.#rxMessages.at + i * MMSGHDR_BYTES;
-      const length = view.getUint32(message + MMSGHDR_LEN, true);
-      if ((view.getInt32(message + MMSGHDR_FLAGS, true) & MSG_TRUNC) !== 0) this.drops.values[D.truncated]!++;
-      else if (!this.#handOver(i, message, length, batch, from, limit)) return batch.count;
+      if ((this.#rx.flags(i) & MSG_TRUNC) !== 0) this.drops.values[D.truncated]!++;
+      else if (!this.#handOver(i, batch, from, limit)) return batch.count;
       this.#next++;
       this.#done = 0;
       this.runs++;
@@ -190,18 +164,16 @@ export class Datagrams {
    */
   send(fd: number, name: number, nameLength: number, rows: Batch, own?: Int32Array): void {
     this.#ownBytes = own === undefined ? 0 : own[0] === 0 && own[1] === 0 && own[2] === MAPPED ? 32 : 40;
+    const tx = this.#tx;
     for (let row = 0; row < rows.count; ) {
-      let messages = 0;
-      let iovecs = 0;
-      while (row < rows.count && messages < TX_MESSAGES) {
+      tx.clear();
+      while (row < rows.count) {
         const end = this.#segments ? runEnd(rows, row) : row + 1;
-        if (iovecs + end - row > TX_IOVECS) break;
-        this.#describe(rows, row, end, messages, iovecs, name, nameLength, own);
-        iovecs += end - row;
-        messages++;
+        if (!tx.hasRoom(end - row)) break;
+        this.#describe(rows, row, end, name, nameLength, own);
         row = end;
       }
-      row = this.#transmit(fd, messages, row);
+      this.#transmit(fd);
     }
   }
 
@@ -209,13 +181,10 @@ export class Datagrams {
     this.#next = 0;
     this.#got = 0;
     this.#done = 0;
-    const { view } = this.#memory;
-    for (let i = 0; i < RX_SLOTS; i++) {
-      const message = this.#rxMessages.at + i * MMSGHDR_BYTES;
-      view.setUint32(message + MMSGHDR_NAMELEN, SOCKADDR_BYTES, true);
-      view.setUint32(message + MMSGHDR_CONTROLLEN, CONTROL_BYTES, true);
-    }
-    const got = libc.recvmmsg(fd, this.#rxMessages.pointer, RX_SLOTS, MSG_DONTWAIT, 0);
+    // Of those that the call before did not fill nothing was written.
+    for (let i = 0; i < this.#written; i++) this.#rx.renew(i, SOCKADDR_BYTES, CONTROL_BYTES);
+    const got = this.#rx.receive(fd);
+    this.#written = Math.max(0, got);
     if (got >= 0) {
       this.#got = got;
       return;
@@ -225,16 +194,10 @@ export class Datagrams {
   }
 
   /** The datagrams of one slot become rows. @returns whether all of them found room */
-  #handOver(
-    slot: number,
-    message: number,
-    length: number,
-    batch: Batch,
-    from: DatagramSources,
-    limit: number,
-  ): boolean {
+  #handOver(slot: number, batch: Batch, from: DatagramSources, limit: number): boolean {
     const { view } = this.#memory;
-    this.#readControl(slot, message);
+    const length = this.#rx.length(slot);
+    this.#readControl(slot);
     const size = this.#size || length;
     const start = this.#slots.at + slot * SLOT_BYTES + HEADROOM;
     // A datagram without a byte is one all the same.
@@ -249,9 +212,9 @@ export class Datagrams {
   }
 
   /** Reads what came beside a datagram into #size and #own. */
-  #readControl(slot: number, message: number): void {
+  #readControl(slot: number): void {
     const { view } = this.#memory;
-    const end = view.getUint32(message + MMSGHDR_CONTROLLEN, true);
+    const end = this.#rx.controlLength(slot);
     const control = this.#rxControls.at + slot * CONTROL_BYTES;
     this.#size = 0;
     this.#own.fill(0);
@@ -289,21 +252,15 @@ export class Datagrams {
     rows: Batch,
     row: number,
     end: number,
-    message: number,
-    iovec: number,
     name: number,
     nameLength: number,
     own: Int32Array | undefined,
   ): void {
     const { view, pointer } = this.#memory;
-    const first = this.#txIovecs.at + iovec * IOVEC_BYTES;
-    for (let i = row, at = first; i < end; i++, at += IOVEC_BYTES)
-      writeIovec(view, at, pointer + rows.at[i]!, rows.len[i]!);
-    const header = this.#txMessages.at + message * MMSGHDR_BYTES;
-    writePointer(view, header + MMSGHDR_NAME, name);
-    view.setUint32(header + MMSGHDR_NAMELEN, nameLength, true);
-    writePointer(view, header + MMSGHDR_IOV, pointer + first);
-    view.setUint32(header + MMSGHDR_IOVLEN, end - row, true);
+    const tx = this.#tx;
+    for (let i = row; i < end; i++) tx.add(pointer + rows.at[i]!, rows.len[i]!);
+    const message = tx.end();
+    tx.setName(message, name, nameLength);
     const control = this.#txControls.at + message * CONTROL_BYTES;
     if (own !== undefined) this.#writeOwn(control, own);
     const isRun = end - row > 1;
@@ -316,18 +273,15 @@ export class Datagrams {
       view.setUint16(at + CMSGHDR_BYTES, rows.len[row]!, true);
     }
     const controlBytes = this.#ownBytes + (isRun ? CMSGHDR_BYTES + 8 : 0);
-    writePointer(view, header + MMSGHDR_CONTROL, controlBytes > 0 ? pointer + control : 0);
-    view.setUint32(header + MMSGHDR_CONTROLLEN, controlBytes, true);
-    this.#txFirst[message] = row;
-    this.#txRows[message] = end - row;
+    if (controlBytes > 0) tx.setControl(message, pointer + control, controlBytes);
   }
 
-  /** Sends the messages that are described. @returns the row to go on with: `next`, or an earlier one that has to go without segments */
-  #transmit(fd: number, messages: number, next: number): number {
+  /** Sends the messages that are described. */
+  #transmit(fd: number): void {
     const { values } = this.drops;
-    for (let done = 0, isAgain = false; done < messages; ) {
-      const pointer = this.#txMessages.pointer + done * MMSGHDR_BYTES;
-      const sent = libc.sendmmsg(fd, pointer, messages - done, MSG_DONTWAIT);
+    const tx = this.#tx;
+    for (let done = 0, isAgain = false; done < tx.count; ) {
+      const sent = tx.send(fd, done);
       if (sent > 0) {
         done += sent;
         isAgain = false;
@@ -335,11 +289,11 @@ export class Datagrams {
       }
       const number = errno();
       if (number === EINTR) continue;
-      const count = this.#txRows[done]!;
+      const count = tx.pieces(done);
       if (count > 1 && (number === EINVAL || number === EIO || number === EMSGSIZE)) {
         // The way out takes no segments, or none of this size: from here on each datagram goes by itself.
         this.#segments = number === EMSGSIZE && this.#segments;
-        return this.#sendSingly(fd, done, messages, next);
+        return this.#sendSingly(fd, done);
       }
       // An error of an earlier packet that waited to be told ends no later one.
       this.onError(number);
@@ -355,30 +309,19 @@ export class Datagrams {
       else values[D.failed]! += count;
       done++;
     }
-    return next;
   }
 
-  /** Sends what is left of the messages, from `done` on, datagram by datagram. @returns `next` */
-  #sendSingly(fd: number, done: number, messages: number, next: number): number {
-    const { view } = this.#memory;
+  /** Sends what is left of the messages, from `done` on, datagram by datagram. */
+  #sendSingly(fd: number, done: number): void {
     const { values } = this.drops;
-    for (let message = done; message < messages; message++) {
-      const header = this.#txMessages.at + message * MMSGHDR_BYTES;
-      const low = view.getUint32(header + MMSGHDR_IOV, true);
-      const high = view.getUint32(header + MMSGHDR_IOV + 4, true);
-      const first = high * 0x1_0000_0000 + low;
-      view.setUint32(header + MMSGHDR_CONTROLLEN, this.#ownBytes, true);
-      view.setUint32(header + MMSGHDR_IOVLEN, 1, true);
-      for (let i = 0; i < this.#txRows[message]!; i++) {
-        writePointer(view, header + MMSGHDR_IOV, first + i * IOVEC_BYTES);
-        const pointer = this.#txMessages.pointer + message * MMSGHDR_BYTES;
-        if (libc.sendmmsg(fd, pointer, 1, MSG_DONTWAIT) > 0) continue;
+    const tx = this.#tx;
+    for (let message = done; message < tx.count; message++)
+      for (let i = 0; i < tx.pieces(message); i++) {
+        if (tx.sendPiece(fd, message, i, this.#ownBytes) > 0) continue;
         const number = errno();
         values[number === EMSGSIZE ? D.tooLong : number === EAGAIN ? D.busy : D.failed]!++;
         if (number !== EAGAIN) this.onError(number);
       }
-    }
-    return next;
   }
 }
 

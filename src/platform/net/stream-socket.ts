@@ -7,7 +7,6 @@ import {
   IPPROTO_IPV6,
   IPPROTO_TCP,
   IPV6_V6ONLY,
-  MSG_DONTWAIT,
   MSG_NOSIGNAL,
   SO_ERROR,
   SO_REUSEADDR,
@@ -21,15 +20,7 @@ import {
 import { check, EAGAIN, EINPROGRESS, EINTR, SysError } from "../sys/errno.ts";
 import { errno, libc } from "../sys/libc.ts";
 import { NativeMemory, type Piece } from "../sys/memory.ts";
-import {
-  IOVEC_BYTES,
-  MMSGHDR_BYTES,
-  MMSGHDR_IOV,
-  MMSGHDR_IOVLEN,
-  MMSGHDR_LEN,
-  writeIovec,
-  writePointer,
-} from "../sys/struct.ts";
+import { Messages, messagesBytes } from "../sys/messages.ts";
 import { bind, close, connect, setSocketOption, socket, socketOption } from "../sys/syscalls.ts";
 import { everyAddress, type Family, familyNumber, readSockaddr, SOCKADDR_BYTES, sockaddr } from "./sockaddr.ts";
 
@@ -43,8 +34,7 @@ const IOVECS = 256;
 const BACKLOG = 256;
 
 /** Native memory of a sender whose queue has so many bytes. */
-export const STREAM_SENDER_BYTES = (queueBytes: number): number =>
-  MMSGHDR_BYTES + IOVECS * IOVEC_BYTES + queueBytes + 256;
+export const STREAM_SENDER_BYTES = (queueBytes: number): number => messagesBytes(1, IOVECS) + queueBytes + 256;
 
 /** Begins a connection. @param localPort that it comes from @throws SysError: it cannot be begun */
 export function connectTcp(remote: Endpoint, localPort: number | undefined): number {
@@ -108,8 +98,7 @@ export const connectionError = (fd: number): number => socketOption(fd, SOL_SOCK
 /** The sending side of one connection at a time. What the kernel does not take waits here, in its order. */
 export class StreamSender {
   readonly #memory: NativeMemory;
-  readonly #message: Piece;
-  readonly #iovecs: Piece;
+  readonly #message: Messages;
   readonly #queue: Piece;
   /** What waits, [head, tail), from the start of #queue. */
   #head = 0;
@@ -119,8 +108,7 @@ export class StreamSender {
 
   constructor(memory: NativeMemory, queueBytes: number) {
     this.#memory = memory;
-    this.#message = memory.take(MMSGHDR_BYTES);
-    this.#iovecs = memory.take(IOVECS * IOVEC_BYTES);
+    this.#message = new Messages(memory, 1, IOVECS);
     this.#queue = memory.take(queueBytes, 64);
   }
 
@@ -147,7 +135,7 @@ export class StreamSender {
     for (let first = 0; first < rows.count && this.queued === 0 && this.error === 0; ) {
       const end = Math.min(rows.count, first + IOVECS);
       const total = this.#describe(rows, first, end);
-      const taken = this.#transmit(fd, this.#iovecs.pointer, end - first);
+      const taken = this.#transmit(fd);
       sent += taken;
       if (taken < total) break;
       first = end;
@@ -168,8 +156,9 @@ export class StreamSender {
   /** Sends what waits, as much as the kernel takes. */
   flush(fd: number): void {
     if (this.queued === 0 || this.error !== 0) return;
-    writeIovec(this.#memory.view, this.#iovecs.at, this.#queue.pointer + this.#head, this.queued);
-    this.#head += this.#transmit(fd, this.#iovecs.pointer, 1);
+    this.#message.clear();
+    this.#message.add(this.#queue.pointer + this.#head, this.queued);
+    this.#head += this.#transmit(fd);
     if (this.queued === 0) {
       this.#head = 0;
       this.#tail = 0;
@@ -177,22 +166,19 @@ export class StreamSender {
   }
 
   #describe(rows: Batch, first: number, end: number): number {
-    const { view, pointer } = this.#memory;
+    this.#message.clear();
     let total = 0;
     for (let i = first; i < end; i++) {
-      writeIovec(view, this.#iovecs.at + (i - first) * IOVEC_BYTES, pointer + rows.at[i]!, rows.len[i]!);
+      this.#message.add(this.#memory.pointer + rows.at[i]!, rows.len[i]!);
       total += rows.len[i]!;
     }
     return total;
   }
 
-  /** @returns bytes that the kernel took */
-  #transmit(fd: number, iovecs: number, count: number): number {
-    const { view } = this.#memory;
-    writePointer(view, this.#message.at + MMSGHDR_IOV, iovecs);
-    view.setUint32(this.#message.at + MMSGHDR_IOVLEN, count, true);
-    if (libc.sendmmsg(fd, this.#message.pointer, 1, MSG_DONTWAIT | MSG_NOSIGNAL) === 1)
-      return view.getUint32(this.#message.at + MMSGHDR_LEN, true);
+  /** Sends the pieces that are described. @returns bytes that the kernel took */
+  #transmit(fd: number): number {
+    const message = this.#message.end();
+    if (this.#message.send(fd, message, MSG_NOSIGNAL) === 1) return this.#message.length(message);
     const number = errno();
     if (number !== EAGAIN && number !== EINTR) this.error = number;
     return 0;

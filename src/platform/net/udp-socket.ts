@@ -10,7 +10,6 @@ import {
   IPV6_RECVERR,
   IPV6_RECVPKTINFO,
   IPV6_V6ONLY,
-  MSG_DONTWAIT,
   MSG_ERRQUEUE,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
@@ -23,21 +22,9 @@ import {
   UDP_GRO,
 } from "../sys/constants.ts";
 import { SysError } from "../sys/errno.ts";
-import { libc } from "../sys/libc.ts";
-import { NativeMemory } from "../sys/memory.ts";
-import {
-  CMSGHDR_BYTES,
-  CMSGHDR_LEVEL,
-  CMSGHDR_TYPE,
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROLLEN,
-  MMSGHDR_IOV,
-  MMSGHDR_IOVLEN,
-  MMSGHDR_NAME,
-  MMSGHDR_NAMELEN,
-  writeIovec,
-  writePointer,
-} from "../sys/struct.ts";
+import { NativeMemory, type Piece } from "../sys/memory.ts";
+import { Messages } from "../sys/messages.ts";
+import { CMSGHDR_BYTES, CMSGHDR_LEVEL, CMSGHDR_TYPE } from "../sys/struct.ts";
 import { bind, close, setSocketOption, socket } from "../sys/syscalls.ts";
 import { everyAddress, type Family, familyNumber, readSockaddr, SOCKADDR_BYTES, sockaddr } from "./sockaddr.ts";
 
@@ -100,26 +87,32 @@ export interface NetworkError {
 
 const ERROR_BYTES = 16;
 const SO_EE_ORIGIN_LOCAL = 1;
-let errorMemory: NativeMemory | undefined;
+const ERROR_DATA_BYTES = 512;
+const ERROR_CONTROL_BYTES = 512;
+let errorPlace: { memory: NativeMemory; message: Messages; name: Piece; data: Piece; control: Piece } | undefined;
+
+function placeOfErrors() {
+  const memory = new NativeMemory(4096);
+  const [name, data] = [memory.take(SOCKADDR_BYTES), memory.take(ERROR_DATA_BYTES)];
+  return { memory, message: new Messages(memory, 1, 1), name, data, control: memory.take(ERROR_CONTROL_BYTES) };
+}
 
 /** Takes the next error that waits for a socket with IP_RECVERR; undefined: there is none. */
 export function takeError(fd: number): NetworkError | undefined {
-  errorMemory ??= new NativeMemory(4096);
-  const { view, pointer } = errorMemory;
-  const [message, iovec, name, data, control] = [0, 128, 192, 256, 1024] as const;
-  const CONTROL = 512;
-  writeIovec(view, iovec, pointer + data, 512);
-  writePointer(view, message + MMSGHDR_NAME, pointer + name);
-  view.setUint32(message + MMSGHDR_NAMELEN, SOCKADDR_BYTES, true);
-  writePointer(view, message + MMSGHDR_IOV, pointer + iovec);
-  view.setUint32(message + MMSGHDR_IOVLEN, 1, true);
-  writePointer(view, message + MMSGHDR_CONTROL, pointer + control);
-  view.setUint32(message + MMSGHDR_CONTROLLEN, CONTROL, true);
-  if (libc.recvmmsg(fd, pointer + message, 1, MSG_DONTWAIT | MSG_ERRQUEUE, 0) !== 1) return undefined;
+  errorPlace ??= placeOfErrors();
+  const { memory, message, data } = errorPlace;
+  const { view } = memory;
+  message.clear();
+  message.add(data.pointer, data.length);
+  message.end();
+  message.setName(0, errorPlace.name.pointer, SOCKADDR_BYTES);
+  message.setControl(0, errorPlace.control.pointer, ERROR_CONTROL_BYTES);
+  if (message.receive(fd, MSG_ERRQUEUE) !== 1) return undefined;
+  const [name, control] = [errorPlace.name.at, errorPlace.control.at];
   const words = new Int32Array(4);
   const port = readSockaddr(view, name, words, 0);
   const address = new IpAddress(words[0]!, words[1]!, words[2]!, words[3]!);
-  const end = Math.min(CONTROL, view.getUint32(message + MMSGHDR_CONTROLLEN, true));
+  const end = Math.min(ERROR_CONTROL_BYTES, message.controlLength(0));
   for (let at = 0; at + CMSGHDR_BYTES + ERROR_BYTES <= end; ) {
     const length = view.getUint32(control + at, true);
     if (length < CMSGHDR_BYTES) break;
