@@ -16,24 +16,31 @@ function turns(
 describe("pace", () => {
   test("to an end that acknowledges packet by packet goes little at once, with a rest in between", () => {
     const pace = new Pace();
-    turns(pace, 10, [32, 16, 16], 0.5);
+    const now = turns(pace, 10, [32, 16, 16], 0.5);
     expect(pace.budget).toBe(32);
-    expect(pace.restUs(true)).toBe(200);
+    expect(pace.restUs(now, true)).toBe(256);
+    // A super-frame is more than that: so much longer is the rest.
+    pace.note(now, 46, 0, 0);
+    expect(pace.restUs(now, true)).toBe(368);
+    // The time of the turn itself counts.
+    expect([pace.restUs(now + 0.3, true), pace.restUs(now + 0.36, true), pace.restUs(now + 5, true)]).toEqual([
+      68, 0, 0,
+    ]);
   });
 
   test("what comes packet by packet gathers", () => {
     const pace = new Pace();
-    turns(pace, 300, [0, 2, 2], 0.05);
-    expect(pace.restUs(true)).toBe(200);
+    const now = turns(pace, 300, [0, 2, 2], 0.05);
+    expect(pace.restUs(now, true)).toBe(200);
   });
 
   test("an end that acknowledges super-frames, or sends them, takes all that a turn has, and nothing waits for it", () => {
     const acknowledged = new Pace();
     turns(acknowledged, 20, [138, 3, 3], 0.5);
-    expect([acknowledged.budget, acknowledged.restUs(false)]).toEqual([TURN_PACKETS, 0]);
+    expect([acknowledged.budget, acknowledged.restUs(10, false)]).toEqual([TURN_PACKETS, 0]);
     const sends = new Pace();
     turns(sends, 20, [3, 138, 3], 0.5);
-    expect([sends.budget, sends.restUs(true)]).toEqual([TURN_PACKETS, 0]);
+    expect([sends.budget, sends.restUs(10, true)]).toEqual([TURN_PACKETS, 0]);
   });
 
   test("datagrams one way, which nobody acknowledges, are not held up", () => {
@@ -44,9 +51,9 @@ describe("pace", () => {
 
   test("who asks and waits for the answer gets it at once; what is left over from a small turn waits all the same", () => {
     const pace = new Pace();
-    turns(pace, 600, [1, 1, 1], 0.3);
-    expect(pace.restUs(true)).toBe(0);
-    expect(pace.restUs(false)).toBe(200);
+    const now = turns(pace, 600, [1, 1, 1], 0.3);
+    expect(pace.restUs(now, true)).toBe(0);
+    expect(pace.restUs(now, false)).toBe(200);
   });
 
   test("it is looked at anew after every 256 packets", () => {

@@ -14,8 +14,11 @@
 export const TURN_PACKETS = 256;
 /** To an end that works packet by packet: with what is on the way, it has room for them. */
 const SMALL_TURN = 32;
-/** So long what it sends gathers, in us. With SMALL_TURN it limits nothing that openvpn can do: that is 128 packets a ms. */
-const REST_US = 200;
+/** So long what it sends gathers, and so long each packet to it is given, in ms: it is not limited by that, openvpn takes longer. */
+const GATHER_MS = 0.2;
+const PACKET_MS = 0.008;
+/** A shorter rest is none: falling asleep takes longer. */
+const LEAST_REST_MS = 0.02;
 /** It is looked at anew after so many packets, both ways together. */
 const WINDOW = 256;
 /** Packets that came, of a window, of an end that acknowledges every few; and that are in a run of its, at most. */
@@ -32,12 +35,17 @@ export class Pace {
   #received = 0;
   #runs = 0;
   #since = 0;
+  /** When the last turn began, and the time that it was given. */
+  #turnAt = 0;
+  #turnMs = 0;
 
   /**
    * Notes what a turn has done.
    * @param runs in which what was received came: datagrams that the kernel had joined, or a stream's bytes
    */
   note(now: number, sent: number, received: number, runs: number): void {
+    this.#turnAt = now;
+    this.#turnMs = Math.max(GATHER_MS, sent * PACKET_MS);
     this.#sent += sent;
     this.#received += received;
     this.#runs += runs;
@@ -51,8 +59,15 @@ export class Pace {
     this.#runs = 0;
   }
 
+  /** Whether the other end works packet by packet. */
+  get isSmall(): boolean {
+    return this.budget === SMALL_TURN;
+  }
+
   /** @param isDrained whether the kernel has nothing more to send @returns us until the next turn; 0: at once */
-  restUs(isDrained: boolean): number {
-    return this.budget === SMALL_TURN && (this.#isBusy || !isDrained) ? REST_US : 0;
+  restUs(now: number, isDrained: boolean): number {
+    if (!this.isSmall || !(this.#isBusy || !isDrained)) return 0;
+    const rest = this.#turnAt + this.#turnMs - now;
+    return rest < LEAST_REST_MS ? 0 : Math.round(rest * 1000);
   }
 }

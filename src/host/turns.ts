@@ -9,7 +9,7 @@ import { FailureLog } from "../lib/failure-log.ts";
 import type { Log } from "../lib/log.ts";
 import type { Arena } from "../lib/slab.ts";
 import type { TunDevice } from "../platform/dev/tun.ts";
-import type { Part, Turns } from "../platform/loop.ts";
+import type { Clock, Part, Turns } from "../platform/loop.ts";
 import { Pace, TURN_PACKETS } from "./pace.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -105,8 +105,8 @@ export class HostTurns implements Turns {
     return this.#wasActive && !(end.kernelDrained && end.networkDrained);
   }
 
-  restUs(): number {
-    return this.#wasActive ? this.#pace.restUs(this.#end.kernelDrained) : 0;
+  restUs(clock: Clock): number {
+    return this.#wasActive && this.#pace.isSmall ? this.#pace.restUs(clock(), this.#end.kernelDrained) : 0;
   }
 
   control(now: number): void {

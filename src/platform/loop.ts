@@ -13,7 +13,7 @@ export interface Turns {
   /** When control() wants to be called next, absolute ms. */
   pollAt(): number;
   /** For so many us what comes is to gather before the next turn; 0, and without it: not at all. */
-  restUs?(): number;
+  restUs?(clock: Clock): number;
   /** The end has come. */
   done(): boolean;
   /** An error that a turn threw: our bug or a kernel that said no. The loop goes on. Must not throw. */
@@ -73,7 +73,7 @@ export async function runLoop(turns: Turns, { poller, clock, onReady }: LoopOpti
       turns.failed(now, error, "control");
       await Bun.sleep(FAILURE_PAUSE_MS);
     }
-    const rest = turns.restUs?.() ?? 0;
+    const rest = turns.restUs?.(clock) ?? 0;
     if (now - yielded >= YIELD_EVERY_MS) {
       // Under load the loop never sleeps, so it looks here.
       wait(0);
