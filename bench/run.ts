@@ -24,9 +24,14 @@ import { findWireguard } from "./wireguard.ts";
 /** Benchmarks without a network, each a process of its own: they would share their profiles and heap. */
 const PARTS = ["aead", "data-channel", "turn", "control", "server"];
 
+/** In namespaces of their own, and only when they are named. */
+const WORLDS = ["unix", "kernel-path"];
+
 const USAGE = `usage: npm run bench [-- OPTION...] [PART...]
 
-  PART              only these, which need no network: ${PARTS.join(", ")}
+  PART              only these, which need no network: ${PARTS.join(", ")};
+                    unix: client and server on the kernels of two hosts (--rounds, --seconds and --proto count);
+                    kernel-path: both in one process, whatever else the machine does
 
   --quick           three minutes: one round, 2 s each
   --rounds N        3 where it is not quick
@@ -49,7 +54,7 @@ const OPTIONS = {
   "no-vm": { type: "boolean", default: false },
   "no-parts": { type: "boolean", default: false },
 } as const;
-const { values, number, words } = commandLine(USAGE, OPTIONS, (word) => PARTS.includes(word));
+const { values, number, words } = commandLine(USAGE, OPTIONS, (word) => [...PARTS, ...WORLDS].includes(word));
 const { cipher, quick, proto: protocol } = values;
 if (protocol !== "udp" && protocol !== "tcp") {
   console.error(`bench: --proto ${protocol}: udp and tcp are`);
@@ -152,7 +157,12 @@ async function report(): Promise<void> {
 async function runParts(names: readonly string[]): Promise<boolean> {
   let isGood = true;
   for (const name of names) {
-    const { code, out } = await run([process.execPath, join(ROOT, `bench/${name}.bench.ts`)], 300);
+    const given = (["rounds", "seconds", "proto"] as const).flatMap((option) => {
+      const value = values[option];
+      return name === "unix" && value !== undefined ? [`--${option}`, value] : [];
+    });
+    const argv = [process.execPath, join(ROOT, `bench/${name}.bench.ts`), ...given];
+    const { code, out } = await run(argv, WORLDS.includes(name) ? 3600 : 300);
     if (code !== 0) isGood = false;
     console.log(`\n${name}\n${out.trimEnd()}`);
   }

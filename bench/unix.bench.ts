@@ -3,7 +3,6 @@
  * the processor seconds of either end, alternating within one run. `npm run bench -- unix`, or
  * `bun bench/unix.bench.ts [--rounds N] [--seconds N] [--proto tcp] [--only CLIENT/SERVER,...] [--json]`.
  */
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { commandLine } from "../scripts/command-line.ts";
 import { iperfTcp, type Route, type Way } from "../test/support/world/iperf.ts";
@@ -11,9 +10,9 @@ import { OPENVPN } from "../test/support/world/openvpn-binary.ts";
 import { becomePrivileged } from "../test/support/world/privilege.ts";
 import { type Daemon, PATIENCE } from "../test/support/world/process.ts";
 import { cpuSeconds, morgana } from "../test/support/world/router.ts";
-import { asHost } from "../test/support/world/unix-client.ts";
-import { SERVER, TUNNEL, World } from "../test/support/world/world.ts";
+import { TUNNEL } from "../test/support/world/world.ts";
 import { median } from "./report.ts";
+import { twoHosts, writeEnds } from "./unix-ends.ts";
 
 const USAGE = `usage: npm run bench -- unix
 
@@ -30,8 +29,8 @@ const { values, number, refuse } = commandLine(USAGE, {
   only: { type: "string" },
   json: { type: "boolean", default: false },
 });
-const { proto } = values;
-if (proto !== "udp" && proto !== "tcp") refuse(`--proto ${proto}: udp and tcp are`);
+const proto =
+  values.proto === "udp" || values.proto === "tcp" ? values.proto : refuse(`--proto ${values.proto}: udp and tcp are`);
 const [rounds, seconds] = [number("rounds", 1) ?? 3, number("seconds", 1) ?? 3];
 /** Of each way before anything is measured: the just-in-time compiler works meanwhile. */
 const WARM_UP_SECONDS = 2;
@@ -71,11 +70,10 @@ const TITLES: Readonly<Record<keyof Round, string>> = {
   fullDown: "client's socket full, packets/MB",
 };
 
-const world = await World.create({ wan: "cable" });
+const world = await twoHosts();
 const results = new Map(pairs.map((pair) => [pair, [] as Round[]]));
 let failed = false;
 try {
-  await asHost(world);
   for (let round = 0; round < rounds; round++)
     for (let place = 0; place < pairs.length; place++) {
       const pair = pairs[(round + place) % pairs.length]!;
@@ -132,20 +130,7 @@ async function measure(pair: string): Promise<Round> {
 }
 
 async function startServer(program: Program): Promise<Daemon> {
-  const file = join(world.dir, "server.conf");
-  const lines = [
-    ...["dev tun-s", "dev-type tun", `proto ${proto === "tcp" ? "tcp-server" : "udp"}`, "port 1194", `local ${SERVER}`],
-    ...[
-      "server 10.8.0.0 255.255.255.0",
-      "topology subnet",
-      "ca ca.crt",
-      "cert server.crt",
-      "key server.key",
-      "dh none",
-    ],
-    ...["tls-crypt static.key", "keepalive 10 60", "data-ciphers AES-256-GCM"],
-  ];
-  writeFileSync(file, `${lines.join("\n")}\n`);
+  const { server: file } = writeEnds(world, proto);
   const argv =
     program === "openvpn"
       ? [OPENVPN, "--cd", world.dir, "--config", file]
@@ -154,10 +139,7 @@ async function startServer(program: Program): Promise<Daemon> {
 }
 
 async function startClient(program: Program): Promise<Daemon> {
-  const file = join(world.dir, "client.conf");
-  const lines = [`proto ${proto === "tcp" ? "tcp-client" : "udp"}`];
-  const text = world.profile({ remotes: [SERVER], password: false, lines });
-  writeFileSync(file, text.replace("dev tun\r", "dev tun-c\r\ndev-type tun\r"));
+  const { client: file } = writeEnds(world, proto);
   const argv =
     program === "openvpn"
       ? [OPENVPN, "--config", file]

@@ -109,6 +109,44 @@ export const HOST = [
     "",
     "that a server answers from the address that it was asked at",
   ]),
+  ...mutationsOf(
+    "host/turns.ts",
+    [
+      "if (now >= this.#leaveBy) this.#done = true;",
+      "if (false as boolean) this.#done = true;",
+      "the end of a host's goodbye that fails",
+    ],
+    ["(end.left || now >= this.#leaveBy)", "end.left", "the bound on a host's goodbye"],
+    [
+      'else if (during === "control") this.#end.giveUp(now);',
+      "",
+      "that a host's end which fails at every turn is let go of",
+    ],
+    ["if (!this.#isLeaving) this.#end.reload(now);", "this.#end.reload(now);", "that no host reloads while it leaves"],
+  ),
+  ...mutationsOf(
+    "host/pace.ts",
+    [
+      "this.budget = isSingle ? SMALL_TURN : TURN_PACKETS;",
+      "this.budget = TURN_PACKETS;",
+      "that an end that works packet by packet gets little at once",
+    ],
+    [
+      "this.#received < LONGEST_RUN * this.#runs",
+      "this.#runs > 0",
+      "that an end which sends runs gets all that there is",
+    ],
+    [
+      "this.#isBusy = now - this.#since <= BUSY_MS;",
+      "this.#isBusy = true;",
+      "that who waits for an answer gets it at once",
+    ],
+  ),
+  ...mutationsOf("host/server-ports.ts", [
+    "      this.#free.push(seat);\n",
+    "",
+    "that a port which is opened again has the memory of the one before",
+  ]),
   ...mutationsOf("host/resolver.ts", [
     "if (this.#answer === undefined && now >= wanted.by)",
     "if (false as boolean)",
