@@ -25,18 +25,17 @@ import { IpAddress, wordsOf } from "../lib/ip.ts";
 import { type Random, randomBelow } from "../lib/random.ts";
 import type { Slab } from "../lib/slab.ts";
 import { Drop, type DropCode } from "./drop.ts";
-import { type IcmpError, IPV4, IPV6 } from "./family.ts";
-import type { EthernetInterface, Interface, TunnelInterface } from "./interface.ts";
-import type { Ip4 } from "./ip4/deliver.ts";
-import type { Ip6 } from "./ip6/deliver.ts";
+import { IPV4, IPV6 } from "./family.ts";
+import type { EthernetInterface, TunnelInterface } from "./interface.ts";
 import type { Nat } from "./nat/nat.ts";
 import { clampTo, complete, isSyn, largestTcp, superHeaderLen } from "./offload/form.ts";
 import { segmentCount } from "./offload/split.ts";
 import type { Packet } from "./packet.ts";
 import { Peers } from "./peers.ts";
+import { RouterErrors } from "./router/errors.ts";
 import { Half, Translation } from "./router/half.ts";
 import { outsideAddress } from "./router/outside-address.ts";
-import { HELD, LAN, NOWHERE, type Passage, SIDES, Side, TUNNEL, WAN } from "./router/side.ts";
+import { HELD, ipOf, LAN, NOWHERE, type Passage, SIDES, Side, TUNNEL, WAN } from "./router/side.ts";
 import type { RefusedNetwork, RouterPeer, RouterTunnel } from "./router/tunnel.ts";
 
 export type { Side } from "./router/side.ts";
@@ -89,6 +88,7 @@ export class Router implements Passage {
   /** By index. */
   readonly #sides: readonly (Side | undefined)[];
   readonly #peers = new Peers<RouterPeer>();
+  readonly #errors: RouterErrors;
   #open: RouterTunnel | undefined = undefined;
   /** Bytes of the largest TCP packet over IPv4 that crosses the tunnel. */
   #most = LEAST_MTU;
@@ -112,7 +112,7 @@ export class Router implements Passage {
       this.lan.ownSourcesOnly = true;
       this.#translate({ nat, nat6 }, this.lan, this.tunnel);
       if (typeof lanAccess === "object") this.#translate(lanAccess, this.tunnel, this.lan);
-      lan.link.onUndeliverable = (now, packet, isV6) => this.#undeliverable(now, LAN, packet, isV6);
+      lan.link.onUndeliverable = (now, packet, isV6) => this.#errors.undeliverable(now, LAN, packet, isV6);
       lan.onAddress = () => this.#rebuild();
     }
     if (internet !== undefined) {
@@ -120,10 +120,11 @@ export class Router implements Passage {
       this.wan = new Side(this, WAN, wan, Drop.WanForeignSource, Drop.WanNotAsked);
       this.tunnel.exit = this.wan;
       this.#translate(internet, this.tunnel, this.wan);
-      wan.link.onUndeliverable = (now, packet, isV6) => this.#undeliverable(now, WAN, packet, isV6);
+      wan.link.onUndeliverable = (now, packet, isV6) => this.#errors.undeliverable(now, WAN, packet, isV6);
       wan.onAddress = () => this.#takeAddresses(WAN);
     }
     this.#sides = [this.lan, this.tunnel, this.wan];
+    this.#errors = new RouterErrors(slab, this.#ipv4, this.#ipv6, this.#sides);
     this.sides = this.#sides.filter((side) => side !== undefined);
     this.#takeAddresses(WAN);
     this.#rebuild();
@@ -203,7 +204,7 @@ export class Router implements Passage {
       if (p.proto === family.icmp && routes.lookup(d, p.at + family.srcAt) >= 0) return Drop.WanForeignSource;
     }
     if (family.hopLimit(d, p.at) <= 1) {
-      this.#tell(now, from, family.errors.expired, 0, p, inward);
+      this.#errors.tell(now, from, family.errors.expired, 0, p, inward);
       return family.expired;
     }
     let route = -1;
@@ -216,11 +217,11 @@ export class Router implements Passage {
       const { exit } = from;
       if (route < 0 && exit !== undefined && half.translations[exit.index]?.nat.hasAddress === true) {
         to = exit;
-        neighbour = ipOf(to.face, p).output.onward(now, dst);
-        if (neighbour < 0) return this.#refuse(now, from, half, -neighbour as DropCode, p);
+        neighbour = ipOf(to, p).output.onward(now, dst);
+        if (neighbour < 0) return this.#errors.refuse(now, from, half, -neighbour as DropCode, p);
       } else {
         const refusal = this.#refusal(from, half, route);
-        if (refusal !== Drop.None) return this.#refuse(now, from, half, refusal, p);
+        if (refusal !== Drop.None) return this.#errors.refuse(now, from, half, refusal, p);
         to = this.#sides[routes.side[route]!]!;
         neighbour = routes.neighbour[route]!;
         if (to === from && neighbour === p.neighbour) return Drop.PeerToItself;
@@ -236,19 +237,19 @@ export class Router implements Passage {
     const headerLen = isSuper ? superHeaderLen(d, p, isTcpSuper) : complete(d, p);
     if (headerLen < 0) return -headerLen as DropCode;
     if ((outward !== undefined || beside) && p.isFragment) {
-      const drop = ipOf(from.face, p).reassemble(now, p);
+      const drop = ipOf(from, p).reassemble(now, p);
       if (drop !== Drop.None) return drop;
       if (p.isFragment) {
         from.counters.bump(HELD);
         return Drop.None;
       }
     }
-    const { output } = ipOf(to.face, p);
+    const { output } = ipOf(to, p);
     const whole = output.mtuFor(p);
     let size = isSuper ? Math.max(1, Math.min(p.gsoSize, p.len - headerLen)) : p.len;
     if (headerLen + size > whole) {
       const { mtu } = output;
-      if (!family.mayFragment(d, p, mtu)) return this.#tooBig(now, from, half, mtu, p, inward);
+      if (!family.mayFragment(d, p, mtu)) return this.#errors.tooBig(now, from, half, mtu, p, inward);
       if (isTcpSuper) size = mtu - headerLen; // smaller segments do what fragments would
       if (size <= 0) return Drop.GsoMalformed;
     }
@@ -281,7 +282,7 @@ export class Router implements Passage {
       // Its sender knows it by the addresses that it came with.
       if (inward !== undefined) inward.nat.undoInbound(p);
       if (outward !== undefined) outward.nat.undoOutbound(p);
-      this.#tell(now, from, family.errors.unreachable, 0, p, inward);
+      this.#errors.tell(now, from, family.errors.unreachable, 0, p, inward);
     } else if (drop === Drop.None) {
       from.countSent(to);
     }
@@ -327,64 +328,6 @@ export class Router implements Passage {
     const refusal = routes.refusal[route]!;
     if (refusal !== Drop.None) return refusal as DropCode;
     return policy[from.index * SIDES + routes.side[route]!]! as DropCode;
-  }
-
-  /** Tells the sender of a refusal that it should know of. */
-  #refuse(now: number, from: Side, { family }: Half, drop: DropCode, p: Packet): DropCode {
-    const { errors } = family;
-    if (drop === Drop.NoRoute || drop === Drop.TunnelClosed || drop === Drop.NotConfigured)
-      this.#tell(now, from, errors.noRoute, 0, p, undefined);
-    else if (drop === Drop.NeighborUnreachable) this.#tell(now, from, errors.unreachable, 0, p, undefined);
-    else if (isProhibited(drop)) this.#tell(now, from, errors.prohibited, 0, p, undefined);
-    return drop;
-  }
-
-  /**
-   * Tells the sender. Outside of a client's translator, and on the WAN, only what belongs to a mapping is answered: nobody there
-   * is to learn more of us.
-   */
-  #tell(now: number, from: Side, error: IcmpError, rest: number, p: Packet, inward: Translation | undefined): void {
-    const source = ipOf(from.face, p);
-    const isDiscreet = source.isTranslated || from.index === WAN;
-    const isMapped = isDiscreet && inward?.nat.isExpected(now, p) === true;
-    if (isMapped || !isDiscreet) source.sendError(now, error[0], error[1], rest, p, isMapped);
-  }
-
-  /** A packet has waited for a host that does not answer: its sender is told (RFC 1812 4.3.3.1, RFC 4861 7.2.2), unless that was this host. */
-  #undeliverable(now: number, index: number, packet: Uint8Array, isV6: boolean): void {
-    const { translations, routes, family } = isV6 ? this.#ipv6 : this.#ipv4;
-    const side = this.#sides[index]!;
-    const outward = translations[index];
-    const inward = translations[TUNNEL];
-    (isV6 ? side.face.v6 : side.face.v4).withKept(packet, (p) => {
-      const d = this.#slab.view;
-      let isMapped = false;
-      if (family.hasTransport(d, p)) {
-        outward?.nat.undoKeptOutbound(now, p);
-        isMapped = inward?.inside === side && inward.nat.undoKeptInbound(now, p);
-      }
-      const back = routes.lookup(d, p.at + family.srcAt);
-      const from = back < 0 || routes.refusal[back] !== Drop.None ? undefined : this.#sides[routes.side[back]!];
-      if (from === undefined) return;
-      const source = ipOf(from.face, p);
-      p.neighbour = source.output.onLink(now, p.at + family.srcAt);
-      const [type, code] = family.errors.unreachable;
-      if (isMapped || !source.isTranslated) source.sendError(now, type, code, 0, p);
-    });
-  }
-
-  #tooBig(
-    now: number,
-    from: Side,
-    { family }: Half,
-    mtu: number,
-    p: Packet,
-    inward: Translation | undefined,
-  ): DropCode {
-    const { tooBig } = family.errors;
-    if (from.index === WAN) this.#tell(now, from, tooBig, mtu, p, inward);
-    else ipOf(from.face, p).sendError(now, tooBig[0], tooBig[1], mtu, p);
-    return Drop.TooBig;
   }
 
   /** Bytes of the largest TCP packet over IPv4 between two sides, and between the peers of those that are the tunnel. */
@@ -472,10 +415,3 @@ export class Router implements Passage {
     return refused;
   }
 }
-
-/** What an interface has for the packet's family. */
-const ipOf = ({ v4, v6 }: Interface, p: Packet): Ip4 | Ip6 => (p.isV6 ? v6 : v4);
-
-/** Whether a refusal is one by policy, which its sender should know of (RFC 1812 5.3.9). */
-const isProhibited = (drop: DropCode): boolean =>
-  drop === Drop.LanClosed || drop === Drop.PeerToPeer || drop === Drop.WanAddress;

@@ -3,6 +3,8 @@ import { Counters } from "../../lib/counters.ts";
 import { Drop, type DropCode, type DropName, dropCounters } from "../drop.ts";
 import type { Forwarder } from "../forwarder.ts";
 import type { Interface } from "../interface.ts";
+import type { Ip4 } from "../ip4/deliver.ts";
+import type { Ip6 } from "../ip6/deliver.ts";
 import type { Packet } from "../packet.ts";
 
 /** Indexes of the sides. */
@@ -19,6 +21,9 @@ export const HELD = 1;
 export const ARRIVED = 2;
 export const BACK = 3;
 export const SENT = 4;
+
+/** What a side's interface has for the packet's family. */
+export const ipOf = ({ face }: Side, p: Packet): Ip4 | Ip6 => (p.isV6 ? face.v6 : face.v4);
 
 /** What a side asks the router. */
 export interface Passage {

@@ -3,6 +3,24 @@ import { mutationsOf } from "../mutation.ts";
 
 export const ROUTER = [
   ...mutationsOf(
+    "netstack/router/errors.ts",
+    [
+      "if (isMapped || !isDiscreet) source.sendError(",
+      "source.sendError(",
+      "that nobody on a translator's outside is told of what belongs to no mapping",
+    ],
+    [
+      "const isDiscreet = source.isTranslated || from.index === WAN;",
+      "const isDiscreet = source.isTranslated;",
+      "that on the WAN what belongs to a mapping is told, however far its sender is",
+    ],
+    [
+      "if (from.index === WAN) this.tell(now, from, tooBig, mtu, p, inward);",
+      "if (from.index === WAN) ipOf(from, p).sendError(now, tooBig[0], tooBig[1], mtu, p, true);",
+      "that on the WAN nobody is told of an MTU but for a mapping",
+    ],
+  ),
+  ...mutationsOf(
     "netstack/router.ts",
     [
       "const isHidden = (half: Half): boolean => this.#isClosedToLan || isLanTranslated(half);",
@@ -23,7 +41,7 @@ export const ROUTER = [
     ["if (family.hopLimit(d, p.at) <= 1) {", "if (false as boolean) {", "the end of a packet's TTL"],
     ["    family.countHop(d, p.at);\n", "", "TTL - 1 of a packet"],
     [
-      "if (refusal !== Drop.None) return this.#refuse(now, from, half, refusal, p);",
+      "if (refusal !== Drop.None) return this.#errors.refuse(now, from, half, refusal, p);",
       "",
       "what the matrix and the routes refuse",
     ],
@@ -39,7 +57,7 @@ export const ROUTER = [
       "that the LAN's broadcast is not reached from elsewhere",
     ],
     [
-      "if (!family.mayFragment(d, p, mtu)) return this.#tooBig(now, from, half, mtu, p, inward);",
+      "if (!family.mayFragment(d, p, mtu)) return this.#errors.tooBig(now, from, half, mtu, p, inward);",
       "",
       "fragmentation needed",
     ],
@@ -79,12 +97,7 @@ export const ROUTER = [
       "that a super-frame out of the tunnel is translated",
     ],
     [
-      "if (isMapped || !isDiscreet) source.sendError(",
-      "source.sendError(",
-      "that nobody on a translator's outside is told of what belongs to no mapping",
-    ],
-    [
-      "lan.link.onUndeliverable = (now, packet, isV6) => this.#undeliverable(now, LAN, packet, isV6);\n",
+      "lan.link.onUndeliverable = (now, packet, isV6) => this.#errors.undeliverable(now, LAN, packet, isV6);\n",
       "",
       "that who has waited for a host in vain is told (RFC 4861 7.2.2)",
     ],
@@ -105,17 +118,7 @@ export const ROUTER = [
       "that no error from the WAN seems to be the LAN's or a peer's",
     ],
     [
-      "const isDiscreet = source.isTranslated || from.index === WAN;",
-      "const isDiscreet = source.isTranslated;",
-      "that on the WAN what belongs to a mapping is told, however far its sender is",
-    ],
-    [
-      "if (from.index === WAN) this.#tell(now, from, tooBig, mtu, p, inward);",
-      "if (from.index === WAN) ipOf(from.face, p).sendError(now, tooBig[0], tooBig[1], mtu, p, true);",
-      "that on the WAN nobody is told of an MTU but for a mapping",
-    ],
-    [
-      "wan.link.onUndeliverable = (now, packet, isV6) => this.#undeliverable(now, WAN, packet, isV6);\n",
+      "wan.link.onUndeliverable = (now, packet, isV6) => this.#errors.undeliverable(now, WAN, packet, isV6);\n",
       "",
       "that a peer is told that the WAN's gateway does not answer",
     ],
