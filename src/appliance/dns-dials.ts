@@ -5,7 +5,7 @@
  * The ids on a connection are numbers of its own: who asks has chosen by chance, and two may have chosen the same.
  */
 import { formatEndpoint } from "../lib/endpoint.ts";
-import type { Dial } from "../netstack/dns/asking.ts";
+import type { Dial } from "../netstack/dns/dials.ts";
 import { DnsStream } from "../netstack/dns/stream.ts";
 import type { DnsTls } from "../netstack/dns/upstreams.ts";
 import { CONNECTED, type Connection, ENDED, FINISHED } from "../netstack/tcp/connection.ts";

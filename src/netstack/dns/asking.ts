@@ -25,19 +25,11 @@ import {
   isLetter,
 } from "../wire/dns-message.ts";
 import { AnswerView } from "./answer.ts";
+import { type Dial, Dials } from "./dials.ts";
 import { Dns, type DnsCode, type DnsName } from "./forwarder-counters.ts";
 import type { Attempt, Flight, InFlight } from "./in-flight.ts";
 import { EDNS_SIZE, KEY_AD, KEY_CD, KEY_DO, KEY_RD } from "./query.ts";
-import { type DnsTls, nextUpstream, type Upstream } from "./upstreams.ts";
-
-/** A question for a server by TCP. What comes of it is told to handleMessage() or handleDialEnd(). */
-export interface Dial {
-  readonly id: number;
-  readonly server: Endpoint;
-  /** undefined: in the clear. */
-  readonly tls: DnsTls | undefined;
-  readonly question: Uint8Array;
-}
+import { nextUpstream, type Upstream } from "./upstreams.ts";
 
 export type ServerEvent = { readonly kind: "server-down" | "server-up"; readonly server: string };
 
@@ -74,8 +66,7 @@ export class Asking implements UdpService {
   readonly #answer = new AnswerView();
   readonly #attempts = new Map<number, Attempt>();
   #transmits: Datagram[] = [];
-  #dials: Dial[] = [];
-  #hangUps: number[] = [];
+  readonly #dials = new Dials();
   #lastSocket = 0;
   #nextAt = NEVER;
   readonly #pool = new Uint8Array(RANDOM_POOL);
@@ -90,7 +81,7 @@ export class Asking implements UdpService {
 
   /** Whether pollTransmit(), pollDial() or pollHangUp() has something. */
   get hasWork(): boolean {
-    return this.#transmits.length > 0 || this.#dials.length > 0 || this.#hangUps.length > 0;
+    return this.#transmits.length > 0 || !this.#dials.isEmpty;
   }
 
   /** Asks the first server for a flight, which is among the flights. */
@@ -109,12 +100,12 @@ export class Asking implements UdpService {
 
   /** A question to put to a server by TCP, or undefined. */
   pollDial(): Dial | undefined {
-    return this.#dials.shift();
+    return this.#dials.poll();
   }
 
   /** The number of a dial that nobody needs any more, or undefined. */
   pollHangUp(): number | undefined {
-    return this.#hangUps.shift();
+    return this.#dials.pollHangUp();
   }
 
   pollAt(): number {
@@ -271,7 +262,7 @@ export class Asking implements UdpService {
     flight.attemptEndsAt = Math.min(now + (isDialed ? DIAL_TIMEOUT : upstream.timeout), flight.endsAt);
     this.#due(flight);
     this.#attempts.set(socket, attempt);
-    if (isDialed) this.#dials.push({ id: socket, server, tls, question: sent });
+    if (isDialed) this.#dials.add({ id: socket, server, tls, question: sent });
     else {
       this.sockets.set(socket, 0);
       this.#transmits.push({ socket, peer: server, payload: sent });
@@ -315,12 +306,7 @@ export class Asking implements UdpService {
 
   #close({ socket, isDialed }: Attempt): void {
     if (!this.#attempts.delete(socket)) return;
-    if (isDialed) {
-      const unsent = this.#dials.findIndex(({ id }) => id === socket);
-      if (unsent >= 0) this.#dials.splice(unsent, 1);
-      else this.#hangUps.push(socket);
-      return;
-    }
+    if (isDialed) return this.#dials.withdraw(socket);
     this.sockets.delete(socket);
     const unsent = this.#transmits.findIndex((datagram) => datagram.socket === socket);
     if (unsent >= 0) this.#transmits.splice(unsent, 1);

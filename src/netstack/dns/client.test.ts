@@ -3,9 +3,9 @@ import fc from "fast-check";
 import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { DNS_A } from "../wire/dns.ts";
-import type { Dial } from "./asking.ts";
 import { DnsCache } from "./cache.ts";
 import { DnsClient, type DnsEvent } from "./client.ts";
+import type { Dial } from "./dials.ts";
 
 const ip = (text: string): IpAddress => parseIpv4(text) as IpAddress;
 const S1 = ip("10.0.0.1");

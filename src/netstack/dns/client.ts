@@ -25,8 +25,8 @@ import {
   RCODE_OK,
   RCODE_REFUSED,
 } from "../wire/dns.ts";
-import type { Dial } from "./asking.ts";
 import { DnsCache } from "./cache.ts";
+import { type Dial, Dials } from "./dials.ts";
 import { ENDS, type Outcome, STEPS } from "./outcome.ts";
 
 /**
@@ -134,8 +134,7 @@ export class DnsClient implements UdpService {
   readonly #queries = new Map<number, Query>();
   readonly #transmits: Datagram[] = [];
   readonly #events: DnsEvent[] = [];
-  #dials: Dial[] = [];
-  #hangUps: number[] = [];
+  readonly #dials = new Dials();
   #lastDial = 0;
   #servers: readonly IpAddress[] = [];
   #lastId = 0;
@@ -186,12 +185,8 @@ export class DnsClient implements UdpService {
   /** Forgets a query; no event follows. */
   cancel(id: number): void {
     const query = this.#queries.get(id);
-    for (const { dial } of [...(query?.a.sent ?? []), ...(query?.aaaa.sent ?? [])]) {
-      if (dial === 0) continue;
-      const unsent = this.#dials.findIndex((d) => d.id === dial);
-      if (unsent >= 0) this.#dials.splice(unsent, 1);
-      else this.#hangUps.push(dial);
-    }
+    for (const { dial } of [...(query?.a.sent ?? []), ...(query?.aaaa.sent ?? [])])
+      if (dial !== 0) this.#dials.withdraw(dial);
     this.#queries.delete(id);
     this.sockets.delete(id);
     for (let i = this.#transmits.length - 1; i >= 0; i--) {
@@ -267,12 +262,12 @@ export class DnsClient implements UdpService {
 
   /** A question to put to a server by TCP, or undefined. */
   pollDial(): Dial | undefined {
-    return this.#dials.shift();
+    return this.#dials.poll();
   }
 
   /** The number of a dial that nobody needs any more, or undefined. */
   pollHangUp(): number | undefined {
-    return this.#hangUps.shift();
+    return this.#dials.pollHangUp();
   }
 
   pollEvent(): DnsEvent | undefined {
@@ -304,7 +299,7 @@ export class DnsClient implements UdpService {
     part.sent.push({ wireId, server, dial });
     const question = dnsQuery(wireId, query.name, part.type, part.edns);
     const peer = { address: server, port: DNS_PORT };
-    if (isDialed) this.#dials.push({ id: dial, server: peer, tls: undefined, question });
+    if (isDialed) this.#dials.add({ id: dial, server: peer, tls: undefined, question });
     else this.#transmits.push({ socket: query.id, peer, payload: question });
   }
 

@@ -367,7 +367,7 @@ export const SERVICES = [
       "",
       "that a server has time to answer by TCP",
     ],
-    ["      else this.#hangUps.push(dial);\n", "", "that a question by TCP ends with its query"],
+    ["this.#dials.withdraw(dial);", "void dial;", "that a question by TCP ends with its query"],
     ["} else if (this.#queries.size >= MAX_QUERIES) {", "} else if (false as boolean) {", "the bound on DNS queries"],
     ["addresses.slice(0, MAX_ADDRESSES)", "addresses", "the bound on addresses of a name"],
     [
