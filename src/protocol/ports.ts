@@ -104,24 +104,30 @@ export interface ControlPrimitives {
 
 export type TlsVersion = "1.0" | "1.1" | "1.2" | "1.3";
 
-export interface TlsParameters {
-  readonly isServer: boolean;
-  /** Of a server: whether a client must show a certificate (man openvpn, --verify-client-cert). A client always wants one. */
-  readonly clientCert: "require" | "optional" | "none";
+/** What a configuration says of TLS, and a context is made of. */
+export interface TlsSettings {
   readonly ca: Material | undefined;
   readonly cert: Material | undefined;
   readonly key: Material | undefined;
   readonly extraCerts: Material | undefined;
   readonly pkcs12: Material | undefined;
+  /** Pass phrase of the key or the PKCS #12 file (askpass FILE). */
   readonly passphrase: string | undefined;
   readonly crl: Material | undefined;
   readonly minVersion: TlsVersion;
   readonly maxVersion: TlsVersion;
+  /** tls-cipher as written (OpenSSL names, or IANA names with dashes), for TLS 1.2. */
   readonly cipherList: string | undefined;
   readonly cipherSuites: string | undefined;
   readonly groups: string | undefined;
   /** What is too weak to be accepted (man openvpn, --tls-cert-profile). */
   readonly certProfile: "insecure" | "legacy" | "preferred" | "suiteb";
+}
+
+export interface TlsParameters extends TlsSettings {
+  readonly isServer: boolean;
+  /** Of a server: whether a client must show a certificate (man openvpn, --verify-client-cert). A client always wants one. */
+  readonly clientCert: "require" | "optional" | "none";
   /** false only with peer-fingerprint and no ca: the chain is then not checked, the fingerprint is. */
   readonly verifyChain: boolean;
 }

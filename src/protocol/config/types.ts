@@ -1,5 +1,5 @@
 import type { CompressionForm } from "../data/compression.ts";
-import type { CbcName, CipherName, TlsParameters, TlsVersion } from "../ports.ts";
+import type { CbcName, CipherName, TlsSettings } from "../ports.ts";
 import type { ListenConfig, ServerPart } from "./server-types.ts";
 
 /**
@@ -96,24 +96,9 @@ export type ControlWrap =
       readonly material: Material;
     };
 
-export interface TlsConfig {
-  readonly ca: Material | undefined;
-  readonly cert: Material | undefined;
-  readonly key: Material | undefined;
-  readonly extraCerts: Material | undefined;
-  readonly pkcs12: Material | undefined;
-  /** Pass phrase of the key or the PKCS #12 file (askpass FILE). */
-  readonly passphrase: string | undefined;
-  /** The file that it comes from, as written; askpass has no block form. */
+export interface TlsConfig extends TlsSettings {
+  /** The file that the pass phrase comes from, as written; askpass has no block form. */
   readonly passphraseFile: string | undefined;
-  readonly crl: Material | undefined;
-  readonly minVersion: TlsVersion;
-  readonly maxVersion: TlsVersion;
-  /** tls-cipher as written (OpenSSL names, or IANA names with dashes), for TLS 1.2. */
-  readonly cipherList: string | undefined;
-  readonly cipherSuites: string | undefined;
-  readonly groups: string | undefined;
-  readonly certProfile: TlsParameters["certProfile"];
   /** Where the settings (tls-cipher, tls-version-min, ...) stand, by directive; what is not written is not there. */
   readonly origins: Readonly<Record<string, Origin>>;
 }
