@@ -1,6 +1,6 @@
 /**
  * Profiles by seed, mutated and made anew of lines: each gives a configuration or problems, never an exception, in bounded time,
- * and what is accepted reads back from what `check` prints as the same. `MUTATED=10000 SEED=7 bun test test/configs/mutated.test.ts`
+ * and what is accepted reads back from what `check` prints as the same. `MUTATED=100000 SEED=7 bun test test/configs/mutated.test.ts`
  */
 import "reflect-metadata";
 import { expect, test } from "bun:test";
@@ -15,7 +15,9 @@ import { parseConfig } from "../../src/protocol/config/parse.ts";
 import type { Config, ConfigResult } from "../../src/protocol/config/types.ts";
 import { decodeUtf8 } from "../../src/protocol/config/utf8.ts";
 
-const COUNT = Number(process.env["MUTATED"] ?? 500);
+const MUTATED = Number(process.env["MUTATED"] ?? 10_000);
+/** Made of lines, which costs more. */
+const COUNT = Math.ceil(MUTATED / 20);
 const SEED = Number(process.env["SEED"] ?? 1);
 /** Of the processor, for one profile; the largest one has a second (bounds.test.ts). */
 const MAX_MS = 500;
@@ -63,9 +65,9 @@ function judge(text: string | Uint8Array): boolean {
 
 const pick = <T>(random: Random, list: readonly T[]): T => list[randomBelow(random, list.length)] as T;
 
-test(`${COUNT} mutated profiles: a configuration or problems, never an exception`, () => {
+test(`${MUTATED} mutated profiles: a configuration or problems, never an exception`, () => {
   const random = seededRandom(SEED);
-  for (let i = 0; i < COUNT; i++) judge(mutate(random, profiles));
+  for (let i = 0; i < MUTATED; i++) judge(mutate(random, profiles));
 }, 600_000);
 
 /** Lines with which a profile can be accepted, each for itself; those of one row say one thing. */
