@@ -111,7 +111,15 @@ export class HostClient implements HostEnd {
     hostChanges.takeOver(killSwitch);
     this.#network.takeOver(killSwitch);
     const changed = (_now: number, tunnel: OpenTunnel | undefined): void => this.#changed(tunnel);
-    this.side = new KernelTun({ device, network: this.#network, memory, changed });
+    let bit = poller.add(device.fd);
+    this.side = new KernelTun({
+      ...{ device, network: this.#network, memory, changed },
+      isHeld: () => this.#links.isFull,
+      watch: (isWatched) => {
+        if (isWatched) bit = poller.add(device.fd);
+        else poller.remove(bit);
+      },
+    });
     this.#links = new HostLinks({
       memory,
       poller,
@@ -124,7 +132,6 @@ export class HostClient implements HostEnd {
     this.#decompressors = findDecompressors(memory, memory.pointer);
     this.#config = config;
     this.#history = new DialHistory(config, systemRandom);
-    poller.add(device.fd);
     poller.add(this.#monitor.fd);
   }
 
@@ -142,11 +149,13 @@ export class HostClient implements HostEnd {
   }
 
   fromNetwork(now: number, budget: number): number {
-    return this.#links.receive(now, budget);
+    const count = this.#links.receive(now, budget);
+    this.side.look();
+    return count;
   }
 
   get kernelDrained(): boolean {
-    return this.#options.device.drained;
+    return this.side.drained;
   }
 
   get networkDrained(): boolean {

@@ -13,6 +13,8 @@ interface Bed {
   /** What was handed to the kernel. */
   readonly written: number[];
   readonly changes: (OpenTunnel | undefined)[];
+  /** Whether what was sent waits still; and each time that the loop was told to wake up for the kernel's packets, or not to. */
+  readonly held: { is: boolean; readonly watched: boolean[] };
 }
 
 /** A device with three packets at each look. @param problem of the network with every tunnel */
@@ -29,9 +31,13 @@ function bed(problem?: string): Bed {
       return batch.count;
     },
     send: (batch: Batch): void => void written.push(batch.count),
+    drained: false,
   };
+  const held = { is: false, watched: [] as boolean[] };
   const changed = (_now: number, tunnel: OpenTunnel | undefined): void => void changes.push(tunnel);
-  return { side: new KernelTun({ device, network: { open: () => problem }, memory, changed }), written, changes };
+  const waits = { isHeld: () => held.is, watch: (isWatched: boolean) => void held.watched.push(isWatched) };
+  const side = new KernelTun({ device, network: { open: () => problem }, memory, changed, ...waits });
+  return { side, written, changes, held };
 }
 
 function tunnel(sent: number[] = []): OpenTunnel {
@@ -52,6 +58,18 @@ test("packets of the kernel while there is no tunnel go nowhere, and are counted
   side.down(0);
   side.receive(0, 256);
   expect([sent, side.drops.snapshot()]).toEqual([[3], { "tunnel-closed": 6 }]);
+});
+
+test("while what was sent waits, the kernel's packets stay where they are, and wake nobody", () => {
+  const { side, held } = bed();
+  const sent: number[] = [];
+  side.up(0, tunnel(sent));
+  held.is = true;
+  expect([side.receive(0, 256), side.receive(0, 256), side.drained]).toEqual([0, 0, true]);
+  held.is = false;
+  expect(side.look()).toBe(true);
+  expect([side.drained, side.receive(0, 256)]).toEqual([false, 3]);
+  expect([sent, held.watched, side.drops.snapshot()]).toEqual([[3], [false, true], {}]);
 });
 
 test("a tunnel that the kernel does not take is none", () => {

@@ -23,10 +23,14 @@ export interface TunNetworkPort {
 }
 
 export interface KernelTunOptions {
-  readonly device: Pick<TunDevice, "receive" | "send">;
+  readonly device: Pick<TunDevice, "receive" | "send" | "drained">;
   readonly network: TunNetworkPort;
   /** Where the device's and the tunnel's packets lie. */
   readonly memory: NativeMemory;
+  /** What was sent waits still: more would be lost, and stays in the kernel, which then lets TCP send less. */
+  readonly isHeld: () => boolean;
+  /** Whether the loop is to wake up for packets of the kernel. */
+  readonly watch: (isWatched: boolean) => void;
   /** Told of each tunnel that is open, and that there is none any more. */
   readonly changed: (now: number, tunnel: OpenTunnel | undefined) => void;
 }
@@ -47,6 +51,7 @@ export class KernelTun implements TunnelSide {
   readonly #toTunnel: Outlet;
   readonly #toDevice: Outlet;
   #tunnel: OpenTunnel | undefined;
+  #isWatched = true;
   #now = 0;
 
   constructor(options: KernelTunOptions) {
@@ -97,6 +102,7 @@ export class KernelTun implements TunnelSide {
 
   /** Sends what the kernel has for the tunnel, about `budget` packets of it at most. @returns how many there were */
   receive(now: number, budget: number): number {
+    if (!this.look()) return 0;
     const packets = this.#packets;
     const work = this.#options.device.receive(packets, budget);
     if (work === 0) return 0;
@@ -107,6 +113,19 @@ export class KernelTun implements TunnelSide {
       this.#toTunnel.flush();
     }
     return work;
+  }
+
+  /** Looks whether more can be sent, after something was or could be. @returns whether it can */
+  look(): boolean {
+    const isWatched = !this.#options.isHeld();
+    if (isWatched !== this.#isWatched) this.#options.watch(isWatched);
+    this.#isWatched = isWatched;
+    return isWatched;
+  }
+
+  /** Nothing is known to wait that could be sent. */
+  get drained(): boolean {
+    return !this.#isWatched || this.#options.device.drained;
   }
 
   /** Drops what waits: after an error in mid-turn nobody knows whose bytes it points to. */

@@ -12,8 +12,8 @@ import { KernelUdpLink, UDP_LINK_BYTES } from "./udp-link.ts";
 
 /** Where packets of a stream are opened. */
 const STREAM_BYTES = 512 << 10;
-/** What may wait to be sent over a stream. */
-const QUEUE_BYTES = 256 << 10;
+/** What may wait to be sent over a stream: a turn of packets, and control packets. */
+const QUEUE_BYTES = 512 << 10;
 
 /** Native memory of all links: there is one at a time. */
 export const HOST_LINKS_BYTES =
@@ -77,6 +77,11 @@ export class HostLinks implements LinkFactory {
   /** In how many runs, or pieces of a stream, packets have come. */
   get runs(): number {
     return this.#datagrams.runs + this.#reads;
+  }
+
+  /** What was sent over a stream waits for the kernel to take it. */
+  get isFull(): boolean {
+    return this.#open?.isStream === true && this.#sender.queued > 0;
   }
 
   closeAll(): void {

@@ -142,6 +142,11 @@ export const HOST = [
       "that who waits for an answer gets it at once",
     ],
   ),
+  ...mutationsOf("host/links.ts", [
+    "this.#open?.isStream === true && this.#sender.queued > 0",
+    "false as boolean",
+    "that what a stream does not take waits in the kernel",
+  ]),
   ...mutationsOf("host/server-ports.ts", [
     "      this.#free.push(seat);\n",
     "",
