@@ -61,6 +61,7 @@ beforeEach(() => {
 
 const client = (peer: number) => ({
   networks: [],
+  mtu: 1500,
   mssClamp: 0,
   send: (_now: number, rows: Batch) => void sent.push([peer, rows.count]),
 });
@@ -88,7 +89,7 @@ test("a client's frames pass while its tunnel is there, and not before or after;
   const side = new BridgeSide(path);
   fromLan(1);
   expect(went()).toEqual([0, []]);
-  const tunnel = { options: undefined as never, mtu: 1500, ...client(0) };
+  const tunnel = { options: undefined as never, ...client(0) };
   side.up(0, tunnel);
   fromLan(1);
   fromPeer(0, 9);

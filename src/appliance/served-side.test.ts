@@ -66,7 +66,7 @@ test.each([
 
 test("a client's way is there while it is, and what somebody else has is said", () => {
   side.open(0, TUNNEL);
-  const client = { networks: [], mssClamp: 0, send: () => {} };
+  const client = { networks: [], mtu: 1500, mssClamp: 0, send: () => {} };
   side.join(0, 2, client);
   side.join(0, 7, client);
   expect(lines).toEqual([

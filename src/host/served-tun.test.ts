@@ -47,6 +47,7 @@ function open(clientToClient: boolean): void {
   ] as const)
     side.join(0, peer, {
       networks: [parseCidr(`10.8.0.${last}/32`)!],
+      mtu: 1500,
       mssClamp: 0,
       send: (_now, batch) => {
         // What seals it in place needs room in front, which is nobody else's.

@@ -10,7 +10,7 @@ const UDP = { protocol: "udp", family: "ipv4", port: 0, address: parseIp("127.0.
 describe("ports of a server on the kernel", () => {
   test("a port that is closed and opened again has the memory of the one before, however often", () => {
     const ports = new KernelPorts({ memory: new NativeMemory(SERVER_PORTS_BYTES), poller: new Poller() });
-    const receiver = { handleDatagrams: () => {}, accepted: () => undefined };
+    const receiver = { handleDatagrams: () => {}, narrowed: () => {}, accepted: () => undefined };
     for (let i = 0; i < 40; i++) {
       const port = ports.listen(0, UDP, 2000, receiver);
       if (typeof port === "string") throw new Error(port);

@@ -628,7 +628,7 @@ describe("UDP sockets", () => {
       frame(icmp({ src: HOST, dst: GW }, 11, 0, 0, bytesOf(9))),
       frame(icmp({ src: HOST, dst: GW }, 13, 0, 0, bytesOf(9))),
     );
-    expect(errors).toEqual([{ type: 3, code: 4, mtu: 1280, dst: addr("203.0.113.9"), dstPort: 1195 }]);
+    expect(errors).toEqual([{ type: 3, code: 4, mtu: 1280, src: addr(GW), dst: addr("203.0.113.9"), dstPort: 1195 }]);
     expect(drops()).toEqual({ IcmpBadQuote: 4, IcmpBadType: 1 });
   });
 });

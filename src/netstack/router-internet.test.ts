@@ -253,6 +253,24 @@ describe("the WAN is silent", () => {
     expect(s.router.wan!.drops.snapshot()).toEqual({ Ipv4TtlExpired: 1, TooBig: 2 });
   });
 
+  test("so is who sends more than the way to the peer takes, of the packet as it came", () => {
+    s.router.join(1, { networks: [cidr(`${PEER[1]}/32`), cidr(`${PEER6[1]}/128`)], mtu: 1300, mssClamp: 0 });
+    s.fromPeer(1, asks(1, 5000), udp6({ src: PEER6[1], dst: SITE6 }, 5000, 53, data));
+    s.toWan();
+    s.fromWan([
+      udp({ src: SITE, dst: WAN, fragment: IPV4_DF }, 53, 5000, bytesOf(1300 - 27)),
+      udp6({ src: SITE6, dst: WAN6 }, 53, 5000, bytesOf(1300 - 47)),
+      udp({ src: SITE, dst: WAN, fragment: IPV4_DF }, 53, 5000, bytesOf(1300 - 28)),
+    ]);
+    expect(s.toPeers()).toEqual([expect.stringMatching(/^1: .* len 1300 udp/)]);
+    expect(s.toWan()).toEqual([
+      `${WAN} > ${SITE} ttl 64 len 576 icmp type 3 code 4 mtu 1300 about ${SITE} > ${WAN} proto 17`,
+      expect.stringContaining("icmp6 type 2 code 0"),
+    ]);
+    expect(s.router.wan!.drops.snapshot()).toEqual({ TooBig: 2 });
+    expectConserved(s.router);
+  });
+
   test("an answer for a peer that has left, or lost the address, is dropped", () => {
     s.fromPeer(1, asks(1, 5000));
     s.toWan();

@@ -4,7 +4,7 @@ import { DROP_TEXT } from "./drop.ts";
 import { bytesOf, cidr, icmp, ipv4, tcp, udp } from "./testing/bed.ts";
 import { icmp6, udp6 } from "./testing/bed6.ts";
 import { BRANCH_HOST, GATEWAY, GATEWAY6, HOST, HOST6, LAN, LAN6, PEER, PEER6, Served, SITE } from "./testing/served.ts";
-import { IPV4_MF } from "./wire/ipv4.ts";
+import { IPV4_DF, IPV4_MF } from "./wire/ipv4.ts";
 import { TCP_ACK, TCP_SYN } from "./wire/tcp.ts";
 
 const data = bytesOf(9);
@@ -54,6 +54,40 @@ test("what is for a peer's networks goes to it, also as soon as it joins, and to
   s.join(2, "10.8.0.99/32");
   s.fromLan(to(PEER[2]), to(BRANCH_HOST), to("10.8.0.99"));
   expect(s.toPeers()).toEqual([`2: ${HOST} > 10.8.0.99 ttl 63 len 37 udp 1 > 2 len 9`]);
+  expectConserved(s.router);
+});
+
+test("what is too large for the way to one peer is told its sender, in pieces or not; others' are not smaller for it", () => {
+  const s = new Served();
+  const join = (mtu: number | undefined): void =>
+    void s.router.join(2, { networks: [cidr(`${PEER[2]}/32`), cidr(`${PEER6[2]}/128`)], mtu, mssClamp: 0 });
+  join(1300);
+  const long = (peer: 1 | 2, len: number, fragment = IPV4_DF): Uint8Array =>
+    udp({ src: HOST, dst: PEER[peer], fragment }, 1, 2, bytesOf(len - 28));
+  const long6 = (peer: 1 | 2, len: number): Uint8Array =>
+    udp6({ src: HOST6, dst: PEER6[peer] }, 1, 2, bytesOf(len - 48));
+  s.fromLan(long(2, 1301), long6(2, 1301));
+  expect(s.toPeers()).toEqual([]);
+  expect(s.toLan()).toEqual([
+    expect.stringContaining("icmp type 3 code 4 mtu 1300"),
+    expect.stringContaining("icmp6 type 2 code 0"),
+  ]);
+  // What its sender lets be cut is whole here: the way itself cuts.
+  s.fromLan(long(2, 1300), long6(2, 1300), long(2, 1301, 0), long(1, 1301), long6(1, 1301));
+  expect(s.toPeers().map((line) => [line.slice(0, 1), Number(/len (\d+)/.exec(line)?.[1])])).toEqual([
+    ["2", 1300],
+    ["2", 1300],
+    ["2", 1301],
+    ["1", 1301],
+    ["1", 1301],
+  ]);
+  const syn = (peer: 1 | 2): Uint8Array =>
+    tcp({ src: HOST, dst: PEER[peer] }, { flags: TCP_SYN, options: Uint8Array.of(2, 4, 5, 180) }, bytesOf(0));
+  s.fromLan(syn(2), syn(1));
+  expect(s.toPeers()).toEqual([expect.stringContaining("mss 1260"), expect.stringContaining("mss 1360")]);
+  join(undefined);
+  s.fromLan(long(2, 1400));
+  expect([s.toPeers().length, s.toLan()]).toEqual([1, []]);
   expectConserved(s.router);
 });
 

@@ -144,7 +144,7 @@ export class Router implements Passage {
     if (address6 === undefined) tunnel.unconfigure6();
     else tunnel.configure6(now, { addresses: [{ address: address6 }], routes, mtu });
     this.#most = largestTcp(mssClamp, mtu);
-    for (const [peer, config] of this.#peers) this.#peers.set(peer, config, largestTcp(config.mssClamp, mtu));
+    for (const [peer, config] of this.#peers) this.#setPeer(peer, config);
     const isServer = config.served !== undefined;
     this.tunnel.ownSourcesOnly = isServer;
     this.tunnel.noRoute = isServer ? Drop.NoRoute : Drop.TunnelNotForLan;
@@ -169,7 +169,7 @@ export class Router implements Passage {
    */
   join(peer: number, config: RouterPeer): readonly RefusedNetwork[] {
     this.leave(peer);
-    this.#peers.set(peer, config, largestTcp(config.mssClamp, this.#open?.mtu ?? LEAST_MTU));
+    this.#setPeer(peer, config);
     return this.#open === undefined ? [] : this.#addPeer(peer, config);
   }
 
@@ -253,6 +253,9 @@ export class Router implements Passage {
       if (isTcpSuper) size = mtu - headerLen; // smaller segments do what fragments would
       if (size <= 0) return Drop.GsoMalformed;
     }
+    const narrow = to.index === TUNNEL && inward === undefined ? this.#peers.mtu(neighbour) : 0;
+    if (narrow > 0 && headerLen + size > narrow && !family.mayFragment(d, p, narrow))
+      return this.#errors.tooBig(now, from, half, narrow, p, inward);
     if (isSuper && segmentCount(p.len, headerLen, size) > MAX_SEGMENTS) return Drop.GsoTooManySegments;
     if (outward !== undefined) {
       const refused = outward.nat.outbound(now, p);
@@ -268,6 +271,12 @@ export class Router implements Passage {
       if (route < 0 || routes.side[route] !== to.index || routes.refusal[route] !== Drop.None)
         return to.index === TUNNEL ? Drop.PeerGone : Drop.TunnelNotForLan;
       neighbour = routes.neighbour[route]!;
+      const least = to.index === TUNNEL ? this.#peers.mtu(neighbour) : 0;
+      if (least > 0 && headerLen + size > least && !family.mayFragment(d, p, least)) {
+        inward.nat.undoInbound(p);
+        outward?.nat.undoOutbound(p);
+        return this.#errors.tooBig(now, from, half, least, p, inward);
+      }
     }
     family.countHop(d, p.at);
     if (isSyn(d, family, p)) clampTo(d, family, p, this.#mostBetween(from, to, p.neighbour, neighbour));
@@ -403,6 +412,12 @@ export class Router implements Passage {
     v4.addressing.others = lan === undefined || isHidden(this.#ipv4) ? [] : [lan.address.w3];
     v6.addressing.others = isHidden(this.#ipv6) ? [] : own6.map(({ words }) => words);
     this.#takeAddresses(LAN);
+  }
+
+  #setPeer(peer: number, config: RouterPeer): void {
+    const whole = this.#open?.mtu ?? LEAST_MTU;
+    const { mtu = whole, mssClamp } = config;
+    this.#peers.set(peer, config, largestTcp(mssClamp, Math.min(mtu, whole)), mtu < whole ? mtu : 0);
   }
 
   /** @returns the networks that it does not get */

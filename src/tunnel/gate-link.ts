@@ -35,6 +35,11 @@ export class GateLink implements Link {
     return this.#way(this.#peer).mtu;
   }
 
+  /** A router has said that the way to the peer takes no more. */
+  narrow(now: number, mtu: number): void {
+    if (this.#way(this.#peer).narrow?.(mtu) === true) this.receiver?.narrowed(now);
+  }
+
   admit(rows: Batch, overhead: number): number {
     return this.#way(this.#peer).admit(rows, overhead);
   }

@@ -122,6 +122,11 @@ export class Gate implements ListenReceiver {
     }
   }
 
+  narrowed(now: number, _port: DatagramPort, to: Endpoint, mtu: number): void {
+    const words = Int32Array.from(wordsOf(to.address));
+    for (const link of this.#links) if (link.isAt(words, 0, to.port)) link.narrow(now, mtu);
+  }
+
   accepted(now: number, peer: PeerLink): StreamReceiver | undefined {
     const { only, arrived } = this.#options;
     const isWanted = only === undefined || only.address.equals(peer.endpoint.address);

@@ -26,6 +26,11 @@ export interface StreamReceiver {
 export interface ListenReceiver {
   /** Datagrams of one turn, whoever sent them, in the order of their arrival; the receiver's until it returns. */
   handleDatagrams(now: number, port: DatagramPort, rows: Batch, from: Sources): void;
+  /**
+   * A router has said that the way from a port to somebody takes packets of no more than `mtu` bytes, about a datagram that this host may
+   * have sent there. Anybody can say so.
+   */
+  narrowed(now: number, port: DatagramPort, to: Endpoint, mtu: number): void;
   /** Somebody has connected. @returns undefined: it is not wanted, and is closed by the caller */
   accepted(now: number, link: PeerLink): StreamReceiver | undefined;
 }

@@ -35,6 +35,7 @@ import type { LinkEnd } from "../protocol/session/events.ts";
 import type { ListenPorts, OpenPort, PeerLink, StreamReceiver } from "./listen.ts";
 import { effective, type GuestChanges, isOtherAuthority, NO_CHANGES, reloadProblems, withTrustOf } from "./reload.ts";
 import type { ServerSide } from "./server-side.ts";
+import { IPV6_LEAST_MTU } from "./tunnel-plan.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 /** What openvpn puts around a packet of the tunnel at most: header, packet id, HMAC, IV, padding, compression, fragment. */
@@ -158,6 +159,7 @@ export class Listener {
     for (const config of listen) {
       const port = ports.listen(now, config, longest, {
         handleDatagrams: (at, source, rows, from) => this.#server.handleDatagrams(at, source, rows, from),
+        narrowed: (at, source, to, mtu) => this.#server.narrowed(at, source, to, mtu),
         accepted: (at, link) => this.#accepted(at, link),
       });
       const { address, port: number, protocol } = config;
@@ -361,7 +363,11 @@ export class Listener {
       floated: (now, peer, from) => {
         const fields = { ...whose(peer, peer.guest?.name), from: formatEndpoint(from.endpoint) };
         this.#said.write(now, "info", "peer.float", "", fields);
-        if (peer.isUp && peer.link.overhead !== from.overhead) this.#join(now, peer);
+        const isOther = peer.link.overhead !== from.overhead || peer.link.mtu !== from.mtu;
+        if (peer.isUp && isOther) this.#join(now, peer);
+      },
+      narrowed: (now, peer) => {
+        if (peer.isUp) this.#join(now, peer);
       },
       fault: (now, peer, error) => {
         const fields = peer === undefined ? {} : whose(peer, peer.guest?.name);
@@ -397,8 +403,11 @@ export class Listener {
     if (guest === undefined || session === undefined) return;
     const { tunnel, deviceType } = this.#config;
     const payloadMax = (size: number): number => session.payloadMax(size) - FRAME_HEADER_LEN[deviceType];
+    // Never so little that IPv6 would end: then packets go in pieces.
+    const whole = peer.isNarrow ? Math.max(payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU) : tunnel.mtu;
     this.#options.side.join(now, peer.id, {
       networks: guest.networks,
+      mtu: Math.min(tunnel.mtu, whole),
       mssClamp: tunnelMss(tunnel.mssFix, tunnel.mtu, payloadMax, link.overhead, link.mtu),
       send: (at, rows) => this.#server.send(at, peer, rows),
     });

@@ -17,6 +17,8 @@ export interface ServedTunnel {
 export interface ServedClient {
   /** Its packets come from these alone, and those to these are its own. */
   readonly networks: readonly Cidr[];
+  /** The largest packet to it: the tunnel's MTU, or less where the way to it is narrow. With dev tap it does not count. */
+  readonly mtu: number;
   /** The largest TCP payload that mssfix allows; 0: only the MTU limits it. */
   readonly mssClamp: number;
   /** Seals the rows in place (IP packets with HEADROOM in front, no larger than the tunnel's MTU) and sends them. */

@@ -10,7 +10,7 @@ import type { Attempt } from "./attempt.ts";
 import type { OpenTunnel, TunnelSide } from "./side.ts";
 
 /** RFC 8200 5. */
-const IPV6_LEAST_MTU = 1280;
+export const IPV6_LEAST_MTU = 1280;
 /** The usual port of a resolver, which goes without saying. */
 const DNS_PORT = 53;
 

@@ -7,7 +7,7 @@ import type { TlsContextFactory } from "../../src/protocol/ports.ts";
 import { CERTIFICATE, NO_WRAP, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2 } from "../support/client-config.ts";
 import { fakeTls } from "../support/fake-tls.ts";
 import { wholeConfig } from "../support/served/config.ts";
-import { World } from "../support/served/world.ts";
+import { type SimClient, World } from "../support/served/world.ts";
 import { LOSSY, packet } from "../support/sim.ts";
 
 const WRAPS: readonly ControlWrap[] = [NO_WRAP, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2];
@@ -310,6 +310,45 @@ describe("float", () => {
     expect([world.said("peer.float"), world.side.received.length]).toEqual([[], before]);
     expect(world.listener.counters()).toMatchObject({ "floats-refused": 1 });
     for (const client of [ann, bob]) world.expectFlow(client);
+  });
+});
+
+describe("a narrow way", () => {
+  const of = (world: World, client: SimClient) => world.side.joined.get(world.peerOf(client));
+
+  test("what goes to a client fits what routers said of the way to it; others have the tunnel's MTU, and so has the client elsewhere", () => {
+    const world = new World(1);
+    const [ann, bob] = [world.joined("ann"), world.joined("bob")];
+    const [whole, clamp] = [of(world, ann)!.mtu, of(world, ann)!.mssClamp];
+    expect(whole).toBe(1500);
+    world.narrow(ann.endpoint, 1400);
+    // 28 of IP and UDP, 28 of the data channel with epochs: opcode and peer id, packet id, tag.
+    expect(of(world, ann)).toMatchObject({ mtu: 1344, mssClamp: 1344 - 40 });
+    expect(of(world, bob)).toMatchObject({ mtu: whole, mssClamp: clamp });
+    world.narrow(ann.endpoint, 1450);
+    world.narrow(world.newEndpoint(), 1300);
+    expect([of(world, ann)!.mtu, of(world, bob)!.mtu]).toEqual([1344, whole]);
+    world.expectFlow(ann);
+    // IPv6 needs 1280 bytes: below that packets go in pieces.
+    world.narrow(ann.endpoint, 700);
+    expect(of(world, ann)!.mtu).toBe(1280);
+    ann.endpoint = world.newEndpoint();
+    world.sendUp(ann, packet(1));
+    world.run(200);
+    expect(of(world, ann)).toMatchObject({ mtu: whole, mssClamp: clamp });
+  });
+
+  test("it is heeded also before the tunnel is up, and not for somebody over TCP", () => {
+    const world = new World(1);
+    const ann = world.client("ann");
+    expect(world.run(60_000, () => world.listener.counters()["sessions-begun"] === 1)).toBe(true);
+    world.narrow(ann.endpoint, 1400);
+    expect(world.run(60_000, () => ann.isUp)).toBe(true);
+    world.run(200);
+    expect(of(world, ann)!.mtu).toBe(1344);
+    const bob = world.joined("bob", { isStream: true });
+    world.narrow(bob.endpoint, 1400);
+    expect(of(world, bob)!.mtu).toBe(1500);
   });
 });
 

@@ -43,6 +43,7 @@ class ListenBed {
     const config: ListenConfig = { address: undefined, port: 1194, protocol: "tcp", family: "any", origin, ...own };
     const open = this.ports.listen(0, config, LONGEST, {
       handleDatagrams: () => {},
+      narrowed: () => {},
       accepted: (_now, link) => {
         if (!this.wanted) return undefined;
         const one: Accepted = { link, got: [], ends: [] };

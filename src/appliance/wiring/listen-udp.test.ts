@@ -3,8 +3,9 @@ import { Batch } from "../../lib/batch.ts";
 import { IpAddress } from "../../lib/ip.ts";
 import { Arena } from "../../lib/slab.ts";
 import { PagePool } from "../../netstack/tcp/pages.ts";
-import { Bed, bytesOf, cidr, frame, type RecordingOutlet, side, udp } from "../../netstack/testing/bed.ts";
-import { addr6, advert6, frame6, udp6 } from "../../netstack/testing/bed6.ts";
+import { addr, Bed, bytesOf, cidr, frame, icmp, type RecordingOutlet, side, udp } from "../../netstack/testing/bed.ts";
+import { addr6, advert6, frame6, icmp6, udp6 } from "../../netstack/testing/bed6.ts";
+import { ICMPV6_TOO_BIG } from "../../netstack/wire/icmpv6.ts";
 import type { ListenConfig } from "../../protocol/config/server-types.ts";
 import type { DatagramPort, ListenReceiver, OpenPort } from "../../tunnel/listen.ts";
 import { WanPorts } from "./wan-ports.ts";
@@ -21,6 +22,8 @@ let outlet: RecordingOutlet;
 let ports: WanPorts;
 /** What a receiver got: of each row the first byte, and from where; by call. */
 let calls: { port: DatagramPort; rows: [number, string, number][] }[];
+/** Who takes less than before, by what was told. */
+let told: [DatagramPort, string, number, number][];
 
 beforeEach(() => {
   bed = new Bed();
@@ -32,6 +35,7 @@ beforeEach(() => {
   const tcp = wan.openTcp({ pool: new PagePool(bed.slab, 0, 1, 1), connections: 1, halfOpen: 1, timeWait: 1 });
   ports = new WanPorts({ wan, tcp, stream: { arena: new Arena(bed.slab, 0, 0), rows: new Batch(0) } });
   calls = [];
+  told = [];
 });
 
 const receiver: ListenReceiver = {
@@ -42,6 +46,7 @@ const receiver: ListenReceiver = {
     });
     calls.push({ port, rows: list });
   },
+  narrowed: (_now, port, { address, port: number }, mtu) => void told.push([port, `${address}`, number, mtu]),
   accepted: () => undefined,
 };
 
@@ -150,6 +155,58 @@ test("a port that somebody has is said, and what waits is forgotten when a turn 
   ports.discard();
   ports.drain(0);
   expect(calls).toEqual([]);
+});
+
+test("what is too big for the way to somebody is told whoever listens where it was sent from, and nothing else is", () => {
+  listen({ address: addr6(OTHER) });
+  listen({ family: "ipv4" });
+  receive(from4(CLIENT, 1), from6(CLIENT6, 2, OTHER));
+  const portOf = (mark: number): DatagramPort => calls.find(({ rows }) => rows[0]?.[0] === mark)!.port;
+  const long = bytesOf(1400);
+  const quote = udp({ src: WAN, dst: CLIENT }, 1194, 5000, long).subarray(0, 48);
+  const quote6 = (src: string): Uint8Array => udp6({ src, dst: CLIENT6 }, 1194, 5000, long).subarray(0, 88);
+  const tooBig = (about: Uint8Array): Uint8Array =>
+    frame6(icmp6({ src: "2001:db8::1", dst: OTHER }, ICMPV6_TOO_BIG, 0, 1300, about));
+  receive(
+    frame(icmp({ src: "203.0.113.1", dst: WAN }, 3, 4, 1300, quote)),
+    // Another thing, of another port, and no larger than what it says that fits.
+    frame(icmp({ src: "203.0.113.1", dst: WAN }, 3, 1, 1300, quote)),
+    frame(
+      icmp(
+        { src: "203.0.113.1", dst: WAN },
+        3,
+        4,
+        1300,
+        udp({ src: WAN, dst: CLIENT }, 1195, 5000, long).subarray(0, 48),
+      ),
+    ),
+    frame(icmp({ src: "203.0.113.1", dst: WAN }, 3, 4, 1428, quote)),
+    tooBig(quote6(OTHER)),
+    // Nobody listens there, so nothing was sent from it.
+    tooBig(quote6(GLOBAL)),
+  );
+  expect(told).toEqual([
+    [portOf(1), CLIENT, 5000, 1300],
+    [portOf(2), CLIENT6, 5000, 1300],
+  ]);
+});
+
+test("the way to one client takes less than before, never less than every way does", () => {
+  listen();
+  receive(from4(CLIENT, 1), from6(CLIENT6, 2));
+  const ways = calls.map(({ port }, i) => port.peer({ address: i === 0 ? addr(CLIENT) : addr6(CLIENT6), port: 5000 }));
+  for (const [way, least] of [
+    [ways[0]!, 576],
+    [ways[1]!, 1280],
+  ] as const) {
+    expect([way.narrow?.(1600), way.narrow?.(1400), way.narrow?.(1400), way.narrow?.(1450), way.mtu]).toEqual([
+      ...[false, true, false, false],
+      1400,
+    ]);
+    expect([way.narrow?.(68), way.mtu]).toEqual([true, least]);
+  }
+  const { port } = calls[0]!;
+  expect(port.peer({ address: addr(CLIENT), port: 5000 }).mtu).toBe(1500);
 });
 
 test("a broadcast is nobody's", () => {

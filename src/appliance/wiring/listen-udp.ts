@@ -8,11 +8,11 @@ import { wordsOf } from "../../lib/ip.ts";
 import { Drop, type DropCode } from "../../netstack/drop.ts";
 import type { EthernetInterface } from "../../netstack/interface.ts";
 import { MAX_ADDRESSES } from "../../netstack/ip6/addressing.ts";
-import type { OpenSink, UdpSocket } from "../../netstack/socket/udp-socket.ts";
+import type { OpenSink, UdpError, UdpSocket } from "../../netstack/socket/udp-socket.ts";
 import type { ListenConfig } from "../../protocol/config/server-types.ts";
 import type { DatagramPort, ListenReceiver, OpenPort, PeerLink, Sources } from "../../tunnel/listen.ts";
 import { type Listening, takes } from "./listening.ts";
-import { UDP_OVERHEAD } from "./udp-link.ts";
+import { LEAST_MTU, UDP_OVERHEAD } from "./udp-link.ts";
 
 /** Datagrams to one address that are handed over at once; a turn has no more. */
 const ROWS = 1024;
@@ -37,7 +37,8 @@ export class UdpListener implements Listening, OpenSink {
 
   /** @returns whether the port is free */
   bind(): boolean {
-    this.#socket = this.#options.wan.bindUdp(this.#options.port, { onDatagram: () => {} });
+    const onError = (now: number, error: UdpError): void => this.#refused(now, error);
+    this.#socket = this.#options.wan.bindUdp(this.#options.port, { onDatagram: () => {}, onError });
     this.#socket?.collectAll(this);
     return this.#socket !== undefined;
   }
@@ -77,6 +78,18 @@ export class UdpListener implements Listening, OpenSink {
 
   discard(): void {
     for (const { ports } of this.#places) for (const port of ports) port.rows.clear();
+  }
+
+  /** What is too big for the way to a client is told whoever listens at the address of ours that it was sent from. */
+  #refused(now: number, { mtu, src, dst, dstPort }: UdpError): void {
+    if (mtu === 0) return;
+    const own = Int32Array.from(wordsOf(src));
+    for (const place of this.#places) {
+      const port = place.find(own);
+      if (port === undefined) continue;
+      place.receiver.narrowed(now, port, { address: dst, port: dstPort }, mtu);
+      return;
+    }
   }
 
   /**
@@ -159,6 +172,8 @@ class UdpPeer implements PeerLink {
   readonly #socket: UdpSocket;
   /** Which of our addresses is sent from; undefined: the one that leads there. */
   readonly #own: Int32Array | undefined;
+  /** What routers said of the way (RFC 1191, RFC 8201). */
+  #pathMtu = Number.POSITIVE_INFINITY;
 
   constructor(wan: EthernetInterface, socket: UdpSocket, endpoint: Endpoint, own: Int32Array | undefined) {
     this.#wan = wan;
@@ -170,7 +185,14 @@ class UdpPeer implements PeerLink {
 
   get mtu(): number {
     const { link, v6 } = this.#wan;
-    return this.endpoint.address.isIpv4 ? link.mtu : Math.min(link.mtu, v6.addressing.mtu);
+    return Math.min(this.#pathMtu, link.mtu, this.endpoint.address.isIpv4 ? link.mtu : v6.addressing.mtu);
+  }
+
+  narrow(mtu: number): boolean {
+    const believed = Math.max(mtu, this.endpoint.address.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6);
+    if (believed >= this.mtu) return false;
+    this.#pathMtu = believed;
+    return true;
   }
 
   admit(rows: Batch): number {

@@ -34,6 +34,8 @@ export interface RouterTunnel {
 export interface RouterPeer {
   /** Its packets come from these alone, and those to these are its own. */
   readonly networks: readonly Cidr[];
+  /** Largest packet to it; undefined: the tunnel's MTU. */
+  readonly mtu?: number | undefined;
   /** Largest TCP payload by configuration (mssfix), 0: what follows from the tunnel's MTU. */
   readonly mssClamp: number;
 }

@@ -8,6 +8,8 @@ export interface UdpError {
   /** Type and code of ICMP, or of ICMPv6 where `dst` is IPv6. */
   readonly type: number;
   readonly code: number;
+  /** Of ours: where the quoted datagram was sent from. */
+  readonly src: IpAddress;
   /** Next-hop MTU of "fragmentation needed" or "packet too big", else 0. */
   readonly mtu: number;
   /** Whom the quoted datagram was sent to. */

@@ -202,6 +202,7 @@ export class Udp {
       type,
       code,
       mtu: tooBig ? icmpNextHopMtu(d, icmp) : 0,
+      src: IpAddress.fromIpv4(ipv4Src(d, quote)),
       dst: IpAddress.fromIpv4(ipv4Dst(d, quote)),
       dstPort: udpDstPort(d, quote + headerLen),
     });
@@ -234,8 +235,8 @@ export class Udp {
       ipv6ReadWords(d, quote + IPV6_DST, this.#words, 0);
       this.#pathMtu.lower(now, this.#words, mtu);
     }
-    const dst = ipv6Address(d, quote + IPV6_DST);
-    socket.receiver.onError?.(now, { type, code: icmpv6Code(d, icmp), mtu, dst, dstPort: udpDstPort(d, udp) });
+    const [src, dst] = [ipv6Address(d, quote + IPV6_SRC), ipv6Address(d, quote + IPV6_DST)];
+    socket.receiver.onError?.(now, { type, code: icmpv6Code(d, icmp), mtu, src, dst, dstPort: udpDstPort(d, udp) });
     return Drop.None;
   }
 

@@ -15,6 +15,11 @@ export interface PeerLink extends LinkFacts {
   readonly mtu: number;
   readonly endpoint: Endpoint;
   /**
+   * A router has said that the way takes packets of no more than `mtu` bytes. Without it nobody is believed.
+   * @returns whether {@link mtu} is less now
+   */
+  narrow?(mtu: number): boolean;
+  /**
    * How many of the rows it takes now, from the first on, when each is `overhead` bytes longer. The others are dropped and
    * counted here: a packet that is not sealed costs nothing, and leaves no gap in the ids.
    */

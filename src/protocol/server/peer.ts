@@ -38,6 +38,8 @@ export class Peer {
   guest: Guest | undefined;
   /** Its tunnel is up. */
   isUp = false;
+  /** The way to where it is takes less than others: what goes to it is to fit. */
+  isNarrow = false;
   /** It was refused, and that was said. */
   isRefused = false;
   /** Why it is told to go, once it is. */

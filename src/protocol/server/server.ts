@@ -17,7 +17,7 @@ import { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import { DeadlineHeap } from "../../lib/deadline-heap.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
-import { IpAddress } from "../../lib/ip.ts";
+import { IpAddress, wordsOf } from "../../lib/ip.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
 import type { ServerPart } from "../config/server-types.ts";
 import type { ServerConfig, VerifyConfig } from "../config/types.ts";
@@ -88,6 +88,8 @@ export interface ServerWatcher {
   /** It is over before the tunnel was up, and not by the verdict on a login. @param guest whose login was accepted */
   failed(now: number, peer: Peer, guest: Guest | undefined, end: PeerEnd): void;
   floated(now: number, peer: Peer, from: PeerLink): void;
+  /** The way to it takes less than before. */
+  narrowed(now: number, peer: Peer): void;
   /** Something threw. @param peer undefined: nobody's fault that can be told */
   fault(now: number, peer: Peer | undefined, error: unknown): void;
 }
@@ -195,6 +197,16 @@ export class Server {
       i = end;
     }
     this.#flush(now);
+  }
+
+  /** A router has said that the way from a source to an address takes packets of no more than `mtu` bytes; a client may be there. */
+  narrowed(now: number, source: DatagramSource, { address, port }: Endpoint, mtu: number): void {
+    const socket = this.#sources.indexOf(source);
+    const from: Sources = { words: Int32Array.from(wordsOf(address)), port: Uint16Array.of(port) };
+    const peer = socket < 0 ? undefined : this.#peers[this.#demux.find(from, 0, socket)];
+    if (peer?.link.narrow?.(mtu) !== true) return;
+    peer.isNarrow = true;
+    this.#guard(now, () => this.#watcher.narrowed(now, peer));
   }
 
   /** Somebody has connected. @returns undefined: there is no room */
@@ -367,6 +379,7 @@ export class Server {
     const { link } = peer;
     this.#demux.move(peer.id, from, i, socket);
     peer.link = this.#sources[socket]!.peer(endpointOf(from, i));
+    peer.isNarrow = false;
     this.counters.bump(FLOATS);
     this.#watcher.floated(now, peer, link);
   }

@@ -42,6 +42,30 @@ export const LISTENER = [
     ],
   ),
   ...mutationsOf(
+    "appliance/wiring/listen-udp.ts",
+    [
+      "      if (port === undefined) continue;\n",
+      "      if (port === undefined) return;\n",
+      "that a narrow way is told whoever listens where the packet was sent from",
+    ],
+    [
+      "Math.max(mtu, this.endpoint.address.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6)",
+      "mtu",
+      "that no router is believed below what every way takes",
+    ],
+    ["if (believed >= this.mtu) return false;", "", "that a way is never made wider"],
+  ),
+  ...mutationsOf(
+    "protocol/server/server.ts",
+    ["    peer.isNarrow = false;\n", "", "that a client has the whole MTU again where it is then"],
+    ["this.#peers[this.#demux.find(from, 0, socket)]", "this.#peers[0]", "whose way is narrow"],
+  ),
+  ...mutationsOf("tunnel/listener.ts", [
+    "peer.isNarrow ? Math.max(payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU) : tunnel.mtu",
+    "tunnel.mtu",
+    "that what goes to a client fits the way to it",
+  ]),
+  ...mutationsOf(
     "protocol/server/strangers.ts",
     ["if (isReset && !this.#answers.allows(now)) return LIMITED;", "", "connect-freq-initial"],
     ["    if (isReset) this.#answers.take(now);\n", "", "that answers count"],

@@ -443,6 +443,24 @@ export const ROUTER = [
     ],
   ),
   ...mutationsOf(
+    "netstack/router.ts",
+    [
+      "if (narrow > 0 && headerLen + size > narrow && !family.mayFragment(d, p, narrow))",
+      "if (false as boolean)",
+      "that what is too large for one peer is told its sender",
+    ],
+    [
+      "if (least > 0 && headerLen + size > least && !family.mayFragment(d, p, least)) {",
+      "if (false as boolean) {",
+      "that what is too large for one peer is told its sender, also from the internet",
+    ],
+    [
+      "        inward.nat.undoInbound(p);\n        outward?",
+      "        outward?",
+      "that a refusal quotes the packet as it was sent",
+    ],
+  ),
+  ...mutationsOf(
     "netstack/offload/mss.ts",
     ["if (before <= max) return;", "", "that the MSS is never raised"],
     ["if ((tcpFlags(d, at) & TCP_SYN) === 0) return;", "", "that only a SYN's MSS is changed"],

@@ -62,6 +62,7 @@ export function wholeConfig(wrap: ControlWrap, change: Partial<WholeConfig> = {}
       ...{ maxClients: 1024, connectFreq: none, connectFreqInitial: { count: 100, seconds: 10 } },
       maxRoutesPerClient: 256,
     },
+    deviceType: "tun",
     clientToClient: false,
     push: [],
     ...change,

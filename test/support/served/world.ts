@@ -229,6 +229,11 @@ export class World implements ListenPorts {
     return { drops: () => ({}), close: () => void this.#ports.delete(config) };
   }
 
+  /** Somebody says that the way to an address takes no more. */
+  narrow(to: Endpoint, mtu: number): void {
+    for (const { port, receiver } of this.#ports.values()) receiver.narrowed(this.now, port, to, mtu);
+  }
+
   /** Log lines of one event. */
   said(event: string): Line[] {
     return this.lines.filter((line) => line.event === event);
@@ -445,7 +450,20 @@ export class World implements ListenPorts {
   }
 
   #datagramLink(endpoint: Endpoint): PeerLink {
-    return this.#peerLink(endpoint, false, (bytes) => this.#toClient(endpoint, bytes));
+    const link = this.#peerLink(endpoint, false, (bytes) => this.#toClient(endpoint, bytes));
+    let mtu = 1500;
+    const narrow = (to: number): boolean => {
+      const isNews = to < mtu;
+      mtu = Math.min(mtu, to);
+      return isNews;
+    };
+    return {
+      ...link,
+      narrow,
+      get mtu() {
+        return mtu;
+      },
+    };
   }
 
   #connect(client: SimClient): StreamReceiver | undefined {
