@@ -1,3 +1,6 @@
+/** No bytes. */
+export const EMPTY = new Uint8Array(0);
+
 /** The parts one after the other, in memory of their own. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const out = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
