@@ -1,6 +1,6 @@
 /**
- * What the log is told of a dialer's tunnel and of the attempts at one, in words. Lines that the network or the peer can
- * cause at will are bounded.
+ * What the log is told of a dialer's tunnel and of the attempts at one, in words, of which the last are kept for whoever looks on. Lines that
+ * the network or the peer can cause at will are bounded.
  */
 import { BoundedLog } from "../lib/bounded-log.ts";
 import type { Log, LogFields } from "../lib/log.ts";
@@ -16,6 +16,7 @@ import {
   type Place,
 } from "../protocol/session/explain.ts";
 import type { Attempt } from "./attempt.ts";
+import { DialReport } from "./dial-report.ts";
 import type { Way } from "./remote-finder.ts";
 import type { TunnelPlan } from "./tunnel-plan.ts";
 
@@ -35,6 +36,7 @@ export class DialLog {
   readonly heard: BoundedLog;
   /** For what a server can say, or have us say, without end. */
   readonly #said: BoundedLog;
+  readonly report = new DialReport();
   readonly #log: Log;
   readonly #unixSeconds: () => number;
 
@@ -47,6 +49,7 @@ export class DialLog {
 
   /** There is nothing to send over, or to listen on. @returns what `waiting` should say, because this was held back */
   noLink(now: number, level: "warn" | "error", problem: string): string {
+    this.report.failed(problem);
     return this.heard.write(now, level, "link.failed", problem) ? "" : problem;
   }
 
@@ -64,6 +67,7 @@ export class DialLog {
     const { config } = attempt.way;
     if (config.role === "static") return;
     const { message } = inWordsOf(config, explainSilence(seconds, config, this.#place(attempt), attempt.seen()));
+    this.report.failed(message);
     this.#said.write(now, "warn", "link.silent", message, attempt.where());
   }
 
@@ -111,7 +115,8 @@ export class DialLog {
     for (const { level, text } of notes) this.#said.write(now, level, "tunnel.option", text);
   }
 
-  up(attempt: Attempt, cipher: CipherName, { address, address6, peer, ...rest }: LogFields): void {
+  up(now: number, attempt: Attempt, cipher: CipherName, { address, address6, peer, ...rest }: LogFields): void {
+    this.report.up(now, cipher);
     const { server, proxy } = attempt.where();
     this.#log.write("info", "tunnel.up", "", { address, address6, peer, cipher, ...rest, server, proxy });
   }
@@ -126,13 +131,15 @@ export class DialLog {
   }
 
   /** The tunnel that was up is given up here. */
-  abandoned(reason: string): void {
+  abandoned(now: number, reason: string): void {
+    this.report.down(now, reason);
     this.#log.write("warn", "tunnel.down", reason, { reason: "abandoned" });
   }
 
   /** The tunnel that was up is over, by itself or by the peer. */
-  down(attempt: Attempt, end: SessionEnd): void {
+  down(now: number, attempt: Attempt, end: SessionEnd): void {
     const { level, message } = this.#explain(attempt, end);
+    this.report.down(now, message);
     this.#log.write(level, "tunnel.down", message, { reason: end.kind });
   }
 
@@ -140,6 +147,7 @@ export class DialLog {
   failed(now: number, attempt: Attempt, end: SessionEnd, isCaller: boolean): void {
     const { level, message } = this.#explain(attempt, end);
     const log = isCaller ? this.heard : this.#said;
+    if (!isCaller) this.report.failed(message);
     log.write(now, level, "link.failed", message, { ...attempt.where(), reason: end.kind });
   }
 

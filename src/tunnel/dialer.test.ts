@@ -337,6 +337,34 @@ test("the web page of a login is told, and known until the tunnel is up", () => 
   expect(bed.dialer.loginPage).toBeUndefined();
 });
 
+test("whoever looks on sees what the tunnel is and since when, and without one why there is none", () => {
+  const bed = new DialerBed({ config: NAMED });
+  const status = () => bed.dialer.status;
+  expect(status()).toMatchObject({ state: "waiting", since: undefined, reason: undefined, tunnel: undefined });
+  bed.names.known.set("vpn.example", "vpn.example: there is no such name");
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => status().state === "backing-off");
+  expect(status()).toMatchObject({ reason: "vpn.example: there is no such name", server: undefined });
+  bed.names.known.set("vpn.example", ["203.0.113.10"]);
+  bed.until(() => status().state === "connecting");
+  expect(status()).toMatchObject({ server: "203.0.113.10:1194", protocol: "udp", tunnel: undefined });
+  bed.until(() => bed.isUp);
+  const upAt = bed.now;
+  expect(status()).toMatchObject({ state: "up", since: upAt, reason: undefined });
+  expect(status().tunnel).toMatchObject({ cipher: "AES-256-GCM", mtu: bed.tunnel!.mtu, options: bed.tunnel!.options });
+  bed.link!.server.say("PUSH_UPDATE,tun-mtu 1300");
+  bed.until(() => bed.tunnel?.mtu === 1300);
+  expect(status()).toMatchObject({ since: upAt, tunnel: { mtu: 1300, cipher: "AES-256-GCM" } });
+  bed.now += 5000;
+  bed.dialer.networkDown(bed.now, "the WAN link is down");
+  expect(status()).toMatchObject({
+    state: "waiting",
+    since: bed.now,
+    reason: "the WAN link is down",
+    tunnel: undefined,
+  });
+});
+
 test("what the server changes while the tunnel is up becomes of the side, and is told", () => {
   const bed = new DialerBed();
   bed.dialer.networkUp(bed.now);

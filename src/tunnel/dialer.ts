@@ -17,6 +17,7 @@ import type { AssociationStart } from "../protocol/session/start.ts";
 import { Attempt } from "./attempt.ts";
 import { type Begun, Callers } from "./callers.ts";
 import { DialLog } from "./dial-log.ts";
+import type { DialStatus } from "./dial-report.ts";
 import type { GateLink } from "./gate-link.ts";
 import type { DialHistory } from "./history.ts";
 import type { LinkFactory, LinkReceiver } from "./link.ts";
@@ -100,6 +101,7 @@ export class Dialer {
   networkDown(now: number, reason: string): void {
     if (this.#state.kind === "leaving" || this.#state.kind === "stopped") return;
     this.#abandon(now, reason);
+    this.#log.report.failed(reason);
     this.#callers.close();
     this.#state = { kind: "waiting" };
   }
@@ -163,6 +165,12 @@ export class Dialer {
     return this.#state.kind === "connecting" ? this.#state.attempt.loginPage : undefined;
   }
 
+  /** For whoever looks on. */
+  get status(): DialStatus {
+    const state = this.#state;
+    return this.#log.report.status(state.kind, "attempt" in state ? state.attempt : undefined);
+  }
+
   counters(): Record<string, number> | undefined {
     const state = this.#state;
     if (!("attempt" in state)) return this.#callers.snapshot();
@@ -184,8 +192,10 @@ export class Dialer {
       (at, way) => {
         if (this.#state === state) this.#connect(at, way);
       },
-      (at, unsaid) => {
-        if (this.#state === state) this.#backOff(at, { kind: "resolve-failed" }, unsaid);
+      (at, problem, isSaid) => {
+        if (this.#state !== state) return;
+        this.#log.report.failed(problem);
+        this.#backOff(at, { kind: "resolve-failed" }, isSaid ? "" : problem);
       },
     );
   }
@@ -372,7 +382,7 @@ export class Dialer {
     // When this one ends, the name may have moved.
     this.#finder.forget();
     this.#history.retry.succeeded(now);
-    this.#log.up(attempt, event.cipher, opened);
+    this.#log.up(now, attempt, event.cipher, opened);
   }
 
   /** Of those who came this one is the peer: what was before is over, and its tunnel has become this one. */
@@ -402,6 +412,7 @@ export class Dialer {
     const problem = side.up(now, { ...plan.opened, send: (at, rows) => this.#send(at, attempt, rows) });
     if (problem !== undefined) return problem;
     attempt.options = options;
+    this.#log.report.opened(plan.opened);
     return tunnelFields(plan.opened, side.lan);
   }
 
@@ -422,7 +433,7 @@ export class Dialer {
     }
     const state = this.#state.kind;
     const wasUp = state === "up" || state === "leaving";
-    if (wasUp) this.#log.down(attempt, end);
+    if (wasUp) this.#log.down(now, attempt, end);
     else this.#log.failed(now, attempt, end, false);
     if (!wasUp) this.#finder.hasFailed(attempt.way.address);
     this.#release(now, attempt);
@@ -467,7 +478,7 @@ export class Dialer {
     this.#finder.cancel();
     for (const attempt of this.#callers.all) this.#drop(now, attempt);
     if (!("attempt" in state)) return;
-    if (state.kind === "up") this.#log.abandoned(reason);
+    if (state.kind === "up") this.#log.abandoned(now, reason);
     this.#release(now, state.attempt);
   }
 

@@ -86,6 +86,9 @@ export interface ServedPeer {
   readonly sentBytes: number;
 }
 
+/** Those of a name, or the one with a number ({@link ServedPeer.id}) whose tunnel is up. */
+export type ClientChoice = string | number;
+
 /** Ends of those whose tunnel was never up that nobody has to hear of: they went by themselves. */
 const SILENT: ReadonlySet<PeerEnd["kind"]> = new Set([
   "closed",
@@ -141,6 +144,11 @@ export class Listener {
   /** Every client has been told, or nobody has to be. */
   get left(): boolean {
     return this.#state === "stopped";
+  }
+
+  /** Clients can come: a port is open. */
+  get isListening(): boolean {
+    return this.#state === "listening" && this.#open.length > 0;
   }
 
   /** There is a network: the ports are opened, once. @returns why the tunnel cannot be or nothing is listened on, in words */
@@ -242,23 +250,28 @@ export class Listener {
     });
   }
 
-  /** Tells the sessions of a name to go. They may come again at once. @returns how many there were */
-  kill(now: number, name: string): number {
-    const peers = this.#server.named(name);
-    for (const peer of peers) this.#server.dismiss(now, peer, { kind: "killed" }, LEAVING_S);
+  /**
+   * Tells clients to go, as the management interface of openvpn does.
+   * @param who {@link ClientChoice}
+   * @param message RESTART: they may come again at once; HALT: their programs end
+   * @returns how many there were
+   */
+  kill(now: number, who: ClientChoice, message: "RESTART" | "HALT" = "RESTART"): number {
+    const peers = this.#chosen(who);
+    for (const peer of peers) this.#server.dismiss(now, peer, { kind: "killed" }, LEAVING_S, message);
     return peers.length;
   }
 
   /**
    * Changes options of clients while their tunnels are up, as long as these last.
-   * @param name whose; undefined: everybody's @param options in the place of those of the same kinds; `-NAME` takes a kind away
+   * @param who whose; undefined: everybody's @param options in the place of those of the same kinds; `-NAME` takes a kind away
    * @returns how many clients were told: those that can be
    */
-  pushUpdate(now: number, name: string | undefined, options: readonly string[]): number | string {
+  pushUpdate(now: number, who: ClientChoice | undefined, options: readonly string[]): number | string {
     const messages = composePush(options, "PUSH_UPDATE");
     if (typeof messages === "string") return messages;
     let told = 0;
-    for (const peer of name === undefined ? [...this.#up.keys()] : this.#server.named(name)) {
+    for (const peer of who === undefined ? [...this.#up.keys()] : this.#chosen(who)) {
       if (!peer.isUp || peer.session?.client?.pushUpdate !== true) continue;
       told++;
       this.#server.command(now, peer, (session) => {
@@ -298,6 +311,10 @@ export class Listener {
     problems.push(...this.#takeChanges(now, changes));
     if (isOtherAuthority(before, taken)) this.#server.renegotiateAll(now);
     return problems;
+  }
+
+  #chosen(who: ClientChoice): readonly Peer[] {
+    return typeof who === "string" ? this.#server.named(who) : [...this.#up.keys()].filter(({ id }) => id === who);
   }
 
   /** @returns why it cannot be used */

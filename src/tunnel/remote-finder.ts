@@ -25,6 +25,9 @@ export interface Way {
   readonly server: IpAddress | undefined;
 }
 
+/** Why there is no way, in words, and whether the log has just said so. */
+type Lost = (now: number, problem: string, isSaid: boolean) => void;
+
 /** A way whose last address is not known yet. */
 type Begun = Omit<Way, "address">;
 
@@ -51,9 +54,9 @@ export class RemoteFinder {
 
   /**
    * Finds the way that is due. One of the two is called, within this call or later, unless cancel() is.
-   * @param lost a name has no address; with why, where the log has not said so just now
+   * @param lost a name has no address
    */
-  find(now: number, found: (now: number, way: Way) => void, lost: (now: number, unsaid: string) => void): void {
+  find(now: number, found: (now: number, way: Way) => void, lost: Lost): void {
     const { remote, address: index } = this.#options.retry.target();
     const config = connectionConfig(this.#options.config, remote);
     const { proxy } = config;
@@ -99,13 +102,7 @@ export class RemoteFinder {
   }
 
   /** Finds the address that is due of what is connected to, the server or its proxy. */
-  #finish(
-    now: number,
-    way: Begun,
-    index: number,
-    found: (now: number, way: Way) => void,
-    lost: (now: number, unsaid: string) => void,
-  ): void {
+  #finish(now: number, way: Begun, index: number, found: (now: number, way: Way) => void, lost: Lost): void {
     const { remote, config } = way;
     const host = config.proxy?.host ?? remote.host;
     const known = this.#found?.remote === remote && index > 0 ? this.#found.addresses[index] : undefined;
@@ -133,7 +130,7 @@ export class RemoteFinder {
     { family }: Remote,
     host: string,
     found: (now: number, addresses: readonly IpAddress[]) => void,
-    lost: (now: number, unsaid: string) => void,
+    lost: Lost,
   ): void {
     const literal = parseIp(host);
     if (literal !== undefined) return found(now, [literal]);
@@ -142,7 +139,7 @@ export class RemoteFinder {
     resolver.resolve(now, host, family, (at, result) => {
       if (!result.ok) {
         const said = heard.write(at, "warn", "link.unresolved", result.text, { host });
-        return lost(at, said ? "" : result.text);
+        return lost(at, result.text, said);
       }
       if (result.note !== undefined) heard.write(at, "warn", "link.resolved", result.note, { host });
       found(at, result.addresses);
