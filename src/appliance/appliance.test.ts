@@ -61,6 +61,7 @@ const ok = (settings: Settings): LoadResult => ({
   config: clientConfig([], NO_WRAP),
   clients: new Map(),
   users: undefined,
+  operators: undefined,
   leases: [],
 });
 

@@ -15,14 +15,15 @@ import { Succession } from "../tunnel/succession.ts";
 import { Dialing } from "./dialing.ts";
 import { type Forwarding, forwardingOf, isOther } from "./forwarding.ts";
 import { ownPrf } from "./identity.ts";
-import type { LanSide } from "./lan-side.ts";
+import type { LanSide, StatusSources } from "./lan-side.ts";
 import { LinkWatch } from "./link-watch.ts";
 import { type Middle, openMiddle } from "./middle.ts";
 import type { LoadResult } from "./profile.ts";
 import { needRestart, sayLoaded } from "./reload.ts";
 import { Serving } from "./serving.ts";
 import type { StateStore } from "./state/store.ts";
-import { logStatistics } from "./statistics.ts";
+import { collectStatistics, logStatistics, type PartCounters } from "./statistics.ts";
+import { reportOf, type StatusReport } from "./status/report.ts";
 import { type Profile, type VpnEnd, vpnParts } from "./vpn-end.ts";
 import { WanSide } from "./wan-side.ts";
 
@@ -73,6 +74,8 @@ export class Appliance implements Turns {
     discard: (now, end) => end.discard(now),
   });
   #profile: Profile | undefined;
+  /** What was read last, which may be of no use. */
+  #loaded: LoadResult;
   #statisticsAt: number;
   /** Commands that control() has not carried out yet. */
   #reconnectWanted = false;
@@ -95,7 +98,9 @@ export class Appliance implements Turns {
     const prf = ownPrf(lan === undefined ? [wan.mac] : [wan.mac, lan.mac], settings.hostname);
     const authorities = () => (this.#profile?.config.role === "client" ? this.#profile.config.tls.ca : undefined);
     const own = { settings, memory, log, heard, prf };
-    const middle = openMiddle({ ...own, now, wan, lan, state, authorities }, this.#forwarding);
+    this.#loaded = loaded;
+    const status: StatusSources = { report: (at) => this.#report(at), commands: () => this.#end?.commands };
+    const middle = openMiddle({ ...own, now, wan, lan, state, authorities, status }, this.#forwarding);
     const { path } = middle;
     this.#middle = middle;
     this.#path = path;
@@ -121,6 +126,7 @@ export class Appliance implements Turns {
     });
     sayLoaded(log, loaded, options.mending, false);
     if (loaded.ok) this.#profile = loaded;
+    this.#takeStatus(loaded);
     this.#ends.begin(now);
     path.flush(now);
   }
@@ -220,6 +226,7 @@ export class Appliance implements Turns {
     this.#log.write("info", "reconnect", "reading the configuration again, and connecting anew when it is good");
     const loaded = this.#options.load();
     sayLoaded(this.#log, loaded, this.#options.mending, this.#profile !== undefined);
+    this.#loaded = loaded;
     if (!loaded.ok) return;
     if (isOther(forwardingOf(loaded), this.#forwarding)) return this.#makeWay(now, loaded);
     this.#profile = loaded;
@@ -244,6 +251,7 @@ export class Appliance implements Turns {
     const { settings } = loaded;
     this.#options.setLogLevel(settings.log.level);
     this.#middle.take(settings);
+    this.#takeStatus(loaded);
     this.#wan.reload(now, settings, this.#links.wanUp);
     const text = needRestart(this.#wan.settings, settings);
     if (text !== undefined) this.#log.write("warn", "config.warning", text);
@@ -269,11 +277,36 @@ export class Appliance implements Turns {
 
   #sayStatistics(now: number): void {
     this.#statisticsAt = now + STATISTICS_EVERY_MS;
-    const { uplinks } = this.#wan;
-    const { dhcp, dns, counters } = this.#lan ?? {};
-    const ipv6 = { ...uplinks.counters, ...counters };
-    logStatistics(this.#log, this.#path, this.#end?.counters(), dhcp, dns, ipv6, uplinks.drops);
+    logStatistics(this.#log, this.#statistics());
     for (const { event, text, fields } of this.#end?.remarks(now) ?? []) this.#log.write("info", event, text, fields);
+  }
+
+  #statistics(): PartCounters[] {
+    const { uplinks } = this.#wan;
+    const { dhcp, dns, status, counters } = this.#lan ?? {};
+    const ipv6 = { ...uplinks.counters, ...counters };
+    const session = this.#end?.counters();
+    return collectStatistics({ path: this.#path, session, dhcp, dns, status, ipv6, lease: uplinks.drops });
+  }
+
+  /** Who may give commands on the status page; nobody, where something is wrong with the settings. */
+  #takeStatus(loaded: LoadResult): void {
+    const { commands } = loaded.settings.status;
+    this.#lan?.status?.take(loaded.ok ? { commands, users: loaded.operators } : { commands: false, users: undefined });
+  }
+
+  /** For the status page, which there is where the LAN has addresses of ours. */
+  #report(now: number): StatusReport {
+    const { path } = this.#middle;
+    const lan = this.#lan;
+    if (lan === undefined || "bridge" in path) throw new Error("a bridge has no status page");
+    return reportOf(now, {
+      ...{ path, lan, isWanUp: this.#wan.isUp, loaded: this.#loaded, end: this.#end?.status },
+      hostname: this.#wan.settings.hostname,
+      role: this.#profile?.config.role ?? null,
+      statistics: this.#statistics(),
+      unixMs: Date.now(),
+    });
   }
 
   #finish(now: number): void {

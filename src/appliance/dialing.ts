@@ -36,6 +36,10 @@ export class Dialing {
       machine: () => machineInfo(formatMac({ hi: path.wan.link.macHi, lo: path.wan.link.macLo })),
     });
     return {
+      get status() {
+        const { status } = dialer;
+        return { ...status, isUp: status.state === "up", clients: [] };
+      },
       get left() {
         return dialer.left;
       },

@@ -41,6 +41,7 @@ export class DnsStreams {
   }
 
   pollAt(): number {
+    if ((this.#listener?.waiting ?? 0) > 0) return Number.NEGATIVE_INFINITY;
     let at = NEVER;
     for (const { idleAt } of this.#served.values()) at = Math.min(at, idleAt);
     return at;

@@ -101,6 +101,10 @@ export class LanDhcp {
     return this.#server.drops;
   }
 
+  get leased(): Iterable<Binding> {
+    return this.#server.leased;
+  }
+
   get use(): DhcpServer["use"] {
     return this.#server.use;
   }

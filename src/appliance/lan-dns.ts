@@ -35,6 +35,7 @@ export interface LanDnsOptions {
   /** Our IPv6 address on the LAN and its network; undefined: there is none. */
   readonly lan6: Cidr | undefined;
   readonly tunnel: Pick<Interface, "address" | "bindUdp" | "closeUdp" | "sendUdp">;
+  /** Whoever owns it tells its users (wiring/tcp-users.ts). */
   readonly lanTcp: Tcp;
   readonly tunnelTcp: Tcp;
   readonly slab: Slab;
@@ -93,6 +94,7 @@ export class LanDns {
     });
     this.#streams = new DnsStreams(options.lanTcp, (now, from, port, stream, message) => {
       const answer = this.#forwarder.ask(now, from, port, stream, message, 0, message.length);
+      if (this.#forwarder.hasWork) this.#host.wake();
       return answer > 0 ? this.#forwarder.reply.subarray(0, answer) : undefined;
     });
     const tls = new DnsTlsContexts(options.tls, options.authorities);
@@ -162,13 +164,11 @@ export class LanDns {
   }
 
   pollAt(): number {
-    const { lanTcp, tunnelTcp } = this.#options;
-    if (lanTcp.isReady || tunnelTcp.isReady) return Number.NEGATIVE_INFINITY;
+    if (this.#options.tunnelTcp.isReady) return Number.NEGATIVE_INFINITY;
     return Math.min(this.#host.pollAt(), this.#streams.pollAt(), this.#dials.pollAt());
   }
 
   poll(now: number): void {
-    tellTcpUsers(now, this.#options.lanTcp);
     tellTcpUsers(now, this.#options.tunnelTcp);
     this.#dials.poll(now);
     this.#streams.poll(now);

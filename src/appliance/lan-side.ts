@@ -1,4 +1,4 @@
-/** The LAN: our addresses there, and what its hosts are served with (DHCP, DNS, router advertisements). */
+/** The LAN: our addresses there, and what its hosts are served with (DHCP, DNS, router advertisements, the status page). */
 import type { BoundedLog } from "../lib/bounded-log.ts";
 import type { Cidr } from "../lib/cidr.ts";
 import type { Log } from "../lib/log.ts";
@@ -15,7 +15,10 @@ import { LanDns } from "./lan-dns.ts";
 import { keptNetwork, Lan6 } from "./lan6.ts";
 import type { Settings } from "./settings/settings.ts";
 import type { StateStore } from "./state/store.ts";
+import type { SiteOptions } from "./status/site.ts";
+import { StatusSide } from "./status/status-side.ts";
 import type { RouterPath } from "./wiring/router.ts";
+import { tellTcpUsers } from "./wiring/tcp-users.ts";
 
 export interface LanSideOptions {
   readonly path: RouterPath;
@@ -29,7 +32,11 @@ export interface LanSideOptions {
   readonly state: StateStore | undefined;
   /** Who may sign the certificates of DNS servers. */
   readonly authorities: () => Material | undefined;
+  readonly status: StatusSources;
 }
+
+/** What the status page tells of, and who does what it is told. */
+export type StatusSources = Pick<SiteOptions, "report" | "commands">;
 
 const NEVER = Number.POSITIVE_INFINITY;
 /** Without a DHCP server nobody tells the names of the LAN's hosts. */
@@ -39,6 +46,7 @@ export class LanSide {
   /** undefined: off. */
   readonly dhcp: LanDhcp | undefined;
   readonly dns: LanDns | undefined;
+  readonly status: StatusSide | undefined;
   /** Our IPv6 address and its network; undefined: no IPv6 there. */
   readonly network6: Cidr | undefined;
   readonly #options: LanSideOptions;
@@ -64,6 +72,7 @@ export class LanSide {
     if (this.network6 !== undefined && dns !== undefined)
       this.#lan6?.tell(now, { dns: [this.network6.address], domains: [dns.domain] });
     this.#lan6?.start(now);
+    this.status = this.#newStatus();
   }
 
   /** Of both families. */
@@ -89,13 +98,17 @@ export class LanSide {
   }
 
   pollAt(): number {
-    return Math.min(this.dhcp?.pollAt() ?? NEVER, this.#lan6?.pollAt() ?? NEVER, this.dns?.pollAt() ?? NEVER);
+    if (this.#options.path.lanTcp.isReady) return Number.NEGATIVE_INFINITY;
+    const parts = [this.dhcp, this.#lan6, this.dns, this.status];
+    return Math.min(...parts.map((part) => part?.pollAt() ?? NEVER));
   }
 
   poll(now: number): void {
+    tellTcpUsers(now, this.#options.path.lanTcp);
     if (this.dhcp !== undefined && this.dhcp.pollAt() <= now) this.dhcp.handleTimeout(now);
     if (this.#lan6 !== undefined && this.#lan6.pollAt() <= now) this.#lan6.handleTimeout(now);
     if (this.dns !== undefined && this.dns.pollAt() <= now) this.dns.poll(now);
+    if (this.status !== undefined && this.status.pollAt() <= now) this.status.poll(now);
   }
 
   /** Of IPv6: what was heard and said. */
@@ -142,6 +155,26 @@ export class LanSide {
       tls: libsslTls,
       authorities,
     });
+  }
+
+  #newStatus(): StatusSide | undefined {
+    const { path, settings, log, status } = this.#options;
+    const { hostname, lan } = settings;
+    if (!settings.status.enabled) return undefined;
+    return new StatusSide(
+      {
+        ...status,
+        tcp: path.lanTcp,
+        port: settings.status.port,
+        addresses: this.networks.map(({ address }) => address),
+        hostname,
+        domain: lan.dns?.domain,
+        log,
+        random: systemRandom,
+        unixSeconds: () => Math.floor(Date.now() / 1000),
+      },
+      { commands: false, users: undefined },
+    );
   }
 
   #newLan6(address: Cidr): Lan6 {

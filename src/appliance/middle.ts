@@ -12,7 +12,7 @@ import { BridgeServedSide, BridgeSide } from "./bridge-side.ts";
 import { neighborConflict } from "./conflicts.ts";
 import type { Forwarding } from "./forwarding.ts";
 import { setForwards } from "./forwards.ts";
-import { LanSide } from "./lan-side.ts";
+import { LanSide, type StatusSources } from "./lan-side.ts";
 import { RouterSide } from "./router-side.ts";
 import { ServedSide } from "./served-side.ts";
 import type { Settings } from "./settings/settings.ts";
@@ -33,6 +33,8 @@ export interface MiddleOptions {
   readonly state: StateStore | undefined;
   /** Who may sign the certificates of DNS servers. */
   readonly authorities: () => Material | undefined;
+  /** What the status page tells of. */
+  readonly status: StatusSources;
 }
 
 export interface Middle {

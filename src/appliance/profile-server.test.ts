@@ -129,6 +129,19 @@ describe("users", () => {
   });
 });
 
+test("who may give commands on the status page stands in a file of its own; one that is missing or wrong is a problem", () => {
+  const toml = '[status]\ncommands = true\nusers = "operators.txt"\n';
+  const loaded = good("", { "appliance.toml": toml, "operators.txt": `eve:${HASH}\n` });
+  expect([loaded.operators, loaded.users, loaded.notices]).toEqual([new Map([["eve", HASH]]), undefined, []]);
+  expect(good("", { "appliance.toml": "[status]\ncommands = true\n" }).operators).toBeUndefined();
+  expect(problems(load("", { "appliance.toml": toml }))).toEqual([
+    expect.stringMatching(/^appliance\.toml:3: status\.users: the file "operators\.txt" is not there; `morgana passwd/),
+  ]);
+  expect(problems(load("", { "appliance.toml": toml, "operators.txt": "eve:secret\n" }))).toEqual([
+    expect.stringMatching(/^operators\.txt:1: users: what stands behind "eve:"/),
+  ]);
+});
+
 describe("nobody comes in unasked", () => {
   test.each(["verify-client-cert none", "verify-client-cert optional", "client-cert-not-required"])(
     "%s without users is a problem at its line, which names users.txt",

@@ -3,7 +3,7 @@
  * Everything is read through a ConfigReader, so that a folder, a mounted disk and a single file are the same here.
  */
 import { dirname, join, normalize } from "node:path";
-import { readServerFiles, type ServerFiles } from "../platform/config/server-files.ts";
+import { readServerFiles, readUsers, type ServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { printable } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
@@ -45,6 +45,8 @@ export type LoadResult =
       readonly clients: ReadonlyMap<string, ClientFile>;
       /** Of a server: the hash of each user's password; undefined: no login is asked for. */
       readonly users: ReadonlyMap<string, string> | undefined;
+      /** Who may give commands on the status page, with the hashes of their passwords; undefined: whoever may see it. */
+      readonly operators: ReadonlyMap<string, string> | undefined;
       /** Of a server: what the file of ifconfig-pool-persist beside the profile holds. */
       readonly leases: readonly PoolLease[];
     })
@@ -117,10 +119,11 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   const tls = config.role === "static" ? { problems: [], warnings: [] } : checkTls(config, now);
   const warnings = [...result.warnings, ...tls.warnings, ...files.warnings];
   problems.push(...tls.problems, ...files.problems);
+  const operators = operatorsOf(reader, parsed, problems);
   const { role, deviceType } = config;
   if (problems.length > 0) return { ok: false, settings, notices: [], warnings, problems, role, deviceType };
   const { clients, users, leases } = files;
-  return { ok: true, settings, notices: [], warnings, config, clients, users, leases };
+  return { ok: true, settings, notices: [], warnings, config, clients, users, operators, leases };
 }
 
 const NO_FILES: ServerFiles = { clients: new Map(), users: undefined, leases: [], problems: [], warnings: [] };
@@ -132,6 +135,18 @@ export const USERS_REMEDY =
 function serverFiles(config: ServerConfig, reader: ConfigReader, { server }: Settings, line: number): ServerFiles {
   const users = server.users === undefined ? undefined : { name: server.users, origin: { file: SETTINGS_FILE, line } };
   return readServerFiles(config, reader, users, USERS_REMEDY);
+}
+
+/** Who may give commands on the status page, where a file says so. */
+function operatorsOf(
+  reader: ConfigReader,
+  parsed: SettingsResult,
+  problems: ConfigProblem[],
+): ReadonlyMap<string, string> | undefined {
+  const { users } = parsed.settings.status;
+  if (users === undefined || !parsed.ok) return undefined;
+  const origin = { file: SETTINGS_FILE, line: parsed.operatorsLine };
+  return readUsers(reader, { name: users, origin }, "status.users", problems);
 }
 
 /** Why there is no profile. */

@@ -28,7 +28,10 @@ export function sayLoaded(log: Log, loaded: LoadResult, mending: string, isRunni
 
 /** Names the settings that were changed but hold from the next start on; undefined when there are none. */
 export function needRestart(before: Settings, after: Settings): string | undefined {
-  const fixed = ({ hostname, wan, lan, vpn }: Settings) => ({ hostname, wan, lan, "vpn.nat": vpn.nat });
+  const fixed = ({ hostname, wan, lan, vpn, status }: Settings) => ({
+    ...{ hostname, wan, lan, "vpn.nat": vpn.nat },
+    ...{ "status.enabled": status.enabled, "status.port": status.port },
+  });
   const old: Record<string, unknown> = fixed(before);
   const changed = Object.entries(fixed(after)).filter(
     ([name, value]) => JSON.stringify(value) !== JSON.stringify(old[name]),

@@ -10,7 +10,7 @@ import { Listener } from "../tunnel/listener.ts";
 import type { ServerSide } from "../tunnel/server-side.ts";
 import { keepPool, keptPool, type ServerKeys, serverKeys } from "./state/server.ts";
 import type { StateStore } from "./state/store.ts";
-import { endOptions, type Profile, type VpnEnd, type VpnParts } from "./vpn-end.ts";
+import { type EndStatus, endOptions, type Profile, type VpnEnd, type VpnParts } from "./vpn-end.ts";
 
 export interface ServingOptions {
   readonly parts: VpnParts;
@@ -57,13 +57,32 @@ export class Serving {
       cookieKey: this.#keys.cookie,
     });
     let listenBy = NEVER;
+    let since: number | undefined;
+    let reason: string | undefined;
     const listen = (at: number): void => {
       if (at < listenBy && this.#options.isSettling()) return;
       listenBy = NEVER;
       const problem = listener.networkUp(at);
       if (problem !== undefined) log.write("error", "server.failed", problem);
+      if (listener.isListening) since ??= at;
+      reason = problem;
     };
     return {
+      get status(): EndStatus {
+        const { isListening } = listener;
+        return {
+          state: isListening ? "listening" : reason === undefined ? "waiting" : "failed",
+          isUp: isListening,
+          ...{ since, reason, clients: listener.peers() },
+          ...{ server: undefined, protocol: undefined, tunnel: undefined, loginPage: undefined },
+        };
+      },
+      commands: {
+        kill: (at, who, message) => listener.kill(at, who, message),
+        pushUpdate: (at, who, options) => listener.pushUpdate(at, who, options),
+        clients: () => listener.peers(),
+        passwords: this.#passwords,
+      },
       get left() {
         return listener.left;
       },

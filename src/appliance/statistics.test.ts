@@ -3,7 +3,7 @@ import { Counters } from "../lib/counters.ts";
 import { DhcpClientDrops } from "../netstack/dhcp4/client-drops.ts";
 import { Dns, dnsCounters } from "../netstack/dns/forwarder-counters.ts";
 import { Drop, dropCounters } from "../netstack/drop.ts";
-import { logStatistics } from "./statistics.ts";
+import { collectStatistics, logStatistics } from "./statistics.ts";
 import type { RouterPath } from "./wiring/router.ts";
 
 test("each kind of drop has a record with its sentence, after the record of its part", () => {
@@ -35,12 +35,14 @@ test("each kind of drop has a record with its sentence, after the record of its 
       enabled: () => true,
       write: (_level, event, text, fields) => void lines.push(`${event} ${JSON.stringify(fields)} ${text}`),
     },
-    path as unknown as RouterPath,
-    { sealed: 1, "drop.data-replay": 4 },
-    undefined,
-    { counters: dns, cacheBytes: 9 },
-    { wanAdverts: 2 },
-    lease,
+    collectStatistics({
+      path: path as unknown as RouterPath,
+      session: { sealed: 1, "drop.data-replay": 4 },
+      dns: { counters: dns, cacheBytes: 9 },
+      status: { statistics: { requests: 2, "httpDrop.slow": 1, "pageDrop.wrong-host": 3 } },
+      ipv6: { wanAdverts: 2 },
+      lease,
+    }),
   );
   expect(lines.slice(0, -1)).toEqual([
     'statistics.wan {"kernelReceived":3,"kernelDropped":2,"rxVlan":1,"drop.Ipv6":1} ',
@@ -60,5 +62,8 @@ test("each kind of drop has a record with its sentence, after the record of its 
     expect.stringMatching(/^statistics\.drop {"part":"session","drop\.data-replay":4} the data packet's id was seen/),
     'statistics.dns {"cacheBytes":9,"cached":1,"dnsDrop.WrongId":1} ',
     expect.stringMatching(/^statistics\.drop {"part":"dns","dnsDrop\.WrongId":1} An answer with the wrong id/),
+    'statistics.status {"requests":2,"httpDrop.slow":1,"pageDrop.wrong-host":3} ',
+    expect.stringMatching(/^statistics\.drop {"part":"status","httpDrop\.slow":1} A request that was not whole/),
+    expect.stringMatching(/^statistics\.drop {"part":"status","pageDrop\.wrong-host":3} A request to the status page/),
   ]);
 });

@@ -1,5 +1,5 @@
 /**
- * The counters as log records, one a part, and one with a sentence for each kind of drop that it has. In each part,
+ * All counters, part by part: for the log, where each kind of drop has a record with its sentence, and for the status page. In each part,
  * received = what was handled + the sum of the drops (what the parts' own headers say); "kernel" is what the kernel had
  * for the device, and lost before we could read it.
  */
@@ -10,38 +10,44 @@ import { DHCP_CLIENT_DROPS, type DhcpDrop } from "../netstack/dhcp4/client-drops
 import { DHCP_SERVER_DROPS, type DhcpServerDrop } from "../netstack/dhcp4/server-drops.ts";
 import { DNS_TEXT, type DnsName } from "../netstack/dns/forwarder-counters.ts";
 import { DROP_TEXT, type DropName } from "../netstack/drop.ts";
+import { HTTP_DROPS, type HttpDrop } from "../netstack/http/counters.ts";
 import type { Interface } from "../netstack/interface.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import { DEVICE_TEXT } from "../platform/dev/packet.ts";
 import { type SessionDrop, sessionDropText } from "../protocol/drop.ts";
 import type { LanDns } from "./lan-dns.ts";
+import { PAGE_DROPS, type PageDrop } from "./status/counters.ts";
 import type { BridgePath } from "./wiring/bridge.ts";
 import type { RouterPath } from "./wiring/router.ts";
 
 type Fields = Record<string, number>;
 
-/**
- * @param dhcp,dns the LAN's server and forwarder, where they are on
- * @param ipv6 messages of router discovery and DHCPv6, by side
- * @param lease of the WAN's DHCP client, where there is one
- */
-export function logStatistics(
-  log: Log,
-  path: RouterPath | BridgePath,
-  session: Fields | undefined,
-  dhcp: { readonly use: Fields; readonly drops: Counters } | undefined,
-  dns: Pick<LanDns, "counters" | "cacheBytes"> | undefined,
-  ipv6: Fields = {},
-  lease?: Counters,
-): void {
-  const write = (part: string, ...parts: Fields[]): void => {
-    const fields: Fields = Object.assign({}, ...parts);
-    log.write("info", `statistics.${part}`, "", fields);
-    for (const [field, count] of Object.entries(fields)) {
-      const text = lossText(field, count);
-      if (text !== undefined) log.write("info", "statistics.drop", text, { part, [field]: count });
-    }
-  };
+/** The counters of one part of the appliance: "wan", "router", "session", ... */
+export interface PartCounters {
+  readonly part: string;
+  /** By name; of most counters those that are not zero. */
+  readonly fields: Readonly<Record<string, number>>;
+}
+
+/** Where counters come from, besides the data path. */
+export interface StatisticsSources {
+  readonly path: RouterPath | BridgePath;
+  readonly session?: Fields | undefined;
+  /** The LAN's server and forwarder, where they are on. */
+  readonly dhcp?: { readonly use: Fields; readonly drops: Counters } | undefined;
+  readonly dns?: Pick<LanDns, "counters" | "cacheBytes"> | undefined;
+  readonly status?: { readonly statistics: Fields } | undefined;
+  /** Messages of router discovery and DHCPv6, by side. */
+  readonly ipv6?: Fields;
+  /** Of the WAN's DHCP client, where there is one. */
+  readonly lease?: Counters | undefined;
+}
+
+export function collectStatistics(sources: StatisticsSources): PartCounters[] {
+  const { path, session, dhcp, dns, status, ipv6 = {}, lease } = sources;
+  const parts: PartCounters[] = [];
+  const write = (part: string, ...fields: Fields[]): void =>
+    void parts.push({ part, fields: Object.assign({}, ...fields) });
   const writeDevice = (device: FrameDevice, name: string, ...more: Fields[]): void => {
     const { received, dropped } = device.statistics();
     write(name, { kernelReceived: received, kernelDropped: dropped }, device.counters.snapshot() as Fields, ...more);
@@ -75,7 +81,20 @@ export function logStatistics(
   if (Object.keys(ipv6).length > 0) write("ipv6", ipv6);
   if (session) write("session", session);
   if (dns) write("dns", { cacheBytes: dns.cacheBytes }, dnsFields(dns.counters));
+  if (status) write("status", status.statistics);
   write("memory", memoryFields());
+  return parts;
+}
+
+/** One record a part, and one with a sentence for each kind of drop that it has. */
+export function logStatistics(log: Log, parts: readonly PartCounters[]): void {
+  for (const { part, fields } of parts) {
+    log.write("info", `statistics.${part}`, "", fields);
+    for (const [field, count] of Object.entries(fields)) {
+      const text = count === 0 ? undefined : lossText(field);
+      if (text !== undefined) log.write("info", "statistics.drop", text, { part, [field]: count });
+    }
+  }
 }
 
 /**
@@ -102,20 +121,21 @@ function kernelKiB(path: string, name: string): number | undefined {
 }
 
 /** What an operator should think of a field such as "lanDrop.Ipv6" or "rxVlan"; undefined for one that counts no losses. */
-function lossText(field: string, count: number): string | undefined {
-  if (count === 0) return undefined;
+export function lossText(field: string): string | undefined {
   const device = DEVICE_TEXT[field as keyof typeof DEVICE_TEXT];
   if (device !== undefined) return device;
   const name = /drop\.(.+)$/i.exec(field)?.[1];
   if (name === undefined) return undefined;
   if (field.startsWith("leaseDrop.")) return DHCP_CLIENT_DROPS[name as DhcpDrop];
   if (field.startsWith("dnsDrop.")) return DNS_TEXT[name as DnsName];
+  if (field.startsWith("httpDrop.")) return HTTP_DROPS[name as HttpDrop];
+  if (field.startsWith("pageDrop.")) return PAGE_DROPS[name as PageDrop];
   return (
     DROP_TEXT[name as DropName] ?? DHCP_SERVER_DROPS[name as DhcpServerDrop] ?? sessionDropText(name as SessionDrop)
   );
 }
 
-function dropFields(prefix: string, drops: Counters): Fields {
+export function dropFields(prefix: string, drops: Counters): Fields {
   const fields: Fields = {};
   for (const [name, count] of Object.entries(drops.snapshot())) fields[`${prefix}.${name}`] = count as number;
   return fields;

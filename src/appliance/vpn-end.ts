@@ -7,13 +7,36 @@ import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
+import type { PasswordPort } from "../protocol/server/entry.ts";
+import type { DialState, DialStatus } from "../tunnel/dial-report.ts";
+import type { Listener, ServedPeer } from "../tunnel/listener.ts";
 import type { LoadResult } from "./profile.ts";
 import type { DataPath } from "./wiring/data-path.ts";
 
 /** A configuration without problems. */
 export type Profile = Extract<LoadResult, { ok: true }>;
 
+/** What an end can tell whoever looks on: of a dialer what that says, of a server the same without a tunnel. */
+export interface EndStatus extends Omit<DialStatus, "state"> {
+  readonly state: DialState | "failed";
+  /** The tunnel is up, or clients can come. */
+  readonly isUp: boolean;
+  /** Of a server. */
+  readonly clients: readonly ServedPeer[];
+}
+
+/** What can be done to a server's clients. */
+export interface ClientCommands extends Pick<Listener, "kill" | "pushUpdate"> {
+  /** Those whose tunnel is up. */
+  clients(): readonly ServedPeer[];
+  /** Of somebody who gives a command. */
+  readonly passwords: PasswordPort;
+}
+
 export interface VpnEnd {
+  readonly status: EndStatus;
+  /** undefined: it is no server. */
+  readonly commands?: ClientCommands;
   /** Goodbye was said, or there was nobody to say it to. */
   readonly left: boolean;
   /** There is a network, or another one. */

@@ -15,6 +15,7 @@ import { SERVER_CONFIG } from "./list/server-config.ts";
 import { SERVICES } from "./list/services.ts";
 import { STACK } from "./list/stack.ts";
 import { STATE } from "./list/state.ts";
+import { STATUS } from "./list/status.ts";
 import { TCP } from "./list/tcp.ts";
 import { TCP_PARTS } from "./list/tcp-parts.ts";
 import { TLS } from "./list/tls.ts";
@@ -45,5 +46,6 @@ export const MUTATIONS: readonly Mutation[] = [
   ...HOST,
   ...IPV6_APPLIANCE,
   ...STATE,
+  ...STATUS,
   ...TOOLS,
 ];

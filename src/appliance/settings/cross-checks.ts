@@ -1,6 +1,7 @@
 /** What settings mean beside each other and beside the profile: values that contradict each other, and those that would be without effect. */
 import type { Cidr } from "../../lib/cidr.ts";
 import type { IpAddress } from "../../lib/ip.ts";
+import { DNS_PORT } from "../../netstack/wire/dns.ts";
 import type { DeviceType, Role } from "../../protocol/config/types.ts";
 import { gateway6Problem } from "./address6.ts";
 import { FORWARD, type KeyedValues } from "./keyed-values.ts";
@@ -15,7 +16,15 @@ export interface BesideProfile {
 }
 
 /** Keys that mean nothing where the LAN is bridged. */
-const ROUTING = ["lan.address", "lan.address6", "lan.dhcp", "lan.dns", "vpn.nat", "server.lan", "server.internet"];
+const ROUTING = [
+  "lan.address",
+  "lan.address6",
+  "lan.dhcp",
+  "lan.dns",
+  "vpn.nat",
+  "server.lan",
+  "server.internet",
+].concat(["status.enabled", "status.port", "status.commands", "status.users"]);
 const BRIDGED =
   "means nothing with dev tap: the LAN is bridged, and has its addresses and services from the network beyond the tunnel; remove it";
 
@@ -25,6 +34,7 @@ export function crossCheck(values: KeyedValues, settings: Settings, { role, devi
   refuseOtherRole(values, role);
   if (isBridged) refuseRouting(values, settings);
   checkTogether(values, settings, isBridged);
+  checkStatus(values, settings);
 }
 
 /** What would be without effect, and was meant to have one. */
@@ -32,7 +42,8 @@ function refuseOtherRole(values: KeyedValues, role: Role | undefined): void {
   if (role === undefined) return;
   if (role !== "server") {
     for (const key of values.keys)
-      if (key.startsWith("server.")) values.fail(key, "belongs to a server's profile, and this one is none");
+      if (key.startsWith("server.") || key === "status.commands" || key === "status.users")
+        values.fail(key, "belongs to a server's profile, and this one is none");
     return;
   }
   const remedy = "belongs to a client's profile; what a server's clients reach is said below [server]";
@@ -41,9 +52,11 @@ function refuseOtherRole(values: KeyedValues, role: Role | undefined): void {
 }
 
 /** What only a router has. Services that are off are as they must be. */
-function refuseRouting(values: KeyedValues, { lan }: Settings): void {
+function refuseRouting(values: KeyedValues, { lan, status }: Settings): void {
   const isOff = (key: string): boolean =>
-    (key === "lan.dhcp" && lan.dhcp === undefined) || (key === "lan.dns" && lan.dns === undefined);
+    (key === "lan.dhcp" && lan.dhcp === undefined) ||
+    (key === "lan.dns" && lan.dns === undefined) ||
+    (key === "status.enabled" && !status.enabled);
   for (const key of ROUTING) if (values.has(key) && !isOff(key)) values.fail(key, BRIDGED);
   for (const { line } of values.forwards) values.fail(FORWARD, BRIDGED, line);
 }
@@ -65,6 +78,14 @@ function checkTogether(values: KeyedValues, { wan, lan }: Settings, isBridged: b
   if (wan.mac && lan.mac && wan.mac.hi === lan.mac.hi && wan.mac.lo === lan.mac.lo) {
     values.fail("lan.mac", "is the same as wan.mac");
   }
+}
+
+function checkStatus(values: KeyedValues, { lan, status: { enabled, port, commands, users } }: Settings): void {
+  if (enabled && port === DNS_PORT && lan.dns !== undefined)
+    values.fail("status.port", `${port} is the port of the LAN's DNS; choose another`);
+  if (commands && !enabled) values.fail("status.commands", "needs enabled = true: the page is where they are given");
+  if (users !== undefined && !commands && !values.hasFailed("status.commands"))
+    values.fail("status.users", "says who may give commands, and there are none; write commands = true beside it");
 }
 
 function checkTogether6(values: KeyedValues, wan: Settings["wan"], lan: Settings["lan"]): void {

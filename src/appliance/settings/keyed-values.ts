@@ -31,10 +31,14 @@ const KEYS: ReadonlySet<string> = new Set([
   "server.lan",
   "server.internet",
   "server.users",
+  "status.enabled",
+  "status.port",
+  "status.commands",
+  "status.users",
   "log.level",
   "log.syslog",
 ]);
-const TABLES: ReadonlySet<string> = new Set(["wan", "lan", "vpn", "server", "log"]);
+const TABLES: ReadonlySet<string> = new Set(["wan", "lan", "vpn", "server", "status", "log"]);
 
 export const problemAt = (file: string, line: number, directive: string, text: string): ConfigProblem => ({
   origin: { file, line },

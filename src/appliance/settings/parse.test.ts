@@ -49,7 +49,7 @@ test("text without quotes, another word for true, and an unknown name come with 
   expect(bad("[wan]\nmtu = 1400\nmtu = 1500\n")).toEqual([expect.not.stringContaining(";")]);
   expect(bad('[wan]\naddress = "DHCP"\n')).toEqual([expect.stringContaining('"DHCP" is neither "dhcp" nor')]);
   expect(bad("[log]\nfile = 1\n")).toEqual(["2: log.file: unknown key; [log] has level, syslog"]);
-  expect(bad("[vlan]\nfile = 1\n")).toEqual(["1: vlan: unknown table; there are wan, lan, vpn, server, log"]);
+  expect(bad("[vlan]\nfile = 1\n")).toEqual(["1: vlan: unknown table; there are wan, lan, vpn, server, status, log"]);
   expect(bad("name = 1\n")).toEqual([expect.stringContaining("there is only hostname")]);
 });
 
@@ -77,6 +77,10 @@ vpn.nat = false
 server.lan = "translated"
 server.internet = false
 server.users = "users.txt"
+status.enabled = true
+status.port = 8080
+status.commands = true
+status.users = "operators.txt"
 log.level = "debug"
 `;
   expect(good(text)).toEqual({
@@ -104,6 +108,7 @@ log.level = "debug"
     },
     vpn: { config: "sub/office.ovpn", nat: false, forwards: [] },
     server: { lan: "translated", internet: false, users: "users.txt" },
+    status: { enabled: true, port: 8080, commands: true, users: "operators.txt" },
     log: { level: "debug" },
   });
 });
@@ -165,6 +170,14 @@ describe("problems have a line", () => {
     ['[vpn]\nconfig = "../../x"', ["2: vpn.config:"]],
     ['[log]\nlevel = "loud"', ["2: log.level:"]],
     ['[log]\nsyslog = "192.168.50.10"', ["2: log.syslog: not available yet"]],
+    ["[status]\nport = 0", ["2: status.port: 0 is not between 1 and 65535"]],
+    ["[status]\nport = 53", ["2: status.port: 53 is the port of the LAN's DNS"]],
+    ["[status]\nenabled = 1", ["2: status.enabled: must be true or false"]],
+    ["[status]\nenabled = false\ncommands = true", ["3: status.commands: needs enabled = true"]],
+    ['[status]\nusers = "u.txt"', ["2: status.users: says who may give commands, and there are none"]],
+    ['[status]\ncommands = "yes"\nusers = "u.txt"', ["2: status.commands: must be true or false"]],
+    ['[status]\ncommands = true\nusers = "../u"', ["3: status.users:"]],
+    ["[status]\nhost = 1", ["2: status.host: unknown key; [status] has enabled, port, commands, users"]],
     ['[lan]\ndhcp = "yes"', ["2: lan.dhcp: must be true, false, or a table"]],
     ["[lan]\ndhcp = { from = 1 }", ["2: lan.dhcp: unknown key from; dhcp has first, last, lease, reserve"]],
     ["[lan]\ndhcp = { first = 1 }", ["2: lan.dhcp: first must be an address in quotes"]],
@@ -337,6 +350,18 @@ test("the largest hostile text within the bound is over in a second, and its pro
   expect(last.ok ? "" : last.problems.at(-1)?.problem).toBe("and 2500 more problems");
 });
 
+test("commands are a server's: in another role their keys are problems, the rest of [status] is everybody's", () => {
+  const toml = '[status]\nenabled = true\nport = 81\ncommands = true\nusers = "o.txt"\n';
+  expect(parseSettings("f", toml, "server").ok).toBe(true);
+  for (const role of ["client", "p2p", "static"] as const) {
+    const result = parseSettings("f", toml, role);
+    expect(result.ok ? [] : result.problems.map(({ origin, directive }) => `${origin.line} ${directive}`)).toEqual([
+      "4 status.commands",
+      "5 status.users",
+    ]);
+  }
+});
+
 test("with dev tap every key that only a router has is named; services that are off may say so, and the LAN overlaps nothing", () => {
   const toml = `wan.address = "192.168.50.9/24"
 wan.gateway = "192.168.50.1"
@@ -345,6 +370,7 @@ lan.address6 = "off"
 lan.dhcp = true
 lan.dns = true
 vpn.nat = false
+status.enabled = true
 [[vpn.forward]]
 proto = "tcp"
 port = 80
@@ -353,11 +379,12 @@ to = "10.0.0.2:80"
   const result = parseSettings("appliance.toml", toml, "client", "tap");
   const named = result.ok ? [] : result.problems.filter(({ problem }) => problem.includes("dev tap"));
   expect(named.map(({ origin, directive }) => `${origin.line} ${directive}`)).toEqual([
-    ...["3 lan.address", "4 lan.address6", "5 lan.dhcp", "6 lan.dns", "7 vpn.nat", "8 vpn.forward"],
+    ...["3 lan.address", "4 lan.address6", "5 lan.dhcp", "6 lan.dns", "7 vpn.nat", "8 status.enabled", "9 vpn.forward"],
   ]);
   const server = parseSettings("appliance.toml", '[server]\nlan = "closed"\ninternet = true', "server", "tap");
   expect(server.ok ? [] : server.problems.map(({ directive }) => directive)).toEqual(["server.lan", "server.internet"]);
-  const plain = 'wan.address = "192.168.50.9/24"\nwan.gateway = "192.168.50.1"\nlan.dhcp = false\nlan.dns = false\n';
+  const plain =
+    'wan.address = "192.168.50.9/24"\nwan.gateway = "192.168.50.1"\nlan.dhcp = false\nlan.dns = false\nstatus.enabled = false\n';
   expect(parseSettings("appliance.toml", plain, "client", "tap").ok).toBe(true);
   expect(parseSettings("appliance.toml", plain, "client", "tun").ok).toBe(false);
 });

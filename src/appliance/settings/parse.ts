@@ -18,7 +18,14 @@ import { quotesHint, syntaxLine } from "./syntax.ts";
 import { fileName, hostCidr, hostName, lanAccess, logLevel, unicast, unicastMac, wanAddress } from "./values.ts";
 
 export type SettingsResult =
-  | { readonly ok: true; readonly settings: Settings; readonly configLine: number; readonly usersLine: number }
+  | {
+      readonly ok: true;
+      readonly settings: Settings;
+      /** Where vpn.config, server.users and status.users stand. */
+      readonly configLine: number;
+      readonly usersLine: number;
+      readonly operatorsLine: number;
+    }
   | {
       readonly ok: false;
       /** What could be read, the defaults for the rest; where something is wrong with the WAN it has no address. */
@@ -28,6 +35,7 @@ export type SettingsResult =
 
 /** The smallest MTU that every IPv4 host must take (RFC 1122 3.3.3), and the largest of Ethernet with jumbo frames. */
 const MTU = { min: 576, max: 9000 };
+const MAX_PORT = 65_535;
 
 /** Our choices: all keys with hundreds of addresses and domains are less. The parser calls itself for each level. */
 const MAX_CHARACTERS = 32 * 1024;
@@ -66,7 +74,10 @@ export function parseSettings(
     const withWan = values.hasFailed("wan") ? withoutWan(settings) : settings;
     return { ok: false, settings: values.hasFailed("lan") ? withoutDhcp(withWan) : withWan, problems };
   }
-  return { ok: true, settings, configLine: values.line("vpn.config"), usersLine: values.line("server.users") };
+  const [configLine, usersLine, operatorsLine] = (["vpn.config", "server.users", "status.users"] as const).map((key) =>
+    values.line(key),
+  ) as [number, number, number];
+  return { ok: true, settings, configLine, usersLine, operatorsLine };
 }
 
 /** @param why as the end of a sentence that begins with the file's name */
@@ -112,6 +123,12 @@ function settingsOf(values: KeyedValues, role: Role | undefined): Settings {
       lan: values.string("server.lan", lanAccess) ?? defaults.server.lan,
       internet: values.boolean("server.internet"),
       users: values.string("server.users", fileName),
+    },
+    status: {
+      enabled: values.boolean("status.enabled") ?? defaults.status.enabled,
+      port: values.integer("status.port", 1, MAX_PORT) ?? defaults.status.port,
+      commands: values.boolean("status.commands") ?? defaults.status.commands,
+      users: values.string("status.users", fileName),
     },
     log: { level: values.string("log.level", logLevel) ?? defaults.log.level },
   };

@@ -51,7 +51,18 @@ export interface Settings {
     readonly forwards: readonly ForwardSetting[];
   };
   readonly server: ServerSettings;
+  readonly status: StatusSettings;
   readonly log: { readonly level: LogLevel };
+}
+
+/** `[status]`: the page on the LAN. */
+export interface StatusSettings {
+  readonly enabled: boolean;
+  readonly port: number;
+  /** A server's clients can be told to go, and be pushed other options. */
+  readonly commands: boolean;
+  /** The file of those who may; undefined: whoever is on the LAN. */
+  readonly users: string | undefined;
 }
 
 const DEFAULT_LAN = new Cidr(parseIpv4("192.168.50.1") as IpAddress, 24);
@@ -70,6 +81,7 @@ export const DEFAULT_SETTINGS: Settings = {
   lan: { mac: undefined, address: DEFAULT_LAN, address6: "auto", dhcp: defaultDhcp(DEFAULT_LAN), dns: DEFAULT_DNS },
   vpn: { config: undefined, nat: true, forwards: [] },
   server: { lan: "routed", internet: undefined, users: undefined },
+  status: { enabled: true, port: 80, commands: false, users: undefined },
   log: { level: "info" },
 };
 

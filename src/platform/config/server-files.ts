@@ -42,7 +42,7 @@ export function readServerFiles(
 ): ServerFiles {
   const problems: ConfigProblem[] = [];
   const warnings: ConfigProblem[] = [];
-  const users = named && readUsers(reader, named, problems);
+  const users = named && readUsers(reader, named, "server.users", problems);
   const clients = readClients(config, reader, problems, warnings);
   checkEntry(config, named !== undefined, remedy, problems, warnings);
   return { clients, users, leases: readLeases(config, reader, warnings), problems, warnings };
@@ -66,15 +66,17 @@ function readLeases(config: ServerConfig, reader: ServerFilesReader, warnings: C
   return leases;
 }
 
-function readUsers(
-  reader: ServerFilesReader,
+/** @param directive that names the file */
+export function readUsers(
+  reader: Pick<ServerFilesReader, "read">,
   { name, origin }: UsersFile,
+  directive: string,
   problems: ConfigProblem[],
 ): ReadonlyMap<string, string> | undefined {
   const content = reader.read(name);
   if (!(content instanceof Uint8Array)) {
     const problem = `the file "${printable(name)}" ${content ?? "is not there; `morgana passwd NAME` prints a line for it"}`;
-    problems.push({ origin, directive: "server.users", problem });
+    problems.push({ origin, directive, problem });
     return undefined;
   }
   const parsed = parseUsers({ file: name, text: decodeUtf8(content) });
