@@ -9,7 +9,7 @@ import { canMakeNamespaces } from "../support/world/privilege.ts";
 import { PATIENCE } from "../support/world/process.ts";
 import { queuedSeconds } from "../support/world/router.ts";
 import { vmProblem } from "../support/world/vm.ts";
-import { SITE } from "../support/world/world.ts";
+import { GATEWAY, SITE } from "../support/world/world.ts";
 
 const MIB = 1 << 20;
 
@@ -59,11 +59,15 @@ describe.skipIf(!canBoot)("the booted image", () => {
       await router.mustSay(new RegExp(`lab\\.ovpn:${profile.split("\r\n").indexOf(line) + 1}: ${line.split(" ")[0]}`));
     await at.answersOnLan(router);
     expect(await at.world.refuses(SITE)).toBe(true);
+    const url = `http://${GATEWAY}/health`;
+    const health = async () => (await at.world.in("lan", ["curl", "-s", "-m", "20", "-w", " %{http_code}", url])).out;
+    expect(await health()).toMatch(/^the tunnel is not there: .*lab\.ovpn:\d+: (tun-mtu|proto): .*\n 503$/);
     expect(router.alive).toBe(true);
     makeConfigDisk(at.world.config(), mended);
     writeFileSync(image, readFileSync(mended)); // the same file, which QEMU has open
     await router.mustSay(/disk\.changed/);
     await router.mustSay(/tunnel\.up/);
+    expect(await health()).toBe("ok: the tunnel is up\n 200");
     expect(router.log()).not.toMatch(/panic/i);
     expect(await router.stop()).toBe(0);
   });
