@@ -34,8 +34,12 @@ test("links may lead about in the folder, as a mounted secret's do, and out of i
   writeFileSync(join(top, "outside"), "outside");
   const reader = folderReader(path);
   expect(new TextDecoder().decode(reader.read("x.ovpn") as Uint8Array)).toBe("inside");
-  expect(reader.read("y.ovpn")).toBe(`is a link out of the folder, to ${join(top, "outside")}`);
-  expect(reader.read("up/outside")).toBe(`is a link out of the folder, to ${join(top, "outside")}`);
+  expect(reader.read("y.ovpn")).toBe(
+    `is a link out of the folder, to ${join(top, "outside")}; put the file itself there`,
+  );
+  expect(reader.read("up/outside")).toBe(
+    `is a link out of the folder, to ${join(top, "outside")}; put the file itself there`,
+  );
   expect(reader.read("z.ovpn")).toBeUndefined();
 });
 
@@ -46,7 +50,7 @@ test("the one file that the operator named may be a link; what is beside it is n
     symlinkSync("/proc/kmsg", at("auth.txt"));
   });
   expect(problems(join(path, "x.ovpn"))).toContain(
-    'x.ovpn:4: auth-user-pass: the file "auth.txt" is a link out of the folder, to /proc/kmsg',
+    'x.ovpn:4: auth-user-pass: the file "auth.txt" is a link out of the folder, to /proc/kmsg; put the file itself there',
   );
 });
 

@@ -46,7 +46,9 @@ export function folderReader(folder: string, single?: string): ConfigReader {
     read(name) {
       const path = join(folder, name);
       const outside = name === single ? undefined : leadsOut(folder, path);
-      return outside === undefined ? readPlainFile(path, MAX_FILE) : `is a link out of the folder, to ${outside}`;
+      return outside === undefined
+        ? readPlainFile(path, MAX_FILE)
+        : `is a link out of the folder, to ${outside}; put the file itself there`;
     },
   };
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readFileOrPipe } from "../platform/sys/file.ts";
@@ -129,6 +129,47 @@ test("files are looked for where the appliance looks: beside the profile, and no
     expect(status).toBe(0);
   } finally {
     rmSync(folder, { recursive: true });
+  }
+});
+
+test("where no appliance.toml says which folder is the top, a name may lead above the profile's, and a relative link with it", () => {
+  const top = mkdtempSync(join(tmpdir(), "morgana-check-"));
+  const file = join(top, "vpn/a.ovpn");
+  const profile = (ca: string): void =>
+    writeFileSync(file, `client\ndev tun\nremote 192.0.2.1\nremote-cert-tls server\nca ${ca}\n`);
+  const problem = (): string => /ca: the file ".*?" (.*)/.exec(check(file).err)?.[1] ?? "";
+  try {
+    for (const folder of ["vpn", "keys"]) mkdirSync(join(top, folder));
+    cpSync(join(CONFIGS, "ca.crt"), join(top, "keys/real.crt"));
+    symlinkSync("real.crt", join(top, "keys/ca.crt"));
+    symlinkSync("../keys/ca.crt", join(top, "vpn/ca.crt"));
+    symlinkSync("circle.crt", join(top, "vpn/circle.crt"));
+    symlinkSync("../keys/none.crt", join(top, "vpn/none.crt"));
+    for (const name of ["ca.crt", "../keys/ca.crt"]) {
+      profile(name);
+      expect(problem()).toBe("");
+      // This one is the top, whichever profile it names.
+      writeFileSync(join(top, "vpn/appliance.toml"), "");
+      expect(problem()).toMatch(/^is (not there|a link out of the folder, to .*; put the file itself there)/);
+      rmSync(join(top, "vpn/appliance.toml"));
+      writeFileSync(join(top, "appliance.toml"), '[vpn]\nconfig = "vpn/a.ovpn"\n');
+      expect(problem()).toBe("");
+      rmSync(join(top, "appliance.toml"));
+    }
+    for (const [name, said] of [
+      ["circle.crt", "is a link that leads in a circle"],
+      ["none.crt", "is not there"],
+      ["../keys/none.crt", "is not there"],
+    ] as const) {
+      profile(name);
+      expect(problem()).toStartWith(said);
+    }
+    writeFileSync(join(top, "appliance.toml"), '[vpn]\nconfig = "vpn/a.ovpn"\n');
+    symlinkSync("../../../../../..", join(top, "vpn/far"));
+    profile(`far${join(CONFIGS, "ca.crt")}`);
+    expect(problem()).toStartWith("is a link out of the folder");
+  } finally {
+    rmSync(top, { recursive: true });
   }
 });
 

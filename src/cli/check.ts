@@ -1,5 +1,6 @@
 /** `morgana check`: parse and validate one OpenVPN file, print what it resolves to. */
-import { basename, dirname, join, normalize, relative, resolve } from "node:path";
+import { readlinkSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, normalize, relative, resolve } from "node:path";
 import { folderReader } from "../appliance/config-source.ts";
 import { SETTINGS_FILE, USERS_REMEDY } from "../appliance/profile.ts";
 import { parseSettings, type SettingsResult } from "../appliance/settings/parse.ts";
@@ -96,22 +97,60 @@ const settingsIn = (folder: string): SettingsResult | undefined => {
 };
 
 /** The top of the configuration: the profile's own folder, or one above it whose appliance.toml names the profile. */
-function topOf(file: string): string {
+const topOf = (file: string): string => namedTop(file) ?? dirname(file);
+
+/** The folder whose appliance.toml settles that it is the top; the one beside the profile does without naming it. */
+function namedTop(file: string): string | undefined {
   const own = dirname(file);
-  for (let folder = resolve(own), at = own; settingsIn(own) === undefined && dirname(folder) !== folder; ) {
+  if (settingsIn(own) !== undefined) return own;
+  for (let folder = resolve(own), at = own; dirname(folder) !== folder; ) {
     folder = dirname(folder);
     at = join(at, "..");
     const named = settingsIn(at)?.settings.vpn.config;
     if (named !== undefined && normalize(named) === relative(folder, resolve(file))) return at;
   }
-  return own;
+  return undefined;
 }
 
-/** What the appliance would read too. A name with ".." may: a profile can lie in a folder of its config disk. */
+/**
+ * What the appliance would read too. Where nothing says which folder is the top of its configuration, the profile may lie in a folder
+ * of it: then a name may lead up with "..", and a link by such a name. Where an absolute link leads, nothing is on a config disk.
+ */
 function filesBeside(file: string): ReadFile {
   const folder = dirname(file);
-  const inside = folderReader(folder);
-  return (name) => (normalize(name).startsWith("..") ? readPlainFile(join(folder, name), MAX_FILE) : inside.read(name));
+  const top = namedTop(file);
+  const inside = folderReader(top ?? folder);
+  const at = top === undefined ? "" : relative(resolve(top), resolve(folder));
+  return (name) => {
+    const within = normalize(join(at, name));
+    if (top !== undefined) return within.startsWith("..") ? undefined : inside.read(within);
+    const path = upward(folder, within);
+    return path === undefined ? inside.read(within) : readPlainFile(path, MAX_FILE);
+  };
+}
+
+/** The path of a name that leads above the folder, itself or by relative links. */
+function upward(folder: string, name: string): string | undefined {
+  for (let links = 0; links < MAX_LINKS; links++) {
+    const path = join(folder, name);
+    const target = readLink(path);
+    if (target === undefined) return name.startsWith("..") ? path : undefined;
+    if (isAbsolute(target)) return undefined;
+    name = join(dirname(name), target);
+  }
+  return undefined;
+}
+
+/** As the kernel's bound. */
+const MAX_LINKS = 40;
+
+/** Where a link leads; undefined: there is no link. */
+function readLink(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 const credentials = (file: Uint8Array | string): DefaultCredentials => ({
