@@ -43,4 +43,9 @@ export const TOOLS = [
     ['if (name.includes(":"))', "if (false as boolean)", "that a name ends where the line says"],
     ["encodeUtf8(name).length > MAX_LOGIN_BYTES", "false as boolean", "the longest name"],
   ),
+  ...mutationsOf("cli/check.ts", [
+    'return within.startsWith("..") ? undefined : inside.read(within);',
+    "return readPlainFile(join(top, within), MAX_FILE);",
+    "that check reads nothing above the folder that an appliance.toml makes the top",
+  ]),
 ];
