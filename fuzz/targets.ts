@@ -12,6 +12,7 @@ import { dns } from "./targets/dns.ts";
 import { dnsForwarder } from "./targets/dns-forwarder.ts";
 import { entry, entryFiles } from "./targets/entry.ts";
 import { frame } from "./targets/frame.ts";
+import { http } from "./targets/http.ts";
 import { ip6 } from "./targets/ip6.ts";
 import { outlet } from "./targets/outlet.ts";
 import { proxy } from "./targets/proxy.ts";
@@ -39,6 +40,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   "control-message": controlMessage,
   push,
   proxy,
+  http,
   data,
   session,
   config,
