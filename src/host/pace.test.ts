@@ -18,14 +18,15 @@ describe("pace", () => {
     const pace = new Pace();
     const now = turns(pace, 10, [32, 16, 16], 0.5);
     expect(pace.budget).toBe(32);
-    expect(pace.restUs(now, true)).toBe(256);
-    // A super-frame is more than that: so much longer is the rest.
-    pace.note(now, 46, 0, 0);
-    expect(pace.restUs(now, true)).toBe(368);
-    // The time of the turn itself counts.
-    expect([pace.restUs(now + 0.3, true), pace.restUs(now + 0.36, true), pace.restUs(now + 5, true)]).toEqual([
-      68, 0, 0,
-    ]);
+    expect(pace.restUs(now, true)).toBe(200);
+    // Of what is sent behind that, the other end has room for two super-frames; the time that has passed counts.
+    pace.note(now + 5, 46, 0, 0);
+    expect(pace.restUs(now + 5, false)).toBe(200);
+    pace.note(now + 5.3, 46, 0, 0);
+    expect([pace.restUs(now + 5.3, false), pace.restUs(now + 5.35, false)]).toEqual([200, 150]);
+    pace.note(now + 5.5, 46, 0, 0);
+    expect(pace.restUs(now + 5.5, false)).toBe(236);
+    expect([pace.restUs(now + 5.72, false), pace.restUs(now + 20, false)]).toEqual([0, 0]);
   });
 
   test("what comes packet by packet gathers", () => {
@@ -53,7 +54,8 @@ describe("pace", () => {
     const pace = new Pace();
     const now = turns(pace, 600, [1, 1, 1], 0.3);
     expect(pace.restUs(now, true)).toBe(0);
-    expect(pace.restUs(now, false)).toBe(200);
+    pace.note(now, 77, 0, 0);
+    expect([pace.restUs(now, true), pace.restUs(now, false)]).toEqual([0, 256]);
   });
 
   test("it is looked at anew after every 256 packets", () => {
@@ -63,5 +65,12 @@ describe("pace", () => {
     expect(pace.budget).toBe(32);
     turns(pace, 20, [32, 0, 0], 0.5, now);
     expect(pace.budget).toBe(TURN_PACKETS);
+  });
+
+  test("what went to an end that takes super-frames is not held against one that does not", () => {
+    const pace = new Pace();
+    const now = turns(pace, 1000, [256, 3, 3], 0.5);
+    turns(pace, 10, [32, 16, 16], 0.5, now);
+    expect(pace.restUs(now + 5, false)).toBeLessThanOrEqual(256);
   });
 });

@@ -17,6 +17,8 @@ const SMALL_TURN = 32;
 /** So long what it sends gathers, and so long each packet to it is given, in ms: it is not limited by that, openvpn takes longer. */
 const GATHER_MS = 0.2;
 const PACKET_MS = 0.008;
+/** Who has sent nothing for so long, or was not let run, may send as much more at once: two super-frames, for which the other end has room. */
+const CREDIT_MS = 46 * PACKET_MS;
 /** A shorter rest is none: falling asleep takes longer. */
 const LEAST_REST_MS = 0.02;
 /** It is looked at anew after so many packets, both ways together. */
@@ -35,9 +37,9 @@ export class Pace {
   #received = 0;
   #runs = 0;
   #since = 0;
-  /** When the last turn began, and the time that it was given. */
+  /** When the last turn began, and until when what was sent so far keeps the other end busy. */
   #turnAt = 0;
-  #turnMs = 0;
+  #sentUntil = 0;
 
   /**
    * Notes what a turn has done.
@@ -45,7 +47,7 @@ export class Pace {
    */
   note(now: number, sent: number, received: number, runs: number): void {
     this.#turnAt = now;
-    this.#turnMs = Math.max(GATHER_MS, sent * PACKET_MS);
+    this.#sentUntil = this.isSmall ? Math.max(this.#sentUntil, now - CREDIT_MS) + sent * PACKET_MS : now;
     this.#sent += sent;
     this.#received += received;
     this.#runs += runs;
@@ -66,8 +68,9 @@ export class Pace {
 
   /** @param isDrained whether the kernel has nothing more to send @returns us until the next turn; 0: at once */
   restUs(now: number, isDrained: boolean): number {
-    if (!this.isSmall || !(this.#isBusy || !isDrained)) return 0;
-    const rest = this.#turnAt + this.#turnMs - now;
+    if (!this.isSmall || (isDrained && !this.#isBusy)) return 0;
+    const gathered = this.#isBusy ? this.#turnAt + GATHER_MS : 0;
+    const rest = Math.max(this.#sentUntil, gathered) - now;
     return rest < LEAST_REST_MS ? 0 : Math.round(rest * 1000);
   }
 }
