@@ -1,5 +1,4 @@
 /** Numbers of profiles: the tables of docs/configuration.md against what is read, by default and at the bounds. */
-import "reflect-metadata";
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { folderReader } from "../../src/appliance/config-source.ts";

@@ -1,5 +1,4 @@
 /** Tables of docs/protocol.md against the code: names, numbers, kinds. */
-import "reflect-metadata";
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { parseControlMessage } from "../../src/protocol/control/message.ts";

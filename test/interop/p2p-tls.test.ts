@@ -2,7 +2,6 @@
  * A point-to-point tunnel by TLS with the real openvpn (tls-client without pull, tls-server without mode server), as either end,
  * without interfaces or privileges: what is agreed on without pushes, pings both ways, renegotiations, the goodbye.
  */
-import "reflect-metadata";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { LibcryptoPrimitives } from "../../src/platform/crypto/control-primitives.ts";

@@ -1,5 +1,4 @@
 /** The server's session with OpenVPN's own client, over the loopback interface: what a server says is understood, and the reverse. */
-import "reflect-metadata";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -2,7 +2,6 @@
  * A tunnel with a static key to the real openvpn, without interfaces or privileges: both have only pings and the goodbye to say, which
  * each end believes only if all of it is right.
  */
-import "reflect-metadata";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { parseConfig } from "../../src/protocol/config/parse.ts";

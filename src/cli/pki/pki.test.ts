@@ -1,4 +1,3 @@
-import "reflect-metadata";
 import { afterAll, beforeAll, expect, spyOn, test } from "bun:test";
 import {
   cpSync,

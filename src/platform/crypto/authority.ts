@@ -2,6 +2,8 @@
  * A certificate authority of one VPN (RFC 5280): its own certificate, those that it gives a server and clients, and the list of those that it
  * takes back. P-256 with SHA-256, which OpenVPN 2.4 and later has with every TLS library.
  */
+// @peculiar/x509 throws at load without it.
+import "reflect-metadata";
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,

@@ -1,4 +1,3 @@
-import "reflect-metadata";
 import { afterAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

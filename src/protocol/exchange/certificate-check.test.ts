@@ -1,4 +1,3 @@
-import "reflect-metadata";
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -230,6 +229,6 @@ test("verify-hash is of the issuer, as openssl computes it", () => {
 });
 
 test("an extension that cannot be read refuses the certificate, and does not throw", () => {
-  const problem = checkPeerCertificate({ ...NO_DEMANDS, remoteCertTls: "server" }, [leaf["garbled"]!]);
+  const problem = checkPeerCertificate({ ...NO_DEMANDS, remoteCertEku: "serverAuth" }, [leaf["garbled"]!]);
   expect(problem).toEqual({ directive: "ca", problem: "the peer's certificate cannot be read" });
 });

@@ -1,9 +1,9 @@
 /** What a client is called (OpenVPN's ssl_verify.c: verify_cert, set_common_name). */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
-import { X509Certificate } from "@peculiar/x509";
 import type { ClientFile } from "../config/server-types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
+import { Certificate } from "../exchange/certificate.ts";
 import { userName } from "../exchange/certificate-name.ts";
 import { DEFAULT_FILE, NOBODY } from "./reserved-names.ts";
 
@@ -20,8 +20,7 @@ export function certificateName(certificate: Uint8Array, fields: readonly string
   const bad = (problem: string): CertificateName => ({ ok: false, problem });
   const what = fields.join(" or ");
   try {
-    // A view of its own buffer: the reader takes nothing else.
-    const name = userName(new X509Certificate(new Uint8Array(certificate)), fields);
+    const name = userName(new Certificate(certificate), fields);
     if (name === undefined) return bad(`its certificate has no ${what}, which would be its name (x509-username-field)`);
     if (name.trim() === "" || name === NOBODY)
       return bad(`the ${what} of its certificate is "${name}", which is no name: it needs another certificate`);
@@ -29,7 +28,7 @@ export function certificateName(certificate: Uint8Array, fields: readonly string
       return bad(`the ${what} of its certificate is longer than ${MAX_NAME_BYTES} bytes`);
     return { ok: true, name, fingerprint: bytesToHex(sha256(certificate)) };
   } catch {
-    // The parser throws at what it does not understand.
+    // It throws at what cannot be read.
     return bad("its certificate cannot be read");
   }
 }

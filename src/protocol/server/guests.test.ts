@@ -1,4 +1,3 @@
-import "reflect-metadata";
 import { describe, expect, test } from "bun:test";
 import { namedCertificate } from "../../../test/support/named-certificate.ts";
 import { type Cidr, parseCidr } from "../../lib/cidr.ts";

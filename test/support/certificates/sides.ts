@@ -2,7 +2,6 @@
  * One TLS handshake of OpenVPN over loopback UDP, without a tunnel device and without privileges: a real openvpn server, and as
  * its client either the real openvpn or this product's own session and TLS engine, by the same profile.
  */
-import "reflect-metadata";
 import { readFileSync, writeFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { Batch } from "../../../src/lib/batch.ts";
