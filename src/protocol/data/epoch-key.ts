@@ -1,6 +1,6 @@
 /**
  * A data-channel key of an AEAD cipher, epoch format (tag last, OpenVPN 2.7). The data path: no allocation but where an epoch
- * ends, offsets into the slab.
+ * begins, offsets into the slab.
  *
  *     V1: opcode|key id (1)               epoch (2)  counter (6)  ciphertext  tag (16)     additional data: epoch and counter
  *     V2: opcode|key id (1)  peer id (3)  epoch (2)  counter (6)  ciphertext  tag (16)     additional data: all before the ciphertext
@@ -72,16 +72,17 @@ export class EpochDataKey implements DataKey {
   /** Packets and blocks under the key of the current epoch, each direction. */
   #sentUsage: number;
   #receivedUsage: number;
-  /** It stands at the last of the future keys. */
+  /** It stands at the last of the future keys that are made, or at the current epoch. */
   readonly #openSecret: EpochSecret;
   #open: AeadKey;
   #openEpoch: number;
   #replay: ReplayWindow;
   #retiring: AeadKey | undefined;
   #retiringEpoch = 0;
-  #retiringReplay: ReplayWindow;
-  /** By epoch & (FUTURE - 1). */
-  readonly #future: AeadKey[] = [];
+  #retiringReplay: ReplayWindow | undefined;
+  readonly #makeReplay: () => ReplayWindow;
+  /** By epoch & (FUTURE - 1); made when a packet names that epoch, or a later one, for the first time. */
+  readonly #future: (AeadKey | undefined)[] = [];
   #sentPackets = 0;
   #receivedPackets = 0;
   #bytes = 0;
@@ -104,9 +105,8 @@ export class EpochDataKey implements DataKey {
     this.#openSecret = new EpochSecret(cipherPart(block, sendKey === 0 ? 1 : 0, EPOCH_SECRET_LEN), epoch);
     this.#seal = this.#create(this.#sendSecret, "seal");
     this.#open = this.#create(this.#openSecret, "open");
-    this.#makeFuture();
-    this.#replay = new ReplayWindow(packets, seconds);
-    this.#retiringReplay = new ReplayWindow(packets, seconds);
+    this.#makeReplay = () => new ReplayWindow(packets, seconds);
+    this.#replay = this.#makeReplay();
     this.#counter = (used?.packetId ?? 1) - 1;
     this.#sentUsage = used?.sent ?? 0;
     this.#receivedUsage = used?.received ?? 0;
@@ -159,14 +159,13 @@ export class EpochDataKey implements DataKey {
     const key = this.#opener(epoch);
     if (key === undefined) return DROP_DATA_EPOCH;
     const isNew = epoch > this.#openEpoch;
-    const replay = epoch === this.#openEpoch ? this.#replay : this.#retiringReplay;
+    let replay = epoch === this.#retiringEpoch ? this.#retiringReplay! : this.#replay;
     if (!(isNew ? replay.begins(counter) : replay.check(counter, now))) return DROP_DATA_REPLAY;
     const isAuthentic = isV2
       ? key.open(high, low, at, DATA_V2_HEADER_LEN + ID_LEN, payloadAt, payloadLen, tagAt)
       : key.open(high, low, idAt, ID_LEN, payloadAt, payloadLen, tagAt);
     if (!isAuthentic) return DROP_DATA_AUTHENTICATION;
-    // the window of what has retired until now is that of the new epoch
-    if (isNew) this.#moveTo(epoch);
+    if (isNew) replay = this.#moveTo(epoch);
     replay.mark(counter, now);
     if (epoch === this.#openEpoch) this.#receivedUsage += aeadUsage(payloadLen);
     this.#receivedPackets++;
@@ -195,7 +194,7 @@ export class EpochDataKey implements DataKey {
     this.#seal.close();
     this.#open.close();
     this.#retiring?.close();
-    for (const key of this.#future) key.close();
+    for (const key of this.#future) key?.close();
   }
 
   /** This epoch has encrypted enough, or the other end's has, which follows where this end goes ahead. */
@@ -230,15 +229,16 @@ export class EpochDataKey implements DataKey {
     if (epoch === this.#openEpoch) return this.#open;
     if (epoch === this.#retiringEpoch) return this.#retiring;
     if (epoch < this.#openEpoch || epoch > this.#openEpoch + FUTURE || epoch > EPOCH_LAST_RECEIVED) return undefined;
+    if (epoch > this.#openSecret.epoch) this.#makeFuture(epoch);
     return this.#future[epoch & (FUTURE - 1)];
   }
 
-  /** A packet of a future epoch was authentic: it is the current one. */
-  #moveTo(epoch: number): void {
+  /** A packet of a future epoch was authentic: it is the current one. @returns its window, which was that of what had retired */
+  #moveTo(epoch: number): ReplayWindow {
     this.#retiring?.close();
     this.#retiring = this.#open;
     this.#retiringEpoch = this.#openEpoch;
-    const replay = this.#retiringReplay;
+    const replay = this.#retiringReplay ?? this.#makeReplay();
     this.#retiringReplay = this.#replay;
     this.#replay = replay;
     replay.reset();
@@ -246,11 +246,12 @@ export class EpochDataKey implements DataKey {
     this.#open = this.#future[epoch & (FUTURE - 1)]!;
     this.#openEpoch = epoch;
     this.#receivedUsage = 0;
-    this.#makeFuture();
+    return replay;
   }
 
-  #makeFuture(): void {
-    while (this.#openSecret.epoch < this.#openEpoch + FUTURE) {
+  /** Each of them once, whatever packets claim to be of it. */
+  #makeFuture(last: number): void {
+    while (this.#openSecret.epoch < last) {
       const epoch = this.#openSecret.epoch + 1;
       this.#openSecret.advance(epoch);
       this.#future[epoch & (FUTURE - 1)] = this.#create(this.#openSecret, "open");
