@@ -1,3 +1,4 @@
+import "reflect-metadata";
 import { beforeEach, expect, spyOn, test } from "bun:test";
 import { clientConfig, NO_WRAP } from "../../test/support/client-config.ts";
 import { parseCidr } from "../lib/cidr.ts";

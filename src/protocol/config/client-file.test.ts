@@ -25,8 +25,6 @@ const NOTHING: ClientFile = {
   address6: undefined,
   networks: [],
   push: [],
-  resetsPush: false,
-  pushRemove: [],
 };
 
 test("an empty file says nothing of its client", () => {
@@ -56,9 +54,13 @@ test("what a file says of its client", () => {
   expect(file.networks.map(String)).toEqual(["192.168.77.0/24", "192.168.78.5/32", "fd00:77::/48"]);
   expect(file).toMatchObject({
     isDisabled: true,
-    push: ["route 10.99.0.0 255.255.0.0", 'dhcp-option DOMAIN "x"'],
-    resetsPush: true,
-    pushRemove: ["route ", "ifconfig-ipv6"],
+    push: [
+      { kind: "add", option: "route 10.99.0.0 255.255.0.0" },
+      { kind: "add", option: 'dhcp-option DOMAIN "x"' },
+      { kind: "remove", start: "route " },
+      { kind: "remove", start: "ifconfig-ipv6" },
+      { kind: "reset" },
+    ],
   });
 });
 

@@ -8,7 +8,7 @@ import { Reader, Report } from "./reader.ts";
 import { warnOfRepeats } from "./repeats.ts";
 import { pushProblem } from "./resolve-server.ts";
 import { formProblem, plainLine, shownName } from "./select.ts";
-import type { ClientFile } from "./server-types.ts";
+import type { ClientFile, PushEdit } from "./server-types.ts";
 import type { ConfigProblem } from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
 import { IFCONFIG_IPV6_BITS } from "./values.ts";
@@ -71,8 +71,6 @@ function resolve(file: string, reader: Reader): ClientFile {
     address6: resolveAddress6(reader),
     networks: resolveNetworks(reader),
     push: resolvePush(reader),
-    resetsPush: reader.has("push-reset"),
-    pushRemove: reader.all("push-remove").map(({ words }) => words[1] as string),
   };
 }
 
@@ -133,12 +131,15 @@ function ipv6Network({ words: [, word = ""] }: Line): Cidr | undefined {
   return cidr?.isIpv4 === false ? cidr : undefined;
 }
 
-function resolvePush(reader: Reader): string[] {
-  return reader.all("push").flatMap((line) => {
+function resolvePush(reader: Reader): PushEdit[] {
+  return reader.allOf(["push", "push-remove", "push-reset"]).flatMap((line): PushEdit[] => {
+    const [name, start = ""] = line.words;
+    if (name === "push-reset") return [{ kind: "reset" }];
+    if (name === "push-remove") return [{ kind: "remove", start }];
     const option = line.words.slice(1).join(" ");
     const wrong =
       line.words.length > 2 ? `what is pushed stands in quotes: push "${printable(option)}"` : pushProblem(option);
     if (wrong !== undefined) reader.problem(line, wrong);
-    return wrong === undefined ? [option] : [];
+    return wrong === undefined ? [{ kind: "add", option }] : [];
   });
 }

@@ -102,9 +102,14 @@ export interface ClientFile {
   readonly address6: { readonly local: Cidr; readonly gateway: IpAddress | undefined } | undefined;
   /** iroute, iroute-ipv6: networks behind it. */
   readonly networks: readonly Cidr[];
-  readonly push: readonly string[];
-  /** push-reset: nothing of what everybody gets, but for what the protocol needs. */
-  readonly resetsPush: boolean;
-  /** push-remove: of what everybody gets, options that begin so. */
-  readonly pushRemove: readonly string[];
+  /** What it changes of what everybody is pushed, line by line. */
+  readonly push: readonly PushEdit[];
 }
+
+/** push, push-remove, push-reset: each changes what is there by then, as OpenVPN reads them (push.c). */
+export type PushEdit =
+  | { readonly kind: "add"; readonly option: string }
+  /** Options that begin so. */
+  | { readonly kind: "remove"; readonly start: string }
+  /** All of them, but for what the protocol needs. */
+  | { readonly kind: "reset" };

@@ -5,7 +5,7 @@
 import { Cidr, maskPrefix, parseCidr, prefixMask } from "../../lib/cidr.ts";
 import { formatIpv4, type IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { printable } from "../config/lexer.ts";
-import type { ClientFile, ServerNetworkConfig } from "../config/server-types.ts";
+import type { ClientFile, PushEdit, ServerNetworkConfig } from "../config/server-types.ts";
 
 /** The addresses that a client has, however it came by them. */
 export interface ClientAddresses {
@@ -43,26 +43,36 @@ export function clientOptions(
   iroutes: readonly Cidr[],
 ): { readonly options: readonly string[]; readonly warnings: readonly string[] } {
   const warnings: string[] = [];
-  const removed = file?.pushRemove ?? [];
-  const inherited = common
-    .filter((option) => file?.resetsPush !== true || NEEDED.has(option.split(" ")[0]!))
-    .filter((option) => !removed.some((start) => isRemoved(option, start)));
-  const pushed = [...inherited, ...(file?.push ?? [])].filter((option) => {
+  const edits = file?.push ?? [];
+  const pushed = edited(common, edits).filter((option) => {
     // A comma ends an option where it is read.
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
     const isClean = !/[,\u0000-\u001f\u007f]/.test(option);
     if (!isClean) warnings.push(`push: "${printable(option)}" holds a comma or a control character, and is not pushed`);
     return isClean && !isBehind(option, iroutes);
   });
-  return { options: [...pushed, ...ownAddresses(addresses, removed)], warnings };
+  return { options: [...pushed, ...ownAddresses(addresses, edits)], warnings };
+}
+
+/** The lines of a client's file one after the other: each changes what is there by then, also what earlier ones have added. */
+function edited(common: readonly string[], edits: readonly PushEdit[]): readonly string[] {
+  let options = common.map((option) => ({ option, isCommon: true }));
+  for (const edit of edits) {
+    if (edit.kind === "add") options.push({ option: edit.option, isCommon: false });
+    else if (edit.kind === "remove") options = options.filter(({ option }) => !isRemoved(option, edit.start));
+    else options = options.filter(({ option, isCommon }) => isCommon && NEEDED.has(option.split(" ")[0]!));
+  }
+  return options.map(({ option }) => option);
 }
 
 const isRemoved = (option: string, start: string): boolean =>
   start !== IFCONFIG && start !== IFCONFIG_IPV6 && option.startsWith(start);
 
-function ownAddresses(addresses: ClientAddresses, removed: readonly string[]): string[] {
+/** Those that are not removed, wherever that stands. */
+function ownAddresses(addresses: ClientAddresses, edits: readonly PushEdit[]): string[] {
   const { address, second, address6, gateway6 } = addresses;
   const options: string[] = [];
+  const removed = edits.flatMap((edit) => (edit.kind === "remove" ? [edit.start] : []));
   if (address6 !== undefined && !removed.includes(IFCONFIG_IPV6)) {
     const gateway = gateway6 === undefined ? "" : ` ${gateway6}`;
     options.push(`ifconfig-ipv6 ${address6}${gateway}`);

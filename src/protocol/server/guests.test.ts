@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { namedCertificate } from "../../../test/support/named-certificate.ts";
 import { type Cidr, parseCidr } from "../../lib/cidr.ts";
 import { type IpAddress, parseIp } from "../../lib/ip.ts";
-import type { ClientFile } from "../config/server-types.ts";
+import type { ClientFile, PushEdit } from "../config/server-types.ts";
 import type { Entrance } from "./entrance.ts";
 import type { Judgement } from "./entry.ts";
 import type { Guest, Identity } from "./guest.ts";
@@ -30,6 +30,10 @@ const cause = (entrance: Entrance, name: string): string => {
 };
 
 const one = (parts: Partial<ClientFile>, name = "c1") => new Map([file(name, parts)]);
+
+const add = (option: string): PushEdit => ({ kind: "add", option });
+const remove = (start: string): PushEdit => ({ kind: "remove", start });
+const RESET: PushEdit = { kind: "reset" };
 
 describe("what is pushed", () => {
   const six = { address6: parseCidr("fd00::1/64"), pool6: parseCidr("fd00::1000/64") };
@@ -104,13 +108,14 @@ describe("what is pushed", () => {
   });
 
   test("what the file adds stands behind what everybody gets", () => {
-    const found = guest(entranceOf(setup({ clients: one({ push: ["route 10.99.0.0 255.255.0.0"] }) })), "c1");
+    const found = guest(entranceOf(setup({ clients: one({ push: [add("route 10.99.0.0 255.255.0.0")] }) })), "c1");
     expect(found.options).toEqual([...PUSH, "route 10.99.0.0 255.255.0.0", "ifconfig 10.8.0.2 255.255.255.0"]);
   });
 
   test("push-remove takes away what begins so; ifconfig and ifconfig-ipv6 are whole words", () => {
-    const removed = (...pushRemove: string[]) =>
-      guest(entranceOf(setup({ network: six, clients: one({ pushRemove, push: ["ping 3"] }) })), "c1").options;
+    const removed = (...starts: string[]) =>
+      guest(entranceOf(setup({ network: six, clients: one({ push: [...starts.map(remove), add("ping 3")] }) })), "c1")
+        .options;
     expect(removed("ping", "route")).toEqual([
       "topology subnet",
       "ping 3",
@@ -124,11 +129,21 @@ describe("what is pushed", () => {
 
   test("push-reset leaves what a client cannot do without", () => {
     const push = [...PUSH, "dhcp-option DNS 10.8.0.1", "redirect-gateway def1", "tun-ipv6"];
-    const found = guest(
-      entranceOf(setup({ push, clients: one({ resetsPush: true, push: ["route 10.9.0.0"] }) })),
-      "c1",
-    );
+    const found = guest(entranceOf(setup({ push, clients: one({ push: [RESET, add("route 10.9.0.0")] }) })), "c1");
     expect(found.options).toEqual([...PUSH, "tun-ipv6", "route 10.9.0.0", "ifconfig 10.8.0.2 255.255.255.0"]);
+  });
+
+  test("push-reset takes away what the file has pushed by then, and nothing of what comes behind; what was removed stays so", () => {
+    const edits = [
+      add("route 10.91.0.0"),
+      add("ping 5"),
+      remove("ping-restart"),
+      RESET,
+      add("route 10.92.0.0"),
+      remove("ifconfig"),
+    ];
+    const found = guest(entranceOf(setup({ push: [...PUSH, "route 10.90.0.0"], clients: one({ push: edits }) })), "c1");
+    expect(found.options).toEqual(["route-gateway 10.8.0.1", "topology subnet", "ping 10", "route 10.92.0.0"]);
   });
 
   test("no route to what is behind the client itself (remove_iroutes_from_push_route_list)", () => {
@@ -177,22 +192,33 @@ const SEEN: readonly { what: string; has6: boolean; file: Partial<ClientFile>; r
   {
     what: "push and iroute",
     has6: false,
-    file: { push: ["route 10.99.0.0 255.255.0.0"], networks: cidrs("192.168.77.0/24") },
+    file: { push: [add("route 10.99.0.0 255.255.0.0")], networks: cidrs("192.168.77.0/24") },
     reply: [...[...ALL.slice(0, 2), ...PUSH], ...["route 10.99.0.0 255.255.0.0", "ifconfig 10.8.0.2 255.255.255.0"]],
   },
   {
     what: 'push-remove route, push "ping 3"',
     has6: false,
-    file: { pushRemove: ["route"], push: ["ping 3"] },
+    file: { push: [remove("route"), add("ping 3")] },
     reply: [
       ...["dhcp-option DNS 10.8.0.1", "topology subnet", "ping 10", "ping-restart 60", "ping 3"],
       "ifconfig 10.8.0.2 255.255.255.0",
     ],
   },
   {
+    what: "push and push-remove by turns: what comes behind a push-remove stays",
+    has6: false,
+    file: {
+      push: [
+        ...[add("route 10.91.0.0 255.255.0.0"), remove("route 10.9"), add("route 10.92.0.0 255.255.0.0")],
+        ...[add("ping 5"), remove("ping 5"), add("ping 7")],
+      ],
+    },
+    reply: [...ALL, ...PUSH, ...["route 10.92.0.0 255.255.0.0", "ping 7", "ifconfig 10.8.0.2 255.255.255.0"]],
+  },
+  {
     what: "push-remove ifconfig",
     has6: true,
-    file: { pushRemove: ["ifconfig"] },
+    file: { push: [remove("ifconfig")] },
     reply: [...ALL, "tun-ipv6", ...PUSH, "ifconfig-ipv6 fd00:8::1000/64 fd00:8::1"],
   },
   {
@@ -493,7 +519,7 @@ describe("a reload", () => {
   test("gives other options and networks to those who stay", () => {
     const entrance = entranceOf(setup({}));
     const [c1, c2] = [guest(entrance, "c1"), guest(entrance, "c2")];
-    const clients = one({ networks: cidrs("10.1.0.0/16"), push: ["route 10.2.0.0 255.255.0.0"] });
+    const clients = one({ networks: cidrs("10.1.0.0/16"), push: [add("route 10.2.0.0 255.255.0.0")] });
     const { gone, changed } = entrance.reload(NOW, setup({ clients }));
     expect(gone).toEqual([]);
     expect(changed).toEqual([

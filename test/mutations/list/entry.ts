@@ -235,6 +235,12 @@ export const ENTRY = [
   ),
   ...mutationsOf(
     "protocol/server/client-options.ts",
+    ["isCommon && NEEDED.has(", "NEEDED.has(", "that push-reset takes away what the file itself has pushed"],
+    [
+      'else if (edit.kind === "remove") options = ',
+      'else if (edit.kind === "remove") ',
+      "push-remove of a client's file",
+    ],
     ["return isClean && !isBehind", "return !isBehind", "an option with a comma, which would be two"],
     ["return isClean && !isBehind(option, iroutes);", "return isClean;", "routes to what is behind the client itself"],
   ),

@@ -43,7 +43,7 @@ export const SERVER_CONFIG = [
   ...mutationsOf(
     "protocol/config/client-file.ts",
     ['isDisabled: reader.has("disable"),', "isDisabled: false,", "disable of a client's file"],
-    ['resetsPush: reader.has("push-reset"),', "resetsPush: false,", "push-reset of a client's file"],
+    ['if (name === "push-reset") return [{ kind: "reset" }];', "", "push-reset of a client's file"],
     ["  if (text.length > MAX_BYTES)\n", "  if (false as boolean)\n", "the bound of a client's file"],
   ),
   ...mutationsOf(

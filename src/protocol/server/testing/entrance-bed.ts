@@ -87,8 +87,6 @@ export const file = (name: string, parts: Partial<ClientFile> = {}): [string, Cl
     address6: undefined,
     networks: [],
     push: [],
-    resetsPush: false,
-    pushRemove: [],
     ...parts,
   },
 ];
