@@ -36,6 +36,7 @@ function bareKey(): DataKey {
       key.openedLen = len;
       return at;
     },
+    touch: () => 0,
     close: () => {},
   };
   return key;

@@ -15,6 +15,11 @@ export interface AeadKey {
   seal(high: number, low: number, aadAt: number, aadLen: number, at: number, len: number, tagAt: number): void;
   /** Checks the tag at tagAt and decrypts [at, at + len) in place; false (contents undefined) when it is wrong. */
   open(high: number, low: number, aadAt: number, aadLen: number, at: number, len: number, tagAt: number): boolean;
+  /**
+   * Reads what the next call needs, so that it is in the processor's cache by then.
+   * @returns a number that means nothing
+   */
+  touch(): number;
   /** Ends the use of the key and wipes what it holds. */
   close(): void;
 }

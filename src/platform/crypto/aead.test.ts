@@ -1,5 +1,8 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { aeadContract } from "../../../test/support/contract/aead.ts";
+import { AEAD_KEY_LEN } from "../../protocol/data/aead-key.ts";
+import { nobleAead } from "../../protocol/data/noble-aead.ts";
+import { AEAD_NAMES, type AeadFactory } from "../../protocol/ports.ts";
 import { NativeMemory } from "../sys/memory.ts";
 import { LibcryptoAead } from "./aead.ts";
 import { systemRandom } from "./random.ts";
@@ -47,4 +50,43 @@ test("the system's random bytes differ, also beyond 64 KiB", () => {
   systemRandom.fill(out);
   expect(new Set(out.subarray(65536, 65536 + 4096)).size).toBeGreaterThan(200);
   expect(out.subarray(0, 65536)).not.toEqual(out.subarray(65536));
+});
+
+describe("keys that share a cipher context", () => {
+  const key = (fill: number): Uint8Array => new Uint8Array(32).fill(fill);
+  const iv = (fill: number): Uint8Array => new Uint8Array(12).fill(fill);
+
+  test.each(AEAD_NAMES)("%s: more of them than contexts, by turns, seal and open as if each were alone", (name) => {
+    const slab = new NativeMemory(4096);
+    const [factory, other] = [new LibcryptoAead(slab, slab.pointer), nobleAead(slab)];
+    const make = (of: AeadFactory, use: "seal" | "open") =>
+      Array.from({ length: 70 }, (_, n) => of.create(name, key(n).subarray(0, AEAD_KEY_LEN[name]), iv(n), use));
+    const [seal, open, expected] = [make(factory, "seal"), make(factory, "open"), make(other, "seal")];
+    for (let id = 1; id < 4; id++)
+      for (let n = 0; n < seal.length; n++) {
+        slab.bytes.fill(n, 0, 256);
+        expected[n]!.seal(0, id, 0, 8, 64, 40, 32);
+        const right = slab.bytes.toHex();
+        slab.bytes.fill(n, 0, 256);
+        seal[n]!.seal(0, id, 0, 8, 64, 40, 32);
+        expect(slab.bytes.toHex()).toBe(right);
+        expect(open[n]!.open(0, id, 0, 8, 64, 40, 32)).toBe(true);
+        expect(slab.bytes[64]).toBe(n);
+      }
+  });
+
+  test("where one was, closed, the next one has nothing of it", () => {
+    const slab = new NativeMemory(4096);
+    const [factory, other] = [new LibcryptoAead(slab, slab.pointer), nobleAead(slab)];
+    for (let n = 0; n < 100; n++) {
+      const tags = [factory, other].map((of) => {
+        const made = of.create("AES-256-GCM", key(n), iv(0), "seal");
+        slab.bytes.fill(0);
+        made.seal(0, 1, 0, 8, 64, 8, 32);
+        made.close();
+        return slab.bytes.slice(32, 48).toHex();
+      });
+      expect(tags[0]).toBe(tags[1]!);
+    }
+  });
 });

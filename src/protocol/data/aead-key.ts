@@ -169,6 +169,10 @@ export class AeadDataKey implements DataKey {
     return this.#limited && (this.#sentUsage >= GCM_RENEGOTIATE || this.#receivedUsage >= GCM_RENEGOTIATE);
   }
 
+  touch(): number {
+    return this.#replay.touch() + this.#open.touch() + this.#receivedBytes;
+  }
+
   close(): void {
     this.#seal.close();
     this.#open.close();

@@ -96,6 +96,10 @@ export class CbcDataKey implements DataKey {
     return this.#sentId >= PACKET_ID_RENEGOTIATE || this.#replay.highest >= PACKET_ID_RENEGOTIATE;
   }
 
+  touch(): number {
+    return this.#replay.touch() + this.#receivedBytes;
+  }
+
   close(): void {
     this.#packets.close();
   }

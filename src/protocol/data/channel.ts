@@ -22,22 +22,30 @@ import type { KeySlots } from "./key-slots.ts";
 import { PAYLOAD_EXIT, PAYLOAD_OCC, PAYLOAD_PACKET, PAYLOAD_PING, payloadKind } from "./magic.ts";
 import { dataCheck, dataPeerId, PEER_ID_NONE } from "./packet.ts";
 
-/** Packets of the tunnel and their bytes, as they are inside of it. */
+/**
+ * Packets of the tunnel and their bytes, as they are inside of it. What is counted for each packet that comes stands first: six fields are
+ * within the object, in one line of the cache.
+ */
 export class Traffic {
-  sealed = 0;
-  sealedBytes = 0;
   opened = 0;
   openedBytes = 0;
   /** Opened packets that are not the tunnel's: pings and messages of OpenVPN itself. */
   pings = 0;
+  /** Time of the last authentic data packet, pings included. */
+  openedAt = Number.NEGATIVE_INFINITY;
+  /** Packets of any kind that came from the peer, whatever became of them. */
+  datagrams = 0;
+  sealed = 0;
+  sealedBytes = 0;
 }
+
+/** What a person is told of it. */
+export type TunnelTraffic = Readonly<Pick<Traffic, "sealed" | "sealedBytes" | "opened" | "openedBytes" | "pings">>;
 
 export class DataChannel {
   readonly traffic = new Traffic();
   /** An authentic OCC exit message arrived. */
   exitReceived = false;
-  /** Time of the last authentic data packet, pings included. */
-  openedAt = Number.NEGATIVE_INFINITY;
   /** Time of the last sealed packet. */
   sealedAt = Number.NEGATIVE_INFINITY;
   /** What the server may put into DATA_V2 as our peer id. */
@@ -64,6 +72,16 @@ export class DataChannel {
     if (form === this.#compression) return;
     this.#compression = form;
     this.#framing = createFraming(COMPRESSION[form].framing, this.#memory);
+  }
+
+  /** Time of the last authentic data packet, pings included. */
+  get openedAt(): number {
+    return this.traffic.openedAt;
+  }
+
+  /** The key that all packets are opened with, where nothing else is done with them, and no other key waits. */
+  get directKey(): DataKey | undefined {
+    return this.#framing === undefined && this.#fragments === undefined ? this.#slots.settled : undefined;
   }
 
   /** Bytes that sealing adds to a packet at most, where there is no `fragment`; 0 while there is no key. */
@@ -174,7 +192,8 @@ export class DataChannel {
     let payloadAt = key.open(now, at, len, isV2);
     if (payloadAt < 0) return payloadAt;
     this.#slots.opened(key, now);
-    this.openedAt = now;
+    const { traffic } = this;
+    traffic.openedAt = now;
     let payloadLen = key.openedLen;
     const fragments = this.#fragments;
     if (fragments !== undefined) {
@@ -190,7 +209,6 @@ export class DataChannel {
       payloadLen = framing.len;
     }
     const kind = payloadKind(bytes, payloadAt, payloadLen);
-    const { traffic } = this;
     if (kind === PAYLOAD_PACKET) {
       if (plain.push(payloadAt, payloadLen) < 0) return DROP_DATA_NO_ROOM;
       traffic.opened++;

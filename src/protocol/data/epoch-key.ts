@@ -188,6 +188,10 @@ export class EpochDataKey implements DataKey {
     return this.#isSpent() && !this.#mayBeginEpoch();
   }
 
+  touch(): number {
+    return this.#replay.touch() + this.#open.touch() + this.#bytes;
+  }
+
   close(): void {
     this.#sendSecret.wipe();
     this.#openSecret.wipe();

@@ -28,6 +28,7 @@ const bare: DataKey = {
   bytes: 0,
   packets: 0,
   isWorn: false,
+  touch: () => 0,
   close: () => {},
 };
 

@@ -37,6 +37,11 @@ export class KeySlots {
     return this.#sending;
   }
 
+  /** The key to send with, where the peer has it for sure: no other one waits. */
+  get settled(): DataKey | undefined {
+    return this.#next === undefined ? this.#sending : undefined;
+  }
+
   /** The youngest key. */
   get newest(): DataKey | undefined {
     return this.#next ?? this.#sending;

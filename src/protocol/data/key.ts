@@ -29,5 +29,11 @@ export interface DataKey {
   readonly packets: number;
   /** The key nears the end of its packet ids or of what it may encrypt: it should be replaced soon. */
   readonly isWorn: boolean;
+  /**
+   * Reads what opening a packet needs, so that it is in the processor's cache by then: done for many keys in a row, all of them are
+   * fetched at the same time.
+   * @returns a number that means nothing
+   */
+  touch(): number;
   close(): void;
 }

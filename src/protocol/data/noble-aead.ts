@@ -41,6 +41,10 @@ class NobleKey implements AeadKey {
     }
   }
 
+  touch(): number {
+    return 0;
+  }
+
   close(): void {
     this.#key.fill(0);
   }

@@ -56,6 +56,11 @@ export class ReplayWindow {
     return this.#packets > 0 ? id > 0 : id === 1;
   }
 
+  /** Reads what the next packet needs. @returns a number that means nothing */
+  touch(): number {
+    return this.#packets + this.#old + this.#seenAt[(this.#highest + 1) & this.#mask]!;
+  }
+
   /** Remembers an id that `check` let pass and that was authenticated. */
   mark(id: number, now: number): void {
     const seenAt = this.#seenAt;

@@ -104,6 +104,10 @@ export class StaticDataKey implements DataKey {
     this.#sentId = 0;
   }
 
+  touch(): number {
+    return this.#received;
+  }
+
   close(): void {
     this.#packets.close();
   }

@@ -25,13 +25,15 @@ interface Parts {
   readonly serial?: Bytes;
   readonly subject?: Bytes;
   readonly extensions?: readonly Bytes[];
+  /** Behind the signature. */
+  readonly behind?: Bytes;
 }
 
-function certificate({ serial = [1], subject = EMPTY, extensions = [] }: Parts): Certificate {
+function certificate({ serial = [1], subject = EMPTY, extensions = [], behind = [] }: Parts): Certificate {
   const version = der(0xa0, der(0x02, [2]));
   const fields = [version, der(0x02, serial), EMPTY, EMPTY, EMPTY, subject, EMPTY];
   const signed = der(0x30, ...fields, der(0xa3, der(0x30, ...extensions)));
-  return new Certificate(Uint8Array.from(der(0x30, signed, EMPTY, der(0x03, [0, 1]))));
+  return new Certificate(Uint8Array.from(der(0x30, signed, EMPTY, der(0x03, [0, 1]), behind)));
 }
 
 describe("what is no certificate is refused", () => {
@@ -42,6 +44,7 @@ describe("what is no certificate is refused", () => {
     for (let length = 0; length < whole.length; length++)
       expect(() => new Certificate(whole.subarray(0, length))).toThrow(MalformedDer);
     expect(() => new Certificate(Uint8Array.of(...whole, 0))).toThrow(MalformedDer);
+    expect(() => certificate({ behind: EMPTY })).toThrow(MalformedDer);
   });
 
   test("whatever bytes change, nothing else is thrown, and nothing beyond the end is read", () => {
@@ -97,7 +100,8 @@ test("extended key usages in dotted numbers, with arcs of any size", () => {
   const read = certificate({ extensions: [extension(EXTENDED, usages)] }).extendedKeyUsages;
   expect(read).toEqual(["1.3.6.1.5.5.7.3.1", "2.25.17592186044415"]);
   expect(oidText(Uint8Array.of(0x88, 0x37))).toBe("2.999");
-  for (const oid of [[], [0x80], [0x2b, 0x81]]) expect(() => oidText(Uint8Array.from(oid))).toThrow(MalformedDer);
+  for (const oid of [[], [0x80], [0x2b, 0x81], new Array(65).fill(1)])
+    expect(() => oidText(Uint8Array.from(oid))).toThrow(MalformedDer);
 });
 
 test("the number: whole bytes in capitals, without zeros in front, negative ones with a sign (BN_bn2hex)", () => {

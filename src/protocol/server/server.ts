@@ -20,24 +20,41 @@ import type { Endpoint } from "../../lib/endpoint.ts";
 import { IpAddress, wordsOf } from "../../lib/ip.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
 import type { ServerPart } from "../config/server-types.ts";
-import type { ServerConfig, VerifyConfig } from "../config/types.ts";
+import type { ServerConfig } from "../config/types.ts";
+import { DATA_V1, DATA_V2, opcodeOf } from "../control/opcode.ts";
 import { CONTROL_HEADER_LEN } from "../control/packet.ts";
+import { DirectKeys } from "../data/direct-keys.ts";
 import { DROP_PACKET_EMPTY, SESSION_DROP_NAMES, SessionDrops } from "../drop.ts";
-import type { CipherName, TlsContext } from "../ports.ts";
+import type { TlsContext } from "../ports.ts";
 import { composeChange, composePush } from "../push/compose.ts";
 import { nameOf } from "../push/update.ts";
 import type { LinkEnd } from "../session/events.ts";
-import { ServerSession, type ServerSessionConfig, type ServerSessionEvent } from "../session/server.ts";
-import type { AssociationStart, SessionPorts } from "../session/start.ts";
-import type { Admission } from "./admission.ts";
+import type { ServerSession, ServerSessionEvent } from "../session/server.ts";
+import { type Admitted, beginSession } from "./begin-session.ts";
 import { Demux, FLOAT, STRANGER, UNKNOWN_PEER } from "./demux.ts";
-import type { EntryDesk, PasswordPort } from "./entry.ts";
+import type { EntryDesk } from "./entry.ts";
 import type { Guest } from "./guest.ts";
 import { Newcomers } from "./newcomers.ts";
 import { Peer, type PeerEnd, STREAM } from "./peer.ts";
 import { PeerIds } from "./peer-ids.ts";
 import type { DatagramSource, PeerLink, Sources } from "./peer-link.ts";
 import { Reception } from "./reception.ts";
+import { Renegotiations } from "./renegotiations.ts";
+import { RowGroups } from "./row-groups.ts";
+import {
+  ANSWERED,
+  BEGUN,
+  CLOSED,
+  COUNTERS,
+  FIRST_LIMITED,
+  FLOATS,
+  FLOATS_REFUSED,
+  FULL,
+  PEER_UNKNOWN,
+  SESSIONS_LIMITED,
+  type ServerCounter,
+} from "./server-counters.ts";
+import type { ServerParts, ServerWatcher } from "./server-parts.ts";
 import { LIMITED, Strangers } from "./strangers.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -49,63 +66,6 @@ export const MAX_NEWCOMERS = 256;
 const MOST_PEERS = 65_536;
 /** Our choice: over a connection the first packet comes within so long. A client sends it at once. */
 const FIRST_PACKET_MS = 10_000;
-
-/** Our choice: with 1,000 clients it takes 50 s, and a tenth of the time of a processor. */
-const RENEGOTIATE_MS = 50;
-
-const COUNTERS = [
-  "first-packets-answered",
-  "sessions-begun",
-  "floats",
-  "peer-unknown",
-  "first-packets-limited",
-  "sessions-limited",
-  "sessions-full",
-  "floats-refused",
-  "strangers-at-the-end",
-] as const;
-type ServerCounter = (typeof COUNTERS)[number];
-const counter = (name: ServerCounter): number => COUNTERS.indexOf(name);
-const ANSWERED = counter("first-packets-answered");
-const BEGUN = counter("sessions-begun");
-const FLOATS = counter("floats");
-const PEER_UNKNOWN = counter("peer-unknown");
-const FIRST_LIMITED = counter("first-packets-limited");
-const SESSIONS_LIMITED = counter("sessions-limited");
-const CLOSED = counter("strangers-at-the-end");
-const FULL = counter("sessions-full");
-const FLOATS_REFUSED = counter("floats-refused");
-
-/** What happens to peers. What one of these throws is the peer's fault where it has one: it ends. */
-export interface ServerWatcher {
-  /** Opened packets; `rows.peer` says of which peer, whose tunnel is up. They are the watcher's until it returns. */
-  deliver(now: number, rows: Batch): void;
-  up(now: number, peer: Peer, guest: Guest, cipher: CipherName): void;
-  /** Its tunnel was up. */
-  down(now: number, peer: Peer, guest: Guest, end: PeerEnd): void;
-  /** Of a login. @param name undefined: it has shown none that counts */
-  refused(now: number, peer: Peer, name: string | undefined, cause: string): void;
-  /** It is over before the tunnel was up, and not by the verdict on a login. @param guest whose login was accepted */
-  failed(now: number, peer: Peer, guest: Guest | undefined, end: PeerEnd): void;
-  floated(now: number, peer: Peer, from: PeerLink): void;
-  /** The way to it takes less than before. */
-  narrowed(now: number, peer: Peer): void;
-  /** Something threw. @param peer undefined: nobody's fault that can be told */
-  fault(now: number, peer: Peer | undefined, error: unknown): void;
-}
-
-export interface ServerParts {
-  readonly config: ServerConfig & ServerPart;
-  readonly ports: Omit<SessionPorts, "tls">;
-  /** Of the configuration; its owner closes it. */
-  readonly tls: TlsContext;
-  readonly desk: EntryDesk;
-  readonly passwords: PasswordPort;
-  /** 32 random bytes: what clients were answered is known again by it, also by another run. */
-  readonly cookieKey: Uint8Array;
-  readonly unixSeconds: () => number;
-  readonly watcher: ServerWatcher;
-}
 
 export class Server {
   /** Of packets that no session took, or one that is over. */
@@ -128,15 +88,13 @@ export class Server {
   readonly #dirty: number[] = [];
   readonly #isDirty: Uint8Array;
   readonly #sources: DatagramSource[] = [];
+  readonly #groups: RowGroups;
+  readonly #direct: DirectKeys;
   readonly #opened = new Batch(ROWS);
   readonly #sealed = new Batch(ROWS);
-  /** Who has to show its certificate again, and when the next one does. */
-  #toRenegotiate: Peer[] = [];
-  #renegotiateAt = NEVER;
+  readonly #renegotiations = new Renegotiations();
   #tls: TlsContext;
   #config: ServerConfig & ServerPart;
-  /** Grows when certificates that were good may be so no longer. */
-  #authority = 0;
 
   constructor(parts: ServerParts) {
     const { config, ports, watcher, desk, passwords } = parts;
@@ -151,6 +109,8 @@ export class Server {
     this.#peers = new Array(capacity).fill(undefined);
     this.#ids = new PeerIds(capacity);
     this.#demux = new Demux(ports.slab, capacity, seed(ports.random));
+    this.#groups = new RowGroups(capacity, ROWS);
+    this.#direct = new DirectKeys(ports.slab, capacity);
     this.#newcomers = new Newcomers(seed(ports.random));
     this.#deadlines = new DeadlineHeap(capacity);
     this.#isDirty = new Uint8Array(capacity);
@@ -184,13 +144,13 @@ export class Server {
   /** Datagrams of one source, in the order of their arrival. They are opened in place, and are nobody's when this returns. */
   handleDatagrams(now: number, source: DatagramSource, rows: Batch, from: Sources): void {
     const socket = this.#socketOf(source);
+    const { bytes } = this.#parts.ports.slab;
     for (let i = 0; i < rows.count; ) {
       const id = this.#demux.match(rows, i, from, socket);
       let end = i + 1;
-      if (id >= 0) {
-        while (end < rows.count && this.#demux.match(rows, end, from, socket) === id) end++;
-        this.#handleRun(now, this.#peers[id], rows, i, end);
-      } else if (id <= FLOAT) this.#float(now, this.#peers[FLOAT - id], rows, i, from, socket);
+      if (id >= 0 && isData(bytes[rows.at[i]!]!)) end = this.#handleData(now, rows, i, id, from, socket);
+      else if (id >= 0) this.#handleRun(now, this.#peers[id], rows, i, end);
+      else if (id <= FLOAT) this.#float(now, this.#peers[FLOAT - id], rows, i, from, socket);
       else if (id === STRANGER) this.#handleStranger(now, source, socket, rows, i, from);
       else if (id === UNKNOWN_PEER) this.counters.bump(PEER_UNKNOWN);
       else this.drops.drop(DROP_PACKET_EMPTY);
@@ -247,7 +207,9 @@ export class Server {
 
   /** When {@link poll} wants to be called; in the past when at once, Infinity when never. */
   pollAt(): number {
-    return this.#dirty.length > 0 ? Number.NEGATIVE_INFINITY : Math.min(this.#deadlines.firstAt, this.#renegotiateAt);
+    return this.#dirty.length > 0
+      ? Number.NEGATIVE_INFINITY
+      : Math.min(this.#deadlines.firstAt, this.#renegotiations.at);
   }
 
   /** Does what is due. */
@@ -260,7 +222,8 @@ export class Server {
       this.#deadlines.set(id + 1, NEVER);
       if (peer !== undefined) this.#touch(peer);
     }
-    if (now >= this.#renegotiateAt) this.#renegotiateNext(now);
+    const renegotiates = this.#renegotiations.next(now);
+    if (renegotiates !== undefined) this.command(now, renegotiates, (session) => session.renegotiate(now));
     this.#flush(now);
   }
 
@@ -311,9 +274,7 @@ export class Server {
    * of them waits long for the others; one that is in the midst of a handshake does it behind that.
    */
   renegotiateAll(now: number): void {
-    this.#authority++;
-    this.#toRenegotiate = [...this.peers()].filter((peer) => peer.isUp);
-    this.#renegotiateAt = now;
+    this.#renegotiations.all(now, this.peers());
   }
 
   /** Has something done by a session, and then what comes of it. */
@@ -345,6 +306,66 @@ export class Server {
     return fields;
   }
 
+  /**
+   * Data packets from where their peers are, from row `i` on up to the first other packet: peer by peer, so that each of them is looked at
+   * once. Control packets stay where they are between them: what they come to may concern whoever comes behind.
+   * @param id whose row `i` is @returns the first row that is not handled
+   */
+  #handleData(now: number, rows: Batch, i: number, id: number, from: Sources, socket: number): number {
+    const groups = this.#groups;
+    const { bytes } = this.#parts.ports.slab;
+    groups.open();
+    let end = i;
+    for (let peer = id; ; ) {
+      groups.take(peer, rows.at[end]!, rows.len[end]!);
+      if (++end === rows.count || groups.isFull || !isData(bytes[rows.at[end]!]!)) break;
+      peer = this.#demux.match(rows, end, from, socket);
+      if (peer < 0) break;
+    }
+    groups.close();
+    // All of them in a row: the processor fetches what it has not at hand for many peers at the same time.
+    const direct = this.#direct;
+    direct.touch(groups.peer, groups.count);
+    for (let group = 0, start = 0; group < groups.count; group++) {
+      const peer = groups.peer[group]!;
+      const after = groups.end[group]!;
+      start = this.#openDirect(now, peer, groups.rows, start, after);
+      if (start < after) this.#handleRun(now, this.#peers[peer], groups.rows, start, after);
+      start = after;
+    }
+    return end;
+  }
+
+  /** Rows of one peer, as far as there is nothing out of the ordinary. @returns the first row that is not handled */
+  #openDirect(now: number, id: number, rows: Batch, from: number, end: number): number {
+    const direct = this.#direct;
+    if (this.#opened.room < end - from) this.#flush(now);
+    const opened = this.#opened;
+    const first = opened.count;
+    let next = end;
+    try {
+      next = direct.open(now, id, rows, from, end, opened);
+    } catch (error) {
+      opened.count = first;
+      const peer = this.#peers[id];
+      if (peer !== undefined) this.#fault(now, peer, error);
+    }
+    for (let row = first; row < opened.count; row++) opened.peer[row] = id;
+    if (direct.hasExit) this.#exit(now, this.#peers[id]);
+    return next;
+  }
+
+  /** A peer said in a packet that went the direct way that it leaves. */
+  #exit(now: number, peer: Peer | undefined): void {
+    if (peer?.session === undefined) return;
+    this.#disturb(peer);
+    try {
+      peer.session.handleExit(now);
+    } catch (error) {
+      this.#fault(now, peer, error);
+    }
+  }
+
   /** Rows of one peer. */
   #handleRun(now: number, peer: Peer | undefined, rows: Batch, from: number, end: number): void {
     const session = peer?.session;
@@ -353,7 +374,7 @@ export class Server {
     const opened = this.#opened;
     const first = opened.count;
     try {
-      if (session.handleRows(now, rows, from, end, opened)) this.#touch(peer);
+      if (session.handleRows(now, rows, from, end, opened)) this.#disturb(peer);
     } catch (error) {
       opened.count = first;
       return this.#fault(now, peer, error);
@@ -435,37 +456,16 @@ export class Server {
     }
   }
 
-  #startSession(now: number, peer: Peer, admission: Exclude<Admission, { readonly kind: "answer" }>): void {
-    const { control, data, deviceType, tunnel, keepalive, exitNotify } = this.#config;
-    const current = (): VerifyConfig => this.#config.verify;
-    const config: ServerSessionConfig = {
-      ...{
-        control: { ...control, wrap: admission.wrap },
-        data,
-        deviceType,
-        tunnel,
-        keepalive,
-        exitNotify,
-        epoch: true,
+  #startSession(now: number, peer: Peer, admission: Admitted): void {
+    const { link } = peer;
+    const start = { admission, link, unixSeconds: this.#parts.unixSeconds() };
+    peer.session = beginSession(this.#config, this.#parts.ports, start, {
+      verify: () => this.#config.verify,
+      tls: () => {
+        peer.authority = this.#renegotiations.authority;
+        return this.#tls;
       },
-      get verify() {
-        return current();
-      },
-    };
-    const start: AssociationStart = {
-      link: peer.link,
-      unixSeconds: this.#parts.unixSeconds(),
-      resumed: admission.kind === "session" ? admission.resumed : undefined,
-    };
-    // Each handshake, also of a renegotiation, goes by the settings and the revocation list of the day.
-    const tls: TlsContext = {
-      engine: (accept, name) => {
-        peer.authority = this.#authority;
-        return this.#tls.engine(accept, name);
-      },
-      close: () => {},
-    };
-    peer.session = new ServerSession(config, { ...this.#parts.ports, tls }, start);
+    });
     peer.session.start(now);
     this.counters.bump(BEGUN);
   }
@@ -504,6 +504,7 @@ export class Server {
   #leave(peer: Peer): void {
     const { id } = peer;
     this.#peers[id] = undefined;
+    this.#direct.clear(id);
     this.#newcomers.remove(id);
     this.#deadlines.set(id + 1, NEVER);
     this.#demux.leave(id);
@@ -512,12 +513,19 @@ export class Server {
 
   /** Does something for a peer, and then what comes of it. */
   #attend(now: number, peer: Peer, act: () => void): void {
+    this.#direct.clear(peer.id);
     try {
       act();
     } catch (error) {
       return this.#fault(now, peer, error);
     }
     this.#service(now, peer);
+  }
+
+  /** Something has come of a peer's packets: until that is looked at, all of them go through its session. */
+  #disturb(peer: Peer): void {
+    this.#direct.clear(peer.id);
+    this.#touch(peer);
   }
 
   #touch(peer: Peer): void {
@@ -562,6 +570,9 @@ export class Server {
         this.#transmit(now, peer);
       }
       this.#deadlines.set(peer.id + 1, Math.min(session.pollAt(), peer.tokenAt));
+      const direct = peer.socket === STREAM ? undefined : session.direct;
+      if (direct === undefined) this.#direct.clear(peer.id);
+      else this.#direct.set(peer.id, direct);
     } catch (error) {
       this.#fault(now, peer, error);
     }
@@ -578,7 +589,7 @@ export class Server {
       case "moved":
         return;
       case "rekeyed":
-        return this.#distrust(now, peer);
+        return this.#renegotiations.judge(now, peer);
       case "login":
         return this.#reception.handle(now, peer, event.login, event.isRenewal);
       case "up": {
@@ -586,26 +597,12 @@ export class Server {
         if (guest === undefined) throw new Error("a tunnel is up whose login nobody accepted");
         peer.isUp = true;
         this.#watcher.up(now, peer, guest, event.cipher);
-        return this.#distrust(now, peer);
+        return this.#renegotiations.judge(now, peer);
       }
       case "ended":
         return this.end(now, peer, peer.farewell ?? event.end);
     }
     event satisfies never;
-  }
-
-  /** A handshake is done: where that was begun under an earlier authority, another one follows. */
-  #distrust(now: number, peer: Peer): void {
-    if (peer.authority === this.#authority) return;
-    this.#toRenegotiate.push(peer);
-    if (this.#renegotiateAt === NEVER) this.#renegotiateAt = now;
-  }
-
-  #renegotiateNext(now: number): void {
-    const peer = this.#toRenegotiate.pop();
-    this.#renegotiateAt = this.#toRenegotiate.length === 0 ? NEVER : now + RENEGOTIATE_MS;
-    if (peer?.isUp && peer.authority !== this.#authority)
-      this.command(now, peer, (session) => session.renegotiate(now));
   }
 
   /** What one peer's packet or timer threw ends that peer. */
@@ -630,6 +627,8 @@ export class Server {
 }
 
 const seed = (random: Random): number => randomBelow(random, 2 ** 32) | 0;
+
+const isData = (first: number): boolean => opcodeOf(first) === DATA_V2 || opcodeOf(first) === DATA_V1;
 
 const endpointOf = ({ words, port }: Sources, i: number): Endpoint => ({
   address: new IpAddress(words[4 * i]!, words[4 * i + 1]!, words[4 * i + 2]!, words[4 * i + 3]!),

@@ -20,9 +20,10 @@ import { DATA_V1, DATA_V2, opcodeOf } from "../control/opcode.ts";
 import { MAX_CONTROL_LEN, SESSION_ID_LEN } from "../control/packet.ts";
 import { controlCrypto, renegotiationCrypto } from "../control/protection.ts";
 import { ReplayGuard } from "../control/replay-guard.ts";
-import type { DataChannel, Traffic } from "../data/channel.ts";
+import type { DataChannel, TunnelTraffic } from "../data/channel.ts";
 import { createDataChannel } from "../data/create-channel.ts";
 import { createDataKey } from "../data/create-key.ts";
+import type { Direct } from "../data/direct-keys.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { KeySlots } from "../data/key-slots.ts";
 import { replayWindow } from "../data/replay.ts";
@@ -84,7 +85,7 @@ type Goodbye = { readonly kind: "control"; readonly at: number } | ExitNotices;
 
 export class Association {
   readonly drops = new SessionDrops();
-  readonly counters = new Counters<SessionCounter>(COUNTERS);
+  readonly #counters = new Counters<SessionCounter>(COUNTERS);
   readonly #side: Side;
   readonly #config: AssociationConfig;
   readonly #ports: SessionPorts;
@@ -95,6 +96,8 @@ export class Association {
   readonly #liveness: Liveness;
   readonly #rekey: Rekey;
   readonly #events: AssociationEvent[] = [];
+  readonly #renegBytes: number;
+  readonly #renegPkts: number;
   /** Packets that go whatever happens to the session. */
   readonly #outbox: Uint8Array[] = [];
   #goodbye: Goodbye | undefined;
@@ -102,6 +105,8 @@ export class Association {
   /** An exchange is done whose keys are not installed yet: the role decides on them, and no other one begins meanwhile. */
   #owesKeys = false;
   #hasEnded = false;
+  /** There are events. */
+  #isEventful = false;
   /** Something has come of what was handled that cannot wait until {@link pollAt}. */
   #isStirred = false;
   #exitTold = false;
@@ -120,6 +125,8 @@ export class Association {
     this.#config = config;
     this.#ports = ports;
     this.#start = start;
+    this.#renegBytes = control.renegBytes > 0 ? control.renegBytes : Number.POSITIVE_INFINITY;
+    this.#renegPkts = control.renegPkts > 0 ? control.renegPkts : Number.POSITIVE_INFINITY;
     const { wrap } = control;
     const wrappedKey = wrap.kind === "tls-crypt-v2" ? wrap.wrapped : undefined;
     const crypto = controlCrypto(wrap, side, ports.control);
@@ -139,6 +146,11 @@ export class Association {
     this.#data = createDataChannel(config, ports, link.overhead, this.#slots, this.drops);
     this.#liveness = new Liveness(this.#data);
     this.#rekey = new Rekey({ side, control, verify: () => config.verify, tls, random, channel, ownText });
+  }
+
+  get counters(): Counters<SessionCounter> {
+    this.#counters.values[DATAGRAMS] = this.#data.traffic.datagrams;
+    return this.#counters;
   }
 
   /** An authentic packet of the peer has come. */
@@ -172,8 +184,22 @@ export class Association {
   }
 
   /** Tunnel packets and bytes so far. */
-  get traffic(): Readonly<Traffic> {
-    return this.#data.traffic;
+  get traffic(): TunnelTraffic {
+    const { sealed, sealedBytes, opened, openedBytes, pings } = this.#data.traffic;
+    return { sealed, sealedBytes, opened, openedBytes, pings };
+  }
+
+  /** What the peer's data packets need that have nothing out of the ordinary; undefined: each may have. */
+  get direct(): Direct | undefined {
+    const isCounted = this.#renegBytes < Number.POSITIVE_INFINITY || this.#renegPkts < Number.POSITIVE_INFINITY;
+    const key = this.#hasEnded || isCounted ? undefined : this.#data.directKey;
+    return key === undefined ? undefined : { key, traffic: this.#data.traffic, drops: this.drops };
+  }
+
+  /** The peer has said over the data channel that it leaves, in a packet that went the direct way. */
+  handleExit(): void {
+    this.#data.exitReceived = true;
+    this.#heedExit();
   }
 
   /**
@@ -182,7 +208,7 @@ export class Association {
    */
   get proofs(): number {
     const { opened, pings } = this.#data.traffic;
-    return this.#hasKeys ? opened + pings : this.counters.values[CONTROL_RECEIVED]!;
+    return this.#hasKeys ? opened + pings : this.#counters.values[CONTROL_RECEIVED]!;
   }
 
   start(now: number): void {
@@ -276,18 +302,23 @@ export class Association {
     const { bytes } = this.#ports.slab;
     const { switches } = this.#slots;
     let i = from;
-    while (i < end && this.#events.length === 0) {
+    while (i < end && !this.#isEventful) {
       const at = datagrams.at[i]!;
       const len = datagrams.len[i]!;
       i++;
       const drop = this.#handlePacket(now, bytes, at, len, plain);
-      const broken = streamBreak(this.#start.link.isStream, drop);
-      if (broken !== undefined) this.#over({ kind: "stream-broken", drop: broken });
+      if (drop !== DROP_NONE) this.#checkStream(drop);
     }
-    this.counters.values[DATAGRAMS]! += i - from;
+    this.#data.traffic.datagrams += i - from;
     this.#checkWear();
-    if (this.#events.length > 0 || switches !== this.#slots.switches) this.#isStirred = true;
+    if (this.#isEventful || switches !== this.#slots.switches) this.#isStirred = true;
     return i;
+  }
+
+  /** A stream cannot go on behind a packet that was dropped for some reasons. */
+  #checkStream(drop: number): void {
+    const broken = streamBreak(this.#start.link.isStream, drop);
+    if (broken !== undefined) this.#over({ kind: "stream-broken", drop: broken });
   }
 
   /** @returns why it was dropped, which is counted, or DROP_NONE */
@@ -331,7 +362,10 @@ export class Association {
 
   /** What happened, in its order. */
   poll(): AssociationEvent | undefined {
-    return this.#events.shift();
+    if (!this.#isEventful) return undefined;
+    const event = this.#events.shift();
+    this.#isEventful = this.#events.length > 0;
+    return event;
   }
 
   /** The next control packet or ping for the link. */
@@ -343,7 +377,7 @@ export class Association {
 
   /** When handleTimeout or pollTransmit wants to be called; in the past when at once, Infinity when never. */
   pollAt(): number {
-    if (this.#outbox.length > 0 || this.#events.length > 0) return Number.NEGATIVE_INFINITY;
+    if (this.#outbox.length > 0 || this.#isEventful) return Number.NEGATIVE_INFINITY;
     if (this.#hasEnded) return Number.POSITIVE_INFINITY;
     return Math.min(
       this.#slots.pollAt(),
@@ -374,11 +408,14 @@ export class Association {
 
   #handleData(now: number, at: number, len: number, plain: Batch): number {
     const drop = this.#data.open(now, at, len, plain);
-    if (this.#data.exitReceived && !this.#exitTold) {
-      this.#exitTold = true;
-      this.#events.push({ kind: "peer-exit" });
-    }
+    if (this.#data.exitReceived) this.#heedExit();
     return drop;
+  }
+
+  #heedExit(): void {
+    if (this.#exitTold) return;
+    this.#exitTold = true;
+    this.#happen({ kind: "peer-exit" });
   }
 
   #handleControl(now: number, bytes: Uint8Array): number {
@@ -388,9 +425,9 @@ export class Association {
     if (typeof packet === "number") return this.#drop(packet);
     const drop = this.#rekey.handle(now, packet, this.#mayRenegotiate);
     if (drop !== DROP_NONE) return this.#drop(drop);
-    this.counters.bump(CONTROL_RECEIVED);
+    this.#counters.bump(CONTROL_RECEIVED);
     this.#liveness.besideReceivedAt = now;
-    if (isFirst) this.#events.push({ kind: "answered" });
+    if (isFirst) this.#happen({ kind: "answered" });
     this.#advance(now);
     return DROP_NONE;
   }
@@ -418,18 +455,18 @@ export class Association {
     const isFirst = !this.#hasKeys && exchange === this.#rekey.active;
     switch (event.kind) {
       case "tls-established":
-        if (isFirst) this.#events.push(event);
+        if (isFirst) this.#happen(event);
         return;
       case "done":
         if (exchange === this.#rekey.pending) {
           this.#rekey.promote(now);
-          this.counters.bump(RENEGOTIATIONS);
+          this.#counters.bump(RENEGOTIATIONS);
         }
         this.#owesKeys = true;
-        this.#events.push({ kind: "exchanged", exchange });
+        this.#happen({ kind: "exchanged", exchange });
         return;
       case "message":
-        this.#events.push(event);
+        this.#happen(event);
         return;
       case "failed":
         if (isFirst) this.#over(event.failure);
@@ -467,13 +504,13 @@ export class Association {
   #pollControl(now: number): Uint8Array | undefined {
     if (this.#hasEnded) return undefined;
     const packet = this.#rekey.poll(now);
-    if (packet !== undefined) this.counters.bump(CONTROL_SENT);
+    if (packet !== undefined) this.#counters.bump(CONTROL_SENT);
     return packet;
   }
 
   #pollPing(now: number): Uint8Array | undefined {
     const ping = this.#liveness.pollPing(now);
-    if (ping !== undefined) this.counters.bump(PINGS_SENT);
+    if (ping !== undefined) this.#counters.bump(PINGS_SENT);
     return ping;
   }
 
@@ -481,16 +518,19 @@ export class Association {
   #checkWear(): void {
     const key = this.#slots.newest;
     if (key === undefined) return;
-    const { renegBytes, renegPkts } = this.#config.control;
-    const isWorn =
-      key.isWorn || (renegBytes > 0 && key.bytes >= renegBytes) || (renegPkts > 0 && key.packets >= renegPkts);
+    const isWorn = key.isWorn || key.bytes >= this.#renegBytes || key.packets >= this.#renegPkts;
     if (!isWorn || !this.#mayRenegotiate) return;
     this.#rekey.hurry();
     this.#isStirred = true;
   }
 
   #over(end: AssociationEnd): void {
-    this.#events.push({ kind: "over", end });
+    this.#happen({ kind: "over", end });
+  }
+
+  #happen(event: AssociationEvent): void {
+    this.#events.push(event);
+    this.#isEventful = true;
   }
 }
 

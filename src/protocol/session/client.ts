@@ -15,7 +15,7 @@ import { encodeBase64 } from "../config/material.ts";
 import type { ClientConfig } from "../config/types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
 import type { ControlMessage, PushedOptions } from "../control/message.ts";
-import type { Traffic } from "../data/channel.ts";
+import type { TunnelTraffic } from "../data/channel.ts";
 import { DROP_DATA_COMPRESSED, type SessionDrops } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
@@ -143,7 +143,7 @@ export class ClientSession implements DialSession {
   }
 
   /** Tunnel packets and bytes so far. */
-  traffic(): Readonly<Traffic> {
+  traffic(): TunnelTraffic {
     return this.#association.traffic;
   }
 

@@ -1,6 +1,6 @@
 /** What a dialer needs of a session, whatever its ends agree by: ClientSession, StaticSession. */
 import type { Batch } from "../../lib/batch.ts";
-import type { Traffic } from "../data/channel.ts";
+import type { TunnelTraffic } from "../data/channel.ts";
 import type { SessionDrops } from "../drop.ts";
 import type { SessionEvent } from "./events.ts";
 import type { LoginMemory } from "./login.ts";
@@ -19,7 +19,7 @@ export interface DialSession {
   /** The largest packet of the tunnel that becomes one packet of at most `size` bytes. Once up. */
   payloadMax(size: number): number;
   /** Tunnel packets and bytes so far. */
-  traffic(): Readonly<Traffic>;
+  traffic(): TunnelTraffic;
   /** Whether `len` bytes at `at` of the slab, from anywhere, have the looks of the peer's first answer to us. */
   looksLikeAnswer(at: number, len: number): boolean;
   /** @param since when the attempt began, which the link may have needed time of */

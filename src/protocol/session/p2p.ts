@@ -11,7 +11,7 @@ import type { Batch } from "../../lib/batch.ts";
 import { Deadlines } from "../../lib/deadlines.ts";
 import type { P2pConfig } from "../config/types.ts";
 import type { ControlMessage } from "../control/message.ts";
-import type { Traffic } from "../data/channel.ts";
+import type { TunnelTraffic } from "../data/channel.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import { DROP_DATA_COMPRESSED, type SessionDrops } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
@@ -109,7 +109,7 @@ export class P2pSession implements DialSession {
     return this.#association.payloadMax(size);
   }
 
-  traffic(): Readonly<Traffic> {
+  traffic(): TunnelTraffic {
     return this.#association.traffic;
   }
 

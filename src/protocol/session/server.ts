@@ -19,7 +19,8 @@ import type {
   VerifyConfig,
 } from "../config/types.ts";
 import type { ControlMessage, TemporaryFailure } from "../control/message.ts";
-import type { Traffic } from "../data/channel.ts";
+import type { TunnelTraffic } from "../data/channel.ts";
+import type { Direct } from "../data/direct-keys.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
 import type { SessionDrops } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
@@ -142,7 +143,7 @@ export class ServerSession {
     return this.#association.payloadMax(size);
   }
 
-  traffic(): Readonly<Traffic> {
+  traffic(): TunnelTraffic {
     return this.#association.traffic;
   }
 
@@ -232,6 +233,17 @@ export class ServerSession {
       this.#settle(now);
     }
     return this.#association.takeStirred();
+  }
+
+  /** What the client's data packets need that have nothing out of the ordinary; good until something else is done with the session. */
+  get direct(): Direct | undefined {
+    return this.#state.kind === "up" ? this.#association.direct : undefined;
+  }
+
+  /** The client has said over the data channel that it leaves, in a packet that went the direct way. Poll afterwards. */
+  handleExit(now: number): void {
+    this.#association.handleExit();
+    this.#settle(now);
   }
 
   sealBatch(now: number, plain: Batch, sealed: Batch): void {

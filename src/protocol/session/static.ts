@@ -6,7 +6,7 @@ import type { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
 import type { StaticConfig } from "../config/types.ts";
 import { ReplayGuard } from "../control/replay-guard.ts";
-import type { DataChannel, Traffic } from "../data/channel.ts";
+import type { DataChannel, TunnelTraffic } from "../data/channel.ts";
 import { createDataChannel } from "../data/create-channel.ts";
 import { KeySlots } from "../data/key-slots.ts";
 import { PEER_ID_NONE } from "../data/packet.ts";
@@ -88,8 +88,9 @@ export class StaticSession implements DialSession {
     return this.#data.payloadMax(size);
   }
 
-  traffic(): Readonly<Traffic> {
-    return this.#data.traffic;
+  traffic(): TunnelTraffic {
+    const { sealed, sealedBytes, opened, openedBytes, pings } = this.#data.traffic;
+    return { sealed, sealedBytes, opened, openedBytes, pings };
   }
 
   looksLikeAnswer(): boolean {

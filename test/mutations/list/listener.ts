@@ -129,20 +129,35 @@ export const LISTENER = [
     ["    opened.peer.fill(peer.id, first, opened.count);\n", "", "whose opened packets are"],
     ["    if (session !== undefined) this.drops.add(session.drops);\n", "", "the drops of sessions that are over"],
     [
-      "    if (peer.authority === this.#authority) return;\n",
-      "    return;\n",
-      "that a handshake which began before another revocation list is followed by one",
-    ],
-    [
-      "const current = (): VerifyConfig => this.#config.verify;",
-      "const { verify } = this.#config;\n    const current = (): VerifyConfig => verify;",
+      "verify: () => this.#config.verify,",
+      "verify: ((verify) => () => verify)(this.#config.verify),",
       "that a renegotiation goes by the fingerprints of the day",
     ],
+    ["opened.peer[row] = id;", "opened.peer[row] = 0;", "whose packets are that went the direct way"],
+    ["if (direct.hasExit) this.#exit(now, this.#peers[id]);", "", "that who says so has left"],
+    [
+      "    this.#direct.clear(peer.id);\n    this.#touch(peer);",
+      "    this.#touch(peer);",
+      "that packets go the long way while something is out of the ordinary",
+    ],
+    ["    this.#direct.clear(id);\n", "", "that who is gone has no key any more"],
     [
       "if (this.isClosed) return this.counters.bump(CLOSED);",
       "",
       "that nobody new is answered while the server leaves",
     ],
+  ),
+  ...mutationsOf("protocol/server/renegotiations.ts", [
+    "    if (peer.authority === this.authority) return;\n",
+    "    return;\n",
+    "that a handshake which began before another revocation list is followed by one",
+  ]),
+  ...mutationsOf(
+    "protocol/data/direct-keys.ts",
+    ["view.getInt32(at) !== header || ", "", "that only packets of the key in use go the direct way"],
+    ["|| key.isWorn) return i;", ") return i;", "that a worn key is looked at"],
+    ["len < DATA_V2_HEADER_LEN || ", "", "the length of a packet that goes the direct way"],
+    ["        this.#drops[peer]?.drop(payloadAt);\n", "", "the drops of packets that go the direct way"],
   ),
   ...mutationsOf(
     "protocol/server/reception.ts",
