@@ -157,6 +157,7 @@ export const LISTENER = [
     ["view.getInt32(at) !== header || ", "", "that only packets of the key in use go the direct way"],
     ["|| key.isWorn) return i;", ") return i;", "that a worn key is looked at"],
     ["len < DATA_V2_HEADER_LEN || ", "", "the length of a packet that goes the direct way"],
+    ["      traffic.openedAt = now;\n", "", "that packets which go the direct way keep the session"],
     ["        this.#drops[peer]?.drop(payloadAt);\n", "", "the drops of packets that go the direct way"],
   ),
   ...mutationsOf(

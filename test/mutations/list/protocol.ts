@@ -448,7 +448,7 @@ export const PROTOCOL = [
       "the header of fragments",
     ],
     ["      this.exitReceived = true;\n", "", "the peer's exit notice"],
-    ["    this.openedAt = now;\n", "", "that packets of the peer keep the session"],
+    ["    traffic.openedAt = now;\n", "", "that packets of the peer keep the session"],
     ["      this.sealedAt = now;\n", "", "that our packets put off the ping"],
   ),
   ...mutationsOf(
@@ -557,9 +557,9 @@ export const PROTOCOL = [
     ],
     ["plan.dynamicTlsCrypt && !this.#hasKeys", "plan.dynamicTlsCrypt", "that this key is of the first TLS session"],
     ["if (now >= this.#silentAt()) {", "if (false as boolean) {", "the end of a handshake whose peer is gone"],
-    ["(renegBytes > 0 && key.bytes >= renegBytes)", "false", "reneg-bytes"],
-    ["(renegPkts > 0 && key.packets >= renegPkts)", "false", "reneg-pkts"],
-    ["      key.isWorn ||", "      ", "that a worn key is noticed"],
+    ["key.bytes >= this.#renegBytes", "false", "reneg-bytes"],
+    ["key.packets >= this.#renegPkts", "false", "reneg-pkts"],
+    ["const isWorn = key.isWorn ||", "const isWorn =", "that a worn key is noticed"],
     [
       'if (this.#goodbye?.kind === "control" && this.#rekey.active?.flushed === true) this.#over({ kind: "closed" });',
       "",
