@@ -4,8 +4,14 @@
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
+import { Batch } from "../../src/lib/batch.ts";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
+import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
+import { NOTHING_SEEN } from "../../src/protocol/session/sightings.ts";
 import { StaticSession } from "../../src/protocol/session/static.ts";
+import { Dialer } from "../../src/tunnel/dialer.ts";
+import { DialHistory } from "../../src/tunnel/history.ts";
+import type { LinkFactory, LinkReceiver } from "../../src/tunnel/link.ts";
 import { OpenvpnEnd } from "../support/openvpn-end.ts";
 import { OPENVPN, openvpnIsAtLeast } from "../support/world/openvpn-binary.ts";
 
@@ -62,4 +68,78 @@ describe("a static key, both ends", () => {
       await end.close();
     }
   });
+});
+
+test("of two remotes the one that says nothing gives its place to the other, and that is told", async () => {
+  const end = await OpenvpnEnd.create("static-key");
+  const lines: string[] = [];
+  const waiting: { readonly port: number; readonly bytes: Uint8Array }[] = [];
+  const socket = await Bun.udpSocket({
+    hostname: "127.0.0.1",
+    socket: { data: (_s, bytes, port) => void waiting.push({ port, bytes: Uint8Array.from(bytes) }), error: () => {} },
+  });
+  // Bound, and mute.
+  const silent = await Bun.udpSocket({ hostname: "127.0.0.1" });
+  let heard: { readonly port: number; readonly receiver: LinkReceiver } | undefined;
+  const links: LinkFactory = {
+    hasLoopback: true,
+    refusal: () => undefined,
+    open(_now, { remote }, receiver) {
+      heard = { port: remote.port, receiver };
+      const send = (bytes: Uint8Array): void => void socket.send(bytes, remote.port, "127.0.0.1");
+      return {
+        ...{ overhead: 28, isStream: false, isOpen: true, mtu: 1500, admit: (rows) => rows.count, settle: () => {} },
+        ...{ endpoint: () => remote, sightings: () => NOTHING_SEEN, drops: () => ({}), close: () => {} },
+        send: (_at, _path, rows) => {
+          for (let i = 0; i < rows.count; i++) send(end.memory.bytes.slice(rows.at[i]!, rows.at[i]! + rows.len[i]!));
+        },
+        sendPacket: (_at, _path, packet) => send(packet),
+      };
+    },
+  };
+  try {
+    expect(Bun.spawnSync([OPENVPN, "--genkey", ...GENKEY, join(end.folder, "key")]).exitCode).toBe(0);
+    const common = ["cipher AES-256-CBC", "auth SHA256", "ping 1", "ping-restart 3"];
+    end.start([`remote 127.0.0.1 ${socket.port}`, ...common, ...ALLOWED, "secret key 1"]);
+    const own = ["dev tun", "ifconfig 10.9.0.1 10.9.0.2", ...common, "secret key 0"];
+    const remotes = [silent.port, end.port].map((port) => `remote 127.0.0.1 ${port}`);
+    const file = { file: "own", text: [...own, ...remotes].join("\n") };
+    const result = parseConfig(file, (name) => end.read(name), { roles: ["static"] });
+    if (!result.ok) throw new Error(JSON.stringify(result.problems));
+    const { config } = result;
+    const dialer = new Dialer({
+      ...{ ...end.ports, config, links, control: noblePrimitives },
+      history: new DialHistory(config, end.ports.random),
+      side: { lan: [], up: () => undefined, down: () => {}, deliver: () => {} },
+      resolver: { resolve: () => {}, cancel: () => {}, pollAt: () => Number.POSITIVE_INFINITY, poll: () => {} },
+      tls: { context: () => expect.unreachable("a static key has no TLS") },
+      log: { enabled: () => true, write: (_level, event, message) => void lines.push(`${event} ${message}`) },
+      unixSeconds: () => Math.floor(Date.now() / 1000),
+    });
+    dialer.networkUp(performance.now());
+    const rows = new Batch(1);
+    const hears = (): boolean => {
+      const now = performance.now();
+      for (const { port, bytes } of waiting.splice(0)) {
+        rows.clear();
+        end.memory.bytes.set(bytes, 1024);
+        rows.push(1024, bytes.length);
+        if (port === heard?.port) heard.receiver.handleRows(now, 0, rows);
+      }
+      dialer.poll(now);
+      return (dialer.counters()?.["pings"] ?? 0) > 1;
+    };
+    for (let i = 0; i < 1500 && !hears(); i++) await Bun.sleep(20);
+    expect(heard?.port).toBe(end.port);
+    expect(hears()).toBe(true);
+    expect(lines.filter((line) => line.startsWith("tunnel.down"))).toEqual([
+      expect.stringContaining("nothing came from the other end for 3 s"),
+    ]);
+    expect(end.log()).not.toMatch(/packet error/i);
+    dialer.stop(performance.now(), "the test is over");
+  } finally {
+    socket.close();
+    silent.close();
+    await end.close();
+  }
 });
