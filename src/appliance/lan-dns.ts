@@ -251,7 +251,7 @@ export class LanDns {
         return say(
           "dns.private-answer",
           `${event.name} has a private address, says the DNS server ${event.server}; it is refused, because a page of the internet ` +
-            `could reach into the LAN so. If the name is yours: [lan] dns = { private = ["its domain"] } in ${SETTINGS_FILE}`,
+            `could reach into the LAN by it. If the name is yours: [lan] dns = { private = ["its domain"] } in ${SETTINGS_FILE}`,
         );
       default:
         event satisfies never;

@@ -177,7 +177,7 @@ export class AutoSource6 implements Source6 {
       return "the DHCPv6 server is asked for another one";
     }
     this.#discovery.taken(now, address);
-    return "another one is taken, after three of them none for five minutes";
+    return "another address is made; when three in a row are in use, the next is tried after five minutes";
   }
 
   unreachable(now: number, router: IpAddress): void {

@@ -21,7 +21,7 @@ import type { Way } from "./remote-finder.ts";
 import type { TunnelPlan } from "./tunnel-plan.ts";
 
 const OPEN_URL = "the login goes on at a web page: open it in a browser, on any machine; the tunnel comes up then";
-const REPLACED = "the other end has begun another session, or another one with a right to it has";
+const REPLACED = "the peer has begun a new session, or another peer with a valid key has taken its place";
 /** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says or does. */
 const HEARD = [1, 3] as const;
 const SAID = [6, 64] as const;

@@ -59,7 +59,10 @@ export function findConfigDisk(): DiskSearch {
   for (const { name, bytes } of raw) {
     const found = readingDisk(name, (readAt) => readRaw(name, bytes, readAt));
     if (typeof found === "string") seen.push(`${name} (${found})`);
-    else if (found === undefined) seen.push(`${name} (neither ISO 9660, FAT, ext4, a tar archive nor an OpenVPN file)`);
+    else if (found === undefined)
+      seen.push(
+        `${name} (no file system that can be read here (ISO 9660, FAT, ext4), no tar archive and no OpenVPN file)`,
+      );
     else {
       const content = found.kind === "tar" ? "tar archive" : "OpenVPN file";
       return { disk: { device: name, content, reader: found.reader, options: found.options }, seen };

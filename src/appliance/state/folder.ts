@@ -13,7 +13,7 @@ export function openStateFolder(
   if (folder === "") return undefined;
   if (isAbsolute(folder) && statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true)
     return new StateStore(folder, folder, log);
-  const text = `STATE_DIRECTORY names ${JSON.stringify(folder)}, which is no folder here (an absolute path); nothing outlives a restart`;
+  const text = `STATE_DIRECTORY names ${JSON.stringify(folder)}, which is not the absolute path of a folder; nothing outlives a restart`;
   log.write("warn", "state.unusable", text);
   return undefined;
 }

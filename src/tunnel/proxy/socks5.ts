@@ -31,7 +31,7 @@ const REPLIES: readonly string[] = [
   "reports that the server is unreachable",
   "reports that the server refuses the connection",
   "reports that the way to the server is too long",
-  "does not do that",
+  "does not support this kind of request",
   "does not know addresses of that kind",
 ];
 
