@@ -20,6 +20,8 @@ export class KernelActs extends Error {
 export class HostKernel {
   readonly #log: Log;
   readonly #names: readonly string[];
+  /** Those on which frames of VLANs are ours too. */
+  #bridged: readonly string[] = [];
   /** Why the last look said that the LAN may leak. */
   #unsafe: readonly string[] = [];
 
@@ -30,10 +32,11 @@ export class HostKernel {
   }
 
   /**
-   * Keeps it off the interfaces. @returns ends that
+   * Keeps it off the interfaces. @param bridged names of those that are bridged: frames of VLANs are ours there too @returns ends that
    * @throws KernelActs
    */
-  keepOff(): () => void {
+  keepOff(bridged: readonly string[]): () => void {
+    this.#bridged = bridged;
     const blocked: number[] = [];
     const end = (): void => {
       for (const index of blocked) unblock(index);
@@ -54,7 +57,7 @@ export class HostKernel {
     const refusals: string[] = [];
     for (const name of this.#names) {
       const index = interfaceIndex(name);
-      const why = blockKernel(index);
+      const why = blockKernel(index, this.#bridged.includes(name));
       if (why === undefined) blocked.push(index);
       const { dangers, warnings } = checkInterface(name);
       if (why === undefined) {
@@ -71,7 +74,7 @@ export class HostKernel {
 
   /** Looks whether it has begun to act beside us, or has stopped: a container engine may turn forwarding on for all. */
   look(): void {
-    this.say(this.#names.flatMap(dangersNow));
+    this.say(this.#names.flatMap((name) => dangersNow(name, this.#bridged.includes(name))));
   }
 
   /** Logs which dangers are new, and which are over. */
@@ -87,9 +90,9 @@ export class HostKernel {
 const refusal = ({ text, command }: Danger): string => `${text}; run: ${command}`;
 
 /** Where somebody has taken the block away it is set again. */
-function dangersNow(name: string): readonly string[] {
+function dangersNow(name: string, vlans: boolean): readonly string[] {
   try {
-    return blockKernel(interfaceIndex(name)) === undefined ? [] : checkInterface(name).dangers.map(refusal);
+    return blockKernel(interfaceIndex(name), vlans) === undefined ? [] : checkInterface(name).dangers.map(refusal);
   } catch {
     return []; // the interface is gone, which the appliance sees by itself
   }

@@ -12,6 +12,7 @@ import { interfaceIndex } from "../platform/sys/syscalls.ts";
 import type { Appliance } from "./appliance.ts";
 import { between } from "./between.ts";
 import { type ConfigSource, openConfigSource } from "./config-source.ts";
+import { forwardingOf } from "./forwarding.ts";
 import { HostKernel, KernelActs } from "./host-kernel.ts";
 import { loadProfile } from "./profile.ts";
 import { openStateFolder } from "./state/folder.ts";
@@ -121,18 +122,20 @@ class Native {
     const { wan, lan, level } = this.#options;
     const log = this.#log;
     const load = () => loadProfile(this.#source.reader, this.#source.options);
+    const loaded = load();
+    const bridged = forwardingOf(loaded).kind === "bridge" && lan !== undefined ? [lan] : [];
     const options = {
       wan,
       lan,
       memory: this.#memory,
       poller: this.#poller,
       log,
-      loaded: load(),
+      loaded,
       load,
       mending: "then send the appliance SIGHUP or SIGUSR1, or restart it",
       setLogLevel: (wanted: LogLevel) => log.setLevel(level ?? wanted),
       state: this.#state,
-      prepare: () => this.#hostKernel.keepOff(),
+      prepare: () => this.#hostKernel.keepOff(bridged),
     };
     const indices = new Map(namesOf(this.#options).map((name) => [name, interfaceIndex(name)]));
     try {

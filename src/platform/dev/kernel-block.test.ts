@@ -7,7 +7,7 @@ import { interfaceIndex } from "../sys/syscalls.ts";
 import { blockKernel, unblockKernel } from "./kernel-block.ts";
 import { PACKET_DEVICE_BYTES, PacketDevice } from "./packet.ts";
 
-setDefaultTimeout(60_000);
+setDefaultTimeout(120_000);
 
 /** Whether this machine's kernel has interfaces for VLANs, as Debian's does; where it has none, none of their frames can be lost. */
 const hasVlans =
@@ -67,33 +67,36 @@ describe.skipIf(!canMakeNamespaces)("the kernel's block", () => {
     expect(world.run("b", "ip neigh show 10.99.0.1")).not.toContain("lladdr");
     expect(received()).toBeGreaterThan(1);
 
-    const heard = world.spawn("b", ["python3", "-c", HEAR]);
-    const reader = heard.stdout.getReader();
-    let said = "";
-    // A line can come in pieces; at the end of the program what it said of itself is the result.
-    const line = async (): Promise<string> => {
-      while (!said.includes("\n")) {
-        const { value, done } = await reader.read();
-        if (done) return new Response(heard.stderr).text();
-        said += new TextDecoder().decode(value);
-      }
-      const [first = "", ...rest] = said.split("\n");
-      said = rest.join("\n");
-      return first;
-    };
+    const line = linesOf(world.spawn("b", ["python3", "-c", hear("b1")]));
     expect(await line()).toBe("ready");
     // What others send first would have come before ours.
     world.run("a", "ping -c 1 -W 1 10.99.0.77 || true");
-    expect(() => world.run("a", `python3 -c '${SPEAK}'`)).toThrow("No buffer space available");
+    expect(() => world.run("a", speak("b0", "other"))).toThrow("No buffer space available");
     const { at } = memory.take(128);
     const { view, bytes } = memory;
     bytes.fill(0xff, at, at + 12);
     view.setUint16(at + 12, 0x88b5);
-    bytes.set(new TextEncoder().encode("ours".repeat(12)), at + 14);
+    bytes.set(new TextEncoder().encode("ours ".repeat(12)), at + 14);
     rows.clear();
-    rows.push(at, 62);
+    rows.push(at, 74);
     expect(device.send(rows)).toBe(1);
     expect(await line()).toBe("ours");
+  });
+
+  test("a tagged frame passes to the kernel, but on a bridged interface, whose block takes the place of the other", async () => {
+    const line = linesOf(world.spawn("a", ["python3", "-c", hear("b0")]));
+    expect(await line()).toBe("ready");
+    expect(blockKernel(index, true)).toBeUndefined();
+    expect(filters("ingress").match(/direct-action/g)).toHaveLength(1);
+    received();
+    world.run("b", speak("b1", "first", TAG));
+    // Our socket has no tagged ones here; what comes behind it says that it has come.
+    world.run("b", speak("b1", "behind"));
+    while (received() === 0) await Bun.sleep(10);
+    expect(blockKernel(index)).toBeUndefined();
+    expect(filters("ingress").match(/direct-action/g)).toHaveLength(1);
+    world.run("b", speak("b1", "second", TAG));
+    expect(await line()).toBe("second");
   });
 
   const withVlans = hasVlans ? test : (): void => {};
@@ -107,8 +110,20 @@ describe.skipIf(!canMakeNamespaces)("the kernel's block", () => {
         `ip link add link ${dev} name v7 type vlan id 7; ip addr add ${address}/24 dev v7; ip link set v7 up`,
       );
     expect(answers("ping -c 1 -W 3 10.97.0.1")).toBe(true);
-    world.run("a", "ip link del v7");
   });
+
+  withVlans(
+    "on a bridged interface they are ours too: the kernel hears none of them, until it is another one again",
+    () => {
+      expect(blockKernel(index, true)).toBeUndefined();
+      expect(answers("ip neigh flush dev v7; ping -c 1 -W 1 10.97.0.1")).toBe(false);
+      expect(filters("ingress").match(/direct-action/g)).toHaveLength(1);
+      expect(blockKernel(index)).toBeUndefined();
+      expect(answers("ip neigh flush dev v7; ping -c 1 -W 3 10.97.0.1")).toBe(true);
+      expect(filters("ingress").match(/direct-action/g)).toHaveLength(1);
+      world.run("a", "ip link del v7");
+    },
+  );
 
   test("setting it again changes nothing; a part that somebody took away comes back; at the end nothing is left", () => {
     const before = filters("ingress");
@@ -148,11 +163,30 @@ describe.skipIf(!canMakeNamespaces)("the kernel's block", () => {
   });
 });
 
-const SPEAK = `import socket; s = socket.socket(17, 3); s.bind(("b0", 0)); s.send(b"\\xff" * 12 + b"\\x88\\xb5" + b"other" * 12)`;
-/** The first frame of a type that nobody uses: whose it is. */
-const HEAR = `
+/** The program's lines, one a call, of which one can come in pieces; at its end what it said of itself is the result. */
+function linesOf(program: ReturnType<VethWorld["spawn"]>): () => Promise<string> {
+  const reader = program.stdout.getReader();
+  let said = "";
+  return async () => {
+    while (!said.includes("\n")) {
+      const { value, done } = await reader.read();
+      if (done) return new Response(program.stderr).text();
+      said += new TextDecoder().decode(value);
+    }
+    const [first = "", ...rest] = said.split("\n");
+    said = rest.join("\n");
+    return first;
+  };
+}
+
+/** Python for the header of VLAN 7. */
+const TAG = String.raw`b"\x81\x00\x00\x07" + `;
+/** Sends a frame of a type that nobody uses. */
+const speak = (dev: string, word: string, tag = ""): string =>
+  String.raw`python3 -c 'import socket; s = socket.socket(17, 3); s.bind(("${dev}", 0)); s.send(b"\xff" * 12 + ${tag}b"\x88\xb5" + b"${word} " * 12)'`;
+/** Tells the first word of the first frame of that type that the kernel takes up. */
+const hear = (dev: string): string => `
 import socket
-s = socket.socket(17, 3, socket.htons(0x88b5)); s.bind(("b1", 0x88b5))
+s = socket.socket(17, 3, socket.htons(0x88b5)); s.bind(("${dev}", 0x88b5))
 print("ready", flush=True)
-d = s.recv(2000)
-print("ours" if b"ours" in d else "other", flush=True)`;
+print(s.recv(2000)[14:].split()[0].decode(), flush=True)`;

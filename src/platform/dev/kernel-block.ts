@@ -1,7 +1,8 @@
 /**
  * Keeps this machine's kernel off an interface that is ours: what comes in is dropped behind our packet socket, which sees it
  * before, and what goes out is dropped unless our packet socket sent it. So no address, route, bridge or service of the machine
- * can answer, forward or speak there. Frames of a VLAN are not ours and pass.
+ * can answer, forward or speak there. Frames of a VLAN are ours on an interface whose device takes every station's (a bridge carries
+ * them with their tags); on another one they are not, and pass.
  *
  * It is done by traffic control: a classifier (cls_bpf, tc-bpf(8)) on either way of the interface's clsact qdisc. A process
  * that is killed leaves it behind; the next one takes it over, and takes it away when it ends.
@@ -25,6 +26,7 @@ import {
   JUMP_EQUAL,
   LOAD_WORD,
   OWN_MARK,
+  RETURN,
   writeProgram,
 } from "./socket-filter.ts";
 
@@ -58,26 +60,42 @@ const FILTER_INFO = (PRIORITY << 16) | 0x0300;
 const TC_ACT_SHOT = 2;
 const TC_ACT_UNSPEC = 0xffffffff;
 
-/** Our choice, by which ours are known: "morg". The next one says that the qdisc was not there before. */
+/** Our choice, by which ours are known: "morg", and the sum of what else is so of the block. */
 const OWN_HANDLE = 0x6d6f7267;
-const OWN_HANDLE_AND_QDISC = OWN_HANDLE + 1;
+/** The qdisc was not there before. */
+const WITH_QDISC = 1;
+/** Frames of VLANs are dropped too. */
+const WITH_VLANS = 2;
+const LAST_HANDLE = OWN_HANDLE + WITH_QDISC + WITH_VLANS;
 
+/** What comes in, where frames of VLANs pass, and where they do not. */
 const DROP_UNTAGGED = byVlan(TC_ACT_SHOT, TC_ACT_UNSPEC);
-const DROP_OTHERS: readonly Instruction[] = [
+const DROP_ALL: readonly Instruction[] = [
+  [RETURN, 0, 0, TC_ACT_SHOT],
+  [RETURN, 0, 0, TC_ACT_UNSPEC],
+];
+
+/** What goes out: the same, but for what has our mark, which the last instruction lets pass. */
+const butOwn = (drop: readonly Instruction[]): readonly Instruction[] => [
   [LOAD_WORD, 0, 0, FRAME_MARK],
-  [JUMP_EQUAL, DROP_UNTAGGED.length - 1, 0, OWN_MARK],
-  ...DROP_UNTAGGED,
+  [JUMP_EQUAL, drop.length - 1, 0, OWN_MARK],
+  ...drop,
 ];
 
 /**
  * Sets the block of an interface where it is not set.
+ * @param vlans whether frames of VLANs are ours too
  * @returns why that cannot be, as the end of a sentence; undefined: it is set
  */
-export function blockKernel(index: number): string | undefined {
+export function blockKernel(index: number, vlans = false): string | undefined {
   try {
     Netlink.with((netlink) => {
-      if (ownFilters(netlink, index).length === 2) return;
-      setBlock(netlink, index);
+      const own = ownFilters(netlink, index);
+      const isOther = own.some(({ handle }) => has(handle, WITH_VLANS) !== vlans);
+      if (own.length === 2 && !isOther) return;
+      setBlock(netlink, index, own, vlans);
+      // What a process that was killed left of the other kind goes when ours is there.
+      for (const filter of own) if (has(filter.handle, WITH_VLANS) !== vlans) removeFilter(netlink, index, filter);
     });
     return undefined;
   } catch (error) {
@@ -98,21 +116,23 @@ export function blockKernel(index: number): string | undefined {
 export function unblockKernel(index: number): void {
   Netlink.with((netlink) => {
     const own = ownFilters(netlink, index);
-    for (const { parent, handle } of own)
-      netlink.request(RTM_DELTFILTER, 0, message(index, handle, parent, FILTER_INFO, "bpf"), "tc filter");
-    const isQdiscOurs = own.some(({ handle }) => handle === OWN_HANDLE_AND_QDISC);
+    for (const filter of own) removeFilter(netlink, index, filter);
+    const isQdiscOurs = own.some(({ handle }) => has(handle, WITH_QDISC));
     const left = [INGRESS, EGRESS].flatMap((parent) => filters(netlink, index, parent));
     if (isQdiscOurs && left.length === 0)
       netlink.request(RTM_DELQDISC, 0, message(index, CLSACT_HANDLE, CLSACT, 0, "clsact"), "tc qdisc");
   });
 }
 
-function setBlock(netlink: Netlink, index: number): void {
-  const before = ownFilters(netlink, index)[0];
-  const handle = before?.handle ?? (addQdisc(netlink, index) ? OWN_HANDLE_AND_QDISC : OWN_HANDLE);
+/** @param own what there is of a block already */
+function setBlock(netlink: Netlink, index: number, own: readonly Filter[], vlans: boolean): void {
+  const before = own[0];
+  const isQdiscOurs = before === undefined ? addQdisc(netlink, index) : has(before.handle, WITH_QDISC);
+  const handle = OWN_HANDLE + (isQdiscOurs ? WITH_QDISC : 0) + (vlans ? WITH_VLANS : 0);
+  const drop = vlans ? DROP_ALL : DROP_UNTAGGED;
   for (const [parent, program] of [
-    [INGRESS, DROP_UNTAGGED],
-    [EGRESS, DROP_OTHERS],
+    [INGRESS, drop],
+    [EGRESS, butOwn(drop)],
   ] as const) {
     const filter = message(index, handle, parent, FILTER_INFO, "bpf", options(program));
     netlink.request(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE, filter, "tc filter");
@@ -139,8 +159,16 @@ interface Filter {
 
 const ownFilters = (netlink: Netlink, index: number): Filter[] =>
   [INGRESS, EGRESS].flatMap((parent) =>
-    filters(netlink, index, parent).filter(({ handle }) => handle === OWN_HANDLE || handle === OWN_HANDLE_AND_QDISC),
+    filters(netlink, index, parent).filter(({ handle }) => handle >= OWN_HANDLE && handle <= LAST_HANDLE),
   );
+
+/** Whether a filter of ours is of that kind. */
+const has = (handle: number, kind: typeof WITH_QDISC | typeof WITH_VLANS): boolean =>
+  ((handle - OWN_HANDLE) & kind) !== 0;
+
+function removeFilter(netlink: Netlink, index: number, { parent, handle }: Filter): void {
+  netlink.request(RTM_DELTFILTER, 0, message(index, handle, parent, FILTER_INFO, "bpf"), "tc filter");
+}
 
 /** What classifies on one way of the interface. */
 function filters(netlink: Netlink, index: number, parent: number): Filter[] {

@@ -3,7 +3,7 @@
 export const LOAD_WORD = 0x20;
 const AND = 0x54;
 export const JUMP_EQUAL = 0x15;
-const RETURN = 0x06;
+export const RETURN = 0x06;
 
 const SKF_AD = 0xfffff000;
 export const FRAME_MARK = SKF_AD + 20;

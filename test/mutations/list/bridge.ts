@@ -94,4 +94,17 @@ export const BRIDGE = [
     'loaded.ok ? loaded.config : { role: "client", deviceType: "tun" };',
     "that no address is given away on a LAN that is to be bridged, while the profile has problems",
   ]),
+  ...mutationsOf(
+    "platform/dev/kernel-block.ts",
+    [
+      "const drop = vlans ? DROP_ALL : DROP_UNTAGGED;",
+      "const drop = DROP_UNTAGGED;",
+      "that the kernel is kept off the VLANs of a bridged interface",
+    ],
+    [
+      "if (own.length === 2 && !isOther) return;",
+      "if (own.length === 2) return;",
+      "that a block of the other kind, which was left behind, is not taken for ours",
+    ],
+  ),
 ];
