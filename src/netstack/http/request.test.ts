@@ -69,6 +69,7 @@ describe("refused is", () => {
     ["a target with a fragment", "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", 400],
     ["a target with a control character", "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", 400],
     ["two hosts (RFC 9112 3.2)", head("Host: b"), 400],
+    ["two hosts beside a whole URL", "GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400],
     ["a host that is none", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400],
     ["a user in front of the host", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400],
     ["a blank before a colon (RFC 9112 5.1)", head("Accept : a"), 400],

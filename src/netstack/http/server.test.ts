@@ -162,6 +162,12 @@ describe("bounds", () => {
     expect(sent(id)).toContain("hello");
   });
 
+  test("where all is full, it is the host that has most that loses one, not who came first", () => {
+    for (let i = 0; i < MOST_CONNECTIONS - MOST_OF_HOST; i++) open(10 + (i % 6));
+    const most = Array.from({ length: MOST_OF_HOST }, () => open(99));
+    expect([server.count, open(50) > 0, ending()]).toEqual([MOST_CONNECTIONS, true, `abort ${most[0]}`]);
+  });
+
   test("who waits for an answer does not give way: where all do, the next is refused", () => {
     for (let i = 0; i < MOST_CONNECTIONS; i++) asked(10 + (i % 8));
     expect(open(99)).toBe(0);
