@@ -24,7 +24,7 @@ export async function askPassword(whose: string, max: number): Promise<Answer> {
 }
 
 /** The one line of a stream, of any end of line; two lines may be a name and a password, or a file that was not meant. */
-export async function onlyLine(stream: AsyncIterable<Uint8Array>, max: number): Promise<Answer> {
+async function onlyLine(stream: AsyncIterable<Uint8Array>, max: number): Promise<Answer> {
   const LF = 10;
   let bytes = new Uint8Array(0);
   for await (const piece of stream) {

@@ -10,5 +10,3 @@ export const seqLess = (a: number, b: number): boolean => ((a - b) | 0) < 0;
 export const seqLessEq = (a: number, b: number): boolean => ((a - b) | 0) <= 0;
 export const seqMax = (a: number, b: number): number => (((a - b) | 0) < 0 ? b : a);
 export const seqMin = (a: number, b: number): number => (((a - b) | 0) < 0 ? a : b);
-/** Whether `seq` is one of the `size` numbers from `start` on. */
-export const seqInWindow = (seq: number, start: number, size: number): boolean => (seq - start) >>> 0 < size;

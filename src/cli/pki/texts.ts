@@ -13,7 +13,7 @@ export interface ServerPlace {
 export const WRAPS = ["tls-crypt-v2", "tls-crypt"] as const;
 export type Wrap = (typeof WRAPS)[number];
 
-export const DEFAULT_PORT = 1194;
+const DEFAULT_PORT = 1194;
 /** The server's common name, by which clients know it wherever it is. */
 export const SERVER_NAME = "server";
 

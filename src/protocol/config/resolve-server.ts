@@ -1,6 +1,4 @@
 /** What only a server has: lines -> values. */
-import { maskPrefix } from "../../lib/cidr.ts";
-import { parseIpv4 } from "../../lib/ip.ts";
 import { printable } from "./lexer.ts";
 import type { Reader } from "./reader.ts";
 import { resolveEntry, resolveWrappedKeys } from "./resolve-server-entry.ts";
@@ -103,10 +101,4 @@ function frequency(reader: Reader, name: string): ServerLimits["connectFreq"] {
     if (count !== undefined && seconds !== undefined) value = { count, seconds };
   }
   return value;
-}
-
-/** A netmask as the length of a prefix, or undefined. */
-export function prefixOf(mask: string): number | undefined {
-  const value = parseIpv4(mask);
-  return value && maskPrefix(value.w3);
 }

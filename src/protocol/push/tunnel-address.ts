@@ -1,9 +1,8 @@
 /** The addresses of this end: `ifconfig` with its topology, and `ifconfig-ipv6` (man openvpn; OpenVPN's options.c, tun.c). */
 import { Cidr, maskPrefix, parseCidr } from "../../lib/cidr.ts";
 import { type IpAddress, parseIpv4, parseIpv6 } from "../../lib/ip.ts";
+import type { Topology } from "../config/server-types.ts";
 import { IFCONFIG_IPV6_BITS } from "../config/values.ts";
-
-export type Topology = "subnet" | "net30" | "p2p";
 
 export interface TunnelAddress {
   /** With the prefix of the tunnel's subnet with topology subnet, else 32. */

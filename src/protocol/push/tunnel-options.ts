@@ -6,14 +6,16 @@
  * flags local, autolocal, bypass-dhcp, bypass-dns and block-local have nothing to act on. Where this side is a host with
  * networks of its own (TunnelContext.isHost), they count.
  */
+
 import { Cidr } from "../../lib/cidr.ts";
 import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
 import { printable, splitWords } from "../config/lexer.ts";
+import type { Topology } from "../config/server-types.ts";
 import type { LocalOption } from "../config/types.ts";
 import { unavailable } from "../config/unavailable.ts";
 import { type ClientNatRule, clientNatRule, MAX_CLIENT_NAT } from "./client-nat.ts";
 import { DnsReading, type TunnelDns } from "./dns-options.ts";
-import { addressIpv6Of, addressOf, type Topology, type TunnelAddress } from "./tunnel-address.ts";
+import { addressIpv6Of, addressOf, type TunnelAddress } from "./tunnel-address.ts";
 import {
   type AroundRoute,
   isAround,

@@ -2,11 +2,6 @@
 import { mutationsOf } from "../mutation.ts";
 
 export const TCP_PARTS = [
-  ...mutationsOf("lib/seq32.ts", [
-    "(seq - start) >>> 0 < size",
-    "seq >= start && seq < start + size",
-    "that a window wraps",
-  ]),
   ...mutationsOf("lib/siphash.ts", ["v2 ^= 0xff;", "v2 ^= 0;", "the end of the hash"]),
   ...mutationsOf(
     "netstack/tcp/pages.ts",
