@@ -113,8 +113,7 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
     return { ok: false, settings, notices: [], warnings, problems, role, deviceType };
   }
   const { config } = result;
-  const usersLine = parsed.ok ? parsed.usersLine : 1;
-  const files = config.role === "server" ? serverFiles(config, reader, settings, usersLine) : NO_FILES;
+  const files = config.role === "server" ? serverFiles(config, reader, settings, parsed.usersLine) : NO_FILES;
   const now = options.unixSeconds ?? Math.floor(Date.now() / 1000);
   const tls = config.role === "static" ? { problems: [], warnings: [] } : checkTls(config, now);
   const warnings = [...result.warnings, ...tls.warnings, ...files.warnings];
@@ -183,7 +182,7 @@ const named = (names: readonly string[]): string =>
   [...names.slice(0, 5).map((name) => JSON.stringify(name)), ...(names.length > 5 ? ["..."] : [])].join(", ");
 
 /** The only *.ovpn or *.conf, or the only file at all. */
-function onlyProfile(names: readonly string[]): string | { readonly problem: string } {
+export function onlyProfile(names: readonly string[]): string | { readonly problem: string } {
   const files = visible(names);
   const profiles = files.filter((name) => PROFILE.test(name)).sort();
   if (profiles.length === 0 && files.length === 1 && files[0] !== SETTINGS_FILE) return files[0] as string;

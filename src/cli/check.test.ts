@@ -95,6 +95,34 @@ test("of a server its clients' files and its users are checked as well, by the a
   }
 });
 
+test("an appliance.toml is checked with the profile that it goes with, a client's too, and each problem names its own line", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "morgana-check-"));
+  const [file, toml] = [join(folder, "office.ovpn"), join(folder, "appliance.toml")];
+  try {
+    cpSync(join(CONFIGS, "office.ovpn"), file);
+    expect((await check(file)).status).toBe(0);
+    writeFileSync(toml, '[lan]\naddress = "192.168.50.1/33"\n[vpn]\nnatt = true\n[server]\nlan = "routed"\n');
+    const { status, out, err } = await check(file);
+    expect([status, out]).toEqual([1, ""]);
+    expect(err).toContain('appliance.toml:2: lan.address: "192.168.50.1/33" is no address');
+    expect(err).toContain("appliance.toml:4: vpn.natt: ");
+    expect(err).toContain("appliance.toml:6: server.lan: ");
+    // A profile that the folder's appliance.toml does not go with.
+    writeFileSync(toml, '[lan]\naddress = "192.168.50.1/33"\n[vpn]\nconfig = "other.ovpn"\n');
+    expect((await check(file)).status).toBe(0);
+    writeFileSync(toml, '[server]\nlan = "routed"\n');
+    cpSync(join(CONFIGS, "server"), folder, { recursive: true });
+    expect((await check(file)).status).toBe(0);
+    writeFileSync(toml, '[lan]\naddress = "192.168.50.1/33"\n[server]\nusers = "users.txt"\n');
+    const server = await check(join(folder, "install-script.conf"));
+    expect(server.err).toContain("appliance.toml:2: lan.address: ");
+    expect(server.err).toContain("appliance.toml:4: server.users: the file");
+    expect(server.status).toBe(1);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test("what the TLS library cannot work with is a problem at its line", async () => {
   const folder = mkdtempSync(join(tmpdir(), "morgana-check-"));
   const file = join(folder, "a.ovpn");

@@ -2,7 +2,7 @@
 import { readlinkSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, normalize, relative, resolve } from "node:path";
 import { folderReader } from "../appliance/config-source.ts";
-import { SETTINGS_FILE, USERS_REMEDY } from "../appliance/profile.ts";
+import { onlyProfile, SETTINGS_FILE, USERS_REMEDY } from "../appliance/profile.ts";
 import { parseSettings, type SettingsResult } from "../appliance/settings/parse.ts";
 import { readServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
@@ -13,7 +13,7 @@ import { oneLine } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
 import { formatProblem, inOrder } from "../protocol/config/problem.ts";
 import type { DefaultCredentials } from "../protocol/config/resolve-client.ts";
-import type { ConfigProblem, DialConfig, ServerConfig } from "../protocol/config/types.ts";
+import type { ConfigProblem, DeviceType, DialConfig, Role, ServerConfig } from "../protocol/config/types.ts";
 import { decodeUtf8 } from "../protocol/config/utf8.ts";
 import { readArguments } from "./arguments.ts";
 import { usageError } from "./help.ts";
@@ -22,7 +22,7 @@ const HELP = `usage: morgana check [--client|--server] FILE
 
 Parses and validates an OpenVPN file and the files that it names, which lie beside it (of an absolute path the longest
 tail that lies there is taken; auth.txt serves a bare auth-user-pass; of a server the files of client-config-dir, and users
-where an appliance.toml names them). --client and --server say which role it must have.
+where an appliance.toml names them), and the appliance.toml that goes with it. --client and --server say which role it must have.
 
 stdout: the resolved configuration as a valid OpenVPN file, secrets included. stderr: warnings and problems, one a
 line, as FILE:LINE: directive: problem. Exit status: 0 valid, 1 problems, 2 wrong usage or unreadable file.
@@ -50,7 +50,11 @@ export async function check(argv: string[]): Promise<number> {
     expected: values.client ? "client" : values.server ? "server" : undefined,
     defaultCredentials: auth === undefined ? undefined : credentials(auth),
   });
-  const { problems, warnings } = result.ok ? checkFiles(result.config) : { problems: result.problems, warnings: [] };
+  const { role, deviceType } = result.ok ? result.config : result;
+  const { problems: own, warnings } = result.ok
+    ? checkFiles(result.config)
+    : { problems: result.problems, warnings: [] };
+  const problems = [...checkSettings(file, role, deviceType), ...own];
   for (const { isWarning, found } of inOrder([...result.warnings, ...warnings], problems))
     process.stderr.write(`${oneLine(formatProblem(found))}${isWarning ? " (warning)" : ""}\n`);
   if (!result.ok || problems.length > 0) return 1;
@@ -80,20 +84,33 @@ function checkServerFiles(config: ServerConfig): Told {
   const reader = folderReader(top);
   const settings = settingsIn(top);
   const name = settings?.settings.server.users;
-  const origin = { file: SETTINGS_FILE, line: settings?.ok === true ? settings.usersLine : 1 };
+  const origin = { file: SETTINGS_FILE, line: settings?.usersLine ?? 1 };
   const users = name === undefined ? undefined : { name, origin };
   const plain = { ...config, file: relative(top, config.file) };
   const { problems, warnings } = readServerFiles(plain, reader, users, USERS_REMEDY);
   // Of the profile itself they are said as all others are.
   const named = (each: ConfigProblem): ConfigProblem =>
     each.origin.file === plain.file ? { ...each, origin: { ...each.origin, file: config.file } } : each;
-  const [wrong, told] = [problems.map(named), warnings.map(named)];
-  return { problems: [...(settings?.ok === false ? settings.problems : []), ...wrong], warnings: told };
+  return { problems: problems.map(named), warnings: warnings.map(named) };
 }
 
-const settingsIn = (folder: string): SettingsResult | undefined => {
+/**
+ * What is wrong in the appliance.toml of the folder. One that names another profile says nothing of this one, and where several
+ * profiles lie about it counts for a server's: a client's may be there to be handed out.
+ */
+function checkSettings(file: string, role: Role | undefined, deviceType: DeviceType | undefined): ConfigProblem[] {
+  const top = topOf(file);
+  const settings = settingsIn(top, role, deviceType);
+  if (settings === undefined || settings.ok) return [];
+  const { config } = settings.settings.vpn;
+  const taken = config === undefined ? onlyProfile(folderReader(top).list()) : normalize(config);
+  if (typeof taken !== "string") return role === "server" ? settings.problems : [];
+  return taken === relative(resolve(top), resolve(file)) ? settings.problems : [];
+}
+
+const settingsIn = (folder: string, role: Role = "server", deviceType?: DeviceType): SettingsResult | undefined => {
   const toml = folderReader(folder).read(SETTINGS_FILE);
-  return toml instanceof Uint8Array ? parseSettings(SETTINGS_FILE, decodeUtf8(toml), "server") : undefined;
+  return toml instanceof Uint8Array ? parseSettings(SETTINGS_FILE, decodeUtf8(toml), role, deviceType) : undefined;
 };
 
 /** The top of the configuration: the profile's own folder, or one above it whose appliance.toml names the profile. */

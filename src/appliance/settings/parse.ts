@@ -30,6 +30,7 @@ export type SettingsResult =
       readonly ok: false;
       /** What could be read, the defaults for the rest; where something is wrong with the WAN it has no address. */
       readonly settings: Settings;
+      readonly usersLine: number;
       readonly problems: ConfigProblem[];
     };
 
@@ -69,14 +70,13 @@ export function parseSettings(
   }
   const settings = settingsOf(values, role);
   crossCheck(values, settings, { role, deviceType });
+  const usersLine = values.line("server.users");
   if (values.problems.count > 0) {
     const problems = values.problems.list();
     const withWan = values.hasFailed("wan") ? withoutWan(settings) : settings;
-    return { ok: false, settings: values.hasFailed("lan") ? withoutDhcp(withWan) : withWan, problems };
+    return { ok: false, settings: values.hasFailed("lan") ? withoutDhcp(withWan) : withWan, usersLine, problems };
   }
-  const [configLine, usersLine, operatorsLine] = (["vpn.config", "server.users", "status.users"] as const).map((key) =>
-    values.line(key),
-  ) as [number, number, number];
+  const [configLine, operatorsLine] = [values.line("vpn.config"), values.line("status.users")];
   return { ok: true, settings, configLine, usersLine, operatorsLine };
 }
 
@@ -87,6 +87,7 @@ export const unreadableSettings = (file: string, why: string): SettingsResult =>
 const unusable = (file: string, line: number, what: string, text: string): SettingsResult => ({
   ok: false,
   settings: withoutWan(withoutDhcp(DEFAULT_SETTINGS)),
+  usersLine: 1,
   problems: [problemAt(file, line, what, text)],
 });
 
