@@ -3,12 +3,12 @@ import type { LogLevel } from "../lib/log.ts";
 import { DevicePair } from "../platform/dev/pair.ts";
 import type { ConsoleLog } from "../platform/log/console-log.ts";
 import { monotonic } from "../platform/loop.ts";
+import type { StateStore } from "../platform/state/store.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { Poller } from "../platform/sys/poller.ts";
 import { Appliance } from "./appliance.ts";
 import { forwardingOf } from "./forwarding.ts";
 import type { LoadResult } from "./profile.ts";
-import type { StateStore } from "./state/store.ts";
 
 export interface BetweenOptions {
   /** Names of interfaces. */

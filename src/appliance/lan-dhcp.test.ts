@@ -28,7 +28,7 @@ import { ETHERNET_HEADER_LEN, ETHERTYPE_ARP, etherType } from "../netstack/wire/
 import { IPV4_HEADER_LEN, ipv4Dst } from "../netstack/wire/ipv4.ts";
 import { LanDhcp, type LanDhcpOptions } from "./lan-dhcp.ts";
 import { defaultDhcp } from "./settings/dhcp.ts";
-import { StateStore } from "./state/store.ts";
+import { StateStore } from "../platform/state/store.ts";
 
 const UNIX = 1_790_000_000_000;
 const HEADERS = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN + 8;

@@ -10,10 +10,10 @@ import type { Slab } from "../lib/slab.ts";
 import { ASIDE_MS, type Binding, type LeaseNames } from "../netstack/dhcp4/pool.ts";
 import { DhcpServer, type DhcpServerEvent } from "../netstack/dhcp4/server.ts";
 import type { EthernetInterface } from "../netstack/interface.ts";
+import type { StateStore } from "../platform/state/store.ts";
 import { ServiceHost } from "./service-host.ts";
 import type { DhcpSettings } from "./settings/dhcp.ts";
 import { keptLeases, leasesToKeep } from "./state/leases.ts";
-import type { StateStore } from "./state/store.ts";
 
 /** Lines about leases: a minute, and at once (a network that comes back after a power cut). */
 const LEASE_LINES = { perMinute: 60, burst: 100 };

@@ -14,7 +14,7 @@ import { LanDhcp } from "./lan-dhcp.ts";
 import { LanDns } from "./lan-dns.ts";
 import { keptNetwork, Lan6 } from "./lan6.ts";
 import type { Settings } from "./settings/settings.ts";
-import type { StateStore } from "./state/store.ts";
+import type { StateStore } from "../platform/state/store.ts";
 import type { SiteOptions } from "./status/site.ts";
 import { StatusSide } from "./status/status-side.ts";
 import type { RouterPath } from "./wiring/router.ts";

@@ -9,10 +9,10 @@ import { seededRandom } from "../lib/random.ts";
 import { Bed, mac, ROUTER_MAC, side } from "../netstack/testing/bed.ts";
 import { advert6, frame6, HOST_LL, icmp6, UNSOLICITED } from "../netstack/testing/bed6.ts";
 import { type RouterAdvert, routerAdvertBuild, routerAdvertParse } from "../netstack/wire/router-advert.ts";
+import { encodeState } from "../platform/state/format.ts";
+import { StateStore } from "../platform/state/store.ts";
 import { ownPrf } from "./identity.ts";
 import { keptNetwork, Lan6, ownNetwork } from "./lan6.ts";
-import { encodeState } from "./state/format.ts";
-import { StateStore } from "./state/store.ts";
 
 const MACS = [mac("52:54:00:00:00:02"), mac(ROUTER_MAC)];
 const PRF = ownPrf(MACS, "morgana");

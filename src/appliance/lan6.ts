@@ -13,8 +13,8 @@ import { type AdvertisedLink, RouterAdvertiser } from "../netstack/ra/advertiser
 import { type AddressPrf, stableAddress } from "../netstack/ra/stable-address.ts";
 import { firstHost, ulaPrefix } from "../netstack/ra/ula.ts";
 import { routerAdvertParse } from "../netstack/wire/router-advert.ts";
+import type { StateStore } from "../platform/state/store.ts";
 import { lanConflict, neighborConflict } from "./conflicts.ts";
-import type { StateStore } from "./state/store.ts";
 
 /** RFC 4193 3.1, with the L bit. */
 const ULA = new Cidr(new IpAddress(0xfd00_0000, 0, 0, 0), 8);

@@ -16,7 +16,7 @@ import { LanSide, type StatusSources } from "./lan-side.ts";
 import { RouterSide } from "./router-side.ts";
 import { ServedSide } from "./served-side.ts";
 import type { Settings } from "./settings/settings.ts";
-import type { StateStore } from "./state/store.ts";
+import type { StateStore } from "../platform/state/store.ts";
 import { BridgePath } from "./wiring/bridge.ts";
 import { RouterPath, type Forwarding as Routing } from "./wiring/router.ts";
 

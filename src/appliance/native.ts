@@ -6,6 +6,8 @@ import type { ConsoleLog, LogFormat } from "../platform/log/console-log.ts";
 import type { LineSink } from "../platform/log/line-sink.ts";
 import { openProcessLog } from "../platform/log/process-log.ts";
 import { monotonic, runLoop, type Turns } from "../platform/loop.ts";
+import { openStateFolder } from "../platform/state/folder.ts";
+import type { StateStore } from "../platform/state/store.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
 import { interfaceIndex } from "../platform/sys/syscalls.ts";
@@ -15,8 +17,6 @@ import { type ConfigSource, openConfigSource } from "./config-source.ts";
 import { forwardingOf } from "./forwarding.ts";
 import { HostKernel, KernelActs } from "./host-kernel.ts";
 import { loadProfile } from "./profile.ts";
-import { openStateFolder } from "./state/folder.ts";
-import type { StateStore } from "./state/store.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
 export interface NativeOptions {

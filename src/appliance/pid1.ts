@@ -23,7 +23,7 @@ import { type ChosenNics, chooseNics, findNics } from "./init/nics.ts";
 import { Power } from "./init/power.ts";
 import type { LoadResult } from "./profile.ts";
 import type { Settings } from "./settings/settings.ts";
-import type { StateStore } from "./state/store.ts";
+import type { StateStore } from "../platform/state/store.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
 const DISK_LOOK_EVERY_MS = 2000;

@@ -3,13 +3,12 @@
 import type { Cidr } from "../lib/cidr.ts";
 import { Passwords } from "../platform/crypto/password.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
+import { keepPool, keptPool, leasesOfBoth, type ServerKeys, serverKeys } from "../platform/state/server.ts";
+import type { StateStore } from "../platform/state/store.ts";
 import type { ServerConfig } from "../protocol/config/types.ts";
 import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
-import type { PoolLease } from "../protocol/server/pool.ts";
 import { Listener } from "../tunnel/listener.ts";
 import type { ServerSide } from "../tunnel/server-side.ts";
-import { keepPool, keptPool, type ServerKeys, serverKeys } from "./state/server.ts";
-import type { StateStore } from "./state/store.ts";
 import { type EndStatus, endOptions, type Profile, type VpnEnd, type VpnParts } from "./vpn-end.ts";
 
 export interface ServingOptions {
@@ -123,7 +122,7 @@ export class Serving {
       tokenKey: keys.token,
     });
     const kept = this.#entrance?.leases() ?? keptPool(now, state) ?? [];
-    const leases = leasesOf(profile.leases, kept);
+    const leases = leasesOfBoth(profile.leases, kept);
     for (const problem of entrance.restore(unixSeconds(), leases)) parts.log.write("warn", "pool.lease", problem);
     this.#entrance = entrance;
     return entrance;
@@ -148,12 +147,4 @@ export class Serving {
     for (const problem of [...untaken, ...problems]) log.write("warn", "config.warning", problem);
     return true;
   }
-}
-
-/** Where the profile's file and what was kept differ about a name, its file is older, unless it is one that is only read. */
-function leasesOf(ofFile: readonly PoolLease[], kept: readonly PoolLease[]): PoolLease[] {
-  const fixed = ofFile.filter(({ isFixed }) => isFixed);
-  const known = new Set([...kept, ...fixed].map(({ name }) => name));
-  const isFixed = new Set(fixed.map(({ name }) => name));
-  return [...fixed, ...kept.filter(({ name }) => !isFixed.has(name)), ...ofFile.filter(({ name }) => !known.has(name))];
 }

@@ -4,7 +4,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { LAN_MAC, WAN_MAC } from "../../qemu/arguments.ts";
 import { makeConfigDisk } from "../../qemu/config-disk.ts";
-import { encodeState } from "../../src/appliance/state/format.ts";
+import { encodeState } from "../../src/platform/state/format.ts";
 import { bootedWorld, canBoot } from "../support/world/booted.ts";
 import { PATIENCE, until } from "../support/world/process.ts";
 import { GATEWAY, SITE, TUNNEL } from "../support/world/world.ts";

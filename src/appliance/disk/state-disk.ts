@@ -4,9 +4,9 @@
  */
 import { mkdirSync } from "node:fs";
 import type { Log } from "../../lib/log.ts";
+import { StateStore } from "../../platform/state/store.ts";
 import { MS_NOATIME, MS_NODEV, MS_NOEXEC, MS_NOSUID } from "../../platform/sys/constants.ts";
 import { mount, unmount } from "../../platform/sys/syscalls.ts";
-import { StateStore } from "../state/store.ts";
 import { blockDevices, readingDisk } from "./block-devices.ts";
 import { readFileSystem } from "./label.ts";
 

@@ -2,13 +2,13 @@
 import { mutationsOf } from "../mutation.ts";
 
 export const STATE = [
-  ...mutationsOf("appliance/state/format.ts", [
+  ...mutationsOf("platform/state/format.ts", [
     'if (head !== `${FORMAT} ${digest(body)}`) return "is damaged";',
     "",
     "that a damaged file is not believed",
   ]),
   ...mutationsOf(
-    "appliance/state/store.ts",
+    "platform/state/store.ts",
     ["Math.max(now + SOON, kept.paceAt)", "now + SOON", "that a file is written once a minute at most"],
     ["    kept.paceAt = now + RETRY;\n", "", "the pause after a disk has failed"],
     [" | constants.O_NOFOLLOW", "", "that nothing is written through a link"],

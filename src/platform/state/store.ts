@@ -9,7 +9,7 @@ import { constants, type PathLike } from "node:fs";
 import { type FileHandle, open, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "../../lib/log.ts";
-import { readPlainFile } from "../../platform/sys/file.ts";
+import { readPlainFile } from "../sys/file.ts";
 import { decodeState, encodeState } from "./format.ts";
 
 // Our choices, ms.

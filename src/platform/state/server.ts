@@ -70,3 +70,11 @@ function leaseOf(lease: Record<string, unknown>): PoolLease {
     releasedAt: releasedAt as number | undefined,
   };
 }
+
+/** Where the profile's file and what was kept differ about a name, its file is older, unless it is one that is only read. */
+export function leasesOfBoth(ofFile: readonly PoolLease[], kept: readonly PoolLease[]): PoolLease[] {
+  const fixed = ofFile.filter(({ isFixed }) => isFixed);
+  const known = new Set([...kept, ...fixed].map(({ name }) => name));
+  const isFixed = new Set(fixed.map(({ name }) => name));
+  return [...fixed, ...kept.filter(({ name }) => !isFixed.has(name)), ...ofFile.filter(({ name }) => !known.has(name))];
+}
