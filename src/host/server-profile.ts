@@ -25,13 +25,18 @@ export function loadServerProfile(file: string, users: string | undefined): Host
   const loose: ConfigProblem[] = [];
   const folder = dirname(file);
   const read = hostFiles(folder, (name, mode) => loose.push(looseFile(file, name, mode)));
+  // Files of clients, and of who had which address, hold no secret.
+  const readOpenly = hostFiles(folder, () => {});
   const result = parseConfig({ file, text }, read, { roles: ["server"], expected: "server", isHost: true });
   if (!result.ok) return { ok: false, problems: result.problems, warnings: [...result.warnings, ...loose] };
   const { config } = result;
   const inPlace = (name: string): string => (isAbsolute(name) ? name : join(folder, name));
   const reader = {
     list: (name: string): readonly string[] => listed(join(folder, name)) ?? listed(join("/", name)) ?? [],
-    read: (name: string): ReturnType<typeof read> => read(inPlace(name)) ?? read(join("/", name)),
+    read: (name: string): ReturnType<typeof read> => {
+      const reads = name === users ? read : readOpenly;
+      return reads(inPlace(name)) ?? reads(join("/", name));
+    },
   };
   const named = users === undefined ? undefined : { name: users, origin: { file: users, line: 0 } };
   const files = readServerFiles({ ...config, file: basename(file) }, reader, named, USERS_REMEDY);
