@@ -7,6 +7,7 @@ import { EADDRINUSE, SysError } from "../platform/sys/errno.ts";
 import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
 import type { Poller } from "../platform/sys/poller.ts";
 import type { Link, LinkFactory, LinkReceiver, LinkRequest } from "../tunnel/link.ts";
+import { KernelSocksLink, type KernelSocksLinkOptions } from "./kernel-socks-link.ts";
 import { KernelTcpLink } from "./tcp-link.ts";
 import { KernelUdpLink, UDP_LINK_BYTES } from "./udp-link.ts";
 
@@ -26,6 +27,8 @@ export interface HostLinksOptions {
   readonly poller: Poller;
   /** A link to this address is about to be opened: the way there must not lead through the tunnel. @returns the device's MTU */
   readonly prepare: (address: IpAddress) => number | undefined;
+  /** The same for an address beside that: of a proxy's relay. */
+  readonly prepareBeside: (address: IpAddress) => number | undefined;
 }
 
 export class HostLinks implements LinkFactory {
@@ -35,7 +38,7 @@ export class HostLinks implements LinkFactory {
   readonly #linkMemory: Piece;
   readonly #sender: StreamSender;
   readonly #stream: Piece;
-  #open: KernelUdpLink | KernelTcpLink | undefined;
+  #open: KernelUdpLink | KernelTcpLink | KernelSocksLink | undefined;
   /** Reads of streams that brought packets. */
   #reads = 0;
   #drained = true;
@@ -51,9 +54,15 @@ export class HostLinks implements LinkFactory {
   open(_now: number, request: LinkRequest, receiver: LinkReceiver): Link | string {
     this.closeAll();
     const mtu = this.#options.prepare(request.remote.address) ?? ORDINARY_MTU;
-    if (request.protocol === "tcp") return this.#openTcp(request, receiver);
-    if (request.proxy !== undefined) return "datagrams through a SOCKS proxy are not available here; write proto tcp";
-    return this.#openUdp(request, receiver, mtu);
+    const { proxy } = request;
+    const link =
+      request.protocol === "tcp"
+        ? connected(this.#tcp(request, receiver, this.#closed))
+        : proxy === undefined
+          ? this.#udp(request, receiver, mtu, this.#closed)
+          : connected(this.#socks({ ...request, proxy }, receiver, mtu));
+    if (typeof link !== "string") this.#open = link;
+    return link;
   }
 
   refusal(): string | undefined {
@@ -88,20 +97,38 @@ export class HostLinks implements LinkFactory {
     this.#open?.close();
   }
 
-  #openTcp(request: LinkRequest, receiver: LinkReceiver): Link | string {
+  readonly #closed = (): void => {
+    this.#open = undefined;
+  };
+
+  #tcp(request: LinkRequest, receiver: LinkReceiver, closed: () => void): KernelTcpLink {
     const { poller, memory } = this.#options;
-    const own = { poller, memory, sender: this.#sender, received: this.#stream };
-    const closed = (): void => {
-      this.#open = undefined;
-    };
-    const link = new KernelTcpLink({ request, receiver, ...own, closed });
-    const problem = link.connect();
-    if (problem !== undefined) return problem;
-    this.#open = link;
-    return link;
+    return new KernelTcpLink({
+      request,
+      receiver,
+      poller,
+      memory,
+      sender: this.#sender,
+      received: this.#stream,
+      closed,
+    });
   }
 
-  #openUdp(request: LinkRequest, receiver: LinkReceiver, mtu: number): Link | string {
+  #socks(request: KernelSocksLinkOptions["request"], receiver: LinkReceiver, mtu: number): KernelSocksLink {
+    const { memory, prepareBeside } = this.#options;
+    // Both end with the link itself.
+    const closed = (): void => {};
+    return new KernelSocksLink({
+      ...{ request, receiver, slab: memory, mtu, closed: this.#closed },
+      ask: (asked, hears) => this.#tcp(asked, hears, closed),
+      open: (relayed, hears) => {
+        const ofDevice = prepareBeside(relayed.remote.address) ?? ORDINARY_MTU;
+        return this.#udp(relayed, hears, ofDevice, closed);
+      },
+    });
+  }
+
+  #udp(request: LinkRequest, receiver: LinkReceiver, mtu: number, ended: () => void): KernelUdpLink | string {
     const { poller, memory } = this.#options;
     const { localPort, remote } = request;
     let fd: number;
@@ -115,11 +142,14 @@ export class HostLinks implements LinkFactory {
     const bit = poller.add(fd);
     const closed = (): void => {
       poller.remove(bit);
-      this.#open = undefined;
+      ended();
     };
     const own = { fd, datagrams: this.#datagrams, slab: memory, memory: this.#linkMemory };
-    const link = new KernelUdpLink({ request, receiver, ...own, mtu, closed });
-    this.#open = link;
-    return link;
+    return new KernelUdpLink({ request, receiver, ...own, mtu, closed });
   }
+}
+
+/** @returns why it cannot be begun, in words */
+function connected<L extends { connect(): string | undefined }>(link: L): L | string {
+  return link.connect() ?? link;
 }

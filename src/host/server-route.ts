@@ -26,6 +26,8 @@ export class ServerRoute {
   /** Networks that the tunnel takes. */
   #covered: readonly Cidr[] = [];
   #held: Held | undefined;
+  /** The same for what is sent to beside the server: a proxy's relay. */
+  #beside: ServerRoute | undefined;
 
   /** @param tunnel index of its device, 0: there is none yet */
   constructor(changes: Changes, tunnel: () => number) {
@@ -39,26 +41,49 @@ export class ServerRoute {
 
   /** A server is about to be sent to. @returns the way there; undefined: there is none @throws SysError */
   prepare(server: IpAddress): OuterPath | undefined {
+    if (this.#beside !== undefined) this.#beside.#forget();
     this.#server = server;
     this.#path = this.find(server);
     this.#update();
     return this.#path;
   }
 
+  /** An address is about to be sent to beside the server, until the next server is. @returns the way there; undefined: there is none @throws SysError */
+  prepareBeside(address: IpAddress): OuterPath | undefined {
+    if (this.#server?.equals(address) === true) return this.#path;
+    this.#beside ??= new ServerRoute(this.#changes, this.#tunnel);
+    this.#beside.#covered = this.#covered;
+    return this.#beside.prepare(address);
+  }
+
   /** The tunnel is about to take packets to these networks. @throws SysError */
   cover(networks: readonly Cidr[]): void {
     this.#covered = networks;
     this.#update();
+    this.#beside?.cover(networks);
   }
 
   /** The network has changed. @returns what became of the way to the server @throws SysError */
   look(): "same" | "moved" | "lost" {
+    const beside = this.#beside?.look() ?? "same";
+    const own = this.#lookOwn();
+    return own === "same" ? beside : own;
+  }
+
+  #lookOwn(): "same" | "moved" | "lost" {
     if (this.#server === undefined) return "same";
     const before = this.#path;
     this.#path = this.find(this.#server);
     this.#update();
     if (this.#path === undefined) return before === undefined ? "same" : "lost";
     return before !== undefined && keyOf(before) === keyOf(this.#path) ? "same" : "moved";
+  }
+
+  /** Nothing is sent there any more. */
+  #forget(): void {
+    this.#server = undefined;
+    this.#path = undefined;
+    this.#update();
   }
 
   /** The way that the kernel's routes, but for the tunnel's and ours, have to an address. @throws SysError */

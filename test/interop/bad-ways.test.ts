@@ -1,13 +1,10 @@
 /** Ways to the server that lose packets, lead through a relay, or are of a family that leads nowhere: 10 MiB arrive all the same. */
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { PATIENCE } from "../support/world/process.ts";
+import { DANTE_PORT, startDante } from "../support/world/dante.ts";
 import { GATEWAY, SERVER, SITE, WAN_GATEWAY, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
 
 const TEN_MIB = 10 << 20;
-const SOCKS_PORT = 1080;
 const DUAL_NAME = "dual.example";
 const OWN6 = "2001:db8:203::50";
 const GATEWAY6 = "2001:db8:203::1";
@@ -32,22 +29,7 @@ describe.skipIf(NO_WORLD || REFERENCE)("ways that are bad", () => {
        echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
        ip route add blackhole ${HOLE}/32; ip -6 route add blackhole ${HOLE6}/128`,
     );
-    const conf = join(world.dir, "danted.conf");
-    const lines = [
-      "errorlog: stderr",
-      "logoutput: stderr",
-      `internal: ${WAN_GATEWAY} port = ${SOCKS_PORT}`,
-      `external: ${WAN_GATEWAY}`,
-      "clientmethod: none",
-      "socksmethod: none",
-      "user.privileged: root",
-      "user.unprivileged: root",
-      "client pass { from: 0.0.0.0/0 to: 0.0.0.0/0 }",
-      "socks pass { from: 0.0.0.0/0 to: 0.0.0.0/0 command: connect udpassociate udpreply }",
-    ];
-    writeFileSync(conf, `${lines.join("\n")}\n`);
-    const dante = world.start("dante", "net", ["danted", "-f", conf]);
-    if ((await dante.says(/running/, PATIENCE)) === undefined) throw new Error(`danted did not start: ${dante.log()}`);
+    await startDante(world);
   });
   beforeEach(async () => void (await subject.halt()));
   afterAll(() => world?.close());
@@ -76,7 +58,7 @@ describe.skipIf(NO_WORLD || REFERENCE)("ways that are bad", () => {
 
   test.each(["tcp", "udp"] as const)("%s through dante, a SOCKS proxy whose relay is a real one", async (protocol) => {
     await world.server({ protocol });
-    const profile = world.profile({ protocol, remotes: [SERVER], lines: [`socks-proxy ${WAN_GATEWAY} ${SOCKS_PORT}`] });
+    const profile = world.profile({ protocol, remotes: [SERVER], lines: [`socks-proxy ${WAN_GATEWAY} ${DANTE_PORT}`] });
     await subject.bootUp(world.config({ profile }));
     await carries(60);
     // The server sees the proxy, not us.

@@ -1,11 +1,8 @@
 /**
- * A link over the UDP relay of a SOCKS proxy (RFC 1928 7): datagrams go to the relay, each behind a header that says where to, and
- * the connection over which the proxy was asked stays open beside them; with it the relay ends.
- *
- *     0 (2)  fragment: 0 (1)  kind of address (1)  address (4, 16)  port (2)  packet
+ * A link over the UDP relay of a SOCKS proxy (RFC 1928 7): datagrams go to the relay, and the connection over which the proxy was asked
+ * stays open beside them; with it the relay ends.
  */
 import type { Batch } from "../../lib/batch.ts";
-import { concat } from "../../lib/bytes.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
 import type { Slab } from "../../lib/slab.ts";
 import type { EthernetInterface } from "../../netstack/interface.ts";
@@ -14,15 +11,10 @@ import type { Tcp } from "../../netstack/tcp/tcp.ts";
 import type { LinkEnd } from "../../protocol/session/events.ts";
 import { NOTHING_SEEN, type Sightings } from "../../protocol/session/sightings.ts";
 import type { Link, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
-import { ATYP_IPV4, ATYP_IPV6, addressLen, writeAddress } from "../../tunnel/proxy/socks-address.ts";
+import { SocksDatagrams } from "../../tunnel/proxy/socks-datagrams.ts";
 import { type DialOwner, endOf, StreamDial } from "./stream-dial.ts";
 import type { TcpUser } from "./tcp-users.ts";
 import { UDP_OVERHEAD, UdpLink } from "./udp-link.ts";
-
-/** In front of the address: two zeros, fragment, kind. */
-const FIXED = 4;
-const FRAGMENT_AT = 2;
-const PORT_LEN = 2;
 
 export interface SocksUdpLinkOptions {
   readonly request: LinkRequest & { readonly proxy: NonNullable<LinkRequest["proxy"]> };
@@ -39,20 +31,17 @@ export class SocksUdpLink implements Link, TcpUser, DialOwner {
   readonly isStream = false;
   readonly #options: SocksUdpLinkOptions;
   readonly #dial: StreamDial;
-  /** What is put in front of each packet. */
-  readonly #header: Uint8Array;
+  readonly #framing: SocksDatagrams;
   #connection: Connection | undefined;
   #udp: UdpLink | undefined;
   #isClosed = false;
-  /** Datagrams of the relay without a header that can be right. */
-  #malformed = 0;
 
   constructor(options: SocksUdpLinkOptions) {
-    const { request, tcp } = options;
+    const { request, tcp, slab } = options;
     const { dialogue, server } = request.proxy;
     this.#options = options;
     this.#dial = new StreamDial(tcp, request.remote, dialogue, this, undefined);
-    this.#header = Uint8Array.of(0, 0, 0, ...writeAddress(server));
+    this.#framing = new SocksDatagrams(slab, server);
   }
 
   /** @returns why not, in words */
@@ -70,7 +59,7 @@ export class SocksUdpLink implements Link, TcpUser, DialOwner {
   }
 
   get overhead(): number {
-    return (this.isIpv6 ? UDP_OVERHEAD.ipv6 : UDP_OVERHEAD.ipv4) + this.#header.length;
+    return (this.isIpv6 ? UDP_OVERHEAD.ipv6 : UDP_OVERHEAD.ipv4) + this.#framing.overhead;
   }
 
   get mtu(): number {
@@ -82,18 +71,12 @@ export class SocksUdpLink implements Link, TcpUser, DialOwner {
   }
 
   send(now: number, _path: number, rows: Batch): void {
-    const header = this.#header;
-    const { bytes } = this.#options.slab;
-    for (let i = 0; i < rows.count; i++) {
-      rows.at[i]! -= header.length;
-      rows.len[i]! += header.length;
-      bytes.set(header, rows.at[i]!);
-    }
+    this.#framing.wrap(rows);
     this.#udp?.send(now, 0, rows);
   }
 
   sendPacket(now: number, _path: number, packet: Uint8Array): void {
-    this.#udp?.sendPacket(now, 0, concat(this.#header, packet));
+    this.#udp?.sendPacket(now, 0, this.#framing.wrapPacket(packet));
   }
 
   /** There is one path. */
@@ -108,7 +91,7 @@ export class SocksUdpLink implements Link, TcpUser, DialOwner {
   }
 
   drops(): Record<string, number> {
-    return { "socks-malformed": this.#malformed };
+    return { "socks-malformed": this.#framing.malformed };
   }
 
   close(): void {
@@ -173,24 +156,8 @@ export class SocksUdpLink implements Link, TcpUser, DialOwner {
     this.#udp?.discard();
   }
 
-  /** Takes the headers off the rows; those without leave. */
   #unwrap(now: number, rows: Batch): void {
-    const { bytes } = this.#options.slab;
-    const { at, len, count } = rows;
-    let kept = 0;
-    for (let i = 0; i < count; i++) {
-      const kind = bytes[at[i]! + FIXED - 1]!;
-      const headerLen = FIXED + addressLen(kind) + PORT_LEN;
-      const isKnown = kind === ATYP_IPV4 || kind === ATYP_IPV6;
-      if (!isKnown || len[i]! < headerLen || bytes[at[i]! + FRAGMENT_AT] !== 0) {
-        this.#malformed++;
-        continue;
-      }
-      at[kept] = at[i]! + headerLen;
-      len[kept] = len[i]! - headerLen;
-      kept++;
-    }
-    rows.count = kept;
-    if (kept > 0) this.#options.receiver.handleRows(now, 0, rows);
+    this.#framing.unwrap(rows);
+    if (rows.count > 0) this.#options.receiver.handleRows(now, 0, rows);
   }
 }

@@ -116,6 +116,12 @@ export const TUNNEL = [
     ],
     ["relay === undefined || !relay.address.isHost ?", "relay === undefined ?", "that a proxy's relay is a host"],
   ),
+  ...mutationsOf(
+    "tunnel/proxy/socks-datagrams.ts",
+    ["|| bytes[at[i]! + FRAGMENT_AT] !== 0) {", ") {", "that a fragment of a relay is none of ours"],
+    ["|| len[i]! < headerLen ", "", "that a datagram of a relay holds its header"],
+    ["if (!isKnown || ", "if (", "that a datagram of a relay names an address"],
+  ),
   ...mutationsOf("appliance/wiring/stream-dial.ts", [
     'kind: "proxy-login-refused"',
     'kind: "proxy-failed"',
@@ -185,7 +191,7 @@ export const TUNNEL = [
     ["    path.setCarrier(undefined, peer);\n", "", "that nothing is sent to a client that has left"],
   ),
   ...mutationsOf(
-    "appliance/state/server.ts",
+    "platform/state/server.ts",
     ["if (key?.length !== KEY_BYTES) throw", "if (key === undefined) throw", "that a short key is none"],
     [
       "if (parsed?.isIpv4 !== isIpv4) throw",
