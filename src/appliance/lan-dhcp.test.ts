@@ -26,9 +26,9 @@ import {
 } from "../netstack/wire/dhcpv4.ts";
 import { ETHERNET_HEADER_LEN, ETHERTYPE_ARP, etherType } from "../netstack/wire/ethernet.ts";
 import { IPV4_HEADER_LEN, ipv4Dst } from "../netstack/wire/ipv4.ts";
+import { StateStore } from "../platform/state/store.ts";
 import { LanDhcp, type LanDhcpOptions } from "./lan-dhcp.ts";
 import { defaultDhcp } from "./settings/dhcp.ts";
-import { StateStore } from "../platform/state/store.ts";
 
 const UNIX = 1_790_000_000_000;
 const HEADERS = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN + 8;

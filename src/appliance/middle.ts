@@ -4,6 +4,7 @@ import type { Log } from "../lib/log.ts";
 import type { AddressPrf } from "../netstack/ra/stable-address.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
+import type { StateStore } from "../platform/state/store.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { Material } from "../protocol/config/types.ts";
 import type { ServerSide } from "../tunnel/server-side.ts";
@@ -16,7 +17,6 @@ import { LanSide, type StatusSources } from "./lan-side.ts";
 import { RouterSide } from "./router-side.ts";
 import { ServedSide } from "./served-side.ts";
 import type { Settings } from "./settings/settings.ts";
-import type { StateStore } from "../platform/state/store.ts";
 import { BridgePath } from "./wiring/bridge.ts";
 import { RouterPath, type Forwarding as Routing } from "./wiring/router.ts";
 

@@ -8,6 +8,7 @@ import type { ConsoleLog } from "../platform/log/console-log.ts";
 import type { LineSink } from "../platform/log/line-sink.ts";
 import { openProcessLog } from "../platform/log/process-log.ts";
 import { monotonic, runLoop, type Turns } from "../platform/loop.ts";
+import type { StateStore } from "../platform/state/store.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
 import { RB_POWER_OFF, reboot, setHostname, sync } from "../platform/sys/syscalls.ts";
@@ -23,7 +24,6 @@ import { type ChosenNics, chooseNics, findNics } from "./init/nics.ts";
 import { Power } from "./init/power.ts";
 import type { LoadResult } from "./profile.ts";
 import type { Settings } from "./settings/settings.ts";
-import type { StateStore } from "../platform/state/store.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
 const DISK_LOOK_EVERY_MS = 2000;

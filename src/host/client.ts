@@ -22,17 +22,25 @@ import type { OpenTunnel } from "../tunnel/side.ts";
 import { Succession } from "../tunnel/succession.ts";
 import { Changes } from "./changes.ts";
 import { HostDns, hostResolvers } from "./dns.ts";
+import { KERNEL_TAP_BYTES, KernelTap } from "./kernel-tap.ts";
 import { KERNEL_TUN_BYTES, KernelTun } from "./kernel-tun.ts";
 import { HOST_LINKS_BYTES, HostLinks } from "./links.ts";
 import type { HostParts } from "./process.ts";
 import { HostResolver } from "./resolver.ts";
+import { END_CONNECTIONS, END_PORTS_BYTES, KernelPorts } from "./server-ports.ts";
 import { ServerRoute } from "./server-route.ts";
 import { TunNetwork } from "./tun-network.ts";
 import type { HostEnd } from "./turns.ts";
 
 const SCRATCH_BYTES = 1 << 20;
 /** Native memory of one client. */
-export const HOST_CLIENT_BYTES = TUN_DEVICE_BYTES + KERNEL_TUN_BYTES + HOST_LINKS_BYTES + SCRATCH_BYTES + (1 << 16);
+export const HOST_CLIENT_BYTES =
+  TUN_DEVICE_BYTES +
+  Math.max(KERNEL_TUN_BYTES, KERNEL_TAP_BYTES) +
+  HOST_LINKS_BYTES +
+  END_PORTS_BYTES +
+  SCRATCH_BYTES +
+  (1 << 16);
 
 /** Longest goodbye: the exit notify and its repetitions. */
 const LEAVE_WITHIN_MS = 3000;
@@ -56,7 +64,7 @@ const NO_CLIENT_NAT =
 
 export class HostClient implements HostEnd {
   readonly leaveWithinMs = LEAVE_WITHIN_MS;
-  readonly side: KernelTun;
+  readonly side: KernelTun | KernelTap;
   readonly scratch: Arena;
   readonly #options: HostClientOptions;
   readonly #log: Log;
@@ -65,6 +73,8 @@ export class HostClient implements HostEnd {
   readonly #dns: HostDns | undefined;
   readonly #serverRoute: ServerRoute;
   readonly #links: HostLinks;
+  /** For an end of a tunnel of two that waits for its peer. */
+  readonly #ports: KernelPorts;
   readonly #resolver = new HostResolver();
   readonly #aead: LibcryptoAead;
   readonly #cbc: LibcryptoCbc;
@@ -77,6 +87,7 @@ export class HostClient implements HostEnd {
     discard: (now, dialer) => {
       this.side.down(now);
       this.#links.closeAll();
+      this.#ports.closeAll();
       dialer.discard(now);
     },
   });
@@ -112,18 +123,29 @@ export class HostClient implements HostEnd {
     this.#network.takeOver(killSwitch);
     const changed = (_now: number, tunnel: OpenTunnel | undefined): void => this.#changed(tunnel);
     let bit = poller.add(device.fd);
-    this.side = new KernelTun({
-      ...{ device, network: this.#network, memory, changed },
-      isHeld: () => this.#links.isFull,
-      watch: (isWatched) => {
-        if (isWatched) bit = poller.add(device.fd);
-        else poller.remove(bit);
-      },
-    });
+    const plain = { device, network: this.#network, memory, changed };
+    this.side =
+      config.deviceType === "tap"
+        ? new KernelTap(plain)
+        : new KernelTun({
+            ...plain,
+            isHeld: () => this.#links.isFull,
+            watch: (isWatched) => {
+              if (isWatched) bit = poller.add(device.fd);
+              else poller.remove(bit);
+            },
+          });
     this.#links = new HostLinks({
       memory,
       poller,
       prepare: (address) => this.#serverRoute.prepare(address)?.mtu,
+      prepareBeside: (address) => this.#serverRoute.prepareBeside(address)?.mtu,
+    });
+    this.#ports = new KernelPorts({
+      memory,
+      poller,
+      connections: END_CONNECTIONS,
+      prepare: (address) => void this.#serverRoute.prepare(address),
     });
     const piece = memory.take(SCRATCH_BYTES, 64);
     this.scratch = new Arena(memory, piece.at, piece.at + piece.length);
@@ -149,7 +171,7 @@ export class HostClient implements HostEnd {
   }
 
   fromNetwork(now: number, budget: number): number {
-    const count = this.#links.receive(now, budget);
+    const count = this.#links.receive(now, budget) + this.#ports.receive(now, budget);
     this.side.look();
     return count;
   }
@@ -159,11 +181,11 @@ export class HostClient implements HostEnd {
   }
 
   get networkDrained(): boolean {
-    return this.#links.drained;
+    return this.#links.drained && this.#ports.drained;
   }
 
   get runs(): number {
-    return this.#links.runs;
+    return this.#links.runs + this.#ports.runs;
   }
 
   poll(now: number): void {
@@ -253,6 +275,7 @@ export class HostClient implements HostEnd {
       history: this.#history,
       side: this.side,
       links: this.#links,
+      ports: this.#ports,
       resolver: this.#resolver,
       slab: this.#options.memory,
       scratch: this.scratch,

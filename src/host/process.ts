@@ -14,7 +14,7 @@ import {
   keepCapabilities,
 } from "../platform/sys/privileges.ts";
 import { formatProblem, inOrder } from "../protocol/config/problem.ts";
-import type { ConfigProblem } from "../protocol/config/types.ts";
+import type { ConfigProblem, DeviceType } from "../protocol/config/types.ts";
 import { type Change, takeBack } from "./change.ts";
 import { Journal, journalFolder, type LeftJournal, leftJournals } from "./journal.ts";
 import { ServiceNotify } from "./notify.ts";
@@ -78,14 +78,14 @@ export async function runProcess(
  */
 export async function runOnDevice(
   process_: HostProcess,
-  needs: { readonly device: string; readonly bytes: number },
+  needs: { readonly device: string; readonly deviceType: DeviceType; readonly bytes: number },
   make: (parts: HostParts) => HostEnd,
 ): Promise<number> {
   const { sink, notify } = process_;
   const memory = new NativeMemory(needs.bytes);
   const poller = new Poller();
   sink.attach(poller);
-  const device = new TunDevice(memory, deviceName(needs.device));
+  const device = new TunDevice(memory, deviceName(needs.device), needs.deviceType);
   const journal = openJournal(device, process_);
   let turns: HostTurns | undefined;
   try {
@@ -147,6 +147,17 @@ function openJournal(device: TunDevice, { log, left }: HostProcess): Journal | u
     log.write("warn", "host.journal", text);
     return undefined;
   }
+}
+
+/** Whether a profile that was read again can go on with the device that there is; else it is said that it cannot. */
+export function fitsDevice(next: DeviceType, now: DeviceType, log: ConsoleLog, instead: string): boolean {
+  if (next === now) return true;
+  log.write(
+    "error",
+    "config.invalid",
+    `dev is a ${next} device now, for which this program has to be started anew; ${instead}`,
+  );
+  return false;
 }
 
 type Loaded<T> =

@@ -46,7 +46,7 @@ export function loadHostProfile(file: string, typed: Typed = {}): HostProfile | 
   const read = hostFiles(dirname(file), (name, mode) => loose.push(looseFile(file, name, mode)));
   const auth = typed.login === undefined ? read(CREDENTIALS_FILE) : undefined;
   const result = parseConfig({ file, text }, read, {
-    roles: ["client", "static"],
+    roles: ["client", "p2p", "static"],
     isHost: true,
     passphrase: typed.phrase,
     defaultCredentials: credentialsOf(typed, auth),
@@ -56,7 +56,7 @@ export function loadHostProfile(file: string, typed: Typed = {}): HostProfile | 
   if (!result.ok) return { ok: false, problems: result.problems, warnings: [...own, ...loose] };
   const config = withTyped(result.config, typed);
   const tls =
-    config.role === "client" ? checkTls(config, Math.floor(Date.now() / 1000)) : { problems: [], warnings: [] };
+    config.role === "static" ? { problems: [], warnings: [] } : checkTls(config, Math.floor(Date.now() / 1000));
   const warnings = [...own, ...tls.warnings, ...loose];
   return tls.problems.length > 0 ? { ok: false, problems: tls.problems, warnings } : { ok: true, config, warnings };
 }

@@ -3,7 +3,7 @@ import { ReadStream } from "node:tty";
 import { askOn, type Questions } from "../platform/sys/terminal.ts";
 import type { OpenTunnel } from "../tunnel/side.ts";
 import { HOST_CLIENT_BYTES, HostClient } from "./client.ts";
-import { type ProcessOptions, runOnDevice, runProcess, saidLoaded } from "./process.ts";
+import { fitsDevice, type ProcessOptions, runOnDevice, runProcess, saidLoaded } from "./process.ts";
 import { loadHostProfile, type Typed } from "./profile.ts";
 import { loadAsking } from "./questions.ts";
 import { isKillRoute } from "./tun-network.ts";
@@ -26,13 +26,16 @@ export function runClient(options: RunClientOptions): Promise<number> {
     const typed: Typed = {};
     const config = saidLoaded(await loadAsking(options.file, typed, terminal()), log)?.config;
     if (config === undefined) return NO_PROFILE;
-    const needs = { device: config.device, bytes: HOST_CLIENT_BYTES };
+    const needs = { device: config.device, deviceType: config.deviceType, bytes: HOST_CLIENT_BYTES };
     return runOnDevice(process, needs, (parts) => {
       let isReady = false;
       return new HostClient({
         ...parts,
         config,
-        reload: () => saidLoaded(loadHostProfile(options.file, typed), log, INSTEAD)?.config,
+        reload: () => {
+          const next = saidLoaded(loadHostProfile(options.file, typed), log, INSTEAD)?.config;
+          return next && fitsDevice(next.deviceType, config.deviceType, log, INSTEAD) ? next : undefined;
+        },
         withRoutes: options.withRoutes,
         withDns: options.withDns,
         killSwitch: options.killSwitch,
@@ -49,7 +52,8 @@ export function runClient(options: RunClientOptions): Promise<number> {
 function statusOf(device: string, tunnel: OpenTunnel | undefined): string {
   if (tunnel === undefined) return "connecting";
   const { address, address6 } = tunnel.options;
-  return `up on ${device}, ${[address, address6].filter((own) => own !== undefined).join(" and ")}`;
+  const own = [address, address6].filter((each) => each !== undefined).join(" and ");
+  return own === "" ? `up on ${device}` : `up on ${device}, ${own}`;
 }
 
 /** How to ask whoever sits at the terminal; undefined: nobody does. */

@@ -1,5 +1,5 @@
 /** `morgana server` as a process. */
-import { type ProcessOptions, runOnDevice, runProcess, saidLoaded } from "./process.ts";
+import { fitsDevice, type ProcessOptions, runOnDevice, runProcess, saidLoaded } from "./process.ts";
 import { HOST_SERVER_BYTES, HostServer } from "./server.ts";
 import { loadServerProfile } from "./server-profile.ts";
 
@@ -21,9 +21,12 @@ export function runServer({ file, users, ...options }: RunServerOptions): Promis
       const { log, notify } = process;
       const profile = saidLoaded(loadServerProfile(file, users), log);
       if (profile === undefined) return NO_PROFILE;
-      const { device } = profile.config;
-      return runOnDevice(process, { device, bytes: HOST_SERVER_BYTES }, (parts) => {
-        const reload = () => saidLoaded(loadServerProfile(file, users), log, INSTEAD);
+      const { device, deviceType } = profile.config;
+      return runOnDevice(process, { device, deviceType, bytes: HOST_SERVER_BYTES }, (parts) => {
+        const reload = () => {
+          const next = saidLoaded(loadServerProfile(file, users), log, INSTEAD);
+          return next && fitsDevice(next.config.deviceType, deviceType, log, INSTEAD) ? next : undefined;
+        };
         const listening = (): void => notify.tell("READY=1", `STATUS=listening, on ${parts.device.name}`);
         return new HostServer({ ...parts, profile, reload, listening });
       });

@@ -40,11 +40,19 @@ const LISTENING = 1 << 16;
 
 const UDP_BYTES = DATAGRAMS_BYTES + SOCKADDR_BYTES + PACKET_BYTES + 128;
 const CONNECTION_BYTES = STREAM_SENDER_BYTES(QUEUE_BYTES) + RECEIVED_BYTES + 128;
-export const SERVER_PORTS_BYTES = MAX_UDP * UDP_BYTES + MAX_CONNECTIONS * CONNECTION_BYTES;
+const bytesFor = (connections: number): number => MAX_UDP * UDP_BYTES + connections * CONNECTION_BYTES;
+export const SERVER_PORTS_BYTES = bytesFor(MAX_CONNECTIONS);
+/** One end of a tunnel of two, which waits for its peer: those who may become it, and one that is. */
+export const END_CONNECTIONS = 16;
+export const END_PORTS_BYTES = bytesFor(END_CONNECTIONS);
 
 export interface KernelPortsOptions {
   readonly memory: NativeMemory;
   readonly poller: Poller;
+  /** Connections at most, for which there has to be room in memory; default: those of a server. */
+  readonly connections?: number;
+  /** Somebody is about to be sent to who has not been heard of: the way there must not lead through the tunnel. */
+  readonly prepare?: (address: IpAddress) => void;
 }
 
 export class KernelPorts implements ListenPorts {
@@ -65,7 +73,7 @@ export class KernelPorts implements ListenPorts {
     const { address, family, port, protocol } = config;
     const own = address === undefined ? undefined : address.isIpv4 ? "ipv4" : "ipv6";
     const families: Family[] = own !== undefined ? [own] : family === "any" ? ["ipv4", "ipv6"] : [family];
-    const open: OpenPort[] = [];
+    const open: (OpenPort & { readonly family?: Family })[] = [];
     let problem = "";
     for (const each of families) {
       try {
@@ -81,12 +89,20 @@ export class KernelPorts implements ListenPorts {
     }
     // Where the kernel has one family alone, that one serves.
     if (open.length === 0) return problem;
-    return {
+    const closing = {
       drops: () => sumOf(open.map((one) => one.drops())),
       close: () => {
         for (const one of open) one.close();
       },
     };
+    if (protocol === "tcp") return closing;
+    const dial = (endpoint: Endpoint): PeerLink => {
+      this.#options.prepare?.(endpoint.address);
+      const wanted = endpoint.address.isIpv4 ? "ipv4" : "ipv6";
+      const port = open.find(({ family }) => family === wanted) ?? open[0]!;
+      return port.dial!(endpoint);
+    };
+    return { ...closing, dial };
   }
 
   /** Hands over what has come, about `budget` packets. @returns how many there were */
@@ -119,14 +135,14 @@ export class KernelPorts implements ListenPorts {
     this.#streams.closeAll();
   }
 
-  #openUdp(family: Family, config: ListenConfig, receiver: ListenReceiver): OpenPort {
+  #openUdp(family: Family, config: ListenConfig, receiver: ListenReceiver): KernelUdp {
     if (this.#free.length === 0 && this.#seats.length === MAX_UDP)
       throw new SysError("listen", ENOBUFS, `more than ${MAX_UDP} UDP ports`);
     const fd = openUdp(family, config.port, config.address);
     const seat = this.#free.pop() ?? this.#newSeat();
     const { memory, poller } = this.#options;
     const bit = poller.add(fd);
-    const port = new KernelUdp({ fd, config, receiver, memory, seat }, () => {
+    const port = new KernelUdp({ fd, family, config, receiver, memory, seat }, () => {
       poller.remove(bit);
       this.#udp.delete(port);
       seat.datagrams.reset();
@@ -168,6 +184,7 @@ interface UdpSeat {
 
 interface KernelUdpOptions {
   readonly fd: number;
+  readonly family: Family;
   readonly config: ListenConfig;
   readonly receiver: ListenReceiver;
   readonly memory: NativeMemory;
@@ -235,6 +252,15 @@ class KernelUdp implements OpenPort {
     one.push(seat.packet.at, packet.length);
     memory.bytes.set(packet, seat.packet.at);
     this.send(to, one, own);
+  }
+
+  get family(): Family {
+    return this.#options.family;
+  }
+
+  /** From whichever address of ours the kernel takes. */
+  dial(endpoint: Endpoint): PeerLink {
+    return new KernelUdpPort(this, this.#options.config, new Int32Array(4)).peer(endpoint);
   }
 
   drops(): Record<string, number> {
@@ -424,7 +450,7 @@ class Streams {
   }
 
   #newSeat(): number | undefined {
-    if (this.#seats.length === MAX_CONNECTIONS) return undefined;
+    if (this.#seats.length === (this.#options.connections ?? MAX_CONNECTIONS)) return undefined;
     const { memory } = this.#options;
     const seat = { sender: new StreamSender(memory, QUEUE_BYTES), received: memory.take(RECEIVED_BYTES, 64) };
     return this.#seats.push(seat) - 1;

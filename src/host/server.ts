@@ -2,6 +2,7 @@
  * The server on the kernel of this machine: the listener between ports of the kernel and a tun device. Nothing but a signal ends it,
  * and what it needs to begin with: its device, its addresses, one port.
  */
+import { dirname, isAbsolute, join } from "node:path";
 import type { Log } from "../lib/log.ts";
 import { Arena } from "../lib/slab.ts";
 import { findDecompressors } from "../platform/compression/decompressors.ts";
@@ -13,12 +14,19 @@ import { Passwords } from "../platform/crypto/password.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import { TUN_DEVICE_BYTES } from "../platform/dev/tun.ts";
+import { monotonic } from "../platform/loop.ts";
+import { openStateFolder } from "../platform/state/folder.ts";
+import { keptPool, leasesOfBoth, type ServerKeys, serverKeys } from "../platform/state/server.ts";
 import type { ServerConfig } from "../protocol/config/types.ts";
 import type { Decompressors } from "../protocol/ports.ts";
 import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
+import type { PoolLease } from "../protocol/server/pool.ts";
 import { Listener } from "../tunnel/listener.ts";
+import type { ServerSide } from "../tunnel/server-side.ts";
 import { Succession } from "../tunnel/succession.ts";
 import { Changes } from "./changes.ts";
+import { KERNEL_TAP_BYTES, ServedTap } from "./kernel-tap.ts";
+import { type PoolFilePlace, PoolKeeper } from "./pool-keeper.ts";
 import type { HostParts } from "./process.ts";
 import { SERVED_TUN_BYTES, ServedTun } from "./served-tun.ts";
 import { KernelPorts, SERVER_PORTS_BYTES } from "./server-ports.ts";
@@ -28,11 +36,11 @@ import type { HostEnd } from "./turns.ts";
 
 const SCRATCH_BYTES = 2 << 20;
 /** Native memory of one server. */
-export const HOST_SERVER_BYTES = TUN_DEVICE_BYTES + SERVED_TUN_BYTES + SERVER_PORTS_BYTES + SCRATCH_BYTES + (1 << 20);
+export const HOST_SERVER_BYTES =
+  TUN_DEVICE_BYTES + Math.max(SERVED_TUN_BYTES, KERNEL_TAP_BYTES) + SERVER_PORTS_BYTES + SCRATCH_BYTES + (1 << 20);
 
 /** Clients are told that the server leaves; longer than that nobody waits for them. */
 const LEAVE_WITHIN_MS = 4000;
-const KEY_BYTES = 32;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** A profile with the files that it names. */
@@ -51,7 +59,7 @@ export interface HostServerOptions extends HostParts {
 
 export class HostServer implements HostEnd {
   readonly leaveWithinMs = LEAVE_WITHIN_MS;
-  readonly side: ServedTun;
+  readonly side: ServedTun | ServedTap;
   readonly scratch: Arena;
   readonly #options: HostServerOptions;
   readonly #log: Log;
@@ -63,7 +71,11 @@ export class HostServer implements HostEnd {
   readonly #decompressors: Decompressors;
   readonly #control = new LibcryptoPrimitives();
   /** Of cookies and tokens: they are good at the next listener too. */
-  readonly #keys = { cookie: randomKey(), token: randomKey() };
+  readonly #keys: ServerKeys;
+  /** Who had which address before this server began. */
+  readonly #leases: readonly PoolLease[];
+  readonly #keeper: PoolKeeper;
+  readonly #joins: ServerSide;
   readonly #listeners = new Succession<Listener>({
     make: () => this.#newListener(),
     start: (now, listener) => this.#listen(now, listener),
@@ -93,7 +105,19 @@ export class HostServer implements HostEnd {
       killSwitch: false,
       resolvers: () => [],
     });
-    this.side = new ServedTun({ device, network: this.#network, memory });
+    const ServedSide = profile.config.deviceType === "tap" ? ServedTap : ServedTun;
+    this.side = new ServedSide({ device, network: this.#network, memory });
+    this.#joins = whereKept(this.side, (now) => this.#keeper.changed(now));
+    const state = openStateFolder(process.env, log);
+    const now = monotonic();
+    this.#keys = serverKeys(now, state, systemRandom);
+    this.#leases = leasesOfBoth(profile.files.leases, keptPool(now, state) ?? []);
+    this.#keeper = new PoolKeeper({
+      state,
+      file: poolFile(profile.config),
+      leases: () => this.#entrance?.leases() ?? this.#leases,
+      log,
+    });
     this.#ports = new KernelPorts({ memory, poller });
     const piece = memory.take(SCRATCH_BYTES, 64);
     this.scratch = new Arena(memory, piece.at, piece.at + piece.length);
@@ -137,11 +161,13 @@ export class HostServer implements HostEnd {
     this.#passwords.poll(now);
     this.#listeners.poll(now);
     this.#listeners.current?.poll(now);
+    this.#keeper.poll(now);
   }
 
   pollAt(): number {
     const listener = this.#listeners.current;
-    return Math.min(listener?.pollAt() ?? NEVER, this.#listeners.pollAt(), this.#passwords.pollAt());
+    const own = Math.min(this.#listeners.pollAt(), this.#passwords.pollAt(), this.#keeper.pollAt());
+    return Math.min(listener?.pollAt() ?? NEVER, own);
   }
 
   /** Reads the profile again, and takes what can be taken without ending a session. */
@@ -189,12 +215,13 @@ export class HostServer implements HostEnd {
   async close(): Promise<void> {
     this.#ports.closeAll();
     this.#network.end();
+    await this.#keeper.end(monotonic);
   }
 
   #newListener(): Listener {
     const { memory } = this.#options;
     const served = this.#served;
-    const leases = this.#entrance?.leases() ?? served.files.leases;
+    const leases = this.#entrance?.leases() ?? this.#leases;
     const entrance = new Entrance(setupOf(served), {
       primitives: this.#control,
       random: systemRandom,
@@ -205,7 +232,7 @@ export class HostServer implements HostEnd {
     return new Listener({
       config: served.config,
       entrance,
-      side: this.side,
+      side: this.#joins,
       ports: this.#ports,
       passwords: this.#passwords,
       slab: memory,
@@ -241,8 +268,24 @@ const setupOf = ({ config, files }: Served): EntranceSetup => ({
   lan: [],
 });
 
-function randomKey(): Uint8Array {
-  const key = new Uint8Array(KEY_BYTES);
-  systemRandom.fill(key);
-  return key;
+/** The file of ifconfig-pool-persist; undefined: there is none, or it is only read. */
+function poolFile({ file, network: { persist, topology } }: ServerConfig): PoolFilePlace | undefined {
+  if (persist === undefined || persist.seconds === 0) return undefined;
+  const path = isAbsolute(persist.file) ? persist.file : join(dirname(file), persist.file);
+  return { path, seconds: persist.seconds, isNet30: topology === "net30" };
 }
+
+/** A side that tells when somebody has come or gone. */
+const whereKept = (side: ServerSide, changed: (now: number) => void): ServerSide => ({
+  open: (now, tunnel) => side.open(now, tunnel),
+  close: (now) => side.close(now),
+  join: (now, peer, client) => {
+    side.join(now, peer, client);
+    changed(now);
+  },
+  leave: (now, peer) => {
+    side.leave(now, peer);
+    changed(now);
+  },
+  deliver: (now, rows) => side.deliver(now, rows),
+});

@@ -151,10 +151,10 @@ export class TunNetwork {
     // The device has routes to the tunnel's own networks since it has its addresses.
     const own = table === MAIN_TABLE ? [peer === undefined ? address : new Cidr(peer, 32), address6] : [];
     const wanted: RouteChange[] = [];
-    for (const { network, metric } of routes) {
+    for (const { network, metric, via: gateway } of routes) {
       if ((!network.isIpv4 && !hasIpv6) || own.some((cidr) => cidr?.network.equals(network))) continue;
       const parts = network.prefix > 0 ? [network] : network.isIpv4 ? HALVES.ipv4 : HALVES.ipv6;
-      for (const part of parts) wanted.push(routeChange({ device, network: part, metric, table }));
+      for (const part of parts) wanted.push(routeChange({ device, network: part, metric, gateway, table }));
     }
     if (around.blockLocal) wanted.push(...this.#localHalves());
     return wanted;

@@ -31,8 +31,9 @@ export function planTunnel(
 ): TunnelPlan | string {
   const { tunnel: own, deviceType } = attempt.way.config;
   const { link, session } = attempt;
-  const isBridged = deviceType === "tap";
-  const context = { serverAddress: link.endpoint(attempt.path).address, lan, isHost, isBridged };
+  const isEthernet = deviceType === "tap";
+  const isBridged = isEthernet && isHost !== true;
+  const context = { serverAddress: link.endpoint(attempt.path).address, lan, isHost, isEthernet, isBridged };
   const result = parseTunnelOptions(options, own.localOptions, context);
   if (!result.ok) return result.problem;
   const notes = [...result.tunnel.notes];
@@ -42,12 +43,12 @@ export function planTunnel(
   // Never so little that IPv6 would end: then packets go in pieces, and so do frames, as nobody could tell their senders.
   const payloadMax = (size: number): number => session.payloadMax(size) - FRAME_HEADER_LEN[deviceType];
   const fits =
-    attempt.isNarrow && !isBridged ? Math.max(payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU) : allowed;
+    attempt.isNarrow && !isEthernet ? Math.max(payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU) : allowed;
   const mtu = Math.min(allowed, fits);
   if (allowed < wanted)
     warn(`the server pushes tun-mtu ${wanted}; ${allowed} is the most that tun-mtu-max allows, and what is used`);
   const { tunnel } = mtu >= IPV6_LEAST_MTU ? result : { tunnel: withoutIpv6(result.tunnel) };
-  if (tunnel !== result.tunnel && !isBridged)
+  if (tunnel !== result.tunnel && !isEthernet)
     warn(`packets of IPv6 need an MTU of ${IPV6_LEAST_MTU}, and the tunnel's is ${mtu}: none go through it`);
   const mssClamp = tunnelMss(own.mssFix, mtu, payloadMax, link.overhead, link.mtu);
   return { opened: { options: tunnel, mtu, mssClamp }, notes };

@@ -1,5 +1,5 @@
 /**
- * A tun device of the kernel: IP packets to and from its stack (Linux, Documentation/networking/tuntap.rst), with a virtio header
+ * A tun or tap device of the kernel: IP packets or frames to and from its stack (Linux, Documentation/networking/tuntap.rst), with a virtio header
  * each, so that TCP and UDP super-frames of up to 64 KiB go both ways and checksums are left to whoever sends on.
  */
 import { type Batch, MAX_PIECES, segmentsOf } from "../../lib/batch.ts";
@@ -18,6 +18,7 @@ const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
 const TUNSETVNETHDRSZ = 0x400454d8;
 const IFF_TUN = 1;
+const IFF_TAP = 2;
 /** Packets come without a header of the device. */
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
@@ -52,10 +53,10 @@ export class TunDevice {
 
   /**
    * Opens a device, which ends with this object or the process unless it was there before.
-   * @param name "tun3", or with %d for the first that is free
+   * @param name "tun3", or with %d for the first that is free @param type tap: of frames
    * @throws Error in words where somebody else has it, or a privilege is missing; SysError
    */
-  constructor(memory: NativeMemory, name: string) {
+  constructor(memory: NativeMemory, name: string, type: "tun" | "tap" = "tun") {
     this.#memory = memory;
     this.#slots = memory.take(TUN_DEVICE_SLOTS * SLOT_BYTES, 64);
     this.#vnet = memory.take(VNET_CELL);
@@ -63,13 +64,13 @@ export class TunDevice {
     this.isPersistent = interfaceIndex(name) !== 0;
     this.fd = openControl();
     const request = ifreq(name);
-    request.view.setUint16(IFREQ_DATA, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, true);
+    request.view.setUint16(IFREQ_DATA, (type === "tap" ? IFF_TAP : IFF_TUN) | IFF_NO_PI | IFF_VNET_HDR, true);
     try {
       ioctlStruct(this.fd, TUNSETIFF, request.bytes, name);
       this.#offload(OFFLOAD_TCP | OFFLOAD_UDP);
     } catch (error) {
       close(this.fd);
-      throw inWords(error, name);
+      throw inWords(error, name, type);
     }
     const size = new Uint8Array(4);
     size[0] = VNET_HDR_BYTES;
@@ -160,14 +161,14 @@ function openControl(): number {
   }
 }
 
-function inWords(error: unknown, name: string): unknown {
+function inWords(error: unknown, name: string, type: "tun" | "tap"): unknown {
   if (!(error instanceof SysError)) return error;
   if (error.errno === EBUSY) return new Error(`${name} is in use: another program has it open; stop that one first`);
   if (error.errno === EINVAL)
-    return new Error(`${name} cannot be opened as a tun device: it is one of another kind, or has several queues`);
+    return new Error(`${name} cannot be opened as a ${type} device: it is one of another kind, or has several queues`);
   if (error.errno !== EPERM) return error;
   return new Error(
     `opening ${name} needs CAP_NET_ADMIN: run as root, or name an interface of your own in the profile (ip tuntap add dev ` +
-      `tun7 mode tun user $USER; dev tun7), or, ${setcapAdvice("cap_net_admin=ep")}`,
+      `${type}7 mode ${type} user $USER; dev ${type}7), or, ${setcapAdvice("cap_net_admin=ep")}`,
   );
 }

@@ -124,7 +124,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   const end = role === "client" && !isPulling ? "p2p" : role;
   const common = {
     file,
-    ...resolveDevice(reader, isHost),
+    ...resolveDevice(reader),
     link: resolveLink(reader, end),
     data,
     keepalive: resolveKeepalive(reader, end),
@@ -146,7 +146,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
     tls: resolveTls(reader, role, sources.passphrase),
     verify: resolveVerify(reader, role),
   };
-  if (role === "server") return { role, ...withTls, ...resolveServer(reader, withTls.control, common) };
+  if (role === "server") return { role, ...withTls, ...resolveServer(reader, withTls.control, { ...common, isHost }) };
   const peerInfo = { pushPeerInfo: reader.has("push-peer-info"), variables: selection.variables };
   if (role === "p2p") {
     const line = reader.last("tls-server");
@@ -253,12 +253,11 @@ function deviceTypeOf(reader: Reader): DeviceType {
 }
 
 /** The name as written, and what its beginning or dev-type makes of it. */
-function resolveDevice(reader: Reader, isHost: boolean): Pick<Config, "device" | "deviceType"> {
+function resolveDevice(reader: Reader): Pick<Config, "device" | "deviceType"> {
   const written = reader.oneOf("dev-type", ["tun", "tap"]);
   const line = reader.last("dev");
   const name = line?.words[1] ?? written ?? "tun";
   const deviceType = deviceTypeOf(reader);
-  const from = reader.last("dev-type") ?? line;
   // Nothing else is carried, and OpenVPN 2.7.6 takes it so.
   if (line === undefined) reader.report.warn(1, "dev", `missing: dev ${name} is taken to be meant`);
   else if (name === "null") reader.problem(line, "null is not available; write dev tun");
@@ -266,8 +265,5 @@ function resolveDevice(reader: Reader, isHost: boolean): Pick<Config, "device" |
     reader.problem(line, `"${printable(name)}" begins with neither tun nor tap, and dev-type is missing`);
   else if (!/^[A-Za-z0-9_.-]{1,15}$/.test(name))
     reader.problem(line, `"${printable(name)}" is no name of an interface`);
-  if (deviceType === "tap" && isHost && from) reader.problem(from, TAP_ON_HOST);
   return { device: name, deviceType };
 }
-
-const TAP_ON_HOST = "tap (Ethernet through the tunnel) is for morgana appliance, which bridges it to its LAN";

@@ -17,7 +17,8 @@ type Pool = ServerNetworkConfig["pool"];
 type Part4 = Pick<ServerNetworkConfig, "address" | "pool">;
 type Part6 = Pick<ServerNetworkConfig, "address6" | "pool6">;
 
-export function resolveNetwork(reader: Reader, deviceType: DeviceType): ResolvedNetwork {
+/** @param isHost this machine has its own address in the tunnel, also with dev tap */
+export function resolveNetwork(reader: Reader, deviceType: DeviceType, isHost: boolean): ResolvedNetwork {
   const isBridged = deviceType === "tap";
   // Frames find their way by themselves: whatever topology says, all clients are in one subnet.
   const topology = isBridged ? "subnet" : resolveTopology(reader);
@@ -30,7 +31,7 @@ export function resolveNetwork(reader: Reader, deviceType: DeviceType): Resolved
   const bridge = reader.last("server-bridge");
   if (bridge) checkBridge(reader, bridge, isBridged);
   const four = server
-    ? serverIpv4(reader, server, topology, pushed, isBridged)
+    ? serverIpv4(reader, server, topology, pushed, { isBridged, isHost })
     : bridge
       ? serverBridge(reader, bridge, pushed)
       : isBridged && !reader.has("ifconfig")
@@ -128,7 +129,13 @@ function poolOfSubnet(
   return { address: network, pool: { first, last } };
 }
 
-function serverIpv4(reader: Reader, line: Line, topology: Topology, pushed: string[], isBridged: boolean): Part4 {
+function serverIpv4(
+  reader: Reader,
+  line: Line,
+  topology: Topology,
+  pushed: string[],
+  { isBridged, isHost }: { readonly isBridged: boolean; readonly isHost: boolean },
+): Part4 {
   const none: Part4 = { address: undefined, pool: undefined };
   const [, networkWord = "", maskWord = "", flag] = line.words;
   const hasPool = flag === undefined;
@@ -156,7 +163,7 @@ function serverIpv4(reader: Reader, line: Line, topology: Topology, pushed: stri
   const own = new Cidr(plus(base, 1), bits);
   if (topology === "subnet") {
     pushed.push(`route-gateway ${own.address}`, ...(isBridged ? [] : ["topology subnet"]));
-    if (isBridged)
+    if (isBridged && !isHost)
       reader.warn(line, `with dev tap no address is ours: ${own.address} is for a host of the LAN, which is bridged`);
     return {
       address: own,

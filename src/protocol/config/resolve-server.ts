@@ -10,10 +10,14 @@ import type { ControlConfig, DeviceType, LinkConfig } from "./types.ts";
 export function resolveServer(
   reader: Reader,
   control: ControlConfig,
-  { link, deviceType }: { readonly link: LinkConfig; readonly deviceType: DeviceType },
+  {
+    link,
+    deviceType,
+    isHost,
+  }: { readonly link: LinkConfig; readonly deviceType: DeviceType; readonly isHost: boolean },
 ): ServerPart {
   checkMode(reader);
-  const { network, pushed } = resolveNetwork(reader, deviceType);
+  const { network, pushed } = resolveNetwork(reader, deviceType, isHost);
   const listen = resolveListen(reader, link);
   const fragment = reader.last("fragment");
   if (fragment && listen.some(({ protocol }) => protocol === "tcp"))

@@ -8,7 +8,7 @@
  */
 
 import { Cidr } from "../../lib/cidr.ts";
-import { IpAddress, parseIpv4 } from "../../lib/ip.ts";
+import { IpAddress, parseIpv4, parseIpv6 } from "../../lib/ip.ts";
 import { printable, splitWords } from "../config/lexer.ts";
 import type { Topology } from "../config/server-types.ts";
 import type { LocalOption } from "../config/types.ts";
@@ -18,6 +18,7 @@ import { DnsReading, type TunnelDns } from "./dns-options.ts";
 import { addressIpv6Of, addressOf, type TunnelAddress } from "./tunnel-address.ts";
 import {
   type AroundRoute,
+  defaultRoute,
   isAround,
   metricOf,
   type RouteContext,
@@ -79,7 +80,9 @@ export interface TunnelContext {
   readonly lan: readonly Cidr[];
   /** This side is a host with networks of its own, to which there is a way around the tunnel. */
   readonly isHost?: boolean | undefined;
-  /** Frames go through the tunnel (dev tap), to and from the hosts of this side: addresses and routes are theirs. */
+  /** Frames go through the tunnel (dev tap): a route needs the gateway that it goes by. */
+  readonly isEthernet?: boolean | undefined;
+  /** They are those of the hosts of this side: addresses and routes are theirs. */
   readonly isBridged?: boolean | undefined;
 }
 
@@ -131,6 +134,8 @@ class TunnelReading {
   #ifconfigIpv6: Pending | undefined;
   #topology: Topology | undefined;
   #gateway: IpAddress | undefined;
+  /** Matters to frames alone. */
+  #gateway6: IpAddress | undefined;
   #metric = 0;
   #mtu: number | undefined;
   #redirect = false;
@@ -178,13 +183,16 @@ class TunnelReading {
         break;
       case "route-gateway": {
         // With server-bridge the network beyond the tunnel gives it.
-        if (first === "dhcp" && this.#context.isBridged) break;
+        if (first === "dhcp" && this.#context.isEthernet) break;
         const gateway = parseIpv4(first ?? "");
         if (gateway === undefined) bad("not an IPv4 address");
         else if (!gateway.isHost) bad("not a host's address");
         else this.#gateway = gateway;
         break;
       }
+      case "route-ipv6-gateway":
+        this.#gateway6 = parseIpv6(first ?? "");
+        break;
       case "route-metric": {
         const metric = metricOf(first);
         if (metric !== undefined) this.#metric = metric;
@@ -244,7 +252,8 @@ class TunnelReading {
     if (typeof own === "string") return { ok: false, problem: own };
     const address6 = this.#ownAddressIpv6();
     const { address, peer } = own ?? { address: undefined, peer: undefined };
-    if (address === undefined && address6 === undefined)
+    // A device of Ethernet may have its address by DHCP, or be a port of a bridge.
+    if (address === undefined && address6 === undefined && !this.#context.isEthernet)
       return { ok: false, problem: "no tunnel address: the server pushed no ifconfig and the profile has none" };
     const { lan } = this.#context;
     // A subnet that is the LAN's as well is told of as a route.
@@ -311,7 +320,7 @@ class TunnelReading {
   #ownAddress(): TunnelAddress | string | undefined {
     if (this.#ifconfig === undefined) return undefined;
     const { words, from } = this.#ifconfig;
-    const own = addressOf(words, this.#topology);
+    const own = addressOf(words, this.#context.isEthernet ? "subnet" : this.#topology);
     return typeof own === "string" ? `${from}${printable(words.join(" "))}: ${own}` : own;
   }
 
@@ -336,8 +345,10 @@ class TunnelReading {
   ): readonly AroundRoute[] {
     const { gateway, address, hasIpv6 } = own;
     const hasIpv4 = address !== undefined;
-    const { serverAddress, lan, isHost = false } = this.#context;
-    const context: RouteContext = { gateway, serverAddress, lan, metric: this.#metric, address, isHost };
+    const { serverAddress, lan, isHost = false, isEthernet = false } = this.#context;
+    const gateway6 = this.#gateway6 ?? parseIpv6(this.#ifconfigIpv6?.words[2] ?? "");
+    const by = { gateway, gateway6, isEthernet };
+    const context: RouteContext = { ...by, serverAddress, lan, metric: this.#metric, address, isHost };
     const around: AroundRoute[] = [];
     let isUnusable = false;
     for (const { words, from } of this.#routes) {
@@ -350,12 +361,16 @@ class TunnelReading {
       const route = isIpv6 ? routeIpv6Of(words, context) : hasIpv4 ? routeOf(words, context) : NO_IPV4;
       if (typeof route === "string") this.note("warn", `${text}: ${route}; ignored`);
       else if (isAround(route)) around.push(route);
-      else routes.add(route.network, route.metric, text);
+      else routes.add(route.network, route.metric, text, route.via);
     }
     // def1, and the parts of IPv6's default route, exist to keep the host's own one; the table here has no other.
-    if (this.#redirect && hasIpv4) routes.add(new Cidr(IpAddress.fromIpv4(0), 0), this.#metric, "redirect-gateway");
-    if (this.#redirectIpv6 && hasIpv6)
-      routes.add(new Cidr(new IpAddress(0, 0, 0, 0), 0), this.#metric, "redirect-gateway ipv6");
+    const redirect = (network: IpAddress, text: string): void => {
+      const route = defaultRoute(new Cidr(network, 0), context);
+      if (typeof route === "string") this.note("warn", `${text}: ${route}; ignored`);
+      else routes.add(route.network, route.metric, text, route.via);
+    };
+    if (this.#redirect && hasIpv4) redirect(IpAddress.fromIpv4(0), "redirect-gateway");
+    if (this.#redirectIpv6 && hasIpv6) redirect(new IpAddress(0, 0, 0, 0), "redirect-gateway ipv6");
     if ((isUnusable || this.#redirectIpv6) && !hasIpv6 && !this.#blockIpv6)
       this.note(
         "info",
@@ -398,8 +413,6 @@ const KNOWN_ELSEWHERE: ReadonlySet<string> = new Set([
   "sndbuf",
   "rcvbuf",
   "tun-ipv6",
-  // The tunnel has one way, whatever its far end is called.
-  "route-ipv6-gateway",
   "persist-key",
   "persist-tun",
   "route-delay",

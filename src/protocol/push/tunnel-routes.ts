@@ -11,6 +11,8 @@ import { printable } from "../config/lexer.ts";
 export interface TunnelRoute {
   readonly network: Cidr;
   readonly metric: number;
+  /** Of a tunnel of frames: the gateway at its other end that the packets go to. */
+  readonly via?: IpAddress | undefined;
 }
 
 /** A network that goes by a gateway of the host, and not into the tunnel. */
@@ -25,6 +27,10 @@ export const isAround = (route: TunnelRoute): route is AroundRoute => "around" i
 export interface RouteContext {
   /** vpn_gateway. */
   readonly gateway: IpAddress | undefined;
+  /** The same of IPv6, which a tunnel of frames has use for. */
+  readonly gateway6: IpAddress | undefined;
+  /** Frames go through the tunnel: each is for somebody there. */
+  readonly isEthernet: boolean;
   /** remote_host. */
   readonly serverAddress: IpAddress | undefined;
   /** Networks of this side: a gateway there is not in the tunnel. */
@@ -58,6 +64,7 @@ export function routeOf(words: readonly string[], context: RouteContext): Tunnel
     if (target === undefined) return "not an IPv4 network (names are not looked up)";
   }
   let prefix: number | undefined = 32;
+  let by: IpAddress | undefined;
   if (mask !== undefined && mask !== "") {
     const value = parseIpv4(mask);
     prefix = value === undefined ? undefined : maskPrefix(value.w3);
@@ -74,9 +81,27 @@ export function routeOf(words: readonly string[], context: RouteContext): Tunnel
     if (context.lan.some((lan) => lan.contains(address))) return `the gateway ${gateway} is in the LAN`;
     const isOurs = context.gateway?.equals(address) === true || context.address?.contains(address) === true;
     if (context.isHost && !isOurs) return around(new Cidr(target, prefix), words[4], context, address);
+    by = address;
   }
-  return routeTo(new Cidr(target, prefix), words[4], context);
+  return throughGateway(routeTo(new Cidr(target, prefix), words[4], context), by, context);
 }
+
+/** Of a tunnel of frames: the route by the gateway that it names, or by the tunnel's. @returns why there is none */
+function throughGateway(
+  route: TunnelRoute | string,
+  named: IpAddress | undefined,
+  { isEthernet, gateway, gateway6 }: RouteContext,
+): TunnelRoute | string {
+  if (typeof route === "string" || !isEthernet) return route;
+  const { isIpv4 } = route.network;
+  const via = named ?? (isIpv4 ? gateway : gateway6);
+  if (via !== undefined) return { ...route, via };
+  return `frames (dev tap) need a gateway to go to, and the tunnel has none (${isIpv4 ? "route-gateway" : "route-ipv6-gateway"})`;
+}
+
+/** redirect-gateway. @returns the route, or why there is none */
+export const defaultRoute = (network: Cidr, context: RouteContext): TunnelRoute | string =>
+  throughGateway({ network, metric: context.metric }, undefined, context);
 
 function around(
   target: Cidr,
@@ -97,7 +122,7 @@ export function routeIpv6Of(words: readonly string[], context: RouteContext): Tu
   // Which gateway it is makes no difference: behind a tunnel there is one (man openvpn, --route-ipv6).
   if (gateway !== "default" && parseIpv6(gateway)?.isHost !== true)
     return `${printable(gateway)} is not an IPv6 gateway`;
-  return routeTo(target, metric, context);
+  return throughGateway(routeTo(target, metric, context), parseIpv6(gateway), context);
 }
 
 function routeTo(target: Cidr, metricWord: string | undefined, context: RouteContext): TunnelRoute | string {
@@ -125,12 +150,12 @@ export class Routes {
     this.#warn = warn;
   }
 
-  add(route: Cidr, metric: number, text: string): void {
+  add(route: Cidr, metric: number, text: string, via?: IpAddress): void {
     const { network } = route;
     const key = `${network}`;
     const at = this.#index.get(key);
     if (at !== undefined) {
-      if (metric < this.list[at]!.metric) this.list[at] = { network, metric };
+      if (metric < this.list[at]!.metric) this.list[at] = routed(network, metric, via);
       return;
     }
     if (this.list.length === MAX_ROUTES) {
@@ -142,6 +167,9 @@ export class Routes {
     const lan = network.prefix > 1 ? this.#lan.find((own) => network.overlaps(own)) : undefined;
     if (lan !== undefined) this.#warn(`${text}: ${network} overlaps the LAN ${lan.network}; the LAN wins`);
     this.#index.set(key, this.list.length);
-    this.list.push({ network, metric });
+    this.list.push(routed(network, metric, via));
   }
 }
+
+const routed = (network: Cidr, metric: number, via: IpAddress | undefined): TunnelRoute =>
+  via === undefined ? { network, metric } : { network, metric, via };

@@ -39,6 +39,11 @@ export const HOST = [
     ],
     ["    this.#killSwitch.push(...killSwitch);\n", "", "that a kill switch which was taken over goes at the end"],
   ),
+  ...mutationsOf("host/kernel-socks-link.ts", [
+    "if (!isPlace) return receiver.ended",
+    "if (false as boolean) return receiver.ended",
+    "that a proxy's relay is a host",
+  ]),
   ...mutationsOf("host/kernel-tun.ts", [
     "if (this.#tunnel === undefined) this.drops",
     "if (false as boolean) this.drops",

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Daemon, PATIENCE } from "./process.ts";
 import { AUTH, type ProfileOptions } from "./profile.ts";
 import { morgana } from "./router.ts";
-import { SERVER, SITE, WAN_GATEWAY, type World } from "./world.ts";
+import { SERVER, SITE, TUNNEL, WAN_GATEWAY, type World } from "./world.ts";
 
 export const HOST = "203.0.113.50";
 
@@ -67,7 +67,7 @@ export function clientWords(world: World, profile: string, options: ClientOption
 export const resolvConf = (world: World): string => join(world.dir, "resolv.conf");
 
 /** In a mount namespace with the host's resolv.conf, and a /dev/net/tun that everybody may open, as udev makes it. */
-function withFiles(world: World, argv: readonly string[]): string[] {
+export function withFiles(world: World, argv: readonly string[]): string[] {
   const tun = join(world.dir, "tun");
   const script = `test -e ${tun} || { mknod ${tun} c 10 200; chmod 666 ${tun}; }
     mount --bind ${tun} /dev/net/tun; mount --bind ${resolvConf(world)} /etc/resolv.conf; exec "$@"`;
@@ -89,6 +89,15 @@ export async function fetchBytes(world: World, size: number, seconds = 60): Prom
   return Number(out.trim());
 }
 
+/** Starts a name server behind the VPN server, which runs: it knows one name, and its own are no other's. */
+export async function namesInTunnel(world: World, name: string, address: string): Promise<void> {
+  await world.stop("names-in-tunnel");
+  const own = ["--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces"];
+  const told = [`--listen-address=${TUNNEL}`, `--address=/${name}/${address}`, "--log-queries"];
+  const daemon = world.start("names-in-tunnel", "net", ["dnsmasq", ...own, ...told]);
+  if ((await daemon.says(/started, version/, PATIENCE)) === undefined) throw new Error(daemon.log());
+}
+
 /** Addresses, links, routes of all tables, rules and the resolver of the host, as text. */
 export async function hostState(world: World, part: "rt" | "net" = "rt"): Promise<string> {
   const commands = [
@@ -98,6 +107,7 @@ export async function hostState(world: World, part: "rt" | "net" = "rt"): Promis
     "ip -6 route show table all",
     "ip rule",
     "ip -6 rule",
+    "iptables-save | grep -v '^#'",
   ];
   const { out } = await world.in(part, [
     "sh",
