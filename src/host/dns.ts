@@ -2,7 +2,8 @@
  * The resolver of this host, told of the tunnel's: by systemd-resolved where it runs (resolvectl(1)), else by resolvconf(8), else by
  * /etc/resolv.conf itself. Programs run beside the loop, one after the other; what is to be taken back is written down before.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { basename } from "node:path";
 import { formatEndpoint } from "../lib/endpoint.ts";
 import { type IpAddress, parseIp } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
@@ -246,7 +247,9 @@ export function hostResolvers(): IpAddress[] {
 
 function managerOf(): Manager {
   if (existsSync(RESOLVED) && Bun.which("resolvectl") !== null) return "resolved";
-  return Bun.which("resolvconf") === null ? "file" : "resolvconf";
+  const resolvconf = Bun.which("resolvconf");
+  // It may be another name of resolvectl, which says nothing to anybody where systemd-resolved does not run.
+  return resolvconf === null || basename(realpathSync(resolvconf)) === "resolvectl" ? "file" : "resolvconf";
 }
 
 const formatDns = (endpoint: TunnelDnsServer["addresses"][number]): string =>

@@ -174,6 +174,7 @@ describe.skipIf(NO_WORLD)("files of the server on the kernel", () => {
       );
       try {
         chmodSync(world.dir, 0o755);
+        for (const name of ["server.key", "static.key"]) chmodSync(path(name), 0o644);
         writeConf([], "tun9");
         const prefix = ["setpriv", "--reuid", `${USER}`, "--regid", `${USER}`, "--clear-groups", "--inh-caps", "-all"];
         const server = await serve(["RUNTIME_DIRECTORY=/nowhere", "BUN_INSTALL=/tmp"], [], prefix);

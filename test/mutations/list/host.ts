@@ -40,8 +40,8 @@ export const HOST = [
     ["    this.#killSwitch.push(...killSwitch);\n", "", "that a kill switch which was taken over goes at the end"],
   ),
   ...mutationsOf("host/kernel-socks-link.ts", [
-    "if (!isPlace) return receiver.ended",
-    "if (false as boolean) return receiver.ended",
+    "if (!isPlace)",
+    "if (false as boolean)",
     "that a proxy's relay is a host",
   ]),
   ...mutationsOf("host/kernel-tun.ts", [
