@@ -107,6 +107,7 @@ function server(clientToClient: boolean, address = "10.8.0.1/24") {
   for (const peer of [7, 8])
     side.join(0, peer, {
       networks: [],
+      mtu: 1500,
       mssClamp: 0,
       send: (_now, batch) => void sent.push(...made.seal(batch).map((name) => `${peer}: ${name}`)),
     });

@@ -26,7 +26,12 @@ function listening(): { readonly fd: number; readonly port: number } {
 
 test("a stream whose other end does not read is full until that reads", () => {
   const memory = new NativeMemory(HOST_LINKS_BYTES + READ + (64 << 10));
-  const links = new HostLinks({ memory, poller: new Poller(), prepare: () => undefined });
+  const links = new HostLinks({
+    memory,
+    poller: new Poller(),
+    prepare: () => undefined,
+    prepareBeside: () => undefined,
+  });
   const [place, heap] = [memory.take(2 * PACKET, 64), memory.take(READ, 64)];
   const server = listening();
   let isOpen = false;
