@@ -59,6 +59,7 @@ describe.each(WRAPS)("first packets of nobody: $kind", (wrap) => {
     const first = reset(wrap);
     const junk = first.with(first.length - 1, first.at(-1)! ^ 1);
     const before = world.sent.length;
+    Bun.gc(true);
     const [objects, start] = [heapStats().objectCount, world.now];
     const count = Math.floor(FLOOD / WRAPS.length);
     for (let n = 0; n < count; n++) {
