@@ -1,14 +1,25 @@
-/** `morgana client` as people start it: at a terminal, with files that others may read, and behind a SOCKS proxy. */
+/** `morgana client` as people start it: at a terminal, with files that others may read, and by a binary that has its capability. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { BINARY, build } from "../../scripts/build-binary.ts";
 import { DANTE_PORT, startDante } from "../support/world/dante.ts";
-import { PATIENCE } from "../support/world/process.ts";
-import { asHost, clientUp, clientWords, fetchBytes, hostState, writeProfile } from "../support/world/unix-client.ts";
+import { inUserNamespace } from "../support/world/privilege.ts";
+import { must, PATIENCE } from "../support/world/process.ts";
+import {
+  asHost,
+  clientUp,
+  clientWords,
+  fetchBytes,
+  hostState,
+  withFiles,
+  writeProfile,
+} from "../support/world/unix-client.ts";
 import { SERVER, SERVER_2, SITE, WAN_GATEWAY, World } from "../support/world/world.ts";
 import { NO_WORLD } from "./subject.ts";
 
 const LONG = 3 * PATIENCE * 1000;
+const [USER, GROUP] = [65_534, 65_533];
 
 /** Runs a program on a terminal of its own and answers what it asks; what it shows goes to stdout. */
 const TERMINAL = `import os, pty, signal, sys
@@ -74,6 +85,42 @@ describe.skipIf(NO_WORLD)("the client as people start it", () => {
       chmodSync(join(world.dir, "loose.login"), 0o644);
       const client = await clientUp(world, profile);
       expect(client.log()).toMatch(/ config\.warning .*others may read loose\.login.*chmod 600 loose\.login/);
+    },
+    LONG,
+  );
+
+  test.skipIf(inUserNamespace())(
+    "a binary with cap_net_admin=ep, for a group alone, does for a plain user what root's does, with that capability and no other",
+    async () => {
+      await build();
+      const binary = join(world.dir, "bin", "morgana");
+      mkdirSync(join(world.dir, "bin"));
+      cpSync(BINARY, binary);
+      chownSync(binary, 0, GROUP);
+      chmodSync(binary, 0o750);
+      await must(["setcap", "cap_net_admin=ep", binary]);
+      const profile = writeProfile(world, "group");
+      const own = join(world.dir, "run-group");
+      mkdirSync(own);
+      for (const path of [own, join(world.dir, "group.login")]) chownSync(path, USER, USER);
+      chmodSync(world.dir, 0o755);
+      // The shell is the first whom nothing of root's is left to, when it executes the binary.
+      const as = (...groups: string[]): string[] => [
+        ...["setpriv", "--reuid", `${USER}`, "--regid", `${USER}`, ...groups, "--inh-caps", "-all"],
+        ...["sh", "-c", 'exec "$@"', "sh"],
+      ];
+      const words = [binary, "client", profile];
+      const others = await world.in("rt", [...as("--clear-groups"), ...words]);
+      expect(others.out).toContain("ermission denied");
+      const run = [...as("--groups", `${GROUP}`), "env", `RUNTIME_DIRECTORY=${own}`, ...words];
+      const client = world.start("client", "rt", withFiles(world, run));
+      expect(await client.says(/ tunnel\.up /, PATIENCE)).toBeDefined();
+      expect(client.log()).not.toMatch(/ host\.(refused|journal) /);
+      expect(readFileSync(`/proc/${client.pid}/status`, "utf8")).toMatch(
+        /CapPrm:\t0000000000001000\nCapEff:\t0000000000001000\n(?:.*\n)*NoNewPrivs:\t1\n/,
+      );
+      expect(await reaches(SITE)).toBe(true);
+      expect(await world.sh("rt", `ip route get ${SITE}`)).toContain("dev tun0");
     },
     LONG,
   );
