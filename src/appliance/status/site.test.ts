@@ -248,6 +248,21 @@ describe("commands", () => {
     expect(guess()).toEqual([]);
   });
 
+  test("one that fails is answered and logged, also behind a password, and ends nothing else", () => {
+    commands = {
+      ...commands!,
+      kill: () => {
+        throw new Error("broken");
+      },
+    };
+    expect(answer(post("command=kill&client=ann")).status).toBe(500);
+    newSite({ commands: true, users: new Map([["eve", "$hash"]]) });
+    const all = answers(post("command=kill&client=ann&user=eve&password=x"));
+    verdict!(true);
+    expect(all.map(({ status }) => status)).toEqual([500]);
+    expect(logged).toEqual(Array(2).fill(expect.stringMatching(/^error internal\.error Error: broken/)));
+  });
+
   test("where too many passwords wait it says so", () => {
     newSite({ commands: true, users: new Map() });
     commands = { ...commands!, passwords: { verify: () => undefined } };

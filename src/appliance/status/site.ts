@@ -10,6 +10,7 @@
  * - no page can be framed (clickjacking), and no password is remembered by the browser for this site as a whole (HTTP logins).
  */
 import { timingSafeEqual } from "node:crypto";
+import { FailureLog } from "../../lib/failure-log.ts";
 import { type IpAddress, parseIp } from "../../lib/ip.ts";
 import type { Log } from "../../lib/log.ts";
 import { parseForm } from "../../netstack/http/form.ts";
@@ -63,6 +64,7 @@ export class StatusSite {
   readonly drops = new PageDrops();
   readonly #options: SiteOptions;
   readonly #attempts = new Attempts();
+  readonly #failures: FailureLog;
   #settings: SiteSettings;
   #policy: string | undefined;
   /** What came of the last command. */
@@ -71,6 +73,7 @@ export class StatusSite {
   constructor(options: SiteOptions, settings: SiteSettings) {
     this.#options = options;
     this.#settings = settings;
+    this.#failures = new FailureLog(options.log);
   }
 
   /** Other settings, from now on. */
@@ -78,8 +81,12 @@ export class StatusSite {
     this.#settings = settings;
   }
 
-  /** Answers a request, within this call or, where it depends on a password, later. */
-  answer(now: number, { request, from }: HttpQuestion, reply: Reply): void {
+  /** Answers a request, within this call or, where it depends on a password, later. It never throws, and what happens later neither. */
+  answer(now: number, question: HttpQuestion, reply: Reply): void {
+    this.#guard(now, reply, () => this.#answer(now, question, reply));
+  }
+
+  #answer(now: number, { request, from }: HttpQuestion, reply: Reply): void {
     const { method, path, host } = request;
     if (!this.#isOurs(host)) {
       this.drops.drop("wrong-host");
@@ -185,7 +192,7 @@ export class StatusSite {
     const asked = commands.passwords.verify(users.get(user), form.get("password") ?? "", (at, isRight) => {
       if (isRight) {
         this.#attempts.succeeded(user, from);
-        return act(at, user);
+        return this.#guard(at, reply, () => act(at, user));
       }
       this.#attempts.failed(seconds, user, from);
       this.drops.drop("wrong-login");
@@ -193,6 +200,16 @@ export class StatusSite {
       reply(at, this.#text(403, "User or password is wrong."));
     });
     if (asked === undefined) reply(now, this.#text(503, "Too many logins at once; try again."));
+  }
+
+  /** What fails on the page must not cost the tunnel, nor the server whose passwords are looked into. */
+  #guard(now: number, reply: Reply, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#failures.write(now, error);
+      reply(now, this.#text(500, "It failed; the log says why."));
+    }
   }
 
   /** Whether a command is one of this page's, or of a program's: see above. */

@@ -1,10 +1,7 @@
 /** The status page on the LAN: an HTTP server at the LAN's addresses, and its site. */
-
-import { FailureLog } from "../../lib/failure-log.ts";
 import type { IpAddress } from "../../lib/ip.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
-import { ascii, type HttpResponse } from "../../netstack/http/response.ts";
 import { HttpServer } from "../../netstack/http/server.ts";
 import type { Tcp } from "../../netstack/tcp/tcp.ts";
 import { dropFields } from "../statistics.ts";
@@ -19,19 +16,16 @@ export interface StatusSideOptions extends Omit<SiteOptions, "token"> {
 }
 
 const TOKEN_BYTES = 16;
-const FAILED: HttpResponse = { status: 500, type: "text/plain", content: ascii("It failed; the log says why.\n") };
 
 export class StatusSide {
   readonly #server: HttpServer;
   readonly #site: StatusSite;
   readonly #connections: HttpConnections;
-  readonly #failures: FailureLog;
 
   constructor(options: StatusSideOptions, settings: SiteSettings) {
     const { tcp, port, addresses, random, log } = options;
     const token = new Uint8Array(TOKEN_BYTES);
     random.fill(token);
-    this.#failures = new FailureLog(log);
     this.#server = new HttpServer(random);
     this.#site = new StatusSite({ ...options, token: token.toHex() }, settings);
     this.#connections = new HttpConnections(tcp, port, addresses, this.#server);
@@ -53,19 +47,11 @@ export class StatusSide {
     return this.#connections.pollAt();
   }
 
+  /** One request a turn: with a thousand clients a page takes milliseconds, and packets wait meanwhile. */
   poll(now: number): void {
     const server = this.#server;
-    for (let next = server.pollQuestion(); next !== undefined; next = server.pollQuestion()) {
-      const { id } = next;
-      const reply = (at: number, response: HttpResponse): void => server.answer(at, id, response);
-      try {
-        this.#site.answer(now, next, reply);
-      } catch (error) {
-        // What fails on the page must not cost the tunnel.
-        this.#failures.write(now, error);
-        reply(now, FAILED);
-      }
-    }
+    const next = server.pollQuestion();
+    if (next !== undefined) this.#site.answer(now, next, (at, response) => server.answer(at, next.id, response));
     this.#connections.poll(now);
   }
 }

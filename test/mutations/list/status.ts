@@ -59,6 +59,11 @@ export const STATUS = [
     "SERVED",
     "that the status page is at its own addresses alone",
   ]),
+  ...mutationsOf("appliance/status/status-side.ts", [
+    "if (next !== undefined) this.#site.answer(now, next, (at, response) => server.answer(at, next.id, response));",
+    "for (let q = next; q !== undefined; q = server.pollQuestion()) this.#site.answer(now, q, () => {});",
+    "that a turn answers one request of the status page",
+  ]),
   ...mutationsOf(
     "appliance/status/site.ts",
     ["if (!this.#isOurs(host)) {", "if (false as boolean) {", "that the status page answers to its own names alone"],
@@ -87,6 +92,11 @@ export const STATUS = [
       "the bound on wrong passwords",
     ],
     ["      this.#attempts.failed(seconds, user, from);\n", "", "that wrong passwords are counted"],
+    [
+      "return this.#guard(at, reply, () => act(at, user));",
+      "return act(at, user);",
+      "that a command which fails behind a password ends no session",
+    ],
     ['["X-Frame-Options", "DENY"]', '["X-Frame-Options", "ALLOW"]', "that no page can be framed, in old browsers"],
   ),
   ...mutationsOf(
