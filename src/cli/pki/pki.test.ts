@@ -83,6 +83,10 @@ test("the config disk is loaded as it is, without a word of warning; with a user
   expect(read("vpn-ca", "client.conf")).not.toContain("auth-user-pass");
   expect(pki("client", "users", "ann").status).toBe(0);
   expect(read("users-ca", "ann.ovpn")).toContain("\nverb 3\nauth-user-pass\n<ca>\n");
+  // Nobody is in the file yet, which is a problem of the server's, and the client is asked all the same.
+  rmSync(at("users", "users.txt"));
+  expect(pki("client", "users", "dora").status).toBe(0);
+  expect(read("users-ca", "dora.ovpn")).toContain("\nauth-user-pass");
   writeFileSync(at("users-ca", "client.conf"), `${read("vpn-ca", "client.conf")}auth-user-pass login.txt\n`);
   expect(pki("client", "users", "bob").status).toBe(0);
   expect(read("users-ca", "bob.ovpn").match(/auth-user-pass.*/g)).toEqual(["auth-user-pass login.txt"]);

@@ -176,11 +176,11 @@ the server's disk stays as it is
 `;
 }
 
-/** The beginning of a profile; where the server asks for a login, so does the client. */
+/** The beginning of a profile; where the server asks for a login, so does the client, also while the server's files have problems. */
 function linesOf(folder: PkiFolder): string {
   const lines = folder.read(folder.kept, KEPT.lines);
-  const server = loadProfile(openConfigSource(folder.disk).reader);
-  const isAsked = server.ok && server.users !== undefined && !/^[ \t]*auth-user-pass\b/m.test(lines);
+  const { settings } = loadProfile(openConfigSource(folder.disk).reader);
+  const isAsked = settings.server.users !== undefined && !/^[ \t]*auth-user-pass\b/m.test(lines);
   return isAsked ? `${lines.trimEnd()}\nauth-user-pass\n` : lines;
 }
 
