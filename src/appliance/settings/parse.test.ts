@@ -44,6 +44,8 @@ test("text without quotes, another word for true, and an unknown name come with 
   expect(bad("[wan]\naddress = 203.0.113.5/24 # static\n")).toEqual([
     '2: syntax: Must be a newline; text stands in quotes: address = "203.0.113.5/24"',
   ]);
+  for (const row of ["vpn.nat = flase", "server.internet = ja", "status.enabled = ture", "lan.dhcp = onn"])
+    expect(bad(row)).toEqual([expect.stringMatching(/; write true or false$/)]);
   expect(bad("hostname = \u201cgate\u201d")).toEqual([expect.stringContaining('in quotes: hostname = "gate"')]);
   expect(bad("[vpn]\nnat = yes\n")).toEqual([expect.stringContaining("; write true or false")]);
   expect(bad("[wan]\nmtu = 1400\nmtu = 1500\n")).toEqual([expect.not.stringContaining(";")]);

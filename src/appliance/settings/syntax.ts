@@ -16,6 +16,9 @@ export function quotesHint(row: string): string {
   if (value === undefined) return "";
   const text = value.replace(/[\u201c-\u201f"]/g, "").trim();
   if (/^[+-]?[\d_.]*$/.test(text)) return "";
-  if (/^(true|false|yes|no|on|off)$/i.test(text)) return "; write true or false";
+  if (SWITCH.test(key ?? "") || /^(true|false|yes|no|on|off)$/i.test(text)) return "; write true or false";
   return `; text stands in quotes: ${key} = ${JSON.stringify(shown(text))}`;
 }
+
+/** Keys that a word without quotes is meant to switch. */
+const SWITCH = /(^|\.)(nat|internet|dhcp|enabled|commands)$/;
