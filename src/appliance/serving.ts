@@ -9,6 +9,7 @@ import type { ServerConfig } from "../protocol/config/types.ts";
 import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
 import { Listener } from "../tunnel/listener.ts";
 import type { ServerSide } from "../tunnel/server-side.ts";
+import { ServerReport } from "./server-report.ts";
 import { type EndStatus, endOptions, type Profile, type VpnEnd, type VpnParts } from "./vpn-end.ts";
 
 export interface ServingOptions {
@@ -55,24 +56,20 @@ export class Serving {
       passwords: this.#passwords,
       cookieKey: this.#keys.cookie,
     });
+    const report = new ServerReport(listener);
     let listenBy = NEVER;
-    let since: number | undefined;
-    let reason: string | undefined;
     const listen = (at: number): void => {
       if (at < listenBy && this.#options.isSettling()) return;
       listenBy = NEVER;
       const problem = listener.networkUp(at);
       if (problem !== undefined) log.write("error", "server.failed", problem);
-      if (listener.isListening) since ??= at;
-      reason = problem;
+      report.opened(at, problem);
     };
     return {
       get status(): EndStatus {
-        const { isListening } = listener;
         return {
-          state: isListening ? "listening" : reason === undefined ? "waiting" : "failed",
-          isUp: isListening,
-          ...{ since, reason, clients: listener.peers() },
+          ...report.status,
+          clients: listener.peers(),
           ...{ server: undefined, protocol: undefined, tunnel: undefined, loginPage: undefined },
         };
       },
@@ -86,10 +83,14 @@ export class Serving {
         return listener.left;
       },
       networkUp: (at) => {
+        report.networkUp(at);
         listenBy = at + SETTLE_MS;
         listen(at);
       },
-      networkDown: () => listener.networkDown(),
+      networkDown: (at, why) => {
+        report.networkDown(at, why);
+        listener.networkDown();
+      },
       reload: (at, next) => this.#reload(at, next, listener),
       leave: (at) => listener.leave(at),
       stop: (at, reason) => listener.stop(at, reason),

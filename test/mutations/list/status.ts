@@ -59,6 +59,11 @@ export const STATUS = [
     "SERVED",
     "that the status page is at its own addresses alone",
   ]),
+  ...mutationsOf("appliance/server-report.ts", [
+    'if (!this.#hasNetwork) return { state: "waiting", isUp: false, since, reason: this.#lost };',
+    "",
+    "that a server without a network is not called healthy",
+  ]),
   ...mutationsOf("appliance/status/status-side.ts", [
     "if (next !== undefined) this.#site.answer(now, next, (at, response) => server.answer(at, next.id, response));",
     "for (let q = next; q !== undefined; q = server.pollQuestion()) this.#site.answer(now, q, () => {});",
