@@ -1,5 +1,6 @@
 import "reflect-metadata";
 import { beforeEach, expect, spyOn, test } from "bun:test";
+import { join } from "node:path";
 import { clientConfig, NO_WRAP } from "../../test/support/client-config.ts";
 import { parseCidr } from "../lib/cidr.ts";
 import { Counters } from "../lib/counters.ts";
@@ -10,7 +11,8 @@ import { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { Appliance } from "./appliance.ts";
-import type { LoadResult } from "./profile.ts";
+import { openConfigSource } from "./config-source.ts";
+import { type LoadResult, loadProfile } from "./profile.ts";
 import { DEFAULT_SETTINGS, type Settings } from "./settings/settings.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
 
@@ -326,6 +328,19 @@ test("a profile of the other role ends it, so that whoever made it makes one ane
   expect(logged.filter((line) => /role\.changed/.test(line))).toEqual([
     "warn role.changed the profile is a server's with dev tun now: starting anew with it",
   ]);
+});
+
+test("at a reload a server says that its sessions go on", () => {
+  const file = join(import.meta.dir, "../../test/configs/server/install-script.conf");
+  const { reader, options } = openConfigSource(file);
+  const server = loadProfile(reader, options);
+  expect(server.ok).toBe(true);
+  const { subject, state, logged } = appliance(server);
+  state.loaded = { ok: false, settings: DEFAULT_SETTINGS, notices: [], warnings: [], problems: [] };
+  subject.reconnect();
+  subject.control(now);
+  expect(logged).toContain("info reload reading the configuration again; sessions go on");
+  expect(logged.join()).not.toContain("connecting anew");
 });
 
 test("without a LAN only a server can be: a client's profile is named, and nothing is tried", () => {

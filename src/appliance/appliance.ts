@@ -223,7 +223,9 @@ export class Appliance implements Turns {
   #reconnect(now: number): void {
     this.#reconnectWanted = false;
     if (this.#isLeaving) return;
-    this.#log.write("info", "reconnect", "reading the configuration again, and connecting anew when it is good");
+    if (this.#profile?.config.role === "server")
+      this.#log.write("info", "reload", "reading the configuration again; sessions go on");
+    else this.#log.write("info", "reconnect", "reading the configuration again, and connecting anew when it is good");
     const loaded = this.#options.load();
     sayLoaded(this.#log, loaded, this.#options.mending, this.#profile !== undefined);
     this.#loaded = loaded;
