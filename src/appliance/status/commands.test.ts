@@ -13,8 +13,7 @@ test("kill is of a name or a number; what another has now is not taken for the o
   expect(parse({ command: "kill", who: "3 ann" })).toMatchObject({ who: 3 });
   for (const values of [{ id: "4" }, { id: "3", client: "bob" }, { who: "3 bob" }])
     expect(parse({ command: "kill", ...values })).toBe("that client is not there any more");
-  for (const values of [{}, { client: "" }, { who: "" }, { who: "ann" }])
-    expect(parse({ command: "kill", ...values })).toStartWith("which client?");
+  for (const values of [{}, { who: "" }]) expect(parse({ command: "kill", ...values })).toStartWith("which client?");
   expect(parse({ command: "kill", id: "-1" })).toBe("id is no number");
 });
 
@@ -39,6 +38,18 @@ test("push-update is of options that can be changed while a tunnel is up, a line
     ["dns x\n".repeat(65), "more than 64 options"],
   ] as const)
     expect(parse({ command: "push-update", options })).toContain(why);
+});
+
+test("a slip is nobody's command: not everybody's, and not another one", () => {
+  const push = { command: "push-update", options: "route 10.9.0.0 255.255.0.0" };
+  expect(parse({ ...push, client: "" })).toBe("client is empty; leave it out for everybody");
+  expect(parse({ ...push, id: "" })).toBe("id is no number");
+  for (const who of ["ann", "3", "x ann", " "])
+    expect(parse({ ...push, who })).toBe("who is none of the page's choices");
+  expect(parse({ ...push, who: "" })).toMatchObject({ who: undefined });
+  expect(parse({ ...push, Client: "ann" })).toBe("Client: there is no such value");
+  expect(parse({ ...push, "\u001b[2J": "ann" })).toBe("?[2J: there is no such value");
+  for (const halt of ["no", "0", ""]) expect(parse({ command: "kill", client: "bob", halt })).toBe("halt is not yes");
 });
 
 test("anything else is no command", () => {

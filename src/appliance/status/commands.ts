@@ -15,6 +15,11 @@ export interface Outcome {
   readonly clients: number | undefined;
 }
 
+/** What a form may have; `token`, `user` and `password` are the site's (site.ts). */
+const VALUES: ReadonlySet<string> = new Set([
+  ...["command", "client", "id", "who", "halt", "options"],
+  ...["token", "user", "password"],
+]);
 /** Our choice. */
 const MOST_OPTIONS = 64;
 /**
@@ -25,17 +30,22 @@ const SETTLED: ReadonlySet<string> = new Set(["ifconfig", "ifconfig-ipv6", "topo
 
 /**
  * @param form `command=kill` with `client=NAME`, or `id=NUMBER`, and `halt=yes`; `command=push-update` with `options`, one a line, and the
- * same for one client alone. The page sends number and name as `who`.
+ * same for one client alone. The page sends number and name as `who`, or nothing there for everybody. A value that is misspelled is a
+ * problem, as what is left without it would be another command.
  * @param clients whose tunnel is up now
  * @returns what it is not, in words
  */
 export function parseCommand(form: ReadonlyMap<string, string>, clients: readonly ServedPeer[]): Command | string {
+  const unknown = [...form.keys()].find((name) => !VALUES.has(name));
+  if (unknown !== undefined) return `${printable(unknown)}: there is no such value`;
   const who = whoOf(form, clients);
   if (who !== undefined && typeof who === "object") return who.problem;
   const command = form.get("command");
   if (command === "kill") {
     if (who === undefined) return "which client? Say client=NAME or id=NUMBER";
-    return { kind: "kill", who, message: form.get("halt") === undefined ? "RESTART" : "HALT" };
+    const halt = form.get("halt");
+    if (halt !== undefined && halt !== "yes") return "halt is not yes";
+    return { kind: "kill", who, message: halt === undefined ? "RESTART" : "HALT" };
   }
   if (command !== "push-update") return "command is neither kill nor push-update";
   const options = (form.get("options") ?? "")
@@ -67,10 +77,14 @@ function whoOf(
   form: ReadonlyMap<string, string>,
   clients: readonly ServedPeer[],
 ): ClientChoice | { readonly problem: string } | undefined {
-  const [, number, ofPage] = /^(\d{1,5}) (.*)$/s.exec(form.get("who") ?? "") ?? [];
+  const chosen = form.get("who") ?? "";
+  const [, number, ofPage] = /^(\d{1,5}) (.*)$/s.exec(chosen) ?? [];
+  if (chosen !== "" && number === undefined) return { problem: "who is none of the page's choices" };
   const id = number ?? form.get("id");
   const name = ofPage ?? form.get("client");
-  if (id === undefined) return name === "" ? undefined : name;
+  // A program that has lost the name does not mean everybody.
+  if (id === undefined && name === "") return { problem: "client is empty; leave it out for everybody" };
+  if (id === undefined) return name;
   if (!/^\d{1,5}$/.test(id)) return { problem: "id is no number" };
   const client = clients.find((each) => each.id === Number(id));
   // Numbers are given again: with a name beside it another client is not taken for the one that was meant.

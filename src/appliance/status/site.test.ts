@@ -235,6 +235,25 @@ describe("commands", () => {
     expect(drops()).toEqual({ "wrong-login": 2 });
   });
 
+  test("a password that is found right when other settings have been read gives none: commands are off, the user is gone, another server runs", () => {
+    const users = new Map([["eve", "$hash"]]);
+    const server = commands!;
+    for (const change of [
+      () => site.take({ commands: false, users: undefined }),
+      () => site.take({ commands: true, users: new Map() }),
+      () => site.take({ commands: true, users: new Map([["eve", "$other"]]) }),
+      () => (commands = { ...server }),
+    ]) {
+      commands = server;
+      newSite({ commands: true, users });
+      const all = answers(post("command=kill&client=ann&user=eve&password=x"));
+      change();
+      verdict!(true);
+      expect([all[0]?.status, drops()]).toEqual([403, { "commands-off": 1 }]);
+    }
+    expect(told.filter((what) => !what.startsWith("verify"))).toEqual([]);
+  });
+
   test("who tries too many passwords is not heard for a while", () => {
     newSite({ commands: true, users: new Map([["eve", "$hash"]]) });
     const guess = () => answers(post("command=kill&client=ann&user=eve&password=x"));

@@ -189,7 +189,14 @@ export class StatusSite {
       this.drops.drop("login-blocked");
       return reply(now, this.#text(429, "Too many wrong passwords; wait a minute."));
     }
-    const asked = commands.passwords.verify(users.get(user), form.get("password") ?? "", (at, isRight) => {
+    const hash = users.get(user);
+    const asked = commands.passwords.verify(hash, form.get("password") ?? "", (at, isRight) => {
+      // Other settings may have been taken in the meantime, and another server may run.
+      const settings = this.#settings;
+      if (!settings.commands || settings.users?.get(user) !== hash || this.#options.commands() !== commands) {
+        this.drops.drop("commands-off");
+        return reply(at, this.#text(403, "The configuration was read anew in the meantime; try again."));
+      }
       if (isRight) {
         this.#attempts.succeeded(user, from);
         return this.#guard(at, reply, () => act(at, user));

@@ -90,6 +90,17 @@ export const STATUS = [
       "return act(now, undefined);",
       "that commands need a password where a file has them",
     ],
+    ["!settings.commands || settings.users", "settings.users", "that commands that are off by then are not given"],
+    [
+      "|| settings.users?.get(user) !== hash ||",
+      "||",
+      "that a user who is gone by the time that a password is right gives no command",
+    ],
+    [
+      "|| this.#options.commands() !== commands) {",
+      ") {",
+      "that a command is not given to a server that is over by then",
+    ],
     ["      if (isRight) {\n", "      if (isRight || true) {\n", "that it is the right one"],
     [
       "if (this.#attempts.blocked(seconds, user, from) !== undefined) {",
@@ -114,6 +125,14 @@ export const STATUS = [
     "appliance/status/commands.ts",
     ["if (SETTLED.has(name))", "if (false as boolean)", "that what the server itself goes by is not pushed beside it"],
     ['if (option.includes(",") || ', "if (", "that an option is one"],
+    ["if (unknown !== undefined) return", "if (false as boolean) return", "that a misspelled client is not everybody"],
+    [
+      'if (chosen !== "" && number === undefined) return',
+      "if (false as boolean) return",
+      "that a choice that is none is not everybody",
+    ],
+    ['if (id === undefined && name === "") return', "if (false as boolean) return", "that no name is not everybody"],
+    ['if (halt !== undefined && halt !== "yes") return', "if (false as boolean) return", "that halt=no is no HALT"],
     [
       "(name !== undefined && client.name !== name)",
       "false",
