@@ -14,6 +14,7 @@ const [subcommand, ...rest] = process.argv.slice(2);
 
 async function main(): Promise<number> {
   if (subcommand === BOOT && process.pid === 1) {
+    await import("reflect-metadata");
     const { bootAppliance } = await import("./appliance/pid1.ts");
     return bootAppliance(version);
   }
@@ -28,18 +29,22 @@ async function main(): Promise<number> {
       process.stdout.write(HELP);
       return 0;
     case "check": {
+      await import("reflect-metadata");
       const { check } = await import("./cli/check.ts");
       return check(rest);
     }
     case "appliance": {
+      await import("reflect-metadata");
       const { appliance } = await import("./cli/appliance.ts");
       return appliance(rest);
     }
     case "client": {
+      await import("reflect-metadata");
       const { client } = await import("./cli/client.ts");
       return client(rest);
     }
     case "server": {
+      await import("reflect-metadata");
       const { server } = await import("./cli/server.ts");
       return server(rest);
     }
@@ -52,6 +57,7 @@ async function main(): Promise<number> {
       return genkey(rest);
     }
     case "pki": {
+      await import("reflect-metadata");
       const { pki } = await import("./cli/pki/pki.ts");
       return pki(rest);
     }

@@ -2,6 +2,8 @@
  * The public face of the protocol library (docs/library.md): sessions without I/O, the configurations that they take, and what
  * stands around them. Whoever uses it from outside imports this file alone.
  */
+// x509 throws at load without it
+import "reflect-metadata";
 
 export { Batch } from "../lib/batch.ts";
 export { type Cidr, parseCidr } from "../lib/cidr.ts";

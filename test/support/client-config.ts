@@ -1,4 +1,5 @@
 /** What a simulated session needs beside its ports: a configuration, key material, a certificate. */
+import "reflect-metadata";
 import { readFileSync } from "node:fs";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
 import type { ClientConfig, ControlWrap } from "../../src/protocol/config/types.ts";

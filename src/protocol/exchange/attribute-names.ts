@@ -2,7 +2,7 @@
 
 /** The number of the certificate: OpenVPN takes the long name of that attribute for it. */
 export const SERIAL = "serialNumber";
-/** The last e-mail address of the extension. */
+/** The first e-mail address of the extension. */
 export const ALT_NAME = "ext:subjectAltName";
 
 /**
@@ -17,20 +17,14 @@ export function usernameField(text: string): string | undefined {
   return ATTRIBUTES.has(short) ? short : undefined;
 }
 
-/** OpenSSL's short name of an attribute by its dotted numbers; the numbers where it has none. */
-export const shortName = (type: string): string => SHORT_NAMES.get(type) ?? type;
-
-const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
-  ["2.5.4.3", "CN"],
-  ["2.5.4.4", "SN"],
+/** OpenSSL's short names of attributes that the reader names otherwise or by number only. */
+export const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
+  ["E", "emailAddress"],
+  ["G", "GN"],
+  ["I", "initials"],
+  ["T", "title"],
   ["2.5.4.5", "serialNumber"],
-  ["2.5.4.6", "C"],
-  ["2.5.4.7", "L"],
-  ["2.5.4.8", "ST"],
   ["2.5.4.9", "street"],
-  ["2.5.4.10", "O"],
-  ["2.5.4.11", "OU"],
-  ["2.5.4.12", "title"],
   ["2.5.4.13", "description"],
   ["2.5.4.15", "businessCategory"],
   ["2.5.4.16", "postalAddress"],
@@ -40,8 +34,6 @@ const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
   ["2.5.4.20", "telephoneNumber"],
   ["2.5.4.23", "facsimileTelephoneNumber"],
   ["2.5.4.41", "name"],
-  ["2.5.4.42", "GN"],
-  ["2.5.4.43", "initials"],
   ["2.5.4.44", "generationQualifier"],
   ["2.5.4.45", "x500UniqueIdentifier"],
   ["2.5.4.46", "dnQualifier"],
@@ -53,9 +45,7 @@ const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
   ["0.9.2342.19200300.100.1.3", "mail"],
   ["0.9.2342.19200300.100.1.4", "info"],
   ["0.9.2342.19200300.100.1.9", "host"],
-  ["0.9.2342.19200300.100.1.25", "DC"],
   ["0.9.2342.19200300.100.1.37", "associatedDomain"],
-  ["1.2.840.113549.1.9.1", "emailAddress"],
   ["1.2.840.113549.1.9.2", "unstructuredName"],
   ["1.2.840.113549.1.9.8", "unstructuredAddress"],
   ["1.3.6.1.4.1.311.60.2.1.1", "jurisdictionL"],
@@ -63,7 +53,10 @@ const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
   ["1.3.6.1.4.1.311.60.2.1.3", "jurisdictionC"],
 ]);
 
-const ATTRIBUTES: ReadonlySet<string> = new Set(SHORT_NAMES.values());
+/** Attributes that the reader calls as OpenSSL does. */
+const SAME_NAMES = ["CN", "C", "L", "ST", "O", "OU", "DC", "SN"];
+
+const ATTRIBUTES: ReadonlySet<string> = new Set([...SAME_NAMES, ...SHORT_NAMES.values()]);
 
 const LONG_NAMES: ReadonlyMap<string, string> = new Map([
   ["commonName", "CN"],

@@ -5,17 +5,15 @@
 import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
+import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension, type X509Certificate } from "@peculiar/x509";
 import type { VerifyConfig } from "../config/types.ts";
-import { Certificate } from "./certificate.ts";
 import { opensslSubject, userName } from "./certificate-name.ts";
 import type { CertificateProblem } from "./failure.ts";
+import { readCertificate } from "./read-certificate.ts";
 
+const NS_CERT_TYPE = "2.16.840.1.113730.1.1";
 const EKU_SERVER = "1.3.6.1.5.5.7.3.1";
 const EKU_CLIENT = "1.3.6.1.5.5.7.3.2";
-/** Key usages by their bits (RFC 5280 4.2.1.3). */
-const DIGITAL_SIGNATURE = 0x80;
-const KEY_ENCIPHERMENT = 0x20;
-const KEY_AGREEMENT = 0x08;
 /** OpenSSL's long names of extended key usages that profiles use. */
 const EKU_NAMES: ReadonlyMap<string, string> = new Map([
   ["tls web server authentication", EKU_SERVER],
@@ -40,7 +38,7 @@ export function checkPeerCertificate(
   const der = chain[0];
   if (der === undefined) return { directive: "ca", problem: "the peer showed no certificate" };
   try {
-    const leaf = new Certificate(der);
+    const leaf = readCertificate(der);
     return (
       checkFingerprint(verify, der) ??
       checkHash(verify, chain[1]) ??
@@ -49,8 +47,8 @@ export function checkPeerCertificate(
       checkName(verify, leaf)
     );
   } catch {
-    // It throws at what cannot be read, in part only when an extension or a name is asked for. A certificate that cannot be checked is
-    // refused.
+    // The parser throws at what it does not understand, in part only when an extension or a name is asked for. A certificate
+    // that cannot be checked is refused.
     return { directive: "ca", problem: "the peer's certificate cannot be read" };
   }
 }
@@ -72,13 +70,15 @@ function checkHash({ verifyHash }: VerifyConfig, issuer: Uint8Array | undefined)
   return { directive: "verify-hash", problem: `the issuing certificate has the ${algorithm} fingerprint ${found}` };
 }
 
-function checkUsage(verify: VerifyConfig, leaf: Certificate): CertificateProblem | undefined {
+function checkUsage(verify: VerifyConfig, leaf: X509Certificate): CertificateProblem | undefined {
   const tls = verify.remoteCertTls;
   if (tls !== undefined || verify.remoteCertKu !== undefined) {
-    const bits = leaf.keyUsage;
+    const usage = leaf.getExtension(KeyUsagesExtension);
     const directive = tls === undefined ? "remote-cert-ku" : "remote-cert-tls";
-    if (bits === undefined) return { directive, problem: "the peer's certificate has no key usage extension" };
+    if (usage === null) return { directive, problem: "the peer's certificate has no key usage extension" };
     const wanted = verify.remoteCertKu ?? [];
+    // As OpenVPN writes them: digitalSignature is 0x80, decipherOnly 0x8000.
+    const bits = reverseByte(usage.usages & 0xff) | ((usage.usages & 0x100) << 7);
     if (wanted.length > 0 && !wanted.some((ku) => (bits & ku) === ku)) {
       return {
         directive: "remote-cert-ku",
@@ -97,7 +97,7 @@ function checkUsage(verify: VerifyConfig, leaf: Certificate): CertificateProblem
   ];
   for (const want of names) {
     if (want === undefined) continue;
-    const found = leaf.extendedKeyUsages;
+    const found = leaf.getExtension(ExtendedKeyUsageExtension)?.usages.map(String) ?? [];
     if (found.includes(want.oid)) continue;
     const has = found.length === 0 ? "no extended key usage" : `extended key usage ${found.join(", ")}`;
     return { directive: want.directive, problem: `the peer's certificate has ${has}, not ${want.oid}` };
@@ -110,19 +110,23 @@ function checkUsage(verify: VerifyConfig, leaf: Certificate): CertificateProblem
  * Netscape extension (a bit string with client 0x80 and server 0x40); its bit alone is enough. Stricter than OpenVPN
  * in one case: a certificate that has neither says nothing about its purpose and is refused.
  */
-function checkNsCertType({ nsCertType }: VerifyConfig, leaf: Certificate): CertificateProblem | undefined {
+function checkNsCertType({ nsCertType }: VerifyConfig, leaf: X509Certificate): CertificateProblem | undefined {
   if (nsCertType === undefined) return undefined;
   const server = nsCertType === "server";
-  const { netscapeType, keyUsage } = leaf;
-  if (((netscapeType ?? 0) & (server ? 0x40 : 0x80)) !== 0) return undefined;
-  const may = DIGITAL_SIGNATURE | KEY_AGREEMENT | (server ? KEY_ENCIPHERMENT : 0);
-  const fits = keyUsage === undefined || (keyUsage & may) !== 0;
-  const extended = leaf.extendedKeyUsages;
-  if (netscapeType === undefined && fits && extended.includes(server ? EKU_SERVER : EKU_CLIENT)) return undefined;
+  const extension = leaf.extensions.find((e) => e.type === NS_CERT_TYPE);
+  const value = extension === undefined ? undefined : new Uint8Array(extension.value);
+  const bits = value !== undefined && value.length >= 4 && value[0] === 3 ? (value[3] as number) : 0;
+  if ((bits & (server ? 0x40 : 0x80)) !== 0) return undefined;
+  const extended = leaf.getExtension(ExtendedKeyUsageExtension)?.usages.map(String) ?? [];
+  const usage = leaf.getExtension(KeyUsagesExtension)?.usages;
+  const may =
+    KeyUsageFlags.digitalSignature | KeyUsageFlags.keyAgreement | (server ? KeyUsageFlags.keyEncipherment : 0);
+  const fits = usage === undefined || (usage & may) !== 0;
+  if (extension === undefined && fits && extended.includes(server ? EKU_SERVER : EKU_CLIENT)) return undefined;
   return { directive: "ns-cert-type", problem: `the peer's certificate is not of nsCertType ${nsCertType}` };
 }
 
-function checkName({ x509Name, usernameFields }: VerifyConfig, leaf: Certificate): CertificateProblem | undefined {
+function checkName({ x509Name, usernameFields }: VerifyConfig, leaf: X509Certificate): CertificateProblem | undefined {
   if (x509Name === undefined) return undefined;
   const { type, name } = x509Name;
   const found = type === "subject" ? opensslSubject(leaf) : userName(leaf, usernameFields);
@@ -133,4 +137,10 @@ function checkName({ x509Name, usernameFields }: VerifyConfig, leaf: Certificate
     };
   if (type === "name-prefix" ? found.startsWith(name) : found === name) return undefined;
   return { directive: "verify-x509-name", problem: `the peer's certificate is for "${found}", not for "${name}"` };
+}
+
+function reverseByte(x: number): number {
+  let out = 0;
+  for (let i = 0; i < 8; i++) if ((x & (1 << i)) !== 0) out |= 0x80 >> i;
+  return out;
 }

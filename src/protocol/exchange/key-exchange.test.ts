@@ -1,3 +1,4 @@
+import "reflect-metadata";
 import { describe, expect, test } from "bun:test";
 import { CERTIFICATE, clientConfig, NO_WRAP } from "../../../test/support/client-config.ts";
 import { fakeTlsContext } from "../../../test/support/fake-tls.ts";

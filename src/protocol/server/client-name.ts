@@ -3,8 +3,8 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { ClientFile } from "../config/server-types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
-import { Certificate } from "../exchange/certificate.ts";
 import { userName } from "../exchange/certificate-name.ts";
+import { readCertificate } from "../exchange/read-certificate.ts";
 import { DEFAULT_FILE, NOBODY } from "./reserved-names.ts";
 
 /** OpenVPN takes 64 bytes of each field of x509-username-field, and this of all together (verify_cert). */
@@ -20,7 +20,7 @@ export function certificateName(certificate: Uint8Array, fields: readonly string
   const bad = (problem: string): CertificateName => ({ ok: false, problem });
   const what = fields.join(" or ");
   try {
-    const name = userName(new Certificate(certificate), fields);
+    const name = userName(readCertificate(certificate), fields);
     if (name === undefined) return bad(`its certificate has no ${what}, which would be its name (x509-username-field)`);
     if (name.trim() === "" || name === NOBODY)
       return bad(`the ${what} of its certificate is "${name}", which is no name: it needs another certificate`);
@@ -28,7 +28,7 @@ export function certificateName(certificate: Uint8Array, fields: readonly string
       return bad(`the ${what} of its certificate is longer than ${MAX_NAME_BYTES} bytes`);
     return { ok: true, name, fingerprint: bytesToHex(sha256(certificate)) };
   } catch {
-    // It throws at what cannot be read.
+    // The parser throws at what it does not understand.
     return bad("its certificate cannot be read");
   }
 }
