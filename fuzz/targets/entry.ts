@@ -1,4 +1,5 @@
 /** Who may come in to a server: the files that say so, tokens, and whatever clients show, with everything that may happen to those who are in. */
+import "reflect-metadata";
 import { parseCidr } from "../../src/lib/cidr.ts";
 import { IpAddress, parseIp } from "../../src/lib/ip.ts";
 import { decodeUtf8 } from "../../src/protocol/config/utf8.ts";

@@ -1,4 +1,6 @@
 /** What the TLS library says to the material and settings of a profile, before there is a server: problems and warnings at their line. */
+// Before what reads certificates is loaded.
+import "reflect-metadata";
 import { utc } from "../../lib/utc.ts";
 import type {
   ClientConfig,

@@ -1,6 +1,4 @@
-/** A certificate as @peculiar/x509 reads it. */
-// x509 throws at load without it, so it stands first
-import "reflect-metadata";
+/** A certificate as @peculiar/x509 reads it. That throws at load unless the entry of the program has imported reflect-metadata. */
 import { X509Certificate } from "@peculiar/x509";
 
 /** Reading takes about a millisecond, and a server asks twice about one: whether it is good, and what its owner is called. */
