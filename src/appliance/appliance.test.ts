@@ -1,4 +1,3 @@
-import "reflect-metadata";
 import { beforeEach, expect, spyOn, test } from "bun:test";
 import { join } from "node:path";
 import { clientConfig, NO_WRAP } from "../../test/support/client-config.ts";

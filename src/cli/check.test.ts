@@ -1,4 +1,3 @@
-import "reflect-metadata";
 import { expect, spyOn, test } from "bun:test";
 import { generateKeyPairSync } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -2,7 +2,6 @@
  * Profiles by seed, mutated and made anew of lines: each gives a configuration or problems, never an exception, in bounded time,
  * and what is accepted reads back from what `check` prints as the same. `MUTATED=100000 SEED=7 bun test test/configs/mutated.test.ts`
  */
-import "reflect-metadata";
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

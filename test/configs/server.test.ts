@@ -1,5 +1,4 @@
 /** A server's profiles: what they resolve to, what is reported at which line, and what the real openvpn says to each. */
-import "reflect-metadata";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
