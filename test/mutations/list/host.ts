@@ -152,11 +152,11 @@ export const HOST = [
     "false as boolean",
     "that what a stream does not take waits in the kernel",
   ]),
-  ...mutationsOf("host/server-ports.ts", [
-    "      this.#free.push(seat);\n",
-    "",
-    "that a port which is opened again has the memory of the one before",
-  ]),
+  ...mutationsOf(
+    "host/server-ports.ts",
+    ["      this.#free.push(seat);\n", "", "that a port which is opened again has the memory of the one before"],
+    ["      seat.datagrams.reset();\n", "", "and nothing that had come to that one"],
+  ),
   ...mutationsOf("host/resolver.ts", [
     "if (this.#answer === undefined && now >= wanted.by)",
     "if (false as boolean)",
