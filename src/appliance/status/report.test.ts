@@ -95,6 +95,12 @@ test("a configuration with problems says them, and the first is why there is not
   });
 });
 
+test("between an end that failed of its own and the next one it is not the configuration that is blamed", () => {
+  expect(report({ end: undefined })).toMatchObject({
+    ...{ role: "client", state: "stopped", up: false, reason: expect.stringMatching(/^an internal error/) },
+  });
+});
+
 test("lists are bounded, and say how many there are", () => {
   const clients = Array.from(
     { length: MOST_CLIENTS + 5 },

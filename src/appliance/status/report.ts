@@ -84,6 +84,8 @@ export interface StatusReport {
 export const MOST_CLIENTS = 1024;
 const MOST_LEASES = 1024;
 const MOST_LINES = 100;
+/** There is a good configuration, and nothing that runs by it. */
+const BETWEEN = "an internal error has ended it, and another one begins in a few seconds; the log says more";
 
 export interface ReportSources {
   readonly path: RouterPath;
@@ -121,10 +123,10 @@ export function reportOf(now: number, sources: ReportSources): StatusReport {
     hostname,
     time: time(now),
     role,
-    state: end?.state ?? "unconfigured",
+    state: end?.state ?? (role === null ? "unconfigured" : "stopped"),
     up: end?.isUp ?? false,
     since: end?.since === undefined ? null : time(end.since),
-    reason: (end === undefined ? problems[0] : end.reason) ?? null,
+    reason: (end === undefined ? (role === null ? problems[0] : BETWEEN) : end.reason) ?? null,
     openUrl: end?.loginPage ?? null,
     tunnel: end === undefined ? null : tunnelOf(end),
     clients: all.slice(0, MOST_CLIENTS).map((client) => clientOf(client, time)),
