@@ -239,7 +239,7 @@ describe("commands", () => {
     const users = new Map([["eve", "$hash"]]);
     const server = commands!;
     for (const change of [
-      () => site.take({ commands: false, users: undefined }),
+      () => site.take({ commands: false, users }),
       () => site.take({ commands: true, users: new Map() }),
       () => site.take({ commands: true, users: new Map([["eve", "$other"]]) }),
       () => (commands = { ...server }),
