@@ -18,11 +18,22 @@ function parsed({ out }: { readonly out: string }): { readonly status: number; r
   return { status: Number(out.slice(at + 1)), body: out.slice(0, at) };
 }
 
+/** Asks again while it is told that it has asked too often (429). */
+async function patiently(ask: () => Promise<{ readonly out: string }>): Promise<ReturnType<typeof parsed>> {
+  let answer = parsed(await ask());
+  const isTaken = async (): Promise<boolean> => {
+    if (answer.status === 429) answer = parsed(await ask());
+    return answer.status !== 429;
+  };
+  await until(isTaken, PATIENCE, 300);
+  return answer;
+}
+
 describe.skipIf(NO_WORLD || REFERENCE)("the status page of a client", () => {
   let world: World;
   let subject: Subject;
-  const curl = async (path: string, ...more: string[]) =>
-    parsed(await world.in("lan", [...CURL, ...more, path.includes("://") ? path : `http://${GATEWAY}${path}`]));
+  const curl = (path: string, ...more: string[]) =>
+    patiently(() => world.in("lan", [...CURL, ...more, path.includes("://") ? path : `http://${GATEWAY}${path}`]));
   const json = async (): Promise<StatusReport> => JSON.parse((await curl("/status.json")).body);
 
   beforeAll(async () => {
@@ -95,7 +106,7 @@ describe.skipIf(NO_WORLD || REFERENCE)("the status page of a client", () => {
 describe.skipIf(NO_WORLD)("the status page of a server", () => {
   let world: ServedWorld;
   const curl = async (path: string, ...more: string[]) =>
-    parsed(await world.in("lan", [...CURL, ...more, `http://${LAN_GATEWAY}${path}`]));
+    patiently(() => world.in("lan", [...CURL, ...more, `http://${LAN_GATEWAY}${path}`]));
   const json = async (): Promise<StatusReport> => JSON.parse((await curl("/status.json")).body);
   const command = (form: string, ...more: string[]) =>
     curl("/commands", "-H", "Morgana-Command: 1", ...more, "-d", form);

@@ -95,7 +95,7 @@ describe.skipIf(NO_WORLD)("tunnels of two ends, and of frames", () => {
       far(theirs);
       const own = ["dev tun", ...TLS, ...AS_SERVER, "ifconfig 10.9.0.2 10.9.0.1"];
       const client = await clientUp(world, write("own.conf", own));
-      for (let i = 0; i < 9; i++) {
+      for (let i = 0; i < 2; i++) {
         const from = client.log().length;
         await world.stop("far");
         expect(await client.says(/ tunnel\.down /, PATIENCE, from)).toBeDefined();
@@ -215,11 +215,11 @@ describe.skipIf(NO_WORLD)("tunnels of two ends, and of frames", () => {
   );
 
   test(
-    "a profile that says nothing of an address waits for one on tun",
+    "a profile for tun that says nothing of an address is told so",
     async () => {
       const client = startClient(world, write("own.conf", ["dev tun", ...STATIC, ...GOES]));
-      expect(await client.ended(PATIENCE)).toBe(1);
-      expect(client.log()).toContain("there is no ifconfig");
+      const said = await client.says(/ link\.failed .*no tunnel address: .*the profile has none/, PATIENCE);
+      expect(said).toBeDefined();
     },
     LONG,
   );

@@ -184,6 +184,7 @@ describe.skipIf(NO_WORLD)("files of the server on the kernel", () => {
       } finally {
         await world.stop("server");
         await world.sh("net", "ip link del tun9");
+        for (const name of ["server.key", "static.key"]) chmodSync(path(name), 0o600);
       }
     },
     LONG,

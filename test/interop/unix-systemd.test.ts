@@ -185,7 +185,9 @@ describe.skipIf(NO_WORLD || noSystemd() !== undefined)("a machine of systemd", (
       expect(await until(saysSo, PATIENCE, 200)).toBeDefined();
       await host.put("/etc/morgana/office.conf", conf);
       expect((await world.in("net", ["ping", "-n", "-c", "2", "-i", "0.2", "10.9.0.1"])).out).toContain("2 received");
-      const keys = "cat /var/lib/morgana/office/server-keys.json";
+      // They are written beside the loop, soon after the start.
+      const file = "/var/lib/morgana/office/server-keys.json";
+      const keys = `until test -e ${file}; do sleep 0.1; done; cat ${file}`;
       const kept = await host.sh(keys);
       await host.sh(`systemctl restart ${SERVING}`);
       expect(await host.sh(keys)).toBe(kept);
