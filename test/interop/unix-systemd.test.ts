@@ -186,8 +186,8 @@ describe.skipIf(NO_WORLD || noSystemd() !== undefined)("a machine of systemd", (
       await host.put("/etc/morgana/office.conf", conf);
       expect((await world.in("net", ["ping", "-n", "-c", "2", "-i", "0.2", "10.9.0.1"])).out).toContain("2 received");
       // They are written beside the loop, soon after the start.
-      const file = "/var/lib/morgana/office/server-keys.json";
-      const keys = `until test -e ${file}; do sleep 0.1; done; cat ${file}`;
+      const written = "/var/lib/morgana/office/server-keys.json";
+      const keys = `until test -e ${written}; do sleep 0.1; done; cat ${written}`;
       const kept = await host.sh(keys);
       await host.sh(`systemctl restart ${SERVING}`);
       expect(await host.sh(keys)).toBe(kept);
