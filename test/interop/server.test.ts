@@ -194,7 +194,7 @@ describe.skipIf(NO_WORLD)("a server", () => {
     world.configure([...lines, 'push "route 10.99.0.0 255.255.0.0"'], { files });
     const mark = world.daemon("server").log().length;
     world.daemon("server").signal("SIGUSR1");
-    await world.says(/reconnect/, mark);
+    await world.says(/ reload /, mark);
     world.client("b");
     expect(await world.says(/peer\.refused/, mark)).toContain("is revoked");
     await world.join("c");
