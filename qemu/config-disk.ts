@@ -20,7 +20,8 @@ export function makeConfigDisk(content: string, image: string, format: DiskForma
   const paths = folder ? names.map((name) => join(content, name)) : names;
   switch (format) {
     case "iso":
-      tool(["xorriso", "-as", "mkisofs", "-quiet", "-V", label, "-J", "-R", "-o", image, ...paths]);
+      // Of a folder it takes what is in it: given one by one, folders in it would be emptied into the top.
+      tool(["xorriso", "-as", "mkisofs", "-quiet", "-V", label, "-J", "-R", "-o", image, content]);
       return;
     case "fat":
       grow(image, 8 * MIB);
