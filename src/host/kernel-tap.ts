@@ -3,10 +3,8 @@
  * peers on the other, of which a client has one. The device has addresses and routes as any other of the host's, or is a port of a
  * bridge of the kernel.
  */
-import { Batch, MAX_PIECES } from "../lib/batch.ts";
+import { Batch } from "../lib/batch.ts";
 import { Counters } from "../lib/counters.ts";
-import type { Outlet } from "../lib/outlet.ts";
-import { Arena } from "../lib/slab.ts";
 import { Bridge } from "../netstack/link/bridge.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { TUN_DEVICE_SLOTS, type TunDevice } from "../platform/dev/tun.ts";
@@ -14,16 +12,15 @@ import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ServedClient, ServedTunnel, ServerSide } from "../tunnel/server-side.ts";
 import type { OpenTunnel, TunnelSide } from "../tunnel/side.ts";
 import type { TunNetworkPort } from "./kernel-tun.ts";
+import { HOST_OUTLETS_BYTES, HostOutlets } from "./outlets.ts";
 import type { HostTunnel } from "./tun-network.ts";
 
-const ARENA_BYTES = 2 << 20;
-const ROWS = 1024;
 /** A server numbers its clients below this. */
 const MAX_PEERS = 65_536;
 /** The only peer of a client. */
 const SERVER = 0;
 
-export const KERNEL_TAP_BYTES = ARENA_BYTES + 64;
+export const KERNEL_TAP_BYTES = HOST_OUTLETS_BYTES;
 
 type Device = Pick<TunDevice, "receive" | "send" | "drained">;
 /** Seals frames and sends them. */
@@ -38,32 +35,17 @@ class TapPath {
   readonly raw: { readonly drops: Bridge["drops"] };
   readonly #device: Device;
   readonly #frames = new Batch(TUN_DEVICE_SLOTS);
-  readonly #toTunnel: Outlet;
-  readonly #toDevice: Outlet;
-  readonly #run = new Batch(ROWS);
+  readonly #outlets: HostOutlets;
   readonly #carriers = new Map<number, Carrier>();
   #now = 0;
 
   constructor(device: Device, memory: NativeMemory, maxPeers: number) {
     this.#device = device;
-    const piece = memory.take(ARENA_BYTES, 64);
-    this.#toTunnel = {
-      batch: new Batch(ROWS),
-      arena: new Arena(memory, piece.at, piece.at + piece.length),
-      flush: () => this.#sendThroughTunnel(),
-    };
-    const batch = new Batch(ROWS + MAX_PIECES);
-    this.#toDevice = {
-      batch,
-      // Nothing is made there.
-      arena: new Arena(memory, piece.at, piece.at),
-      flush: () => {
-        device.send(batch);
-        batch.clear();
-      },
-    };
-    const outlets = { lan: this.#toDevice, tunnel: this.#toTunnel };
-    this.bridge = new Bridge({ slab: memory, ...outlets, random: systemRandom, maxPeers });
+    this.#outlets = new HostOutlets(device, memory, (rows) => {
+      this.drops.values[0]! += this.#outlets.sendByPeer(this.#now, rows, this.#carriers);
+    });
+    const { toDevice: lan, toTunnel: tunnel } = this.#outlets;
+    this.bridge = new Bridge({ slab: memory, lan, tunnel, random: systemRandom, maxPeers });
     this.raw = { drops: this.bridge.drops };
   }
 
@@ -86,8 +68,8 @@ class TapPath {
   deliver(now: number, rows: Batch): void {
     this.#now = now;
     this.bridge.fromPeers(now, rows);
-    this.#toDevice.flush();
-    this.#toTunnel.flush();
+    this.#outlets.toDevice.flush();
+    this.#outlets.toTunnel.flush();
   }
 
   receive(now: number, budget: number): number {
@@ -96,33 +78,12 @@ class TapPath {
     if (work === 0) return 0;
     this.#now = now;
     this.bridge.fromLan(now, frames);
-    this.#toTunnel.flush();
+    this.#outlets.toTunnel.flush();
     return work;
   }
 
   discard(): void {
-    for (const { batch, arena } of [this.#toTunnel, this.#toDevice]) {
-      batch.clear();
-      arena.reset();
-    }
-  }
-
-  /** Rows of one peer that follow each other go together, so that they leave as one. */
-  #sendThroughTunnel(): void {
-    const { batch, arena } = this.#toTunnel;
-    const run = this.#run;
-    for (let first = 0; first < batch.count; ) {
-      const peer = batch.peer[first]!;
-      run.clear();
-      let end = first;
-      for (; end < batch.count && batch.peer[end] === peer; end++) run.push(batch.at[end]!, batch.len[end]!);
-      const carrier = this.#carriers.get(peer);
-      if (carrier === undefined) this.drops.values[0]! += end - first;
-      else carrier.send(this.#now, run);
-      first = end;
-    }
-    batch.clear();
-    arena.reset();
+    this.#outlets.discard();
   }
 }
 

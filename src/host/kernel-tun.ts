@@ -1,20 +1,16 @@
 /** A tun device of the kernel as the plain side of a tunnel. */
-import { Batch, MAX_PIECES } from "../lib/batch.ts";
+import { Batch } from "../lib/batch.ts";
 import { Counters } from "../lib/counters.ts";
-import type { Outlet } from "../lib/outlet.ts";
-import { Arena } from "../lib/slab.ts";
 import { RawIp } from "../netstack/offload/raw-ip.ts";
 import { TUN_DEVICE_SLOTS, type TunDevice } from "../platform/dev/tun.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { OpenTunnel, TunnelSide } from "../tunnel/side.ts";
+import { HOST_OUTLETS_BYTES, HostOutlets } from "./outlets.ts";
 
 /** Index into `drops`. */
 const TUNNEL_CLOSED = 0;
-/** A super-frame of 64 KiB becomes at most about 50 packets of an ordinary MTU; several fit before a flush. */
-const ARENA_BYTES = 2 << 20;
-const ROWS = 1024;
 
-export const KERNEL_TUN_BYTES = ARENA_BYTES + 64;
+export const KERNEL_TUN_BYTES = HOST_OUTLETS_BYTES;
 
 /** The kernel's network as the tunnel needs it (tun-network.ts). */
 export interface TunNetworkPort {
@@ -48,8 +44,7 @@ export class KernelTun implements TunnelSide {
   readonly raw: RawIp;
   readonly #options: KernelTunOptions;
   readonly #packets = new Batch(TUN_DEVICE_SLOTS);
-  readonly #toTunnel: Outlet;
-  readonly #toDevice: Outlet;
+  readonly #outlets: HostOutlets;
   #tunnel: OpenTunnel | undefined;
   #isWatched = true;
   #now = 0;
@@ -57,23 +52,8 @@ export class KernelTun implements TunnelSide {
   constructor(options: KernelTunOptions) {
     this.#options = options;
     const { memory, device } = options;
-    const piece = memory.take(ARENA_BYTES, 64);
-    this.#toTunnel = {
-      batch: new Batch(ROWS),
-      arena: new Arena(memory, piece.at, piece.at + piece.length),
-      flush: () => this.#sendThroughTunnel(),
-    };
-    const toDevice = {
-      batch: new Batch(ROWS + MAX_PIECES),
-      // Nothing is made there.
-      arena: new Arena(memory, piece.at, piece.at),
-      flush: () => {
-        device.send(toDevice.batch);
-        toDevice.batch.clear();
-      },
-    };
-    this.#toDevice = toDevice;
-    this.raw = new RawIp(memory, this.#toTunnel, toDevice);
+    this.#outlets = new HostOutlets(device, memory, (rows) => this.#tunnel?.send(this.#now, rows));
+    this.raw = new RawIp(memory, this.#outlets.toTunnel, this.#outlets.toDevice);
   }
 
   up(now: number, tunnel: OpenTunnel): string | undefined {
@@ -97,7 +77,7 @@ export class KernelTun implements TunnelSide {
 
   deliver(_now: number, rows: Batch): void {
     this.raw.outOfTunnel(rows);
-    this.#toDevice.flush();
+    this.#outlets.toDevice.flush();
   }
 
   /** Sends what the kernel has for the tunnel, about `budget` packets of it at most. @returns how many there were */
@@ -110,7 +90,7 @@ export class KernelTun implements TunnelSide {
     else {
       this.#now = now;
       this.raw.intoTunnel(packets);
-      this.#toTunnel.flush();
+      this.#outlets.toTunnel.flush();
     }
     return work;
   }
@@ -130,16 +110,6 @@ export class KernelTun implements TunnelSide {
 
   /** Drops what waits: after an error in mid-turn nobody knows whose bytes it points to. */
   discard(): void {
-    for (const { batch, arena } of [this.#toTunnel, this.#toDevice]) {
-      batch.clear();
-      arena.reset();
-    }
-  }
-
-  #sendThroughTunnel(): void {
-    const { batch, arena } = this.#toTunnel;
-    if (batch.count > 0) this.#tunnel?.send(this.#now, batch);
-    batch.clear();
-    arena.reset();
+    this.#outlets.discard();
   }
 }

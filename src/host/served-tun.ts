@@ -1,23 +1,22 @@
 /** A tun device of the kernel as the plain side of a server: which client a packet is for, and whether it may be from whom it says. */
 import { Batch } from "../lib/batch.ts";
 import { Counters } from "../lib/counters.ts";
-import type { Outlet } from "../lib/outlet.ts";
-import { Arena } from "../lib/slab.ts";
+import type { Arena } from "../lib/slab.ts";
 import { RawIp } from "../netstack/offload/raw-ip.ts";
 import { TUN_DEVICE_SLOTS, type TunDevice } from "../platform/dev/tun.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { ServedClient, ServedTunnel, ServerSide } from "../tunnel/server-side.ts";
+import { arenaOf, HOST_OUTLETS_BYTES, HostOutlets } from "./outlets.ts";
 import { PeerTable } from "./peer-table.ts";
 import type { HostTunnel } from "./tun-network.ts";
 
 /** Index into `drops`. */
 const D = { noClient: 0, foreign: 1, malformed: 2 } as const;
-const ARENA_BYTES = 2 << 20;
 const ROWS = 1024;
 const IPV4_LEAST = 20;
 const IPV6_LEAST = 40;
 
-export const SERVED_TUN_BYTES = 2 * ARENA_BYTES + 128;
+export const SERVED_TUN_BYTES = 2 * HOST_OUTLETS_BYTES;
 
 export interface ServedTunOptions {
   readonly device: Pick<TunDevice, "receive" | "send">;
@@ -32,13 +31,11 @@ export class ServedTun implements ServerSide {
   readonly #options: ServedTunOptions;
   readonly #view: DataView;
   readonly #packets = new Batch(TUN_DEVICE_SLOTS);
-  readonly #toTunnel: Outlet;
-  readonly #toDevice: Outlet;
+  readonly #outlets: HostOutlets;
   /** Copies of what goes from client to client. */
   readonly #copies: Arena;
   readonly #between = new Batch(ROWS);
   readonly #toHost = new Batch(ROWS);
-  readonly #run = new Batch(ROWS);
   readonly #peers = new PeerTable();
   readonly #clients = new Map<number, ServedClient>();
   #clientToClient = false;
@@ -48,22 +45,9 @@ export class ServedTun implements ServerSide {
     this.#options = options;
     const { memory, device } = options;
     this.#view = memory.view;
-    const arena = (): Arena => {
-      const piece = memory.take(ARENA_BYTES, 64);
-      return new Arena(memory, piece.at, piece.at + piece.length);
-    };
-    this.#toTunnel = { batch: new Batch(ROWS), arena: arena(), flush: () => this.#sendToClients() };
-    this.#copies = arena();
-    const batch = new Batch(ROWS);
-    this.#toDevice = {
-      batch,
-      arena: this.#copies,
-      flush: () => {
-        device.send(batch);
-        batch.clear();
-      },
-    };
-    this.raw = new RawIp(memory, this.#toTunnel, this.#toDevice);
+    this.#outlets = new HostOutlets(device, memory, (rows) => this.#sendToClients(rows));
+    this.#copies = arenaOf(memory);
+    this.raw = new RawIp(memory, this.#outlets.toTunnel, this.#outlets.toDevice);
   }
 
   open(_now: number, { address, address6, mtu, routes, clientToClient }: ServedTunnel): string | undefined {
@@ -106,11 +90,11 @@ export class ServedTun implements ServerSide {
     this.#copies.reset();
     for (let row = 0; row < rows.count; row++) this.#sort(rows, row);
     this.raw.outOfTunnel(toHost);
-    this.#toDevice.flush();
+    this.#outlets.toDevice.flush();
     if (between.count === 0) return;
     this.#now = now;
     this.raw.intoTunnel(between);
-    this.#toTunnel.flush();
+    this.#outlets.toTunnel.flush();
   }
 
   /** Sends what the kernel has for clients, about `budget` packets of it at most. @returns how many there were */
@@ -120,15 +104,13 @@ export class ServedTun implements ServerSide {
     if (work === 0) return 0;
     this.#now = now;
     this.raw.intoTunnel(packets);
-    this.#toTunnel.flush();
+    this.#outlets.toTunnel.flush();
     return work;
   }
 
   /** Drops what waits: after an error in mid-turn nobody knows whose bytes it points to. */
   discard(): void {
-    this.#toTunnel.batch.clear();
-    this.#toTunnel.arena.reset();
-    this.#toDevice.batch.clear();
+    this.#outlets.discard();
   }
 
   /** A client's packet goes to the kernel, or to another client; one from an address that is not its own goes nowhere. */
@@ -155,28 +137,14 @@ export class ServedTun implements ServerSide {
     }
   }
 
-  /** Rows of one client that follow each other go together, so that they leave as one. */
-  #sendToClients(): void {
-    const { batch, arena } = this.#toTunnel;
+  #sendToClients(rows: Batch): void {
     const view = this.#view;
-    for (let row = 0; row < batch.count; row++) {
-      const at = batch.at[row]!;
+    for (let row = 0; row < rows.count; row++) {
+      const at = rows.at[row]!;
       const isV6 = view.getUint8(at) >> 4 === 6;
-      batch.peer[row] = this.#peers.find(view, at + (isV6 ? 24 : 16), isV6);
+      rows.peer[row] = this.#peers.find(view, at + (isV6 ? 24 : 16), isV6);
     }
-    const run = this.#run;
-    for (let first = 0; first < batch.count; ) {
-      const peer = batch.peer[first]!;
-      run.clear();
-      let end = first;
-      for (; end < batch.count && batch.peer[end] === peer; end++) run.push(batch.at[end]!, batch.len[end]!);
-      const client = this.#clients.get(peer);
-      if (client === undefined) this.drops.values[D.noClient]! += end - first;
-      else client.send(this.#now, run);
-      first = end;
-    }
-    batch.clear();
-    arena.reset();
+    this.drops.values[D.noClient]! += this.#outlets.sendByPeer(this.#now, rows, this.#clients);
   }
 
   /** One size for all, the least: a SYN is looked at before it is known whose it is. */

@@ -74,6 +74,19 @@ export class Batch {
     return i;
   }
 
+  /** Adds the rows [from, end) of another batch as plain rows, for which there is room. */
+  pushPlain({ at, len }: Batch, from: number, end: number): void {
+    for (let i = from; i < end; i++) this.push(at[i]!, len[i]!);
+  }
+
+  /** The end of the rows from `first` on that are of one peer. */
+  peerEnd(first: number): number {
+    const peer = this.peer[first];
+    let end = first + 1;
+    while (end < this.count && this.peer[end] === peer) end++;
+    return end;
+  }
+
   clear(): void {
     this.count = 0;
     this.generation++;

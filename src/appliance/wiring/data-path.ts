@@ -240,8 +240,7 @@ export abstract class DataPath {
     const { mark } = this.sessionScratch;
     for (let from = 0; from < batch.count; ) {
       const peer = batch.peer[from]!;
-      let end = from + 1;
-      while (end < batch.count && batch.peer[end] === peer) end++;
+      const end = batch.peerEnd(from);
       this.#sendToPeer(peer, end - from === batch.count ? batch : this.#rows(batch, from, end));
       from = end;
       if (this.sessionScratch.room < SESSION_SCRATCH / 2) this.#flushSealed(mark);
@@ -271,7 +270,7 @@ export abstract class DataPath {
   #rows(batch: Batch, from: number, end: number): Batch {
     const run = this.#run;
     run.clear();
-    for (let i = from; i < end; i++) run.push(batch.at[i]!, batch.len[i]!);
+    run.pushPlain(batch, from, end);
     return run;
   }
 }
