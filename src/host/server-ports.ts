@@ -13,6 +13,7 @@ import type { Poller } from "../platform/sys/poller.ts";
 import { close } from "../platform/sys/syscalls.ts";
 import type { ListenConfig } from "../protocol/config/server-types.ts";
 import { StreamRows } from "../protocol/stream.ts";
+import { UDP_OVERHEAD } from "../tunnel/link.ts";
 import type {
   DatagramPort,
   ListenPorts,
@@ -22,7 +23,6 @@ import type {
   StreamReceiver,
 } from "../tunnel/listen.ts";
 import { KERNEL_TCP_OVERHEAD, KernelPacketStream } from "./packet-stream.ts";
-import { KERNEL_UDP_OVERHEAD } from "./udp-link.ts";
 
 /** Places that are listened on, and connections that are open, at most: the memory of each is set aside. */
 const MAX_UDP = 8;
@@ -320,7 +320,7 @@ class KernelUdpPort implements DatagramPort {
   peer(endpoint: Endpoint): PeerLink {
     return {
       isStream: false,
-      overhead: endpoint.address.isIpv4 ? KERNEL_UDP_OVERHEAD.ipv4 : KERNEL_UDP_OVERHEAD.ipv6,
+      overhead: endpoint.address.isIpv4 ? UDP_OVERHEAD.ipv4 : UDP_OVERHEAD.ipv6,
       mtu: MTU,
       endpoint,
       admit: (rows) => rows.count,

@@ -10,12 +10,8 @@ import { ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH } from "../platform/s
 import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
 import { close } from "../platform/sys/syscalls.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
-import type { Link, LinkReceiver, LinkRequest } from "../tunnel/link.ts";
+import { LEAST_MTU, type Link, type LinkReceiver, type LinkRequest, UDP_OVERHEAD } from "../tunnel/link.ts";
 
-/** IP and UDP in front of every packet. */
-export const KERNEL_UDP_OVERHEAD = { ipv4: 28, ipv6: 48 };
-/** What routers say is not believed below that: 576 is what every host takes (RFC 791 3.1), 1280 what every link does (RFC 8200 5). */
-const LEAST_MTU = { ipv4: 576, ipv6: 1280 };
 const ROWS = 1024;
 /** The longest control packet, and some. */
 const PACKET_BYTES = 4096;
@@ -67,7 +63,7 @@ export class KernelUdpLink implements Link {
   constructor(options: UdpLinkOptions) {
     this.#options = options;
     const { request, memory, datagrams } = options;
-    this.overhead = request.remote.address.isIpv4 ? KERNEL_UDP_OVERHEAD.ipv4 : KERNEL_UDP_OVERHEAD.ipv6;
+    this.overhead = request.remote.address.isIpv4 ? UDP_OVERHEAD.ipv4 : UDP_OVERHEAD.ipv6;
     this.#packet = memory.at;
     this.#names = [memory.at + PACKET_BYTES, memory.at + PACKET_BYTES + SOCKADDR_BYTES + 4];
     this.#endpoints = [request.remote, undefined];

@@ -11,6 +11,11 @@ import type { Sightings } from "../protocol/session/sightings.ts";
 import type { LinkFacts } from "../protocol/session/start.ts";
 import type { ProxyDialogue } from "./proxy/dialogue.ts";
 
+/** Bytes of IP and UDP in front of every datagram. */
+export const UDP_OVERHEAD = { ipv4: 28, ipv6: 48 };
+/** What routers say is not believed below that: 576 is what every host takes (RFC 791 3.1), 1280 what every link does (RFC 8200 5). */
+export const LEAST_MTU = { ipv4: 576, ipv6: 1280 };
+
 export interface Link extends LinkFacts {
   /** The largest packet that the network below takes, its own headers included; Infinity: it has no such bound. */
   readonly mtu: number;

@@ -10,9 +10,9 @@ import type { EthernetInterface } from "../../netstack/interface.ts";
 import { MAX_ADDRESSES } from "../../netstack/ip6/addressing.ts";
 import type { OpenSink, UdpError, UdpSocket } from "../../netstack/socket/udp-socket.ts";
 import type { ListenConfig } from "../../protocol/config/server-types.ts";
+import { LEAST_MTU, UDP_OVERHEAD } from "../../tunnel/link.ts";
 import type { DatagramPort, ListenReceiver, OpenPort, PeerLink, Sources } from "../../tunnel/listen.ts";
 import { type Listening, takes } from "./listening.ts";
-import { LEAST_MTU, UDP_OVERHEAD } from "./udp-link.ts";
 
 /** Datagrams to one address that are handed over at once; a turn has no more. */
 const ROWS = 1024;

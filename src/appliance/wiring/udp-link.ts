@@ -8,12 +8,8 @@ import type { DatagramSink, UdpError, UdpSocket } from "../../netstack/socket/ud
 import { ICMP_UNREACHABLE } from "../../netstack/wire/icmpv4.ts";
 import { ICMPV6_UNREACHABLE } from "../../netstack/wire/icmpv6.ts";
 import type { Sightings } from "../../protocol/session/sightings.ts";
-import type { Link, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
+import { LEAST_MTU, type Link, type LinkReceiver, type LinkRequest, UDP_OVERHEAD } from "../../tunnel/link.ts";
 
-/** IP and UDP in front of every packet. */
-export const UDP_OVERHEAD = { ipv4: 28, ipv6: 48 };
-/** What routers say is not believed below that: 576 is what every host takes (RFC 791 3.1), 1280 what every link does (RFC 8200 5). */
-export const LEAST_MTU = { ipv4: 576, ipv6: 1280 };
 /** Datagrams that are handed over at once. */
 const ROWS = 1024;
 /** With float: datagrams from elsewhere than the peer in one turn, whose keys have to be tried. */
