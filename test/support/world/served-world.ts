@@ -8,15 +8,16 @@
  *
  * Everything ends with `close()`, or with the process.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { addNamespace, inside, removeNamespace, removeStale } from "./namespaces.ts";
+import { Hosts } from "./hosts.ts";
+import { removeStale } from "./namespaces.ts";
 import { OPENVPN } from "./openvpn-binary.ts";
 import { answered } from "./ping.ts";
 import { makeServerPki } from "./pki.ts";
 import { missingTools } from "./privilege.ts";
-import { Daemon, must, PATIENCE, type Result, run, until } from "./process.ts";
+import { type Daemon, PATIENCE, until } from "./process.ts";
 import { morgana } from "./router.ts";
 
 export const WAN = "203.0.113.2";
@@ -67,18 +68,12 @@ export type RouterProgram = Pick<Daemon, "log" | "stop" | "alive"> & {
   says(pattern: RegExp, seconds: number): Promise<unknown>;
 };
 
-export class ServedWorld {
-  readonly dir: string;
-  readonly #prefix: string;
-  readonly #daemons = new Map<string, Daemon>();
-  readonly #namespaces = new Set<Part>();
-  #serial = 0;
+export class ServedWorld extends Hosts<Part> {
   #config = "";
   #adopted: RouterProgram | undefined;
 
   private constructor(dir: string, prefix: string) {
-    this.dir = dir;
-    this.#prefix = prefix;
+    super(dir, prefix);
   }
 
   /** @param more names that have a certificate too, client-NAME */
@@ -96,36 +91,8 @@ export class ServedWorld {
     return world;
   }
 
-  async close(): Promise<void> {
-    for (const name of [...this.#daemons.keys()].reverse()) await this.stop(name);
-    for (const part of [...this.#namespaces]) removeNamespace(this.ns(part));
-    this.#namespaces.clear();
-    rmSync(this.dir, { recursive: true, force: true });
-  }
-
-  ns(part: Part): string {
-    return this.#prefix + part;
-  }
-
-  in(part: Part, argv: readonly string[], seconds = 30): Promise<Result> {
-    return run(inside(this.ns(part), argv), seconds);
-  }
-
-  sh(part: Part, script: string): Promise<string> {
-    return must(inside(this.ns(part), ["sh", "-ec", script]));
-  }
-
   start(name: string, part: Part, argv: readonly string[], cwd = this.dir): Daemon {
-    const log = join(this.dir, `${name}-${++this.#serial}.log`);
-    const daemon = new Daemon(name, inside(this.ns(part), argv), log, { cwd });
-    this.#daemons.set(name, daemon);
-    return daemon;
-  }
-
-  async stop(name: string, signal: NodeJS.Signals = "SIGTERM"): Promise<number | undefined> {
-    const daemon = this.#daemons.get(name);
-    this.#daemons.delete(name);
-    return daemon?.stop(signal);
+    return this.launch(name, part, argv, { cwd });
   }
 
   // --- the server ---
@@ -140,7 +107,7 @@ export class ServedWorld {
 
   /** Another folder laid out like a config disk, which is the server's from now on. */
   newConfig(lines: readonly string[] = [], options: ServeOptions = {}): string {
-    this.#config = join(this.dir, `config-${++this.#serial}`);
+    this.#config = join(this.dir, `config-${this.next()}`);
     mkdirSync(this.#config);
     this.configure(lines, options);
     return this.#config;
@@ -239,12 +206,6 @@ export class ServedWorld {
     return (this.#adopted ?? this.daemon("server")).log();
   }
 
-  daemon(name: string): Daemon {
-    const daemon = this.#daemons.get(name);
-    if (daemon === undefined) throw new Error(`${name} is not running`);
-    return daemon;
-  }
-
   /** The client's address in the tunnel. */
   async address(name: Client, family: 4 | 6 = 4): Promise<string> {
     const { out } = await this.in(name, ["ip", "-o", `-${family}`, "addr", "show", "dev", "tun0", "scope", "global"]);
@@ -296,37 +257,20 @@ export class ServedWorld {
     writeFileSync(join(this.dir, "right.txt"), `${USER}\n${PASSWORD}\n`, { mode: 0o600 });
     writeFileSync(join(this.dir, "wrong.txt"), `${USER}\nbattery staple\n`, { mode: 0o600 });
     for (const part of PARTS) {
-      this.#namespaces.add(part);
-      await addNamespace(this.ns(part));
+      await this.addPart(part);
       // The server's kernel has no address; the others are hosts of both families that wait for nothing.
       const ipv6 =
         "for i in all default; do cd /proc/sys/net/ipv6/conf/$i; echo 0 > disable_ipv6; echo 0 > accept_dad; echo 0 > accept_ra; done";
       if (part !== "rt") await this.sh(part, ipv6);
     }
-    const veth = (a: string, aPart: Part, b: string, bPart: Part): Promise<string> =>
-      must([
-        "ip",
-        "link",
-        "add",
-        a,
-        "netns",
-        this.ns(aPart),
-        "type",
-        "veth",
-        "peer",
-        "name",
-        b,
-        "netns",
-        this.ns(bPart),
-      ]);
     await this.sh(
       "net",
       "ip link add w1 type bridge mcast_snooping 0; ip link set w1 up; echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding",
     );
-    await veth("w0", "rt", "toserver", "net");
-    await veth("l0", "lan", "l1", "rt");
-    await veth("i0", "net", "i1", "web");
-    for (const name of CLIENTS) await veth("e0", name, `to${name}`, "net");
+    await this.cable("w0", "rt", "toserver", "net");
+    await this.cable("l0", "lan", "l1", "rt");
+    await this.cable("i0", "net", "i1", "web");
+    for (const name of CLIENTS) await this.cable("e0", name, `to${name}`, "net");
     for (const port of ["toserver", ...CLIENTS.map((name) => `to${name}`)])
       await this.sh("net", `ip link set ${port} up master w1`);
     await this.sh("rt", "ip link set w0 up; ip link set l1 up");

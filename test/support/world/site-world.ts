@@ -7,14 +7,15 @@
  *
  * Everything ends with `close()`, or with the process.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { captureCommand } from "./capture.ts";
-import { addNamespace, inside, removeNamespace, removeStale } from "./namespaces.ts";
+import { Hosts } from "./hosts.ts";
+import { removeStale } from "./namespaces.ts";
 import { answered } from "./ping.ts";
 import { missingTools } from "./privilege.ts";
-import { Daemon, must, PATIENCE, type Result, run, until } from "./process.ts";
+import { type Daemon, must, PATIENCE, until } from "./process.ts";
 import { morgana } from "./router.ts";
 import { follow, readRecipe } from "./site-recipe.ts";
 
@@ -44,15 +45,9 @@ export interface WanCount {
   readonly other: readonly string[];
 }
 
-export class SiteWorld {
-  readonly dir: string;
-  readonly #prefix = `mg${process.pid}-t`;
-  readonly #daemons = new Map<string, Daemon>();
-  readonly #namespaces = new Set<Part>();
-  #serial = 0;
-
+export class SiteWorld extends Hosts<Part> {
   private constructor(dir: string) {
-    this.dir = dir;
+    super(dir, `mg${process.pid}-t`);
   }
 
   /** @param compiled the binary makes the keys, in place of the sources */
@@ -72,25 +67,6 @@ export class SiteWorld {
     return world;
   }
 
-  async close(): Promise<void> {
-    for (const name of [...this.#daemons.keys()].reverse()) await this.stop(name);
-    for (const part of [...this.#namespaces]) removeNamespace(this.ns(part));
-    this.#namespaces.clear();
-    rmSync(this.dir, { recursive: true, force: true });
-  }
-
-  ns(part: Part): string {
-    return this.#prefix + part;
-  }
-
-  in(part: Part, argv: readonly string[], seconds = 30): Promise<Result> {
-    return run(inside(this.ns(part), argv), seconds);
-  }
-
-  sh(part: Part, script: string): Promise<string> {
-    return must(inside(this.ns(part), ["sh", "-ec", script]));
-  }
-
   /** The folder of a site's config disk. */
   config(site: Site): string {
     return join(this.dir, site);
@@ -100,12 +76,6 @@ export class SiteWorld {
   start(site: Site, compiled = false): Daemon {
     const argv = [...morgana(compiled), "appliance", "--wan", "w0", "--lan", "l1", "--config", this.config(site)];
     return this.#start(site, site, argv);
-  }
-
-  async stop(name: string, signal: NodeJS.Signals = "SIGTERM"): Promise<number | undefined> {
-    const daemon = this.#daemons.get(name);
-    this.#daemons.delete(name);
-    return daemon?.stop(signal);
   }
 
   /** How many of some pings are answered. */
@@ -175,10 +145,7 @@ export class SiteWorld {
   }
 
   #start(name: string, part: Part, argv: readonly string[]): Daemon {
-    const log = join(this.dir, `${name}-${++this.#serial}.log`);
-    const daemon = new Daemon(name, inside(this.ns(part), argv), log, { cwd: this.dir });
-    this.#daemons.set(name, daemon);
-    return daemon;
+    return this.launch(name, part, argv, { cwd: this.dir });
   }
 
   /** Here nobody gives addresses by DHCP. */
@@ -190,18 +157,11 @@ export class SiteWorld {
   }
 
   async #build(): Promise<void> {
-    for (const part of PARTS) {
-      this.#namespaces.add(part);
-      await addNamespace(this.ns(part));
-    }
-    const cable = (a: string, aPart: Part, b: string, bPart: Part): Promise<string> => {
-      const far = ["type", "veth", "peer", "name", b, "netns", this.ns(bPart)];
-      return must(["ip", "link", "add", a, "netns", this.ns(aPart), ...far]);
-    };
-    await cable("l0", "near", "l1", "office");
-    await cable("w0", "office", TO.office, "net");
-    await cable("w0", "branch", TO.branch, "net");
-    await cable("l0", "far", "l1", "branch");
+    for (const part of PARTS) await this.addPart(part);
+    await this.cable("l0", "near", "l1", "office");
+    await this.cable("w0", "office", TO.office, "net");
+    await this.cable("w0", "branch", TO.branch, "net");
+    await this.cable("l0", "far", "l1", "branch");
     for (const site of ["office", "branch"] as const) {
       await this.sh(site, "ip link set w0 up; ip link set l1 up");
       await this.sh("net", `ip addr add ${NEIGHBOUR[site]}/24 dev ${TO[site]}; ip link set ${TO[site]} up`);

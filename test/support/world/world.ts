@@ -7,19 +7,20 @@
  *
  * Certificates are made when it starts; the programs are the real ones. Everything ends with `close()`, or with the process.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { badLinkCommand, type LinkFaults } from "./bad-link.ts";
 import { Capture, captureCommand, type Expectation, type Tally } from "./capture.ts";
 import type { FloodKind } from "./flood.ts";
-import { addNamespace, inside, removeNamespace, removeStale } from "./namespaces.ts";
+import { Hosts } from "./hosts.ts";
+import { inside, removeStale } from "./namespaces.ts";
 import { OPENVPN } from "./openvpn-binary.ts";
 import { checkedLogins, SERVER_DEFAULTS, type ServerOptions, writeServerConfig } from "./openvpn-server.ts";
 import { answered } from "./ping.ts";
 import { makePki } from "./pki.ts";
 import { missingTools } from "./privilege.ts";
-import { Daemon, must, PATIENCE, type Result, run, until } from "./process.ts";
+import { type Daemon, must, PATIENCE, until } from "./process.ts";
 import { AUTH, type ConfigFiles, type ProfileOptions, profileText, SERVER_NAME, writeConfig } from "./profile.ts";
 
 export const GATEWAY = "192.168.50.1";
@@ -49,19 +50,12 @@ export interface WorldOptions {
 
 let worlds = 0;
 
-export class World {
-  /** For logs, certificates and configurations. */
-  readonly dir: string;
-  private readonly prefix: string;
-  private readonly daemons = new Map<string, Daemon>();
+export class World extends Hosts<Part> {
   private readonly servers = new Map<string, ServerOptions & { address: string }>();
-  private readonly namespaces = new Set<Part>();
   private gatewayMac = "";
-  private serial = 0;
 
   private constructor(dir: string, prefix: string) {
-    this.dir = dir;
-    this.prefix = prefix;
+    super(dir, prefix);
   }
 
   static async create(options: WorldOptions = {}): Promise<World> {
@@ -79,50 +73,10 @@ export class World {
     return world;
   }
 
-  /** Name of a part's namespace. */
-  ns(part: Part): string {
-    return this.prefix + part;
-  }
-
-  /** Runs a program in a namespace to its end. */
-  in(part: Part, argv: readonly string[], seconds = 30): Promise<Result> {
-    return run(inside(this.ns(part), argv), seconds);
-  }
-
-  /** A shell script in a namespace that must succeed. */
-  sh(part: Part, script: string): Promise<string> {
-    return must(inside(this.ns(part), ["sh", "-ec", script]));
-  }
-
   /** Starts a program that stays; an earlier one of that name must have ended. */
   start(name: string, part: Part, argv: readonly string[], options: { cwd?: string } = {}): Daemon {
-    if (this.daemons.get(name)?.alive) throw new Error(`${name} runs already`);
-    const log = join(this.dir, `${name}-${++this.serial}.log`);
-    const daemon = new Daemon(name, inside(this.ns(part), argv), log, options);
-    this.daemons.set(name, daemon);
-    return daemon;
-  }
-
-  /** Exit status of a program that was started, -1 when it had to be killed, undefined when there is none of that name. */
-  async stop(name: string, signal: NodeJS.Signals = "SIGTERM"): Promise<number | undefined> {
-    const daemon = this.daemons.get(name);
-    this.daemons.delete(name);
-    return daemon?.stop(signal);
-  }
-
-  /** A program that was started. */
-  daemon(name: string): Daemon {
-    const daemon = this.daemons.get(name);
-    if (daemon === undefined) throw new Error(`${name} is not running`);
-    return daemon;
-  }
-
-  /** Ends everything and removes the namespaces, and the folder unless it is kept. */
-  async close(keepFolder = false): Promise<void> {
-    for (const name of [...this.daemons.keys()].reverse()) await this.stop(name);
-    for (const part of [...this.namespaces]) removeNamespace(this.ns(part));
-    this.namespaces.clear();
-    if (!keepFolder) rmSync(this.dir, { recursive: true, force: true });
+    if (this.runs(name)) throw new Error(`${name} runs already`);
+    return this.launch(name, part, argv, options);
   }
 
   // --- the VPN servers ---
@@ -154,7 +108,7 @@ export class World {
   /** A folder laid out like a config disk: by default a stock profile, `auth.txt` and `appliance.toml`. */
   config(files: Partial<ConfigFiles> = {}): string {
     const all: ConfigFiles = { profile: this.profile(), auth: AUTH, toml: TOML, ...files };
-    return writeConfig(join(this.dir, `config-${++this.serial}`), all);
+    return writeConfig(join(this.dir, `config-${this.next()}`), all);
   }
 
   // --- what the neighbours see ---
@@ -224,7 +178,7 @@ export class World {
 
   /** Records the WAN from now on. */
   async capture(): Promise<Capture> {
-    const name = `capture-${++this.serial}`;
+    const name = `capture-${this.next()}`;
     const path = join(this.dir, `${name}.pcap`);
     const daemon = this.start(name, "net", captureCommand("w1", path));
     if ((await daemon.says(/listening on/, PATIENCE)) === undefined)
@@ -318,7 +272,7 @@ export class World {
     const ends = side === "lan" ? [LAN_HOST, GATEWAY] : [SERVER, this.wanAddress()];
     const ownMac = await (side === "lan" ? this.mac("lan", "l0") : this.mac("net", "w1"));
     const script = join(import.meta.dir, "flood.ts");
-    const numbers = [seconds, rate, ++this.serial].map(String);
+    const numbers = [seconds, rate, this.next()].map(String);
     const argv = [process.execPath, script, router.device, kind, ...numbers, ownMac, router.mac, ...ends];
     const { code, out } = await this.in("rt", [...argv, "1194", `${router.port}`], seconds + PATIENCE);
     if (code !== 0) throw new Error(`flood: status ${code}: ${out.slice(-500)}`);
@@ -378,36 +332,19 @@ export class World {
     const pki = makePki(this.dir);
     for (const part of PARTS) {
       if (part === "mid" && wan === "cable") continue;
-      this.namespaces.add(part);
-      await addNamespace(this.ns(part));
+      await this.addPart(part);
     }
-    const veth = (a: string, aPart: Part, b: string, bPart: Part): Promise<string> =>
-      must([
-        "ip",
-        "link",
-        "add",
-        a,
-        "netns",
-        this.ns(aPart),
-        "type",
-        "veth",
-        "peer",
-        "name",
-        b,
-        "netns",
-        this.ns(bPart),
-      ]);
-    await veth("l0", "lan", "l1", "rt");
-    if (wan === "cable") await veth("w0", "rt", "w1", "net");
+    await this.cable("l0", "lan", "l1", "rt");
+    if (wan === "cable") await this.cable("w0", "rt", "w1", "net");
     else {
-      await veth("w0", "rt", "m0", "mid");
-      await veth("w1", "net", "m1", "mid");
+      await this.cable("w0", "rt", "m0", "mid");
+      await this.cable("w1", "net", "m1", "mid");
       await this.sh(
         "mid",
         "ip link add mid0 type bridge mcast_snooping 0; ip link set mid0 up; for i in m0 m1; do ip link set $i up master mid0; done",
       );
     }
-    await veth("i0", "net", "i1", "web");
+    await this.cable("i0", "net", "i1", "web");
     await this.sh("lan", `ip addr add ${LAN_HOST}/24 dev l0; ip link set l0 up; ip route add default via ${GATEWAY}`);
     await this.sh("rt", "ip link set l1 up; ip link set w0 up");
     await this.sh(
