@@ -123,7 +123,7 @@ function htmlOf(part: Part): string {
 }
 
 /** Also for values of attributes, which stand in double quotes. */
-export const escapeHtml = (text: string): string => oneLine(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+const escapeHtml = (text: string): string => oneLine(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
 function page(title: string, body: readonly Html[], refresh?: number): string {
   const again = refresh === undefined ? NOTHING : html`<meta http-equiv="refresh" content="${refresh}">`;
