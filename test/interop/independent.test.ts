@@ -7,6 +7,7 @@ import type { CipherName } from "../support/independent/data.ts";
 import { NodePeerTls } from "../support/independent/node-tls.ts";
 import { IndependentServer } from "../support/independent/server.ts";
 import type { Wrap } from "../support/independent/wrap.ts";
+import { authReadBytes } from "../support/openvpn-status.ts";
 import { makeTlsPki, type TlsPki } from "../support/tls-pki.ts";
 
 let pki: TlsPki;
@@ -109,7 +110,7 @@ test.each(CASES)("the real client: $wrap, exporter $ekm, $cipher, peer id $peerI
   writeFileSync(
     join(pki.directory, "client.ovpn"),
     [
-      `client\ndev null\nproto udp\nremote 127.0.0.1 ${socket.port}\nnobind\nauth SHA256\nreneg-sec 0\nhand-window 6\nverb 3\nlog ${log}`,
+      `client\ndev null\nproto udp\nremote 127.0.0.1 ${socket.port}\nnobind\nauth SHA256\nreneg-sec 0\nhand-window 6\nverb 3\nlog ${log}\nstatus ${log}.status 1`,
       "ca ca.crt\ncert client.crt\nkey client.key\nremote-cert-tls server\nifconfig-noexec\nroute-noexec\nconnect-retry-max 1",
       "data-ciphers AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305\nexplicit-exit-notify 1",
       c.wrap === "tls-auth" ? "tls-auth static.key 1" : c.wrap === "tls-crypt" ? "tls-crypt static.key" : "",
@@ -121,10 +122,7 @@ test.each(CASES)("the real client: $wrap, exporter $ekm, $cipher, peer id $peerI
     stderr: "ignore",
   });
   const logged = (): string => readFileSync(log, "utf8");
-  const authenticated = (): number => {
-    child.kill("SIGUSR2");
-    return Number(/.*Auth read bytes,(\d+)/s.exec(logged())?.[1] ?? 0);
-  };
+  const authenticated = (): number => authReadBytes(`${log}.status`);
   try {
     await until("a ping of the client", () => server.pings > 0);
     await until("a data packet that the client opens", () => authenticated() > 0);

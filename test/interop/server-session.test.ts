@@ -7,6 +7,7 @@ import { libsslTls } from "../../src/platform/crypto/tls.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import type { AeadName, TlsParameters, TlsVersion } from "../../src/protocol/ports.ts";
 import { OpenvpnPeer } from "../support/openvpn-peer.ts";
+import { authReadBytes } from "../support/openvpn-status.ts";
 import { makeTlsPki, TLS_DEFAULTS, type TlsPki } from "../support/tls-pki.ts";
 
 const openvpn = process.env["OPENVPN"] ?? "/usr/sbin/openvpn";
@@ -102,7 +103,7 @@ class ServerBed {
     }, 20);
     writeFileSync(join(pki.directory, "login.txt"), "Zoë\npässwörd\n");
     const profile = [
-      `client\ndev null\nproto udp\nremote 127.0.0.1 ${this.#socket.port}\nnobind\nauth SHA256\nhand-window 6\nverb 3\nlog ${this.log}`,
+      `client\ndev null\nproto udp\nremote 127.0.0.1 ${this.#socket.port}\nnobind\nauth SHA256\nhand-window 6\nverb 3\nlog ${this.log}\nstatus ${this.log}.status 1`,
       "ca ca.crt\ncert client.crt\nkey client.key\nremote-cert-tls server\nifconfig-noexec\nroute-noexec\nconnect-retry-max 1",
       "auth-user-pass login.txt\ndata-ciphers AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305\nexplicit-exit-notify 1",
       wrap === "tls-auth" ? "tls-auth static.key 1" : wrap === "tls-crypt" ? "tls-crypt static.key" : "",
@@ -123,8 +124,7 @@ class ServerBed {
 
   /** Bytes of data packets that the client opened. */
   authenticated(): number {
-    this.signal("SIGUSR2");
-    return Number(/.*Auth read bytes,(\d+)/s.exec(this.logged())?.[1] ?? 0);
+    return authReadBytes(`${this.log}.status`);
   }
 
   signal(name: NodeJS.Signals): void {
