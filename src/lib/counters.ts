@@ -23,3 +23,8 @@ export class Counters<Name extends string = string> {
     return out;
   }
 }
+
+/** Adds counts to a sum by name, each name behind `prefix`. */
+export function addCounts(sum: Record<string, number>, counts: Readonly<Record<string, number>>, prefix = ""): void {
+  for (const [name, n] of Object.entries(counts)) sum[prefix + name] = (sum[prefix + name] ?? 0) + n;
+}

@@ -8,6 +8,7 @@
  * It opens the side when a session is up and closes it when the session ends, and puts into words why.
  */
 import { Batch } from "../lib/batch.ts";
+import { addCounts } from "../lib/counters.ts";
 import type { Endpoint } from "../lib/endpoint.ts";
 import type { Log, LogFields } from "../lib/log.ts";
 import type { DialConfig } from "../protocol/config/types.ts";
@@ -177,8 +178,7 @@ export class Dialer {
     const { session } = state.attempt;
     const fields: Record<string, number> = { ...session.counters.snapshot(), ...session.traffic() };
     Object.assign(fields, this.#callers.snapshot());
-    const drops = { ...session.drops.snapshot(), ...state.attempt.link.drops() };
-    for (const [name, count] of Object.entries(drops)) fields[`drop.${name}`] = (fields[`drop.${name}`] ?? 0) + count;
+    for (const drops of [session.drops.snapshot(), state.attempt.link.drops()]) addCounts(fields, drops, "drop.");
     return fields;
   }
 

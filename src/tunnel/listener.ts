@@ -7,6 +7,7 @@
 
 import type { Batch } from "../lib/batch.ts";
 import { BoundedLog } from "../lib/bounded-log.ts";
+import { addCounts } from "../lib/counters.ts";
 import { formatEndpoint } from "../lib/endpoint.ts";
 import type { Log, LogFields } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
@@ -227,9 +228,8 @@ export class Listener {
   }
 
   counters(): Record<string, number> {
-    const fields = { clients: this.#up.size, ...this.#server.snapshot() } as Record<string, number>;
-    for (const port of this.#open)
-      for (const [name, n] of Object.entries(port.drops())) fields[`drop.${name}`] = (fields[`drop.${name}`] ?? 0) + n;
+    const fields: Record<string, number> = { clients: this.#up.size, ...this.#server.snapshot() };
+    for (const port of this.#open) addCounts(fields, port.drops(), "drop.");
     return fields;
   }
 

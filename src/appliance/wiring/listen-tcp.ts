@@ -1,5 +1,6 @@
 /** A TCP port of the WAN that is listened on: each connection is the way to one client, its packets go as over a client's link. */
 import type { Batch } from "../../lib/batch.ts";
+import { addCounts } from "../../lib/counters.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
 import { type Connection, type ConnectionOptions, ENDED, FINISHED, READABLE } from "../../netstack/tcp/connection.ts";
 import type { ListenSocket } from "../../netstack/tcp/listen-socket.ts";
@@ -38,7 +39,7 @@ interface Place {
   readonly receiver: ListenReceiver;
   readonly links: Set<AcceptedLink>;
   /** Of connections that are over. */
-  readonly drops: Map<string, number>;
+  readonly drops: Record<string, number>;
 }
 
 export class TcpListener implements Listening {
@@ -60,7 +61,7 @@ export class TcpListener implements Listening {
   }
 
   add(config: ListenConfig, longest: number, receiver: ListenReceiver): OpenPort {
-    const place: Place = { config, longest, receiver, links: new Set(), drops: new Map() };
+    const place: Place = { config, longest, receiver, links: new Set(), drops: {} };
     this.#places.push(place);
     return {
       drops: () => sumOf(place),
@@ -98,7 +99,7 @@ export class TcpListener implements Listening {
         closed: () => {
           this.#due.delete(link);
           place.links.delete(link);
-          for (const [name, n] of Object.entries(link.drops())) place.drops.set(name, (place.drops.get(name) ?? 0) + n);
+          addCounts(place.drops, link.drops());
         },
       });
       link.receiver = place.receiver.accepted(now, link);
@@ -202,7 +203,7 @@ class AcceptedLink implements PeerLink, TcpUser {
 
 /** What all connections of a place dropped. */
 function sumOf({ links, drops }: Place): Record<string, number> {
-  const sum: Record<string, number> = Object.fromEntries(drops);
-  for (const link of links) for (const [name, n] of Object.entries(link.drops())) sum[name] = (sum[name] ?? 0) + n;
+  const sum = { ...drops };
+  for (const link of links) addCounts(sum, link.drops());
   return sum;
 }

@@ -153,7 +153,7 @@ export const HOST = [
     "that what a stream does not take waits in the kernel",
   ]),
   ...mutationsOf(
-    "host/server-ports.ts",
+    "host/listen-udp.ts",
     ["      this.#free.push(seat);\n", "", "that a port which is opened again has the memory of the one before"],
     ["      seat.datagrams.reset();\n", "", "and nothing that had come to that one"],
   ),
