@@ -210,13 +210,13 @@ export class Appliance implements Turns {
 
   /** Goodbye was said, and what is to outlive the end is written. */
   #hasLeft(now: number): boolean {
-    return (this.#end?.left ?? true) && (this.#options.state?.isIdle(now) ?? true);
+    return this.#ends.left && (this.#options.state?.isIdle(now) ?? true);
   }
 
   #leave(now: number, cause: string): void {
     this.#leaveBy = now + LEAVE_WITHIN_MS;
     this.#log.write("info", "shutdown", "", { cause });
-    this.#end?.leave(now);
+    this.#ends.leave(now);
     this.#options.state?.hurry(now);
   }
 

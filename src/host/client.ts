@@ -158,7 +158,7 @@ export class HostClient implements HostEnd {
   }
 
   get left(): boolean {
-    return this.#dialers.current?.left ?? true;
+    return this.#dialers.left;
   }
 
   start(now: number): boolean {
@@ -211,7 +211,7 @@ export class HostClient implements HostEnd {
   }
 
   leave(now: number): void {
-    this.#dialers.current?.leave(now);
+    this.#dialers.leave(now);
   }
 
   stop(now: number): void {

@@ -128,7 +128,7 @@ export class HostServer implements HostEnd {
   }
 
   get left(): boolean {
-    return this.#listeners.current?.left ?? true;
+    return this.#listeners.left;
   }
 
   /** @throws UnusableTls where own material cannot be used */
@@ -189,7 +189,7 @@ export class HostServer implements HostEnd {
   }
 
   leave(now: number): void {
-    this.#listeners.current?.leave(now);
+    this.#listeners.leave(now);
   }
 
   stop(now: number): void {

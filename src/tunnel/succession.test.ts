@@ -3,6 +3,8 @@ import { Succession } from "./succession.ts";
 
 interface Made {
   readonly number: number;
+  readonly left: boolean;
+  leave(now: number): void;
   stop(now: number, reason: string): void;
 }
 
@@ -16,6 +18,8 @@ function bed(stop: (made: number) => void = () => {}, make: (number: number) => 
       if (!make(number)) throw new Error("it cannot be made");
       return {
         number,
+        left: false,
+        leave: (now) => seen.push(`${now} leave ${number}`),
         stop: (now, reason) => {
           seen.push(`${now} stop ${number}: ${reason}`);
           stop(number);
@@ -60,5 +64,26 @@ describe("succession", () => {
     succession.giveUp(1);
     succession.poll(5001);
     expect(succession.current?.number).toBe(3);
+  });
+
+  test("who is to be followed by another one when the goodbye is said is not: it has left already", () => {
+    const { seen, succession } = bed();
+    succession.begin(0);
+    succession.giveUp(1000);
+    succession.leave(6000);
+    expect([succession.left, succession.pollAt()]).toEqual([true, Number.POSITIVE_INFINITY]);
+    succession.poll(6000);
+    expect(succession.current).toBeUndefined();
+    expect(seen).toEqual(["0 start 1", "1000 stop 1: internal error"]);
+  });
+
+  test("one that fails during its goodbye is not followed by another", () => {
+    const { seen, succession } = bed();
+    succession.begin(0);
+    succession.leave(10);
+    expect(succession.left).toBe(false);
+    succession.giveUp(20);
+    expect([succession.left, succession.pollAt()]).toEqual([true, Number.POSITIVE_INFINITY]);
+    expect(seen).toEqual(["0 start 1", "10 leave 1", "20 stop 1: internal error"]);
   });
 });

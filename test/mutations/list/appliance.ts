@@ -32,11 +32,20 @@ export const APPLIANCE = [
     ],
     ["    this.#reconnectWanted = false;\n", "", "that a reconnect is done once"],
   ),
-  ...mutationsOf("tunnel/succession.ts", [
-    "    this.#nextAt = now + NEXT_AFTER_MS;\n    if (failed === undefined) return;",
-    "    if (failed === undefined) return;\n    this.#nextAt = now + NEXT_AFTER_MS;",
-    "that an end of the VPN that cannot be made is made again",
-  ]),
+  ...mutationsOf(
+    "tunnel/succession.ts",
+    [
+      "    if (!this.#isLeaving) this.#nextAt = now + NEXT_AFTER_MS;\n    if (failed === undefined) return;",
+      "    if (failed === undefined) return;\n    if (!this.#isLeaving) this.#nextAt = now + NEXT_AFTER_MS;",
+      "that an end of the VPN that cannot be made is made again",
+    ],
+    [
+      "    this.#isLeaving = true;\n    this.#nextAt = NEVER;\n",
+      "    this.#isLeaving = true;\n",
+      "that nobody begins anew in the midst of a goodbye",
+    ],
+    ["    if (!this.#isLeaving) this.#nextAt", "    this.#nextAt", "that nobody follows who failed during the goodbye"],
+  ),
   ...mutationsOf("appliance/link-watch.ts", [
     "        this.#events.lanUp(now);\n",
     "",
