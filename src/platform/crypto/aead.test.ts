@@ -1,10 +1,13 @@
-import { describe, expect, test } from "bun:test";
+import { type Pointer, toArrayBuffer } from "bun:ffi";
+import { describe, expect, spyOn, test } from "bun:test";
+import { createCipheriv } from "node:crypto";
 import { aeadContract } from "../../../test/support/contract/aead.ts";
 import { AEAD_KEY_LEN } from "../../protocol/data/aead-key.ts";
 import { nobleAead } from "../../protocol/data/noble-aead.ts";
 import { AEAD_NAMES, type AeadFactory } from "../../protocol/ports.ts";
 import { NativeMemory } from "../sys/memory.ts";
 import { LibcryptoAead } from "./aead.ts";
+import { libcrypto } from "./libcrypto.ts";
 import { systemRandom } from "./random.ts";
 
 aeadContract("libcrypto by FFI", () => {
@@ -88,5 +91,42 @@ describe("keys that share a cipher context", () => {
       });
       expect(tags[0]).toBe(tags[1]!);
     }
+  });
+});
+
+describe("a key that is closed", () => {
+  /** A key that has sealed once; what C was given of it: the cipher context, and the key's place. */
+  function used() {
+    const slab = new NativeMemory(4096);
+    const lib = libcrypto();
+    const seen = spyOn(lib, "EVP_CipherInit_ex");
+    const key = new LibcryptoAead(slab, slab.pointer).create(
+      "AES-256-GCM",
+      new Uint8Array(32).fill(0x5a),
+      new Uint8Array(12).fill(0xa5),
+      "seal",
+    );
+    key.seal(0, 1, 0, 0, 64, 8, 32);
+    const [context, , , at] = seen.mock.calls.at(-1)!;
+    seen.mockRestore();
+    return { slab, lib, key, context, cell: new Uint8Array(toArrayBuffer(at as Pointer, 0, 44)) };
+  }
+
+  test("is no more in memory, nor is its IV", () => {
+    const { key, cell } = used();
+    expect(cell.toHex()).toBe("5a".repeat(32) + "a5".repeat(12));
+    key.close();
+    expect(cell.toHex()).toBe("00".repeat(44));
+  });
+
+  test("has no schedule in a cipher context any more: that has the key of zeros", () => {
+    const { slab, lib, key, context } = used();
+    key.close();
+    slab.bytes.fill(0, 0, 1024);
+    const [nonce, length, text] = [slab.pointer + 64, slab.pointer + 128, slab.pointer + 256];
+    lib.EVP_CipherInit_ex(context, 0, 0, 0, nonce, 1);
+    lib.EVP_CipherUpdate(context, text, length, text, 32);
+    const zeros = createCipheriv("aes-256-gcm", new Uint8Array(32), new Uint8Array(12)).update(new Uint8Array(32));
+    expect(slab.bytes.slice(256, 288).toHex()).toBe(zeros.toHex());
   });
 });

@@ -1,4 +1,5 @@
-import { expect, test } from "bun:test";
+import { type Pointer, toArrayBuffer } from "bun:ffi";
+import { expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import { slabOver } from "../../lib/slab.ts";
 import type { DigestName } from "../../protocol/config/types.ts";
@@ -7,6 +8,7 @@ import { nobleCbc } from "../../protocol/data/noble-cbc.ts";
 import { CBC_NAMES, type CbcKey } from "../../protocol/ports.ts";
 import { NativeMemory } from "../sys/memory.ts";
 import { LibcryptoCbc } from "./cbc.ts";
+import { libcrypto } from "./libcrypto.ts";
 
 const slab = new NativeMemory(4096);
 const factory = new LibcryptoCbc(slab, slab.pointer);
@@ -62,4 +64,13 @@ test("offsets outside the slab and use after close are refused before C sees the
   key.seal(IV, DATA, 16, MAC);
   key.close();
   expect(() => key.seal(IV, DATA, 16, MAC)).toThrow(RangeError);
+});
+
+test("neither key is left in the place that it passed through on its way to the library", () => {
+  const seen = spyOn(libcrypto(), "EVP_CipherInit_ex");
+  const [key, macKey] = [new Uint8Array(32).fill(0x5a), new Uint8Array(64).fill(0xa5)];
+  factory.create({ cipher: "AES-256-CBC", key, digest: "SHA512", macKey }, "seal");
+  const [, , , at] = seen.mock.calls.at(-1)!;
+  seen.mockRestore();
+  expect(new Uint8Array(toArrayBuffer(at as Pointer, 0, 64)).toHex()).toBe("00".repeat(64));
 });

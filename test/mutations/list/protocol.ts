@@ -403,11 +403,15 @@ export const PROTOCOL = [
     "this.at = now;",
     "the second between exit notices",
   ]),
-  ...mutationsOf("platform/crypto/cbc.ts", [
-    "if (this.#lib.CRYPTO_memcmp(this.#macPointer, this.#base + macAt, this.#macLen) !== 0) return false;",
-    "",
-    "the HMAC of CBC",
-  ]),
+  ...mutationsOf(
+    "platform/crypto/cbc.ts",
+    [
+      "if (this.#lib.CRYPTO_memcmp(this.#macPointer, this.#base + macAt, this.#macLen) !== 0) return false;",
+      "",
+      "the HMAC of CBC",
+    ],
+    ["    cell.bytes.fill(0, KEY, MAC);\n", "", "that no key of CBC is left where it passed through"],
+  ),
   ...mutationsOf("protocol/push/collect.ts", [
     'if (!isAead(cipher) && data.auth === "none") {',
     "if (false as boolean) {",

@@ -9,7 +9,21 @@ export const TLS = [
       "if (owners[this.#number] !== NOBODY) return lib",
       "that a cipher context has the key of whoever uses it",
     ],
-    ["    this.#contexts.forget(this.#number, this.#key);\n", "", "that nothing of a key is left when it is closed"],
+    [
+      "    this.#contexts.forget(this.#number, this.#key);\n",
+      "",
+      "that nobody takes a closed key's schedule for his own",
+    ],
+    [
+      "    this.owners[n] = NOBODY;\n    this.lib.EVP_CipherInit_ex(this.pointers[n]!, 0, 0, this.#noKey, this.noncePointer, this.#encrypt);\n",
+      "    this.owners[n] = NOBODY;\n",
+      "that no schedule of a key is left when it is closed",
+    ],
+    [
+      "      cell.memory.bytes.fill(0, cell.at, cell.at + CELL_BYTES);\n",
+      "",
+      "that a key which is closed is no more in memory",
+    ],
   ),
   ...mutationsOf("protocol/exchange/certificate-name.ts", [
     ' && !value.includes("\\0")',
