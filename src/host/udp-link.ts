@@ -5,12 +5,12 @@ import { IpAddress } from "../lib/ip.ts";
 import type { Slab } from "../lib/slab.ts";
 import { DatagramSources, type Datagrams } from "../platform/net/datagrams.ts";
 import { SOCKADDR_BYTES, writeSockaddr } from "../platform/net/sockaddr.ts";
-import { type NetworkError, takeError } from "../platform/net/udp-socket.ts";
+import { type NetworkError, pathMtuTo, takeError } from "../platform/net/udp-socket.ts";
 import { ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH } from "../platform/sys/errno.ts";
 import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
 import { close } from "../platform/sys/syscalls.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
-import { LEAST_MTU, type Link, type LinkReceiver, type LinkRequest, UDP_OVERHEAD } from "../tunnel/link.ts";
+import { type Link, type LinkReceiver, type LinkRequest, UDP_OVERHEAD } from "../tunnel/link.ts";
 
 const ROWS = 1024;
 /** The longest control packet, and some. */
@@ -58,7 +58,6 @@ export class KernelUdpLink implements Link {
   #stranger: Endpoint | undefined;
   #others = 0;
   #unreachable: Sightings["unreachable"];
-  #mtu: number;
 
   constructor(options: UdpLinkOptions) {
     this.#options = options;
@@ -68,13 +67,16 @@ export class KernelUdpLink implements Link {
     this.#names = [memory.at + PACKET_BYTES, memory.at + PACKET_BYTES + SOCKADDR_BYTES + 4];
     this.#endpoints = [request.remote, undefined];
     this.#nameLength = this.#writeName(0, request.remote);
-    this.#mtu = options.mtu;
     datagrams.onError = (number) => this.#failed(number);
     this.settle(0);
   }
 
   get mtu(): number {
-    return this.#mtu;
+    return this.#options.mtu;
+  }
+
+  pathMtu(): number {
+    return pathMtuTo(this.endpoint(this.#peer));
   }
 
   admit(rows: Batch): number {
@@ -200,20 +202,12 @@ export class KernelUdpLink implements Link {
     for (const { address, port, errno, mtu } of this.#heard.splice(0)) {
       const peer = this.endpoint(this.#peer);
       if (this.#isClosed || !address.equals(peer.address) || port !== peer.port) continue;
-      if (errno === EMSGSIZE) this.#narrow(now, mtu);
+      if (errno === EMSGSIZE) this.#options.receiver.narrowed(now, address, mtu);
       else {
         this.#unreachable = WORDS[errno] ?? this.#unreachable;
         if (WORDS[errno] !== undefined) this.#options.receiver.unreachable(now);
       }
     }
-  }
-
-  /** Anybody who knows the ports can make us believe in a narrow path: it costs speed, and no packet. */
-  #narrow(now: number, told: number): void {
-    const mtu = Math.max(told, this.endpoint(this.#peer).address.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6);
-    if (mtu >= this.#mtu) return;
-    this.#mtu = mtu;
-    this.#options.receiver.narrowed(now);
   }
 }
 

@@ -1,5 +1,7 @@
 /** One session with one address of a remote, and the link that it goes over. */
 import { formatEndpoint } from "../lib/endpoint.ts";
+import type { IpAddress } from "../lib/ip.ts";
+import { PathMtu } from "../lib/path-mtu.ts";
 import { DROP_CONTROL_AUTHENTICATION } from "../protocol/drop.ts";
 import type { DialSession } from "../protocol/session/dial-session.ts";
 import type { Place } from "../protocol/session/explain.ts";
@@ -24,8 +26,8 @@ export class Attempt {
   openBy = NEVER;
   /** What the server pushed, once the side knows of it. */
   options: readonly string[] | undefined;
-  /** The network has said that it takes less than an ordinary packet. */
-  isNarrow = false;
+  /** What the network has said of the way to where the server is. */
+  readonly pathMtu = new PathMtu();
 
   constructor({ way, link, session, startedAt }: Pick<Attempt, "way" | "link" | "session" | "startedAt">) {
     this.way = way;
@@ -40,7 +42,31 @@ export class Attempt {
   }
 
   pollAt(): number {
-    return Math.min(this.openBy, this.session.pollAt());
+    return Math.min(this.openBy, this.session.pollAt(), this.pathMtu.forgetAt);
+  }
+
+  /** The largest packet that gets to the server whole, as far as is known. */
+  get mtu(): number {
+    return Math.min(this.link.mtu, this.pathMtu.mtu);
+  }
+
+  /** Forgets what the network has said of the way, but not what is known below. @returns whether more gets through now */
+  forgetPath(now: number): boolean {
+    const before = this.mtu;
+    this.pathMtu.forget();
+    this.learnPath(now);
+    return this.mtu !== before;
+  }
+
+  /** Believes what the IP below knows of the way. */
+  learnPath(now: number): void {
+    const known = this.link.pathMtu?.(now);
+    if (known !== undefined) this.narrow(now, this.link.endpoint(this.path).address, known);
+  }
+
+  /** The network has said so. @returns whether less gets through now */
+  narrow(now: number, to: IpAddress, mtu: number): boolean {
+    return this.pathMtu.lower(now, to, mtu, this.link.mtu);
   }
 
   transmit(now: number): void {

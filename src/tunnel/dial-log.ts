@@ -25,6 +25,8 @@ const REPLACED = "the peer has begun a new session, or another peer with a valid
 /** Our choices: lines of one kind a minute and at once, of what the network causes, and of what a server says or does. */
 const HEARD = [1, 3] as const;
 const SAID = [6, 64] as const;
+/** Of a way that is narrow, and tried anew every ten minutes. */
+const PATHS = [1 / 30, 8] as const;
 /** Our choice: a shorter wait is not worth a line. */
 const SHORT_WAIT_MS = 2000;
 
@@ -36,6 +38,7 @@ export class DialLog {
   readonly heard: BoundedLog;
   /** For what a server can say, or have us say, without end. */
   readonly #said: BoundedLog;
+  readonly #paths: BoundedLog;
   readonly report = new DialReport();
   readonly #log: Log;
   readonly #unixSeconds: () => number;
@@ -44,6 +47,7 @@ export class DialLog {
     this.#log = log;
     this.heard = new BoundedLog(log, ...HEARD);
     this.#said = new BoundedLog(log, ...SAID);
+    this.#paths = new BoundedLog(log, ...PATHS);
     this.#unixSeconds = unixSeconds;
   }
 
@@ -121,8 +125,10 @@ export class DialLog {
     this.#log.write("info", "tunnel.up", "", { address, address6, peer, cipher, ...rest, server, proxy });
   }
 
-  changed(now: number, fields: LogFields): void {
-    this.#said.write(now, "info", "tunnel.changed", "", fields);
+  /** @param why the way to the server is another one; empty: the server pushes something else */
+  changed(now: number, why: string, fields: LogFields): void {
+    const log = why === "" ? this.#said : this.#paths;
+    log.write(now, "info", "tunnel.changed", why, fields);
   }
 
   /** The tunnel that was up gave its place to one that somebody who came has. */

@@ -890,14 +890,55 @@ test("a way that takes less than before: the tunnel takes less, and its TCP segm
   bed.until(() => bed.isUp);
   const link = bed.link!;
   const narrow = (mtu: number): (number | undefined)[] => {
-    Object.assign(link, { mtu });
-    link.receiver.narrowed(bed.now);
+    link.receiver.narrowed(bed.now, link.endpoint(0).address, mtu);
     return [bed.tunnel?.mtu, bed.tunnel?.mssClamp];
   };
   expect([bed.tunnel?.mtu, bed.tunnel?.mssClamp]).toEqual([1500, 1492 - 28 - 24 - 40]);
   expect(narrow(1400)).toEqual([1400 - 28 - 24, 1400 - 28 - 24 - 40]);
   expect(narrow(900)).toEqual([1280, 900 - 28 - 24 - 40]);
   expect(bed.lines.filter((line) => line.includes("tunnel.changed")).length).toBe(2);
+});
+
+test("ten minutes later larger packets are tried anew (RFC 1191 6.3), unless the host below knows better, and every word of it is said", () => {
+  const bed = new DialerBed({ push: [...PUSH, "ping-restart 0"] });
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  const link = bed.link!;
+  const { address } = link.endpoint(0);
+  const said = (): string[] => bed.lines.filter((line) => line.includes("tunnel.changed"));
+  const run = (ms: number): void => {
+    for (const end = bed.now + ms; bed.now < end; ) {
+      bed.now += 1000;
+      bed.step();
+    }
+  };
+  link.receiver.narrowed(bed.now, address, 1400);
+  run(300_000);
+  link.receiver.narrowed(bed.now, address, 1350);
+  const from = bed.now;
+  bed.until(() => bed.tunnel?.mtu === 1500);
+  expect([bed.now - from, bed.tunnel?.mssClamp]).toEqual([600_000, 1492 - 28 - 24 - 40]);
+  link.receiver.narrowed(bed.now, address, 1400);
+  Object.assign(link, { pathMtu: () => 1400 });
+  run(650_000);
+  expect(bed.tunnel?.mtu).toBe(1400 - 28 - 24);
+  expect(said().length).toBe(4);
+  expect(said()[1]).toContain('"mtu":1298');
+  expect(said()[1]).toContain("takes only smaller packets (1350 bytes)");
+  expect(said()[2]).toContain("larger packets to the server are tried anew (1500 bytes)");
+});
+
+test("what the host below knows of the way counts from the beginning; one that leads elsewhere is another one", () => {
+  const float = { config: { link: { localPort: undefined, streamPort: undefined, float: true } } };
+  const bed = new DialerBed(float);
+  bed.dialer.networkUp(bed.now);
+  Object.assign(bed.link!, { pathMtu: () => 1400 });
+  bed.until(() => bed.isUp);
+  expect(bed.tunnel?.mtu).toBe(1400 - 28 - 24);
+  Object.assign(bed.link!, { pathMtu: () => Number.POSITIVE_INFINITY });
+  bed.receive(bed.link!.server.seal(bed.now, Uint8Array.of(0x45, ...Array(19).fill(0))) as Uint8Array, 1);
+  expect([bed.link?.settled, bed.tunnel?.mtu]).toEqual([1, 1500]);
+  expect(bed.lines.at(-1)).toContain("the way to the server is another one (1500 bytes)");
 });
 
 /** A packet of `len` bytes as the other end of the static key seals it. */

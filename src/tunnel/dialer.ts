@@ -10,6 +10,7 @@
 import { Batch } from "../lib/batch.ts";
 import { addCounts } from "../lib/counters.ts";
 import type { Endpoint } from "../lib/endpoint.ts";
+import type { IpAddress } from "../lib/ip.ts";
 import type { Log, LogFields } from "../lib/log.ts";
 import type { DialConfig } from "../protocol/config/types.ts";
 import type { LinkEnd, SessionEnd, SessionEvent } from "../protocol/session/events.ts";
@@ -37,6 +38,10 @@ const ROWS = 1024;
 const OPENING_MS = 15_000;
 /** Our choice: a port that is in use is asked for again. */
 const LISTEN_AGAIN_MS = 5000;
+const NARROWED = "the way to the server takes only smaller packets";
+const TRIED_ANEW = "larger packets to the server are tried anew";
+const ANOTHER_WAY = "the way to the server is another one";
+
 export interface DialerOptions extends SessionSupplies {
   readonly config: DialConfig;
   /** Of this configuration. */
@@ -280,7 +285,7 @@ export class Dialer {
   #receiver(attempt: () => Attempt): LinkReceiver {
     return {
       opened: (at) => this.#linkOpened(at, attempt()),
-      narrowed: (at) => this.#narrowed(at, attempt()),
+      narrowed: (at, to, mtu) => this.#narrowed(at, attempt(), to, mtu),
       unreachable: (at) => this.#unreachable(at, attempt()),
       ended: (at, end) => this.#linkEnded(at, attempt(), end),
       handleRows: (at, path, rows) => this.#handleRows(at, attempt(), path, rows),
@@ -300,11 +305,17 @@ export class Dialer {
     this.#drive(now, attempt);
   }
 
-  /** The way to the server takes less than before: so does the tunnel, and its packets go in one piece again. */
-  #narrowed(now: number, attempt: Attempt): void {
-    attempt.isNarrow = true;
+  /** The way to the server takes less: so does the tunnel, and its packets go in one piece again. */
+  #narrowed(now: number, attempt: Attempt, to: IpAddress, mtu: number): void {
+    if (attempt.narrow(now, to, mtu)) this.#pathChanged(now, attempt, NARROWED);
+  }
+
+  /** The way to the server is another one, or takes more or less: so does the tunnel, where there is one. */
+  #pathChanged(now: number, attempt: Attempt, why: string): void {
+    const state = this.#state;
     const { options } = attempt;
-    if (options !== undefined && this.#state.kind === "up") this.#changed(now, attempt, options);
+    if (options === undefined || state.kind !== "up" || state.attempt !== attempt) return;
+    this.#changed(now, attempt, options, `${why} (${attempt.mtu} bytes)`);
   }
 
   /** Who has somewhere else to go does not wait for a server to which there is no way. Once it has answered, nobody is believed but it. */
@@ -339,6 +350,7 @@ export class Dialer {
     attempt.path = path;
     attempt.link.settle(path);
     this.#log.floated(now, attempt);
+    if (attempt.forgetPath(now)) this.#pathChanged(now, attempt, ANOTHER_WAY);
   }
 
   /** Lets the session do what is due, and does what it wants done. */
@@ -349,6 +361,7 @@ export class Dialer {
     }
     const { session } = attempt;
     if (session.pollAt() <= now) session.handleTimeout(now);
+    if (attempt.pathMtu.forgetAt <= now && attempt.forgetPath(now)) this.#pathChanged(now, attempt, TRIED_ANEW);
     attempt.transmit(now);
     for (let event = session.pollEvent(); event !== undefined; event = session.pollEvent()) {
       this.#handle(now, attempt, event);
@@ -374,6 +387,7 @@ export class Dialer {
   }
 
   #up(now: number, attempt: Attempt, event: SessionEvent & { readonly kind: "up" }): void {
+    attempt.learnPath(now);
     const opened = this.#open(now, attempt, event.options);
     if (typeof opened === "string") return this.#ended(now, attempt, { kind: "push-rejected", problem: opened });
     attempt.isOpen = true;
@@ -396,11 +410,11 @@ export class Dialer {
     this.#release(now, before);
   }
 
-  /** The server changed what it pushed: the tunnel is opened anew as it is now. */
-  #changed(now: number, attempt: Attempt, options: readonly string[]): void {
+  /** The server changed what it pushed, or the way to it is another: the tunnel is opened anew as it is now. @param why for a person */
+  #changed(now: number, attempt: Attempt, options: readonly string[], why = ""): void {
     const opened = this.#open(now, attempt, options);
     if (typeof opened === "string") return this.#ended(now, attempt, { kind: "push-rejected", problem: opened });
-    this.#log.changed(now, opened);
+    this.#log.changed(now, why, opened);
   }
 
   /** Opens the side for a tunnel as the server pushes it. @returns what to log of it, or why it cannot be used */

@@ -35,9 +35,13 @@ export class GateLink implements Link {
     return this.#way(this.#peer).mtu;
   }
 
-  /** A router has said that the way to the peer takes no more. */
+  pathMtu(now: number): number {
+    return this.#way(this.#peer).pathMtu?.(now) ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The network has said that the way to the peer takes no more. */
   narrow(now: number, mtu: number): void {
-    if (this.#way(this.#peer).narrow?.(mtu) === true) this.receiver?.narrowed(now);
+    this.receiver?.narrowed(now, this.endpoint(this.#peer).address, mtu);
   }
 
   admit(rows: Batch, overhead: number): number {

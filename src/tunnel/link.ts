@@ -5,6 +5,7 @@
  */
 import type { Batch } from "../lib/batch.ts";
 import type { Endpoint } from "../lib/endpoint.ts";
+import type { IpAddress } from "../lib/ip.ts";
 import type { LinkProtocol } from "../protocol/config/types.ts";
 import type { LinkEnd } from "../protocol/session/events.ts";
 import type { Sightings } from "../protocol/session/sightings.ts";
@@ -13,12 +14,12 @@ import type { ProxyDialogue } from "./proxy/dialogue.ts";
 
 /** Bytes of IP and UDP in front of every datagram. */
 export const UDP_OVERHEAD = { ipv4: 28, ipv6: 48 };
-/** What routers say is not believed below that: 576 is what every host takes (RFC 791 3.1), 1280 what every link does (RFC 8200 5). */
-export const LEAST_MTU = { ipv4: 576, ipv6: 1280 };
 
 export interface Link extends LinkFacts {
   /** The largest packet that the network below takes, its own headers included; Infinity: it has no such bound. */
   readonly mtu: number;
+  /** What the IP below knows of the way to the peer already, from before or of itself; Infinity: nothing. It sends larger ones in fragments. */
+  pathMtu?(now: number): number;
   /** Packets can be sent. Where they cannot yet, {@link LinkReceiver.opened} follows, or the end. */
   readonly isOpen: boolean;
   /**
@@ -45,8 +46,11 @@ export interface Link extends LinkFacts {
 export interface LinkReceiver {
   /** The link is open now. Not called within {@link LinkFactory.open}. */
   opened(now: number): void;
-  /** The network has said that it takes less than before: {@link Link.mtu}. */
-  narrowed(now: number): void;
+  /**
+   * The network has said that the way to an address, where the peer is, takes packets of no more than `mtu` bytes, their own headers
+   * included. Anybody can forge it.
+   */
+  narrowed(now: number, to: IpAddress, mtu: number): void;
   /** The network says that nothing gets to the remote, or that nobody listens there: {@link Link.sightings}. Anybody can forge it. */
   unreachable(now: number): void;
   /** There is no link any more. */

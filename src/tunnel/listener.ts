@@ -47,6 +47,8 @@ const HEARD = [6, 20] as const;
 const SAID = [60, 256] as const;
 /** Our choice: so long clients have to acknowledge that the server leaves. */
 const LEAVING_S = 2;
+const NARROWED = "the way to it takes only smaller packets";
+const TRIED_ANEW = "larger packets to it are tried anew";
 
 export interface ListenerOptions {
   readonly config: ServerConfig & ServerPart;
@@ -381,11 +383,14 @@ export class Listener {
       floated: (now, peer, from) => {
         const fields = { ...whose(peer, peer.guest?.name), from: formatEndpoint(from.endpoint) };
         this.#said.write(now, "info", "peer.float", "", fields);
-        const isOther = peer.link.overhead !== from.overhead || peer.link.mtu !== from.mtu;
+        const isOther = peer.link.overhead !== from.overhead || peer.mtu !== from.mtu;
         if (peer.isUp && isOther) this.#join(now, peer);
       },
-      narrowed: (now, peer) => {
-        if (peer.isUp) this.#join(now, peer);
+      pathChanged: (now, peer) => {
+        if (!peer.isUp) return;
+        this.#join(now, peer);
+        const why = peer.pathMtu.isNarrow ? NARROWED : TRIED_ANEW;
+        this.#heard.write(now, "info", "peer.path", why, { ...whose(peer, peer.guest?.name), mtu: peer.mtu });
       },
       fault: (now, peer, error) => {
         const fields = peer === undefined ? {} : whose(peer, peer.guest?.name);
@@ -422,11 +427,11 @@ export class Listener {
     const { tunnel, deviceType } = this.#config;
     const payloadMax = (size: number): number => session.payloadMax(size) - FRAME_HEADER_LEN[deviceType];
     // Never so little that IPv6 would end: then packets go in pieces.
-    const whole = peer.isNarrow ? Math.max(payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU) : tunnel.mtu;
+    const whole = peer.pathMtu.isNarrow ? Math.max(payloadMax(peer.mtu - link.overhead), IPV6_LEAST_MTU) : tunnel.mtu;
     this.#options.side.join(now, peer.id, {
       networks: guest.networks,
       mtu: Math.min(tunnel.mtu, whole),
-      mssClamp: tunnelMss(tunnel.mssFix, tunnel.mtu, payloadMax, link.overhead, link.mtu),
+      mssClamp: tunnelMss(tunnel.mssFix, tunnel.mtu, payloadMax, link.overhead, peer.mtu),
       send: (at, rows) => this.#server.send(at, peer, rows),
     });
   }

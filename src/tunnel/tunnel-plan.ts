@@ -43,14 +43,16 @@ export function planTunnel(
   // Never so little that IPv6 would end: then packets go in pieces, and so do frames, as nobody could tell their senders.
   const payloadMax = (size: number): number => session.payloadMax(size) - FRAME_HEADER_LEN[deviceType];
   const fits =
-    attempt.isNarrow && !isEthernet ? Math.max(payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU) : allowed;
+    attempt.pathMtu.isNarrow && !isEthernet
+      ? Math.max(payloadMax(attempt.mtu - link.overhead), IPV6_LEAST_MTU)
+      : allowed;
   const mtu = Math.min(allowed, fits);
   if (allowed < wanted)
     warn(`the server pushes tun-mtu ${wanted}; ${allowed} is the most that tun-mtu-max allows, and what is used`);
   const { tunnel } = mtu >= IPV6_LEAST_MTU ? result : { tunnel: withoutIpv6(result.tunnel) };
   if (tunnel !== result.tunnel && !isEthernet)
     warn(`packets of IPv6 need an MTU of ${IPV6_LEAST_MTU}, and the tunnel's is ${mtu}: none go through it`);
-  const mssClamp = tunnelMss(own.mssFix, mtu, payloadMax, link.overhead, link.mtu);
+  const mssClamp = tunnelMss(own.mssFix, mtu, payloadMax, link.overhead, attempt.mtu);
   return { opened: { options: tunnel, mtu, mssClamp }, notes };
 }
 

@@ -338,6 +338,35 @@ describe("a narrow way", () => {
     expect(of(world, ann)).toMatchObject({ mtu: whole, mssClamp: clamp });
   });
 
+  test("is forgotten ten minutes after it became narrower (RFC 1191 6.3), said, and narrow again when a router says so again", () => {
+    const world = new World(1);
+    const [ann, bob] = [world.joined("ann"), world.joined("bob")];
+    const mtus = (): number[] => [of(world, ann)!.mtu, of(world, bob)!.mtu];
+    world.narrow(ann.endpoint, 1450);
+    world.run(60_000);
+    world.narrow(ann.endpoint, 1400);
+    const from = world.now;
+    expect(mtus()).toEqual([1344, 1500]);
+    expect(world.run(700_000, () => of(world, ann)!.mtu === 1500)).toBe(true);
+    expect([world.now - from >= 600_000, world.now - from < 602_000]).toEqual([true, true]);
+    world.narrow(ann.endpoint, 1400);
+    expect(mtus()).toEqual([1344, 1500]);
+    expect(world.said("peer.path").map(({ fields }) => fields?.["mtu"])).toEqual([1450, 1400, 1500, 1400]);
+    world.expectFlow(ann);
+  });
+
+  test("what the host below knows of a way counts from the beginning, and is not forgotten before it forgets it", () => {
+    const world = new World(1);
+    const ann = world.client("ann");
+    world.known.set(formatEndpoint(ann.endpoint), 1400);
+    expect(world.run(60_000, () => ann.isUp)).toBe(true);
+    world.run(650_000);
+    expect(of(world, ann)!.mtu).toBe(1344);
+    expect(world.said("peer.path")).toEqual([]);
+    world.known.clear();
+    expect(world.run(650_000, () => of(world, ann)!.mtu === 1500)).toBe(true);
+  });
+
   test("it is heeded also before the tunnel is up, and not for somebody over TCP", () => {
     const world = new World(1);
     const ann = world.client("ann");

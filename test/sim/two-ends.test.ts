@@ -251,3 +251,47 @@ test("a port that is in use is asked for again", () => {
   net.places.delete(`${OFFICE}:1194`);
   expect(net.until(() => said(one, "link.listening") !== undefined)).toBe(true);
 });
+
+describe("a narrow way from the end that is found by its peer", () => {
+  const TEN_MINUTES = 600_000;
+  const mtus = ({ tunnel }: End): (number | undefined)[] => [tunnel?.mtu, tunnel?.mssClamp];
+
+  test.each([
+    ["TLS", TLS_OFFICE, TLS_HOME, 24],
+    ["a static key", KEY_OFFICE, KEY_HOME, 0],
+  ])(
+    "%s: the tunnel takes what fits, of the peer's way alone, and ten minutes later the whole again (RFC 1191 6.3)",
+    (_name, office, home) => {
+      const { net, one, other } = pair(office, home);
+      expect(net.until(() => one.isUp && other.isUp)).toBe(true);
+      expectFlow(net, one, other);
+      const whole = mtus(one);
+      expect(whole[0]).toBe(1500);
+      const from = endpoint(net.sent.findLast(({ to }) => to.startsWith(OFFICE))!.from);
+      one.narrow({ ...from, port: from.port + 1 }, 1300);
+      one.narrow(endpoint(`${STRANGER}:${from.port}`), 1300);
+      expect(mtus(one)).toEqual(whole);
+      const before = net.now;
+      one.narrow(from, 1400);
+      const narrow = mtus(one);
+      expect([narrow[0]! < 1400 - 28, narrow[0]! > 1400 - 28 - 80, narrow[1]! < whole[1]!]).toEqual([true, true, true]);
+      expect(said(one, "tunnel.changed")).toContain("the way to the server takes only smaller packets (1400 bytes)");
+      one.narrow(from, 1450);
+      expect(mtus(one)).toEqual(narrow);
+      expect(net.until(() => one.tunnel?.mtu === 1500, TEN_MINUTES + 1000)).toBe(true);
+      expect([net.now - before >= TEN_MINUTES, mtus(one)]).toEqual([true, whole]);
+      expect(said(one, "tried anew")).toContain("tunnel.changed");
+      expect(one.isUp && other.isUp).toBe(true);
+      expectFlow(net, one, other);
+    },
+  );
+
+  test("what the host below knows of the way counts from the beginning", () => {
+    const net = new Net();
+    const one = new End(net, OFFICE, KEY_OFFICE);
+    one.known.set(`${HOME}:40000`, 1400);
+    const other = new End(net, HOME, KEY_HOME);
+    expect(net.until(() => one.isUp && other.isUp)).toBe(true);
+    expect(one.tunnel!.mtu).toBeLessThan(1400 - 28);
+  });
+});

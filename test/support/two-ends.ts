@@ -115,6 +115,10 @@ export class End implements TunnelSide, LinkFactory, ListenPorts {
   readonly net: Net;
   readonly host: string;
   readonly dialer: Dialer;
+  /** What the host below knows of ways by itself, by the text of the other end. */
+  readonly known = new Map<string, number>();
+  /** UDP ports that are listened on. */
+  readonly #gates = new Map<DatagramPort, ListenReceiver>();
   readonly #slab = slabOver(new ArrayBuffer(2 * SCRATCH));
   #port: number;
 
@@ -156,6 +160,11 @@ export class End implements TunnelSide, LinkFactory, ListenPorts {
   vanish(): void {
     this.net.ends.splice(this.net.ends.indexOf(this), 1);
     for (const place of this.net.places.keys()) if (place.startsWith(`${this.host}:`)) this.net.places.delete(place);
+  }
+
+  /** Somebody says that the way from the listening port to an address takes no more. */
+  narrow(to: Endpoint, mtu: number): void {
+    for (const [port, receiver] of this.#gates) receiver.narrowed(this.net.now, port, to, mtu);
   }
 
   /** A packet of so many bytes into the tunnel. */
@@ -206,11 +215,16 @@ export class End implements TunnelSide, LinkFactory, ListenPorts {
     const send = (to: Endpoint, packet: Uint8Array): void => this.net.send(own, to, packet);
     const peer = (to: Endpoint): PeerLink => this.#peer(to, false, (packet) => send(to, packet));
     const port: DatagramPort = { config, peer, answer: (_at, to, packet) => send(to, packet) };
+    this.#gates.set(port, receiver);
     this.net.places.set(name, (now, from, packet) => {
       const words = wordsOf(from.address);
       receiver.handleDatagrams(now, port, this.#rows(packet), { words, port: Uint16Array.of(from.port) });
     });
-    return { dial: peer, drops: () => ({}), close: () => this.net.places.delete(name) };
+    const close = (): void => {
+      this.#gates.delete(port);
+      this.net.places.delete(name);
+    };
+    return { dial: peer, drops: () => ({}), close };
   }
 
   #openUdp({ remote, localPort, float }: LinkRequest, receiver: LinkReceiver): Link {
@@ -279,6 +293,7 @@ export class End implements TunnelSide, LinkFactory, ListenPorts {
     const { overhead, mtu, admit } = this.#facts(isStream);
     return {
       ...{ overhead, isStream, mtu, admit, endpoint: to },
+      pathMtu: () => this.known.get(formatEndpoint(to)) ?? Number.POSITIVE_INFINITY,
       send: (_now, rows) => this.#each(rows, send),
       sendPacket: (_now, packet) => send(packet.slice()),
       close: () => end?.(this.net.now),

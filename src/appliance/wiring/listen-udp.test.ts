@@ -1,13 +1,13 @@
 import { beforeEach, expect, spyOn, test } from "bun:test";
 import { Batch } from "../../lib/batch.ts";
-import { IpAddress } from "../../lib/ip.ts";
+import { IpAddress, parseIp } from "../../lib/ip.ts";
 import { Arena } from "../../lib/slab.ts";
 import { PagePool } from "../../netstack/tcp/pages.ts";
-import { addr, Bed, bytesOf, cidr, frame, icmp, type RecordingOutlet, side, udp } from "../../netstack/testing/bed.ts";
+import { Bed, bytesOf, cidr, frame, icmp, type RecordingOutlet, side, udp } from "../../netstack/testing/bed.ts";
 import { addr6, advert6, frame6, icmp6, udp6 } from "../../netstack/testing/bed6.ts";
 import { ICMPV6_TOO_BIG } from "../../netstack/wire/icmpv6.ts";
 import type { ListenConfig } from "../../protocol/config/server-types.ts";
-import type { DatagramPort, ListenReceiver, OpenPort } from "../../tunnel/listen.ts";
+import type { DatagramPort, ListenReceiver, OpenPort, PeerLink } from "../../tunnel/listen.ts";
 import { WanPorts } from "./wan-ports.ts";
 
 const WAN = "203.0.113.50";
@@ -15,6 +15,7 @@ const GLOBAL = "2001:db8::50";
 const OTHER = "2001:db8::51";
 const CLIENT = "203.0.113.10";
 const CLIENT6 = "2001:db8::10";
+const NOTHING = Number.POSITIVE_INFINITY;
 
 let bed: Bed;
 let wan: ReturnType<typeof side>["it"];
@@ -191,22 +192,17 @@ test("what is too big for the way to somebody is told whoever listens where it w
   ]);
 });
 
-test("the way to one client takes less than before, never less than every way does", () => {
+test("a client that comes again is known to be behind a narrow way for as long as the WAN sends there in fragments, ten minutes (RFC 8201 4)", () => {
   listen();
   receive(from4(CLIENT, 1), from6(CLIENT6, 2));
-  const ways = calls.map(({ port }, i) => port.peer({ address: i === 0 ? addr(CLIENT) : addr6(CLIENT6), port: 5000 }));
-  for (const [way, least] of [
-    [ways[0]!, 576],
-    [ways[1]!, 1280],
-  ] as const) {
-    expect([way.narrow?.(1600), way.narrow?.(1400), way.narrow?.(1400), way.narrow?.(1450), way.mtu]).toEqual([
-      ...[false, true, false, false],
-      1400,
-    ]);
-    expect([way.narrow?.(68), way.mtu]).toEqual([true, least]);
-  }
-  const { port } = calls[0]!;
-  expect(port.peer({ address: addr(CLIENT), port: 5000 }).mtu).toBe(1500);
+  const way = (i: number, text: string): PeerLink => calls[i]!.port.peer({ address: parseIp(text)!, port: 5000 });
+  const known = (now: number): (number | undefined)[] =>
+    [way(0, CLIENT), way(1, CLIENT6), way(1, OTHER)].map((each) => each.pathMtu?.(now));
+  expect(known(0)).toEqual([NOTHING, NOTHING, NOTHING]);
+  const quoted = udp6({ src: GLOBAL, dst: CLIENT6 }, 1194, 5000, bytesOf(1400));
+  receive(frame6(icmp6({ src: "fe80::99", dst: GLOBAL }, ICMPV6_TOO_BIG, 0, 1400, quoted)));
+  expect(known(599_999)).toEqual([NOTHING, 1400, NOTHING]);
+  expect([way(1, CLIENT6).mtu, known(600_000)]).toEqual([1500, [NOTHING, NOTHING, NOTHING]]);
 });
 
 test("a broadcast is nobody's", () => {

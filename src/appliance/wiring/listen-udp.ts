@@ -10,9 +10,10 @@ import type { EthernetInterface } from "../../netstack/interface.ts";
 import { MAX_ADDRESSES } from "../../netstack/ip6/addressing.ts";
 import type { OpenSink, UdpError, UdpSocket } from "../../netstack/socket/udp-socket.ts";
 import type { ListenConfig } from "../../protocol/config/server-types.ts";
-import { LEAST_MTU, UDP_OVERHEAD } from "../../tunnel/link.ts";
+import { UDP_OVERHEAD } from "../../tunnel/link.ts";
 import type { DatagramPort, ListenReceiver, OpenPort, PeerLink, Sources } from "../../tunnel/listen.ts";
 import { type Listening, takes } from "./listening.ts";
+import { pathMtuTo } from "./udp-link.ts";
 
 /** Datagrams to one address that are handed over at once; a turn has no more. */
 const ROWS = 1024;
@@ -172,8 +173,6 @@ class UdpPeer implements PeerLink {
   readonly #socket: UdpSocket;
   /** Which of our addresses is sent from; undefined: the one that leads there. */
   readonly #own: Int32Array | undefined;
-  /** What routers said of the way (RFC 1191, RFC 8201). */
-  #pathMtu = Number.POSITIVE_INFINITY;
 
   constructor(wan: EthernetInterface, socket: UdpSocket, endpoint: Endpoint, own: Int32Array | undefined) {
     this.#wan = wan;
@@ -185,14 +184,11 @@ class UdpPeer implements PeerLink {
 
   get mtu(): number {
     const { link, v6 } = this.#wan;
-    return Math.min(this.#pathMtu, link.mtu, this.endpoint.address.isIpv4 ? link.mtu : v6.addressing.mtu);
+    return Math.min(link.mtu, this.endpoint.address.isIpv4 ? link.mtu : v6.addressing.mtu);
   }
 
-  narrow(mtu: number): boolean {
-    const believed = Math.max(mtu, this.endpoint.address.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6);
-    if (believed >= this.mtu) return false;
-    this.#pathMtu = believed;
-    return true;
+  pathMtu(now: number): number {
+    return pathMtuTo(this.#wan, now, this.endpoint.address);
   }
 
   admit(rows: Batch): number {

@@ -8,7 +8,7 @@ import type { DatagramSink, UdpError, UdpSocket } from "../../netstack/socket/ud
 import { ICMP_UNREACHABLE } from "../../netstack/wire/icmpv4.ts";
 import { ICMPV6_UNREACHABLE } from "../../netstack/wire/icmpv6.ts";
 import type { Sightings } from "../../protocol/session/sightings.ts";
-import { LEAST_MTU, type Link, type LinkReceiver, type LinkRequest, UDP_OVERHEAD } from "../../tunnel/link.ts";
+import { type Link, type LinkReceiver, type LinkRequest, UDP_OVERHEAD } from "../../tunnel/link.ts";
 
 /** Datagrams that are handed over at once. */
 const ROWS = 1024;
@@ -57,8 +57,6 @@ export class UdpLink implements Link, DatagramSink {
   #isAnsweredThence = false;
   #others = 0;
   #unreachable: Sightings["unreachable"];
-  /** What routers said of the way to the server (RFC 1191, RFC 8201). */
-  #pathMtu = Number.POSITIVE_INFINITY;
   readonly #before: { readonly damaged: number; readonly otherPort: number };
 
   constructor(wan: EthernetInterface, { remote, float }: LinkRequest, receiver: LinkReceiver, closed: () => void) {
@@ -72,11 +70,11 @@ export class UdpLink implements Link, DatagramSink {
   }
 
   get mtu(): number {
-    return Math.min(this.#pathMtu, this.#ownMtu);
+    return this.isIpv6 ? Math.min(this.#wan.link.mtu, this.#wan.v6.addressing.mtu) : this.#wan.mtu;
   }
 
-  get #ownMtu(): number {
-    return this.isIpv6 ? Math.min(this.#wan.link.mtu, this.#wan.v6.addressing.mtu) : this.#wan.mtu;
+  pathMtu(now: number): number {
+    return pathMtuTo(this.#wan, now, this.#remote.address);
   }
 
   get isIpv6(): boolean {
@@ -212,17 +210,10 @@ export class UdpLink implements Link, DatagramSink {
   #refused(now: number, { type, code, mtu, dst, dstPort }: UdpError): void {
     const { address, port } = this.endpoint(this.#peer);
     if (!dst.equals(address) || dstPort !== port) return;
-    if (mtu > 0) return this.#narrow(now, Math.max(mtu, dst.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6));
+    if (mtu > 0) return this.#receiver.narrowed(now, dst, mtu);
     if (dst.isIpv4 && type === ICMP_UNREACHABLE) this.#unreachable = UNREACHABLE[code];
     if (!dst.isIpv4 && type === ICMPV6_UNREACHABLE) this.#unreachable = UNREACHABLE6[code];
     if (this.#unreachable !== undefined) this.#receiver.unreachable(now);
-  }
-
-  /** Anybody who knows the ports can make us believe in a narrow path: it costs speed, and no packet. */
-  #narrow(now: number, mtu: number): void {
-    if (mtu >= this.mtu) return;
-    this.#pathMtu = mtu;
-    this.#receiver.narrowed(now);
   }
 
   #drops(): { damaged: number; otherPort: number } {
@@ -230,6 +221,10 @@ export class UdpLink implements Link, DatagramSink {
     return { damaged: drops.values[Drop.UdpBadChecksum]!, otherPort: drops.values[Drop.UdpNoPort]! };
   }
 }
+
+/** What the WAN's IP knows of the way to an address: it has sent larger packets in fragments since (RFC 8201). Routers do that with IPv4. */
+export const pathMtuTo = ({ v6 }: EthernetInterface, now: number, address: IpAddress): number =>
+  address.isIpv4 ? Number.POSITIVE_INFINITY : v6.output.pathMtu.get(now, Int32Array.from(wordsOf(address)));
 
 /** Whether the addresses at two places of the words are the same. */
 const same = (words: Int32Array, a: number, b: number): boolean =>

@@ -10,11 +10,11 @@ import { ExtensionChain } from "../wire/ipv6-ext.ts";
 import type { Ip6Addressing } from "./addressing.ts";
 import { ip6Read } from "./check.ts";
 import { fragmentCopy, fragmentCount } from "./fragment.ts";
-import { PathMtu } from "./pmtu.ts";
+import { PathMtus } from "./pmtu.ts";
 
 export class Ip6Output {
   readonly link: LinkLayer;
-  readonly pathMtu = new PathMtu();
+  readonly pathMtu = new PathMtus();
   readonly #slab: Slab;
   readonly #addressing: Ip6Addressing;
   readonly #hop = new Int32Array(4);

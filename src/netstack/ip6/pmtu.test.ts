@@ -1,12 +1,13 @@
 import { expect, test } from "bun:test";
+import { PATH_MTU_MS } from "../../lib/path-mtu.ts";
 import { words6 } from "../testing/bed6.ts";
-import { PathMtu, PMTU_MS } from "./pmtu.ts";
+import { PathMtus } from "./pmtu.ts";
 
 const A = words6("2001:db8::1");
 const B = words6("2001:db8::2");
 
 test("a path's MTU is lowered, never raised, and never below 1280 (RFC 8201 4)", () => {
-  const paths = new PathMtu();
+  const paths = new PathMtus();
   expect(paths.get(0, A)).toBe(Number.POSITIVE_INFINITY);
   paths.lower(0, A, 1400);
   paths.lower(1, A, 1450);
@@ -16,15 +17,15 @@ test("a path's MTU is lowered, never raised, and never below 1280 (RFC 8201 4)",
 });
 
 test("after 10 minutes it is forgotten, and may be entered anew", () => {
-  const paths = new PathMtu();
+  const paths = new PathMtus();
   paths.lower(5, A, 1300);
-  expect([paths.get(4 + PMTU_MS, A), paths.get(5 + PMTU_MS, A)]).toEqual([1300, Number.POSITIVE_INFINITY]);
-  paths.lower(5 + PMTU_MS, A, 1450);
-  expect(paths.get(6 + PMTU_MS, A)).toBe(1450);
+  expect([paths.get(4 + PATH_MTU_MS, A), paths.get(5 + PATH_MTU_MS, A)]).toEqual([1300, Number.POSITIVE_INFINITY]);
+  paths.lower(5 + PATH_MTU_MS, A, 1450);
+  expect(paths.get(6 + PATH_MTU_MS, A)).toBe(1450);
 });
 
 test("64 paths are kept; the one that was entered first gives way", () => {
-  const paths = new PathMtu();
+  const paths = new PathMtus();
   const path = (i: number) => Int32Array.of(0x20010db8, 0, 0, i);
   for (let i = 0; i < 64; i++) paths.lower(i, path(i), 1400);
   paths.lower(64, path(0), 1300); // the last one now

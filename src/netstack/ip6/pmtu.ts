@@ -2,10 +2,9 @@
  * The path MTUs that routers told us of (RFC 8201), for packets of our own: a small table, the oldest entry gives way. Who
  * enters something has seen that the error quotes a packet that we may have sent, and that was larger than what it says.
  */
+import { PATH_MTU_MS } from "../../lib/path-mtu.ts";
 import { IPV6_MIN_MTU } from "../wire/ipv6.ts";
 
-/** RFC 8201 4: an entry is forgotten after 10 minutes, so that a path that became wider is found. */
-export const PMTU_MS = 600_000;
 /** Our choice: a router talks to few hosts by itself. */
 const MAX_ENTRIES = 64;
 
@@ -15,7 +14,7 @@ interface Entry {
   until: number;
 }
 
-export class PathMtu {
+export class PathMtus {
   /** The one that was entered last is the last. */
   readonly #entries: Entry[] = [];
 
@@ -33,7 +32,7 @@ export class PathMtu {
     const known = this.#entries.findIndex((entry) => same(entry.words, words));
     if (known >= 0) this.#entries.splice(known, 1);
     else if (this.#entries.length === MAX_ENTRIES) this.#entries.shift();
-    this.#entries.push({ words: words.slice(0, 4), mtu, until: now + PMTU_MS });
+    this.#entries.push({ words: words.slice(0, 4), mtu, until: now + PATH_MTU_MS });
   }
 
   clear(): void {

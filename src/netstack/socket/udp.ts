@@ -9,7 +9,7 @@ import type { Arena, Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Addressing } from "../ip4/addressing.ts";
 import type { Ip6Addressing } from "../ip6/addressing.ts";
-import type { PathMtu } from "../ip6/pmtu.ts";
+import type { PathMtus } from "../ip6/pmtu.ts";
 import { type IpOutput, IpPath } from "../output.ts";
 import { Packet, pseudoOf } from "../packet.ts";
 import { type PortOwner, takePort } from "../port-owner.ts";
@@ -73,7 +73,7 @@ export interface UdpOptions {
   readonly addressing: Addressing;
   readonly addressing6: Ip6Addressing;
   readonly output: IpOutput;
-  readonly pathMtu: PathMtu;
+  readonly pathMtu: PathMtus;
   /** The interface's: long datagrams are built there, beside the arena that their fragments go to. */
   readonly scratch: Arena;
   readonly random: Random;
@@ -87,7 +87,7 @@ export class Udp {
   readonly #addressing: Addressing;
   readonly #addressing6: Ip6Addressing;
   readonly #output: IpOutput;
-  readonly #pathMtu: PathMtu;
+  readonly #pathMtu: PathMtus;
   readonly #scratch: Arena;
   readonly #random: Random;
   readonly #sockets = new Map<number, UdpSocket>();

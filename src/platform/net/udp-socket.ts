@@ -1,16 +1,22 @@
 /** UDP sockets of the kernel, not connected: who sends and who is sent to is said with each datagram. */
+import type { Endpoint } from "../../lib/endpoint.ts";
 import { IpAddress } from "../../lib/ip.ts";
 import {
   AF_INET6,
+  IP_MTU,
+  IP_MTU_DISCOVER,
   IP_PKTINFO,
   IP_RECVERR,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_UDP,
+  IPV6_MTU,
+  IPV6_MTU_DISCOVER,
   IPV6_RECVERR,
   IPV6_RECVPKTINFO,
   IPV6_V6ONLY,
   MSG_ERRQUEUE,
+  PMTUDISC_WANT,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
   SO_SNDBUF,
@@ -25,7 +31,7 @@ import { SysError } from "../sys/errno.ts";
 import { NativeMemory, type Piece } from "../sys/memory.ts";
 import { Messages } from "../sys/messages.ts";
 import { CMSGHDR_BYTES, CMSGHDR_LEVEL, CMSGHDR_TYPE } from "../sys/struct.ts";
-import { bind, close, setSocketOption, socket } from "../sys/syscalls.ts";
+import { bind, close, connect, setSocketOption, socket, socketOption } from "../sys/syscalls.ts";
 import { everyAddress, type Family, familyNumber, readSockaddr, SOCKADDR_BYTES, sockaddr } from "./sockaddr.ts";
 
 /** Our choice: some 30 ms of a gigabit each way, which is what a busy machine does not look. */
@@ -42,6 +48,9 @@ export function openUdp(family: Family, port: number, address?: IpAddress): numb
     if (domain === AF_INET6) setSocketOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (domain === AF_INET6) setSocketOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
     else setSocketOption(fd, IPPROTO_IP, IP_RECVERR, 1);
+    // Whatever the machine's default is (net.ipv4.ip_no_pmtu_disc): routers say what is too large, and nothing is lost of what is larger still.
+    if (domain === AF_INET6) setSocketOption(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_WANT);
+    else setSocketOption(fd, IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_WANT);
     setBuffer(fd, SO_RCVBUFFORCE, SO_RCVBUF);
     setBuffer(fd, SO_SNDBUFFORCE, SO_SNDBUF);
     // Linux before 5.0 has no such option: then each datagram comes by itself.
@@ -68,6 +77,28 @@ function tryOption(fd: number, level: number, name: number, value: number): bool
     return true;
   } catch (error) {
     if (error instanceof SysError) return false;
+    throw error;
+  }
+}
+
+/**
+ * What the kernel knows of the way to an address: the MTU of the device or the route, or less where routers have said so, as long as the
+ * kernel believes them (ip(7), IP_MTU; net.ipv4.route.mtu_expires). Infinity: there is no way.
+ */
+export function pathMtuTo(to: Endpoint): number {
+  const isIpv4 = to.address.isIpv4;
+  try {
+    const fd = socket(familyNumber(isIpv4 ? "ipv4" : "ipv6"), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    try {
+      if (connect(fd, sockaddr(to)) !== 0) return Number.POSITIVE_INFINITY;
+      const mtu = socketOption(fd, isIpv4 ? IPPROTO_IP : IPPROTO_IPV6, isIpv4 ? IP_MTU : IPV6_MTU, 4);
+      return mtu.getInt32(0, true);
+    } finally {
+      close(fd);
+    }
+  } catch (error) {
+    // No socket, or none that is connected: then nothing is known.
+    if (error instanceof SysError) return Number.POSITIVE_INFINITY;
     throw error;
   }
 }

@@ -30,11 +30,17 @@ export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
 export const IPPROTO_IPV6 = 41;
 export const IP_PKTINFO = 8;
+export const IP_MTU_DISCOVER = 10;
 export const IP_RECVERR = 11;
+export const IP_MTU = 14;
+export const IPV6_MTU_DISCOVER = 23;
+export const IPV6_MTU = 24;
 export const IPV6_RECVERR = 25;
 export const IPV6_V6ONLY = 26;
 export const IPV6_RECVPKTINFO = 49;
 export const IPV6_PKTINFO = 50;
+/** Of either: what is larger than the way takes goes in fragments, and nothing else may be fragmented on it. */
+export const PMTUDISC_WANT = 1;
 export const UDP_SEGMENT = 103;
 export const UDP_GRO = 104;
 export const TCP_NODELAY = 1;

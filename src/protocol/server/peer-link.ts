@@ -14,11 +14,8 @@ export interface PeerLink extends LinkFacts {
   /** The largest packet that the network below takes, its own headers included; Infinity: it has no such bound. */
   readonly mtu: number;
   readonly endpoint: Endpoint;
-  /**
-   * A router has said that the way takes packets of no more than `mtu` bytes. Without it nobody is believed.
-   * @returns whether {@link mtu} is less now
-   */
-  narrow?(mtu: number): boolean;
+  /** What the IP below knows of the way already, from before or of itself; Infinity: nothing. It sends larger ones in fragments. */
+  pathMtu?(now: number): number;
   /**
    * How many of the rows it takes now, from the first on, when each is `overhead` bytes longer. The others are dropped and
    * counted here: a packet that is not sealed costs nothing, and leaves no gap in the ids.

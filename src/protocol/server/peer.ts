@@ -1,4 +1,5 @@
 /** One client of a server, from its first packet that counts: where it is, its session, and what it was given. */
+import { PathMtu } from "../../lib/path-mtu.ts";
 import type { LinkEnd, ServerSessionEnd } from "../session/events.ts";
 import type { ServerSession } from "../session/server.ts";
 import type { Guest } from "./guest.ts";
@@ -38,8 +39,8 @@ export class Peer {
   guest: Guest | undefined;
   /** Its tunnel is up. */
   isUp = false;
-  /** The way to where it is takes less than others: what goes to it is to fit. */
-  isNarrow = false;
+  /** What the network has said of the way to where it is: what goes to it is to fit. */
+  readonly pathMtu = new PathMtu();
   /** It was refused, and that was said. */
   isRefused = false;
   /** Why it is told to go, once it is. */
@@ -56,5 +57,29 @@ export class Peer {
     this.socket = socket;
     this.link = link;
     this.since = now;
+  }
+
+  /** The largest packet that gets to it whole, as far as is known. */
+  get mtu(): number {
+    return Math.min(this.link.mtu, this.pathMtu.mtu);
+  }
+
+  /** Believes what the IP below knows of the way. */
+  learnPath(now: number): void {
+    const known = this.link.pathMtu?.(now);
+    if (known !== undefined) this.narrow(now, known);
+  }
+
+  /** The network has said that the way takes packets of no more than `mtu` bytes. @returns whether less gets through now */
+  narrow(now: number, mtu: number): boolean {
+    return this.pathMtu.lower(now, this.link.endpoint.address, mtu, this.link.mtu);
+  }
+
+  /** Forgets what the network has said of the way, but not what is known below. @returns whether more gets through now */
+  forgetPath(now: number): boolean {
+    const before = this.mtu;
+    this.pathMtu.forget();
+    this.learnPath(now);
+    return this.mtu !== before;
   }
 }

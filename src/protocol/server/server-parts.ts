@@ -20,9 +20,10 @@ export interface ServerWatcher {
   refused(now: number, peer: Peer, name: string | undefined, cause: string): void;
   /** It is over before the tunnel was up, and not by the verdict on a login. @param guest whose login was accepted */
   failed(now: number, peer: Peer, guest: Guest | undefined, end: PeerEnd): void;
-  floated(now: number, peer: Peer, from: PeerLink): void;
-  /** The way to it takes less than before. */
-  narrowed(now: number, peer: Peer): void;
+  /** @param from where it was, and the largest packet that got there whole */
+  floated(now: number, peer: Peer, from: Pick<PeerLink, "endpoint" | "overhead" | "mtu">): void;
+  /** The way to it takes less than before, or may take more: {@link Peer.mtu}. */
+  pathChanged(now: number, peer: Peer): void;
   /** Something threw. @param peer undefined: nobody's fault that can be told */
   fault(now: number, peer: Peer | undefined, error: unknown): void;
 }

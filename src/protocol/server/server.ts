@@ -164,9 +164,10 @@ export class Server {
     const socket = this.#sources.indexOf(source);
     const from: Sources = { words: Int32Array.from(wordsOf(address)), port: Uint16Array.of(port) };
     const peer = socket < 0 ? undefined : this.#peers[this.#demux.find(from, 0, socket)];
-    if (peer?.link.narrow?.(mtu) !== true) return;
-    peer.isNarrow = true;
-    this.#guard(now, () => this.#watcher.narrowed(now, peer));
+    if (peer?.narrow(now, mtu) !== true) return;
+    // When it is due to be forgotten is among its deadlines.
+    this.#touch(peer);
+    this.#guard(now, () => this.#watcher.pathChanged(now, peer));
   }
 
   /** Somebody has connected. @returns undefined: there is no room */
@@ -397,12 +398,13 @@ export class Server {
     }
     const rival = this.#peers[this.#demux.rivalOf(peer.id)];
     for (const newcomer of [other, rival]) if (newcomer !== undefined) this.end(now, newcomer, { kind: "replaced" });
-    const { link } = peer;
+    const { mtu } = peer;
+    const { endpoint, overhead } = peer.link;
     this.#demux.move(peer.id, from, i, socket);
     peer.link = this.#sources[socket]!.peer(endpointOf(from, i));
-    peer.isNarrow = false;
+    peer.forgetPath(now);
     this.counters.bump(FLOATS);
-    this.#watcher.floated(now, peer, link);
+    this.#watcher.floated(now, peer, { endpoint, overhead, mtu });
   }
 
   /** A control packet of an address without a session, or of another session than is there. */
@@ -563,13 +565,14 @@ export class Server {
     try {
       if (session.pollAt() <= now) session.handleTimeout(now);
       if (peer.tokenAt <= now) this.#reception.renewToken(now, peer);
+      if (peer.pathMtu.forgetAt <= now && peer.forgetPath(now)) this.#watcher.pathChanged(now, peer);
       this.#transmit(now, peer);
       for (let event = session.pollEvent(); event !== undefined; event = session.pollEvent()) {
         this.#handle(now, peer, event);
         if (this.#peers[peer.id] !== peer) return;
         this.#transmit(now, peer);
       }
-      this.#deadlines.set(peer.id + 1, Math.min(session.pollAt(), peer.tokenAt));
+      this.#deadlines.set(peer.id + 1, Math.min(session.pollAt(), peer.tokenAt, peer.pathMtu.forgetAt));
       const direct = peer.socket === STREAM ? undefined : session.direct;
       if (direct === undefined) this.#direct.clear(peer.id);
       else this.#direct.set(peer.id, direct);
@@ -596,6 +599,7 @@ export class Server {
         const { guest } = peer;
         if (guest === undefined) throw new Error("a tunnel is up whose login nobody accepted");
         peer.isUp = true;
+        peer.learnPath(now);
         this.#watcher.up(now, peer, guest, event.cipher);
         return this.#renegotiations.judge(now, peer);
       }

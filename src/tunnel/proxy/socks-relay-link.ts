@@ -48,6 +48,10 @@ export abstract class SocksRelayLink<Udp extends Link> implements Link {
     return this.udp?.mtu ?? this.wayMtu;
   }
 
+  pathMtu(now: number): number {
+    return this.udp?.pathMtu?.(now) ?? Number.POSITIVE_INFINITY;
+  }
+
   admit(rows: Batch): number {
     return rows.count;
   }
@@ -86,7 +90,7 @@ export abstract class SocksRelayLink<Udp extends Link> implements Link {
     const { receiver } = this;
     return {
       opened: () => {},
-      narrowed: (now) => receiver.narrowed(now),
+      narrowed: (now, to, mtu) => receiver.narrowed(now, to, mtu),
       unreachable: (now) => receiver.unreachable(now),
       ended,
       handleRows: (now, _path, rows) => {

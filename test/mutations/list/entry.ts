@@ -99,8 +99,8 @@ export const ENTRY = [
     "protocol/server/server.ts",
     ["      if (peer.tokenAt <= now) this.#reception.renewToken(now, peer);\n", "", "that a token is renewed in time"],
     [
-      "Math.min(session.pollAt(), peer.tokenAt)",
-      "session.pollAt()",
+      "Math.min(session.pollAt(), peer.tokenAt, peer.pathMtu.forgetAt)",
+      "Math.min(session.pollAt(), peer.pathMtu.forgetAt)",
       "that a token is renewed also where nothing else is to be done",
     ],
   ),

@@ -41,27 +41,29 @@ export const LISTENER = [
       "that who waits at an address gets it",
     ],
   ),
-  ...mutationsOf(
-    "appliance/wiring/listen-udp.ts",
-    [
-      "      if (port === undefined) continue;\n",
-      "      if (port === undefined) return;\n",
-      "that a narrow way is told whoever listens where the packet was sent from",
-    ],
-    [
-      "Math.max(mtu, this.endpoint.address.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6)",
-      "mtu",
-      "that no router is believed below what every way takes",
-    ],
-    ["if (believed >= this.mtu) return false;", "", "that a way is never made wider"],
-  ),
+  ...mutationsOf("appliance/wiring/listen-udp.ts", [
+    "      if (port === undefined) continue;\n",
+    "      if (port === undefined) return;\n",
+    "that a narrow way is told whoever listens where the packet was sent from",
+  ]),
   ...mutationsOf(
     "protocol/server/server.ts",
-    ["    peer.isNarrow = false;\n", "", "that a client has the whole MTU again where it is then"],
+    ["    peer.forgetPath(now);\n", "", "that a client has the whole MTU again where it is then"],
+    [
+      "    // When it is due to be forgotten is among its deadlines.\n    this.#touch(peer);\n",
+      "",
+      "that a narrow way is forgotten in time of whom nothing else is due",
+    ],
+    [
+      "if (peer.pathMtu.forgetAt <= now && peer.forgetPath(now)) this.#watcher.pathChanged(now, peer);",
+      "",
+      "that a way is narrow for ten minutes, not for as long as the session",
+    ],
+    ["        peer.learnPath(now);\n", "", "that a client is known to be behind a narrow way from the beginning"],
     ["this.#peers[this.#demux.find(from, 0, socket)]", "this.#peers[0]", "whose way is narrow"],
   ),
   ...mutationsOf("tunnel/listener.ts", [
-    "peer.isNarrow ? Math.max(payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU) : tunnel.mtu",
+    "peer.pathMtu.isNarrow ? Math.max(payloadMax(peer.mtu - link.overhead), IPV6_LEAST_MTU) : tunnel.mtu",
     "tunnel.mtu",
     "that what goes to a client fits the way to it",
   ]),

@@ -3,6 +3,41 @@ import { mutationsOf } from "../mutation.ts";
 
 export const TUNNEL = [
   ...mutationsOf(
+    "lib/path-mtu.ts",
+    ["Math.max(said, least)", "said", "that nobody is believed below what every host or link takes"],
+    [
+      "if (believed >= Math.min(most, this.#mtu)) return false;",
+      "",
+      "that a way is never made wider by what is said of it",
+    ],
+    ["this.#falls >= MAX_FALLS ? least :", "", "that nobody has the tunnel changed without end"],
+    ["    this.#forgetAt = now + PATH_MTU_MS;\n", "", "that an estimate is forgotten after ten minutes"],
+  ),
+  ...mutationsOf("tunnel/attempt.ts", [
+    ", this.pathMtu.forgetAt);",
+    ");",
+    "that the loop wakes up to forget a narrow way",
+  ]),
+  ...mutationsOf(
+    "tunnel/dialer.ts",
+    [
+      "if (attempt.pathMtu.forgetAt <= now && attempt.forgetPath(now))",
+      "if (false as boolean)",
+      "that the way to the server is narrow for ten minutes, not for as long as the session",
+    ],
+    ["    attempt.learnPath(now);\n", "", "that the way to a server is known to be narrow from the beginning"],
+    [
+      "if (attempt.forgetPath(now)) this.#pathChanged(now, attempt, ANOTHER_WAY);",
+      "",
+      "that another way is not as narrow as the one before",
+    ],
+  ),
+  ...mutationsOf("tunnel/gate.ts", [
+    "if (link.isAt(words, 0, to.port)) link.narrow(now, mtu);",
+    "link.narrow(now, mtu);",
+    "whose way is narrow, of those who came to the gate",
+  ]),
+  ...mutationsOf(
     "tunnel/gate.ts",
     [
       "return port[i] === only.port && own.every((word, k) => word === words[4 * i + k]);",
@@ -299,8 +334,8 @@ export const TUNNEL = [
     "tunnel/tunnel-plan.ts",
     ["const allowed = Math.min(wanted, own.mtuMax);", "const allowed = wanted;", "tun-mtu-max"],
     [
-      "Math.max(payloadMax(link.mtu - link.overhead), IPV6_LEAST_MTU)",
-      "payloadMax(link.mtu - link.overhead)",
+      "Math.max(payloadMax(attempt.mtu - link.overhead), IPV6_LEAST_MTU)",
+      "payloadMax(attempt.mtu - link.overhead)",
       "that a router's word cannot end IPv6 in the tunnel",
     ],
   ),
@@ -318,11 +353,6 @@ export const TUNNEL = [
       "that a doubtful answer moves nothing",
     ],
   ),
-  ...mutationsOf("appliance/wiring/udp-link.ts", [
-    "Math.max(mtu, dst.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6)",
-    "mtu",
-    "the bound on what routers say of the path",
-  ]),
   ...mutationsOf("netstack/socket/udp.ts", [
     "if (tooBig && ipv4TotalLen(d, quote) <= icmpNextHopMtu(d, icmp)) return Drop.IcmpBadQuote;",
     "",

@@ -229,6 +229,9 @@ export class World implements ListenPorts {
     return { drops: () => ({}), close: () => void this.#ports.delete(config) };
   }
 
+  /** What the host below knows of ways to clients by itself, by the text of where they are. */
+  readonly known = new Map<string, number>();
+
   /** Somebody says that the way to an address takes no more. */
   narrow(to: Endpoint, mtu: number): void {
     for (const { port, receiver } of this.#ports.values()) receiver.narrowed(this.now, port, to, mtu);
@@ -451,19 +454,7 @@ export class World implements ListenPorts {
 
   #datagramLink(endpoint: Endpoint): PeerLink {
     const link = this.#peerLink(endpoint, false, (bytes) => this.#toClient(endpoint, bytes));
-    let mtu = 1500;
-    const narrow = (to: number): boolean => {
-      const isNews = to < mtu;
-      mtu = Math.min(mtu, to);
-      return isNews;
-    };
-    return {
-      ...link,
-      narrow,
-      get mtu() {
-        return mtu;
-      },
-    };
+    return { ...link, mtu: 1500, pathMtu: () => this.known.get(formatEndpoint(endpoint)) ?? Number.POSITIVE_INFINITY };
   }
 
   #connect(client: SimClient): StreamReceiver | undefined {
