@@ -6,8 +6,8 @@ import { Batch } from "../lib/batch.ts";
 import type { Endpoint } from "../lib/endpoint.ts";
 import { DATAGRAMS_BYTES, DatagramSources, Datagrams } from "../platform/net/datagrams.ts";
 import { type Family, SOCKADDR_BYTES, writeSockaddr } from "../platform/net/sockaddr.ts";
-import { openUdp, takeError } from "../platform/net/udp-socket.ts";
-import { ENOBUFS, SysError } from "../platform/sys/errno.ts";
+import { type NetworkError, openUdp, pathMtuTo, takeError } from "../platform/net/udp-socket.ts";
+import { EMSGSIZE, ENOBUFS, SysError } from "../platform/sys/errno.ts";
 import type { NativeMemory, Piece } from "../platform/sys/memory.ts";
 import type { Poller } from "../platform/sys/poller.ts";
 import { close } from "../platform/sys/syscalls.ts";
@@ -122,6 +122,8 @@ export class KernelUdp implements OpenPort {
   readonly #runFrom = new DatagramSources(ROWS);
   readonly #one = new Batch(1);
   readonly #ports: KernelUdpPort[] = [];
+  /** Told in the next turn: not within a call of the receiver. */
+  readonly #heard: NetworkError[] = [];
   #isClosed = false;
 
   constructor(options: KernelUdpOptions, closed: () => void) {
@@ -129,9 +131,13 @@ export class KernelUdp implements OpenPort {
     this.#options = options;
     this.#closed = closed;
     this.#datagrams = seat.datagrams;
-    // What routers say of one client is no reason to do anything; but it has to be taken, or the socket is ready for ever.
+    // They have to be taken, or the socket is ready for ever; of those that say how large packets may be the receiver is told.
     this.#datagrams.onError = () => {
-      for (let i = 0; i < ERRORS && takeError(fd) !== undefined; i++);
+      for (let i = 0; i < ERRORS; i++) {
+        const error = takeError(fd);
+        if (error === undefined) return;
+        if (error.errno === EMSGSIZE && this.#heard.length < ERRORS) this.#heard.push(error);
+      }
     };
   }
 
@@ -143,11 +149,12 @@ export class KernelUdp implements OpenPort {
     for (let first = 0; first < count && !this.#isClosed; ) {
       let end = first + 1;
       while (end < count && sameWords(from.own, 4 * end, 4 * first)) end++;
-      const port = this.#portAt(4 * first);
+      const port = this.#portAt(this.#from.own, 4 * first);
       if (first === 0 && end === count) receiver.handleDatagrams(now, port, rows, from);
       else receiver.handleDatagrams(now, port, this.#part(first, end), this.#runFrom);
       first = end;
     }
+    this.#tell(now);
     return count;
   }
 
@@ -177,7 +184,7 @@ export class KernelUdp implements OpenPort {
 
   /** From whichever address of ours the kernel takes. */
   dial(endpoint: Endpoint): PeerLink {
-    return new KernelUdpPort(this, this.#options.config, new Int32Array(4)).peer(endpoint);
+    return this.#portAt(new Int32Array(4), 0).peer(endpoint);
   }
 
   drops(): Record<string, number> {
@@ -191,8 +198,15 @@ export class KernelUdp implements OpenPort {
     close(this.#options.fd);
   }
 
-  #portAt(w: number): KernelUdpPort {
-    const { own } = this.#from;
+  /** Tells what the network has said of ways to clients: whichever address of ours they are sent to from, the way is the same. */
+  #tell(now: number): void {
+    const { receiver } = this.#options;
+    for (const { address, port, mtu } of this.#heard.splice(0))
+      for (const own of this.#ports) if (!this.#isClosed) receiver.narrowed(now, own, { address, port }, mtu);
+  }
+
+  /** @param w where in `own` its words are; zeros: the socket is bound to it, or the kernel takes one */
+  #portAt(own: Int32Array, w: number): KernelUdpPort {
     for (const port of this.#ports) if (port.isAt(own, w)) return port;
     const port = new KernelUdpPort(this, this.#options.config, own.slice(w, w + 4));
     if (this.#ports.length === MAX_OWN) this.#ports.shift();
@@ -239,6 +253,7 @@ class KernelUdpPort implements DatagramPort {
       isStream: false,
       overhead: endpoint.address.isIpv4 ? UDP_OVERHEAD.ipv4 : UDP_OVERHEAD.ipv6,
       mtu: MTU,
+      pathMtu: () => pathMtuTo(endpoint),
       endpoint,
       admit: (rows) => rows.count,
       send: (_now, rows) => this.#socket.send(endpoint, rows, this.#own),
