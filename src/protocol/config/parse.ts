@@ -136,6 +136,8 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
     exitNotify: resolveExitNotify(reader),
   };
   if (role === "static") {
+    const line = reader.last("secret");
+    if (line) needsAddress(reader, line, "with a static key", "; write ifconfig LOCAL REMOTE, at the other end REMOTE LOCAL");
     const own = resolveStatic(reader, data);
     const dial = resolveDial(sources, end, common);
     return own && { role, ...common, ...own, ...dial };
@@ -150,7 +152,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   const peerInfo = { pushPeerInfo: reader.has("push-peer-info"), variables: selection.variables };
   if (role === "p2p") {
     const line = reader.last("tls-server");
-    if (line) needsAddress(reader, line, "; write mode server, or server NETWORK NETMASK, to serve clients");
+    if (line) needsAddress(reader, line, "without pull", "; write mode server, or server NETWORK NETMASK, to serve clients");
     return { role, ...withTls, ...resolveDial(sources, end, common), peerInfo };
   }
   return {
@@ -237,14 +239,20 @@ const isSameLink = (a: LinkConfig, b: LinkConfig): boolean =>
 function pulls(reader: Reader): boolean {
   const alone = reader.has("client") || reader.has("pull") ? undefined : reader.last("tls-client");
   if (alone === undefined) return true;
-  needsAddress(reader, alone, "; write client, if the server pushes them");
+  needsAddress(reader, alone, "without pull", "; write client, if the server pushes them");
   return false;
 }
 
-function needsAddress(reader: Reader, line: Line, remedy: string): void {
-  if (reader.has("ifconfig") || reader.has("ifconfig-ipv6") || deviceTypeOf(reader) === "tap") return;
-  const problem = "without pull the tunnel's addresses come from the profile, and there is no ifconfig";
-  reader.problem(line, `${problem}${remedy}`);
+/**
+ * One end of a point-to-point tunnel is told its addresses by nobody. openvpn goes on without: its interface has none, unless a person
+ * gives it some. Silent where ifconfig may be there and was refused, since that is the problem then.
+ */
+function needsAddress(reader: Reader, line: Line, when: string, remedy: string): void {
+  const { report } = reader;
+  const names = ["ifconfig", "ifconfig-ipv6"];
+  if (names.some((name) => reader.has(name) || report.problems.has(name))) return;
+  if (deviceTypeOf(reader) === "tap" || report.isCutShort) return;
+  reader.problem(line, `${when} the tunnel's addresses come from the profile, and there is no ifconfig${remedy}`);
 }
 
 function deviceTypeOf(reader: Reader): DeviceType {

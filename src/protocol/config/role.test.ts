@@ -41,7 +41,7 @@ const PROFILES: Readonly<Record<Role, string>> = {
   client: `client\n${OWN}remote vpn.example\nauth-user-pass login.txt\n`,
   server: `server 10.8.0.0 255.255.255.0\ntopology subnet\n${OWN}keepalive 10 60\ntls-crypt ta.key\n`,
   p2p: `tls-server\n${OWN}tls-auth ta.key 0\nifconfig 10.9.0.1 10.9.0.2\n`,
-  static: "dev tun\nremote vpn.example\nsecret ta.key 1\ncipher AES-256-CBC\nreplay-window 128\nping 10\n",
+  static: "dev tun\nremote vpn.example\nsecret ta.key 1\ncipher AES-256-CBC\nreplay-window 128\nping 10\nifconfig 10.9.0.1 10.9.0.2\n",
 };
 
 describe.each(Object.entries(PROFILES) as [Role, string][])("a profile of the role %s", (role, text) => {
@@ -150,8 +150,12 @@ describe("an end of a tunnel of two", () => {
     [`${P2P}tls-crypt-v2 v2.key\n`, /^8 tls-crypt-v2: .* give both ends the same key by tls-crypt/],
     [`${P2P}socks-proxy 192.0.2.9\n`, /^8 socks-proxy: without a remote/],
     [`${P2P}remote a.example\nproto tcp-server\nhttp-proxy 192.0.2.9 80\n`, /^10 http-proxy: .* write tcp-client/],
-    [`${STATIC}proto tcp-server\nfragment 1200\n`, /^7 fragment: is only for UDP/],
+    [`${STATIC}proto tcp-server\nfragment 1200\n`, /^8 fragment: is only for UDP/],
     [P2P.replace("ifconfig 10.9.0.1 10.9.0.2\n", ""), /^1 tls-server: without pull .* no ifconfig; write mode server/],
+    [
+      PROFILES.static.replace("ifconfig 10.9.0.1 10.9.0.2\n", ""),
+      /^3 secret: with a static key .* no ifconfig; write ifconfig LOCAL REMOTE/,
+    ],
     [
       P2P.replace("cert client.crt\nkey client.key\n", ""),
       /^1 cert: missing: the TLS server shows its peer a certificate/,
@@ -160,6 +164,17 @@ describe("an end of a tunnel of two", () => {
   ])("%j is a problem that names the remedy", (text, wanted) => {
     expect(problems(parse(text))).toContainEqual(expect.stringMatching(wanted));
   });
+});
+
+test.each([
+  ["ifconfig-ipv6 fd00:9::1/64 fd00:9::2\n", []],
+  ["dev-type tap\n", []],
+  // What is the matter is another thing then.
+  ["ifconfig 10.9.0.1\n", [/^7 ifconfig: /]],
+  ["<ca>\n", [/^7 ca: /]],
+])("an address of a static key's tunnel is not missed with %j", (text, wanted) => {
+  const profile = PROFILES.static.replace("ifconfig 10.9.0.1 10.9.0.2\n", text);
+  expect(problems(parse(profile))).toEqual(wanted.map((each) => expect.stringMatching(each)));
 });
 
 test.each([
