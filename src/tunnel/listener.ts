@@ -370,8 +370,14 @@ export class Listener {
         side.leave(now, peer.id);
         this.#log.write("info", "peer.down", explain(end), { ...whose(peer, guest.name), reason: end.kind });
       },
-      refused: (now, peer, name, cause) =>
-        this.#said.write(now, "warn", "peer.refused", "", { ...whose(peer, name), reason: cause }),
+      refused: (now, peer, { user, certificate }, cause) =>
+        this.#said.write(now, "warn", "peer.refused", "", {
+          // Of who is in already, in a renegotiation: as it is called in all other lines.
+          ...whose(peer, peer.guest?.name),
+          user,
+          certificate,
+          reason: cause,
+        }),
       failed: (now, peer, guest, end) => {
         if (SILENT.has(end.kind)) return;
         const log = guest === undefined ? this.#heard : this.#said;

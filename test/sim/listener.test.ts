@@ -137,7 +137,7 @@ describe("a login", () => {
     expect(eve.end).toMatchObject({ kind: "auth-failed", reason: "not today", temporary: undefined });
     world.run(10_000);
     expect(world.said("peer.refused").map((line) => line.fields)).toEqual([
-      { name: "eve", address: "198.51.0.0:1024", reason: "eve may not: not today" },
+      { user: "eve", address: "198.51.0.0:1024", reason: "eve may not: not today" },
     ]);
     expect(world.said("peer.down")).toEqual([]);
   });
@@ -154,6 +154,28 @@ describe("a login", () => {
     expect([ann.isUp, bob.end]).toMatchObject([true, { kind: "auth-failed", reason: "wrong user name or password" }]);
     expect(world.said("peer.refused").map((line) => line.fields["reason"])).toEqual(["the password of bob is wrong"]);
     expect(JSON.stringify(world.lines)).not.toContain("other");
+  });
+
+  test("refused, in whatever way: the log tells the user that it names from the name in its certificate", () => {
+    const { limits } = wholeConfig(TLS_CRYPT);
+    const world = new World(1, { config: { limits: { ...limits, maxClients: 1 } } });
+    world.joined("ann");
+    world.desk.refused.set("bob", "not today");
+    world.desk.withPassword.set("cid", "other");
+    world.desk.certificateNames.set("bob", "laptop-b").set("cid", "laptop-c").set("dee", "laptop-d");
+    const others = ["bob", "cid", "dee"].map((name) => world.client(name));
+    expect(world.run(5000, () => world.passwords.waiting === 1)).toBe(true);
+    world.passwords.settle(world.now);
+    expect(world.run(10_000, () => others.every(({ end }) => end !== undefined))).toBe(true);
+    world.run(10_000);
+    const told = world
+      .said("peer.refused")
+      .map(({ fields }) => [fields["name"], fields["user"], fields["certificate"]]);
+    expect(told.sort()).toEqual([
+      [undefined, "bob", "laptop-b"],
+      [undefined, "cid", "laptop-c"],
+      [undefined, "dee", "laptop-d"],
+    ]);
   });
 
   test("whose answer comes when the client is gone has no effect", () => {

@@ -137,7 +137,8 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   };
   if (role === "static") {
     const line = reader.last("secret");
-    if (line) needsAddress(reader, line, "with a static key", "; write ifconfig LOCAL REMOTE, at the other end REMOTE LOCAL");
+    if (line)
+      needsAddress(reader, line, "with a static key", "; write ifconfig LOCAL REMOTE, at the other end REMOTE LOCAL");
     const own = resolveStatic(reader, data);
     const dial = resolveDial(sources, end, common);
     return own && { role, ...common, ...own, ...dial };
@@ -152,7 +153,8 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   const peerInfo = { pushPeerInfo: reader.has("push-peer-info"), variables: selection.variables };
   if (role === "p2p") {
     const line = reader.last("tls-server");
-    if (line) needsAddress(reader, line, "without pull", "; write mode server, or server NETWORK NETMASK, to serve clients");
+    if (line)
+      needsAddress(reader, line, "without pull", "; write mode server, or server NETWORK NETMASK, to serve clients");
     return { role, ...withTls, ...resolveDial(sources, end, common), peerInfo };
   }
   return {

@@ -41,7 +41,8 @@ const PROFILES: Readonly<Record<Role, string>> = {
   client: `client\n${OWN}remote vpn.example\nauth-user-pass login.txt\n`,
   server: `server 10.8.0.0 255.255.255.0\ntopology subnet\n${OWN}keepalive 10 60\ntls-crypt ta.key\n`,
   p2p: `tls-server\n${OWN}tls-auth ta.key 0\nifconfig 10.9.0.1 10.9.0.2\n`,
-  static: "dev tun\nremote vpn.example\nsecret ta.key 1\ncipher AES-256-CBC\nreplay-window 128\nping 10\nifconfig 10.9.0.1 10.9.0.2\n",
+  static:
+    "dev tun\nremote vpn.example\nsecret ta.key 1\ncipher AES-256-CBC\nreplay-window 128\nping 10\nifconfig 10.9.0.1 10.9.0.2\n",
 };
 
 describe.each(Object.entries(PROFILES) as [Role, string][])("a profile of the role %s", (role, text) => {

@@ -112,6 +112,18 @@ describe("names", () => {
       });
   });
 
+  test("a refusal tells what the certificate calls it, whatever its login says", () => {
+    const entrance = entranceOf(setup({ users: new Map([["alice", ALICE_HASH]]) }));
+    const certificates = [namedCertificate("laptop")];
+    for (const shown of [{}, { user: "alice", password: "é".repeat(64) }])
+      expect(entrance.judge(NOW, login({ certificates, ...shown }), undefined, HOME)).toMatchObject({
+        kind: "refuse",
+        certificateName: "laptop",
+      });
+    const asked = entrance.judge(NOW, login({ certificates, user: "alice", password: "x" }), undefined, HOME);
+    expect(asked).toMatchObject({ kind: "password", identity: { certificateName: "laptop" } });
+  });
+
   test("no cause has a control character in it", () => {
     const entrance = entranceOf(setup({ entry: { clientFileNeeded: true } }));
     const bad = namedCertificate("c\u009b1\u202eevil");
@@ -122,6 +134,7 @@ describe("names", () => {
       isSingle: true,
       user: undefined,
       hash: undefined,
+      certificateName: undefined,
       fingerprint: undefined,
       token: undefined,
     };

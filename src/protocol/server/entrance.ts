@@ -89,13 +89,25 @@ export class Entrance implements EntryDesk {
    */
   judge(unixSeconds: number, login: ClientLogin, earlier: Identity | undefined, from: IpAddress): Judgement {
     const { entry, verify } = this.#setup.config;
-    const { users } = this.#setup;
     // With "none" nobody has looked at a certificate that might be there.
     const leaf = entry.clientCert === "none" ? undefined : login.certificates[0];
     if (leaf === undefined && entry.clientCert === "require")
       return refuse("", "it shows no certificate, and verify-client-cert asks for one");
     const found = leaf === undefined ? undefined : certificateName(leaf, verify.usernameFields);
     if (found?.ok === false) return refuse("", found.problem);
+    const judgement = this.#judgeLogin(unixSeconds, login, found, earlier, from);
+    return judgement.kind === "refuse" ? { ...judgement, certificateName: found?.name } : judgement;
+  }
+
+  /** @param found who it is by its certificate; undefined: there is none that counts */
+  #judgeLogin(
+    unixSeconds: number,
+    login: ClientLogin,
+    found: Named | undefined,
+    earlier: Identity | undefined,
+    from: IpAddress,
+  ): Judgement {
+    const { users } = this.#setup;
     const user = users === undefined || login.user === "" ? undefined : login.user;
     if (user === undefined) return this.#withoutLogin(found, earlier);
     const password = login.password ?? "";
@@ -266,6 +278,7 @@ export class Entrance implements EntryDesk {
       isSingle: hasOwnAddress || (isOfSomebody && !entry.duplicateNames),
       user,
       hash: undefined,
+      certificateName: found?.name,
       fingerprint: found?.fingerprint,
       token,
     };

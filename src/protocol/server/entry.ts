@@ -17,6 +17,16 @@ export interface Refuse {
   readonly cause: string;
   /** It may come back: when and where. */
   readonly temporary?: TemporaryFailure | undefined;
+  /** For the log: what the certificate that it showed calls it. */
+  readonly certificateName?: string | undefined;
+}
+
+/** By which names a client has come, each undefined where it showed none: what the server would call it is one of the two. */
+export interface ShownNames {
+  /** Of its login, with nothing taken out. */
+  readonly user: string | undefined;
+  /** In its certificate. */
+  readonly certificate: string | undefined;
 }
 
 /** It depends on the password. */

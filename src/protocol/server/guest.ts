@@ -13,6 +13,8 @@ export interface Identity {
   readonly user: string | undefined;
   /** Of its password, as it was in the file of users when it logged in; undefined: it did not. */
   readonly hash: string | undefined;
+  /** What its certificate calls it; undefined: it has shown none. */
+  readonly certificateName: string | undefined;
   /** Its certificate's SHA-256, lower-case hex; undefined: it has shown none. The same all over its session. */
   readonly fingerprint: string | undefined;
   /** What its tokens have in common; undefined: it gets none. */

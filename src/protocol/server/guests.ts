@@ -181,12 +181,13 @@ export class Guests {
     const owner = (other: Cidr): string | undefined => this.#owners.get(`${other}`)?.name;
     const behind = clientNetworks(file, { lan, tunnel, owner }, own.length, limits.maxRoutesPerClient);
     const { options, warnings } = clientOptions(push, file, addresses, behind.networks);
-    const { name, isSingle, user, hash, fingerprint, token, since } = who;
+    const { name, isSingle, user, hash, certificateName, fingerprint, token, since } = who;
     return {
       name,
       isSingle,
       user,
       hash,
+      certificateName,
       fingerprint,
       token,
       since,

@@ -3,11 +3,10 @@
  * ends, and it is given what it gets. A renegotiation logs in again: it must still be let in, as the same one.
  */
 import type { ServerLimits } from "../config/server-types.ts";
-import type { TemporaryFailure } from "../control/message.ts";
 import { composePush } from "../push/compose.ts";
 import type { ClientLogin } from "../session/server.ts";
 import { placeOf } from "./attempts.ts";
-import type { AskPassword, EntryDesk, PasswordPort } from "./entry.ts";
+import type { AskPassword, EntryDesk, PasswordPort, Refuse, ShownNames } from "./entry.ts";
 import type { Guest, Identity } from "./guest.ts";
 import type { Peer } from "./peer.ts";
 
@@ -32,8 +31,8 @@ export interface ReceptionOwner {
   replace(now: number, peer: Peer): void;
   /** A peer was let in: at its address it takes the place of whoever was there. */
   admitted(now: number, peer: Peer): void;
-  /** To be logged. @param name undefined: it has shown none that counts */
-  refused(now: number, peer: Peer, name: string | undefined, cause: string): void;
+  /** To be logged. */
+  refused(now: number, peer: Peer, shown: ShownNames, cause: string): void;
   /** Does something for a peer outside of what it is handled in: what that throws ends the peer. */
   attend(now: number, peer: Peer, act: () => void): void;
 }
@@ -77,14 +76,7 @@ export class Reception {
       case "accept":
         return this.#accept(now, peer, judgement.identity, isRenewal);
       case "refuse":
-        return this.#refuse(
-          now,
-          peer,
-          earlier?.name ?? login.user,
-          judgement.reason,
-          judgement.cause,
-          judgement.temporary,
-        );
+        return this.#refuse(now, peer, shownBy(login.user, judgement.certificateName), judgement);
       case "password":
         return this.#ask(now, peer, judgement, isRenewal);
     }
@@ -112,7 +104,8 @@ export class Reception {
   /** One address does not take all the room that there is; who is in already is not kept out by others. */
   #ask(now: number, peer: Peer, asked: AskPassword, isRenewal: boolean): void {
     const { desk, passwords } = this.#options;
-    const { user, password, hash, from } = asked;
+    const { user, password, hash, from, identity } = asked;
+    const shown = shownBy(user, identity.certificateName);
     const place = placeOf(from);
     const ofPlace = this.#asked.get(place) ?? 0;
     const done = (): void => {
@@ -129,13 +122,13 @@ export class Reception {
         this.#owner.attend(at, peer, () => {
           const verdict = desk.verified(this.#owner.unixSeconds(), asked, isRight);
           if (verdict.kind === "accept") this.#accept(at, peer, verdict.identity, isRenewal);
-          else this.#refuse(at, peer, user, verdict.reason, verdict.cause, verdict.temporary);
+          else this.#refuse(at, peer, shown, verdict);
         });
       });
     if (cancel === undefined) {
       const cause = ofPlace < ASKED_OF_PLACE ? BUSY : `${ofPlace} logins from ${from} are looked into already`;
       const temporary = { backoff: BUSY_BACKOFF_S, advance: "no" } as const;
-      return this.#refuse(now, peer, user, BUSY, cause, temporary);
+      return this.#refuse(now, peer, shown, { reason: BUSY, cause, temporary });
     }
     const takeBack = (): void => {
       done();
@@ -161,16 +154,18 @@ export class Reception {
 
   #accept(now: number, peer: Peer, identity: Identity, isRenewal: boolean): void {
     const { desk, limits } = this.#options;
-    const { name } = identity;
+    const { name, user, certificateName } = identity;
+    const shown = shownBy(user, certificateName);
     const unixSeconds = this.#owner.unixSeconds();
     if (isRenewal) return this.#renew(now, peer);
     if (identity.isSingle) for (const older of this.named(name)) this.#owner.replace(now, older);
     if (this.#count >= limits.maxClients) {
       const temporary = { backoff: FULL_BACKOFF_S, advance: "no" } as const;
-      return this.#refuse(now, peer, name, FULL, `max-clients ${limits.maxClients} are in`, temporary);
+      const cause = `max-clients ${limits.maxClients} are in`;
+      return this.#refuse(now, peer, shown, { reason: FULL, cause, temporary });
     }
     const guest = desk.grant(unixSeconds, identity);
-    if ("refused" in guest) return this.#refuse(now, peer, name, guest.reason, guest.refused, guest.temporary);
+    if ("refused" in guest) return this.#refuse(now, peer, shown, { ...guest, cause: guest.refused });
     peer.guest = guest;
     this.#count++;
     const others = this.#byName.get(name);
@@ -197,16 +192,14 @@ export class Reception {
     return token;
   }
 
-  #refuse(
-    now: number,
-    peer: Peer,
-    name: string | undefined,
-    reason: string,
-    cause: string,
-    temporary?: TemporaryFailure,
-  ): void {
+  #refuse(now: number, peer: Peer, shown: ShownNames, { reason, cause, temporary }: Omit<Refuse, "kind">): void {
     peer.isRefused = true;
-    this.#owner.refused(now, peer, name, cause);
+    this.#owner.refused(now, peer, shown, cause);
     peer.session?.decide(now, { kind: "reject", reason, temporary });
   }
 }
+
+const shownBy = (user: string | undefined, certificate: string | undefined): ShownNames => ({
+  user: user === "" ? undefined : user,
+  certificate,
+});

@@ -4,7 +4,7 @@ import type { ServerPart } from "../config/server-types.ts";
 import type { ServerConfig } from "../config/types.ts";
 import type { CipherName, TlsContext } from "../ports.ts";
 import type { SessionPorts } from "../session/start.ts";
-import type { EntryDesk, PasswordPort } from "./entry.ts";
+import type { EntryDesk, PasswordPort, ShownNames } from "./entry.ts";
 import type { Guest } from "./guest.ts";
 import type { Peer, PeerEnd } from "./peer.ts";
 import type { PeerLink } from "./peer-link.ts";
@@ -16,8 +16,8 @@ export interface ServerWatcher {
   up(now: number, peer: Peer, guest: Guest, cipher: CipherName): void;
   /** Its tunnel was up. */
   down(now: number, peer: Peer, guest: Guest, end: PeerEnd): void;
-  /** Of a login. @param name undefined: it has shown none that counts */
-  refused(now: number, peer: Peer, name: string | undefined, cause: string): void;
+  /** Of a login. */
+  refused(now: number, peer: Peer, shown: ShownNames, cause: string): void;
   /** It is over before the tunnel was up, and not by the verdict on a login. @param guest whose login was accepted */
   failed(now: number, peer: Peer, guest: Guest | undefined, end: PeerEnd): void;
   /** @param from where it was, and the largest packet that got there whole */

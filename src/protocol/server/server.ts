@@ -119,7 +119,7 @@ export class Server {
         unixSeconds: parts.unixSeconds,
         replace: (now, peer) => this.end(now, peer, { kind: "replaced" }),
         admitted: (now, peer) => this.#admitted(now, peer),
-        refused: (now, peer, name, cause) => watcher.refused(now, peer, name, cause),
+        refused: (now, peer, shown, cause) => watcher.refused(now, peer, shown, cause),
         attend: (now, peer, act) => this.#attend(now, peer, act),
       },
       { desk, passwords, limits },

@@ -9,6 +9,7 @@ const C1: StatusClient = {
     isSingle: true,
     user: undefined,
     hash: undefined,
+    certificateName: undefined,
     fingerprint: undefined,
     token: undefined,
     since: 1_795_925_070,

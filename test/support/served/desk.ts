@@ -31,13 +31,16 @@ export class FakeDesk implements EntryDesk {
   tokenSeconds = Number.POSITIVE_INFINITY;
   /** Who comes under a name takes the place of the one who is in. */
   isSingle = true;
+  /** What certificates call those who log in by these names. */
+  readonly certificateNames = new Map<string, string>();
   readonly #numbers = new Map<string, number>();
 
   judge(_unixSeconds: number, login: ClientLogin, earlier: Identity | undefined, from: IpAddress): Judgement {
     this.logins.push(login);
     const name = login.user ?? "nobody";
     const reason = this.refused.get(name);
-    if (reason !== undefined) return { kind: "refuse", reason, cause: `${name} may not: ${reason}` };
+    const certificateName = this.certificateNames.get(name);
+    if (reason !== undefined) return { kind: "refuse", reason, cause: `${name} may not: ${reason}`, certificateName };
     if (earlier !== undefined && earlier.name !== name)
       return { kind: "refuse", reason: "another user", cause: `${name} is not ${earlier.name}` };
     const identity: Identity = {
@@ -45,6 +48,7 @@ export class FakeDesk implements EntryDesk {
       isSingle: this.isSingle,
       user: name,
       hash: undefined,
+      certificateName,
       fingerprint: undefined,
       token: undefined,
     };
