@@ -14,7 +14,7 @@ const NETWORK = {
 export const clientFile: Target = {
   run(input, seen) {
     const result = parseClientFile({ file: "ccd/c1", text: input }, () => undefined);
-    const told = result.ok ? checkClientFiles(NETWORK, [result.file, result.file]) : result.problems;
+    const told = result.ok ? checkClientFiles(NETWORK, "tun", [result.file, result.file]) : result.problems;
     seen(result.ok ? "accepted" : "refused");
     for (const { directive, problem } of told) seen(`${directive}: ${problem.slice(0, 20)}`);
   },

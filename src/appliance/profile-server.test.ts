@@ -98,7 +98,7 @@ describe("a folder of clients' files", () => {
 
   test("addresses that cannot be right are told", () => {
     const loaded = good("client-config-dir ccd\n", { "ccd/c1": "ifconfig-push 10.8.0.6 10.8.0.5\n" });
-    expect(warnings(loaded)).toEqual([expect.stringMatching(/^ccd\/c1:0: ifconfig-push: .*topology subnet/)]);
+    expect(warnings(loaded)).toEqual([expect.stringMatching(/^ccd\/c1:1: ifconfig-push: .*topology subnet/)]);
   });
 
   test("outside of the configuration is not read", () => {

@@ -51,7 +51,8 @@ test("a server's profile: resolved on stdout, and --server says that it has to b
   const { status, out, err } = await check("--server", "server/install-script.conf");
   expect(out).toContain("\nifconfig-pool 10.8.0.2 10.8.0.254 255.255.255.0\n");
   const warned = err.split("\n").map((line) => line.split(": ")[1]);
-  expect(warned).toEqual(["ecdh-curve", "client-config-dir", "status", undefined]);
+  expect(warned).toEqual(["ecdh-curve", "client-config-dir", "status", "iroute", undefined]);
+  expect(err).toMatch(/^ccd\/branch:3: iroute: no route in the server's profile leads to 192\.168\.77\.0\/24/m);
   expect(status).toBe(0);
   const wrong = await check("--client", "server/install-script.conf");
   expect(wrong.err).toContain("server/install-script.conf:10: server: this is a server's profile");

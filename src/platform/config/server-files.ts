@@ -120,7 +120,7 @@ function readClients(
     if (parsed.ok) clients.set(client, parsed.file);
     else problems.push(...parsed.problems);
   }
-  warnings.push(...checkClientFiles(config.network, clients.values()));
+  warnings.push(...checkClientFiles(config.network, config.deviceType, clients.values()));
   return clients;
 }
 

@@ -1,15 +1,23 @@
-/** The addresses in files of client-config-dir beside the tunnel's network: what openvpn only logs when the client comes is told before. */
-import { maskPrefix } from "../../lib/cidr.ts";
+/**
+ * Addresses and networks in files of client-config-dir beside those of the server's profile: what openvpn only logs when the client comes, or
+ * never, is told before.
+ */
+import { type Cidr, maskPrefix, prefixMask } from "../../lib/cidr.ts";
+import { IpAddress } from "../../lib/ip.ts";
 import type { ClientFile, ServerNetworkConfig } from "./server-types.ts";
-import type { ConfigProblem } from "./types.ts";
+import type { ConfigProblem, DeviceType } from "./types.ts";
 
 /** @returns warnings, file by file */
-export function checkClientFiles(network: ServerNetworkConfig, files: Iterable<ClientFile>): ConfigProblem[] {
+export function checkClientFiles(
+  network: ServerNetworkConfig,
+  deviceType: DeviceType,
+  files: Iterable<ClientFile>,
+): ConfigProblem[] {
   const warnings: ConfigProblem[] = [];
   const owners = new Map<string, string>();
   for (const file of files) {
-    const warn = (directive: string, problem: string): void =>
-      void warnings.push({ origin: { file: file.file, line: 0 }, directive, problem });
+    const warn = (directive: string, problem: string, key = directive): void =>
+      void warnings.push({ origin: { file: file.file, line: file.lines.get(key) ?? 0 }, directive, problem });
     const told = [
       ["ifconfig-push", file.address?.local, addressProblem(network, file)],
       ["ifconfig-ipv6-push", file.address6?.local.address, address6Problem(network, file)],
@@ -20,6 +28,17 @@ export function checkClientFiles(network: ServerNetworkConfig, files: Iterable<C
       if (problem !== undefined) warn(directive, problem);
       if (before !== undefined) warn(directive, `${address} is in ${before} as well: only one of the two can be in`);
       owners.set(`${address}`, file.file);
+    }
+    // Frames find their way by themselves.
+    if (deviceType === "tap") continue;
+    for (const behind of file.networks) {
+      const problem = networkProblem(network, behind);
+      const before = owners.get(`${behind}`);
+      const directive = behind.isIpv4 ? "iroute" : "iroute-ipv6";
+      if (problem !== undefined) warn(directive, problem, `${behind}`);
+      if (before !== undefined)
+        warn(directive, `${behind} is in ${before} as well: whoever of the two comes first has it`, `${behind}`);
+      owners.set(`${behind}`, file.file);
     }
   }
   return warnings;
@@ -43,4 +62,16 @@ function address6Problem({ address6: own }: ServerNetworkConfig, { address6 }: C
   const { address } = address6.local;
   if (address.equals(own.address)) return `${address} is the server's own address`;
   return own.contains(address) ? undefined : `${address} is not of the tunnel's network, ${own.network}`;
+}
+
+/** man openvpn, --iroute: it says which client a network is behind, and `route` of the server's profile that packets for it go into the tunnel. */
+function networkProblem({ address, address6, routes }: ServerNetworkConfig, behind: Cidr): string | undefined {
+  const own = [address, address6].find((it) => it?.contains(behind.address) && it.prefix <= behind.prefix);
+  if (own !== undefined)
+    return `${behind} lies within the tunnel's own network ${own.network}; a client's address there is given by ifconfig-push`;
+  if (routes.some((route) => route.overlaps(behind))) return undefined;
+  const line = behind.isIpv4
+    ? `route ${behind.address} ${IpAddress.fromIpv4(prefixMask(behind.prefix))}`
+    : `route-ipv6 ${behind}`;
+  return `no route in the server's profile leads to ${behind}, so that openvpn and morgana server send nothing there; add ${line} to it`;
 }

@@ -25,6 +25,7 @@ const NOTHING: ClientFile = {
   address6: undefined,
   networks: [],
   push: [],
+  lines: new Map(),
 };
 
 test("an empty file says nothing of its client", () => {
@@ -52,6 +53,13 @@ test("what a file says of its client", () => {
   expect(`${file.address?.local} ${file.address?.second}`).toBe("10.8.0.77 255.255.255.0");
   expect(`${file.address6?.local} ${file.address6?.gateway}`).toBe("fd00:8::77/64 fd00:8::1");
   expect(file.networks.map(String)).toEqual(["192.168.77.0/24", "192.168.78.5/32", "fd00:77::/48"]);
+  expect([...file.lines]).toEqual([
+    ["ifconfig-push", 1],
+    ["ifconfig-ipv6-push", 2],
+    ["192.168.77.0/24", 3],
+    ["192.168.78.5/32", 4],
+    ["fd00:77::/48", 5],
+  ]);
   expect(file).toMatchObject({
     isDisabled: true,
     push: [

@@ -64,13 +64,19 @@ function counts(line: Line & { readonly isOptional: boolean }, report: Report): 
 }
 
 function resolve(file: string, reader: Reader): ClientFile {
+  const lines = new Map<string, number>();
+  for (const name of ["ifconfig-push", "ifconfig-ipv6-push"]) {
+    const line = reader.last(name);
+    if (line) lines.set(name, line.line);
+  }
   return {
     file,
     isDisabled: reader.has("disable"),
     address: resolveAddress(reader),
     address6: resolveAddress6(reader),
-    networks: resolveNetworks(reader),
+    networks: resolveNetworks(reader, lines),
     push: resolvePush(reader),
+    lines,
   };
 }
 
@@ -105,7 +111,8 @@ function resolveAddress6(reader: Reader): ClientFile["address6"] {
   return value;
 }
 
-function resolveNetworks(reader: Reader): Cidr[] {
+/** @param lines to which that of each network is added */
+function resolveNetworks(reader: Reader, lines: Map<string, number>): Cidr[] {
   const networks = new Map<string, Cidr>();
   for (const line of reader.allOf(["iroute", "iroute-ipv6"])) {
     const network = line.words[0] === "iroute" ? ipv4Network(line) : ipv6Network(line);
@@ -115,6 +122,7 @@ function resolveNetworks(reader: Reader): Cidr[] {
       if (!whole.equals(network))
         reader.warn(line, `${network.address} is in the middle of a network; ${whole} is taken`);
       networks.set(`${whole}`, whole);
+      lines.set(`${whole}`, line.line);
     }
   }
   return [...networks.values()];

@@ -104,6 +104,8 @@ export interface ClientFile {
   readonly networks: readonly Cidr[];
   /** What it changes of what everybody is pushed, line by line. */
   readonly push: readonly PushEdit[];
+  /** The lines of what is held against the server's profile: by directive, of iroute and iroute-ipv6 by the network. */
+  readonly lines: ReadonlyMap<string, number>;
 }
 
 /** push, push-remove, push-reset: each changes what is there by then, as OpenVPN reads them (push.c). */

@@ -87,6 +87,7 @@ export const file = (name: string, parts: Partial<ClientFile> = {}): [string, Cl
     address6: undefined,
     networks: [],
     push: [],
+    lines: new Map(),
     ...parts,
   },
 ];
