@@ -62,7 +62,7 @@ export function loadHostProfile(file: string, typed: Typed = {}): HostProfile | 
 }
 
 function credentialsOf({ login }: Typed, auth: Uint8Array | string | undefined): DefaultCredentials | undefined {
-  if (login !== undefined) return { label: TYPED, text: `${login.user}\n${login.password}\n` };
+  if (login !== undefined) return { label: TYPED, isTyped: true, text: `${login.user}\n${login.password}\n` };
   return auth === undefined ? undefined : { label: CREDENTIALS_FILE, ...contentOf(auth) };
 }
 

@@ -47,6 +47,20 @@ test("a login without a file is asked for, and the password is not shown", async
   expect([asked, closed()]).toEqual([["User: (shown)", "Password: "], 1]);
 });
 
+test("auth-nocache: that a login stays in memory is told of one that was typed, and of no file", async () => {
+  const file = profile(`${OWN}auth-user-pass\nauth-nocache\n`);
+  const told = (loaded: Awaited<ReturnType<typeof loadAsking>>): string[] =>
+    (loaded as { readonly warnings: readonly { readonly directive: string; readonly problem: string }[] }).warnings
+      .filter(({ directive }) => directive === "auth-nocache")
+      .map(({ problem }) => problem);
+  expect(told(await loadAsking(file, {}, person("ann", "pw").open))).toEqual([
+    expect.stringContaining("what was typed stays in memory"),
+  ]);
+  writeFileSync(join(folder, "auth.txt"), "ann\npw\n", { mode: 0o600 });
+  expect(told(await loadAsking(file, {}, undefined))).toEqual([]);
+  rmSync(join(folder, "auth.txt"));
+});
+
 test("the answer to a static challenge and the pass phrase of a key are asked for", async () => {
   const lines = 'cert client.crt\nkey client-locked.key\nauth-user-pass\nstatic-challenge "Your code:" 1\n';
   const { asked, open } = person("ann", "pw", "mistyped", "test only", "123456");

@@ -106,7 +106,8 @@ export const ACCEPTED: readonly Directive[] = [
     "ignored, as by OpenVPN without a management interface: write http-proxy",
     "ec",
   ),
-  warned("multihome", "cpk", 0, 0, "ignored: there is one WAN address"),
+  // A server's lets it answer from the address that was asked; who asks has one.
+  silent("multihome", "cpk", 0, 0),
   warned("bind-dev", "cspk", 1, 15, "ignored: the WAN interface is used"),
   warned("link-mtu", "cspk", 1, 1, "ignored: it is computed from tun-mtu", "c"),
   warned("udp-mtu", "cspk", 1, 1, "ignored: it is computed from tun-mtu", "c"),
@@ -156,7 +157,8 @@ export const ACCEPTED: readonly Directive[] = [
       harmless: /^nointeract$/,
     },
   ),
-  warned("auth-nocache", "c", 0, 0, "ignored: user and password stay in memory, to log in again without a person", "e"),
+  // What stands in a file is no safer in there, and openvpn reads that anew too; what a person types is told of (resolve-client.ts).
+  silent("auth-nocache", "cspk", 0, 0),
   warned("x509-track", "cspk", 1, 1, NO_READER),
   warned("dh", "ck", 1, 1, "ignored: only a server uses it", "i"),
   // As a server's: curves are used, and parameters made by the library.

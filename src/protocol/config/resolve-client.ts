@@ -44,8 +44,11 @@ export function resolvePull(reader: Reader): PullConfig {
 /** OpenVPN's limit for each of the two. */
 const MAX_USER_PASS = 4095;
 
-/** The file that serves a bare auth-user-pass: its content, or why it cannot be read; and its name, for messages: "auth.txt". */
-export type DefaultCredentials = { readonly label: string } & (
+/**
+ * The file that serves a bare auth-user-pass: its content, or why it cannot be read; and its name, for messages: "auth.txt". Or what a person
+ * has typed in the place of one.
+ */
+export type DefaultCredentials = { readonly label: string; readonly isTyped?: boolean } & (
   | { readonly text: string }
   | { readonly unreadable: string }
 );
@@ -64,6 +67,7 @@ export function resolveLogin(reader: Reader, fallback: DefaultCredentials | unde
     else if (fallback) {
       const bytes = "text" in fallback ? encodeUtf8(fallback.text) : fallback.unreadable;
       found = { label: fallback.label, bytes };
+      if (fallback.isTyped === true) warnOfMemory(reader);
     }
   }
   if (found === undefined) {
@@ -92,6 +96,12 @@ export function resolveLogin(reader: Reader, fallback: DefaultCredentials | unde
   const { label } = found;
   const staticChallenge = resolveStaticChallenge(reader, answer === undefined ? label : undefined);
   return { user, password, answer, staticChallenge, label, origin: reader.report.origin(line.line) };
+}
+
+/** auth-nocache asks for a person to be asked anew at each login. */
+function warnOfMemory(reader: Reader): void {
+  const line = reader.last("auth-nocache");
+  if (line) reader.warn(line, "ignored: what was typed stays in memory, to log in again without a person");
 }
 
 const endsBlock = (row: string): boolean => row.trimStart().startsWith("</auth-user-pass>");
