@@ -267,6 +267,30 @@ describe("commands", () => {
     expect(guess()).toEqual([]);
   });
 
+  test("passwords that are being looked into count as wrong ones until they are found right, or are not looked into", () => {
+    newSite({ commands: true, users: new Map([["eve", "$hash"]]) });
+    const guess = () => answers(post("command=kill&client=ann&user=eve&password=x"));
+    const verdicts: ((isRight: boolean) => void)[] = [];
+    for (let i = 0; i < 10; i++) {
+      expect(guess()).toEqual([]);
+      verdicts.push(verdict!);
+    }
+    expect(guess()[0]?.status).toBe(429);
+    expect([told.length, drops()]).toEqual([10, { "login-blocked": 1 }]);
+    for (const verdict of verdicts) verdict(false);
+    expect(guess()[0]?.status).toBe(429);
+    // More than there are tries.
+    newSite({ commands: true, users: new Map([["eve", "$hash"]]) });
+    for (let i = 0; i < 40; i++) {
+      const all = guess();
+      verdict!(true);
+      expect(all[0]?.status).toBe(200);
+    }
+    newSite({ commands: true, users: new Map([["eve", "$hash"]]) });
+    commands = { ...commands!, passwords: { verify: () => undefined } };
+    for (let i = 0; i < 40; i++) expect(guess()[0]?.status).toBe(503);
+  });
+
   test("one that fails is answered and logged, also behind a password, and ends nothing else", () => {
     commands = {
       ...commands!,

@@ -187,26 +187,32 @@ export class StatusSite {
     const seconds = unixSeconds();
     if (this.#attempts.blocked(seconds, user, from) !== undefined) {
       this.drops.drop("login-blocked");
-      return reply(now, this.#text(429, "Too many wrong passwords; wait a minute."));
+      return reply(now, this.#text(429, "Too many wrong passwords, or too many at once; wait a minute."));
     }
+    // What is being looked into counts as wrong until it is known, so that guesses at once are no more than one after the other.
+    this.#attempts.failed(seconds, user, from);
+    const notWrong = (): void => this.#attempts.takenBack(unixSeconds(), user, from);
     const hash = users.get(user);
     const asked = commands.passwords.verify(hash, form.get("password") ?? "", (at, isRight) => {
       // Other settings may have been taken in the meantime, and another server may run.
       const settings = this.#settings;
       if (!settings.commands || settings.users?.get(user) !== hash || this.#options.commands() !== commands) {
         this.drops.drop("commands-off");
+        if (isRight) notWrong();
         return reply(at, this.#text(403, "The configuration was read anew in the meantime; try again."));
       }
       if (isRight) {
+        notWrong();
         this.#attempts.succeeded(user, from);
         return this.#guard(at, reply, () => act(at, user));
       }
-      this.#attempts.failed(seconds, user, from);
       this.drops.drop("wrong-login");
       log.write("warn", "status.refused", "a command with a wrong user or password", { from: `${from}` });
       reply(at, this.#text(403, "User or password is wrong."));
     });
-    if (asked === undefined) reply(now, this.#text(503, "Too many logins at once; try again."));
+    if (asked !== undefined) return;
+    notWrong();
+    reply(now, this.#text(503, "Too many logins at once; try again."));
   }
 
   /** What fails on the page must not cost the tunnel, nor the server whose passwords are looked into. */

@@ -51,6 +51,24 @@ test("who guesses elsewhere does not keep a user out of where it logged in from 
   expect(attempts.blocked(NOW, "ann", HOME)).toEqual({ by: "place", seconds: 20 });
 });
 
+test("one that counted beforehand and was right is taken back, of the name and of the address", () => {
+  const attempts = new Attempts();
+  fail(attempts, 10, "ann", HOME);
+  attempts.takenBack(NOW, "ann", HOME);
+  expect(attempts.blocked(NOW, "ann", ELSEWHERE)).toBeUndefined();
+  fail(attempts, 1, "ann", HOME);
+  expect(attempts.blocked(NOW, "ann", ELSEWHERE)).toEqual({ by: "name", seconds: 60 });
+  fail(attempts, 20, "bob", HOME);
+  expect(attempts.blocked(NOW, "eve", HOME)).toEqual({ by: "place", seconds: 20 });
+  attempts.takenBack(NOW, "bob", HOME);
+  expect(attempts.blocked(NOW, "eve", HOME)).toBeUndefined();
+  // There is nothing to take back for long.
+  attempts.takenBack(NOW + 1_000_000, "ann", HOME);
+  attempts.takenBack(NOW, "nobody", ELSEWHERE);
+  fail(attempts, 9, "ann", HOME, NOW + 1_000_000);
+  expect(attempts.blocked(NOW + 1_000_000, "ann", ELSEWHERE)).toBeUndefined();
+});
+
 test("a clock that is set back neither forgives nor locks out for longer", () => {
   const attempts = new Attempts();
   fail(attempts, 10, "ann", HOME);

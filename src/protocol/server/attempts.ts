@@ -51,6 +51,12 @@ export class Attempts {
     count(this.#places, placeOf(from), OF_PLACE, unixSeconds);
   }
 
+  /** One that counted while it was looked into was no wrong one. */
+  takenBack(unixSeconds: number, name: string, from: IpAddress): void {
+    takeBack(this.#names.get(name), OF_NAME, unixSeconds);
+    takeBack(this.#places.get(placeOf(from)), OF_PLACE, unixSeconds);
+  }
+
   succeeded(name: string, from: IpAddress): void {
     this.#homes.delete(name);
     if (this.#homes.size === MOST_KEPT) this.#homes.delete(this.#homes.keys().next().value!);
@@ -77,6 +83,12 @@ function count(kept: Map<string, Failures>, key: string, { most, seconds }: Rule
     found.debt = Math.min(most * seconds, left(found, unixSeconds) + seconds);
     found.at = unixSeconds;
   }
+}
+
+function takeBack(found: Failures | undefined, { seconds }: Rule, unixSeconds: number): void {
+  if (found === undefined) return;
+  found.debt = Math.max(0, left(found, unixSeconds) - seconds);
+  found.at = unixSeconds;
 }
 
 /** Whose failures are forgiven first. */

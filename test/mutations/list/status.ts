@@ -107,7 +107,16 @@ export const STATUS = [
       "if (false as boolean) {",
       "the bound on wrong passwords",
     ],
-    ["      this.#attempts.failed(seconds, user, from);\n", "", "that wrong passwords are counted"],
+    [
+      "    this.#attempts.failed(seconds, user, from);\n",
+      "",
+      "that passwords are counted before they are known to be wrong",
+    ],
+    [
+      "        notWrong();\n        this.#attempts.succ",
+      "        this.#attempts.succ",
+      "that right passwords are no wrong ones",
+    ],
     [
       "return this.#guard(at, reply, () => act(at, user));",
       "return act(at, user);",
