@@ -9,6 +9,7 @@ import type { ServerConfig } from "../protocol/config/types.ts";
 import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
 import { Listener } from "../tunnel/listener.ts";
 import type { ServerSide } from "../tunnel/server-side.ts";
+import { takeServed } from "../tunnel/take-served.ts";
 import { ServerReport } from "./server-report.ts";
 import { type EndStatus, endOptions, type Profile, type VpnEnd, type VpnParts } from "./vpn-end.ts";
 
@@ -139,13 +140,8 @@ export class Serving {
     const entrance = this.#entrance;
     if (config.role !== "server" || entrance === undefined) return false;
     const { log } = this.#options.parts;
-    const problems: string[] = [];
-    const untaken = listener.reload(now, config, entrance, (taken) => {
-      const guests = entrance.reload(unixSeconds(), this.#setup(profile, taken));
-      problems.push(...guests.problems);
-      return guests;
-    });
-    for (const problem of [...untaken, ...problems]) log.write("warn", "config.warning", problem);
+    const { clients, users } = profile;
+    takeServed(now, unixSeconds(), { listener, entrance, lan: this.#options.lan, log }, { config, clients, users });
     return true;
   }
 }

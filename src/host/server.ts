@@ -24,6 +24,7 @@ import type { PoolLease } from "../protocol/server/pool.ts";
 import { Listener } from "../tunnel/listener.ts";
 import type { ServerSide } from "../tunnel/server-side.ts";
 import { Succession } from "../tunnel/succession.ts";
+import { takeServed } from "../tunnel/take-served.ts";
 import { Changes } from "./changes.ts";
 import { KERNEL_TAP_BYTES, ServedTap } from "./kernel-tap.ts";
 import { type PoolFilePlace, PoolKeeper } from "./pool-keeper.ts";
@@ -179,13 +180,8 @@ export class HostServer implements HostEnd {
     const entrance = this.#entrance;
     const listener = this.#listeners.current;
     if (entrance === undefined || listener === undefined) return;
-    const problems: string[] = [];
-    const untaken = listener.reload(now, profile.config, entrance, (config) => {
-      const guests = entrance.reload(unixSeconds(), setupOf({ ...profile, config }));
-      problems.push(...guests.problems);
-      return guests;
-    });
-    for (const problem of [...untaken, ...problems]) this.#log.write("warn", "config.warning", problem);
+    const running = { listener, entrance, lan: NO_LAN, log: this.#log };
+    takeServed(now, unixSeconds(), running, { ...profile.files, config: profile.config });
   }
 
   leave(now: number): void {
@@ -263,9 +259,12 @@ export class HostServer implements HostEnd {
 
 const unixSeconds = (): number => Math.floor(Date.now() / 1000);
 
+/** The host's own networks are not known here. */
+const NO_LAN: EntranceSetup["lan"] = [];
+
 const setupOf = ({ config, files }: Served): EntranceSetup => ({
   ...{ config, clients: files.clients, users: files.users },
-  lan: [],
+  lan: NO_LAN,
 });
 
 /** The file of ifconfig-pool-persist; undefined: there is none, or it is only read. */

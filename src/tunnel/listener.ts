@@ -284,6 +284,11 @@ export class Listener {
     return told;
   }
 
+  /** What it goes by: what it was given, but for what it could not take. */
+  get config(): ServerConfig & ServerPart {
+    return this.#config;
+  }
+
   /**
    * Takes another configuration without ending a session, as far as that goes: new handshakes, renegotiations too, go by the new
    * settings, certificates and revocation list; after another list, CA or check every client renegotiates at once. Where those cannot be used the

@@ -37,12 +37,9 @@ export function withTrustOf(config: Config, other: Config): Config {
 /** What a server that runs by `before` goes by when it is given `after`: what is bound stays as it was. */
 export function effective(before: Config, after: Config): Config {
   const { network, limits, tunnel, listen, clientToClient } = before;
-  const { topology, address, address6, pool, pool6, routes } = network;
   return {
     ...after,
-    listen,
-    clientToClient,
-    network: { ...after.network, topology, address, address6, pool, pool6, routes },
+    ...{ listen, clientToClient, network },
     tunnel: { ...after.tunnel, mtu: tunnel.mtu, mtuMax: tunnel.mtuMax },
     limits: { ...after.limits, maxClients: Math.min(after.limits.maxClients, limits.maxClients) },
   };
@@ -59,6 +56,7 @@ const BOUND: readonly (readonly [string, (config: Config) => unknown])[] = [
     ({ network: { topology, address, address6, pool6, pool, routes } }) =>
       [topology, address, address6, pool6, pool?.first, pool?.last, ...routes].map(String),
   ],
+  ["ifconfig-pool-persist", ({ network }) => network.persist],
   ["tun-mtu", ({ tunnel }) => [tunnel.mtu, tunnel.mtuMax]],
   ["client-to-client", ({ clientToClient }) => clientToClient],
 ];

@@ -188,6 +188,11 @@ export class Entrance implements EntryDesk {
     return this.#guests.pool.restore(unixSeconds, leases);
   }
 
+  /** The users and the files of clients that it goes by. */
+  get files(): Pick<EntranceSetup, "clients" | "users"> {
+    return this.#setup;
+  }
+
   /** Another configuration or other files; who is in, leases and failed attempts stay. */
   reload(unixSeconds: number, setup: EntranceSetup): Reloaded {
     this.#setup = setup;
