@@ -3,19 +3,21 @@
  * on every network of the grid, as client and as listener, sending and receiving, beside the Linux kernel in our place on the same
  * links in the same run: Mbit/s, the ratio, and the geometric mean of all ratios; then over a wire, and very many connections, one after the other and at
  * once. --kernel judges the judge: the kernel is measured against itself. Then our server's tables: clients of the openvpn that OPENVPN= names,
- * and our own. Exit status 1 where bytes were wrong, a connection hung, or a client did not get what it should.
+ * and our own; and client and server on the kernel of a host. Exit status 1 where bytes were wrong, a connection hung, a client did not get what
+ * it should, or a host was not left as it was.
  */
 import { availableParallelism } from "node:os";
 import { type Cell, cells, wires } from "../test/support/tcp/grid.ts";
 import { type Host, TcpPath } from "../test/support/tcp/path.ts";
 import type { Outcome } from "../test/support/tcp/transfer.ts";
-import { becomePrivileged } from "../test/support/world/privilege.ts";
+import { becomePrivileged, inUserNamespace } from "../test/support/world/privilege.ts";
+import { UnixMatrix, unixCellName, unixCells } from "../test/support/world/unix-matrix.ts";
 import { commandLine } from "./command-line.ts";
 
 const USAGE = `usage: npm run interop:full [-- [--only WORD]... [--jobs N] [--kernel] [--seed N]]
 
   --only WORD   the networks whose names hold the word, and each other one that is given; "connections" is the part of many connections,
-                "clients" our server's
+                "clients" our server's, "unix" that of client and server on the kernel of a host
   --jobs N      at once: as many as there are processors
   --kernel      judges the judge: the kernel beside itself
   --seed N      1; of the links' dice
@@ -68,6 +70,7 @@ if (rows.length > 0) summarize();
 await workOff(wires().filter(isChosen), 1);
 if (isChosen({ name: "connections" })) await manyConnections();
 if (isChosen({ name: "clients" }) && !values.kernel) await clients();
+if (!values.kernel) await unix();
 for (const problem of problems) console.log(problem);
 console.log(`${problems.length} problems`);
 process.exit(problems.length === 0 ? 0 : 1);
@@ -173,6 +176,28 @@ async function clients(): Promise<void> {
       stdio: ["ignore", "inherit", "inherit"],
     });
     if ((await child.exited) !== 0) problems.push(`${file}: rows of the table failed`);
+  }
+}
+
+/** Our client and our server on the kernel of a host, each with the real one as the other end. */
+async function unix(): Promise<void> {
+  // There is no other user in a user namespace.
+  const possible = unixCells().filter(({ user }) => user !== "plain user" || !inUserNamespace());
+  const wanted = possible.filter((cell) => isChosen({ name: `unix ${unixCellName(cell)}` }));
+  if (wanted.length === 0) return;
+  const matrix = await UnixMatrix.create();
+  try {
+    console.log(`${"our end on the kernel of a host".padEnd(44)} pings  download, s  host as before`);
+    for (const cell of wanted) {
+      const { pings, sent, seconds, isAsBefore, problems: found } = await matrix.run(cell);
+      const numbers = `${`${pings}/${sent}`.padStart(5)}  ${seconds.toFixed(2).padStart(11)}`;
+      console.log(
+        `${unixCellName(cell).padEnd(44)} ${numbers}  ${isAsBefore ? "yes" : "no"}${found.length > 0 ? "  FAILED" : ""}`,
+      );
+      problems.push(...found.map((problem) => `unix ${unixCellName(cell)}: ${problem}`));
+    }
+  } finally {
+    await matrix.close();
   }
 }
 

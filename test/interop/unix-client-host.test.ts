@@ -27,6 +27,8 @@ describe.skipIf(NO_WORLD)("the client and its host", () => {
     world = await World.create();
     await asHost(world);
     await world.server();
+    // Users of no privilege read their profiles.
+    chmodSync(world.dir, 0o755);
   }, 60_000);
   afterEach(async () => {
     await world.stop("client");
@@ -40,53 +42,6 @@ describe.skipIf(NO_WORLD)("the client and its host", () => {
   const ping = async (target: string): Promise<string> =>
     (await world.in("rt", ["ping", "-n", "-c", "3", "-i", "0.2", "-W", "5", target])).out;
   const ip = (words: string): Promise<string> => world.sh("rt", `ip ${words}`);
-
-  test(
-    "with CAP_NET_ADMIN alone it does what root does, but for the resolver",
-    async () => {
-      const before = await hostState(world);
-      // Node and the profile are root's to read.
-      const prefix = ["setpriv", "--inh-caps", "-all,+net_admin", "--bounding-set", "-all,+net_admin"];
-      const client = await clientUp(world, writeProfile(world, "cap"), { prefix });
-      expect(await ping(SITE)).toContain("3 received");
-      expect(client.log()).not.toMatch(/ host\.refused /);
-      expect(await world.stop("client")).toBe(0);
-      expect(await hostState(world)).toBe(before);
-    },
-    LONG,
-  );
-
-  test(
-    "a plain user needs nothing but an interface of their own that somebody has set up",
-    async () => {
-      await ip(`tuntap add dev tun8 mode tun user ${USER}`);
-      await ip("addr add 10.8.0.2/24 dev tun8");
-      // What the kernel gives itself when the device comes up is not what this is about.
-      await world.sh("rt", "echo 1 > /proc/sys/net/ipv6/conf/tun8/disable_ipv6");
-      await ip("link set tun8 mtu 1500 up");
-      await ip(`route add ${SERVER} via ${WAN_GATEWAY}`);
-      await ip("route add 0.0.0.0/1 dev tun8");
-      await ip("route add 128.0.0.0/1 dev tun8");
-      const before = await hostState(world);
-      const profile = writeProfile(world, "plain", {}, "tun8");
-      chmodSync(world.dir, 0o755);
-      chmodSync(`${world.dir}/plain.login`, 0o644);
-      const prefix = ["setpriv", "--reuid", `${USER}`, "--regid", `${USER}`, "--clear-groups", "--inh-caps", "-all"];
-      const client = await clientUp(world, profile, {
-        prefix,
-        env: { RUNTIME_DIRECTORY: "/nowhere", BUN_INSTALL: "/tmp" },
-      });
-      expect(await ping(SITE)).toContain("3 received");
-      expect(client.log()).not.toMatch(/ host\.refused /);
-      expect(await world.stop("client")).toBe(0);
-      // The kernel says so a moment later that nobody has the device open.
-      await until(async () => (await hostState(world)) === before, PATIENCE);
-      expect(await hostState(world)).toBe(before);
-      await ip("link del tun8");
-      await ip(`route del ${SERVER}`);
-    },
-    LONG,
-  );
 
   test(
     "what a plain user would have to have set up is said, as commands",
@@ -108,7 +63,6 @@ describe.skipIf(NO_WORLD)("the client and its host", () => {
     async () => {
       await ip(`tuntap add dev tun8 mode tun user ${USER}`);
       const profile = writeProfile(world, "plain", {}, "tun8");
-      chmodSync(world.dir, 0o755);
       chmodSync(`${world.dir}/plain.login`, 0o644);
       const prefix = ["setpriv", "--reuid", `${USER}`, "--regid", `${USER}`, "--clear-groups", "--inh-caps", "-all"];
       const more = ["--kill-switch"];

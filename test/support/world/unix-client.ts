@@ -107,6 +107,8 @@ export async function hostState(world: World, part: "rt" | "net" = "rt"): Promis
     "ip -6 route show table all",
     "ip rule",
     "ip -6 rule",
+    // Without counters.
+    "nft -s list ruleset",
     "iptables-save | grep -v '^#'",
   ];
   const { out } = await world.in(part, [
