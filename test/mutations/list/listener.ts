@@ -224,8 +224,8 @@ export const LISTENER = [
     "tunnel/reload.ts",
     ["|| asked(before) !== asked(after);", ";", "that a fingerprint which is taken away is asked for at once"],
     [
-      "    network: { ...after.network, topology, address, address6, pool, pool6, routes },\n",
-      "",
+      "...{ listen, clientToClient, network },",
+      "...{ listen, clientToClient },",
       "that the desk gives addresses of the tunnel that there is",
     ],
   ),
