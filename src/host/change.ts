@@ -10,6 +10,7 @@ import {
   addressesOf,
   deleteAddress,
   deleteRoute,
+  type KernelAddress,
   type KernelRoute,
   linkOf,
   type RouteType,
@@ -90,18 +91,39 @@ export function make(change: AddressChange | RouteChange | LinkChange): boolean 
   }
 }
 
+/** What the kernel has, read once however often it is asked for. */
+export class KernelLook {
+  readonly #routes = new Map<string, readonly KernelRoute[]>();
+  readonly #addresses = new Map<number, readonly KernelAddress[]>();
+
+  /** @throws SysError */
+  routes(family: "ipv4" | "ipv6", table: number): readonly KernelRoute[] {
+    const key = `${family} ${table}`;
+    const known = this.#routes.get(key) ?? routesOf(family, table);
+    this.#routes.set(key, known);
+    return known;
+  }
+
+  /** @throws SysError */
+  addresses(device: number): readonly KernelAddress[] {
+    const known = this.#addresses.get(device) ?? addressesOf(device);
+    this.#addresses.set(device, known);
+    return known;
+  }
+}
+
 /** Whether it is as the change would make it. @throws SysError */
-export function isMade(change: AddressChange | RouteChange | LinkChange): boolean {
+export function isMade(change: AddressChange | RouteChange | LinkChange, look = new KernelLook()): boolean {
   switch (change.kind) {
     case "address":
-      return addressesOf(change.device.index).some(({ address }) => `${address}` === change.address);
+      return look.addresses(change.device.index).some(({ address }) => `${address}` === change.address);
     case "route": {
       const wanted = kernelRoute(change);
       const { network, device, table, type, metric } = wanted;
       // One that leads nowhere has the kernel's own device with IPv6, and means something else with another metric.
       const isSame = (route: KernelRoute): boolean =>
         type === "unicast" ? route.device === device : route.metric === metric;
-      const routes = routesOf(network.isIpv4 ? "ipv4" : "ipv6", table);
+      const routes = look.routes(network.isIpv4 ? "ipv4" : "ipv6", table);
       return routes.some((route) => route.network.equals(network) && route.type === type && isSame(route));
     }
     case "link": {
@@ -135,7 +157,7 @@ export function takeBack(change: Change): string | undefined {
 }
 
 /** What was to be taken back is not there any more. */
-const GONE = [ESRCH, ENODEV, EADDRNOTAVAIL, ENETUNREACH, ENETDOWN];
+export const GONE: readonly number[] = [ESRCH, ENODEV, EADDRNOTAVAIL, ENETUNREACH, ENETDOWN];
 
 function undo(change: Change): string | undefined {
   const device = "device" in change ? change.device : undefined;

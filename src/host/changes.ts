@@ -1,11 +1,13 @@
 /** The changes of this process that hold, each of them written down before it is made, and taken back in the reverse order. */
 import type { Log } from "../lib/log.ts";
+import { linkOf } from "../platform/net/rtnetlink.ts";
 import { EPERM, SysError } from "../platform/sys/errno.ts";
 import {
   type AddressChange,
   type Change,
   describe,
   isMade,
+  KernelLook,
   type LinkChange,
   make,
   type RouteChange,
@@ -46,6 +48,26 @@ export class Changes {
     }
     this.forget(held);
     return undefined;
+  }
+
+  /** Which of them are not there any more; the MTU of a device is anybody's to set. @throws SysError */
+  lost(changes: readonly NetworkChange[]): NetworkChange[] {
+    const look = new KernelLook();
+    return changes.filter((change) =>
+      change.kind === "link" ? linkOf(change.device.index)?.up === false : !isMade(change, look),
+    );
+  }
+
+  /** Makes a change that holds once more, as somebody else has taken it back. @returns whether it was not there @throws SysError */
+  again({ change }: Held): boolean {
+    if (change.kind === "file" || change.kind === "command") return false;
+    try {
+      return make(change);
+    } catch (error) {
+      if (!(error instanceof SysError) || error.errno !== EPERM) throw error;
+      this.#refused.push(describe(change));
+      return false;
+    }
   }
 
   /** Writes a change down that the caller then makes. */

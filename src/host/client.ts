@@ -254,7 +254,7 @@ export class HostClient implements HostEnd {
     );
   }
 
-  /** The host's network has changed: what matters is the way to the server. */
+  /** The host's network has changed: what matters is the way to the server, and what of ours is not there any more. */
   #look(now: number): void {
     this.#lookAt = NEVER;
     const found = this.#serverRoute.look();
@@ -267,6 +267,7 @@ export class HostClient implements HostEnd {
       this.#isCutOff = false;
       this.#dialers.current?.networkUp(now);
     }
+    this.#lookAt = this.#network.mend(now);
   }
 
   #newDialer(): Dialer {

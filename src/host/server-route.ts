@@ -39,6 +39,12 @@ export class ServerRoute {
     return this.#server;
   }
 
+  /** What it has made: gone from the kernel, it is to be made again. */
+  get held(): readonly Held[] {
+    const beside = this.#beside?.held ?? [];
+    return this.#held === undefined ? beside : [this.#held, ...beside];
+  }
+
   /** A server is about to be sent to. @returns the way there; undefined: there is none @throws SysError */
   prepare(server: IpAddress): OuterPath | undefined {
     if (this.#beside !== undefined) this.#beside.#forget();
@@ -74,7 +80,8 @@ export class ServerRoute {
     if (this.#server === undefined) return "same";
     const before = this.#path;
     this.#path = this.find(this.#server);
-    this.#update();
+    // What somebody else takes away is put back with all else (TunNetwork.mend), which does not do so without end.
+    if (!this.#isAsWanted) this.#update();
     if (this.#path === undefined) return before === undefined ? "same" : "lost";
     return before !== undefined && keyOf(before) === keyOf(this.#path) ? "same" : "moved";
   }
@@ -107,6 +114,11 @@ export class ServerRoute {
     this.#held = wanted && this.#changes.network(wanted);
     if (this.#held === undefined && held !== undefined && same(held.change as RouteChange, wanted)) this.#held = held;
     else if (held !== undefined) this.#changes.undo(held);
+  }
+
+  get #isAsWanted(): boolean {
+    const wanted = this.#wanted();
+    return this.#held === undefined ? wanted === undefined : same(this.#held.change as RouteChange, wanted);
   }
 
   #wanted(): RouteChange | undefined {

@@ -15,6 +15,7 @@ import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import { TUN_DEVICE_BYTES } from "../platform/dev/tun.ts";
 import { monotonic } from "../platform/loop.ts";
+import { RouteMonitor } from "../platform/net/route-monitor.ts";
 import { openStateFolder } from "../platform/state/folder.ts";
 import { keptPool, leasesOfBoth, type ServerKeys, serverKeys } from "../platform/state/server.ts";
 import type { ServerConfig } from "../protocol/config/types.ts";
@@ -42,6 +43,8 @@ export const HOST_SERVER_BYTES =
 
 /** Clients are told that the server leaves; longer than that nobody waits for them. */
 const LEAVE_WITHIN_MS = 4000;
+/** Addresses and routes change one after the other: looked at when so long nothing has changed. */
+const SETTLE_MS = 300;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** A profile with the files that it names. */
@@ -71,6 +74,9 @@ export class HostServer implements HostEnd {
   readonly #cbc: LibcryptoCbc;
   readonly #decompressors: Decompressors;
   readonly #control = new LibcryptoPrimitives();
+  readonly #monitor = new RouteMonitor();
+  /** When it is looked whether what the host was told is still so. */
+  #lookAt = NEVER;
   /** Of cookies and tokens: they are good at the next listener too. */
   readonly #keys: ServerKeys;
   /** Who had which address before this server began. */
@@ -126,6 +132,7 @@ export class HostServer implements HostEnd {
     this.#cbc = new LibcryptoCbc(memory, memory.pointer);
     this.#decompressors = findDecompressors(memory, memory.pointer);
     poller.add(device.fd);
+    poller.add(this.#monitor.fd);
   }
 
   get left(): boolean {
@@ -159,6 +166,8 @@ export class HostServer implements HostEnd {
   }
 
   poll(now: number): void {
+    if (this.#monitor.drain()) this.#lookAt = now + SETTLE_MS;
+    if (now >= this.#lookAt) this.#lookAt = this.#network.mend(now);
     this.#passwords.poll(now);
     this.#listeners.poll(now);
     this.#listeners.current?.poll(now);
@@ -167,7 +176,7 @@ export class HostServer implements HostEnd {
 
   pollAt(): number {
     const listener = this.#listeners.current;
-    const own = Math.min(this.#listeners.pollAt(), this.#passwords.pollAt(), this.#keeper.pollAt());
+    const own = Math.min(this.#lookAt, this.#listeners.pollAt(), this.#passwords.pollAt(), this.#keeper.pollAt());
     return Math.min(listener?.pollAt() ?? NEVER, own);
   }
 
@@ -211,6 +220,7 @@ export class HostServer implements HostEnd {
   async close(): Promise<void> {
     this.#ports.closeAll();
     this.#network.end();
+    this.#monitor.close();
     await this.#keeper.end(monotonic);
   }
 

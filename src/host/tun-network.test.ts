@@ -1,6 +1,8 @@
 import { expect, test } from "bun:test";
+import { parseCidr } from "../lib/cidr.ts";
 import type { Log } from "../lib/log.ts";
-import type { RouteChange } from "./change.ts";
+import { ENETUNREACH, SysError } from "../platform/sys/errno.ts";
+import { describe, type RouteChange } from "./change.ts";
 import type { Changes, Held, NetworkChange } from "./changes.ts";
 import type { ServerRoute } from "./server-route.ts";
 import { type HostTunnel, isKillRoute, TunNetwork } from "./tun-network.ts";
@@ -13,12 +15,35 @@ const TUNNEL = {
   },
 } as HostTunnel;
 
+const SERVER_ROUTE: Held = {
+  id: 3,
+  change: {
+    ...{
+      kind: "route",
+      device: { index: 2, name: "w0" },
+      network: "192.0.2.9/32",
+      type: "unicast",
+      gateway: "192.0.2.1",
+    },
+    ...{ metric: 0, table: 254, protocol: 109 },
+  },
+};
+
 /** On a host whose kernel does, or does not, what it is told. */
 function network(mayChange: boolean) {
   const said: string[] = [];
   const undone: string[] = [];
+  /** What somebody has taken away, and what was made in the place of that. */
+  const lost: string[] = [];
+  const again: string[] = [];
   const changes = {
     network: (change: NetworkChange): Held | undefined => (mayChange ? { change, id: 1 } : undefined),
+    lost: (all: readonly NetworkChange[]) => all.filter((change) => lost.includes(describe(change))),
+    again: ({ change }: Held): boolean => {
+      if (describe(change).includes("10.99.")) throw new SysError("route", ENETUNREACH);
+      again.push(describe(change));
+      return true;
+    },
     undo: ({ change }: Held) => undone.push((change as RouteChange).network),
     takeRefused: () => [],
   } as unknown as Changes;
@@ -26,11 +51,11 @@ function network(mayChange: boolean) {
     device: { index: 1, name: "lo" },
     deviceChanges: changes,
     hostChanges: changes,
-    serverRoute: { cover: () => {} } as unknown as ServerRoute,
+    serverRoute: { cover: () => {}, held: [SERVER_ROUTE] } as unknown as ServerRoute,
     log: { enabled: () => true, write: (_level: string, event: string) => said.push(event) } as unknown as Log,
     ...{ withRoutes: true, killSwitch: true, resolvers: () => [] },
   });
-  return { made, said, undone };
+  return { made, said, undone, lost, again };
 }
 
 const kill = (network: string): Held => ({
@@ -68,4 +93,51 @@ test("routes of a kill switch are told from those of block-ipv6 and of the tunne
   expect(isKillRoute(change)).toBe(true);
   expect(isKillRoute({ ...change, metric: 1 })).toBe(false);
   expect(isKillRoute({ ...change, type: "unicast" })).toBe(false);
+});
+
+/** With routes of its own. */
+const routed = (...networks: string[]): HostTunnel => ({
+  ...TUNNEL,
+  options: {
+    ...TUNNEL.options,
+    routes: networks.map((network) => ({ network: parseCidr(network)!, metric: 0, via: undefined })),
+  } as HostTunnel["options"],
+});
+
+test("what somebody else takes away of the tunnel, of the kill switch and of the way to the server is there again, and said", () => {
+  const { made, said, lost, again } = network(true);
+  made.open(routed("10.60.0.0/16", "10.61.0.0/16"));
+  expect(made.mend(1000)).toBe(Number.POSITIVE_INFINITY);
+  const routes = [
+    "ip route add unreachable 0.0.0.0/1 metric 2147483647",
+    "ip route add 192.0.2.9/32 via 192.0.2.1 dev w0",
+    "ip route add 10.61.0.0/16 dev lo",
+  ];
+  lost.push(...routes);
+  expect(made.mend(1000)).toBe(2000);
+  expect(again).toEqual(routes);
+  expect(said).toEqual(["killswitch.on", "host.restored"]);
+  lost.length = 0;
+  expect(made.mend(2000)).toBe(Number.POSITIVE_INFINITY);
+});
+
+test("against somebody who takes it away each time it is put back after longer and longer pauses, at most once a minute", () => {
+  const { made, lost, again } = network(true);
+  made.open(routed("10.60.0.0/16"));
+  lost.push("ip route add 10.60.0.0/16 dev lo");
+  const at: number[] = [];
+  for (let now = 0; now < 600_000; now += 100) {
+    const before = again.length;
+    made.mend(now);
+    if (again.length > before) at.push(now / 1000);
+  }
+  expect(at).toEqual([0, 1, 3, 7, 15, 31, 63, 123, 183, 243, 303, 363, 423, 483, 543]);
+});
+
+test("a route by a network that is not there now is not tried without end: there will be a change when it is", () => {
+  const { made, said, lost } = network(true);
+  made.open(routed("10.99.0.0/16"));
+  lost.push("ip route add 10.99.0.0/16 dev lo");
+  expect(made.mend(0)).toBe(Number.POSITIVE_INFINITY);
+  expect(said).toEqual(["killswitch.on"]);
 });

@@ -10,11 +10,13 @@ import {
   type Change,
   type DeviceRef,
   describe,
+  GONE,
   isMade,
   type LinkChange,
   type RouteChange,
 } from "./change.ts";
 import type { Changes, Held, NetworkChange } from "./changes.ts";
+import { Insistence } from "./insistence.ts";
 import type { OuterPath, ServerRoute } from "./server-route.ts";
 
 export interface TunNetworkOptions {
@@ -48,6 +50,7 @@ const HALVES = {
 };
 /** Behind every route that somebody may want to count. */
 const LAST_METRIC = 0x7fff_ffff;
+const NEVER = Number.POSITIVE_INFINITY;
 /** Of a kernel without it. */
 const NO_IPV6 = [EOPNOTSUPP, EAFNOSUPPORT];
 
@@ -57,11 +60,14 @@ export const isKillRoute = (change: Change): boolean =>
 
 export class TunNetwork {
   readonly #options: TunNetworkOptions;
-  /** What is as the tunnel wants it, by its words; undefined: it was so before. */
-  readonly #made = new Map<string, Held | undefined>();
+  /** What is as the tunnel wants it, by its words. */
+  readonly #made = new Map<string, Made>();
   readonly #killSwitch: Held[] = [];
   /** The kernel has all of its routes, ours or somebody else's. */
   #isKillSwitchOn = false;
+  readonly #insistence = new Insistence();
+  /** Why it could not be put back, as it was said last. */
+  #saidFailure = "";
   #place = "";
 
   constructor(options: TunNetworkOptions) {
@@ -102,9 +108,48 @@ export class TunNetwork {
     }
   }
 
+  /**
+   * The network has changed: what somebody else has taken away of the tunnel's, of the kill switch and of the way to the server is put back.
+   * @returns when it is to be called again although nothing changes, in ms of the loop's clock; infinite: there is no need @throws SysError
+   */
+  mend(now: number): number {
+    const { serverRoute, deviceChanges, hostChanges } = this.#options;
+    const held = [...this.#killSwitch, ...serverRoute.held].map(madeOf);
+    const wanted = [...held.map((made) => ["", made] as const), ...this.#made];
+    const lost = new Set(hostChanges.lost(wanted.map(([, { change }]) => change)));
+    const { dueAt } = this.#insistence;
+    if (lost.size === 0 || now < dueAt) return lost.size === 0 ? NEVER : dueAt;
+    const done: string[] = [];
+    const failed: string[] = [];
+    for (const [name, made] of wanted) {
+      if (!lost.has(made.change)) continue;
+      try {
+        if (this.#again(name, made)) done.push(describe(made.change));
+      } catch (error) {
+        if (!(error instanceof SysError)) throw error;
+        // Where there is no such network now there will be a change when there is.
+        if (!GONE.includes(error.errno)) failed.push(error.message);
+      }
+    }
+    const isTried = done.length > 0 || failed.length > 0;
+    if (isTried) this.#insistence.acted(now);
+    const refused = [...deviceChanges.takeRefused(), ...hostChanges.takeRefused()];
+    this.#tellMended(done, [...failed, ...refused.map((command) => `this user may not run ${command}`)]);
+    return isTried ? this.#insistence.dueAt : NEVER;
+  }
+
+  /** @returns whether it was not there @throws SysError */
+  #again(name: string, { change, held }: Made): boolean {
+    const changes = this.#changesOf(change);
+    if (held !== undefined) return changes.again(held);
+    const made = changes.network(change);
+    this.#made.set(name, { change, held: made });
+    return made !== undefined;
+  }
+
   /** Takes everything of the tunnel back. */
   close(): void {
-    for (const held of [...this.#made.values()].reverse()) if (held !== undefined) this.#undo(held);
+    for (const { held } of [...this.#made.values()].reverse()) if (held !== undefined) this.#undo(held);
     this.#made.clear();
     this.#place = "";
     const isClosed = this.#isKillSwitchOn || this.#killSwitch.length > 0;
@@ -237,16 +282,16 @@ export class TunNetwork {
       names.add(describe(change));
       this.#have(change);
     }
-    for (const [name, held] of this.#made) {
-      if (held?.change.kind !== "route" || names.has(name)) continue;
-      this.#undo(held);
+    for (const [name, { change, held }] of this.#made) {
+      if (change.kind !== "route" || names.has(name)) continue;
+      if (held !== undefined) this.#undo(held);
       this.#made.delete(name);
     }
   }
 
   #have(change: NetworkChange): void {
     const name = describe(change);
-    if (!this.#made.has(name)) this.#made.set(name, this.#changesOf(change).network(change));
+    if (!this.#made.has(name)) this.#made.set(name, { change, held: this.#changesOf(change).network(change) });
   }
 
   #undo(held: Held): void {
@@ -256,6 +301,23 @@ export class TunNetwork {
   #changesOf({ device }: NetworkChange): Changes {
     const { deviceChanges, hostChanges } = this.#options;
     return device?.index === this.#options.device.index ? deviceChanges : hostChanges;
+  }
+
+  #tellMended(done: readonly string[], failed: readonly string[]): void {
+    const { log, device } = this.#options;
+    if (done.length > 0) {
+      const more = done.length > 3 ? `; and ${done.length - 3} more` : "";
+      const text = `${device.name}: what somebody else has taken away is there again: ${done.slice(0, 3).join("; ")}${more}`;
+      log.write("warn", "host.restored", text);
+    }
+    const failure = failed.join("; ");
+    if (failure !== "" && failure !== this.#saidFailure)
+      log.write(
+        "warn",
+        "host.lost",
+        `${device.name}: what somebody else has taken away cannot be made again: ${failure}`,
+      );
+    this.#saidFailure = failure;
   }
 
   #tellRefused(): void {
@@ -268,6 +330,14 @@ export class TunNetwork {
     log.write("warn", "host.refused", commands.length > 8 ? `${text}; and ${commands.length - 8} more` : text);
   }
 }
+
+/** `held` undefined: it was so before, and is not ours to take back. */
+interface Made {
+  readonly change: NetworkChange;
+  readonly held: Held | undefined;
+}
+
+const madeOf = (held: Held): Made => ({ change: held.change as NetworkChange, held });
 
 interface RouteFields {
   readonly device?: DeviceRef;

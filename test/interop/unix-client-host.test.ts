@@ -198,14 +198,45 @@ describe.skipIf(NO_WORLD)("the client and its host", () => {
     "with a kill switch nothing goes around the tunnel, should its routes vanish",
     async () => {
       const before = await hostState(world);
-      await clientUp(world, writeProfile(world, "kill"), { more: ["--kill-switch"] });
+      const client = await clientUp(world, writeProfile(world, "kill"), { more: ["--kill-switch"] });
       const way = async (): Promise<string> => (await world.in("rt", ["ip", "route", "get", SITE])).out;
       expect(await way()).toContain("dev tun0");
+      // Before it can put them back.
+      client.signal("SIGSTOP");
       await ip("route del 0.0.0.0/1 dev tun0");
       await ip("route del 128.0.0.0/1 dev tun0");
       expect(await way()).toContain("No route to host");
       expect(await ping(SERVER)).toContain("3 received");
+      client.signal("SIGCONT");
+      expect(await until(async () => (await way()).includes("dev tun0"), PATIENCE)).toBeDefined();
       await world.stop("client");
+      expect(await hostState(world)).toBe(before);
+    },
+    LONG,
+  );
+
+  test(
+    "what somebody else takes away beside it is there again: routes of the tunnel, the way to the server, and all that goes with the device's state",
+    async () => {
+      const before = await hostState(world);
+      const lines = ["redirect-gateway def1 block-local", "route 10.60.0.0 255.255.0.0 net_gateway"];
+      const client = await clientUp(world, writeProfile(world, "taken", { lines }));
+      const routes = async (): Promise<string[]> => (await ip("route show proto 109")).trim().split("\n").sort();
+      const all = await routes();
+      expect(all.join("\n")).toMatch(new RegExp(`^10\\.60\\.0\\.0/16 via .* dev w0(.*\n)*${SERVER} dev w0`, "m"));
+      const deeds = [
+        "route del 128.0.0.0/1 dev tun0",
+        "route del 10.60.0.0/16",
+        `route del ${SERVER} dev w0`,
+        "link set tun0 down",
+      ];
+      for (const deed of deeds) {
+        await ip(deed);
+        expect(await until(async () => (await routes()).join() === all.join(), PATIENCE), deed).toBeDefined();
+      }
+      expect(client.log().match(/ host\.restored /g)).toHaveLength(deeds.length);
+      expect(await fetchBytes(world, 1_000_000)).toBe(1_000_000);
+      expect(await world.stop("client")).toBe(0);
       expect(await hostState(world)).toBe(before);
     },
     LONG,

@@ -38,7 +38,23 @@ export const HOST = [
       "that without its kill switch a tunnel is not used",
     ],
     ["    this.#killSwitch.push(...killSwitch);\n", "", "that a kill switch which was taken over goes at the end"],
+    ["lost.size === 0 || now < dueAt)", "lost.size === 0)", "that nobody is fought for a route at every turn"],
+    [
+      "[...this.#killSwitch, ...serverRoute.held].map(madeOf)",
+      "[...serverRoute.held].map(madeOf)",
+      "that a kill switch which somebody takes away is there again",
+    ],
+    [
+      "if (!GONE.includes(error.errno)) failed",
+      "failed",
+      "that a route by a network which is not there is not tried without end",
+    ],
   ),
+  ...mutationsOf("host/insistence.ts", [
+    "Math.min(2 * this.#pause, LONGEST_MS)",
+    "FIRST_MS",
+    "that pauses grow where somebody else insists",
+  ]),
   ...mutationsOf("host/kernel-socks-link.ts", [
     "if (!isPlace)",
     "if (false as boolean)",
