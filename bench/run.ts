@@ -25,13 +25,20 @@ import { findWireguard } from "./wireguard.ts";
 const PARTS = ["aead", "data-channel", "turn", "control", "server"];
 
 /** In namespaces of their own, and only when they are named. */
-const WORLDS = ["unix", "kernel-path"];
+const WORLDS = ["unix", "kernel-path", "families"];
+
+/** Those of our options that a benchmark of WORLDS takes too. */
+const OPTIONS_OF: Readonly<Record<string, readonly ("rounds" | "seconds" | "proto")[]>> = {
+  unix: ["rounds", "seconds", "proto"],
+  families: ["rounds", "seconds"],
+};
 
 const USAGE = `usage: npm run bench [-- OPTION...] [PART...]
 
   PART              only these, which need no network: ${PARTS.join(", ")};
                     unix: client and server on the kernels of two hosts (--rounds, --seconds and --proto count);
-                    kernel-path: both in one process, whatever else the machine does
+                    kernel-path: both in one process, whatever else the machine does;
+                    families: IPv6 beside IPv4 through the appliance (--rounds and --seconds count)
 
   --quick           three minutes: one round, 2 s each
   --rounds N        3 where it is not quick
@@ -157,9 +164,9 @@ async function report(): Promise<void> {
 async function runParts(names: readonly string[]): Promise<boolean> {
   let isGood = true;
   for (const name of names) {
-    const given = (["rounds", "seconds", "proto"] as const).flatMap((option) => {
+    const given = (OPTIONS_OF[name] ?? []).flatMap((option) => {
       const value = values[option];
-      return name === "unix" && value !== undefined ? [`--${option}`, value] : [];
+      return value !== undefined ? [`--${option}`, value] : [];
     });
     const argv = [process.execPath, join(ROOT, `bench/${name}.bench.ts`), ...given];
     const { code, out } = await run(argv, WORLDS.includes(name) ? 3600 : 300);

@@ -116,6 +116,7 @@ export const Drop = Object.freeze({
   BridgeMacHeld: 108,
   BridgeNoPort: 109,
   BridgeFlood: 110,
+  NdRouterLimit: 111,
 } as const);
 
 export type DropName = keyof typeof Drop;
@@ -243,6 +244,7 @@ export const DROP_TEXT: Readonly<Record<DropName, string>> = {
   BridgeMacHeld:
     "A station that was heard elsewhere a moment ago: a loop, two stations with one MAC, or an attempt to take its frames.",
   BridgeNoPort: "A frame whose receiver is where it came from, or for which nobody else is there; normal.",
+  NdRouterLimit: "Router solicitations or advertisements beyond the number that is heeded in a second: a flood.",
   BridgeFlood:
     "A frame for everybody, or for a station that nobody knows, beyond the limit of copies: a storm, or a loop.",
 };

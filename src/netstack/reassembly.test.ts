@@ -208,6 +208,23 @@ describe("reassembly", () => {
     expect(whole().subarray(20)).toEqual(data);
   });
 
+  test("where its own packet is the one to give way, a fragment goes with it, and what is kept of others is right", () => {
+    const r = new Reassembler(IPV4_FRAGMENTS);
+    const data = bytesOf(65_512);
+    const put = (n: number, i: number): DropCode =>
+      offer(r, piece(data, n * 512, Math.min(data.length, n * 512 + 512), 1, `10.1.0.${i}`));
+    // 32 packets of 32 sources fill the memory to its last block; the oldest is the first to give way.
+    for (let n = 0; n < 127; n++) for (let i = 0; i < 32; i++) expect(put(n, i)).toBe(Drop.None);
+    expect(r.bytes).toBe(2 * 1024 * 1024);
+    expect(put(127, 0)).toBe(Drop.FragmentLimit);
+    expect([r.packets, r.lost.snapshot()]).toEqual([31, { FragmentLimit: 1 }]);
+    for (let i = 1; i < 32; i++) {
+      expect(put(127, i)).toBe(Drop.None);
+      expect(whole().subarray(20)).toEqual(data);
+    }
+    expect([r.packets, r.bytes]).toEqual([0, 0]);
+  });
+
   test("what was refused for an overlap is not counted again when it gives way", () => {
     const r = new Reassembler(IPV4_FRAGMENTS);
     const data = bytesOf(64);

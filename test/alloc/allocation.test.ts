@@ -1,14 +1,9 @@
-/**
- * The data path allocates nothing per packet. A child process runs the real one (test/support/loopback.ts) with
- * BUN_JSC_gcMaxHeapSize, which makes JavaScriptCore collect whenever so many bytes were allocated, and BUN_JSC_logGC:
- * each "[GC ... START" line between the child's two marks is one such portion.
- */
+/** The data path allocates nothing per packet: the real one (test/support/loopback.ts) in a child process (allocated.ts). */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { join } from "node:path";
+import { allocatedBy } from "./allocated.ts";
 
 setDefaultTimeout(60_000);
 
-const PORTION = 256 * 1024;
 /** Compiled code is allocated as well, now and then; an object of two numbers is 32 bytes, a subarray 64. */
 const BOUND = 1;
 const MILLION = 1_000_000;
@@ -28,24 +23,8 @@ interface Run {
 }
 
 async function run(cipher: string, packets: number, ...more: readonly string[]): Promise<Run> {
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, "child.ts"), cipher, `${packets}`, ...more], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: { ...process.env, BUN_JSC_logGC: "1", BUN_JSC_gcMaxHeapSize: `${PORTION}` },
-  });
-  const [out, err, status] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  const measured = /^FROM HERE$([\s\S]*)^TO HERE$/m.exec(err)?.[1];
-  if (status !== 0 || measured === undefined) throw new Error(`status ${status}: ${err.slice(-2000)}`);
-  // Without one while it starts, the collector's log is not what is read here.
-  expect(err.slice(0, err.indexOf("FROM HERE"))).toContain("[GC");
-  const collections = measured.match(/^\[GC.*START/gm)?.length ?? 0;
-  const result = JSON.parse(out) as Run;
-  return { ...result, bytes: (collections * PORTION) / (2 * result.sent) };
+  const { told, bytes } = await allocatedBy<Omit<Run, "bytes">>("child.ts", cipher, `${packets}`, ...more);
+  return { ...told, bytes: bytes / (2 * told.sent) };
 }
 
 for (const [cipher, packets] of [

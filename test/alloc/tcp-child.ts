@@ -1,6 +1,6 @@
 /**
  * Two stacks in one slab, whose frames are copied from one to the other: one connection sends as much as it can, and another one small
- * requests and answers. Marks on stderr when what is measured begins and ends (allocation.test.ts).
+ * requests and answers. Marks on stderr when what is measured begins and ends (allocated.ts).
  *
  *   bun tcp-child.ts TURNS whole|split
  *

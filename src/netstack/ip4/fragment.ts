@@ -38,10 +38,8 @@ export const IPV4_FRAGMENTS: FragmentFormat = {
     f.id = (ipv4Id(d, at) << 8) | ipv4Protocol(d, at);
     f.ecn = ipv4Ecn(d, at);
   },
-  header: (slab, at, headerLen) => slab.bytes.slice(at, at + headerLen),
-  mark(header) {
-    header[IPV4_TOS]! |= ECN_CE;
-  },
+  strip() {}, // the fields of a fragment stand in the header
+  mark: (d, at) => d.setUint8(at + IPV4_TOS, d.getUint8(at + IPV4_TOS) | ECN_CE),
   finish(d, at, len) {
     d.setUint16(at + 2, len);
     d.setUint16(at + 6, 0);

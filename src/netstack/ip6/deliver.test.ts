@@ -146,6 +146,25 @@ describe("what comes in", () => {
     expect(heard).toEqual([`${HOST_LL} 134 16`]);
     expect(d.drops()).toEqual({ IcmpBadType: 2, NdNotLocal: 1 });
   });
+
+  test("a flood of them is cut to 20 at once and 10 a second, advertisements and solicitations each by themselves", () => {
+    const d = open("wan");
+    const heard = { adverts: 0, solicits: 0 };
+    d.it.v6.onRouterAdvert = () => heard.adverts++;
+    d.it.v6.onRouterSolicit = () => heard.solicits++;
+    const flood = (type: number, rest: number): void => {
+      const message = icmp6({ src: HOST_LL, dst: "ff02::1", hops: 255 }, type, 0, 0, bytesOf(rest));
+      for (let i = 0; i < 100; i++) d.push(frame6(message, "33:33:00:00:00:01"));
+    };
+    flood(134, 8);
+    expect(heard).toEqual({ adverts: 20, solicits: 0 });
+    flood(133, 0);
+    expect(heard).toEqual({ adverts: 20, solicits: 20 });
+    d.advance(1000);
+    flood(134, 8);
+    expect(heard).toEqual({ adverts: 30, solicits: 20 });
+    expect(d.drops()).toEqual({ NdRouterLimit: 250 });
+  });
 });
 
 describe("extension headers (RFC 8200 4)", () => {

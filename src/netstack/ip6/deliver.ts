@@ -6,6 +6,7 @@
 import { type Batch, GSO_ECN, GSO_UDP_L4, VNET_DATA_VALID, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import type { Counters } from "../../lib/counters.ts";
 import { type IpAddress, wordsOf } from "../../lib/ip.ts";
+import { RateLimit } from "../../lib/rate-limit.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Forwarder } from "../forwarder.ts";
@@ -111,6 +112,9 @@ export interface Ip6Options {
   readonly counters: Counters;
 }
 
+/** Our choice, of solicitations and of advertisements: each is an object or more, so what a flood costs is bounded here. */
+const ROUTER_MESSAGES_PER_SECOND = 10;
+const ROUTER_MESSAGES_BURST = 20;
 const CHECKSUM_KNOWN = VNET_NEEDS_CSUM | VNET_DATA_VALID;
 /** Where the payload length stands, which a fragment of a wrong size is told of. */
 const PAYLOAD_LENGTH_AT = 4;
@@ -141,6 +145,8 @@ export class Ip6 {
   readonly #kept = new Packet(true);
   readonly #own = new Packet(true);
   readonly #chain = new ExtensionChain();
+  readonly #adverts = new RateLimit(ROUTER_MESSAGES_PER_SECOND, ROUTER_MESSAGES_BURST);
+  readonly #solicits = new RateLimit(ROUTER_MESSAGES_PER_SECOND, ROUTER_MESSAGES_BURST);
 
   constructor(options: Ip6Options) {
     const { slab, addressing, link, output, udp, listener, scratch, limits } = options;
@@ -408,10 +414,12 @@ export class Ip6 {
     const bad = ndpCheck(d, p.at, p.l4, len);
     if (bad !== Drop.None) return bad;
     if (type === NDP_SOLICIT || type === NDP_ADVERT) return nd.receive(now, p);
-    const handler =
-      type === NDP_ROUTER_ADVERT ? this.onRouterAdvert : type === NDP_ROUTER_SOLICIT ? this.onRouterSolicit : undefined;
     // A redirect is not heeded: the gateway is always asked.
+    if (type !== NDP_ROUTER_ADVERT && type !== NDP_ROUTER_SOLICIT) return Drop.IcmpBadType;
+    const isAdvert = type === NDP_ROUTER_ADVERT;
+    const handler = isAdvert ? this.onRouterAdvert : this.onRouterSolicit;
     if (handler === undefined) return Drop.IcmpBadType;
+    if (!(isAdvert ? this.#adverts : this.#solicits).take(now)) return Drop.NdRouterLimit;
     handler(now, ipv6Address(d, p.at + IPV6_SRC), this.#slab.bytes.slice(p.l4, p.l4 + len));
     return Drop.None;
   }

@@ -62,14 +62,9 @@ export const IPV6_FRAGMENTS: FragmentFormat = {
     f.id = fragmentId(d, header);
     f.ecn = ipv6Ecn(d, at);
   },
-  header(slab, at, headerLen) {
-    const bytes = slab.bytes.slice(at, at + headerLen);
-    bytes[namedAt(slab.view, at, at + headerLen) - at] = slab.view.getUint8(at + headerLen);
-    return bytes;
-  },
-  mark(header) {
-    ipv6SetCongestion(new DataView(header.buffer, header.byteOffset), 0);
-  },
+  /** The fragment header goes, and the field that named it names what follows. */
+  strip: (d, at, headerLen) => d.setUint8(namedAt(d, at, at + headerLen), d.getUint8(at + headerLen)),
+  mark: ipv6SetCongestion,
   finish: (d, at, len) => ipv6SetPayloadLen(d, at, len - IPV6_HEADER_LEN),
 };
 

@@ -167,14 +167,6 @@ test("what is no advertisement, our own, and what comes after the end does not c
   expect(d.advert(ONE)).toBe("stopped");
 });
 
-test("a flood of advertisements is cut to 10 a second", () => {
-  const d = HostDialogue.up();
-  const heard = (): number => Array.from({ length: 100 }, () => d.advert(ONE)).filter((x) => x === undefined).length;
-  expect(heard()).toBe(20);
-  d.wait(1);
-  expect(heard()).toBe(10);
-});
-
 test("all of it is told once, and again when something is another (RFC 4861 6.3.4)", () => {
   const d = HostDialogue.up();
   const all = {

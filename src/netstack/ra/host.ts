@@ -16,7 +16,6 @@ import type { Cidr } from "../../lib/cidr.ts";
 import { IpAddress } from "../../lib/ip.ts";
 import type { Mac } from "../../lib/mac.ts";
 import type { Random } from "../../lib/random.ts";
-import { RateLimit } from "../../lib/rate-limit.ts";
 import type { NextHopRoute } from "../ip4/addressing.ts";
 import {
   type RouterAdvert,
@@ -63,7 +62,7 @@ export type RouterDiscoveryEvent =
   | { readonly kind: "taken"; readonly address: IpAddress; readonly next: IpAddress | undefined };
 
 /** Why an advertisement was ignored. */
-export type RouterDiscoveryDrop = RouterDiscoveryRefusal | "stopped" | "own" | "too-many";
+export type RouterDiscoveryDrop = RouterDiscoveryRefusal | "stopped" | "own";
 
 /** A message to send: ICMPv6 with hop limit 255, checksum 0. */
 export interface NdMessage {
@@ -75,14 +74,10 @@ export interface NdMessage {
 const ALL_ROUTERS = new IpAddress(0xff02_0000, 0, 0, 2);
 /** RFC 8200 5: every link takes that. */
 const MIN_MTU = 1280;
-/** Our choice: advertisements a second, so that a flood costs little. */
-const ADVERTS_PER_SECOND = 10;
-const ADVERTS_BURST = 20;
 const MODES: readonly Dhcp6Mode[] = ["off", "stateless", "stateful"];
 
 export class RouterDiscovery {
   readonly #options: RouterDiscoveryOptions;
-  readonly #limit = new RateLimit(ADVERTS_PER_SECOND, ADVERTS_BURST);
   readonly #routers = new Routers();
   readonly #prefixes: Prefixes;
   readonly #resolvers = new Resolvers();
@@ -163,7 +158,6 @@ export class RouterDiscovery {
   handleAdvertisement(now: number, source: IpAddress, message: Uint8Array): RouterDiscoveryDrop | undefined {
     if (!this.#isRunning) return "stopped";
     if (this.#prefixes.linkLocal?.equals(source) === true) return "own";
-    if (!this.#limit.take(now)) return "too-many";
     const advert = routerAdvertParse(message);
     if (typeof advert === "string") return advert;
     this.#take(now, source, advert);

@@ -40,7 +40,6 @@ export const AUTOCONF = [
   ...mutationsOf(
     "netstack/ra/host.ts",
     ['if (this.#prefixes.linkLocal?.equals(source) === true) return "own";', "", "that we are no router of our own"],
-    ['if (!this.#limit.take(now)) return "too-many";', "", "the limit of advertisements"],
     [
       "mtu !== undefined && mtu >= MIN_MTU && mtu <= this.#options.mtu",
       "mtu !== undefined && mtu >= MIN_MTU",

@@ -5,6 +5,11 @@ export const IP6 = [
   ...mutationsOf(
     "netstack/ip6/deliver.ts",
     ["if (!own.isOn) return Drop.Ipv6;", "", "that without an address IPv6 is off"],
+    [
+      "if (!(isAdvert ? this.#adverts : this.#solicits).take(now)) return Drop.NdRouterLimit;",
+      "",
+      "the limit of router solicitations and advertisements",
+    ],
     ["if (martian !== Drop.None) return martian;", "", "martian addresses of IPv6"],
     [
       "if (own.isOwn(d, at + IPV6_SRC) && (bad !== Drop.None || !this.#isOfNeighbor(p))) return Drop.Ipv6MartianSource;",

@@ -203,28 +203,29 @@ export const STACK = [
     ],
     ["if (p.dead) return Drop.FragmentOverlap;", "", "that a refused packet stays refused"],
     [
-      "if (p.pieces.length >= MAX_FRAGMENTS) return this.#kill(p, Drop.FragmentLimit);",
+      "if (p.count >= MAX_FRAGMENTS) return this.#kill(p, Drop.FragmentLimit);",
       "",
       "the bound on fragments of a packet",
     ],
     [
-      "if ((p.total >= 0 && p.total !== end) || this.#lastEnd(p) > end)",
+      "if ((p.total >= 0 && p.total !== end) || p.end > end)",
       "if (p.total >= 0 && p.total !== end)",
       "a last fragment before the end of others",
     ],
-    [
-      "if ((p.total >= 0 && p.total !== end) || this.#lastEnd(p) > end)",
-      "if (this.#lastEnd(p) > end)",
-      "two last fragments that differ",
-    ],
+    ["if ((p.total >= 0 && p.total !== end) || p.end > end)", "if (p.end > end)", "two last fragments that differ"],
     [
       "} else if (p.total >= 0 && end > p.total) return this.#kill(p, Drop.FragmentOverlap);",
       "}",
       "a fragment behind the last one",
     ],
-    ["if ((before !== undefined && before.end > start) || (after", "if ((after", "overlap with the fragment before"],
-    ["|| (after !== undefined && after.start < end))", ")", "overlap with the fragment behind"],
-    ['while (this.#bytes > MAX_BYTES) this.#evict("bytes");', "", "the bound on bytes of fragments"],
+    [
+      "if ((i > 0 && (p.ends[i - 1] as number) > start) || (isBefore",
+      "if ((isBefore",
+      "overlap with the fragment before",
+    ],
+    ["|| (isBefore && (p.starts[i] as number) < end))", ")", "overlap with the fragment behind"],
+    ['while (this.#store.room < cost) this.#evict("bytes");', "", "the bound on bytes of fragments"],
+    ["if (!p.isHeld) return Drop.FragmentLimit;", "", "that a packet that gave way takes no more"],
     ['if (list.length >= MAX_PACKETS) this.#evict("packets");', "", "the bound on packets in fragments"],
     [
       "p !== undefined && p.expiresAt <= now; p",
@@ -232,15 +233,11 @@ export const STACK = [
       "the time of fragments",
     ],
     [
-      "if ((p.ecn & (1 << ECN_NOT_ECT)) !== 0) return this.#kill(p, Drop.FragmentMixedEcn);",
+      "if ((p.ecn & MARKED) !== 0 && (p.ecn & (1 << ECN_NOT_ECT)) !== 0) return this.#kill(p, Drop.FragmentMixedEcn);",
       "",
       "fragments that disagree about ECN (RFC 3168 5.3)",
     ],
-    [
-      "const victim = this.#partials.find((p) => p.source.packets === most);",
-      "const victim = this.#partials[0];",
-      "that the sources that hold the most give way",
-    ],
+    ["if (victim.source.packets === most) {", "if (most > 0) {", "that the sources that hold the most give way"],
     [
       "return source.neighbour === neighbour && isAddressAt(",
       "return source.neighbour === neighbour || isAddressAt(",
