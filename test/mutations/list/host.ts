@@ -163,11 +163,19 @@ export const HOST = [
       "that who waits for an answer gets it at once",
     ],
   ),
-  ...mutationsOf("host/links.ts", [
-    "this.#open?.isStream === true && this.#sender.queued > 0",
-    "false as boolean",
-    "that what a stream does not take waits in the kernel",
-  ]),
+  ...mutationsOf(
+    "host/links.ts",
+    [
+      "this.#open?.isStream === true && this.#sender.queued > 0",
+      "false as boolean",
+      "that what a stream does not take waits in the kernel",
+    ],
+    [
+      "link?.isStream === true ? count === 0 : this.#datagrams.drained",
+      "link?.isStream === true || this.#datagrams.drained",
+      "that a stream is read on in the turn in which something came",
+    ],
+  ),
   ...mutationsOf(
     "host/listen-udp.ts",
     ["      this.#free.push(seat);\n", "", "that a port which is opened again has the memory of the one before"],
