@@ -515,7 +515,6 @@ export class Server {
 
   /** Does something for a peer, and then what comes of it. */
   #attend(now: number, peer: Peer, act: () => void): void {
-    this.#direct.clear(peer.id);
     try {
       act();
     } catch (error) {
