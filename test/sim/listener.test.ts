@@ -556,3 +556,15 @@ test.each(["comp-lzo", "comp-lzo no", "compress", "compress stub-v2", "compress 
     world.expectFlow(bob);
   },
 );
+
+test.each([{ renegPkts: 50 }, { renegBytes: 5000 }])(
+  "what a client sends counts for the limits of a key, also where nothing goes back: %j",
+  (limit) => {
+    const { control } = wholeConfig(TLS_CRYPT);
+    const world = new World(1, { config: { control: { ...control, ...limit } } });
+    const ann = world.joined("ann");
+    for (let n = 0; n < 60; n++) world.sendUp(ann, new Uint8Array(100).fill(n));
+    expect(world.run(1000, () => ann.count("rekeyed") === 1)).toBe(true);
+    world.expectFlow(ann);
+  },
+);

@@ -238,4 +238,9 @@ export const LISTENER = [
       "that the exchange before is let go of in the end",
     ],
   ),
+  ...mutationsOf("tunnel/listener.ts", [
+    ", IPV6_LEAST_MTU) : tunnel.mtu",
+    ", 0) : tunnel.mtu",
+    "that a client's IPv6 goes on where the way to it is narrower than that can be",
+  ]),
 ];

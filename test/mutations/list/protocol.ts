@@ -563,6 +563,11 @@ export const PROTOCOL = [
     ["if (now >= this.#silentAt()) {", "if (false as boolean) {", "the end of a handshake whose peer is gone"],
     ["key.bytes >= this.#renegBytes", "false", "reneg-bytes"],
     ["key.packets >= this.#renegPkts", "false", "reneg-pkts"],
+    [
+      "this.#hasEnded || isCounted ?",
+      "this.#hasEnded ?",
+      "that packets are counted for these where they go the direct way",
+    ],
     ["const isWorn = key.isWorn ||", "const isWorn =", "that a worn key is noticed"],
     [
       'if (this.#goodbye?.kind === "control" && this.#rekey.active?.flushed === true) this.#over({ kind: "closed" });',
