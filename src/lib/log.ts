@@ -17,3 +17,13 @@ export interface Log {
    */
   write(level: LogLevel, event: string, message: string, fields?: LogFields): void;
 }
+
+/** What was written once, and when. */
+export interface LogRecord {
+  /** Milliseconds since 1970. */
+  readonly unixMs: number;
+  readonly level: LogLevel;
+  readonly event: string;
+  readonly message: string;
+  readonly fields: LogFields;
+}

@@ -7,7 +7,8 @@
  * Whatever came from outside cannot start a line, move the cursor or reorder the text: control characters are escaped. Nor can it
  * make a line so long that it finds no room in what lies behind (line-sink.ts): a longer text is cut, and says so.
  */
-import { LOG_LEVELS, type Log, type LogFields, type LogLevel } from "../../lib/log.ts";
+import { LOG_LEVELS, type Log, type LogFields, type LogLevel, type LogRecord } from "../../lib/log.ts";
+import { recordText, UNSAFE } from "./record-text.ts";
 
 export type LogFormat = "text" | "json";
 
@@ -18,18 +19,22 @@ export interface ConsoleLogOptions {
   readonly write: (line: string) => void;
   /** Milliseconds since 1970. */
   readonly clock: () => number;
+  /** Told of each record that is written, with its texts as bounded as in the line. */
+  readonly onRecord?: ((record: LogRecord) => void) | undefined;
 }
 
 export class ConsoleLog implements Log {
   readonly #write: (line: string) => void;
   readonly #clock: () => number;
   readonly #format: LogFormat;
+  readonly #onRecord: ConsoleLogOptions["onRecord"];
   #rank: number;
 
   constructor(options: ConsoleLogOptions) {
     this.#write = options.write;
     this.#clock = options.clock;
     this.#format = options.format;
+    this.#onRecord = options.onRecord;
     this.#rank = LOG_LEVELS.indexOf(options.level);
   }
 
@@ -43,11 +48,15 @@ export class ConsoleLog implements Log {
 
   write(level: LogLevel, event: string, message: string, fields: LogFields = {}): void {
     if (!this.enabled(level)) return;
-    const time = new Date(this.#clock()).toISOString();
+    const unixMs = this.#clock();
+    const time = new Date(unixMs).toISOString();
     const [short, some] = withinBounds(message, fields);
     const line =
-      this.#format === "json" ? jsonLine(time, level, event, short, some) : textLine(time, level, event, short, some);
+      this.#format === "json"
+        ? jsonLine(time, level, event, short, some)
+        : `${time} ${level} ${recordText(event, short, some)}`;
     this.#write(`${line}\n`);
+    this.#onRecord?.({ unixMs, level, event, message: short, fields: some });
   }
 }
 
@@ -73,45 +82,10 @@ function withinBounds(message: string, fields: LogFields): readonly [string, Log
 const cut = (text: string, most: number): string =>
   text.length <= most ? text : `${text.slice(0, most)}[... ${text.length - most} characters more]`;
 
-function textLine(time: string, level: LogLevel, event: string, message: string, fields: LogFields): string {
-  const words = [time, level, escapeControls(event)];
-  for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) words.push(`${escapeControls(name)}=${textValue(value)}`);
-  }
-  if (message !== "") words.push(escapeControls(message));
-  return words.join(" ");
-}
-
-/** A value that could be taken for something else is quoted, with the quotes and backslashes in it escaped. */
-function textValue(value: string | number | boolean): string {
-  const text = String(value);
-  if (text !== "" && !/[\s"=\\]/.test(text)) return escapeControls(text);
-  return `"${escapeControls(text.replace(/["\\]/g, "\\$&"))}"`;
-}
-
 /** The record's own four names win over a field of the same name. */
 function jsonLine(time: string, level: LogLevel, event: string, message: string, fields: LogFields): string {
   const { time: _t, level: _l, event: _e, message: _m, ...rest } = fields;
   const record = { time, level, event, ...rest, ...(message === "" ? {} : { message }) };
   // JSON.stringify leaves DEL, C1 and the bidirectional controls as they are; \uXXXX is what they are in JSON
   return JSON.stringify(record).replace(UNSAFE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-
-/**
- * C0 and C1 controls, DEL, line and paragraph separators, bidirectional controls, the byte order mark, and halves of
- * surrogate pairs.
- */
-const UNSAFE =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
-
-const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
-
-function escapeControls(text: string): string {
-  return text.replace(UNSAFE, (c) => {
-    const code = c.charCodeAt(0);
-    return (
-      NAMED[c] ?? (code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`)
-    );
-  });
 }

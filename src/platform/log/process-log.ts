@@ -1,5 +1,5 @@
 /** The log of this process on its standard output, wherever that leads. */
-import type { LogLevel } from "../../lib/log.ts";
+import type { LogLevel, LogRecord } from "../../lib/log.ts";
 import { ConsoleLog, type LogFormat } from "./console-log.ts";
 import { LineSink, lineDescriptor } from "./line-sink.ts";
 
@@ -11,12 +11,13 @@ export interface ProcessLog {
   readonly sink: LineSink;
 }
 
-export function openProcessLog(level: LogLevel, format: LogFormat): ProcessLog {
+/** @param onRecord as of {@link ConsoleLog} */
+export function openProcessLog(level: LogLevel, format: LogFormat, onRecord?: (record: LogRecord) => void): ProcessLog {
   const sink = new LineSink({
     fd: lineDescriptor(STDOUT),
     onLost: (lines) =>
       log.write("warn", "log.lost", "lines of the log were lost: whoever reads it was too slow", { lines }),
   });
-  const log = new ConsoleLog({ level, format, write: (line) => sink.write(line), clock: Date.now });
+  const log = new ConsoleLog({ level, format, write: (line) => sink.write(line), clock: Date.now, onRecord });
   return { log, sink };
 }
