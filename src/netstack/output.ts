@@ -90,6 +90,14 @@ export class IpOutput {
     return path.isV6 ? this.#v6.route(now, path.dst) : this.#v4.route(now, path.dst[0]!);
   }
 
+  /** Whether a packet to `to` would leave now. Where it would wait, or go nowhere, whoever is on the way is asked for. */
+  reaches(now: number, to: IpAddress): boolean {
+    const path = new IpPath();
+    if (this.open(path, to) !== Drop.None) return false;
+    const neighbour = this.route(now, path);
+    return neighbour >= 0 && this.link.isKnown(neighbour, path.isV6);
+  }
+
   /** Largest packet that leaves whole. */
   mtu(now: number, path: IpPath): number {
     return path.isV6 ? this.#v6.mtuTo(now, path.dst) : this.link.mtu;

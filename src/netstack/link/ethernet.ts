@@ -168,6 +168,10 @@ export class EthernetLink implements LinkLayer, NeighborPort, NdLink {
     return Drop.None;
   }
 
+  isKnown(neighbour: number, isV6: boolean): boolean {
+    return (isV6 ? this.nd : this).neighbors.isKnown(neighbour);
+  }
+
   takesUdpGso(neighbour: number, rows: number, isV6: boolean): boolean {
     return this.#outlet.udpGso === true && this.gathers(neighbour, rows, isV6);
   }

@@ -32,6 +32,8 @@ export interface LinkLayer {
    * has to wait for the neighbour's answer is copied. Refusals: NeighborPendingFull.
    */
   output(p: Packet, neighbour: number): DropCode;
+  /** Whether a packet to the neighbour leaves at once, and waits for nobody's answer. */
+  isKnown(neighbour: number, isV6: boolean): boolean;
   /** Whether a UDP super-frame (GSO_UDP_L4) of so many rows can be sent to the neighbour now. */
   takesUdpGso(neighbour: number, rows: number, isV6: boolean): boolean;
   /**

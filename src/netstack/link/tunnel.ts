@@ -63,6 +63,10 @@ export class TunnelLink implements LinkLayer {
     return Drop.None;
   }
 
+  isKnown(): boolean {
+    return true;
+  }
+
   takesUdpGso(): boolean {
     return false;
   }
