@@ -4,8 +4,10 @@ import { clientConfig, NO_WRAP } from "../../test/support/client-config.ts";
 import { parseCidr } from "../lib/cidr.ts";
 import { Counters } from "../lib/counters.ts";
 import { parseIpv4 } from "../lib/ip.ts";
+import type { Log } from "../lib/log.ts";
 import { parseMac } from "../lib/mac.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
+import { RecordQueue } from "../platform/log/record-queue.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
@@ -23,7 +25,12 @@ beforeEach(() => {
 
 function appliance(first: LoadResult, hasLan = true) {
   const logged: string[] = [];
+  const records = new RecordQueue();
   const levels: string[] = [];
+  const write: Log["write"] = (level, event, message, fields = {}) => {
+    logged.push(`${level} ${event} ${message}`);
+    records.push({ unixMs: 0, level, event, message, fields });
+  };
   const device = (name: string, mac: string): FrameDevice => ({
     name,
     mac: parseMac(mac)!,
@@ -43,7 +50,8 @@ function appliance(first: LoadResult, hasLan = true) {
     memory: new NativeMemory(ROUTER_PATH_BYTES),
     wan,
     lan: hasLan ? lan : undefined,
-    log: { enabled: () => true, write: (level, event, text) => void logged.push(`${level} ${event} ${text}`) },
+    log: { enabled: () => true, write },
+    records,
     now,
     loaded: first,
     load: () => state.load(),
@@ -51,7 +59,7 @@ function appliance(first: LoadResult, hasLan = true) {
     mending: "",
     state: undefined,
   });
-  return { subject, ...state, state, wan, lan };
+  return { subject, ...state, state, wan, lan, records, write };
 }
 
 const ok = (settings: Settings): LoadResult => ({
@@ -68,7 +76,7 @@ const ok = (settings: Settings): LoadResult => ({
 
 test("a reload takes the log level, and says which settings need a restart", () => {
   const { subject, state, logged, levels } = appliance(ok(DEFAULT_SETTINGS));
-  state.loaded = ok({ ...DEFAULT_SETTINGS, log: { level: "debug" } });
+  state.loaded = ok({ ...DEFAULT_SETTINGS, log: { level: "debug", syslog: undefined } });
   subject.reconnect();
   subject.control(now);
   expect(levels).toEqual(["info", "debug"]);
@@ -98,7 +106,7 @@ test("a reload with problems names them, and the session that runs goes on; the 
     expect(connections()).toBe(1);
     const mark = logged.length;
     const origin = { file: "a.ovpn", line: 7 };
-    const settings = { ...DEFAULT_SETTINGS, log: { level: "debug" as const } };
+    const settings = { ...DEFAULT_SETTINGS, log: { level: "debug" as const, syslog: undefined } };
     const bad = { ok: false as const, settings, notices: [], warnings: [] };
     for (const problems of [[{ origin, directive: "cipher", problem: "is wrong" }], []]) {
       state.loaded = { ...bad, problems };
@@ -166,11 +174,61 @@ test("when the LAN's link comes back, another DHCP server is looked for before l
 test("while it leaves, nobody makes it connect anew", () => {
   const { subject, state } = appliance(ok(DEFAULT_SETTINGS));
   subject.leave("SIGTERM");
-  state.loaded = ok({ ...DEFAULT_SETTINGS, log: { level: "debug" } });
+  state.loaded = ok({ ...DEFAULT_SETTINGS, log: { level: "debug", syslog: undefined } });
   subject.reconnect();
   subject.control(now);
   expect(state.levels).toEqual(["info"]);
   expect(subject.done()).toBe(true);
+});
+
+const withCollector = (proto: "udp" | "tcp" = "udp"): Settings => {
+  const to = { address: parseIpv4("192.168.50.10")!, port: 514 };
+  return { ...DEFAULT_SETTINGS, log: { level: "info", syslog: { proto, to, line: 2 } } };
+};
+
+test("a collector of the log is taken at a reload, and let go of; without one nothing is kept for it", () => {
+  const { subject, state, logged, records, write } = appliance(ok(DEFAULT_SETTINGS));
+  const reload = (settings: Settings): string[] => {
+    const before = logged.length;
+    state.loaded = ok(settings);
+    subject.reconnect();
+    subject.control(now);
+    return logged.slice(before).filter((line) => /syslog|restart/.test(line));
+  };
+  expect(records.length).toBe(0);
+  expect(reload(withCollector())).toEqual(["info syslog.started "]);
+  write("info", "x.y", "");
+  expect(records.length).toBe(1);
+  expect(reload(withCollector())).toEqual([]);
+  expect(reload(withCollector("tcp"))).toEqual(["info syslog.started "]);
+  expect(records.length).toBeGreaterThan(0);
+  expect(reload(DEFAULT_SETTINGS)).toEqual([]);
+  expect(records.length).toBe(0);
+});
+
+test("what is logged before the LAN is there waits for the collector", () => {
+  const { records } = appliance(ok(withCollector()));
+  const events: (string | undefined)[] = [];
+  for (let r = records.take(); r !== undefined; r = records.take()) events.push(r.event);
+  expect(events).toContain("lan.configured");
+});
+
+test("the end waits for a collector as long as it may be there, and no longer", () => {
+  const { subject } = appliance(ok(withCollector()));
+  subject.leave("SIGTERM");
+  subject.control(now);
+  expect(subject.done()).toBe(false);
+  const start = now;
+  for (; !subject.done() && now < start + 5000; now += 10) subject.control(now);
+  expect(now - start).toBeLessThan(500);
+});
+
+test("without a LAN there can be no collector, which is said at its line, and nothing is kept for it", () => {
+  const { logged, records } = appliance(ok(withCollector()), false);
+  expect(logged.filter((line) => /syslog/.test(line))).toEqual([
+    "warn config.warning appliance.toml:2: log.syslog: nothing is sent: a collector is a host of the LAN, and there is none (--lan)",
+  ]);
+  expect(records.length).toBe(0);
 });
 
 test("a failure is said once; one of a timer brings a new client after a while, one of a packet does not", () => {

@@ -9,6 +9,7 @@ import { BoundedLog } from "../lib/bounded-log.ts";
 import { FailureLog } from "../lib/failure-log.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
+import type { RecordQueue } from "../platform/log/record-queue.ts";
 import type { Part, Turns } from "../platform/loop.ts";
 import type { StateStore } from "../platform/state/store.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
@@ -33,6 +34,8 @@ export interface ApplianceOptions {
   /** undefined: there is none, which only a server can do without. */
   readonly lan: FrameDevice | undefined;
   readonly log: Log;
+  /** What the log has written, for a collector. */
+  readonly records: RecordQueue;
   /** When it is made, by the clock of the loop. */
   readonly now: number;
   /** The configuration that it starts with. */
@@ -89,7 +92,7 @@ export class Appliance implements Turns {
     this.#options = options;
     this.#log = options.log;
     this.#failures = new FailureLog(options.log);
-    const { now, memory, log, wan, lan, loaded, state } = options;
+    const { now, memory, log, records, wan, lan, loaded, state } = options;
     const { settings } = loaded;
     const heard = new BoundedLog(log);
     this.#statisticsAt = now + STATISTICS_EVERY_MS;
@@ -100,7 +103,7 @@ export class Appliance implements Turns {
     const own = { settings, memory, log, heard, prf };
     this.#loaded = loaded;
     const status: StatusSources = { report: (at) => this.#report(at), commands: () => this.#end?.commands };
-    const middle = openMiddle({ ...own, now, wan, lan, state, authorities, status }, this.#forwarding);
+    const middle = openMiddle({ ...own, records, now, wan, lan, state, authorities, status }, this.#forwarding);
     const { path } = middle;
     this.#middle = middle;
     this.#path = path;
@@ -208,9 +211,10 @@ export class Appliance implements Turns {
     return this.#leaveBy !== NEVER;
   }
 
-  /** Goodbye was said, and what is to outlive the end is written. */
+  /** Goodbye was said, what is to outlive the end is written, and the collector of the log has what it can take. */
   #hasLeft(now: number): boolean {
-    return this.#ends.left && (this.#options.state?.isIdle(now) ?? true);
+    const isTold = this.#lan?.syslog.isBusy !== true;
+    return this.#ends.left && (this.#options.state?.isIdle(now) ?? true) && isTold;
   }
 
   #leave(now: number, cause: string): void {
@@ -252,7 +256,7 @@ export class Appliance implements Turns {
   #reload(now: number, loaded: Profile): void {
     const { settings } = loaded;
     this.#options.setLogLevel(settings.log.level);
-    this.#middle.take(settings);
+    this.#middle.take(now, settings);
     this.#takeStatus(loaded);
     this.#wan.reload(now, settings, this.#links.wanUp);
     const text = needRestart(this.#wan.settings, settings);
@@ -285,10 +289,10 @@ export class Appliance implements Turns {
 
   #statistics(): PartCounters[] {
     const { uplinks } = this.#wan;
-    const { dhcp, dns, status, counters } = this.#lan ?? {};
+    const { dhcp, dns, status, syslog, counters } = this.#lan ?? {};
     const ipv6 = { ...uplinks.counters, ...counters };
     const session = this.#end?.counters();
-    return collectStatistics({ path: this.#path, session, dhcp, dns, status, ipv6, lease: uplinks.drops });
+    return collectStatistics({ path: this.#path, session, dhcp, dns, status, syslog, ipv6, lease: uplinks.drops });
   }
 
   /** Who may give commands on the status page; nobody, where something is wrong with the settings. */

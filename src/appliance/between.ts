@@ -2,6 +2,7 @@
 import type { LogLevel } from "../lib/log.ts";
 import { DevicePair } from "../platform/dev/pair.ts";
 import type { ConsoleLog } from "../platform/log/console-log.ts";
+import type { RecordQueue } from "../platform/log/record-queue.ts";
 import { monotonic } from "../platform/loop.ts";
 import type { StateStore } from "../platform/state/store.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
@@ -19,6 +20,8 @@ export interface BetweenOptions {
   readonly memory: NativeMemory;
   readonly poller: Poller;
   readonly log: ConsoleLog;
+  /** What it writes, for a collector. */
+  readonly records: RecordQueue;
   /** The configuration that it starts with... */
   readonly loaded: LoadResult;
   /** ...and where it is read again. */

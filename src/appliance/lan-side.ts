@@ -6,6 +6,7 @@ import type { AddressPrf } from "../netstack/ra/stable-address.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
+import type { RecordQueue } from "../platform/log/record-queue.ts";
 import type { StateStore } from "../platform/state/store.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { Material } from "../protocol/config/types.ts";
@@ -17,6 +18,7 @@ import { keptNetwork, Lan6 } from "./lan6.ts";
 import type { Settings } from "./settings/settings.ts";
 import type { SiteOptions } from "./status/site.ts";
 import { StatusSide } from "./status/status-side.ts";
+import { SyslogSide } from "./syslog/syslog-side.ts";
 import type { RouterPath } from "./wiring/router.ts";
 import { tellTcpUsers } from "./wiring/tcp-users.ts";
 
@@ -26,6 +28,8 @@ export interface LanSideOptions {
   readonly settings: Settings;
   readonly memory: NativeMemory;
   readonly log: Log;
+  /** What the log has written, for a collector. */
+  readonly records: RecordQueue;
   /** For warnings that hosts can cause as often as they like. */
   readonly heard: BoundedLog;
   readonly prf: AddressPrf;
@@ -47,6 +51,7 @@ export class LanSide {
   readonly dhcp: LanDhcp | undefined;
   readonly dns: LanDns | undefined;
   readonly status: StatusSide | undefined;
+  readonly syslog: SyslogSide;
   /** Our IPv6 address and its network; undefined: no IPv6 there. */
   readonly network6: Cidr | undefined;
   readonly #options: LanSideOptions;
@@ -55,7 +60,7 @@ export class LanSide {
   /** Takes the addresses, and begins to serve. */
   constructor(now: number, options: LanSideOptions) {
     this.#options = options;
-    const { path, device, settings, log, heard, prf, state } = options;
+    const { path, device, settings, log, records, heard, prf, state, memory } = options;
     const { address, address6, dns } = settings.lan;
     const isAuto = address6 === "auto";
     this.network6 = address6 === "off" ? undefined : isAuto ? keptNetwork(now, prf, state) : address6;
@@ -73,6 +78,14 @@ export class LanSide {
       this.#lan6?.tell(now, { dns: [this.network6.address], domains: [dns.domain] });
     this.#lan6?.start(now);
     this.status = this.#newStatus();
+    this.syslog = new SyslogSide({
+      path,
+      slab: memory,
+      records,
+      hostname: settings.hostname,
+      lan6: this.network6,
+      log,
+    });
   }
 
   /** Of both families. */
@@ -95,11 +108,14 @@ export class LanSide {
   /** The end. */
   leave(now: number): void {
     this.#lan6?.leave(now);
+    this.syslog.leave(now);
+    // What was written to connections goes with it.
+    this.#options.path.lan.handleTimeout(now);
   }
 
   pollAt(): number {
     if (this.#options.path.lanTcp.isReady) return Number.NEGATIVE_INFINITY;
-    const parts = [this.dhcp, this.#lan6, this.dns, this.status];
+    const parts = [this.dhcp, this.#lan6, this.dns, this.status, this.syslog];
     return Math.min(...parts.map((part) => part?.pollAt() ?? NEVER));
   }
 
@@ -109,6 +125,7 @@ export class LanSide {
     if (this.#lan6 !== undefined && this.#lan6.pollAt() <= now) this.#lan6.handleTimeout(now);
     if (this.dns !== undefined && this.dns.pollAt() <= now) this.dns.poll(now);
     if (this.status !== undefined && this.status.pollAt() <= now) this.status.poll(now);
+    this.syslog.poll(now);
   }
 
   /** Of IPv6: what was heard and said. */

@@ -4,6 +4,7 @@ import type { Log } from "../lib/log.ts";
 import type { AddressPrf } from "../netstack/ra/stable-address.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
+import type { RecordQueue } from "../platform/log/record-queue.ts";
 import type { StateStore } from "../platform/state/store.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { Material } from "../protocol/config/types.ts";
@@ -14,6 +15,7 @@ import { neighborConflict } from "./conflicts.ts";
 import type { Forwarding } from "./forwarding.ts";
 import { setForwards } from "./forwards.ts";
 import { LanSide, type StatusSources } from "./lan-side.ts";
+import { SETTINGS_FILE } from "./profile.ts";
 import { RouterSide } from "./router-side.ts";
 import { ServedSide } from "./served-side.ts";
 import type { Settings } from "./settings/settings.ts";
@@ -28,6 +30,8 @@ export interface MiddleOptions {
   readonly lan: FrameDevice | undefined;
   readonly settings: Settings;
   readonly log: Log;
+  /** What the log has written, for a collector on the LAN. */
+  readonly records: RecordQueue;
   readonly heard: BoundedLog;
   readonly prf: AddressPrf;
   readonly state: StateStore | undefined;
@@ -46,22 +50,27 @@ export interface Middle {
   /** For listeners. @param changed somebody has come or gone */
   serverSide(changed: (now: number) => void): ServerSide;
   /** Takes what of the settings can change while it runs. */
-  take(settings: Settings): void;
+  take(now: number, settings: Settings): void;
 }
 
 export const openMiddle = (options: MiddleOptions, forwarding: Forwarding): Middle =>
   forwarding.kind === "bridge" ? bridged(options) : routed(options, forwarding);
 
 function routed(options: MiddleOptions, forwarding: Routing): Middle {
-  const { now, lan: device, heard, log, settings } = options;
+  const { now, lan: device, heard, log, records, settings } = options;
   const path = new RouterPath({ ...options, wanMtu: settings.wan.mtu, forwarding, random: systemRandom });
   for (const side of [path.wan, path.lan])
     side.link.arp.onNeighborConflict = (at, address, kept, other) =>
       heard.write(at, "warn", `${side.name}.neighbor-conflict`, neighborConflict(address, kept, other));
   const lan = device && new LanSide(now, { ...options, path, device });
   const networks = lan?.networks ?? [];
-  const take = ({ vpn }: Settings): void => setForwards(path, log, vpn.forwards, lan?.network6);
-  take(settings);
+  const take = (at: number, { vpn, log: { syslog } }: Settings): void => {
+    setForwards(path, log, vpn.forwards, lan?.network6);
+    if (lan !== undefined) lan.syslog.take(at, syslog);
+    else if (syslog !== undefined) log.write("warn", "config.warning", withoutLan(syslog.line));
+  };
+  if (lan === undefined) records.close();
+  take(now, settings);
   return {
     path,
     lan,
@@ -71,8 +80,12 @@ function routed(options: MiddleOptions, forwarding: Routing): Middle {
   };
 }
 
+const withoutLan = (line: number): string =>
+  `${SETTINGS_FILE}:${line}: log.syslog: nothing is sent: a collector is a host of the LAN, and there is none (--lan)`;
+
 function bridged(options: MiddleOptions): Middle {
-  const { lan: device, heard, log, settings } = options;
+  const { lan: device, heard, log, records, settings } = options;
+  records.close();
   const path = new BridgePath({ ...options, wanMtu: settings.wan.mtu, random: systemRandom });
   path.wan.link.arp.onNeighborConflict = (at, address, kept, other) =>
     heard.write(at, "warn", "wan.neighbor-conflict", neighborConflict(address, kept, other));

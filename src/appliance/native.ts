@@ -5,6 +5,7 @@ import type { LogLevel } from "../lib/log.ts";
 import type { ConsoleLog, LogFormat } from "../platform/log/console-log.ts";
 import type { LineSink } from "../platform/log/line-sink.ts";
 import { openProcessLog } from "../platform/log/process-log.ts";
+import { RecordQueue } from "../platform/log/record-queue.ts";
 import { monotonic, runLoop, type Turns } from "../platform/loop.ts";
 import { openStateFolder } from "../platform/state/folder.ts";
 import type { StateStore } from "../platform/state/store.ts";
@@ -41,11 +42,12 @@ const LAST_WORDS_MS = 500;
 
 /** Runs until SIGTERM or SIGINT. Exit status 0; 1 when it could not start (said on stderr). */
 export async function runNative(options: NativeOptions): Promise<number> {
-  const { log, sink } = openProcessLog(options.level ?? "info", options.format);
+  const records = new RecordQueue();
+  const { log, sink } = openProcessLog(options.level ?? "info", options.format, (record) => records.push(record));
   log.write("info", "start", "", { version: options.version });
   try {
     const source = openConfig(options.config);
-    await new Native(options, source, log, sink).run();
+    await new Native(options, source, log, records, sink).run();
     return 0;
   } catch (error) {
     for (const line of (error as Error).message.split("\n")) process.stderr.write(`morgana: ${line}\n`);
@@ -71,6 +73,7 @@ class Native {
   readonly #options: NativeOptions;
   readonly #source: ConfigSource;
   readonly #log: ConsoleLog;
+  readonly #records: RecordQueue;
   /** For a failure that each look finds again: it bounds the lines. */
   readonly #lost: BoundedLog;
   readonly #sink: LineSink;
@@ -83,10 +86,11 @@ class Native {
   /** It has had its interfaces: from then on nothing but a signal ends it. */
   #hasRun = false;
 
-  constructor(options: NativeOptions, source: ConfigSource, log: ConsoleLog, sink: LineSink) {
+  constructor(options: NativeOptions, source: ConfigSource, log: ConsoleLog, records: RecordQueue, sink: LineSink) {
     this.#options = options;
     this.#source = source;
     this.#log = log;
+    this.#records = records;
     this.#lost = new BoundedLog(log);
     this.#sink = sink;
     this.#hostKernel = new HostKernel(log, namesOf(options));
@@ -130,6 +134,7 @@ class Native {
       memory: this.#memory,
       poller: this.#poller,
       log,
+      records: this.#records,
       loaded,
       load,
       mending: "then send the appliance SIGHUP or SIGUSR1, or restart it",

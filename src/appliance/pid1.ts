@@ -7,6 +7,7 @@ import type { Log } from "../lib/log.ts";
 import type { ConsoleLog } from "../platform/log/console-log.ts";
 import type { LineSink } from "../platform/log/line-sink.ts";
 import { openProcessLog } from "../platform/log/process-log.ts";
+import { RecordQueue } from "../platform/log/record-queue.ts";
 import { monotonic, runLoop, type Turns } from "../platform/loop.ts";
 import type { StateStore } from "../platform/state/store.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
@@ -39,9 +40,10 @@ const LAST_WORDS_MS = 1000;
 
 /** Never returns. */
 export async function bootAppliance(version: string): Promise<number> {
-  const { log, sink } = openProcessLog("info", "text");
+  const records = new RecordQueue();
+  const { log, sink } = openProcessLog("info", "text", (record) => records.push(record));
   log.write("info", "start", "", { version });
-  const machine = new Machine(log, sink);
+  const machine = new Machine(log, records, sink);
   for (;;) {
     try {
       await machine.run();
@@ -66,6 +68,7 @@ type State =
 
 class Machine {
   readonly #log: ConsoleLog;
+  readonly #records: RecordQueue;
   readonly #sink: LineSink;
   readonly #disk: DiskSource;
   /** Of the data path, for one appliance after the other: mapped memory is never given back. */
@@ -78,8 +81,9 @@ class Machine {
   /** Why the machine is to be switched off. */
   #leaving: string | undefined;
 
-  constructor(log: ConsoleLog, sink: LineSink) {
+  constructor(log: ConsoleLog, records: RecordQueue, sink: LineSink) {
     this.#log = log;
+    this.#records = records;
     this.#sink = sink;
     this.#disk = new DiskSource(log);
     this.#power = new Power(this.#poller, log, {
@@ -201,6 +205,7 @@ class Machine {
       memory: this.#memory,
       poller: this.#poller,
       log,
+      records: this.#records,
       loaded,
       load: () => this.#disk.take(),
       mending:

@@ -7,7 +7,7 @@ import type { Mac } from "../lib/mac.ts";
 import type { Slab } from "../lib/slab.ts";
 import type { Interface } from "../netstack/interface.ts";
 import type { Datagram, UdpService } from "../netstack/service.ts";
-import type { UdpSocket } from "../netstack/socket/udp-socket.ts";
+import type { UdpError, UdpSocket } from "../netstack/socket/udp-socket.ts";
 
 export interface ServiceHostOptions {
   readonly iface: Pick<Interface, "bindUdp" | "closeUdp" | "sendUdp">;
@@ -19,6 +19,8 @@ export interface ServiceHostOptions {
   readonly onEvents: (now: number) => void;
   /** Told of datagrams that the service ignored, and why. */
   readonly onIgnored?: (now: number, datagram: Datagram, reason: string) => void;
+  /** Told of ICMP errors about what the service has sent. */
+  readonly onError?: (now: number, error: UdpError) => void;
 }
 
 export class ServiceHost {
@@ -72,6 +74,7 @@ export class ServiceHost {
           const payload = this.#options.slab.bytes.slice(at, at + len);
           this.#receive(now, { socket: number, peer: { address, port: from }, payload });
         },
+        onError: (now, error) => this.#options.onError?.(now, error),
       });
       if (socket !== undefined) this.#bound.set(number, socket);
     }

@@ -17,6 +17,7 @@ import { DEVICE_TEXT } from "../platform/dev/packet.ts";
 import { type SessionDrop, sessionDropText } from "../protocol/drop.ts";
 import type { LanDns } from "./lan-dns.ts";
 import { PAGE_DROPS, type PageDrop } from "./status/counters.ts";
+import { SYSLOG_DROPS, type SyslogDrop } from "./syslog/collector.ts";
 import type { BridgePath } from "./wiring/bridge.ts";
 import type { RouterPath } from "./wiring/router.ts";
 
@@ -37,6 +38,8 @@ export interface StatisticsSources {
   readonly dhcp?: { readonly use: Fields; readonly drops: Counters } | undefined;
   readonly dns?: Pick<LanDns, "counters" | "cacheBytes"> | undefined;
   readonly status?: { readonly statistics: Fields } | undefined;
+  /** Of the log's collector, where there is one. */
+  readonly syslog?: { readonly statistics: Fields | undefined } | undefined;
   /** Messages of router discovery and DHCPv6, by side. */
   readonly ipv6?: Fields;
   /** Of the WAN's DHCP client, where there is one. */
@@ -44,7 +47,7 @@ export interface StatisticsSources {
 }
 
 export function collectStatistics(sources: StatisticsSources): PartCounters[] {
-  const { path, session, dhcp, dns, status, ipv6 = {}, lease } = sources;
+  const { path, session, dhcp, dns, status, syslog, ipv6 = {}, lease } = sources;
   const parts: PartCounters[] = [];
   const write = (part: string, ...fields: Fields[]): void =>
     void parts.push({ part, fields: Object.assign({}, ...fields) });
@@ -82,6 +85,7 @@ export function collectStatistics(sources: StatisticsSources): PartCounters[] {
   if (session) write("session", session);
   if (dns) write("dns", { cacheBytes: dns.cacheBytes }, dnsFields(dns.counters));
   if (status) write("status", status.statistics);
+  if (syslog?.statistics) write("syslog", syslog.statistics);
   write("memory", memoryFields());
   return parts;
 }
@@ -130,6 +134,7 @@ export function lossText(field: string): string | undefined {
   if (field.startsWith("dnsDrop.")) return DNS_TEXT[name as DnsName];
   if (field.startsWith("httpDrop.")) return HTTP_DROPS[name as HttpDrop];
   if (field.startsWith("pageDrop.")) return PAGE_DROPS[name as PageDrop];
+  if (field.startsWith("syslogDrop.")) return SYSLOG_DROPS[name as SyslogDrop];
   return (
     DROP_TEXT[name as DropName] ?? DHCP_SERVER_DROPS[name as DhcpServerDrop] ?? sessionDropText(name as SessionDrop)
   );

@@ -24,7 +24,7 @@ const ROUTING = [
   "vpn.nat",
   "server.lan",
   "server.internet",
-].concat(["status.enabled", "status.port", "status.commands", "status.users"]);
+].concat(["status.enabled", "status.port", "status.commands", "status.users", "log.syslog"]);
 const BRIDGED =
   "means nothing with dev tap: the LAN is bridged, and has its addresses and services from the network beyond the tunnel; remove it";
 

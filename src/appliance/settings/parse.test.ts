@@ -84,6 +84,7 @@ status.port = 8080
 status.commands = true
 status.users = "operators.txt"
 log.level = "debug"
+log.syslog = "tcp://10.1.0.9:6514"
 `;
   expect(good(text)).toEqual({
     hostname: "gate-1",
@@ -111,7 +112,7 @@ log.level = "debug"
     vpn: { config: "sub/office.ovpn", nat: false, forwards: [] },
     server: { lan: "translated", internet: false, users: "users.txt" },
     status: { enabled: true, port: 8080, commands: true, users: "operators.txt" },
-    log: { level: "debug" },
+    log: { level: "debug", syslog: { proto: "tcp", to: { address: parseIpv4("10.1.0.9")!, port: 6514 }, line: 18 } },
   });
 });
 
@@ -171,7 +172,6 @@ describe("problems have a line", () => {
     ['[vpn]\nnat = "yes"', ["2: vpn.nat: must be true or false"]],
     ['[vpn]\nconfig = "../../x"', ["2: vpn.config:"]],
     ['[log]\nlevel = "loud"', ["2: log.level:"]],
-    ['[log]\nsyslog = "192.168.50.10"', ["2: log.syslog: not available yet"]],
     ["[status]\nport = 0", ["2: status.port: 0 is not between 1 and 65535"]],
     ["[status]\nport = 53", ["2: status.port: 53 is the port of the LAN's DNS"]],
     ["[status]\nenabled = 1", ["2: status.enabled: must be true or false"]],

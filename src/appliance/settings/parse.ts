@@ -15,6 +15,7 @@ import { FORWARD, KeyedValues, problemAt } from "./keyed-values.ts";
 import { tooDeepAt } from "./nesting.ts";
 import { DEFAULT_SETTINGS, type Settings, withoutDhcp, withoutWan } from "./settings.ts";
 import { quotesHint, syntaxLine } from "./syntax.ts";
+import { type SyslogSetting, syslogCollector } from "./syslog.ts";
 import { fileName, hostCidr, hostName, lanAccess, logLevel, unicast, unicastMac, wanAddress } from "./values.ts";
 
 export type SettingsResult =
@@ -97,7 +98,7 @@ function settingsOf(values: KeyedValues, role: Role | undefined): Settings {
   const lan = values.string("lan.address", (t) => hostCidr(t, 30));
   const lan6 = values.string("lan.address6", lanAddress6) ?? defaults.lan.address6;
   const nat = values.boolean("vpn.nat") ?? defaults.vpn.nat;
-  const settings: Settings = {
+  return {
     hostname: values.string("hostname", hostName) ?? defaults.hostname,
     wan: {
       mac: values.string("wan.mac", unicastMac),
@@ -131,11 +132,11 @@ function settingsOf(values: KeyedValues, role: Role | undefined): Settings {
       commands: values.boolean("status.commands") ?? defaults.status.commands,
       users: values.string("status.users", fileName),
     },
-    log: { level: values.string("log.level", logLevel) ?? defaults.log.level },
+    log: {
+      level: values.string("log.level", logLevel) ?? defaults.log.level,
+      syslog: syslogOf(values, lan ?? defaults.lan.address, lan6),
+    },
   };
-  if (values.string("log.syslog", unicast) !== undefined)
-    values.fail("log.syslog", "not available yet; remove the line");
-  return settings;
 }
 
 /** The LAN of a server has its own services: it had them before there was a tunnel. */
@@ -154,10 +155,17 @@ function dhcpOf(values: KeyedValues, role: Role | undefined, lan: Cidr): DhcpSet
 }
 
 function forwardsOf(values: KeyedValues, nat: boolean, lan: Cidr, lan6: Address6): readonly ForwardSetting[] {
-  const place = {
-    nat,
-    lan: values.hasFailed("lan.address") ? undefined : lan,
-    lan6: values.hasFailed("lan.address6") ? undefined : lan6,
-  };
+  const place = { nat, ...lanPlace(values, lan, lan6) };
   return readForwards(values.forwards, place, (text, line) => values.fail(FORWARD, text, line));
 }
+
+function syslogOf(values: KeyedValues, lan: Cidr, lan6: Address6): SyslogSetting | undefined {
+  const collector = values.string("log.syslog", (text) => syslogCollector(text, lanPlace(values, lan, lan6)));
+  return collector && { ...collector, line: values.line("log.syslog") };
+}
+
+/** What hosts of the LAN are checked against: nothing that has a problem of its own. */
+const lanPlace = (values: KeyedValues, lan: Cidr, lan6: Address6) => ({
+  lan: values.hasFailed("lan.address") ? undefined : lan,
+  lan6: values.hasFailed("lan.address6") ? undefined : lan6,
+});

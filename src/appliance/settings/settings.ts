@@ -7,6 +7,7 @@ import type { Address6 } from "./address6.ts";
 import { type DhcpSettings, defaultDhcp } from "./dhcp.ts";
 import { DEFAULT_DNS, type DnsSettings } from "./dns.ts";
 import type { ForwardSetting } from "./forward.ts";
+import type { SyslogSetting } from "./syslog.ts";
 
 /** `[server]`: what its clients reach, and who they are. */
 export interface ServerSettings {
@@ -52,7 +53,11 @@ export interface Settings {
   };
   readonly server: ServerSettings;
   readonly status: StatusSettings;
-  readonly log: { readonly level: LogLevel };
+  readonly log: {
+    readonly level: LogLevel;
+    /** Who gets its lines as well; undefined: nobody. */
+    readonly syslog: SyslogSetting | undefined;
+  };
 }
 
 /** `[status]`: the page on the LAN. */
@@ -82,7 +87,7 @@ export const DEFAULT_SETTINGS: Settings = {
   vpn: { config: undefined, nat: true, forwards: [] },
   server: { lan: "routed", internet: undefined, users: undefined },
   status: { enabled: true, port: 80, commands: false, users: undefined },
-  log: { level: "info" },
+  log: { level: "info", syslog: undefined },
 };
 
 /** An address that nobody meant must not be used: not a wrong one, and not one by DHCP in the place of a static one. */
