@@ -16,6 +16,7 @@ import { SERVICES } from "./list/services.ts";
 import { STACK } from "./list/stack.ts";
 import { STATE } from "./list/state.ts";
 import { STATUS } from "./list/status.ts";
+import { SYSLOG } from "./list/syslog.ts";
 import { TCP } from "./list/tcp.ts";
 import { TCP_PARTS } from "./list/tcp-parts.ts";
 import { TLS } from "./list/tls.ts";
@@ -47,5 +48,6 @@ export const MUTATIONS: readonly Mutation[] = [
   ...IPV6_APPLIANCE,
   ...STATE,
   ...STATUS,
+  ...SYSLOG,
   ...TOOLS,
 ];

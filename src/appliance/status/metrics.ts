@@ -8,6 +8,7 @@ export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 /** What can become less. */
 const GAUGES: ReadonlySet<string> = new Set([
   "mappings",
+  "waiting",
   "stations",
   "clients",
   "leases",
