@@ -29,8 +29,9 @@ export interface SyslogSideOptions {
   readonly log: Log;
 }
 
-/** Lines about a collector that comes and goes, of each kind. */
+/** Our choices: lines about a collector that comes and goes, of each kind, on average and at once. */
 const PER_MINUTE = 0.1;
+const BURST = 4;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class SyslogSide {
@@ -43,7 +44,7 @@ export class SyslogSide {
 
   constructor(options: SyslogSideOptions) {
     this.#options = options;
-    this.#heard = new BoundedLog(options.log, PER_MINUTE);
+    this.#heard = new BoundedLog(options.log, PER_MINUTE, BURST);
     this.#toldLost = options.records.lost;
   }
 

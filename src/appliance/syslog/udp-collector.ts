@@ -22,10 +22,10 @@ export class UdpCollector implements Collector {
     lines: SyslogLines,
   ) {
     this.#service = new SyslogDatagrams(to, lines, (now) => iface.output.reaches(now, to.address));
-    const onError = (_now: number, error: UdpError): void => {
+    const onError = (now: number, error: UdpError): void => {
       if (!isRefusal(error) || error.dstPort !== to.port || !error.dst.equals(to.address)) return;
       this.#refused++;
-      this.#service.handleRefusal();
+      this.#service.handleRefusal(now);
     };
     this.#host = new ServiceHost({ iface, slab, service: this.#service, onEvents: () => {}, onError });
   }

@@ -88,6 +88,16 @@ test("ten seconds of silence are told once, and that it is over", () => {
   expect(told[0]![0]).toBeLessThan(11_000);
 });
 
+test("refusals are told once, and again when there was none for a minute", () => {
+  const { service } = sender();
+  const told: number[] = [];
+  for (const now of [0, 10, 50_000, 110_000, 170_001, 170_002]) {
+    service.handleRefusal(now);
+    while (service.pollEvent() === "refused") told.push(now);
+  }
+  expect(told).toEqual([0, 170_001]);
+});
+
 test("the last lines go at once, all of them, if the collector is there; a look or two is waited for it, not more", () => {
   const { lines, world, service, at } = sender();
   for (let i = 0; i < 100; i++) lines.add(`${i}`);

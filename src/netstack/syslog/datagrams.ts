@@ -21,6 +21,8 @@ const MOST_WAIT_MS = 1000;
 const AWAY_WAIT_MS = 400;
 /** So long it may be away before that is told. */
 const SILENT_MS = 10_000;
+/** Refusals within so long of each other are one. */
+const QUIET_MS = 60_000;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class SyslogDatagrams implements UdpService {
@@ -37,6 +39,7 @@ export class SyslogDatagrams implements UdpService {
   /** Since when it has been looked for in vain; NEVER: it was there at the last look. */
   #awaySince = NEVER;
   #isSilent = false;
+  #refusedAt = Number.NEGATIVE_INFINITY;
   #isHurried = false;
   readonly #events: SyslogEvent[] = [];
 
@@ -64,9 +67,10 @@ export class SyslogDatagrams implements UdpService {
     return "a collector has nothing to say";
   }
 
-  /** Nobody listens at the collector's port. */
-  handleRefusal(): void {
-    this.#events.push("refused");
+  /** The collector's host says that nobody listens at the port, which it does of each line. */
+  handleRefusal(now: number): void {
+    if (now - this.#refusedAt > QUIET_MS) this.#events.push("refused");
+    this.#refusedAt = now;
   }
 
   /** Lines wait, and need not wait for long. */

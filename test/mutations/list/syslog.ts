@@ -26,6 +26,7 @@ export const SYSLOG = [
     ["if (!this.#reaches(now)) return this.#lookAgain(now);", "", "that lines wait for a collector on the link"],
     ["this.#wait = Math.min(2 * this.#wait, MOST_WAIT_MS);", "", "that who is not there is looked for more rarely"],
     ["now - this.#awaySince < SILENT_MS", "(false as boolean)", "how long a collector may be away untold"],
+    ["if (now - this.#refusedAt > QUIET_MS) ", "", "that refusals in a row are told once"],
     [" && this.#wait < AWAY_WAIT_MS", "", "that the end does not wait for who is not there"],
     [
       "      this.#credit = 0;\n      return undefined;",

@@ -1,0 +1,130 @@
+/** rsyslogd as a collector on a LAN host. Its packages are unpacked alone: installed, it would take over this machine's log (scripts/bootstrap fetches them). */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Daemon, must, PATIENCE, type Result, until } from "./process.ts";
+import { debianPackage } from "./systemd-host.ts";
+
+const PACKAGES = ["rsyslog", "libestr0", "libfastjson4"];
+const LIBRARIES = "usr/lib/x86_64-linux-gnu";
+
+/** Why there can be none here; undefined: there can. */
+export function noCollector(): string | undefined {
+  const missing = PACKAGES.filter((name) => debianPackage(name) === undefined);
+  if (missing.length > 0) return `${missing.join(", ")} could not be fetched (scripts/bootstrap)`;
+  return existsSync("/lib/x86_64-linux-gnu/libsystemd.so.0") ? undefined : "there is no libsystemd";
+}
+
+/** A line as rsyslogd has read it: each part as the collector's own parser understands it. */
+export interface CollectedLine {
+  readonly facility: string;
+  readonly severity: string;
+  readonly time: string;
+  readonly hostname: string;
+  readonly appName: string;
+  readonly msgId: string;
+  /** "[...]" as it came, or "-". */
+  readonly structured: string;
+  readonly text: string;
+}
+
+/** What it runs on. */
+interface LanHost {
+  readonly dir: string;
+  start(name: string, part: "lan", argv: readonly string[]): Daemon;
+  stop(name: string): Promise<number | undefined>;
+  in(part: "lan", argv: readonly string[]): Promise<Result>;
+}
+
+/** The ports that it listens at. */
+interface Inputs {
+  readonly udp?: number;
+  readonly tcp?: number;
+}
+
+const NAME = "rsyslogd";
+
+export class SyslogCollector {
+  readonly #host: LanHost;
+  readonly #dir: string;
+
+  private constructor(host: LanHost) {
+    this.#host = host;
+    this.#dir = join(host.dir, "rsyslog");
+  }
+
+  static async unpack(host: LanHost): Promise<SyslogCollector> {
+    const collector = new SyslogCollector(host);
+    mkdirSync(collector.#dir, { recursive: true });
+    for (const name of PACKAGES) await must(["dpkg-deb", "-x", debianPackage(name)!, collector.#dir]);
+    return collector;
+  }
+
+  /** Starts it, once it listens; what it has collected before stays. */
+  async start(inputs: Inputs): Promise<void> {
+    const config = join(this.#dir, "rsyslog.conf");
+    writeFileSync(config, this.#config(inputs));
+    const at = (path: string): string => join(this.#dir, path);
+    const daemon = this.#host.start(NAME, "lan", [
+      "env",
+      `LD_LIBRARY_PATH=${at(LIBRARIES)}`,
+      at("usr/sbin/rsyslogd"),
+      ...["-n", "-iNONE", "-f", config, "-M", at(`${LIBRARIES}/rsyslog`)],
+    ]);
+    const ports = Object.entries(inputs).map(([proto, port]) => new RegExp(`^${proto} .*:${port} `, "m"));
+    const listens = async (): Promise<boolean> => {
+      const { out } = await this.#host.in("lan", ["ss", "-Hlntu"]);
+      return ports.every((port) => port.test(out));
+    };
+    if ((await until(listens, PATIENCE)) === undefined) throw new Error(`rsyslogd did not start: ${daemon.log()}`);
+  }
+
+  async stop(): Promise<void> {
+    await this.#host.stop(NAME);
+  }
+
+  /** Everything that it has collected from the router. */
+  lines(): CollectedLine[] {
+    const rows = this.#read().split("\n").slice(0, -1);
+    return rows
+      .map((row) => row.split("\t"))
+      .filter(([, , , , appName]) => appName === "morgana")
+      .map(
+        ([
+          facility = "",
+          severity = "",
+          time = "",
+          hostname = "",
+          appName = "",
+          msgId = "",
+          structured = "",
+          ...text
+        ]) => ({
+          ...{ facility, severity, time, hostname, appName, msgId, structured, text: text.join("\t") },
+        }),
+      );
+  }
+
+  #read(): string {
+    const path = join(this.#dir, "collected");
+    return existsSync(path) ? readFileSync(path, "utf8") : "";
+  }
+
+  #config(inputs: Inputs): string {
+    const fields = [
+      "syslogfacility-text",
+      "syslogseverity-text",
+      "timereported:::date-rfc3339",
+      "hostname",
+      "app-name",
+    ];
+    const format = [...fields, "msgid", "structured-data", "msg"].map((field) => `%${field}%`).join("\\t");
+    return [
+      `global(workDirectory="${this.#dir}" maxMessageSize="64k" net.enableDNS="off")`,
+      ...Object.keys(inputs).map((proto) => `module(load="im${proto}")`),
+      `template(name="parts" type="string" string="${format}\\n")`,
+      ...Object.entries(inputs).map(([proto, port]) => `input(type="im${proto}" port="${port}")`),
+      `action(type="omfile" file="${join(this.#dir, "collected")}" template="parts" flushOnTXEnd="on")`,
+      "",
+    ].join("\n");
+  }
+}
