@@ -16,12 +16,16 @@ let waiting: [string, string][];
 
 const nameOf = (at: number): string => `${memory.bytes[at + 15]} > ${memory.bytes[at + 19]}`;
 
-/** Puts an IPv4 packet of 20 bytes at `at`. */
-function put(at: number, from: string, to: string): void {
+/** Puts what waits in the kernel at its place. */
+let fill: (at: number, from: string, to: string) => void;
+
+/** Puts the header of an IPv4 packet of 20 bytes at `at`. @param change of it */
+function put(at: number, from: string, to: string, change: (bytes: Uint8Array) => void = () => {}): void {
   const { view, bytes } = memory;
   bytes.set(Uint8Array.fromHex("4500001400004000400100000a0800000a080000"), at);
   bytes[at + 15] = Number(from);
   bytes[at + 19] = Number(to);
+  change(bytes.subarray(at, at + 20));
   let sum = 0;
   for (let i = 0; i < 20; i += 2) sum += view.getUint16(at + i);
   sum = (sum & 0xffff) + (sum >>> 16);
@@ -61,13 +65,14 @@ beforeEach(() => {
   memory = new NativeMemory(START + SERVED_TUN_BYTES + 4096);
   memory.take(START);
   [written, sent, waiting] = [[], [], []];
+  fill = put;
   const device = {
     receive: (batch: Batch): number => {
       batch.clear();
       waiting.splice(0).forEach(([from, to], i) => {
-        const at = 8192 + i * 512;
-        put(at, from, to);
-        batch.push(at, 20);
+        const at = 8192 + i * 2048;
+        fill(at, from, to);
+        batch.push(at, memory.view.getUint16(at + 2));
       });
       return batch.count;
     },
@@ -121,4 +126,63 @@ test("what is no IP packet goes nowhere", () => {
   batch.len[0] = 0;
   side.deliver(0, batch);
   expect([written, side.drops.snapshot()["packet-malformed"]]).toEqual([[], 2]);
+});
+
+/** The way to client 7 takes packets of 1300 bytes. */
+const narrow = (): void =>
+  side.join(0, 7, {
+    networks: [parseCidr("10.8.0.2/32")!],
+    mtu: 1300,
+    mssClamp: 1240,
+    send: (_now, batch) => {
+      for (let i = 0; i < batch.count; i++)
+        sent.push(`7: ${nameOf(batch.at[i]!)}${memory.bytes[batch.at[i]! + 9] === 1 ? " ICMP" : ""}`);
+    },
+  });
+
+/** A long packet with DF, or as it is. */
+function long(at: number, from: string, to: string, len = 1400, df = true): void {
+  put(at, from, to, (bytes) => {
+    new DataView(bytes.buffer, bytes.byteOffset).setUint16(2, len);
+    bytes[6] = df ? 0x40 : 0;
+    bytes[9] = 17;
+  });
+}
+
+test("what is larger than the way to one client takes is told its sender, behind the kernel or another client, and goes where it may be fragmented", () => {
+  open(true);
+  narrow();
+  waiting = [
+    ["1", "2"],
+    ["1", "3"],
+  ];
+  fill = (at, from, to) => long(at, from, to);
+  side.receive(0, 256);
+  // To the kernel it comes from the client's address: it takes nothing that seems to be its own.
+  expect([sent.splice(0), written.splice(0)]).toEqual([["8: 1 > 3"], ["2 > 1"]]);
+  waiting = [["1", "2"]];
+  fill = (at, from, to) => long(at, from, to, 1400, false);
+  side.receive(0, 256);
+  expect([sent.splice(0), written]).toEqual([["7: 1 > 2"], []]);
+  const between = rows(8, ["3", "2"]);
+  long(between.at[0]!, "3", "2");
+  between.len[0] = 1400;
+  side.deliver(0, between);
+  expect([sent.splice(0), written]).toEqual([["8: 2 > 3"], []]);
+  expect(side.raw.drops.snapshot()["TooBig"]).toBe(2);
+  side.leave(0, 7);
+  expect([side.raw.mtuOf, side.raw.mssOf]).toEqual([undefined, undefined]);
+});
+
+test("mssfix is each client's own, and between two of them the least counts", () => {
+  open(true);
+  expect(side.raw.mssOf).toBeUndefined();
+  narrow();
+  const mss = (from: string, to: string): number | undefined => {
+    put(4096, from, to);
+    return side.raw.mssOf?.(4096, false);
+  };
+  expect([mss("1", "2"), mss("2", "1"), mss("1", "3"), mss("3", "2")]).toEqual([1240, 1240, 0, 1240]);
+  side.join(0, 8, { networks: [parseCidr("10.8.0.3/32")!], mtu: 1500, mssClamp: 1000, send: () => {} });
+  expect([mss("1", "3"), mss("2", "3"), mss("3", "2"), mss("1", "2")]).toEqual([1000, 1000, 1000, 1240]);
 });

@@ -38,6 +38,9 @@ export class ServedTun implements ServerSide {
   readonly #toHost = new Batch(ROWS);
   readonly #peers = new PeerTable();
   readonly #clients = new Map<number, ServedClient>();
+  /** What the sender of a packet is told. */
+  readonly #told = new Batch(1);
+  #mtu = 0;
   #clientToClient = false;
   #now = 0;
 
@@ -48,6 +51,7 @@ export class ServedTun implements ServerSide {
     this.#outlets = new HostOutlets(device, memory, (rows) => this.#sendToClients(rows));
     this.#copies = arenaOf(memory);
     this.raw = new RawIp(memory, this.#outlets.toTunnel, this.#outlets.toDevice);
+    this.raw.tell = (at, len) => this.#tell(at, len);
   }
 
   open(_now: number, { address, address6, mtu, routes, clientToClient }: ServedTunnel): string | undefined {
@@ -61,6 +65,7 @@ export class ServedTun implements ServerSide {
     });
     if (problem !== undefined) return problem;
     this.raw.mtu = mtu;
+    this.#mtu = mtu;
     this.#clientToClient = clientToClient;
     return undefined;
   }
@@ -68,19 +73,20 @@ export class ServedTun implements ServerSide {
   close(): void {
     this.#clients.clear();
     this.#peers.clear();
+    this.#fit();
     this.#options.network.close();
   }
 
   join(_now: number, peer: number, client: ServedClient): void {
     this.#clients.set(peer, client);
     this.#peers.set(peer, client.networks);
-    this.#clamp();
+    this.#fit();
   }
 
   leave(_now: number, peer: number): void {
     this.#clients.delete(peer);
     this.#peers.remove(peer);
-    this.#clamp();
+    this.#fit();
   }
 
   deliver(now: number, rows: Batch): void {
@@ -147,11 +153,38 @@ export class ServedTun implements ServerSide {
     this.drops.values[D.noClient]! += this.#outlets.sendByPeer(this.#now, rows, this.#clients);
   }
 
-  /** One size for all, the least: a SYN is looked at before it is known whose it is. */
-  #clamp(): void {
-    let least = 0;
-    for (const { mssClamp } of this.#clients.values())
-      if (mssClamp > 0 && (least === 0 || mssClamp < least)) least = mssClamp;
-    this.raw.mssClamp = least;
+  /** Where the way to a client is narrow, or mssfix wants less, each packet is looked at by whom it is for. */
+  #fit(): void {
+    let [isNarrow, isClamped] = [false, false];
+    for (const { mtu, mssClamp } of this.#clients.values()) {
+      if (mtu < this.#mtu) isNarrow = true;
+      if (mssClamp > 0) isClamped = true;
+    }
+    this.raw.mtuOf = isNarrow ? (at, isV6) => this.#clientAt(at + (isV6 ? 24 : 16), isV6)?.mtu ?? this.#mtu : undefined;
+    this.raw.mssOf = isClamped ? (at, isV6) => this.#mss(at, isV6) : undefined;
+  }
+
+  /** Of a SYN at `at`: what the clients that it is from and for take, the least where both are clients; 0: any. */
+  #mss(at: number, isV6: boolean): number {
+    const from = this.#clientAt(at + (isV6 ? 8 : 12), isV6)?.mssClamp || Number.POSITIVE_INFINITY;
+    const to = this.#clientAt(at + (isV6 ? 24 : 16), isV6)?.mssClamp || Number.POSITIVE_INFINITY;
+    const least = Math.min(from, to);
+    return least === Number.POSITIVE_INFINITY ? 0 : least;
+  }
+
+  /** The client that has the address at `at`. */
+  #clientAt(at: number, isV6: boolean): ServedClient | undefined {
+    return this.#clients.get(this.#peers.find(this.#view, at, isV6));
+  }
+
+  /** A packet that was too big for the way to a client: its sender, a client or a host behind the kernel, is told. */
+  #tell(at: number, len: number): void {
+    const told = this.#told;
+    told.clear();
+    told.push(at, len);
+    const isV6 = this.#view.getUint8(at) >> 4 === 6;
+    const client = this.#clientToClient ? this.#clientAt(at + (isV6 ? 24 : 16), isV6) : undefined;
+    if (client === undefined) this.#options.device.send(told);
+    else client.send(this.#now, told);
   }
 }

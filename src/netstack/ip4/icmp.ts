@@ -102,7 +102,7 @@ function echoReplyEmit(slab: Slab, to: number, id: number, p: Packet): void {
 }
 
 /** Whether an error about this checked packet is allowed: RFC 1122 3.2.2, RFC 1812 4.3.2.7. Broadcast of a subnet and of the link are the caller's. */
-function icmpErrorAllowed(d: DataView, p: Packet): boolean {
+export function icmpErrorAllowed(d: DataView, p: Packet): boolean {
   const src = ipv4Src(d, p.at) >>> 0;
   const dst = ipv4Dst(d, p.at) >>> 0;
   if (ipv4FragmentOffset(d, p.at) !== 0) return false;
@@ -111,10 +111,10 @@ function icmpErrorAllowed(d: DataView, p: Packet): boolean {
 }
 
 /** Bytes of the error about a packet. */
-const icmpErrorLen = (p: Packet): number => Math.min(ICMP_ERROR_MAX, IPV4_HEADER_LEN + ICMP_HEADER_LEN + p.len);
+export const icmpErrorLen = (p: Packet): number => Math.min(ICMP_ERROR_MAX, IPV4_HEADER_LEN + ICMP_HEADER_LEN + p.len);
 
 /** Writes the error about the packet to `to`: from `address` to the packet's source. */
-function icmpErrorEmit(
+export function icmpErrorEmit(
   slab: Slab,
   to: number,
   address: number,

@@ -84,7 +84,7 @@ export class Icmp6 {
   sendError(now: number, type: number, code: number, rest: number, p: Packet, isFar: boolean): boolean {
     const own = this.#addressing;
     const d = this.#slab.view;
-    if (!own.isOn || !errorAllowed(d, p, type, code)) return false;
+    if (!own.isOn || !icmp6ErrorAllowed(d, p, type, code)) return false;
     // Only hosts of the link itself hear of errors.
     ipv6ReadWords(d, p.at + IPV6_SRC, this.#words, 0);
     if (!isFar && !own.onLink(this.#words)) return false;
@@ -96,15 +96,9 @@ export class Icmp6 {
     }
     const source = this.#sourceFor(p);
     if (source === undefined) return false;
-    const len = Math.min(IPV6_MIN_MTU, IPV6_HEADER_LEN + ICMPV6_HEADER_LEN + p.len);
-    const to = out.link.frame(len);
-    const message = to + IPV6_HEADER_LEN;
-    const quoted = len - IPV6_HEADER_LEN - ICMPV6_HEADER_LEN;
-    this.#slab.bytes.copyWithin(message + ICMPV6_HEADER_LEN, p.at, p.at + quoted);
-    ipv6Emit(d, to, len - IPV6_HEADER_LEN, PROTO_ICMPV6, own.hopLimit);
+    const to = out.link.frame(icmp6ErrorLen(p));
     ipv6PutWords(d, to + IPV6_SRC, source, 0);
-    ipv6Copy(d, p.at + IPV6_SRC, to + IPV6_DST);
-    icmpv6Emit(d, message, len - IPV6_HEADER_LEN, type, code, rest, ipv6PseudoSum(d, to, PROTO_ICMPV6));
+    icmp6ErrorEmit(this.#slab, to, to + IPV6_SRC, own.hopLimit, type, code, rest, p);
     return out.sendOwn(now, this.#reply, to, out.routeBack(now, p)) === Drop.None;
   }
 
@@ -129,7 +123,7 @@ export class Icmp6 {
 }
 
 /** Whether an error about this checked packet is allowed (RFC 4443 2.4 (e)). What the link sent to a group is not told of by the caller. */
-function errorAllowed(d: DataView, p: Packet, type: number, code: number): boolean {
+export function icmp6ErrorAllowed(d: DataView, p: Packet, type: number, code: number): boolean {
   const src = p.at + IPV6_SRC;
   if (ipv6IsMulticast(d, src) || ipv6IsUnspecified(d, src)) return false;
   // A group hears of two things (e.3): path MTU, and an option whose type asks for it.
@@ -139,4 +133,29 @@ function errorAllowed(d: DataView, p: Packet, type: number, code: number): boole
   // Of a later fragment nobody knows what it is.
   if (p.fragmentAt !== 0 && fragmentOffset(d, p.fragmentAt) !== 0) return false;
   return p.at + p.len > p.l4 && !icmpv6IsError(d.getUint8(p.l4));
+}
+
+/** Bytes of the error about a packet: as much of it as fits the least MTU (RFC 4443 2.4 (c)). */
+export const icmp6ErrorLen = (p: Packet): number => Math.min(IPV6_MIN_MTU, IPV6_HEADER_LEN + ICMPV6_HEADER_LEN + p.len);
+
+/** Writes the error about the packet to `to`: from the address at `from`, which may be its own place in the header, to the packet's source. */
+export function icmp6ErrorEmit(
+  slab: Slab,
+  to: number,
+  from: number,
+  hopLimit: number,
+  type: number,
+  code: number,
+  rest: number,
+  p: Packet,
+): void {
+  const d = slab.view;
+  const messageLen = icmp6ErrorLen(p) - IPV6_HEADER_LEN;
+  const message = to + IPV6_HEADER_LEN;
+  const quoted = messageLen - ICMPV6_HEADER_LEN;
+  slab.bytes.copyWithin(message + ICMPV6_HEADER_LEN, p.at, p.at + quoted);
+  ipv6Emit(d, to, messageLen, PROTO_ICMPV6, hopLimit);
+  if (from !== to + IPV6_SRC) ipv6Copy(d, from, to + IPV6_SRC);
+  ipv6Copy(d, p.at + IPV6_SRC, to + IPV6_DST);
+  icmpv6Emit(d, message, messageLen, type, code, rest, ipv6PseudoSum(d, to, PROTO_ICMPV6));
 }

@@ -14,18 +14,19 @@ import {
   VNET_NEEDS_CSUM,
 } from "../../lib/batch.ts";
 import { ensureRoom, type Outlet } from "../../lib/outlet.ts";
-import type { Slab } from "../../lib/slab.ts";
+import { HEADROOM, type Slab, TAILROOM } from "../../lib/slab.ts";
 import { Drop, type DropCode, dropCounters } from "../drop.ts";
 import { ip4Check } from "../ip4/check.ts";
 import { ip6Check } from "../ip6/check.ts";
 import { Packet } from "../packet.ts";
 import { PROTO_TCP, PROTO_UDP } from "../wire/ipv4.ts";
 import { ExtensionChain } from "../wire/ipv6-ext.ts";
-import { tcpCheck } from "../wire/tcp.ts";
+import { TCP_SYN, tcpCheck, tcpFlags } from "../wire/tcp.ts";
 import { TcpCoalescer } from "./coalesce.ts";
 import { clampMss } from "./mss.ts";
 import { completeChecksum } from "./partial.ts";
 import { segmentCount, tcpSegmentCopy, tcpSuperHeaderLen, udpSegmentCopy, udpSuperHeaderLen } from "./split.ts";
+import { mustFit, TOO_BIG_MAX, writeTooBig } from "./too-big.ts";
 
 /** mssfix is about IPv4; the header of IPv6 is so much longer (OpenVPN's mss.c, mss_fixup_ipv6). */
 const IPV6_LONGER = 20;
@@ -35,8 +36,14 @@ export class RawIp {
   readonly drops = dropCounters();
   /** Of packets into the tunnel. */
   mtu = 1500;
+  /** Of the packet at that place, where the way to whom it is for takes less than {@link mtu}; undefined: nobody's does. */
+  mtuOf: ((at: number, isV6: boolean) => number) | undefined;
   /** The largest TCP payload that a SYN announces, either way; 0: as it is. */
   mssClamp = 0;
+  /** Of the SYN at that place, in the place of {@link mssClamp}; undefined: one for all. */
+  mssOf: ((at: number, isV6: boolean) => number) | undefined;
+  /** Takes what the sender of a packet that was too big for {@link mtuOf} is told: a packet with HEADROOM in front, until it returns. */
+  tell: (at: number, len: number) => void = () => {};
   readonly #slab: Slab;
   readonly #packet = new Packet();
   readonly #chain = new ExtensionChain();
@@ -92,6 +99,8 @@ export class RawIp {
     }
     this.#clamp();
     if (p.len > this.mtu) return Drop.TooBig;
+    const { mtuOf } = this;
+    if (mtuOf !== undefined && !this.#mayLeave(p.len, mtuOf(p.at, p.isV6))) return Drop.TooBig;
     const out = this.#toTunnel;
     if (out.batch.room === 0) out.flush();
     out.batch.push(p.at, p.len);
@@ -108,8 +117,10 @@ export class RawIp {
     if (isTcp && tcpCheck(d, p.l4, p.at + p.len - p.l4) !== Drop.None) return Drop.GsoMalformed;
     const headerLen = isTcp ? tcpSuperHeaderLen(d, p) : udpSuperHeaderLen(p);
     if (headerLen >= p.len) return Drop.GsoMalformed;
-    const size = isTcp ? Math.min(p.gsoSize, this.mtu - headerLen) : p.gsoSize;
+    const mtu = Math.min(this.mtu, this.mtuOf?.(p.at, p.isV6) ?? this.mtu);
+    const size = isTcp ? Math.min(p.gsoSize, mtu - headerLen) : p.gsoSize;
     if (size <= 0 || headerLen + size > this.mtu) return Drop.TooBig;
+    if (!isTcp && !this.#mayLeave(headerLen + size, mtu)) return Drop.TooBig;
     const count = segmentCount(p.len, headerLen, size);
     if (count > MAX_SEGMENTS) return Drop.GsoTooManySegments;
     const out = this.#toTunnel;
@@ -124,6 +135,20 @@ export class RawIp {
     return Drop.None;
   }
 
+  /** Whether a packet of so many bytes goes, in pieces outside the tunnel where it has to; else its sender is told. */
+  #mayLeave(len: number, mtu: number): boolean {
+    const p = this.#packet;
+    if (len <= mtu || !mustFit(this.#slab.view, p)) return true;
+    const out = this.#toTunnel;
+    ensureRoom(out, 0, TOO_BIG_MAX + HEADROOM + TAILROOM + 8);
+    const { mark } = out.arena;
+    const to = out.arena.take(TOO_BIG_MAX);
+    const told = writeTooBig(this.#slab, p, mtu, to);
+    if (told > 0) this.tell(to, told);
+    out.arena.reset(mark);
+    return false;
+  }
+
   #read(rows: Batch, row: number): DropCode {
     const p = this.#packet;
     const d = this.#slab.view;
@@ -136,11 +161,12 @@ export class RawIp {
   }
 
   #clamp(): void {
-    const { mssClamp } = this;
+    const { mssOf } = this;
     const p = this.#packet;
-    if (mssClamp === 0 || p.proto !== PROTO_TCP || p.isFragment) return;
+    if ((this.mssClamp === 0 && mssOf === undefined) || p.proto !== PROTO_TCP || p.isFragment) return;
     const d = this.#slab.view;
-    const most = p.isV6 ? mssClamp - IPV6_LONGER : mssClamp;
-    if (tcpCheck(d, p.l4, p.at + p.len - p.l4) === Drop.None) clampMss(d, p.l4, most);
+    if (tcpCheck(d, p.l4, p.at + p.len - p.l4) !== Drop.None || (tcpFlags(d, p.l4) & TCP_SYN) === 0) return;
+    const mss = mssOf?.(p.at, p.isV6) ?? this.mssClamp;
+    if (mss > 0) clampMss(d, p.l4, p.isV6 ? mss - IPV6_LONGER : mss);
   }
 }

@@ -82,6 +82,27 @@ for (const family of ["ipv4", "ipv6"] as const)
     expect(Object.values(io.tx.drops.snapshot()).every((count) => count === 0)).toBe(true);
   });
 
+test("of IPv4 now and then a datagram goes by itself, which no router may fragment, so that it tells what it takes; small ones need not", () => {
+  const { io, fds, send } = bed("ipv4");
+  const rows = new Batch(1024);
+  /** Runs that so many datagrams of a size came as, by how often that was. */
+  const seen = (size: number): Record<number, number> => {
+    const times: Record<number, number> = {};
+    for (let i = 0; i < 64; i++) {
+      const before = io.rx.runs;
+      send(portOf(fds.rx), size, size, size, size);
+      for (let got = 0; got < 4 && pollOne(fds.rx, 1, 2000); )
+        got += io.rx.receive(fds.rx, rows, new DatagramSources(1024), 64);
+      const runs = io.rx.runs - before;
+      times[runs] = (times[runs] ?? 0) + 1;
+    }
+    return times;
+  };
+  // What is left of its run is another one.
+  expect(seen(1400)).toEqual({ 1: 61, 2: 3 });
+  expect(seen(500)).toEqual({ 1: 64 });
+});
+
 test("that nobody listens at a port is told with its address, and ends no later datagram", () => {
   const { io, fds, send } = bed("ipv4");
   const closed = socketOf("ipv4");

@@ -32,7 +32,8 @@ import { errno } from "../sys/libc.ts";
 import type { NativeMemory, Piece } from "../sys/memory.ts";
 import { Messages, messagesBytes } from "../sys/messages.ts";
 import { CMSGHDR_BYTES, CMSGHDR_LEVEL, CMSGHDR_TYPE } from "../sys/struct.ts";
-import { readSockaddr, SOCKADDR_BYTES } from "./sockaddr.ts";
+import { readSockaddr, SOCKADDR_BYTES, SOCKADDR_IN_BYTES } from "./sockaddr.ts";
+import { takesSegments } from "./udp-socket.ts";
 
 /** Datagrams, or runs of them, that are read at once. */
 const RX_SLOTS = 32;
@@ -45,6 +46,13 @@ const TX_IOVECS = 1024;
 /** linux/udp.h of every kernel that has UDP_SEGMENT: UDP_MAX_SEGMENTS, and what fits a datagram of either family. */
 const MAX_SEGMENTS = 64;
 const MAX_SUPER = 65_000;
+/**
+ * Our choice: of IPv4 one datagram in so many runs goes by itself. Linux forbids routers to fragment it then, as it does not with a run
+ * (net/ipv4/ip_output.c, __ip_make_skb), so that they tell how much the way takes.
+ */
+const LONE = 32;
+/** RFC 791 3.1: what every host takes whole, but for IP and UDP header. */
+const EVERY_HOST = 576 - 28;
 /** The word before the last of an IPv4 address in four words. */
 const MAPPED = 0xffff;
 /** sockaddr, padded. */
@@ -97,6 +105,8 @@ export class Datagrams {
   readonly #txControls: Piece;
   /** Whether the kernel and the way out take UDP_SEGMENT. */
   #segments = true;
+  /** Of IPv4, and of more than every host takes. */
+  #runsSent = 0;
   #got = 0;
   #next = 0;
   /** Slots that the last recvmmsg has written. */
@@ -168,13 +178,20 @@ export class Datagrams {
     for (let row = 0; row < rows.count; ) {
       tx.clear();
       while (row < rows.count) {
-        const end = this.#segments ? runEnd(rows, row) : row + 1;
+        const end = this.#segments ? this.#runEnd(rows, row, nameLength) : row + 1;
         if (!tx.hasRoom(end - row)) break;
         this.#describe(rows, row, end, name, nameLength, own);
         row = end;
       }
       this.#transmit(fd);
     }
+  }
+
+  /** The end of the rows from `row` on that go as one; now and then it is the next one (LONE). */
+  #runEnd(rows: Batch, row: number, nameLength: number): number {
+    const end = runEnd(rows, row);
+    const isLone = end > row + 1 && nameLength === SOCKADDR_IN_BYTES && rows.len[row]! > EVERY_HOST;
+    return isLone && this.#runsSent++ % LONE === 0 ? row + 1 : end;
   }
 
   #refill(fd: number): void {
@@ -291,13 +308,15 @@ export class Datagrams {
       if (number === EINTR) continue;
       const count = tx.pieces(done);
       if (count > 1 && (number === EINVAL || number === EIO || number === EMSGSIZE)) {
-        // The way out takes no segments, or none of this size: from here on each datagram goes by itself.
-        this.#segments = number === EMSGSIZE && this.#segments;
+        // The way out takes no segments, and each datagram goes by itself from here on; or none of this size (EINVAL, of later kernels
+        // EMSGSIZE), which is so for whoever is behind a narrow way.
+        if (number === EIO || (number === EINVAL && !takesSegments(fd))) this.#segments = false;
+        this.onError(number);
         return this.#sendSingly(fd, done);
       }
       // An error of an earlier packet that waited to be told ends no later one.
       this.onError(number);
-      if (!isAgain && (number === ECONNREFUSED || number === EHOSTUNREACH)) {
+      if (!isAgain && isOfEarlier(number)) {
         isAgain = true;
         continue;
       }
@@ -319,11 +338,16 @@ export class Datagrams {
       for (let i = 0; i < tx.pieces(message); i++) {
         if (tx.sendPiece(fd, message, i, this.#ownBytes) > 0) continue;
         const number = errno();
-        values[number === EMSGSIZE ? D.tooLong : number === EAGAIN ? D.busy : D.failed]!++;
         if (number !== EAGAIN) this.onError(number);
+        if (isOfEarlier(number) && tx.sendPiece(fd, message, i, this.#ownBytes) > 0) continue;
+        values[number === EMSGSIZE ? D.tooLong : number === EAGAIN ? D.busy : D.failed]!++;
       }
   }
 }
+
+/** Whether an error may be what the network said of an earlier datagram (ip(7), IP_RECVERR). */
+const isOfEarlier = (number: number): boolean =>
+  number === ECONNREFUSED || number === EHOSTUNREACH || number === EMSGSIZE;
 
 /** The end of the rows from `row` on that can go as one: all of one size, but that the last may be shorter. */
 function runEnd(rows: Batch, row: number): number {

@@ -5,7 +5,8 @@ import { AF_INET, AF_INET6 } from "../sys/constants.ts";
 
 /** Room for either. */
 export const SOCKADDR_BYTES = 28;
-const SOCKADDR_IN_BYTES = 16;
+/** Of IPv4. */
+export const SOCKADDR_IN_BYTES = 16;
 const PORT = 2;
 const IPV4_ADDRESS = 4;
 const IPV6_ADDRESS = 8;

@@ -26,6 +26,7 @@ import {
   SOCK_NONBLOCK,
   SOL_SOCKET,
   UDP_GRO,
+  UDP_SEGMENT,
 } from "../sys/constants.ts";
 import { SysError } from "../sys/errno.ts";
 import { NativeMemory, type Piece } from "../sys/memory.ts";
@@ -80,6 +81,9 @@ function tryOption(fd: number, level: number, name: number, value: number): bool
     throw error;
   }
 }
+
+/** Whether the kernel knows UDP_SEGMENT: from Linux 4.18 on. */
+export const takesSegments = (fd: number): boolean => tryOption(fd, IPPROTO_UDP, UDP_SEGMENT, 0);
 
 /**
  * What the kernel knows of the way to an address: the MTU of the device or the route, or less where routers have said so, as long as the
