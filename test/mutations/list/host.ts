@@ -15,10 +15,37 @@ export const HOST = [
     ["if (headerLen >= p.len) return Drop.GsoMalformed;", "", "that a super-frame has a payload"],
     [" || p.isFragment) return;", ") return;", "that a later fragment has no MSS"],
     [
-      "if (tcpCheck(d, p.l4, p.at + p.len - p.l4) === Drop.None) clampMss",
-      "clampMss",
+      "if (tcpCheck(d, p.l4, p.at + p.len - p.l4) !== Drop.None || (tcpFlags",
+      "if ((tcpFlags",
       "the check of a TCP header before its MSS is clamped",
     ],
+    [
+      "if (mtuOf !== undefined && !this.#mayLeave(p.len, mtuOf(p.at, p.isV6))) return Drop.TooBig;",
+      "",
+      "that what goes to a client fits the way to it",
+    ],
+    [
+      "const mtu = Math.min(this.mtu, this.mtuOf?.(p.at, p.isV6) ?? this.mtu);",
+      "const { mtu } = this;",
+      "that segments of a super-frame fit the way to a client",
+    ],
+    [
+      "if (!isTcp && !this.#mayLeave(headerLen + size, mtu)) return Drop.TooBig;",
+      "",
+      "that datagrams of a super-frame fit the way to a client",
+    ],
+    ["    if (told > 0) this.tell(to, told);\n", "", "that who sends too much is told"],
+  ),
+  ...mutationsOf(
+    "netstack/offload/too-big.ts",
+    ["p.isV6 || ipv4DontFragment(d, p.at);", "p.isV6;", "that a packet with DF is not sent on in fragments"],
+    ["  if (!icmpErrorAllowed(d, p)) return 0;\n", "", "that nobody is told about an error"],
+    [
+      "ipv6IsMulticast(d, dst) || !icmp6ErrorAllowed(d, p, ICMPV6_TOO_BIG, 0)",
+      "ipv6IsMulticast(d, dst)",
+      "that nobody is told about an error of ICMPv6",
+    ],
+    ["ipv6IsMulticast(d, dst) || ", "", "that nobody is told about what is for a group"],
   ),
   ...mutationsOf(
     "platform/sys/privileges.ts",
@@ -125,11 +152,33 @@ export const HOST = [
       "that a packet between clients has room in front of it",
     ],
   ),
-  ...mutationsOf("platform/net/datagrams.ts", [
-    "if (own !== undefined) this.#writeOwn(control, own);",
-    "",
-    "that a server answers from the address that it was asked at",
-  ]),
+  ...mutationsOf(
+    "host/served-tun.ts",
+    [
+      "this.raw.mtuOf = isNarrow ?",
+      "this.raw.mtuOf = (false as boolean) ?",
+      "that what goes to a client behind a narrow way fits",
+    ],
+    [
+      "const client = this.#clientToClient ?",
+      "const client = (false as boolean) ?",
+      "that a client is told what another one takes",
+    ],
+    ["const least = Math.min(from, to);", "const least = to;", "that mssfix counts for what a client begins, too"],
+  ),
+  ...mutationsOf(
+    "platform/net/datagrams.ts",
+    [
+      "if (own !== undefined) this.#writeOwn(control, own);",
+      "",
+      "that a server answers from the address that it was asked at",
+    ],
+    [
+      "return isLone && this.#runsSent++ % LONE === 0 ? row + 1 : end;",
+      "return isLone ? end : end;",
+      "that routers tell what the way takes although datagrams go as runs",
+    ],
+  ),
   ...mutationsOf(
     "host/turns.ts",
     [
