@@ -145,6 +145,45 @@ test("a packet of the exchange before that comes late is read and acknowledged: 
   }
 });
 
+describe("OpenVPN takes nothing of an exchange once it has seen the reset of the next one, and over a stream ends the connection for it:", () => {
+  const STREAM = { link: { overhead: 42, isStream: true } };
+  /** The key ids of control packets to the server, from the n-th packet on. */
+  const keyIds = (sim: Sim, from: number): number[] =>
+    sim.toPeer.slice(from).flatMap((bytes) => (bytes[0]! >> 3 === 9 ? [] : [bytes[0]! & 7]));
+
+  test("what comes with the reset of the server is read and no longer acknowledged", () => {
+    for (const server of SERVERS) {
+      const sim = up(5, { lines: [NO_TIMER], server, start: STREAM, peer: { start: STREAM } });
+      const from = sim.toPeer.length;
+      sim.peer.say("INFO,behind it is a reset");
+      sim.peer.renegotiate(sim.now);
+      expect(sim.run(1500, () => sim.count("rekeyed") === 1)).toBe(true);
+      sim.run(9000);
+      expect([sim.count("info"), new Set(keyIds(sim, from))]).toEqual([1, new Set([1])]);
+      sim.expectFlow();
+    }
+  });
+
+  test("what comes right before the reset of the client is acknowledged before that", () => {
+    const run = (say: (sim: Sim) => void): { resetAt: number; ids: number[]; heard: number } => {
+      const sim = up(6, { lines: ["reneg-sec 25 25"], start: STREAM });
+      const from = sim.toPeer.length;
+      say(sim);
+      sim.run(60_000, () => keyIds(sim, from).includes(1));
+      const resetAt = sim.now;
+      sim.run(5000);
+      expect(sim.count("rekeyed")).toBe(1);
+      return { resetAt, ids: keyIds(sim, from), heard: sim.count("info") };
+    };
+    const { resetAt } = run(() => {});
+    const { ids, heard } = run((sim) => {
+      sim.run(resetAt - 20 - sim.now);
+      sim.peer.say("INFO,in the same turn");
+    });
+    expect([heard, ids[0], ids.toSorted()]).toEqual([1, 0, ids]);
+  });
+});
+
 test("a key that never took over does when the next renegotiation begins, and its packets arrive", () => {
   const sim = up(4, { lines: [NO_TIMER], peer: { push: PUSH } });
   for (let n = 0; n < 3; n++) {

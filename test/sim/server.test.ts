@@ -263,6 +263,23 @@ describe("the end", () => {
     expect([sim.end, endOf(peer)]).toEqual([{ kind: "server-exit" }, { kind: "closed" }]);
   });
 
+  test("what is said while a renegotiation is under way is said through that: a client of OpenVPN takes nothing of the one before", () => {
+    for (const say of [
+      (peer: OpenvpnPeer) => peer.say("INFO,late"),
+      (peer: OpenvpnPeer, now: number) => peer.session.dismiss(now, "RESTART", 5),
+    ]) {
+      const { sim, peer } = up({ lines: ["reneg-sec 0"] });
+      const from = sim.fromPeer.length;
+      peer.renegotiate(sim.now);
+      say(peer, sim.now);
+      sim.run(3000);
+      const ids = sim.fromPeer.slice(from).flatMap((bytes) => (bytes[0]! >> 3 === 9 ? [] : [bytes[0]! & 7]));
+      expect(new Set(ids)).toEqual(new Set([1]));
+      if (sim.count("info") === 0) expect([endOf(peer), sim.end?.kind]).toEqual([{ kind: "closed" }, "server-restart"]);
+      else sim.expectFlow();
+    }
+  });
+
   test("a client that is gone is given up after ping-restart", () => {
     const keepalive = { ping: 0, timeout: 30, action: "restart", inactive: undefined, sessionTimeout: 0 } as const;
     const { sim, peer } = up({ peer: { config: { keepalive } } });

@@ -19,14 +19,23 @@ export class Rekey {
   #previous: KeyExchange | undefined;
   /** Those above that are there, in the order in which they are served. */
   #live: readonly KeyExchange[] = [];
+  /** Those of them that send. */
+  #senders: readonly KeyExchange[] = [];
+  readonly #isStream: boolean;
   #renegotiateAt = Number.POSITIVE_INFINITY;
   #doneBy = Number.POSITIVE_INFINITY;
   #peerMayBeginAt = Number.NEGATIVE_INFINITY;
   /** Until then the peer may say something in the exchange before: what it holds of TLS is large. */
   #previousEndsAt = Number.POSITIVE_INFINITY;
 
-  constructor(parts: ExchangeParts) {
+  /**
+   * @param isStream OpenVPN takes nothing of an exchange once it has seen the reset of the next one, and over a stream ends the connection
+   * for it, an acknowledgement too (ssl.c, tls_pre_decrypt): there the youngest one alone sends. What it said before came, as all
+   * of a stream does.
+   */
+  constructor(parts: ExchangeParts, isStream: boolean) {
     this.#parts = parts;
+    this.#isStream = isStream;
   }
 
   /** The one that was done last, or the first one. Control messages go through it. */
@@ -127,7 +136,7 @@ export class Rekey {
 
   /** The next packet for the link. */
   poll(now: number): Uint8Array | undefined {
-    for (const exchange of this.#live) {
+    for (const exchange of this.#senders) {
       const packet = this.#parts.channel.poll(exchange, now);
       if (packet !== undefined) return packet;
     }
@@ -136,7 +145,7 @@ export class Rekey {
 
   pollAt(): number {
     let at = Math.min(this.#renegotiateAt, this.#doneBy, this.#previousEndsAt);
-    for (const { reliable } of this.#live) {
+    for (const { reliable } of this.#senders) {
       at = Math.min(at, reliable.acksPending ? Number.NEGATIVE_INFINITY : reliable.pollAt());
     }
     return at;
@@ -161,5 +170,6 @@ export class Rekey {
 
   #update(): void {
     this.#live = [this.#pending, this.#active, this.#previous].filter((e) => e !== undefined);
+    this.#senders = this.#isStream ? this.#live.slice(0, 1) : this.#live;
   }
 }

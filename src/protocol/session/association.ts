@@ -100,6 +100,8 @@ export class Association {
   readonly #renegPkts: number;
   /** Packets that go whatever happens to the session. */
   readonly #outbox: Uint8Array[] = [];
+  /** Messages that wait for the end of a renegotiation. */
+  readonly #unsaid: string[] = [];
   #goodbye: Goodbye | undefined;
   #hasKeys = false;
   /** An exchange is done whose keys are not installed yet: the role decides on them, and no other one begins meanwhile. */
@@ -145,7 +147,8 @@ export class Association {
     this.#slots = new KeySlots(control.tranWindow * 1000, switchDelay(control) * 1000);
     this.#data = createDataChannel(config, ports, link.overhead, this.#slots, this.drops);
     this.#liveness = new Liveness(this.#data);
-    this.#rekey = new Rekey({ side, control, verify: () => config.verify, tls, random, channel, ownText });
+    const parts = { side, control, verify: () => config.verify, tls, random, channel, ownText };
+    this.#rekey = new Rekey(parts, link.isStream);
   }
 
   get counters(): Counters<SessionCounter> {
@@ -218,9 +221,13 @@ export class Association {
     this.#liveness.besideReceivedAt = now;
   }
 
-  /** Sends a control message through the last exchange that is done. */
+  /**
+   * Sends a control message through the last exchange that is done; while a renegotiation is under way, through that once it is done, as
+   * OpenVPN does, which takes nothing of the one before any more (ssl.c, tls_send_payload and tls_pre_decrypt).
+   */
   say(message: string): void {
-    this.#rekey.active?.send(encodeUtf8(`${message}\0`));
+    if (this.#rekey.pending === undefined) this.#rekey.active?.send(encodeUtf8(`${message}\0`));
+    else this.#unsaid.push(message);
   }
 
   /**
@@ -255,6 +262,9 @@ export class Association {
   /** Begins a renegotiation now, unless one is under way or waits for its keys. */
   renegotiate(now: number): void {
     if (!this.#mayRenegotiate || this.#rekey.pending !== undefined) return;
+    // What was said before goes before the reset: behind it nobody may take it.
+    for (let packet = this.#pollControl(now); packet !== undefined; packet = this.#pollControl(now))
+      this.#outbox.push(packet);
     this.#rekey.renegotiate(now);
     this.#advance(now);
   }
@@ -448,7 +458,8 @@ export class Association {
     for (const exchange of this.#rekey.live) {
       for (let event = exchange.poll(); event !== undefined; event = exchange.poll()) this.#take(now, exchange, event);
     }
-    if (this.#goodbye?.kind === "control" && this.#rekey.active?.flushed === true) this.#over({ kind: "closed" });
+    const isSaid = this.#unsaid.length === 0 && this.#rekey.active?.flushed === true;
+    if (this.#goodbye?.kind === "control" && isSaid) this.#over({ kind: "closed" });
   }
 
   #take(now: number, exchange: KeyExchange, event: KeyExchangeEvent): void {
@@ -461,6 +472,7 @@ export class Association {
         if (exchange === this.#rekey.pending) {
           this.#rekey.promote(now);
           this.#counters.bump(RENEGOTIATIONS);
+          for (const message of this.#unsaid.splice(0)) this.say(message);
         }
         this.#owesKeys = true;
         this.#happen({ kind: "exchanged", exchange });

@@ -513,6 +513,11 @@ export const PROTOCOL = [
   ...mutationsOf(
     "protocol/exchange/rekey.ts",
     [
+      "this.#isStream ? this.#live.slice(0, 1) : this.#live",
+      "this.#live",
+      "that over a stream nothing goes out under an older key id",
+    ],
+    [
       "if (packet.opcode !== SOFT_RESET_V1) return DROP_CONTROL_KEY_ID;",
       "",
       "that only a soft reset begins a renegotiation",
@@ -570,9 +575,24 @@ export const PROTOCOL = [
     ],
     ["const isWorn = key.isWorn ||", "const isWorn =", "that a worn key is noticed"],
     [
-      'if (this.#goodbye?.kind === "control" && this.#rekey.active?.flushed === true) this.#over({ kind: "closed" });',
+      'if (this.#goodbye?.kind === "control" && isSaid) this.#over({ kind: "closed" });',
       "",
       "that a goodbye that was heard ends the session",
+    ],
+    [
+      "const isSaid = this.#unsaid.length === 0 && ",
+      "const isSaid = ",
+      "that a goodbye which waits for a renegotiation is not taken for said",
+    ],
+    [
+      "    else this.#unsaid.push(message);\n",
+      "    else this.#rekey.active?.send(encodeUtf8(message));\n",
+      "that messages wait for a renegotiation",
+    ],
+    [
+      "    for (let packet = this.#pollControl(now); packet !== undefined; packet = this.#pollControl(now))\n      this.#outbox.push(packet);\n",
+      "",
+      "that what was said goes before a reset",
     ],
     [
       'if (goodbye.kind === "control") this.#over({ kind: "closed" });',
