@@ -5,6 +5,7 @@
  * text -> lines (lexer.ts) -> the role (role.ts) -> the lines that count for it, by the table of directives (select.ts) ->
  * the parts of its configuration (resolve-*.ts)
  */
+import { addressIpv6Of, addressOf } from "../push/tunnel-address.ts";
 import type { ReadFile } from "./beside.ts";
 import { type Line, lex, printable } from "./lexer.ts";
 import { Reader, Report } from "./reader.ts";
@@ -21,7 +22,7 @@ import { resolveTls, resolveVerify } from "./resolve-tls.ts";
 import { resolveLocalOptions } from "./resolve-tunnel.ts";
 import { type Decision, decideRole, PROFILE_OF } from "./role.ts";
 import { plainLine, type Selection, selectLines, shownName } from "./select.ts";
-import type { ListenConfig } from "./server-types.ts";
+import type { ListenConfig, Topology } from "./server-types.ts";
 import type { Config, ConfigOf, ConfigResult, DeviceType, DialConfig, LinkConfig, Remote, Role } from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
 
@@ -119,7 +120,8 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
   const { reader, selection, defaultCredentials, isHost } = sources;
   reader.oneOf("mode", ["p2p", "server"]);
   const data = resolveData(reader);
-  const isPulling = role === "client" && pulls(reader);
+  const lineOfOne = role === "client" ? lineOfEnd(reader) : undefined;
+  const isPulling = role === "client" && lineOfOne === undefined;
   // By its defaults a client that does not pull is one end of a point-to-point tunnel.
   const end = role === "client" && !isPulling ? "p2p" : role;
   const common = {
@@ -135,6 +137,7 @@ function resolve(file: string, role: Role, sources: Sources): Config | undefined
     },
     exitNotify: resolveExitNotify(reader),
   };
+  if (lineOfOne) needsAddress(reader, lineOfOne, "without pull", "; write client, if the server pushes them");
   if (role === "static") {
     const line = reader.last("secret");
     if (line)
@@ -237,24 +240,28 @@ function resolveOwn(
 const isSameLink = (a: LinkConfig, b: LinkConfig): boolean =>
   a.localPort === b.localPort && a.streamPort === b.streamPort && a.float === b.float;
 
-/** A client is told its settings by the server, unless it is one end of a point-to-point tunnel that says tls-client alone. */
-function pulls(reader: Reader): boolean {
-  const alone = reader.has("client") || reader.has("pull") ? undefined : reader.last("tls-client");
-  if (alone === undefined) return true;
-  needsAddress(reader, alone, "without pull", "; write client, if the server pushes them");
-  return false;
+/** The line that makes one end of a point-to-point tunnel of a client, which else is told its settings by the server. */
+function lineOfEnd(reader: Reader): Line | undefined {
+  return reader.has("client") || reader.has("pull") ? undefined : reader.last("tls-client");
 }
 
 /**
- * One end of a point-to-point tunnel is told its addresses by nobody. openvpn goes on without: its interface has none, unless a person
- * gives it some. Silent where ifconfig may be there and was refused, since that is the problem then.
+ * One end of a point-to-point tunnel is told its addresses by nobody: what the profile says has to be usable. openvpn goes on without: its
+ * interface has none then, unless a person gives it some. Silent where ifconfig may be there and was refused, since that is the problem.
  */
 function needsAddress(reader: Reader, line: Line, when: string, remedy: string): void {
   const { report } = reader;
   const names = ["ifconfig", "ifconfig-ipv6"];
-  if (names.some((name) => reader.has(name) || report.problems.has(name))) return;
-  if (deviceTypeOf(reader) === "tap" || report.isCutShort) return;
-  reader.problem(line, `${when} the tunnel's addresses come from the profile, and there is no ifconfig${remedy}`);
+  if (deviceTypeOf(reader) === "tap" || report.isCutShort || names.some((name) => report.problems.has(name))) return;
+  const [four, six] = names.map((name) => reader.last(name));
+  const topology = reader.last("topology")?.words[1] as Topology | undefined;
+  const own = four && addressOf(four.words, topology);
+  const own6 = six && addressIpv6Of(six.words);
+  if (four && typeof own === "string") reader.problem(four, own);
+  // Without IPv6 the tunnel is as good as it was.
+  if (six && four === undefined && typeof own6 === "string") reader.problem(six, own6);
+  if (four === undefined && six === undefined)
+    reader.problem(line, `${when} the tunnel's addresses come from the profile, and there is no ifconfig${remedy}`);
 }
 
 function deviceTypeOf(reader: Reader): DeviceType {

@@ -24,7 +24,12 @@ const isMetric = (word: string | undefined): boolean =>
 /** One for each directive that becomes an entry of localOptions. */
 const CHECKS: Readonly<Record<string, Check>> = {
   ifconfig([, ...addresses], refuse) {
-    for (const word of addresses) if (parseIpv4(word) === undefined) refuse(`${shown(word)} is no IPv4 address`);
+    const [local, second] = addresses.map((word) => {
+      const address = parseIpv4(word);
+      if (address === undefined) refuse(`${shown(word)} is no IPv4 address`);
+      return address;
+    });
+    if (local && second?.equals(local)) refuse(`${local} cannot be both ends' address, nor the netmask of its own`);
     return undefined;
   },
   "ifconfig-ipv6"([, local = "", remote = ""], refuse) {

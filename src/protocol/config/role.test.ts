@@ -173,10 +173,28 @@ test.each([
   // What is the matter is another thing then.
   ["ifconfig 10.9.0.1\n", [/^7 ifconfig: /]],
   ["<ca>\n", [/^7 ca: /]],
+  ["ifconfig 10.9.0.1 10.9.0.1\n", [/^7 ifconfig: 10\.9\.0\.1 cannot be both ends' address/]],
 ])("an address of a static key's tunnel is not missed with %j", (text, wanted) => {
   const profile = PROFILES.static.replace("ifconfig 10.9.0.1 10.9.0.2\n", text);
   expect(problems(parse(profile))).toEqual(wanted.map((each) => expect.stringMatching(each)));
 });
+
+test.each([
+  ["ifconfig 224.0.0.1 10.9.0.2", "ifconfig", "224.0.0.1 cannot be a host's address"],
+  ["ifconfig 10.9.0.1 0.0.0.0", "ifconfig", "0.0.0.0 cannot be the peer's address, which topology net30 needs"],
+  ["topology subnet\nifconfig 10.9.0.1 10.9.0.2", "ifconfig", "10.9.0.2 is not a netmask, which topology subnet needs"],
+  ["ifconfig-ipv6 ff02::1/64 fd00:9::2", "ifconfig-ipv6", "ff02::1 cannot be a host's address"],
+])(
+  "an end that is told its addresses by nobody cannot have those of %j, which a server may replace",
+  (lines, directive, problem) => {
+    const tlsClient = `tls-client\n${OWN}remote vpn.example\nifconfig 10.9.0.1 10.9.0.2\n`;
+    for (const profile of [PROFILES.static, PROFILES.p2p, tlsClient]) {
+      const text = profile.replace("ifconfig 10.9.0.1 10.9.0.2", lines);
+      expect(problems(parse(text))).toEqual([expect.stringMatching(new RegExp(`^\\d+ ${directive}: ${problem}`))]);
+    }
+    expect(problems(parse(`${PROFILES.client}${lines}\n`))).toEqual([]);
+  },
+);
 
 test.each([
   [PROFILES.static, 1194, undefined],
