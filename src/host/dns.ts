@@ -137,7 +137,11 @@ export class HostDns {
     const lines = server.addresses.map(({ address }) => `nameserver ${address}`);
     if (domains.length > 0) lines.push(`search ${domains.join(" ")}`);
     this.#begin({ kind: "command", undo: ["resolvconf", "-d", name], device: undefined });
-    return this.#run(["resolvconf", ...flags, "-a", name], `${lines.join("\n")}\n`);
+    if (!(await this.#run(["resolvconf", ...flags, "-a", name], `${lines.join("\n")}\n`))) return false;
+    const own = server.addresses.map(({ address }) => address);
+    const remark = remarkOnResolvconf(nameserversOf(RESOLV_CONF), own, server.domains);
+    if (remark !== undefined) this.#options.log.write("warn", "dns.remark", remark);
+    return true;
   }
 
   #byFile({ server, search }: Wanted): boolean {
@@ -234,9 +238,38 @@ export function nameservers(text: string): IpAddress[] {
   return addresses.filter((address) => address !== undefined).filter(({ isHost }) => isHost);
 }
 
+/**
+ * What resolvconf has not made of the tunnel's resolvers, in words.
+ * @param found those that programs of this host ask by now @param domains names that the tunnel's are for; none: all
+ */
+export function remarkOnResolvconf(
+  found: readonly IpAddress[],
+  own: readonly IpAddress[],
+  domains: readonly string[],
+): string | undefined {
+  // One of this host itself is told by resolvconf whom to ask.
+  if (found.some(({ isLoopback }) => isLoopback)) return undefined;
+  const others = found.filter((address) => !own.some((each) => each.equals(address)));
+  const asked = found.join(" and ") || "nobody";
+  if (domains.length > 0)
+    return (
+      `${RESOLV_CONF} names ${asked} for every name: names below ${domains.join(", ")} are asked for in the tunnel only where resolvconf has ` +
+      "a resolver of this host (dnsmasq, unbound) to tell; systemd-resolved is one"
+    );
+  if (others.length === found.length)
+    return `${RESOLV_CONF} names ${asked}, and not the tunnel's resolvers: it is not resolvconf's to write`;
+  if (others.length === 0) return undefined;
+  return (
+    `${RESOLV_CONF} names ${others.join(" and ")} as well, to be asked when the tunnel's resolvers are silent, which resolvconf cannot keep from it; ` +
+    "openresolv and systemd-resolved can"
+  );
+}
+
 /** Those of this host, as it is now. */
-export function hostResolvers(): IpAddress[] {
-  const path = existsSync(RESOLVED_UPLINK) ? RESOLVED_UPLINK : RESOLV_CONF;
+export const hostResolvers = (): IpAddress[] =>
+  nameserversOf(existsSync(RESOLVED_UPLINK) ? RESOLVED_UPLINK : RESOLV_CONF);
+
+function nameserversOf(path: string): IpAddress[] {
   try {
     return nameservers(readFileSync(path, "utf8"));
   } catch {
