@@ -16,8 +16,11 @@ import { StreamRows } from "../protocol/stream.ts";
 import type { ListenReceiver, OpenPort, PeerLink, StreamReceiver } from "../tunnel/listen.ts";
 import { KERNEL_TCP_OVERHEAD, KernelPacketStream } from "./packet-stream.ts";
 
-const QUEUE_BYTES = 128 << 10;
+/** What may wait for a client, where it does not wait for long. Memory is taken for what has ever waited. */
+const QUEUE_BYTES = 512 << 10;
 const RECEIVED_BYTES = 32 << 10;
+/** Our choice: who was sent nothing for so long does not wait for anything. */
+const LATELY_MS = 100;
 /** Tag of a listening socket, above those of connections. */
 const LISTENING = 1 << 16;
 
@@ -99,6 +102,16 @@ export class TcpPorts {
     return count;
   }
 
+  /** On each connection that packets went to lately what was sent waits for the kernel to take it; there is one. */
+  areFull(now: number): boolean {
+    let areFull = false;
+    for (const stream of this.#open.values()) {
+      if (stream.waits) areFull = true;
+      else if (now < stream.sentAt + LATELY_MS) return false;
+    }
+    return areFull;
+  }
+
   closeAll(): void {
     for (const stream of [...this.#open.values()]) stream.close();
   }
@@ -166,6 +179,8 @@ class AcceptedStream implements PeerLink {
   readonly endpoint: Endpoint;
   readonly listening: Listening;
   receiver: StreamReceiver | undefined;
+  /** When packets of the tunnel went there last. */
+  sentAt = Number.NEGATIVE_INFINITY;
   readonly #packets: KernelPacketStream;
   readonly #closed: () => void;
   #isClosed = false;
@@ -183,12 +198,17 @@ class AcceptedStream implements PeerLink {
     return this.#packets.admit(rows, overhead);
   }
 
-  send(_now: number, rows: Batch): void {
-    this.#packets.send(rows);
+  send(now: number, rows: Batch): void {
+    this.sentAt = now;
+    this.#packets.send(now, rows);
   }
 
   sendPacket(_now: number, packet: Uint8Array): void {
     this.#packets.sendPacket(packet);
+  }
+
+  get waits(): boolean {
+    return this.#packets.waits;
   }
 
   drops(): Record<string, number> {

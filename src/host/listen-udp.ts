@@ -71,6 +71,11 @@ export class UdpPorts {
     return count;
   }
 
+  /** None is listened on. */
+  get areNone(): boolean {
+    return this.#open.size === 0;
+  }
+
   /** Nothing is known to wait. */
   get drained(): boolean {
     return this.#drained;

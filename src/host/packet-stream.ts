@@ -1,7 +1,8 @@
 /**
  * OpenVPN's packets over an open TCP connection of the kernel, each behind its length (protocol/stream.ts), in both directions by
  * batches. What is sent goes to the kernel from where it lies, and what that does not take waits. As much as waits is bounded: what
- * finds no room is dropped before it is sealed, as a router on the way would, and TCP in the tunnel slows down.
+ * finds no room is dropped before it is sealed, as a router on the way would, and TCP in the tunnel slows down. The bound is a wide one for
+ * as long as a connection takes what it is given within a moment: super-frames come in heaps, and most of one would be lost.
  */
 import { Batch } from "../lib/batch.ts";
 import { ENDED, FAILED, receiveBytes, type StreamSender } from "../platform/net/stream-socket.ts";
@@ -14,8 +15,12 @@ import { framePacket, frameRows, STREAM_HEADER_LEN, type StreamRows } from "../p
 /** IP, TCP and the length in front of every packet, as openvpn counts them (mtu.c, datagram_overhead; mss.c). */
 export const KERNEL_TCP_OVERHEAD = { ipv4: 42, ipv6: 62 };
 const ROWS = 1024;
+const NEVER = Number.POSITIVE_INFINITY;
 /** Our choice: of what may wait, so much is for control packets and pings alone; a handshake has no more under way. */
 const CONTROL_ROOM = 32 << 10;
+/** Our choice: what has waited for longer is on a slow way, on which no more than so much waits, for the sake of what comes behind it. */
+const SLOW_AFTER_MS = 100;
+const SLOW_ROOM = 96 << 10;
 /** Bytes that are read at once. */
 const READ_BYTES = 128 << 10;
 
@@ -23,7 +28,7 @@ export interface KernelPacketStreamOptions {
   readonly fd: number;
   readonly memory: NativeMemory;
   /** Both of this connection while it is open. */
-  readonly sender: StreamSender;
+  readonly sender: Pick<StreamSender, "room" | "queued" | "error" | "send" | "sendBytes" | "flush">;
   readonly received: StreamRows;
   /** Told whether it is to be looked at when there is room to send. */
   readonly watch: (wantsRoom: boolean) => void;
@@ -33,6 +38,9 @@ export class KernelPacketStream {
   readonly #options: KernelPacketStreamOptions;
   readonly #rows = new Batch(ROWS);
   #isClosed = false;
+  /** Since when there has been something that waits, and when it was looked at last. */
+  #waitsSince = NEVER;
+  #now = 0;
   /** Packets of the tunnel that found the queue full, and control packets that did. */
   #queueFull = 0;
   #controlQueueFull = 0;
@@ -43,7 +51,9 @@ export class KernelPacketStream {
 
   /** How many rows it takes now, from the first on, when each is `overhead` bytes longer; the others are counted. */
   admit({ count, len }: Batch, overhead: number): number {
-    let room = this.#options.sender.room - CONTROL_ROOM;
+    const { sender } = this.#options;
+    const isSlow = this.#now > this.#waitsSince + SLOW_AFTER_MS;
+    let room = isSlow ? SLOW_ROOM - sender.queued : sender.room - CONTROL_ROOM;
     for (let i = 0; i < count; i++) {
       room -= len[i]! + overhead + STREAM_HEADER_LEN;
       if (room >= 0) continue;
@@ -53,9 +63,15 @@ export class KernelPacketStream {
     return count;
   }
 
+  /** What was sent waits for the kernel to take it. */
+  get waits(): boolean {
+    return this.#options.sender.queued > 0;
+  }
+
   /** Sends the rows, sealed in place. */
-  send(rows: Batch): void {
+  send(now: number, rows: Batch): void {
     if (this.#isClosed) return;
+    this.#now = now;
     const { sender, fd, memory } = this.#options;
     frameRows(memory.view, rows);
     sender.send(fd, rows);
@@ -79,6 +95,7 @@ export class KernelPacketStream {
    */
   read(now: number, handle: (now: number, rows: Batch) => void): number | LinkEnd {
     const { sender, fd, memory, received } = this.#options;
+    this.#now = now;
     sender.flush(fd);
     this.#watch();
     received.reserve();
@@ -109,7 +126,10 @@ export class KernelPacketStream {
   }
 
   #watch(): void {
-    this.#options.watch(this.#options.sender.queued > 0);
+    const { waits } = this;
+    if (!waits) this.#waitsSince = NEVER;
+    else if (this.#waitsSince === NEVER) this.#waitsSince = this.#now;
+    this.#options.watch(waits);
   }
 }
 

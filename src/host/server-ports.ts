@@ -95,6 +95,16 @@ export class KernelPorts implements ListenPorts {
     return this.#drained;
   }
 
+  /** Nobody is here but by connections. */
+  get areStreams(): boolean {
+    return this.#udp.areNone;
+  }
+
+  /** Of those that packets went to lately nobody can be sent more now: all are here by connections, on which what was sent waits. */
+  areFull(now: number): boolean {
+    return this.#udp.areNone && this.#tcp.areFull(now);
+  }
+
   /** In how many runs, or pieces of streams, packets have come. */
   get runs(): number {
     return this.#udp.runs + this.#tcp.reads;

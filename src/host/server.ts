@@ -27,6 +27,7 @@ import type { ServerSide } from "../tunnel/server-side.ts";
 import { Succession } from "../tunnel/succession.ts";
 import { takeServed } from "../tunnel/take-served.ts";
 import { Changes } from "./changes.ts";
+import { Hold } from "./hold.ts";
 import { KERNEL_TAP_BYTES, ServedTap } from "./kernel-tap.ts";
 import { type PoolFilePlace, PoolKeeper } from "./pool-keeper.ts";
 import type { HostParts } from "./process.ts";
@@ -43,6 +44,8 @@ export const HOST_SERVER_BYTES =
 
 /** Clients are told that the server leaves; longer than that nobody waits for them. */
 const LEAVE_WITHIN_MS = 4000;
+/** Of the kernel at once, where all go by streams: a super-frame, behind which it is seen whether there is room for the next one. */
+const STREAM_PACKETS = 32;
 /** Addresses and routes change one after the other: looked at when so long nothing has changed. */
 const SETTLE_MS = 300;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -69,6 +72,7 @@ export class HostServer implements HostEnd {
   readonly #log: Log;
   readonly #network: TunNetwork;
   readonly #ports: KernelPorts;
+  readonly #hold: Hold;
   readonly #passwords = new Passwords();
   readonly #aead: LibcryptoAead;
   readonly #cbc: LibcryptoCbc;
@@ -131,7 +135,11 @@ export class HostServer implements HostEnd {
     this.#aead = new LibcryptoAead(memory, memory.pointer);
     this.#cbc = new LibcryptoCbc(memory, memory.pointer);
     this.#decompressors = findDecompressors(memory, memory.pointer);
-    poller.add(device.fd);
+    let bit = poller.add(device.fd);
+    this.#hold = new Hold((isWatched) => {
+      if (isWatched) bit = poller.add(device.fd);
+      else poller.remove(bit);
+    });
     poller.add(this.#monitor.fd);
   }
 
@@ -146,15 +154,18 @@ export class HostServer implements HostEnd {
   }
 
   fromKernel(now: number, budget: number): number {
-    return this.side.receive(now, budget);
+    if (this.#hold.look(now, this.#ports.areFull(now))) return 0;
+    return this.side.receive(now, this.#ports.areStreams ? Math.min(budget, STREAM_PACKETS) : budget);
   }
 
   fromNetwork(now: number, budget: number): number {
-    return this.#ports.receive(now, budget);
+    const count = this.#ports.receive(now, budget);
+    this.#hold.look(now, this.#ports.areFull(now));
+    return count;
   }
 
   get kernelDrained(): boolean {
-    return this.#options.device.drained;
+    return this.#hold.isHeld || this.#options.device.drained;
   }
 
   get networkDrained(): boolean {
@@ -176,7 +187,13 @@ export class HostServer implements HostEnd {
 
   pollAt(): number {
     const listener = this.#listeners.current;
-    const own = Math.min(this.#lookAt, this.#listeners.pollAt(), this.#passwords.pollAt(), this.#keeper.pollAt());
+    const own = Math.min(
+      this.#lookAt,
+      this.#hold.overAt,
+      this.#listeners.pollAt(),
+      this.#passwords.pollAt(),
+      this.#keeper.pollAt(),
+    );
     return Math.min(listener?.pollAt() ?? NEVER, own);
   }
 

@@ -86,8 +86,8 @@ export class KernelTcpLink implements Link {
     return this.#packets?.admit(rows, overhead) ?? 0;
   }
 
-  send(_now: number, _path: number, rows: Batch): void {
-    this.#packets?.send(rows);
+  send(now: number, _path: number, rows: Batch): void {
+    this.#packets?.send(now, rows);
   }
 
   sendPacket(_now: number, _path: number, packet: Uint8Array): void {

@@ -77,6 +77,20 @@ export const HOST = [
       "that a route by a network which is not there is not tried without end",
     ],
   ),
+  ...mutationsOf("host/hold.ts", [
+    "isFull && now < this.#since + LONGEST_MS;",
+    "isFull;",
+    "that a server leaves packets in its kernel for a moment alone",
+  ]),
+  ...mutationsOf(
+    "host/packet-stream.ts",
+    ["sender.room - CONTROL_ROOM;", "sender.room;", "that a connection has room for control packets"],
+    [
+      "this.#now > this.#waitsSince + SLOW_AFTER_MS",
+      "this.#now < 0",
+      "that little waits for a connection which is slow",
+    ],
+  ),
   ...mutationsOf("host/insistence.ts", [
     "Math.min(2 * this.#pause, LONGEST_MS)",
     "FIRST_MS",
