@@ -194,7 +194,7 @@ export class Listener {
   leave(now: number): void {
     if (this.#state !== "listening") return this.stop(now, "shutdown");
     this.#state = "leaving";
-    this.#server.isClosed = true;
+    this.#server.shut();
     this.#leaveBy = now + LEAVING_S * 1000;
     const word = this.#config.exitNotify === 2 ? "RESTART,[N]" : "RESTART";
     for (const peer of [...this.#server.peers()]) this.#server.dismiss(now, peer, { kind: "closed" }, LEAVING_S, word);

@@ -12,7 +12,7 @@ import type { ControlWrap } from "../../src/protocol/config/types.ts";
 import { noblePrimitives } from "../../src/protocol/control/noble-primitives.ts";
 import { type ControlPacket, controlEmit } from "../../src/protocol/control/packet.ts";
 import { controlCrypto } from "../../src/protocol/control/protection.ts";
-import { MAX_NEWCOMERS } from "../../src/protocol/server/server.ts";
+import { MAX_NEWCOMERS } from "../../src/protocol/server/roster.ts";
 import { NO_WRAP, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2 } from "../support/client-config.ts";
 import { wholeConfig } from "../support/served/config.ts";
 import { World } from "../support/served/world.ts";

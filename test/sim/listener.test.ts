@@ -3,9 +3,9 @@ import { describe, expect, test } from "bun:test";
 import { formatEndpoint } from "../../src/lib/endpoint.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
-import type { TlsContextFactory } from "../../src/protocol/ports.ts";
+import type { TlsContext, TlsContextFactory } from "../../src/protocol/ports.ts";
 import { CERTIFICATE, NO_WRAP, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2 } from "../support/client-config.ts";
-import { fakeTls } from "../support/fake-tls.ts";
+import { fakeTls, fakeTlsContext } from "../support/fake-tls.ts";
 import { wholeConfig } from "../support/served/config.ts";
 import { type SimClient, World } from "../support/served/world.ts";
 import { LOSSY, packet } from "../support/sim.ts";
@@ -461,6 +461,25 @@ test("what one peer's packet throws ends that peer, and nobody else hears of it"
   expect(eve.isUp).toBe(false);
   expect(world.said("internal.error").map((line) => line.message)).toEqual([expect.stringContaining("a fault")]);
   for (const client of [ann, bob]) world.expectFlow(client);
+});
+
+test("nobody stays whose session cannot be begun, and the next one begins", () => {
+  const tls = fakeTlsContext(true, seededRandom(5), CERTIFICATE);
+  let isOut = true;
+  const engine: TlsContext["engine"] = (...accept) => {
+    if (isOut) throw new Error("out of memory");
+    return tls.engine(...accept);
+  };
+  const world = new World(1, { tls: { context: () => ({ ...tls, engine }) } });
+  const ann = world.client("ann");
+  world.run(500);
+  expect([world.said("internal.error").length > 0, ann.isUp]).toEqual([true, false]);
+  expect(world.said("peer.refused").map(({ fields }) => fields["reason"])).toContain(
+    "an error in the server, which is logged on its own",
+  );
+  isOut = false;
+  expect(world.run(60_000, () => ann.isUp)).toBe(true);
+  world.expectFlow(ann);
 });
 
 test("what the side, the entrance or a password's answer throws ends one client, and the others stay", () => {

@@ -83,7 +83,7 @@ const DEFAULTS: ServerLimits = {
   connectFreqInitial: { count: 100, seconds: 10 },
   maxRoutesPerClient: 256,
 };
-/** What a server tells apart (65,536), less those that are in the midst of a handshake (server.ts, MOST_PEERS and MAX_NEWCOMERS). */
+/** What a server tells apart (65,536), less those that are in the midst of a handshake (roster.ts, MOST_PEERS and MAX_NEWCOMERS). */
 const MAX_CLIENTS = 65_280;
 const COUNT = { min: 1, max: 0x7fff_ffff };
 

@@ -1,6 +1,7 @@
 /** The way to a client, and the ways to strangers: what a server needs of the network below it. Rows are batches of the slab. */
 import type { Batch } from "../../lib/batch.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
+import { IpAddress } from "../../lib/ip.ts";
 import type { LinkFacts } from "../session/start.ts";
 
 /** Where the rows of a batch came from: of row i the four words of an IpAddress at 4 * i, and the port. */
@@ -8,6 +9,12 @@ export interface Sources {
   readonly words: Int32Array;
   readonly port: Uint16Array;
 }
+
+/** Where row `i` came from. */
+export const sourceOf = ({ words, port }: Sources, i: number): Endpoint => ({
+  address: new IpAddress(words[4 * i]!, words[4 * i + 1]!, words[4 * i + 2]!, words[4 * i + 3]!),
+  port: port[i]!,
+});
 
 /** The way to one client. */
 export interface PeerLink extends LinkFacts {

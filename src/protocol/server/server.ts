@@ -15,57 +15,34 @@
  */
 import { Batch } from "../../lib/batch.ts";
 import { Counters } from "../../lib/counters.ts";
-import { DeadlineHeap } from "../../lib/deadline-heap.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
-import { IpAddress, wordsOf } from "../../lib/ip.ts";
+import { wordsOf } from "../../lib/ip.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
 import type { ServerPart } from "../config/server-types.ts";
 import type { ServerConfig } from "../config/types.ts";
 import { DATA_V1, DATA_V2, opcodeOf } from "../control/opcode.ts";
-import { CONTROL_HEADER_LEN } from "../control/packet.ts";
 import { DirectKeys } from "../data/direct-keys.ts";
-import { DROP_PACKET_EMPTY, SESSION_DROP_NAMES, SessionDrops } from "../drop.ts";
+import { DROP_PACKET_EMPTY, SessionDrops } from "../drop.ts";
 import type { TlsContext } from "../ports.ts";
 import { composeChange, composePush } from "../push/compose.ts";
 import { nameOf } from "../push/update.ts";
 import type { LinkEnd } from "../session/events.ts";
 import type { ServerSession, ServerSessionEvent } from "../session/server.ts";
-import { type Admitted, beginSession } from "./begin-session.ts";
+import { Arrivals, FIRST_PACKET_MS } from "./arrivals.ts";
 import { Demux, FLOAT, STRANGER, UNKNOWN_PEER } from "./demux.ts";
 import type { EntryDesk } from "./entry.ts";
 import type { Guest } from "./guest.ts";
-import { Newcomers } from "./newcomers.ts";
-import { Peer, type PeerEnd, STREAM } from "./peer.ts";
-import { PeerIds } from "./peer-ids.ts";
-import type { DatagramSource, PeerLink, Sources } from "./peer-link.ts";
+import { type Peer, type PeerEnd, STREAM } from "./peer.ts";
+import { type DatagramSource, type PeerLink, type Sources, sourceOf } from "./peer-link.ts";
 import { Reception } from "./reception.ts";
 import { Renegotiations } from "./renegotiations.ts";
+import { Roster } from "./roster.ts";
 import { RowGroups } from "./row-groups.ts";
-import {
-  ANSWERED,
-  BEGUN,
-  CLOSED,
-  COUNTERS,
-  FIRST_LIMITED,
-  FLOATS,
-  FLOATS_REFUSED,
-  FULL,
-  PEER_UNKNOWN,
-  SESSIONS_LIMITED,
-  type ServerCounter,
-} from "./server-counters.ts";
+import { COUNTERS, FLOATS, FLOATS_REFUSED, PEER_UNKNOWN, type ServerCounter } from "./server-counters.ts";
 import type { ServerParts, ServerWatcher } from "./server-parts.ts";
-import { LIMITED, Strangers } from "./strangers.ts";
 
-const NEVER = Number.POSITIVE_INFINITY;
 /** Rows that are opened or sealed at once. */
 const ROWS = 1024;
-/** Our choice: so many may be in the midst of a handshake, or connected without having said anything. */
-export const MAX_NEWCOMERS = 256;
-/** What the side behind the server can tell apart (server-side.ts in src/tunnel). */
-const MOST_PEERS = 65_536;
-/** Our choice: over a connection the first packet comes within so long. A client sends it at once. */
-const FIRST_PACKET_MS = 10_000;
 
 export class Server {
   /** Of packets that no session took, or one that is over. */
@@ -73,47 +50,34 @@ export class Server {
   readonly counters = new Counters<ServerCounter>(COUNTERS);
   readonly #parts: ServerParts;
   readonly #watcher: ServerWatcher;
-  readonly #capacity: number;
-  readonly #peers: (Peer | undefined)[];
-  readonly #ids: PeerIds;
+  readonly #roster: Roster;
   readonly #demux: Demux;
-  /** Nobody new is let in, or answered. */
-  isClosed = false;
-  readonly #strangers: Strangers;
-  readonly #newcomers: Newcomers;
+  readonly #arrivals: Arrivals;
   readonly #reception: Reception;
-  /** By peer + 1. */
-  readonly #deadlines: DeadlineHeap;
-  /** Peers that something was done with; each once. */
-  readonly #dirty: number[] = [];
-  readonly #isDirty: Uint8Array;
   readonly #sources: DatagramSource[] = [];
   readonly #groups: RowGroups;
   readonly #direct: DirectKeys;
   readonly #opened = new Batch(ROWS);
   readonly #sealed = new Batch(ROWS);
   readonly #renegotiations = new Renegotiations();
-  #tls: TlsContext;
-  #config: ServerConfig & ServerPart;
 
   constructor(parts: ServerParts) {
     const { config, ports, watcher, desk, passwords } = parts;
     const { limits } = config;
-    const capacity = Math.min(MOST_PEERS, limits.maxClients + MAX_NEWCOMERS);
+    const roster = new Roster(limits.maxClients, seed(ports.random));
+    const { capacity } = roster;
     this.#parts = parts;
     this.#watcher = watcher;
-    this.#tls = parts.tls;
-    this.#config = config;
-    this.#strangers = new Strangers(config, ports.control, parts.cookieKey);
-    this.#capacity = capacity;
-    this.#peers = new Array(capacity).fill(undefined);
-    this.#ids = new PeerIds(capacity);
+    this.#roster = roster;
     this.#demux = new Demux(ports.slab, capacity, seed(ports.random));
     this.#groups = new RowGroups(capacity, ROWS);
     this.#direct = new DirectKeys(ports.slab, capacity);
-    this.#newcomers = new Newcomers(seed(ports.random));
-    this.#deadlines = new DeadlineHeap(capacity);
-    this.#isDirty = new Uint8Array(capacity);
+    this.#arrivals = new Arrivals(parts, {
+      ...{ roster, demux: this.#demux, renegotiations: this.#renegotiations },
+      ...{ counters: this.counters, drops: this.drops },
+      end: (now, peer, end) => this.end(now, peer, end),
+      fault: (now, peer, error) => this.#fault(now, peer, error),
+    });
     this.#reception = new Reception(
       {
         unixSeconds: parts.unixSeconds,
@@ -132,8 +96,8 @@ export class Server {
   }
 
   /** All that there are, also those that have not logged in yet. */
-  *peers(): IterableIterator<Peer> {
-    for (const peer of this.#peers) if (peer !== undefined) yield peer;
+  peers(): Iterable<Peer> {
+    return this.#roster;
   }
 
   /** Those under a name. */
@@ -149,8 +113,8 @@ export class Server {
       const id = this.#demux.match(rows, i, from, socket);
       let end = i + 1;
       if (id >= 0 && isData(bytes[rows.at[i]!]!)) end = this.#handleData(now, rows, i, id, from, socket);
-      else if (id >= 0) this.#handleRun(now, this.#peers[id], rows, i, end);
-      else if (id <= FLOAT) this.#float(now, this.#peers[FLOAT - id], rows, i, from, socket);
+      else if (id >= 0) this.#handleRun(now, this.#roster.at(id), rows, i, end);
+      else if (id <= FLOAT) this.#float(now, this.#roster.at(FLOAT - id), rows, i, from, socket);
       else if (id === STRANGER) this.#handleStranger(now, source, socket, rows, i, from);
       else if (id === UNKNOWN_PEER) this.counters.bump(PEER_UNKNOWN);
       else this.drops.drop(DROP_PACKET_EMPTY);
@@ -163,32 +127,29 @@ export class Server {
   narrowed(now: number, source: DatagramSource, { address, port }: Endpoint, mtu: number): void {
     const socket = this.#sources.indexOf(source);
     const from: Sources = { words: Int32Array.from(wordsOf(address)), port: Uint16Array.of(port) };
-    const peer = socket < 0 ? undefined : this.#peers[this.#demux.find(from, 0, socket)];
+    const peer = socket < 0 ? undefined : this.#roster.at(this.#demux.find(from, 0, socket));
     if (peer?.narrow(now, mtu) !== true) return;
     // When it is due to be forgotten is among its deadlines.
-    this.#touch(peer);
+    this.#roster.touch(peer);
     this.#guard(now, () => this.#watcher.pathChanged(now, peer));
   }
 
   /** Somebody has connected. @returns undefined: there is no room */
   openStream(now: number, link: PeerLink): Peer | undefined {
-    const peer = this.#mayBegin(now) ? this.#enter(now, STREAM, link) : undefined;
-    if (peer === undefined) return undefined;
-    this.#deadlines.set(peer.id + 1, now + FIRST_PACKET_MS);
-    return peer;
+    return this.#arrivals.ofConnection(now, link);
   }
 
   /** Packets of a connection, in their order. */
   handleStream(now: number, peer: Peer, rows: Batch): void {
-    if (this.#peers[peer.id] !== peer || rows.count === 0) return;
-    if (peer.session === undefined) this.#beginStream(now, peer, rows);
+    if (!this.#roster.has(peer) || rows.count === 0) return;
+    if (peer.session === undefined) this.#arrivals.ofStream(now, peer, rows);
     if (peer.session !== undefined) this.#handleRun(now, peer, rows, 0, rows.count);
     this.#flush(now);
   }
 
   /** There is no connection any more. */
   streamEnded(now: number, peer: Peer, end: LinkEnd): void {
-    if (this.#peers[peer.id] === peer) this.end(now, peer, end);
+    if (this.#roster.has(peer)) this.end(now, peer, end);
   }
 
   /** Seals packets of the tunnel, as many as the link takes, in place and sends them. */
@@ -208,21 +169,13 @@ export class Server {
 
   /** When {@link poll} wants to be called; in the past when at once, Infinity when never. */
   pollAt(): number {
-    return this.#dirty.length > 0
-      ? Number.NEGATIVE_INFINITY
-      : Math.min(this.#deadlines.firstAt, this.#renegotiations.at);
+    return Math.min(this.#roster.pollAt(), this.#renegotiations.at);
   }
 
   /** Does what is due. */
   poll(now: number): void {
     this.#flush(now);
-    // Each peer once: one whose time is up again at once is looked at in the next turn.
-    for (let left = this.#capacity; left > 0 && this.#deadlines.firstAt <= now; left--) {
-      const id = this.#deadlines.first - 1;
-      const peer = this.#peers[id];
-      this.#deadlines.set(id + 1, NEVER);
-      if (peer !== undefined) this.#touch(peer);
-    }
+    this.#roster.touchDue(now);
     const renegotiates = this.#renegotiations.next(now);
     if (renegotiates !== undefined) this.command(now, renegotiates, (session) => session.renegotiate(now));
     this.#flush(now);
@@ -230,7 +183,7 @@ export class Server {
 
   /** Ends a session without a word. */
   end(now: number, peer: Peer, end: PeerEnd): void {
-    if (this.#peers[peer.id] !== peer) return;
+    if (!this.#roster.has(peer)) return;
     const { guest, isUp, link, session } = peer;
     this.#leave(peer);
     this.#guard(now, () => {
@@ -275,13 +228,18 @@ export class Server {
    * of them waits long for the others; one that is in the midst of a handshake does it behind that.
    */
   renegotiateAll(now: number): void {
-    this.#renegotiations.all(now, this.peers());
+    this.#renegotiations.all(now, this.#roster);
+  }
+
+  /** From now on nobody new is let in, or answered. */
+  shut(): void {
+    this.#arrivals.isClosed = true;
   }
 
   /** Has something done by a session, and then what comes of it. */
   command(now: number, peer: Peer, act: (session: ServerSession) => void): void {
     const { session } = peer;
-    if (session !== undefined && this.#peers[peer.id] === peer) this.#attend(now, peer, () => act(session));
+    if (session !== undefined && this.#roster.has(peer)) this.#attend(now, peer, () => act(session));
   }
 
   /**
@@ -290,9 +248,7 @@ export class Server {
    */
   reload(config: ServerConfig & ServerPart, tls: TlsContext, desk: EntryDesk): void {
     const { limits } = config;
-    this.#tls = tls;
-    this.#config = config;
-    this.#strangers.reload(config);
+    this.#arrivals.reload(config, tls);
     const { passwords } = this.#parts;
     this.#reception.replaceOptions({ desk, passwords, limits });
   }
@@ -301,7 +257,7 @@ export class Server {
   snapshot(): Record<string, number> {
     const drops = new SessionDrops();
     drops.add(this.drops);
-    for (const { session } of this.peers()) if (session !== undefined) drops.add(session.drops);
+    for (const { session } of this.#roster) if (session !== undefined) drops.add(session.drops);
     const fields: Record<string, number> = { ...this.counters.snapshot() };
     for (const [name, n] of Object.entries(drops.snapshot())) fields[`drop.${name}`] = n;
     return fields;
@@ -331,7 +287,7 @@ export class Server {
       const peer = groups.peer[group]!;
       const after = groups.end[group]!;
       start = this.#openDirect(now, peer, groups.rows, start, after);
-      if (start < after) this.#handleRun(now, this.#peers[peer], groups.rows, start, after);
+      if (start < after) this.#handleRun(now, this.#roster.at(peer), groups.rows, start, after);
       start = after;
     }
     return end;
@@ -348,11 +304,10 @@ export class Server {
       next = direct.open(now, id, rows, from, end, opened);
     } catch (error) {
       opened.count = first;
-      const peer = this.#peers[id];
-      if (peer !== undefined) this.#fault(now, peer, error);
+      this.#fault(now, this.#roster.at(id), error);
     }
     for (let row = first; row < opened.count; row++) opened.peer[row] = id;
-    if (direct.hasExit) this.#exit(now, this.#peers[id]);
+    if (direct.hasExit) this.#exit(now, this.#roster.at(id));
     return next;
   }
 
@@ -390,18 +345,18 @@ export class Server {
     const before = this.#opened.count;
     const { proofs } = session;
     this.#handleRun(now, peer, rows, i, i + 1);
-    if (session.proofs === proofs || this.#peers[peer.id] !== peer) return;
-    const other = this.#peers[this.#demux.find(from, i, socket)];
+    if (session.proofs === proofs || !this.#roster.has(peer)) return;
+    const other = this.#roster.at(this.#demux.find(from, i, socket));
     if (other !== undefined && other.guest !== undefined) {
       this.#opened.count = Math.min(before, this.#opened.count);
       return this.counters.bump(FLOATS_REFUSED);
     }
-    const rival = this.#peers[this.#demux.rivalOf(peer.id)];
+    const rival = this.#roster.at(this.#demux.rivalOf(peer.id));
     for (const newcomer of [other, rival]) if (newcomer !== undefined) this.end(now, newcomer, { kind: "replaced" });
     const { mtu } = peer;
     const { endpoint, overhead } = peer.link;
     this.#demux.move(peer.id, from, i, socket);
-    peer.link = this.#sources[socket]!.peer(endpointOf(from, i));
+    peer.link = this.#sources[socket]!.peer(sourceOf(from, i));
     peer.forgetPath(now);
     this.counters.bump(FLOATS);
     this.#watcher.floated(now, peer, { endpoint, overhead, mtu });
@@ -409,108 +364,22 @@ export class Server {
 
   /** A control packet of an address without a session, or of another session than is there. */
   #handleStranger(now: number, source: DatagramSource, socket: number, rows: Batch, i: number, from: Sources): void {
-    // Who is told that the server leaves would be back before it has left.
-    if (this.isClosed) return this.counters.bump(CLOSED);
-    const { bytes } = this.#parts.ports.slab;
-    const at = rows.at[i]!;
-    try {
-      const unixSeconds = this.#parts.unixSeconds();
-      const admission = this.#strangers.judge(now, unixSeconds, bytes, at, rows.len[i]!, from, i);
-      if (admission === LIMITED) return this.counters.bump(FIRST_LIMITED);
-      if (typeof admission === "number") return this.drops.drop(admission);
-      if (admission.kind === "answer") {
-        this.counters.bump(ANSWERED);
-        return source.answer(now, endpointOf(from, i), admission.packet);
-      }
-      const peer = this.#makeRoom(now, socket, from, i) && this.#enter(now, socket, source.peer(endpointOf(from, i)));
-      if (!peer) return;
-      this.#demux.arrive(peer.id, bytes.subarray(at + 1, at + CONTROL_HEADER_LEN), from, i, socket);
-      this.#strangers.begun(admission);
-      this.#startSession(now, peer, admission);
-      this.#handleRun(now, peer, rows, i, i + 1);
-    } catch (error) {
-      this.#watcher.fault(now, undefined, error);
-    }
-  }
-
-  /** Somebody begins where row `i` came from: of two there who have not logged in the later one is the client. */
-  #makeRoom(now: number, socket: number, from: Sources, i: number): boolean {
-    if (!this.#mayBegin(now)) return false;
-    const there = this.#peers[this.#demux.find(from, i, socket)];
-    const stale = there === undefined || there.guest === undefined ? there : this.#peers[this.#demux.rivalOf(there.id)];
-    if (stale !== undefined) this.end(now, stale, { kind: "replaced" });
-    return true;
-  }
-
-  #beginStream(now: number, peer: Peer, rows: Batch): void {
-    const { bytes } = this.#parts.ports.slab;
-    const at = rows.at[0]!;
-    try {
-      const packet = bytes.slice(at, at + rows.len[0]!);
-      const admission = this.#strangers.judgeStream(this.#parts.unixSeconds(), packet);
-      if (typeof admission === "number") {
-        this.drops.drop(admission);
-        return this.end(now, peer, { kind: "stream-stranger", drop: SESSION_DROP_NAMES[~admission]! });
-      }
-      this.#startSession(now, peer, admission);
-    } catch (error) {
-      this.#fault(now, peer, error);
-    }
-  }
-
-  #startSession(now: number, peer: Peer, admission: Admitted): void {
-    const { link } = peer;
-    const start = { admission, link, unixSeconds: this.#parts.unixSeconds() };
-    peer.session = beginSession(this.#config, this.#parts.ports, start, {
-      verify: () => this.#config.verify,
-      tls: () => {
-        peer.authority = this.#renegotiations.authority;
-        return this.#tls;
-      },
-    });
-    peer.session.start(now);
-    this.counters.bump(BEGUN);
-  }
-
-  #mayBegin(now: number): boolean {
-    if (this.#strangers.mayBegin(now)) return true;
-    this.counters.bump(SESSIONS_LIMITED);
-    return false;
-  }
-
-  /** A number for somebody new; where there are too many that have not logged in, one of them goes. */
-  #enter(now: number, socket: number, link: PeerLink): Peer | undefined {
-    if (this.#newcomers.count >= MAX_NEWCOMERS) {
-      const first = this.#peers[this.#newcomers.first()];
-      if (first !== undefined) this.end(now, first, { kind: "crowded-out" });
-    }
-    const id = this.#ids.take();
-    if (id < 0) {
-      this.counters.bump(FULL);
-      return undefined;
-    }
-    const peer = new Peer(id, socket, link, now);
-    this.#peers[id] = peer;
-    this.#newcomers.add(id, link.endpoint.address);
-    return peer;
+    const peer = this.#arrivals.ofDatagram(now, source, socket, rows, i, from);
+    if (peer !== undefined) this.#handleRun(now, peer, rows, i, i + 1);
   }
 
   /** Its login was accepted: whoever was at its address before is gone now. */
   #admitted(now: number, peer: Peer): void {
-    this.#newcomers.remove(peer.id);
-    const owner = this.#peers[this.#demux.ownerOf(peer.id)];
+    this.#roster.admit(peer);
+    const owner = this.#roster.at(this.#demux.ownerOf(peer.id));
     if (owner !== undefined) this.end(now, owner, { kind: "replaced" });
   }
 
   /** Takes a peer out of all tables. */
   #leave(peer: Peer): void {
-    const { id } = peer;
-    this.#peers[id] = undefined;
-    this.#direct.clear(id);
-    this.#newcomers.remove(id);
-    this.#deadlines.set(id + 1, NEVER);
-    this.#demux.leave(id);
-    this.#ids.put(id);
+    this.#direct.clear(peer.id);
+    this.#demux.leave(peer.id);
+    this.#roster.leave(peer);
   }
 
   /** Does something for a peer, and then what comes of it. */
@@ -526,22 +395,13 @@ export class Server {
   /** Something has come of a peer's packets: until that is looked at, all of them go through its session. */
   #disturb(peer: Peer): void {
     this.#direct.clear(peer.id);
-    this.#touch(peer);
-  }
-
-  #touch(peer: Peer): void {
-    if (this.#isDirty[peer.id] === 1) return;
-    this.#isDirty[peer.id] = 1;
-    this.#dirty.push(peer.id);
+    this.#roster.touch(peer);
   }
 
   /** Does what came of what was handled, and delivers what was opened. */
   #flush(now: number): void {
-    for (let id = this.#dirty.pop(); id !== undefined; id = this.#dirty.pop()) {
-      this.#isDirty[id] = 0;
-      const peer = this.#peers[id];
-      if (peer !== undefined) this.#service(now, peer);
-    }
+    const roster = this.#roster;
+    for (let peer = roster.take(); peer !== undefined; peer = roster.take()) this.#service(now, peer);
     const opened = this.#opened;
     if (opened.count === 0) return;
     try {
@@ -555,10 +415,10 @@ export class Server {
   /** Lets a session do what is due, and does what it wants done. */
   #service(now: number, peer: Peer): void {
     const { session } = peer;
-    if (this.#peers[peer.id] !== peer) return;
+    if (!this.#roster.has(peer)) return;
     if (session === undefined) {
       if (now - peer.since >= FIRST_PACKET_MS) this.end(now, peer, { kind: "stream-silent" });
-      else this.#deadlines.set(peer.id + 1, peer.since + FIRST_PACKET_MS);
+      else this.#roster.touchAt(peer, peer.since + FIRST_PACKET_MS);
       return;
     }
     try {
@@ -568,10 +428,10 @@ export class Server {
       this.#transmit(now, peer);
       for (let event = session.pollEvent(); event !== undefined; event = session.pollEvent()) {
         this.#handle(now, peer, event);
-        if (this.#peers[peer.id] !== peer) return;
+        if (!this.#roster.has(peer)) return;
         this.#transmit(now, peer);
       }
-      this.#deadlines.set(peer.id + 1, Math.min(session.pollAt(), peer.tokenAt, peer.pathMtu.forgetAt));
+      this.#roster.touchAt(peer, Math.min(session.pollAt(), peer.tokenAt, peer.pathMtu.forgetAt));
       const direct = peer.socket === STREAM ? undefined : session.direct;
       if (direct === undefined) this.#direct.clear(peer.id);
       else this.#direct.set(peer.id, direct);
@@ -609,9 +469,9 @@ export class Server {
   }
 
   /** What one peer's packet or timer threw ends that peer. */
-  #fault(now: number, peer: Peer, error: unknown): void {
+  #fault(now: number, peer: Peer | undefined, error: unknown): void {
     this.#watcher.fault(now, peer, error);
-    this.end(now, peer, { kind: "fault" });
+    if (peer !== undefined) this.end(now, peer, { kind: "fault" });
   }
 
   /** For what is done whatever fails before it. */
@@ -632,8 +492,3 @@ export class Server {
 const seed = (random: Random): number => randomBelow(random, 2 ** 32) | 0;
 
 const isData = (first: number): boolean => opcodeOf(first) === DATA_V2 || opcodeOf(first) === DATA_V1;
-
-const endpointOf = ({ words, port }: Sources, i: number): Endpoint => ({
-  address: new IpAddress(words[4 * i]!, words[4 * i + 1]!, words[4 * i + 2]!, words[4 * i + 3]!),
-  port: port[i]!,
-});

@@ -50,7 +50,7 @@ export const LISTENER = [
     "protocol/server/server.ts",
     ["    peer.forgetPath(now);\n", "", "that a client has the whole MTU again where it is then"],
     [
-      "    // When it is due to be forgotten is among its deadlines.\n    this.#touch(peer);\n",
+      "    // When it is due to be forgotten is among its deadlines.\n    this.#roster.touch(peer);\n",
       "",
       "that a narrow way is forgotten in time of whom nothing else is due",
     ],
@@ -60,7 +60,7 @@ export const LISTENER = [
       "that a way is narrow for ten minutes, not for as long as the session",
     ],
     ["        peer.learnPath(now);\n", "", "that a client is known to be behind a narrow way from the beginning"],
-    ["this.#peers[this.#demux.find(from, 0, socket)]", "this.#peers[0]", "whose way is narrow"],
+    ["this.#roster.at(this.#demux.find(from, 0, socket))", "this.#roster.at(0)", "whose way is narrow"],
   ),
   ...mutationsOf("tunnel/listener.ts", [
     "peer.pathMtu.isNarrow ? Math.max(payloadMax(peer.mtu - link.overhead), IPV6_LEAST_MTU) : tunnel.mtu",
@@ -88,12 +88,7 @@ export const LISTENER = [
   ...mutationsOf(
     "protocol/server/server.ts",
     [
-      "if (this.#newcomers.count >= MAX_NEWCOMERS) {",
-      "if (false as boolean) {",
-      "the bound of those who have not logged in",
-    ],
-    [
-      "if (session.proofs === proofs || this.#peers[peer.id] !== peer) return;",
+      "if (session.proofs === proofs || !this.#roster.has(peer)) return;",
       "",
       "that a client moves only by what it has made",
     ],
@@ -107,22 +102,12 @@ export const LISTENER = [
       "",
       "that what came from another client's address is not delivered",
     ],
-    ["there.guest === undefined ? there :", "true ? there :", "that a stranger at a client's address does not end it"],
     [
       'if (now - peer.since >= FIRST_PACKET_MS) this.end(now, peer, { kind: "stream-silent" });\n      else ',
       "",
       "the end of a connection over which nothing comes",
     ],
-    [
-      'return this.end(now, peer, { kind: "stream-stranger", drop: SESSION_DROP_NAMES[~admission]! });',
-      "return;",
-      "the end of a connection that begins with no client's packet",
-    ],
-    [
-      "    this.#newcomers.remove(peer.id);\n    const owner",
-      "    const owner",
-      "that who has logged in is no newcomer",
-    ],
+    ["    this.#roster.admit(peer);\n", "", "that who has logged in is no newcomer"],
     [
       'if (owner !== undefined) this.end(now, owner, { kind: "replaced" });',
       "",
@@ -130,23 +115,42 @@ export const LISTENER = [
     ],
     ["    opened.peer.fill(peer.id, first, opened.count);\n", "", "whose opened packets are"],
     ["    if (session !== undefined) this.drops.add(session.drops);\n", "", "the drops of sessions that are over"],
+    ["opened.peer[row] = id;", "opened.peer[row] = 0;", "whose packets are that went the direct way"],
+    ["if (direct.hasExit) this.#exit(now, this.#roster.at(id));", "", "that who says so has left"],
+    [
+      "    this.#direct.clear(peer.id);\n    this.#roster.touch(peer);",
+      "    this.#roster.touch(peer);",
+      "that packets go the long way while something is out of the ordinary",
+    ],
+    [
+      "    this.#direct.clear(peer.id);\n    this.#demux.leave(peer.id);\n",
+      "    this.#demux.leave(peer.id);\n",
+      "that who is gone has no key any more",
+    ],
+  ),
+  ...mutationsOf("protocol/server/roster.ts", [
+    "this.#newcomers.count < MAX_NEWCOMERS ? undefined",
+    "(true as boolean) ? undefined",
+    "the bound of those who have not logged in",
+  ]),
+  ...mutationsOf(
+    "protocol/server/arrivals.ts",
+    ["if (this.isClosed) return this.#count(CLOSED);", "", "that nobody new is answered while the server leaves"],
+    ["there.guest === undefined ? there :", "true ? there :", "that a stranger at a client's address does not end it"],
+    [
+      'end(now, peer, { kind: "stream-stranger", drop: SESSION_DROP_NAMES[~admission]! });',
+      "",
+      "the end of a connection that begins with no client's packet",
+    ],
+    [
+      "this.#owner.fault(now, peer, error);",
+      "this.#owner.fault(now, undefined, error);",
+      "that nobody stays whose session cannot be begun",
+    ],
     [
       "verify: () => this.#config.verify,",
       "verify: ((verify) => () => verify)(this.#config.verify),",
       "that a renegotiation goes by the fingerprints of the day",
-    ],
-    ["opened.peer[row] = id;", "opened.peer[row] = 0;", "whose packets are that went the direct way"],
-    ["if (direct.hasExit) this.#exit(now, this.#peers[id]);", "", "that who says so has left"],
-    [
-      "    this.#direct.clear(peer.id);\n    this.#touch(peer);",
-      "    this.#touch(peer);",
-      "that packets go the long way while something is out of the ordinary",
-    ],
-    ["    this.#direct.clear(id);\n", "", "that who is gone has no key any more"],
-    [
-      "if (this.isClosed) return this.counters.bump(CLOSED);",
-      "",
-      "that nobody new is answered while the server leaves",
     ],
   ),
   ...mutationsOf("protocol/server/renegotiations.ts", [
@@ -212,7 +216,7 @@ export const LISTENER = [
   ),
   ...mutationsOf(
     "tunnel/listener.ts",
-    ["    this.#server.isClosed = true;\n", "", "that who is told that the server leaves is not let in again by it"],
+    ["    this.#server.shut();\n", "", "that who is told that the server leaves is not let in again by it"],
     [
       "if (isOtherAuthority(before, taken)) this.#server.renegotiateAll(now);",
       "",
