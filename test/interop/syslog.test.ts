@@ -1,8 +1,8 @@
 /** The log of the appliance on a collector of the LAN, which is rsyslogd: every line of the console, as its own parser reads it. */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type Daemon, PATIENCE, until } from "../support/world/process.ts";
+import { PATIENCE } from "../support/world/process.ts";
 import { LAN_HOST as SERVED_LAN_HOST, ServedWorld } from "../support/world/served-world.ts";
-import { type CollectedLine, noCollector, SyslogCollector } from "../support/world/syslog-collector.ts";
+import { asTold, noCollector, SyslogCollector, told } from "../support/world/syslog-collector.ts";
 import { LAN_HOST, TOML, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
 
@@ -10,29 +10,6 @@ setDefaultTimeout(240_000);
 
 const SKIPPED = NO_WORLD || REFERENCE || noCollector() !== undefined;
 const LAN_HOST6 = "fd00:50::2";
-
-/** The console's lines, but for those about the sending, as the collector should have them: severity, time and text. */
-function told(console: string): string[] {
-  const severities: Readonly<Record<string, string>> = { error: "err", warn: "warning", info: "info", debug: "debug" };
-  return console
-    .split("\n")
-    .map((line) => /^(\S+Z) (error|warn|info|debug) (.*)$/.exec(line))
-    .filter((found) => found !== null && !found[3]!.startsWith("syslog."))
-    .map((found) => `${severities[found![2]!]} ${found![1]} ${found![3]}`);
-}
-
-const collected = ({ severity, time, text }: CollectedLine): string =>
-  `${severity} ${time.replace("+00:00", "Z")} ${text.replace(/^\s*\ufeff?/, "")}`;
-
-/** The console's lines that the collector has not got, once it has got all that it will. */
-async function all(collector: SyslogCollector, daemon: Pick<Daemon, "log">): Promise<string[]> {
-  const missing = (): string[] => {
-    const there = new Set(collector.lines().map(collected));
-    return told(daemon.log()).filter((line) => !there.has(line));
-  };
-  await until(() => missing().length === 0, PATIENCE);
-  return missing();
-}
 
 describe.skipIf(SKIPPED)("the log of a client on a collector", () => {
   let world: World;
@@ -72,11 +49,11 @@ describe.skipIf(SKIPPED)("the log of a client on a collector", () => {
     daemon.signal("SIGUSR2");
     await subject.says(/statistics\.memory/);
     // An address of IPv6 is asked for before it is ours.
-    expect(await all(collector, daemon)).toEqual([]);
+    expect(await collector.missing(daemon)).toEqual([]);
     expect(await subject.halt()).toBe(0);
-    expect(await all(collector, daemon)).toEqual([]);
+    expect(await collector.missing(daemon)).toEqual([]);
     const lines = collector.lines().slice(before);
-    expect(lines.map(collected)).toEqual(told(daemon.log()));
+    expect(lines.map(asTold)).toEqual(told(daemon.log()));
     const events = lines.map(({ msgId }) => msgId);
     for (const event of ["start", "lan.configured", "tunnel.up", "statistics.lan", "shutdown"])
       expect(events).toContain(event);
@@ -93,14 +70,14 @@ describe.skipIf(SKIPPED)("the log of a client on a collector", () => {
     const daemon = await subject.bootUp(config(`tcp://${LAN_HOST}`));
     await subject.says(/syslog\.failed .*nobody listens/);
     await collector.start({ tcp: 601 });
-    expect(await all(collector, daemon)).toEqual([]);
+    expect(await collector.missing(daemon)).toEqual([]);
     await subject.says(/syslog\.reached/);
     await collector.stop();
     await subject.says(/syslog\.failed .*has ended the connection/);
     daemon.signal("SIGUSR2");
     await subject.says(/statistics\.memory/);
     await collector.start({ tcp: 601 });
-    expect(await all(collector, daemon)).toEqual([]);
+    expect(await collector.missing(daemon)).toEqual([]);
     expect(daemon.log()).not.toContain("syslog.lost");
   });
 
@@ -110,7 +87,7 @@ describe.skipIf(SKIPPED)("the log of a client on a collector", () => {
     const daemon = await subject.boot(config(LAN_HOST));
     await subject.says(/tunnel\.up/);
     await world.sh("lan", "ip link set l0 up");
-    expect(await all(collector, daemon)).toEqual([]);
+    expect(await collector.missing(daemon)).toEqual([]);
     await collector.stop();
     daemon.signal("SIGUSR2");
     await subject.says(/syslog\.failed .*nobody listens/);
@@ -130,13 +107,13 @@ describe.skipIf(SKIPPED)("the log of a server on a collector", () => {
     const options = (to: string) => ({ server: `lan = "routed"\n[log]\nsyslog = "${to}"` });
     const daemon = await world.serve([], options(`tcp://${SERVED_LAN_HOST}:6514`));
     await world.join("a");
-    expect(await all(collector, daemon)).toEqual([]);
+    expect(await collector.missing(daemon)).toEqual([]);
     world.configure([], options(SERVED_LAN_HOST));
     daemon.signal("SIGHUP");
     expect(await daemon.says(/syslog\.started to=udp/, PATIENCE)).toBeDefined();
     await world.leave("a", "SIGTERM");
     expect(await daemon.says(/peer\.down/, PATIENCE)).toBeDefined();
-    expect(await all(collector, daemon)).toEqual([]);
+    expect(await collector.missing(daemon)).toEqual([]);
     expect(collector.lines().map(({ msgId }) => msgId)).toEqual(
       expect.arrayContaining(["server.listening", "peer.up", "peer.down"]),
     );

@@ -8,8 +8,9 @@ import type { Capture } from "../support/world/capture.ts";
 import { canMakeNamespaces } from "../support/world/privilege.ts";
 import { PATIENCE } from "../support/world/process.ts";
 import { queuedSeconds } from "../support/world/router.ts";
+import { noCollector, SyslogCollector } from "../support/world/syslog-collector.ts";
 import { vmProblem } from "../support/world/vm.ts";
-import { GATEWAY, SITE } from "../support/world/world.ts";
+import { GATEWAY, LAN_HOST, SITE, TOML } from "../support/world/world.ts";
 
 const MIB = 1 << 20;
 
@@ -53,7 +54,10 @@ describe.skipIf(!canBoot)("the booted image", () => {
     const wrong = ["tun-mtu banana", "proto carrier-pigeon"];
     const profile = at.world.profile({ lines: wrong });
     const [image, mended] = ["wrong", "mended"].map((name) => join(at.world.dir, `${name}.iso`)) as [string, string];
-    makeConfigDisk(at.world.config({ profile }), image);
+    const collector = noCollector() === undefined ? await SyslogCollector.unpack(at.world) : undefined;
+    await collector?.start({ tcp: 601 });
+    const toml = `${TOML}[log]\nsyslog = "tcp://${LAN_HOST}"\n`;
+    makeConfigDisk(at.world.config({ profile, toml }), image);
     const router = await at.boot({ image });
     for (const line of wrong)
       await router.mustSay(new RegExp(`lab\\.ovpn:${profile.split("\r\n").indexOf(line) + 1}: ${line.split(" ")[0]}`));
@@ -63,12 +67,16 @@ describe.skipIf(!canBoot)("the booted image", () => {
     const health = async () => (await at.world.in("lan", ["curl", "-s", "-m", "20", "-w", " %{http_code}", url])).out;
     expect(await health()).toMatch(/^the tunnel is not there: .*lab\.ovpn:\d+: (tun-mtu|proto): .*\n 503$/);
     expect(router.alive).toBe(true);
-    makeConfigDisk(at.world.config(), mended);
+    makeConfigDisk(at.world.config({ toml }), mended);
     writeFileSync(image, readFileSync(mended)); // the same file, which QEMU has open
     await router.mustSay(/disk\.changed/);
     await router.mustSay(/tunnel\.up/);
     expect(await health()).toBe("ok: the tunnel is up\n 200");
     expect(router.log()).not.toMatch(/panic/i);
     expect(await router.stop()).toBe(0);
+    // Of both configurations, and from the first line to the last.
+    expect(await collector?.missing(router)).toEqual(collector && []);
+    expect(collector?.lines().at(-1)?.text).toEqual(collector && expect.stringMatching(/tunnel\.down|shutdown/));
+    await collector?.stop();
   });
 });

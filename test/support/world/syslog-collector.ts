@@ -27,6 +27,20 @@ export interface CollectedLine {
   readonly text: string;
 }
 
+/** The console's lines, but for those about the sending, as {@link asTold} has those of the collector. */
+export function told(console: string): string[] {
+  const severities: Readonly<Record<string, string>> = { error: "err", warn: "warning", info: "info", debug: "debug" };
+  return console
+    .split(/\r?\n/)
+    .map((line) => /^(\S+Z) (error|warn|info|debug) (.*)$/.exec(line))
+    .filter((found) => found !== null && !found[3]!.startsWith("syslog."))
+    .map((found) => `${severities[found![2]!]} ${found![1]} ${found![3]}`);
+}
+
+/** Severity, time and text. */
+export const asTold = ({ severity, time, text }: CollectedLine): string =>
+  `${severity} ${time.replace("+00:00", "Z")} ${text.replace(/^\s*\ufeff?/, "")}`;
+
 /** What it runs on. */
 interface LanHost {
   readonly dir: string;
@@ -102,6 +116,16 @@ export class SyslogCollector {
           ...{ facility, severity, time, hostname, appName, msgId, structured, text: text.join("\t") },
         }),
       );
+  }
+
+  /** The console's lines that it has not got, once it has got all that it will. */
+  async missing(router: { log(): string }): Promise<string[]> {
+    const missing = (): string[] => {
+      const there = new Set(this.lines().map(asTold));
+      return told(router.log()).filter((line) => !there.has(line));
+    };
+    await until(() => missing().length === 0, PATIENCE);
+    return missing();
   }
 
   #read(): string {
