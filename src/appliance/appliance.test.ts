@@ -183,7 +183,7 @@ test("while it leaves, nobody makes it connect anew", () => {
 
 const withCollector = (proto: "udp" | "tcp" = "udp"): Settings => {
   const to = { address: parseIpv4("192.168.50.10")!, port: 514 };
-  return { ...DEFAULT_SETTINGS, log: { level: "info", syslog: { proto, to, line: 2 } } };
+  return { ...DEFAULT_SETTINGS, log: { level: "info", syslog: { proto, to, through: "lan", line: 2 } } };
 };
 
 test("a collector of the log is taken at a reload, and let go of; without one nothing is kept for it", () => {

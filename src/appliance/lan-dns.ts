@@ -28,7 +28,6 @@ import { DnsTlsContexts } from "./dns-tls.ts";
 import { SETTINGS_FILE } from "./profile.ts";
 import { ServiceHost } from "./service-host.ts";
 import type { DnsSettings } from "./settings/dns.ts";
-import { tellTcpUsers } from "./wiring/tcp-users.ts";
 
 export interface LanDnsOptions {
   readonly lan: Pick<Interface, "address" | "bindUdp" | "sendUdp">;
@@ -164,12 +163,10 @@ export class LanDns {
   }
 
   pollAt(): number {
-    if (this.#options.tunnelTcp.isReady) return Number.NEGATIVE_INFINITY;
     return Math.min(this.#host.pollAt(), this.#streams.pollAt(), this.#dials.pollAt());
   }
 
   poll(now: number): void {
-    tellTcpUsers(now, this.#options.tunnelTcp);
     this.#dials.poll(now);
     this.#streams.poll(now);
     this.#host.poll(now);

@@ -103,6 +103,7 @@ export class LanSide {
     if (tunnel === undefined) this.dns?.tunnelDown(now);
     else this.dns?.tunnelUp(now, tunnel);
     this.#lan6?.tell(now, { isDefaultRouter: tunnel?.address6 !== undefined });
+    this.syslog.tunnelChanged(now, tunnel);
   }
 
   /** The end. */
@@ -114,13 +115,16 @@ export class LanSide {
   }
 
   pollAt(): number {
-    if (this.#options.path.lanTcp.isReady) return Number.NEGATIVE_INFINITY;
+    const { lanTcp, tunnelTcp } = this.#options.path;
+    if (lanTcp.isReady || tunnelTcp.isReady) return Number.NEGATIVE_INFINITY;
     const parts = [this.dhcp, this.#lan6, this.dns, this.status, this.syslog];
     return Math.min(...parts.map((part) => part?.pollAt() ?? NEVER));
   }
 
   poll(now: number): void {
-    tellTcpUsers(now, this.#options.path.lanTcp);
+    const { lanTcp, tunnelTcp } = this.#options.path;
+    tellTcpUsers(now, lanTcp);
+    tellTcpUsers(now, tunnelTcp);
     if (this.dhcp !== undefined && this.dhcp.pollAt() <= now) this.dhcp.handleTimeout(now);
     if (this.#lan6 !== undefined && this.#lan6.pollAt() <= now) this.#lan6.handleTimeout(now);
     if (this.dns !== undefined && this.dns.pollAt() <= now) this.dns.poll(now);

@@ -1,9 +1,9 @@
-/** The log of the appliance on a collector of the LAN, which is rsyslogd: every line of the console, as its own parser reads it. */
+/** The log of the appliance on a collector, which is rsyslogd: every line of the console, as its own parser reads it. */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { PATIENCE } from "../support/world/process.ts";
 import { LAN_HOST as SERVED_LAN_HOST, ServedWorld } from "../support/world/served-world.ts";
 import { asTold, noCollector, SyslogCollector, told } from "../support/world/syslog-collector.ts";
-import { LAN_HOST, TOML, World } from "../support/world/world.ts";
+import { LAN_HOST, TOML, TUNNEL, World } from "../support/world/world.ts";
 import { NO_WORLD, REFERENCE, Subject } from "./subject.ts";
 
 setDefaultTimeout(240_000);
@@ -15,10 +15,12 @@ describe.skipIf(SKIPPED)("the log of a client on a collector", () => {
   let world: World;
   let subject: Subject;
   let collector: SyslogCollector;
-  const config = (syslog: string, level = "info"): string =>
-    world.config({
-      toml: `${TOML.replace("[vpn]", 'address6 = "fd00:50::1/64"\n[vpn]')}[log]\nlevel = "${level}"\nsyslog = "${syslog}"\n`,
-    });
+  /** @param syslog an address, or a table */
+  const config = (syslog: string, level = "info"): string => {
+    const value = syslog.startsWith("{") ? syslog : `"${syslog}"`;
+    const lan6 = TOML.replace("[vpn]", 'address6 = "fd00:50::1/64"\n[vpn]');
+    return world.config({ toml: `${lan6}[log]\nlevel = "${level}"\nsyslog = ${value}\n` });
+  };
 
   beforeAll(async () => {
     world = await World.create();
@@ -80,6 +82,26 @@ describe.skipIf(SKIPPED)("the log of a client on a collector", () => {
     expect(await collector.missing(daemon)).toEqual([]);
     expect(daemon.log()).not.toContain("syslog.lost");
   });
+
+  test.each(["udp", "tcp"])(
+    "over %s and beyond the tunnel it follows as soon as there is one, and again",
+    async (proto) => {
+      await collector.start({ [proto]: 514 }, "net");
+      const capture = await world.capture();
+      const daemon = await subject.bootUp(config(`{ to = "${proto}://${TUNNEL}:514", through = "tunnel" }`));
+      expect(await collector.missing(daemon)).toEqual([]);
+      await world.stop("server", "SIGKILL");
+      await world.server();
+      daemon.signal("SIGUSR1");
+      expect(await daemon.says(/tunnel\.up[\s\S]*tunnel\.up/, PATIENCE)).toBeDefined();
+      expect(await collector.missing(daemon)).toEqual([]);
+      const events = collector.lines().map(({ msgId }) => msgId);
+      expect(events).toEqual(expect.arrayContaining(["start", "tunnel.up", "tunnel.down", "reconnect"]));
+      const tally = await world.tally(capture);
+      expect([tally.odd, tally.sent.other]).toEqual([[], 0]);
+      await capture.stop();
+    },
+  );
 
   test("over UDP a collector's host that comes late gets everything, and a port where nobody listens is named", async () => {
     await collector.start({ udp: 514 });

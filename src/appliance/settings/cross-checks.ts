@@ -35,6 +35,8 @@ export function crossCheck(values: KeyedValues, settings: Settings, { role, devi
   if (isBridged) refuseRouting(values, settings);
   checkTogether(values, settings, isBridged);
   checkStatus(values, settings);
+  if (role === "server" && settings.log.syslog?.through === "tunnel")
+    values.fail("log.syslog", 'through = "tunnel" belongs to a client\'s profile; name a host of the LAN');
 }
 
 /** What would be without effect, and was meant to have one. */

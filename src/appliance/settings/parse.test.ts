@@ -112,7 +112,10 @@ log.syslog = "tcp://10.1.0.9:6514"
     vpn: { config: "sub/office.ovpn", nat: false, forwards: [] },
     server: { lan: "translated", internet: false, users: "users.txt" },
     status: { enabled: true, port: 8080, commands: true, users: "operators.txt" },
-    log: { level: "debug", syslog: { proto: "tcp", to: { address: parseIpv4("10.1.0.9")!, port: 6514 }, line: 18 } },
+    log: {
+      level: "debug",
+      syslog: { proto: "tcp", to: { address: parseIpv4("10.1.0.9")!, port: 6514 }, through: "lan", line: 18 },
+    },
   });
 });
 

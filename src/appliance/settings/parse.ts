@@ -15,7 +15,7 @@ import { FORWARD, KeyedValues, problemAt } from "./keyed-values.ts";
 import { tooDeepAt } from "./nesting.ts";
 import { DEFAULT_SETTINGS, type Settings, withoutDhcp, withoutWan } from "./settings.ts";
 import { quotesHint, syntaxLine } from "./syntax.ts";
-import { type SyslogSetting, syslogCollector } from "./syslog.ts";
+import { readSyslog, type SyslogSetting } from "./syslog.ts";
 import { fileName, hostCidr, hostName, lanAccess, logLevel, unicast, unicastMac, wanAddress } from "./values.ts";
 
 export type SettingsResult =
@@ -160,8 +160,8 @@ function forwardsOf(values: KeyedValues, nat: boolean, lan: Cidr, lan6: Address6
 }
 
 function syslogOf(values: KeyedValues, lan: Cidr, lan6: Address6): SyslogSetting | undefined {
-  const collector = values.string("log.syslog", (text) => syslogCollector(text, lanPlace(values, lan, lan6)));
-  return collector && { ...collector, line: values.line("log.syslog") };
+  const fail = (text: string, line?: number) => values.fail("log.syslog", text, line);
+  return readSyslog(values.node("log.syslog"), lanPlace(values, lan, lan6), fail);
 }
 
 /** What hosts of the LAN are checked against: nothing that has a problem of its own. */

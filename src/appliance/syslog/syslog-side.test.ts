@@ -22,9 +22,14 @@ class CollectorNet {
   readonly connections: { readonly c: Connection; bytes: string }[] = [];
   #listener: ReturnType<TcpPair["b"]["tcp"]["listen"]>;
   #serial = 0;
+  readonly #through: "lan" | "tunnel";
 
-  constructor(family: 4 | 6 = 4) {
+  /** @param through on which of the two the collector is */
+  constructor(family: 4 | 6 = 4, through: "lan" | "tunnel" = "lan") {
     this.pair = new TcpPair({ family });
+    this.#through = through;
+    const other = new TcpPair().a;
+    const [lan, tunnel] = through === "lan" ? [this.pair.a, other] : [other, this.pair.a];
     const log: Log = {
       enabled: () => true,
       write: (level, event, message, fields = {}) => {
@@ -34,7 +39,10 @@ class CollectorNet {
       },
     };
     this.side = new SyslogSide({
-      path: { lan: this.pair.a.it, lanTcp: this.pair.a.tcp },
+      path: {
+        ...{ lan: lan.it, lanTcp: lan.tcp },
+        ...{ tunnel: tunnel.it, tunnelTcp: tunnel.tcp },
+      },
       slab: this.pair.a.slab,
       records: this.records,
       hostname: "gw",
@@ -44,7 +52,7 @@ class CollectorNet {
   }
 
   setting(proto: "udp" | "tcp", port = 514): SyslogSetting {
-    return { proto, to: { address: this.pair.address, port }, line: 3 };
+    return { proto, to: { address: this.pair.address, port }, through: this.#through, line: 3 };
   }
 
   write(...messages: readonly string[]): void {
@@ -122,7 +130,7 @@ describe.each([
     net.run(50);
     expect(net.got).toEqual([...texts(0, 300), "one more"]);
     expect(net.said).toEqual([`info syslog.started `]);
-    expect(net.side.statistics).toEqual({ waiting: 0, sent: 301, ...(proto === "tcp" ? { repeated: 0 } : {}) });
+    expect(net.side.statistics).toEqual({ waiting: 0, sent: 301 });
     expect(net.side.isBusy).toBe(false);
   });
 
@@ -320,12 +328,91 @@ test("another setting goes to the other collector from then on, the same one cha
 test("an IPv6 address that is not of the LAN, whose network the settings did not know, is a problem at its line", () => {
   const net = new CollectorNet(6);
   const to = { address: parseCidr("fd99::1/64")!.address, port: 514 };
-  net.side.take(net.pair.now, { proto: "udp", to, line: 7 });
+  net.side.take(net.pair.now, { proto: "udp", to, through: "lan", line: 7 });
   expect(net.said).toEqual([
     expect.stringMatching(
-      /^error config\.invalid appliance\.toml:7: log\.syslog: fd99::1 is not of the LAN, fd00::\/64: .* name a host of the LAN/,
+      /^error config\.invalid appliance\.toml:7: log\.syslog: fd99::1 is not of the LAN, fd00::\/64, .* name a host of the LAN/,
     ),
   ]);
   net.write("nowhere");
   expect(net.records.length).toBe(0);
+});
+
+describe.each(["udp", "tcp"] as const)("through the tunnel, over %s", (proto) => {
+  const tunnelTo = (network: string) => ({
+    routes: [{ network: parseCidr(network)!, metric: 0 }] as never,
+    address: parseCidr("10.0.0.1/24")!,
+    address6: undefined,
+  });
+
+  test("lines wait for a tunnel that leads to the collector, and for the next one", () => {
+    const net = new CollectorNet(4, "tunnel");
+    net.listenUdp();
+    net.listenTcp();
+    net.side.take(net.pair.now, net.setting(proto));
+    net.write("before");
+    net.run(3000);
+    expect([net.got, net.side.statistics, net.side.isBusy]).toEqual([[], { waiting: 1, sent: 0 }, false]);
+    net.side.tunnelChanged(net.pair.now, tunnelTo("10.9.0.0/16"));
+    net.run(3000);
+    expect(net.got).toEqual([]);
+    expect(net.said.slice(1)).toEqual([
+      "warn syslog.failed the tunnel does not lead to the collector; the server can push a route to it",
+    ]);
+    net.side.tunnelChanged(net.pair.now, tunnelTo("10.0.0.0/24"));
+    net.run(100);
+    expect(net.got).toEqual(["before"]);
+    net.side.tunnelChanged(net.pair.now, undefined);
+    net.write("between");
+    net.run(3000);
+    expect(net.got).toEqual(["before"]);
+    net.side.tunnelChanged(net.pair.now, tunnelTo("10.0.0.0/24"));
+    net.write("after");
+    net.run(100);
+    expect(net.got).toEqual(["before", "between", "after"]);
+    expect(net.side.statistics).toMatchObject({ waiting: 0, sent: 3 });
+  });
+
+  test("a tunnel that changes and still leads there goes on with what there is", () => {
+    const net = new CollectorNet(4, "tunnel");
+    net.listenTcp();
+    net.listenUdp();
+    net.side.take(net.pair.now, net.setting(proto));
+    for (let i = 0; i < 3; i++) {
+      net.side.tunnelChanged(net.pair.now, tunnelTo("10.0.0.0/24"));
+      net.write(`${i}`);
+      net.run(100);
+    }
+    expect([net.got, net.connections.length]).toEqual([["0", "1", "2"], proto === "tcp" ? 1 : 0]);
+  });
+
+  test("our own address there is no collector", () => {
+    const net = new CollectorNet(4, "tunnel");
+    const to = { address: parseCidr("10.0.0.1/24")!.address, port: 514 };
+    net.side.take(net.pair.now, { ...net.setting(proto), to });
+    net.side.tunnelChanged(net.pair.now, tunnelTo("10.0.0.0/24"));
+    expect(net.said.at(-1)).toContain("the tunnel does not lead to the collector");
+  });
+});
+
+test("a collector of the LAN is none of the tunnel's business, and one of the tunnel is not looked for on the LAN", () => {
+  const net = new CollectorNet();
+  net.listenUdp();
+  net.side.take(net.pair.now, net.setting("udp"));
+  net.side.tunnelChanged(net.pair.now, undefined);
+  net.write("one");
+  net.run(200);
+  expect(net.got).toEqual(["one"]);
+  net.side.take(net.pair.now, { ...net.setting("udp"), through: "tunnel" });
+  net.write("two");
+  net.run(200);
+  expect([net.got, net.records.length]).toEqual([["one"], 1]);
+});
+
+test("an IPv6 address of the LAN is not beyond the tunnel", () => {
+  const net = new CollectorNet(6);
+  net.side.take(net.pair.now, { ...net.setting("udp"), through: "tunnel" });
+  expect(net.said).toEqual([
+    expect.stringMatching(/^error config\.invalid appliance\.toml:3: log\.syslog: fd00::2 is of the LAN/),
+  ]);
 });

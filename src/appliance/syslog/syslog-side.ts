@@ -1,5 +1,5 @@
 /**
- * The log's way to a collector on the LAN (`[log] syslog`): which one there is, and what is said of it. That is said on the console
+ * The log's way to a collector (`[log] syslog`), on the LAN or beyond the tunnel: which one there is, and what is said of it. That is said on the console
  * alone: a line about the sending of lines is not sent (platform/log/record-queue.ts).
  */
 import { BoundedLog } from "../../lib/bounded-log.ts";
@@ -10,17 +10,24 @@ import type { Slab } from "../../lib/slab.ts";
 import { DATAGRAM_MOST } from "../../netstack/syslog/datagrams.ts";
 import type { SyslogEvent } from "../../netstack/syslog/lines.ts";
 import { STREAM_MOST } from "../../netstack/syslog/stream.ts";
+import type { Tcp } from "../../netstack/tcp/tcp.ts";
 import type { RecordQueue } from "../../platform/log/record-queue.ts";
+import type { Tunnel } from "../../protocol/push/tunnel-options.ts";
 import { SETTINGS_FILE } from "../profile.ts";
-import { outsideLan, type SyslogSetting } from "../settings/syslog.ts";
-import type { RouterPath } from "../wiring/router.ts";
+import { insideLan, outsideLan, type SyslogSetting } from "../settings/syslog.ts";
 import type { Collector } from "./collector.ts";
 import { LogLines } from "./log-lines.ts";
 import { TcpCollector } from "./tcp-collector.ts";
-import { UdpCollector } from "./udp-collector.ts";
+import { UdpCollector, type UdpFace } from "./udp-collector.ts";
 
 export interface SyslogSideOptions {
-  readonly path: Pick<RouterPath, "lan" | "lanTcp">;
+  /** The two ways that there can be. */
+  readonly path: {
+    readonly lan: UdpFace;
+    readonly lanTcp: Tcp;
+    readonly tunnel: UdpFace;
+    readonly tunnelTcp: Tcp;
+  };
   readonly slab: Pick<Slab, "bytes">;
   readonly records: RecordQueue;
   readonly hostname: string;
@@ -34,11 +41,18 @@ const PER_MINUTE = 0.1;
 const BURST = 4;
 const NEVER = Number.POSITIVE_INFINITY;
 
+/** What of a tunnel says whether it leads to an address. */
+type Way = Pick<Tunnel, "routes" | "address" | "address6">;
+
 export class SyslogSide {
   readonly #options: SyslogSideOptions;
   readonly #heard: BoundedLog;
   #setting: SyslogSetting | undefined;
+  /** undefined: there is no way to it. */
   #collector: Collector | undefined;
+  #tunnel: Way | undefined;
+  /** Counts of the collectors before. */
+  readonly #past: Record<string, number> = {};
   /** Of records.lost. */
   #toldLost: number;
 
@@ -50,13 +64,24 @@ export class SyslogSide {
 
   /** Takes the setting: lines go there from now on. @param setting undefined: nowhere, and nothing waits any more */
   take(now: number, setting: SyslogSetting | undefined): void {
-    if (this.#collector !== undefined && setting !== undefined && isSame(setting, this.#setting)) return;
-    this.#collector?.close(now);
-    this.#setting = setting;
-    this.#collector = setting && this.#open(setting);
-    const { records } = this.#options;
-    if (this.#collector === undefined) records.close();
-    else records.open();
+    const { records, log } = this.#options;
+    if (setting !== undefined && isSame(setting, this.#setting)) return;
+    this.#close(now);
+    const problem = setting && this.#problem(setting);
+    if (problem !== undefined) log.write("error", "config.invalid", problem);
+    this.#setting = problem === undefined ? setting : undefined;
+    if (this.#setting === undefined) return records.close();
+    records.open();
+    log.write("info", "syslog.started", "", { to: nameOf(this.#setting) });
+    this.#begin(now);
+  }
+
+  /** There is another tunnel, or none. */
+  tunnelChanged(now: number, tunnel: Way | undefined): void {
+    this.#tunnel = tunnel;
+    if (this.#setting?.through !== "tunnel") return;
+    if (!this.#leads(this.#setting)) this.#close(now);
+    this.#begin(now);
   }
 
   /** Lines are on their way: worth waiting for before the end. */
@@ -66,15 +91,12 @@ export class SyslogSide {
 
   /** undefined: off. */
   get statistics(): Readonly<Record<string, number>> | undefined {
-    const collector = this.#collector;
-    if (collector === undefined) return undefined;
+    if (this.#setting === undefined) return undefined;
     const { length, lost } = this.#options.records;
-    const drops = Object.entries({ ...collector.drops, "no-room": lost }).filter(([, count]) => count !== 0);
-    return {
-      waiting: length,
-      ...collector.counts,
-      ...Object.fromEntries(drops.map(([name, count]) => [`syslogDrop.${name}`, count])),
-    };
+    const counts: Record<string, number> = { waiting: length, sent: 0, ...this.#past };
+    addCounts(counts, this.#collector);
+    if (lost > 0) counts["syslogDrop.no-room"] = lost;
+    return counts;
   }
 
   pollAt(): number {
@@ -84,30 +106,53 @@ export class SyslogSide {
   /** At every turn: what has become of lines under way is told by nobody else. */
   poll(now: number): void {
     const collector = this.#collector;
-    if (collector === undefined) return;
-    collector.poll(now);
-    for (let event = collector.pollEvent(); event !== undefined; event = collector.pollEvent()) this.#say(now, event);
+    collector?.poll(now);
+    for (let event = collector?.pollEvent(); event !== undefined; event = collector?.pollEvent()) this.#say(now, event);
     this.#sayLost(now);
   }
 
   /** The end: the last lines go, as far as they can without waiting. */
   leave(now: number): void {
+    this.#close(now);
+    this.#setting = undefined;
+  }
+
+  /** With a collector that there is a way to; through the tunnel there may be none yet. */
+  #begin(now: number): void {
+    const setting = this.#setting;
+    if (setting === undefined || this.#collector !== undefined) return;
+    const { path, slab, records, hostname } = this.#options;
+    const { proto, to, through } = setting;
+    if (through === "tunnel" && !this.#leads(setting)) {
+      if (this.#tunnel !== undefined)
+        this.#heard.write(now, "warn", "syslog.failed", NO_ROUTE, { to: nameOf(setting) });
+      return;
+    }
+    const [iface, tcp] = through === "lan" ? [path.lan, path.lanTcp] : [path.tunnel, path.tunnelTcp];
+    this.#collector =
+      proto === "udp"
+        ? new UdpCollector(iface, slab, to, new LogLines(records, hostname, DATAGRAM_MOST))
+        : new TcpCollector(tcp, to, new LogLines(records, hostname, STREAM_MOST));
+  }
+
+  #close(now: number): void {
     this.#collector?.close(now);
+    addCounts(this.#past, this.#collector);
     this.#collector = undefined;
   }
 
-  #open(setting: SyslogSetting): Collector | undefined {
-    const { path, slab, records, hostname, lan6, log } = this.#options;
-    const { proto, to, line } = setting;
-    const problem = !to.address.isIpv4 && lan6 !== undefined ? outsideLan(to.address, lan6) : undefined;
-    if (problem !== undefined) {
-      log.write("error", "config.invalid", `${SETTINGS_FILE}:${line}: log.syslog: ${problem}`);
-      return undefined;
-    }
-    log.write("info", "syslog.started", "", { to: nameOf(setting) });
-    return proto === "udp"
-      ? new UdpCollector(path.lan, slab, to, new LogLines(records, hostname, DATAGRAM_MOST))
-      : new TcpCollector(path.lanTcp, to, new LogLines(records, hostname, STREAM_MOST));
+  /** What the settings could not know of an IPv6 address. */
+  #problem({ to: { address }, through, line }: SyslogSetting): string | undefined {
+    const { lan6 } = this.#options;
+    if (address.isIpv4 || lan6 === undefined) return undefined;
+    const problem = (through === "lan" ? outsideLan : insideLan)(address, lan6);
+    return problem && `${SETTINGS_FILE}:${line}: log.syslog: ${problem}`;
+  }
+
+  #leads({ to }: SyslogSetting): boolean {
+    const { routes = [], address, address6 } = this.#tunnel ?? {};
+    const isOurs = [address, address6].some((own) => own?.address.equals(to.address) === true);
+    return !isOurs && routes.some(({ network }) => network.contains(to.address));
   }
 
   #say(now: number, event: SyslogEvent): void {
@@ -126,6 +171,13 @@ export class SyslogSide {
   }
 }
 
+function addCounts(sums: Record<string, number>, collector: Collector | undefined): void {
+  const drops = Object.entries(collector?.drops ?? {}).map(([name, count]) => [`syslogDrop.${name}`, count] as const);
+  for (const [name, count] of [...Object.entries(collector?.counts ?? {}), ...drops])
+    if (count > 0) sums[name] = (sums[name] ?? 0) + count;
+}
+
+const NO_ROUTE = "the tunnel does not lead to the collector; the server can push a route to it";
 const REMEDY = "or correct log.syslog in appliance.toml";
 const TEXTS: Readonly<Record<Exclude<SyslogEvent, "reached">, string>> = {
   refused: `nobody listens at the collector's port: start it there, ${REMEDY}`,
@@ -135,4 +187,5 @@ const TEXTS: Readonly<Record<Exclude<SyslogEvent, "reached">, string>> = {
 
 const nameOf = ({ proto, to }: SyslogSetting): string => `${proto}://${formatEndpoint(to)}`;
 
-const isSame = (a: SyslogSetting, b: SyslogSetting | undefined): boolean => b !== undefined && nameOf(a) === nameOf(b);
+const isSame = (a: SyslogSetting, b: SyslogSetting | undefined): boolean =>
+  b !== undefined && nameOf(a) === nameOf(b) && a.through === b.through;

@@ -10,17 +10,14 @@ import { ICMPV6_UNREACHABLE, UNREACHABLE6_PORT } from "../../netstack/wire/icmpv
 import { ServiceHost } from "../service-host.ts";
 import type { Collector } from "./collector.ts";
 
+export type UdpFace = Pick<Interface, "bindUdp" | "closeUdp" | "sendUdp" | "output">;
+
 export class UdpCollector implements Collector {
   readonly #service: SyslogDatagrams;
   readonly #host: ServiceHost;
   #refused = 0;
 
-  constructor(
-    iface: Pick<Interface, "bindUdp" | "closeUdp" | "sendUdp" | "output">,
-    slab: Pick<Slab, "bytes">,
-    to: Endpoint,
-    lines: SyslogLines,
-  ) {
+  constructor(iface: UdpFace, slab: Pick<Slab, "bytes">, to: Endpoint, lines: SyslogLines) {
     this.#service = new SyslogDatagrams(to, lines, (now) => iface.output.reaches(now, to.address));
     const onError = (now: number, error: UdpError): void => {
       if (!isRefusal(error) || error.dstPort !== to.port || !error.dst.equals(to.address)) return;

@@ -60,23 +60,49 @@ export const SYSLOG = [
   ...mutationsOf(
     "appliance/syslog/syslog-side.ts",
     [
-      "    if (this.#collector === undefined) records.close();\n    else",
-      "    if (this.#collector)",
+      "if (this.#setting === undefined) return records.close();",
+      "if (this.#setting === undefined) return;",
       "that nothing is kept without a collector",
     ],
     [
-      "!to.address.isIpv4 && lan6 !== undefined ? outsideLan(to.address, lan6) : undefined",
-      "undefined",
-      "that a collector is of the LAN's IPv6 network",
+      "if (address.isIpv4 || lan6 === undefined)",
+      "if (true as boolean)",
+      "that an IPv6 address is of the network that it is said to be of",
+    ],
+    [
+      'if (through === "tunnel" && !this.#leads(setting)) {',
+      "if (false as boolean) {",
+      "that lines go into a tunnel that leads to the collector",
+    ],
+    [
+      "if (!this.#leads(this.#setting)) this.#close(now);",
+      "",
+      "that lines wait where a tunnel does not lead to the collector any more",
+    ],
+    ["return !isOurs && routes", "return routes", "that we are not our own collector"],
+    [
+      'through === "lan" ? [path.lan, path.lanTcp]',
+      "(true as boolean) ? [path.lan, path.lanTcp]",
+      "that a collector beyond the tunnel is not looked for on the LAN",
     ],
   ),
   ...mutationsOf(
     "appliance/settings/syslog.ts",
     ["if (outside !== undefined) throw new Bad(outside);", "", "that a collector is of the LAN"],
     ["!address.isHost || address.isLinkLocal", "(false as boolean)", "that a collector is a host"],
+    [
+      "else if (lan !== undefined && insideLan(address, lan) !== undefined) throw new Bad(insideLan(address, lan));",
+      "",
+      "that a collector beyond the tunnel is not of the LAN",
+    ],
     ["if (address.equals(lan.address))", "if (false as boolean)", "that the gateway is no collector"],
     ["if (lan.isNetworkOrBroadcast(address))", "if (false as boolean)", "that everybody is no collector"],
   ),
+  ...mutationsOf("appliance/settings/cross-checks.ts", [
+    'role === "server" && settings.log.syslog?.through === "tunnel"',
+    "false as boolean",
+    "that a server's collector is of the LAN",
+  ]),
   ...mutationsOf("appliance/appliance.ts", [
     "this.#lan?.syslog.isBusy !== true",
     "true",

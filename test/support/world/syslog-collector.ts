@@ -1,4 +1,4 @@
-/** rsyslogd as a collector on a LAN host. Its packages are unpacked alone: installed, it would take over this machine's log (scripts/bootstrap fetches them). */
+/** rsyslogd as a collector on a host. Its packages are unpacked alone: installed, it would take over this machine's log (scripts/bootstrap fetches them). */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Daemon, must, PATIENCE, type Result, until } from "./process.ts";
@@ -41,12 +41,15 @@ export function told(console: string): string[] {
 export const asTold = ({ severity, time, text }: CollectedLine): string =>
   `${severity} ${time.replace("+00:00", "Z")} ${text.replace(/^\s*\ufeff?/, "")}`;
 
+/** The LAN host, or the one that the VPN server is on. */
+type Part = "lan" | "net";
+
 /** What it runs on. */
-interface LanHost {
+interface Hosts {
   readonly dir: string;
-  start(name: string, part: "lan", argv: readonly string[]): Daemon;
+  start(name: string, part: Part, argv: readonly string[]): Daemon;
   stop(name: string): Promise<number | undefined>;
-  in(part: "lan", argv: readonly string[]): Promise<Result>;
+  in(part: Part, argv: readonly string[]): Promise<Result>;
 }
 
 /** The ports that it listens at. */
@@ -58,15 +61,15 @@ interface Inputs {
 const NAME = "rsyslogd";
 
 export class SyslogCollector {
-  readonly #host: LanHost;
+  readonly #host: Hosts;
   readonly #dir: string;
 
-  private constructor(host: LanHost) {
+  private constructor(host: Hosts) {
     this.#host = host;
     this.#dir = join(host.dir, "rsyslog");
   }
 
-  static async unpack(host: LanHost): Promise<SyslogCollector> {
+  static async unpack(host: Hosts): Promise<SyslogCollector> {
     const collector = new SyslogCollector(host);
     mkdirSync(collector.#dir, { recursive: true });
     for (const name of PACKAGES) await must(["dpkg-deb", "-x", debianPackage(name)!, collector.#dir]);
@@ -74,11 +77,11 @@ export class SyslogCollector {
   }
 
   /** Starts it, once it listens; what it has collected before stays. */
-  async start(inputs: Inputs): Promise<void> {
+  async start(inputs: Inputs, part: Part = "lan"): Promise<void> {
     const config = join(this.#dir, "rsyslog.conf");
     writeFileSync(config, this.#config(inputs));
     const at = (path: string): string => join(this.#dir, path);
-    const daemon = this.#host.start(NAME, "lan", [
+    const daemon = this.#host.start(NAME, part, [
       "env",
       `LD_LIBRARY_PATH=${at(LIBRARIES)}`,
       at("usr/sbin/rsyslogd"),
@@ -86,7 +89,7 @@ export class SyslogCollector {
     ]);
     const ports = Object.entries(inputs).map(([proto, port]) => new RegExp(`^${proto} .*:${port} `, "m"));
     const listens = async (): Promise<boolean> => {
-      const { out } = await this.#host.in("lan", ["ss", "-Hlntu"]);
+      const { out } = await this.#host.in(part, ["ss", "-Hlntu"]);
       return ports.every((port) => port.test(out));
     };
     if ((await until(listens, PATIENCE)) === undefined) throw new Error(`rsyslogd did not start: ${daemon.log()}`);
