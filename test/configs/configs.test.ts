@@ -319,9 +319,11 @@ describe("valid profiles", () => {
 
   test("what makes no difference here is said, but for the values with which nothing is lost", () => {
     expect(
-      silentOrNot("resolv-retry infinite\nconnect-retry-max 0\nauth-retry nointeract\nauth-nocache\nmultihome\nverb 3"),
+      silentOrNot(
+        "resolv-retry infinite\nresolv-retry 60\nconnect-retry-max 0\nauth-retry nointeract\nauth-nocache\nmultihome\nverb 3",
+      ),
     ).toEqual([]);
-    expect(silentOrNot("resolv-retry 5\nconnect-retry-max 3\nauth-retry none")).toEqual([
+    expect(silentOrNot("resolv-retry 0\nconnect-retry-max 3\nauth-retry none")).toEqual([
       "resolv-retry",
       "connect-retry-max",
       "auth-retry",

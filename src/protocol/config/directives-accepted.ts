@@ -142,9 +142,18 @@ export const ACCEPTED: readonly Directive[] = [
   warned("connect-retry-max", "cpk", 1, 1, "ignored: it connects anew for as long as it takes", "ec", {
     harmless: /^(0|unlimited|infinite)$/,
   }),
-  warned("resolv-retry", "cpk", 1, 1, "ignored: the name is asked for as long as it takes", "e", {
-    harmless: /^infinite$/,
-  }),
+  // After so many seconds OpenVPN begins anew, and asks again; with 0 it ends.
+  warned(
+    "resolv-retry",
+    "cpk",
+    1,
+    1,
+    "ignored: a name that is not found is asked for again, for as long as it takes",
+    "e",
+    {
+      harmless: /^(infinite|0*[1-9]\d{0,9})$/,
+    },
+  ),
   warned(
     "auth-retry",
     "c",
