@@ -6,10 +6,9 @@
  */
 
 import type { Batch } from "../lib/batch.ts";
-import { BoundedLog } from "../lib/bounded-log.ts";
 import { addCounts } from "../lib/counters.ts";
 import { formatEndpoint } from "../lib/endpoint.ts";
-import type { Log, LogFields } from "../lib/log.ts";
+import type { Log } from "../lib/log.ts";
 import type { Random } from "../lib/random.ts";
 import type { Arena, Slab } from "../lib/slab.ts";
 import type { ServerPart } from "../protocol/config/server-types.ts";
@@ -29,12 +28,12 @@ import type {
 import { composePush } from "../protocol/push/compose.ts";
 import type { EntryDesk, PasswordPort } from "../protocol/server/entry.ts";
 import { explainPeer } from "../protocol/server/explain-peer.ts";
-import type { Guest } from "../protocol/server/guest.ts";
-import type { Peer, PeerEnd } from "../protocol/server/peer.ts";
+import type { Peer } from "../protocol/server/peer.ts";
 import { Server } from "../protocol/server/server.ts";
 import type { ServerWatcher } from "../protocol/server/server-parts.ts";
 import type { LinkEnd } from "../protocol/session/events.ts";
 import type { ListenPorts, OpenPort, PeerLink, StreamReceiver } from "./listen.ts";
+import { PeerLog } from "./peer-log.ts";
 import { effective, type GuestChanges, isOtherAuthority, NO_CHANGES, reloadProblems, withTrustOf } from "./reload.ts";
 import type { ServerSide } from "./server-side.ts";
 import { IPV6_LEAST_MTU } from "./tunnel-plan.ts";
@@ -42,13 +41,8 @@ import { IPV6_LEAST_MTU } from "./tunnel-plan.ts";
 const NEVER = Number.POSITIVE_INFINITY;
 /** What openvpn puts around a packet of the tunnel at most: header, packet id, HMAC, IV, padding, compression, fragment. */
 const LONGEST_WRAP = 256;
-/** Our choices: lines of one kind a minute and at once, of what strangers cause, and of what those cause who have a key. */
-const HEARD = [6, 20] as const;
-const SAID = [60, 256] as const;
 /** Our choice: so long clients have to acknowledge that the server leaves. */
 const LEAVING_S = 2;
-const NARROWED = "the way to it takes only smaller packets";
-const TRIED_ANEW = "larger packets to it are tried anew";
 
 export interface ListenerOptions {
   readonly config: ServerConfig & ServerPart;
@@ -93,27 +87,12 @@ export interface ServedPeer {
 /** Those of a name, or the one with a number ({@link ServedPeer.id}) whose tunnel is up. */
 export type ClientChoice = string | number;
 
-/** Ends of those whose tunnel was never up that nobody has to hear of: they went by themselves. */
-const SILENT: ReadonlySet<PeerEnd["kind"]> = new Set([
-  "closed",
-  "client-exit",
-  "replaced",
-  "killed",
-  "link-closed",
-  "link-reset",
-]);
-/** And those that are this server's word. */
-const REFUSALS: ReadonlySet<PeerEnd["kind"]> = new Set(["refused", "tls-failed", "certificate-rejected", "unusable"]);
-
 type State = "idle" | "listening" | "leaving" | "stopped";
 
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #log: Log;
-  /** For what anybody can cause. */
-  readonly #heard: BoundedLog;
-  /** For what those can cause who have a key or a certificate. */
-  readonly #said: BoundedLog;
+  readonly #peerLog: PeerLog;
   readonly #server: Server;
   readonly #open: OpenPort[] = [];
   /** Of peers whose tunnel is up. */
@@ -129,8 +108,7 @@ export class Listener {
     this.#options = options;
     this.#config = config;
     this.#log = log;
-    this.#heard = new BoundedLog(log, ...HEARD);
-    this.#said = new BoundedLog(log, ...SAID);
+    this.#peerLog = new PeerLog(log, (end) => explainPeer(end, this.#config, options.unixSeconds()));
     this.#tls = tls.context(serverTlsParameters(config.tls, config.verify, config.entry.clientCert));
     const { slab, scratch, aead, cbc, decompressors, control, random } = options;
     this.#server = new Server({
@@ -348,7 +326,7 @@ export class Listener {
       if (peer === undefined) continue;
       for (const name of this.#server.update(now, peer, next)) later.add(name);
       if (peer.isUp) this.#join(now, peer);
-      this.#warn(now, peer, next);
+      this.#peerLog.warnings(now, peer, next);
     }
     if (later.size === 0) return [];
     return [`push: what has changed of ${[...later].join(", ")} counts for some clients when they come again`];
@@ -365,70 +343,35 @@ export class Listener {
   }
 
   #watcher(): ServerWatcher {
-    const { side, unixSeconds } = this.#options;
-    const explain = (end: PeerEnd): string => explainPeer(end, this.#config, unixSeconds());
+    const { side } = this.#options;
+    const log = this.#peerLog;
     return {
       deliver: (now, rows) => side.deliver(now, rows),
-      up: (now, peer, guest, cipher) => this.#joined(now, peer, guest, cipher),
+      up: (now, peer, guest, cipher) => {
+        this.#up.set(peer, { cipher, at: now });
+        this.#join(now, peer);
+        log.up(peer, guest, cipher);
+        log.warnings(now, peer, guest);
+      },
       down: (now, peer, guest, end) => {
         this.#up.delete(peer);
         side.leave(now, peer.id);
-        this.#log.write("info", "peer.down", explain(end), { ...whose(peer, guest.name), reason: end.kind });
+        log.down(peer, guest, end);
       },
-      refused: (now, peer, { user, certificate }, cause) =>
-        this.#said.write(now, "warn", "peer.refused", "", {
-          // Of who is in already, in a renegotiation: as it is called in all other lines.
-          ...whose(peer, peer.guest?.name),
-          user,
-          certificate,
-          reason: cause,
-        }),
-      failed: (now, peer, guest, end) => {
-        if (SILENT.has(end.kind)) return;
-        const log = guest === undefined ? this.#heard : this.#said;
-        log.write(now, REFUSALS.has(end.kind) ? "warn" : "info", "peer.refused", "", {
-          ...whose(peer, guest?.name),
-          reason: explain(end),
-        });
-      },
+      refused: (now, peer, shown, cause) => log.refused(now, peer, shown, cause),
+      failed: (now, peer, guest, end) => log.failed(now, peer, guest, end),
       floated: (now, peer, from) => {
-        const fields = { ...whose(peer, peer.guest?.name), from: formatEndpoint(from.endpoint) };
-        this.#said.write(now, "info", "peer.float", "", fields);
+        log.floated(now, peer, from);
         const isOther = peer.link.overhead !== from.overhead || peer.mtu !== from.mtu;
         if (peer.isUp && isOther) this.#join(now, peer);
       },
       pathChanged: (now, peer) => {
         if (!peer.isUp) return;
         this.#join(now, peer);
-        const why = peer.pathMtu.isNarrow ? NARROWED : TRIED_ANEW;
-        this.#heard.write(now, "info", "peer.path", why, { ...whose(peer, peer.guest?.name), mtu: peer.mtu });
+        log.pathChanged(now, peer);
       },
-      fault: (now, peer, error) => {
-        const fields = peer === undefined ? {} : whose(peer, peer.guest?.name);
-        const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-        this.#said.write(now, "error", "internal.error", text, fields);
-      },
+      fault: (now, peer, error) => log.fault(now, peer, error),
     };
-  }
-
-  #joined(now: number, peer: Peer, guest: Guest, cipher: CipherName): void {
-    this.#up.set(peer, { cipher, at: now });
-    this.#join(now, peer);
-    const { address, address6 } = guest;
-    this.#log.write("info", "peer.up", "", {
-      ...whose(peer, guest.name),
-      tunnel: address?.toString(),
-      tunnel6: address6?.toString(),
-      cipher,
-      protocol: peer.link.isStream ? "tcp" : "udp",
-      version: peer.session?.client?.version,
-    });
-    this.#warn(now, peer, guest);
-  }
-
-  /** What of its file was not done as it is written. */
-  #warn(now: number, peer: Peer, { name, warnings }: Guest): void {
-    for (const text of warnings) this.#said.write(now, "warn", "peer.warning", text, whose(peer, name));
   }
 
   /** Tells the side where the client is now. */
@@ -460,11 +403,6 @@ export class Listener {
     this.#tls.close();
   }
 }
-
-const whose = ({ link }: Peer, name: string | undefined): LogFields => ({
-  name,
-  address: formatEndpoint(link.endpoint),
-});
 
 function quietly(act: () => void): void {
   try {
