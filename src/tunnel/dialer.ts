@@ -23,8 +23,8 @@ import type { DialStatus } from "./dial-report.ts";
 import type { GateLink } from "./gate-link.ts";
 import type { DialHistory } from "./history.ts";
 import type { LinkFactory, LinkReceiver } from "./link.ts";
+import { linkRequest, wayRefusal } from "./link-request.ts";
 import type { ListenPorts } from "./listen.ts";
-import { proxyDialogue } from "./proxy/proxy.ts";
 import { RemoteFinder, type Way } from "./remote-finder.ts";
 import type { Resolver } from "./resolve.ts";
 import { longestPacket, SessionMaker, type SessionSupplies } from "./session-maker.ts";
@@ -247,30 +247,17 @@ export class Dialer {
 
   /** Connects to an address, of the profile or of a name's, unless it cannot be another host's. */
   #connect(now: number, way: Way): void {
-    const { remote, config, server, address } = way;
-    const isPlace = address.isHost || (address.isLoopback && this.#options.links.hasLoopback === true);
-    const refusal = isPlace ? this.#options.links.refusal(address) : "no address of a host";
-    if (refusal !== undefined) {
-      const text = `the ${config.proxy ? "proxy" : "remote"} ${address} is ${refusal}; nothing is sent there`;
-      return this.#backOff(now, { kind: "link-failed" }, this.#log.noLink(now, "warn", text));
-    }
     const { links, random } = this.#options;
-    const { protocol } = remote;
-    const { proxy, listen, link: own } = config;
-    const to = { address, port: proxy?.port ?? remote.port };
-    if (listen?.protocol === "tcp") return this.#listen(now, to);
-    const problem = listen && this.#callers.listen(now, to);
+    const refusal = wayRefusal(way, links);
+    if (refusal !== undefined)
+      return this.#backOff(now, { kind: "link-failed" }, this.#log.noLink(now, "warn", refusal));
+    const { listen, retry } = way.config;
+    const request = linkRequest(way, random);
+    if (listen?.protocol === "tcp") return this.#listen(now, request.remote);
+    const problem = listen && this.#callers.listen(now, request.remote);
     if (problem !== undefined) return this.#cannotListen(now, problem);
     const receiver = this.#receiver(() => attempt);
-    const over = {
-      ...{ protocol, remote: to, float: own.float, longest: longestPacket(config) },
-      localPort: protocol === "tcp" || proxy !== undefined ? own.streamPort : own.localPort,
-      proxy: proxy && {
-        dialogue: proxyDialogue(proxy, remote, address, random),
-        server: { address: server ?? address, port: remote.port },
-      },
-    };
-    const link = (listen && this.#callers.dial(to, receiver)) ?? links.open(now, over, receiver);
+    const link = (listen && this.#callers.dial(request.remote, receiver)) ?? links.open(now, request, receiver);
     if (typeof link === "string")
       return this.#backOff(now, { kind: "link-failed" }, this.#log.noLink(now, "error", link));
     const session = this.#sessions.session(way, link, { begins: true });
@@ -278,7 +265,7 @@ export class Dialer {
     this.#state = { kind: "connecting", attempt };
     this.#log.connecting(now, attempt);
     if (link.isOpen) this.#linkOpened(now, attempt);
-    else attempt.openBy = now + Math.min(OPENING_MS, config.retry.connectTimeout * 1000);
+    else attempt.openBy = now + Math.min(OPENING_MS, retry.connectTimeout * 1000);
   }
 
   /** What a link tells goes to the attempt that it is of, which may be made behind it. */

@@ -102,11 +102,6 @@ export const TUNNEL = [
       "that a login that a proxy refused waits although the network is another one",
     ],
     [
-      'isPlace ? this.#options.links.refusal(address) : "no address of a host";',
-      "undefined as string | undefined;",
-      "that nothing is sent to addresses that no server can have",
-    ],
-    [
       'return this.#backOff(now, { kind: "link-failed" }, this.#log.noLink(now, "error", link));',
       'return this.#backOff(now, { kind: "resolve-failed" }, this.#log.noLink(now, "error", link));',
       "that a link that cannot be made costs one address",
@@ -372,5 +367,10 @@ export const TUNNEL = [
     'this.#said.write(now, "info", "tunnel.rekeyed",',
     'this.#log.write("info", "tunnel.rekeyed",',
     "the bound on lines of new keys, which a server can demand",
+  ]),
+  ...mutationsOf("tunnel/link-request.ts", [
+    'isPlace ? links.refusal(address) : "no address of a host";',
+    "undefined as string | undefined;",
+    "that nothing is sent to addresses that no server can have",
   ]),
 ];
