@@ -7,7 +7,7 @@ import type { IpAddress } from "./ip.ts";
 /** RFC 1191 6.3, RFC 8201 4: after so long without a lower one an estimate is forgotten, so that a way that became wider is found. */
 export const PATH_MTU_MS = 600_000;
 /** Nothing below is believed: 576 is what every host takes (RFC 791 3.1), 1280 what every link does (RFC 8200 5). */
-const LEAST_MTU = { ipv4: 576, ipv6: 1280 };
+export const leastMtu = (isIpv4: boolean): number => (isIpv4 ? 576 : 1280);
 /** Our choice: no way has so many narrow places one behind the other; whoever names more of them is believed the least at once. */
 const MAX_FALLS = 8;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -38,7 +38,7 @@ export class PathMtu {
    * @returns whether that is less than before
    */
   lower(now: number, to: IpAddress, said: number, most: number): boolean {
-    const least = to.isIpv4 ? LEAST_MTU.ipv4 : LEAST_MTU.ipv6;
+    const least = leastMtu(to.isIpv4);
     const believed = this.#falls >= MAX_FALLS ? least : Math.max(said, least);
     if (believed >= Math.min(most, this.#mtu)) return false;
     this.#falls++;

@@ -24,7 +24,7 @@ import {
   udp,
 } from "./testing/bed.ts";
 import { pseudoSum, sumBytes } from "./wire/checksum.ts";
-import { IPV4_MF, ipv4Check, ipv4Id, ipv4TotalLen } from "./wire/ipv4.ts";
+import { IPV4_DF, IPV4_MF, ipv4Check, ipv4DontFragment, ipv4Id, ipv4TotalLen } from "./wire/ipv4.ts";
 import { printFrame } from "./wire/print.ts";
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, tcpChecksumValid } from "./wire/tcp.ts";
 import { udpChecksumValid, udpLen } from "./wire/udp.ts";
@@ -597,6 +597,40 @@ describe("UDP sockets", () => {
     ]);
   });
 
+  test("one datagram of IPv4 in 64 runs goes by itself and with DF, so that routers say what the way takes, of which no larger one asks again for ten minutes (RFC 1191)", () => {
+    meet("192.168.50.254");
+    outlet.udpGso = true;
+    const to = "203.0.113.9";
+    const socket = it.bindUdp(1194, receiver)!;
+    const arena = bed.arena();
+    const run = (size: number, times: number): [number, number][] => {
+      const asking: [number, number][] = [];
+      for (let i = 1; i <= times; i++) {
+        const rows = new Batch(4);
+        arena.reset();
+        for (let k = 0; k < 4; k++) rows.push(arena.take(size), size);
+        it.sendUdpBatch(5, socket, addr(to), 1195, rows);
+        const sent = outlet.take();
+        for (const s of sent) expect(ipv4Check(s.view, 14, s.bytes.length - 14)).toBe(Drop.None);
+        const payload = sent.map((s) => s.bytes.length - 42);
+        expect(payload.reduce((sum, n) => sum + n)).toBe(4 * size);
+        const first = sent.findIndex((s) => ipv4DontFragment(s.view, 14));
+        if (first >= 0) asking.push([i, payload[first]!]);
+        expect(sent.length).toBe(first < 0 ? 1 : 2);
+      }
+      return asking;
+    };
+    // What is left of the run that it was in is another one.
+    expect(run(1400, 130)).toEqual([
+      [64, 1400],
+      [127, 1400],
+    ]);
+    expect(run(548, 130)).toEqual([]);
+    const quote = udp({ src: GW, dst: to, fragment: IPV4_DF }, 1194, 1195, bytesOf(1400)).subarray(0, 28);
+    push(frame(icmp({ src: HOST, dst: GW }, 3, 4, 1400, quote)));
+    expect([run(1400, 130), run(1372, 130).length]).toEqual([[], 2]);
+  });
+
   test("a batch without a next hop or neighbour is counted, and bounded while it waits", () => {
     const socket = it.bindUdp(1194, receiver)!;
     const rows = new Batch(200);
@@ -619,7 +653,7 @@ describe("UDP sockets", () => {
   test("ICMP errors about our datagrams reach the socket; about what we did not send they are counted", () => {
     it.bindUdp(1194, receiver);
     const quote = (src: string, port: number, len = 20): Uint8Array =>
-      udp({ src, dst: "203.0.113.9" }, port, 1195, bytesOf(len)).subarray(0, 28);
+      udp({ src, dst: "203.0.113.9", fragment: IPV4_DF }, port, 1195, bytesOf(len)).subarray(0, 28);
     push(
       frame(icmp({ src: HOST, dst: GW }, 3, 4, 1280, quote(GW, 1194, 1253))),
       frame(icmp({ src: HOST, dst: GW }, 3, 4, 1280, quote(GW, 1194, 1252))),

@@ -105,13 +105,13 @@ export class IpOutput {
 
   /**
    * Writes the IP header at `at`, in front of `len` bytes of transport.
-   * @param ids identifications that it takes: one a packet of a super-frame
+   * @param ids identifications that it takes: one a packet of a super-frame @param fragment of IPv4, the field with flags
    */
-  header(path: IpPath, at: number, len: number, proto: number, ids = 1): void {
+  header(path: IpPath, at: number, len: number, proto: number, ids = 1, fragment = 0): void {
     const d = this.#slab.view;
     if (!path.isV6) {
       const id = this.#v4.nextId(ids);
-      ipv4Emit(d, at, IPV4_HEADER_LEN + len, id, 0, 64, proto, path.src[0]!, path.dst[0]!);
+      ipv4Emit(d, at, IPV4_HEADER_LEN + len, id, fragment, 64, proto, path.src[0]!, path.dst[0]!);
       return;
     }
     ipv6Emit(d, at, len, proto, this.#addressing6.hopLimit);

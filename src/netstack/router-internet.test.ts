@@ -366,6 +366,8 @@ describe("this host's own ports on the WAN", () => {
     expect(s.toWan()[0]).not.toContain("udp 1194 >");
     s.wan!.it.sendUdp(s.now, socket, addr(SITE), 53, bytesOf(1300));
     const out = s.wan!.outlet.take()[0]!.bytes.slice(14, 42);
+    // As if it had been sent with DF: else no router would say so.
+    out[6] = 0x40;
     s.fromWan([udp({ src: ROUTER, dst: WAN }, 7, 1194, data), icmp({ src: ROUTER, dst: WAN }, 3, 4, 1200, out)]);
     expect([heard, s.toPeers()]).toEqual([[`${ROUTER}:7`, "error 1200"], []]);
   });

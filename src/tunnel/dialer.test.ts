@@ -928,6 +928,15 @@ test("ten minutes later larger packets are tried anew (RFC 1191 6.3), unless the
   expect(said()[2]).toContain("larger packets to the server are tried anew (1500 bytes)");
 });
 
+test("a tunnel in which nothing else is due wakes up to forget what was said of the way", () => {
+  const bed = new DialerBed({ push: [...PUSH, "ping 0", "ping-restart 0"] });
+  bed.dialer.networkUp(bed.now);
+  bed.until(() => bed.isUp);
+  bed.until(() => bed.dialer.pollAt() > bed.now + 600_000);
+  bed.link!.receiver.narrowed(bed.now, bed.link!.endpoint(0).address, 1400);
+  expect(bed.dialer.pollAt()).toBe(bed.now + 600_000);
+});
+
 test("what the host below knows of the way counts from the beginning; one that leads elsewhere is another one", () => {
   const float = { config: { link: { localPort: undefined, streamPort: undefined, float: true } } };
   const bed = new DialerBed(float);

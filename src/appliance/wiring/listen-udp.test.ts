@@ -6,6 +6,7 @@ import { PagePool } from "../../netstack/tcp/pages.ts";
 import { Bed, bytesOf, cidr, frame, icmp, type RecordingOutlet, side, udp } from "../../netstack/testing/bed.ts";
 import { addr6, advert6, frame6, icmp6, udp6 } from "../../netstack/testing/bed6.ts";
 import { ICMPV6_TOO_BIG } from "../../netstack/wire/icmpv6.ts";
+import { IPV4_DF } from "../../netstack/wire/ipv4.ts";
 import type { ListenConfig } from "../../protocol/config/server-types.ts";
 import type { DatagramPort, ListenReceiver, OpenPort, PeerLink } from "../../tunnel/listen.ts";
 import { WanPorts } from "./wan-ports.ts";
@@ -164,7 +165,7 @@ test("what is too big for the way to somebody is told whoever listens where it w
   receive(from4(CLIENT, 1), from6(CLIENT6, 2, OTHER));
   const portOf = (mark: number): DatagramPort => calls.find(({ rows }) => rows[0]?.[0] === mark)!.port;
   const long = bytesOf(1400);
-  const quote = udp({ src: WAN, dst: CLIENT }, 1194, 5000, long).subarray(0, 48);
+  const quote = udp({ src: WAN, dst: CLIENT, fragment: IPV4_DF }, 1194, 5000, long).subarray(0, 48);
   const quote6 = (src: string): Uint8Array => udp6({ src, dst: CLIENT6 }, 1194, 5000, long).subarray(0, 88);
   const tooBig = (about: Uint8Array): Uint8Array =>
     frame6(icmp6({ src: "2001:db8::1", dst: OTHER }, ICMPV6_TOO_BIG, 0, 1300, about));

@@ -5,6 +5,7 @@ import { Arena } from "../../lib/slab.ts";
 import { PagePool } from "../../netstack/tcp/pages.ts";
 import { addr, Bed, bytesOf, cidr, frame, icmp, side, udp } from "../../netstack/testing/bed.ts";
 import { addr6, frame6, icmp6, udp6 } from "../../netstack/testing/bed6.ts";
+import { IPV4_DF } from "../../netstack/wire/ipv4.ts";
 import type { Link } from "../../tunnel/link.ts";
 import { WanLinks } from "./wan-links.ts";
 
@@ -143,19 +144,22 @@ test("what the network says, damage, and other ports are seen since the link was
 
 test("what a router says of the way is told if its error is about a packet to the server that was too large for it", () => {
   const link = open(false);
-  const tell = (len: number, mtu: number, dst = SERVER): void => {
-    const quoted = udp({ src: WAN, dst }, 5000, 1194, bytesOf(len - 28));
+  const tell = (len: number, mtu: number, dst = SERVER, fragment = IPV4_DF): void => {
+    const quoted = udp({ src: WAN, dst, fragment }, 5000, 1194, bytesOf(len - 28));
     receive(frame(icmp({ src: "203.0.113.1", dst: WAN }, 3, 4, mtu, quoted.subarray(0, 28))));
   };
   tell(1500, 1400, OTHER);
   tell(1400, 1400);
   tell(1300, 1400);
   tell(1500, 0);
+  // What routers may fragment none of them refuses.
+  tell(1500, 1400, SERVER, 0);
   expect(narrowed).toEqual([]);
+  expect(link.pathMtu?.(0)).toBe(Number.POSITIVE_INFINITY);
   tell(1500, 1400);
+  expect(link.pathMtu?.(0)).toBe(1400);
   tell(1500, 68);
-  // Of the WAN's own IP nothing is known: routers fragment what is too large.
-  expect([narrowed, link.mtu, link.pathMtu?.(0)]).toEqual([[`${SERVER} 1400`, `${SERVER} 68`], 1500, Infinity]);
+  expect([narrowed, link.mtu, link.pathMtu?.(0)]).toEqual([[`${SERVER} 1400`, `${SERVER} 68`], 1500, 576]);
 });
 
 test("a port that is in use, and addresses that are our own are refused in words", () => {

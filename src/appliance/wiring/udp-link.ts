@@ -222,9 +222,9 @@ export class UdpLink implements Link, DatagramSink {
   }
 }
 
-/** What the WAN's IP knows of the way to an address: it has sent larger packets in fragments since (RFC 8201). Routers do that with IPv4. */
+/** What the WAN's IP knows of the way to an address: it asks no more there with larger packets, and sends those of IPv6 in fragments. */
 export const pathMtuTo = ({ v6 }: EthernetInterface, now: number, address: IpAddress): number =>
-  address.isIpv4 ? Number.POSITIVE_INFINITY : v6.output.pathMtu.get(now, Int32Array.from(wordsOf(address)));
+  v6.output.pathMtu.get(now, wordsOf(address));
 
 /** Whether the addresses at two places of the words are the same. */
 const same = (words: Int32Array, a: number, b: number): boolean =>

@@ -4,13 +4,13 @@ import { Drop, type DropCode } from "../drop.ts";
 import type { LinkLayer } from "../link/layer.ts";
 import { segmentCount, tcpSegmentCopy, udpSegmentCopy } from "../offload/split.ts";
 import { Packet } from "../packet.ts";
+import { PathMtus } from "../path-mtus.ts";
 import { PROTO_TCP } from "../wire/ipv4.ts";
 import { IPV6_DST, IPV6_HEADER_LEN, IPV6_MIN_MTU, IPV6_SRC, ipv6ReadWords } from "../wire/ipv6.ts";
 import { ExtensionChain } from "../wire/ipv6-ext.ts";
 import type { Ip6Addressing } from "./addressing.ts";
 import { ip6Read } from "./check.ts";
 import { fragmentCopy, fragmentCount } from "./fragment.ts";
-import { PathMtus } from "./pmtu.ts";
 
 export class Ip6Output {
   readonly link: LinkLayer;

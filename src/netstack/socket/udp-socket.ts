@@ -55,6 +55,8 @@ export class UdpSocket {
   peerWord = 0;
   readonly peerWords = new Int32Array(4);
   peerPort = 0;
+  /** Runs of IPv4 that were sent, as far as routers could have fragmented them. */
+  sentRuns = 0;
 
   constructor(port: number, receiver: UdpReceiver) {
     this.port = port;

@@ -4,14 +4,15 @@
  */
 import { type Batch, GSO_NONE, GSO_UDP_L4, MAX_SEGMENTS, VNET_NEEDS_CSUM } from "../../lib/batch.ts";
 import { IpAddress } from "../../lib/ip.ts";
+import { leastMtu } from "../../lib/path-mtu.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
 import type { Arena, Slab } from "../../lib/slab.ts";
 import { Drop, type DropCode } from "../drop.ts";
 import type { Addressing } from "../ip4/addressing.ts";
 import type { Ip6Addressing } from "../ip6/addressing.ts";
-import type { PathMtus } from "../ip6/pmtu.ts";
 import { type IpOutput, IpPath } from "../output.ts";
 import { Packet, pseudoOf } from "../packet.ts";
+import type { PathMtus } from "../path-mtus.ts";
 import { type PortOwner, takePort } from "../port-owner.ts";
 import { DHCP_CLIENT_PORT } from "../wire/dhcpv4.ts";
 import {
@@ -24,8 +25,10 @@ import {
 } from "../wire/icmpv4.ts";
 import { ICMPV6_HEADER_LEN, ICMPV6_TOO_BIG, icmpv6Code, icmpv6Rest, icmpv6Type } from "../wire/icmpv6.ts";
 import {
+  IPV4_DF,
   IPV4_HEADER_LEN,
   IPV4_MAX_LEN,
+  ipv4DontFragment,
   ipv4Dst,
   ipv4HeaderLen,
   ipv4Protocol,
@@ -65,6 +68,11 @@ const EPHEMERAL_COUNT = 28232;
 
 /** What a collector needs no address value for. */
 const NOBODY = IpAddress.fromIpv4(0);
+/**
+ * Our choice: of IPv4 one datagram in so many runs goes by itself and with DF, so that a router which cannot take it whole says so (RFC 1191 3).
+ * The others may be fragmented: where no router says anything, little is lost.
+ */
+const ASKING = 64;
 /** UDP_MAX_SEGMENTS of Linux before 6.9 (include/linux/udp.h). */
 const SENT_SEGMENTS = 64;
 
@@ -196,8 +204,13 @@ export class Udp {
     const type = icmpType(d, icmp);
     const code = icmpCode(d, icmp);
     const tooBig = type === ICMP_UNREACHABLE && code === UNREACHABLE_FRAGMENTATION_NEEDED;
-    // No path refuses what is no larger than it takes: whoever says so has not seen the packet.
-    if (tooBig && ipv4TotalLen(d, quote) <= icmpNextHopMtu(d, icmp)) return Drop.IcmpBadQuote;
+    // No path refuses what is no larger than it takes, or what may be fragmented: whoever says so has not seen the packet.
+    if (tooBig && (!ipv4DontFragment(d, quote) || ipv4TotalLen(d, quote) <= icmpNextHopMtu(d, icmp)))
+      return Drop.IcmpBadQuote;
+    if (tooBig && icmpNextHopMtu(d, icmp) > 0) {
+      mapped(this.#words, ipv4Dst(d, quote));
+      this.#pathMtu.lower(now, this.#words, icmpNextHopMtu(d, icmp));
+    }
     socket.receiver.onError?.(now, {
       type,
       code,
@@ -299,6 +312,8 @@ export class Udp {
     const pseudo = path.pseudo(PROTO_UDP);
     const headersLen = headerLen + UDP_HEADER_LEN;
     const max = out.mtu(now, path) - headersLen;
+    const known = isV6 ? 0 : Math.min(max, this.#knownOf(now, path) - headersLen);
+    const least = leastMtu(true) - headersLen;
     const p = this.#out;
     p.isV6 = isV6;
     p.proto = PROTO_UDP;
@@ -308,11 +323,13 @@ export class Udp {
       const size = rows.len[i]!;
       let end = size > 0 && size <= max ? runEnd(rows, i, headersLen) : i + 1;
       if (end > i + 1 && !link.takesUdpGso(neighbour, end - i, isV6)) end = i + 1;
+      const asks = size > least && size <= known && ++socket.sentRuns % ASKING === 0;
+      if (asks) end = i + 1;
       const payload = (end - i - 1) * size + rows.len[end - 1]!;
       const udp = rows.at[i]! - UDP_HEADER_LEN;
       const at = udp - headerLen;
       udpEmit(d, udp, socket.port, dstPort, payload);
-      out.header(path, at, UDP_HEADER_LEN + payload, PROTO_UDP, end - i);
+      out.header(path, at, UDP_HEADER_LEN + payload, PROTO_UDP, end - i, asks ? IPV4_DF : 0);
       p.at = at;
       p.l4 = udp;
       p.len = headersLen + size;
@@ -331,6 +348,12 @@ export class Udp {
       }
       for (i++; i < end; i++) link.extend(rows.at[i]!, rows.len[i]!);
     }
+  }
+
+  /** What routers have said of the way to an IPv4 address. */
+  #knownOf(now: number, path: IpPath): number {
+    mapped(this.#words, path.dst[0]!);
+    return this.#pathMtu.get(now, this.#words);
   }
 
   #isPeer({ at, isV6 }: Packet, socket: UdpSocket): boolean {

@@ -100,8 +100,8 @@ export const IP6 = [
     ],
   ),
   ...mutationsOf(
-    "netstack/ip6/pmtu.ts",
-    ["Math.max(said, IPV6_MIN_MTU)", "said", "the least path MTU (RFC 8201 4)"],
+    "netstack/path-mtus.ts",
+    ["Math.max(said, leastMtu(isMapped(words)))", "said", "the least path MTU (RFC 8201 4)"],
     ["if (mtu >= this.get(now, words)) return;", "", "that a path MTU only shrinks"],
     ["now < entry.until ? entry.mtu", "true ? entry.mtu", "the time of a path MTU"],
     ["else if (this.#entries.length === MAX_ENTRIES) this.#entries.shift();", "", "the bound on path MTUs"],

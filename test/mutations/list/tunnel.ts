@@ -348,11 +348,25 @@ export const TUNNEL = [
       "that a doubtful answer moves nothing",
     ],
   ),
-  ...mutationsOf("netstack/socket/udp.ts", [
-    "if (tooBig && ipv4TotalLen(d, quote) <= icmpNextHopMtu(d, icmp)) return Drop.IcmpBadQuote;",
-    "",
-    "that a path is narrowed by an error about a packet that was too large for it",
-  ]),
+  ...mutationsOf(
+    "netstack/socket/udp.ts",
+    [
+      " || ipv4TotalLen(d, quote) <= icmpNextHopMtu(d, icmp)))\n",
+      "))\n",
+      "that a path is narrowed by an error about a packet that was too large for it",
+    ],
+    [
+      "(!ipv4DontFragment(d, quote) || ipv4TotalLen(d, quote)",
+      "(ipv4TotalLen(d, quote)",
+      "that a path is narrowed by an error about a packet that nobody was to fragment",
+    ],
+    [
+      "const asks = size > least && size <= known && ++socket.sentRuns % ASKING === 0;",
+      "const asks = false as boolean;",
+      "that routers are asked what the way takes",
+    ],
+    ["size <= known && ++socket", "++socket", "that nothing which is known to be too large asks again"],
+  ),
   ...mutationsOf("tunnel/dialer.ts", [
     "|| attempt.session.isAnswered ||",
     "||",

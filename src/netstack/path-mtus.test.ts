@@ -1,12 +1,12 @@
 import { expect, test } from "bun:test";
-import { PATH_MTU_MS } from "../../lib/path-mtu.ts";
-import { words6 } from "../testing/bed6.ts";
-import { PathMtus } from "./pmtu.ts";
+import { PATH_MTU_MS } from "../lib/path-mtu.ts";
+import { PathMtus } from "./path-mtus.ts";
+import { words6 } from "./testing/bed6.ts";
 
 const A = words6("2001:db8::1");
 const B = words6("2001:db8::2");
 
-test("a path's MTU is lowered, never raised, and never below 1280 (RFC 8201 4)", () => {
+test("a path's MTU is lowered, never raised, and never below 1280 (RFC 8201 4), of IPv4 576", () => {
   const paths = new PathMtus();
   expect(paths.get(0, A)).toBe(Number.POSITIVE_INFINITY);
   paths.lower(0, A, 1400);
@@ -14,6 +14,9 @@ test("a path's MTU is lowered, never raised, and never below 1280 (RFC 8201 4)",
   expect([paths.get(1, A), paths.get(1, B)]).toEqual([1400, Number.POSITIVE_INFINITY]);
   paths.lower(1, A, 68);
   expect(paths.get(2, A)).toBe(1280);
+  const four = Int32Array.of(0, 0, 0xffff, 0x0a000001);
+  paths.lower(2, four, 68);
+  expect(paths.get(3, four)).toBe(576);
 });
 
 test("after 10 minutes it is forgotten, and may be entered anew", () => {
