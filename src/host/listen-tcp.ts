@@ -2,6 +2,7 @@
  * TCP ports of the kernel that are listened on: each connection is the way to one client. All connections are watched by one epoll
  * descriptor, so that the loop's poll() has one for them, however many there are.
  */
+
 import type { Batch } from "../lib/batch.ts";
 import { addCounts } from "../lib/counters.ts";
 import type { Endpoint } from "../lib/endpoint.ts";
@@ -13,8 +14,9 @@ import type { Poller } from "../platform/sys/poller.ts";
 import { close } from "../platform/sys/syscalls.ts";
 import type { ListenConfig } from "../protocol/config/server-types.ts";
 import { StreamRows } from "../protocol/stream.ts";
+import { TCP_OVERHEAD } from "../tunnel/link.ts";
 import type { ListenReceiver, OpenPort, PeerLink, StreamReceiver } from "../tunnel/listen.ts";
-import { KERNEL_TCP_OVERHEAD, KernelPacketStream } from "./packet-stream.ts";
+import { KernelPacketStream } from "./packet-stream.ts";
 
 /** What may wait for a client, where it does not wait for long. Memory is taken for what has ever waited. */
 const QUEUE_BYTES = 512 << 10;
@@ -191,7 +193,7 @@ class AcceptedStream implements PeerLink {
     this.listening = listening;
     this.#packets = packets;
     this.#closed = closed;
-    this.overhead = listening.family === "ipv4" ? KERNEL_TCP_OVERHEAD.ipv4 : KERNEL_TCP_OVERHEAD.ipv6;
+    this.overhead = listening.family === "ipv4" ? TCP_OVERHEAD.ipv4 : TCP_OVERHEAD.ipv6;
   }
 
   admit(rows: Batch, overhead: number): number {

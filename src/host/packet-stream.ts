@@ -10,14 +10,11 @@ import { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ETIMEDOUT } from "../platform/
 import { errno } from "../platform/sys/libc.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
 import type { LinkEnd } from "../protocol/session/events.ts";
-import { framePacket, frameRows, STREAM_HEADER_LEN, type StreamRows } from "../protocol/stream.ts";
+import { framePacket, frameRows, type StreamRows } from "../protocol/stream.ts";
+import { CONTROL_ROOM, StreamQueue } from "../tunnel/stream-queue.ts";
 
-/** IP, TCP and the length in front of every packet, as openvpn counts them (mtu.c, datagram_overhead; mss.c). */
-export const KERNEL_TCP_OVERHEAD = { ipv4: 42, ipv6: 62 };
 const ROWS = 1024;
 const NEVER = Number.POSITIVE_INFINITY;
-/** Our choice: of what may wait, so much is for control packets and pings alone; a handshake has no more under way. */
-const CONTROL_ROOM = 32 << 10;
 /** Our choice: what has waited for longer is on a slow way, on which no more than so much waits, for the sake of what comes behind it. */
 const SLOW_AFTER_MS = 100;
 const SLOW_ROOM = 96 << 10;
@@ -41,26 +38,17 @@ export class KernelPacketStream {
   /** Since when there has been something that waits, and when it was looked at last. */
   #waitsSince = NEVER;
   #now = 0;
-  /** Packets of the tunnel that found the queue full, and control packets that did. */
-  #queueFull = 0;
-  #controlQueueFull = 0;
+  readonly #queue = new StreamQueue();
 
   constructor(options: KernelPacketStreamOptions) {
     this.#options = options;
   }
 
   /** How many rows it takes now, from the first on, when each is `overhead` bytes longer; the others are counted. */
-  admit({ count, len }: Batch, overhead: number): number {
+  admit(rows: Batch, overhead: number): number {
     const { sender } = this.#options;
     const isSlow = this.#now > this.#waitsSince + SLOW_AFTER_MS;
-    let room = isSlow ? SLOW_ROOM - sender.queued : sender.room - CONTROL_ROOM;
-    for (let i = 0; i < count; i++) {
-      room -= len[i]! + overhead + STREAM_HEADER_LEN;
-      if (room >= 0) continue;
-      this.#queueFull += count - i;
-      return i;
-    }
-    return count;
+    return this.#queue.admit(rows, overhead, isSlow ? SLOW_ROOM - sender.queued : sender.room - CONTROL_ROOM);
   }
 
   /** What was sent waits for the kernel to take it. */
@@ -80,13 +68,13 @@ export class KernelPacketStream {
 
   sendPacket(packet: Uint8Array): void {
     const { sender, fd } = this.#options;
-    if (this.#isClosed || !sender.sendBytes(fd, framePacket(packet))) this.#controlQueueFull++;
+    if (this.#isClosed || !sender.sendBytes(fd, framePacket(packet))) this.#queue.refuse();
     else this.#watch();
   }
 
   /** What it dropped, by name. */
   drops(): Record<string, number> {
-    return { "link-queue-full": this.#queueFull, "link-control-queue-full": this.#controlQueueFull };
+    return this.#queue.drops();
   }
 
   /**

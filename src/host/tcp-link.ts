@@ -22,8 +22,8 @@ import { close } from "../platform/sys/syscalls.ts";
 import type { LinkEnd } from "../protocol/session/events.ts";
 import { NOTHING_SEEN, type Sightings } from "../protocol/session/sightings.ts";
 import { StreamRows } from "../protocol/stream.ts";
-import type { Link, LinkReceiver, LinkRequest } from "../tunnel/link.ts";
-import { endOf, KERNEL_TCP_OVERHEAD, KernelPacketStream } from "./packet-stream.ts";
+import { type Link, type LinkReceiver, type LinkRequest, TCP_OVERHEAD } from "../tunnel/link.ts";
+import { endOf, KernelPacketStream } from "./packet-stream.ts";
 
 /** Bytes that a proxy's dialogue is given at once; it fails before it wants more. */
 const LONGEST_WORD = 32 << 10;
@@ -58,7 +58,7 @@ export class KernelTcpLink implements Link {
   constructor(options: KernelTcpLinkOptions) {
     this.#options = options;
     const { request, received, memory } = options;
-    this.overhead = request.remote.address.isIpv4 ? KERNEL_TCP_OVERHEAD.ipv4 : KERNEL_TCP_OVERHEAD.ipv6;
+    this.overhead = request.remote.address.isIpv4 ? TCP_OVERHEAD.ipv4 : TCP_OVERHEAD.ipv6;
     this.#received = new StreamRows(memory, received.at, received.at + received.length, request.longest);
   }
 

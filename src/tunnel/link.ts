@@ -14,6 +14,8 @@ import type { ProxyDialogue } from "./proxy/dialogue.ts";
 
 /** Bytes of IP and UDP in front of every datagram. */
 export const UDP_OVERHEAD = { ipv4: 28, ipv6: 48 };
+/** IP, TCP and the length in front of every packet, as openvpn counts them (mtu.c, datagram_overhead; mss.c). */
+export const TCP_OVERHEAD = { ipv4: 42, ipv6: 62 };
 
 export interface Link extends LinkFacts {
   /** The largest packet that the network below takes, its own headers included; Infinity: it has no such bound. */

@@ -1,4 +1,5 @@
 /** A TCP port of the WAN that is listened on: each connection is the way to one client, its packets go as over a client's link. */
+
 import type { Batch } from "../../lib/batch.ts";
 import { addCounts } from "../../lib/counters.ts";
 import type { Endpoint } from "../../lib/endpoint.ts";
@@ -7,9 +8,10 @@ import type { ListenSocket } from "../../netstack/tcp/listen-socket.ts";
 import type { Tcp } from "../../netstack/tcp/tcp.ts";
 import type { ListenConfig } from "../../protocol/config/server-types.ts";
 import type { LinkEnd } from "../../protocol/session/events.ts";
+import { TCP_OVERHEAD } from "../../tunnel/link.ts";
 import type { ListenReceiver, OpenPort, PeerLink, StreamReceiver } from "../../tunnel/listen.ts";
 import { type Listening, takes } from "./listening.ts";
-import { PacketStream, type StreamMemory, TCP_OVERHEAD } from "./packet-stream.ts";
+import { PacketStream, type StreamMemory } from "./packet-stream.ts";
 import { endOf } from "./stream-dial.ts";
 import type { TcpUser } from "./tcp-users.ts";
 

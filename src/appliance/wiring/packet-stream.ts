@@ -5,18 +5,14 @@
  * not whole yet stays in the ring: a connection that is silent in the middle of one holds nothing else.
  *
  * The queue is the connection's: as much as is under way may wait (Connection.writable), so that a fast path is kept busy and
- * a slow one is not loaded with seconds of old packets. What finds no room is dropped before it is sealed, as a router on the
- * way would, and TCP in the tunnel slows down. Control packets have room that packets of the tunnel never take.
+ * a slow one is not loaded with seconds of old packets. What finds no room is dropped (tunnel/stream-queue.ts).
  */
 import type { Batch } from "../../lib/batch.ts";
 import { type Arena, HEADROOM, TAILROOM } from "../../lib/slab.ts";
 import type { Connection } from "../../netstack/tcp/connection.ts";
 import { framePacket, frameRows, STREAM_HEADER_LEN, StreamRows } from "../../protocol/stream.ts";
+import { CONTROL_ROOM, StreamQueue } from "../../tunnel/stream-queue.ts";
 
-/** IP, TCP and the length in front of every packet, as openvpn counts them (mtu.c, datagram_overhead; mss.c). */
-export const TCP_OVERHEAD = { ipv4: 42, ipv6: 62 };
-/** Our choice: of what may wait, so much is for control packets and pings alone; a handshake has no more under way. */
-const CONTROL_ROOM = 32 << 10;
 /** Our choice: no more than that waits to be said when it is closed: a goodbye, and not the packets of a session that is over. */
 const GOODBYE = 4 << 10;
 const GOODBYE_MS = 5000;
@@ -36,9 +32,7 @@ export class PacketStream {
   #isClosed = false;
   /** Of a packet that is not whole: bytes that were looked at already. */
   #begun = 0;
-  /** Packets of the tunnel that found the queue full, and control packets that did. */
-  #queueFull = 0;
-  #controlQueueFull = 0;
+  readonly #queue = new StreamQueue();
 
   /** @param longest bytes of the longest packet that can be right */
   constructor(connection: Connection, memory: StreamMemory, longest: number) {
@@ -54,15 +48,8 @@ export class PacketStream {
   }
 
   /** How many rows it takes now, from the first on, when each is `overhead` bytes longer; the others are counted. */
-  admit({ count, len }: Batch, overhead: number): number {
-    let room = this.#connection.writable - CONTROL_ROOM;
-    for (let i = 0; i < count; i++) {
-      room -= len[i]! + overhead + STREAM_HEADER_LEN;
-      if (room >= 0) continue;
-      this.#queueFull += count - i;
-      return i;
-    }
-    return count;
+  admit(rows: Batch, overhead: number): number {
+    return this.#queue.admit(rows, overhead, this.#connection.writable - CONTROL_ROOM);
   }
 
   /** Copies the rows, sealed in place, to be sent. */
@@ -75,13 +62,13 @@ export class PacketStream {
 
   sendPacket(packet: Uint8Array): void {
     const framed = framePacket(packet);
-    if (this.#connection.writable < framed.length) this.#controlQueueFull++;
+    if (this.#connection.writable < framed.length) this.#queue.refuse();
     else this.#connection.writeBytes(framed);
   }
 
   /** What it dropped, by name. */
   drops(): Record<string, number> {
-    return { "link-queue-full": this.#queueFull, "link-control-queue-full": this.#controlQueueFull };
+    return this.#queue.drops();
   }
 
   /**

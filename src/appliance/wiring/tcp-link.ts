@@ -5,8 +5,8 @@ import { type Connection, ENDED, FINISHED } from "../../netstack/tcp/connection.
 import type { Tcp } from "../../netstack/tcp/tcp.ts";
 import type { LinkEnd } from "../../protocol/session/events.ts";
 import { NOTHING_SEEN, type Sightings } from "../../protocol/session/sightings.ts";
-import type { Link, LinkReceiver, LinkRequest } from "../../tunnel/link.ts";
-import { PacketStream, type StreamMemory, TCP_OVERHEAD } from "./packet-stream.ts";
+import { type Link, type LinkReceiver, type LinkRequest, TCP_OVERHEAD } from "../../tunnel/link.ts";
+import { PacketStream, type StreamMemory } from "./packet-stream.ts";
 import { type DialOwner, endOf, StreamDial } from "./stream-dial.ts";
 import type { TcpUser } from "./tcp-users.ts";
 

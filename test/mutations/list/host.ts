@@ -84,7 +84,7 @@ export const HOST = [
   ]),
   ...mutationsOf(
     "host/packet-stream.ts",
-    ["sender.room - CONTROL_ROOM;", "sender.room;", "that a connection has room for control packets"],
+    ["sender.room - CONTROL_ROOM);", "sender.room);", "that a connection has room for control packets"],
     [
       "this.#now > this.#waitsSince + SLOW_AFTER_MS",
       "this.#now < 0",

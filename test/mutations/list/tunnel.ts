@@ -179,13 +179,8 @@ export const TUNNEL = [
   ...mutationsOf(
     "appliance/wiring/packet-stream.ts",
     [
-      "      if (room >= 0) continue;\n",
-      "      if (room >= -1e9) continue;\n",
-      "that packets of the tunnel find an end of the queue, and are dropped there whole",
-    ],
-    [
-      "this.#connection.writable - CONTROL_ROOM;",
-      "this.#connection.writable;",
+      "this.#connection.writable - CONTROL_ROOM);",
+      "this.#connection.writable);",
       "that control packets have room of their own",
     ],
     ["if (c.queued > GOODBYE) return c.abort();", "", "that the queue of a link that is closed is dropped"],
@@ -381,6 +376,11 @@ export const TUNNEL = [
     'this.#said.write(now, "info", "tunnel.rekeyed",',
     'this.#log.write("info", "tunnel.rekeyed",',
     "the bound on lines of new keys, which a server can demand",
+  ]),
+  ...mutationsOf("tunnel/stream-queue.ts", [
+    "      if (left >= 0) continue;\n",
+    "      if (left >= -1e9) continue;\n",
+    "that packets of the tunnel find an end of the queue, and are dropped there whole",
   ]),
   ...mutationsOf("tunnel/link-request.ts", [
     'isPlace ? links.refusal(address) : "no address of a host";',
