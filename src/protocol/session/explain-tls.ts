@@ -3,6 +3,7 @@ import { utc } from "../../lib/utc.ts";
 import { printable } from "../config/lexer.ts";
 import type { TlsConfig } from "../config/types.ts";
 import type { TlsFailure } from "../ports.ts";
+import { alertMeaning, certificateMeaning, protocolMeaning } from "./tls-meaning.ts";
 
 export function explainTls(failure: TlsFailure, tls: TlsConfig, unixSeconds: number): string {
   switch (failure.kind) {
@@ -50,61 +51,52 @@ function certificate(failure: TlsFailure, tls: TlsConfig, unixSeconds: number): 
   const whose =
     depth === 0 ? `the server's certificate${name === "" ? "" : ` (${name})`}` : `the CA certificate of ${name}`;
   const owner = depth === 0 ? "the server" : "the CA";
-  switch (failure.code) {
-    case "CERT_NOT_YET_VALID":
+  switch (certificateMeaning(failure.code)) {
+    case "not-yet-valid":
       return `${whose} is not yet valid; ${clock}: set it right, or wait`;
-    case "CERT_HAS_EXPIRED":
+    case "expired":
       return `${whose} has expired; ${clock}: if that is right, ${owner} needs a new one${depth === 0 ? "" : `, which then belongs into ${ca}`}`;
-    case "CERT_REVOKED":
+    case "revoked":
       return `${whose} is revoked by the list in ${list}; do not trust this server`;
-    case "CRL_HAS_EXPIRED":
+    case "list-expired":
       return `the revocation list in ${list} that is about ${whose} has expired; ${clock}: if that is right, get a new list`;
-    case "CRL_NOT_YET_VALID":
+    case "list-not-yet-valid":
       return `the revocation list in ${list} that is about ${whose} is not yet valid; ${clock}: set it right, or wait`;
-    case "ERROR_IN_CRL_LAST_UPDATE_FIELD":
-    case "ERROR_IN_CRL_NEXT_UPDATE_FIELD":
+    case "list-undated":
       return `the revocation list in ${list} that is about ${whose} has a date that cannot be read; get a new list`;
-    case "CRL_SIGNATURE_FAILURE":
-    case "KEYUSAGE_NO_CRL_SIGN":
+    case "list-unsigned":
       return `the revocation list in ${list} that is about ${whose} is not signed by the CA that it names (${failure.message}); get a new list`;
-    case "INVALID_PURPOSE":
+    case "purpose":
       return (
         `${whose} may not be used for this (its extended key usage or key usage says otherwise); ` +
         `${ANOTHER_SERVER} it needs a server certificate (what remote-cert-tls server asks for)`
       );
-    case "UNABLE_TO_GET_ISSUER_CERT":
-    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
-    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
-    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+    case "unknown-issuer":
       return (
         `${whose} does not verify: no CA in ${ca} signed it; take the CA that belongs to this server, ` +
         `${ANOTHER_SERVER} it does not send an intermediate certificate`
       );
-    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "unknown-root":
       return (
         `the server's certificate does not verify: its chain ends at ${name === "" ? "a CA" : name}, which is not in ${ca}; ` +
         "take the CA that belongs to this server, or this is not the server that it claims to be"
       );
-    case "CERT_SIGNATURE_FAILURE":
+    case "signature":
       return (
         `${whose} does not verify: a CA in ${ca} has the right name but another key; take the CA that belongs to this ` +
         "server, or this is not the server that it claims to be"
       );
-    case "INVALID_CA":
-    case "KEYUSAGE_NO_CERTSIGN":
-    case "PATH_LENGTH_EXCEEDED":
-    case "CERT_CHAIN_TOO_LONG":
+    case "no-ca":
       return `${whose} may not vouch for the server's (${failure.message}); take the CA that belongs to this server`;
-    case "CERT_UNTRUSTED":
+    case "untrusted":
       return `${whose} may not be trusted for servers, as its TRUSTED CERTIFICATE block in ${ca} says`;
-    case "EE_KEY_TOO_SMALL":
-    case "CA_KEY_TOO_SMALL":
+    case "small-key":
       return `${whose} has a key that is too small: others may have broken it; ${owner} needs a new certificate ${weak(tls)}`;
-    case "CA_MD_TOO_WEAK":
+    case "weak-digest":
       return `${whose} is signed with a digest that is too weak (SHA-1 or MD5): others may have forged it; ${owner} needs a new certificate ${weak(tls)}`;
-    case "NO_CERTIFICATE":
+    case "absent":
       return "the server showed no certificate";
-    default:
+    case undefined:
       return `${whose} does not verify (${failure.code}: ${failure.message})`;
   }
 }
@@ -120,23 +112,18 @@ const alert = (code: string, tls: TlsConfig): string => `${causeOfAlert(code, tl
 
 function causeOfAlert(code: string, tls: TlsConfig): string {
   const own = tls.cert?.label ?? tls.pkcs12?.label ?? "cert";
-  switch (code) {
-    case "unknown_ca":
-    case "bad_certificate":
-    case "unsupported_certificate":
-    case "certificate_unknown":
-    case "decrypt_error":
+  switch (alertMeaning(code)) {
+    case "refused":
       return `the server does not accept the client certificate (${own}): another CA signed it, or it does not match`;
-    case "certificate_expired":
+    case "expired":
       return `the server says that the client certificate (${own}) has expired; get a new one, or set the server's clock`;
-    case "certificate_revoked":
+    case "revoked":
       return `the server says that the client certificate (${own}) is revoked; get a new one`;
-    case "certificate_required":
+    case "wanted":
       return "the server demands a client certificate, and the profile has none (cert and key)";
-    case "protocol_version":
+    case "version":
       return `client and server share no TLS version (${offer(tls)})`;
-    case "handshake_failure":
-    case "insufficient_security":
+    case "cipher":
       return `client and server share no TLS cipher or group, or the server wants a client certificate (${offer(tls)})`;
     default:
       return "the server refuses the TLS handshake";
@@ -145,24 +132,16 @@ function causeOfAlert(code: string, tls: TlsConfig): string {
 
 /** What the library refuses in the server's messages, or in our own settings. */
 function protocol({ code, message }: TlsFailure, tls: TlsConfig): string {
-  switch (code) {
-    case "unsupported_protocol":
-    case "no_protocols_available":
+  switch (protocolMeaning(code)) {
+    case "version":
       return `client and server share no TLS version (${offer(tls)})`;
-    case "no_ciphers_available":
-    case "no_shared_cipher":
-    case "no_suitable_key_share":
-    case "no_suitable_groups":
-    case "no_suitable_signature_algorithm":
-    case "wrong_cipher_returned":
-    case "wrong_curve":
+    case "cipher":
       return `client and server share no TLS cipher or group (${message}; ${offer(tls)})`;
-    case "dh_key_too_small":
+    case "small-dh":
       return 'the Diffie-Hellman parameters of the server are too small; give it new ones (dh), or accept them: tls-cipher "DEFAULT:@SECLEVEL=0"';
-    case "unsafe_legacy_renegotiation_disabled":
+    case "old-library":
       return "the TLS library of the server is too old (no secure renegotiation, RFC 5746); it needs an update";
-    case "wrong_version_number":
-    case "http_request":
+    case "no-tls":
       return "what answers there is no TLS of an OpenVPN server";
     default:
       return `the TLS handshake failed (${printable(message)})`;
