@@ -18,7 +18,7 @@ const bun = process.execPath;
 // Files in processes of their own: a crash is one failure, not the end.
 const PARALLEL = "--parallel=2";
 // Most of the interop tests' time is waiting for openvpn's own.
-const MORE_PARALLEL = "--parallel=4";
+const MORE_PARALLEL = "--parallel=5";
 const tests = (argv: readonly string[]): string[] => [bun, "test", "--timeout", "60000", ...argv];
 
 /** The test files below some folders. */

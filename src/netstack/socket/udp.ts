@@ -68,11 +68,6 @@ const EPHEMERAL_COUNT = 28232;
 
 /** What a collector needs no address value for. */
 const NOBODY = IpAddress.fromIpv4(0);
-/**
- * Our choice: of IPv4 one datagram in so many runs goes by itself and with DF, so that a router which cannot take it whole says so (RFC 1191 3).
- * The others may be fragmented: where no router says anything, little is lost.
- */
-const ASKING = 64;
 /** UDP_MAX_SEGMENTS of Linux before 6.9 (include/linux/udp.h). */
 const SENT_SEGMENTS = 64;
 
@@ -323,7 +318,7 @@ export class Udp {
       const size = rows.len[i]!;
       let end = size > 0 && size <= max ? runEnd(rows, i, headersLen) : i + 1;
       if (end > i + 1 && !link.takesUdpGso(neighbour, end - i, isV6)) end = i + 1;
-      const asks = size > least && size <= known && ++socket.sentRuns % ASKING === 0;
+      const asks = size > least && size <= known && socket.asks();
       if (asks) end = i + 1;
       const payload = (end - i - 1) * size + rows.len[end - 1]!;
       const udp = rows.at[i]! - UDP_HEADER_LEN;
