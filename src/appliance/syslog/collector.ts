@@ -11,8 +11,8 @@ export interface Collector {
   /** Sends what can go. */
   poll(now: number): void;
   pollEvent(): SyslogEvent | undefined;
-  /** Sends the last lines, and lets go of what it has. */
-  close(now: number): void;
+  /** Lets go of what it has. @param isEnd what waits goes first, as far as it can, as there is no later */
+  close(now: number, isEnd: boolean): void;
 }
 
 export const SYSLOG_DROPS = {

@@ -129,8 +129,12 @@ describe.each([
     net.write("one more");
     net.run(50);
     expect(net.got).toEqual([...texts(0, 300), "one more"]);
+    // One that leaves in pieces.
+    net.write("x".repeat(4000));
+    net.run(50);
+    expect(net.got.pop()).toMatch(proto === "udp" ? /^x{1900,}\[\.\.\.\]$/ : /^x{4000}$/);
     expect(net.said).toEqual([`info syslog.started `]);
-    expect(net.side.statistics).toEqual({ waiting: 0, sent: 301 });
+    expect(net.side.statistics).toEqual({ waiting: 0, sent: 302 });
     expect(net.side.isBusy).toBe(false);
   });
 
@@ -371,6 +375,23 @@ describe.each(["udp", "tcp"] as const)("through the tunnel, over %s", (proto) =>
     net.run(100);
     expect(net.got).toEqual(["before", "between", "after"]);
     expect(net.side.statistics).toMatchObject({ waiting: 0, sent: 3 });
+  });
+
+  test("what waits when a tunnel does not lead to the collector any more does not go into it", () => {
+    const net = new CollectorNet(4, "tunnel");
+    net.listenUdp();
+    net.listenTcp();
+    net.side.take(net.pair.now, net.setting(proto));
+    net.side.tunnelChanged(net.pair.now, tunnelTo("10.0.0.0/24"));
+    net.write("first");
+    net.run(100);
+    net.write(...texts(0, 50));
+    net.side.tunnelChanged(net.pair.now, tunnelTo("10.9.0.0/16"));
+    net.run(3000);
+    expect(net.got).toEqual(["first"]);
+    net.side.tunnelChanged(net.pair.now, tunnelTo("10.0.0.0/24"));
+    net.run(3000);
+    expect(net.got).toEqual(["first", ...texts(0, 50)]);
   });
 
   test("a tunnel that changes and still leads there goes on with what there is", () => {

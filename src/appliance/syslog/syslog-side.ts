@@ -66,7 +66,7 @@ export class SyslogSide {
   take(now: number, setting: SyslogSetting | undefined): void {
     const { records, log } = this.#options;
     if (setting !== undefined && isSame(setting, this.#setting)) return;
-    this.#close(now);
+    this.#close(now, false);
     const problem = setting && this.#problem(setting);
     if (problem !== undefined) log.write("error", "config.invalid", problem);
     this.#setting = problem === undefined ? setting : undefined;
@@ -80,7 +80,7 @@ export class SyslogSide {
   tunnelChanged(now: number, tunnel: Way | undefined): void {
     this.#tunnel = tunnel;
     if (this.#setting?.through !== "tunnel") return;
-    if (!this.#leads(this.#setting)) this.#close(now);
+    if (!this.#leads(this.#setting)) this.#close(now, false);
     this.#begin(now);
   }
 
@@ -113,7 +113,7 @@ export class SyslogSide {
 
   /** The end: the last lines go, as far as they can without waiting. */
   leave(now: number): void {
-    this.#close(now);
+    this.#close(now, true);
     this.#setting = undefined;
   }
 
@@ -135,8 +135,8 @@ export class SyslogSide {
         : new TcpCollector(tcp, to, new LogLines(records, hostname, STREAM_MOST));
   }
 
-  #close(now: number): void {
-    this.#collector?.close(now);
+  #close(now: number, isEnd: boolean): void {
+    this.#collector?.close(now, isEnd);
     addCounts(this.#past, this.#collector);
     this.#collector = undefined;
   }

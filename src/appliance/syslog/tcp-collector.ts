@@ -70,8 +70,8 @@ export class TcpCollector implements Collector, TcpUser {
     if ((events & (FINISHED | ENDED)) !== 0) this.#end(now, c);
   }
 
-  close(): void {
-    this.#write();
+  close(_now: number, isEnd: boolean): void {
+    if (isEnd) this.#write();
     this.#connection?.close();
     this.#connection = undefined;
   }

@@ -51,9 +51,11 @@ export class UdpCollector implements Collector {
     return this.#service.pollEvent();
   }
 
-  close(now: number): void {
-    this.#service.hurry();
-    this.#host.poll(now);
+  close(now: number, isEnd: boolean): void {
+    if (isEnd) {
+      this.#service.hurry();
+      this.#host.poll(now);
+    }
     this.#service.stop();
     this.#host.poll(now);
   }

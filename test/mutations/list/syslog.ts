@@ -75,7 +75,7 @@ export const SYSLOG = [
       "that lines go into a tunnel that leads to the collector",
     ],
     [
-      "if (!this.#leads(this.#setting)) this.#close(now);",
+      "if (!this.#leads(this.#setting)) this.#close(now, false);",
       "",
       "that lines wait where a tunnel does not lead to the collector any more",
     ],
