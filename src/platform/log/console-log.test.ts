@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import type { LogRecord } from "../../lib/log.ts";
 import { ConsoleLog, type LogFormat } from "./console-log.ts";
 
 function recorder(format: LogFormat, level: "error" | "info" | "debug" = "info") {
@@ -87,4 +88,22 @@ test("a text without measure is cut with its number, so that the line still find
     expect(lines[1]).toContain(`${"y".repeat(1024)}${format === "text" ? " " : '"'}`);
     expect(lines[1]).not.toContain("characters more");
   }
+});
+
+test("whoever is told of records gets those that are written, with their time, their texts cut and nothing escaped", () => {
+  const records: LogRecord[] = [];
+  const lines: string[] = [];
+  const log = new ConsoleLog({
+    ...{ level: "info", format: "text", clock: () => 17, onRecord: (record) => records.push(record) },
+    write: (line) => lines.push(line),
+  });
+  log.write("debug", "a.b", "not written");
+  log.write("warn", "x.y", "a\nb", { long: "z".repeat(5000), n: 5, none: undefined });
+  expect(records).toEqual([
+    {
+      ...{ unixMs: 17, level: "warn", event: "x.y", message: "a\nb" },
+      fields: { long: `${"z".repeat(1024)}[... 3976 characters more]`, n: 5, none: undefined },
+    },
+  ]);
+  expect(lines).toHaveLength(1);
 });
