@@ -10,13 +10,11 @@
  * is monotonic and never goes back. The states are in state.ts.
  */
 import type { Batch } from "../../lib/batch.ts";
-import { Deadlines } from "../../lib/deadlines.ts";
 import { encodeBase64 } from "../config/material.ts";
 import type { ClientConfig } from "../config/types.ts";
 import { encodeUtf8 } from "../config/utf8.ts";
 import type { ControlMessage, PushedOptions } from "../control/message.ts";
-import type { TunnelTraffic } from "../data/channel.ts";
-import { DROP_DATA_COMPRESSED, type SessionDrops } from "../drop.ts";
+import { DROP_DATA_COMPRESSED } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
 import type { Decompressors } from "../ports.ts";
@@ -31,6 +29,7 @@ import { unanswered } from "./explain.ts";
 import { pushedKeepalive } from "./keepalive.ts";
 import { COMPRESSED_DATA, keyWarnings } from "./key-warnings.ts";
 import { Login, type LoginMemory } from "./login.ts";
+import { RoleSession } from "./role-session.ts";
 import type { AssociationStart, SessionPorts } from "./start.ts";
 import { type ClientState, type SessionState, SILENCE_MS, TRANSITIONS } from "./state.ts";
 
@@ -62,13 +61,10 @@ type Timer =
   /** What the server has changed is said (PUSH_UPDATE). */
   | "change";
 
-export class ClientSession implements DialSession {
+export class ClientSession extends RoleSession<SessionState, SessionEvent, Timer> implements DialSession {
   readonly #config: ClientConfig;
   readonly #decompressors: Decompressors;
-  readonly #association: Association;
   readonly #login: Login;
-  readonly #timers = new Deadlines<Timer>();
-  readonly #events: SessionEvent[] = [];
   #state: ClientState = { kind: "idle" };
   #startedAt = 0;
   #infosLeft = MAX_INFOS;
@@ -77,12 +73,10 @@ export class ClientSession implements DialSession {
   #compressedTold = false;
 
   constructor(config: ClientConfig, ports: SessionPorts, start: ClientStart) {
-    this.#config = config;
-    this.#decompressors = ports.decompressors;
-    this.#login = new Login(config.login, start.login ?? {}, start.wallClock ?? (() => start.unixSeconds));
-    this.#association = new Association("client", config, ports, start, () => ({
+    const login = new Login(config.login, start.login ?? {}, start.wallClock ?? (() => start.unixSeconds));
+    const ownText = () => ({
       options: optionsString("client", config, config.control.wrap, start.link.isStream),
-      ...this.#login.next(),
+      ...login.next(),
       peerInfo: clientPeerInfo(
         config.data,
         config.tunnel,
@@ -92,59 +86,20 @@ export class ClientSession implements DialSession {
         config.pull !== undefined,
         start.machine,
       ),
-    }));
+    });
+    super(new Association("client", config, ports, start, ownText));
+    this.#config = config;
+    this.#decompressors = ports.decompressors;
+    this.#login = login;
   }
 
-  get state(): SessionState {
+  override get state(): SessionState {
     return this.#state.kind;
-  }
-
-  /** Packets can be sealed. */
-  get isUp(): boolean {
-    return this.#state.kind === "up";
-  }
-
-  get drops(): SessionDrops {
-    return this.#association.drops;
-  }
-
-  get counters(): Association["counters"] {
-    return this.#association.counters;
   }
 
   /** What the next session logs in with. */
   get loginMemory(): LoginMemory {
     return this.#login.memory;
-  }
-
-  /** An authentic packet of the server has come. */
-  get isAnswered(): boolean {
-    return this.#association.isAnswered;
-  }
-
-  /** Packets so far that only the server can have made. */
-  get proofs(): number {
-    return this.#association.proofs;
-  }
-
-  /** Whether `len` bytes at `at` of the slab, from anywhere, have the looks of the server's first answer to us. */
-  looksLikeAnswer(at: number, len: number): boolean {
-    return this.#association.looksLikeAnswer(at, len);
-  }
-
-  /** Bytes that sealing adds to a packet at most. Once up. */
-  get dataOverhead(): number {
-    return this.#association.dataOverhead;
-  }
-
-  /** The largest packet of the tunnel that becomes one packet of at most `size` bytes. Once up. */
-  payloadMax(size: number): number {
-    return this.#association.payloadMax(size);
-  }
-
-  /** Tunnel packets and bytes so far. */
-  traffic(): TunnelTraffic {
-    return this.#association.traffic;
   }
 
   /** @param since when the attempt began: what a link needed to be open is of the time that the server has to answer */
@@ -153,10 +108,10 @@ export class ClientSession implements DialSession {
     const { retry, control } = this.#config;
     this.#move({ kind: "handshake" });
     this.#startedAt = since;
-    this.#timers.set("answer", since + retry.connectTimeout * 1000);
-    this.#timers.set("handshake", now + control.handWindow * 1000);
-    this.#timers.set("silence", since + SILENCE_MS);
-    this.#association.start(now);
+    this.timers.set("answer", since + retry.connectTimeout * 1000);
+    this.timers.set("handshake", now + control.handWindow * 1000);
+    this.timers.set("silence", since + SILENCE_MS);
+    this.association.start(now);
   }
 
   /** Says goodbye where that was agreed on, then ends. */
@@ -168,13 +123,13 @@ export class ClientSession implements DialSession {
     const notices = Math.min(explicitExitNotify ?? this.#config.exitNotify, MAX_EXIT_NOTICES);
     if (notices === 0) return this.#end(now, { kind: "closed" });
     this.#move({ kind: "closing" });
-    if (ccExit) this.#association.sayLast(now, "EXIT", notices);
-    else this.#association.sayExit(now, notices);
-    this.#settle(now);
+    if (ccExit) this.association.sayLast(now, "EXIT", notices);
+    else this.association.sayExit(now, notices);
+    this.settle(now);
   }
 
   /** Ends at once, without a word to the server: for an owner that has no way to it any more. */
-  abandon(now: number): void {
+  override abandon(now: number): void {
     this.#end(now, { kind: "closed" });
   }
 
@@ -184,69 +139,32 @@ export class ClientSession implements DialSession {
    */
   handleBatch(now: number, datagrams: Batch, plain: Batch): void {
     for (let i = 0; i < datagrams.count; ) {
-      i = this.#association.handleRows(now, datagrams, i, datagrams.count, plain);
-      this.#settle(now);
+      i = this.association.handleRows(now, datagrams, i, datagrams.count, plain);
+      this.settle(now);
     }
     if (!this.#compressedTold && this.drops.values[~DROP_DATA_COMPRESSED]! > 0) {
       this.#compressedTold = true;
-      this.#events.push({ kind: "warning", text: COMPRESSED_DATA });
+      this.events.push({ kind: "warning", text: COMPRESSED_DATA });
     }
-  }
-
-  /** Seals IP packets in place; the rows of `sealed` are datagrams for the link and start in the headroom of `plain`'s. */
-  sealBatch(now: number, plain: Batch, sealed: Batch): void {
-    this.#association.sealBatch(now, plain, sealed);
-  }
-
-  /** Begins a renegotiation; in another state than up it has no meaning. */
-  renegotiate(now: number): void {
-    if (this.#state.kind === "up") this.#association.renegotiate(now);
   }
 
   /** Does everything that is due. */
   handleTimeout(now: number): void {
     if (this.#state.kind === "ended") return;
-    this.#association.handleTimeout(now);
-    this.#settle(now);
+    this.association.handleTimeout(now);
+    this.settle(now);
     this.#handleTimers(now);
   }
 
-  /** For a TLS engine that works between calls: it has done something. */
-  handleTls(now: number): void {
-    this.#association.handleTls(now);
-    this.#settle(now);
-  }
-
-  /** The next control packet or ping for the link. */
-  pollTransmit(now: number): Uint8Array | undefined {
-    return this.#association.pollTransmit(now);
-  }
-
-  pollEvent(): SessionEvent | undefined {
-    return this.#events.shift();
-  }
-
-  /** When handleTimeout or pollTransmit wants to be called; in the past when at once, Infinity when never. */
-  pollAt(): number {
-    return Math.min(this.#timers.next(), this.#association.pollAt());
-  }
-
-  /** Takes what happened on the association, in its order. */
-  #settle(now: number): void {
-    for (let event = this.#association.poll(); event !== undefined; event = this.#association.poll()) {
-      if (this.#state.kind !== "ended") this.#take(now, event);
-    }
-  }
-
-  #take(now: number, event: AssociationEvent): void {
+  protected override take(now: number, event: AssociationEvent): void {
     switch (event.kind) {
       case "answered":
-        this.#timers.clear("answer");
-        this.#events.push({ kind: "server-answered" });
+        this.timers.clear("answer");
+        this.events.push({ kind: "server-answered" });
         return;
       case "tls-established":
-        for (const text of event.warnings) this.#events.push({ kind: "warning", text });
-        this.#events.push({ kind: "tls-established", description: event.description });
+        for (const text of event.warnings) this.events.push({ kind: "warning", text });
+        this.events.push({ kind: "tls-established", description: event.description });
         return;
       case "exchanged":
         return this.#handleExchanged(now, event.exchange);
@@ -265,19 +183,19 @@ export class ClientSession implements DialSession {
     if (state.kind === "handshake") {
       if (this.#config.pull === undefined) return this.#openWithoutPush(now, exchange);
       this.#move({ kind: "push", since: now, reply: new PushReply() });
-      this.#timers.clear("handshake");
-      this.#timers.set("push-wait", now + this.#config.control.handWindow * 1000);
+      this.timers.clear("handshake");
+      this.timers.set("push-wait", now + this.#config.control.handWindow * 1000);
       this.#requestPush(now);
     } else if (state.kind === "up") {
-      const failure = this.#association.installKeys(now, state.plan, exchange);
+      const failure = this.association.installKeys(now, state.plan, exchange);
       if (failure !== undefined) return this.#end(now, failure);
-      this.#events.push({ kind: "rekeyed", keyId: exchange.keyId, cipher: state.plan.cipher });
+      this.events.push({ kind: "rekeyed", keyId: exchange.keyId, cipher: state.plan.cipher });
     }
   }
 
   #requestPush(now: number): void {
-    this.#association.say("PUSH_REQUEST");
-    this.#timers.set("push-request", now + PUSH_REQUEST_MS);
+    this.association.say("PUSH_REQUEST");
+    this.timers.set("push-request", now + PUSH_REQUEST_MS);
   }
 
   #handleMessage(now: number, message: ControlMessage): void {
@@ -314,7 +232,7 @@ export class ClientSession implements DialSession {
 
   /** For texts that a server can send without end: it stops at a number, and the rest is counted. */
   #tell(event: SessionEvent): void {
-    if (this.#infosLeft-- > 0) this.#events.push(event);
+    if (this.#infosLeft-- > 0) this.events.push(event);
     else this.counters.bump(MESSAGES_IGNORED);
   }
 
@@ -324,7 +242,7 @@ export class ClientSession implements DialSession {
     if (!needsAnswer) return this.#tell({ kind: "info", text });
     if (answer === undefined) return this.#tell({ kind: "warning", text: unanswered(text, this.#config.login) });
     if (this.#infosLeft > 0 && this.#state.kind === "push")
-      this.#association.say(`CR_RESPONSE,${encodeBase64(encodeUtf8(answer))}`);
+      this.association.say(`CR_RESPONSE,${encodeBase64(encodeUtf8(answer))}`);
     this.#tell({ kind: "info", text: `${text} (answered)` });
   }
 
@@ -336,7 +254,7 @@ export class ClientSession implements DialSession {
     if (state.kind !== "push") return;
     const complete = state.reply.add(message);
     if (complete === false) return;
-    const { peerOptions } = this.#association;
+    const { peerOptions } = this.association;
     const pushed = typeof complete === "string" ? complete : state.reply.settle(pull, data, peerOptions);
     if (typeof pushed === "string") return this.#end(now, { kind: "push-rejected", problem: pushed });
     this.#open(now, pushed, peerOptions);
@@ -350,7 +268,7 @@ export class ClientSession implements DialSession {
     const problem = updates.add(message, pull);
     for (const text of updates.ignored) this.#tell({ kind: "warning", text: `the server updates ${text}; ignored` });
     if (problem !== undefined) return this.#end(now, { kind: "push-rejected", problem });
-    if (updates.isComplete) this.#timers.set("change", Math.max(now, this.#changedAt + CHANGE_MS));
+    if (updates.isComplete) this.timers.set("change", Math.max(now, this.#changedAt + CHANGE_MS));
   }
 
   /** In the midst of an update nothing is said: its last part sets the timer again. */
@@ -358,7 +276,7 @@ export class ClientSession implements DialSession {
     const state = this.#state;
     if (state.kind !== "up" || !state.updates.isComplete) return;
     this.#changedAt = now;
-    this.#events.push({ kind: "changed", options: state.updates.options });
+    this.events.push({ kind: "changed", options: state.updates.options });
   }
 
   /** Point-to-point: what both ends announced stands for what a server would push. */
@@ -366,22 +284,22 @@ export class ClientSession implements DialSession {
     const agreed = agree("client", this.#config.data, exchange);
     if (typeof agreed === "string") return this.#end(now, { kind: "push-rejected", problem: agreed });
     this.#move({ kind: "push", since: now, reply: new PushReply() });
-    this.#open(now, agreed, this.#association.peerOptions);
+    this.#open(now, agreed, this.association.peerOptions);
   }
 
   #open(now: number, pushed: Pushed, peerOptions: string): void {
     const { session, cipher } = pushed;
     const plan = keyPlan(pushed, this.#config.data);
-    const failure = this.#association.installKeys(now, plan);
+    const failure = this.association.installKeys(now, plan);
     if (failure !== undefined) return this.#end(now, failure);
-    this.#association.keepAlive(now, pushedKeepalive(this.#config.keepalive, session));
+    this.association.keepAlive(now, pushedKeepalive(this.#config.keepalive, session));
     this.#login.pushed(pushed);
-    this.#timers.clearAll();
+    this.timers.clearAll();
     this.#move({ kind: "up", pushed, plan, updates: new PushUpdates(pushed.options) });
     for (const text of session.ignored) this.#tell({ kind: "warning", text: `the server pushed ${text}; ignored` });
     for (const text of keyWarnings(pushed, this.#config, peerOptions, this.#decompressors))
-      this.#events.push({ kind: "warning", text });
-    this.#events.push({ kind: "up", options: pushed.options, cipher, peerId: plan.peerId });
+      this.events.push({ kind: "warning", text });
+    this.events.push({ kind: "up", options: pushed.options, cipher, peerId: plan.peerId });
   }
 
   #handleAuthPending(seconds: number | undefined): void {
@@ -392,22 +310,22 @@ export class ClientSession implements DialSession {
     const state = this.#state;
     if (state.kind !== "push") return;
     // It is known now what is waited for.
-    this.#timers.clear("silence");
-    this.#timers.set("push-wait", Math.max(this.#timers.at("push-wait"), state.since + wait * 1000));
+    this.timers.clear("silence");
+    this.timers.set("push-wait", Math.max(this.timers.at("push-wait"), state.since + wait * 1000));
   }
 
   #handleTimers(now: number): void {
-    const timers = this.#timers;
+    const timers = this.timers;
     const seconds = Math.round((now - this.#startedAt) / 1000);
     if (timers.expired("silence", now)) {
-      if (this.#association.isAnswered) this.#events.push({ kind: "stalled", seconds, phase: this.#association.phase });
-      else this.#events.push({ kind: "silence", seconds });
+      if (this.association.isAnswered) this.events.push({ kind: "stalled", seconds, phase: this.association.phase });
+      else this.events.push({ kind: "silence", seconds });
     }
     const isLate =
       timers.expired("answer", now) || timers.expired("handshake", now) || timers.expired("push-wait", now);
-    if (isLate && !this.#association.isAnswered) return this.#end(now, { kind: "no-answer", seconds });
+    if (isLate && !this.association.isAnswered) return this.#end(now, { kind: "no-answer", seconds });
     if (isLate) {
-      return this.#end(now, { kind: "handshake-timeout", phase: this.#association.phase, silentSeconds: undefined });
+      return this.#end(now, { kind: "handshake-timeout", phase: this.association.phase, silentSeconds: undefined });
     }
     if (timers.expired("push-request", now)) this.#requestPush(now);
     if (timers.expired("change", now)) this.#sayChanged(now);
@@ -417,16 +335,16 @@ export class ClientSession implements DialSession {
     if (this.#state.kind === "ended") return;
     // Whatever happens while the goodbye is on its way, this side closed the session.
     const end: SessionEnd = this.#state.kind === "closing" ? { kind: "closed" } : cause;
-    this.#association.end(now);
-    this.#timers.clearAll();
+    this.association.end(now);
+    this.timers.clearAll();
     this.#move({ kind: "ended", end });
-    this.#events.push({ kind: "ended", end });
+    this.events.push({ kind: "ended", end });
   }
 
   #move(to: ClientState): void {
     const from = this.#state.kind;
     if (!TRANSITIONS[from].includes(to.kind)) throw new Error(`a session does not go from ${from} to ${to.kind}`);
     this.#state = to;
-    this.#events.push({ kind: "moved", from, to: to.kind });
+    this.events.push({ kind: "moved", from, to: to.kind });
   }
 }

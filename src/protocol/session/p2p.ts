@@ -8,12 +8,10 @@
  * The states are the client's (state.ts); "push" is left as soon as it is entered.
  */
 import type { Batch } from "../../lib/batch.ts";
-import { Deadlines } from "../../lib/deadlines.ts";
 import type { P2pConfig } from "../config/types.ts";
 import type { ControlMessage } from "../control/message.ts";
-import type { TunnelTraffic } from "../data/channel.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
-import { DROP_DATA_COMPRESSED, type SessionDrops } from "../drop.ts";
+import { DROP_DATA_COMPRESSED } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { clientPeerInfo, optionsString } from "../exchange/peer-info.ts";
 import type { Decompressors } from "../ports.ts";
@@ -23,6 +21,7 @@ import type { DialSession } from "./dial-session.ts";
 import type { SessionEnd, SessionEvent } from "./events.ts";
 import { MAX_EXIT_NOTICES } from "./exit-notices.ts";
 import { COMPRESSED_DATA, keyWarnings } from "./key-warnings.ts";
+import { RoleSession } from "./role-session.ts";
 import type { AssociationStart, SessionPorts } from "./start.ts";
 import { type SessionState, SILENCE_MS, TRANSITIONS } from "./state.ts";
 
@@ -44,14 +43,11 @@ type State =
   | { readonly kind: Exclude<SessionState, "up"> }
   | { readonly kind: "up"; readonly plan: KeyPlan; readonly ccExit: boolean };
 
-export class P2pSession implements DialSession {
+export class P2pSession extends RoleSession<SessionState, SessionEvent, Timer> implements DialSession {
   readonly loginMemory = {};
   readonly #config: P2pConfig;
   readonly #decompressors: Decompressors;
-  readonly #association: Association;
   readonly #begins: boolean;
-  readonly #timers = new Deadlines<Timer>();
-  readonly #events: SessionEvent[] = [];
   #state: State = { kind: "idle" };
   #startedAt = 0;
   #isCompressedTold = false;
@@ -61,56 +57,20 @@ export class P2pSession implements DialSession {
   constructor(config: P2pConfig, ports: SessionPorts, start: AssociationStart) {
     const { data, tunnel, control, peerInfo } = config;
     const { decompressors } = ports;
-    this.#config = config;
-    this.#decompressors = decompressors;
-    this.#begins = start.begins === true;
-    this.#association = new Association("server", config, ports, start, () => ({
+    const ownText = () => ({
       options: optionsString("server", config, control.wrap, start.link.isStream),
       user: undefined,
       password: undefined,
       peerInfo: clientPeerInfo(data, tunnel, peerInfo, decompressors, false, false, start.machine),
-    }));
+    });
+    super(new Association("server", config, ports, start, ownText));
+    this.#config = config;
+    this.#decompressors = decompressors;
+    this.#begins = start.begins === true;
   }
 
-  get state(): SessionState {
+  override get state(): SessionState {
     return this.#state.kind;
-  }
-
-  /** Packets can be sealed. */
-  get isUp(): boolean {
-    return this.#state.kind === "up";
-  }
-
-  get drops(): SessionDrops {
-    return this.#association.drops;
-  }
-
-  get counters(): Association["counters"] {
-    return this.#association.counters;
-  }
-
-  get isAnswered(): boolean {
-    return this.#association.isAnswered;
-  }
-
-  get proofs(): number {
-    return this.#association.proofs;
-  }
-
-  looksLikeAnswer(at: number, len: number): boolean {
-    return this.#association.looksLikeAnswer(at, len);
-  }
-
-  get dataOverhead(): number {
-    return this.#association.dataOverhead;
-  }
-
-  payloadMax(size: number): number {
-    return this.#association.payloadMax(size);
-  }
-
-  traffic(): TunnelTraffic {
-    return this.#association.traffic;
   }
 
   start(now: number, since = now): void {
@@ -119,10 +79,10 @@ export class P2pSession implements DialSession {
     this.#move({ kind: "handshake" });
     this.#startedAt = since;
     const wait = this.#begins ? retry.connectTimeout * 1000 : FIRST_PACKET_MS;
-    this.#timers.set("answer", since + wait);
-    this.#timers.set("handshake", now + control.handWindow * 1000);
-    this.#timers.set("silence", since + SILENCE_MS);
-    this.#association.start(now);
+    this.timers.set("answer", since + wait);
+    this.timers.set("handshake", now + control.handWindow * 1000);
+    this.timers.set("silence", since + SILENCE_MS);
+    this.association.start(now);
   }
 
   close(now: number): void {
@@ -131,44 +91,35 @@ export class P2pSession implements DialSession {
     const notices = Math.min(this.#config.exitNotify, MAX_EXIT_NOTICES);
     if (state.kind !== "up" || notices === 0) return this.#end(now, { kind: "closed" });
     this.#move({ kind: "closing" });
-    if (state.ccExit) this.#association.sayLast(now, "EXIT", notices);
-    else this.#association.sayExit(now, notices);
-    this.#settle(now);
+    if (state.ccExit) this.association.sayLast(now, "EXIT", notices);
+    else this.association.sayExit(now, notices);
+    this.settle(now);
   }
 
-  abandon(now: number): void {
+  override abandon(now: number): void {
     this.#end(now, { kind: "closed" });
   }
 
   handleBatch(now: number, datagrams: Batch, plain: Batch): void {
     for (let i = 0; i < datagrams.count; ) {
-      i = this.#association.handleRows(now, datagrams, i, datagrams.count, plain);
-      this.#settle(now);
+      i = this.association.handleRows(now, datagrams, i, datagrams.count, plain);
+      this.settle(now);
     }
     if (this.#isCompressedTold || this.drops.values[~DROP_DATA_COMPRESSED] === 0) return;
     this.#isCompressedTold = true;
     this.#warn(COMPRESSED_DATA);
   }
 
-  sealBatch(now: number, plain: Batch, sealed: Batch): void {
-    this.#association.sealBatch(now, plain, sealed);
-  }
-
-  /** Begins a renegotiation; in another state than up it has no meaning. */
-  renegotiate(now: number): void {
-    if (this.#state.kind === "up") this.#association.renegotiate(now);
-  }
-
   handleTimeout(now: number): void {
     if (this.#state.kind === "ended") return;
-    this.#association.handleTimeout(now);
-    this.#settle(now);
-    const timers = this.#timers;
-    const { isAnswered, phase } = this.#association;
+    this.association.handleTimeout(now);
+    this.settle(now);
+    const timers = this.timers;
+    const { isAnswered, phase } = this.association;
     const seconds = Math.round((now - this.#startedAt) / 1000);
     if (timers.expired("silence", now)) {
-      if (isAnswered) this.#events.push({ kind: "stalled", seconds, phase });
-      else if (this.#begins) this.#events.push({ kind: "silence", seconds });
+      if (isAnswered) this.events.push({ kind: "stalled", seconds, phase });
+      else if (this.#begins) this.events.push({ kind: "silence", seconds });
     }
     const [noAnswer, isLate] = [timers.expired("answer", now), timers.expired("handshake", now)];
     if (!noAnswer && !isLate) return;
@@ -176,39 +127,15 @@ export class P2pSession implements DialSession {
     else this.#end(now, { kind: "no-answer", seconds });
   }
 
-  /** For a TLS engine that works between calls: it has done something. */
-  handleTls(now: number): void {
-    this.#association.handleTls(now);
-    this.#settle(now);
-  }
-
-  pollTransmit(now: number): Uint8Array | undefined {
-    return this.#association.pollTransmit(now);
-  }
-
-  pollEvent(): SessionEvent | undefined {
-    return this.#events.shift();
-  }
-
-  pollAt(): number {
-    return Math.min(this.#timers.next(), this.#association.pollAt());
-  }
-
-  #settle(now: number): void {
-    for (let event = this.#association.poll(); event !== undefined; event = this.#association.poll()) {
-      if (this.#state.kind !== "ended") this.#take(now, event);
-    }
-  }
-
-  #take(now: number, event: AssociationEvent): void {
+  protected override take(now: number, event: AssociationEvent): void {
     switch (event.kind) {
       case "answered":
-        this.#timers.clear("answer");
-        this.#events.push({ kind: "server-answered" });
+        this.timers.clear("answer");
+        this.events.push({ kind: "server-answered" });
         return;
       case "tls-established":
         for (const text of event.warnings) this.#warn(text);
-        this.#events.push({ kind: "tls-established", description: event.description });
+        this.events.push({ kind: "tls-established", description: event.description });
         return;
       case "exchanged":
         return this.#handleExchanged(now, event.exchange);
@@ -226,9 +153,9 @@ export class P2pSession implements DialSession {
     const state = this.#state;
     if (state.kind === "handshake") return this.#open(now, exchange);
     if (state.kind !== "up") return;
-    const failure = this.#association.installKeys(now, state.plan, exchange);
+    const failure = this.association.installKeys(now, state.plan, exchange);
     if (failure !== undefined) return this.#end(now, failure);
-    this.#events.push({ kind: "rekeyed", keyId: exchange.keyId, cipher: state.plan.cipher });
+    this.events.push({ kind: "rekeyed", keyId: exchange.keyId, cipher: state.plan.cipher });
   }
 
   #handleMessage(now: number, { kind }: ControlMessage): void {
@@ -244,35 +171,35 @@ export class P2pSession implements DialSession {
     const agreed = agree("server", data, exchange);
     if (typeof agreed === "string") return this.#end(now, { kind: "push-rejected", problem: agreed });
     const plan = keyPlan(agreed, data);
-    const failure = this.#association.installKeys(now, plan, exchange);
+    const failure = this.association.installKeys(now, plan, exchange);
     if (failure !== undefined) return this.#end(now, failure);
-    this.#association.keepAlive(now, keepalive);
-    this.#timers.clearAll();
+    this.association.keepAlive(now, keepalive);
+    this.timers.clearAll();
     this.#move({ kind: "push" });
     this.#move({ kind: "up", plan, ccExit: agreed.session.ccExit });
-    for (const text of keyWarnings(agreed, this.#config, this.#association.peerOptions, this.#decompressors))
+    for (const text of keyWarnings(agreed, this.#config, this.association.peerOptions, this.#decompressors))
       this.#warn(text);
-    this.#events.push({ kind: "up", options: [], cipher: plan.cipher, peerId: plan.peerId });
+    this.events.push({ kind: "up", options: [], cipher: plan.cipher, peerId: plan.peerId });
   }
 
   #warn(text: string): void {
-    this.#events.push({ kind: "warning", text });
+    this.events.push({ kind: "warning", text });
   }
 
   #end(now: number, cause: SessionEnd): void {
     if (this.#state.kind === "ended") return;
     // Whatever happens while the goodbye is on its way, this side closed the session.
     const end: SessionEnd = this.#state.kind === "closing" ? { kind: "closed" } : cause;
-    this.#association.end(now);
-    this.#timers.clearAll();
+    this.association.end(now);
+    this.timers.clearAll();
     this.#move({ kind: "ended" });
-    this.#events.push({ kind: "ended", end });
+    this.events.push({ kind: "ended", end });
   }
 
   #move(to: State): void {
     const from = this.#state.kind;
     if (!TRANSITIONS[from].includes(to.kind)) throw new Error(`a session does not go from ${from} to ${to.kind}`);
     this.#state = to;
-    this.#events.push({ kind: "moved", from, to: to.kind });
+    this.events.push({ kind: "moved", from, to: to.kind });
   }
 }

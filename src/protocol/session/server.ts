@@ -9,7 +9,6 @@
  * A client that says so (IV_PROTO) is pushed to without asking. Each renegotiation logs in again, while the tunnel stays up.
  */
 import type { Batch } from "../../lib/batch.ts";
-import { Deadlines } from "../../lib/deadlines.ts";
 import type {
   ControlConfig,
   DataConfig,
@@ -19,10 +18,8 @@ import type {
   VerifyConfig,
 } from "../config/types.ts";
 import type { ControlMessage, TemporaryFailure } from "../control/message.ts";
-import type { TunnelTraffic } from "../data/channel.ts";
 import type { Direct } from "../data/direct-keys.ts";
 import type { KeyPlan } from "../data/key-plan.ts";
-import type { SessionDrops } from "../drop.ts";
 import type { KeyExchange } from "../exchange/key-exchange.ts";
 import { type ClientAbilities, clientAbilities, planKeys } from "../exchange/ncp.ts";
 import { optionsString } from "../exchange/peer-info.ts";
@@ -30,6 +27,7 @@ import type { CipherName } from "../ports.ts";
 import { composePlan, composePush } from "../push/compose.ts";
 import { Association, type AssociationEvent, MESSAGES_IGNORED } from "./association.ts";
 import type { ServerSessionEnd } from "./events.ts";
+import { RoleSession } from "./role-session.ts";
 import type { AssociationStart, SessionPorts } from "./start.ts";
 
 /** A client that is refused hears why: so long the message is repeated (OpenVPN's scheduled exit of auth_failed). */
@@ -103,53 +101,25 @@ export type ServerSessionEvent =
   | { readonly kind: "rekeyed"; readonly keyId: number; readonly cipher: CipherName }
   | { readonly kind: "ended"; readonly end: ServerSessionEnd };
 
-export class ServerSession {
+export class ServerSession extends RoleSession<ServerStateKind, ServerSessionEvent, "handshake"> {
   readonly #config: ServerSessionConfig;
-  readonly #association: Association;
   /** By then the tunnel is up, or in a renegotiation the verdict is there. */
-  readonly #timers = new Deadlines<"handshake">();
-  readonly #events: ServerSessionEvent[] = [];
   #state: ServerState = { kind: "idle" };
 
   /** @param start `resumed` where the client's first packet was answered without a session */
   constructor(config: ServerSessionConfig, ports: SessionPorts, start: AssociationStart) {
-    this.#config = config;
-    this.#association = new Association("server", config, ports, start, () => ({
+    const ownText = () => ({
       options: optionsString("server", config, config.control.wrap, start.link.isStream),
       user: undefined,
       password: undefined,
       peerInfo: undefined,
-    }));
+    });
+    super(new Association("server", config, ports, start, ownText));
+    this.#config = config;
   }
 
-  get state(): ServerStateKind {
+  override get state(): ServerStateKind {
     return this.#state.kind;
-  }
-
-  get drops(): SessionDrops {
-    return this.#association.drops;
-  }
-
-  get counters(): Association["counters"] {
-    return this.#association.counters;
-  }
-
-  /** As the client's. */
-  get dataOverhead(): number {
-    return this.#association.dataOverhead;
-  }
-
-  payloadMax(size: number): number {
-    return this.#association.payloadMax(size);
-  }
-
-  traffic(): TunnelTraffic {
-    return this.#association.traffic;
-  }
-
-  /** As the client's: grows by what only the client can have made. */
-  get proofs(): number {
-    return this.#association.proofs;
   }
 
   /** What the client can do; undefined until it has logged in. */
@@ -162,7 +132,7 @@ export class ServerSession {
     if (this.#state.kind !== "idle") return;
     this.#move({ kind: "handshake" });
     this.#allow(now, this.#config.control.handWindow);
-    this.#association.start(now);
+    this.association.start(now);
   }
 
   /** The answer to the event "login". Without one to answer it has no meaning. */
@@ -179,21 +149,16 @@ export class ServerSession {
         this.#refuse(now, verdict.reason, verdict.temporary);
         break;
       case "pending":
-        this.#association.say(`AUTH_PENDING,timeout ${verdict.seconds}`);
+        this.association.say(`AUTH_PENDING,timeout ${verdict.seconds}`);
         this.#allow(now, verdict.seconds);
         break;
     }
-    this.#settle(now);
-  }
-
-  /** Begins a renegotiation; in another state than up it has no meaning. */
-  renegotiate(now: number): void {
-    if (this.#state.kind === "up") this.#association.renegotiate(now);
+    this.settle(now);
   }
 
   /** Says something to the client over the control channel, once keys are exchanged. */
   say(message: string): void {
-    this.#association.say(message);
+    this.association.say(message);
   }
 
   /** Says goodbye where that was agreed on, then ends. */
@@ -202,24 +167,24 @@ export class ServerSession {
     if (state.kind === "ended" || state.kind === "closing") return;
     const { exitNotify } = this.#config;
     if (state.kind !== "up" || exitNotify === 0) return this.#end(now, { kind: "closed" });
-    this.#timers.clearAll();
+    this.timers.clearAll();
     this.#move({ kind: "closing", end: { kind: "closed" } });
-    if (state.client.controlExit) this.#association.sayLast(now, "EXIT", exitNotify);
-    else this.#association.sayExit(now, exitNotify);
-    this.#settle(now);
+    if (state.client.controlExit) this.association.sayLast(now, "EXIT", exitNotify);
+    else this.association.sayExit(now, exitNotify);
+    this.settle(now);
   }
 
   /** Tells a client whose tunnel is up something that ends it there too (RESTART, HALT), then ends; so long it is repeated. */
   dismiss(now: number, message: string, seconds: number): void {
     if (this.#state.kind !== "up") return this.close(now);
     this.#move({ kind: "closing", end: { kind: "closed" } });
-    this.#timers.clearAll();
-    this.#association.sayLast(now, message, seconds);
-    this.#settle(now);
+    this.timers.clearAll();
+    this.association.sayLast(now, message, seconds);
+    this.settle(now);
   }
 
   /** Ends at once, without a word to the client. */
-  abandon(now: number): void {
+  override abandon(now: number): void {
     this.#end(now, { kind: "closed" });
   }
 
@@ -229,61 +194,33 @@ export class ServerSession {
    */
   handleRows(now: number, datagrams: Batch, from: number, end: number, plain: Batch): boolean {
     for (let i = from; i < end; ) {
-      i = this.#association.handleRows(now, datagrams, i, end, plain);
-      this.#settle(now);
+      i = this.association.handleRows(now, datagrams, i, end, plain);
+      this.settle(now);
     }
-    return this.#association.takeStirred();
+    return this.association.takeStirred();
   }
 
   /** What the client's data packets need that have nothing out of the ordinary; good until something else is done with the session. */
   get direct(): Direct | undefined {
-    return this.#state.kind === "up" ? this.#association.direct : undefined;
+    return this.#state.kind === "up" ? this.association.direct : undefined;
   }
 
   /** The client has said over the data channel that it leaves, in a packet that went the direct way. Poll afterwards. */
   handleExit(now: number): void {
-    this.#association.handleExit();
-    this.#settle(now);
-  }
-
-  sealBatch(now: number, plain: Batch, sealed: Batch): void {
-    this.#association.sealBatch(now, plain, sealed);
+    this.association.handleExit();
+    this.settle(now);
   }
 
   handleTimeout(now: number): void {
     if (this.#state.kind === "ended") return;
-    this.#association.handleTimeout(now);
-    this.#settle(now);
-    if (this.#timers.expired("handshake", now)) {
-      this.#end(now, { kind: "handshake-timeout", phase: this.#association.phase, silentSeconds: undefined });
+    this.association.handleTimeout(now);
+    this.settle(now);
+    if (this.timers.expired("handshake", now)) {
+      this.#end(now, { kind: "handshake-timeout", phase: this.association.phase, silentSeconds: undefined });
     }
   }
 
-  /** As the client's. */
-  handleTls(now: number): void {
-    this.#association.handleTls(now);
-    this.#settle(now);
-  }
-
-  pollTransmit(now: number): Uint8Array | undefined {
-    return this.#association.pollTransmit(now);
-  }
-
-  pollEvent(): ServerSessionEvent | undefined {
-    return this.#events.shift();
-  }
-
-  pollAt(): number {
-    return Math.min(this.#timers.next(), this.#association.pollAt());
-  }
-
-  #settle(now: number): void {
-    for (let event = this.#association.poll(); event !== undefined; event = this.#association.poll()) {
-      if (this.#state.kind !== "ended") this.#take(now, event);
-    }
-  }
-
-  #take(now: number, event: AssociationEvent): void {
+  protected override take(now: number, event: AssociationEvent): void {
     switch (event.kind) {
       case "answered":
       case "tls-established":
@@ -314,7 +251,7 @@ export class ServerSession {
     } else return;
     const { user, password, peerInfo } = said;
     const login = { user, password, peerInfo, certificates: exchange.peerCertificates };
-    this.#events.push({ kind: "login", login, isRenewal: state.kind === "up" });
+    this.events.push({ kind: "login", login, isRenewal: state.kind === "up" });
   }
 
   #handleMessage(now: number, message: ControlMessage): void {
@@ -340,44 +277,44 @@ export class ServerSession {
   }
 
   #push(now: number, { client, plan, push }: ServerState & { kind: "configured" }): void {
-    const failure = this.#association.installKeys(now, plan);
+    const failure = this.association.installKeys(now, plan);
     if (failure !== undefined) return this.#end(now, failure);
-    for (const message of push) this.#association.say(message);
-    this.#association.keepAlive(now, this.#config.keepalive);
-    this.#timers.clearAll();
+    for (const message of push) this.association.say(message);
+    this.association.keepAlive(now, this.#config.keepalive);
+    this.timers.clearAll();
     this.#move({ kind: "up", client, plan, renewed: undefined });
-    this.#events.push({ kind: "up", cipher: plan.cipher, peerId: plan.peerId });
+    this.events.push({ kind: "up", cipher: plan.cipher, peerId: plan.peerId });
   }
 
   #renew(now: number, state: ServerState & { kind: "up" }): void {
     const { plan, renewed } = state;
     if (renewed === undefined) return;
     this.#state = { ...state, renewed: undefined };
-    this.#timers.clearAll();
-    const failure = this.#association.installKeys(now, plan, renewed);
+    this.timers.clearAll();
+    const failure = this.association.installKeys(now, plan, renewed);
     if (failure !== undefined) return this.#end(now, failure);
-    this.#events.push({ kind: "rekeyed", keyId: renewed.keyId, cipher: plan.cipher });
+    this.events.push({ kind: "rekeyed", keyId: renewed.keyId, cipher: plan.cipher });
   }
 
   #allow(now: number, seconds: number): void {
-    this.#timers.set("handshake", now + seconds * 1000);
+    this.timers.set("handshake", now + seconds * 1000);
   }
 
   #refuse(now: number, reason: string, temporary?: TemporaryFailure): void {
     const reads = this.client?.temporaryFailures === true;
     this.#move({ kind: "closing", end: { kind: "refused", reason } });
-    this.#timers.clearAll();
+    this.timers.clearAll();
     // Who does not read of a temporary failure would never come back after AUTH_FAILED, but does after RESTART.
     const word = temporary === undefined || reads ? authFailed(reason, temporary) : `RESTART,${reason}`;
-    this.#association.sayLast(now, word, REFUSED_S);
+    this.association.sayLast(now, word, REFUSED_S);
   }
 
   #end(now: number, end: ServerSessionEnd): void {
     if (this.#state.kind === "ended") return;
-    this.#association.end(now);
-    this.#timers.clearAll();
+    this.association.end(now);
+    this.timers.clearAll();
     this.#move({ kind: "ended", end });
-    this.#events.push({ kind: "ended", end });
+    this.events.push({ kind: "ended", end });
   }
 
   #move(to: ServerState): void {
@@ -385,7 +322,7 @@ export class ServerSession {
     if (!SERVER_TRANSITIONS[from].includes(to.kind))
       throw new Error(`a session does not go from ${from} to ${to.kind}`);
     this.#state = to;
-    this.#events.push({ kind: "moved", from, to: to.kind });
+    this.events.push({ kind: "moved", from, to: to.kind });
   }
 }
 

@@ -9,7 +9,7 @@ export const PROTOCOL = [
       "const wait = retry.connectTimeout * 1000;",
       "that who connects and says nothing goes soon",
     ],
-    ["this.#association.keepAlive(now, keepalive);", "", "ping-restart of the TLS server's end"],
+    ["this.association.keepAlive(now, keepalive);", "", "ping-restart of the TLS server's end"],
     ['if (kind === "exit") return', 'if (kind === "malformed") return', "that a goodbye of the peer is heard"],
   ),
   ...mutationsOf("protocol/session/static.ts", [
@@ -107,8 +107,8 @@ export const PROTOCOL = [
   ...mutationsOf(
     "protocol/session/client.ts",
     [
-      'this.#timers.set("change", Math.max(now, this.#changedAt + CHANGE_MS));',
-      'this.#timers.set("change", now);',
+      'this.timers.set("change", Math.max(now, this.#changedAt + CHANGE_MS));',
+      'this.timers.set("change", now);',
       "that what a server changes is applied once a second at most",
     ],
     [
@@ -622,19 +622,19 @@ export const PROTOCOL = [
   ),
   ...mutationsOf(
     "protocol/session/client.ts",
-    ['this.#timers.set("answer", since + retry.connectTimeout * 1000);', "", "connect-timeout"],
-    ['    this.#timers.set("handshake", now + control.handWindow * 1000);\n', "", "hand-window"],
-    ['this.#timers.set("silence", since + SILENCE_MS);', "", "that silence is told"],
-    ['        this.#timers.clear("answer");\n', "", "that connect-timeout ends with the answer"],
+    ['this.timers.set("answer", since + retry.connectTimeout * 1000);', "", "connect-timeout"],
+    ['    this.timers.set("handshake", now + control.handWindow * 1000);\n', "", "hand-window"],
+    ['this.timers.set("silence", since + SILENCE_MS);', "", "that silence is told"],
+    ['        this.timers.clear("answer");\n', "", "that connect-timeout ends with the answer"],
     [
-      '      this.#timers.set("push-wait", now + this.#config.control.handWindow * 1000);\n',
+      '      this.timers.set("push-wait", now + this.#config.control.handWindow * 1000);\n',
       "",
       "the wait for the push reply",
     ],
-    ['    this.#timers.set("push-request", now + PUSH_REQUEST_MS);\n', "", "that a push request is repeated"],
+    ['    this.timers.set("push-request", now + PUSH_REQUEST_MS);\n', "", "that a push request is repeated"],
     [
-      "if (this.#infosLeft-- > 0) this.#events.push(event);",
-      "if (true as boolean) this.#events.push(event);",
+      "if (this.#infosLeft-- > 0) this.events.push(event);",
+      "if (true as boolean) this.events.push(event);",
       "the bound on texts of the server",
     ],
     [

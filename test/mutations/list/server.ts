@@ -12,7 +12,7 @@ export const SERVER = [
     ],
     ["        this.#allow(now, verdict.seconds);\n", "", "the longer wait for a verdict that is pending"],
     [
-      '    this.#timers.clearAll();\n    this.#move({ kind: "up"',
+      '    this.timers.clearAll();\n    this.#move({ kind: "up"',
       '    this.#move({ kind: "up"',
       "that a tunnel that is up has no deadline",
     ],
@@ -27,7 +27,7 @@ export const SERVER = [
       "if (plan === undefined) return;",
       "the word about no common cipher",
     ],
-    ["    this.#association.keepAlive(now, this.#config.keepalive);\n", "", "that a client that is gone is given up"],
+    ["    this.association.keepAlive(now, this.#config.keepalive);\n", "", "that a client that is gone is given up"],
     ['if (message.kind === "exit") this.#end(now, { kind: "client-exit" });\n    else ', "", "EXIT of a client"],
     [
       '        return this.#end(now, { kind: "client-exit" });\n      case "over"',
