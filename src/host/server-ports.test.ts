@@ -1,10 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import type { Batch } from "../lib/batch.ts";
+import { connect, type Socket } from "node:net";
+import { PATIENCE, until } from "../../test/support/world/process.ts";
+import { Batch } from "../lib/batch.ts";
 import { parseIp } from "../lib/ip.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
 import type { ListenConfig } from "../protocol/config/server-types.ts";
-import type { OpenPort } from "../tunnel/listen.ts";
+import type { OpenPort, PeerLink } from "../tunnel/listen.ts";
 import { KernelPorts, SERVER_PORTS_BYTES } from "./server-ports.ts";
 
 const UDP = { protocol: "udp", family: "ipv4", port: 0, address: parseIp("127.0.0.1") } as ListenConfig;
@@ -50,4 +52,59 @@ describe("ports of a server on the kernel", () => {
       sender.close();
     }
   });
+
+  test("nobody can be sent more when what was sent waits on each connection that packets went to lately", async () => {
+    const memory = new NativeMemory(SERVER_PORTS_BYTES + (1 << 17));
+    const at = memory.take(1 << 16, 64).at;
+    const ports = new KernelPorts({ memory, poller: new Poller() });
+    const links: PeerLink[] = [];
+    const accepted = (_now: number, link: PeerLink) => {
+      links.push(link);
+      return { handleRows: () => {}, ended: () => {} };
+    };
+    const place = await freePort();
+    const config = { ...UDP, protocol: "tcp", port: place } as ListenConfig;
+    const open = ports.listen(0, config, 60_000, { handleDatagrams: () => {}, narrowed: () => {}, accepted });
+    if (typeof open === "string") throw new Error(open);
+    const clients: Socket[] = [];
+    /** Whoever does not read what is sent. */
+    const join = async (): Promise<PeerLink> => {
+      const before = links.length;
+      clients.push(connect(place, "127.0.0.1").pause());
+      const isHere = (): boolean => ports.receive(0, 9) >= 0 && links.length > before;
+      expect(await until(isHere, PATIENCE, 1)).toBeDefined();
+      return links.at(-1)!;
+    };
+    const send = (now: number, link: PeerLink): void => {
+      const rows = new Batch(1);
+      rows.push(at + 64, 50_000);
+      link.send(now, rows);
+    };
+    try {
+      const first = await join();
+      expect([ports.areStreams, ports.areFull(0)]).toEqual([true, false]);
+      for (let i = 0; i < 1000 && !ports.areFull(0); i++) send(0, first);
+      expect(ports.areFull(0)).toBe(true);
+      // One that has nothing to wait for does not count, but for a moment after it was sent something.
+      const second = await join();
+      expect(ports.areFull(1000)).toBe(true);
+      send(1000, second);
+      expect([ports.areFull(1099), ports.areFull(1100)]).toEqual([false, true]);
+      const datagrams = ports.listen(0, UDP, 2000, { handleDatagrams: () => {}, narrowed: () => {}, accepted });
+      if (typeof datagrams === "string") throw new Error(datagrams);
+      expect([ports.areStreams, ports.areFull(2000)]).toEqual([false, false]);
+    } finally {
+      ports.closeAll();
+      open.close();
+      for (const client of clients) client.destroy();
+    }
+  });
 });
+
+/** Of TCP, that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } });
+  const { port } = server;
+  server.stop(true);
+  return port;
+}
