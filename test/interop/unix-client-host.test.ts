@@ -1,4 +1,4 @@
-/** What `morgana client` leaves of a host, and what a host does to it: users, crashes, other networks. */
+/** What `morgana client` leaves of a host, and what a host does to it: users, crashes, others who change it. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, readFileSync } from "node:fs";
 import { PATIENCE, until } from "../support/world/process.ts";
@@ -39,7 +39,7 @@ describe.skipIf(NO_WORLD)("the client and its host", () => {
   afterAll(() => world?.close());
 
   const ping = async (target: string): Promise<string> =>
-    (await world.in("rt", ["ping", "-n", "-c", "3", "-i", "0.2", "-W", "5", target])).out;
+    (await world.in("rt", ["ping", "-n", "-c", "3", "-i", "0.2", "-w", "30", target])).out;
   const ip = (words: string): Promise<string> => world.sh("rt", `ip ${words}`);
 
   test(

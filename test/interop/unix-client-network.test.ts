@@ -86,7 +86,7 @@ describe.skipIf(NO_WORLD)("what the client tells its host", () => {
         "w0",
       ]);
       expect((await world.in("rt", ["ip", "-6", "route", "get", "2001:db8:9::1"])).out).toContain("dev tun0");
-      const ping = await world.in("rt", ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "5", "fd00:8::1"]);
+      const ping = await world.in("rt", ["ping", "-n", "-c", "2", "-i", "0.2", "-w", "30", "fd00:8::1"]);
       expect(ping.out).toContain("2 received");
     },
     LONG,

@@ -56,7 +56,7 @@ describe.skipIf(NO_WORLD)("the client as people start it", () => {
   afterAll(() => world?.close());
 
   const reaches = async (target: string): Promise<boolean> =>
-    (await world.in("rt", ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "5", target])).out.includes("2 received");
+    (await world.in("rt", ["ping", "-n", "-c", "2", "-i", "0.2", "-w", "30", target])).out.includes("2 received");
 
   test(
     "user and password are asked for on the terminal, and what is typed of the password is not shown",

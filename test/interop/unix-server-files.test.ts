@@ -78,7 +78,7 @@ describe.skipIf(NO_WORLD)("files of the server on the kernel", () => {
   }
 
   const reaches = async (target: string): Promise<boolean> =>
-    (await world.in("rt", ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "5", target])).out.includes("2 received");
+    (await world.in("rt", ["ping", "-n", "-c", "2", "-i", "0.2", "-w", "30", target])).out.includes("2 received");
 
   async function users(...logins: readonly (readonly [string, string])[]): Promise<string> {
     const lines = await Promise.all(

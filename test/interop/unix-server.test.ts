@@ -48,7 +48,7 @@ describe.skipIf(NO_WORLD)("the server on the kernel's tun", () => {
     async () => {
       const server = await serve();
       await clientUp(world, writeProfile(world, "own", { remotes: ["203.0.113.1"], password: false }));
-      expect(await ping("-c", "3", "-W", "5", "10.8.0.1")).toContain("3 received");
+      expect(await ping("-c", "3", "-w", "30", "10.8.0.1")).toContain("3 received");
       await world.sh("rt", "ip addr add 10.8.0.77/24 dev tun0");
       expect(await ping("-c", "2", "-W", "1", "-I", "10.8.0.77", "10.8.0.1")).toContain("0 received");
       server.signal("SIGUSR2");

@@ -73,7 +73,7 @@ describe.skipIf(NO_WORLD || noSystemd() !== undefined)("a machine of systemd", (
   const isState = async (unit: string, state: string): Promise<boolean> =>
     (await until(async () => (await host.property(unit, "ActiveState")) === state, PATIENCE, 200)) !== undefined;
   const reaches = async (target: string): Promise<boolean> =>
-    / [1-9] received/.test((await world.in("rt", ["ping", "-n", "-c", "2", "-i", "0.2", "-W", "5", target])).out);
+    / [1-9] received/.test((await world.in("rt", ["ping", "-n", "-c", "2", "-i", "0.2", "-w", "30", target])).out);
   const hasEnded = async (): Promise<boolean> =>
     (await until(async () => (await hostState(world)) === before, PATIENCE)) !== undefined;
 

@@ -6,6 +6,7 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { choices } from "../pairwise.ts";
 import { OPENVPN } from "./openvpn-binary.ts";
+import { answered } from "./ping.ts";
 import { type Daemon, PATIENCE, until } from "./process.ts";
 import { morgana } from "./router.ts";
 import { asHost, hostState, SERVER6, startClient, withFiles, writeProfile } from "./unix-client.ts";
@@ -58,6 +59,7 @@ const TUNNEL6 = "fd00:8::1";
 const OWN_SERVER = { ipv4: "203.0.113.1", ipv6: "2001:db8:203::1" };
 const NOBODY_ID = "65534";
 const DEVICE_NAME = "tun7";
+const PINGS = 3;
 const DOWNLOAD_BYTES = 2_000_000;
 const PREFIX: Record<UnixCell["user"], readonly string[]> = {
   root: [],
@@ -66,7 +68,9 @@ const PREFIX: Record<UnixCell["user"], readonly string[]> = {
 };
 /** A plain user has no folder for a journal, and nothing to write there. */
 const PLAIN_ENV = { RUNTIME_DIRECTORY: "/nowhere", BUN_INSTALL: "/tmp" };
-const OPEN_FILES = ["server.key", "static.key"];
+const SECRETS = ["server.key", "static.key"];
+/** They are root's. */
+const secretMode = (user: UnixCell["user"]): number => (user === "plain user" ? 0o644 : 0o600);
 
 export class UnixMatrix {
   readonly world: World;
@@ -79,9 +83,7 @@ export class UnixMatrix {
     const world = await World.create();
     try {
       await asHost(world);
-      // The plain user reads the files of their end.
       chmodSync(world.dir, 0o755);
-      for (const name of OPEN_FILES) chmodSync(join(world.dir, name), 0o644);
       return new UnixMatrix(world);
     } catch (error) {
       await world.close();
@@ -145,7 +147,7 @@ export class UnixMatrix {
     await world.server({ protocol, lines }, "far", remote);
     const name = device === "dynamic" ? "tun" : DEVICE_NAME;
     const profile = writeProfile(world, "cell", { protocol, remotes: [remote] }, name);
-    chmodSync(join(world.dir, "cell.login"), user === "plain user" ? 0o644 : 0o600);
+    chmodSync(join(world.dir, "cell.login"), secretMode(user));
     const client = startClient(world, profile, { prefix: PREFIX[user], env: user === "plain user" ? PLAIN_ENV : {} });
     await says(client, / tunnel\.up /);
     await this.#tryOut("rt", hasIpv6, problems, tally);
@@ -166,6 +168,7 @@ export class UnixMatrix {
       ...["dh none", "tls-crypt static.key", "keepalive 2 10", `push "route ${SITE} 255.255.255.255"`],
       ...(hasIpv6 ? [`server-ipv6 ${TUNNEL6.slice(0, -1)}/64`] : []),
     ];
+    for (const name of SECRETS) chmodSync(join(world.dir, name), secretMode(user));
     const file = join(world.dir, "cell.conf");
     writeFileSync(file, `${config.join("\n")}\n`);
     const env = user === "plain user" ? PLAIN_ENV : { RUNTIME_DIRECTORY: join(world.dir, "run-server") };
@@ -200,11 +203,13 @@ export class UnixMatrix {
   }
 
   async #ping(part: Part, target: string, problems: string[], tally: Tally): Promise<void> {
-    const { out } = await this.world.in(part, ["ping", "-n", "-c", "3", "-i", "0.2", "-W", "5", target]);
-    const back = Number(/ (\d) received/.exec(out)?.[1] ?? 0);
-    tally.sent += 3;
+    // With a deadline it waits for all of them, however late they are beside each other.
+    const how = ["-n", "-c", `${PINGS}`, "-i", "0.2", "-w", `${PATIENCE / 2}`];
+    const { out } = await this.world.in(part, ["ping", ...how, target], PATIENCE);
+    const back = answered(out, PINGS);
+    tally.sent += PINGS;
     tally.pings += back;
-    if (back < 3) problems.push(`ping ${target}: ${back} of 3: ${out.trim()}`);
+    if (back < PINGS) problems.push(`ping ${target}: ${back} of ${PINGS}: ${out.trim()}`);
   }
 
   async #end(name: UnixCell["end"], user: UnixCell["user"], problems: string[]): Promise<void> {
