@@ -43,6 +43,7 @@ describe("a static key, both ends", () => {
       end.start([`remote 127.0.0.1 ${end.ownPort}`, ...common, ...ALLOWED, `secret key ${directions[0]}`]);
       const own = [
         "dev tun",
+        "ifconfig 10.9.0.1 10.9.0.2",
         ...common,
         ...(waits ? [] : [`remote 127.0.0.1 ${end.port}`]),
         `secret key ${directions[1]}`,

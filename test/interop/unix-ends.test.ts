@@ -218,7 +218,7 @@ describe.skipIf(NO_WORLD)("tunnels of two ends, and of frames", () => {
     "a profile for tun that says nothing of an address is told so",
     async () => {
       const client = startClient(world, write("own.conf", ["dev tun", ...STATIC, ...GOES]));
-      const said = await client.says(/ link\.failed .*no tunnel address: .*the profile has none/, PATIENCE);
+      const said = await client.says(/ config\.invalid .*: secret: .*there is no ifconfig/, PATIENCE);
       expect(said).toBeDefined();
     },
     LONG,
