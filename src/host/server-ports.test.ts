@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { PATIENCE, until } from "../../test/support/world/process.ts";
 import { Batch } from "../lib/batch.ts";
 import { parseIp } from "../lib/ip.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
@@ -69,10 +69,11 @@ describe("ports of a server on the kernel", () => {
     const clients: Socket[] = [];
     /** Whoever does not read what is sent. */
     const join = async (): Promise<PeerLink> => {
-      const before = links.length;
-      clients.push(connect(place, "127.0.0.1").pause());
-      const isHere = (): boolean => ports.receive(0, 9) >= 0 && links.length > before;
-      expect(await until(isHere, PATIENCE, 1)).toBeDefined();
+      const client = connect(place, "127.0.0.1").pause();
+      clients.push(client);
+      await once(client, "connect");
+      ports.receive(0, 9);
+      expect(links).toHaveLength(clients.length);
       return links.at(-1)!;
     };
     const send = (now: number, link: PeerLink): void => {

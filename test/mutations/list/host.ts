@@ -77,6 +77,11 @@ export const HOST = [
       "that a route by a network which is not there is not tried without end",
     ],
   ),
+  ...mutationsOf("host/listen-tcp.ts", [
+    "else if (now < stream.sentAt + LATELY_MS) return false;",
+    "",
+    "that nobody's packets wait in the kernel for others' sake",
+  ]),
   ...mutationsOf("host/hold.ts", [
     "isFull && now < this.#since + LONGEST_MS;",
     "isFull;",
