@@ -1,9 +1,11 @@
 import { expect, test } from "bun:test";
+import { getPriority } from "node:os";
 import { failedTests, newTally, program, programBeside, summary } from "./steps.ts";
 
 test("a program beside others is counted as one that is waited for, and shows what it said", async () => {
   const tally = newTally();
-  const beside = programBeside(tally, "beside", ["sh", "-c", 'test "$(nice)" = 19 && sleep 0.2']);
+  const nicest = `${Math.min(19, getPriority() + 19)}`;
+  const beside = programBeside(tally, "beside", ["sh", "-c", 'test "$(nice)" = "$0" && sleep 0.2', nicest]);
   expect(await program(tally, "first", ["true"])).toBe(true);
   expect(tally.passed).toBe(1);
   expect(await beside).toBe(true);
