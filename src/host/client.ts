@@ -26,6 +26,7 @@ import { KERNEL_TAP_BYTES, KernelTap } from "./kernel-tap.ts";
 import { KERNEL_TUN_BYTES, KernelTun } from "./kernel-tun.ts";
 import { HOST_LINKS_BYTES, HostLinks } from "./links.ts";
 import type { HostParts } from "./process.ts";
+import { Quiet } from "./quiet.ts";
 import { HostResolver } from "./resolver.ts";
 import { END_CONNECTIONS, END_PORTS_BYTES, KernelPorts } from "./server-ports.ts";
 import { ServerRoute } from "./server-route.ts";
@@ -44,8 +45,6 @@ export const HOST_CLIENT_BYTES =
 
 /** Longest goodbye: the exit notify and its repetitions. */
 const LEAVE_WITHIN_MS = 3000;
-/** Addresses and routes change one after the other: looked at when so long nothing has changed. */
-const SETTLE_MS = 300;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export interface HostClientOptions extends HostParts {
@@ -93,8 +92,7 @@ export class HostClient implements HostEnd {
   });
   #config: DialConfig;
   #history: DialHistory;
-  /** When the network is looked at, after a change. */
-  #lookAt = NEVER;
+  readonly #quiet = new Quiet();
   /** There was no way to the server when that was looked at last. */
   #isCutOff = false;
 
@@ -189,14 +187,14 @@ export class HostClient implements HostEnd {
   }
 
   poll(now: number): void {
-    if (this.#monitor.drain()) this.#lookAt = now + SETTLE_MS;
-    if (now >= this.#lookAt) this.#look(now);
+    if (this.#monitor.drain()) this.#quiet.changed(now);
+    if (now >= this.#quiet.lookAt) this.#look(now);
     this.#dialers.poll(now);
     this.#dialers.current?.poll(now);
   }
 
   pollAt(): number {
-    return Math.min(this.#lookAt, this.#dialers.pollAt(), this.#dialers.current?.pollAt() ?? NEVER);
+    return Math.min(this.#quiet.lookAt, this.#dialers.pollAt(), this.#dialers.current?.pollAt() ?? NEVER);
   }
 
   /** Reads the profile again and connects anew with it; with problems in it what runs goes on. */
@@ -256,7 +254,7 @@ export class HostClient implements HostEnd {
 
   /** The host's network has changed: what matters is the way to the server, and what of ours is not there any more. */
   #look(now: number): void {
-    this.#lookAt = NEVER;
+    this.#quiet.looked(NEVER);
     const found = this.#serverRoute.look();
     if (found === "lost") {
       this.#isCutOff = true;
@@ -267,7 +265,7 @@ export class HostClient implements HostEnd {
       this.#isCutOff = false;
       this.#dialers.current?.networkUp(now);
     }
-    this.#lookAt = this.#network.mend(now);
+    this.#quiet.looked(this.#network.mend(now));
   }
 
   #newDialer(): Dialer {

@@ -31,6 +31,7 @@ import { Hold } from "./hold.ts";
 import { KERNEL_TAP_BYTES, ServedTap } from "./kernel-tap.ts";
 import { type PoolFilePlace, PoolKeeper } from "./pool-keeper.ts";
 import type { HostParts } from "./process.ts";
+import { Quiet } from "./quiet.ts";
 import { SERVED_TUN_BYTES, ServedTun } from "./served-tun.ts";
 import { KernelPorts, SERVER_PORTS_BYTES } from "./server-ports.ts";
 import { ServerRoute } from "./server-route.ts";
@@ -46,8 +47,6 @@ export const HOST_SERVER_BYTES =
 const LEAVE_WITHIN_MS = 4000;
 /** Of the kernel at once, where all go by streams: a super-frame, behind which it is seen whether there is room for the next one. */
 const STREAM_PACKETS = 32;
-/** Addresses and routes change one after the other: looked at when so long nothing has changed. */
-const SETTLE_MS = 300;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** A profile with the files that it names. */
@@ -79,8 +78,7 @@ export class HostServer implements HostEnd {
   readonly #decompressors: Decompressors;
   readonly #control = new LibcryptoPrimitives();
   readonly #monitor = new RouteMonitor();
-  /** When it is looked whether what the host was told is still so. */
-  #lookAt = NEVER;
+  readonly #quiet = new Quiet();
   /** Of cookies and tokens: they are good at the next listener too. */
   readonly #keys: ServerKeys;
   /** Who had which address before this server began. */
@@ -177,8 +175,8 @@ export class HostServer implements HostEnd {
   }
 
   poll(now: number): void {
-    if (this.#monitor.drain()) this.#lookAt = now + SETTLE_MS;
-    if (now >= this.#lookAt) this.#lookAt = this.#network.mend(now);
+    if (this.#monitor.drain()) this.#quiet.changed(now);
+    if (now >= this.#quiet.lookAt) this.#quiet.looked(this.#network.mend(now));
     this.#passwords.poll(now);
     this.#listeners.poll(now);
     this.#listeners.current?.poll(now);
@@ -188,7 +186,7 @@ export class HostServer implements HostEnd {
   pollAt(): number {
     const listener = this.#listeners.current;
     const own = Math.min(
-      this.#lookAt,
+      this.#quiet.lookAt,
       this.#hold.overAt,
       this.#listeners.pollAt(),
       this.#passwords.pollAt(),

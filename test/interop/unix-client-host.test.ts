@@ -212,6 +212,14 @@ describe.skipIf(NO_WORLD)("the client and its host", () => {
         expect(await until(async () => (await routes()).join() === all.join(), PATIENCE), deed).toBeDefined();
       }
       expect(client.log().match(/ host\.restored /g)).toHaveLength(deeds.length);
+      // While something else changes all the time, as with a routing daemon.
+      const flaps = "while :; do ip route add 10.77.0.0/16 dev w0; ip route del 10.77.0.0/16 dev w0; sleep 0.05; done";
+      world.start("flaps", "rt", ["sh", "-c", flaps]);
+      await ip("route del 128.0.0.0/1 dev tun0");
+      const ours = async (): Promise<string[]> => (await routes()).filter((route) => all.includes(route));
+      expect(await until(async () => (await ours()).join() === all.join(), PATIENCE)).toBeDefined();
+      await world.stop("flaps", "SIGKILL");
+      await world.in("rt", ["ip", "route", "del", "10.77.0.0/16"]);
       expect(await fetchBytes(world, 1_000_000)).toBe(1_000_000);
       expect(await world.stop("client")).toBe(0);
       expect(await hostState(world)).toBe(before);

@@ -96,10 +96,20 @@ export const HOST = [
       "that little waits for a connection which is slow",
     ],
   ),
+  ...mutationsOf("host/quiet.ts", [
+    "Math.min(now + QUIET_MS, this.#latest)",
+    "now + QUIET_MS",
+    "that a network which changes all the time is looked at",
+  ]),
   ...mutationsOf("host/insistence.ts", [
     "Math.min(2 * this.#pause, LONGEST_MS)",
     "FIRST_MS",
     "that pauses grow where somebody else insists",
+  ]),
+  ...mutationsOf("host/server-route.ts", [
+    "isOnLink: best.isOnLink === true",
+    "isOnLink: false",
+    "that the way to the server is by a gateway that no address tells of",
   ]),
   ...mutationsOf("host/kernel-socks-link.ts", [
     "if (!isPlace)",
