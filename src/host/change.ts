@@ -41,6 +41,8 @@ export interface RouteChange {
   readonly network: string;
   readonly type: RouteType;
   readonly gateway: string | undefined;
+  /** No address of the device says that the gateway is a neighbour there. */
+  readonly isOnLink?: boolean | undefined;
   readonly metric: number;
   readonly table: number;
   readonly protocol: number;
@@ -185,8 +187,8 @@ function undo(change: Change): string | undefined {
 
 const isThere = ({ index, name }: DeviceRef): boolean => linkOf(index)?.name === name;
 
-export function kernelRoute({ network, type, device, gateway, metric, table, protocol }: RouteChange): KernelRoute {
-  return { network: cidr(network), type, device: device?.index ?? 0, gateway: ip(gateway), metric, table, protocol };
+export function kernelRoute({ network, device, gateway, ...same }: RouteChange): KernelRoute {
+  return { ...same, network: cidr(network), device: device?.index ?? 0, gateway: ip(gateway) };
 }
 
 /** For messages, in the words of iproute2: what a person would type to make it. */
@@ -197,11 +199,12 @@ export function describe(change: Change): string {
       return `ip addr add ${peer === undefined ? address : `${address.split("/")[0]} peer ${peer}`} dev ${device.name}`;
     }
     case "route": {
-      const { network, type, device, gateway, metric, table } = change;
+      const { network, type, device, gateway, isOnLink, metric, table } = change;
       const words = ["ip", ...(network.includes(":") ? ["-6"] : []), "route", "add"];
       words.push(...(type === "unicast" ? [network] : [type, network]));
       if (gateway !== undefined) words.push("via", gateway);
       if (device !== undefined) words.push("dev", device.name);
+      if (isOnLink) words.push("onlink");
       if (metric !== 0) words.push("metric", `${metric}`);
       if (table !== 254) words.push("table", `${table}`);
       return words.join(" ");

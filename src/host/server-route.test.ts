@@ -1,8 +1,10 @@
-import { expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { canMakeNamespaces, makeVethWorld, type VethWorld } from "../../test/support/veth.ts";
 import { parseCidr } from "../lib/cidr.ts";
 import { parseIp } from "../lib/ip.ts";
 import type { KernelRoute } from "../platform/net/rtnetlink.ts";
-import { bestRoute } from "./server-route.ts";
+import { Changes } from "./changes.ts";
+import { bestRoute, ServerRoute } from "./server-route.ts";
 
 const route = (network: string, device: number, metric = 0): KernelRoute => ({
   ...{ network: parseCidr(network)!, type: "unicast", device, gateway: undefined },
@@ -18,4 +20,25 @@ test("the longest prefix wins, then the lowest metric, then the first", () => {
   ];
   const device = (address: string): number | undefined => bestRoute(routes, parseIp(address)!)?.device;
   expect([device("198.51.100.1"), device("192.0.2.9"), device("2001:db8::1")]).toEqual([2, 3, undefined]);
+});
+
+describe.skipIf(!canMakeNamespaces)("the kernel's routes", () => {
+  let world: VethWorld;
+  const halves = ["0.0.0.0/1", "128.0.0.0/1"].map((text) => parseCidr(text)!);
+  beforeAll(() => {
+    world = makeVethWorld("sr");
+    world.run("a", "ip addr add 203.0.113.22/32 dev b0");
+  });
+  afterAll(() => world?.remove());
+
+  test("where no address says that the gateway is a neighbour (onlink), the route to the server says it too", () => {
+    world.run("a", "ip route add default via 198.51.100.1 dev b0 onlink");
+    const changes = new Changes({ enabled: () => false, write: () => {} }, undefined);
+    const serverRoute = new ServerRoute(changes, () => 1);
+    serverRoute.prepare(parseIp("192.0.2.9")!);
+    serverRoute.cover(halves);
+    expect(world.run("a", "ip route show 192.0.2.9")).toMatch(/^192\.0\.2\.9 via 198\.51\.100\.1 dev b0 .*onlink/);
+    serverRoute.cover([]);
+    expect(world.run("a", "ip route")).toMatch(/^default via 198\.51\.100\.1 dev b0 onlink\s*$/);
+  });
 });

@@ -14,6 +14,8 @@ export interface OuterPath {
   readonly name: string;
   readonly mtu: number;
   readonly gateway: IpAddress | undefined;
+  /** The gateway is a neighbour, which no address of the device says: as machines with one address of a network have it. */
+  readonly isOnLink: boolean;
   readonly source: IpAddress | undefined;
 }
 
@@ -104,7 +106,7 @@ export class ServerRoute {
     const link = linkOf(best.device);
     if (link === undefined) return undefined;
     const { gateway, source } = pathTo(address, best.device) ?? { gateway: best.gateway, source: undefined };
-    return { device: best.device, name: link.name, mtu: link.mtu, gateway, source };
+    return { device: best.device, name: link.name, mtu: link.mtu, gateway, isOnLink: best.isOnLink === true, source };
   }
 
   #update(): void {
@@ -135,6 +137,7 @@ export class ServerRoute {
       network: `${new Cidr(server, server.bits)}`,
       type: "unicast",
       gateway: path.gateway?.toString(),
+      isOnLink: path.isOnLink || undefined,
       metric: 0,
       table: MAIN_TABLE,
       protocol: OUR_PROTOCOL,

@@ -344,16 +344,18 @@ interface RouteFields {
   readonly network: Cidr;
   readonly metric: number;
   readonly gateway?: IpAddress | undefined;
+  readonly isOnLink?: boolean;
   readonly table?: number;
 }
 
-function routeChange({ device, network, metric, gateway, table = MAIN_TABLE }: RouteFields): RouteChange {
+function routeChange({ device, network, metric, gateway, isOnLink, table = MAIN_TABLE }: RouteFields): RouteChange {
   return {
     kind: "route",
     device,
     network: `${network}`,
     type: "unicast",
     gateway: gateway?.toString(),
+    isOnLink: isOnLink || undefined,
     metric,
     table,
     protocol: OUR_PROTOCOL,
@@ -368,7 +370,8 @@ const unreachable = (network: Cidr, metric: number): RouteChange => ({
 function viaPath(path: OuterPath | undefined, network: Cidr, metric: number): RouteChange[] {
   if (path === undefined) return [];
   const device = { index: path.device, name: path.name };
-  return [routeChange({ device, network, metric, gateway: path.gateway })];
+  const { gateway, isOnLink } = path;
+  return [routeChange({ device, network, metric, gateway, isOnLink })];
 }
 
 /** The first address of the upper half of a network of IPv4. */

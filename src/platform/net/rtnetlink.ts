@@ -53,6 +53,8 @@ const RTA_TABLE = 15;
 const RTM_F_CLONED = 0x200;
 /** rtm_flags: its device is down, or has no carrier (RTNH_F_DEAD, RTNH_F_LINKDOWN). */
 const RTNH_F_NO_WAY = 1 | 16;
+/** rtm_flags: the gateway is a neighbour although no address of the device says so (RTNH_F_ONLINK). */
+const RTNH_F_ONLINK = 4;
 const RTNEXTHOP = 8;
 
 export const MAIN_TABLE = 254;
@@ -71,6 +73,8 @@ export interface KernelRoute {
   /** Index of the device; 0 where the type has none. */
   readonly device: number;
   readonly gateway: IpAddress | undefined;
+  /** The gateway is a neighbour on the device, whatever the addresses of that are (ip-route(8), onlink). */
+  readonly isOnLink?: boolean | undefined;
   readonly metric: number;
   readonly table: number;
   readonly protocol: number;
@@ -192,6 +196,7 @@ function changeRoute(type: number, flags: number, route: KernelRoute): void {
   view.setUint8(6, isDirect ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE);
   view.setUint8(7, TYPES[route.type]);
   const values = [attribute(RTA_DST, ipBytes(network.network.address)), attribute(RTA_TABLE, word(table))];
+  if (route.isOnLink) view.setUint32(8, RTNH_F_ONLINK, true);
   if (device !== 0) values.push(attribute(RTA_OIF, word(device)));
   if (gateway !== undefined) values.push(attribute(RTA_GATEWAY, ipBytes(gateway)));
   if (metric !== 0) values.push(attribute(RTA_PRIORITY, word(metric)));
@@ -247,18 +252,25 @@ function readRoute(body: DataView): KernelRoute | undefined {
     type,
     device: values.get(RTA_OIF)?.getUint32(0, true) ?? hop?.device ?? 0,
     gateway: ipOf(values.get(RTA_GATEWAY)) ?? hop?.gateway,
+    isOnLink: ((hop?.flags ?? body.getUint32(8, true)) & RTNH_F_ONLINK) !== 0,
     metric: values.get(RTA_PRIORITY)?.getUint32(0, true) ?? 0,
     table: values.get(RTA_TABLE)?.getUint32(0, true) ?? body.getUint8(4),
     protocol: body.getUint8(5),
   };
 }
 
+interface Hop {
+  readonly device: number;
+  readonly flags: number;
+  readonly gateway: IpAddress | undefined;
+}
+
 /** Of a route with several: struct rtnexthop { u16 length; u8 flags, hops; s32 index }, and attributes. */
-function firstHop(hops: DataView | undefined): { device: number; gateway: IpAddress | undefined } | undefined {
+function firstHop(hops: DataView | undefined): Hop | undefined {
   if (hops === undefined || hops.byteLength < RTNEXTHOP) return undefined;
   const length = Math.min(hops.getUint16(0, true), hops.byteLength);
   const values = attributes(new DataView(hops.buffer, hops.byteOffset, length), RTNEXTHOP);
-  return { device: hops.getInt32(4, true), gateway: ipOf(values.get(RTA_GATEWAY)) };
+  return { device: hops.getInt32(4, true), flags: hops.getUint8(2), gateway: ipOf(values.get(RTA_GATEWAY)) };
 }
 
 function request(type: number, flags: number, detail: string, ...parts: readonly Uint8Array[]): void {
