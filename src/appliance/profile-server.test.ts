@@ -68,6 +68,12 @@ test("the LAN of a server has DHCP and DNS only where appliance.toml says so; a 
   expect([broken.ok, broken.settings.lan.dhcp]).toEqual([false, undefined]);
 });
 
+test("a file of users is not said to be unused where problems keep it from being read", () => {
+  const result = load("kepalive 10 60\n", { ...USERS, "other.txt": "" });
+  expect(problems(result)).toEqual([expect.stringContaining("kepalive: unknown directive")]);
+  expect(result.notices).toEqual([expect.stringMatching(/^not used: "other\.txt"; /)]);
+});
+
 test("keys of the other role are problems at their lines", () => {
   const toml = '[vpn]\nnat = true\n[[vpn.forward]]\nproto = "tcp"\nport = 80\nto = "192.168.50.20:80"\n';
   expect(problems(load("", { "appliance.toml": toml })).map((p) => p.split("; ")[0])).toEqual([
@@ -88,9 +94,16 @@ describe("a folder of clients' files", () => {
     ]);
   });
 
-  test("that is not there says nothing of anybody; with ccd-exclusive, which then lets nobody in, that is told", () => {
+  test("that is not there says nothing of anybody, which is told; with ccd-exclusive, that it then lets nobody in", () => {
     const loaded = good("client-config-dir /etc/openvpn/ccd\n");
-    expect([loaded.clients.size, warnings(loaded)]).toEqual([0, []]);
+    expect([loaded.clients.size, warnings(loaded)]).toEqual([
+      0,
+      [
+        expect.stringMatching(
+          /^server\.conf:8: client-config-dir: there is no folder "\/etc\/openvpn\/ccd", or it is /,
+        ),
+      ],
+    ]);
     expect(warnings(good("client-config-dir ccd\nccd-exclusive\n"))).toEqual([
       expect.stringMatching(/^server\.conf:8: client-config-dir: .*nobody is let in/),
     ]);

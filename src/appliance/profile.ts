@@ -70,6 +70,9 @@ export function loadProfile(reader: ConfigReader, options: LoadOptions = {}): Lo
     return bytes;
   };
   const result = load({ list: (folder) => reader.list(folder), read }, options);
+  // With problems elsewhere it has not come to these.
+  for (const name of [result.settings.server.users, result.settings.status.users])
+    if (name !== undefined) used.add(foldedName(name));
   // One file alone may lie anywhere.
   if (options.single !== undefined) return result;
   const idle = visible(reader.list()).filter((name) => !PROFILE.test(name) && !used.has(foldedName(name)));
@@ -137,7 +140,7 @@ function serverFiles(config: ServerConfig, reader: ConfigReader, { server }: Set
 }
 
 /** Who may give commands on the status page, where a file says so. */
-function operatorsOf(
+export function operatorsOf(
   reader: ConfigReader,
   parsed: SettingsResult,
   problems: ConfigProblem[],

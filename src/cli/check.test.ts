@@ -110,6 +110,10 @@ test("an appliance.toml is checked with the profile that it goes with, a client'
     // A profile that the folder's appliance.toml does not go with.
     writeFileSync(toml, '[lan]\naddress = "192.168.50.1/33"\n[vpn]\nconfig = "other.ovpn"\n');
     expect((await check(file)).status).toBe(0);
+    writeFileSync(toml, '[vpn]\nconfig = "offce.ovpn"\n');
+    const other = await check(file);
+    expect(other.err).toContain('appliance.toml:2: vpn.config: the file "offce.ovpn" is not there (warning)\n');
+    expect(other.status).toBe(0);
     writeFileSync(toml, '[server]\nlan = "routed"\n');
     cpSync(join(CONFIGS, "server"), folder, { recursive: true });
     expect((await check(file)).status).toBe(0);
@@ -118,6 +122,24 @@ test("an appliance.toml is checked with the profile that it goes with, a client'
     expect(server.err).toContain("appliance.toml:2: lan.address: ");
     expect(server.err).toContain("appliance.toml:4: server.users: the file");
     expect(server.status).toBe(1);
+    writeFileSync(toml, '[lan]\naddress = "10.8.0.254/16"\n[status]\ncommands = true\nusers = "operators.txt"\n');
+    const beside = await check(join(folder, "install-script.conf"));
+    expect(beside.err).toContain('appliance.toml:5: status.users: the file "operators.txt" is not there');
+    expect(beside.err).toContain("server: the tunnel's network 10.8.0.0/24 overlaps the LAN 10.8.0.0/16: give one");
+    expect(beside.status).toBe(1);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("a folder is none, and its profile is named", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "morgana-check-"));
+  try {
+    cpSync(join(CONFIGS, "office.ovpn"), join(folder, "office.ovpn"));
+    const { status, err } = await check(folder);
+    expect(err).toContain(`is a directory; name the OpenVPN file in it: ${join(folder, "office.ovpn")}\n`);
+    expect(status).toBe(2);
+    expect((await check(".")).err).toContain(". is a directory; name the OpenVPN file in it\n");
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -2,8 +2,9 @@
 import { readlinkSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, normalize, relative, resolve } from "node:path";
 import { folderReader } from "../appliance/config-source.ts";
-import { onlyProfile, SETTINGS_FILE, USERS_REMEDY } from "../appliance/profile.ts";
+import { onlyProfile, operatorsOf, SETTINGS_FILE, USERS_REMEDY } from "../appliance/profile.ts";
 import { parseSettings, type SettingsResult } from "../appliance/settings/parse.ts";
+import type { Settings } from "../appliance/settings/settings.ts";
 import { readServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { readFileOrPipe, readPlainFile } from "../platform/sys/file.ts";
@@ -42,7 +43,7 @@ export async function check(argv: string[]): Promise<number> {
   if (file === undefined || more.length > 0) return usageError("check", "exactly one FILE is needed");
   if (values.client && values.server) return usageError("check", "--client and --server exclude each other");
   const text = readFileOrPipe(file, MAX_FILE, PATIENCE_MS);
-  if (typeof text === "string") return usageError("check", `${oneLine(file)} ${text}`);
+  if (typeof text === "string") return usageError("check", `${oneLine(file)} ${text}${remedy(file, text)}`);
   const beside = filesBeside(file);
   const auth = beside("auth.txt");
   const result = parseConfig({ file, text }, beside, {
@@ -54,14 +55,22 @@ export async function check(argv: string[]): Promise<number> {
   const { problems: own, warnings } = result.ok
     ? checkFiles(result.config)
     : { problems: result.problems, warnings: [] };
-  const problems = [...checkSettings(file, role, deviceType), ...own];
-  for (const { isWarning, found } of inOrder([...result.warnings, ...warnings], problems))
+  const beneath = checkSettings(file, role, deviceType, result.ok ? result.config : undefined);
+  const problems = [...beneath.problems, ...own];
+  for (const { isWarning, found } of inOrder([...result.warnings, ...warnings, ...beneath.warnings], problems))
     process.stderr.write(`${oneLine(formatProblem(found))}${isWarning ? " (warning)" : ""}\n`);
   if (!result.ok || problems.length > 0) return 1;
   process.stdout.write(
     `# ${basename(file).replace(/[^ -~]/g, "?")}, resolved by morgana check\n${formatConfig(result.config)}`,
   );
   return 0;
+}
+
+/** A config disk is a folder, and what is checked is its profile. */
+function remedy(file: string, unreadable: string): string {
+  if (unreadable !== "is a directory") return "";
+  const profile = onlyProfile(folderReader(file).list());
+  return `; name the OpenVPN file in it${typeof profile === "string" ? `: ${oneLine(join(file, profile))}` : ""}`;
 }
 
 interface Told {
@@ -97,15 +106,42 @@ function checkServerFiles(config: ServerConfig): Told {
 /**
  * What is wrong in the appliance.toml of the folder. One that names another profile says nothing of this one, and where several
  * profiles lie about it counts for a server's: a client's may be there to be handed out.
+ * @param config undefined: the profile has problems
  */
-function checkSettings(file: string, role: Role | undefined, deviceType: DeviceType | undefined): ConfigProblem[] {
+function checkSettings(
+  file: string,
+  role: Role | undefined,
+  deviceType: DeviceType | undefined,
+  config: DialConfig | ServerConfig | undefined,
+): Told {
   const top = topOf(file);
-  const settings = settingsIn(top, role, deviceType);
-  if (settings === undefined || settings.ok) return [];
-  const { config } = settings.settings.vpn;
-  const taken = config === undefined ? onlyProfile(folderReader(top).list()) : normalize(config);
-  if (typeof taken !== "string") return role === "server" ? settings.problems : [];
-  return taken === relative(resolve(top), resolve(file)) ? settings.problems : [];
+  const reader = folderReader(top);
+  const parsed = settingsIn(top, role, deviceType);
+  if (parsed === undefined) return NOTHING;
+  const { settings } = parsed;
+  const named = settings.vpn.config;
+  if (parsed.ok && named !== undefined && reader.read(named) === undefined) {
+    const origin = { file: SETTINGS_FILE, line: parsed.configLine };
+    return {
+      problems: [],
+      warnings: [{ origin, directive: "vpn.config", problem: `the file "${named}" is not there` }],
+    };
+  }
+  const taken = named === undefined ? onlyProfile(reader.list()) : normalize(named);
+  const isOurs = typeof taken === "string" ? taken === relative(resolve(top), resolve(file)) : role === "server";
+  if (!isOurs) return NOTHING;
+  const problems = parsed.ok ? [] : [...parsed.problems];
+  operatorsOf(reader, parsed, problems);
+  return { problems, warnings: config?.role === "server" && parsed.ok ? overlaps(config, settings) : [] };
+}
+
+const NOTHING: Told = { problems: [], warnings: [] };
+
+/** A warning, as an appliance without a LAN does not mind. */
+function overlaps({ deviceType, network, file }: ServerConfig, { lan }: Settings): ConfigProblem[] {
+  if (deviceType === "tap" || !network.address?.overlaps(lan.address)) return [];
+  const problem = `the tunnel's network ${network.address.network} overlaps the LAN ${lan.address.network}: give one of the two another network (server in the profile, [lan] address in ${SETTINGS_FILE})`;
+  return [{ origin: { file, line: 0 }, directive: "server", problem }];
 }
 
 const settingsIn = (folder: string, role: Role = "server", deviceType?: DeviceType): SettingsResult | undefined => {

@@ -85,7 +85,7 @@ export function readUsers(
   return undefined;
 }
 
-/** openvpn also goes on where the folder is not there: then no client has a file. */
+/** A folder that is not there is an empty one, as some kinds of disks leave empty ones out; openvpn does not start then, so it is told. */
 function readClients(
   config: ServerConfig,
   reader: ServerFilesReader,
@@ -99,10 +99,10 @@ function readClients(
   const warn = (problem: string): void => void warnings.push({ origin, directive: "client-config-dir", problem });
   const found = findFolder(config.file, name, reader);
   if (found === undefined) {
-    if (clientFileNeeded)
-      warn(
-        `there is no folder "${printable(name)}", or it is empty; with ccd-exclusive nobody is let in without a file in it`,
-      );
+    const effect = clientFileNeeded
+      ? "with ccd-exclusive nobody is let in without a file in it"
+      : "no client gets anything of its own, no address and no network behind it";
+    warn(`there is no folder "${printable(name)}", or it is empty; ${effect}`);
     return clients;
   }
   if (found.name !== name) warn(`"${printable(found.name)}" beside the profile is taken for "${printable(name)}"`);
