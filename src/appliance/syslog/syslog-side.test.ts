@@ -13,8 +13,9 @@ import { SyslogSide } from "./syslog-side.ts";
 class CollectorNet {
   readonly pair: TcpPair;
   readonly records = new RecordQueue();
-  /** What the side says on the console. */
+  /** What the side says on the console, and with which fields. */
   readonly said: string[] = [];
+  readonly fields: LogFields[] = [];
   readonly side: SyslogSide;
   /** Texts of the lines that the collector has got. */
   readonly got: string[] = [];
@@ -34,6 +35,7 @@ class CollectorNet {
       enabled: () => true,
       write: (level, event, message, fields = {}) => {
         this.said.push(`${level} ${event} ${message}`);
+        this.fields.push(fields);
         // As the console's log does.
         this.#record(event, message, fields);
       },
@@ -173,6 +175,23 @@ describe.each([
     net.run(50);
     const lost = "syslog.lost lines=76 lines of the log were lost: more were written than could be sent";
     expect(net.got).toEqual([...texts(0, 1024), lost, "and on"]);
+  });
+
+  test("of losses without end a few are told, all of their lines in the next one, and nothing of the turns in between", () => {
+    const net = new CollectorNet(family);
+    net.pair.cut = true;
+    net.side.take(net.pair.now, net.setting(proto));
+    net.write(...texts(0, 1024));
+    for (let i = 0; i < 6; i++) {
+      net.write("lost", "as well");
+      net.run(20);
+    }
+    const told = () => net.fields.filter((_, i) => net.said[i]!.startsWith("warn syslog.lost"));
+    expect(told()).toEqual([{ lines: 2 }, { lines: 2 }, { lines: 2 }, { lines: 2 }]);
+    // One in ten minutes, of which turns come now and then.
+    for (let i = 0; i < 9; i++) net.side.poll(net.pair.now + i * 60_000);
+    net.side.poll(net.pair.now + 601_000);
+    expect(told().slice(4)).toEqual([{ lines: 4 }]);
   });
 
   test("the last lines go with the end", () => {

@@ -6,6 +6,7 @@ import { BoundedLog } from "../../lib/bounded-log.ts";
 import type { Cidr } from "../../lib/cidr.ts";
 import { formatEndpoint } from "../../lib/endpoint.ts";
 import type { Log } from "../../lib/log.ts";
+import { RateLimit } from "../../lib/rate-limit.ts";
 import type { Slab } from "../../lib/slab.ts";
 import { DATAGRAM_MOST } from "../../netstack/syslog/datagrams.ts";
 import type { SyslogEvent } from "../../netstack/syslog/lines.ts";
@@ -55,6 +56,8 @@ export class SyslogSide {
   readonly #past: Record<string, number> = {};
   /** Of records.lost. */
   #toldLost: number;
+  /** A BoundedLog would count each turn that looks as a line that was held back. */
+  readonly #losses = new RateLimit(PER_MINUTE / 60, BURST);
 
   constructor(options: SyslogSideOptions) {
     this.#options = options;
@@ -163,11 +166,12 @@ export class SyslogSide {
   }
 
   #sayLost(now: number): void {
-    const { lost } = this.#options.records;
-    if (lost === this.#toldLost) return;
+    const { records, log } = this.#options;
+    const { lost } = records;
+    if (lost === this.#toldLost || !this.#losses.take(now)) return;
     const text = "lines of the log find no room among those that wait for the collector";
-    const lines = lost - this.#toldLost;
-    if (this.#heard.write(now, "warn", "syslog.lost", text, { lines })) this.#toldLost = lost;
+    log.write("warn", "syslog.lost", text, { lines: lost - this.#toldLost });
+    this.#toldLost = lost;
   }
 }
 

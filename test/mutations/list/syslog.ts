@@ -64,6 +64,7 @@ export const SYSLOG = [
       "if (this.#setting === undefined) return;",
       "that nothing is kept without a collector",
     ],
+    [" || !this.#losses.take(now)", "", "the bound on what is said of lines that find no room"],
     [
       "if (address.isIpv4 || lan6 === undefined)",
       "if (true as boolean)",
