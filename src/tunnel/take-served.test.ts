@@ -44,6 +44,8 @@ describe("what has changed in a server's files", () => {
     const of = (address: string) => files([], `ifconfig-push ${address} 255.255.255.0`);
     expect(changedParts(of("10.8.0.50"), of("10.8.0.51"))).toEqual(["files of clients"]);
     expect(changedParts(of("10.8.0.50"), of("10.8.0.50"))).toEqual([]);
+    const behind = (comment: string) => files([], `${comment}iroute 192.168.77.0 255.255.255.0`);
+    expect(changedParts(behind(""), behind("# the office\n"))).toEqual([]);
   });
 });
 

@@ -61,9 +61,12 @@ export function changedParts(before: ServedFiles, after: ServedFiles): string[] 
   return PARTS.filter(([, of]) => textOf(of(before)) !== textOf(of(after))).map(([name]) => name);
 }
 
+/** Where something is written: a comment in front of it moves it. */
+const PLACES: ReadonlySet<string> = new Set(["origin", "origins", "lines"]);
+
 const textOf = (value: unknown): string =>
   JSON.stringify([value], (key, each: unknown) => {
-    if (key === "origin" || key === "origins") return undefined;
+    if (PLACES.has(key)) return undefined;
     if (each instanceof Uint8Array) return each.toHex();
     return each instanceof Map ? [...each] : each;
   });
