@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { parseCidr } from "../lib/cidr.ts";
 import type { Log } from "../lib/log.ts";
-import { ENETUNREACH, SysError } from "../platform/sys/errno.ts";
+import { ENETUNREACH, ENOBUFS, SysError } from "../platform/sys/errno.ts";
 import { describe, type RouteChange } from "./change.ts";
 import type { Changes, Held, NetworkChange } from "./changes.ts";
 import type { ServerRoute } from "./server-route.ts";
@@ -29,33 +29,60 @@ const SERVER_ROUTE: Held = {
   },
 };
 
-/** On a host whose kernel does, or does not, what it is told. */
-function network(mayChange: boolean) {
+/**
+ * On a host whose kernel does what it is told, or has some of that already ("there") and else refuses it.
+ * @param may whether it does
+ */
+function network(may: boolean | "there", killSwitch = true) {
   const said: string[] = [];
+  const texts: string[] = [];
   const undone: string[] = [];
   /** What somebody has taken away, and what was made in the place of that. */
   const lost: string[] = [];
   const again: string[] = [];
+  let refused: string[] = [];
+  const kernel = { isSilent: false };
   const changes = {
-    network: (change: NetworkChange): Held | undefined => (mayChange ? { change, id: 1 } : undefined),
-    lost: (all: readonly NetworkChange[]) => all.filter((change) => lost.includes(describe(change))),
+    network: (change: NetworkChange): Held | undefined => {
+      if (may === true) return { change, id: 1 };
+      if (may === "there" && lost.includes(describe(change))) {
+        again.push(describe(change));
+        return { change, id: 2 };
+      }
+      if (may === false) refused.push(describe(change));
+      return undefined;
+    },
+    lost: (all: readonly NetworkChange[]) => {
+      if (kernel.isSilent) throw new SysError("netlink", ENOBUFS);
+      return all.filter((change) => may === false || lost.includes(describe(change)));
+    },
     again: ({ change }: Held): boolean => {
       if (describe(change).includes("10.99.")) throw new SysError("route", ENETUNREACH);
       again.push(describe(change));
       return true;
     },
     undo: ({ change }: Held) => undone.push((change as RouteChange).network),
-    takeRefused: () => [],
+    takeRefused: () => {
+      const some = refused;
+      refused = [];
+      return some;
+    },
   } as unknown as Changes;
   const made = new TunNetwork({
     device: { index: 1, name: "lo" },
     deviceChanges: changes,
     hostChanges: changes,
-    serverRoute: { cover: () => {}, held: [SERVER_ROUTE] } as unknown as ServerRoute,
-    log: { enabled: () => true, write: (_level: string, event: string) => said.push(event) } as unknown as Log,
-    ...{ withRoutes: true, killSwitch: true, resolvers: () => [] },
+    serverRoute: { cover: () => {}, held: may === true ? [SERVER_ROUTE] : [] } as unknown as ServerRoute,
+    log: {
+      enabled: () => true,
+      write: (_level: string, event: string, text: string) => {
+        said.push(event);
+        texts.push(text);
+      },
+    } as unknown as Log,
+    ...{ withRoutes: true, killSwitch, resolvers: () => [] },
   });
-  return { made, said, undone, lost, again };
+  return { made, said, texts, undone, lost, again, kernel };
 }
 
 const kill = (network: string): Held => ({
@@ -69,7 +96,7 @@ const kill = (network: string): Held => ({
 test("a kill switch that could not be made is not said to be on, and the tunnel is not used", () => {
   const { made, said } = network(false);
   expect(made.open(TUNNEL)).toMatch(/there is no kill switch.*0\.0\.0\.0\/1.*128\.0\.0\.0\/1/);
-  expect(said).toEqual([]);
+  expect(said).toEqual(["host.refused"]);
 });
 
 test("one that was made is said to be on once, and goes at the end", () => {
@@ -140,4 +167,43 @@ test("a route by a network that is not there now is not tried without end: there
   lost.push("ip route add 10.99.0.0/16 dev lo");
   expect(made.mend(0)).toBe(Number.POSITIVE_INFINITY);
   expect(said).toEqual(["killswitch.on"]);
+});
+
+test("what this user may not make, and never was there, is not said to have been taken away", () => {
+  const { made, said, texts } = network(false, false);
+  made.open(routed("10.60.0.0/16"));
+  expect(texts).toEqual([expect.stringContaining("somebody who may has to run: ip link set lo")]);
+  expect([made.mend(1000), said]).toEqual([Number.POSITIVE_INFINITY, ["host.refused"]]);
+});
+
+test("routes that somebody else has made are put back as well, are ours from then on, and go at the end", () => {
+  const { made, said, lost, again, undone } = network("there", false);
+  made.open(routed("10.60.0.0/16"));
+  lost.push("ip route add 10.60.0.0/16 dev lo");
+  made.mend(1000);
+  expect([again, said]).toEqual([lost, ["host.restored"]]);
+  made.end();
+  expect(undone).toEqual(["10.60.0.0/16"]);
+});
+
+test("a network that the kernel cannot be asked for is looked at again, and that it could not is said once", () => {
+  const { made, said, lost, again, kernel } = network(true);
+  made.open(routed("10.60.0.0/16"));
+  lost.push("ip route add 10.60.0.0/16 dev lo");
+  kernel.isSilent = true;
+  expect([made.mend(1000), made.mend(2000)]).toEqual([2000, 4000]);
+  expect(said).toEqual(["killswitch.on", "host.lost"]);
+  kernel.isSilent = false;
+  made.mend(4000);
+  expect(again).toEqual(lost);
+});
+
+test("a kill switch that somebody else has made is put back when he takes it away, and is ours from then on", () => {
+  const { made, lost, again, said, undone } = network("there");
+  expect(made.open(TUNNEL)).toBeUndefined();
+  lost.push("ip route add unreachable 0.0.0.0/1 metric 2147483647");
+  made.mend(1000);
+  expect([again, said]).toEqual([lost, ["killswitch.on", "host.restored"]]);
+  made.end();
+  expect(undone).toEqual(["0.0.0.0/1"]);
 });

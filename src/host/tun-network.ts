@@ -11,7 +11,6 @@ import {
   type DeviceRef,
   describe,
   GONE,
-  isMade,
   type LinkChange,
   type RouteChange,
 } from "./change.ts";
@@ -62,8 +61,9 @@ export class TunNetwork {
   readonly #options: TunNetworkOptions;
   /** What is as the tunnel wants it, by its words. */
   readonly #made = new Map<string, Made>();
-  readonly #killSwitch: Held[] = [];
-  /** The kernel has all of its routes, ours or somebody else's. */
+  /** Its routes, ours or somebody else's. */
+  readonly #killSwitch: Made[] = [];
+  /** The kernel has all of them. */
   #isKillSwitchOn = false;
   readonly #insistence = new Insistence();
   /** Why it could not be put back, as it was said last. */
@@ -77,7 +77,7 @@ export class TunNetwork {
   /** The kill switch of a process that has crashed is this one's, and stays on: there is no moment without. */
   takeOver(killSwitch: readonly Held[]): void {
     if (killSwitch.length === 0) return;
-    this.#killSwitch.push(...killSwitch);
+    this.#killSwitch.push(...killSwitch.map(madeOf));
     this.#options.serverRoute.cover(this.#killRoutes().map(({ network }) => cidrOf(network)));
     this.#engage();
   }
@@ -97,6 +97,7 @@ export class TunNetwork {
       const isMain = around.table === undefined || around.table === MAIN_TABLE;
       serverRoute.cover([...(isMain ? routes : []), ...this.#killRoutes()].map(({ network }) => cidrOf(network)));
       this.#setRoutes(withRoutes ? [...this.#around(tunnel), ...routes] : []);
+      this.#see();
       const problem = this.#options.killSwitch ? this.#engage() : undefined;
       this.#tellRefused();
       if (problem !== undefined) this.close();
@@ -110,21 +111,23 @@ export class TunNetwork {
 
   /**
    * The network has changed: what somebody else has taken away of the tunnel's, of the kill switch and of the way to the server is put back.
-   * @returns when it is to be called again although nothing changes, in ms of the loop's clock; infinite: there is no need @throws SysError
+   * @returns when it is to be called again although nothing changes, in ms of the loop's clock; infinite: there is no need
    */
   mend(now: number): number {
     const { serverRoute, deviceChanges, hostChanges } = this.#options;
-    const held = [...this.#killSwitch, ...serverRoute.held].map(madeOf);
-    const wanted = [...held.map((made) => ["", made] as const), ...this.#made];
-    const lost = new Set(hostChanges.lost(wanted.map(([, { change }]) => change)));
-    const { dueAt } = this.#insistence;
-    if (lost.size === 0 || now < dueAt) return lost.size === 0 ? NEVER : dueAt;
+    const wanted = [...this.#killSwitch, ...serverRoute.held.map(madeOf), ...this.#made.values()];
+    const gone = this.#goneOf(wanted);
+    if (gone === undefined) {
+      this.#insistence.acted(now);
+      return this.#insistence.dueAt;
+    }
+    if (gone.length === 0) return NEVER;
+    if (now < this.#insistence.dueAt) return this.#insistence.dueAt;
     const done: string[] = [];
     const failed: string[] = [];
-    for (const [name, made] of wanted) {
-      if (!lost.has(made.change)) continue;
+    for (const made of gone) {
       try {
-        if (this.#again(name, made)) done.push(describe(made.change));
+        if (this.#again(made)) done.push(describe(made.change));
       } catch (error) {
         if (!(error instanceof SysError)) throw error;
         // Where there is no such network now there will be a change when there is.
@@ -138,13 +141,25 @@ export class TunNetwork {
     return isTried ? this.#insistence.dueAt : NEVER;
   }
 
+  /** Which of them were there, and are no longer; undefined: the kernel does not say, which is not for ever. */
+  #goneOf(wanted: readonly Made[]): Made[] | undefined {
+    try {
+      const lost = new Set(this.#options.hostChanges.lost(wanted.map(({ change }) => change)));
+      for (const made of wanted) if (!lost.has(made.change)) made.isThere = true;
+      return wanted.filter(({ change, isThere }) => isThere && lost.has(change));
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      this.#tellFailure(`what somebody else may have taken away cannot be seen: ${error.message}`);
+      return undefined;
+    }
+  }
+
   /** @returns whether it was not there @throws SysError */
-  #again(name: string, { change, held }: Made): boolean {
-    const changes = this.#changesOf(change);
-    if (held !== undefined) return changes.again(held);
-    const made = changes.network(change);
-    this.#made.set(name, { change, held: made });
-    return made !== undefined;
+  #again(made: Made): boolean {
+    const changes = this.#changesOf(made.change);
+    if (made.held !== undefined) return changes.again(made.held);
+    made.held = changes.network(made.change);
+    return made.held !== undefined;
   }
 
   /** Takes everything of the tunnel back. */
@@ -158,7 +173,7 @@ export class TunNetwork {
 
   /** Takes all back. */
   end(): void {
-    for (const held of this.#killSwitch.splice(0)) this.#options.hostChanges.undo(held);
+    for (const { held } of this.#killSwitch.splice(0)) if (held !== undefined) this.#options.hostChanges.undo(held);
     this.#isKillSwitchOn = false;
     this.close();
   }
@@ -258,8 +273,10 @@ export class TunNetwork {
     for (const change of this.#killRoutes()) {
       try {
         const held = hostChanges.network(change);
-        if (held !== undefined) this.#killSwitch.push(held);
-        else if (!isMade(change)) missing.push(describe(change));
+        const name = describe(change);
+        if (held === undefined && hostChanges.lost([change]).length > 0) missing.push(name);
+        else if (held !== undefined || !this.#killSwitch.some((known) => describe(known.change) === name))
+          this.#killSwitch.push({ change, held, isThere: true });
       } catch (error) {
         if (!(error instanceof SysError) || !NO_IPV6.includes(error.errno)) throw error;
         // Without IPv6 in the kernel there is none to block.
@@ -291,7 +308,17 @@ export class TunNetwork {
 
   #have(change: NetworkChange): void {
     const name = describe(change);
-    if (!this.#made.has(name)) this.#made.set(name, { change, held: this.#changesOf(change).network(change) });
+    if (this.#made.has(name)) return;
+    const held = this.#changesOf(change).network(change);
+    this.#made.set(name, { change, held, isThere: held !== undefined });
+  }
+
+  /** Of what was not ours to make: whether the kernel has it, or this user may not make it. @throws SysError */
+  #see(): void {
+    const unsure = [...this.#made.values()].filter(({ isThere }) => !isThere);
+    if (unsure.length === 0) return;
+    const lost = new Set(this.#options.hostChanges.lost(unsure.map(({ change }) => change)));
+    for (const made of unsure) made.isThere = !lost.has(made.change);
   }
 
   #undo(held: Held): void {
@@ -310,13 +337,14 @@ export class TunNetwork {
       const text = `${device.name}: what somebody else has taken away is there again: ${done.slice(0, 3).join("; ")}${more}`;
       log.write("warn", "host.restored", text);
     }
-    const failure = failed.join("; ");
-    if (failure !== "" && failure !== this.#saidFailure)
-      log.write(
-        "warn",
-        "host.lost",
-        `${device.name}: what somebody else has taken away cannot be made again: ${failure}`,
-      );
+    const why = failed.join("; ");
+    this.#tellFailure(why === "" ? "" : `what somebody else has taken away cannot be made again: ${why}`);
+  }
+
+  /** @param failure empty: none */
+  #tellFailure(failure: string): void {
+    const { log, device } = this.#options;
+    if (failure !== "" && failure !== this.#saidFailure) log.write("warn", "host.lost", `${device.name}: ${failure}`);
     this.#saidFailure = failure;
   }
 
@@ -331,13 +359,15 @@ export class TunNetwork {
   }
 }
 
-/** `held` undefined: it was so before, and is not ours to take back. */
 interface Made {
   readonly change: NetworkChange;
-  readonly held: Held | undefined;
+  /** undefined: it was so before, and is not ours to take back; or this user may not make it. */
+  held: Held | undefined;
+  /** The kernel had it when it was looked last. What was never there is missed by nobody. */
+  isThere: boolean;
 }
 
-const madeOf = (held: Held): Made => ({ change: held.change as NetworkChange, held });
+const madeOf = (held: Held): Made => ({ change: held.change as NetworkChange, held, isThere: true });
 
 interface RouteFields {
   readonly device?: DeviceRef;

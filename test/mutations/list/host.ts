@@ -55,8 +55,8 @@ export const HOST = [
   ...mutationsOf(
     "host/tun-network.ts",
     [
-      "else if (!isMade(change)) missing.push(describe(change));",
-      "",
+      "if (held === undefined && hostChanges.lost([change]).length > 0) missing.push(name);\n        else if",
+      "if",
       "that a kill switch is there when it is said to be",
     ],
     [
@@ -64,12 +64,32 @@ export const HOST = [
       "      return undefined;",
       "that without its kill switch a tunnel is not used",
     ],
-    ["    this.#killSwitch.push(...killSwitch);\n", "", "that a kill switch which was taken over goes at the end"],
-    ["lost.size === 0 || now < dueAt)", "lost.size === 0)", "that nobody is fought for a route at every turn"],
     [
-      "[...this.#killSwitch, ...serverRoute.held].map(madeOf)",
-      "[...serverRoute.held].map(madeOf)",
+      "    this.#killSwitch.push(...killSwitch.map(madeOf));\n",
+      "",
+      "that a kill switch which was taken over goes at the end",
+    ],
+    [
+      "    if (now < this.#insistence.dueAt) return this.#insistence.dueAt;\n",
+      "",
+      "that nobody is fought for a route at every turn",
+    ],
+    [
+      "...this.#killSwitch, ...serverRoute",
+      "...serverRoute",
       "that a kill switch which somebody takes away is there again",
+    ],
+    [
+      "held !== undefined || !this.#killSwitch.some((known) => describe(known.change) === name)",
+      "held !== undefined",
+      "that a kill switch which somebody else has made is there again as well",
+    ],
+    ["      this.#see();\n", "", "that what was there before is missed when it goes"],
+    ["isThere && lost.has(change)", "lost.has(change)", "that what this user may not make is not missed"],
+    [
+      "if (!(error instanceof SysError)) throw error;\n      this.#tellFailure",
+      "throw error;\n      this.#tellFailure",
+      "that a kernel which does not say what is there ends no session",
     ],
     [
       "if (!GONE.includes(error.errno)) failed",
