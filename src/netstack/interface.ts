@@ -31,6 +31,7 @@ import type { LinkLayer, NetworkLayer } from "./link/layer.ts";
 import { TunnelLink } from "./link/tunnel.ts";
 import { IpOutput } from "./output.ts";
 import type { PortOwner } from "./port-owner.ts";
+import type { Asking } from "./socket/asking.ts";
 import { Udp } from "./socket/udp.ts";
 import type { UdpReceiver, UdpSocket } from "./socket/udp-socket.ts";
 import { Tcp, type TcpOptions } from "./tcp/tcp.ts";
@@ -225,8 +226,16 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
   }
 
   /** Sends payloads of the data path to one peer, in place: {@link Udp.sendBatch}. */
-  sendUdpBatch(now: number, socket: UdpSocket, dst: IpAddress, dstPort: number, rows: Batch, from?: Int32Array): void {
-    this.#udp.sendBatch(now, socket, dst, dstPort, rows, from);
+  sendUdpBatch(
+    now: number,
+    socket: UdpSocket,
+    dst: IpAddress,
+    dstPort: number,
+    rows: Batch,
+    from?: Int32Array,
+    asking?: Asking,
+  ): void {
+    this.#udp.sendBatch(now, socket, dst, dstPort, rows, from, asking);
   }
 
   /** Who else gives out ports of the addresses here, as translators do: all of them are asked before a port of our own is taken. */

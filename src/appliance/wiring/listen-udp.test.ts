@@ -3,10 +3,10 @@ import { Batch } from "../../lib/batch.ts";
 import { IpAddress, parseIp } from "../../lib/ip.ts";
 import { Arena } from "../../lib/slab.ts";
 import { PagePool } from "../../netstack/tcp/pages.ts";
-import { Bed, bytesOf, cidr, frame, icmp, type RecordingOutlet, side, udp } from "../../netstack/testing/bed.ts";
+import { arp, Bed, bytesOf, cidr, frame, icmp, type RecordingOutlet, side, udp } from "../../netstack/testing/bed.ts";
 import { addr6, advert6, frame6, icmp6, udp6 } from "../../netstack/testing/bed6.ts";
 import { ICMPV6_TOO_BIG } from "../../netstack/wire/icmpv6.ts";
-import { IPV4_DF } from "../../netstack/wire/ipv4.ts";
+import { IPV4_DF, ipv4DontFragment } from "../../netstack/wire/ipv4.ts";
 import type { ListenConfig } from "../../protocol/config/server-types.ts";
 import type { DatagramPort, ListenReceiver, OpenPort, PeerLink } from "../../tunnel/listen.ts";
 import { WanPorts } from "./wan-ports.ts";
@@ -125,6 +125,31 @@ test.each([GLOBAL, OTHER])("who asked at %s is answered from there, a stranger a
   peer.send(0, rows);
   expect(sources()).toEqual([hex6(own), hex6(own)]);
   expect([peer.overhead, peer.isStream, peer.mtu]).toEqual([48, false, 1500]);
+});
+
+test("each client's way is asked of for itself, whatever goes to others (RFC 1191)", () => {
+  listen();
+  receive(from4(CLIENT, 1), from4("203.0.113.11", 2));
+  const [one, other] = [CLIENT, "203.0.113.11"].map((text) =>
+    calls[0]!.port.peer({ address: parseIp(text)!, port: 5000 }),
+  );
+  const arena = bed.arena();
+  /** After how many runs one goes with DF, of so many. */
+  const asked = (peer: PeerLink, times: number): number[] => {
+    const runs: number[] = [];
+    for (let i = 1; i <= times; i++) {
+      const rows = new Batch(1);
+      arena.reset();
+      rows.push(arena.take(1400), 1400);
+      peer.send(0, rows);
+      if (outlet.take().some(({ view, bytes }) => bytes.length > 1400 && ipv4DontFragment(view, 14))) runs.push(i);
+    }
+    return runs;
+  };
+  for (const peer of [one!, other!]) peer.sendPacket(0, bytesOf(10));
+  receive(...[CLIENT, "203.0.113.11"].map((text) => arp(2, text, WAN)));
+  expect(asked(one!, 1000)).toEqual([64, 192, 448, 960]);
+  expect(asked(other!, 100)).toEqual([64]);
 });
 
 const hex6 = (text: string): string => {

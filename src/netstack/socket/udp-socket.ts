@@ -2,6 +2,7 @@
 import type { Batch } from "../../lib/batch.ts";
 import type { IpAddress } from "../../lib/ip.ts";
 import type { DropCode } from "../drop.ts";
+import { Asking } from "./asking.ts";
 
 /** An ICMP error that quotes a datagram of ours. Anybody can forge one: a hint, never a reason to end a session. */
 export interface UdpError {
@@ -45,14 +46,6 @@ export interface OpenSink {
   datagram(src: Int32Array, srcPort: number, dst: Int32Array, at: number, len: number): DropCode;
 }
 
-/**
- * Our choice: one datagram of IPv4 goes by itself and with DF, so that a router which cannot take it whole says so (RFC 1191 3), the first of
- * them after so many runs, each next one after twice as many as the last, at most. The others may be fragmented: where no router says
- * anything, next to nothing is lost.
- */
-const FIRST_ASKING = 64;
-const MOST_BETWEEN = 16_384;
-
 export class UdpSocket {
   readonly port: number;
   readonly receiver: UdpReceiver;
@@ -63,21 +56,12 @@ export class UdpSocket {
   peerWord = 0;
   readonly peerWords = new Int32Array(4);
   peerPort = 0;
-  /** Runs until one asks what the way takes, and how many there were before that. */
-  #runsToAsk = FIRST_ASKING;
-  #lastRuns = FIRST_ASKING;
+  /** Of the one way, where all that is sent by batches goes the same. */
+  readonly asking = new Asking();
 
   constructor(port: number, receiver: UdpReceiver) {
     this.port = port;
     this.receiver = receiver;
-  }
-
-  /** Counts a run of IPv4 that routers may fragment. @returns whether a datagram of it is to ask what the way takes */
-  asks(): boolean {
-    if (--this.#runsToAsk > 0) return false;
-    this.#lastRuns = Math.min(2 * this.#lastRuns, MOST_BETWEEN);
-    this.#runsToAsk = this.#lastRuns;
-    return true;
   }
 
   /** From now on datagrams of this peer go to `sink`, and others are strangers to it. */

@@ -46,6 +46,11 @@ export const LISTENER = [
     "      if (port === undefined) return;\n",
     "that a narrow way is told whoever listens where the packet was sent from",
   ]),
+  ...mutationsOf("appliance/wiring/listen-udp.ts", [
+    "rows, this.#own, this.#asking);",
+    "rows, this.#own);",
+    "that each client's way is asked of for itself",
+  ]),
   ...mutationsOf(
     "protocol/server/server.ts",
     ["    peer.forgetPath(now);\n", "", "that a client has the whole MTU again where it is then"],
