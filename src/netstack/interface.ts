@@ -31,7 +31,7 @@ import type { LinkLayer, NetworkLayer } from "./link/layer.ts";
 import { TunnelLink } from "./link/tunnel.ts";
 import { IpOutput } from "./output.ts";
 import type { PortOwner } from "./port-owner.ts";
-import type { Asking } from "./socket/asking.ts";
+import type { MtuProbe } from "./socket/mtu-probe.ts";
 import { Udp } from "./socket/udp.ts";
 import type { UdpReceiver, UdpSocket } from "./socket/udp-socket.ts";
 import { Tcp, type TcpOptions } from "./tcp/tcp.ts";
@@ -233,9 +233,9 @@ export class Interface<Link extends LinkLayer = LinkLayer> implements NetworkLay
     dstPort: number,
     rows: Batch,
     from?: Int32Array,
-    asking?: Asking,
+    probe?: MtuProbe,
   ): void {
-    this.#udp.sendBatch(now, socket, dst, dstPort, rows, from, asking);
+    this.#udp.sendBatch(now, socket, dst, dstPort, rows, from, probe);
   }
 
   /** Who else gives out ports of the addresses here, as translators do: all of them are asked before a port of our own is taken. */

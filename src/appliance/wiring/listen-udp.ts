@@ -8,7 +8,7 @@ import { wordsOf } from "../../lib/ip.ts";
 import { Drop, type DropCode } from "../../netstack/drop.ts";
 import type { EthernetInterface } from "../../netstack/interface.ts";
 import { MAX_ADDRESSES } from "../../netstack/ip6/addressing.ts";
-import { Asking } from "../../netstack/socket/asking.ts";
+import { MtuProbe } from "../../netstack/socket/mtu-probe.ts";
 import type { OpenSink, UdpError, UdpSocket } from "../../netstack/socket/udp-socket.ts";
 import type { ListenConfig } from "../../protocol/config/server-types.ts";
 import { UDP_OVERHEAD } from "../../tunnel/link.ts";
@@ -174,7 +174,7 @@ class UdpPeer implements PeerLink {
   readonly #socket: UdpSocket;
   /** Which of our addresses is sent from; undefined: the one that leads there. */
   readonly #own: Int32Array | undefined;
-  readonly #asking = new Asking();
+  readonly #probe = new MtuProbe();
 
   constructor(wan: EthernetInterface, socket: UdpSocket, endpoint: Endpoint, own: Int32Array | undefined) {
     this.#wan = wan;
@@ -199,7 +199,7 @@ class UdpPeer implements PeerLink {
 
   send(now: number, rows: Batch): void {
     const { address, port } = this.endpoint;
-    this.#wan.sendUdpBatch(now, this.#socket, address, port, rows, this.#own, this.#asking);
+    this.#wan.sendUdpBatch(now, this.#socket, address, port, rows, this.#own, this.#probe);
   }
 
   sendPacket(now: number, packet: Uint8Array): void {

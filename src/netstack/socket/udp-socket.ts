@@ -2,7 +2,7 @@
 import type { Batch } from "../../lib/batch.ts";
 import type { IpAddress } from "../../lib/ip.ts";
 import type { DropCode } from "../drop.ts";
-import { Asking } from "./asking.ts";
+import { MtuProbe } from "./mtu-probe.ts";
 
 /** An ICMP error that quotes a datagram of ours. Anybody can forge one: a hint, never a reason to end a session. */
 export interface UdpError {
@@ -57,7 +57,7 @@ export class UdpSocket {
   readonly peerWords = new Int32Array(4);
   peerPort = 0;
   /** Of the one way, where all that is sent by batches goes the same. */
-  readonly asking = new Asking();
+  readonly probe = new MtuProbe();
 
   constructor(port: number, receiver: UdpReceiver) {
     this.port = port;

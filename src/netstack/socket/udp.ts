@@ -289,7 +289,7 @@ export class Udp {
    * Sends the rows (payloads with HEADROOM in front; their bytes are the caller's until the outlet is flushed) as
    * datagrams to one peer, in place; those of one size as super-frames where the device takes them. The UDP checksum is
    * left to the device (VNET_NEEDS_CSUM).
-   * @param from as of {@link send} @param asking of this way, where the socket has several
+   * @param from as of {@link send} @param probe of this way, where the socket has several
    */
   sendBatch(
     now: number,
@@ -298,7 +298,7 @@ export class Udp {
     dstPort: number,
     rows: Batch,
     from?: Int32Array,
-    asking = socket.asking,
+    probe = socket.probe,
   ): void {
     const out = this.#output;
     const { link } = out;
@@ -326,7 +326,7 @@ export class Udp {
       const size = rows.len[i]!;
       let end = size > 0 && size <= max ? runEnd(rows, i, headersLen) : i + 1;
       if (end > i + 1 && !link.takesUdpGso(neighbour, end - i, isV6)) end = i + 1;
-      const asks = size > least && size <= known && asking.asks();
+      const asks = size > least && size <= known && probe.asks();
       if (asks) end = i + 1;
       const payload = (end - i - 1) * size + rows.len[end - 1]!;
       const udp = rows.at[i]! - UDP_HEADER_LEN;

@@ -47,7 +47,7 @@ export const LISTENER = [
     "that a narrow way is told whoever listens where the packet was sent from",
   ]),
   ...mutationsOf("appliance/wiring/listen-udp.ts", [
-    "rows, this.#own, this.#asking);",
+    "rows, this.#own, this.#probe);",
     "rows, this.#own);",
     "that each client's way is asked of for itself",
   ]),

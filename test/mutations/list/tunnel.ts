@@ -356,11 +356,11 @@ export const TUNNEL = [
       "that a path is narrowed by an error about a packet that nobody was to fragment",
     ],
     [
-      "const asks = size > least && size <= known && asking.asks();",
+      "const asks = size > least && size <= known && probe.asks();",
       "const asks = false as boolean;",
       "that routers are asked what the way takes",
     ],
-    ["size <= known && asking.asks()", "asking.asks()", "that nothing which is known to be too large asks again"],
+    ["size <= known && probe.asks()", "probe.asks()", "that nothing which is known to be too large asks again"],
   ),
   ...mutationsOf("tunnel/dialer.ts", [
     "|| attempt.session.isAnswered ||",

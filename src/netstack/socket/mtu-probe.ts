@@ -7,8 +7,8 @@
 const FIRST_ASKING = 64;
 const MOST_BETWEEN = 16_384;
 
-/** The asking of one way: who sends to several has one of each. */
-export class Asking {
+/** The questions about one way: who sends to several has one of each. */
+export class MtuProbe {
   /** Runs until one asks, and how many there were before that. */
   #runsToAsk = FIRST_ASKING;
   #lastRuns = FIRST_ASKING;
