@@ -105,6 +105,7 @@ export class HostClient implements HostEnd {
     const ref = { index: device.index, name: device.name };
     this.#serverRoute = new ServerRoute(hostChanges, () => device.index);
     this.#dns = options.withDns ? new HostDns({ device: ref, changes: hostChanges, log }) : undefined;
+    this.#dns?.recover();
     const resolvers = hostResolvers();
     this.#network = new TunNetwork({
       device: ref,

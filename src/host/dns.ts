@@ -11,7 +11,8 @@ import { interfaceIndex } from "../platform/sys/syscalls.ts";
 import type { TunnelDns, TunnelDnsServer } from "../protocol/push/dns-options.ts";
 import type { Change, DeviceRef } from "./change.ts";
 import type { Changes, Held } from "./changes.ts";
-import { digestOf, replaceFile, stateOf } from "./file-change.ts";
+import { digestOf, replaceFile, restoreFile, stateOf } from "./file-change.ts";
+import { formerOf, ownResolvConf, writerOf } from "./resolv-conf.ts";
 
 const RESOLV_CONF = "/etc/resolv.conf";
 const RESOLVED = "/run/systemd/resolve/io.systemd.Resolve";
@@ -47,6 +48,15 @@ export class HostDns {
     this.#options = options;
   }
 
+  /** A tunnel that is not there any more, and of which no journal tells, has left its resolvers: the host's own come back. Never fails. */
+  recover(): void {
+    try {
+      this.#recover();
+    } catch (error) {
+      this.#warn((error as Error).message);
+    }
+  }
+
   /** Sets the resolver as the tunnel has it, in the place of the one before. Done when the result is; never fails. */
   set(dns: TunnelDns): Promise<void> {
     const text = JSON.stringify(dns);
@@ -62,6 +72,19 @@ export class HostDns {
   /** Takes it back. */
   clear(): Promise<void> {
     return this.#then(async () => this.#undo());
+  }
+
+  #recover(): void {
+    const { device, log } = this.#options;
+    const found = stateOf(RESOLV_CONF);
+    const text = found.kind === "plain" ? found.text : "";
+    const [writer, before] = [writerOf(text), formerOf(text)];
+    if (writer === undefined || before === undefined) return;
+    if (writer !== device.name && interfaceIndex(writer) !== 0) return;
+    const problem = restoreFile({ kind: "file", path: RESOLV_CONF, before, digest: digestOf(text) });
+    if (problem !== undefined) return this.#warn(problem);
+    const what = `the resolvers of a tunnel on ${writer} that ended in a crash are taken back (${RESOLV_CONF})`;
+    log.write("warn", "host.recovered", what);
   }
 
   #then(act: () => Promise<void>): Promise<void> {
@@ -147,21 +170,22 @@ export class HostDns {
   #byFile({ server, search }: Wanted): boolean {
     if (!this.#isPlain(server, RESOLV_CONF)) return false;
     if (server.domains.length > 0) return this.#cannotSplit(server, RESOLV_CONF);
-    const before = stateOf(RESOLV_CONF);
+    const found = stateOf(RESOLV_CONF);
     const { name } = this.#options.device;
-    const other = before.kind === "plain" ? writerOf(before.text) : undefined;
+    const text = found.kind === "plain" ? found.text : "";
+    const other = writerOf(text);
     // What is written over its text would come back when it has ended itself.
     if (other !== undefined && other !== name && interfaceIndex(other) !== 0) return this.#isTaken(other);
+    const before = formerOf(text) ?? found;
     const lines = [
-      `${WRITTEN}${name}. What was here before comes back when it ends.`,
       ...server.addresses.slice(0, MAX_NAMESERVERS).map(({ address }) => `nameserver ${address}`),
       ...(search.length > 0 ? [`search ${search.join(" ")}`] : []),
-      ...(before.kind === "plain" ? before.text.split("\n").filter((line) => /^options\s/.test(line)) : []),
+      ...text.split("\n").filter((line) => /^options\s/.test(line)),
     ];
-    const text = `${lines.join("\n")}\n`;
-    this.#begin({ kind: "file", path: RESOLV_CONF, before, digest: digestOf(text) });
+    const own = ownResolvConf(name, lines, before);
+    this.#begin({ kind: "file", path: RESOLV_CONF, before, digest: digestOf(own) });
     try {
-      replaceFile(RESOLV_CONF, text);
+      replaceFile(RESOLV_CONF, own);
       return true;
     } catch (error) {
       this.#forget();
@@ -223,13 +247,6 @@ export class HostDns {
     return texts.some((text) => pattern.test(text));
   }
 }
-
-/** The first words of what we write. */
-const WRITTEN = "# Written by morgana: the resolvers of the tunnel on ";
-
-/** The device of the tunnel whose resolvers a resolv.conf has; undefined: it is none of ours. */
-export const writerOf = (text: string): string | undefined =>
-  text.startsWith(WRITTEN) ? /^[^\s/]+(?=\. )/.exec(text.slice(WRITTEN.length))?.[0] : undefined;
 
 /** The resolvers that a resolv.conf names. */
 export function nameservers(text: string): IpAddress[] {

@@ -1,6 +1,7 @@
 /** What `morgana client` leaves of a host, and what a host does to it: users, crashes, others who change it. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, readFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { PATIENCE, until } from "../support/world/process.ts";
 import {
   asHost,
@@ -170,6 +171,26 @@ describe.skipIf(NO_WORLD)("the client and its host", () => {
       },
       LONG,
     );
+
+  test(
+    "a crash of the machine, at which the journal goes as well, leaves no resolver of a tunnel: the host's are there before there is another tunnel",
+    async () => {
+      const before = readFileSync(resolvConf(world), "utf8");
+      const client = await clientUp(world, writeProfile(world, "crash"));
+      expect(await client.says(/ dns\.set /, PATIENCE)).toBeDefined();
+      expect(await world.stop("client", "SIGKILL")).not.toBe(0);
+      rmSync(join(world.dir, "run"), { recursive: true });
+      await world.in("rt", ["ip", "route", "flush", "proto", "109"]);
+      expect(readFileSync(resolvConf(world), "utf8")).not.toBe(before);
+      const again = startClient(world, writeProfile(world, "nobody", { remotes: ["203.0.113.99"] }));
+      expect(await again.says(/ link\.connecting /, PATIENCE)).toBeDefined();
+      expect(again.log()).toMatch(/ host\.recovered .*\(\/etc\/resolv\.conf\)/);
+      expect(readFileSync(resolvConf(world), "utf8")).toBe(before);
+      expect(await world.stop("client")).toBe(0);
+      expect(readFileSync(resolvConf(world), "utf8")).toBe(before);
+    },
+    LONG,
+  );
 
   test(
     "with a kill switch nothing goes around the tunnel, should its routes vanish",

@@ -121,6 +121,11 @@ export const HOST = [
     "now + QUIET_MS",
     "that a network which changes all the time is looked at",
   ]),
+  ...mutationsOf("host/resolv-conf.ts", [
+    "...lines, ...linesOf(before)]",
+    "...lines]",
+    "that the host's resolvers outlive a crash of the machine",
+  ]),
   ...mutationsOf("host/insistence.ts", [
     "Math.min(2 * this.#pause, LONGEST_MS)",
     "FIRST_MS",
