@@ -157,7 +157,13 @@ export class DnsClient implements UdpService {
     if (!dnsNameValid(name)) {
       this.#fail(id, name, "bad-name", `"${name}" is not a valid host name`);
     } else if (server === undefined) {
-      this.#failOrStale(now, id, name, "no-servers", "no DNS server is known (neither from DHCP nor configured)");
+      this.#failOrStale(
+        now,
+        id,
+        name,
+        "no-servers",
+        "no DNS server is known: the network tells of none, and [wan] dns in appliance.toml names none",
+      );
     } else if (this.#queries.size >= MAX_QUERIES) {
       this.#fail(id, name, "busy", "too many names are being looked up");
     } else {
