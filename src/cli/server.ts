@@ -1,4 +1,5 @@
 /** `morgana server`: a server on the kernel of this machine. */
+import { resolve } from "node:path";
 import { LOG_OPTIONS, readArguments, readLogOptions } from "./arguments.ts";
 import { usageError, version } from "./help.ts";
 
@@ -35,5 +36,7 @@ export async function server(argv: string[]): Promise<number> {
   if (typeof log === "number") return log;
   const { level = "info", format } = log;
   const { runServer } = await import("../host/run-server.ts");
-  return runServer({ version, file, users: values.users, level, format });
+  // It is typed, as FILE is, and not of the profile: relative names are of the working folder.
+  const users = values.users === undefined ? undefined : resolve(values.users);
+  return runServer({ version, file, users, level, format });
 }

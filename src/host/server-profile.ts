@@ -1,6 +1,6 @@
 /** The profile of a server, with the files that it names and those of its clients: read from this machine. */
 import { readdirSync } from "node:fs";
-import { basename, dirname, isAbsolute, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { readServerFiles, type ServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
@@ -30,12 +30,11 @@ export function loadServerProfile(file: string, users: string | undefined): Host
   const result = parseConfig({ file, text }, read, { roles: ["server"], expected: "server", isHost: true });
   if (!result.ok) return { ok: false, problems: result.problems, warnings: [...result.warnings, ...loose] };
   const { config } = result;
-  const inPlace = (name: string): string => (isAbsolute(name) ? name : join(folder, name));
   const reader = {
     list: (name: string): readonly string[] => listed(join(folder, name)) ?? listed(join("/", name)) ?? [],
     read: (name: string): ReturnType<typeof read> => {
       const reads = name === users ? read : readOpenly;
-      return reads(inPlace(name)) ?? reads(join("/", name));
+      return reads(name) ?? reads(join("/", name));
     },
   };
   const named = users === undefined ? undefined : { name: users, origin: { file: users, line: 0 } };
