@@ -208,7 +208,7 @@ function authFailed(end: SessionEnd & { readonly kind: "auth-failed" }, config: 
   if (/cipher negotiation failed/i.test(end.reason)) {
     return error(
       `the server allows none of this client's data ciphers (${config.data.ciphers.join(", ")})${reason}; add one of them ` +
-        "to data-ciphers of the server",
+        "to data-ciphers of the server, or one of the server's to those of the profile",
     );
   }
   // The words of OpenVPN 2.6 where a plugin or script asks for a method that the client did not announce (IV_SSO).
