@@ -97,7 +97,7 @@ function holdsSecret(content: Uint8Array): boolean {
 export const looseFile = (file: string, name: string, mode: number): ConfigProblem => ({
   origin: { file, line: 0 },
   directive: "permissions",
-  problem: `others may read ${name}, which holds a secret (mode ${mode.toString(8)}); chmod 600 ${name}`,
+  problem: `others may read ${name}, which holds a secret (mode ${mode.toString(8)}); chmod 600 ${isAbsolute(name) ? name : join(dirname(file), name)}`,
 });
 
 const contentOf = (file: Uint8Array | string): { text: string } | { unreadable: string } =>

@@ -101,8 +101,8 @@ test("a file that others may read and that holds a secret is warned about; a cer
   if (typeof loaded === "string") throw new Error(loaded);
   const warned = loaded.warnings.filter(({ directive }) => directive === "permissions").map(({ problem }) => problem);
   expect(warned.sort()).toEqual([
-    "others may read auth.txt, which holds a secret (mode 640); chmod 600 auth.txt",
-    "others may read client.key, which holds a secret (mode 644); chmod 600 client.key",
+    `others may read auth.txt, which holds a secret (mode 640); chmod 600 ${join(folder, "auth.txt")}`,
+    `others may read client.key, which holds a secret (mode 644); chmod 600 ${join(folder, "client.key")}`,
   ]);
 });
 

@@ -84,7 +84,7 @@ describe.skipIf(NO_WORLD)("the client as people start it", () => {
       writeFileSync(profile, text);
       chmodSync(join(world.dir, "loose.login"), 0o644);
       const client = await clientUp(world, profile);
-      expect(client.log()).toMatch(/ config\.warning .*others may read loose\.login.*chmod 600 loose\.login/);
+      expect(client.log()).toMatch(/ config\.warning .*others may read loose\.login.*chmod 600 \S*loose\.login/);
     },
     LONG,
   );

@@ -104,8 +104,10 @@ function checkRole<R extends Role>(
   if (expected !== undefined && expected !== role)
     report.problem(line, directive, `this is ${PROFILE_OF[role]}, where ${PROFILE_OF[expected]} is expected`);
   else if (role !== "client" && roles !== undefined && !(roles as readonly Role[]).includes(role))
-    report.problem(line, directive, `${PROFILE_OF[role]} is not for this program`);
+    report.problem(line, directive, `${PROFILE_OF[role]} is not for this program${role === "server" ? SERVERS : ""}`);
 }
+
+const SERVERS = "; morgana server serves by it, and morgana appliance";
 
 /** What the resolvers read from. */
 interface Sources {
