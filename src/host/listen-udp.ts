@@ -210,11 +210,15 @@ export class KernelUdp implements OpenPort {
       for (const own of this.#ports) if (!this.#isClosed) receiver.narrowed(now, own, { address, port }, mtu);
   }
 
-  /** @param w where in `own` its words are; zeros: the socket is bound to it, or the kernel takes one */
+  /**
+   * Where there are too many the oldest becomes this one's, so that a receiver knows of no more. Ways to clients go on from where they were.
+   * @param w where in `own` its words are; zeros: the socket is bound to it, or the kernel takes one
+   */
   #portAt(own: Int32Array, w: number): KernelUdpPort {
     for (const port of this.#ports) if (port.isAt(own, w)) return port;
-    const port = new KernelUdpPort(this, this.#options.config, own.slice(w, w + 4));
-    if (this.#ports.length === MAX_OWN) this.#ports.shift();
+    const oldest = this.#ports.length === MAX_OWN ? this.#ports.shift() : undefined;
+    const port = oldest ?? new KernelUdpPort(this, this.#options.config);
+    port.moveTo(own.slice(w, w + 4));
     this.#ports.push(port);
     return port;
   }
@@ -233,13 +237,17 @@ export class KernelUdp implements OpenPort {
 class KernelUdpPort implements DatagramPort {
   readonly config: ListenConfig;
   readonly #socket: KernelUdp;
-  readonly #words: Int32Array;
+  #words: Int32Array = new Int32Array(4);
   /** undefined: the socket is bound to it. */
-  readonly #own: Int32Array | undefined;
+  #own: Int32Array | undefined;
 
-  constructor(socket: KernelUdp, config: ListenConfig, words: Int32Array) {
+  constructor(socket: KernelUdp, config: ListenConfig) {
     this.#socket = socket;
     this.config = config;
+  }
+
+  /** It is that address's from now on. */
+  moveTo(words: Int32Array): void {
     this.#words = words;
     this.#own = words.some((word) => word !== 0) ? words : undefined;
   }
@@ -254,6 +262,7 @@ class KernelUdpPort implements DatagramPort {
   }
 
   peer(endpoint: Endpoint): PeerLink {
+    const own = this.#own;
     return {
       isStream: false,
       overhead: endpoint.address.isIpv4 ? UDP_OVERHEAD.ipv4 : UDP_OVERHEAD.ipv6,
@@ -261,8 +270,8 @@ class KernelUdpPort implements DatagramPort {
       pathMtu: () => pathMtuTo(endpoint),
       endpoint,
       admit: (rows) => rows.count,
-      send: (_now, rows) => this.#socket.send(endpoint, rows, this.#own),
-      sendPacket: (_now, packet) => this.#socket.sendPacket(endpoint, packet, this.#own),
+      send: (_now, rows) => this.#socket.send(endpoint, rows, own),
+      sendPacket: (_now, packet) => this.#socket.sendPacket(endpoint, packet, own),
       close: () => {},
     };
   }

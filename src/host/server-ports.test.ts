@@ -6,7 +6,7 @@ import { parseIp } from "../lib/ip.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
 import { Poller } from "../platform/sys/poller.ts";
 import type { ListenConfig } from "../protocol/config/server-types.ts";
-import type { OpenPort, PeerLink } from "../tunnel/listen.ts";
+import type { DatagramPort, OpenPort, PeerLink } from "../tunnel/listen.ts";
 import { KernelPorts, SERVER_PORTS_BYTES } from "./server-ports.ts";
 
 const UDP = { protocol: "udp", family: "ipv4", port: 0, address: parseIp("127.0.0.1") } as ListenConfig;
@@ -47,6 +47,39 @@ describe("ports of a server on the kernel", () => {
       first.close();
       listen();
       expect([ports.receive(0, 9), got]).toEqual([0, 1]);
+    } finally {
+      ports.closeAll();
+      sender.close();
+    }
+  });
+
+  test("of addresses of ours that come and go a receiver knows no more than there can be, and who was asked at one is still answered from there", async () => {
+    const heard: string[] = [];
+    const sender = await Bun.udpSocket({
+      hostname: "127.0.0.1",
+      socket: { data: (_socket, _data, _port, address) => void heard.push(address) },
+    });
+    const ports = new KernelPorts({ memory: new NativeMemory(SERVER_PORTS_BYTES), poller: new Poller() });
+    const known = new Set<DatagramPort>();
+    const links: PeerLink[] = [];
+    const to = { address: parseIp("127.0.0.1")!, port: sender.port };
+    const handleDatagrams = (_now: number, port: DatagramPort): void => {
+      known.add(port);
+      if (links.length === 0) links.push(port.peer(to));
+    };
+    const place = await freePort();
+    const receiver = { handleDatagrams, narrowed: () => {}, accepted: () => undefined };
+    const open = ports.listen(0, { ...UDP, port: place, address: undefined }, 2000, receiver);
+    try {
+      if (typeof open === "string") throw new Error(open);
+      for (let i = 1; i <= 100; i++) {
+        sender.send("x", place, `127.0.1.${i}`);
+        expect(ports.receive(0, 9)).toBe(1);
+      }
+      expect(known.size).toBe(64);
+      links[0]!.sendPacket(0, Uint8Array.of(1));
+      for (let i = 0; i < 1000 && heard.length === 0; i++) await Bun.sleep(1);
+      expect(heard).toEqual(["127.0.1.1"]);
     } finally {
       ports.closeAll();
       sender.close();

@@ -283,6 +283,11 @@ export const HOST = [
     "host/listen-udp.ts",
     ["      this.#free.push(seat);\n", "", "that a port which is opened again has the memory of the one before"],
     ["      seat.datagrams.reset();\n", "", "and nothing that had come to that one"],
+    [
+      "this.#ports.length === MAX_OWN ? this.#ports.shift() : undefined",
+      "undefined as KernelUdpPort | undefined",
+      "the bound on addresses of ours that are told apart",
+    ],
   ),
   ...mutationsOf("host/resolver.ts", [
     "if (this.#answer === undefined && now >= wanted.by)",
