@@ -41,4 +41,24 @@ describe.skipIf(!canMakeNamespaces)("the kernel's routes", () => {
     serverRoute.cover([]);
     expect(world.run("a", "ip route")).toMatch(/^default via 198\.51\.100\.1 dev b0 onlink\s*$/);
   });
+
+  test("while the gateway's network is not there the way is none, and that is no failure of ours; then it is there again", () => {
+    world.run(
+      "a",
+      "ip route flush proto boot; ip addr add 10.99.0.1/24 dev b0; ip route add default via 10.99.0.2 dev b0",
+    );
+    const server = parseIp("192.0.2.9")!;
+    const changes = new Changes({ enabled: () => false, write: () => {} }, undefined);
+    const serverRoute = new ServerRoute(changes, () => 1);
+    expect(serverRoute.prepare(server)).toMatchObject({ name: "b0" });
+    serverRoute.cover(halves);
+    // Another address stays, so that the kernel keeps the default route.
+    world.run("a", "ip addr del 10.99.0.1/24 dev b0; ip route del 192.0.2.9");
+    expect(serverRoute.prepare(server)).toBeUndefined();
+    expect(serverRoute.look()).toBe("same");
+    world.run("a", "ip addr add 10.99.0.1/24 dev b0");
+    expect(serverRoute.look()).toBe("moved");
+    expect(world.run("a", "ip route show 192.0.2.9")).toContain("via 10.99.0.2 dev b0");
+    serverRoute.cover([]);
+  });
 });

@@ -5,7 +5,8 @@
 import { Cidr } from "../lib/cidr.ts";
 import type { IpAddress } from "../lib/ip.ts";
 import { type KernelRoute, linkOf, MAIN_TABLE, OUR_PROTOCOL, pathTo, routesOf } from "../platform/net/rtnetlink.ts";
-import type { RouteChange } from "./change.ts";
+import { SysError } from "../platform/sys/errno.ts";
+import { GONE, type RouteChange } from "./change.ts";
 import type { Changes, Held } from "./changes.ts";
 
 /** How the kernel sends to an address, but for the tunnel. */
@@ -52,7 +53,7 @@ export class ServerRoute {
     if (this.#beside !== undefined) this.#beside.#forget();
     this.#server = server;
     this.#path = this.find(server);
-    this.#update();
+    this.#follow();
     return this.#path;
   }
 
@@ -83,7 +84,7 @@ export class ServerRoute {
     const before = this.#path;
     this.#path = this.find(this.#server);
     // What somebody else takes away is put back with all else (TunNetwork.mend), which does not do so without end.
-    if (!this.#isAsWanted) this.#update();
+    if (!this.#isAsWanted) this.#follow();
     if (this.#path === undefined) return before === undefined ? "same" : "lost";
     return before !== undefined && keyOf(before) === keyOf(this.#path) ? "same" : "moved";
   }
@@ -109,6 +110,19 @@ export class ServerRoute {
     return { device: best.device, name: link.name, mtu: link.mtu, gateway, isOnLink: best.isOnLink === true, source };
   }
 
+  /** A route by a gateway whose own network has just gone cannot be made: then there is no way, until the network changes. @throws SysError */
+  #follow(): void {
+    try {
+      this.#update();
+    } catch (error) {
+      if (!(error instanceof SysError) || !GONE.includes(error.errno)) throw error;
+      this.#path = undefined;
+      if (this.#held !== undefined) this.#changes.undo(this.#held);
+      this.#held = undefined;
+    }
+  }
+
+  /** @throws SysError */
   #update(): void {
     const wanted = this.#wanted();
     const held = this.#held;

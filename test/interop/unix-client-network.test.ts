@@ -109,7 +109,7 @@ describe.skipIf(NO_WORLD)("what the client tells its host", () => {
       await clientUp(world, writeProfile(world, "none"), { more: ["--no-routes", "--no-dns"] });
       expect(await way(SITE)).toContain("dev w0");
       expect(await way(TUNNEL)).toContain("dev tun0");
-      expect(readFileSync(resolvConf(world), "utf8")).toContain("as it was");
+      expect(readFileSync(resolvConf(world), "utf8")).toMatch(/^# as it was/);
     },
     LONG,
   );

@@ -131,11 +131,19 @@ export const HOST = [
     "FIRST_MS",
     "that pauses grow where somebody else insists",
   ]),
-  ...mutationsOf("host/server-route.ts", [
-    "isOnLink: best.isOnLink === true",
-    "isOnLink: false",
-    "that the way to the server is by a gateway that no address tells of",
-  ]),
+  ...mutationsOf(
+    "host/server-route.ts",
+    [
+      "isOnLink: best.isOnLink === true",
+      "isOnLink: false",
+      "that the way to the server is by a gateway that no address tells of",
+    ],
+    [
+      "if (!(error instanceof SysError) || !GONE.includes(error.errno)) throw error;\n      this.#path",
+      "throw error;\n      this.#path",
+      "that a gateway whose network is gone is no failure",
+    ],
+  ),
   ...mutationsOf("host/kernel-socks-link.ts", [
     "if (!isPlace)",
     "if (false as boolean)",
