@@ -67,7 +67,9 @@ export class TcpCollector implements Collector, TcpUser {
     if ((events & WRITABLE) !== 0) this.#stream.handleWritable();
     // A collector has nothing to say (RFC 6587 3.1); its window for it stays open.
     if (c.readable > 0) c.consume(c.readable);
-    if ((events & (FINISHED | ENDED)) !== 0) this.#end(now, c);
+    // What is queued says nothing of an acknowledgement once it is over.
+    if ((events & FINISHED) !== 0 && c.end === undefined) this.#finish(c);
+    if ((events & ENDED) !== 0) this.#end(now, c);
   }
 
   close(_now: number, isEnd: boolean): void {
@@ -92,12 +94,19 @@ export class TcpCollector implements Collector, TcpUser {
       stream.took(c.writeBytes(bytes));
   }
 
+  /** The collector says no more, and may go on reading: what finds room goes there, and is not sent once more in vain. */
+  #finish(c: Connection): void {
+    this.#write();
+    this.#stream.finish();
+    c.shutdown();
+  }
+
   #end(now: number, c: Connection): void {
-    // What was acknowledged before the end has arrived; behind it nothing is known.
-    if (c.end === undefined) this.#stream.acknowledged(c.queued);
+    // Both directions have come to their ends, and all of ours was acknowledged; behind any other end nothing is known.
+    if (c.end === "closed") this.#stream.acknowledged(0);
     this.#connection = undefined;
     c.abort();
-    this.#stream.ended(now, c.end === undefined ? "ended" : FAILURES[c.end]);
+    this.#stream.ended(now, FAILURES[c.end ?? "closed"]);
   }
 }
 

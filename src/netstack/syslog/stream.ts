@@ -43,6 +43,8 @@ export class SyslogStream {
   #rest: Uint8Array | undefined;
   /** It takes no more for now. */
   #isFull = false;
+  /** It takes no other line. */
+  #isLast = false;
   /** Nobody was told since it worked the last time. */
   #isWell = true;
   readonly #events: SyslogEvent[] = [];
@@ -57,7 +59,8 @@ export class SyslogStream {
 
   /** Lines are under way, or can go at once. */
   get isBusy(): boolean {
-    return this.isOpen && (this.#ends.length > 0 || this.#rest !== undefined || this.#lines.hasNext);
+    const isMore = !this.#isLast && (this.#rest !== undefined || this.#lines.hasNext);
+    return this.isOpen && (this.#ends.length > 0 || isMore);
   }
 
   pollAt(): number {
@@ -70,7 +73,7 @@ export class SyslogStream {
       case "dialing":
         return NEVER;
       case "open":
-        return !this.#isFull && this.#lines.hasNext ? Number.NEGATIVE_INFINITY : NEVER;
+        return !this.#isFull && !this.#isLast && this.#lines.hasNext ? Number.NEGATIVE_INFINITY : NEVER;
       default:
         return state satisfies never;
     }
@@ -91,6 +94,12 @@ export class SyslogStream {
     this.#state = { kind: "open" };
     this.#written = 0;
     this.#isFull = false;
+    this.#isLast = false;
+  }
+
+  /** Nothing is written to this connection any more; what was is acknowledged until it has ended. */
+  finish(): void {
+    this.#isLast = true;
   }
 
   /** There is room again in the connection. */
@@ -126,7 +135,7 @@ export class SyslogStream {
 
   /** Bytes for the connection; {@link took} follows. */
   pollTransmit(): Uint8Array | undefined {
-    if (!this.isOpen || this.#isFull) return undefined;
+    if (!this.isOpen || this.#isFull || this.#isLast) return undefined;
     if (this.#rest === undefined) {
       const line = this.#lines.take();
       this.#rest = line && concat(ascii(`${line.length} `), line);

@@ -38,6 +38,11 @@ export const SYSLOG = [
     "netstack/syslog/stream.ts",
     ["this.#ends[n]! <= arrived", "true", "that a line counts when it is acknowledged"],
     ["    this.#lines.rewind();\n", "", "that what was not acknowledged goes again"],
+    [
+      "this.#isFull || this.#isLast) return",
+      "this.#isFull) return",
+      "that nothing goes to a collector which says no more",
+    ],
     ["until: now + this.#wait }", "until: now }", "the wait for the next connection"],
     ["this.#wait = Math.min(2 * this.#wait, MOST_WAIT_MS);", "", "that connections in vain become rare"],
     [
@@ -52,11 +57,17 @@ export const SYSLOG = [
     "",
     "that an error is believed of the collector's own port",
   ]),
-  ...mutationsOf("appliance/syslog/tcp-collector.ts", [
-    "if (c.readable > 0) c.consume(c.readable);",
-    "",
-    "that what a collector says keeps its connection open",
-  ]),
+  ...mutationsOf(
+    "appliance/syslog/tcp-collector.ts",
+    ["if (c.readable > 0) c.consume(c.readable);", "", "that what a collector says keeps its connection open"],
+    ["    c.shutdown();\n", "    c.abort();\n", "that a collector which says no more gets what is under way"],
+    [
+      " && c.end === undefined) this.#finish",
+      ") this.#finish",
+      "that what a reset leaves open does not count, behind a FIN",
+    ],
+    ['if (c.end === "closed") this', "this", "that what a reset leaves open does not count"],
+  ),
   ...mutationsOf(
     "appliance/syslog/syslog-side.ts",
     [
