@@ -4,16 +4,13 @@
  * `bun bench/families.bench.ts [--rounds N] [--seconds N]`.
  */
 import { appendFileSync } from "node:fs";
-import { join } from "node:path";
 import { commandLine } from "../scripts/command-line.ts";
 import { iperfTcp } from "../test/support/world/iperf.ts";
-import { OPENVPN } from "../test/support/world/openvpn-binary.ts";
 import { becomePrivileged } from "../test/support/world/privilege.ts";
-import { PATIENCE } from "../test/support/world/process.ts";
-import { cpuSeconds, morgana, startNative } from "../test/support/world/router.ts";
+import { cpuSeconds, startNative } from "../test/support/world/router.ts";
 import { GATEWAY, SERVER, TUNNEL, World } from "../test/support/world/world.ts";
 import { median } from "./report.ts";
-import { writeEnds } from "./unix-ends.ts";
+import { PROGRAMS, type Program, startServer, writeEnds } from "./unix-ends.ts";
 
 const USAGE = `usage: npm run bench -- families
 
@@ -38,21 +35,15 @@ try {
   );
   await world.sh("net", "for i in default all; do echo 0 > /proc/sys/net/ipv6/conf/$i/disable_ipv6; done");
   console.log("far end | way | IPv4 Mbit/s | IPv6 Mbit/s | ratio | router CPU s/GB IPv4 | IPv6 | ratio");
-  for (const far of ["openvpn", "morgana"] as const) await measure(far);
+  for (const far of PROGRAMS) await measure(far);
 } finally {
   await world.close();
 }
 
-async function measure(far: "openvpn" | "morgana"): Promise<void> {
+async function measure(far: Program): Promise<void> {
   const { server: file } = writeEnds(world, "udp");
   appendFileSync(file, "server-ipv6 fd00:8::/64\n");
-  const argv =
-    far === "openvpn"
-      ? [OPENVPN, "--cd", world.dir, "--config", file]
-      : ["env", `RUNTIME_DIRECTORY=${join(world.dir, "run-server")}`, ...morgana(), "server", file];
-  const server = world.start("server", "net", argv);
-  const says = /Initialization Sequence Completed| server\.listening /;
-  if ((await server.says(says, PATIENCE)) === undefined) throw new Error(`no server:\n${server.log().slice(-1500)}`);
+  await startServer(world, far, file);
   const toml = `[wan]\naddress = "dhcp"\n[lan]\naddress = "${GATEWAY}/24"\naddress6 = "${LAN6}::1/64"\n`;
   const profile = world.profile({ remotes: [SERVER], password: false });
   const router = startNative(world, world.config({ profile, toml }));

@@ -1,6 +1,9 @@
 /** What the benchmarks of client and server on the kernel have in common: the two hosts, and the files of both ends. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { OPENVPN } from "../test/support/world/openvpn-binary.ts";
+import { type Daemon, PATIENCE } from "../test/support/world/process.ts";
+import { morgana } from "../test/support/world/router.ts";
 import { asHost } from "../test/support/world/unix-client.ts";
 import { SERVER, World } from "../test/support/world/world.ts";
 
@@ -32,4 +35,24 @@ export function writeEnds(world: World, proto: "udp" | "tcp"): { readonly client
   const own = { remotes: [SERVER], password: false, lines: [`proto ${isTcp ? "tcp-client" : "udp"}`] };
   writeFileSync(client, world.profile(own).replace("dev tun\r", "dev tun-c\r\ndev-type tun\r"));
   return { client, server };
+}
+
+/** What may be at either end. */
+export const PROGRAMS = ["openvpn", "morgana"] as const;
+export type Program = (typeof PROGRAMS)[number];
+
+/** A server on the internet's host, which listens. @param file its configuration @throws Error with the end of its log */
+export async function startServer(world: World, program: Program, file: string): Promise<Daemon> {
+  const argv =
+    program === "openvpn"
+      ? [OPENVPN, "--cd", world.dir, "--config", file]
+      : ["env", `RUNTIME_DIRECTORY=${join(world.dir, "run-server")}`, ...morgana(), "server", file];
+  return await ready(world.start("server", "net", argv), /Initialization Sequence Completed| server\.listening /);
+}
+
+/** A program that has said so. @throws Error with the end of its log */
+export async function ready(daemon: Daemon, says: RegExp): Promise<Daemon> {
+  if ((await daemon.says(says, PATIENCE)) === undefined)
+    throw new Error(`${daemon.name} did not start:\n${daemon.log().slice(-1500)}`);
+  return daemon;
 }

@@ -8,11 +8,11 @@ import { commandLine } from "../scripts/command-line.ts";
 import { iperfTcp, type Route, type Way } from "../test/support/world/iperf.ts";
 import { OPENVPN } from "../test/support/world/openvpn-binary.ts";
 import { becomePrivileged } from "../test/support/world/privilege.ts";
-import { type Daemon, PATIENCE } from "../test/support/world/process.ts";
+import type { Daemon } from "../test/support/world/process.ts";
 import { cpuSeconds, morgana } from "../test/support/world/router.ts";
 import { TUNNEL } from "../test/support/world/world.ts";
 import { median } from "./report.ts";
-import { twoHosts, writeEnds } from "./unix-ends.ts";
+import { PROGRAMS, type Program, ready, startServer, twoHosts, writeEnds } from "./unix-ends.ts";
 
 const USAGE = `usage: npm run bench -- unix
 
@@ -36,8 +36,6 @@ const [rounds, seconds] = [number("rounds", 1) ?? 3, number("seconds", 1) ?? 3];
 const WARM_UP_SECONDS = 2;
 const ROUTE: Route = { from: "rt", to: "net", address: TUNNEL };
 
-const PROGRAMS = ["openvpn", "morgana"] as const;
-type Program = (typeof PROGRAMS)[number];
 const ALL = PROGRAMS.flatMap((client) => PROGRAMS.map((server) => `${client}/${server}`));
 const pairs = values.only?.split(",") ?? ALL;
 const unknown = pairs.filter((pair) => !ALL.includes(pair));
@@ -96,7 +94,10 @@ process.exit(failed ? 1 : 0);
 async function measure(pair: string): Promise<Round> {
   const [client, server] = pair.split("/") as [Program, Program];
   try {
-    const ends = { server: await startServer(server), client: await startClient(client) };
+    const ends = {
+      server: await startServer(world, server, writeEnds(world, proto).server),
+      client: await startClient(client),
+    };
     const one = async (way: Way) => {
       await iperfTcp(world, way, WARM_UP_SECONDS, 0, ROUTE);
       const receiver = way === "up" ? "net" : "rt";
@@ -129,15 +130,6 @@ async function measure(pair: string): Promise<Round> {
   }
 }
 
-async function startServer(program: Program): Promise<Daemon> {
-  const { server: file } = writeEnds(world, proto);
-  const argv =
-    program === "openvpn"
-      ? [OPENVPN, "--cd", world.dir, "--config", file]
-      : ["env", `RUNTIME_DIRECTORY=${join(world.dir, "run-server")}`, ...morgana(), "server", file];
-  return await ready(world.start("server", "net", argv), /Initialization Sequence Completed| server\.listening /);
-}
-
 async function startClient(program: Program): Promise<Daemon> {
   const { client: file } = writeEnds(world, proto);
   const argv =
@@ -152,12 +144,6 @@ async function socketFull(part: "rt" | "net"): Promise<number> {
   const { out } = await world.in(part, ["cat", "/proc/net/snmp"]);
   const [names, numbers] = out.split("\n").filter((line) => line.startsWith("Udp:"));
   return Number(numbers!.split(" ")[names!.split(" ").indexOf("RcvbufErrors")]);
-}
-
-async function ready(daemon: Daemon, says: RegExp): Promise<Daemon> {
-  if ((await daemon.says(says, PATIENCE)) === undefined)
-    throw new Error(`${daemon.name} did not start:\n${daemon.log().slice(-1500)}`);
-  return daemon;
 }
 
 /** Medians, each with its ratio to openvpn at both ends where that was measured. */

@@ -6,6 +6,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { percentile } from "../bench/measure.ts";
 import { Subject } from "../test/interop/subject.ts";
 import { HOSTS, NameServer } from "../test/support/world/name-server.ts";
 import { becomePrivileged } from "../test/support/world/privilege.ts";
@@ -39,8 +40,12 @@ try {
     const field = (name: string): number => Number(new RegExp(`${name}: +([\\d.]+)`).exec(out)?.[1]);
     const waits = [...out.matchAll(/^> NOERROR \S+ \S+ ([\d.]+)$/gm)].map((match) => Number(match[1]) * 1000);
     waits.sort((a, b) => a - b);
-    const part = (share: number): number => waits[Math.floor(waits.length * share)] ?? Number.NaN;
-    return { rate: field("Queries per second"), lost: field("Queries lost"), p50: part(0.5), p99: part(0.99) };
+    return {
+      rate: field("Queries per second"),
+      lost: field("Queries lost"),
+      p50: percentile(waits, 0.5),
+      p99: percentile(waits, 0.99),
+    };
   };
   await ask(false, "-n", "1", "-q", "50"); // fills the cache
   console.log("rate | answers/s | lost | p50 ms | p99 ms");

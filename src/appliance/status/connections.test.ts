@@ -1,8 +1,8 @@
 /** The page's HTTP over two whole stacks: what a host sees that asks. */
 import { describe, expect, test } from "bun:test";
+import { ascii } from "../../lib/bytes.ts";
 import { parseIp } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
-import { ascii } from "../../netstack/http/response.ts";
 import { HttpServer, READ_MS } from "../../netstack/http/server.ts";
 import type { Connection } from "../../netstack/tcp/connection.ts";
 import { TcpPair } from "../../netstack/testing/tcp-pair.ts";

@@ -1,9 +1,9 @@
 /** The status page as the LAN has it: what a turn of it costs. */
 import { expect, test } from "bun:test";
 import { statusReport } from "../../../test/support/status-report.ts";
+import { ascii } from "../../lib/bytes.ts";
 import { parseIp } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
-import { ascii } from "../../netstack/http/response.ts";
 import { TcpPair } from "../../netstack/testing/tcp-pair.ts";
 import { tellTcpUsers } from "../wiring/tcp-users.ts";
 import { StatusSide } from "./status-side.ts";

@@ -4,6 +4,7 @@
  */
 import { BoundedLog } from "../../lib/bounded-log.ts";
 import type { Cidr } from "../../lib/cidr.ts";
+import { addCounts } from "../../lib/counters.ts";
 import { formatEndpoint } from "../../lib/endpoint.ts";
 import type { Log } from "../../lib/log.ts";
 import { RateLimit } from "../../lib/rate-limit.ts";
@@ -97,7 +98,7 @@ export class SyslogSide {
     if (this.#setting === undefined) return undefined;
     const { length, lost } = this.#options.records;
     const counts: Record<string, number> = { waiting: length, sent: 0, ...this.#past };
-    addCounts(counts, this.#collector);
+    addSeen(counts, this.#collector);
     if (lost > 0) counts["syslogDrop.no-room"] = lost;
     return counts;
   }
@@ -140,7 +141,7 @@ export class SyslogSide {
 
   #close(now: number, isEnd: boolean): void {
     this.#collector?.close(now, isEnd);
-    addCounts(this.#past, this.#collector);
+    addSeen(this.#past, this.#collector);
     this.#collector = undefined;
   }
 
@@ -175,10 +176,12 @@ export class SyslogSide {
   }
 }
 
-function addCounts(sums: Record<string, number>, collector: Collector | undefined): void {
-  const drops = Object.entries(collector?.drops ?? {}).map(([name, count]) => [`syslogDrop.${name}`, count] as const);
-  for (const [name, count] of [...Object.entries(collector?.counts ?? {}), ...drops])
-    if (count > 0) sums[name] = (sums[name] ?? 0) + count;
+/** Adds what a collector has counted, but for what it has not seen. */
+function addSeen(sums: Record<string, number>, { counts = {}, drops = {} }: Partial<Collector> = {}): void {
+  const seen = (each: object): Record<string, number> =>
+    Object.fromEntries(Object.entries(each).filter(([, count]) => count > 0));
+  addCounts(sums, seen(counts));
+  addCounts(sums, seen(drops), "syslogDrop.");
 }
 
 const NO_ROUTE = "the tunnel does not lead to the collector; the server can push a route to it";

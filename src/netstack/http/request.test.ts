@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { ascii } from "../../lib/bytes.ts";
 import { parseForm } from "./form.ts";
 import { type HttpRequest, type Refusal, RequestReader } from "./request.ts";
-import { ascii } from "./response.ts";
 
 type Read = HttpRequest | Refusal | undefined;
 

@@ -1,5 +1,5 @@
 /** Answers of HTTP/1.1 (RFC 9112 4), each the last one of its connection. */
-import { concat } from "../../lib/bytes.ts";
+import { ascii, concat } from "../../lib/bytes.ts";
 
 export interface HttpResponse {
   readonly status: number;
@@ -42,6 +42,3 @@ export function encodeResponse({ status, type, content, fields = [] }: HttpRespo
   const head = ascii(`${rows.join("\r\n")}\r\n\r\n`);
   return isHead ? head : concat(head, content);
 }
-
-/** @param text of ASCII alone */
-export const ascii = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0));

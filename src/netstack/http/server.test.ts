@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from "bun:test";
+import { ascii } from "../../lib/bytes.ts";
 import { parseIp } from "../../lib/ip.ts";
 import { seededRandom } from "../../lib/random.ts";
-import { ascii, type HttpResponse } from "./response.ts";
+import type { HttpResponse } from "./response.ts";
 import { ANSWER_MS, HttpServer, LINGER_MS, MOST_CONNECTIONS, MOST_OF_HOST, READ_MS, SEND_MS } from "./server.ts";
 
 let server: HttpServer;

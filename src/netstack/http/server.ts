@@ -13,13 +13,13 @@
  * Bounds, all of them our choices: connections, in all and of a host; the bytes of a request (request.ts); the time of a request, of its
  * answer, and of who reads it; answers a second; bytes of answers that wait. A host that holds the most gives way.
  */
-import { EMPTY } from "../../lib/bytes.ts";
+import { ascii, EMPTY } from "../../lib/bytes.ts";
 import type { IpAddress } from "../../lib/ip.ts";
 import { type Random, randomBelow } from "../../lib/random.ts";
 import { FairLimit } from "../../lib/rate-limit.ts";
 import { HttpCounters } from "./counters.ts";
 import { type HttpRequest, type Refusal, RequestReader } from "./request.ts";
-import { ascii, encodeResponse, type HttpResponse, REASONS } from "./response.ts";
+import { encodeResponse, type HttpResponse, REASONS } from "./response.ts";
 
 export interface HttpQuestion {
   /** Of the connection. */

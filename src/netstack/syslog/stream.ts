@@ -8,8 +8,7 @@
  * A line is settled when the collector's host has acknowledged it. What was not goes again over the next connection, so that a line
  * can come twice; what that host has acknowledged and the collector never read is lost, which RFC 6587 cannot help.
  */
-import { concat } from "../../lib/bytes.ts";
-import { ascii } from "../http/response.ts";
+import { ascii, concat } from "../../lib/bytes.ts";
 import type { SyslogEvent, SyslogLines } from "./lines.ts";
 
 /** RFC 3195 and IANA have given this port to syslog over TCP (syslog-conn). */

@@ -1,5 +1,5 @@
 /** For tests: lines of text that wait. */
-import { ascii } from "../http/response.ts";
+import { ascii } from "../../lib/bytes.ts";
 import type { SyslogLines } from "../syslog/lines.ts";
 
 export class TestLines implements SyslogLines {
