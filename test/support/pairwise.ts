@@ -28,8 +28,15 @@ export function pairwise(
 const pairsOf = (choice: readonly number[]): string[] =>
   choice.flatMap((x, i) => choice.slice(i + 1).map((y, j) => `${i}=${x} ${i + 1 + j}=${y}`));
 
-/** What a table of tests takes: a choice, or with TABLE=whole (`npm run interop:full`) all that is possible. */
-export const rowsOf = (
+/**
+ * What a table of tests takes: a choice, or with TABLE=whole (`npm run interop:full`) all that is possible; with SHARD=k/n as the program that is
+ * number k, from 0, of n that share them.
+ */
+export function rowsOf(
   sizes: readonly number[],
   isPossible: (choice: readonly number[]) => boolean = () => true,
-): number[][] => (process.env["TABLE"] === "whole" ? choices(sizes).filter(isPossible) : pairwise(sizes, isPossible));
+): number[][] {
+  const rows = process.env["TABLE"] === "whole" ? choices(sizes).filter(isPossible) : pairwise(sizes, isPossible);
+  const [k = 0, n = 1] = (process.env["SHARD"] ?? "0/1").split("/").map(Number);
+  return rows.filter((_, i) => i % n === k);
+}

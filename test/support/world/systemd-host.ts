@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { dirname, join } from "node:path";
 import { inUserNamespace } from "./privilege.ts";
 import { type Daemon, must, PATIENCE, type Result, run } from "./process.ts";
-import { ROOT } from "./router.ts";
+import { morgana, ROOT } from "./router.ts";
 import type { Part, World } from "./world.ts";
 
 const SYSTEMD = "/lib/systemd/systemd";
@@ -46,7 +46,7 @@ mkdir $at/groups; mount -t cgroup2 cgroup2 $at/groups; group=$at/groups/morgana-
 status=0; unshare --fork --kill-child --pid --mount --uts --ipc --cgroup --propagation private sh -ec "$2" sh "$@" || status=$?
 echo $$ > $at/groups/cgroup.procs; find $group -depth -type d -exec rmdir {} +; umount $at/groups; exit $status`;
 
-const INNER = `at=$1 files=$3 product=$4 bun=$5
+const INNER = `at=$1 files=$3 product=$4 program=$5
 mkdir $at/layers; mount -t tmpfs tmpfs $at/layers; cd $at/layers; mkdir upper work root; root=$at/layers/root
 mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
 read pid rest < /proc/self/stat
@@ -59,7 +59,7 @@ mount -t devpts devpts -o newinstance,ptmxmode=0666 root/dev/pts; ln -s pts/ptmx
 rm -rf root/etc/systemd/system root/etc/resolv.conf
 for deb in $at/packages/*.deb; do test ! -e $deb || dpkg-deb --fsys-tarfile $deb | tar -x --keep-directory-symlink -C root; done
 cp -r $files/. root
-mkdir -p root/opt/morgana; mount --bind $product root/opt/morgana; touch root/opt/bun; mount --bind $bun root/opt/bun
+mkdir -p root/opt/morgana; mount --bind $product root/opt/morgana; touch root/opt/program; mount --bind $program root/opt/program
 hostname machine
 echo "first process $pid"
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot root ${SYSTEMD} --system --unit=${TARGET} --log-target=journal`;
@@ -88,10 +88,10 @@ export class SystemdHost {
     mkdirSync(join(at, "packages"), { recursive: true });
     for (const file of packages) cpSync(file, join(at, "packages", file.split("/").at(-1)!));
     const target = "[Unit]\nDescription=A machine\nRequires=basic.target\nAfter=basic.target\nAllowIsolate=yes\n";
-    const program = process.env["MORGANA"] ?? "/opt/bun /opt/morgana/src/main.ts";
+    const [program, ...sources] = morgana();
     const all = {
       [`/etc/systemd/system/${TARGET}`]: target,
-      "/usr/local/bin/morgana": `#!/bin/sh\nexec ${program} "$@"\n`,
+      "/usr/local/bin/morgana": `#!/bin/sh\nexec /opt/program ${sources.length > 0 ? "/opt/morgana/src/main.ts" : ""} "$@"\n`,
       ...files,
     };
     for (const [path, text] of Object.entries(all)) {
@@ -107,7 +107,7 @@ export class SystemdHost {
       join(own, "etc/systemd/system"),
       ...MASKED,
     ]);
-    const argv = ["sh", "-ec", OUTER, "sh", at, INNER, own, ROOT, process.execPath];
+    const argv = ["sh", "-ec", OUTER, "sh", at, INNER, own, ROOT, program!];
     const daemon = world.start(`systemd-${part}`, part, argv);
     const pid = (await daemon.says(/first process (\d+)/, PATIENCE))?.[1];
     if (pid === undefined) throw new Error(`systemd was not started:\n${daemon.log()}`);
