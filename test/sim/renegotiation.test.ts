@@ -182,6 +182,24 @@ describe("OpenVPN takes nothing of an exchange once it has seen the reset of the
     });
     expect([heard, ids[0], ids.toSorted()]).toEqual([1, 0, ids]);
   });
+
+  test("what the send window has no room for is said under the next key, each message once and in its order", () => {
+    const sim = up(7, { lines: [NO_TIMER], server: "product", start: STREAM, peer: { start: STREAM } });
+    for (let n = 0; n < 8; n++) sim.peer.say(`INFO,${n}${"x".repeat(1500)}`);
+    sim.peer.renegotiate(sim.now);
+    expect(sim.run(2000, () => sim.count("rekeyed") === 1)).toBe(true);
+    sim.run(2000);
+    const heard = sim.events.flatMap((event) => (event.kind === "info" ? [event.text[0]] : []));
+    expect(heard.join("")).toBe("01234567");
+  });
+
+  test("a message that is larger than the window goes all the same", () => {
+    const sim = up(8, { lines: [NO_TIMER], server: "product", start: STREAM, peer: { start: STREAM } });
+    const text = "x".repeat(9000);
+    for (const each of ["before", text, "behind"]) sim.peer.say(`INFO,${each}`);
+    sim.run(3000);
+    expect(sim.count("info")).toBe(3);
+  });
 });
 
 test("a key that never took over does when the next renegotiation begins, and its packets arrive", () => {

@@ -61,6 +61,8 @@ export type KeyExchangeEvent =
 
 /** As OpenVPN: a packet with a large wrapped key carries so much of TLS, though it becomes larger than it should be. */
 const LEAST_PAYLOAD = 16;
+/** Bytes that TLS adds to a message at most: header, IV, HMAC-SHA384 and padding of a suite with CBC (RFC 5246 6.2.3.2). */
+const TLS_RECORD = 5 + 16 + 48 + 16;
 
 export class KeyExchange {
   readonly keyId: number;
@@ -119,6 +121,13 @@ export class KeyExchange {
   /** Everything that this side said is acknowledged, nothing waits. */
   get flushed(): boolean {
     return this.reliable.allAcked && this.#toSend.length === 0;
+  }
+
+  /** Whether a control message of so many bytes becomes packets that go at once. One that no window holds goes when nothing is under way. */
+  takesWhole(length: number): boolean {
+    if (this.flushed) return true;
+    const packets = Math.ceil((length + TLS_RECORD) / this.#parts.channel.maxPayload(this.keyId));
+    return this.#toSend.length === 0 && packets <= this.reliable.sendRoom;
   }
 
   /** What happened, in its order. */

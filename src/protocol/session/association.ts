@@ -100,7 +100,7 @@ export class Association {
   readonly #renegPkts: number;
   /** Packets that go whatever happens to the session. */
   readonly #outbox: Uint8Array[] = [];
-  /** Messages that wait for the end of a renegotiation. */
+  /** Messages that wait for room in the send window, or for the end of a renegotiation. */
   readonly #unsaid: string[] = [];
   #goodbye: Goodbye | undefined;
   #hasKeys = false;
@@ -226,8 +226,19 @@ export class Association {
    * OpenVPN does, which takes nothing of the one before any more (ssl.c, tls_send_payload and tls_pre_decrypt).
    */
   say(message: string): void {
-    if (this.#rekey.pending === undefined) this.#rekey.active?.send(encodeUtf8(`${message}\0`));
-    else this.#unsaid.push(message);
+    this.#unsaid.push(message);
+    this.#sayWaiting();
+  }
+
+  /** What does not go at once could be cut off by a renegotiation, so it waits here, where the next exchange finds it. */
+  #sayWaiting(): void {
+    const exchange = this.#rekey.active;
+    while (exchange !== undefined && this.#rekey.pending === undefined && this.#unsaid.length > 0) {
+      const bytes = encodeUtf8(`${this.#unsaid[0]}\0`);
+      if (!exchange.takesWhole(bytes.length)) return;
+      this.#unsaid.shift();
+      exchange.send(bytes);
+    }
   }
 
   /**
@@ -458,6 +469,7 @@ export class Association {
     for (const exchange of this.#rekey.live) {
       for (let event = exchange.poll(); event !== undefined; event = exchange.poll()) this.#take(now, exchange, event);
     }
+    this.#sayWaiting();
     const isSaid = this.#unsaid.length === 0 && this.#rekey.active?.flushed === true;
     if (this.#goodbye?.kind === "control" && isSaid) this.#over({ kind: "closed" });
   }
@@ -472,7 +484,6 @@ export class Association {
         if (exchange === this.#rekey.pending) {
           this.#rekey.promote(now);
           this.#counters.bump(RENEGOTIATIONS);
-          for (const message of this.#unsaid.splice(0)) this.say(message);
         }
         this.#owesKeys = true;
         this.#happen({ kind: "exchanged", exchange });

@@ -585,9 +585,14 @@ export const PROTOCOL = [
       "that a goodbye which waits for a renegotiation is not taken for said",
     ],
     [
-      "    else this.#unsaid.push(message);\n",
-      "    else this.#rekey.active?.send(encodeUtf8(message));\n",
+      "exchange !== undefined && this.#rekey.pending === undefined &&",
+      "exchange !== undefined &&",
       "that messages wait for a renegotiation",
+    ],
+    [
+      "      if (!exchange.takesWhole(bytes.length)) return;\n",
+      "",
+      "that messages wait for room, where a renegotiation cannot cut them off",
     ],
     [
       "    for (let packet = this.#pollControl(now); packet !== undefined; packet = this.#pollControl(now))\n      this.#outbox.push(packet);\n",
