@@ -12,6 +12,11 @@ const BOOT = "boot-this-machine";
 
 const [subcommand, ...rest] = process.argv.slice(2);
 
+/** What stays heeds these once it runs. Until then each of them would end it, as the system has it (signal(7)). */
+function outliveEarlySignals(): void {
+  for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => {});
+}
+
 async function main(): Promise<number> {
   if (subcommand === BOOT && process.pid === 1) {
     await import("reflect-metadata");
@@ -34,16 +39,19 @@ async function main(): Promise<number> {
       return check(rest);
     }
     case "appliance": {
+      outliveEarlySignals();
       await import("reflect-metadata");
       const { appliance } = await import("./cli/appliance.ts");
       return appliance(rest);
     }
     case "client": {
+      outliveEarlySignals();
       await import("reflect-metadata");
       const { client } = await import("./cli/client.ts");
       return client(rest);
     }
     case "server": {
+      outliveEarlySignals();
       await import("reflect-metadata");
       const { server } = await import("./cli/server.ts");
       return server(rest);

@@ -2,6 +2,8 @@
 import { parseArgs } from "node:util";
 import { LOG_LEVELS, type LogLevel } from "../lib/log.ts";
 import type { LogFormat } from "../platform/log/console-log.ts";
+import { printable } from "../protocol/config/lexer.ts";
+import { perhaps } from "../protocol/config/spelling.ts";
 import { usageError } from "./help.ts";
 
 type Options = Readonly<Record<string, { readonly type: "string" | "boolean" }>>;
@@ -33,8 +35,16 @@ export function readArguments<const T extends Options>(
     process.stdout.write(help);
     return 0;
   } catch (error) {
-    return usageError(subcommand, `${(error as Error).message}`);
+    return usageError(subcommand, inWords(error as NodeJS.ErrnoException, ["help", ...Object.keys(options)]));
   }
+}
+
+/** What parseArgs found, in a sentence. */
+function inWords({ code, message }: NodeJS.ErrnoException, options: readonly string[]): string {
+  const [, name = ""] = /^[^']*'(-[^']*)'/.exec(message) ?? [];
+  if (code !== "ERR_PARSE_ARGS_UNKNOWN_OPTION" || name === "") return message.split("\n")[0]!;
+  const names = options.map((option) => `--${option}`);
+  return `there is no option ${printable(name)}${perhaps(name, names)}`;
 }
 
 /** What {@link LOG_OPTIONS} say; a number as above. @returns the level undefined: none is named */

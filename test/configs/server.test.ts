@@ -214,6 +214,14 @@ test("each directive of a server's alone that counts as implemented changes some
   expect(own.map(({ name }) => name).filter((name) => !shown.has(name))).toEqual([]);
 });
 
+test("a server that asks its clients for certificates of servers is told so", () => {
+  const warnings = (line: string): string[] => shown(parse(`${SUBNET}${line}\n`).warnings);
+  expect(warnings("remote-cert-tls client")).toEqual(warnings(""));
+  expect(warnings("remote-cert-tls server")).toContainEqual(
+    expect.stringMatching(/^8 remote-cert-tls: server: each client must then have a server's certificate/),
+  );
+});
+
 describe("where it listens", () => {
   const listen = (lines: string): string[] =>
     accepted(`${SUBNET}${lines}\n`).listen.map(

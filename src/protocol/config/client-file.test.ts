@@ -105,7 +105,7 @@ describe("a problem at its line", () => {
     ["config other", "1 config: cannot stand in a file of client-config-dir"],
     ["client-to-client", "1 client-to-client: cannot stand in"],
     ["tls-verify /bin/true", "1 tls-verify: cannot stand in"],
-    ["ifconfig-posh 10.8.0.3 255.255.255.0", "1 ifconfig-posh: unknown directive"],
+    ["ifconfig-posh 10.8.0.3 255.255.255.0", "1 ifconfig-posh: unknown directive; ifconfig-push may be meant"],
     ["<ca>\nx\n</ca>", "1 ca: cannot stand in"],
     ["<connection>\nremote x\n</connection>", "1 connection: cannot stand in"],
     ['push "open', '1 push: the quote " is not closed'],

@@ -9,6 +9,7 @@ import { warnOfRepeats } from "./repeats.ts";
 import { pushProblem } from "./resolve-server.ts";
 import { formProblem, plainLine, shownName } from "./select.ts";
 import type { ClientFile, PushEdit } from "./server-types.ts";
+import { perhaps } from "./spelling.ts";
 import type { ConfigProblem } from "./types.ts";
 import { decodeUtf8 } from "./utf8.ts";
 import { IFCONFIG_IPV6_BITS } from "./values.ts";
@@ -23,8 +24,7 @@ const MAX_BYTES = 256 << 10;
 /** Those that have an effect in such a file. */
 const NAMES = DIRECTIVES.filter(({ inClientFile, support }) => inClientFile && support === "implemented")
   .map(({ name }) => name)
-  .sort()
-  .join(", ");
+  .sort();
 
 /** Never throws, whatever the file holds. */
 export function parseClientFile(
@@ -53,9 +53,10 @@ function counts(line: Line & { readonly isOptional: boolean }, report: Report): 
   const row = DIRECTIVES.find((directive) => directive.name === name && directive.inClientFile);
   if (row === undefined) {
     const isKnown = findDirective(name, "server") !== undefined;
-    if (isKnown) report.problem(line.line, name, `cannot stand in a file of client-config-dir, which holds ${NAMES}`);
+    if (isKnown)
+      report.problem(line.line, name, `cannot stand in a file of client-config-dir, which holds ${NAMES.join(", ")}`);
     else if (line.isOptional) report.warn(line.line, shownName(name), "unknown directive, ignored");
-    else report.problem(line.line, shownName(name), "unknown directive");
+    else report.problem(line.line, shownName(name), `unknown directive${perhaps(name, NAMES)}`);
     return false;
   }
   const wrong = formProblem(line, row) ?? (row.support === "refused" ? row.text : undefined);

@@ -154,6 +154,11 @@ export function resolveVerify(reader: Reader, role: Role): VerifyConfig {
   const wrongSide = reader.last("remote-cert-tls");
   if (wrongSide && role === "client" && remoteCertTls === "client")
     reader.warn(wrongSide, "client: the server must then have a client's certificate");
+  if (wrongSide && role === "server" && remoteCertTls === "server")
+    reader.warn(
+      wrongSide,
+      "server: each client must then have a server's certificate; client is what a server asks for",
+    );
   let remoteCertKu: number[] | undefined;
   for (const line of reader.all("remote-cert-ku")) {
     remoteCertKu = [];

@@ -7,7 +7,7 @@ import { type Line, printable } from "./lexer.ts";
 import type { Report } from "./reader.ts";
 import { warnOfRepeats } from "./repeats.ts";
 import { PROFILE_OF } from "./role.ts";
-import { nearestName } from "./spelling.ts";
+import { perhaps } from "./spelling.ts";
 import type { Role } from "./types.ts";
 
 /** A line as it is meant: `setenv opt X` is X. */
@@ -89,7 +89,7 @@ class Selector implements Selection {
         this.#report.warn(line.line, closing, `ignored: </${closing}> ends a block that was not begun`);
       else if (line.isOptional || this.#ignoresUnknown || this.#ignorable.has(name))
         this.#report.warn(line.line, shownName(name), "unknown directive, ignored");
-      else this.#report.problem(line.line, shownName(name), `unknown directive${remedy(name)}`);
+      else this.#report.problem(line.line, shownName(name), `unknown directive${perhaps(name, NAMES)}`);
       return undefined;
     }
     if (directive.roles.includes(this.#role)) return directive;
@@ -149,11 +149,6 @@ class Selector implements Selection {
     else if (values.length > 1) problem(`${values.length} values, but ${printable(name)} takes one`);
     else if (name.startsWith("UV_") || name === GUI_VERSION) this.variables.set(name, values[0] ?? "");
   }
-}
-
-function remedy(name: string): string {
-  const meant = nearestName(name, NAMES);
-  return meant === undefined ? "" : `; ${meant} may be meant`;
 }
 
 /** What is wrong with the form of a line; undefined: nothing. */

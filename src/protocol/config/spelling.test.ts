@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { nearestName } from "./spelling.ts";
+import { nearestName, perhaps } from "./spelling.ts";
 
 test("one letter more, less or another one, or two exchanged: the name that is meant", () => {
   const names = ["remote", "remote-random", "data-ciphers", "data-ciphers-fallback", "route", "ping"];
@@ -14,4 +14,5 @@ test("one letter more, less or another one, or two exchanged: the name that is m
     expect(nearestName(word, names)).toBe(name);
   for (const word of ["romoet", "pin", "cipher", "", "remote-rondam"]) expect(nearestName(word, names)).toBeUndefined();
   expect(nearestName("routs", ["route", "routes"])).toBeUndefined();
+  expect([perhaps("remot", names), perhaps("pin", names)]).toEqual(["; remote may be meant", ""]);
 });

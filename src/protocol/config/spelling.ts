@@ -6,6 +6,12 @@ export function nearestName(word: string, names: readonly string[]): string | un
   return near.length === 1 ? near[0] : undefined;
 }
 
+/** What a message about a word that is none of the names says behind it: which of them may be meant, or nothing. */
+export function perhaps(word: string, names: readonly string[]): string {
+  const meant = nearestName(word, names);
+  return meant === undefined ? "" : `; ${meant} may be meant`;
+}
+
 function isNear(a: string, b: string): boolean {
   if (Math.abs(a.length - b.length) > 1 || a.length < 4) return false;
   let start = 0;

@@ -304,8 +304,14 @@ export class Entrance implements EntryDesk {
     return file?.isDisabled === true ? `${file.file}: disable keeps "${printable(name)}" out` : undefined;
   }
 
-  #mayStay({ name, user, hash }: Guest): string | undefined {
+  /** What a renegotiation would refuse, now. */
+  #mayStay({ name, user, hash, fingerprint }: Guest): string | undefined {
     const { users } = this.#setup;
+    const { clientCert, passwordOptional } = this.#setup.config.entry;
+    if (clientCert === "require" && fingerprint === undefined)
+      return "it came in without a certificate, and verify-client-cert asks for one now";
+    if (users !== undefined && user === undefined && !passwordOptional)
+      return "it came in without user and password, which are asked for now";
     if (user === undefined || users === undefined) return this.#closedTo(name);
     const now = users.get(user);
     if (now === undefined) return `there is no user "${printable(user)}" in the file of users any more`;

@@ -569,6 +569,26 @@ describe("a reload", () => {
     expect([c1.address, guest(entrance, "c5").address].map(String)).toEqual(["10.8.0.2", "10.8.0.6"]);
   });
 
+  test("ends who came in without what is asked for now", () => {
+    const users = new Map([["alice", ALICE_HASH]]);
+    const [entrance, optional] = [entranceOf(setup({})), entranceOf(setup({}))];
+    const c1 = guest(entrance, "c1");
+    guest(optional, "c1");
+    expect(entrance.reload(NOW, setup({ users })).gone).toEqual([
+      { guest: c1, cause: "it came in without user and password, which are asked for now" },
+    ]);
+    expect(optional.reload(NOW, setup({ users, entry: { passwordOptional: true } })).gone).toEqual([]);
+
+    const of = (clientCert: "none" | "require") => setup({ users, entry: { clientCert } });
+    const byLogin = entranceOf(of("none"));
+    const asked = identityOf(byLogin, login({ user: "alice", password: "x" }), HOME);
+    const alice = byLogin.grant(NOW, { ...asked.identity, hash: ALICE_HASH }) as Guest;
+    expect(byLogin.reload(NOW, of("none")).gone).toEqual([]);
+    expect(byLogin.reload(NOW, of("require")).gone).toEqual([
+      { guest: alice, cause: "it came in without a certificate, and verify-client-cert asks for one now" },
+    ]);
+  });
+
   test("to another network ends everybody, and says which leases are lost", () => {
     const entrance = entranceOf(setup({}));
     guest(entrance, "c1");

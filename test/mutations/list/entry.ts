@@ -87,6 +87,16 @@ export const ENTRY = [
       "if (false as boolean) return `there is no user",
       "that a reload ends who is no user any more",
     ],
+    [
+      'if (clientCert === "require" && fingerprint === undefined)',
+      "if (false as boolean)",
+      "that a reload ends who has no certificate where one is asked for now",
+    ],
+    [
+      "if (users !== undefined && user === undefined && !passwordOptional)",
+      "if (false as boolean)",
+      "that a reload ends who has shown no login where one is asked for now",
+    ],
     ['differs("user", earlier.user, now.user) ??\n', "", "that a session's user stays the same"],
     [
       'differs("certificate", earlier.fingerprint, now.fingerprint)',
