@@ -25,12 +25,13 @@ import { findWireguard } from "./wireguard.ts";
 const PARTS = ["aead", "data-channel", "turn", "control", "server"];
 
 /** In namespaces of their own, and only when they are named. */
-const WORLDS = ["unix", "kernel-path", "families"];
+const WORLDS = ["unix", "kernel-path", "families", "peers"];
 
 /** Those of our options that a benchmark of WORLDS takes too. */
 const OPTIONS_OF: Readonly<Record<string, readonly ("rounds" | "seconds" | "proto")[]>> = {
   unix: ["rounds", "seconds", "proto"],
   families: ["rounds", "seconds"],
+  peers: ["rounds", "seconds"],
 };
 
 const USAGE = `usage: npm run bench [-- OPTION...] [PART...]
@@ -38,7 +39,8 @@ const USAGE = `usage: npm run bench [-- OPTION...] [PART...]
   PART              only these, which need no network: ${PARTS.join(", ")};
                     unix: client and server on the kernels of two hosts (--rounds, --seconds and --proto count);
                     kernel-path: both in one process, whatever else the machine does;
-                    families: IPv6 beside IPv4 through the appliance (--rounds and --seconds count)
+                    families: IPv6 beside IPv4 through the appliance (--rounds and --seconds count);
+                    peers: our server by the number of clients, as a program with its system calls (the same)
 
   --quick           three minutes: one round, 2 s each
   --rounds N        3 where it is not quick

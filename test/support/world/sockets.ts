@@ -206,7 +206,7 @@ export function waitFor(sockets: readonly { readonly fd: number }[], ms: number)
 const pollfds = new Native(4096);
 
 /** struct sockaddr_in. */
-function inet(host: string, port: number): Uint8Array {
+export function inet(host: string, port: number): Uint8Array {
   const bytes = new Uint8Array(16);
   bytes[0] = 2;
   bytes[2] = port >> 8;
