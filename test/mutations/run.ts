@@ -16,6 +16,8 @@ const FOLDERS = ["src", "test/sim", "test/configs"];
 const PRIVILEGED = ["test/support/world/", "test/support/veth.ts"];
 /** A mutation may make the code loop for ever; the slowest test file takes a few seconds. */
 const HANGS_AFTER_MS = 240_000;
+/** Test files, besides those of the same folder, that are tried before the simulations. */
+const NEAR = 12;
 
 const USAGE = `usage: npm run mutate [-- [--only WORD]... [--jobs N] [--list]]
 
@@ -89,10 +91,12 @@ async function runTests(tree: string, files: readonly string[]): Promise<Verdict
 async function judge(tree: string, tests: TestFiles, mutation: Mutation): Promise<Verdict> {
   const file = `src/${mutation.file}`;
   const original = await Bun.file(`${tree}/${file}`).text();
-  const stages: string[][] = [[], [], []];
+  const stages: string[][] = [[], [], [], []];
+  let near = 0;
   for (const { test, distance } of tests.seeing(file)) {
-    const stage = distance <= 1 ? 0 : test.startsWith("test/sim/") ? 1 : 2;
-    stages[stage]?.push(test);
+    const isSimulation = test.startsWith("test/sim/");
+    const isNear = dirname(test) === dirname(file) || (!isSimulation && near++ < NEAR);
+    stages[distance <= 1 ? 0 : isNear ? 1 : isSimulation ? 2 : 3]?.push(test);
   }
   await Bun.write(`${tree}/${file}`, mutated(mutation, original));
   try {

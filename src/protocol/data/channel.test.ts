@@ -6,6 +6,7 @@ import { NO_DECOMPRESSORS } from "../ports.ts";
 import { dataKey, type Side } from "../side.ts";
 import { AeadDataKey } from "./aead-key.ts";
 import { DataChannel } from "./channel.ts";
+import { Fragments } from "./fragment.ts";
 import { KeySlots } from "./key-slots.ts";
 import { EXIT_LEN, exitEmit, PING_LEN, pingEmit } from "./magic.ts";
 import { nobleAead } from "./noble-aead.ts";
@@ -14,10 +15,12 @@ const AT = 256;
 const slab = slabOver(new ArrayBuffer(4096));
 const scratch = new Arena(slab, 2048, 4096);
 
-function end(side: Side) {
+/** @param datagram where `fragment` is in use */
+function end(side: Side, datagram?: number) {
   const slots = new KeySlots(60_000, 3000);
   const drops = new SessionDrops();
-  const path = new DataChannel({ scratch, decompressors: NO_DECOMPRESSORS, largest: 100 }, slots, drops);
+  const fragments = datagram === undefined ? undefined : new Fragments(scratch, drops, datagram, 100, 0);
+  const path = new DataChannel({ scratch, decompressors: NO_DECOMPRESSORS, largest: 100 }, slots, drops, fragments);
   path.peerId = 5;
   const key = (keyId: number, peerId = 5): AeadDataKey =>
     new AeadDataKey(new Uint8Array(256).fill(keyId + 1), {
@@ -92,6 +95,17 @@ test("pings and exit notices are no packets of the tunnel", () => {
   exitEmit(slab.bytes, AT);
   client.path.open(0, ...server.seal(EXIT_LEN), plain);
   expect([plain.count, client.path.exitReceived]).toEqual([0, true]);
+});
+
+test("where fragment is in use a payload without its header is a named drop", () => {
+  const [client, server] = [end("client", 500), end("server")];
+  client.slots.install(client.key(0), 0, 0);
+  server.slots.install(server.key(0), 0, 0);
+  const plain = new Batch(4);
+  slab.bytes.fill(0xff, AT, AT + 20);
+  client.path.open(0, ...server.seal(20), plain);
+  client.path.open(0, ...server.seal(3), plain);
+  expect([plain.count, client.drops.snapshot()]).toEqual([0, { "data-fragment": 2 }]);
 });
 
 test("without a key nothing is sealed, and each packet is counted", () => {

@@ -97,4 +97,5 @@ test("what has no framing, or ends within it, is no packet", () => {
     expect([payload, stripped(framing("byte"), payload)]).toEqual([payload, DROP_DATA_FRAMING]);
   for (const payload of [[], [0x50], [0x50, 0], [0x50, 2, 1], [0x50, 3, 1]])
     expect([payload, stripped(framing("v2"), payload)]).toEqual([payload, DROP_DATA_FRAMING]);
+  expect(stripped(framing("v2", { lzo: doubles, lz4: doubles }), [0x50, 1])).toBe(DROP_DATA_FRAMING);
 });

@@ -99,8 +99,9 @@ export class ServedWorld extends Hosts<Part> {
 
   /** A fresh server, once it listens; clients of the one before have ended. @param lines of its profile beside, or in the place of, the stock ones */
   async serve(lines: readonly string[] = [], options: ServeOptions = {}): Promise<Daemon> {
-    for (const client of CLIENTS) await this.leave(client);
+    // It waits for the answers of those whom it tells that it leaves: they are there yet.
     await this.stop("server");
+    for (const client of CLIENTS) await this.leave(client);
     this.newConfig(lines, options);
     return this.restart(options.lan);
   }
