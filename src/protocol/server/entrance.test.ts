@@ -3,6 +3,7 @@ import { namedCertificate } from "../../../test/support/named-certificate.ts";
 import { parseIp } from "../../lib/ip.ts";
 import type { EntryConfig } from "../config/server-types.ts";
 import type { Judgement } from "./entry.ts";
+import type { Guest } from "./guest.ts";
 import { ALICE_HASH, entranceOf, file, identityOf, login, NOW, setup } from "./testing/entrance-bed.ts";
 
 const HOME = parseIp("192.0.2.1")!;
@@ -327,4 +328,31 @@ describe("who takes whose place", () => {
     const address = { local: parseIp("10.8.0.77")!, second: parseIp("255.255.255.0")! };
     expect(single({ duplicateNames: true }, both, new Map([file("c1", { address })]))).toBe(true);
   });
+});
+
+test("a reload ends who would be another one in a renegotiation, for whom that would be a login that failed", () => {
+  const users = new Map([["alice", ALICE_HASH]]);
+  const shown = login({ certificates: [CERT], user: "alice", password: "x" });
+  const cases = [
+    [setup({ users, entry: { clientCert: "none" } }), /its name changed from "c1" to "alice"$/],
+    [setup({}), /its user changed from "alice" to "none"$/],
+    [setup({ users, entry: { usernameAsCommonName: true } }), /its name changed from "c1" to "alice"$/],
+    [setup({ users, entry: { usernameAsCommonName: false } }), undefined],
+  ] as const;
+  for (const [next, cause] of cases) {
+    const entrance = entranceOf(setup({ users }));
+    const c1 = entrance.grant(NOW, { ...identityOf(entrance, shown, HOME).identity, hash: ALICE_HASH }) as Guest;
+    const { gone } = entrance.reload(NOW, next);
+    expect(gone).toEqual(cause === undefined ? [] : [{ guest: c1, cause: expect.stringMatching(cause) }]);
+    const renewed = entrance.judge(NOW, shown, c1, HOME);
+    expect(renewed.kind).toBe(cause === undefined ? "password" : "refuse");
+  }
+  // By the user's name from the beginning: the certificate alone is another one.
+  const byName = (clientCert: "none" | "optional") =>
+    setup({ users, entry: { usernameAsCommonName: true, clientCert } });
+  const entrance = entranceOf(byName("optional"));
+  const alice = entrance.grant(NOW, { ...identityOf(entrance, shown, HOME).identity, hash: ALICE_HASH }) as Guest;
+  expect(entrance.reload(NOW, byName("none")).gone).toEqual([
+    { guest: alice, cause: expect.stringMatching(/its certificate changed from "[0-9a-f]{64}" to "none"$/) },
+  ]);
 });

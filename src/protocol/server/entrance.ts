@@ -305,17 +305,24 @@ export class Entrance implements EntryDesk {
   }
 
   /** What a renegotiation would refuse, now. */
-  #mayStay({ name, user, hash, fingerprint }: Guest): string | undefined {
+  #mayStay(guest: Guest): string | undefined {
+    const { name, user, hash, fingerprint, certificateName } = guest;
     const { users } = this.#setup;
     const { clientCert, passwordOptional } = this.#setup.config.entry;
     if (clientCert === "require" && fingerprint === undefined)
       return "it came in without a certificate, and verify-client-cert asks for one now";
     if (users !== undefined && user === undefined && !passwordOptional)
       return "it came in without user and password, which are asked for now";
-    if (user === undefined || users === undefined) return this.#closedTo(name);
-    const now = users.get(user);
-    if (now === undefined) return `there is no user "${printable(user)}" in the file of users any more`;
-    return now === hash ? this.#closedTo(name) : `the password of user "${printable(user)}" is another one now`;
+    if (user !== undefined && users !== undefined) {
+      const now = users.get(user);
+      if (now === undefined) return `there is no user "${printable(user)}" in the file of users any more`;
+      if (now !== hash) return `the password of user "${printable(user)}" is another one now`;
+    }
+    const isNamed = clientCert !== "none" && fingerprint !== undefined && certificateName !== undefined;
+    const found = isNamed ? { name: certificateName, fingerprint } : undefined;
+    const again = this.#identity(found, users === undefined ? undefined : user, guest.token);
+    const change = difference(guest, again);
+    return change === undefined ? this.#closedTo(name) : `as it is now, ${change}`;
   }
 
   #makeTokens(): AuthTokens {
@@ -335,9 +342,13 @@ const isLong = (text: string): boolean => encodeUtf8(text).length > MAX_LOGIN_BY
 
 /** OpenVPN's locked name, user and certificate: a renegotiation makes nobody another. */
 function changed(earlier: Identity | undefined, now: Identity): Refuse | undefined {
-  if (earlier === undefined) return undefined;
-  const differs = (what: string, before = "none", after = "none"): Refuse | undefined =>
-    before === after ? undefined : refuse("", `in a renegotiation its ${what} changed from "${before}" to "${after}"`);
+  const change = earlier === undefined ? undefined : difference(earlier, now);
+  return change === undefined ? undefined : refuse("", `in a renegotiation ${change}`);
+}
+
+function difference(earlier: Identity, now: Identity): string | undefined {
+  const differs = (what: string, before = "none", after = "none"): string | undefined =>
+    before === after ? undefined : `its ${what} changed from "${before}" to "${after}"`;
   return (
     differs("name", earlier.name, now.name) ??
     differs("user", earlier.user, now.user) ??

@@ -70,8 +70,8 @@ export const ENTRY = [
       "that a token ends with its password",
     ],
     [
-      "return now === hash ? this.#closedTo(name) :",
-      "return true ? this.#closedTo(name) :",
+      "if (now !== hash) return `the password",
+      "if (false as boolean) return `the password",
       "that a reload ends sessions of another password",
     ],
     [
@@ -96,6 +96,11 @@ export const ENTRY = [
       "if (users !== undefined && user === undefined && !passwordOptional)",
       "if (false as boolean)",
       "that a reload ends who has shown no login where one is asked for now",
+    ],
+    [
+      "const change = difference(guest, again);",
+      "const change = undefined;",
+      "that a reload ends who would be another one in a renegotiation",
     ],
     ['differs("user", earlier.user, now.user) ??\n', "", "that a session's user stays the same"],
     [
