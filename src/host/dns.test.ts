@@ -1,6 +1,33 @@
 import { expect, test } from "bun:test";
 import { type IpAddress, parseIp } from "../lib/ip.ts";
-import { remarkOnResolvconf } from "./dns.ts";
+import type { Log } from "../lib/log.ts";
+import { Changes } from "./changes.ts";
+import { HostDns, type NameHost, remarkOnResolvconf } from "./dns.ts";
+
+const SILENT: Log = { enabled: () => false, write: () => {} };
+
+test("what could not be set is tried again with the next tunnel; what was set is not set twice", async () => {
+  const told: string[] = [];
+  let refuses = true;
+  const host: NameHost = {
+    manager: () => "resolved",
+    run: async (argv) => {
+      told.push(argv[1]!);
+      return refuses && argv[1] === "domain" ? "status 1" : undefined;
+    },
+  };
+  const device = { index: 0x7fff_0000, name: "no-device" };
+  const dns = new HostDns({ device, changes: new Changes(SILENT, undefined), log: SILENT, host });
+  const address = { address: parseIp("10.8.0.1")!, port: 53 };
+  const server = { addresses: [address], domains: [], transport: "plain", serverName: undefined } as const;
+  const said = async (): Promise<string> => {
+    await dns.set({ servers: [server], searchDomains: [] });
+    return told.splice(0).join(" ");
+  };
+  expect([await said(), await said()]).toEqual(["dns domain", "dns domain"]);
+  refuses = false;
+  expect([await said(), await said()]).toEqual(["dns domain default-route flush-caches", ""]);
+});
 
 test.each([
   ["it asks the tunnel's alone", "10.8.0.1", "10.8.0.1", "", undefined],

@@ -27,6 +27,15 @@ export interface HostDnsOptions {
   readonly device: DeviceRef;
   readonly changes: Changes;
   readonly log: Log;
+  /** undefined: this one. */
+  readonly host?: NameHost | undefined;
+}
+
+/** Whom a host's programs ask for names, and how it is told. */
+export interface NameHost {
+  manager(): Manager;
+  /** Runs a program. @returns what it says of its failure; undefined: it has not failed */
+  run(argv: readonly string[], input: string): Promise<string | undefined>;
 }
 
 type Manager = "resolved" | "resolvconf" | "file";
@@ -39,13 +48,16 @@ interface Wanted {
 
 export class HostDns {
   readonly #options: HostDnsOptions;
+  readonly #host: NameHost;
   /** One after the other. */
   #queue: Promise<void> = Promise.resolve();
   #held: Held | undefined;
+  /** What was set last, whole; empty: what was tried last went wrong, and is tried again. */
   #said = "";
 
   constructor(options: HostDnsOptions) {
     this.#options = options;
+    this.#host = options.host ?? THIS_HOST;
   }
 
   /** A tunnel that is not there any more, and of which no journal tells, has left its resolvers: the host's own come back. Never fails. */
@@ -62,10 +74,10 @@ export class HostDns {
     const text = JSON.stringify(dns);
     return this.#then(async () => {
       if (text === this.#said && this.#held !== undefined) return;
-      this.#said = text;
+      this.#said = "";
       this.#undo();
       const wanted = this.#choose(dns);
-      if (wanted !== undefined) await this.#set(wanted);
+      if (wanted !== undefined && (await this.#set(wanted))) this.#said = text;
     });
   }
 
@@ -108,8 +120,9 @@ export class HostDns {
     return { server, search: searchDomains };
   }
 
-  async #set(wanted: Wanted): Promise<void> {
-    const manager = managerOf();
+  /** @returns whether it is as the tunnel has it now */
+  async #set(wanted: Wanted): Promise<boolean> {
+    const manager = this.#host.manager();
     const fields = {
       by: manager,
       servers: wanted.server.addresses.map(formatDns).join(" "),
@@ -117,6 +130,7 @@ export class HostDns {
     };
     const done = await this.#by(manager, wanted);
     if (done) this.#options.log.write("info", "dns.set", "", fields);
+    return done;
   }
 
   #by(manager: Manager, wanted: Wanted): Promise<boolean> {
@@ -229,16 +243,9 @@ export class HostDns {
   }
 
   async #run(argv: readonly string[], input = ""): Promise<boolean> {
-    const child = Bun.spawn([...argv], {
-      stdin: new TextEncoder().encode(input),
-      stdout: "ignore",
-      stderr: "pipe",
-      timeout: PATIENCE_MS,
-    });
-    const [text, status] = await Promise.all([new Response(child.stderr).text(), child.exited]);
-    if (status === 0) return true;
-    this.#warn(`${argv.join(" ")}: ${text.trim() || `status ${status}`}`);
-    return false;
+    const failure = await this.#host.run(argv, input);
+    if (failure !== undefined) this.#warn(`${argv.join(" ")}: ${failure}`);
+    return failure === undefined;
   }
 
   async #says(argv: readonly string[], pattern: RegExp): Promise<boolean> {
@@ -247,6 +254,20 @@ export class HostDns {
     return texts.some((text) => pattern.test(text));
   }
 }
+
+const THIS_HOST: NameHost = {
+  manager: () => managerOf(),
+  async run(argv, input) {
+    const child = Bun.spawn([...argv], {
+      stdin: new TextEncoder().encode(input),
+      stdout: "ignore",
+      stderr: "pipe",
+      timeout: PATIENCE_MS,
+    });
+    const [text, status] = await Promise.all([new Response(child.stderr).text(), child.exited]);
+    return status === 0 ? undefined : text.trim() || `status ${status}`;
+  },
+};
 
 /** The resolvers that a resolv.conf names. */
 export function nameservers(text: string): IpAddress[] {
