@@ -4,6 +4,7 @@ import { dirname, relative, resolve } from "node:path";
 import { Glob } from "bun";
 
 export interface TestFiles {
+  readonly all: readonly string[];
   /** Test files from which `file` can be reached, nearest first, with the number of imports between. */
   seeing(file: string): readonly { readonly test: string; readonly distance: number }[];
 }
@@ -44,6 +45,7 @@ export async function testFiles(
     if (!excluded) distances.set(test, reached);
   }
   return {
+    all: [...distances.keys()],
     seeing: (file) =>
       [...distances]
         .flatMap(([test, reached]) => {

@@ -9,15 +9,16 @@ import { dirname } from "node:path";
 import { commandLine } from "../../scripts/command-line.ts";
 import { MUTATIONS } from "./list.ts";
 import { type Mutation, mutated, mutationProblem } from "./mutation.ts";
-import { type TestFiles, testFiles } from "./reach.ts";
+import { testFiles } from "./reach.ts";
+import { stagesOf } from "./stages.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 const FOLDERS = ["src", "test/sim", "test/configs"];
 const PRIVILEGED = ["test/support/world/", "test/support/veth.ts"];
 /** A mutation may make the code loop for ever; the slowest test file takes a few seconds. */
 const HANGS_AFTER_MS = 240_000;
-/** Test files, besides those of the same folder, that are tried before the simulations. */
-const NEAR = 12;
+/** So many mutations are worth finding out first what each test file costs. */
+const MANY = 50;
 
 const USAGE = `usage: npm run mutate [-- [--only WORD]... [--jobs N] [--list]]
 
@@ -66,7 +67,7 @@ function copyTree(to: string): void {
 }
 
 type Verdict =
-  | { readonly kind: "caught"; readonly by: string }
+  | { readonly kind: "caught"; readonly by: string; readonly file: string | undefined }
   | { readonly kind: "hangs" }
   | { readonly kind: "survived" };
 
@@ -83,26 +84,25 @@ async function runTests(tree: string, files: readonly string[]): Promise<Verdict
   clearTimeout(timer);
   if (hangs) return { kind: "hangs" };
   if (status === 0) return { kind: "survived" };
-  const failed = /^\(fail\) (.*?)( \[[\d.]+m?s\])?$/m.exec(out)?.[1];
-  return { kind: "caught", by: failed ?? out.trim().split("\n").at(-1) ?? `status ${status}` };
+  const failed = /^\(fail\) (.*?)( \[[\d.]+m?s\])?$/m.exec(out);
+  // The name of a file stands above what is said of its tests.
+  const file = [...out.slice(0, failed?.index).matchAll(/^(\S+\.test\.ts):$/gm)].at(-1)?.[1];
+  return { kind: "caught", by: failed?.[1] ?? out.trim().split("\n").at(-1) ?? `status ${status}`, file };
 }
 
-/** The nearest tests first, then the simulations: most mutations fall there, and the others are spared. */
-async function judge(tree: string, tests: TestFiles, mutation: Mutation): Promise<Verdict> {
+/** One stage of tests after the other, each of which costs about as much as those before it, until one fails. */
+async function judge(tree: string, mutation: Mutation): Promise<Verdict> {
   const file = `src/${mutation.file}`;
   const original = await Bun.file(`${tree}/${file}`).text();
-  const stages: string[][] = [[], [], [], []];
-  let near = 0;
-  for (const { test, distance } of tests.seeing(file)) {
-    const isSimulation = test.startsWith("test/sim/");
-    const isNear = dirname(test) === dirname(file) || (!isSimulation && near++ < NEAR);
-    stages[distance <= 1 ? 0 : isNear ? 1 : isSimulation ? 2 : 3]?.push(test);
-  }
+  const stages = stagesOf(tests.seeing(file), costs, catchers.get(file));
   await Bun.write(`${tree}/${file}`, mutated(mutation, original));
   try {
     for (const stage of stages) {
       const verdict = await runTests(tree, stage);
-      if (verdict.kind !== "survived") return verdict;
+      if (verdict.kind === "survived") continue;
+      if (verdict.kind === "caught" && verdict.file !== undefined)
+        catchers.set(file, (catchers.get(file) ?? new Set()).add(verdict.file));
+      return verdict;
     }
     return { kind: "survived" };
   } finally {
@@ -114,21 +114,40 @@ const jobs = Math.min(wantedJobs ?? availableParallelism(), chosen.length);
 const tests = await testFiles(ROOT, FOLDERS, PRIVILEGED);
 const trees = Array.from({ length: jobs }, (_, i) => `${scratch}/${i}`);
 for (const tree of trees) copyTree(tree);
+const costs = new Map<string, number>();
+/** By source file the test files that have caught a mutation of it. */
+const catchers = new Map<string, Set<string>>();
+if (chosen.length >= MANY) await inEachTree(tests.all, measure);
 
 const survivors: string[] = [];
-let next = 0;
-await Promise.all(
-  trees.map(async (tree) => {
-    for (let mutation = chosen[next++]; mutation !== undefined; mutation = chosen[next++]) {
-      const start = performance.now();
-      const verdict = await judge(tree, tests, mutation);
-      const seconds = `${((performance.now() - start) / 1000).toFixed(1)} s`;
-      if (verdict.kind === "survived") survivors.push(name(mutation));
-      const how = verdict.kind === "caught" ? ` by "${verdict.by}"` : "";
-      console.log(`${verdict.kind}: ${name(mutation)}${how} (${seconds})`);
-    }
-  }),
-);
+await inEachTree(chosen, async (tree, mutation) => {
+  const start = performance.now();
+  const verdict = await judge(tree, mutation);
+  const seconds = `${((performance.now() - start) / 1000).toFixed(1)} s`;
+  if (verdict.kind === "survived") survivors.push(name(mutation));
+  const how = verdict.kind === "caught" ? ` by "${verdict.by}"` : "";
+  console.log(`${verdict.kind}: ${name(mutation)}${how} (${seconds})`);
+});
 if (survivors.length > 0) console.log(`\nsurvived:\n${survivors.map((line) => `  ${line}`).join("\n")}`);
 console.log(`${chosen.length - survivors.length} of ${chosen.length} caught`);
 process.exit(survivors.length > 0 ? 1 : 0);
+
+/** Hands the items out to the copies of the tree, one after the other. */
+async function inEachTree<T>(items: readonly T[], use: (tree: string, item: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  const work = async (tree: string): Promise<void> => {
+    for (let i = next++; i < items.length; i = next++) await use(tree, items[i]!);
+  };
+  await Promise.all(trees.map(work));
+}
+
+/** What a test file costs where nothing is taken out. One that fails then would catch everything. */
+async function measure(tree: string, test: string): Promise<void> {
+  const start = performance.now();
+  const verdict = await runTests(tree, [test]);
+  if (verdict.kind !== "survived") {
+    console.error(`${test} fails though nothing is taken out`);
+    process.exit(2);
+  }
+  costs.set(test, performance.now() - start);
+}

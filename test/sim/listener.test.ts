@@ -3,6 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { formatEndpoint } from "../../src/lib/endpoint.ts";
 import { seededRandom } from "../../src/lib/random.ts";
 import type { ControlWrap } from "../../src/protocol/config/types.ts";
+import { CONTROL_V1, firstByte } from "../../src/protocol/control/opcode.ts";
+import { EXIT_LEN, exitEmit } from "../../src/protocol/data/magic.ts";
 import type { TlsContext, TlsContextFactory } from "../../src/protocol/ports.ts";
 import { CERTIFICATE, NO_WRAP, TLS_AUTH, TLS_CRYPT, TLS_CRYPT_V2 } from "../support/client-config.ts";
 import { fakeTls, fakeTlsContext } from "../support/fake-tls.ts";
@@ -178,8 +180,9 @@ describe("a login", () => {
     ]);
   });
 
-  test("whose answer comes when the client is gone has no effect", () => {
+  test.each([false, true])("whose answer comes when the client is gone has no effect (under way: %p)", (answersAll) => {
     const world = new World(1);
+    world.passwords.answersAll = answersAll;
     world.desk.withPassword.set("ann", "pw");
     const ann = world.client("ann");
     expect(world.run(5000, () => world.passwords.waiting === 1)).toBe(true);
@@ -543,6 +546,21 @@ test("of one client one TLS session is kept: the one before a renegotiation is l
   world.listener.kill(world.now, "ann");
   world.run(5000);
   expect(open).toBe(0);
+});
+
+test("a client that says in a data packet that it leaves has left, and nothing behind that comes from it any more", () => {
+  const world = new World(1);
+  const ann = world.joined("ann");
+  world.strange(ann.endpoint, world.sealUp(ann, packet(1)));
+  const exit = new Uint8Array(EXIT_LEN);
+  exitEmit(exit, 0);
+  const control = Uint8Array.of(firstByte(CONTROL_V1, 0), ...new Uint8Array(80));
+  world.strange(ann.endpoint, world.sealUp(ann, exit), control, world.sealUp(ann, packet(2)));
+  world.run(1000);
+  expect([world.side.received.map(({ bytes }) => bytes), world.side.joined.size]).toEqual([[packet(1)], 0]);
+  expect(world.said("peer.down").map((line) => line.fields)).toMatchObject([{ name: "ann", reason: "client-exit" }]);
+  // Its key is closed: nothing is tried with it.
+  expect(world.listener.counters()).toMatchObject({ clients: 0, "drop.session-ended": 1 });
 });
 
 test("what was dropped is counted also when the client has left", () => {

@@ -491,7 +491,7 @@ describe("tokens", () => {
 
   test("of the empty user are nobody's", () => {
     const entrance = of(token);
-    const nobody = { ...enter(entrance), user: "" };
+    const nobody = { ...enter(entrance), user: "", hash: "" };
     const kept = entrance.grant(NOW, nobody) as Guest;
     const password = entrance.token(NOW, kept)!;
     expect(entrance.judge(NOW, { ...ALICE, password }, undefined, HOME)).toMatchObject({ kind: "refuse" });

@@ -127,11 +127,6 @@ export const LISTENER = [
       "    this.#roster.touch(peer);",
       "that packets go the long way while something is out of the ordinary",
     ],
-    [
-      "    this.#direct.clear(peer.id);\n    this.#demux.leave(peer.id);\n",
-      "    this.#demux.leave(peer.id);\n",
-      "that who is gone has no key any more",
-    ],
   ),
   ...mutationsOf("protocol/server/roster.ts", [
     "this.#newcomers.count < MAX_NEWCOMERS ? undefined",

@@ -296,9 +296,9 @@ export class World implements ListenPorts {
     return { address: IpAddress.fromIpv4((198 << 24) | (51 << 16) | n), port: 1024 + (n % 60_000) };
   }
 
-  /** A datagram to the server, from anywhere, at once. */
-  strange(from: Endpoint, bytes: Uint8Array): void {
-    this.#deliver([{ at: this.now, from, bytes }]);
+  /** Datagrams to the server, from anywhere, at once. */
+  strange(from: Endpoint, ...datagrams: Uint8Array[]): void {
+    this.#deliver(datagrams.map((bytes) => ({ at: this.now, from, bytes })));
   }
 
   /** The number under which a client is in; -1: it is not. */
