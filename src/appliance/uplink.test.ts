@@ -311,3 +311,62 @@ test("a WAN whose settings have a problem stays without an address, and asks nob
   wan.uplink.start(wan.now);
   expect([wan.sent(), wan.advance(60_000), wan.log, wan.it.configured]).toEqual([[], [], [], false]);
 });
+
+describe("an address that another host has", () => {
+  const OTHER = "203.0.113.21";
+  const THIEF = "02:00:00:00:00:66";
+  /** A host says by ARP that an address is its own. */
+  const claim = (wan: Wan, address: string): string[] => {
+    wan.it.ingest(wan.now, wan.bed.receive(arp(1, address, address, THIEF)));
+    wan.uplink.handleTimeout(wan.now);
+    return wan.sent();
+  };
+
+  test("is declined within 2 s of the lease (RFC 5227); later the conflict is named, and the lease stays", () => {
+    const soon = new Wan().bind();
+    soon.advance(1999);
+    expect(claim(soon, ADDRESS)).toContain("decline 0.0.0.0>255.255.255.255");
+    expect([soon.it.configured, soon.log.at(-1)]).toEqual([
+      false,
+      `down another host (${THIEF}) uses our WAN address ${ADDRESS}; the DHCP server is asked for another one`,
+    ]);
+    const late = new Wan().bind();
+    late.advance(2000);
+    expect(claim(late, ADDRESS)).not.toContain("decline 0.0.0.0>255.255.255.255");
+    expect([late.it.configured, late.log.at(-1)]).toEqual([true, expect.stringMatching(/^wan\.conflict another host/)]);
+  });
+
+  test("of a host that has the next one too is kept: it claims them all", () => {
+    const wan = new Wan().bind();
+    claim(wan, ADDRESS);
+    while (!wan.advance(1000).some((line) => line.startsWith("discover")));
+    wan.reply(DHCP_OFFER, [], { yiaddr: ip(OTHER) });
+    wan.reply(DHCP_ACK, [], { yiaddr: ip(OTHER) });
+    expect(`${wan.it.address}`).toBe(`${OTHER}/24`);
+    claim(wan, OTHER);
+    expect([wan.it.configured, wan.log.at(-1)]).toEqual([true, expect.stringMatching(/^wan\.conflict another host/)]);
+  });
+});
+
+test("a lease that changes too often is let alone for 15 s; a link that goes meanwhile ends that", () => {
+  const restless = (): Wan => {
+    const wan = new Wan().bind();
+    for (let i = 1; wan.it.configured; i++) {
+      wan.uplink.stop(wan.now, "a flap");
+      wan.uplink.start(wan.now);
+      wan.sent();
+      wan.reply(DHCP_NAK);
+      wan.reply(DHCP_OFFER, [], { yiaddr: ip(`203.0.113.${20 + i}`) });
+      wan.reply(DHCP_ACK, [], { yiaddr: ip(`203.0.113.${20 + i}`) });
+    }
+    return wan;
+  };
+  const wan = restless();
+  const at = wan.now;
+  expect([wan.log.at(-1), wan.uplink.pollAt() - at]).toEqual([expect.stringMatching(/^wan\.restless/), 10_000]);
+  expect(wan.advance(14_999)).toEqual([]);
+  expect(wan.advance(1)).toEqual(["request 0.0.0.0>255.255.255.255"]);
+  const gone = restless();
+  gone.uplink.stop(gone.now, "the WAN link is down");
+  expect(gone.advance(60_000)).toEqual([]);
+});

@@ -405,6 +405,24 @@ export const SERVICES = [
     [".filter((r) => !isOfLan(r.gateway))", "", "that no gateway is of the LAN's network"],
     ["resolvers.filter((a) => !isOwn(a))", "resolvers", "that we are not our own resolver"],
   ),
+  ...mutationsOf(
+    "appliance/uplink.ts",
+    ["const CHECK_MS = 2000;", "const CHECK_MS = 2e9;", "that an address which was good for a while is not declined"],
+    ["    this.#checkUntil = now + CHECK_MS;\n", "", "that a lease of an address which another host has is declined"],
+    [" && host !== this.#declinedFor", "", "that not every address is declined for a host that claims them all"],
+    [
+      "    if (!this.#changes.take(now)) return this.#rest(now, client);\n",
+      "",
+      "the bound on how often a lease changes everything above",
+    ],
+    ["    this.#resumeAt = now + REST_MS;\n", "", "that a lease which changed too often is asked for again"],
+    ["this.#startedAt + SAY_WAITING_AFTER_MS", "NEVER", "that it is said why there is no address"],
+    [
+      "    this.#resumeAt = NEVER;\n    this.#dhcp?.client.stop();\n",
+      "    this.#dhcp?.client.stop();\n",
+      "that nothing is asked for over a link that is gone",
+    ],
+  ),
   ...mutationsOf("appliance/link-watch.ts", [
     "this.#path.setMtu(side, mtu);",
     "",
