@@ -193,6 +193,17 @@ describe("OpenVPN takes nothing of an exchange once it has seen the reset of the
     expect(heard.join("")).toBe("01234567");
   });
 
+  test("room in the send window is room for what TLS adds to a message too: nothing of it is cut off", () => {
+    // Behind a packet there is room for five, which messages of these lengths fill, and their records do not fit.
+    for (let length = 5636; length < 5650; length += 2) {
+      const sim = up(9, { lines: [NO_TIMER], server: "product", start: STREAM, peer: { start: STREAM } });
+      for (const each of ["before", "x".repeat(length)]) sim.peer.say(`INFO,${each}`);
+      sim.peer.renegotiate(sim.now);
+      sim.run(2000, () => sim.count("rekeyed") === 1 && sim.count("info") === 2);
+      expect([length, sim.count("rekeyed"), sim.count("info")]).toEqual([length, 1, 2]);
+    }
+  });
+
   test("a message that is larger than the window goes all the same", () => {
     const sim = up(8, { lines: [NO_TIMER], server: "product", start: STREAM, peer: { start: STREAM } });
     const text = "x".repeat(9000);

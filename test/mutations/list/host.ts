@@ -288,6 +288,16 @@ export const HOST = [
     ],
   ),
   ...mutationsOf(
+    "host/udp-link.ts",
+    ["    if (request.float) {\n", "    if (true as boolean) {\n", "that only the peer is heard without float"],
+    [
+      "      port[row] === this.endpoint(this.#peer).port &&\n",
+      "",
+      "that another port of the peer's address is another",
+    ],
+    ["|| port !== peer.port) continue;", ") continue;", "that what is said of another port is not said of the peer"],
+  ),
+  ...mutationsOf(
     "host/listen-udp.ts",
     ["      this.#free.push(seat);\n", "", "that a port which is opened again has the memory of the one before"],
     ["      seat.datagrams.reset();\n", "", "and nothing that had come to that one"],

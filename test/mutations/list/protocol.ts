@@ -488,6 +488,7 @@ export const PROTOCOL = [
   ),
   ...mutationsOf(
     "protocol/exchange/key-exchange.ts",
+    ["const TLS_RECORD = 5 + 16 + 48 + 16;", "const TLS_RECORD = 0;", "that what TLS adds to a message has room too"],
     [
       "if (packet.opcode !== SOFT_RESET_V1 && packet.opcode !== channel.peerReset) {",
       "if (false as boolean) {",
