@@ -1,6 +1,6 @@
 /** The profile of a server, with the files that it names and those of its clients: read from this machine. */
 import { readdirSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import { readServerFiles, type ServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
@@ -31,12 +31,10 @@ export function loadServerProfile(file: string, users: string | undefined): Host
   if (!result.ok) return { ok: false, problems: result.problems, warnings: [...result.warnings, ...loose] };
   const { config } = result;
   const reader = {
-    list: (name: string): readonly string[] => listed(join(folder, name)) ?? listed(join("/", name)) ?? [],
-    read: (name: string): ReturnType<typeof read> => {
-      const reads = name === users ? read : readOpenly;
-      return reads(name) ?? reads(join("/", name));
-    },
-  };
+    takesAbsolute: true,
+    list: (name: string): readonly string[] => listed(isAbsolute(name) ? name : join(folder, name)) ?? [],
+    read: (name: string): ReturnType<typeof read> => (name === users ? read : readOpenly)(name),
+  } as const;
   const named = users === undefined ? undefined : { name: users, origin: { file: users, line: 0 } };
   const files = readServerFiles({ ...config, file: basename(file) }, reader, named, USERS_REMEDY);
   const tls = checkTls(config, Math.floor(Date.now() / 1000));

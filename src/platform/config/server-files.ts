@@ -1,6 +1,6 @@
 /** What a server's profile names beside keys and certificates: its users, and the files of its clients. */
 import { dirname, join, normalize } from "node:path";
-import { besideNames, findBeside } from "../../protocol/config/beside.ts";
+import { besideNames, findBeside, isAbsolutePath } from "../../protocol/config/beside.ts";
 import { parseClientFile } from "../../protocol/config/client-file.ts";
 import { checkClientFiles } from "../../protocol/config/client-file-check.ts";
 import { printable } from "../../protocol/config/lexer.ts";
@@ -13,6 +13,8 @@ import { parseUsers } from "../../protocol/server/users.ts";
 
 /** What lies beside a profile. */
 export interface ServerFilesReader {
+  /** An absolute path is one of this machine, and the first that is tried. */
+  readonly takesAbsolute?: true;
   /** Names of the files in a folder; empty: there is no such folder. */
   list(folder: string): readonly string[];
   /** A string: why it cannot be read; undefined: it is not there. */
@@ -52,10 +54,11 @@ export function readServerFiles(
 function readLeases(config: ServerConfig, reader: ServerFilesReader, warnings: ConfigProblem[]): readonly PoolLease[] {
   const { persist } = config.network;
   if (persist === undefined) return [];
-  const found = findBeside((name) => {
-    const path = normalize(join(dirname(config.file), name));
-    return path.startsWith("..") ? undefined : reader.read(path);
-  }, persist.file);
+  const read = (name: string): ReturnType<ServerFilesReader["read"]> => {
+    const path = pathOf(config.file, name);
+    return path === undefined ? undefined : reader.read(path);
+  };
+  const found = findBeside(Object.assign(read, { takesAbsolute: reader.takesAbsolute === true }), persist.file);
   if (!(found?.content instanceof Uint8Array)) return [];
   const { leases, problems } = parsePoolFile(
     { file: found.name, text: decodeUtf8(found.content) },
@@ -134,13 +137,21 @@ interface Folder {
 
 /** The folder of a profile by the rule for its files (beside.ts), with its files; hidden ones are no client's. */
 function findFolder(profile: string, name: string, reader: ServerFilesReader): Folder | undefined {
-  for (const candidate of besideNames(name)) {
-    const path = normalize(join(dirname(profile), candidate));
-    if (path.startsWith("..")) continue;
+  const own = reader.takesAbsolute === true && isAbsolutePath(name) ? [name] : [];
+  for (const candidate of [...own, ...besideNames(name)]) {
+    const path = pathOf(profile, candidate);
+    if (path === undefined) continue;
     const files = reader.list(path).filter((file) => !file.startsWith("."));
     if (files.length > 0) return { name: candidate, path, files };
   }
   return undefined;
+}
+
+/** Of a name beside the profile: relative to the top of the configuration; undefined: it leads out of it. */
+function pathOf(profile: string, name: string): string | undefined {
+  if (isAbsolutePath(name)) return name;
+  const path = normalize(join(dirname(profile), name));
+  return path.startsWith("..") ? undefined : path;
 }
 
 /** What would let everybody in is a problem; what has no meaning without users is told. */

@@ -4,6 +4,7 @@ import { type IpAddress, parseIpv4, parseIpv6 } from "../../lib/ip.ts";
 import type { ReadFile } from "./beside.ts";
 import { DIRECTIVES, findDirective } from "./directives.ts";
 import { type Line, lex, printable } from "./lexer.ts";
+import { pushRemark } from "./push-remark.ts";
 import { Reader, Report } from "./reader.ts";
 import { warnOfRepeats } from "./repeats.ts";
 import { pushProblem } from "./resolve-server.ts";
@@ -148,7 +149,12 @@ function resolvePush(reader: Reader): PushEdit[] {
     const option = line.words.slice(1).join(" ");
     const wrong =
       line.words.length > 2 ? `what is pushed stands in quotes: push "${printable(option)}"` : pushProblem(option);
-    if (wrong !== undefined) reader.problem(line, wrong);
-    return wrong === undefined ? [{ kind: "add", option }] : [];
+    if (wrong !== undefined) {
+      reader.problem(line, wrong);
+      return [];
+    }
+    const remark = pushRemark(option);
+    if (remark !== undefined) reader.warn(line, remark);
+    return [{ kind: "add", option }];
   });
 }

@@ -17,7 +17,8 @@ const SETS_ITSELF = "ignored: no program is run; addresses and routes are set, a
 /** Scripts of Linux profiles that set the resolver of the machine itself, which has no use for one: nothing is lost. */
 const RESOLVER_SCRIPT = /(^|\/)update-(resolv-conf|systemd-resolved)(\.sh)?$/;
 const NO_READER = "ignored: only scripts and plugins would read it";
-const NO_MANAGEMENT = "ignored: there is no management interface; the log and SIGUSR2 tell the state";
+const NO_MANAGEMENT =
+  "ignored: there is no management interface; the log, SIGUSR2 and the appliance's status page tell the state";
 const NO_LOG_FILE = "ignored: the log is on the console";
 
 export const ACCEPTED: readonly Directive[] = [

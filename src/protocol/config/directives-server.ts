@@ -18,7 +18,7 @@ const USERS =
 const CLIENT_FILE = "what one client gets stands in its file of client-config-dir (ccd/NAME)";
 const WHO_MAY = "who may connect is said by certificates (crl-verify, ccd-exclusive, disable in ccd/NAME)";
 const ROUTER_ITSELF =
-  "ignored: no program is run; what clients reach is said by [server] in appliance.toml, and addresses and routes are set without one";
+  "ignored: no program is run; addresses and routes are set without one, and what clients reach is said by [server] in appliance.toml, or with morgana server by this machine's firewall";
 const NO_READER = "ignored: no program is run; the log tells of every client (peer.up, peer.down)";
 
 export const SERVER: readonly Directive[] = [

@@ -1,5 +1,6 @@
 /** What only a server has: lines -> values. */
 import { printable } from "./lexer.ts";
+import { pushRemark } from "./push-remark.ts";
 import type { Reader } from "./reader.ts";
 import { resolveEntry, resolveWrappedKeys } from "./resolve-server-entry.ts";
 import { resolveListen } from "./resolve-server-listen.ts";
@@ -51,8 +52,13 @@ function resolvePush(reader: Reader): string[] {
       continue;
     }
     const wrong = pushProblem(option);
-    if (wrong !== undefined) reader.problem(line, wrong);
-    else push.push(option);
+    if (wrong !== undefined) {
+      reader.problem(line, wrong);
+      continue;
+    }
+    const remark = pushRemark(option);
+    if (remark !== undefined) reader.warn(line, remark);
+    push.push(option);
   }
   return push;
 }

@@ -96,6 +96,11 @@ test("remote-cert-tls", () => {
   expect(refusedBy("bare", { remoteCertTls: "server" })).toBe("remote-cert-tls");
 });
 
+test("a wrong purpose is told in OpenSSL's words, with whose certificate it is", () => {
+  const problem = checkPeerCertificate({ ...NO_DEMANDS, remoteCertTls: "server" }, [leaf["client"]!])?.problem;
+  expect(problem).toMatch(/^the peer's certificate \(.*CN=.+\) has extended key usage clientAuth, not serverAuth$/);
+});
+
 test("remote-cert-ku: one of the values must be contained, 0xa0 = signature and encipherment", () => {
   expect(refusedBy("server", { remoteCertKu: [0xa0] })).toBeUndefined();
   expect(refusedBy("server", { remoteCertKu: [0x08, 0x80] })).toBeUndefined();

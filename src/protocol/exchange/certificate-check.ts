@@ -6,6 +6,7 @@ import { sha1 } from "@noble/hashes/legacy.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension, type X509Certificate } from "@peculiar/x509";
+import { printable } from "../config/lexer.ts";
 import type { VerifyConfig } from "../config/types.ts";
 import { opensslSubject, userName } from "./certificate-name.ts";
 import type { CertificateProblem } from "./failure.ts";
@@ -14,6 +15,12 @@ import { readCertificate } from "./read-certificate.ts";
 const NS_CERT_TYPE = "2.16.840.1.113730.1.1";
 const EKU_SERVER = "1.3.6.1.5.5.7.3.1";
 const EKU_CLIENT = "1.3.6.1.5.5.7.3.2";
+/** As OpenSSL's configuration has them, for messages. */
+const EKU_SHORT: ReadonlyMap<string, string> = new Map([
+  [EKU_SERVER, "serverAuth"],
+  [EKU_CLIENT, "clientAuth"],
+]);
+const shortUsage = (oid: string): string => EKU_SHORT.get(oid) ?? oid;
 /** OpenSSL's long names of extended key usages that profiles use. */
 const EKU_NAMES: ReadonlyMap<string, string> = new Map([
   ["tls web server authentication", EKU_SERVER],
@@ -99,8 +106,9 @@ function checkUsage(verify: VerifyConfig, leaf: X509Certificate): CertificatePro
     if (want === undefined) continue;
     const found = leaf.getExtension(ExtendedKeyUsageExtension)?.usages.map(String) ?? [];
     if (found.includes(want.oid)) continue;
-    const has = found.length === 0 ? "no extended key usage" : `extended key usage ${found.join(", ")}`;
-    return { directive: want.directive, problem: `the peer's certificate has ${has}, not ${want.oid}` };
+    const has = found.length === 0 ? "no extended key usage" : `extended key usage ${found.map(shortUsage).join(", ")}`;
+    const whose = `the peer's certificate (${printable(opensslSubject(leaf))})`;
+    return { directive: want.directive, problem: `${whose} has ${has}, not ${shortUsage(want.oid)}` };
   }
   return undefined;
 }

@@ -41,6 +41,17 @@ test("no text of a client comes out as more than one line", () => {
   expect(explain({ kind: "tls-failed", failure })).toMatch(/^[ -~]+$/);
 });
 
+test.each([
+  ["reset", /our answers do not reach it/],
+  ["hello", /our answers do not reach it/],
+  ["tls", /it does not accept the server's certificate \(.+\), as its own log then says/],
+  ["key-exchange", /TLS is established/],
+  ["push", /it did not ask for its options/],
+])("of a client that goes silent in the phase %s the likely causes are said", (phase, words) => {
+  for (const silentSeconds of [undefined, 15])
+    expect(explain({ kind: "handshake-timeout", phase, silentSeconds })).toMatch(words);
+});
+
 test("each end has its words", () => {
   const ends: PeerEnd[] = [
     { kind: "handshake-timeout", phase: "tls", silentSeconds: undefined },

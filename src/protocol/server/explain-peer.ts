@@ -9,8 +9,8 @@ export function explainPeer(end: PeerEnd, config: ServerConfig, unixSeconds: num
   switch (end.kind) {
     case "handshake-timeout":
       return end.silentSeconds === undefined
-        ? `the handshake was not finished within hand-window (${config.control.handWindow} s; it waited for ${end.phase})`
-        : `in the handshake nothing came from it for ${end.silentSeconds} s (it waited for ${end.phase})`;
+        ? `the handshake was not finished within hand-window (${config.control.handWindow} s): ${stalled(end.phase, config)}`
+        : `in the handshake nothing more came from it for ${end.silentSeconds} s: ${stalled(end.phase, config)}`;
     case "tls-failed":
       return explainClientTls(end.failure, config.tls, unixSeconds);
     case "certificate-rejected":
@@ -50,7 +50,7 @@ export function explainPeer(end: PeerEnd, config: ServerConfig, unixSeconds: num
     case "proxy-login-refused":
       return end.text;
     case "replaced":
-      return "a newer session has taken its place";
+      return "a newer session of its name, or from its address, has taken its place (where two machines have one certificate: give each its own)";
     case "killed":
       return "it was told to go";
     case "expelled":
@@ -65,4 +65,20 @@ export function explainPeer(end: PeerEnd, config: ServerConfig, unixSeconds: num
       return "an error in the server, which is logged on its own";
   }
   end satisfies never;
+}
+
+/** Most clients that go away in the midst of it do so without a word, and their own log says why. */
+function stalled(phase: string, { tls }: ServerConfig): string {
+  switch (phase) {
+    case "tls": {
+      const own = tls.cert?.label ?? tls.pkcs12?.label ?? "cert";
+      return `it does not accept the server's certificate (${own}), as its own log then says, was ended, or the path loses large packets`;
+    }
+    case "key-exchange":
+      return "TLS is established, but what it sets its keys up with did not come; it was ended, or the path loses packets";
+    case "push":
+      return "it did not ask for its options: it was ended, or the path loses packets";
+    default:
+      return "it began and sent no TLS: our answers do not reach it, or its address is not its own";
+  }
 }

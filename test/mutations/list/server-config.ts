@@ -30,9 +30,9 @@ export const SERVER_CONFIG = [
       "that a client's file with a problem keeps the server from serving",
     ],
     [
-      '    if (path.startsWith("..")) continue;\n',
-      "",
-      "that client-config-dir leads nowhere but into the configuration",
+      '  return path.startsWith("..") ? undefined : path;\n',
+      "  return path;\n",
+      "that client-config-dir and the file of leases lead nowhere but into the configuration",
     ],
     [
       "  problems.push(...parsed.problems);\n  return undefined;\n",
