@@ -1,4 +1,4 @@
-/** The changes of this process that hold, each of them written down before it is made, and taken back in the reverse order. */
+/** What this process changes of the host: each change is written down before it is made, and until it is taken back. */
 import type { Log } from "../lib/log.ts";
 import { linkOf } from "../platform/net/rtnetlink.ts";
 import { EPERM, SysError } from "../platform/sys/errno.ts";
@@ -21,7 +21,6 @@ export type NetworkChange = AddressChange | RouteChange | LinkChange;
 export class Changes {
   readonly #log: Log;
   readonly #journal: Journal | undefined;
-  readonly #held = new Set<Held>();
   /** Changes that this user may not make: told together. */
   #refused: string[] = [];
 
@@ -72,24 +71,13 @@ export class Changes {
 
   /** Writes a change down that the caller then makes. */
   begin(change: Change): Held {
-    const held = { change, id: this.#journal?.begin(change) ?? 0 };
-    this.#held.add(held);
-    return held;
-  }
-
-  /** What a process that has crashed has made, and this one goes on with: it is in the journal. */
-  takeOver(held: readonly Held[]): void {
-    for (const each of held) this.#held.add(each);
+    return { change, id: this.#journal?.begin(change) ?? 0 };
   }
 
   undo(held: Held): void {
     const problem = takeBack(held.change);
     if (problem !== undefined) this.#log.write("warn", "host.left", problem);
     this.forget(held);
-  }
-
-  undoAll(): void {
-    for (const held of [...this.#held].reverse()) this.undo(held);
   }
 
   /** What this user may not do since the last call, as commands. */
@@ -99,7 +87,6 @@ export class Changes {
 
   /** It was not made after all. */
   forget(held: Held): void {
-    this.#held.delete(held);
     this.#journal?.end(held.id);
   }
 }

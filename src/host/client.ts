@@ -117,9 +117,7 @@ export class HostClient implements HostEnd {
       killSwitch: options.killSwitch,
       resolvers: () => resolvers,
     });
-    const killSwitch = journal?.takenOver ?? [];
-    hostChanges.takeOver(killSwitch);
-    this.#network.takeOver(killSwitch);
+    this.#network.takeOver(journal?.takenOver ?? []);
     const changed = (_now: number, tunnel: OpenTunnel | undefined): void => this.#changed(tunnel);
     let bit = poller.add(device.fd);
     const plain = { device, network: this.#network, memory, changed };

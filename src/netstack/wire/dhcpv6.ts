@@ -48,7 +48,6 @@ export const OPTION6_INF_MAX_RT = 83;
 
 /** Status codes (RFC 8415 21.13). */
 export const STATUS6_SUCCESS = 0;
-export const STATUS6_NO_ADDRS_AVAIL = 2;
 export const STATUS6_NO_BINDING = 3;
 export const STATUS6_NOT_ON_LINK = 4;
 

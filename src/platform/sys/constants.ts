@@ -72,7 +72,6 @@ export const ARPHRD_ETHER = 1;
 export const POLLIN = 1;
 export const POLLOUT = 4;
 export const POLLERR = 8;
-export const POLLHUP = 16;
 
 export const O_RDONLY = 0;
 export const O_RDWR = 2;
