@@ -8,7 +8,7 @@ const NETWORK = {
   topology: "subnet",
   address: parseCidr("10.8.0.1/24"),
   address6: parseCidr("fd00:8::1/64"),
-  ...{ pool: undefined, pool6: undefined, persist: undefined, routes: [] },
+  ...{ pool: undefined, pool6: undefined, persist: undefined, routes: [], push: [] },
 } as const;
 
 export const clientFile: Target = {

@@ -281,8 +281,9 @@ export class Listener {
     change: (taken: ServerConfig & ServerPart) => GuestChanges = () => NO_CHANGES,
   ): string[] {
     const before = this.#config;
-    const problems = reloadProblems(before, config);
-    let taken = effective(before, config);
+    const room = this.#options.config.limits.maxClients;
+    const problems = reloadProblems(before, config, room);
+    let taken = effective(before, config, room);
     let tls = this.#contextOf(taken);
     if (typeof tls === "string") {
       problems.unshift(tls);

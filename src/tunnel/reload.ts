@@ -34,14 +34,17 @@ export function withTrustOf(config: Config, other: Config): Config {
   return { ...config, tls, verify, entry: { ...config.entry, clientCert } };
 }
 
-/** What a server that runs by `before` goes by when it is given `after`: what is bound stays as it was. */
-export function effective(before: Config, after: Config): Config {
-  const { network, limits, tunnel, listen, clientToClient } = before;
+/**
+ * What a server that runs by `before` goes by when it is given `after`: what is bound stays as it was.
+ * @param room for so many clients there has been from the start on
+ */
+export function effective(before: Config, after: Config, room: number): Config {
+  const { network, tunnel, listen, clientToClient } = before;
   return {
     ...after,
     ...{ listen, clientToClient, network },
     tunnel: { ...after.tunnel, mtu: tunnel.mtu, mtuMax: tunnel.mtuMax },
-    limits: { ...after.limits, maxClients: Math.min(after.limits.maxClients, limits.maxClients) },
+    limits: { ...after.limits, maxClients: Math.min(after.limits.maxClients, room) },
   };
 }
 
@@ -61,11 +64,11 @@ const BOUND: readonly (readonly [string, (config: Config) => unknown])[] = [
   ["client-to-client", ({ clientToClient }) => clientToClient],
 ];
 
-/** @returns sentences; none: it takes all of it */
-export function reloadProblems(before: Config, after: Config): string[] {
+/** @returns sentences; none: it takes all of it @param room as of {@link effective} */
+export function reloadProblems(before: Config, after: Config, room: number): string[] {
   const problems = BOUND.filter(([, of]) => JSON.stringify(of(before)) !== JSON.stringify(of(after))).map(
     ([directives]) => `${directives}: what has changed there counts from the next start on`,
   );
-  const more = after.limits.maxClients > before.limits.maxClients;
+  const more = after.limits.maxClients > room;
   return more ? [...problems, "max-clients: there is room for no more until the next start"] : problems;
 }

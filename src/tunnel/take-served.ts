@@ -2,6 +2,7 @@
 import type { Log } from "../lib/log.ts";
 import type { ServerPart } from "../protocol/config/server-types.ts";
 import type { ServerConfig } from "../protocol/config/types.ts";
+import { commonPush } from "../protocol/push/common-push.ts";
 import type { Entrance, EntranceSetup } from "../protocol/server/entrance.ts";
 import type { EntryDesk } from "../protocol/server/entry.ts";
 import type { Listener } from "./listener.ts";
@@ -48,7 +49,7 @@ const PARTS: readonly (readonly [string, (files: ServedFiles) => unknown])[] = [
   ["who may come in", ({ config: { entry } }) => entry],
   ["users", ({ users }) => users],
   ["files of clients", ({ clients }) => clients],
-  ["push", ({ config: { push } }) => push],
+  ["push", ({ config }) => commonPush(config)],
   ["ciphers", ({ config: { data } }) => data],
   ["control channel", ({ config: { control, wrappedKeys } }) => [control, wrappedKeys]],
   ["keepalive", ({ config: { keepalive, exitNotify } }) => [keepalive, exitNotify]],

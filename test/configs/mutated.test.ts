@@ -13,6 +13,7 @@ import { formatConfig } from "../../src/protocol/config/format.ts";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
 import type { Config, ConfigResult } from "../../src/protocol/config/types.ts";
 import { decodeUtf8 } from "../../src/protocol/config/utf8.ts";
+import { asWritten } from "../support/as-written.ts";
 
 const MUTATED = Number(process.env["MUTATED"] ?? 10_000);
 /** Made of lines, which costs more. */
@@ -55,7 +56,7 @@ function judge(text: string | Uint8Array): boolean {
     if (result.config.role !== "static") checkTls(result.config, NOON);
     const again = parse(formatConfig(result.config));
     expect(again.ok ? [] : again.problems).toEqual([]);
-    if (again.ok) expect(comparable(again.config)).toBe(comparable(result.config));
+    if (again.ok) expect(comparable(asWritten(again.config))).toBe(comparable(asWritten(result.config)));
     return true;
   } catch (error) {
     throw new Error(`profile:\n${typeof text === "string" ? text : decodeUtf8(text)}`, { cause: error });

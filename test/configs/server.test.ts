@@ -8,6 +8,8 @@ import { DIRECTIVES } from "../../src/protocol/config/directives.ts";
 import { formatConfig } from "../../src/protocol/config/format.ts";
 import { parseConfig } from "../../src/protocol/config/parse.ts";
 import type { ConfigProblem, ConfigResult, ServerConfig } from "../../src/protocol/config/types.ts";
+import { commonPush } from "../../src/protocol/push/common-push.ts";
+import { asWritten } from "../support/as-written.ts";
 import { OPENVPN, objections } from "../support/openvpn-objections.ts";
 
 const FOLDER = join(import.meta.dir, "server");
@@ -45,7 +47,7 @@ describe.each(PROFILES)("%s", (name) => {
   test("resolves, and the resolved text means the same", () => {
     const config = accepted(profile(name));
     const text = formatConfig(config);
-    expect(plain(accepted(text))).toEqual(plain(config));
+    expect(plain(asWritten(accepted(text)))).toEqual(plain(asWritten(config)));
     expect(formatConfig(accepted(text))).toBe(text);
   });
 });
@@ -73,7 +75,7 @@ describe("what openvpn makes of server and its kin (helper.c)", () => {
     expect(network(text)).toEqual(wanted);
   });
 
-  const push = (lines: string): unknown => accepted(`${lines}\n${OWN}`).push;
+  const push = (lines: string): unknown => commonPush(accepted(`${lines}\n${OWN}`));
   test.each([
     ["topology subnet", ["route-gateway 10.8.0.1", "topology subnet"]],
     ["topology net30", ["route 10.8.0.1", "topology net30"]],
@@ -470,7 +472,8 @@ describe.skipIf(OPENVPN === undefined)("the real openvpn", () => {
     for (const mask of ["255.255.255.0", "255.255.240.0", "255.255.255.248"]) {
       const text = `server 10.8.0.0 ${mask}\n${OWN}${lines}\n`;
       const theirs = settings(text);
-      const { network, limits, push, keepalive } = accepted(text);
+      const config = accepted(text);
+      const { network, limits, keepalive } = config;
       const { topology, address, pool, address6, pool6, persist } = network;
       const said = (name: string): string | undefined => theirs.get(name)?.[0];
       expect(said("topology")).toBe(TOPOLOGY[topology]);
@@ -481,7 +484,7 @@ describe.skipIf(OPENVPN === undefined)("the real openvpn", () => {
       if (pool6) expect(said("ifconfig_ipv6_pool_base")).toBe(`${pool6.address}`);
       if (pool6) expect(said("ifconfig_ipv6_pool_netbits")).toBe(`${pool6.prefix}`);
       expect(said("ifconfig_pool_persist_filename")).toBe(persist?.file ?? "[UNDEF]");
-      expect(theirs.get("push_entry") ?? []).toEqual([...push]);
+      expect(theirs.get("push_entry") ?? []).toEqual([...commonPush(config)]);
       expect([said("ping_send_timeout"), said("ping_rec_timeout")]).toEqual([
         `${keepalive.ping}`,
         `${keepalive.timeout}`,

@@ -13,6 +13,7 @@ const network = (topology: Topology): ServerNetworkConfig => ({
   pool6: undefined,
   persist: undefined,
   routes: ["192.168.70.0/23", "192.168.72.0/24", "fd00:70::/48"].map((text) => parseCidr(text)!),
+  push: [],
 });
 
 const said = (topology: Topology, ...texts: string[]): string[] => saidOf("tun", topology, texts);

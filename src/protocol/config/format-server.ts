@@ -6,6 +6,7 @@
 import type { Cidr } from "../../lib/cidr.ts";
 import { prefixMask } from "../../lib/cidr.ts";
 import { formatIpv4, IpAddress } from "../../lib/ip.ts";
+import { commonPush } from "../push/common-push.ts";
 import type { Output } from "./format-output.ts";
 import { INLINE } from "./lexer.ts";
 import { formatPemKey } from "./material.ts";
@@ -16,7 +17,7 @@ import type { ServerConfig } from "./types.ts";
 export function writeServer(out: Output, config: ServerConfig): void {
   writeListen(out, config.listen, config.link.localPort);
   writeNetwork(out, config.network);
-  for (const option of config.push) out.line("push", option);
+  for (const option of commonPush(config)) out.line("push", option);
   out.flag("client-to-client", config.clientToClient);
   writeEntry(out, config.entry);
   writeLimits(out, config.limits);

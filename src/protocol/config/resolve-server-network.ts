@@ -7,18 +7,12 @@ import type { ServerNetworkConfig, Topology } from "./server-types.ts";
 import type { DeviceType } from "./types.ts";
 import { IFCONFIG_IPV6_BITS } from "./values.ts";
 
-/** With what follows from it for clients. */
-export interface ResolvedNetwork {
-  readonly network: ServerNetworkConfig;
-  readonly pushed: readonly string[];
-}
-
 type Pool = ServerNetworkConfig["pool"];
 type Part4 = Pick<ServerNetworkConfig, "address" | "pool">;
 type Part6 = Pick<ServerNetworkConfig, "address6" | "pool6">;
 
 /** @param isHost this machine has its own address in the tunnel, also with dev tap */
-export function resolveNetwork(reader: Reader, deviceType: DeviceType, isHost: boolean): ResolvedNetwork {
+export function resolveNetwork(reader: Reader, deviceType: DeviceType, isHost: boolean): ServerNetworkConfig {
   const isBridged = deviceType === "tap";
   // Frames find their way by themselves: whatever topology says, all clients are in one subnet.
   const topology = isBridged ? "subnet" : resolveTopology(reader);
@@ -49,9 +43,9 @@ export function resolveNetwork(reader: Reader, deviceType: DeviceType, isHost: b
   const others = routes
     .filter(({ network }) => own === undefined || !network.equals(own))
     .map(({ network }) => network);
-  const network = { topology, ...four, ...six, persist: resolvePersist(reader), routes: others };
+  const network = { topology, ...four, ...six, persist: resolvePersist(reader), routes: others, push: pushed };
   checkPools(reader, network);
-  return { network, pushed };
+  return network;
 }
 
 /** OpenVPN's default up to 2.6; 2.7 takes subnet. */

@@ -18,7 +18,6 @@ export function resolveServer(
   }: { readonly link: LinkConfig; readonly deviceType: DeviceType; readonly isHost: boolean },
 ): ServerPart {
   checkMode(reader);
-  const { network, pushed } = resolveNetwork(reader, deviceType, isHost);
   const listen = resolveListen(reader, link);
   const fragment = reader.last("fragment");
   if (fragment && listen.some(({ protocol }) => protocol === "tcp"))
@@ -26,11 +25,12 @@ export function resolveServer(
   return {
     listen,
     wrappedKeys: resolveWrappedKeys(reader),
-    network,
+    network: resolveNetwork(reader, deviceType, isHost),
     entry: resolveEntry(reader, control),
     limits: resolveLimits(reader),
     clientToClient: reader.has("client-to-client"),
-    push: [...resolvePush(reader), ...pushed, ...pushedTimers(reader)],
+    push: resolvePush(reader),
+    pushTimers: pushedTimers(reader),
   };
 }
 
@@ -41,7 +41,7 @@ function checkMode(reader: Reader): void {
     reader.problem(mode, "server needs tls-server beside it");
 }
 
-/** What is pushed to everybody, as written: each option in the form in which a client reads it. */
+/** The lines of push, as written: each option in the form in which a client reads it. */
 function resolvePush(reader: Reader): string[] {
   const push: string[] = [];
   for (const line of reader.all("push")) {

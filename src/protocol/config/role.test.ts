@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { asWritten } from "../../../test/support/as-written.ts";
 import { DIRECTIVES } from "./directives.ts";
 import { formatConfig } from "./format.ts";
 import { lex } from "./lexer.ts";
@@ -69,7 +70,7 @@ describe.each(Object.entries(PROFILES) as [Role, string][])("a profile of the ro
 
 const meaning = (config: Config): unknown =>
   JSON.parse(
-    JSON.stringify({ ...config, file: "" }, (key, value) =>
+    JSON.stringify({ ...asWritten(config), file: "" }, (key, value) =>
       ["origin", "origins", "label"].includes(key) ? undefined : value instanceof Map ? [...value] : value,
     ),
   );

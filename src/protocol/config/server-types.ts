@@ -34,6 +34,8 @@ export interface ServerNetworkConfig {
   readonly persist: { readonly file: string; readonly seconds: number } | undefined;
   /** route, route-ipv6: networks that are behind some client; iroute says behind which. */
   readonly routes: readonly Cidr[];
+  /** What every client is pushed because of server, server-ipv6, server-bridge and topology: it goes with the addresses. */
+  readonly push: readonly string[];
 }
 
 /** Who may come in. */
@@ -88,8 +90,10 @@ export interface ServerPart {
   readonly entry: EntryConfig;
   readonly limits: ServerLimits;
   readonly clientToClient: boolean;
-  /** What every client is pushed, in the file's order; those that follow from server, server-ipv6 and keepalive included. */
+  /** What the lines of push say, in the file's order; what every client is pushed: push/common-push.ts. */
   readonly push: readonly string[];
+  /** What every client is pushed because of keepalive and tcp-nodelay. */
+  readonly pushTimers: readonly string[];
 }
 
 /** What a file of client-config-dir says of one client. */

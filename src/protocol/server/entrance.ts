@@ -34,6 +34,7 @@ export interface EntranceSetup {
     readonly network: ServerNetworkConfig;
     readonly limits: { readonly maxRoutesPerClient: number };
     readonly push: readonly string[];
+    readonly pushTimers: readonly string[];
     readonly verify: Pick<VerifyConfig, "usernameFields">;
   };
   /** The files of client-config-dir by their names. */
@@ -66,6 +67,8 @@ const TOO_LONG = "Username or password is too long. Maximum length is 128 bytes"
 const TOKEN_EXPIRED = "SESSION: token expired";
 /** Who does not know the password hears no more than that, also where there is no such user. */
 const WRONG_LOGIN = "wrong user name or password";
+/** Told a client that is another one than it was in the same session. */
+const ANOTHER = "The session is another client's; log in anew";
 /** OpenVPN says nothing here; with the word a client does not take its password for wrong. */
 const TOKEN_INVALID = "SESSION: token not valid";
 
@@ -340,10 +343,14 @@ const refuse = (reason: string, cause: string): Refuse => ({ kind: "refuse", rea
 
 const isLong = (text: string): boolean => encodeUtf8(text).length > MAX_LOGIN_BYTES;
 
-/** OpenVPN's locked name, user and certificate: a renegotiation makes nobody another. */
+/**
+ * OpenVPN's locked name, user and certificate: a renegotiation makes nobody another. Whoever is another one, by other rules since a reload
+ * too (x509-username-field), may come anew: after a plain AUTH_FAILED the client's program would end.
+ */
 function changed(earlier: Identity | undefined, now: Identity): Refuse | undefined {
   const change = earlier === undefined ? undefined : difference(earlier, now);
-  return change === undefined ? undefined : refuse("", `in a renegotiation ${change}`);
+  if (change === undefined) return undefined;
+  return { ...refuse(ANOTHER, `in a renegotiation ${change}`), temporary: { backoff: undefined, advance: "no" } };
 }
 
 function difference(earlier: Identity, now: Identity): string | undefined {

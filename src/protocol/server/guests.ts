@@ -3,6 +3,7 @@ import { Cidr } from "../../lib/cidr.ts";
 import type { IpAddress } from "../../lib/ip.ts";
 import { printable } from "../config/lexer.ts";
 import type { ClientFile } from "../config/server-types.ts";
+import { commonPush } from "../push/common-push.ts";
 import { fileOf } from "./client-name.ts";
 import { clientNetworks } from "./client-networks.ts";
 import { type ClientAddresses, clientOptions, secondOf } from "./client-options.ts";
@@ -174,13 +175,13 @@ export class Guests {
 
   #guest(who: Identity & { readonly since: number }, file: ClientFile | undefined, addresses: ClientAddresses): Guest {
     const { config, lan } = this.#setup;
-    const { network, limits, push } = config;
+    const { network, limits } = config;
     const { address, address6 } = addresses;
     const own = [address, address6?.address].flatMap((ip) => (ip === undefined ? [] : [new Cidr(ip, ip.bits)]));
     const tunnel = [network.address, network.address6].filter((cidr) => cidr !== undefined);
     const owner = (other: Cidr): string | undefined => this.#owners.get(`${other}`)?.name;
     const behind = clientNetworks(file, { lan, tunnel, owner }, own.length, limits.maxRoutesPerClient);
-    const { options, warnings } = clientOptions(push, file, addresses, behind.networks);
+    const { options, warnings } = clientOptions(commonPush(config), file, addresses, behind.networks);
     const { name, isSingle, user, hash, certificateName, fingerprint, token, since } = who;
     return {
       name,

@@ -21,6 +21,7 @@ function network(
     pool6: six === undefined ? undefined : parseCidr(six[1]),
     persist: undefined,
     routes: [],
+    push: [],
   };
 }
 

@@ -102,6 +102,11 @@ export const ENTRY = [
       "const change = undefined;",
       "that a reload ends who would be another one in a renegotiation",
     ],
+    [
+      ', temporary: { backoff: undefined, advance: "no" } };',
+      " };",
+      "that a client which is another one since a reload may come again",
+    ],
     ['differs("user", earlier.user, now.user) ??\n', "", "that a session's user stays the same"],
     [
       'differs("certificate", earlier.fingerprint, now.fingerprint)',

@@ -232,6 +232,11 @@ export const LISTENER = [
       "...{ listen, clientToClient },",
       "that the desk gives addresses of the tunnel that there is",
     ],
+    [
+      "Math.min(after.limits.maxClients, room)",
+      "Math.min(after.limits.maxClients, before.limits.maxClients)",
+      "that max-clients may be what it was before",
+    ],
   ),
   ...mutationsOf(
     "protocol/exchange/rekey.ts",

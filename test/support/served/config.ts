@@ -52,7 +52,7 @@ export function wholeConfig(wrap: ControlWrap, change: Partial<WholeConfig> = {}
       topology: "subnet",
       address: new Cidr(parseIp("10.8.0.1")!, 16),
       pool: { first: parseIp("10.8.0.2")!, last: parseIp("10.8.255.253")! },
-      ...{ address6: none, pool6: none, persist: none, routes: [parseCidr("10.9.0.0/16")!] },
+      ...{ address6: none, pool6: none, persist: none, routes: [parseCidr("10.9.0.0/16")!], push: [] },
     },
     entry: {
       ...{ clientCert: "require", usernameAsCommonName: true, passwordOptional: false, token: none },
@@ -65,6 +65,7 @@ export function wholeConfig(wrap: ControlWrap, change: Partial<WholeConfig> = {}
     deviceType: "tun",
     clientToClient: false,
     push: [],
+    pushTimers: [],
     ...change,
   } as WholeConfig;
 }

@@ -31,6 +31,7 @@ const NETWORK: ServerNetworkConfig = {
   pool6: undefined,
   persist: undefined,
   routes: [],
+  push: [],
 };
 
 export interface SetupParts extends Partial<Omit<EntranceSetup, "config">> {
@@ -48,6 +49,7 @@ export const setup = (parts: SetupParts): EntranceSetup => ({
     network: { ...NETWORK, ...parts.network },
     limits: { maxRoutesPerClient: parts.maxRoutesPerClient ?? 256 },
     push: parts.push ?? PUSH,
+    pushTimers: [],
     verify: { usernameFields: ["CN"] },
   },
   clients: parts.clients ?? new Map(),
