@@ -125,9 +125,9 @@ export class KeyExchange {
 
   /** Whether a control message of so many bytes becomes packets that go at once. One that no window holds goes when nothing is under way. */
   takesWhole(length: number): boolean {
-    if (this.flushed) return true;
     const packets = Math.ceil((length + TLS_RECORD) / this.#parts.channel.maxPayload(this.keyId));
-    return this.#toSend.length === 0 && packets <= this.reliable.sendRoom;
+    // Where something waits to become packets there is no room at all.
+    return this.flushed || packets <= this.reliable.sendRoom;
   }
 
   /** What happened, in its order. */
