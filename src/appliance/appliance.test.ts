@@ -9,10 +9,11 @@ import { parseMac } from "../lib/mac.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import { RecordQueue } from "../platform/log/record-queue.ts";
 import { NativeMemory } from "../platform/sys/memory.ts";
+import { parseConfig } from "../protocol/config/parse.ts";
 import type { ClientConfig } from "../protocol/config/types.ts";
 import { Dialer } from "../tunnel/dialer.ts";
 import { Appliance } from "./appliance.ts";
-import { openConfigSource } from "./config-source.ts";
+import { folderReader, openConfigSource } from "./config-source.ts";
 import { type LoadResult, loadProfile } from "./profile.ts";
 import { DEFAULT_SETTINGS, type Settings } from "./settings/settings.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
@@ -406,4 +407,31 @@ test("without a LAN only a server can be: a client's profile is named, and nothi
   expect(logged.filter((line) => /invalid|lan\.|link\./.test(line))).toEqual([
     expect.stringMatching(/^error config\.invalid .*only a server can do without a LAN; name its interface \(--lan\)$/),
   ]);
+});
+
+test.each([
+  ["local 203.0.113.2", 0],
+  ["", 0],
+  ["local 203.0.113.99", 1],
+  ["local 203.0.113.2 1194 udp4\nlocal 203.0.113.99 443 tcp4-server", 1],
+  // The WAN has no address of that family yet, and may get one.
+  ["local 2001:db8::5", 0],
+])("a server told to listen at an address that the WAN does not have says so at its line: %p", (lines, warnings) => {
+  const folder = join(import.meta.dir, "../../test/configs/server");
+  const { reader, options } = openConfigSource(join(folder, "install-script.conf"));
+  const server = loadProfile(reader, options);
+  if (!server.ok) throw new Error("not loaded");
+  const own = "ca ca.crt\ncert server.crt\nkey server.key\ndh none";
+  const text = `server 10.8.0.0 255.255.255.0\ntopology subnet\n${own}\n${lines}\n`;
+  const parsed = parseConfig({ file: "s.conf", text }, folderReader(folder).read, { roles: ["server"] });
+  if (!parsed.ok || server.config.role !== "server") throw new Error(JSON.stringify(parsed));
+  const wan = { ...DEFAULT_SETTINGS.wan, address: parseCidr("203.0.113.2/24")!, gateway: parseIpv4("203.0.113.1")! };
+  const config = { ...server.config, listen: parsed.config.listen };
+  const { subject, logged } = appliance({ ...server, config, settings: { ...DEFAULT_SETTINGS, wan } });
+  subject.control(now);
+  const told = logged.filter((line) => /local: the WAN does not have the address/.test(line));
+  expect(told).toHaveLength(warnings);
+  expect(told.every((line) => /^warn config.warning s.conf:[78]: /.test(line) && line.includes("203.0.113.99"))).toBe(
+    true,
+  );
 });

@@ -7,6 +7,7 @@
  */
 import { BoundedLog } from "../lib/bounded-log.ts";
 import { FailureLog } from "../lib/failure-log.ts";
+import type { IpAddress } from "../lib/ip.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import type { RecordQueue } from "../platform/log/record-queue.ts";
@@ -120,8 +121,9 @@ export class Appliance implements Turns {
     const parts = vpnParts(path, memory, log);
     this.#dialing = new Dialing(parts, middle.side, this.#wan.resolver);
     const isSettling = (): boolean => this.#wan.isSettling;
+    const lacks = (address: IpAddress): boolean => this.#wan.lacks(address);
     const { serverSide } = middle;
-    this.#serving = new Serving({ parts, serverSide, lan: this.#lan?.networks ?? [], state, isSettling });
+    this.#serving = new Serving({ parts, serverSide, lan: this.#lan?.networks ?? [], state, isSettling, lacks });
     this.#links = new LinkWatch(path, log, {
       wanUp: (at) => this.#wan.uplinks.start(at),
       wanDown: (at) => this.#wan.uplinks.stop(at, "the WAN link is down"),

@@ -1,10 +1,12 @@
 /** The server's end: one listener after the other, with the keys, leases and failed logins of the one before. */
 
 import type { Cidr } from "../lib/cidr.ts";
+import type { IpAddress } from "../lib/ip.ts";
 import { Passwords } from "../platform/crypto/password.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { keepPool, keptPool, leasesOfBoth, type ServerKeys, serverKeys } from "../platform/state/server.ts";
 import type { StateStore } from "../platform/state/store.ts";
+import { formatProblem } from "../protocol/config/problem.ts";
 import type { ServerConfig } from "../protocol/config/types.ts";
 import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
 import { Listener } from "../tunnel/listener.ts";
@@ -21,6 +23,8 @@ export interface ServingOptions {
   readonly state: StateStore | undefined;
   /** The network is there, but one of its addresses cannot be used yet. */
   readonly isSettling: () => boolean;
+  /** The network has other addresses of this family, and not this one. */
+  readonly lacks: (address: IpAddress) => boolean;
 }
 
 /** Our choice: so long all addresses are waited for, so that what is said to be listened on is. */
@@ -65,6 +69,7 @@ export class Serving {
       const problem = listener.networkUp(at);
       if (problem !== undefined) log.write("error", "server.failed", problem);
       report.opened(at, problem);
+      if (problem === undefined) this.#warnOfPlaces(config);
     };
     return {
       get status(): EndStatus {
@@ -114,6 +119,16 @@ export class Serving {
           fields: { ...fields, minutes: Math.round((at - upAt) / 60_000) },
         })),
     };
+  }
+
+  /** An address may come later, so that it is no problem; who moved a server here may have left the old one in its profile. */
+  #warnOfPlaces({ listen }: ServerConfig): void {
+    const { parts, lacks } = this.#options;
+    for (const { address, origin } of listen) {
+      if (address === undefined || !lacks(address)) continue;
+      const problem = `the WAN does not have the address ${address}: nobody comes in there until it has; without the line it listens on all that it has`;
+      parts.log.write("warn", "config.warning", formatProblem({ origin, directive: "local", problem }));
+    }
   }
 
   #newEntrance(now: number, profile: Profile, config: ServerConfig, keys: ServerKeys): Entrance {

@@ -1,5 +1,6 @@
 /** The WAN: our addresses there, of both families, and how names of remotes are found. */
 import type { BoundedLog } from "../lib/bounded-log.ts";
+import type { IpAddress } from "../lib/ip.ts";
 import type { Log } from "../lib/log.ts";
 import type { AddressPrf } from "../netstack/ra/stable-address.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
@@ -57,6 +58,14 @@ export class WanSide {
     if (address6 === "off" || address6 === "auto") return false;
     const own = this.#options.path.wan.v6.addressing.addresses.find(({ value }) => value.equals(address6.address));
     return own === undefined || own.state === "tentative";
+  }
+
+  /** The WAN has addresses of the family of this one, and this one is none of them. */
+  lacks(address: IpAddress): boolean {
+    const { wan } = this.#options.path;
+    if (address.isIpv4) return wan.address !== undefined && !wan.address.address.equals(address);
+    const own = wan.v6.addressing.addresses.filter(({ value }) => !value.isLinkLocal);
+    return own.length > 0 && !own.some(({ value }) => value.equals(address));
   }
 
   get uplinks(): Uplinks {

@@ -51,6 +51,20 @@ test("every certificate and list that is out of its dates is named, with its sub
   ]);
 });
 
+test("what is in the last third of its time is named before it ends", () => {
+  const at = (days: number): string[] => said([...OWN, "crl-verify nobody.crl"], NOW + days * DAY);
+  let days = 0;
+  while (at(days + 1).every((text) => !text.includes("has expired"))) days++;
+  expect([at(days - 11), at(days)]).toEqual([
+    [],
+    [
+      expect.stringMatching(/^6: cert: the certificate of CN=client expires on .* UTC; .*put a new one in its place/),
+      expect.stringMatching(/^5: ca: the certificate of CN=ca expires on/),
+      expect.stringMatching(/^8: crl-verify: the revocation list of CN=ca expires on/),
+    ],
+  ]);
+});
+
 test("an authority of the profile that crl-verify has no list of is named", () => {
   expect(said([...OWN.slice(1), "ca both.crt", "crl-verify nobody.crl"])).toEqual([
     expect.stringMatching(/^7: ca: crl-verify has no list of CN=other: .* taken as good/),

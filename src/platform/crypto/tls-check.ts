@@ -97,6 +97,12 @@ function outOfDate({ kind, name, from, until }: Dated, now: number): string | un
   const clock = `the clock here says ${utc(now)}`;
   if (from !== undefined && from > now)
     return `${what} is valid only from ${utc(from)} on; ${clock}: set it right, or wait`;
-  if (until === undefined || until >= now) return undefined;
-  return `${what} has expired on ${utc(until)}; ${clock}: if that is right, a new one is needed`;
+  if (until === undefined) return undefined;
+  if (until < now) return `${what} has expired on ${utc(until)}; ${clock}: if that is right, a new one is needed`;
+  const soon = Math.min(SOON_S, (until - (from ?? now)) / 3);
+  if (until - now > soon) return undefined;
+  return `${what} expires on ${utc(until)}; ${clock}: put a new one in its place before that`;
 }
+
+/** Our choice: a month before the end, or in the last third of what is made for a shorter time, there is something to do. */
+const SOON_S = 30 * 86_400;

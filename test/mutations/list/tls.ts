@@ -108,12 +108,9 @@ export const TLS = [
   ]),
   ...mutationsOf(
     "platform/crypto/tls-check.ts",
+    ["if (until - now > soon) return undefined;", "return undefined;", "that dates which come soon are told"],
     ["if (from !== undefined && from > now)", "if (false)", "the warning of what is not yet valid"],
-    [
-      "if (until === undefined || until >= now) return undefined;",
-      "return undefined;",
-      "the warning of what has expired",
-    ],
+    ["if (until < now) return `", "if (false as boolean) return `", "the warning of what has expired"],
   ),
   ...mutationsOf("platform/crypto/tls-own-weak.ts", [
     "isOwnCertificate(operation) ? 1 :",
