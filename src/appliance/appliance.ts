@@ -9,11 +9,13 @@ import { BoundedLog } from "../lib/bounded-log.ts";
 import { FailureLog } from "../lib/failure-log.ts";
 import type { IpAddress } from "../lib/ip.ts";
 import type { Log, LogLevel } from "../lib/log.ts";
+import { DateWatch } from "../platform/crypto/date-watch.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import type { RecordQueue } from "../platform/log/record-queue.ts";
 import type { Part, Turns } from "../platform/loop.ts";
 import type { StateStore } from "../platform/state/store.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
+import { unixSeconds } from "../platform/wall-clock.ts";
 import { Succession } from "../tunnel/succession.ts";
 import { Dialing } from "./dialing.ts";
 import { type Forwarding, forwardingOf, isOther } from "./forwarding.ts";
@@ -70,6 +72,7 @@ export class Appliance implements Turns {
   readonly #serving: Serving;
   readonly #links: LinkWatch;
   readonly #forwarding: Forwarding;
+  readonly #dates: DateWatch;
   readonly #ends = new Succession<VpnEnd>({
     make: (now) => this.#open(now),
     start: (now, end) => {
@@ -97,6 +100,7 @@ export class Appliance implements Turns {
     const { settings } = loaded;
     const heard = new BoundedLog(log);
     this.#statisticsAt = now + STATISTICS_EVERY_MS;
+    this.#dates = new DateWatch(now, { log, config: () => this.#profile?.config, unixSeconds });
     options.setLogLevel(settings.log.level);
     this.#forwarding = forwardingOf(loaded);
     const prf = ownPrf(lan === undefined ? [wan.mac] : [wan.mac, lan.mac], settings.hostname);
@@ -151,6 +155,7 @@ export class Appliance implements Turns {
     this.#end?.poll(now);
     this.#lan?.poll(now);
     if (now >= this.#statisticsAt) this.#sayStatistics(now);
+    this.#dates.poll(now);
     this.#options.state?.poll(now);
     path.flush(now);
     if (this.#isLeaving && (this.#hasLeft(now) || now >= this.#leaveBy)) this.#finish(now);
@@ -166,6 +171,7 @@ export class Appliance implements Turns {
       this.#links.pollAt(),
       this.#options.state?.pollAt() ?? NEVER,
       this.#statisticsAt,
+      this.#dates.pollAt(),
       this.#ends.pollAt(),
       this.#leaveBy,
     );

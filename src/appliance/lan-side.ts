@@ -9,6 +9,7 @@ import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import type { RecordQueue } from "../platform/log/record-queue.ts";
 import type { StateStore } from "../platform/state/store.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
+import { unixSeconds } from "../platform/wall-clock.ts";
 import type { Material } from "../protocol/config/types.ts";
 import type { Tunnel } from "../protocol/push/tunnel-options.ts";
 import { lanConflict } from "./conflicts.ts";
@@ -192,7 +193,7 @@ export class LanSide {
         domain: lan.dns?.domain,
         log,
         random: systemRandom,
-        unixSeconds: () => Math.floor(Date.now() / 1000),
+        unixSeconds,
       },
       { commands: false, users: undefined },
     );

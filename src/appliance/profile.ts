@@ -5,6 +5,7 @@
 import { dirname, join, normalize } from "node:path";
 import { readServerFiles, readUsers, type ServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
+import { unixSeconds } from "../platform/wall-clock.ts";
 import { printable } from "../protocol/config/lexer.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
 import type { ClientFile } from "../protocol/config/server-types.ts";
@@ -117,7 +118,7 @@ function load(reader: ConfigReader, options: LoadOptions): LoadResult {
   }
   const { config } = result;
   const files = config.role === "server" ? serverFiles(config, reader, settings, parsed.usersLine) : NO_FILES;
-  const now = options.unixSeconds ?? Math.floor(Date.now() / 1000);
+  const now = options.unixSeconds ?? unixSeconds();
   const tls = config.role === "static" ? { problems: [], warnings: [] } : checkTls(config, now);
   const warnings = [...result.warnings, ...tls.warnings, ...files.warnings];
   problems.push(...tls.problems, ...files.problems);

@@ -6,6 +6,7 @@ import { Passwords } from "../platform/crypto/password.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { keepPool, keptPool, leasesOfBoth, type ServerKeys, serverKeys } from "../platform/state/server.ts";
 import type { StateStore } from "../platform/state/store.ts";
+import { unixSeconds } from "../platform/wall-clock.ts";
 import { formatProblem } from "../protocol/config/problem.ts";
 import type { ServerConfig } from "../protocol/config/types.ts";
 import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
@@ -30,8 +31,6 @@ export interface ServingOptions {
 /** Our choice: so long all addresses are waited for, so that what is said to be listened on is. */
 const SETTLE_MS = 3000;
 const NEVER = Number.POSITIVE_INFINITY;
-
-const unixSeconds = (): number => Math.floor(Date.now() / 1000);
 
 export class Serving {
   readonly #options: ServingOptions;

@@ -7,6 +7,7 @@ import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import type { NativeMemory } from "../platform/sys/memory.ts";
+import { unixSeconds } from "../platform/wall-clock.ts";
 import type { PasswordPort } from "../protocol/server/entry.ts";
 import type { DialState, DialStatus } from "../tunnel/dial-report.ts";
 import type { Listener, ServedPeer } from "../tunnel/listener.ts";
@@ -90,5 +91,5 @@ export const endOptions = ({ path, log, memory, aead, cbc, decompressors, contro
   ...{ slab: memory, scratch: path.sessionScratch, log, aead, cbc, decompressors, control },
   tls: libsslTls,
   random: systemRandom,
-  unixSeconds: () => Math.floor(Date.now() / 1000),
+  unixSeconds,
 });

@@ -8,6 +8,7 @@ import type { Settings } from "../appliance/settings/settings.ts";
 import { readServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { readFileOrPipe, readPlainFile } from "../platform/sys/file.ts";
+import { unixSeconds } from "../platform/wall-clock.ts";
 import type { ReadFile } from "../protocol/config/beside.ts";
 import { formatConfig } from "../protocol/config/format.ts";
 import { oneLine } from "../protocol/config/lexer.ts";
@@ -81,7 +82,7 @@ interface Told {
 /** Certificates and keys, and of a server what its clients and users are told by. */
 function checkFiles(config: DialConfig | ServerConfig): Told {
   if (config.role === "static") return { problems: [], warnings: [] };
-  const tls = checkTls(config, Math.floor(Date.now() / 1000));
+  const tls = checkTls(config, unixSeconds());
   if (config.role !== "server") return tls;
   const files = checkServerFiles(config);
   return { problems: [...tls.problems, ...files.problems], warnings: [...tls.warnings, ...files.warnings] };

@@ -2,6 +2,7 @@
 import { systemRandom } from "../platform/crypto/random.ts";
 import { readFileOrPipe } from "../platform/sys/file.ts";
 import { writeWhole } from "../platform/sys/write-file.ts";
+import { unixSeconds } from "../platform/wall-clock.ts";
 import { oneLine } from "../protocol/config/lexer.ts";
 import {
   MAX_METADATA_BYTES,
@@ -83,7 +84,7 @@ function clientKey(server: string | undefined, metadata: string | undefined): { 
   if (typeof bytes === "string") return { problem: `${oneLine(server)} ${bytes}` };
   const key = parseNamedKey("tls-crypt-v2-server", new TextDecoder().decode(bytes));
   if (typeof key === "string") return { problem: `${oneLine(server)} ${key}` };
-  const about = metadata === undefined ? timestampMetadata(Math.floor(Date.now() / 1000)) : userMetadata(metadata);
+  const about = metadata === undefined ? timestampMetadata(unixSeconds()) : userMetadata(metadata);
   if (about.length > MAX_METADATA_BYTES + 1)
     return { problem: `the metadata is longer than ${MAX_METADATA_BYTES} bytes` };
   return { text: newClientKey(systemRandom, noblePrimitives, key, about) };

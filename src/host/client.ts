@@ -9,11 +9,14 @@ import { findDecompressors } from "../platform/compression/decompressors.ts";
 import { LibcryptoAead } from "../platform/crypto/aead.ts";
 import { LibcryptoCbc } from "../platform/crypto/cbc.ts";
 import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
+import { DateWatch } from "../platform/crypto/date-watch.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
 import { TUN_DEVICE_BYTES } from "../platform/dev/tun.ts";
+import { monotonic } from "../platform/loop.ts";
 import { defaultRouteMac, machineInfo } from "../platform/machine.ts";
 import { RouteMonitor } from "../platform/net/route-monitor.ts";
+import { unixSeconds } from "../platform/wall-clock.ts";
 import type { DialConfig } from "../protocol/config/types.ts";
 import type { Decompressors } from "../protocol/ports.ts";
 import { Dialer } from "../tunnel/dialer.ts";
@@ -93,6 +96,7 @@ export class HostClient implements HostEnd {
   #config: DialConfig;
   #history: DialHistory;
   readonly #quiet = new Quiet();
+  readonly #dates: DateWatch;
   /** There was no way to the server when that was looked at last. */
   #isCutOff = false;
 
@@ -150,6 +154,7 @@ export class HostClient implements HostEnd {
     this.#cbc = new LibcryptoCbc(memory, memory.pointer);
     this.#decompressors = findDecompressors(memory, memory.pointer);
     this.#config = config;
+    this.#dates = new DateWatch(monotonic(), { log, config: () => this.#config, unixSeconds });
     this.#history = new DialHistory(config, systemRandom);
     poller.add(this.#monitor.fd);
   }
@@ -190,10 +195,12 @@ export class HostClient implements HostEnd {
     if (now >= this.#quiet.lookAt) this.#look(now);
     this.#dialers.poll(now);
     this.#dialers.current?.poll(now);
+    this.#dates.poll(now);
   }
 
   pollAt(): number {
-    return Math.min(this.#quiet.lookAt, this.#dialers.pollAt(), this.#dialers.current?.pollAt() ?? NEVER);
+    const own = Math.min(this.#quiet.lookAt, this.#dates.pollAt());
+    return Math.min(own, this.#dialers.pollAt(), this.#dialers.current?.pollAt() ?? NEVER);
   }
 
   /** Reads the profile again and connects anew with it; with problems in it what runs goes on. */
@@ -284,7 +291,7 @@ export class HostClient implements HostEnd {
       tls: libsslTls,
       log: this.#log,
       random: systemRandom,
-      unixSeconds: () => Math.floor(Date.now() / 1000),
+      unixSeconds,
       machine: () => machineInfo(defaultRouteMac()),
     });
   }

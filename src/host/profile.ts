@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { checkTls } from "../platform/crypto/tls-check.ts";
 import { readFileOrPipe, readPlainFile } from "../platform/sys/file.ts";
+import { unixSeconds } from "../platform/wall-clock.ts";
 import type { ReadFile } from "../protocol/config/beside.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
 import type { DefaultCredentials } from "../protocol/config/resolve-client.ts";
@@ -55,8 +56,7 @@ export function loadHostProfile(file: string, typed: Typed = {}): HostProfile | 
   const own = result.warnings.filter(({ directive }) => !settled.includes(directive));
   if (!result.ok) return { ok: false, problems: result.problems, warnings: [...own, ...loose] };
   const config = withTyped(result.config, typed);
-  const tls =
-    config.role === "static" ? { problems: [], warnings: [] } : checkTls(config, Math.floor(Date.now() / 1000));
+  const tls = config.role === "static" ? { problems: [], warnings: [] } : checkTls(config, unixSeconds());
   const warnings = [...own, ...tls.warnings, ...loose];
   return tls.problems.length > 0 ? { ok: false, problems: tls.problems, warnings } : { ok: true, config, warnings };
 }

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { readServerFiles, type ServerFiles } from "../platform/config/server-files.ts";
 import { checkTls } from "../platform/crypto/tls-check.ts";
+import { unixSeconds } from "../platform/wall-clock.ts";
 import { parseConfig } from "../protocol/config/parse.ts";
 import type { ConfigProblem, ServerConfig } from "../protocol/config/types.ts";
 import { hostFiles, looseFile, readHostProfile } from "./profile.ts";
@@ -37,7 +38,7 @@ export function loadServerProfile(file: string, users: string | undefined): Host
   } as const;
   const named = users === undefined ? undefined : { name: users, origin: { file: users, line: 0 } };
   const files = readServerFiles({ ...config, file: basename(file) }, reader, named, USERS_REMEDY);
-  const tls = checkTls(config, Math.floor(Date.now() / 1000));
+  const tls = checkTls(config, unixSeconds());
   const warnings = [...result.warnings, ...tls.warnings, ...files.warnings, ...loose];
   const problems = [...tls.problems, ...files.problems];
   return problems.length > 0 ? { ok: false, problems, warnings } : { ok: true, config, files, warnings };

@@ -10,6 +10,7 @@ import type { ServerFiles } from "../platform/config/server-files.ts";
 import { LibcryptoAead } from "../platform/crypto/aead.ts";
 import { LibcryptoCbc } from "../platform/crypto/cbc.ts";
 import { LibcryptoPrimitives } from "../platform/crypto/control-primitives.ts";
+import { DateWatch } from "../platform/crypto/date-watch.ts";
 import { Passwords } from "../platform/crypto/password.ts";
 import { systemRandom } from "../platform/crypto/random.ts";
 import { libsslTls } from "../platform/crypto/tls.ts";
@@ -18,6 +19,7 @@ import { monotonic } from "../platform/loop.ts";
 import { RouteMonitor } from "../platform/net/route-monitor.ts";
 import { openStateFolder } from "../platform/state/folder.ts";
 import { keptPool, leasesOfBoth, type ServerKeys, serverKeys } from "../platform/state/server.ts";
+import { unixSeconds } from "../platform/wall-clock.ts";
 import type { ServerConfig } from "../protocol/config/types.ts";
 import type { Decompressors } from "../protocol/ports.ts";
 import { Entrance, type EntranceSetup } from "../protocol/server/entrance.ts";
@@ -79,6 +81,7 @@ export class HostServer implements HostEnd {
   readonly #control = new LibcryptoPrimitives();
   readonly #monitor = new RouteMonitor();
   readonly #quiet = new Quiet();
+  readonly #dates: DateWatch;
   /** Of cookies and tokens: they are good at the next listener too. */
   readonly #keys: ServerKeys;
   /** Who had which address before this server began. */
@@ -119,6 +122,7 @@ export class HostServer implements HostEnd {
     this.#joins = whereKept(this.side, (now) => this.#keeper.changed(now));
     const state = openStateFolder(process.env, log);
     const now = monotonic();
+    this.#dates = new DateWatch(now, { log, config: () => this.#served.config, unixSeconds });
     this.#keys = serverKeys(now, state, systemRandom);
     this.#leases = leasesOfBoth(profile.files.leases, keptPool(now, state) ?? []);
     this.#keeper = new PoolKeeper({
@@ -181,6 +185,7 @@ export class HostServer implements HostEnd {
     this.#listeners.poll(now);
     this.#listeners.current?.poll(now);
     this.#keeper.poll(now);
+    this.#dates.poll(now);
   }
 
   pollAt(): number {
@@ -191,6 +196,7 @@ export class HostServer implements HostEnd {
       this.#listeners.pollAt(),
       this.#passwords.pollAt(),
       this.#keeper.pollAt(),
+      this.#dates.pollAt(),
     );
     return Math.min(listener?.pollAt() ?? NEVER, own);
   }
@@ -281,8 +287,6 @@ export class HostServer implements HostEnd {
     this.#log.write("error", "server.failed", problem);
   }
 }
-
-const unixSeconds = (): number => Math.floor(Date.now() / 1000);
 
 /** The host's own networks are not known here. */
 const NO_LAN: EntranceSetup["lan"] = [];

@@ -32,22 +32,18 @@ export interface TlsCheck {
  * @param unixSeconds the wall clock
  */
 export function checkTls(config: CheckedConfig, unixSeconds: number): TlsCheck {
-  const { tls, verify, file } = config;
+  const { tls, file } = config;
   let context: LibsslContext;
   try {
-    const clientCert = "entry" in config ? config.entry.clientCert : "require";
-    const isServer = config.role !== "client";
-    context = new LibsslContext({ ...tlsParameters(tls, verify), isServer, clientCert });
+    context = contextOf(config);
   } catch (error) {
     if (!(error instanceof UnusableTls)) throw error;
     const origin = error.material?.origin ?? tls.origins[error.directive] ?? { file, line: 1 };
     return { problems: [{ origin, directive: error.directive, problem: error.problem }], warnings: [] };
   }
   context.close();
-  const warn = ({ material, directive }: Dated | Weak, problem: string | undefined): ConfigProblem[] =>
-    problem === undefined ? [] : [{ origin: material.origin, directive, problem }];
   const { dated, weak } = context.loaded;
-  const dates = dated.flatMap((item) => warn(item, outOfDate(item, unixSeconds)));
+  const dates = datesOf(dated, unixSeconds);
   const lists = tls.crl === undefined ? [] : withoutList(dated).flatMap((item) => warn(item, noList(item)));
   const purpose = config.role === "client" ? [] : unfit(tls.cert);
   return {
@@ -55,6 +51,25 @@ export function checkTls(config: CheckedConfig, unixSeconds: number): TlsCheck {
     warnings: [...purpose, ...weak.flatMap((item) => warn(item, tooWeak(item))), ...dates, ...lists],
   };
 }
+
+/** Of what is loaded already, what has run out by now or will soon. @throws UnusableTls */
+export function dateWarnings(config: CheckedConfig, unixSeconds: number): readonly ConfigProblem[] {
+  const context = contextOf(config);
+  context.close();
+  return datesOf(context.loaded.dated, unixSeconds);
+}
+
+function contextOf(config: CheckedConfig): LibsslContext {
+  const clientCert = "entry" in config ? config.entry.clientCert : "require";
+  const isServer = config.role !== "client";
+  return new LibsslContext({ ...tlsParameters(config.tls, config.verify), isServer, clientCert });
+}
+
+const datesOf = (dated: readonly Dated[], unixSeconds: number): ConfigProblem[] =>
+  dated.flatMap((item) => warn(item, outOfDate(item, unixSeconds)));
+
+const warn = ({ material, directive }: Dated | Weak, problem: string | undefined): ConfigProblem[] =>
+  problem === undefined ? [] : [{ origin: material.origin, directive, problem }];
 
 /** A server's certificate that most clients refuse, as their profiles have remote-cert-tls server. */
 function unfit(cert: Material | undefined): ConfigProblem[] {

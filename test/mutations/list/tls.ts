@@ -112,6 +112,11 @@ export const TLS = [
     ["if (from !== undefined && from > now)", "if (false)", "the warning of what is not yet valid"],
     ["if (until < now) return `", "if (false as boolean) return `", "the warning of what has expired"],
   ),
+  ...mutationsOf("platform/crypto/date-watch.ts", [
+    "if (now < this.#at) return;",
+    "return;",
+    "that dates are looked at once a day",
+  ]),
   ...mutationsOf("platform/crypto/tls-own-weak.ts", [
     "isOwnCertificate(operation) ? 1 :",
     "true ? 1 :",
