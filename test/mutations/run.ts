@@ -15,8 +15,11 @@ import { stagesOf } from "./stages.ts";
 const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 const FOLDERS = ["src", "test/sim", "test/configs"];
 const PRIVILEGED = ["test/support/world/", "test/support/veth.ts"];
-/** A mutation may make the code loop for ever; the slowest test file takes a few seconds. */
-const HANGS_AFTER_MS = 240_000;
+/** A mutation may make the code loop for ever: so long, and so many times what the tests cost where nothing is taken out, are waited for. */
+const HANGS_AFTER_MS = 20_000;
+const HANGS_AFTER_TIMES = 10;
+/** Of tests that nobody has measured; the slowest file takes some seconds. */
+const UNKNOWN_MS = 20_000;
 /** So many mutations are worth finding out first what each test file costs. */
 const MANY = 50;
 
@@ -79,7 +82,7 @@ async function runTests(tree: string, files: readonly string[]): Promise<Verdict
   const timer = setTimeout(() => {
     hangs = true;
     child.kill("SIGKILL");
-  }, HANGS_AFTER_MS);
+  }, patience(files));
   const [out, status] = await Promise.all([new Response(child.stderr).text(), child.exited]);
   clearTimeout(timer);
   if (hangs) return { kind: "hangs" };
@@ -89,6 +92,9 @@ async function runTests(tree: string, files: readonly string[]): Promise<Verdict
   const file = [...out.slice(0, failed?.index).matchAll(/^(\S+\.test\.ts):$/gm)].at(-1)?.[1];
   return { kind: "caught", by: failed?.[1] ?? out.trim().split("\n").at(-1) ?? `status ${status}`, file };
 }
+
+const patience = (files: readonly string[]): number =>
+  HANGS_AFTER_MS + HANGS_AFTER_TIMES * files.reduce((sum, file) => sum + (costs.get(file) ?? UNKNOWN_MS), 0);
 
 /** One stage of tests after the other, each of which costs about as much as those before it, until one fails. */
 async function judge(tree: string, mutation: Mutation): Promise<Verdict> {
