@@ -55,7 +55,12 @@ if (values.list) {
 }
 
 const scratch = mkdtempSync(`${tmpdir()}/morgana-mutate-`);
-process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
+const running = new Set<Bun.Subprocess>();
+process.on("exit", () => {
+  // One that loops for ever hears nothing else.
+  for (const child of running) child.kill("SIGKILL");
+  rmSync(scratch, { recursive: true, force: true });
+});
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
 
 /** A copy of the tree as it is now, changed files too, with the packages of this one. */
@@ -78,6 +83,7 @@ async function runTests(tree: string, files: readonly string[]): Promise<Verdict
   if (files.length === 0) return { kind: "survived" };
   const argv = [process.execPath, "test", "--bail", "--timeout", "60000", ...files.map((file) => `./${file}`)];
   const child = Bun.spawn(argv, { cwd: tree, stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  running.add(child);
   let hangs = false;
   const timer = setTimeout(() => {
     hangs = true;
@@ -85,6 +91,7 @@ async function runTests(tree: string, files: readonly string[]): Promise<Verdict
   }, patience(files));
   const [out, status] = await Promise.all([new Response(child.stderr).text(), child.exited]);
   clearTimeout(timer);
+  running.delete(child);
   if (hangs) return { kind: "hangs" };
   if (status === 0) return { kind: "survived" };
   const failed = /^\(fail\) (.*?)( \[[\d.]+m?s\])?$/m.exec(out);
