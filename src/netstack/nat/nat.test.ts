@@ -83,6 +83,11 @@ class Bench {
     return len;
   }
 
+  /** From outside to an inside address itself. */
+  direct(len: number): number {
+    return this.nat.direct(this.now, this.#read(len));
+  }
+
   /** Through the translator, with `len` bytes at AT. */
   outbound(len: number): number {
     return this.nat.outbound(this.now, this.#read(len));
@@ -354,6 +359,16 @@ test("other protocols, echo replies that nobody asked for, and no outside addres
   b.nat.setAddress(undefined);
   expect(name(b.send(PROTO_UDP, at(HOST, 5000), at(REMOTE, 53)))).toBe("NatNoAddress");
   expect(b.nat.size).toBe(0);
+});
+
+test("to an inside address itself an echo may come, and no other message but an error", () => {
+  const b = new Bench();
+  const come = (type: number): string => name(b.direct(b.packet(PROTO_ICMP, at(REMOTE, 1), at(HOST, 0), 0, type)));
+  expect([come(ICMP_ECHO_REPLY), come(13), come(REDIRECT), b.nat.size]).toEqual([
+    ...["NatUnsupported", "NatUnsupported", "NatUnsupported"],
+    0,
+  ]);
+  expect([come(ICMP_TIME_EXCEEDED), b.nat.size, come(ICMP_ECHO_REQUEST), b.nat.size]).toEqual(["None", 0, "None", 1]);
 });
 
 test("no packet of any length and content throws, reads past its end, or changes a byte outside of it", () => {
