@@ -129,6 +129,18 @@ describe.each([4, 6] as const)("over IPv%d", (family) => {
     expect(bed.links.open(bed.pair.now, request, QUIET)).toBe("the local port 1194 is in use");
   });
 
+  test("what came before the peer hung up is taken, also where it is more than a turn takes", () => {
+    const bed = new LinkBed({ family }).open();
+    const count = (2 * STREAM) / 1024;
+    const all = Uint8Array.from(Array.from({ length: count }, (_, i) => framed(i % 256, 1022)).flat());
+    expect(bed.peer?.writeBytes(all)).toBe(all.length);
+    bed.peer?.close();
+    // All of it has come before the link looks.
+    bed.pair.pass(2000);
+    expect(bed.run(() => bed.ends.length > 0)).toBe(true);
+    expect(bed.got).toEqual(Array.from({ length: count }, (_, i) => [i % 256, 1022]));
+  });
+
   test("packets go behind their lengths, in their order; headers are counted as openvpn does", () => {
     const bed = new LinkBed({ family }).open();
     expect([bed.link.isStream, bed.link.overhead, bed.links.useIpv6]).toEqual([

@@ -57,7 +57,8 @@ test("a UDP super-frame leaves as its datagrams; one whose datagrams do not fit 
   expect(sent.every((one) => isWhole(one, 17))).toBe(true);
   raw.mtu = 1000;
   raw.intoTunnel(row(packet, GSO_UDP_L4, 1000));
-  expect([tunnel.take(), dropped()]).toEqual([[], { TooBig: 1 }]);
+  raw.intoTunnel(row(udp({ ...IP, fragment: 0 }, 1, 2, bytesOf(2500, 1)), GSO_UDP_L4, 1000));
+  expect([tunnel.take(), dropped()]).toEqual([[], { TooBig: 2 }]);
 });
 
 test("a partial checksum is completed", () => {
