@@ -16,12 +16,15 @@ enum {
   SYS_dup2 = 33,
   SYS_execve = 59,
   SYS_mkdir = 83,
+  SYS_sysinfo = 99,
   SYS_mount = 165,
   SYS_pause = 34,
   O_RDWR = 2,
   MS_NOSUID = 2,
   MS_NODEV = 4,
   MS_NOEXEC = 8,
+  /* Our choice: a machine with less than this is a small one. */
+  SMALL_MIB = 384,
 };
 
 static long call(long number, long a, long b, long c, long d, long e) {
@@ -46,6 +49,21 @@ static void mount(const char *type, const char *where, long flags) {
   call(SYS_mount, (long)type, (long)where, (long)type, flags, 0);
 }
 
+/* Of struct sysinfo (sysinfo(2)) what is read. */
+struct memory {
+  long before[4];
+  unsigned long total;
+  long after[8];
+  unsigned int unit;
+  char rest[64];
+};
+
+static unsigned long memory_mib(void) {
+  struct memory memory;
+  if (call(SYS_sysinfo, (long)&memory, 0, 0, 0, 0) < 0) return 0;
+  return memory.total * memory.unit >> 20;
+}
+
 __attribute__((noreturn, used)) static void start(void) {
   /* src/main.ts knows the word: only from here may it take the machine over. */
   static char *const arguments[] = {"/morgana", "boot-this-machine", 0};
@@ -55,13 +73,19 @@ __attribute__((noreturn, used)) static void start(void) {
    * little: of the 24 MiB that it counts, 20 are native memory that it has nothing to look at in. Bun would also have it collect
    * everything a second after the machine was busy, which nobody needs and packets wait for.
    */
-  static char *const environment[] = {"PATH=/",
-                                      "HOME=/",
-                                      "LANG=C.UTF-8",
-                                      "TZ=UTC",
-                                      "BUN_JSC_forceRAMSize=33554432",
-                                      "BUN_GC_TIMER_DISABLE=1",
-                                      0};
+  static char *environment[] = {"PATH=/",
+                                "HOME=/",
+                                "LANG=C.UTF-8",
+                                "TZ=UTC",
+                                "BUN_JSC_forceRAMSize=33554432",
+                                "BUN_GC_TIMER_DISABLE=1",
+                                0,
+                                0};
+  /*
+   * The last tier of the just-in-time compiler takes 6 MiB, some of them for a moment, and moves no more packets: a machine of
+   * 256 MiB has 52 left when it has started, of which a loaded one needs 40.
+   */
+  if (memory_mib() < SMALL_MIB) environment[sizeof environment / sizeof *environment - 2] = "BUN_JSC_useFTLJIT=0";
 
   mount("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC);
   mount("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC);

@@ -50,7 +50,7 @@ describe.skipIf(!canBoot)("the booted image under attack", () => {
     // Socket buffers are what a flood fills in the kernel: 7 MiB of them for each device would be 10 MiB more.
     const inKernel = during.map(({ available, own }) => before.available + before.own - available - own);
     expect(inKernel.filter((kib) => kib > 10_000)).toEqual([]);
-    // The program's own goes from 27 towards 55 MiB: garbage, and the machine code of what was not run before.
+    // The program's own goes from 27 towards 50 MiB: garbage, and the machine code of what was not run before.
     expect(during.filter(({ available }) => available < 12_000)).toEqual([]);
     expect(router.log()).not.toMatch(/panic|out of memory|internal\.error/i);
     expect(await at.world.tunnelUp(PATIENCE, SITE)).toBeDefined();
