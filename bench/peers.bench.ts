@@ -20,34 +20,35 @@ import { systemRandom } from "../src/platform/crypto/random.ts";
 import { libsslTls } from "../src/platform/crypto/tls.ts";
 import { NativeMemory } from "../src/platform/sys/memory.ts";
 import { enterNetworkNamespace } from "../src/platform/sys/syscalls.ts";
+import { unixSeconds } from "../src/platform/wall-clock.ts";
 import { parseConfig } from "../src/protocol/config/parse.ts";
 import { tlsParameters } from "../src/protocol/exchange/tls-parameters.ts";
 import { NO_DECOMPRESSORS } from "../src/protocol/ports.ts";
 import { ClientSession } from "../src/protocol/session/client.ts";
 import { becomePrivileged } from "../test/support/world/privilege.ts";
+import { cpuTimes } from "../test/support/world/router.ts";
 import { LAN_HOST, ServedWorld, WAN } from "../test/support/world/served-world.ts";
-import { inet, PMTUDISC_DONT, UdpSocket } from "../test/support/world/sockets.ts";
+import { DONT_WAIT, inet, PMTUDISC_DONT, UdpSocket } from "../test/support/world/sockets.ts";
 import { median } from "./report.ts";
 
 const USAGE = `usage: npm run bench -- peers
 
   --rounds N        5
   --seconds N       of each measurement: 3
-  --rate N          packets a second: 20000
+  --rate N          packets a second: 30000
 `;
 const { number } = commandLine(USAGE, {
   rounds: { type: "string" },
   seconds: { type: "string" },
   rate: { type: "string" },
 });
-const [rounds, seconds, rate] = [number("rounds", 1) ?? 5, number("seconds", 1) ?? 3, number("rate", 1000) ?? 20_000];
+const [rounds, seconds, rate] = [number("rounds", 1) ?? 5, number("seconds", 1) ?? 3, number("rate", 1000) ?? 30_000];
 const COUNTS = [1, 10, 100, 1000];
 const MOST = COUNTS.at(-1)!;
 const WAYS = ["up", "down"] as const;
 const PAYLOAD = 1300;
 /** Nobody answers there. */
 const DISCARD_PORT = 9;
-const DONT_WAIT = 0x40;
 const SLOT = 4096;
 const AT = 512;
 const BURST_MS = 1;
@@ -69,7 +70,7 @@ const ports = {
 interface Peer {
   readonly session: ClientSession;
   readonly socket: UdpSocket;
-  /** Its address in the tunnel, as words of a dotted one. */
+  /** In the tunnel. */
   readonly address: string;
 }
 
@@ -125,8 +126,7 @@ async function joinAll(count: number): Promise<Peer[]> {
   const peers: Peer[] = [];
   const link = { overhead: 28, isStream: false } as const;
   for (let n = 0; n < count; n++) {
-    const unixSeconds = Math.floor(Date.now() / 1000);
-    const session = new ClientSession(config, { ...ports, tls }, { link, unixSeconds, login: {} });
+    const session = new ClientSession(config, { ...ports, tls }, { link, unixSeconds: unixSeconds(), login: {} });
     const socket = new UdpSocket(PMTUDISC_DONT);
     socket.connect(WAN, 1194);
     session.start(performance.now());
@@ -169,7 +169,7 @@ async function measure(
   pid: number,
 ): Promise<{ readonly all: number; readonly kernel: number; readonly arrived: number }> {
   const payload = new Uint8Array(PAYLOAD);
-  const [before, arrivedBefore] = [times(pid), await arrived(way, peers)];
+  const [before, arrivedBefore] = [cpuTimes(pid), await arrived(way, peers)];
   const start = performance.now();
   let sent = 0;
   while (performance.now() - start < seconds * 1000) {
@@ -184,8 +184,8 @@ async function measure(
     await Bun.sleep(BURST_MS);
   }
   await Bun.sleep(100);
-  const [after, got] = [times(pid), (await arrived(way, peers)) - arrivedBefore];
-  const us = (ticks: number): number => (ticks * 10_000) / got;
+  const [after, got] = [cpuTimes(pid), (await arrived(way, peers)) - arrivedBefore];
+  const us = (seconds: number): number => (seconds * 1e6) / got;
   return {
     all: us(after.user + after.kernel - before.user - before.kernel),
     kernel: us(after.kernel - before.kernel),
@@ -205,12 +205,6 @@ async function arrived(way: (typeof WAYS)[number], peers: readonly Peer[]): Prom
 
 function drain({ socket }: Peer): void {
   while (typeof socket.receive(DONT_WAIT) !== "number") counted++;
-}
-
-/** Processor time of a process in ticks of 10 ms, its threads' included (proc_pid_stat(5)). */
-function times(pid: number): { readonly user: number; readonly kernel: number } {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-  return { user: Number(fields[11]), kernel: Number(fields[12]) };
 }
 
 /** The packet of a client with its datagram, in the memory: where, and how long. */

@@ -4,11 +4,10 @@
  * A table of how long it took, what was lost, and the server's memory and processor time. Exit status 1 where a client was not in, data
  * was lost, or not all were back within 60 s.
  */
-import { readFileSync } from "node:fs";
 import { OPENVPN } from "../test/support/world/openvpn-binary.ts";
 import { becomePrivileged } from "../test/support/world/privilege.ts";
 import { type Daemon, until } from "../test/support/world/process.ts";
-import { residentBytes } from "../test/support/world/router.ts";
+import { cpuSeconds, residentBytes } from "../test/support/world/router.ts";
 import { LAN_HOST, ServedWorld, WAN, WAN6 } from "../test/support/world/served-world.ts";
 import { commandLine } from "./command-line.ts";
 
@@ -28,7 +27,6 @@ const BACK_S = 60;
 const PATIENCE_S = 300;
 const AT_ONCE = 32;
 const PINGS = 5;
-const TICKS = 100;
 const MIB = 1 << 20;
 
 const names = Array.from({ length: count }, (_, n) => `${n}`);
@@ -41,12 +39,6 @@ const LINES = [
   ...["udp", "tcp"].flatMap((proto) => [`local ${WAN} 1194 ${proto}`, `local ${WAN6} 1194 ${proto}6`]),
   ...["server 10.8.0.0 255.255.248.0", "max-clients 2000", "keepalive 5 30"],
 ];
-
-/** Processor seconds of a process. */
-function processorTime(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS;
-}
 
 function row(what: string, value: string, problem?: string): void {
   console.log(`${what.padEnd(44)} ${value}${problem === undefined ? "" : ` | FAILED: ${problem}`}`);
@@ -111,7 +103,7 @@ async function moveData(what: string): Promise<void> {
 }
 
 function cost(server: Daemon, what: string): void {
-  const [memory, seconds] = [residentBytes(server.pid) / MIB, processorTime(server.pid)];
+  const [memory, seconds] = [residentBytes(server.pid) / MIB, cpuSeconds(server.pid)];
   row(`${what}: the server has`, `${memory.toFixed(0)} MiB, ${seconds.toFixed(1)} s of a processor`);
 }
 

@@ -6,6 +6,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { unixSeconds } from "../src/platform/wall-clock.ts";
 import type { ControlWrap } from "../src/protocol/config/types.ts";
 import { noblePrimitives } from "../src/protocol/control/noble-primitives.ts";
 import { controlEmit } from "../src/protocol/control/packet.ts";
@@ -97,11 +98,7 @@ function firstPackets(wrap: ControlWrap): Uint8Array[] {
       ...{ opcode: isV2 ? 10 : 7, keyId: 0, sessionId, acks: [], peerSessionId: undefined, packetId: 0 },
       payload: new Uint8Array(0),
     });
-    const sealed = controlCrypto(wrap, "client", noblePrimitives).seal(
-      plain,
-      0x0f000001,
-      Math.floor(Date.now() / 1000),
-    );
+    const sealed = controlCrypto(wrap, "client", noblePrimitives).seal(plain, 0x0f000001, unixSeconds());
     const bytes = isV2 ? Uint8Array.from([...sealed, ...wrap.wrapped]) : Uint8Array.from(sealed);
     if (n % 2 === 1) bytes[bytes.length - 1]! ^= 1;
     return bytes;

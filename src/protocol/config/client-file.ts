@@ -4,10 +4,9 @@ import { type IpAddress, parseIpv4, parseIpv6 } from "../../lib/ip.ts";
 import type { ReadFile } from "./beside.ts";
 import { DIRECTIVES, findDirective } from "./directives.ts";
 import { type Line, lex, printable } from "./lexer.ts";
-import { pushRemark } from "./push-remark.ts";
 import { Reader, Report } from "./reader.ts";
 import { warnOfRepeats } from "./repeats.ts";
-import { pushProblem } from "./resolve-server.ts";
+import { pushedOption } from "./resolve-server.ts";
 import { formProblem, plainLine, shownName } from "./select.ts";
 import type { ClientFile, PushEdit } from "./server-types.ts";
 import { perhaps } from "./spelling.ts";
@@ -146,15 +145,7 @@ function resolvePush(reader: Reader): PushEdit[] {
     const [name, start = ""] = line.words;
     if (name === "push-reset") return [{ kind: "reset" }];
     if (name === "push-remove") return [{ kind: "remove", start }];
-    const option = line.words.slice(1).join(" ");
-    const wrong =
-      line.words.length > 2 ? `what is pushed stands in quotes: push "${printable(option)}"` : pushProblem(option);
-    if (wrong !== undefined) {
-      reader.problem(line, wrong);
-      return [];
-    }
-    const remark = pushRemark(option);
-    if (remark !== undefined) reader.warn(line, remark);
-    return [{ kind: "add", option }];
+    const option = pushedOption(reader, line);
+    return option === undefined ? [] : [{ kind: "add", option }];
   });
 }

@@ -1,5 +1,5 @@
 /** What only a server has: lines -> values. */
-import { printable } from "./lexer.ts";
+import { type Line, printable } from "./lexer.ts";
 import { pushRemark } from "./push-remark.ts";
 import type { Reader } from "./reader.ts";
 import { resolveEntry, resolveWrappedKeys } from "./resolve-server-entry.ts";
@@ -43,28 +43,25 @@ function checkMode(reader: Reader): void {
 
 /** The lines of push, as written: each option in the form in which a client reads it. */
 function resolvePush(reader: Reader): string[] {
-  const push: string[] = [];
-  for (const line of reader.all("push")) {
-    const [, option = "", ...more] = line.words;
-    if (more.length > 0) {
-      const whole = [option, ...more].join(" ");
-      reader.problem(line, `what is pushed stands in quotes: push "${printable(whole)}"`);
-      continue;
-    }
-    const wrong = pushProblem(option);
-    if (wrong !== undefined) {
-      reader.problem(line, wrong);
-      continue;
-    }
-    const remark = pushRemark(option);
-    if (remark !== undefined) reader.warn(line, remark);
-    push.push(option);
+  return reader.all("push").flatMap((line) => pushedOption(reader, line) ?? []);
+}
+
+/** The option of a line of push, with what a person should know of it; undefined: it cannot be pushed, which is a problem of the line. */
+export function pushedOption(reader: Reader, line: Line): string | undefined {
+  const option = line.words.slice(1).join(" ");
+  const wrong =
+    line.words.length > 2 ? `what is pushed stands in quotes: push "${printable(option)}"` : pushProblem(option);
+  if (wrong !== undefined) {
+    reader.problem(line, wrong);
+    return undefined;
   }
-  return push;
+  const remark = pushRemark(option);
+  if (remark !== undefined) reader.warn(line, remark);
+  return option;
 }
 
 /** What is wrong with the text of an option that is pushed; undefined: nothing. */
-export function pushProblem(option: string): string | undefined {
+function pushProblem(option: string): string | undefined {
   if (option.trim() === "") return "holds no option";
   // Commas part the options of the message.
   if (option.includes(",")) return `"${printable(option)}" holds a comma, which cannot be pushed`;

@@ -94,8 +94,14 @@ export function queuedSeconds(pid: number): number {
   return nanoseconds / 1e9;
 }
 
-/** CPU seconds that a process has used so far, user and kernel. */
-export function cpuSeconds(pid: number): number {
+/** CPU seconds that a process has used so far, its threads' included, in steps of 10 ms (proc_pid_stat(5)). */
+export function cpuTimes(pid: number): { readonly user: number; readonly kernel: number } {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+  return { user: Number(fields[11]) / 100, kernel: Number(fields[12]) / 100 };
+}
+
+/** The same, user and kernel together. */
+export function cpuSeconds(pid: number): number {
+  const { user, kernel } = cpuTimes(pid);
+  return user + kernel;
 }

@@ -149,7 +149,8 @@ export class UdpSocket extends Socket {
 const AF_PACKET = 17;
 const ETH_P_ALL = 3;
 const PACKET_OUTGOING = 4;
-const DONT_WAIT = 0x40;
+/** A flag of `receive`: MSG_DONTWAIT. */
+export const DONT_WAIT = 0x40;
 /** MSG_TRUNC: the length of the whole frame is told. */
 const TRUNCATE = 0x20;
 
