@@ -39,7 +39,9 @@ describe.skipIf(NO_WORLD || REFERENCE)("DNS for a LAN", () => {
 
   test("names behind the tunnel, with aliases, in both families, of unknown types; the second time from the cache", async () => {
     expect(await short("www.example")).toEqual(["203.0.113.9"]);
-    expect(await short("Alias.Example", "AAAA")).toEqual(["www.example.", "2001:db8::9"]);
+    // The server may write the alias's target as a pointer into the question, whose capitals are the asker's again: case says nothing (RFC 4343).
+    const aliased = (await short("Alias.Example", "AAAA")).map((line) => line.toLowerCase());
+    expect(aliased).toEqual(["www.example.", "2001:db8::9"]);
     expect(await short("odd.example", "TYPE65280")).toEqual(["\\# 4 0A0B0C0D"]);
     const before = names.questions("www.example");
     expect(await short("WWW.example")).toEqual(["203.0.113.9"]);
