@@ -4,12 +4,13 @@ import { basename, join } from "node:path";
 import { Glob } from "bun";
 import { type Entry, file } from "./tree.ts";
 
-/** What the machine needs: its buses, cards and disks, the file systems of a config disk, the power button. */
+/** What the machine needs: its buses, cards and disks, the file systems of a config disk, the power button, compressed memory. */
 const WANTED = [
   "virtio_pci virtio_mmio virtio_net",
   "virtio_blk virtio_scsi sd_mod sr_mod ata_piix ata_generic",
   "isofs vfat ext4 nls_cp437 nls_ascii nls_iso8859-1 nls_utf8",
   "button evdev",
+  "zram lzo_rle",
 ].flatMap((line) => line.split(" "));
 
 /** Modules are called by names with _ or - alike. */

@@ -44,6 +44,8 @@ export interface VmOptions {
   readonly dist?: string | undefined;
   /** Default: kernel, initrd and command line of dist. */
   readonly boot?: Boot | undefined;
+  /** More words for the kernel's command line of dist. */
+  readonly words?: string | undefined;
   /** QEMU outside of this process group, so that Ctrl-C in a terminal reaches only whoever started it. */
   readonly detached?: boolean | undefined;
   /** Each line of the serial console, without its end. */
@@ -83,7 +85,7 @@ export async function startVm(options: VmOptions = {}): Promise<RunningVm> {
         kind: "kernel",
         kernel,
         initrd: join(dist, "morgana-initrd.img"),
-        cmdline: readFileSync(join(dist, "morgana-cmdline"), "utf8").trim(),
+        cmdline: `${readFileSync(join(dist, "morgana-cmdline"), "utf8").trim()} ${options.words ?? ""}`.trim(),
       },
       wan: link(options.wan, { kind: "user" }),
       lan: link(options.lan, { kind: "alone" }),

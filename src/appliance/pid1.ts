@@ -23,6 +23,7 @@ import { loadModules, modulesFolder } from "./init/modules.ts";
 import { ensureMounts } from "./init/mounts.ts";
 import { type ChosenNics, chooseNics, findNics } from "./init/nics.ts";
 import { Power } from "./init/power.ts";
+import { startSwap } from "./init/swap.ts";
 import type { LoadResult } from "./profile.ts";
 import type { Settings } from "./settings/settings.ts";
 import { ROUTER_PATH_BYTES } from "./wiring/router.ts";
@@ -133,6 +134,7 @@ class Machine {
     ensureMounts(log);
     silenceKernel(log);
     loadModules(modulesFolder(), log);
+    startSwap(log);
     this.#power.start();
     this.#power.lookForButtons();
     process.on("SIGUSR1", () => this.#appliance?.reconnect());

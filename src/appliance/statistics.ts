@@ -3,7 +3,6 @@
  * received = what was handled + the sum of the drops (what the parts' own headers say); "kernel" is what the kernel had
  * for the device, and lost before we could read it.
  */
-import { readFileSync } from "node:fs";
 import type { Counters } from "../lib/counters.ts";
 import type { Log } from "../lib/log.ts";
 import { DHCP_CLIENT_DROPS, type DhcpDrop } from "../netstack/dhcp4/client-drops.ts";
@@ -15,6 +14,7 @@ import type { Interface } from "../netstack/interface.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import { DEVICE_TEXT } from "../platform/dev/packet.ts";
 import { type SessionDrop, sessionDropText } from "../protocol/drop.ts";
+import { kernelKiB } from "./kernel-memory.ts";
 import type { LanDns } from "./lan-dns.ts";
 import { PAGE_DROPS, type PageDrop } from "./status/counters.ts";
 import { SYSLOG_DROPS, type SyslogDrop } from "./syslog/collector.ts";
@@ -103,7 +103,7 @@ export function logStatistics(log: Log, parts: readonly PartCounters[]): void {
 
 /**
  * KiB: what of the program is in memory, how much of that is its own (not the file that it was read from), and what the machine
- * could still give. What the kernel does not say is left out.
+ * could still give, and has swapped out (init/swap.ts). What the kernel does not say is left out.
  */
 function memoryFields(): Fields {
   const fields: Fields = { rssKiB: Math.round(process.memoryUsage.rss() / 1024) };
@@ -111,17 +111,9 @@ function memoryFields(): Fields {
   if (own !== undefined) fields["ownKiB"] = own;
   const available = kernelKiB("/proc/meminfo", "MemAvailable");
   if (available !== undefined) fields["availableKiB"] = available;
+  const [swap, free] = [kernelKiB("/proc/meminfo", "SwapTotal"), kernelKiB("/proc/meminfo", "SwapFree")];
+  if (swap !== undefined && free !== undefined && swap > 0) fields["swappedKiB"] = swap - free;
   return fields;
-}
-
-/** A line "NAME: NUMBER kB" of a file that the kernel writes; undefined where it does not say. */
-function kernelKiB(path: string, name: string): number | undefined {
-  try {
-    const text = new RegExp(`^${name}:\\s*(\\d+) kB$`, "m").exec(readFileSync(path, "utf8"))?.[1];
-    return text === undefined ? undefined : Number(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** What an operator should think of a field such as "lanDrop.Ipv6" or "rxVlan"; undefined for one that counts no losses. */

@@ -108,7 +108,13 @@ describe("the image", () => {
 
   test("the command line leaves the console to the program and all memory to the root", () => {
     const words = readFileSync(CMDLINE, "utf8").trim().split(" ");
-    for (const word of ["console=ttyS0", "rootfstype=ramfs", "transparent_hugepage=never", "quiet"])
+    for (const word of [
+      "console=ttyS0",
+      "rootfstype=ramfs",
+      "transparent_hugepage=never",
+      "initcall_blacklist=tracer_init_tracefs",
+      "quiet",
+    ])
       expect(words).toContain(word);
   });
 });

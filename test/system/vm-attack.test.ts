@@ -2,14 +2,15 @@
 import { describe, expect, test } from "bun:test";
 import { LAN_MAC, WAN_MAC } from "../../qemu/arguments.ts";
 import { bootedWorld, canBoot } from "../support/world/booted.ts";
-import { PATIENCE } from "../support/world/process.ts";
+import { PATIENCE, until } from "../support/world/process.ts";
 import { BOOT_SECONDS, type Vm } from "../support/world/vm.ts";
 import { SITE } from "../support/world/world.ts";
 
-/** KiB: the program's own, and what the machine could still give. */
+/** KiB: the program's own, what the machine could still give, and what it has compressed. */
 interface Memory {
   readonly own: number;
   readonly available: number;
+  readonly swapped: number;
 }
 
 describe.skipIf(!canBoot)("the booted image under attack", () => {
@@ -50,10 +51,22 @@ describe.skipIf(!canBoot)("the booted image under attack", () => {
     // Socket buffers are what a flood fills in the kernel: 7 MiB of them for each device would be 10 MiB more.
     const inKernel = during.map(({ available, own }) => before.available + before.own - available - own);
     expect(inKernel.filter((kib) => kib > 10_000)).toEqual([]);
-    // The program's own goes from 27 towards 50 MiB: garbage, and the machine code of what was not run before.
-    expect(during.filter(({ available }) => available < 12_000)).toEqual([]);
+    // The program's own goes from 27 to between 45 and 60 MiB: garbage, and the machine code of what was not run before.
+    expect(during.filter(({ own }) => own > 72_000)).toEqual([]);
     expect(router.log()).not.toMatch(/panic|out of memory|internal\.error/i);
     expect(await at.world.tunnelUp(PATIENCE, SITE)).toBeDefined();
+    expect(await router.stop()).toBe(0);
+  });
+
+  test("with 256 MiB of which 40 are never given away, the kernel compresses what is not used, and it works as before", async () => {
+    // Some 48 MiB would be free when it has started: without more the kernel would soon panic.
+    const router = await at.boot({ words: "sysctl.vm.min_free_kbytes=40000" });
+    await router.mustSay(/tunnel\.up/);
+    expect(await until(async () => (await memory(router)).swapped > 10_000, PATIENCE)).toBeDefined();
+    for (const side of ["lan", "wan"] as const)
+      await at.world.junk(side, 50_000, 3, side === "lan" ? LAN_MAC : WAN_MAC);
+    expect(await at.world.tunnelUp(PATIENCE, SITE)).toBeDefined();
+    expect((await at.world.ping(SITE, 20)).back).toBe(20);
     expect(await router.stop()).toBe(0);
   });
 
@@ -65,10 +78,10 @@ describe.skipIf(!canBoot)("the booted image under attack", () => {
     for (let i = 0; i < BOOT_SECONDS && line === undefined; i++) {
       if (!router.alive) throw new Error(`the machine is gone:\n${router.log().slice(-3000)}`);
       router.running.type(" ");
-      line = await router.running.waitFor(/statistics\.memory.*availableKiB=/, 1000, mark);
+      line = await router.running.waitFor(/statistics\.memory.*swappedKiB=/, 1000, mark);
     }
-    const [, own, available] = /ownKiB=(\d+) availableKiB=(\d+)/.exec(line ?? "") ?? [];
-    return { own: Number(own), available: Number(available) };
+    const [, own, available, swapped] = /ownKiB=(\d+) availableKiB=(\d+) swappedKiB=(\d+)/.exec(line ?? "") ?? [];
+    return { own: Number(own), available: Number(available), swapped: Number(swapped) };
   }
 
   test("Ctrl-S on the console, and keys without end, stop nothing: packets, the power button", async () => {

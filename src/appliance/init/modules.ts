@@ -2,7 +2,7 @@
  * Loads every kernel module that the image carries. Each depends on what modules.dep says (modules.dep(5)): lines
  * "PATH: DEPENDENCY DEPENDENCY ...", paths relative to the folder.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Log } from "../../lib/log.ts";
 import { O_CLOEXEC, O_RDONLY } from "../../platform/sys/constants.ts";
@@ -39,7 +39,10 @@ export function loadOrder(modulesDep: string): string[] {
 /** The folder of the running kernel's modules. */
 export const modulesFolder = (): string => `/lib/modules/${readFileSync("/proc/sys/kernel/osrelease", "utf8").trim()}`;
 
-/** Loads them all. What fails is logged: a missing driver shows later as a missing device, which has its own message. */
+/**
+ * Loads them all, and removes their files, which are in memory and of no more use. What fails is logged: a missing driver shows later
+ * as a missing device, which has its own message.
+ */
 export function loadModules(folder: string, log: Log): void {
   let text: string;
   try {
@@ -56,6 +59,7 @@ export function loadModules(folder: string, log: Log): void {
       log.write("warn", "modules.failed", (error as Error).message, { module: path });
     }
   }
+  rmSync(folder, { recursive: true, force: true });
   log.write("debug", "modules.loaded", "", { count: loaded });
 }
 

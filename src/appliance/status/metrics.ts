@@ -18,6 +18,7 @@ const GAUGES: ReadonlySet<string> = new Set([
   "rssKiB",
   "ownKiB",
   "availableKiB",
+  "swappedKiB",
 ]);
 const KIB = "KiB";
 

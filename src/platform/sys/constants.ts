@@ -74,6 +74,7 @@ export const POLLOUT = 4;
 export const POLLERR = 8;
 
 export const O_RDONLY = 0;
+export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const O_NONBLOCK = 0x800;
 export const O_CLOEXEC = 0x80000;

@@ -35,6 +35,7 @@ export interface Libc {
   mount(source: number, target: number, type: number, flags: number, data: number): number;
   umount2(target: number, flags: number): number;
   reboot(command: number): number;
+  swapon(path: number, flags: number): number;
   sync(): void;
   sethostname(name: number, length: number): number;
   clock_gettime(clock: number, timespec: number): number;
@@ -72,6 +73,7 @@ export const libc = dlopen("libc.so.6", {
   mount: { args: [ptr, ptr, ptr, u64_fast, ptr], returns: i32 },
   umount2: { args: [ptr, i32], returns: i32 },
   reboot: { args: [i32], returns: i32 },
+  swapon: { args: [ptr, i32], returns: i32 },
   sync: { args: [], returns: FFIType.void },
   sethostname: { args: [ptr, u64_fast], returns: i32 },
   clock_gettime: { args: [i32, ptr], returns: i32 },

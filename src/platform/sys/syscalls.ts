@@ -121,6 +121,12 @@ export function finitModule(fd: number, parameters = "", flags = 0): void {
   check("finit_module", libc.syscall(FINIT_MODULE, fd, cString(parameters), flags));
 }
 
+/** Has the kernel swap to a device that holds a swap area (mkswap(8)). */
+export function swapon(path: string): void {
+  scratchNext = 0;
+  check("swapon", libc.swapon(cString(path), 0), path);
+}
+
 export const RB_POWER_OFF = 0x4321fedc;
 export const RB_DISABLE_CAD = 0;
 /** Power off, restart, or (RB_DISABLE_CAD) have Ctrl-Alt-Del sent to PID 1 as SIGINT. Call sync first. */

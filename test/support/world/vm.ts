@@ -28,6 +28,8 @@ export interface VmOptions {
   readonly partitions?: PartitionTable;
   /** Image of a state disk. */
   readonly state?: string;
+  /** More words for the kernel's command line. */
+  readonly words?: string;
 }
 
 /** The same face as a program of the world has. */
@@ -98,6 +100,7 @@ export async function startVm(world: RouterPlace, options: VmOptions): Promise<V
         ? { diskImage: partitioned(world, options.config, options.partitions) }
         : { config: options.config }),
     state: options.state,
+    words: options.words,
     memory: options.memory ?? 256,
     machine: options.machine ?? "q35",
     netns: world.ns("rt"),

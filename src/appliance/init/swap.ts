@@ -1,0 +1,56 @@
+/**
+ * Where memory becomes scarce the kernel compresses what was not used for longest (zram, Documentation/admin-guide/blockdev/zram.rst),
+ * of the program's file too (image/init.c). So a small machine has room left when many talk at once, instead of a kernel that panics
+ * because there is nothing but process 1 to end.
+ */
+import { writeFileSync } from "node:fs";
+import type { Log } from "../../lib/log.ts";
+import { O_CLOEXEC, O_WRONLY } from "../../platform/sys/constants.ts";
+import { close, open, swapon, write } from "../../platform/sys/syscalls.ts";
+import { kernelKiB } from "../kernel-memory.ts";
+
+const DEVICE = "zram0";
+const PAGE_BYTES = 4096;
+/**
+ * Our choice: the kernel begins before less than so much is free, and goes on until it is twice as much. Packets come in bursts, and
+ * a card gets its buffers at once or not at all.
+ */
+const FREE_KIB = 2048;
+/** vm.watermark_scale_factor counts in 10,000ths of the memory, from 10 to a tenth of it (Documentation/admin-guide/sysctl/vm.rst). */
+const SCALE = { whole: 10_000, least: 10, most: 1000 } as const;
+
+/** Once, when the drivers are loaded. What fails is logged: the machine works without. */
+export function startSwap(log: Log): void {
+  try {
+    const memoryKiB = kernelKiB("/proc/meminfo", "MemTotal") ?? 0;
+    const pages = Math.floor((memoryKiB * 1024) / 2 / PAGE_BYTES);
+    writeFileSync(`/sys/block/${DEVICE}/disksize`, `${pages * PAGE_BYTES}`);
+    const fd = open(`/dev/${DEVICE}`, O_WRONLY | O_CLOEXEC);
+    try {
+      write(fd, swapHeader(pages));
+    } finally {
+      close(fd);
+    }
+    swapon(`/dev/${DEVICE}`);
+    // Nothing is gained by reading the neighbours of a page from memory.
+    writeFileSync("/proc/sys/vm/page-cluster", "0");
+    writeFileSync("/proc/sys/vm/watermark_scale_factor", `${watermarkScale(memoryKiB)}`);
+  } catch (error) {
+    const remedy = "a machine of 256 MiB may run out of memory: give it 384";
+    log.write("warn", "memory.not-compressed", `${(error as Error).message}; ${remedy}`);
+  }
+}
+
+/** The first page of a swap area of so many pages: union swap_header (linux/swap.h). */
+export function swapHeader(pages: number): Uint8Array {
+  const header = new Uint8Array(PAGE_BYTES);
+  const view = new DataView(header.buffer);
+  view.setUint32(1024, 1, true); // version
+  view.setUint32(1028, pages - 1, true); // the last page
+  header.set(new TextEncoder().encode("SWAPSPACE2"), PAGE_BYTES - 10);
+  return header;
+}
+
+/** For a machine with so much memory. */
+export const watermarkScale = (memoryKiB: number): number =>
+  Math.max(SCALE.least, Math.min(SCALE.most, Math.round((FREE_KIB / memoryKiB) * SCALE.whole)));
