@@ -1,7 +1,6 @@
 /*
- * /init of the image: mounts what the C library and Bun need before they can start, gives the process a console, moves
- * /morgana to memory that the kernel can compress, and becomes it, which so is process 1 and is told that the machine is its
- * own. No C library: this file is all that runs.
+ * /init of the image: mounts what the C library and Bun need before they can start, gives the process a console, and
+ * becomes /morgana, which so is process 1 and is told that the machine is its own. No C library: this file is all that runs.
  *
  * The environment is its own: the kernel hands unknown words of its command line to process 1 as environment
  * variables, and some (BUN_OPTIONS, LD_PRELOAD) would decide what is run.
@@ -14,27 +13,18 @@ enum {
   SYS_write = 1,
   SYS_open = 2,
   SYS_close = 3,
-  SYS_lseek = 8,
   SYS_dup2 = 33,
   SYS_pause = 34,
-  SYS_sendfile = 40,
   SYS_execve = 59,
-  SYS_ftruncate = 77,
   SYS_mkdir = 83,
   SYS_sysinfo = 99,
   SYS_mount = 165,
-  O_WRONLY = 1,
   O_RDWR = 2,
-  O_CREAT = 0100,
-  SEEK_SET = 0,
-  SEEK_END = 2,
   MS_NOSUID = 2,
   MS_NODEV = 4,
   MS_NOEXEC = 8,
-  /* Our choices. A machine with less than this is a small one. */
+  /* Our choice: a machine with less than this is a small one. */
   SMALL_MIB = 384,
-  /* So much is there twice while the program is moved. */
-  MOVE_BYTES = 1 << 20,
 };
 
 static long call(long number, long a, long b, long c, long d, long e) {
@@ -54,32 +44,9 @@ static void say(const char *text) {
   call(SYS_write, 2, (long)text, length, 0, 0);
 }
 
-/* 0, or below it what went wrong. */
-static long mount(const char *type, const char *where, long flags, const char *data) {
+static void mount(const char *type, const char *where, long flags) {
   call(SYS_mkdir, (long)where, 0755, 0, 0, 0);
-  return call(SYS_mount, (long)type, (long)where, (long)type, flags, (long)data);
-}
-
-/*
- * Moves a file from its end to its beginning: what has arrived is cut off at once, for a small machine has no room for two.
- * Returns where it is now.
- */
-static char *move(char *from, char *to) {
-  long in = call(SYS_open, (long)from, O_RDWR, 0, 0, 0);
-  long out = call(SYS_open, (long)to, O_WRONLY | O_CREAT, 0755, 0, 0);
-  long end = call(SYS_lseek, in, 0, SEEK_END, 0, 0);
-  while (out >= 0 && end > 0) {
-    long begin = (end - 1) & -(long)MOVE_BYTES;
-    long at = begin;
-    call(SYS_lseek, out, begin, SEEK_SET, 0, 0);
-    while (at < end && call(SYS_sendfile, out, in, (long)&at, end - at, 0) > 0) continue;
-    if (at < end) break;
-    call(SYS_ftruncate, in, begin, 0, 0, 0);
-    end = begin;
-  }
-  call(SYS_close, in, 0, 0, 0, 0);
-  call(SYS_close, out, 0, 0, 0, 0);
-  return end == 0 ? to : from;
+  call(SYS_mount, (long)type, (long)where, (long)type, flags, 0);
 }
 
 /* Of struct sysinfo (sysinfo(2)) what is read. */
@@ -99,9 +66,9 @@ static unsigned long memory_mib(void) {
 
 __attribute__((noreturn, used)) static void start(void) {
   /* src/main.ts knows the word: only from here may it take the machine over. */
-  static char *arguments[] = {"/morgana", "boot-this-machine", 0};
+  static char *const arguments[] = {"/morgana", "boot-this-machine", 0};
   /*
-   * The collector waits longer the more memory a machine has, but most of a small one's holds the root file system: 32 MiB
+   * The collector waits longer the more memory a machine has, but most of a small one's holds the program's file: 32 MiB
    * are what the program may think that there are. It then collects after some 6 MiB of garbage instead of 12, which costs
    * little: of the 24 MiB that it counts, 20 are native memory that it has nothing to look at in. Bun would also have it collect
    * everything a second after the machine was busy, which nobody needs and packets wait for.
@@ -115,14 +82,14 @@ __attribute__((noreturn, used)) static void start(void) {
                                 0,
                                 0};
   /*
-   * The last tier of the just-in-time compiler takes 6 MiB, some of them for a moment, and moves no more packets: a machine of
-   * 256 MiB has 44 left when it has started, of which a loaded one needs 40.
+   * The last tier of the just-in-time compiler takes 6 MiB, some of them for a moment, and moves no more packets; a machine of
+   * 256 MiB has 48 free when it has started, and a loaded one wants them all.
    */
   if (memory_mib() < SMALL_MIB) environment[sizeof environment / sizeof *environment - 2] = "BUN_JSC_useFTLJIT=0";
 
-  mount("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
-  mount("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, 0);
-  mount("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC, 0);
+  mount("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  mount("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC);
+  mount("devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC);
 
   /* The archive holds no device nodes, so the kernel found no console to open. */
   long console = call(SYS_open, (long)"/dev/console", O_RDWR, 0, 0, 0);
@@ -133,12 +100,6 @@ __attribute__((noreturn, used)) static void start(void) {
     if (console > 2) call(SYS_close, console, 0, 0, 0, 0);
   }
 
-  /*
-   * A page of a ramfs stays in memory for ever; of a tmpfs the kernel swaps out what is not used (src/appliance/init/swap.ts), and
-   * of the program's 111 MiB 60 are not. The size is that of the memory, of which it takes half by itself.
-   */
-  if (mount("tmpfs", "/program", MS_NOSUID | MS_NODEV, "size=100%,mode=0755") == 0)
-    arguments[0] = move(arguments[0], "/program/morgana");
   call(SYS_execve, (long)arguments[0], (long)arguments, (long)environment, 0, 0);
   say("init: cannot run /morgana\n");
   for (;;) call(SYS_pause, 0, 0, 0, 0, 0);

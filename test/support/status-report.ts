@@ -28,6 +28,6 @@ export const statusReport = (changes: Partial<StatusReport> = {}): StatusReport 
   lan: { interface: "l1", addresses: ["192.168.50.1/24"], leases: [], leaseCount: 0 },
   problems: [],
   warnings: [],
-  counters: { wan: { received: 3, "drop.Ipv6": 2 }, memory: { rssKiB: 10 } },
+  counters: { wan: { received: 3, "drop.Ipv6": 2 }, memory: { rssKiB: 10, swappedKiB: 0 } },
   ...changes,
 });

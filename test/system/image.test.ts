@@ -88,6 +88,9 @@ describe("the image", () => {
       "nls_ascii",
       "button",
       "evdev",
+      "zram",
+      "zsmalloc",
+      "lzo-rle",
     ])
       expect(named.some((path) => path.endsWith(`/${name}.ko`))).toBe(true);
   });
@@ -106,11 +109,12 @@ describe("the image", () => {
     expect(digest(program.content)).toBe(digest(readFileSync(join(ROOT, "dist/morgana"))));
   });
 
-  test("the command line leaves the console to the program and all memory to the root", () => {
+  test("the command line leaves the console to the program, and all memory to files that need not stay in it", () => {
     const words = readFileSync(CMDLINE, "utf8").trim().split(" ");
     for (const word of [
       "console=ttyS0",
-      "rootfstype=ramfs",
+      "rootfstype=tmpfs",
+      "initramfs_options=size=100%,mode=0755",
       "transparent_hugepage=never",
       "initcall_blacklist=tracer_init_tracefs",
       "quiet",

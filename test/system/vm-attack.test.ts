@@ -49,20 +49,24 @@ describe.skipIf(!canBoot)("the booted image under attack", () => {
       for (const { sent } of await floods) expect(sent).toBeGreaterThan(100);
     }
     // Socket buffers are what a flood fills in the kernel: 7 MiB of them for each device would be 10 MiB more.
-    const inKernel = during.map(({ available, own }) => before.available + before.own - available - own);
+    // What is compressed makes more available than it takes from the program's own, and hides them.
+    const uncompressed = during.filter(({ swapped }) => swapped === before.swapped);
+    expect(uncompressed.length).toBeGreaterThan(3);
+    const inKernel = uncompressed.map(({ available, own }) => before.available + before.own - available - own);
     expect(inKernel.filter((kib) => kib > 10_000)).toEqual([]);
     // The program's own goes from 27 to between 45 and 60 MiB: garbage, and the machine code of what was not run before.
-    expect(during.filter(({ own }) => own > 72_000)).toEqual([]);
+    expect(uncompressed.filter(({ own }) => own > 72_000)).toEqual([]);
     expect(router.log()).not.toMatch(/panic|out of memory|internal\.error/i);
     expect(await at.world.tunnelUp(PATIENCE, SITE)).toBeDefined();
     expect(await router.stop()).toBe(0);
   });
 
-  test("with 256 MiB of which 40 are never given away, the kernel compresses what is not used, and it works as before", async () => {
+  test("with 256 MiB of which 44 are never given away, the kernel compresses what is not used, and it works as before", async () => {
     // Some 48 MiB would be free when it has started: without more the kernel would soon panic.
-    const router = await at.boot({ words: "sysctl.vm.min_free_kbytes=40000" });
+    const router = await at.boot({ words: "sysctl.vm.min_free_kbytes=44000" });
     await router.mustSay(/tunnel\.up/);
-    expect(await until(async () => (await memory(router)).swapped > 10_000, PATIENCE)).toBeDefined();
+    // More than the program's own: pages of its file, which only a tmpfs lets go.
+    expect(await until(async () => (await memory(router)).swapped > 35_000, PATIENCE)).toBeDefined();
     for (const side of ["lan", "wan"] as const)
       await at.world.junk(side, 50_000, 3, side === "lan" ? LAN_MAC : WAN_MAC);
     expect(await at.world.tunnelUp(PATIENCE, SITE)).toBeDefined();
@@ -80,7 +84,8 @@ describe.skipIf(!canBoot)("the booted image under attack", () => {
       router.running.type(" ");
       line = await router.running.waitFor(/statistics\.memory.*swappedKiB=/, 1000, mark);
     }
-    const [, own, available, swapped] = /ownKiB=(\d+) availableKiB=(\d+) swappedKiB=(\d+)/.exec(line ?? "") ?? [];
+    if (line === undefined) throw new Error(`no statistics of the memory:\n${router.log().slice(-3000)}`);
+    const [, own, available, swapped] = /ownKiB=(\d+) availableKiB=(\d+) swappedKiB=(\d+)/.exec(line) ?? [];
     return { own: Number(own), available: Number(available), swapped: Number(swapped) };
   }
 

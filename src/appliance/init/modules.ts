@@ -59,8 +59,12 @@ export function loadModules(folder: string, log: Log): void {
       log.write("warn", "modules.failed", (error as Error).message, { module: path });
     }
   }
-  rmSync(folder, { recursive: true, force: true });
   log.write("debug", "modules.loaded", "", { count: loaded });
+  try {
+    rmSync(folder, { recursive: true });
+  } catch (error) {
+    log.write("debug", "modules.kept", (error as Error).message);
+  }
 }
 
 /** False where it is there already or finds no device of its kind. @throws SysError */

@@ -26,9 +26,9 @@ describe("swap", () => {
     }
   });
 
-  test("the room that is kept free is the same on machines of all sizes, within what the kernel takes", () => {
+  test("the room that is kept free is the same on machines up to 2 GiB; beyond, the kernel's own choice is more", () => {
     const kib = (memory: number): number => (watermarkScale(memory) / 10_000) * memory;
     for (const memory of [100_000, 222_364, 500_000]) expect(Math.abs(kib(memory) - 2048)).toBeLessThan(30);
-    expect([watermarkScale(64 * 1024 * 1024), watermarkScale(1000)]).toEqual([10, 1000]);
+    expect(watermarkScale(64 * 1024 * 1024)).toBe(10);
   });
 });

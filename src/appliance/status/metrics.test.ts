@@ -19,6 +19,7 @@ test("each counter has its name, its kind and, where it counts losses, its sente
   // Sizes are bytes, and what can become less is a gauge.
   expect(rows).toContain("# TYPE morgana_memory_rss_bytes gauge");
   expect(rows).toContain("morgana_memory_rss_bytes 10240");
+  expect(rows).toContain("# TYPE morgana_memory_swapped_bytes gauge");
   for (const row of rows) expect(row).toMatch(ROW);
 });
 

@@ -25,7 +25,7 @@ import { byVlan, INSTRUCTION_BYTES, OWN_MARK, writeProgram } from "./socket-filt
 
 /**
  * Socket buffers. The kernel doubles what it is told and counts the true size of what lies there (skb->truesize: a small frame
- * counts 2 KiB and more). Of the 217 MiB that Linux leaves of 256, the program and its root file system take 160: a neighbour
+ * counts 2 KiB and more). Of the 217 MiB that Linux leaves of 256, the program and its files take 150: a neighbour
  * that fills the buffers of both devices must get 7 of the rest, not 20.
  */
 const RECEIVE_BUFFER = Math.min(8 << 20, Math.floor(totalmem() / 256));
