@@ -80,11 +80,14 @@ export async function program(tally: Tally, title: string, argv: readonly string
 }
 
 /**
- * The same beside the steps that follow, with what they leave of the processors (nice(1)): theirs wait for others most of the
+ * What runs beside the steps that follow, with what they leave of the processors (nice(1)): theirs wait for others most of the
  * time, and must not be disturbed. What it prints comes at once when it has ended.
  */
+const streamBeside = (title: string, argv: readonly string[]): Promise<{ status: number; out: string }> =>
+  stream(title, ["nice", "-n", "19", ...argv], HANGS, true);
+
 export async function programBeside(tally: Tally, title: string, argv: readonly string[]): Promise<boolean> {
-  return count(tally, title, await stream(title, ["nice", "-n", "19", ...argv], HANGS, true));
+  return count(tally, title, await streamBeside(title, argv));
 }
 
 function count(tally: Tally, title: string, { status }: { status: number }): boolean {
@@ -95,7 +98,14 @@ function count(tally: Tally, title: string, { status }: { status: number }): boo
 
 /** A run of `bun test`, counted by its own summary. No summary, or a status that does not go with it, is a failure. */
 export async function bunTest(tally: Tally, title: string, argv: readonly string[]): Promise<void> {
-  const { status, out } = await stream(title, argv, HANGS);
+  countTests(tally, title, await stream(title, argv, HANGS));
+}
+
+export async function bunTestBeside(tally: Tally, title: string, argv: readonly string[]): Promise<void> {
+  countTests(tally, title, await streamBeside(title, argv));
+}
+
+function countTests(tally: Tally, title: string, { status, out }: { status: number; out: string }): void {
   const counted = summary(out);
   if (counted === undefined) {
     fail(tally, `${title}: ended with status ${status} and no summary`);

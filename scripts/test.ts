@@ -7,7 +7,7 @@ import { Glob } from "bun";
 import { canMakeNamespaces, privileged, userNamespaceProblem } from "../test/support/world/privilege.ts";
 import { BINARY } from "./build-binary.ts";
 import { commandLine } from "./command-line.ts";
-import { bunTest, checks, endWithMe, finish, newTally, program, programBeside, ROOT } from "./steps.ts";
+import { bunTest, bunTestBeside, checks, endWithMe, finish, newTally, program, programBeside, ROOT } from "./steps.ts";
 
 const STEPS = ["check", "unit", "image", "interop", "system"] as const;
 const USAGE = `usage: npm test [-- ${STEPS.join("|")} ...]\n\nEvery test, or only those steps.`;
@@ -20,6 +20,8 @@ const bun = process.execPath;
 const PARALLEL = "--parallel=2";
 // Most of the interop tests' time is waiting for openvpn's own.
 const MORE_PARALLEL = "--parallel=5";
+/** Makes the image from a clone of its own, and compares. */
+const MADE_ANEW = "./test/system/image-reproducible.test.ts";
 const tests = (argv: readonly string[]): string[] => [bun, "test", "--timeout", "60000", ...argv];
 
 /** The test files below some folders. */
@@ -44,8 +46,11 @@ if (wanted("image")) {
   if (await program(tally, "the binary", [bun, "scripts/build.ts"])) {
     // What users run, and it starts in a third of the processor time that the sources take.
     process.env["MORGANA"] ??= BINARY;
-    // Its compression takes most of a minute of both processors; only the booted VM needs it.
-    image = programBeside(tally, "the image", [bun, "scripts/image.ts"]);
+    // Its compression takes most of a minute of both processors, twice; only the booted VM needs it.
+    image = programBeside(tally, "the image", [bun, "scripts/image.ts"]).then(async (isMade) => {
+      if (isMade && wanted("system")) await bunTestBeside(tally, "the image once more", tests([MADE_ANEW]));
+      return isMade;
+    });
   } else image = Promise.resolve(false);
 }
 if (wanted("interop"))
@@ -57,6 +62,7 @@ if (wanted("interop"))
 const isMade = await image;
 if (wanted("system")) {
   if (!isMade) console.log("\nwithout an image the booted VM cannot be tested");
-  await bunTest(tally, "the booted VM", inWorld([PARALLEL, ...below("test/system", "qemu")]));
+  const files = below("test/system", "qemu").filter((path) => path !== MADE_ANEW || !wanted("image"));
+  await bunTest(tally, "the booted VM", inWorld([PARALLEL, ...files]));
 }
 finish(tally);
