@@ -61,14 +61,13 @@ describe.skipIf(!canBoot)("the booted image under attack", () => {
     expect(await router.stop()).toBe(0);
   });
 
-  test("with 256 MiB of which 44 are never given away, the kernel compresses what is not used, and it works as before", async () => {
-    // Some 48 MiB would be free when it has started: without more the kernel would soon panic.
-    const router = await at.boot({ words: "sysctl.vm.min_free_kbytes=44000" });
+  test("with 256 MiB of which 36 are never given away, the kernel compresses what is not used, and it works as before", async () => {
+    // Some 48 MiB would be free when it has started, and below these 36 the kernel would panic; it begins to make room at 44.
+    const router = await at.boot({ words: "sysctl.vm.min_free_kbytes=36000" });
     await router.mustSay(/tunnel\.up/);
-    // More than the program's own: pages of its file, which only a tmpfs lets go.
-    expect(await until(async () => (await memory(router)).swapped > 35_000, PATIENCE)).toBeDefined();
     for (const side of ["lan", "wan"] as const)
       await at.world.junk(side, 50_000, 3, side === "lan" ? LAN_MAC : WAN_MAC);
+    expect(await until(async () => (await memory(router)).swapped > 10_000, PATIENCE)).toBeDefined();
     expect(await at.world.tunnelUp(PATIENCE, SITE)).toBeDefined();
     expect((await at.world.ping(SITE, 20)).back).toBe(20);
     expect(await router.stop()).toBe(0);
