@@ -3,6 +3,7 @@
  * received = what was handled + the sum of the drops (what the parts' own headers say); "kernel" is what the kernel had
  * for the device, and lost before we could read it.
  */
+import { readFileSync } from "node:fs";
 import type { Counters } from "../lib/counters.ts";
 import type { Log } from "../lib/log.ts";
 import { DHCP_CLIENT_DROPS, type DhcpDrop } from "../netstack/dhcp4/client-drops.ts";
@@ -14,7 +15,6 @@ import type { Interface } from "../netstack/interface.ts";
 import type { FrameDevice } from "../platform/dev/frame-device.ts";
 import { DEVICE_TEXT } from "../platform/dev/packet.ts";
 import { type SessionDrop, sessionDropText } from "../protocol/drop.ts";
-import { kernelKiB } from "./kernel-memory.ts";
 import type { LanDns } from "./lan-dns.ts";
 import { PAGE_DROPS, type PageDrop } from "./status/counters.ts";
 import { SYSLOG_DROPS, type SyslogDrop } from "./syslog/collector.ts";
@@ -107,13 +107,26 @@ export function logStatistics(log: Log, parts: readonly PartCounters[]): void {
  */
 function memoryFields(): Fields {
   const fields: Fields = { rssKiB: Math.round(process.memoryUsage.rss() / 1024) };
-  const own = kernelKiB("/proc/self/status", "RssAnon");
+  const [own] = kernelKiB("/proc/self/status", "RssAnon");
   if (own !== undefined) fields["ownKiB"] = own;
-  const available = kernelKiB("/proc/meminfo", "MemAvailable");
+  const [available, swap, free] = kernelKiB("/proc/meminfo", "MemAvailable", "SwapTotal", "SwapFree");
   if (available !== undefined) fields["availableKiB"] = available;
-  const [swap, free] = [kernelKiB("/proc/meminfo", "SwapTotal"), kernelKiB("/proc/meminfo", "SwapFree")];
   if (swap !== undefined && free !== undefined && swap > 0) fields["swappedKiB"] = swap - free;
   return fields;
+}
+
+/** Of lines "NAME: NUMBER kB" of a file that the kernel writes the numbers; undefined where it does not say. */
+function kernelKiB(path: string, ...names: readonly string[]): (number | undefined)[] {
+  let text = "";
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    // Where there is no such file, nothing of it is said.
+  }
+  return names.map((name) => {
+    const kib = new RegExp(`^${name}:\\s*(\\d+) kB$`, "m").exec(text)?.[1];
+    return kib === undefined ? undefined : Number(kib);
+  });
 }
 
 /** What an operator should think of a field such as "lanDrop.Ipv6" or "rxVlan"; undefined for one that counts no losses. */

@@ -48,7 +48,7 @@ describe.skipIf(NO_WORLD)("redirect-gateway", () => {
       await world.sh(
         "rt",
         `echo 1 > /proc/sys/net/ipv4/conf/w0/promote_secondaries
-         ip addr add 203.0.113.51/24 dev w0; ip addr del ${HOST}/24 dev w0; ip addr replace 203.0.113.51/24 dev w0
+         ip addr add 203.0.113.51/24 dev w0; ip addr del ${HOST}/24 dev w0
          ip route replace default via ${WAN_GATEWAY}`,
       );
       expect(isOver).toBe(false);

@@ -4,10 +4,10 @@
  * once, instead of a kernel that panics because there is nothing but process 1 to end.
  */
 import { writeFileSync } from "node:fs";
+import { totalmem } from "node:os";
 import type { Log } from "../../lib/log.ts";
 import { O_CLOEXEC, O_WRONLY } from "../../platform/sys/constants.ts";
 import { close, open, swapon, write } from "../../platform/sys/syscalls.ts";
-import { kernelKiB } from "../kernel-memory.ts";
 
 const DEVICE = "zram0";
 /** That of the image's modules (image/modules.ts). */
@@ -26,8 +26,7 @@ const [SCALE, DEFAULT_SCALE] = [10_000, 10];
 /** Once, when the drivers are loaded. What fails is logged: the machine works without. */
 export function startSwap(log: Log): void {
   try {
-    const memoryKiB = kernelKiB("/proc/meminfo", "MemTotal");
-    if (memoryKiB === undefined) throw new Error("the kernel does not say how much memory there is");
+    const memoryKiB = totalmem() / 1024;
     // Nothing is gained by reading the neighbours of a page from memory.
     writeFileSync("/proc/sys/vm/page-cluster", "0");
     writeFileSync("/proc/sys/vm/watermark_scale_factor", `${watermarkScale(memoryKiB)}`);
